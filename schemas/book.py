@@ -1,0 +1,28 @@
+"""The public record of the order book: changed price levels, and now and then a whole book."""
+
+from msgspec import Struct
+
+
+class Level(Struct, frozen=True, array_like=True, gc=False):
+    """`[price, total_quantity, order_count]`; a total of 0 says that the level is gone."""
+
+    price: int
+    total_quantity: int
+    order_count: int
+
+
+class BookUpdate(Struct, frozen=True, omit_defaults=True):
+    """The levels one command changed, with their new totals; best first when `whole`.
+
+    `sequence` is dense per symbol from 1. `whole`: forget what was known, these are all levels.
+    (`command_offset`, `index`) is the position in the command log of its partition.
+    """
+
+    symbol: str
+    sequence: int
+    time: int
+    command_offset: int
+    index: int
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+    whole: bool = False

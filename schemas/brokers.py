@@ -1,0 +1,19 @@
+"""A broker as the exchange knows it. The compacted topic keeps the last record of each."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from schemas.units import BrokerId, BrokerName, TimestampMs
+
+KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-256, hex.")]
+
+
+class Broker(Struct, frozen=True, omit_defaults=True, gc=False):
+    """`api_key_hash` is the SHA-256 of the key; the key itself is shown once and kept nowhere."""
+
+    broker_id: BrokerId
+    name: BrokerName
+    api_key_hash: KeyHash
+    created_at: TimestampMs
+    webhook_url: str | None = None

@@ -1,0 +1,77 @@
+"""Bytes to messages and back: plain JSON, one decoder per topic, one encoder for all.
+
+Encoding is deterministic: fields in declaration order, defaults left out where the struct says so.
+"""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from schemas.book import BookUpdate
+from schemas.brokers import Broker
+from schemas.commands import Command, PlaceOrder
+from schemas.executions import Execution
+from schemas.listings import Listing
+from schemas.trades import Trade
+
+T = TypeVar("T")
+
+Message = Command | Execution | Trade | BookUpdate | Broker | Listing
+
+_encoder: Final = msgspec.json.Encoder()
+_command: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
+_execution: Final[msgspec.json.Decoder[Execution]] = msgspec.json.Decoder(Execution)
+_trade: Final = msgspec.json.Decoder(Trade)
+_book_update: Final = msgspec.json.Decoder(BookUpdate)
+_broker: Final = msgspec.json.Decoder(Broker)
+_listing: Final = msgspec.json.Decoder(Listing)
+
+encode = _encoder.encode
+
+
+class UnreadableError(ValueError):
+    """The bytes are no message of the topic they came from."""
+
+
+def _read(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
+    if value is None:
+        raise UnreadableError("the record has no value")
+    try:
+        return decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(str(error)) from error
+
+
+def decode_command(value: bytes | None) -> Command:
+    """Raises UnreadableError, also for an order whose price does not fit its type."""
+    command = _read(_command, value)
+    if isinstance(command, PlaceOrder) and (command.price is None) != (
+        command.order_type == "market"
+    ):
+        raise UnreadableError("a limit order needs a price, a market order has none")
+    return command
+
+
+def decode_execution(value: bytes | None) -> Execution:
+    """Raises UnreadableError."""
+    return _read(_execution, value)
+
+
+def decode_trade(value: bytes | None) -> Trade:
+    """Raises UnreadableError."""
+    return _read(_trade, value)
+
+
+def decode_book_update(value: bytes | None) -> BookUpdate:
+    """Raises UnreadableError."""
+    return _read(_book_update, value)
+
+
+def decode_broker(value: bytes | None) -> Broker:
+    """Raises UnreadableError."""
+    return _read(_broker, value)
+
+
+def decode_listing(value: bytes | None) -> Listing:
+    """Raises UnreadableError."""
+    return _read(_listing, value)

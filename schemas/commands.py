@@ -1,0 +1,52 @@
+"""What ingest (and the matcher's own clock) writes to the command log: one value per record.
+
+Imperative names; frozen. Bounds are part of the type, so decoding is validation.
+"""
+
+from msgspec import Struct
+
+from schemas.units import (
+    BrokerId,
+    ClientOrderId,
+    DocumentNumber,
+    OrderId,
+    OrderType,
+    PriceCents,
+    Quantity,
+    Side,
+    Symbol,
+    TimestampMs,
+)
+
+
+class PlaceOrder(
+    Struct, frozen=True, tag_field="type", tag="place_order", omit_defaults=True, gc=False
+):
+    """Enter an order. `price` is present exactly when `order_type` is limit."""
+
+    order_id: OrderId
+    broker_id: BrokerId
+    document_number: DocumentNumber
+    symbol: Symbol
+    side: Side
+    order_type: OrderType
+    quantity: Quantity
+    price: PriceCents | None = None
+    valid_until: TimestampMs | None = None
+    client_order_id: ClientOrderId | None = None
+
+
+class CancelOrder(
+    Struct, frozen=True, tag_field="type", tag="cancel_order", omit_defaults=True, gc=False
+):
+    """Withdraw what is left of an open order. Carries the broker: the matcher checks it again."""
+
+    order_id: OrderId
+    broker_id: BrokerId
+
+
+class Tick(Struct, frozen=True, tag_field="type", tag="tick", gc=False):
+    """Move the partition's clock in a quiet market; its time is the record's timestamp."""
+
+
+Command = PlaceOrder | CancelOrder | Tick

@@ -1,0 +1,136 @@
+"""What the matcher writes to the executions topic: claims, and the outcome of every command.
+
+Past tense, frozen, self-contained: reader, sink and audit need nothing else to do their work.
+The nth outcome of a record belongs to the command at `first_offset + n`.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.units import ClosedReason, OrderType, Side
+
+RefusalCode = Literal[
+    "malformed_command",
+    "duplicate_order_id",
+    "client_order_id_reused",
+    "order_not_open",
+    "not_owner",
+]
+
+
+class Fill(Struct, frozen=True, gc=False):
+    """One execution of the accepted order against a resting one, at the resting order's price.
+
+    `sequence` numbers the symbol's trades from 1 without a gap.
+    """
+
+    trade_id: str
+    sequence: int
+    price: int
+    quantity: int
+    maker_order_id: str
+    maker_broker_id: str
+    maker_remaining_quantity: int
+
+
+class OrderAccepted(
+    Struct, frozen=True, tag_field="type", tag="order_accepted", omit_defaults=True
+):
+    """The order entered the market; its state after matching, and its fills in order.
+
+    `closed_reason` None: it rests. `remaining_quantity` is what was not filled, also when closed.
+    `book_sequence` is the symbol's book sequence after this command.
+    """
+
+    order_id: str
+    broker_id: str
+    document_number: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    quantity: int
+    remaining_quantity: int
+    book_sequence: int
+    price: int | None = None
+    valid_until: int | None = None
+    client_order_id: str | None = None
+    closed_reason: ClosedReason | None = None
+    fills: tuple[Fill, ...] = ()
+
+
+class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled", gc=False):
+    """The order left the book at its broker's wish with `remaining_quantity` not filled."""
+
+    order_id: str
+    broker_id: str
+    symbol: str
+    remaining_quantity: int
+    book_sequence: int
+
+
+class OrderRepeated(Struct, frozen=True, tag_field="type", tag="order_repeated", gc=False):
+    """Same client order id, same content: nothing was entered, `original_order_id` stands."""
+
+    order_id: str
+    broker_id: str
+    original_order_id: str
+
+
+class CommandRefused(
+    Struct, frozen=True, tag_field="type", tag="command_refused", omit_defaults=True, gc=False
+):
+    """Nothing was changed. Ids are absent where the command could not be read.
+
+    `original_order_id` names the order that already uses the client order id.
+    """
+
+    code: RefusalCode
+    order_id: str | None = None
+    broker_id: str | None = None
+    original_order_id: str | None = None
+
+
+class Ticked(Struct, frozen=True, tag_field="type", tag="ticked", gc=False):
+    """The clock moved; what was due has expired."""
+
+
+Event = OrderAccepted | OrderCancelled | OrderRepeated | CommandRefused | Ticked
+
+
+class Expired(Struct, frozen=True, gc=False):
+    """An order that reached `valid_until` with `remaining_quantity` not filled."""
+
+    order_id: str
+    broker_id: str
+    symbol: str
+    remaining_quantity: int
+    book_sequence: int
+
+
+class Outcome(Struct, frozen=True, omit_defaults=True):
+    """All effects of one command. `time` is the partition's clock in milliseconds.
+
+    `expired` left the book before `event` was decided, in the order given.
+    """
+
+    time: int
+    event: Event
+    expired: tuple[Expired, ...] = ()
+
+
+class Claim(Struct, frozen=True, tag_field="type", tag="claim", gc=False):
+    """A matcher takes the partition. The offset of this record is its epoch."""
+
+    matcher: str
+
+
+class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes"):
+    """The outcomes of consecutive commands. Counts only in its epoch and in sequence."""
+
+    epoch: int
+    first_offset: int
+    outcomes: tuple[Outcome, ...]
+
+
+Execution = Claim | Outcomes

@@ -1,0 +1,115 @@
+"""An order's life folded from its events: the one meaning that ingest, reader and sink share.
+
+Pure and mutable: `accepted` makes the record, `filled` and `closed` move it on.
+"""
+
+from msgspec import Struct
+
+from schemas.executions import Fill, OrderAccepted
+from schemas.rest import OrderResource, TradeResource
+from schemas.units import ClosedReason, OrderType, Side, rfc3339, rounded_average
+
+
+class OrderTrade(Struct, frozen=True, gc=False):
+    """One execution seen from the order's side; `time` in milliseconds."""
+
+    trade_id: str
+    price: int
+    quantity: int
+    counterparty_broker_id: str
+    time: int
+
+
+class OrderRecord(Struct):
+    """The state of one order. `filled_value` is the sum of price times quantity, in cents."""
+
+    order_id: str
+    broker_id: str
+    document_number: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    quantity: int
+    remaining_quantity: int
+    filled_value: int
+    created_at: int
+    updated_at: int
+    price: int | None
+    valid_until: int | None
+    client_order_id: str | None
+    closed_reason: ClosedReason | None
+    trades: list[OrderTrade]
+
+    @classmethod
+    def accepted(cls, event: OrderAccepted, time: int) -> "OrderRecord":
+        """The order as it stands after the command that brought it."""
+        record = cls(
+            order_id=event.order_id,
+            broker_id=event.broker_id,
+            document_number=event.document_number,
+            symbol=event.symbol,
+            side=event.side,
+            order_type=event.order_type,
+            quantity=event.quantity,
+            remaining_quantity=event.remaining_quantity,
+            filled_value=0,
+            created_at=time,
+            updated_at=time,
+            price=event.price,
+            valid_until=event.valid_until,
+            client_order_id=event.client_order_id,
+            closed_reason=event.closed_reason,
+            trades=[],
+        )
+        for fill in event.fills:
+            record._trade(fill, fill.maker_broker_id, time)
+        return record
+
+    def filled_as_maker(self, fill: Fill, aggressor_broker_id: str, time: int) -> None:
+        """The order was resting and `fill` took from it."""
+        self._trade(fill, aggressor_broker_id, time)
+        self.remaining_quantity = fill.maker_remaining_quantity
+        self.updated_at = time
+        if fill.maker_remaining_quantity == 0:
+            self.closed_reason = "filled"
+
+    def closed(self, reason: ClosedReason, time: int) -> None:
+        """The order left the market with what is left not filled."""
+        self.closed_reason = reason
+        self.updated_at = time
+
+    def _trade(self, fill: Fill, counterparty: str, time: int) -> None:
+        self.filled_value += fill.price * fill.quantity
+        self.trades.append(OrderTrade(fill.trade_id, fill.price, fill.quantity, counterparty, time))
+
+    def resource(self) -> OrderResource:
+        """The order as the API shows it to its owner."""
+        filled = self.quantity - self.remaining_quantity
+        return OrderResource(
+            order_id=self.order_id,
+            id=self.order_id,
+            client_order_id=self.client_order_id,
+            symbol=self.symbol,
+            side=self.side,
+            order_type=self.order_type,
+            price=self.price,
+            quantity=self.quantity,
+            remaining_quantity=self.remaining_quantity,
+            filled_quantity=filled,
+            average_price=rounded_average(self.filled_value, filled) if filled else None,
+            status="open" if self.closed_reason is None else "closed",
+            closed_reason=self.closed_reason,
+            valid_until=None if self.valid_until is None else rfc3339(self.valid_until),
+            created_at=rfc3339(self.created_at),
+            updated_at=rfc3339(self.updated_at),
+            trades=[
+                TradeResource(
+                    trade_id=trade.trade_id,
+                    price=trade.price,
+                    quantity=trade.quantity,
+                    counterparty_broker=trade.counterparty_broker_id,
+                    executed_at=rfc3339(trade.time),
+                )
+                for trade in self.trades
+            ],
+        )

@@ -1,0 +1,164 @@
+"""What travels over HTTP: request and response bodies. Both halves of the API speak these.
+
+Instants are RFC 3339 text in UTC here, prices integer cents, quantities shares.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.units import (
+    BrokerName,
+    ClientOrderId,
+    ClosedReason,
+    DocumentNumber,
+    OrderType,
+    PriceCents,
+    Quantity,
+    Side,
+    Symbol,
+)
+
+WebhookUrl = Annotated[
+    str, Meta(min_length=1, max_length=2048, pattern=r"^https?://[^\s\u0000-\u001f]+$(?!\n)")
+]
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset.")]
+
+
+class RegisterRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /register`."""
+
+    name: BrokerName
+    webhook_url: WebhookUrl | None = None
+
+
+class Registration(Struct, frozen=True):
+    """The new broker. `api_key` is shown this once."""
+
+    broker_id: str
+    api_key: str
+
+
+class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /orders`. `price` is needed for limit and forbidden for market."""
+
+    document_number: DocumentNumber
+    side: Side
+    symbol: Symbol
+    quantity: Quantity
+    order_type: OrderType = "limit"
+    price: PriceCents | None = None
+    valid_until: Instant | None = None
+    client_order_id: ClientOrderId | None = None
+
+
+class TradeResource(Struct, frozen=True):
+    """One execution of the order. `counterparty_broker` is the other broker's id."""
+
+    trade_id: str
+    price: int
+    quantity: int
+    counterparty_broker: str
+    executed_at: str
+
+
+class OrderResource(Struct, frozen=True):
+    """An order as it stands. `remaining_quantity` = `quantity` - `filled_quantity`, always.
+
+    `average_price` is the mean price of the fills, rounded to the nearest cent.
+    """
+
+    order_id: str
+    id: str
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    order_type: OrderType
+    price: int | None
+    quantity: int
+    remaining_quantity: int
+    filled_quantity: int
+    average_price: int | None
+    status: Literal["open", "closed"]
+    closed_reason: ClosedReason | None
+    valid_until: str | None
+    created_at: str
+    updated_at: str
+    trades: list[TradeResource]
+
+
+class PendingOrder(Struct, frozen=True):
+    """In the log; the outcome was not seen in time. `GET /orders/{id}` tells it."""
+
+    order_id: str
+    id: str
+    client_order_id: str | None = None
+    status: str = "pending"
+
+
+class PriceResource(Struct, frozen=True):
+    """`average_price` over the last `trades_in_average` trades; `sequence` of the last trade."""
+
+    symbol: str
+    last_price: int
+    average_price: int
+    trades_in_average: int
+    sequence: int
+    as_of: str
+
+
+class LevelResource(Struct, frozen=True):
+    """All open orders at one price."""
+
+    price: int
+    total_quantity: int
+    order_count: int
+
+
+class BookResource(Struct, frozen=True):
+    """The best `depth` levels of each side, best first; `sequence` as in `market.book.v1`."""
+
+    symbol: str
+    depth: int
+    bids: list[LevelResource]
+    asks: list[LevelResource]
+    sequence: int
+    as_of: str
+
+
+class PositionResource(Struct, frozen=True):
+    """Bought minus sold shares of one symbol."""
+
+    symbol: str
+    quantity: int
+
+
+class BalanceResource(Struct, frozen=True):
+    """`balance` = sales - purchases, in cents."""
+
+    broker_id: str
+    broker_name: str
+    balance: int
+    positions: list[PositionResource]
+
+
+class FieldFault(Struct, frozen=True):
+    """One thing wrong with the request; `pointer` is an RFC 6901 JSON pointer into the body."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Struct, frozen=True):
+    """RFC 9457. `retryable`: sending the same request again can succeed and does no harm."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    request_id: str
+    errors: list[FieldFault] | UnsetType = UNSET
+    order: OrderResource | UnsetType = UNSET

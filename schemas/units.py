@@ -1,0 +1,65 @@
+"""Units and bounds of every value that crosses a boundary: cents, shares, milliseconds, names.
+
+Prices are integer cents, quantities whole shares, instants whole milliseconds since the epoch, UTC.
+ Patterns end in `$(?!\\n)` because Python's `$` alone would let a trailing newline through.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+PRICE_CENTS_MAX = 1_000_000_000
+QUANTITY_MAX = 1_000_000_000
+# The last millisecond that RFC 3339's four-digit year can write.
+TIMESTAMP_MS_MAX = 253_402_300_799_999
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
+# Control characters are refused: PostgreSQL cannot store NUL, and none belongs in a name.
+_PRINTABLE = r"^[^\u0000-\u001f\u007f]+$(?!\n)"
+
+PriceCents = Annotated[int, Meta(ge=1, le=PRICE_CENTS_MAX, description="Price in cents.")]
+Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="Quantity in shares.")]
+TimestampMs = Annotated[
+    int, Meta(ge=0, le=TIMESTAMP_MS_MAX, description="Milliseconds since the Unix epoch, UTC.")
+]
+OrderId = Annotated[str, Meta(pattern=_UUID, description="UUIDv7; carries its partition.")]
+BrokerId = Annotated[str, Meta(pattern=_UUID, description="UUID.")]
+TradeId = Annotated[str, Meta(pattern=_UUID, description="UUIDv8 made from the log position.")]
+Symbol = Annotated[str, Meta(pattern=r"^[A-Z0-9._-]{1,10}$(?!\n)", description="Ticker.")]
+ClientOrderId = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$(?!\n)", description="The broker's own id.")
+]
+DocumentNumber = Annotated[
+    str,
+    Meta(min_length=1, max_length=20, pattern=_PRINTABLE, description="The customer's document."),
+]
+BrokerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+
+Side = Literal["bid", "ask"]
+OrderType = Literal["limit", "market"]
+ClosedReason = Literal["filled", "cancelled", "expired", "no_liquidity"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def rfc3339(timestamp_ms: int) -> str:
+    """The instant as RFC 3339 in UTC, to the millisecond: `2026-11-23T13:00:00.250Z`."""
+    instant = _EPOCH + timedelta(milliseconds=timestamp_ms)
+    return instant.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def milliseconds(instant: datetime) -> int:
+    """Whole milliseconds since the epoch of an aware instant, rounded up.
+
+    Up, so that `clock < valid_until` keeps its meaning: a whole-millisecond clock is before an
+    instant exactly when it is before the next whole millisecond.
+    """
+    return math.ceil((instant - _EPOCH) / _MILLISECOND)
+
+
+def rounded_average(total: int, count: int) -> int:
+    """The mean rounded to the nearest integer, halves up. Both arguments are positive."""
+    return (2 * total + count) // (2 * count)
