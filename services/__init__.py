@@ -1,0 +1,12 @@
+"""The pipeline, one process a stage; arrows are Kafka topics unless said otherwise.
+
+    brokers --REST--> ingest --> exchange.commands.v1 --> matcher (one consumer per partition)
+                        ^                                   |-> exchange.executions.v1
+                        |                                   |-> market.trades.v1, market.book.v1
+                        +--------- outcome <----------------+
+    brokers <--REST-- reader (views in memory) <------------+
+                      PostgreSQL <-- sink <-----------------+
+
+`gateway` mounts ingest's and reader's routes on one port; `cli` is the operator's `exchange`
+command; `runtime` is what every process stands on. Services do not import each other (gateway and cli do).
+"""

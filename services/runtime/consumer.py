@@ -1,0 +1,119 @@
+"""A consumer with partitions assigned by hand: no group, no rebalance, positions are the caller's.
+
+`poll` waits for the first record and then takes what is there: waiting for a full list would hold
+the first record back.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec import Struct
+
+from schemas.topics import RECORD_BYTES_MAX
+from services.runtime.errors import BrokenLogError, UnavailableError
+from services.runtime.log import kafka_logger
+
+# How long a start waits for the broker's answer about offsets.
+METADATA_TIMEOUT_S = 10.0
+# A full local queue would otherwise pause fetching for a whole second.
+_QUEUE_BACKOFF_MS = 10
+# Errors that the client mends by itself while it goes on fetching.
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+
+
+class Fetch(Struct, frozen=True):
+    """How a fetch trades latency for wake-ups: held back `wait_ms` unless `bytes_min` are there."""
+
+    wait_ms: int
+    bytes_min: int = 100_000
+
+
+class Partition(NamedTuple):
+    """A topic's partition."""
+
+    topic: str
+    number: int
+
+
+class Range(NamedTuple):
+    """Offsets a partition holds: from `low` up to but not including `end`."""
+
+    low: int
+    end: int
+
+
+class LogConsumer:
+    """Reads assigned partitions from given offsets. For one thread."""
+
+    def __init__(self, bootstrap: str, fetch: Fetch) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "exchange-assigns-by-hand",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": fetch.wait_ms,
+                "fetch.min.bytes": fetch.bytes_min,
+                "fetch.message.max.bytes": RECORD_BYTES_MAX,
+                "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
+                "reconnect.backoff.max.ms": 500,
+            },
+            logger=kafka_logger(),
+        )
+
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions, each from its offset on."""
+        self._consumer.assign(
+            [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        )
+
+    def poll(self, records_max: int, wait_s: float) -> list[Message]:
+        """What has arrived, at most so many records; empty after `wait_s` without any.
+
+        Raises BrokenLogError when a position is outside of what the log still holds.
+        """
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(records_max - 1, 0)]
+        if any(message.error() is not None for message in messages):
+            return self._without_errors(messages)
+        return messages
+
+    @staticmethod
+    def _without_errors(messages: list[Message]) -> list[Message]:
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() not in _PASSING:
+                where = f"{message.topic()}/{message.partition()}"
+                raise BrokenLogError(f"reading {where}: {error.str()}")
+        return [message for message in messages if message.error() is None]
+
+    def range(self, partition: Partition) -> Range:
+        """What the partition holds now, by asking the broker. Raises UnavailableError."""
+        try:
+            low, end = self._consumer.get_watermark_offsets(
+                TopicPartition(*partition), timeout=METADATA_TIMEOUT_S
+            )
+        except KafkaException as error:
+            raise UnavailableError(
+                f"Kafka does not tell the end of {partition}: {error}"
+            ) from error
+        return Range(low, end)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._consumer.close()

@@ -1,0 +1,66 @@
+"""Who may trade, folded from the brokers topic: by key for authentication, by id for names."""
+
+import hashlib
+import hmac
+import logging
+from typing import Literal
+
+from schemas.brokers import Broker
+from schemas.codec import UnreadableError, decode_broker
+
+log = logging.getLogger(__name__)
+
+ADMIN: Literal["admin"] = "admin"
+Caller = Broker | Literal["admin"]
+
+
+def key_hash(api_key: str) -> str:
+    """SHA-256 of a key, hex. Keys carry 256 random bits, so a slow hash would defend nothing."""
+    return hashlib.sha256(api_key.encode()).hexdigest()
+
+
+class BrokerDirectory:
+    """The brokers and the admin key. Lives on one thread."""
+
+    def __init__(self, admin_key: str) -> None:
+        self._admin_hash = key_hash(admin_key)
+        self._by_hash: dict[str, Broker] = {}
+        self._by_id: dict[str, Broker] = {}
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Fold one record. An unreadable one is another program's mistake: logged, passed over."""
+        broker_id = (key or b"").decode(errors="replace")
+        if value is None:
+            self._forget(broker_id)
+            return
+        try:
+            self.add(decode_broker(value))
+        except UnreadableError as error:
+            log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+
+    def add(self, broker: Broker) -> None:
+        """Add or replace a broker; its former key is no longer valid."""
+        self._forget(broker.broker_id)
+        self._by_id[broker.broker_id] = broker
+        self._by_hash[broker.api_key_hash] = broker
+
+    def _forget(self, broker_id: str) -> None:
+        former = self._by_id.pop(broker_id, None)
+        if former is not None:
+            self._by_hash.pop(former.api_key_hash, None)
+
+    def caller(self, api_key: str) -> Caller | None:
+        """Who holds this key; None for nobody."""
+        hashed = key_hash(api_key)
+        broker = self._by_hash.get(hashed)
+        if broker is not None:
+            return broker
+        return ADMIN if hmac.compare_digest(hashed, self._admin_hash) else None
+
+    def name(self, broker_id: str) -> str | None:
+        """The broker's name; None when unknown."""
+        broker = self._by_id.get(broker_id)
+        return None if broker is None else broker.name
+
+    def __len__(self) -> int:
+        return len(self._by_id)

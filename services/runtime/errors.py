@@ -1,0 +1,52 @@
+"""Why a process stops. Each class is one exit code; only `lifecycle` catches them.
+
+ExchangeError
+|-- SettingsError       2  a setting is missing, bad or unknown: correct it
+|-- UnavailableError    3  Kafka or PostgreSQL did not answer in time: start it, then us
+|-- TopicsError         3  the topics are not what this version needs: `exchange topics apply`
+|-- SupersededError     4  a newer matcher owns the partition: nothing to do
+|-- DeliveryError       5  a record may not have reached the log: restart is the recovery
++-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, restart won't help
+"""
+
+
+class ExchangeError(Exception):
+    """A process cannot go on; `exit_code` says why to whoever supervises it."""
+
+    exit_code = 1
+
+
+class SettingsError(ExchangeError):
+    """A setting is missing, bad or unknown."""
+
+    exit_code = 2
+
+
+class UnavailableError(ExchangeError):
+    """A server that this process cannot start without did not answer in time."""
+
+    exit_code = 3
+
+
+class TopicsError(ExchangeError):
+    """The topics are missing or have another shape than this version needs."""
+
+    exit_code = 3
+
+
+class SupersededError(ExchangeError):
+    """A newer claim owns the partition."""
+
+    exit_code = 4
+
+
+class DeliveryError(ExchangeError):
+    """A record may not have reached the log."""
+
+    exit_code = 5
+
+
+class BrokenLogError(ExchangeError):
+    """The log contradicts itself."""
+
+    exit_code = 6

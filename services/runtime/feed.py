@@ -1,0 +1,94 @@
+"""From Kafka onto an event loop: a thread fetches and hands over lists, the loop does the rest.
+
+One wake-up of the loop per list. The thread waits while the loop is too many lists behind.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import Message
+
+from services.runtime.consumer import LogConsumer, Partition
+
+RECORDS_MAX = 2_000
+# Lists handed over and not yet worked off; more would only be memory.
+LISTS_AHEAD_MAX = 4
+WAIT_S = 0.25
+
+
+class Feed:
+    """Delivers records of assigned partitions to `deliver` on the loop's thread, in log order.
+
+    `failed` is called on the loop when reading or `deliver` raises; nothing is delivered after.
+    `caught_up` is set when everything that the log held at the start was delivered.
+    """
+
+    def __init__(
+        self,
+        consumer: LogConsumer,
+        deliver: Callable[[list[Message]], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._consumer = consumer
+        self._deliver = deliver
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._stopping = threading.Event()
+        self._ahead = threading.Semaphore(LISTS_AHEAD_MAX)
+        self._behind: dict[Partition, int] = {}
+        self.caught_up = asyncio.Event()
+        self._thread = threading.Thread(target=self._fetch, name="feed", daemon=True)
+
+    def start(self, offsets: Mapping[Partition, int]) -> None:
+        """Begin reading. Asks the broker where the log ends now, which may take a moment."""
+        for partition, offset in offsets.items():
+            held = self._consumer.range(partition)
+            if held.end > max(offset, held.low):
+                self._behind[partition] = held.end
+        if not self._behind:
+            self.caught_up.set()
+        self._consumer.assign(offsets)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop fetching and close the consumer."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._consumer.close()
+
+    def _fetch(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                messages = self._consumer.poll(RECORDS_MAX, WAIT_S)
+                while messages and not self._stopping.is_set():
+                    if self._ahead.acquire(timeout=WAIT_S):
+                        self._loop.call_soon_threadsafe(self._hand_over, messages)
+                        break
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        self._ahead.release()
+        if self._stopping.is_set():
+            return
+        try:
+            self._deliver(messages)
+        except Exception as error:
+            self._fail(error)
+            return
+        if self._behind:
+            self._note(messages)
+
+    def _note(self, messages: list[Message]) -> None:
+        for message in messages:
+            partition = Partition(message.topic() or "", message.partition() or 0)
+            if (message.offset() or 0) + 1 >= self._behind.get(partition, 0):
+                self._behind.pop(partition, None)
+        if not self._behind:
+            self.caught_up.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self._stopping.set()
+        self._failed(error)

@@ -1,0 +1,79 @@
+"""Which execution records count. The one place that knows it; used by every reader of executions.
+
+1. A claim sets the current epoch to its own offset.
+2. A record of outcomes counts iff its epoch is the current one and its first command offset is
+   the last one seen + 1.
+3. A lower first offset is a duplicate: dropped. A record of another epoch is a stale matcher's:
+   dropped. A gap is a bug: BrokenLogError.
+
+Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from schemas.codec import UnreadableError, decode_execution
+from schemas.executions import Claim, Outcome, Outcomes
+from services.runtime.errors import BrokenLogError
+
+NO_EPOCH = -1
+
+
+class FollowerPosition(Struct, frozen=True):
+    """Where a reader of one executions partition stands.
+
+    `next_record`: offset in executions to read next. `next_command`: offset of the first command
+    whose outcome was not seen yet. `epoch`: the current one, NO_EPOCH before any claim.
+    """
+
+    next_record: int = 0
+    epoch: int = NO_EPOCH
+    next_command: int = 0
+
+
+class Batch(Struct, frozen=True):
+    """Outcomes that count; the nth belongs to the command at `first_command + n`."""
+
+    partition: int
+    first_command: int
+    outcomes: tuple[Outcome, ...]
+
+
+class Follower:
+    """Applies the rule to any number of partitions."""
+
+    def __init__(self, positions: Mapping[int, FollowerPosition]) -> None:
+        self._positions = dict(positions)
+
+    def position(self, partition: int) -> FollowerPosition:
+        """Where this partition stands: everything before was told, nothing after."""
+        return self._positions[partition]
+
+    def follow(self, partition: int, record: int, value: bytes | None) -> Batch | None:
+        """The batch in the record at offset `record`; None when it does not count."""
+        at = self._positions[partition]
+        if record < at.next_record:
+            return None
+        try:
+            execution = decode_execution(value)
+        except UnreadableError as error:
+            raise BrokenLogError(f"executions {partition}@{record}: {error}") from error
+        if isinstance(execution, Claim):
+            self._positions[partition] = FollowerPosition(record + 1, record, at.next_command)
+            return None
+        return self._judge(partition, record, execution)
+
+    def _judge(self, partition: int, record: int, told: Outcomes) -> Batch | None:
+        at = self._positions[partition]
+        counts = told.epoch == at.epoch and told.first_offset == at.next_command
+        if told.epoch == at.epoch and told.first_offset > at.next_command:
+            raise BrokenLogError(
+                f"executions {partition}@{record}: outcomes from command {told.first_offset} on, "
+                f"expected {at.next_command}"
+            )
+        seen = at.next_command + (len(told.outcomes) if counts else 0)
+        self._positions[partition] = FollowerPosition(record + 1, at.epoch, seen)
+        if not counts:
+            return None
+        return Batch(partition, told.first_offset, told.outcomes)

@@ -1,0 +1,67 @@
+"""How a process starts and ends: signals, exit codes, one readable line for what went wrong.
+
+SIGTERM and SIGINT ask for a stop; a second one is not needed, every wait here is bounded.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from services.runtime.errors import ExchangeError
+from services.runtime.log import configure
+from services.runtime.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
+
+# Threads hand over to each other thousands of times a second; the default of 5 ms is an age.
+SWITCH_INTERVAL_S = 0.0002
+
+
+class Stop:
+    """Set once somebody wants the process to end; threads wait on it instead of sleeping."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def set(self, *_: object) -> None:
+        """Ask for the end. Also a signal handler."""
+        self._event.set()
+        for callback in self._callbacks:
+            callback()
+
+    def is_set(self) -> bool:
+        """Whether the end was asked for."""
+        return self._event.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for it; True when it was asked for."""
+        return self._event.wait(timeout_s)
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Call this too, in the thread that asks."""
+        self._callbacks.append(callback)
+
+
+def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], None]) -> int:
+    """Run `main` as a service; the process's exit code (see `errors`)."""
+    configure(service, environ.get("EXCHANGE_LOG_LEVEL") or "INFO")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.set)
+    signal.signal(signal.SIGINT, stop.set)
+    try:
+        settings = read_settings(environ)
+        log.info("starting")
+        main(settings, stop)
+    except ExchangeError as error:
+        log.error("%s", error)
+        sys.stderr.write(f"{service}: {error}\n")
+        return error.exit_code
+    except Exception:
+        log.exception("stopped by an unexpected error")
+        return 1
+    log.info("stopped")
+    return 0

@@ -1,0 +1,33 @@
+"""Every metric in one typed list. Base units, bounded labels, no symbol, broker or order label."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+HTTP_SECONDS: Final = Histogram(
+    "exchange_http_request_duration_seconds",
+    "From the request's head to the last byte of the answer.",
+    ["route", "method", "status"],
+    buckets=_SECONDS,
+)
+IN_FLIGHT: Final = Gauge("exchange_in_flight_requests", "Requests waiting for the log.")
+COMMANDS: Final = Counter(
+    "exchange_commands_total", "Commands matched, by the kind of their outcome.", ["event"]
+)
+STALE_RECORDS: Final = Counter(
+    "exchange_stale_records_total", "Execution records that did not count."
+)
+LAG_RECORDS: Final = Gauge(
+    "exchange_lag_records", "Records between this process and the end of its log.", ["partition"]
+)
+OPEN_ORDERS: Final = Gauge("exchange_open_orders", "Orders in the books of this process.")
+ORDERS_IN_MEMORY: Final = Gauge(
+    "exchange_orders_in_memory",
+    "Orders the reader holds, open ones and closed ones not yet stored.",
+)
+SINK_ROWS: Final = Counter("exchange_sink_rows_total", "Rows written.", ["table"])
+SINK_BEHIND_SECONDS: Final = Gauge(
+    "exchange_sink_behind_seconds", "Age of the newest outcome that PostgreSQL has, when stored."
+)

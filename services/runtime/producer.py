@@ -1,0 +1,153 @@
+"""Idempotent producers. One thread polls for delivery reports, seldom: wake-ups are the cost.
+
+`Sender` tells each record's fate; `FailFastSender` tells nothing but that something went wrong.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from schemas.topics import RECORD_BYTES_MAX
+from services.runtime.errors import DeliveryError
+from services.runtime.log import kafka_logger
+
+log = logging.getLogger(__name__)
+
+# Delivery reports are collected this often. They matter to callers who wait for the log alone.
+POLL_INTERVAL_S = 0.005
+# Bounds what may be stuck in the client while the broker is away.
+QUEUE_RECORDS_MAX = 100_000
+FLUSH_TIMEOUT_S = 10.0
+PROBE_TIMEOUT_S = 0.5
+
+Fate = Literal["stored", "not_stored", "unknown"]
+OnFate = Callable[[Fate], None]
+
+
+def _config(bootstrap: str, linger_ms: int) -> dict[str, str | int | bool]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "linger.ms": linger_ms,
+        "message.max.bytes": RECORD_BYTES_MAX,
+        "queue.buffering.max.messages": QUEUE_RECORDS_MAX,
+        "reconnect.backoff.max.ms": 500,
+        "socket.nagle.disable": True,
+    }
+
+
+# What a broker or the client refuses outright was certainly not written. Everything else that
+# fails may have been: the Python client does not pass on what the C client knows of it.
+_CERTAINLY_NOT_STORED = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
+
+class Sender:
+    """Sends records whose fate somebody waits for. Thread-safe; `fate` runs on the poll thread.
+
+    `available` is a circuit: open it goes when no broker is left, closed when one answers again.
+    A caller that finds it open need not send, and then knows that nothing was written.
+    """
+
+    def __init__(self, bootstrap: str, *, linger_ms: int, timeout_ms: int) -> None:
+        config: dict[str, Any] = _config(bootstrap, linger_ms)
+        config |= {"message.timeout.ms": timeout_ms, "error_cb": self._on_error}
+        self.available = True
+        self._producer = Producer(config, logger=kafka_logger())
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="deliveries", daemon=True)
+        self._thread.start()
+
+    def send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes, fate: OnFate
+    ) -> None:
+        """Queue a record. Raises BufferError when the queue is full: nothing was sent then."""
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is None:
+                fate("stored")
+            else:
+                fate("not_stored" if error.code() in _CERTAINLY_NOT_STORED else "unknown")
+
+        self._producer.produce(topic, value, key, partition, on_delivery=delivered)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.available = False
+
+    def _poll(self) -> None:
+        # Waiting outside of poll() gathers the reports of a few milliseconds into one wake-up.
+        while not self._stopping.wait(POLL_INTERVAL_S):
+            self._producer.poll(0)
+            if not self.available:
+                self._probe()
+
+    def _probe(self) -> None:
+        try:
+            self._producer.list_topics(timeout=PROBE_TIMEOUT_S)
+        except KafkaException:
+            return
+        self.available = True
+        log.info("Kafka answers again")
+
+    def close(self) -> int:
+        """Flush to a deadline; returns how many records' fate stays unknown."""
+        self._stopping.set()
+        self._thread.join()
+        return self._producer.flush(FLUSH_TIMEOUT_S)
+
+
+class FailFastSender:
+    """Sends records that must all arrive, in order. Any delivery error ends the process.
+
+    No time-out: while the broker is away the records wait. Not thread-safe.
+    """
+
+    def __init__(self, bootstrap: str, *, linger_ms: int) -> None:
+        config = _config(bootstrap, linger_ms) | {
+            "message.timeout.ms": 0,
+            "delivery.report.only.error": True,
+        }
+        self._failure: KafkaError | None = None
+        self._producer = Producer(config, logger=kafka_logger())
+
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        """Queue a record; waits while the queue is full. Raises DeliveryError."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
+            except BufferError:
+                self._producer.poll(0.1)
+                self.check()
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failure = error
+
+    def check(self) -> None:
+        """Serve delivery errors. Raises DeliveryError if there was one."""
+        self._producer.poll(0)
+        if self._failure is not None:
+            raise DeliveryError(f"a record was not delivered: {self._failure.str()}")
+
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+        """Wait until every record is acknowledged. Raises DeliveryError, also when time is out."""
+        left = self._producer.flush(timeout_s)
+        self.check()
+        if left:
+            raise DeliveryError(f"{left} records were not acknowledged in {timeout_s} s")

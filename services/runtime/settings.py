@@ -1,0 +1,117 @@
+"""Every `EXCHANGE_...` variable in one typed list, read once in `__main__` into a frozen struct.
+
+A bad value or an unknown variable is a SettingsError with one readable line.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from services.runtime.errors import SettingsError
+
+PREFIX = "EXCHANGE_"
+
+Durability = Literal["fsync", "replicated", "process"]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The field's name in capitals behind `EXCHANGE_` is the variable's name."""
+
+    kafka: str = ""
+    """Bootstrap servers; empty: `exchange run` starts a local broker."""
+    database_url: str = ""
+    """PostgreSQL URL; empty: `exchange run` starts a local server."""
+    topic_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,40}$(?!\n)")] = ""
+    """Put before every topic's name, so that several exchanges can share one Kafka."""
+    partitions: Annotated[int, Meta(ge=1, le=4096)] = 2
+    """Partitions of the symbol topics, at creation; they never change afterwards."""
+    durability: Durability | None = None
+    """When an order counts as stored; empty: fsync on one broker, replicated on three."""
+    host: str = "127.0.0.1"
+    """Address that the HTTP API listens on."""
+    port: Port = 8000
+    """Port that the HTTP API listens on."""
+    data_dir: Path = Path(".local")
+    """Where `exchange run` keeps its servers' data, logs and the admin key."""
+    admin_key: Annotated[str, Meta(min_length=16, max_length=200)] | None = None
+    """Key for `POST /register`."""
+    reader_url: str = ""
+    """Base URL of a reader, for ingest running apart from it."""
+    metrics_port: Port = 0
+    """Port of /livez, /readyz and /metrics of matcher and sink; 0: none."""
+    in_flight_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
+    """Requests waiting for the log at once; one more is answered 503."""
+    outcome_wait_ms: Milliseconds = 1_000
+    """How long POST waits for the outcome before it answers 202."""
+    delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
+    """How long ingest's records may take into the log before they are given up."""
+    linger_ms: Milliseconds = 1
+    """How long commands and executions wait for company in a request."""
+    linger_public_ms: Milliseconds = 25
+    """The same for the public market topics."""
+    fetch_wait_ms: Milliseconds = 4
+    """How long the broker holds a fetch back so that several records travel together."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that is logged."""
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from the environment. Empty text counts as not set."""
+    given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+    known = {variable(field): field for field in Settings.__struct_fields__}
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+    values: dict[str, str] = {known[name]: text for name, text in given.items() if text}
+    for field, text in values.items():
+        _convert({field: text}, variable(field), text)
+    return _convert(values, PREFIX, "")
+
+
+def _convert(values: dict[str, str], name: str, text: str) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        reason = str(error).split(" - at ")[0]
+        shown = "..." if "KEY" in name else text
+        raise SettingsError(f"{name}={shown!s}: {reason}") from error
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError(kind)
+
+
+def require(value: str | None, field: str) -> str:
+    """The value of a setting this process cannot do without."""
+    if not value:
+        raise SettingsError(f"{variable(field)} is needed and not set")
+    return value
+
+
+def parse_partitions(text: str, count: int) -> list[int]:
+    """`0-3`, `0,2`, `all` to partition numbers below `count`."""
+    if text == "all":
+        return list(range(count))
+    chosen: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise SettingsError(f"partitions {text!r}: write 0-3, 0,2 or all")
+        chosen.update(range(int(first), int(last or first) + 1))
+    if not chosen or max(chosen) >= count:
+        raise SettingsError(f"partitions {text!r}: the exchange has 0-{count - 1}")
+    return sorted(chosen)
