@@ -1,0 +1,56 @@
+"""The books room: price levels with their totals, folded from events alone.
+
+Pure. It knows no single order: whoever tells it of a change knows side and price.
+"""
+
+from itertools import islice
+
+from sortedcontainers import SortedDict
+
+from schemas.rest import LevelResource
+from schemas.units import Side
+from services.runtime.errors import BrokenLogError
+
+
+class Book:
+    """One symbol's levels; `sequence` counts the commands that changed it."""
+
+    __slots__ = ("_asks", "_bids", "sequence")
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        # Price to [total, orders].
+        self._bids: SortedDict = SortedDict()
+        self._asks: SortedDict = SortedDict()
+
+    def _side(self, side: Side) -> SortedDict:
+        return self._bids if side == "bid" else self._asks
+
+    def add(self, side: Side, price: int, quantity: int) -> None:
+        """An order comes to rest."""
+        levels = self._side(side)
+        level = levels.get(price)
+        if level is None:
+            levels[price] = [quantity, 1]
+        else:
+            level[0] += quantity
+            level[1] += 1
+
+    def take(self, side: Side, price: int, quantity: int, *, leaves: bool) -> None:
+        """Quantity goes from a level; `leaves`: and its order with it. Raises BrokenLogError."""
+        levels = self._side(side)
+        level = levels.get(price)
+        if level is None:
+            raise BrokenLogError(f"no {side} level at {price} to take {quantity} from")
+        level[0] -= quantity
+        level[1] -= leaves
+        if level[0] < 0 or (level[0] == 0) != (level[1] == 0):
+            raise BrokenLogError(f"the {side} level at {price} is left with {level}")
+        if level[1] == 0:
+            del levels[price]
+
+    def best(self, side: Side, depth: int) -> list[LevelResource]:
+        """At most `depth` levels, best price first."""
+        levels = self._side(side)
+        prices = reversed(levels) if side == "bid" else iter(levels)
+        return [LevelResource(price, *levels[price]) for price in islice(prices, depth)]

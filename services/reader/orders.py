@@ -1,0 +1,58 @@
+"""The orders room: every open order, and closed ones until PostgreSQL has them.
+
+Pure. A closed order is queued once and forgotten once, so forgetting costs O(1) an order.
+"""
+
+from collections import deque
+
+from schemas.executions import OrderAccepted
+from schemas.orders import OrderRecord
+from services.runtime.errors import BrokenLogError
+
+
+class Orders:
+    """Orders by id. Every closed one waits in its partition's queue, in log order."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, OrderRecord] = {}
+        self._closed: dict[int, deque[tuple[int, OrderRecord]]] = {}
+        # The same few thousand symbols and brokers come again in millions of orders.
+        self._texts: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, order_id: str) -> OrderRecord | None:
+        """The order; None when unknown or forgotten."""
+        return self._records.get(order_id)
+
+    def accept(self, event: OrderAccepted, time: int) -> OrderRecord:
+        """Remember a new order as it stands after its own command."""
+        if event.order_id in self._records:
+            raise BrokenLogError(f"order {event.order_id} was accepted twice")
+        record = OrderRecord.accepted(event, time)
+        record.symbol = self._texts.setdefault(record.symbol, record.symbol)
+        record.broker_id = self._texts.setdefault(record.broker_id, record.broker_id)
+        self._records[record.order_id] = record
+        return record
+
+    def open(self, order_id: str) -> OrderRecord:
+        """An order that rests in a book. Raises BrokenLogError when there is none."""
+        record = self._records.get(order_id)
+        if record is None or record.closed_reason is not None:
+            state = "unknown" if record is None else "closed"
+            raise BrokenLogError(f"the log speaks of {order_id} as open, it is {state}")
+        return record
+
+    def closed(self, record: OrderRecord, partition: int, command: int) -> None:
+        """The order was closed by this command and may be forgotten once that is stored."""
+        queue = self._closed.get(partition)
+        if queue is None:
+            queue = self._closed[partition] = deque()
+        queue.append((command, record))
+
+    def forget(self, partition: int, next_command: int, closed_by: int) -> None:
+        """Forget what was closed by a command below `next_command`, at `closed_by` or before."""
+        queue = self._closed.get(partition)
+        while queue and queue[0][0] < next_command and queue[0][1].updated_at <= closed_by:
+            del self._records[queue.popleft()[1].order_id]

@@ -1,0 +1,171 @@
+"""All query views of one process, folded from the outcomes of commands.
+
+Pure: batches that count go in by `apply`, in log order; time is an argument. Lives on one thread.
+A batch that contradicts what went before is a BrokenLogError: going on would show invented books.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from schemas.executions import (
+    CommandRefused,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Ticked,
+)
+from schemas.orders import OrderRecord
+from schemas.rest import BalanceResource, BookResource, PriceResource
+from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
+from services.reader.balances import Balances
+from services.reader.books import Book
+from services.reader.orders import Orders
+from services.reader.prices import Prices
+from services.runtime.errors import BrokenLogError
+from services.runtime.follower import Batch
+
+_NO_BOOK = Book()
+
+
+class Views:
+    """Orders, prices, books and balances, with each partition's clock."""
+
+    def __init__(self) -> None:
+        self._orders = Orders()
+        self._prices = Prices()
+        self._books: dict[str, Book] = {}
+        self._balances = Balances()
+        self._clocks: dict[int, int] = {}
+        self._partitions: dict[str, int] = {}
+        self._folded: dict[int, int] = {}
+
+    def apply(self, batch: Batch) -> None:
+        """Fold a batch. Raises BrokenLogError."""
+        partition = batch.partition
+        command = batch.first_command
+        for outcome in batch.outcomes:
+            time = outcome.time
+            for expired in outcome.expired:
+                self._left(expired, "expired", (partition, command), time)
+            match outcome.event:
+                case OrderAccepted() as event:
+                    self._accepted(event, (partition, command), time)
+                case OrderCancelled() as event:
+                    self._left(event, "cancelled", (partition, command), time)
+                case OrderRepeated() | CommandRefused() | Ticked():
+                    pass
+                case never:
+                    assert_never(never)
+            command += 1
+            self._clocks[partition] = time
+        self._folded[partition] = command
+
+    def _accepted(self, event: OrderAccepted, at: tuple[int, int], time: int) -> None:
+        record = self._orders.accept(event, time)
+        book = self._books.get(record.symbol)
+        if book is None:
+            book = self._books[record.symbol] = Book()
+            self._partitions[record.symbol] = at[0]
+        for fill in event.fills:
+            self._filled(fill, record, book, at)
+        if event.closed_reason is not None:
+            self._orders.closed(record, *at)
+        elif event.price is None:
+            raise BrokenLogError(f"order {event.order_id} rests without a price")
+        else:
+            book.add(event.side, event.price, event.remaining_quantity)
+        book.sequence = event.book_sequence
+
+    def _filled(self, fill: Fill, taker: OrderRecord, book: Book, at: tuple[int, int]) -> None:
+        maker = self._orders.open(fill.maker_order_id)
+        maker.filled_as_maker(fill, taker.broker_id, taker.updated_at)
+        gone = fill.maker_remaining_quantity == 0
+        book.take(maker.side, fill.price, fill.quantity, leaves=gone)
+        if gone:
+            self._orders.closed(maker, *at)
+        self._prices.traded(taker.symbol, fill.price, fill.sequence)
+        buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
+        self._balances.traded(
+            taker.symbol,
+            buyer.broker_id,
+            seller.broker_id,
+            quantity=fill.quantity,
+            value=fill.price * fill.quantity,
+        )
+
+    def _left(
+        self, event: OrderCancelled | Expired, reason: ClosedReason, at: tuple[int, int], time: int
+    ) -> None:
+        record = self._orders.open(event.order_id)
+        book = self._books[record.symbol]
+        if record.price is None or record.remaining_quantity != event.remaining_quantity:
+            raise BrokenLogError(f"order {event.order_id} left with another quantity than it had")
+        book.take(record.side, record.price, record.remaining_quantity, leaves=True)
+        record.closed(reason, time)
+        self._orders.closed(record, *at)
+        book.sequence = event.book_sequence
+
+    def forget_stored(
+        self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX
+    ) -> None:
+        """PostgreSQL has everything below `next_command`: closed orders may go.
+
+        Those closed after `closed_by` stay. Commands not folded yet are nobody's to forget, so a
+        position ahead of ours takes nothing that it should not.
+        """
+        self._orders.forget(partition, min(next_command, self._folded.get(partition, 0)), closed_by)
+
+    def folded(self) -> Mapping[int, int]:
+        """Per partition the offset of the first command whose outcome was not folded yet."""
+        return self._folded
+
+    def orders_in_memory(self) -> int:
+        """Open orders, and closed ones not forgotten yet."""
+        return len(self._orders)
+
+    def order(self, order_id: str) -> OrderRecord | None:
+        """The order; None when unknown or forgotten."""
+        return self._orders.get(order_id)
+
+    def price(self, symbol: str, trades: int, now: int) -> PriceResource | None:
+        """Last price, and the mean of the last `trades`; None before any trade."""
+        average = self._prices.average(symbol, trades)
+        if average is None:
+            return None
+        return PriceResource(
+            symbol=symbol,
+            last_price=average.last,
+            average_price=average.average,
+            trades_in_average=average.trades,
+            sequence=average.sequence,
+            as_of=rfc3339(self._as_of(symbol, now)),
+        )
+
+    def book(self, symbol: str, depth: int, now: int) -> BookResource:
+        """The best levels; empty with sequence 0 for a symbol that nobody touched."""
+        book = self._books.get(symbol, _NO_BOOK)
+        return BookResource(
+            symbol=symbol,
+            depth=depth,
+            bids=book.best("bid", depth),
+            asks=book.best("ask", depth),
+            sequence=book.sequence,
+            as_of=rfc3339(self._as_of(symbol, now)),
+        )
+
+    def balance(self, broker_id: str, broker_name: str) -> BalanceResource:
+        """Cash and positions; zero and none for a broker that never traded."""
+        return BalanceResource(
+            broker_id=broker_id,
+            broker_name=broker_name,
+            balance=self._balances.cash(broker_id),
+            positions=self._balances.positions(broker_id),
+        )
+
+    def _as_of(self, symbol: str, now: int) -> int:
+        partition = self._partitions.get(symbol)
+        if partition is not None:
+            return self._clocks[partition]
+        return max(self._clocks.values(), default=now)
