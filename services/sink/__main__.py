@@ -1,0 +1,59 @@
+"""`python -m services.sink`: the composition root. `--migrate` brings the tables up to date."""
+
+import argparse
+import os
+import sys
+
+from services.runtime.health import Health, HealthServer
+from services.runtime.lifecycle import Stop, run
+from services.runtime.settings import Settings, require
+from services.runtime.topics import TopicsAdmin
+from services.sink.identity import log_identity
+from services.sink.loop import Sink, Source
+from services.sink.migrate import migrate, require_migrated
+
+
+def sink(settings: Settings, stop: Stop) -> None:
+    """The sink of every partition, until the stop."""
+    # 1. Both ends must be what this version needs.
+    bootstrap = require(settings.kafka, "kafka")
+    database_url = require(settings.database_url, "database_url")
+    topology = TopicsAdmin(bootstrap, settings.topic_prefix).verify()
+    require_migrated(database_url)
+    # 2. The loop, and what it says of itself.
+    identity = log_identity(bootstrap, settings.topic_prefix)
+    loop = Sink(Source(bootstrap, topology, identity), database_url, stop)
+    health = Health()
+    health.add("postgres", loop.postgres)
+    health.add("caught_up", loop.caught_up)
+    server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
+    # 3. Until the stop.
+    try:
+        loop.run()
+    finally:
+        if server is not None:
+            server.close()
+
+
+def migrations(settings: Settings, _: Stop) -> None:
+    """Apply what is missing and end."""
+    applied = migrate(require(settings.database_url, "database_url"))
+    sys.stdout.write(f"applied: {', '.join(applied) or 'nothing, all is up to date'}\n")
+
+
+def main() -> int:
+    """Exit code as in `services.runtime.errors` and `services.sink.errors`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.sink",
+        description="Stores executions and brokers in PostgreSQL. Settings are EXCHANGE_... "
+        "variables: EXCHANGE_KAFKA, EXCHANGE_DATABASE_URL, EXCHANGE_METRICS_PORT.",
+    )
+    parser.add_argument(
+        "--migrate", action="store_true", help="bring the tables up to date, and end"
+    )
+    chosen = migrations if parser.parse_args().migrate else sink
+    return run("sink", dict(os.environ), chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Which log this is, asked of Kafka: the same names on another cluster, or made anew, differ."""
+
+from confluent_kafka import KafkaException, TopicCollection, Uuid
+from confluent_kafka.admin import AdminClient
+from msgspec import Struct
+
+from schemas.topics import EXECUTIONS
+from services.runtime.errors import UnavailableError
+from services.runtime.log import kafka_logger
+
+TIMEOUT_S = 15.0
+_HALF = (1 << 64) - 1
+
+
+class LogIdentity(Struct, frozen=True):
+    """Kafka never gives a topic id twice, not even to a topic of the same name."""
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+
+
+def log_identity(bootstrap: str, prefix: str) -> LogIdentity:
+    """The executions topic of the exchange with this prefix. Raises UnavailableError."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=kafka_logger())
+    topic = prefix + EXECUTIONS.name
+    try:
+        cluster = admin.describe_cluster(request_timeout=TIMEOUT_S).result()
+        topics = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)
+        described = topics[topic].result()
+    except KafkaException as error:
+        raise UnavailableError(f"Kafka does not describe {topic}: {error}") from error
+    return LogIdentity(str(cluster.cluster_id), topic, _text(described.topic_id))
+
+
+def _text(topic_id: Uuid) -> str:
+    # The halves come as signed numbers; the library's stubs do not name the methods.
+    high: int = topic_id.get_most_significant_bits()  # type: ignore[attr-defined]
+    low: int = topic_id.get_least_significant_bits()  # type: ignore[attr-defined]
+    return f"{high & _HALF:016x}{low & _HALF:016x}"

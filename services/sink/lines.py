@@ -1,0 +1,66 @@
+"""Rows as lines of PostgreSQL's COPY text format, in the order of the column lists beside them.
+
+Pure. Plain text straight into the table is several times faster than a statement per row.
+"""
+
+from functools import lru_cache
+
+from schemas.units import rfc3339
+from services.sink.rows import NewOrder, NewTrade, OrderChange
+
+ORDER_COLUMNS = (
+    "id, broker_id, document_number, client_order_id, symbol, side, order_type, price, quantity, "
+    "remaining_quantity, filled_value, valid_until, closed_reason, created_at, updated_at, "
+    "partition, command_offset"
+)
+CHANGE_COLUMNS = "id, remaining_quantity, filled_value, closed_reason, updated_at"
+TRADE_COLUMNS = (
+    "id, buy_order_id, sell_order_id, buy_broker_id, sell_broker_id, symbol, price, quantity, "
+    "aggressor_side, sequence, executed_at, partition, command_offset, index"
+)
+_NULL = r"\N"
+
+# Outcomes of the same millisecond come together.
+_instant = lru_cache(maxsize=4096)(rfc3339)
+
+
+def _text(value: str) -> str:
+    # Control characters, which COPY would have escaped too, cannot be in what the log accepts.
+    return value.replace("\\", "\\\\") if "\\" in value else value
+
+
+def order_line(new: NewOrder) -> str:
+    """ORDER_COLUMNS."""
+    order = new.record
+    price = _NULL if order.price is None else order.price
+    valid_until = _NULL if order.valid_until is None else _instant(order.valid_until)
+    return (
+        f"{order.order_id}\t{order.broker_id}\t{_text(order.document_number)}\t"
+        f"{order.client_order_id or _NULL}\t{order.symbol}\t{order.side}\t{order.order_type}\t"
+        f"{price}\t{order.quantity}\t{order.remaining_quantity}\t{order.filled_value}\t"
+        f"{valid_until}\t{order.closed_reason or _NULL}\t{_instant(order.created_at)}\t"
+        f"{_instant(order.updated_at)}\t{new.partition}\t{new.command_offset}\n"
+    )
+
+
+def change_line(order_id: str, change: OrderChange) -> str:
+    """CHANGE_COLUMNS."""
+    return (
+        f"{order_id}\t{change.remaining_quantity}\t{change.filled_value}\t"
+        f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\n"
+    )
+
+
+def trade_line(trade: NewTrade) -> str:
+    """TRADE_COLUMNS."""
+    fill, taker = trade.fill, trade.taker
+    orders = f"{fill.maker_order_id}\t{taker.order_id}"
+    brokers = f"{fill.maker_broker_id}\t{taker.broker_id}"
+    if taker.side == "bid":
+        orders = f"{taker.order_id}\t{fill.maker_order_id}"
+        brokers = f"{taker.broker_id}\t{fill.maker_broker_id}"
+    return (
+        f"{fill.trade_id}\t{orders}\t{brokers}\t{taker.symbol}\t{fill.price}\t{fill.quantity}\t"
+        f"{taker.side}\t{fill.sequence}\t{_instant(trade.time)}\t{trade.partition}\t"
+        f"{trade.command_offset}\t{trade.index}\n"
+    )

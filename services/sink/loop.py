@@ -1,0 +1,226 @@
+"""Executions into PostgreSQL, a batch at a time, from the position that PostgreSQL itself holds.
+
+1. `_open`: connect, check that the database is this log's, read on from its positions.
+2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
+3. `_store`: their rows and the new positions in one transaction.
+A lost connection, or another sink that was faster, leads back to 1; nothing is half written.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+
+import psycopg
+from confluent_kafka import Message
+from msgspec import Struct
+
+from schemas.brokers import Broker
+from schemas.codec import UnreadableError, decode_broker
+from schemas.topics import BROKERS, EXECUTIONS
+from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.errors import UnavailableError
+from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.health import Check
+from services.runtime.lifecycle import Stop
+from services.runtime.log import RateLimit
+from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
+from services.runtime.topics import Topology
+from services.sink.errors import ForeignDatabaseError, OvertakenError
+from services.sink.identity import LogIdentity
+from services.sink.rows import Rows
+from services.sink.store import Move, Store
+
+log = logging.getLogger(__name__)
+# A server that stays away is told of this often.
+log.addFilter(RateLimit(lines_per_minute=6))
+
+# The sink may be a second behind: records travel together, at little cost for the broker.
+FETCH = Fetch(wait_ms=100)
+# One transaction: large enough for COPY's full speed, small enough to end within a second.
+OUTCOMES_MAX = 5_000
+RECORDS_MAX = 500
+POLL_S = 0.25
+RETRY_S = 0.5
+# How long a sink that was overtaken leaves the field to the faster one.
+YIELD_S = 1.0
+# A transaction that runs when the stop comes may end within this; then its connection is cut.
+GRACE_S = 0.7
+LAG_INTERVAL_S = 5.0
+
+
+class Source(Struct, frozen=True):
+    """Where the log is."""
+
+    bootstrap: str
+    topology: Topology
+    identity: LogIdentity
+
+
+class Sink:
+    """`run` until the stop. Raises what `services.sink.errors` and `runtime.errors` name."""
+
+    def __init__(self, source: Source, database_url: str, stop: Stop) -> None:
+        self._source = source
+        self._database_url = database_url
+        self._stop = stop
+        self._executions = source.topology.prefix + EXECUTIONS.name
+        self._brokers = Partition(source.topology.prefix + BROKERS.name, 0)
+        self._store: Store | None = None
+        self._stored: dict[int, FollowerPosition] = {}
+        self._follower = Follower({})
+        self._pending: deque[Message] = deque()
+        self._brokers_next = 0
+        self._ends: dict[int, int] = {}
+        self._lag_at = 0.0
+
+    def run(self) -> None:
+        """Follow the log until the stop, through every absence of PostgreSQL."""
+        self._stop.on_set(self._end_soon)
+        self._consumer = LogConsumer(self._source.bootstrap, FETCH)
+        try:
+            self._measure_start()
+            while not self._stop.is_set():
+                self._session()
+        finally:
+            if self._store is not None:
+                self._store.close()
+            self._consumer.close()
+
+    def _end_soon(self) -> None:
+        timer = threading.Timer(GRACE_S, self._cut)
+        timer.daemon = True
+        timer.start()
+
+    def _cut(self) -> None:
+        store = self._store
+        if store is not None:
+            store.cut()
+
+    def _measure_start(self) -> None:
+        for number in range(self._source.topology.partitions):
+            self._ends[number] = self._consumer.range(Partition(self._executions, number)).end
+        self._brokers_next = self._consumer.range(self._brokers).low
+
+    def _session(self) -> None:
+        try:
+            store = self._open()
+            while not self._stop.is_set():
+                self._store_batch(store, self._gather(store))
+        except OvertakenError as error:
+            log.info("another sink is ahead: %s", error)
+            self._close()
+            self._stop.wait(YIELD_S)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._close()
+            if not self._stop.is_set():
+                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                log.warning("PostgreSQL is away: %s", reason)
+                self._stop.wait(RETRY_S)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _open(self) -> Store:
+        self._store = store = Store(self._database_url)
+        store.bind(self._source.identity)
+        held = store.positions(self._source.topology.partitions)
+        for number, position in held.items():
+            end = self._ends.get(number, 0)
+            if position.next_record > end and position.next_record > self._end_now(number):
+                raise ForeignDatabaseError(
+                    f"the database stands at record {position.next_record} of partition {number}, "
+                    f"the log ends before it"
+                )
+        self._stored = held
+        self._follower = Follower(held)
+        self._pending.clear()
+        offsets = {Partition(self._executions, n): at.next_record for n, at in held.items()}
+        self._consumer.assign(offsets | {self._brokers: self._brokers_next})
+        log.info("following the log")
+        return store
+
+    def _end_now(self, number: int) -> int:
+        if number >= self._source.topology.partitions:
+            return 0
+        return self._consumer.range(Partition(self._executions, number)).end
+
+    def _gather(self, store: Store) -> Rows:
+        rows = Rows()
+        brokers: dict[str, Broker] = {}
+        while rows.outcomes < OUTCOMES_MAX and not self._stop.is_set():
+            if not self._pending:
+                wait_s = 0.0 if rows.outcomes or brokers else POLL_S
+                self._pending.extend(self._consumer.poll(RECORDS_MAX, wait_s))
+            if not self._pending:
+                break
+            message = self._pending.popleft()
+            if message.topic() == self._executions:
+                self._follow(message, rows)
+            else:
+                self._broker(message, brokers)
+        if brokers:
+            store.upsert_brokers(brokers.values())
+            SINK_ROWS.labels("brokers").inc(len(brokers))
+        return rows
+
+    def _follow(self, message: Message, rows: Rows) -> None:
+        number, record = message.partition() or 0, message.offset() or 0
+        batch = self._follower.follow(number, record, message.value())
+        if batch is not None:
+            rows.add(batch)
+
+    def _broker(self, message: Message, brokers: dict[str, Broker]) -> None:
+        # A withdrawn broker's row stays: its orders and trades still name it.
+        if message.value() is None:
+            return
+        try:
+            broker = decode_broker(message.value())
+        except UnreadableError as error:
+            log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+            return
+        brokers[broker.broker_id] = broker
+
+    def _store_batch(self, store: Store, rows: Rows) -> None:
+        moves = {}
+        for number, at in self._stored.items():
+            target = self._follower.position(number)
+            if target.next_command != at.next_command:
+                moves[number] = Move(at.next_command, target)
+        if moves:
+            store.write(rows, moves)
+            self._stored |= {number: move.target for number, move in moves.items()}
+            self._count(rows)
+        self._measure_lag()
+
+    def _count(self, rows: Rows) -> None:
+        SINK_ROWS.labels("orders").inc(len(rows.new) + len(rows.changed))
+        SINK_ROWS.labels("trades").inc(len(rows.trades))
+        if rows.newest_time is not None:
+            SINK_BEHIND_SECONDS.set(max(0.0, time.time() - rows.newest_time / 1000))
+
+    def _measure_lag(self) -> None:
+        for number in list(self._ends):
+            if self._follower.position(number).next_record >= self._ends[number]:
+                del self._ends[number]
+        if time.monotonic() < self._lag_at:
+            return
+        self._lag_at = time.monotonic() + LAG_INTERVAL_S
+        for number in self._stored:
+            try:
+                end = self._end_now(number)
+            except UnavailableError:
+                return
+            LAG_RECORDS.labels(number).set(end - self._follower.position(number).next_record)
+
+    def postgres(self) -> Check:
+        """Whether there is a connection that is not known to be lost."""
+        connected = self._store is not None
+        return Check(connected, "connected" if connected else "away, trying again")
+
+    def caught_up(self) -> Check:
+        """Whether everything that the log held at the start is stored."""
+        behind = len(self._ends)
+        return Check(not behind, f"{behind} partitions are behind" if behind else "caught up")

@@ -1,0 +1,114 @@
+"""What a run of outcomes changes in the tables: new orders, changed ones, trades.
+
+Pure. An order that comes and goes within one run is one new row in its final state.
+"""
+
+from typing import assert_never
+
+from msgspec import Struct
+
+from schemas.executions import (
+    CommandRefused,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Ticked,
+)
+from schemas.orders import OrderRecord
+from schemas.units import ClosedReason
+from services.runtime.follower import Batch
+
+
+class NewOrder(Struct, frozen=True):
+    """An order that this run brought, as it stands at the run's end."""
+
+    record: OrderRecord
+    partition: int
+    command_offset: int
+
+
+class OrderChange(Struct):
+    """What happened to an order that an earlier run brought.
+
+    `filled_value` is what this run adds to it, the rest is the state at the run's end.
+    """
+
+    remaining_quantity: int
+    updated_at: int
+    filled_value: int = 0
+    closed_reason: ClosedReason | None = None
+
+
+class NewTrade(Struct, frozen=True, gc=False):
+    """One trade; `index` counts within its command."""
+
+    fill: Fill
+    taker: OrderAccepted
+    time: int
+    partition: int
+    command_offset: int
+    index: int
+
+
+class Rows:
+    """Folds batches, in log order. `newest_time`: of the last outcome, None before any."""
+
+    def __init__(self) -> None:
+        self.new: dict[str, NewOrder] = {}
+        self.changed: dict[str, OrderChange] = {}
+        self.trades: list[NewTrade] = []
+        self.outcomes = 0
+        self.newest_time: int | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Fold one batch."""
+        command = batch.first_command
+        for outcome in batch.outcomes:
+            time = outcome.time
+            for expired in outcome.expired:
+                self._left(expired, "expired", time)
+            match outcome.event:
+                case OrderAccepted() as event:
+                    self._accepted(event, batch.partition, command, time)
+                case OrderCancelled() as event:
+                    self._left(event, "cancelled", time)
+                case OrderRepeated() | CommandRefused() | Ticked():
+                    pass
+                case never:
+                    assert_never(never)
+            command += 1
+            self.newest_time = time
+        self.outcomes += len(batch.outcomes)
+
+    def _accepted(self, event: OrderAccepted, partition: int, command: int, time: int) -> None:
+        for index, fill in enumerate(event.fills):
+            self.trades.append(NewTrade(fill, event, time, partition, command, index))
+            self._filled(fill, event.broker_id, time)
+        self.new[event.order_id] = NewOrder(OrderRecord.accepted(event, time), partition, command)
+
+    def _filled(self, fill: Fill, taker_broker_id: str, time: int) -> None:
+        new = self.new.get(fill.maker_order_id)
+        if new is not None:
+            new.record.filled_as_maker(fill, taker_broker_id, time)
+            return
+        change = self._change(fill.maker_order_id, fill.maker_remaining_quantity, time)
+        change.filled_value += fill.price * fill.quantity
+        if fill.maker_remaining_quantity == 0:
+            change.closed_reason = "filled"
+
+    def _left(self, event: OrderCancelled | Expired, reason: ClosedReason, time: int) -> None:
+        new = self.new.get(event.order_id)
+        if new is not None:
+            new.record.closed(reason, time)
+            return
+        self._change(event.order_id, event.remaining_quantity, time).closed_reason = reason
+
+    def _change(self, order_id: str, remaining_quantity: int, time: int) -> OrderChange:
+        change = self.changed.get(order_id)
+        if change is None:
+            change = self.changed[order_id] = OrderChange(remaining_quantity, time)
+        change.remaining_quantity = remaining_quantity
+        change.updated_at = time
+        return change

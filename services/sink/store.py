@@ -1,0 +1,158 @@
+"""The sink's SQL. Rows and log position commit together or not at all.
+
+`write`: 1. fence: move each position, only from where this sink thinks it stands. 2. copy new
+orders and trades. 3. change earlier orders. The fence comes first: its row lock makes a second
+sink wait, and then tells it that it was overtaken before it has written anything.
+Commits are synchronous: others act on the position (the reader forgets), so it never goes back.
+"""
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from typing import LiteralString
+
+import psycopg
+from msgspec import Struct
+from psycopg import Connection
+
+from schemas.brokers import Broker
+from schemas.units import rfc3339
+from services.runtime.errors import BrokenLogError
+from services.runtime.follower import FollowerPosition
+from services.sink.errors import ForeignDatabaseError, OvertakenError
+from services.sink.identity import LogIdentity
+from services.sink.lines import (
+    CHANGE_COLUMNS,
+    ORDER_COLUMNS,
+    TRADE_COLUMNS,
+    change_line,
+    order_line,
+    trade_line,
+)
+from services.sink.rows import Rows
+
+CONNECT_TIMEOUT_S = 5
+# No statement of ours takes so long, unless the server is stuck.
+_STATEMENT_TIMEOUT_MS = 30_000
+_OPTIONS = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+
+
+class Move(Struct, frozen=True):
+    """A partition's position goes from the command `expected` to `target`."""
+
+    expected: int
+    target: FollowerPosition
+
+
+class Store:
+    """One connection. psycopg.OperationalError from any call: it is lost, open another."""
+
+    def __init__(self, database_url: str) -> None:
+        self._connection: Connection = psycopg.connect(
+            database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
+        )
+        self._connection.execute(
+            "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
+            " filled_value numeric, closed_reason text, updated_at timestamptz)"
+            " ON COMMIT DELETE ROWS"
+        )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def cut(self) -> None:
+        """From another thread: end a call that waits for a server which does not answer."""
+        if self._connection.closed:
+            return
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+
+    def bind(self, identity: LogIdentity) -> None:
+        """The database belongs to this log from now on. Raises ForeignDatabaseError."""
+        self._connection.execute(
+            "INSERT INTO log_identity (cluster_id, topic, topic_id) VALUES (%s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [identity.cluster_id, identity.topic, identity.topic_id],
+        )
+        row = self._connection.execute(
+            "SELECT cluster_id, topic, topic_id FROM log_identity"
+        ).fetchone()
+        if row is None or LogIdentity(*row) != identity:
+            raise ForeignDatabaseError(
+                f"the database was filled from another log ({row}), ours is {identity}; "
+                f"use the database of this exchange, or an empty one"
+            )
+
+    def positions(self, partitions: int) -> dict[int, FollowerPosition]:
+        """Where each partition stands; from the beginning where nothing is stored."""
+        for partition in range(partitions):
+            self._connection.execute(
+                "INSERT INTO log_positions VALUES (%s, 0, 0, -1) ON CONFLICT DO NOTHING",
+                [partition],
+            )
+        rows = self._connection.execute(
+            "SELECT partition, next_record, epoch, next_command FROM log_positions"
+        )
+        return {partition: FollowerPosition(*position) for partition, *position in rows}
+
+    def write(self, rows: Rows, moves: Mapping[int, Move]) -> None:
+        """Raises OvertakenError: nothing was written; BrokenLogError: the rows cannot be true."""
+        try:
+            with self._connection.transaction():
+                for partition in sorted(moves):
+                    self._fence(partition, moves[partition])
+                self._copy("orders", ORDER_COLUMNS, map(order_line, rows.new.values()))
+                self._copy("trades", TRADE_COLUMNS, map(trade_line, rows.trades))
+                self._change(rows)
+        except (psycopg.IntegrityError, psycopg.DataError) as error:
+            raise BrokenLogError(f"PostgreSQL refuses what the log says: {error}") from error
+
+    def _fence(self, partition: int, move: Move) -> None:
+        to = move.target
+        moved = self._connection.execute(
+            "UPDATE log_positions SET next_command = %s, next_record = %s, epoch = %s"
+            " WHERE partition = %s AND next_command = %s",
+            [to.next_command, to.next_record, to.epoch, partition, move.expected],
+        )
+        if moved.rowcount != 1:
+            raise OvertakenError(f"partition {partition} is not at command {move.expected}")
+
+    def _copy(self, table: LiteralString, columns: LiteralString, lines: Iterable[str]) -> None:
+        text = "".join(lines)
+        if not text:
+            return
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy,
+        ):
+            copy.write(text)
+
+    def _change(self, rows: Rows) -> None:
+        if not rows.changed:
+            return
+        lines = (change_line(order_id, change) for order_id, change in rows.changed.items())
+        self._copy("order_changes", CHANGE_COLUMNS, lines)
+        changed = self._connection.execute(
+            "UPDATE orders o SET remaining_quantity = c.remaining_quantity,"
+            " filled_value = o.filled_value + c.filled_value,"
+            " closed_reason = c.closed_reason, updated_at = c.updated_at"
+            " FROM order_changes c WHERE o.id = c.id AND o.closed_reason IS NULL"
+        )
+        if changed.rowcount != len(rows.changed):
+            missing = len(rows.changed) - changed.rowcount
+            raise BrokenLogError(f"{missing} orders that the log changes are not open here")
+
+    def upsert_brokers(self, brokers: Iterable[Broker]) -> None:
+        """The newest record of each broker counts; may be told again and again."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO brokers (id, name, api_key_hash, webhook_url, created_at)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+                " api_key_hash = excluded.api_key_hash, webhook_url = excluded.webhook_url,"
+                " created_at = excluded.created_at",
+                [
+                    (b.broker_id, b.name, b.api_key_hash, b.webhook_url, rfc3339(b.created_at))
+                    for b in brokers
+                ],
+            )

@@ -1,0 +1,138 @@
+"""Rows against outcomes written by hand."""
+
+from schemas.executions import OrderRepeated, Ticked
+from schemas.units import rfc3339
+from services.runtime.follower import Batch
+from services.sink.lines import change_line, order_line, trade_line
+from services.sink.rows import Rows
+from tests.unit.reader.outcomes import (
+    ALICE,
+    BOB,
+    CAROL,
+    T0,
+    batch,
+    cancelled,
+    expired,
+    fill,
+    limit,
+    oid,
+    refused,
+    sweep,
+)
+
+
+def rows_of(*batches: Batch) -> Rows:
+    rows = Rows()
+    for told in batches:
+        rows.add(told)
+    return rows
+
+
+def test_rows_of_one_run_are_new_orders_in_their_final_state() -> None:
+    rows = rows_of(sweep())
+    assert rows.changed == {}
+    assert [
+        (
+            new.record.remaining_quantity,
+            new.record.filled_value,
+            new.record.closed_reason,
+            new.command_offset,
+        )
+        for new in rows.new.values()
+    ] == [
+        (0, 100_000, "filled", 0),
+        (100, 101_000, None, 1),
+        (0, 201_000, "filled", 2),
+        (50, 0, "cancelled", 3),
+        (70, 0, "expired", 5),
+        (10, 0, None, 7),
+    ]
+    assert [(trade.command_offset, trade.index) for trade in rows.trades] == [(2, 0), (2, 1)]
+    assert (rows.outcomes, rows.newest_time) == (8, T0 + 7000)
+
+
+def test_maker_of_an_earlier_run_filled_twice_is_one_change() -> None:
+    first = limit(
+        8,
+        BOB,
+        "bid",
+        10,
+        None,
+        left=0,
+        closed="filled",
+        fills=(fill(1, 1, ALICE, 1000, 10, 40),),
+    )
+    second = limit(
+        9,
+        CAROL,
+        "bid",
+        40,
+        None,
+        left=0,
+        closed="filled",
+        fills=(fill(2, 1, ALICE, 1000, 40, 0),),
+    )
+    rows = rows_of(batch(first, first=5), batch(second, first=6))
+    (change,) = rows.changed.values()
+    assert list(rows.changed) == [oid(1)]
+    assert (change.remaining_quantity, change.filled_value) == (0, 50_000)
+    assert (change.closed_reason, change.updated_at) == ("filled", T0 + 6000)
+
+
+def test_maker_partly_filled_then_cancelled_keeps_both_effects() -> None:
+    taker = limit(
+        8, BOB, "bid", 10, None, left=0, closed="filled", fills=(fill(1, 1, ALICE, 7, 10, 40),)
+    )
+    rows = rows_of(batch(taker, cancelled(1, ALICE, 40, 3), first=5))
+    (change,) = rows.changed.values()
+    assert (change.remaining_quantity, change.filled_value) == (40, 70)
+    assert change.closed_reason == "cancelled"
+
+
+def test_expiry_of_an_earlier_order_is_a_change() -> None:
+    rows = rows_of(batch((Ticked(), (expired(1, ALICE, 30, 9),)), first=5))
+    (change,) = rows.changed.values()
+    assert (change.remaining_quantity, change.filled_value) == (30, 0)
+    assert (change.closed_reason, change.updated_at) == ("expired", T0 + 5000)
+
+
+def test_events_without_effect_give_no_rows_but_count() -> None:
+    rows = rows_of(batch(refused(), Ticked(), OrderRepeated(oid(3), ALICE, oid(1))))
+    assert (rows.new, rows.changed, rows.trades) == ({}, {}, [])
+    assert rows.outcomes == 3
+
+
+def test_order_line_escapes_backslashes_and_marks_what_is_absent() -> None:
+    rows = rows_of(
+        batch(
+            limit(1, ALICE, "bid", 5, 10, valid_until=T0 + 1),
+            limit(2, BOB, "ask", 5, None, closed="no_liquidity"),
+            partition=3,
+        )
+    )
+    first, second = (order_line(new).split("\t") for new in rows.new.values())
+    assert first[2:4] == [r"doc\\1", "c-1"]
+    assert first[7:13] == ["10", "5", "5", "0", rfc3339(T0 + 1), r"\N"]
+    assert first[15:] == ["3", "0\n"]
+    assert second[3] == r"\N"
+    assert second[7:13] == [r"\N", "5", "5", "0", r"\N", "no_liquidity"]
+
+
+def test_trade_line_names_buyer_and_seller_by_the_side_of_the_taker() -> None:
+    buying = rows_of(sweep()).trades[0]
+    assert trade_line(buying).split("\t")[1:5] == [oid(3), oid(1), CAROL, ALICE]
+    taker = limit(
+        2, BOB, "ask", 5, None, left=0, closed="filled", fills=(fill(1, 1, ALICE, 10, 5, 0),)
+    )
+    selling = rows_of(batch(limit(1, ALICE, "bid", 5, 10), taker)).trades[0]
+    line = trade_line(selling).split("\t")
+    assert line[1:5] == [oid(1), oid(2), ALICE, BOB]
+    assert line[5:] == ["PETR4", "10", "5", "ask", "1", rfc3339(T0 + 1000), "0", "1", "0\n"]
+
+
+def test_change_line_of_an_open_order_has_no_reason() -> None:
+    taker = limit(
+        8, BOB, "bid", 10, None, left=0, closed="filled", fills=(fill(1, 1, ALICE, 7, 10, 40),)
+    )
+    ((order_id, change),) = rows_of(batch(taker, first=5)).changed.items()
+    assert change_line(order_id, change) == f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\n"
