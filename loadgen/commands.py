@@ -1,0 +1,39 @@
+"""A plan as the commands that ingest would write, for tests that need no HTTP. Pure."""
+
+from collections.abc import Iterator
+
+from loadgen.orderflow import Plan, PlannedOrder
+from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.ids import order_id
+
+
+def broker_id(broker: int) -> str:
+    """A broker's id for tests: its number, as a UUID."""
+    return f"00000000-0000-4000-8000-{broker:012x}"
+
+
+def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, Command]]:
+    """(timestamp in ms, command), all on one partition, the nth for the plan's nth action."""
+    for index, action in enumerate(plan.actions):
+        now_ms = start_ms + action.at_us // 1_000
+        if isinstance(action, PlannedOrder):
+            valid_until = None if action.valid_ms is None else now_ms + action.valid_ms
+            yield (
+                now_ms,
+                PlaceOrder(
+                    order_id=order_id(now_ms, partition, index),
+                    broker_id=broker_id(action.broker),
+                    document_number=f"{action.broker:011d}",
+                    symbol=plan.symbols[action.symbol],
+                    side=action.side,
+                    order_type=action.order_type,
+                    quantity=action.quantity,
+                    price=action.price,
+                    valid_until=valid_until,
+                    client_order_id=action.client_order_id,
+                ),
+            )
+        else:
+            placed_ms = start_ms + plan.actions[action.order].at_us // 1_000
+            target = order_id(placed_ms, partition, action.order)
+            yield now_ms, CancelOrder(target, broker_id(action.broker))

@@ -1,0 +1,136 @@
+"""One line per request, held in arrays so that millions fit; what kind of answer each one was.
+
+Pure but for being filled. Instants are microseconds from the start of the plan.
+"""
+
+from array import array
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Operation = Literal["order", "cancel"]
+Kind = Literal[
+    "ok",
+    "expected",
+    "transport",
+    "timeout",
+    "rate_limited",
+    "server_error",
+    "unexpected",
+    "not_sent",
+]
+
+OPERATIONS: Final[tuple[Operation, ...]] = ("order", "cancel")
+ERROR_KINDS: Final[tuple[Kind, ...]] = (
+    "transport",
+    "timeout",
+    "rate_limited",
+    "server_error",
+    "unexpected",
+)
+
+# Written where an HTTP status would stand when there was none.
+NO_ANSWER: Final = 0
+TIMED_OUT: Final = 1
+NOT_SENT: Final = 2
+
+_OK: Final[dict[Operation, frozenset[int]]] = {
+    "order": frozenset({200, 201, 202}),
+    "cancel": frozenset({200, 202, 204}),
+}
+# What a market does to a broker in the course of things; not a fault of anybody.
+_EXPECTED: Final = frozenset({(409, "too_late_to_cancel"), (404, "no_trades")})
+_WITHOUT_ANSWER: Final[dict[int, Kind]] = {
+    NO_ANSWER: "transport",
+    TIMED_OUT: "timeout",
+    NOT_SENT: "not_sent",
+    429: "rate_limited",
+}
+_SERVER_ERROR_STATUS = 500
+
+
+class Answer(Struct, frozen=True):
+    """What came back: status (or one of the three above), problem code, order id."""
+
+    status: int
+    code: str = ""
+    order_id: str = ""
+
+
+def kind_of(operation: Operation, answer: Answer) -> Kind:
+    """The drawer this answer belongs into."""
+    if answer.status in _OK[operation]:
+        return "ok"
+    if (answer.status, answer.code) in _EXPECTED:
+        return "expected"
+    if answer.status in _WITHOUT_ANSWER:
+        return _WITHOUT_ANSWER[answer.status]
+    return "server_error" if answer.status >= _SERVER_ERROR_STATUS else "unexpected"
+
+
+class Line(Struct, frozen=True):
+    """One request. `latency_us` counts from the intended time of sending."""
+
+    operation: Operation
+    intended_us: int
+    sent_us: int
+    done_us: int
+    answer: Answer
+    broker: int
+    client_order_id: str
+
+    @property
+    def latency_us(self) -> int:
+        """From when it should have been sent until its answer was there."""
+        return self.done_us - self.intended_us
+
+    @property
+    def slip_us(self) -> int:
+        """How much later than intended it was sent: the generator's own fault."""
+        return self.sent_us - self.intended_us
+
+    @property
+    def kind(self) -> Kind:
+        """See `kind_of`."""
+        return kind_of(self.operation, self.answer)
+
+
+class Records:
+    """Everything that happened in a run, in the order of completion."""
+
+    def __init__(self) -> None:
+        self._operation = array("B")
+        self._times = array("q")
+        self._status = array("H")
+        self._broker = array("i")
+        self._texts: list[tuple[str, str, str]] = []
+
+    def add(self, line: Line) -> None:
+        """Append a line."""
+        self._operation.append(OPERATIONS.index(line.operation))
+        self._times.extend((line.intended_us, line.sent_us, line.done_us))
+        self._status.append(line.answer.status)
+        self._broker.append(line.broker)
+        answer = line.answer
+        self._texts.append((answer.code, answer.order_id, line.client_order_id))
+
+    def __len__(self) -> int:
+        return len(self._operation)
+
+    def __iter__(self) -> Iterator[Line]:
+        return self.since(0)
+
+    def since(self, first: int) -> Iterator[Line]:
+        """The lines from number `first` on."""
+        for i in range(first, len(self)):
+            code, order_id, client_order_id = self._texts[i]
+            yield Line(
+                operation=OPERATIONS[self._operation[i]],
+                intended_us=self._times[3 * i],
+                sent_us=self._times[3 * i + 1],
+                done_us=self._times[3 * i + 2],
+                answer=Answer(self._status[i], code, order_id),
+                broker=self._broker[i],
+                client_order_id=client_order_id,
+            )

@@ -1,0 +1,89 @@
+"""Figures by hand: ranks, drawers, what counts as an error and what does not."""
+
+import pytest
+
+from loadgen.record import NO_ANSWER, NOT_SENT, TIMED_OUT, Answer, Line, Operation, Records
+from loadgen.report import as_text, percentile, percentiles, report
+
+
+def line(operation: Operation, answer: Answer, done_us: int = 3_000) -> Line:
+    return Line(operation, 1_000, 1_500, done_us, answer, 0, "c")
+
+
+@pytest.mark.parametrize(
+    ("per_mille", "expected"), [(0, 1), (500, 50), (900, 90), (990, 99), (999, 100), (1000, 100)]
+)
+def test_percentile_is_the_value_at_the_rank(per_mille: int, expected: int) -> None:
+    assert percentile(range(1, 101), per_mille) == expected
+
+
+def test_percentiles_of_nothing_are_none() -> None:
+    assert percentiles([]) is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer", "kind"),
+    [
+        ("order", Answer(201), "ok"),
+        ("order", Answer(202), "ok"),
+        ("order", Answer(200), "ok"),
+        ("order", Answer(204), "unexpected"),
+        ("cancel", Answer(204), "ok"),
+        ("cancel", Answer(409, "too_late_to_cancel"), "expected"),
+        ("order", Answer(409, "client_order_id_reused"), "unexpected"),
+        ("cancel", Answer(404, "order_not_found"), "unexpected"),
+        ("order", Answer(422, "invalid"), "unexpected"),
+        ("order", Answer(429, "rate_limited"), "rate_limited"),
+        ("order", Answer(503, "not_accepted"), "server_error"),
+        ("order", Answer(504, "outcome_unknown"), "server_error"),
+        ("order", Answer(NO_ANSWER), "transport"),
+        ("order", Answer(TIMED_OUT), "timeout"),
+        ("cancel", Answer(NOT_SENT), "not_sent"),
+    ],
+)
+def test_kind_of_answer(operation: Operation, answer: Answer, kind: str) -> None:
+    assert line(operation, answer).kind == kind
+
+
+def test_report_counts_latency_from_the_intended_time() -> None:
+    told = report([line("order", Answer(201))], cpu_s=0.001)
+    assert told.latency_us["order"].max == 2_000
+    assert told.slip_us is not None
+    assert told.slip_us.max == 500
+    assert told.cpu_us_per_request == 1_000
+
+
+def test_report_keeps_expected_answers_and_skipped_cancels_apart_from_errors() -> None:
+    lines = [
+        line("order", Answer(201)),
+        line("cancel", Answer(409, "too_late_to_cancel")),
+        line("cancel", Answer(NOT_SENT)),
+        line("order", Answer(503, "not_accepted")),
+        line("order", Answer(TIMED_OUT)),
+    ]
+    told = report(lines, cpu_s=0)
+    assert told.errors == 2
+    assert told.kinds == {
+        "expected": 1,
+        "not_sent": 1,
+        "ok": 1,
+        "server_error": 1,
+        "timeout": 1,
+    }
+    assert told.answers["order 503 not_accepted"] == 1
+    assert told.latency_us["cancel"].count == 1
+
+
+def test_report_of_a_late_generator_says_so() -> None:
+    late = Line("order", 0, 50_000, 60_000, Answer(201), 0, "c")
+    assert any("left late" in text for text in as_text(report([late], 0)))
+    assert not any("left late" in text for text in as_text(report([line("order", Answer(201))], 0)))
+
+
+def test_records_give_back_what_was_put_in() -> None:
+    records = Records()
+    lines = [line("order", Answer(201, "", "id-1")), line("cancel", Answer(404, "x"), 9_000)]
+    for each in lines:
+        records.add(each)
+    assert list(records) == lines
+    assert list(records.since(1)) == lines[1:]
