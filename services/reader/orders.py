@@ -9,6 +9,9 @@ from schemas.executions import OrderAccepted
 from schemas.orders import OrderRecord
 from services.runtime.errors import BrokenLogError
 
+# A few milliseconds: who asks for an answer meanwhile shall not notice.
+FORGET_MAX = 2_000
+
 
 class Orders:
     """Orders by id. Every closed one waits in its partition's queue, in log order."""
@@ -51,8 +54,14 @@ class Orders:
             queue = self._closed[partition] = deque()
         queue.append((command, record))
 
-    def forget(self, partition: int, next_command: int, closed_by: int) -> None:
-        """Forget what was closed by a command below `next_command`, at `closed_by` or before."""
+    def forget(self, partition: int, next_command: int, closed_by: int) -> bool:
+        """Forget what was closed by a command below `next_command`, at `closed_by` or before.
+
+        At most FORGET_MAX at once; True: there may be more.
+        """
         queue = self._closed.get(partition)
-        while queue and queue[0][0] < next_command and queue[0][1].updated_at <= closed_by:
+        for _ in range(FORGET_MAX):
+            if not queue or queue[0][0] >= next_command or queue[0][1].updated_at > closed_by:
+                return False
             del self._records[queue.popleft()[1].order_id]
+        return True

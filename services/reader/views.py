@@ -109,7 +109,7 @@ class Views:
 
     def forget_stored(
         self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX
-    ) -> None:
+    ) -> bool:
         """PostgreSQL has everything below `next_command`: closed orders may go.
 
         Those closed after `closed_by` stay. Commands not folded yet are nobody's to forget, so a

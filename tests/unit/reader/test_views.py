@@ -5,6 +5,7 @@ import pytest
 from schemas.executions import OrderRepeated, Ticked
 from schemas.rest import BalanceResource, LevelResource, PositionResource
 from schemas.units import rfc3339
+from services.reader.orders import FORGET_MAX
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
@@ -243,3 +244,14 @@ def test_apply_of_a_closed_maker_stops() -> None:
     views = folded(batch(limit(1, ALICE, "bid", 5, 10), cancelled(1, ALICE, 5, 2)))
     with pytest.raises(BrokenLogError, match="closed"):
         views.apply(batch(cancelled(1, ALICE, 5, 3), first=2))
+
+
+def test_forget_stored_of_very_many_comes_in_bounded_steps() -> None:
+    orders = [
+        limit(number, ALICE, "bid", 1, None, closed="no_liquidity") for number in range(3_000)
+    ]
+    views = folded(batch(*orders))
+    assert views.forget_stored(0, 3_000)
+    assert views.orders_in_memory() == 3_000 - FORGET_MAX
+    assert not views.forget_stored(0, 3_000)
+    assert views.orders_in_memory() == 0
