@@ -1,0 +1,296 @@
+"""The matching engine of one partition: one command in, one outcome out.
+
+Pure: no clock, no randomness, no I/O, no configuration; the same commands give the same bytes.
+Every command first expires what is due, then is refused or applied. A refusal is decided before
+anything is changed. An exception means a broken invariant: the process must stop.
+"""
+
+import hashlib
+from heapq import heapify, heappop, heappush
+
+from msgspec import Struct
+from msgspec.json import encode
+
+from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.executions import (
+    CommandRefused,
+    Event,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    Ticked,
+)
+from schemas.ids import trade_id
+from schemas.units import ClosedReason, Side
+from services.matcher.book import Book, BookSide, Order
+from services.matcher.window import ClientId, ClientIdWindow, content_of
+
+# Dead entries the expiry queue may hold beside live ones before it is rebuilt.
+EXPIRY_SLACK = 1_000
+
+
+class Position(Struct, frozen=True, gc=False):
+    """Where a command stands in the log: all that the engine knows of the world."""
+
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Rules(Struct, frozen=True):
+    """Bounds that are part of the market's rules: changing one changes what a log means.
+
+    `fills_max` and `expiries_max` keep an outcome below the size of a record; the rest of such an
+    order is cancelled, the rest of such a backlog expires with the next command.
+    `client_id_window_ms` covers any retry of a request; `client_ids_max` bounds its memory.
+    `whole_book_every` changes of a book, unless it has more than `whole_book_levels_max` levels,
+    the public record tells it whole.
+    """
+
+    fills_max: int = 10_000
+    expiries_max: int = 10_000
+    client_ids_max: int = 1_000_000
+    client_id_window_ms: int = 3_600_000
+    whole_book_every: int = 1_000
+    whole_book_levels_max: int = 20_000
+
+
+RULES = Rules()
+
+
+class BrokenInvariantError(Exception):
+    """The engine contradicts itself; going on would only spread it."""
+
+
+class Engine:
+    """Every book of one partition."""
+
+    def __init__(self, partition: int, rules: Rules = RULES) -> None:
+        self.partition = partition
+        self.rules = rules
+        self.clock = 0
+        self.books: dict[str, Book] = {}
+        self.open_orders: dict[str, Order] = {}
+        # The books that the latest command changed, in the order it first touched them.
+        self.changed: list[Book] = []
+        self._client_ids = ClientIdWindow(rules.client_ids_max, rules.client_id_window_ms)
+        # (valid_until, accepted_at, order). An order that left is found dead when it comes up.
+        self._expiries: list[tuple[int, int, Order]] = []
+        self._expiring = 0
+
+    def apply(self, command: Command | None, at: Position) -> Outcome:
+        """The outcome of the command at this position; None stands for an unreadable record."""
+        self.clock = clock = max(self.clock, at.timestamp)
+        self.changed = []
+        expiries = self._expiries
+        expired: list[Expired] = []
+        if expiries and expiries[0][0] <= clock:
+            self._expire_due(expired)
+        event: Event
+        if isinstance(command, PlaceOrder):
+            event = self._place(command, at, expired)
+        elif isinstance(command, CancelOrder):
+            event = self._cancel(command)
+        elif command is None:
+            event = CommandRefused("malformed_command")
+        else:
+            event = Ticked()
+        return Outcome(clock, event, tuple(expired))
+
+    def next_expiry(self) -> int | None:
+        """When the next open order is due, in milliseconds; None when none ever is."""
+        expiries = self._expiries
+        while expiries and expiries[0][2].remaining == 0:
+            heappop(expiries)
+        return expiries[0][0] if expiries else None
+
+    def _expire_due(self, expired: list[Expired]) -> None:
+        expiries, clock = self._expiries, self.clock
+        while expiries and expiries[0][0] <= clock and len(expired) < self.rules.expiries_max:
+            order = heappop(expiries)[2]
+            if order.remaining:
+                expired.append(self._expire(order))
+
+    def _expire(self, order: Order) -> Expired:
+        book = self.books[order.symbol]
+        remaining = self._withdraw(book, order)
+        return Expired(order.order_id, order.broker_id, order.symbol, remaining, book.sequence)
+
+    def _touch(self, book: Book, side: Side, price: int) -> None:
+        """Note a change of a level. All changes by one command count as one of the book."""
+        if book not in self.changed:
+            self.changed.append(book)
+            book.begin_change()
+        book.changed[side, price] = None
+
+    def _withdraw(self, book: Book, order: Order) -> int:
+        """Take an open order out of everything; what was left of it."""
+        remaining = order.remaining
+        self._touch(book, order.side, order.price)
+        book.side(order.side).remove(order)
+        order.remaining = 0
+        self._forget(order)
+        return remaining
+
+    def _forget(self, order: Order) -> None:
+        del self.open_orders[order.order_id]
+        if order.valid_until is not None:
+            self._expiring -= 1
+            if len(self._expiries) > 2 * self._expiring + EXPIRY_SLACK:
+                # In place: callers hold on to the list while they walk it.
+                self._expiries[:] = [entry for entry in self._expiries if entry[2].remaining]
+                heapify(self._expiries)
+
+    def _cancel(self, command: CancelOrder) -> Event:
+        order = self.open_orders.get(command.order_id)
+        if order is None:
+            return CommandRefused("order_not_open", command.order_id, command.broker_id)
+        if order.broker_id != command.broker_id:
+            return CommandRefused("not_owner", command.order_id, command.broker_id)
+        book = self.books[order.symbol]
+        remaining = self._withdraw(book, order)
+        return OrderCancelled(
+            order.order_id, order.broker_id, order.symbol, remaining, book.sequence
+        )
+
+    def _place(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> Event:
+        client_id: ClientId | None = None
+        if command.client_order_id is not None:
+            client_id = ClientId(command.broker_id, command.symbol, command.client_order_id)
+            known = self._client_ids.find(client_id, self.clock)
+            if known is not None:
+                if known.content == content_of(command):
+                    return OrderRepeated(command.order_id, command.broker_id, known.order_id)
+                return CommandRefused(
+                    "client_order_id_reused", command.order_id, command.broker_id, known.order_id
+                )
+        if command.order_id in self.open_orders:
+            return CommandRefused("duplicate_order_id", command.order_id, command.broker_id)
+        if client_id is not None:
+            self._client_ids.remember(client_id, command, self.clock)
+        return self._accept(command, at, expired)
+
+    def _accept(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> OrderAccepted:
+        book = self.books.get(command.symbol)
+        if book is None:
+            book = self.books[command.symbol] = Book(command.symbol)
+        fills: list[Fill] = []
+        remaining = command.quantity
+        reason: ClosedReason | None = "expired"
+        if command.valid_until is None or command.valid_until > self.clock:
+            opposite = book.asks if command.side == "bid" else book.bids
+            best = opposite.best
+            if best is not None and _crosses(command, best.price):
+                remaining = self._match(command, at, book, fills, expired)
+            reason = _closed_reason(command, remaining, opposite)
+            if reason is None:
+                self._rest(command, remaining, book, at.offset)
+        return OrderAccepted(
+            command.order_id,
+            command.broker_id,
+            command.document_number,
+            command.symbol,
+            command.side,
+            command.order_type,
+            command.quantity,
+            remaining,
+            book.sequence,
+            command.price,
+            command.valid_until,
+            command.client_order_id,
+            reason,
+            tuple(fills),
+        )
+
+    def _match(
+        self,
+        command: PlaceOrder,
+        at: Position,
+        book: Book,
+        fills: list[Fill],
+        expired: list[Expired],
+    ) -> int:
+        """Trade with the best opposite orders, oldest first; what is left of the quantity.
+
+        A maker that is itself due, left by a backlog of expiries, expires instead of trading.
+        """
+        remaining, clock = command.quantity, self.clock
+        opposite = book.asks if command.side == "bid" else book.bids
+        side: Side = "ask" if command.side == "bid" else "bid"
+        for _ in range(self.rules.fills_max):
+            level = opposite.best
+            if not remaining or level is None or not _crosses(command, level.price):
+                break
+            maker = level.oldest()
+            if maker.valid_until is not None and maker.valid_until <= clock:
+                expired.append(self._expire(maker))
+                continue
+            quantity = min(remaining, maker.remaining)
+            self._touch(book, side, level.price)
+            remaining -= quantity
+            opposite.take(level, maker, quantity)
+            if maker.remaining == 0:
+                self._forget(maker)
+            book.trade_sequence += 1
+            fills.append(
+                Fill(
+                    trade_id(clock, self.partition, at.offset, len(fills)),
+                    book.trade_sequence,
+                    level.price,
+                    quantity,
+                    maker.order_id,
+                    maker.broker_id,
+                    maker.remaining,
+                )
+            )
+        return remaining
+
+    def _rest(self, command: PlaceOrder, remaining: int, book: Book, offset: int) -> None:
+        price = command.price
+        if price is None:
+            raise BrokenInvariantError(f"market order {command.order_id} would rest")
+        order = Order(
+            command.order_id,
+            command.broker_id,
+            command.symbol,
+            command.side,
+            price,
+            remaining,
+            command.valid_until,
+            offset,
+        )
+        book.side(command.side).add(order)
+        self._touch(book, order.side, price)
+        self.open_orders[order.order_id] = order
+        if order.valid_until is not None:
+            heappush(self._expiries, (order.valid_until, offset, order))
+            self._expiring += 1
+
+    def digest(self) -> bytes:
+        """SHA-256 of the whole state, the same in every process that applied the same commands."""
+        digest = hashlib.sha256(encode([self.partition, self.clock]))
+        for symbol in sorted(self.books):
+            book = self.books[symbol]
+            digest.update(encode([symbol, book.sequence, book.trade_sequence]))
+            digest.update(encode([*book.orders("bid"), *book.orders("ask")]))
+        digest.update(encode(list(self._client_ids.entries())))
+        return digest.digest()
+
+
+def _crosses(command: PlaceOrder, price: int) -> bool:
+    limit = command.price
+    if limit is None:
+        return True
+    return limit >= price if command.side == "bid" else limit <= price
+
+
+def _closed_reason(command: PlaceOrder, remaining: int, opposite: BookSide) -> ClosedReason | None:
+    if remaining == 0:
+        return "filled"
+    # Still crossing after matching: the order met the bound on fills and gives up its rest.
+    if opposite.best is not None and _crosses(command, opposite.best.price):
+        return "cancelled"
+    return "no_liquidity" if command.order_type == "market" else None

@@ -1,0 +1,57 @@
+"""The public face of an outcome: its trades, and the price levels that its command changed.
+
+Pure. Nothing private leaves here: no broker, no order id, no customer document.
+"""
+
+from schemas.book import BookUpdate, Level
+from schemas.executions import OrderAccepted, Outcome
+from schemas.trades import Trade
+from schemas.units import Side
+from services.matcher.book import Book
+from services.matcher.engine import Engine, Position
+
+
+def trades_of(outcome: Outcome, at: Position) -> list[Trade]:
+    """The trades of one command, in the order they happened."""
+    event = outcome.event
+    if not isinstance(event, OrderAccepted):
+        return []
+    return [
+        Trade(
+            event.symbol,
+            fill.sequence,
+            fill.trade_id,
+            outcome.time,
+            fill.price,
+            fill.quantity,
+            event.side,
+            at.offset,
+            index,
+        )
+        for index, fill in enumerate(event.fills)
+    ]
+
+
+def book_updates(outcome: Outcome, at: Position, engine: Engine) -> list[BookUpdate]:
+    """The books that the engine's latest command changed, in the order it first touched them."""
+    return [
+        _update(book, outcome.time, at.offset, index, engine)
+        for index, book in enumerate(engine.changed)
+    ]
+
+
+def _update(book: Book, time: int, offset: int, index: int, engine: Engine) -> BookUpdate:
+    every, levels_max = engine.rules.whole_book_every, engine.rules.whole_book_levels_max
+    due = book.sequence == 1 or book.sequence % every == 0
+    if due and len(book.bids) + len(book.asks) <= levels_max:
+        bids, asks, whole = book.levels("bid"), book.levels("ask"), True
+    else:
+        bids, asks, whole = _changed(book, "bid"), _changed(book, "ask"), False
+    return BookUpdate(
+        book.symbol, book.sequence, time, offset, index, tuple(bids), tuple(asks), whole
+    )
+
+
+def _changed(book: Book, side: Side) -> list[Level]:
+    prices = sorted((price for at, price in book.changed if at == side), reverse=side == "bid")
+    return [book.level(side, price) for price in prices]
