@@ -1,0 +1,10 @@
+"""The servers an exchange stands on, started on this machine: Apache Kafka and PostgreSQL.
+
+    servers.py    LocalServers: both at once, one lock, ordered stop
+      broker.py     LocalKafka: one KRaft node     jars.py: its jars, by Maven, once
+      postgres.py   LocalPostgres: one cluster     unprivileged.py: how it runs for root
+        process.py    ChildProcess: log, stop, kill, pause; guard.py: no orphan, ever
+    doctor.py     what this machine lacks; bootstrap.sh installs it
+
+Knows nothing of orders, topics or services, and reads no setting: everything is an argument.
+"""

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Brings a plain Debian or Ubuntu machine to what the exchange needs: a JRE (17 or newer), Maven and
+# Python's venv. Does nothing when all is there; when not root, says what to install and exits 1.
+set -euo pipefail
+
+wanted=()
+
+java_major() {
+    java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
+}
+
+major=""
+if command -v java >/dev/null; then major="$(java_major)"; fi
+if [ "${major:-0}" -lt 17 ]; then wanted+=(openjdk-17-jre-headless); fi
+if ! command -v mvn >/dev/null; then wanted+=(maven); fi
+
+python="${PYTHON:-python3}"
+if ! command -v "$python" >/dev/null; then
+    wanted+=(python3 python3-venv)
+elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    wanted+=(python3-venv)
+fi
+
+if [ "${#wanted[@]}" -gt 0 ]; then
+    install="apt-get install --yes --no-install-recommends ${wanted[*]}"
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "Missing on this machine. As root: $install" >&2
+        exit 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # The lists of a plain machine may be empty or too old to install from.
+    apt-get update --quiet
+    $install
+fi
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "$python is $("$python" --version 2>&1); the exchange needs Python 3.11 or newer." >&2
+    exit 1
+fi

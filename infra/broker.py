@@ -1,0 +1,222 @@
+"""One Apache Kafka node (KRaft) on this machine: format, start, ready, stop, and faults for tests.
+
+A broker keeps its port as long as its object lives, so clients find it again after a restart.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+import string
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infra.errors import InfraError, ServerFailedError
+from infra.folder_lock import FolderLock, wait_until_unused
+from infra.jars import cache_lock, default_cache_dir, fetch_jars, find_java, release_dir
+from infra.jvm import FLAGS, Jvm, Profile
+from infra.ports import LOOPBACK, accepts, is_free, port_to_use
+from infra.process import ChildProcess, run_tool, tail
+
+TEMPLATE = Path(__file__).with_name("kafka") / "server.properties"
+# Measured: 2 s to start, 7 s after kill -9; the rest is for a machine busy with other things.
+READY_TIMEOUT_S = 90.0
+STOP_GRACE_S = 20.0
+_POLL_S = 0.05
+
+# librdkafka prints a line for each attempt while the broker is not there yet.
+_silent = logging.getLogger("infra.broker.librdkafka")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+class LocalKafka:
+    """The data directory holds everything: settings, ports, log segments and log files."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        profile: Profile = "short",
+        cache_dir: Path | None = None,
+        jvm: Jvm | None = None,
+    ) -> None:
+        """`jvm` replaces the one that the profile and the cache lead to."""
+        self.data_dir = data_dir.resolve()
+        self._profile: Profile = profile
+        self._cache_dir = cache_dir or default_cache_dir()
+        self._jvm = jvm
+        self._ports: tuple[int, int] | None = None
+        self._lock = FolderLock(self.data_dir)
+        self._process: ChildProcess | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        if self._ports is None:
+            raise ServerFailedError("the broker has no port before its first start")
+        return f"{LOOPBACK}:{self._ports[0]}"
+
+    @property
+    def process(self) -> ChildProcess:
+        if self._process is None:
+            raise ServerFailedError("the broker was never started")
+        return self._process
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.alive
+
+    def start(self) -> None:
+        """Start it, also again after `stop` or `kill`, and return when it answers requests."""
+        self._lock.acquire()
+        try:
+            wait_until_unused(self.data_dir)
+            jvm = self._jvm = self._jvm or _jvm_for(self._profile, self._cache_dir)
+            self._choose_ports()
+            self._write_settings()
+            self._format(jvm)
+            self._process = ChildProcess(
+                jvm.command("kafka.Kafka", ["server.properties"]),
+                log_file=self.data_dir / "output.log",
+                cwd=self.data_dir,
+            )
+            self._process.start()
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop(grace_s=STOP_GRACE_S)
+        self._lock.release()
+
+    def kill(self) -> None:
+        """kill -9: the page cache survives, so every acknowledged record does."""
+        if self._process is not None:
+            self._process.kill()
+        self._lock.release()
+
+    def pause(self) -> None:
+        self.process.pause()
+
+    def resume(self) -> None:
+        self.process.resume()
+
+    def tail_of_log(self, lines: int = 20) -> str:
+        """The JVM's own words, then the broker's."""
+        return f"{self.process.tail_of_log(lines)}\n{tail(self.data_dir / 'server.log', lines)}"
+
+    def __enter__(self) -> "LocalKafka":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _choose_ports(self) -> None:
+        if self._ports is not None:
+            for port in self._ports:
+                if not is_free(port):
+                    raise ServerFailedError(f"port {port} was taken while the broker was away")
+            return
+        remembered: list[int | None] = [None, None]
+        memory = self.data_dir / "ports.json"
+        with contextlib.suppress(OSError, ValueError):
+            remembered = list(json.loads(memory.read_text()))
+        broker = port_to_use(remembered[0])
+        controller = port_to_use(remembered[1])
+        while controller == broker:
+            controller = port_to_use(None)
+        self._ports = (broker, controller)
+        memory.write_text(json.dumps(self._ports))
+
+    def _write_settings(self) -> None:
+        broker_port, controller_port = self._ports or (0, 0)
+        settings = string.Template(TEMPLATE.read_text()).substitute(
+            broker_port=broker_port, controller_port=controller_port
+        )
+        (self.data_dir / "server.properties").write_text(settings)
+
+    def _format(self, jvm: Jvm) -> None:
+        if (self.data_dir / "log" / "meta.properties").exists():
+            return
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A leading dash would be read as an option.
+        cluster_id = cluster_id.replace("-", "A", 1) if cluster_id[0] == "-" else cluster_id
+        arguments = ["format", "--standalone", "--ignore-formatted", "--cluster-id", cluster_id]
+        command = jvm.command(
+            "kafka.tools.StorageTool", [*arguments, "--config", "server.properties"]
+        )
+        run_tool(command, cwd=self.data_dir)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        port = (self._ports or (0, 0))[0]
+        while time.monotonic() < deadline:
+            if not self.alive:
+                raise ServerFailedError(
+                    f"the broker ended with exit code {self.process.exit_code} before it was "
+                    f"ready. Its log is in {self.data_dir}; the last lines:\n{self.tail_of_log()}"
+                )
+            # A client is only made when there is a listener: it would back off meanwhile.
+            if accepts(port) and self._answers():
+                return
+            time.sleep(_POLL_S)
+        raise ServerFailedError(
+            f"the broker was not ready after {READY_TIMEOUT_S:.0f} s. Its log is in "
+            f"{self.data_dir}; the last lines:\n{self.tail_of_log()}"
+        )
+
+    def _answers(self) -> bool:
+        client = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_silent)
+        try:
+            return len(client.list_topics(timeout=5).brokers) == 1
+        except KafkaException:
+            return False
+
+
+def _jvm_for(profile: Profile, cache_dir: Path) -> Jvm:
+    java, version = find_java()
+    jvm = Jvm(java, fetch_jars(cache_dir), FLAGS[profile])
+    digest = hashlib.sha256(f"{java.resolve()} {version}".encode()).hexdigest()[:8]
+    archive = release_dir(cache_dir) / f"classes-{digest}.jsa"
+    # Making the archive takes longer than it saves in one start, so only short runs, which come
+    # in numbers, make it; the others use it when it is there.
+    if profile == "short" and not archive.exists():
+        with cache_lock(cache_dir):
+            if not archive.exists():
+                _make_class_archive(jvm, archive)
+    # Empty: this Java could not make one, and is not asked again.
+    if archive.exists() and archive.stat().st_size > 0:
+        return jvm.with_flags(
+            f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"
+        )
+    return jvm
+
+
+def _make_class_archive(jvm: Jvm, archive: Path) -> None:
+    """Run a broker once and keep the classes it has loaded: 2 s less for every later start."""
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix="building-") as building:
+        made = Path(building) / archive.name
+        data_dir = Path(building) / "data"
+        recording = jvm.with_flags(f"-XX:ArchiveClassesAtExit={made}")
+        # An archive is an economy: without one the broker only starts more slowly.
+        with contextlib.suppress(InfraError), LocalKafka(data_dir, jvm=recording):
+            pass
+        if made.exists():
+            made.rename(archive)
+        else:
+            archive.touch()

@@ -1,0 +1,133 @@
+"""Finds Java and Maven, and has Maven fetch the broker's jars once per machine and version."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from infra.errors import JarsUnavailableError, ServerFailedError, ToolMissingError
+from infra.process import run_tool
+
+POM = Path(__file__).with_name("kafka") / "pom.xml"
+JAVA_VERSION_MIN = 17
+HOW_TO_INSTALL = "Install both with: apt-get install openjdk-17-jre-headless maven"
+JAVA_TIMEOUT_S = 30
+
+
+def default_cache_dir() -> Path:
+    """Shared by every data directory of one clone; by every program of one user if installed."""
+    project = Path(__file__).resolve().parent.parent
+    if (project / "pyproject.toml").exists():
+        return project / ".local" / "cache"
+    return Path.home() / ".cache" / "exchange"
+
+
+def find_java(search_path: str | None = None) -> tuple[Path, str]:
+    """The newest-first answer of JAVA_HOME, then PATH: the program and its full version.
+
+    `search_path` replaces both.
+    """
+    home = os.environ.get("JAVA_HOME") if search_path is None else None
+    found = shutil.which("java", path=f"{home}/bin") if home else None
+    found = found or shutil.which("java", path=search_path)
+    if found is None:
+        raise ToolMissingError(f"Java {JAVA_VERSION_MIN} or newer is missing. {HOW_TO_INSTALL}")
+    version = _java_version(found)
+    # Java 8 and older call themselves 1.8 and so on.
+    if int(version.partition(".")[0]) < JAVA_VERSION_MIN:
+        raise ToolMissingError(
+            f"{found} is Java {version}; the broker needs {JAVA_VERSION_MIN} or newer. "
+            f"{HOW_TO_INSTALL}"
+        )
+    return Path(found), version
+
+
+def find_maven(search_path: str | None = None) -> Path:
+    """Needed once: to fetch the jars."""
+    found = shutil.which("mvn", path=search_path)
+    if found is None:
+        raise ToolMissingError(f"Maven (mvn) is missing. {HOW_TO_INSTALL}")
+    return Path(found)
+
+
+def release_dir(cache_dir: Path) -> Path:
+    """Where this pom's jars are kept; another pom has another folder."""
+    text = POM.read_text()
+    version = re.search(r"<kafka.version>(.+?)<", text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return cache_dir / f"kafka-{version[1] if version else 'unknown'}-{digest}"
+
+
+def jars_present(cache_dir: Path) -> bool:
+    return (release_dir(cache_dir) / "libs").is_dir()
+
+
+def fetch_jars(cache_dir: Path, search_path: str | None = None) -> Path:
+    """The folder of jars, fetched if it is not there yet. Safe to call from many processes."""
+    libs = release_dir(cache_dir) / "libs"
+    if libs.is_dir():
+        return libs
+    maven = find_maven(search_path)
+    with cache_lock(cache_dir):
+        # Another process may have brought them while this one waited for the lock.
+        if not libs.is_dir():
+            _copy_dependencies(maven, libs)
+    return libs
+
+
+@contextlib.contextmanager
+def cache_lock(cache_dir: Path) -> Iterator[None]:
+    """One builder at a time in the cache; the kernel frees the lock of a builder that died."""
+    release = release_dir(cache_dir)
+    release.mkdir(parents=True, exist_ok=True)
+    with (release / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _copy_dependencies(maven: Path, libs: Path) -> None:
+    """Into a temporary folder first: whoever sees the final name sees all of it."""
+    with tempfile.TemporaryDirectory(dir=libs.parent, prefix="building-") as building:
+        target = Path(building) / "libs"
+        try:
+            run_tool(
+                [
+                    str(maven),
+                    "--batch-mode",
+                    "--quiet",
+                    f"--file={POM}",
+                    "dependency:copy-dependencies",
+                    f"-DoutputDirectory={target}",
+                    "-DincludeScope=runtime",
+                ]
+            )
+        except ServerFailedError as error:
+            raise JarsUnavailableError(
+                f"Maven could not fetch the jars that {POM} names; is its repository reachable? "
+                f"A second try goes on where this one stopped.\n{error}"
+            ) from error
+        if not any(target.glob("kafka_*.jar")):
+            raise JarsUnavailableError(f"Maven reported success but brought no broker: see {POM}")
+        target.rename(libs)
+
+
+def _java_version(java: str) -> str:
+    # No time-out means no start: a java that hangs is as good as none.
+    done = subprocess.run(  # noqa: S603 - found by name above, no shell
+        [java, "-version"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=JAVA_TIMEOUT_S,
+        check=False,
+    )
+    answer = re.search(r'version "(\d[^"]*)"', done.stderr + done.stdout)
+    if answer is None:
+        raise ToolMissingError(f"{java} does not tell its version. {HOW_TO_INSTALL}")
+    return answer[1]

@@ -1,0 +1,59 @@
+"""Free TCP ports on 127.0.0.1 that stay free while a server is away."""
+
+import secrets
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+PORT_FIRST = 20_000
+_ATTEMPTS_MAX = 200
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a connection of the past that lingers is no obstacle, a listener is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            # Binding alone succeeds beside another bound socket that does not listen yet.
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port below the kernel's range for outgoing connections.
+
+    Inside that range a client that keeps trying to reconnect to a stopped server can be given the
+    server's own port, connect to itself, and keep the server from ever coming back.
+    """
+    width = _first_ephemeral() - PORT_FIRST
+    for _ in range(_ATTEMPTS_MAX if width > 0 else 0):
+        port = PORT_FIRST + secrets.randbelow(width)
+        if is_free(port):
+            return port
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def port_to_use(remembered: int | None) -> int:
+    """The one of the last run if nobody has taken it since, else another."""
+    return remembered if remembered is not None and is_free(remembered) else free_port()
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def _first_ephemeral() -> int:
+    try:
+        return int(_EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError):
+        return PORT_FIRST

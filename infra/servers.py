@@ -1,0 +1,76 @@
+"""Kafka and PostgreSQL for one exchange: started at once, stopped in order, one owner a folder."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+from infra.broker import LocalKafka
+from infra.folder_lock import FolderLock
+from infra.jvm import Profile
+from infra.postgres import LocalPostgres
+
+
+class LocalServers:
+    """What `kafka` and `database_url` do not replace runs under the data directory."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        profile: Profile = "short",
+        kafka: str | None = None,
+        database_url: str | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        """`kafka` (bootstrap servers) and `database_url` name servers that run already."""
+        self.data_dir = data_dir.resolve()
+        self._lock = FolderLock(self.data_dir)
+        self._kafka_elsewhere = kafka
+        self._database_elsewhere = database_url
+        self.kafka = (
+            None
+            if kafka
+            else LocalKafka(self.data_dir / "kafka", profile=profile, cache_dir=cache_dir)
+        )
+        self.postgres = None if database_url else LocalPostgres(self.data_dir / "postgres")
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.kafka.bootstrap_servers if self.kafka else str(self._kafka_elsewhere)
+
+    @property
+    def database_url(self) -> str:
+        return self.postgres.url if self.postgres else str(self._database_elsewhere)
+
+    def start(self) -> None:
+        """Return when both answer. If either fails, the other is stopped and its error raised."""
+        self._lock.acquire()
+        try:
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                starts = [pool.submit(server.start) for server in self._servers()]
+            for start in starts:
+                start.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """The database first: it is derived from the log, so the log goes last."""
+        for server in self._servers():
+            server.stop()
+        self._lock.release()
+
+    def _servers(self) -> list[LocalPostgres | LocalKafka]:
+        return [server for server in (self.postgres, self.kafka) if server is not None]
+
+    def __enter__(self) -> "LocalServers":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
