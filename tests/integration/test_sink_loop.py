@@ -1,0 +1,305 @@
+"""The sink between a real Kafka and a real PostgreSQL: outcomes written by hand become rows."""
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from confluent_kafka import Message, Producer
+from infra.postgres import LocalPostgres
+
+from infra.broker import LocalKafka
+from schemas.brokers import Broker
+from schemas.codec import encode
+from schemas.executions import Claim, Outcomes
+from schemas.topics import BROKERS, EXECUTIONS
+from services.reader.archive import Archive
+from services.reader.views import Views
+from services.runtime.errors import BrokenLogError
+from services.runtime.follower import Batch
+from services.runtime.lifecycle import Stop
+from services.runtime.topics import TopicsAdmin
+from services.sink.errors import ForeignDatabaseError
+from services.sink.identity import log_identity
+from services.sink.loop import Sink, Source
+from services.sink.migrate import migrate
+from tests.unit.reader.flow import Flow
+from tests.unit.reader.outcomes import ALICE, T0, batch, cancelled, sweep
+
+PARTITIONS = 2
+DEADLINE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+def new_database(server_url: str) -> str:
+    """An empty database on the server, with the tables."""
+    name = f"sink_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
+    migrate(url)
+    return url
+
+
+class Exchange:
+    """The log of a test: claims and outcomes go in by hand, the views know what must come out."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = f"t{uuid.uuid4().hex[:10]}."
+        self.topology = TopicsAdmin(bootstrap, self.prefix).apply(PARTITIONS, "process")
+        self.views = Views()
+        self._epochs: dict[int, int] = {}
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+
+    def source(self) -> Source:
+        return Source(self.bootstrap, self.topology, log_identity(self.bootstrap, self.prefix))
+
+    def _write(self, topic: str, partition: int, value: bytes, key: bytes = b"") -> int:
+        offsets: list[int] = []
+
+        def written(error: object, message: Message) -> None:
+            assert error is None
+            offsets.append(message.offset() or 0)
+
+        self._producer.produce(self.prefix + topic, value, key, partition, on_delivery=written)
+        assert self._producer.flush(DEADLINE_S) == 0
+        return offsets[0]
+
+    def claim(self, partition: int) -> None:
+        """A new matcher takes over."""
+        self._epochs[partition] = self._write(EXECUTIONS.name, partition, encode(Claim("hand")))
+
+    def tell(self, told: Batch) -> None:
+        """One record of outcomes that count."""
+        if told.partition not in self._epochs:
+            self.claim(told.partition)
+        self.views.apply(told)
+        self._record(self._epochs[told.partition], told)
+
+    def tell_stale(self, told: Batch) -> None:
+        """The same from a matcher that was superseded: it must not count."""
+        self._record(self._epochs[told.partition] - 1, told)
+
+    def _record(self, epoch: int, told: Batch) -> None:
+        record = Outcomes(epoch, told.first_command, told.outcomes)
+        self._write(EXECUTIONS.name, told.partition, encode(record))
+
+    def tell_broker(self, broker: Broker) -> None:
+        self._write(BROKERS.name, 0, encode(broker), broker.broker_id.encode())
+
+    def stored_up_to(self, url: str) -> bool:
+        """Whether the database stands where the views stand."""
+        with psycopg.connect(url) as connection:
+            rows = connection.execute("SELECT partition, next_command FROM log_positions")
+            stored = {partition: command for partition, command in rows if command}
+        return stored == dict(self.views.folded())
+
+
+class RunningSink:
+    """A sink in a thread, with a stop of its own."""
+
+    def __init__(self, source: Source, url: str) -> None:
+        self._stop = Stop()
+        self._sink = Sink(source, url, self._stop)
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._sink.run()
+        except Exception as error:
+            self.failure = error
+
+    def stop(self) -> float:
+        """Seconds that the stop took."""
+        start = time.monotonic()
+        self._stop.set()
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive()
+        return time.monotonic() - start
+
+    def ended(self) -> BaseException | None:
+        """What it ended with, by itself."""
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive()
+        return self.failure
+
+
+@contextmanager
+def running_sink(source: Source, url: str) -> Iterator[RunningSink]:
+    sink = RunningSink(source, url)
+    try:
+        yield sink
+    finally:
+        sink.stop()
+    assert sink.failure is None
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def check_stored(exchange: Exchange, url: str, orders: int) -> None:
+    """Every row equals the view of it; the number of rows shows that none is there twice."""
+    with psycopg.connect(url) as connection:
+        ids = [str(row[0]) for row in connection.execute("SELECT id FROM orders ORDER BY id")]
+        traded = connection.execute(
+            "SELECT count(*), count(DISTINCT (symbol, sequence)) FROM trades"
+        )
+        count, distinct = traded.fetchone() or (0, 1)
+    assert len(ids) == orders == exchange.views.orders_in_memory()
+    assert count == distinct
+
+    async def read() -> None:
+        archive = Archive(url)
+        await archive.open()
+        try:
+            for order_id in ids:
+                assert await archive.order(order_id) == exchange.views.order(order_id)
+        finally:
+            await archive.close()
+
+    asyncio.run(read())
+
+
+@pytest.fixture
+def exchange(kafka: LocalKafka) -> Exchange:
+    return Exchange(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def url(postgres: LocalPostgres) -> str:
+    return new_database(postgres.url)
+
+
+def test_outcomes_written_by_hand_become_rows(exchange: Exchange, url: str) -> None:
+    exchange.tell_broker(Broker(ALICE, "Alice \\ Co", "0" * 64, T0 + 7))
+    with running_sink(exchange.source(), url):
+        exchange.tell(sweep())
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+    check_stored(exchange, url, 6)
+    with psycopg.connect(url) as connection:
+        broker = connection.execute(
+            "SELECT id::text, name, webhook_url, extract(epoch FROM created_at) * 1000 FROM brokers"
+        ).fetchone()
+        open_orders = connection.execute(
+            "SELECT count(*) FROM orders WHERE status = 'open'"
+        ).fetchone()
+    assert broker == (ALICE, "Alice \\ Co", None, T0 + 7)
+    assert open_orders == (2,)
+
+
+def test_restarted_sink_goes_on_where_it_stood(exchange: Exchange, url: str) -> None:
+    flows = [Flow(0, 1), Flow(1, 2)]
+    orders = 0
+    for _ in range(3):
+        with running_sink(exchange.source(), url):
+            for flow in flows:
+                exchange.tell(flow.batch(300))
+                exchange.claim(0)
+            eventually(lambda: exchange.stored_up_to(url), "the sink stores the run")
+        orders = exchange.views.orders_in_memory()
+    check_stored(exchange, url, orders)
+
+
+def test_outcomes_of_a_superseded_matcher_leave_no_row(exchange: Exchange, url: str) -> None:
+    exchange.tell(sweep())
+    exchange.claim(0)
+    exchange.tell_stale(batch(cancelled(2, ALICE, 100, 9), first=8))
+    with running_sink(exchange.source(), url):
+        exchange.tell(batch(cancelled(6, ALICE, 10, 9), first=8))
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores what counts")
+    check_stored(exchange, url, 6)
+
+
+def test_two_sinks_at_once_store_everything_once(exchange: Exchange, url: str) -> None:
+    flows = [Flow(0, 3), Flow(1, 4)]
+    with running_sink(exchange.source(), url), running_sink(exchange.source(), url):
+        for _ in range(40):
+            for flow in flows:
+                exchange.tell(flow.batch(50))
+        eventually(lambda: exchange.stored_up_to(url), "the two sinks store the run")
+    check_stored(exchange, url, exchange.views.orders_in_memory())
+
+
+def test_killed_postgres_is_caught_up_with(
+    exchange: Exchange, url: str, postgres: LocalPostgres
+) -> None:
+    flow = Flow(0, 5)
+    with running_sink(exchange.source(), url):
+        exchange.tell(flow.batch(500))
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the first run")
+        exchange.tell(flow.batch(500))
+        postgres.kill()
+        exchange.tell(flow.batch(500))
+        postgres.start()
+        eventually(lambda: exchange.stored_up_to(url), "the sink catches up")
+    check_stored(exchange, url, exchange.views.orders_in_memory())
+
+
+def test_stop_while_postgres_does_not_answer_takes_about_a_second(
+    exchange: Exchange, url: str, postgres: LocalPostgres
+) -> None:
+    sink = RunningSink(exchange.source(), url)
+    exchange.tell(sweep())
+    eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+    with psycopg.connect(url) as blocking:
+        blocking.execute("LOCK TABLE log_positions IN ACCESS EXCLUSIVE MODE")
+        exchange.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
+        time.sleep(1.0)
+        assert sink.stop() < 2.0
+    assert sink.failure is None
+    assert not exchange.stored_up_to(url)
+
+
+def test_database_of_another_exchange_is_refused(
+    exchange: Exchange, url: str, kafka: LocalKafka
+) -> None:
+    exchange.tell(sweep())
+    with running_sink(exchange.source(), url):
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+    other = Exchange(kafka.bootstrap_servers)
+    failure = RunningSink(other.source(), url).ended()
+    assert isinstance(failure, ForeignDatabaseError)
+
+
+def test_database_ahead_of_the_log_is_refused(exchange: Exchange, url: str) -> None:
+    exchange.tell(sweep())
+    with running_sink(exchange.source(), url):
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE log_positions SET next_record = 99 WHERE partition = 0")
+    failure = RunningSink(exchange.source(), url).ended()
+    assert isinstance(failure, ForeignDatabaseError)
+
+
+def test_missing_row_stops_the_sink_with_nothing_written(exchange: Exchange, url: str) -> None:
+    exchange.tell(sweep())
+    with running_sink(exchange.source(), url):
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM orders WHERE remaining_quantity = 100")
+    exchange.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
+    failure = RunningSink(exchange.source(), url).ended()
+    assert isinstance(failure, BrokenLogError)
+    assert not exchange.stored_up_to(url)
