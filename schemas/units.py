@@ -4,7 +4,6 @@ Prices are integer cents, quantities whole shares, instants whole milliseconds s
  Patterns end in `$(?!\\n)` because Python's `$` alone would let a trailing newline through.
 """
 
-import math
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -57,7 +56,8 @@ def milliseconds(instant: datetime) -> int:
     Up, so that `clock < valid_until` keeps its meaning: a whole-millisecond clock is before an
     instant exactly when it is before the next whole millisecond.
     """
-    return math.ceil((instant - _EPOCH) / _MILLISECOND)
+    # Floor division of the negated span: a float would lose the microseconds of far instants.
+    return -((_EPOCH - instant) // _MILLISECOND)
 
 
 def rounded_average(total: int, count: int) -> int:
