@@ -1,0 +1,263 @@
+"""The market's rules once more, as slow and as plain as they can be said: lists, sorts and scans.
+
+The engine is compared with this model; it imports nothing of the services, so that no mistake is
+shared. Offsets only grow, so an order's offset is its age.
+"""
+
+from typing import TypeVar, assert_never
+
+from msgspec import Struct, structs
+
+from schemas.book import Level
+from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.executions import (
+    CommandRefused,
+    Event,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    Ticked,
+)
+from schemas.ids import trade_id
+from schemas.units import ClosedReason, Side
+
+N = TypeVar("N", OrderAccepted, OrderCancelled, Expired)
+
+
+class Limits(Struct, frozen=True):
+    """The bounds of one command's work and of the window of client order ids."""
+
+    fills_max: int = 10_000
+    expiries_max: int = 10_000
+    client_ids_max: int = 1_000_000
+    client_id_window_ms: int = 3_600_000
+
+
+class Resting(Struct):
+    """An open order: what was asked, where in the log, and what is left."""
+
+    order: PlaceOrder
+    offset: int
+    remaining: int
+
+
+class Remembered(Struct, frozen=True):
+    """An accepted order that had a client order id, and when it was accepted."""
+
+    order: PlaceOrder
+    time: int
+
+
+class NaiveMarket:
+    """All symbols of one partition. `open` is in the order of acceptance."""
+
+    def __init__(self, partition: int, limits: Limits) -> None:
+        self.partition = partition
+        self.limits = limits
+        self.clock = 0
+        self.open: list[Resting] = []
+        self.window: list[Remembered] = []
+        self.book_sequence: dict[str, int] = {}
+        self.trade_sequence: dict[str, int] = {}
+
+    def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
+        """All effects of one command; None is a record that could not be read."""
+        self.clock = max(self.clock, timestamp)
+        before = self._state()
+        due = [resting for resting in self.open if self._is_due(resting.order)]
+        due.sort(key=lambda resting: (resting.order.valid_until, resting.offset))
+        expired = [self._expire(resting) for resting in due[: self.limits.expiries_max]]
+        event = self._decide(command, offset, expired)
+        after = self._state()
+        for symbol in before.keys() | after.keys():
+            if before.get(symbol) != after.get(symbol):
+                self.book_sequence[symbol] = self.book_sequence.get(symbol, 0) + 1
+        if isinstance(event, OrderAccepted):
+            event = self._numbered(event)
+        elif isinstance(event, OrderCancelled):
+            event = self._numbered(event)
+        return Outcome(
+            time=self.clock,
+            event=event,
+            expired=tuple(self._numbered(one) for one in expired),
+        )
+
+    def levels(self, symbol: str, side: Side) -> list[Level]:
+        """The side's price levels, best first."""
+        orders = self._queue(symbol, side)
+        prices = list(dict.fromkeys(one.order.price or 0 for one in orders))
+        at = {price: [one for one in orders if one.order.price == price] for price in prices}
+        return [Level(p, sum(one.remaining for one in at[p]), len(at[p])) for p in prices]
+
+    def _decide(self, command: Command | None, offset: int, expired: list[Expired]) -> Event:
+        match command:
+            case None:
+                return CommandRefused("malformed_command")
+            case Tick():
+                return Ticked()
+            case CancelOrder():
+                return self._cancel(command)
+            case PlaceOrder():
+                return self._place(command, offset, expired)
+            case _:
+                assert_never(command)
+
+    def _cancel(self, command: CancelOrder) -> Event:
+        for resting in self.open:
+            if resting.order.order_id == command.order_id:
+                break
+        else:
+            return CommandRefused("order_not_open", command.order_id, command.broker_id)
+        if resting.order.broker_id != command.broker_id:
+            return CommandRefused("not_owner", command.order_id, command.broker_id)
+        self.open.remove(resting)
+        return OrderCancelled(
+            order_id=command.order_id,
+            broker_id=command.broker_id,
+            symbol=resting.order.symbol,
+            remaining_quantity=resting.remaining,
+            book_sequence=0,
+        )
+
+    def _place(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> Event:
+        refusal = self._repetition(order)
+        if refusal is not None:
+            return refusal
+        if any(resting.order.order_id == order.order_id for resting in self.open):
+            return CommandRefused("duplicate_order_id", order.order_id, order.broker_id)
+        if order.client_order_id is not None:
+            self.window.append(Remembered(order, self.clock))
+            excess = max(0, len(self.window) - self.limits.client_ids_max)
+            self.window = self.window[excess:]
+        if self._is_due(order):
+            return _accepted(order, order.quantity, "expired", [])
+        return self._match(order, offset, expired)
+
+    def _repetition(self, order: PlaceOrder) -> OrderRepeated | CommandRefused | None:
+        if order.client_order_id is None:
+            return None
+        lifetime = self.limits.client_id_window_ms
+        self.window = [one for one in self.window if one.time + lifetime > self.clock]
+        for one in self.window:
+            first = one.order
+            if _client_key(first) == _client_key(order):
+                ids = (order.order_id, order.broker_id, first.order_id)
+                if _content(first) == _content(order):
+                    return OrderRepeated(*ids)
+                return CommandRefused("client_order_id_reused", *ids)
+        return None
+
+    def _match(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
+        fills: list[Fill] = []
+        remaining = order.quantity
+        steps = 0
+        while remaining > 0 and steps < self.limits.fills_max:
+            maker = self._counterparty(order)
+            if maker is None:
+                break
+            steps += 1
+            if self._is_due(maker.order):
+                expired.append(self._expire(maker))
+                continue
+            fill = self._fill(maker, remaining, offset, len(fills))
+            remaining -= fill.quantity
+            fills.append(fill)
+        reason: ClosedReason | None = None
+        if remaining == 0:
+            reason = "filled"
+        elif self._counterparty(order) is not None:
+            reason = "cancelled"
+        elif order.order_type == "market":
+            reason = "no_liquidity"
+        else:
+            self.open.append(Resting(order, offset, remaining))
+        return _accepted(order, remaining, reason, fills)
+
+    def _fill(self, maker: Resting, wanted: int, offset: int, index: int) -> Fill:
+        quantity = min(wanted, maker.remaining)
+        maker.remaining -= quantity
+        if maker.remaining == 0:
+            self.open.remove(maker)
+        symbol = maker.order.symbol
+        self.trade_sequence[symbol] = self.trade_sequence.get(symbol, 0) + 1
+        return Fill(
+            trade_id=trade_id(self.clock, self.partition, offset, index),
+            sequence=self.trade_sequence[symbol],
+            price=maker.order.price or 0,
+            quantity=quantity,
+            maker_order_id=maker.order.order_id,
+            maker_broker_id=maker.order.broker_id,
+            maker_remaining_quantity=maker.remaining,
+        )
+
+    def _counterparty(self, order: PlaceOrder) -> Resting | None:
+        """Who is next to trade with `order`: best price, then oldest; None when none crosses."""
+        queue = self._queue(order.symbol, "ask" if order.side == "bid" else "bid")
+        if not queue:
+            return None
+        price = queue[0].order.price or 0
+        if order.price is None:
+            return queue[0]
+        crosses = price <= order.price if order.side == "bid" else price >= order.price
+        return queue[0] if crosses else None
+
+    def _queue(self, symbol: str, side: Side) -> list[Resting]:
+        sign = -1 if side == "bid" else 1
+        orders = [one for one in self.open if (one.order.symbol, one.order.side) == (symbol, side)]
+        return sorted(orders, key=lambda one: (sign * (one.order.price or 0), one.offset))
+
+    def _is_due(self, order: PlaceOrder) -> bool:
+        return order.valid_until is not None and order.valid_until <= self.clock
+
+    def _expire(self, resting: Resting) -> Expired:
+        self.open.remove(resting)
+        order = resting.order
+        return Expired(order.order_id, order.broker_id, order.symbol, resting.remaining, 0)
+
+    def _state(self) -> dict[str, list[tuple[int, int]]]:
+        state: dict[str, list[tuple[int, int]]] = {}
+        for one in self.open:
+            state.setdefault(one.order.symbol, []).append((one.offset, one.remaining))
+        return state
+
+    def _numbered(self, event: N) -> N:
+        return structs.replace(event, book_sequence=self.book_sequence.get(event.symbol, 0))
+
+
+def _accepted(
+    order: PlaceOrder, remaining: int, reason: ClosedReason | None, fills: list[Fill]
+) -> OrderAccepted:
+    return OrderAccepted(
+        order_id=order.order_id,
+        broker_id=order.broker_id,
+        document_number=order.document_number,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        remaining_quantity=remaining,
+        book_sequence=0,
+        price=order.price,
+        valid_until=order.valid_until,
+        client_order_id=order.client_order_id,
+        closed_reason=reason,
+        fills=tuple(fills),
+    )
+
+
+def _client_key(order: PlaceOrder) -> tuple[str, str, str | None]:
+    return order.broker_id, order.symbol, order.client_order_id
+
+
+def _content(order: PlaceOrder) -> tuple[str, str, int | None, int, int | None, str]:
+    return (
+        order.side,
+        order.order_type,
+        order.price,
+        order.quantity,
+        order.valid_until,
+        order.document_number,
+    )

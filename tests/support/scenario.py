@@ -1,0 +1,155 @@
+"""Market scenarios as text tables: commands in, outcomes and books out, compared as text.
+
+A line is `time | command | outcome` or `book [SYMBOL] | bids | asks`; columns may be padded.
+The same table runs on the engine and on the naive model.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from msgspec import Struct, structs
+
+from schemas.book import Level
+from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.executions import (
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    Ticked,
+)
+from schemas.units import Side
+from services.matcher.engine import Engine, Position, Rules
+from tests.support.naive_market import Limits, NaiveMarket
+
+SYMBOL: Final = "PETR4"
+SIDES: Final[dict[str, Side]] = {"buy": "bid", "sell": "ask"}
+
+
+class Market(Protocol):
+    """What a scenario needs of a market."""
+
+    def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome: ...
+
+    def levels(self, symbol: str, side: Side) -> list[Level]: ...
+
+
+class EngineMarket:
+    """The engine, seen as a scenario sees a market."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.engine = Engine(0, rules)
+
+    def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
+        return self.engine.apply(command, Position(0, offset, timestamp))
+
+    def levels(self, symbol: str, side: Side) -> list[Level]:
+        book = self.engine.books.get(symbol)
+        return [] if book is None else list(book.levels(side, 1_000))
+
+
+def limits_of(rules: Rules) -> Limits:
+    """The model's limits that mean the same as the engine's rules."""
+    return Limits(
+        fills_max=rules.fills_max,
+        expiries_max=rules.expiries_max,
+        client_ids_max=rules.client_ids_max,
+        client_id_window_ms=rules.client_id_window_ms,
+    )
+
+
+class Scenario(Struct, frozen=True):
+    """A table and the rules it is played under."""
+
+    table: str
+    rules: Rules = Rules()
+
+    def markets(self) -> Iterator[Market]:
+        yield NaiveMarket(0, limits_of(self.rules))
+        yield EngineMarket(self.rules)
+
+    def check(self) -> None:
+        """Play the table on both markets; the text that comes out must be the table."""
+        expected = [_cells(line) for line in self.table.strip().splitlines()]
+        for market in self.markets():
+            played = [_play(market, offset, cells) for offset, cells in enumerate(expected)]
+            assert played == expected, type(market).__name__
+
+
+def _cells(line: str) -> tuple[str, ...]:
+    return tuple(" ".join(cell.split()) for cell in line.split("|"))
+
+
+def _play(market: Market, offset: int, cells: tuple[str, ...]) -> tuple[str, ...]:
+    first, second, _ = cells
+    if first.startswith("book"):
+        symbol = first.removeprefix("book").strip() or SYMBOL
+        sides = [_levels_text(market.levels(symbol, side)) for side in SIDES.values()]
+        return first, *sides
+    outcome = market.apply(command_of(second), offset, int(first))
+    return first, second, outcome_text(outcome)
+
+
+def command_of(text: str) -> Command | None:
+    """`buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
+
+    An order may go on with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`.
+    """
+    verb, *words = text.split()
+    match verb:
+        case "garbage":
+            return None
+        case "tick":
+            return Tick()
+        case "cancel":
+            return CancelOrder(order_id=words[0], broker_id=words[2])
+        case _:
+            return _order(SIDES[verb], words)
+
+
+def _order(side: Side, words: list[str]) -> PlaceOrder:
+    told = dict(zip(words[1::2], words[2::2], strict=True))
+    order = PlaceOrder(
+        order_id=told["as"],
+        broker_id=told["by"],
+        document_number=told.get("doc", "1"),
+        symbol=told.get("in", SYMBOL),
+        side=side,
+        order_type="limit" if "@" in told else "market",
+        quantity=int(words[0]),
+        client_order_id=told.get("client"),
+    )
+    if "@" in told:
+        order = structs.replace(order, price=int(told["@"]))
+    if "until" in told:
+        order = structs.replace(order, valid_until=int(told["until"]))
+    return order
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """Expiries, fills, and what became of the command: `expired a1 5; 3@101 b1; rests 2`."""
+    parts = [f"expired {one.order_id} {one.remaining_quantity}" for one in outcome.expired]
+    if isinstance(outcome.event, OrderAccepted):
+        parts += [f"{f.quantity}@{f.price} {f.maker_order_id}" for f in outcome.event.fills]
+    return "; ".join([*parts, _event_text(outcome.event)])
+
+
+def _event_text(event: Event) -> str:
+    match event:
+        case OrderAccepted():
+            what = event.closed_reason or "rests"
+            return what if what == "filled" else f"{what} {event.remaining_quantity}"
+        case OrderCancelled():
+            return f"cancelled {event.remaining_quantity}"
+        case OrderRepeated():
+            return f"repeated {event.original_order_id}"
+        case CommandRefused():
+            return " ".join(["refused", event.code, event.original_order_id or ""]).strip()
+        case Ticked():
+            return "ticked"
+
+
+def _levels_text(levels: list[Level]) -> str:
+    return " ".join(f"{one.total_quantity}@{one.price}x{one.order_count}" for one in levels) or "-"
