@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from confluent_kafka import Message, Producer
-from infra.postgres import LocalPostgres
 
 from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
 from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.executions import Claim, Outcomes
@@ -44,16 +44,6 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
     with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
-
-
-def new_database(server_url: str) -> str:
-    """An empty database on the server, with the tables."""
-    name = f"sink_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
-    migrate(url)
-    return url
 
 
 class Exchange:
@@ -189,7 +179,9 @@ def exchange(kafka: LocalKafka) -> Exchange:
 
 @pytest.fixture
 def url(postgres: LocalPostgres) -> str:
-    return new_database(postgres.url)
+    database_url = postgres.create_database(f"sink_{uuid.uuid4().hex[:12]}")
+    migrate(database_url)
+    return database_url
 
 
 def test_outcomes_written_by_hand_become_rows(exchange: Exchange, url: str) -> None:

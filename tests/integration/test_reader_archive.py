@@ -1,0 +1,111 @@
+"""The archive through PostgreSQL's absence: bounded, quiet, and back by itself."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from infra.postgres import LocalPostgres
+from services.reader.archive import ANSWER_TIMEOUT_S, Archive
+from services.reader.errors import ArchiveUnavailableError
+from services.runtime.follower import FollowerPosition
+from services.sink.migrate import migrate
+from services.sink.rows import Rows
+from services.sink.store import Move, Store
+from tests.unit.reader.outcomes import oid, sweep
+
+BACK_WITHIN_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        migrate(server.url)
+        yield server
+
+
+def stored_sweep(url: str) -> None:
+    store = Store(url)
+    if store.positions(1)[0].next_command == 0:
+        rows = Rows()
+        rows.add(sweep())
+        store.write(rows, {0: Move(0, FollowerPosition(1, 0, 8))})
+    store.close()
+
+
+async def refused(archive: Archive) -> float:
+    """Seconds until the refusal."""
+    start = time.monotonic()
+    with pytest.raises(ArchiveUnavailableError):
+        await archive.order(oid(1))
+    return time.monotonic() - start
+
+
+def test_archive_without_a_server_refuses_in_bounded_time() -> None:
+    async def ask() -> None:
+        archive = Archive("postgresql://127.0.0.1:1/nothing")
+        await archive.open()
+        for _ in range(3):
+            assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
+        with pytest.raises(ArchiveUnavailableError):
+            await archive.positions()
+        await archive.close()
+
+    asyncio.run(ask())
+
+
+def test_archive_after_a_killed_server_is_back_by_itself(postgres: LocalPostgres) -> None:
+    stored_sweep(postgres.url)
+
+    async def ask() -> None:
+        archive = Archive(postgres.url)
+        await archive.open()
+        before = await archive.order(oid(3))
+        assert before is not None
+        assert await archive.positions() == {0: 8}
+        postgres.kill()
+        for _ in range(3):
+            assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
+        await asyncio.to_thread(postgres.start)
+        deadline = time.monotonic() + BACK_WITHIN_S
+        after = None
+        while after is None:
+            assert time.monotonic() < deadline
+            try:
+                after = await archive.order(oid(3))
+            except ArchiveUnavailableError:
+                await asyncio.sleep(0.2)
+        assert after == before
+        await archive.close()
+
+    asyncio.run(ask())
+
+
+def test_archive_without_tables_is_unavailable(postgres: LocalPostgres) -> None:
+    async def ask() -> None:
+        archive = Archive(psycopg.conninfo.make_conninfo(postgres.url, dbname="template1"))
+        await archive.open()
+        assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
+        await archive.close()
+
+    asyncio.run(ask())
+
+
+def test_archive_of_a_stuck_server_gives_up_in_bounded_time(postgres: LocalPostgres) -> None:
+    stored_sweep(postgres.url)
+    locker = psycopg.connect(postgres.url)
+
+    async def ask() -> None:
+        archive = Archive(postgres.url)
+        await archive.open()
+        assert await archive.order(oid(1)) is not None
+        with locker.transaction():
+            locker.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+            assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
+        assert await archive.order(oid(1)) is not None
+        await archive.close()
+
+    asyncio.run(ask())
+    locker.close()

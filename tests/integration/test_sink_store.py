@@ -1,0 +1,199 @@
+"""Migrations and the sink's SQL on a real PostgreSQL; what is stored, the archive reads back."""
+
+import asyncio
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from infra.postgres import LocalPostgres
+from schemas.brokers import Broker
+from schemas.orders import OrderRecord
+from schemas.units import TIMESTAMP_MS_MAX
+from services.reader.archive import Archive
+from services.reader.views import Views
+from services.runtime.errors import BrokenLogError, UnavailableError
+from services.runtime.follower import Batch, FollowerPosition
+from services.sink.errors import ForeignDatabaseError, MigrationError, OvertakenError
+from services.sink.identity import LogIdentity
+from services.sink.migrate import DIRECTORY, migrate, require_migrated
+from services.sink.rows import Rows
+from services.sink.store import Move, Store
+from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def empty(postgres: LocalPostgres) -> str:
+    return postgres.create_database(f"store_{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def url(empty: str) -> str:
+    migrate(empty)
+    return empty
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = Store(url)
+    yield opened
+    opened.close()
+
+
+def write(store: Store, told: Batch, expected: int | None = None) -> None:
+    rows = Rows()
+    rows.add(told)
+    end = told.first_command + len(told.outcomes)
+    start = told.first_command if expected is None else expected
+    store.write(rows, {0: Move(start, FollowerPosition(end, 0, end))})
+
+
+def archived(url: str, *order_ids: str) -> list[OrderRecord | None]:
+    async def read() -> list[OrderRecord | None]:
+        archive = Archive(url)
+        await archive.open()
+        try:
+            return [await archive.order(order_id) for order_id in order_ids]
+        finally:
+            await archive.close()
+
+    return asyncio.run(read())
+
+
+def test_migrate_twice_applies_once(empty: str) -> None:
+    with pytest.raises(MigrationError, match="lacks"):
+        require_migrated(empty)
+    assert migrate(empty) == ["0001_tables.sql"]
+    assert migrate(empty) == []
+    require_migrated(empty)
+
+
+def test_migrate_by_two_at_once_applies_once(empty: str) -> None:
+    applied: list[str] = []
+    threads = [threading.Thread(target=lambda: applied.extend(migrate(empty))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert applied == ["0001_tables.sql"]
+
+
+def test_migration_edited_after_it_was_applied_is_refused(url: str, tmp_path: Path) -> None:
+    edited = tmp_path / "migrations"
+    shutil.copytree(DIRECTORY, edited)
+    with (edited / "0001_tables.sql").open("a") as file:
+        file.write("-- one more line\n")
+    with pytest.raises(MigrationError, match="was changed after"):
+        migrate(url, edited)
+    with pytest.raises(MigrationError, match="was changed after"):
+        require_migrated(url, edited)
+
+
+def test_migration_that_fails_leaves_nothing_behind(empty: str, tmp_path: Path) -> None:
+    (tmp_path / "0001_good.sql").write_text("CREATE TABLE good (id integer)")
+    (tmp_path / "0002_bad.sql").write_text("CREATE TABLE bad (")
+    with pytest.raises(psycopg.errors.SyntaxError):
+        migrate(empty, tmp_path)
+    with psycopg.connect(empty) as connection:
+        assert connection.execute("SELECT to_regclass('good')").fetchone() == (None,)
+
+
+def test_database_newer_than_the_program_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(MigrationError, match="newer"):
+        migrate(url, tmp_path)
+
+
+def test_migrations_with_a_gap_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "0002_late.sql").write_text("SELECT 1")
+    with pytest.raises(MigrationError, match="without a gap"):
+        migrate("", tmp_path)
+
+
+def test_migrate_without_a_server_says_so() -> None:
+    with pytest.raises(UnavailableError, match="PostgreSQL does not answer"):
+        migrate("postgresql://127.0.0.1:1/nothing")
+
+
+def test_orders_with_trades_read_back_as_the_views_have_them(store: Store, url: str) -> None:
+    store.positions(1)
+    views = Views()
+    whole = sweep()
+    steps = [Batch(0, 0, whole.outcomes[:2]), Batch(0, 2, whole.outcomes[2:])]
+    for step in steps:
+        views.apply(step)
+        write(store, step)
+    order_ids = [oid(number) for number in range(1, 7)]
+    assert archived(url, *order_ids) == [views.order(order_id) for order_id in order_ids]
+    assert archived(url, oid(77)) == [None]
+
+
+def test_trades_of_one_order_come_in_execution_order(store: Store, url: str) -> None:
+    store.positions(1)
+    makers = [limit(number, BOB, "ask", 1, 1000 - number) for number in range(1, 6)]
+    fills = tuple(fill(n, 6 - n, BOB, 994 + n, 1, 0) for n in range(1, 6))
+    told = batch(*makers, limit(6, CAROL, "bid", 9, 999, left=4, fills=fills))
+    write(store, told)
+    last = limit(
+        7, ALICE, "ask", 1, None, left=0, closed="filled", fills=(fill(6, 6, CAROL, 999, 1, 3),)
+    )
+    write(store, batch(last, first=6))
+    (order,) = archived(url, oid(6))
+    assert order is not None
+    assert [trade.price for trade in order.trades] == [995, 996, 997, 998, 999, 999]
+    assert [trade.counterparty_broker_id for trade in order.trades] == [BOB] * 5 + [ALICE]
+    assert (order.remaining_quantity, order.filled_value) == (3, 995 + 996 + 997 + 998 + 999 + 999)
+
+
+@pytest.mark.parametrize("instant", [T0 + 1, T0 + 999, TIMESTAMP_MS_MAX])
+def test_instants_come_back_to_the_millisecond(store: Store, url: str, instant: int) -> None:
+    store.positions(1)
+    write(store, batch(limit(1, ALICE, "bid", 5, 10, valid_until=instant)))
+    (order,) = archived(url, oid(1))
+    assert order is not None
+    assert (order.valid_until, order.created_at) == (instant, T0)
+
+
+def test_overtaken_sink_writes_nothing(store: Store, url: str) -> None:
+    store.positions(1)
+    write(store, batch(limit(1, ALICE, "bid", 5, 10)))
+    with pytest.raises(OvertakenError):
+        write(store, batch(limit(2, ALICE, "bid", 5, 10)))
+    assert store.positions(2) == {
+        0: FollowerPosition(1, 0, 1),
+        1: FollowerPosition(),
+    }
+    assert archived(url, oid(2)) == [None]
+
+
+def test_row_that_is_there_already_stops_with_nothing_written(store: Store) -> None:
+    store.positions(1)
+    write(store, batch(limit(1, ALICE, "bid", 5, 10)))
+    with pytest.raises(BrokenLogError):
+        write(store, batch(limit(1, ALICE, "bid", 5, 10), first=1))
+    assert store.positions(1)[0].next_command == 1
+
+
+def test_bind_to_a_second_log_is_refused(store: Store) -> None:
+    ours = LogIdentity("cluster", "exchange.executions.v1", "a")
+    store.bind(ours)
+    store.bind(ours)
+    with pytest.raises(ForeignDatabaseError, match="another log"):
+        store.bind(LogIdentity("cluster", "exchange.executions.v1", "b"))
+
+
+def test_broker_told_again_is_replaced(store: Store, url: str) -> None:
+    store.upsert_brokers([Broker(ALICE, "Old", "0" * 64, T0)])
+    store.upsert_brokers([Broker(ALICE, "New", "1" * 64, T0, "https://example.org/hook")])
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT name, api_key_hash, webhook_url FROM brokers").fetchall()
+    assert rows == [("New", "1" * 64, "https://example.org/hook")]
