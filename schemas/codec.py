@@ -75,3 +75,11 @@ def decode_broker(value: bytes | None) -> Broker:
 def decode_listing(value: bytes | None) -> Listing:
     """Raises UnreadableError."""
     return _read(_listing, value)
+
+
+_CLAIM_START: Final = b'{"type":"claim"'
+
+
+def is_claim(value: bytes | None) -> bool:
+    """Whether an execution is a claim, by its first bytes: the encoder writes the tag first."""
+    return value is not None and value.startswith(_CLAIM_START)

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics: what is checked, and a small server for processes without HTTP."""
+"""Liveness, readiness, metrics: what is checked, and a small server for services without HTTP."""
 
 import threading
 from collections.abc import Callable

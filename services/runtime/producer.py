@@ -151,3 +151,23 @@ class FailFastSender:
         self.check()
         if left:
             raise DeliveryError(f"{left} records were not acknowledged in {timeout_s} s")
+
+
+def append(bootstrap: str, topic: str, partition: int, key: bytes, value: bytes) -> int:
+    """Append one record with a producer of its own and return its offset. Raises DeliveryError."""
+    offsets: list[int] = []
+    errors: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            errors.append(error)
+        elif (offset := message.offset()) is not None:
+            offsets.append(offset)
+
+    producer = Producer(_config(bootstrap, 0), logger=kafka_logger())
+    producer.produce(topic, value, key, partition, on_delivery=delivered)
+    producer.flush(FLUSH_TIMEOUT_S)
+    if not offsets:
+        reason = errors[0].str() if errors else f"no answer in {FLUSH_TIMEOUT_S} s"
+        raise DeliveryError(f"{topic}/{partition} did not take a record: {reason}")
+    return offsets[0]

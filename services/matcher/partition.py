@@ -1,0 +1,94 @@
+"""One partition under one claim: commands in, outcomes and public records out, each told once.
+
+1. Replay: commands below `next_command` have their outcomes in the log; they are applied, not sent.
+2. Live: later ones are sent with our epoch, in runs of consecutive commands.
+3. Public records follow marks of their own, so a restart neither repeats nor skips one.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from confluent_kafka import Message
+
+from schemas.codec import UnreadableError, decode_command
+from schemas.commands import Command
+from schemas.executions import Outcome
+from services.matcher.claim import Claimed, Mark
+from services.matcher.engine import Engine, Position
+from services.matcher.market import book_updates, trades_of
+from services.matcher.publish import Publisher
+from services.runtime.errors import BrokenLogError
+from services.runtime.metrics import COMMANDS
+
+log = logging.getLogger(__name__)
+
+# A due order waits this long for a command to expire it before a tick is sent: in a busy market
+# the next order brings the time along.
+TICK_GRACE_MS = 20
+# A tick that is not seen again after this long is sent once more; duplicates are harmless.
+TICK_REPEAT_MS = 1_000
+
+
+class PartitionMatcher:
+    """The engine of one partition with its place in the log."""
+
+    def __init__(self, claimed: Claimed, publisher: Publisher) -> None:
+        self.engine = Engine(claimed.partition)
+        self.next_offset = 0
+        self._claimed = claimed
+        self._publisher = publisher
+        self._tick_sent_ms: int | None = None
+
+    def handle(self, messages: Sequence[Message]) -> None:
+        """Apply commands in log order and send what was not told yet."""
+        first_unsent, unsent = 0, list[Outcome]()
+        for message in messages:
+            offset, (_, timestamp) = message.offset() or 0, message.timestamp()
+            if offset != self.next_offset:
+                raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
+            self.next_offset = offset + 1
+            at = Position(self._claimed.partition, offset, timestamp)
+            outcome = self.engine.apply(_command(message, at), at)
+            if offset >= self._claimed.next_command:
+                if not unsent:
+                    first_unsent = offset
+                unsent.append(outcome)
+            self._tell_public(outcome, at)
+        if unsent:
+            self._publisher.outcomes(
+                self._claimed.partition, self._claimed.epoch, first_unsent, unsent
+            )
+            self._tick_sent_ms = None
+            for kind, count in Counter(type(told.event).__name__ for told in unsent).items():
+                COMMANDS.labels(kind).inc(count)
+
+    def _tell_public(self, outcome: Outcome, at: Position) -> None:
+        partition = self._claimed.partition
+        trades, book = self._claimed.trades, self._claimed.book
+        if at.offset >= trades.command_offset:
+            for trade in trades_of(outcome, at):
+                if Mark(trade.command_offset, trade.index) > trades:
+                    self._publisher.trade(partition, trade)
+        if at.offset >= book.command_offset:
+            for update in book_updates(outcome, at, self.engine):
+                if Mark(update.command_offset, update.index) > book:
+                    self._publisher.book_update(partition, update)
+
+    def tick_if_due(self, now_ms: int) -> None:
+        """Send a tick when an order is due and no command came along to expire it."""
+        due = self.engine.next_expiry()
+        if due is None or now_ms < due + TICK_GRACE_MS:
+            return
+        if self._tick_sent_ms is None or now_ms >= self._tick_sent_ms + TICK_REPEAT_MS:
+            self._tick_sent_ms = now_ms
+            self._publisher.tick(self._claimed.partition)
+
+
+def _command(message: Message, at: Position) -> Command | None:
+    try:
+        return decode_command(message.value())
+    except UnreadableError as error:
+        fields = {"partition": at.partition, "offset": at.offset, "reason": str(error)}
+        log.warning("unreadable command, refused", extra={"fields": fields})
+        return None

@@ -1,0 +1,64 @@
+"""What a matcher writes: outcomes at once, public records with a longer linger, ticks on demand."""
+
+from collections.abc import Sequence
+
+from schemas.book import BookUpdate
+from schemas.codec import encode
+from schemas.commands import Tick
+from schemas.executions import Outcome, Outcomes
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
+from schemas.trades import Trade
+from services.runtime.producer import FailFastSender
+from services.runtime.settings import Settings
+
+# Bounds of one execution record; a single outcome may exceed the bytes, being one command's.
+OUTCOMES_MAX = 500
+RECORD_BYTES_MAX = 256 * 1024
+
+_TICK = encode(Tick())
+
+
+class Publisher:
+    """Two producers: public records may wait for company, outcomes are waited for."""
+
+    def __init__(self, settings: Settings, prefix: str) -> None:
+        self._outcomes = FailFastSender(settings.kafka, linger_ms=settings.linger_ms)
+        self._public = FailFastSender(settings.kafka, linger_ms=settings.linger_public_ms)
+        self._commands = prefix + COMMANDS.name
+        self._executions = prefix + EXECUTIONS.name
+        self._trades = prefix + TRADES.name
+        self._book = prefix + BOOK.name
+
+    def outcomes(
+        self, partition: int, epoch: int, first_offset: int, told: Sequence[Outcome]
+    ) -> None:
+        """Send the outcomes of consecutive commands, in as few records as the bounds allow."""
+        value = encode(Outcomes(epoch, first_offset, tuple(told)))
+        if len(told) > 1 and (len(told) > OUTCOMES_MAX or len(value) > RECORD_BYTES_MAX):
+            half = len(told) // 2
+            self.outcomes(partition, epoch, first_offset, told[:half])
+            self.outcomes(partition, epoch, first_offset + half, told[half:])
+            return
+        self._outcomes.send(self._executions, partition, str(partition).encode(), value)
+
+    def trade(self, partition: int, trade: Trade) -> None:
+        """Tell the public of a trade."""
+        self._public.send(self._trades, partition, trade.symbol.encode(), encode(trade))
+
+    def book_update(self, partition: int, update: BookUpdate) -> None:
+        """Tell the public of changed levels."""
+        self._public.send(self._book, partition, update.symbol.encode(), encode(update))
+
+    def tick(self, partition: int) -> None:
+        """Move the partition's clock."""
+        self._outcomes.send(self._commands, partition, None, _TICK)
+
+    def check(self) -> None:
+        """Raises DeliveryError when a record was lost."""
+        self._outcomes.check()
+        self._public.check()
+
+    def flush(self) -> None:
+        """Wait until everything is acknowledged. Raises DeliveryError."""
+        self._outcomes.flush()
+        self._public.flush()
