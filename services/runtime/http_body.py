@@ -1,0 +1,80 @@
+"""Reads a request's body within bounds of size and time, whatever its head promised."""
+
+import asyncio
+from collections.abc import Mapping
+
+from services.runtime.http_head import is_json_type
+from services.runtime.http_messages import ProblemError, Receive
+
+# The largest acceptable order is under 1 KiB; more is a mistake or an attack.
+BODY_BYTES_MAX = 4 * 1024
+# A body is one packet; whoever takes longer is not sending it.
+BODY_SECONDS_MAX = 10.0
+
+_CLOSE = (("Connection", "close"),)
+
+
+class ClientGoneError(Exception):
+    """The client hung up before the request was complete: nobody waits for an answer."""
+
+
+def has_body(headers: Mapping[str, str]) -> bool:
+    """Whether the head announces a body (RFC 9112 6.3)."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def refuse_head(headers: Mapping[str, str]) -> None:
+    """Raises ProblemError for a body that need not be read to be refused."""
+    if not is_json_type(headers.get("content-type", "")):
+        raise ProblemError(
+            415,
+            "unsupported_media_type",
+            "Content-Type must be application/json in UTF-8",
+            headers=(("Accept-Post", "application/json"), *_CLOSE),
+        )
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise ProblemError(
+            415,
+            "unsupported_media_type",
+            "Content-Encoding must be identity",
+            headers=(("Accept-Encoding", "identity"), *_CLOSE),
+        )
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:20]) > BODY_BYTES_MAX:
+        raise _too_large()
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body. Raises ProblemError (413, 408) or ClientGoneError."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            return await _read(receive)
+    except TimeoutError:
+        raise ProblemError(
+            408,
+            "request_timeout",
+            f"the body did not arrive within {BODY_SECONDS_MAX:.0f} s",
+            headers=_CLOSE,
+        ) from None
+
+
+async def _read(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(
+        413, "body_too_large", f"the body may have {BODY_BYTES_MAX} bytes", headers=_CLOSE
+    )

@@ -1,0 +1,163 @@
+"""The words the HTTP edge is spoken in: request, response, problem, and the table entry of a call.
+
+No I/O, no framework: a handler takes a Request and returns a Response or raises a ProblemError.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from schemas.brokers import Broker
+from schemas.rest import FieldFault, OrderResource, Problem
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[str, str], ...]
+
+PROBLEM_CONTENT_TYPE = "application/problem+json"
+NOBODY: Final = Broker(broker_id="", name="", api_key_hash="", created_at=0)
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class Request(Struct, frozen=True):
+    """One request that passed the edge. `headers` has lower-case names.
+
+    `broker` is who calls; NOBODY unless the call is a broker's. `authorization` is the header.
+    """
+
+    method: str = "GET"
+    parameters: dict[str, str] = {}
+    query: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    broker: Broker = NOBODY
+    authorization: str = ""
+    request_id: str = ""
+
+
+class Response(Struct, frozen=True):
+    """What goes back; the edge adds the request id and the length."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    content_type: str = "application/json"
+
+
+def json_response(status: int, body: Struct, headers: Headers = ()) -> Response:
+    """A JSON answer."""
+    return Response(status, encode(body), headers)
+
+
+class ProblemKind(Struct, frozen=True):
+    """What a problem code means. `retryable`: the same request can succeed and does no harm."""
+
+    status: int
+    title: str
+    retryable: bool = False
+
+
+# A 504 is not retryable as such: only a client order id makes sending again harmless.
+PROBLEMS: Final = {
+    "malformed_json": ProblemKind(400, "The body is not JSON"),
+    "unauthenticated": ProblemKind(401, "The key is missing, wrong or revoked"),
+    "forbidden": ProblemKind(403, "This key may not do this"),
+    "not_found": ProblemKind(404, "There is nothing here"),
+    "order_not_found": ProblemKind(404, "No such order of yours"),
+    "no_trades": ProblemKind(404, "No trade yet"),
+    "method_not_allowed": ProblemKind(405, "The method is not allowed here"),
+    "not_acceptable": ProblemKind(406, "Answers are JSON"),
+    "request_timeout": ProblemKind(408, "The body did not arrive in time", retryable=True),
+    "too_late_to_cancel": ProblemKind(409, "The order has left the market"),
+    "client_order_id_reused": ProblemKind(409, "The client order id is taken"),
+    "body_too_large": ProblemKind(413, "The body is too large"),
+    "unsupported_media_type": ProblemKind(415, "The body must be plain JSON"),
+    "invalid": ProblemKind(422, "The request is not acceptable"),
+    "rate_limited": ProblemKind(429, "Too many requests", retryable=True),
+    "internal_error": ProblemKind(500, "The exchange made a mistake"),
+    "not_accepted": ProblemKind(503, "Not accepted; nothing was written", retryable=True),
+    "outcome_unknown": ProblemKind(504, "The outcome is unknown"),
+}
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem. `code` is one of PROBLEMS and `status` the status it has."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: list[FieldFault] | None = None,
+        order: OrderResource | None = None,
+        headers: Headers = (),
+    ) -> None:
+        super().__init__(detail)
+        if PROBLEMS[code].status != status:
+            raise ValueError(f"problem {code} has status {PROBLEMS[code].status}, not {status}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.order = order
+        self.headers = headers
+
+    def response(self, request_id: str) -> Response:
+        """As RFC 9457 writes it."""
+        kind = PROBLEMS[self.code]
+        body = Problem(
+            type=f"urn:exchange:problem:{self.code}",
+            title=kind.title,
+            status=self.status,
+            detail=self.detail,
+            code=self.code,
+            retryable=kind.retryable,
+            request_id=request_id,
+            errors=UNSET if self.errors is None else self.errors,
+            order=UNSET if self.order is None else self.order,
+        )
+        return Response(self.status, encode(body), self.headers, PROBLEM_CONTENT_TYPE)
+
+
+def not_accepted(detail: str, *, close: bool = False) -> ProblemError:
+    """503: certainly not written, safe to send again in a moment."""
+    headers: Headers = (("Retry-After", "1"),)
+    return ProblemError(
+        503,
+        "not_accepted",
+        detail,
+        headers=(*headers, ("Connection", "close")) if close else headers,
+    )
+
+
+class Parameter(Struct, frozen=True):
+    """A query or header parameter as documented; path parameters follow from the path."""
+
+    name: str
+    where: Literal["query", "header"]
+    schema: dict[str, Any]
+    description: str
+
+
+class Call(Struct, frozen=True):
+    """One line of the API: how it is reached, who may, what it answers.
+
+    `path` names its parameters in braces. `answers` has the body struct of every success status.
+    `problems` are (status, code) pairs this handler raises itself; the edge adds its own.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    who: Literal["broker", "admin", "anyone"]
+    summary: str
+    request: type | None = None
+    answers: dict[int, type | None] = {}
+    problems: tuple[tuple[int, str], ...] = ()
+    parameters: tuple[Parameter, ...] = ()
