@@ -96,7 +96,8 @@ class Archive:
                 return None
             traded = await connection.execute(_TRADES, {"order_id": order_id})
             trades = [OrderTrade(*trade) for trade in await traded.fetchall()]
-        return OrderRecord(*row, trades=trades)
+        fields = [*row, trades]
+        return OrderRecord(*fields)
 
     async def _positions(self) -> dict[int, int]:
         async with self._pool.connection() as connection:

@@ -112,12 +112,10 @@ class Views:
     ) -> bool:
         """PostgreSQL has everything below `next_command`: closed orders may go.
 
-        Those closed after `closed_by` stay. Commands not folded yet are nobody's to forget, so a
-        position ahead of ours takes nothing that it should not. True: call again, there may be
-        more.
+        Those closed after `closed_by` stay. A position ahead of ours is harmless: what was not
+        folded cannot be forgotten. True: call again, there may be more.
         """
-        stored = min(next_command, self._folded.get(partition, 0))
-        return self._orders.forget(partition, stored, closed_by)
+        return self._orders.forget(partition, next_command, closed_by)
 
     def folded(self) -> Mapping[int, int]:
         """Per partition the offset of the first command whose outcome was not folded yet."""

@@ -17,6 +17,7 @@ from tests.unit.reader.outcomes import (
     T0,
     batch,
     cancelled,
+    expired,
     fill,
     limit,
     oid,
@@ -68,6 +69,14 @@ def test_book_after_cancel_and_expiry_keeps_what_is_left() -> None:
     assert book.bids == [LevelResource(980, 10, 1)]
     assert book.asks == [LevelResource(1010, 100, 1)]
     assert book.sequence == 8
+
+
+def test_book_sequence_follows_cancels_and_expiries() -> None:
+    views = folded(batch(limit(1, ALICE, "bid", 5, 10), limit(2, ALICE, "bid", 5, 11, book=2)))
+    views.apply(batch(cancelled(1, ALICE, 5, 3), first=2))
+    assert views.book("PETR4", 1, NOW).sequence == 3
+    views.apply(batch((Ticked(), (expired(2, ALICE, 5, 4),)), first=3))
+    assert views.book("PETR4", 1, NOW).sequence == 4
 
 
 def test_orders_after_sweep_have_their_final_state() -> None:

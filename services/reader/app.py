@@ -1,0 +1,246 @@
+"""The reader's half of the API: orders, prices, books and balances from the views.
+
+The views answer at once; only an order that is too fresh or has left memory takes a moment.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from schemas.orders import OrderRecord
+from schemas.rest import BalanceResource, BookResource, FieldFault, OrderResource, PriceResource
+from schemas.units import OrderId, Symbol
+from services.reader.errors import ArchiveUnavailableError
+from services.reader.prices import TRADES_MAX
+from services.reader.views import Views
+from services.reader.waiting import Waiting
+from services.runtime.directory import BrokerDirectory
+from services.runtime.follower import Batch
+from services.runtime.http import (
+    Call,
+    Parameter,
+    ProblemError,
+    Request,
+    Response,
+    json_response,
+    not_accepted,
+)
+from services.runtime.metrics import ORDERS_IN_MEMORY
+
+TRADES_DEFAULT = 50
+DEPTH_DEFAULT = 10
+DEPTH_MAX = 50
+# How often PostgreSQL is asked how far it has come.
+FORGET_INTERVAL_S = 1.0
+# Closed orders stay so long at least: their brokers ask for them now, and a fresh order that is
+# not in memory is then one that was not folded yet, never one that is forgotten already.
+KEEP_MS = 10_000
+
+
+class OrderArchive(Protocol):
+    """What the reader asks PostgreSQL; both raise ArchiveUnavailableError."""
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """A stored order with its trades."""
+
+    async def positions(self) -> dict[int, int]:
+        """Per partition the first command that is not stored."""
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Reader:
+    """`apply` folds, `calls` answer. `ready`: the views hold all that the log held at the start."""
+
+    def __init__(
+        self,
+        views: Views,
+        archive: OrderArchive,
+        directory: BrokerDirectory,
+        ready: Callable[[], bool],
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._views = views
+        self._archive = archive
+        self._directory = directory
+        self._ready = ready
+        self._clock = clock
+        self._waiting = Waiting(views)
+
+    def apply(self, batch: Batch) -> None:
+        """Fold a batch, then wake who waits for an order in it. Raises BrokenLogError."""
+        self._views.apply(batch)
+        self._waiting.told()
+
+    async def order(self, order_id: str, broker_id: str) -> OrderResource | None:
+        """The broker's own order; None when unknown or another's.
+
+        Raises ArchiveUnavailableError when nobody but PostgreSQL can tell.
+        """
+        record = await self._find(order_id)
+        if record is None or record.broker_id != broker_id:
+            return None
+        return record.resource()
+
+    async def _find(self, order_id: str) -> OrderRecord | None:
+        if not _is(OrderId, order_id):
+            return None
+        record = self._views.order(order_id)
+        if record is None:
+            record = await self._waiting.order(order_id, self._clock())
+        if record is None:
+            record = await self._archive.order(order_id)
+        return record
+
+    async def forget_stored(self, interval_s: float = FORGET_INTERVAL_S) -> None:
+        """Until cancelled: let closed orders go that PostgreSQL has. While it is away, none."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                positions = await self._archive.positions()
+            except ArchiveUnavailableError:
+                continue
+            closed_by = self._clock() - KEEP_MS
+            for partition, next_command in positions.items():
+                more = True
+                while more:
+                    more = self._views.forget_stored(partition, next_command, closed_by)
+                    await asyncio.sleep(0)
+            ORDERS_IN_MEMORY.set(self._views.orders_in_memory())
+
+    def _require_ready(self) -> None:
+        if not self._ready():
+            raise not_accepted("The reader is catching up.")
+
+    async def get_order(self, request: Request) -> Response:
+        """`GET /orders/{order_id}`."""
+        self._require_ready()
+        try:
+            order = await self.order(request.parameters["order_id"], request.broker.broker_id)
+        except ArchiveUnavailableError as error:
+            raise not_accepted("The order cannot be looked up now.") from error
+        if order is None:
+            raise ProblemError(404, "order_not_found", "No such order of yours.")
+        return json_response(200, order)
+
+    async def get_price(self, request: Request) -> Response:
+        """`GET /stocks/{symbol}/price`."""
+        self._require_ready()
+        symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
+        price = self._views.price(symbol, trades, self._clock())
+        if price is None:
+            raise ProblemError(404, "no_trades", f"{symbol} was not traded yet.")
+        return json_response(200, price)
+
+    async def get_book(self, request: Request) -> Response:
+        """`GET /stocks/{symbol}/book`."""
+        self._require_ready()
+        symbol, depth = _asked(request, "depth", DEPTH_DEFAULT, DEPTH_MAX)
+        return json_response(200, self._views.book(symbol, depth, self._clock()))
+
+    async def get_balance(self, request: Request) -> Response:
+        """`GET /balance`."""
+        self._require_ready()
+        broker = request.broker
+        name = self._directory.name(broker.broker_id) or broker.name
+        return json_response(200, self._views.balance(broker.broker_id, name))
+
+    def calls(self) -> list[Call]:
+        """The routes, as the gateway and the documentation want them."""
+        return [
+            Call(
+                method="GET",
+                path="/orders/{order_id}",
+                handler=self.get_order,
+                who="broker",
+                summary="One of your orders as it stands, with its trades",
+                answers={200: OrderResource},
+                problems=(
+                    (404, "order_not_found"),
+                    (503, "not_accepted"),
+                ),
+            ),
+            Call(
+                method="GET",
+                path="/stocks/{symbol}/price",
+                handler=self.get_price,
+                who="broker",
+                summary="Last price, and the mean of the last trades",
+                answers={200: PriceResource},
+                problems=(
+                    (404, "no_trades"),
+                    (422, "invalid"),
+                    (503, "not_accepted"),
+                ),
+                parameters=(
+                    _count_parameter("trades", TRADES_DEFAULT, TRADES_MAX, "Trades to average"),
+                ),
+            ),
+            Call(
+                method="GET",
+                path="/stocks/{symbol}/book",
+                handler=self.get_book,
+                who="broker",
+                summary="The best price levels of both sides",
+                answers={200: BookResource},
+                problems=(
+                    (422, "invalid"),
+                    (503, "not_accepted"),
+                ),
+                parameters=(
+                    _count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
+                ),
+            ),
+            Call(
+                method="GET",
+                path="/balance",
+                handler=self.get_balance,
+                who="broker",
+                summary="Your cash and positions",
+                answers={200: BalanceResource},
+                problems=((503, "not_accepted"),),
+            ),
+        ]
+
+
+def _count_parameter(name: str, default: int, most: int, description: str) -> Parameter:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return Parameter(name, "query", schema, description)
+
+
+def _is(kind: object, text: str) -> bool:
+    try:
+        msgspec.convert(text, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, int]:
+    """The symbol and the count of a market data call; every fault is told at once."""
+    faults = []
+    symbol = request.parameters["symbol"]
+    if not _is(Symbol, symbol):
+        faults.append(FieldFault("/symbol", "1 to 10 of A-Z, 0-9, dot, underscore and hyphen"))
+    text = request.query.get(name)
+    count = default if text is None else _count(text, most)
+    if count is None:
+        faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
+    if count is None or faults:
+        raise ProblemError(422, "invalid", "The request is not acceptable.", errors=faults)
+    return symbol, count
+
+
+def _count(text: str, most: int) -> int | None:
+    # Longer texts would cost int() more than they are worth; isdecimal alone lets other
+    # alphabets' digits through.
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
+        return None
+    count = int(text)
+    return count if 1 <= count <= most else None
