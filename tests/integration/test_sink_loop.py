@@ -93,6 +93,16 @@ class Exchange:
     def tell_broker(self, broker: Broker) -> None:
         self._write(BROKERS.name, 0, encode(broker), broker.broker_id.encode())
 
+    def stored_commands(self, url: str) -> int:
+        """How many commands the database has the outcomes of."""
+        with psycopg.connect(url) as connection:
+            row = connection.execute("SELECT sum(next_command) FROM log_positions").fetchone()
+        return int(row[0] or 0) if row else 0
+
+    def has_more_than(self, commands: int, url: str) -> bool:
+        """Whether the database went on from there."""
+        return self.stored_commands(url) > commands
+
     def stored_up_to(self, url: str) -> bool:
         """Whether the database stands where the views stand."""
         with psycopg.connect(url) as connection:

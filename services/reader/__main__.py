@@ -1,0 +1,33 @@
+"""`python -m services.reader`: the reader alone, as its own process. The composition root."""
+
+import argparse
+import os
+import sys
+
+import uvloop
+
+from services.reader.loop import serve
+from services.runtime.lifecycle import Stop, run
+from services.runtime.settings import Settings, require
+from services.runtime.topics import TopicsAdmin
+
+
+def reader(settings: Settings, stop: Stop) -> None:
+    """Verify the topics, then answer until the stop."""
+    topology = TopicsAdmin(require(settings.kafka, "kafka"), settings.topic_prefix).verify()
+    uvloop.run(serve(settings, topology, stop))
+
+
+def main() -> int:
+    """Exit code as in `services.runtime.errors`."""
+    argparse.ArgumentParser(
+        prog="python -m services.reader",
+        description="Answers orders, prices, books and balances over HTTP. Settings are "
+        "EXCHANGE_... variables: EXCHANGE_KAFKA, EXCHANGE_DATABASE_URL, EXCHANGE_HOST, "
+        "EXCHANGE_PORT.",
+    ).parse_args()
+    return run("reader", dict(os.environ), reader)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Sink and reader as the processes an operator starts: from the log to an answer, and their end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from schemas.brokers import Broker
+from services.runtime.directory import key_hash
+from tests.integration.test_sink_loop import Exchange, check_stored, eventually
+from tests.unit.reader.flow import Flow
+from tests.unit.reader.outcomes import BOB, T0, oid, sweep
+
+KEY = "a key that only Bob has"
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def exchange(kafka: LocalKafka) -> Exchange:
+    return Exchange(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def environ(exchange: Exchange, postgres: LocalPostgres) -> dict[str, str]:
+    url = postgres.create_database(f"process_{uuid.uuid4().hex[:12]}")
+    return dict(os.environ) | {
+        "EXCHANGE_KAFKA": exchange.bootstrap,
+        "EXCHANGE_DATABASE_URL": url,
+        "EXCHANGE_TOPIC_PREFIX": exchange.prefix,
+        "EXCHANGE_PORT": str(free_port()),
+        "EXCHANGE_METRICS_PORT": str(free_port()),
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def finished(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@contextmanager
+def service(environ: dict[str, str], name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The running process; it must end by SIGTERM, soon and well."""
+    process = subprocess.Popen([sys.executable, "-m", name], env=environ)
+    try:
+        yield process
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert time.monotonic() - start < 2.0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def get(port: str, path: str, key: str = "") -> tuple[int, Any]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+    request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+    except OSError:
+        return 0, None
+
+
+def test_log_becomes_rows_and_answers(exchange: Exchange, environ: dict[str, str]) -> None:
+    exchange.tell_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
+    exchange.tell(sweep())
+    url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
+    assert finished(environ, "services.sink", "--migrate").returncode == 0
+    with service(environ, "services.sink"), service(environ, "services.reader"):
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+        eventually(lambda: get(port, "/readyz")[0] == 200, "the reader is ready")
+        metrics = environ["EXCHANGE_METRICS_PORT"]
+        eventually(lambda: get(metrics, "/readyz")[0] == 200, "the sink is ready")
+        status, order = get(port, f"/orders/{oid(2)}", KEY)
+        assert (status, order["remaining_quantity"], len(order["trades"])) == (200, 100, 1)
+        assert get(port, f"/orders/{oid(1)}", KEY)[0] == 404
+        assert get(port, "/stocks/PETR4/price", KEY)[1]["last_price"] == 1010
+        assert get(port, "/stocks/PETR4/book", KEY)[1]["sequence"] == 8
+        assert get(port, "/balance", KEY)[1]["broker_name"] == "Bob"
+        assert get(port, "/balance")[0] == 401
+    check_stored(exchange, url, 6)
+
+
+def test_killed_sink_goes_on_without_loss_or_repeat(
+    exchange: Exchange, environ: dict[str, str]
+) -> None:
+    url = environ["EXCHANGE_DATABASE_URL"]
+    assert finished(environ, "services.sink", "--migrate").returncode == 0
+    flow = Flow(0, 6)
+    for _ in range(3):
+        victim = subprocess.Popen([sys.executable, "-m", "services.sink"], env=environ)
+        try:
+            before = exchange.stored_commands(url)
+            for _ in range(60):
+                exchange.tell(flow.batch(100))
+            eventually(partial(exchange.has_more_than, before, url), "the sink stores")
+        finally:
+            victim.kill()
+            victim.wait()
+    with service(environ, "services.sink"):
+        eventually(lambda: exchange.stored_up_to(url), "the sink stores the rest")
+    check_stored(exchange, url, exchange.views.orders_in_memory())
+
+
+def test_sink_without_tables_ends_with_one_line(environ: dict[str, str]) -> None:
+    ended = finished(environ, "services.sink")
+    assert ended.returncode == 7
+    assert "run: python -m services.sink --migrate" in ended.stderr
+
+
+def test_sink_of_another_log_ends_with_one_line(
+    exchange: Exchange, environ: dict[str, str]
+) -> None:
+    assert finished(environ, "services.sink", "--migrate").returncode == 0
+    with service(environ, "services.sink"):
+        metrics = environ["EXCHANGE_METRICS_PORT"]
+        eventually(lambda: get(metrics, "/readyz")[0] == 200, "the sink is ready")
+    other = Exchange(exchange.bootstrap)
+    ended = finished(environ | {"EXCHANGE_TOPIC_PREFIX": other.prefix}, "services.sink")
+    assert ended.returncode == 8
+    assert "another log" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["services.sink", "services.reader"])
+def test_help_says_what_the_process_is(environ: dict[str, str], name: str) -> None:
+    helped = finished(environ, name, "--help")
+    assert helped.returncode == 0
+    assert "EXCHANGE_DATABASE_URL" in helped.stdout
