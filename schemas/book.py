@@ -11,7 +11,7 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
     order_count: int
 
 
-class BookUpdate(Struct, frozen=True, omit_defaults=True):
+class BookUpdate(Struct, frozen=True, omit_defaults=True, gc=False):
     """The levels one command changed, with their new totals; best first when `whole`.
 
     `sequence` is dense per symbol from 1. `whole`: forget what was known, these are all levels.

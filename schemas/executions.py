@@ -1,7 +1,8 @@
 """What the matcher writes to the executions topic: claims, and the outcome of every command.
 
-Past tense, frozen, self-contained: reader, sink and audit need nothing else to do their work.
-The nth outcome of a record belongs to the command at `first_offset + n`.
+Past tense, frozen, without cycles (so the garbage collector need not look), self-contained:
+reader, sink and audit need nothing else. The nth outcome of a record belongs to the command at
+`first_offset + n`.
 """
 
 from typing import Literal
@@ -35,7 +36,7 @@ class Fill(Struct, frozen=True, gc=False):
 
 
 class OrderAccepted(
-    Struct, frozen=True, tag_field="type", tag="order_accepted", omit_defaults=True
+    Struct, frozen=True, tag_field="type", tag="order_accepted", omit_defaults=True, gc=False
 ):
     """The order entered the market; its state after matching, and its fills in order.
 
@@ -108,7 +109,7 @@ class Expired(Struct, frozen=True, gc=False):
     book_sequence: int
 
 
-class Outcome(Struct, frozen=True, omit_defaults=True):
+class Outcome(Struct, frozen=True, omit_defaults=True, gc=False):
     """All effects of one command. `time` is the partition's clock in milliseconds.
 
     `expired` left the book before `event` was decided, in the order given.
@@ -125,7 +126,7 @@ class Claim(Struct, frozen=True, tag_field="type", tag="claim", gc=False):
     matcher: str
 
 
-class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes"):
+class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes", gc=False):
     """The outcomes of consecutive commands. Counts only in its epoch and in sequence."""
 
     epoch: int

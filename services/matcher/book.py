@@ -13,7 +13,7 @@ from schemas.book import Level
 from schemas.units import Side
 
 
-class Order(Struct):
+class Order(Struct, gc=False):
     """An order while it can trade. `accepted_at` is the offset of the command that brought it."""
 
     order_id: str
