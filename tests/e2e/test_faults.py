@@ -1,0 +1,202 @@
+"""Parts of the exchange die under running clients: nothing acknowledged is lost, nothing doubled."""
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.client import HTTPException
+
+import psycopg
+
+from schemas.codec import decode_trade
+from schemas.topics import TRADES
+from tests.support.api import Api, eventually
+from tests.support.exchange import Exchange
+
+
+def trade_ids_of(exchange: Exchange, symbol: str) -> list[str]:
+    """Ids of a symbol's public trades in the order of the topic, whose sequence must be dense."""
+    trades = [decode_trade(value) for value in exchange.records(TRADES)]
+    ours = [trade for trade in trades if trade.symbol == symbol]
+    assert [trade.sequence for trade in ours] == list(range(1, len(ours) + 1))
+    return [trade.trade_id for trade in ours]
+
+
+def kill_and_restart(exchange: Exchange, service: str) -> None:
+    exchange.stack.services[service].kill()
+    exchange.stack.start(service)
+    exchange.stack.wait_ready(service)
+
+
+def trade_some(exchange: Exchange, broker: Api, symbol: str) -> list[str]:
+    """Orders that rest, fill and fill in part; their ids."""
+    sides = [("ask", 100, 10), ("ask", 101, 10), ("bid", 101, 15), ("bid", 90, 5), ("ask", 100, 3)]
+    answers = [broker.place(side, symbol, quantity, price) for side, price, quantity in sides]
+    assert [answer.status for answer in answers] == [201] * len(answers)
+    return [str(answer.body["order_id"]) for answer in answers]
+
+
+def test_matcher_killed_after_201_comes_back_with_the_same_market(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    order_ids = trade_some(exchange, broker, symbol)
+    orders = [broker.order(order_id) for order_id in order_ids]
+    book = broker.get(f"/stocks/{symbol}/book").body
+    public = {trade["trade_id"] for order in orders for trade in order["trades"]}
+
+    kill_and_restart(exchange, "matcher")
+
+    assert [broker.order(order_id) for order_id in order_ids] == orders
+    after = broker.get(f"/stocks/{symbol}/book").body
+    assert (after["bids"], after["asks"]) == (book["bids"], book["asks"])
+    # The engine that came back really holds the order that was left: it can be hit.
+    assert broker.place("bid", symbol, 2, 101).body["closed_reason"] == "filled"
+    eventually("trade told", lambda: len(trade_ids_of(exchange, symbol)) == len(public) + 1)
+    told = trade_ids_of(exchange, symbol)
+    assert len(set(told)) == len(told)
+    assert set(told[:-1]) == public
+
+
+def test_matcher_killed_at_once_after_each_of_many_orders_tells_each_trade_once(
+    exchange: Exchange,
+) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    expected: set[str] = set()
+    for _ in range(4):
+        broker.place("ask", symbol, 5, 100)
+        taken = broker.place("bid", symbol, 5, 100)
+        expected |= {trade["trade_id"] for trade in taken.body["trades"]}
+        exchange.stack.services["matcher"].kill()
+        exchange.stack.start("matcher")
+    exchange.stack.wait_ready("matcher")
+    assert len(expected) == 4
+    eventually("all told", lambda: set(trade_ids_of(exchange, symbol)) == expected)
+
+
+def test_sink_killed_writes_every_row_once(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    before = trade_some(exchange, broker, symbol)
+    exchange.stack.services["sink"].kill()
+    during = trade_some(exchange, broker, symbol)
+    exchange.stack.start("sink")
+
+    def stored() -> Counter[str]:
+        with psycopg.connect(exchange.database_url) as connection:
+            rows = connection.execute("SELECT id::text FROM orders WHERE symbol = %s", [symbol])
+            return Counter(str(row[0]) for row in rows)
+
+    eventually("rows", lambda: stored() == Counter(before + during))
+    exchange.stack.wait_ready("sink")
+
+
+def test_gateway_killed_comes_back_with_the_same_views(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    order_ids = trade_some(exchange, broker, symbol)
+    before = [broker.order(order_id) for order_id in order_ids], broker.get("/balance").body
+    kill_and_restart(exchange, "gateway")
+    after = [broker.order(order_id) for order_id in order_ids], broker.get("/balance").body
+    assert after == before
+
+
+def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    exchange.stack.stop("matcher")
+    resting = broker.place("ask", symbol, 5, 100)
+    taking = broker.place("bid", symbol, 5, 100)
+    assert (resting.status, taking.status) == (202, 202)
+    assert resting.headers["location"] == f"/orders/{resting.body['order_id']}"
+    exchange.stack.start("matcher")
+    exchange.stack.wait_ready("matcher")
+    for answer in (resting, taking):
+        order_id = answer.body["order_id"]
+        eventually("matched", lambda oid=order_id: broker.get(f"/orders/{oid}").status == 200)
+        assert broker.order(order_id)["closed_reason"] == "filled"
+
+
+def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    postgres = exchange.stack.servers.postgres
+    assert postgres is not None
+    postgres.kill()
+    try:
+        order_ids = trade_some(exchange, broker, symbol)
+        # Not stored, so still in memory: closed orders answer without the database.
+        assert broker.order(order_ids[0])["closed_reason"] == "filled"
+    finally:
+        postgres.start()
+
+    def rows() -> int:
+        with contextlib.suppress(psycopg.Error), psycopg.connect(exchange.database_url) as database:
+            found = database.execute("SELECT count(*) FROM orders WHERE symbol = %s", [symbol])
+            return int((found.fetchone() or (0,))[0])
+        return 0
+
+    eventually("rows", lambda: rows() == len(order_ids))
+
+
+class Clients:
+    """Sends orders without a pause and keeps what each was answered, by client order id."""
+
+    def __init__(self, broker: Api, symbol: str) -> None:
+        self._broker, self._symbol = broker, symbol
+        self.statuses: dict[str, int] = {}
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=[n]) for n in range(4)]
+
+    def _send(self, number: int) -> None:
+        count = 0
+        while not self._stopping.is_set():
+            client_id = f"{number}-{count}"
+            count += 1
+            with contextlib.suppress(OSError, HTTPException):
+                answer = self._broker.place("bid", self._symbol, 1, 100, client_order_id=client_id)
+                self.statuses[client_id] = answer.status
+            time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            for thread in self._threads:
+                thread.join()
+
+
+def test_kafka_stopped_and_started_answers_are_true_and_service_returns(
+    exchange: Exchange,
+) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    kafka = exchange.stack.servers.kafka
+    assert kafka is not None
+    pids = {name: child.pid for name, child in exchange.stack.services.items()}
+    clients = Clients(broker, symbol)
+    with clients.sending():
+        time.sleep(1.0)
+        kafka.stop()
+        time.sleep(2.0)
+        kafka.start()
+        eventually(
+            "orders again", lambda: broker.place("ask", symbol, 1, 200).status == 201, timeout_s=60
+        )
+    assert set(clients.statuses.values()) <= {201, 202, 503, 504}
+    assert 503 in clients.statuses.values()
+
+    in_log = Counter(
+        value.split(b'"client_order_id":"')[1].split(b'"')[0].decode()
+        for value in exchange.records_of_symbol(symbol)
+        if b'"client_order_id"' in value
+    )
+    by_status = {
+        status: [client_id for client_id, got in clients.statuses.items() if got == status]
+        for status in (201, 202, 503, 504)
+    }
+    assert [in_log[client_id] for client_id in by_status[201] + by_status[202]] == [1] * (
+        len(by_status[201]) + len(by_status[202])
+    )
+    assert [client_id for client_id in by_status[503] if in_log[client_id]] == []
+    assert all(in_log[client_id] <= 1 for client_id in by_status[504])
+    assert {name: child.pid for name, child in exchange.stack.services.items()} == pids
+    assert all(child.alive for child in exchange.stack.services.values())

@@ -1,0 +1,86 @@
+"""A whole exchange for tests: real Kafka, real PostgreSQL, every service a process of its own."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+
+from schemas.topics import COMMANDS, Topic
+from services.cli.stack import Stack, running_exchange
+from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
+from services.runtime.topics import TopicsAdmin
+from tests.support.api import Api
+
+
+class Exchange:
+    """What a test may see and do: addresses, brokers, topics, and each process by its name."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.url = stack.url
+        self.admin_key = stack.admin_key
+        self.bootstrap = stack.bootstrap
+        self.database_url = stack.database_url
+        self.topic_prefix = stack.topic_prefix
+        self.partitions = TopicsAdmin(self.bootstrap, self.topic_prefix).verify().partitions
+        self._symbols = (f"T{number}" for number in itertools.count(1))
+
+    def symbol(self) -> str:
+        """A symbol that no other test trades."""
+        return next(self._symbols)
+
+    def admin(self) -> Api:
+        """Calls with the admin key."""
+        return Api(self.url, self.admin_key)
+
+    def register(self, name: str) -> str:
+        """A new broker's key."""
+        answer = self.admin().call("POST", "/register", {"name": name})
+        assert answer.status == 201, answer
+        return str(answer.body["api_key"])
+
+    def broker(self, name: str = "broker") -> Api:
+        """Calls with a new broker's key."""
+        return Api(self.url, self.register(name))
+
+    def log_ends(self, topic: Topic = COMMANDS) -> list[int]:
+        """Where each partition of a topic ends now."""
+        return [held.end for held in self._ranges(topic)]
+
+    def _ranges(self, topic: Topic) -> list[Range]:
+        consumer = LogConsumer(self.bootstrap, Fetch(10))
+        try:
+            name = self.topic_prefix + topic.name
+            return [consumer.range(Partition(name, p)) for p in range(self.partitions)]
+        finally:
+            consumer.close()
+
+    def records(self, topic: Topic) -> list[bytes]:
+        """Every value the topic holds, partition by partition."""
+        found: list[bytes] = []
+        name = self.topic_prefix + topic.name
+        for number, held in enumerate(self._ranges(topic)):
+            consumer = LogConsumer(self.bootstrap, Fetch(10))
+            consumer.assign({Partition(name, number): held.low})
+            count = held.end - held.low
+            while count > 0:
+                messages = consumer.poll(1_000, 10.0)
+                assert messages, f"{TopicPartition(name, number)} stays silent"
+                count -= len(messages)
+                found.extend(message.value() or b"" for message in messages)
+            consumer.close()
+        return found
+
+    def records_of_symbol(self, symbol: str) -> list[bytes]:
+        """The orders for one symbol in the command log, undecoded."""
+        mark = f'"symbol":"{symbol}"'.encode()
+        return [value for value in self.records(COMMANDS) if mark in value]
+
+
+@contextmanager
+def an_exchange(data_dir: Path) -> Iterator[Exchange]:
+    """A fresh exchange, ended after."""
+    with running_exchange(data_dir) as stack:
+        yield Exchange(stack)
