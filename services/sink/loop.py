@@ -18,7 +18,7 @@ from msgspec import Struct
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS, EXECUTIONS
-from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.errors import UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Check
@@ -46,6 +46,8 @@ RETRY_S = 0.5
 YIELD_S = 1.0
 # A transaction that runs when the stop comes may end within this; then its connection is cut.
 GRACE_S = 0.7
+# How long a start waits for every partition to have a leader.
+START_S = 10.0
 LAG_INTERVAL_S = 5.0
 
 
@@ -99,8 +101,18 @@ class Sink:
 
     def _measure_start(self) -> None:
         for number in range(self._source.topology.partitions):
-            self._ends[number] = self._consumer.range(Partition(self._executions, number)).end
-        self._brokers_next = self._consumer.range(self._brokers).low
+            self._ends[number] = self._range(Partition(self._executions, number)).end
+        self._brokers_next = self._range(self._brokers).low
+
+    def _range(self, partition: Partition) -> Range:
+        # Topics made a moment ago have no leader yet.
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                return self._consumer.range(partition)
+            except UnavailableError:
+                if time.monotonic() > deadline or self._stop.wait(RETRY_S):
+                    raise
 
     def _session(self) -> None:
         try:
@@ -193,7 +205,8 @@ class Sink:
             store.write(rows, moves)
             self._stored |= {number: move.target for number, move in moves.items()}
             self._count(rows)
-        self._measure_lag()
+        self._note_ends()
+        self._measure_lag(idle=not rows.outcomes)
 
     def _count(self, rows: Rows) -> None:
         SINK_ROWS.labels("orders").inc(len(rows.new) + len(rows.changed))
@@ -201,10 +214,17 @@ class Sink:
         if rows.newest_time is not None:
             SINK_BEHIND_SECONDS.set(max(0.0, time.time() - rows.newest_time / 1000))
 
-    def _measure_lag(self) -> None:
+    def _note_ends(self) -> None:
         for number in list(self._ends):
             if self._follower.position(number).next_record >= self._ends[number]:
                 del self._ends[number]
+
+    def _measure_lag(self, *, idle: bool) -> None:
+        # Only a broker that just sent something is asked: one that is away would hold up the stop.
+        if idle:
+            for number in self._stored:
+                LAG_RECORDS.labels(number).set(0)
+            return
         if time.monotonic() < self._lag_at:
             return
         self._lag_at = time.monotonic() + LAG_INTERVAL_S

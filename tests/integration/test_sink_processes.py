@@ -128,13 +128,14 @@ def test_killed_sink_goes_on_without_loss_or_repeat(
         victim = subprocess.Popen([sys.executable, "-m", "services.sink"], env=environ)
         try:
             before = exchange.stored_commands(url)
-            for _ in range(60):
+            for _ in range(30):
                 exchange.tell(flow.batch(100))
             eventually(partial(exchange.has_more_than, before, url), "the sink stores")
         finally:
             victim.kill()
             victim.wait()
     with service(environ, "services.sink"):
+        exchange.tell(flow.batch(100))
         eventually(lambda: exchange.stored_up_to(url), "the sink stores the rest")
     check_stored(exchange, url, exchange.views.orders_in_memory())
 
