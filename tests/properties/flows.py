@@ -5,7 +5,7 @@ expire, repeat and collide all the time. The same seed gives the same flow, what
 import random
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
 from schemas.units import Side
@@ -43,11 +43,11 @@ def random_shape(rng: random.Random) -> Shape:
         symbols=rng.choice((1, 1, 2, 3)),
         brokers=rng.choice((1, 2, 4)),
         orders=rng.choice((6, 20, 40)),
-        prices=rng.choice((1, 3, 8)),
+        prices=rng.choice((1, 4, 10)),
         quantities=rng.choice((1, 5, 30)),
         client_ids=rng.choice((1, 4, 12)),
-        lifetimes_ms=rng.choice((4, 20, 100)),
-        cancels=rng.choice((0.1, 0.3)),
+        lifetimes_ms=rng.choice((5, 50, 250)),
+        cancels=rng.choice((0.05, 0.25)),
         markets=rng.choice((0.02, 0.2)),
     )
 
@@ -69,36 +69,97 @@ def random_rules(rng: random.Random) -> Rules:
 
 def flow(rng: random.Random, shape: Shape, commands: int) -> Iterator[Step]:
     """`commands` records whose clock mostly creeps, sometimes leaps and sometimes runs back."""
+    brokers = Brokers(rng, shape)
     now = START_MS
     for offset in range(commands):
         now += rng.choice((0, 0, 0, 1, 1, 2, 5))
-        if rng.random() < 0.01:
+        if rng.random() < 0.02:
             now += shape.lifetimes_ms
         behind = rng.randint(0, 10) if rng.random() < 0.1 else 0
-        yield Step(offset, now - behind, _command(rng, shape, now))
+        yield Step(offset, now - behind, brokers.next_command(now))
 
 
-def _command(rng: random.Random, shape: Shape, now: int) -> Command | None:
-    draw = rng.random()
-    if draw < 0.01:
-        return None
-    if draw < 0.03:
-        return Tick()
-    order = order_id(rng.randrange(shape.orders), partition=3)
-    broker = broker_id(rng.randrange(shape.brokers))
-    if draw < 0.03 + shape.cancels:
-        return CancelOrder(order_id=order, broker_id=broker)
-    is_market = rng.random() < shape.markets
-    mortal = rng.random() < 0.4
-    return PlaceOrder(
-        order_id=order,
-        broker_id=broker,
-        document_number=rng.choice(("1", "1", "1", "2")),
-        symbol=f"SYM{rng.randrange(shape.symbols)}",
-        side=rng.choice(SIDES),
-        order_type="market" if is_market else "limit",
-        quantity=rng.randint(1, shape.quantities),
-        price=None if is_market else 100 + rng.randrange(shape.prices),
-        valid_until=now + rng.randint(-1, shape.lifetimes_ms) if mortal else None,
-        client_order_id=f"c{rng.randrange(shape.client_ids)}" if rng.random() < 0.3 else None,
-    )
+class Brokers:
+    """All brokers of one flow: they remember what they sent, to repeat, cancel and mix it up."""
+
+    def __init__(self, rng: random.Random, shape: Shape) -> None:
+        self.rng = rng
+        self.shape = shape
+        self.sent: list[PlaceOrder] = []
+
+    def next_command(self, now: int) -> Command | None:
+        """None stands for a record that cannot be read."""
+        draw = self.rng.random()
+        if draw < 0.01:
+            return None
+        if draw < 0.03:
+            return Tick()
+        if self.sent and draw < 0.03 + self.shape.cancels:
+            return self._cancel()
+        retries = self.sent and self.rng.random() < 0.15
+        order = self._retry() if retries else self._order(now)
+        self.sent.append(order)
+        return order
+
+    def _recent(self) -> PlaceOrder:
+        return self.rng.choice(self.sent[-self.shape.orders :])
+
+    def _order_id(self) -> str:
+        if self.sent and self.rng.random() < 0.1:
+            return self._recent().order_id
+        return order_id(len(self.sent), partition=3)
+
+    def _cancel(self) -> CancelOrder:
+        order = self._recent()
+        is_owner = self.rng.random() < 0.8
+        stranger = broker_id(self.rng.randrange(self.shape.brokers))
+        return CancelOrder(order.order_id, order.broker_id if is_owner else stranger)
+
+    def _retry(self) -> PlaceOrder:
+        """A recent order again, sometimes not quite the same."""
+        order = structs.replace(self._recent(), order_id=self._order_id())
+        changes: dict[str, object] = {
+            "quantity": order.quantity + 1,
+            "document_number": "2",
+            "valid_until": None,
+            "side": self.rng.choice(SIDES),
+            "broker_id": broker_id(self.rng.randrange(self.shape.brokers)),
+            "symbol": self._symbol(),
+        }
+        field = self.rng.choice([*changes, None, None, None])
+        return order if field is None else structs.replace(order, **{field: changes[field]})
+
+    def _symbol(self) -> str:
+        return f"SYM{self.rng.randrange(self.shape.symbols)}"
+
+    def _order(self, now: int) -> PlaceOrder:
+        rng, shape = self.rng, self.shape
+        is_market = rng.random() < shape.markets
+        side = rng.choice(SIDES)
+        client_id = f"c{rng.randrange(shape.client_ids)}" if rng.random() < 0.3 else None
+        return PlaceOrder(
+            order_id=self._order_id(),
+            broker_id=broker_id(rng.randrange(shape.brokers)),
+            document_number="1",
+            symbol=self._symbol(),
+            side=side,
+            order_type="market" if is_market else "limit",
+            quantity=rng.randint(1, shape.quantities),
+            price=None if is_market else self._price(side),
+            valid_until=self._end(now) if rng.random() < 0.4 else None,
+            client_order_id=client_id,
+        )
+
+    def _price(self, side: Side) -> int:
+        """More often than not on the order's own half of the prices, where nothing crosses."""
+        price = 100 + self.rng.randrange(self.shape.prices)
+        if self.rng.random() < 0.4:
+            return price
+        return price - self.shape.prices // 2 if side == "bid" else price + self.shape.prices // 2
+
+    def _end(self, now: int) -> int:
+        """Most orders end together with others, as at the end of a session."""
+        lifetime = self.shape.lifetimes_ms
+        if self.rng.random() < 0.7:
+            return (now // lifetime + 1) * lifetime
+        return now + self.rng.randint(-1, lifetime)

@@ -24,7 +24,7 @@ from schemas.executions import (
 from schemas.ids import trade_id
 from schemas.units import ClosedReason, Side
 
-N = TypeVar("N", OrderAccepted, OrderCancelled, Expired)
+N = TypeVar("N", bound=OrderAccepted | OrderCancelled | Expired)
 
 
 class Limits(Struct, frozen=True):
@@ -75,9 +75,7 @@ class NaiveMarket:
         for symbol in before.keys() | after.keys():
             if before.get(symbol) != after.get(symbol):
                 self.book_sequence[symbol] = self.book_sequence.get(symbol, 0) + 1
-        if isinstance(event, OrderAccepted):
-            event = self._numbered(event)
-        elif isinstance(event, OrderCancelled):
+        if isinstance(event, OrderAccepted | OrderCancelled):
             event = self._numbered(event)
         return Outcome(
             time=self.clock,

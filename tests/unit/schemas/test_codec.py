@@ -7,7 +7,7 @@ import pytest
 
 from schemas import codec
 from schemas.commands import CancelOrder, PlaceOrder, Tick
-from schemas.executions import Expired, Fill, OrderAccepted, Outcome, Outcomes
+from schemas.executions import Claim, Expired, Fill, OrderAccepted, Outcome, Outcomes
 from schemas.topics import RECORD_BYTES_MAX
 from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX, TIMESTAMP_MS_MAX
 from tests.support.orders import BROKER, cancel, limit, market, order_id
@@ -264,6 +264,13 @@ def test_broker_outside_a_bound_is_unreadable(changes: dict[str, Any]) -> None:
     assert codec.encode(codec.decode_broker(json.dumps(broker).encode()))
     with pytest.raises(codec.UnreadableError):
         codec.decode_broker(json.dumps(broker | changes).encode())
+
+
+def test_is_claim_of_any_execution_says_what_the_decoder_says() -> None:
+    assert codec.is_claim(codec.encode(Claim("a")))
+    assert not codec.is_claim(codec.encode(Outcomes(1, 2, ())))
+    assert not codec.is_claim(b"")
+    assert not codec.is_claim(None)
 
 
 def test_outcome_of_the_largest_command_fits_one_record() -> None:

@@ -1,0 +1,53 @@
+"""Applies a log from standard input and writes all that a fresh engine makes of it.
+
+`python -m tests.properties.replay < LOG > BYTES`, a line of the log being a LoggedCommand.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from schemas.codec import UnreadableError, decode_command, encode
+from services.matcher.engine import Engine, Position, Rules
+from services.matcher.market import book_updates, trades_of
+
+PARTITION = 3
+# Small enough that every cap is met and whole books are told.
+RULES = Rules(
+    fills_max=3,
+    expiries_max=2,
+    client_ids_max=5,
+    client_id_window_ms=20,
+    whole_book_every=10,
+)
+
+
+class LoggedCommand(Struct, frozen=True, array_like=True):
+    """A record of the command log; `value` need not be a readable command."""
+
+    offset: int
+    timestamp: int
+    value: str
+
+
+def replayed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of each outcome, of its trades and book updates, and of the final state."""
+    engine = Engine(PARTITION, RULES)
+    for line in lines:
+        logged = msgspec.json.decode(line, type=LoggedCommand)
+        at = Position(PARTITION, logged.offset, logged.timestamp)
+        try:
+            outcome = engine.apply(decode_command(logged.value.encode()), at)
+        except UnreadableError:
+            outcome = engine.apply(None, at)
+        yield encode(outcome)
+        yield from map(encode, trades_of(outcome, at))
+        yield from map(encode, book_updates(outcome, at, engine))
+    yield engine.digest().hex().encode()
+
+
+if __name__ == "__main__":
+    for value in replayed(sys.stdin.buffer):
+        sys.stdout.buffer.write(value + b"\n")

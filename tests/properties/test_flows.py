@@ -1,0 +1,58 @@
+"""The random flows are worth their time: everything that can happen to an order happens in them."""
+
+import random
+from collections import Counter
+from typing import get_args
+
+from schemas.executions import CommandRefused, OrderAccepted, RefusalCode
+from schemas.units import ClosedReason
+from services.matcher.engine import Engine, Position, Rules
+from tests.properties.flows import flow, random_rules, random_shape
+
+FLOWS = 100
+FLOW_COMMANDS = 200
+
+
+def kinds_seen(seed: int) -> Counter[str]:
+    """How often each kind of event and of end came up."""
+    seen: Counter[str] = Counter()
+    rng = random.Random(seed)
+    shape, rules = random_shape(rng), random_rules(rng)
+    engine = Engine(0, rules)
+    for step in flow(rng, shape, FLOW_COMMANDS):
+        outcome = engine.apply(step.command, Position(0, step.offset, step.timestamp))
+        event = outcome.event
+        seen[type(event).__name__] += 1
+        seen["expiries"] += len(outcome.expired)
+        seen["expired on the spot"] += len(outcome.expired) > rules.expiries_max
+        if isinstance(event, CommandRefused):
+            seen[event.code] += 1
+        if isinstance(event, OrderAccepted):
+            seen[str(event.closed_reason)] += 1
+            seen["fills"] += len(event.fills)
+            seen["sweeps"] += len({fill.price for fill in event.fills}) > 1
+    return seen
+
+
+def test_flows_of_many_seeds_show_everything_often() -> None:
+    total: Counter[str] = Counter()
+    for seed in range(FLOWS):
+        total += kinds_seen(seed)
+    wanted = [
+        *get_args(RefusalCode),
+        *get_args(ClosedReason),
+        *("None", "OrderCancelled", "OrderRepeated", "Ticked"),
+        *("expiries", "expired on the spot", "fills", "sweeps"),
+    ]
+    rare = {kind: total[kind] for kind in wanted if total[kind] < 20}
+    assert rare == {}, total
+
+
+def test_flow_of_the_same_seed_is_the_same() -> None:
+    first, second = ([*flow(rng, random_shape(rng), 100)] for rng in map(random.Random, (7, 7)))
+    assert first == second
+
+
+def test_random_rules_of_many_seeds_are_often_those_of_production() -> None:
+    rules = [random_rules(random.Random(seed)) for seed in range(100)]
+    assert 30 < sum(one.fills_max == Rules().fills_max for one in rules) < 70

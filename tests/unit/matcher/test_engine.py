@@ -1,0 +1,148 @@
+"""What tables do not show of the engine: next expiry, long backlogs, digest, broken invariants."""
+
+import pytest
+from msgspec import structs
+
+from schemas.book import Level
+from schemas.executions import Ticked
+from services.matcher.engine import (
+    EXPIRY_SLACK,
+    BrokenInvariantError,
+    Engine,
+    Position,
+    Rules,
+)
+from tests.support.orders import SYMBOL, cancel, limit, market, order_id
+from tests.support.scenario import command_of
+
+
+def at(offset: int, timestamp: int = 0) -> Position:
+    return Position(0, offset, timestamp)
+
+
+def played(*texts: str, rules: Rules | None = None) -> Engine:
+    engine = Engine(0, rules or Rules())
+    for offset, text in enumerate(texts):
+        engine.apply(command_of(text), at(offset, offset))
+    return engine
+
+
+def test_next_expiry_of_open_orders_is_the_earliest() -> None:
+    engine = played("buy 1 @ 9 by ann as a1")
+    assert engine.next_expiry() is None
+    engine = played(
+        "buy 1 @ 9 by ann as a1 until 70",
+        "buy 1 @ 9 by ann as a2 until 50",
+        "buy 1 @ 9 by ann as a3 until 60",
+    )
+    assert engine.next_expiry() == 50
+    engine.apply(command_of("cancel a2 by ann"), at(3, 3))
+    assert engine.next_expiry() == 60
+    engine.apply(command_of("sell 2 @ 9 by bob as b1 until 40"), at(4, 4))
+    assert engine.next_expiry() is None
+
+
+def test_next_expiry_after_a_capped_backlog_stays_in_the_past() -> None:
+    texts = (f"buy 1 @ 9 by ann as a{number} until 5" for number in range(4))
+    engine = played(*texts, rules=Rules(expiries_max=3))
+    outcome = engine.apply(command_of("tick"), at(9, 9))
+    assert len(outcome.expired) == 3
+    assert engine.next_expiry() == 5
+    outcome = engine.apply(command_of("tick"), at(10, 10))
+    assert [one.order_id for one in outcome.expired] == ["a3"]
+    assert engine.next_expiry() is None
+
+
+def test_expiries_of_many_cancelled_orders_leave_those_still_open() -> None:
+    engine = Engine(0)
+    many = 2 * EXPIRY_SLACK
+    for number in range(many):
+        until = 1_000 + (number * 7) % 100
+        engine.apply(limit(number, valid_until=until), at(number))
+    kept = {number for number in range(many) if number % 100 == 0}
+    for number in sorted(set(range(many)) - kept):
+        engine.apply(cancel(number), at(many + number))
+    assert engine.books[SYMBOL].level("bid", 1_000) == Level(1_000, 100 * len(kept), len(kept))
+    outcome = engine.apply(None, at(3 * many, 2_000))
+    due = sorted(kept, key=lambda number: (1_000 + (number * 7) % 100, number))
+    assert [one.order_id for one in outcome.expired] == [order_id(number) for number in due]
+    assert engine.next_expiry() is None
+
+
+def test_expiries_of_a_long_backlog_come_in_order_over_several_commands() -> None:
+    engine = Engine(0, Rules(expiries_max=700))
+    many = 3 * EXPIRY_SLACK
+    for number in range(many):
+        engine.apply(limit(number, valid_until=1_000 + (number * 7) % 100), at(number))
+    gone: list[str] = []
+    for extra in range(6):
+        outcome = engine.apply(command_of("tick"), at(many + extra, 2_000))
+        assert outcome.event == Ticked()
+        gone += [one.order_id for one in outcome.expired]
+    due = sorted(range(many), key=lambda number: (1_000 + (number * 7) % 100, number))
+    assert gone == [order_id(number) for number in due]
+
+
+def test_level_of_a_price_without_orders_is_zero() -> None:
+    engine = played("buy 3 @ 9 by ann as a1")
+    book = engine.books[SYMBOL]
+    assert book.level("bid", 9) == Level(9, 3, 1)
+    assert book.level("bid", 8) == Level(8, 0, 0)
+    assert book.level("ask", 9) == Level(9, 0, 0)
+
+
+def test_levels_to_a_depth_are_the_best() -> None:
+    engine = played(*(f"buy {price} @ {price} by ann as a{price}" for price in (3, 9, 7, 8)))
+    book = engine.books[SYMBOL]
+    assert [level.price for level in book.levels("bid", 2)] == [9, 8]
+    assert [level.price for level in book.levels("bid")] == [9, 8, 7, 3]
+    assert [order.order_id for order in book.orders("bid")] == ["a9", "a8", "a7", "a3"]
+    assert book.levels("ask", 2) == []
+
+
+STORY = ("buy 5 @ 9 by ann as a1 until 90 client x", "sell 2 @ 9 by bob as b1", "tick")
+
+
+def test_digest_of_the_same_story_is_the_same() -> None:
+    assert played(*STORY).digest() == played(*STORY).digest()
+    assert len(played(*STORY).digest()) == 32
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("buy 5 @ 9 by ann as a1 until 90 client x", "sell 3 @ 9 by bob as b1", "tick"),
+        ("buy 5 @ 9 by ann as a1 until 91 client x", "sell 2 @ 9 by bob as b1", "tick"),
+        ("buy 5 @ 9 by ann as a1 until 90 client y", "sell 2 @ 9 by bob as b1", "tick"),
+        ("buy 5 @ 9 by ann as a1 until 90 client x doc 2", "sell 2 @ 9 by bob as b1", "tick"),
+        ("buy 5 @ 9 by cat as a1 until 90 client x", "sell 2 @ 9 by bob as b1", "tick"),
+        ("buy 5 @ 9 by ann as a2 until 90 client x", "sell 2 @ 9 by bob as b1", "tick"),
+        ("buy 5 @ 8 by ann as a1 until 90 client x", "sell 2 @ 8 by bob as b1", "tick"),
+        ("buy 3 @ 9 by ann as a1 until 90 client x", "tick", "tick"),
+        (*STORY, "tick"),
+        STORY[:2],
+    ],
+)
+def test_digest_of_another_story_is_another(other: tuple[str, ...]) -> None:
+    assert played(*STORY).digest() != played(*other).digest()
+
+
+def test_digest_of_another_partition_is_another() -> None:
+    assert Engine(0).digest() != Engine(1).digest()
+
+
+def test_engine_given_a_limit_order_without_price_stops() -> None:
+    with pytest.raises(BrokenInvariantError):
+        Engine(0).apply(limit(price=None), at(0))
+
+
+def test_engine_given_a_market_order_never_rests_it() -> None:
+    engine = Engine(0)
+    engine.apply(market(1), at(0))
+    assert list(engine.books[SYMBOL].orders("bid")) == []
+
+
+def test_expired_order_in_any_event_keeps_its_struct() -> None:
+    engine = played("buy 5 @ 9 by ann as a1 until 3", "sell 2 @ 9 by bob as b1")
+    (expired,) = engine.apply(None, at(7, 3)).expired
+    assert structs.astuple(expired) == ("a1", "ann", SYMBOL, 3, 3)
