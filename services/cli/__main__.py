@@ -1,0 +1,36 @@
+"""`exchange`: the composition root of the operator's command."""
+
+import typer
+
+from services.cli import audit, broker, doctor, listings, run, topics
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a check failed, or an unexpected error; 2 a bad setting or usage; "
+    "3 Kafka, PostgreSQL, Java or the topics are not usable; 7 the database's tables are of "
+    "another version; 9 the port or the data directory is in use; 10 a service dies again and "
+    "again; 11 refused, nothing was changed."
+)
+
+app = typer.Typer(
+    name="exchange",
+    help="Run and look after an exchange. Settings are EXCHANGE_... variables.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("audit")(audit.audit)
+app.command("doctor")(doctor.doctor)
+app.add_typer(topics.app, name="topics")
+app.add_typer(broker.app, name="broker")
+app.add_typer(listings.app, name="listings")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`exchange audit`: does everything that was derived say what the log says?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+
+from services.cli.audit_client_log import ClientLogError, read_client_log
+from services.cli.audit_report import Invariant
+from services.cli.audit_run import run_audit
+from services.cli.errors import RefusedError
+from services.cli.settings import operator_settings, readable_errors, show
+from services.runtime.settings import require
+
+WAIT_S_DEFAULT = 10.0
+
+
+class AuditResult(Struct, frozen=True):
+    """What `--json` prints."""
+
+    holds: bool
+    invariants: list[Invariant]
+
+
+def audit(
+    *,
+    client_log: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines of what clients were told; the load generator writes them."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to let PostgreSQL catch up with the log.", min=0)
+    ] = WAIT_S_DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Recompute the whole log with a fresh engine; compare outcomes, trades, books and PostgreSQL.
+
+    Only reads. Exit code 0: everything holds; 1: something differs; 3: something cannot be read.
+    """
+    with readable_errors():
+        settings = operator_settings()
+        require(settings.database_url, "database_url")
+        lines = None
+        if client_log is not None:
+            try:
+                with client_log.open("rb") as file:
+                    lines = read_client_log(file)
+            except (OSError, ClientLogError) as error:
+                raise RefusedError(f"{client_log}: {error}") from error
+        report = run_audit(settings, lines, wait, lambda line: typer.echo(line, err=True))
+        result = AuditResult(report.holds, report.invariants())
+        show(result, as_json=as_json, text=lambda _: "\n".join(report.lines()))
+        if not report.holds:
+            raise typer.Exit(1)

@@ -1,0 +1,90 @@
+"""What clients were told, held against the log: acknowledged in it once, refused not in it.
+
+Pure. JSON lines, one per order sent; `unknown` may be in the log at most once.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from schemas.commands import Command, PlaceOrder
+from services.cli.audit_report import AuditReport
+
+Told = Literal["acknowledged", "refused", "unknown"]
+
+
+class ClientLine(Struct, frozen=True, omit_defaults=True):
+    """One order. `order_id` only where the answer named one."""
+
+    told: Told
+    broker_id: str
+    client_order_id: str
+    order_id: str = ""
+
+
+class ClientLogError(ValueError):
+    """The file is no client log."""
+
+
+def read_client_log(lines: Iterable[bytes]) -> list[ClientLine]:
+    """Raises ClientLogError, with the line's number."""
+    decoder = msgspec.json.Decoder(ClientLine)
+    found: list[ClientLine] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                found.append(decoder.decode(line))
+        except msgspec.MsgspecError as error:
+            raise ClientLogError(f"line {number}: {error}") from error
+    return found
+
+
+class ClientLog:
+    """Counts what the log holds of the orders that clients know of, and of no others."""
+
+    def __init__(self, lines: Iterable[ClientLine]) -> None:
+        self._times: dict[str, int] = {}
+        self._refused: dict[tuple[str, str], int] = {}
+        self._unknown: dict[tuple[str, str], int] = {}
+        known: set[tuple[str, str]] = set()
+        for line in lines:
+            name = (line.broker_id, line.client_order_id)
+            if line.told == "refused":
+                self._refused[name] = 0
+                continue
+            known.add(name)
+            if line.told == "acknowledged":
+                self._times[line.order_id] = 0
+            else:
+                self._unknown[name] = 0
+        # Sent again after a refusal, and then not refused: the log may well have it.
+        for name in known & self._refused.keys():
+            del self._refused[name]
+
+    def command(self, command: Command | None) -> None:
+        """A command of the log."""
+        if not isinstance(command, PlaceOrder):
+            return
+        if command.order_id in self._times:
+            self._times[command.order_id] += 1
+        name = (command.broker_id, command.client_order_id or "")
+        for counts in (self._refused, self._unknown):
+            if name in counts:
+                counts[name] += 1
+
+    def check(self, report: AuditReport) -> None:
+        """At the end of the log."""
+        acknowledged = report["acknowledged"]
+        acknowledged.checked += len(self._times) + len(self._unknown)
+        for order_id, times in self._times.items():
+            if times != 1:
+                acknowledged.fail(f"order {order_id} is in the log {times} times")
+        for name, times in self._unknown.items():
+            if times > 1:
+                acknowledged.fail(f"{name[1]} of broker {name[0]} is in the log {times} times")
+        report["refused"].checked += len(self._refused)
+        for name, times in self._refused.items():
+            if times:
+                report["refused"].fail(f"{name[1]} of broker {name[0]} is in the log {times} times")

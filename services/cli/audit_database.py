@@ -1,0 +1,197 @@
+"""Holds PostgreSQL against the ledger: row by row, all columns, and no row too many. Only reads.
+
+One repeatable-read snapshot serves the whole comparison, so rows and positions belong together.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import LiteralString
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+
+from schemas.brokers import Broker
+from services.cli.audit_ledger import OrderState, TradeState
+from services.cli.audit_report import AuditReport, Invariant
+from services.runtime.errors import UnavailableError
+
+BATCH_ROWS = 2_000
+CONNECT_TIMEOUT_S = 5
+
+
+_SELECT_ORDERS: LiteralString = (
+    "SELECT id::text, broker_id::text, document_number, client_order_id, symbol, side,"
+    " order_type, price, quantity, remaining_quantity, filled_value,"
+    " extract(epoch FROM valid_until) * 1000 AS valid_until, status, closed_reason,"
+    " extract(epoch FROM created_at) * 1000 AS created_at,"
+    " extract(epoch FROM updated_at) * 1000 AS updated_at,"
+    " partition, command_offset FROM orders"
+)
+_SELECT_TRADES: LiteralString = (
+    "SELECT id::text, buy_order_id::text, sell_order_id::text, buy_broker_id::text,"
+    " sell_broker_id::text, symbol, price, quantity, aggressor_side, sequence,"
+    " extract(epoch FROM executed_at) * 1000 AS executed_at, partition, command_offset, index"
+    " FROM trades"
+)
+_SELECT_BROKERS: LiteralString = (
+    "SELECT id::text, name, api_key_hash, webhook_url,"
+    " extract(epoch FROM created_at) * 1000 AS created_at"
+    " FROM brokers"
+)
+
+Value = str | int | Decimal | None
+Row = tuple[Value, ...]
+
+
+def order_row(state: OrderState, partition: int) -> Row:
+    """In the order of _SELECT_ORDERS."""
+    event = state.accepted
+    return (
+        event.order_id,
+        event.broker_id,
+        event.document_number,
+        event.client_order_id,
+        event.symbol,
+        event.side,
+        event.order_type,
+        event.price,
+        event.quantity,
+        state.remaining,
+        state.filled_value,
+        event.valid_until,
+        "open" if state.closed_reason is None else "closed",
+        state.closed_reason,
+        state.created_at,
+        state.updated_at,
+        partition,
+        state.offset,
+    )
+
+
+def trade_row(trade: TradeState, partition: int) -> Row:
+    """In the order of _SELECT_TRADES."""
+    fill, taker = trade.fill, trade.taker
+    bid = (taker.order_id, taker.broker_id)
+    ask = (fill.maker_order_id, fill.maker_broker_id)
+    if taker.side == "ask":
+        bid, ask = ask, bid
+    return (
+        fill.trade_id,
+        bid[0],
+        ask[0],
+        bid[1],
+        ask[1],
+        taker.symbol,
+        fill.price,
+        fill.quantity,
+        taker.side,
+        fill.sequence,
+        trade.time,
+        partition,
+        trade.offset,
+        trade.index,
+    )
+
+
+class Database:
+    """The tables as they are at one moment. Raises UnavailableError when it cannot be read."""
+
+    def __init__(self, database_url: str, report: AuditReport) -> None:
+        self._url = database_url
+        self._report = report
+        self._connection = self._connect()
+        self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        self._connection.read_only = True
+        self._present = {"orders": 0, "trades": 0}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def _connect(self) -> Connection:
+        try:
+            return psycopg.connect(
+                self._url, connect_timeout=CONNECT_TIMEOUT_S, options="-c timezone=UTC"
+            )
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
+
+    def fresh_positions(self) -> dict[int, int]:
+        """Next command by partition, in a snapshot that lasts from now until the next call."""
+        try:
+            self._connection.rollback()
+            rows = self._connection.execute("SELECT partition, next_command FROM log_positions")
+            return dict(rows.fetchall())
+        except psycopg.Error as error:
+            raise UnavailableError(f"PostgreSQL cannot be read: {error}") from error
+
+    def compare_orders(self, states: Sequence[OrderState], partition: int) -> None:
+        """These orders must be there as the ledger has them."""
+        rows = [order_row(state, partition) for state in states]
+        query = _SELECT_ORDERS + " WHERE id = ANY(%s::uuid[])"
+        invariant = self._report["stored_orders"]
+        self._present["orders"] += self._compare(invariant, query, rows)
+
+    def compare_trades(self, trades: Sequence[TradeState], partition: int) -> None:
+        """These trades must be there."""
+        rows = [trade_row(trade, partition) for trade in trades]
+        query = _SELECT_TRADES + " WHERE id = ANY(%s::uuid[])"
+        invariant = self._report["stored_trades"]
+        self._present["trades"] += self._compare(invariant, query, rows)
+
+    def compare_brokers(self, brokers: Iterable[Broker]) -> list[str]:
+        """Differences now, by a fresh look: brokers arrive on a topic of their own."""
+        wanted: dict[Value, Row] = {
+            b.broker_id: (b.broker_id, b.name, b.api_key_hash, b.webhook_url, b.created_at)
+            for b in brokers
+        }
+        with self._connect() as connection:
+            found = {row[0]: row for row in connection.execute(_SELECT_BROKERS)}
+        connection.close()
+        differences = [f"broker {name} is missing" for name in wanted.keys() - found.keys()]
+        differences += [f"broker {name} is too many" for name in found.keys() - wanted.keys()]
+        differences += [
+            f"broker {name}: {found[name]}, expected {wanted[name]}"
+            for name in wanted.keys() & found.keys()
+            if wanted[name] != found[name]
+        ]
+        return sorted(differences)
+
+    def no_row_too_many(self) -> None:
+        """At the end: all rows are those that were found by their ids."""
+        self._count(self._report["stored_orders"], "orders", "SELECT count(*) FROM orders")
+        self._count(self._report["stored_trades"], "trades", "SELECT count(*) FROM trades")
+
+    def _count(self, invariant: Invariant, table: str, query: LiteralString) -> None:
+        row = self._connection.execute(query).fetchone()
+        extra = (row[0] if row else 0) - self._present[table]
+        if extra:
+            invariant.fail(f"{table}: {extra} rows that no command of the log brought", extra)
+
+    def _compare(self, invariant: Invariant, query: LiteralString, wanted: list[Row]) -> int:
+        present = 0
+        for first in range(0, len(wanted), BATCH_ROWS):
+            batch = wanted[first : first + BATCH_ROWS]
+            cursor = self._connection.execute(query, [[row[0] for row in batch]])
+            columns = [column.name for column in cursor.description or ()]
+            found = {row[0]: row for row in cursor}
+            present += len(found)
+            for row in batch:
+                _compare_row(invariant, row, found.get(row[0]), columns)
+        return present
+
+
+def _compare_row(
+    invariant: Invariant, wanted: Row, found: Row | None, columns: Sequence[str]
+) -> None:
+    invariant.checked += 1
+    if found is None:
+        invariant.fail(f"{wanted[0]} is missing")
+    elif found != wanted:
+        wrong = ", ".join(
+            f"{column} is {is_}, expected {should}"
+            for column, is_, should in zip(columns, found, wanted, strict=True)
+            if is_ != should
+        )
+        invariant.fail(f"{wanted[0]}: {wrong}")

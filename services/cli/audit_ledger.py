@@ -1,0 +1,214 @@
+"""Folds the recorded outcomes of one partition order by order, by rules of its own.
+
+Pure, and independent of the engine: what the outcomes say must add up by itself. Keeps open orders,
+and the closed ones until `take_closed`.
+"""
+
+from typing import assert_never
+
+from msgspec import Struct
+
+from schemas.executions import (
+    CommandRefused,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    Ticked,
+)
+from schemas.units import ClosedReason, Side
+from services.cli.audit_report import AuditReport
+
+
+class OrderState(Struct):
+    """An order as the outcomes so far tell it."""
+
+    accepted: OrderAccepted
+    offset: int
+    remaining: int
+    filled: int
+    filled_value: int
+    created_at: int
+    updated_at: int
+    closed_reason: ClosedReason | None
+
+
+class TradeState(Struct, frozen=True):
+    """A trade as the outcomes tell it; `offset` and `index` say where in the partition."""
+
+    fill: Fill
+    taker: OrderAccepted
+    time: int
+    offset: int
+    index: int
+
+
+class Totals(Struct):
+    """Over all partitions: cents by broker, shares bought and sold by symbol."""
+
+    cash: dict[str, int] = {}
+    bought: dict[str, int] = {}
+    sold: dict[str, int] = {}
+
+    def order(self, state: OrderState) -> None:
+        """Count an order in the state it has at the end of its life, or of the log."""
+        side = self.bought if state.accepted.side == "bid" else self.sold
+        symbol = state.accepted.symbol
+        side[symbol] = side.get(symbol, 0) + state.accepted.quantity - state.remaining
+
+    def pays(self, broker: str, side: Side, value: int) -> None:
+        """A broker buys (bid) or sells (ask) for so many cents."""
+        self.cash[broker] = self.cash.get(broker, 0) + (-value if side == "bid" else value)
+
+    def check(self, report: AuditReport) -> None:
+        """At the end of all partitions."""
+        symbols = self.bought.keys() | self.sold.keys()
+        report["bought_sold"].checked += len(symbols)
+        for symbol in sorted(symbols):
+            bought, sold = self.bought.get(symbol, 0), self.sold.get(symbol, 0)
+            if bought != sold:
+                report["bought_sold"].fail(f"{symbol}: bought {bought}, sold {sold}")
+        report["cash"].checked += len(self.cash)
+        total = sum(self.cash.values())
+        if total:
+            report["cash"].fail(f"the sum is {total} cents")
+
+
+class Ledger:
+    """One partition. `trades` fills up until somebody takes it."""
+
+    def __init__(self, partition: int, totals: Totals, report: AuditReport) -> None:
+        self.partition = partition
+        self.open: dict[str, OrderState] = {}
+        self.trades: list[TradeState] = []
+        self._closed: list[OrderState] = []
+        self._totals = totals
+        self._quantities = report["quantities"]
+        self._validity = report["validity"]
+        self._final = report["final_state"]
+
+    def apply(self, outcome: Outcome, offset: int) -> None:
+        """Fold the outcome of the command at `offset`."""
+        for expired in outcome.expired:
+            self._expired(expired, outcome.time, offset)
+        match outcome.event:
+            case OrderAccepted() as event:
+                self._accepted(event, outcome.time, offset)
+            case OrderCancelled() as event:
+                self._left(event, "cancelled", outcome.time, offset)
+            case OrderRepeated() | CommandRefused() | Ticked():
+                pass
+            case never:
+                assert_never(never)
+
+    def take_closed(self) -> list[OrderState]:
+        """The orders that closed since the last call."""
+        taken, self._closed = self._closed, []
+        return taken
+
+    def take_trades(self) -> list[TradeState]:
+        """The trades since the last call."""
+        taken, self.trades = self.trades, []
+        return taken
+
+    def finish(self) -> None:
+        """At the end of the partition: orders still open count as they stand."""
+        for state in self.open.values():
+            self._totals.order(state)
+
+    def _accepted(self, event: OrderAccepted, time: int, offset: int) -> None:
+        self._final.checked += 1
+        self._quantities.checked += 1
+        where = f"{self.partition}@{offset} order {event.order_id}"
+        state = OrderState(event, offset, event.quantity, 0, 0, time, time, event.closed_reason)
+        for index, fill in enumerate(event.fills):
+            self.trades.append(TradeState(fill, event, time, offset, index))
+            self._fill(state, fill, time, where)
+        if state.remaining != event.remaining_quantity:
+            self._quantities.fail(
+                f"{where}: {event.quantity} entered, {state.filled} filled, "
+                f"{event.remaining_quantity} said to remain"
+            )
+            state.remaining = event.remaining_quantity
+        if (event.remaining_quantity == 0) != (event.closed_reason == "filled"):
+            self._quantities.fail(f"{where}: {event.closed_reason}, {state.remaining} remain")
+        if event.order_id in self.open:
+            self._final.fail(f"{where}: accepted while an order of this id is open")
+        if event.closed_reason is None:
+            self.open[event.order_id] = state
+        else:
+            self._close(state)
+
+    def _fill(self, taker: OrderState, fill: Fill, time: int, where: str) -> None:
+        event = taker.accepted
+        value = fill.price * fill.quantity
+        taker.remaining -= fill.quantity
+        taker.filled += fill.quantity
+        taker.filled_value += value
+        self._totals.pays(event.broker_id, event.side, value)
+        self._validity.checked += 1
+        if event.valid_until is not None and event.valid_until <= time:
+            self._validity.fail(f"{where} filled at {time}, valid until {event.valid_until}")
+        maker = self.open.get(fill.maker_order_id)
+        if maker is None:
+            self._final.fail(f"{where} trades with {fill.maker_order_id}, which is not open")
+            return
+        self._maker(maker, fill, time, where)
+
+    def _maker(self, maker: OrderState, fill: Fill, time: int, where: str) -> None:
+        resting = maker.accepted
+        if resting.valid_until is not None and resting.valid_until <= time:
+            self._validity.fail(
+                f"{where}: {resting.order_id} filled at {time}, valid until {resting.valid_until}"
+            )
+        maker.remaining -= fill.quantity
+        maker.filled += fill.quantity
+        maker.filled_value += fill.price * fill.quantity
+        maker.updated_at = time
+        self._totals.pays(resting.broker_id, resting.side, fill.price * fill.quantity)
+        told = (fill.maker_remaining_quantity, fill.maker_broker_id, fill.price)
+        kept = (maker.remaining, resting.broker_id, resting.price)
+        if told != kept:
+            self._quantities.fail(f"{where}: maker {resting.order_id} {told}, expected {kept}")
+            maker.remaining = fill.maker_remaining_quantity
+        if maker.remaining <= 0:
+            maker.closed_reason = "filled"
+            self._close(self.open.pop(resting.order_id))
+
+    def _expired(self, event: Expired, time: int, offset: int) -> None:
+        state = self.open.get(event.order_id)
+        until = None if state is None else state.accepted.valid_until
+        if state is not None and (until is None or until > time):
+            self._validity.fail(
+                f"{self.partition}@{offset}: {event.order_id} expired at {time}, "
+                f"valid until {until}"
+            )
+        self._left(event, "expired", time, offset)
+
+    def _left(
+        self, event: Expired | OrderCancelled, reason: ClosedReason, time: int, offset: int
+    ) -> None:
+        where = f"{self.partition}@{offset} order {event.order_id}"
+        state = self.open.pop(event.order_id, None)
+        if state is None:
+            self._final.fail(f"{where}: {reason}, although it is not open")
+            return
+        if state.remaining != event.remaining_quantity:
+            self._quantities.fail(
+                f"{where}: {reason} with {event.remaining_quantity}, {state.remaining} were left"
+            )
+            state.remaining = event.remaining_quantity
+        state.closed_reason = reason
+        state.updated_at = time
+        self._close(state)
+
+    def _close(self, state: OrderState) -> None:
+        if state.filled + state.remaining != state.accepted.quantity:
+            self._quantities.fail(
+                f"order {state.accepted.order_id}: {state.accepted.quantity} entered, "
+                f"{state.filled} filled, {state.remaining} {state.closed_reason}"
+            )
+        self._totals.order(state)
+        self._closed.append(state)

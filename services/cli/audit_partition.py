@@ -1,0 +1,214 @@
+"""Audits one partition as streams: commands, their recorded outcomes, the two public topics.
+
+All are read side by side, a chunk of commands at a time, so memory holds books, open orders and
+what the public topics still owe, never a log.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import islice
+
+from msgspec import Struct
+
+from schemas.book import BookUpdate
+from schemas.codec import UnreadableError, decode_book_update, decode_trade
+from schemas.executions import Outcome
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES, Topic
+from schemas.trades import Trade
+from services.cli.audit_client_log import ClientLog
+from services.cli.audit_database import Database
+from services.cli.audit_ledger import Ledger, Totals
+from services.cli.audit_public import FoldedBooks, PublicTopic
+from services.cli.audit_recompute import Recomputation, command_of
+from services.cli.audit_report import AuditReport, Name
+from services.cli.log_reader import LogReader, Record
+from services.matcher.engine import Position
+from services.runtime.consumer import Partition
+from services.runtime.errors import BrokenLogError, UnavailableError
+from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.settings import Settings
+
+# Commands worked off before the public topics are drawn level; bounds what those owe.
+CHUNK_COMMANDS = 5_000
+
+Public = Trade | BookUpdate
+
+
+class Cut(Struct, frozen=True):
+    """Command offsets that this audit stops before: in the log, and in PostgreSQL."""
+
+    log: int
+    stored: int
+
+
+class Tools(Struct, frozen=True):
+    """What the partitions of one audit share."""
+
+    settings: Settings
+    report: AuditReport
+    totals: Totals
+    database: Database
+    client_log: ClientLog | None
+    progress: Callable[[int], None]
+
+
+class PartitionAudit:
+    """One partition, once."""
+
+    def __init__(self, number: int, cut: Cut, tools: Tools) -> None:
+        self._number = number
+        self._cut = cut
+        self._tools = tools
+        self._ledger = Ledger(number, tools.totals, tools.report)
+        self._recomputation = Recomputation(number, tools.report)
+        self._folded = FoldedBooks()
+        self._stored_done = cut.stored == 0
+
+    def run(self) -> None:
+        """Raises UnavailableError when the log cannot be read from its beginning."""
+        with ExitStack() as closes:
+            commands = self._reader(COMMANDS, closes)
+            if commands.low > 0:
+                raise UnavailableError(
+                    f"the beginning of {COMMANDS.name}/{self._number} is gone: "
+                    f"it starts at {commands.low}"
+                )
+            commands.end = min(commands.end, self._cut.log)
+            told = self._outcomes(self._reader(EXECUTIONS, closes))
+            public = [
+                self._stream(TRADES, "trades_topic", decode_trade, closes),
+                self._stream(BOOK, "book_topic", decode_book_update, closes),
+            ]
+            records = commands.records()
+            while chunk := list(islice(records, CHUNK_COMMANDS)):
+                self._chunk(chunk, told, public)
+                self._tools.progress(len(chunk))
+            self._finish(public)
+
+    def _chunk(
+        self, chunk: list[Record], told: Iterator[Outcome], public: list["PublicStream"]
+    ) -> None:
+        outcomes = self._tools.report["outcomes"]
+        outcomes.checked += len(chunk)
+        for record in chunk:
+            command = command_of(record.value)
+            if self._tools.client_log is not None:
+                self._tools.client_log.command(command)
+            recorded = next(told, None)
+            if recorded is None:
+                outcomes.fail(f"{self._number}@{record.offset} has no outcome")
+                continue
+            at = Position(self._number, record.offset, record.timestamp)
+            self._recomputation.apply(command, at, recorded)
+            for trade in self._recomputation.trades:
+                public[0].topic.expect(trade)
+            for update in self._recomputation.updates:
+                public[1].topic.expect(update)
+            self._ledger.apply(recorded, record.offset)
+            if record.offset + 1 == self._cut.stored:
+                self._compare_stored(last=True)
+        for stream in public:
+            stream.advance(chunk[-1].offset)
+        self._compare_stored(last=False)
+
+    def _compare_stored(self, *, last: bool) -> None:
+        """What closed and what traded since, and at PostgreSQL's position what is open as well."""
+        closed, trades = self._ledger.take_closed(), self._ledger.take_trades()
+        if self._stored_done:
+            return
+        self._stored_done = last
+        states = [*closed, *self._ledger.open.values()] if last else closed
+        self._tools.database.compare_orders(states, self._number)
+        self._tools.database.compare_trades(trades, self._number)
+
+    def _finish(self, public: list["PublicStream"]) -> None:
+        self._ledger.finish()
+        for stream in public:
+            stream.finish()
+        if public[1].partial:
+            return
+        invariant = self._tools.report["book_topic"]
+        books = self._recomputation.engine.books
+        for symbol in sorted(books.keys() | self._folded.symbols()):
+            book = books.get(symbol)
+            for side in ("bid", "ask"):
+                levels = [] if book is None else book.levels("bid" if side == "bid" else "ask")
+                folded = self._folded.levels(symbol, side)
+                if sorted(levels, key=lambda level: level.price) != folded:
+                    invariant.fail(f"{symbol} {side}: the folded book is not the engine's")
+
+    def _outcomes(self, reader: LogReader) -> Iterator[Outcome]:
+        """The recorded outcomes that count, in the order of the commands."""
+        follower = Follower({self._number: FollowerPosition()})
+        try:
+            for record in reader.records():
+                batch = follower.follow(self._number, record.offset, record.value)
+                if batch is not None:
+                    yield from batch.outcomes
+        except BrokenLogError as error:
+            self._tools.report["outcomes"].fail(str(error))
+
+    def _stream(
+        self,
+        topic: Topic,
+        name: Name,
+        decode: Callable[[bytes | None], Public],
+        closes: ExitStack,
+    ) -> "PublicStream":
+        reader = self._reader(topic, closes)
+        invariant = self._tools.report[name]
+        if reader.low > 0:
+            invariant.note = "its beginning is gone by retention"
+        checked = PublicTopic(f"{topic.name}/{self._number}", invariant, partial=reader.low > 0)
+        return PublicStream(reader, checked, decode, self._folded, self._cut.log)
+
+    def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
+        settings = self._tools.settings
+        partition = Partition(settings.topic_prefix + topic.name, self._number)
+        return closes.enter_context(closing(LogReader(settings.kafka, partition)))
+
+
+class PublicStream:
+    """A public topic read up to a command at a time."""
+
+    def __init__(
+        self,
+        reader: LogReader,
+        topic: PublicTopic,
+        decode: Callable[[bytes | None], Public],
+        folded: FoldedBooks,
+        cut: int,
+    ) -> None:
+        self.topic = topic
+        self.partial = reader.low > 0
+        self._records = reader.records()
+        self._decode = decode
+        self._folded = folded
+        self._cut = cut
+        self._ahead: tuple[Record, Public] | None = None
+
+    def advance(self, offset: int) -> None:
+        """Compare everything that commands up to this offset led to."""
+        while True:
+            if self._ahead is None:
+                self._ahead = self._next()
+            if self._ahead is None or self._ahead[1].command_offset > offset:
+                return
+            record, item = self._ahead
+            self._ahead = None
+            self.topic.found(item, record.offset)
+            if isinstance(item, BookUpdate):
+                self._folded.apply(item)
+
+    def finish(self) -> None:
+        """To the end of the topic; what the cut leaves out is no business of this audit."""
+        self.advance(self._cut - 1)
+        self.topic.finish()
+
+    def _next(self) -> tuple[Record, Public] | None:
+        for record in self._records:
+            try:
+                return record, self._decode(record.value)
+            except UnreadableError as error:
+                self.topic.unreadable(record.offset, str(error))
+        return None

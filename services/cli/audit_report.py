@@ -1,0 +1,106 @@
+"""What an audit found: one line per invariant, with counts and the first few differences. Pure."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+SAMPLES_MAX = 5
+
+Name = Literal[
+    "outcomes",
+    "recomputed",
+    "quantities",
+    "bought_sold",
+    "cash",
+    "crossed",
+    "validity",
+    "final_state",
+    "trades_topic",
+    "book_topic",
+    "acknowledged",
+    "refused",
+    "stored",
+    "stored_orders",
+    "stored_trades",
+    "stored_brokers",
+]
+
+# In the order of the report: what must hold, and what is counted.
+TEXTS: dict[Name, tuple[str, str]] = {
+    "outcomes": ("every command has one outcome, in order", "commands"),
+    "recomputed": ("recomputed outcomes equal the recorded ones", "outcomes"),
+    "quantities": ("original = filled + remaining + cancelled + expired", "orders"),
+    "bought_sold": ("bought = sold, per symbol", "symbols"),
+    "cash": ("cash of all brokers sums to zero", "brokers"),
+    "crossed": ("no book is crossed at rest", "commands"),
+    "validity": ("no fill at or after valid_until, no expiry before", "fills"),
+    "final_state": ("one final state per order, nothing after it", "orders"),
+    "trades_topic": ("trades topic = trades recomputed", "trades"),
+    "book_topic": ("book topic is dense and folds to the books", "updates"),
+    "acknowledged": ("acknowledged orders are in the log once", "orders"),
+    "refused": ("refused orders are not in the log", "orders"),
+    "stored": ("PostgreSQL has everything recorded", "commands"),
+    "stored_orders": ("orders in PostgreSQL = log", "rows"),
+    "stored_trades": ("trades in PostgreSQL = log", "rows"),
+    "stored_brokers": ("brokers in PostgreSQL = brokers topic", "rows"),
+}
+
+
+class Invariant(Struct):
+    """`checked` things were looked at, `differences` of them are not as they must be."""
+
+    name: Name
+    text: str
+    unit: str
+    checked: int = 0
+    differences: int = 0
+    samples: list[str] = []
+    note: str = ""
+
+    def fail(self, sample: str, count: int = 1) -> None:
+        """Note a difference, or several of a kind; the first few are told in full."""
+        self.differences += count
+        if len(self.samples) < SAMPLES_MAX:
+            self.samples.append(sample)
+
+    def line(self) -> str:
+        """For people."""
+        mark = "FAIL" if self.differences else "ok  "
+        line = f"{mark} {self.text:<52} {self.checked:>11,} {self.unit}"
+        if self.differences:
+            line += f", {self.differences:,} wrong"
+        return line + (f" ({self.note})" if self.note else "")
+
+
+class AuditReport:
+    """Every invariant by name; those that were not asked about are left out of the result."""
+
+    def __init__(self) -> None:
+        self._all = {name: Invariant(name, *texts) for name, texts in TEXTS.items()}
+        self._left_out: set[Name] = set()
+
+    def __getitem__(self, name: Name) -> Invariant:
+        return self._all[name]
+
+    def leave_out(self, *names: Name) -> None:
+        """These cannot be asked in this run."""
+        self._left_out.update(names)
+
+    def invariants(self) -> list[Invariant]:
+        """In the order of the report."""
+        return [found for name, found in self._all.items() if name not in self._left_out]
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is no difference at all."""
+        return not any(invariant.differences for invariant in self.invariants())
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for invariant in self.invariants():
+            yield invariant.line()
+            for sample in invariant.samples:
+                yield f"       {sample}"
+        wrong = sum(invariant.differences > 0 for invariant in self.invariants())
+        yield "audit: all hold" if not wrong else f"audit: {wrong} invariants do not hold"

@@ -1,0 +1,120 @@
+"""The steps of an audit: 1. cut, 2. every partition, 3. what spans them, 4. brokers.
+
+The cut: everything the command log held at the start, and PostgreSQL's own position in one snapshot
+at or after it, so that a running exchange can be audited too. Reads only.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+
+from schemas.codec import UnreadableError, decode_broker
+from schemas.topics import BROKERS, COMMANDS
+from services.cli.audit_client_log import ClientLine, ClientLog
+from services.cli.audit_database import Database
+from services.cli.audit_ledger import Totals
+from services.cli.audit_partition import Cut, PartitionAudit, Tools
+from services.cli.audit_report import AuditReport
+from services.cli.compacted import last_records
+from services.cli.log_reader import LogReader
+from services.runtime.consumer import Partition
+from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
+
+POLL_S = 0.1
+# The matcher's public records wait for company; one linger later they are all there.
+PUBLIC_SETTLE_S = 0.5
+
+Tell = Callable[[str], None]
+
+
+def run_audit(
+    settings: Settings, client_lines: Iterable[ClientLine] | None, wait_s: float, tell: Tell
+) -> AuditReport:
+    """Raises UnavailableError, TopicsError when there is nothing to read."""
+    report = AuditReport()
+    if client_lines is None:
+        report.leave_out("acknowledged", "refused")
+    client_log = None if client_lines is None else ClientLog(client_lines)
+    partitions = TopicsAdmin(settings.kafka, settings.topic_prefix).verify().partitions
+    with closing(Database(settings.database_url, report)) as database:
+        cuts = _cut(settings, database, partitions, wait_s, tell)
+        total = sum(cut.log for cut in cuts.values())
+        tools = Tools(
+            settings, report, Totals(), database, client_log, _Progress(total, tell).advance
+        )
+        for number, cut in cuts.items():
+            report["stored"].checked += cut.log
+            if cut.stored < cut.log:
+                behind = cut.log - cut.stored
+                report["stored"].fail(f"partition {number} is {behind} commands behind", behind)
+            PartitionAudit(number, cut, tools).run()
+        tools.totals.check(report)
+        if client_log is not None:
+            client_log.check(report)
+        database.no_row_too_many()
+        _brokers(settings, database, report, wait_s)
+    return report
+
+
+def _cut(
+    settings: Settings, database: Database, partitions: int, wait_s: float, tell: Tell
+) -> dict[int, Cut]:
+    ends = {number: _end(settings, COMMANDS.name, number) for number in range(partitions)}
+    deadline = time.monotonic() + wait_s
+    while True:
+        stored = database.fresh_positions()
+        behind = sum(max(0, end - stored.get(number, 0)) for number, end in ends.items())
+        if not behind or time.monotonic() >= deadline:
+            break
+        tell(f"waiting for PostgreSQL: {behind:,} commands behind")
+        time.sleep(POLL_S)
+    time.sleep(PUBLIC_SETTLE_S)
+    return {
+        number: Cut(max(end, stored.get(number, 0)), stored.get(number, 0))
+        for number, end in ends.items()
+    }
+
+
+def _end(settings: Settings, topic: str, number: int) -> int:
+    partition = Partition(settings.topic_prefix + topic, number)
+    with closing(LogReader(settings.kafka, partition)) as reader:
+        return reader.end
+
+
+def _brokers(settings: Settings, database: Database, report: AuditReport, wait_s: float) -> None:
+    invariant = report["stored_brokers"]
+    deadline = time.monotonic() + wait_s
+    while True:
+        brokers = []
+        for value in last_records(settings, BROKERS.name).values():
+            try:
+                brokers.append(decode_broker(value))
+            except UnreadableError:
+                # Another program's record; every reader passes it over.
+                continue
+        differences = database.compare_brokers(brokers)
+        if not differences or time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_S)
+    invariant.checked += len(brokers)
+    for difference in differences:
+        invariant.fail(difference)
+
+
+class _Progress:
+    """A line every few seconds of a long log."""
+
+    INTERVAL_S = 2.0
+
+    def __init__(self, total: int, tell: Tell) -> None:
+        self._total = total
+        self._done = 0
+        self._tell = tell
+        self._told = time.monotonic()
+
+    def advance(self, commands: int) -> None:
+        self._done += commands
+        if time.monotonic() - self._told >= self.INTERVAL_S:
+            self._told = time.monotonic()
+            self._tell(f"recomputed {self._done:,} of {self._total:,} commands")

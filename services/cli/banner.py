@@ -1,0 +1,65 @@
+"""What `exchange run` prints when all is ready: where things are, and lines to paste. Pure."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+_JSON = "-H 'Content-Type: application/json'"
+
+
+class Running(Struct, frozen=True):
+    """The facts of a running exchange that its operator needs."""
+
+    url: str
+    admin_key: str
+    durability: str
+    data_dir: Path
+    log_dir: Path
+    bootstrap: str
+    database_url: str
+
+
+def shell_lines(url: str, admin_key: str) -> Iterator[str]:
+    """POSIX shell, one after the other: register, order, book, cancel. No tool but curl and sed."""
+    yield (
+        f"KEY=$(curl -s -X POST {url}/register -H 'Authorization: Bearer {admin_key}' {_JSON} "
+        """-d '{"name":"First Broker"}' | sed 's/.*"api_key":"\\([^"]*\\)".*/\\1/'); """
+        """echo "api key: $KEY\""""
+    )
+    yield (
+        f'ORDER=$(curl -s -X POST {url}/orders -H "Authorization: Bearer $KEY" {_JSON} '
+        """-d '{"document_number":"12345678909","side":"bid","symbol":"PETR4","price":3712,"""
+        """"quantity":100}'); echo "$ORDER"; """
+        """ORDER_ID=$(echo "$ORDER" | sed 's/.*"order_id":"\\([^"]*\\)".*/\\1/')"""
+    )
+    yield f"""curl -s {url}/stocks/PETR4/book -H "Authorization: Bearer $KEY"; echo"""
+    yield (
+        f"curl -s -o /dev/null -w '%{{http_code}}\\n' -X POST {url}/orders/$ORDER_ID/cancel "
+        """-H "Authorization: Bearer $KEY\""""
+    )
+
+
+def banner(running: Running) -> str:
+    """The whole text."""
+    promise = {
+        "fsync": "fsync: an order is on disk before it is confirmed",
+        "replicated": "replicated: an order is on two brokers before it is confirmed",
+        "process": "process: an order survives any process, not the machine",
+    }
+    rows = [
+        ("API", running.url),
+        ("docs", f"{running.url}/docs"),
+        ("admin key", running.admin_key),
+        ("durability", promise.get(running.durability, running.durability)),
+        ("data", str(running.data_dir)),
+        ("logs", str(running.log_dir)),
+        ("Kafka", running.bootstrap),
+        ("PostgreSQL", running.database_url),
+    ]
+    lines = ["", "The exchange is open.", ""]
+    lines += [f"  {name:<11} {value}" for name, value in rows]
+    lines += ["", "Register a broker, place an order, look at the book, cancel (paste as is):", ""]
+    lines += shell_lines(running.url, running.admin_key)
+    lines += ["", "Ctrl-C stops everything.", ""]
+    return "\n".join(lines)

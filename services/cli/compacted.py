@@ -1,0 +1,19 @@
+"""Reads a compacted topic of one partition to its end: the last record of each key."""
+
+from contextlib import closing
+
+from services.cli.log_reader import LogReader
+from services.runtime.consumer import Partition
+from services.runtime.settings import Settings
+
+
+def last_records(settings: Settings, topic: str) -> dict[str, bytes]:
+    """Value by key, in the order of the keys' last records; deleted keys are left out."""
+    found: dict[str, bytes] = {}
+    with closing(LogReader(settings.kafka, Partition(settings.topic_prefix + topic, 0))) as reader:
+        for record in reader.records():
+            key = (record.key or b"").decode(errors="replace")
+            found.pop(key, None)
+            if record.value is not None:
+                found[key] = record.value
+    return found

@@ -1,0 +1,25 @@
+"""The environment that a service is started with: ours without its settings, plus these. Pure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import services
+from services.runtime.settings import PREFIX, Settings, variable
+
+# So that a checkout which was not installed runs as well.
+_ROOT = Path(services.__file__).resolve().parents[1]
+
+
+def environment(
+    base: Mapping[str, str], settings: Settings, overrides: Mapping[str, str]
+) -> dict[str, str]:
+    """`settings` as EXCHANGE_... variables; `overrides` are whole variables and win."""
+    made = {name: text for name, text in base.items() if not name.startswith(PREFIX)}
+    for field in Settings.__struct_fields__:
+        value = getattr(settings, field)
+        if value not in (None, ""):
+            made[variable(field)] = str(value)
+    inherited = base.get("PYTHONPATH")
+    made["PYTHONPATH"] = f"{_ROOT}:{inherited}" if inherited else str(_ROOT)
+    made["PYTHONUNBUFFERED"] = "1"
+    return made | dict(overrides)

@@ -1,0 +1,58 @@
+"""Which listings a file of shares asks for, given what is listed and traded already. Pure.
+
+A symbol's books live on one partition for ever: nothing that has commands elsewhere is placed anew.
+"""
+
+from collections.abc import Mapping
+
+from schemas.listings import Listing
+from schemas.partitions import spread
+from services.cli.errors import RefusedError
+
+
+def listings_for(
+    shares_ppm: Mapping[str, int], listed: Mapping[str, Listing], partitions: int
+) -> list[Listing]:
+    """New listings, by symbol. Listed symbols keep their partition and weigh on it.
+
+    A share that changed is told anew; one that did not is left out.
+    """
+    fixed = {symbol: listing.partition for symbol, listing in listed.items()}
+    fresh = {symbol: share for symbol, share in shares_ppm.items() if symbol not in fixed}
+    placed = fixed | (
+        spread(fresh, partitions) if not fixed else _beside(fresh, listed, partitions)
+    )
+    wanted = [Listing(symbol, placed[symbol], share) for symbol, share in shares_ppm.items()]
+    return sorted(
+        (listing for listing in wanted if listed.get(listing.symbol) != listing),
+        key=lambda listing: listing.symbol,
+    )
+
+
+def _beside(
+    fresh: Mapping[str, int], listed: Mapping[str, Listing], partitions: int
+) -> dict[str, int]:
+    # As `spread`, but the partitions carry something already.
+    load = [0] * partitions
+    for listing in listed.values():
+        load[listing.partition] += listing.share_ppm
+    placed: dict[str, int] = {}
+    for symbol, share in sorted(fresh.items(), key=lambda item: (-item[1], item[0])):
+        target = load.index(min(load))
+        placed[symbol] = target
+        load[target] += share
+    return placed
+
+
+def refuse_moves(
+    wanted: list[Listing], traded: Mapping[str, frozenset[int]], listed: Mapping[str, Listing]
+) -> None:
+    """Raises RefusedError when a symbol has commands on another partition than it would get."""
+    moved = [
+        f"{listing.symbol} (has commands on partition {sorted(elsewhere)[0]})"
+        for listing in wanted
+        if listing.symbol not in listed
+        and (elsewhere := traded.get(listing.symbol, frozenset()) - {listing.partition})
+    ]
+    if moved:
+        raise RefusedError(f"these symbols cannot be placed elsewhere: {', '.join(moved)}")

@@ -1,0 +1,50 @@
+"""When a dead process is started again: a policy as a value, and its state per process.
+
+Pure: time is an argument. Quick deaths in a row are counted; a long life forgives them.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+# Exit codes that say a restart cannot help (see services.runtime.errors).
+EXIT_SETTINGS = 2
+EXIT_SUPERSEDED = 4
+
+Verdict = Literal["restart", "leave", "give_up"]
+
+
+class RestartPolicy(Struct, frozen=True):
+    """A life shorter than `quick_death_s` is a quick death; so many in a row are the end."""
+
+    quick_death_s: float = 20.0
+    quick_deaths_max: int = 6
+    backoff_s: float = 0.2
+    backoff_s_max: float = 5.0
+
+
+class RestartState:
+    """What happened to one process so far."""
+
+    def __init__(self, policy: RestartPolicy, started_s: float) -> None:
+        self._policy = policy
+        self._started_s = started_s
+        self._quick_deaths = 0
+        self.due_s: float | None = None
+
+    def started(self, now_s: float) -> None:
+        """It runs again."""
+        self._started_s = now_s
+        self.due_s = None
+
+    def died(self, exit_code: int | None, now_s: float) -> Verdict:
+        """Judge a death; on `restart` the time to do so is in `due_s`."""
+        if exit_code == EXIT_SUPERSEDED:
+            return "leave"
+        quick = now_s - self._started_s < self._policy.quick_death_s
+        self._quick_deaths = self._quick_deaths + 1 if quick else 1
+        if exit_code == EXIT_SETTINGS or self._quick_deaths > self._policy.quick_deaths_max:
+            return "give_up"
+        wait_s = self._policy.backoff_s * 2 ** (self._quick_deaths - 1)
+        self.due_s = now_s + min(self._policy.backoff_s_max, wait_s)
+        return "restart"

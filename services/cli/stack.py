@@ -1,0 +1,202 @@
+"""A whole exchange on this machine: servers, topics, tables, services, and its ordered end.
+
+`exchange run`, the demo and the tests share `running_exchange`. Start: 1. port, 2. servers,
+3. topics and tables, 4. services, 5. ready. Stop: gateway, matcher, sink, PostgreSQL, Kafka.
+"""
+
+import contextlib
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from msgspec import structs
+
+from infra.errors import FolderBusyError
+from infra.jvm import Profile
+from infra.ports import free_port, is_free
+from infra.process import ChildProcess
+from infra.servers import LocalServers
+from services.cli.banner import Running
+from services.cli.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
+from services.cli.environment import environment
+from services.cli.errors import BusyError
+from services.runtime.errors import UnavailableError
+from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
+from services.sink.migrate import migrate
+
+MODULES = {
+    "sink": ("services.sink",),
+    "matcher": ("services.matcher", "--partitions", "all"),
+    "gateway": ("services.gateway",),
+}
+STOP_ORDER = ("gateway", "matcher", "sink")
+READY_TIMEOUT_S = 60.0
+# Longer than a service takes to drain what it has in hand; after that it is killed.
+STOP_GRACE_S = 15.0
+_POLL_S = 0.05
+_PROBE_TIMEOUT_S = 2.0
+_HTTP_OK = 200
+
+
+class Stack:
+    """A running exchange. `services` holds a ChildProcess each: sink, matcher, gateway."""
+
+    def __init__(self, settings: Settings, servers: LocalServers) -> None:
+        self.settings = settings
+        self.servers = servers
+        self.data_dir = settings.data_dir
+        self.log_dir = settings.data_dir / "logs"
+        self.admin_key = settings.admin_key or ""
+        self.url = f"http://{settings.host}:{settings.port}"
+        self.topic_prefix = settings.topic_prefix
+        self.durability = ""
+        self.probes = {"sink": free_port(), "matcher": free_port()}
+        self.services: dict[str, ChildProcess] = {}
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address; a local broker keeps its port over a restart."""
+        return self.servers.bootstrap_servers
+
+    @property
+    def database_url(self) -> str:
+        """PostgreSQL's URL."""
+        return self.servers.database_url
+
+    def prepare(self) -> None:
+        """Create topics and tables."""
+        admin = TopicsAdmin(self.bootstrap, self.topic_prefix)
+        topology = admin.apply(self.settings.partitions, self.settings.durability)
+        self.durability = topology.durability
+        migrate(self.database_url)
+
+    def start_all(self, names: Collection[str] = tuple(MODULES)) -> None:
+        """Start these services and wait until each is ready."""
+        for name in names:
+            self.services[name] = self._child(name)
+            self.start(name)
+        for name in names:
+            self.wait_ready(name)
+
+    def start(self, name: str) -> None:
+        """Start a service that is not running, as it was started before."""
+        self.services[name].start()
+
+    def stop(self, name: str) -> int | None:
+        """SIGTERM, and its exit code."""
+        return self.services[name].stop(grace_s=STOP_GRACE_S)
+
+    def restart(self, name: str) -> None:
+        """Stop, start, and wait until it is ready."""
+        self.stop(name)
+        self.start(name)
+        self.wait_ready(name)
+
+    def stop_all(self) -> None:
+        """Every service, the one that takes orders first."""
+        for name in STOP_ORDER:
+            if name in self.services:
+                self.stop(name)
+
+    def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Until its `/readyz` says 200. Raises UnavailableError, with its last words."""
+        child = self.services[name]
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.ready(name):
+                return
+            if not child.alive:
+                raise UnavailableError(
+                    f"{name} ended with exit code {child.exit_code} before it was ready; "
+                    f"its log is {child.log_file}, the last lines:\n{child.tail_of_log(5)}"
+                )
+            time.sleep(_POLL_S)
+        raise UnavailableError(
+            f"{name} was not ready after {timeout_s:.0f} s; its log is {child.log_file}, "
+            f"the last lines:\n{child.tail_of_log(5)}"
+        )
+
+    def ready(self, name: str) -> bool:
+        """Whether it is, now."""
+        port = self.probes.get(name)
+        base = self.url if port is None else f"http://127.0.0.1:{port}"
+        try:
+            with urllib.request.urlopen(  # noqa: S310 - an address of our own making
+                f"{base}/readyz", timeout=_PROBE_TIMEOUT_S
+            ) as answer:
+                return bool(answer.status == _HTTP_OK)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def facts(self) -> Running:
+        """For the banner."""
+        return Running(
+            url=self.url,
+            admin_key=self.admin_key,
+            durability=self.durability,
+            data_dir=self.data_dir,
+            log_dir=self.log_dir,
+            bootstrap=self.bootstrap,
+            database_url=self.database_url,
+        )
+
+    def _child(self, name: str) -> ChildProcess:
+        settings = structs.replace(
+            self.settings, kafka=self.bootstrap, database_url=self.database_url
+        )
+        overrides = {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
+        return ChildProcess(
+            [sys.executable, "-m", *MODULES[name]],
+            log_file=self.log_dir / f"{name}.log",
+            env=environment(os.environ, settings, overrides),
+            cwd=self.data_dir,
+        )
+
+
+@contextlib.contextmanager
+def running_exchange(
+    data_dir: Path, settings: Settings | None = None, *, profile: Profile = "short"
+) -> Iterator[Stack]:
+    """Everything up and ready inside, everything ended after. Nobody restarts what dies.
+
+    Port 0 takes a free one. Raises BusyError, UnavailableError, TopicsError, InfraError.
+    """
+    data_dir = data_dir.resolve()
+    settings = structs.replace(settings or Settings(port=0), data_dir=data_dir)
+    if not settings.port:
+        settings = structs.replace(settings, port=free_port())
+    elif not is_free(settings.port):
+        raise BusyError(
+            f"port {settings.port} is in use: stop what listens there, or set EXCHANGE_PORT"
+        )
+    with contextlib.ExitStack() as ending:
+        servers = LocalServers(
+            data_dir,
+            profile=profile,
+            kafka=settings.kafka or None,
+            database_url=settings.database_url or None,
+        )
+        _start(servers)
+        ending.callback(servers.stop)
+        key = settings.admin_key or admin_key(data_dir)
+        stack = Stack(structs.replace(settings, admin_key=key), servers)
+        stack.prepare()
+        ending.callback(stack.stop_all)
+        stack.start_all()
+        ending.callback(forget_endpoints, data_dir)
+        write_endpoints(data_dir, Endpoints(stack.bootstrap, stack.database_url, stack.url))
+        yield stack
+
+
+def _start(servers: LocalServers) -> None:
+    try:
+        servers.start()
+    except FolderBusyError as error:
+        raise BusyError(str(error)) from error
+    except OSError as error:
+        raise BusyError(f"data directory {servers.data_dir}: {error.strerror}") from error

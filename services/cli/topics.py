@@ -1,0 +1,64 @@
+"""`exchange topics`: create the topics, or show what they are."""
+
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+
+from services.cli.settings import operator_settings, readable_errors, show
+from services.runtime.topics import TopicsAdmin
+
+app = typer.Typer(help="The topics of the exchange.", no_args_is_help=True)
+
+
+class TopicRow(Struct, frozen=True):
+    """A topic as it is."""
+
+    name: str
+    partitions: int
+    key: str
+    writer: str
+    readers: tuple[str, ...]
+    config: dict[str, str]
+
+
+@app.command()
+def apply() -> None:
+    """Create what is missing, set every policy, verify. Safe to repeat."""
+    with readable_errors():
+        settings = operator_settings()
+        admin = TopicsAdmin(settings.kafka, settings.topic_prefix)
+        topology = admin.apply(settings.partitions, settings.durability)
+        typer.echo(f"{topology.partitions} partitions, durability {topology.durability}")
+
+
+@app.command("show")
+def show_topics(
+    *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+) -> None:
+    """Each topic with its partitions, policy, writer and readers."""
+    with readable_errors():
+        settings = operator_settings()
+        rows = [
+            TopicRow(
+                name=settings.topic_prefix + topic.name,
+                partitions=partitions,
+                key=topic.key,
+                writer=topic.writer,
+                readers=topic.readers,
+                config={key: config[key] for key in (*topic.config, "min.insync.replicas")},
+            )
+            for topic, partitions, config in TopicsAdmin(
+                settings.kafka, settings.topic_prefix
+            ).show()
+        ]
+        show(rows, as_json=as_json, text=_text)
+
+
+def _text(rows: list[TopicRow]) -> str:
+    lines: list[str] = []
+    for row in rows:
+        lines.append(f"{row.name}  partitions {row.partitions}  key: {row.key}")
+        lines.append(f"    {row.writer} -> {', '.join(row.readers)}")
+        lines.append("    " + "  ".join(f"{key}={value}" for key, value in row.config.items()))
+    return "\n".join(lines)
