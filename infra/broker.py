@@ -51,7 +51,7 @@ class LocalKafka:
         """`jvm` replaces the one that the profile and the cache lead to."""
         self.data_dir = data_dir.resolve()
         self._profile: Profile = profile
-        self._cache_dir = cache_dir or default_cache_dir()
+        self.cache_dir = cache_dir or default_cache_dir()
         self._jvm = jvm
         self._ports: tuple[int, int] | None = None
         self._lock = FolderLock(self.data_dir)
@@ -75,10 +75,12 @@ class LocalKafka:
 
     def start(self) -> None:
         """Start it, also again after `stop` or `kill`, and return when it answers requests."""
+        if self.alive:
+            raise ServerFailedError("the broker runs already")
         self._lock.acquire()
         try:
-            wait_until_unused(self.data_dir)
-            jvm = self._jvm = self._jvm or _jvm_for(self._profile, self._cache_dir)
+            wait_until_unused(self.data_dir, "java")
+            jvm = self._jvm = self._jvm or _jvm_for(self._profile, self.cache_dir)
             self._choose_ports()
             self._write_settings()
             self._format(jvm)

@@ -42,9 +42,9 @@ class FolderLock:
             self._descriptor = None
 
 
-def wait_until_unused(folder: Path) -> None:
+def wait_until_unused(folder: Path, program: str, timeout_s: float = ORPHAN_WAIT_S) -> None:
     """Refuse to start a server beside one that still works in its folder."""
-    left = wait_until_gone(working_in(folder), ORPHAN_WAIT_S)
+    left = wait_until_gone(working_in(folder, program), timeout_s)
     if left:
         raise FolderBusyError(
             f"{folder} is in use by a server that another run started (pid {left[0]}). "

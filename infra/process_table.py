@@ -44,16 +44,21 @@ def descendants(pid: int) -> list[int]:
     return below
 
 
-def working_in(folder: Path) -> list[int]:
-    """Processes whose current directory is `folder`; those of other users may stay unseen."""
+def working_in(folder: Path, program: str) -> list[int]:
+    """Processes of that program whose current directory is `folder`.
+
+    The program matters: a person's shell may well stand there. Processes of other users may stay
+    unseen.
+    """
     wanted = str(folder.resolve())
     found = []
     for pid in _pids():
         try:
             at = os.readlink(f"/proc/{pid}/cwd")
+            name = Path(os.readlink(f"/proc/{pid}/exe")).name
         except OSError:
             continue
-        if at == wanted and is_running(pid):
+        if at == wanted and name == program and is_running(pid):
             found.append(pid)
     return found
 

@@ -1,0 +1,102 @@
+"""What is missing is named together with what to install; nothing half fetched is ever seen."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.broker import LocalKafka
+from infra.errors import JarsUnavailableError, ToolMissingError
+from infra.jars import fetch_jars, find_java, jars_present, release_dir
+from tests.infra.programs import PROJECT, end, start_python
+
+BROKER_WITHOUT_PATH = """
+import os, sys
+from pathlib import Path
+os.environ["PATH"] = "/nowhere"
+os.environ.pop("JAVA_HOME", None)
+from infra.broker import LocalKafka
+from infra.errors import InfraError
+try:
+    LocalKafka(Path(sys.argv[1])).start()
+except InfraError as error:
+    print(error)
+"""
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_broker_when_java_is_missing_says_what_to_install(tmp_path: Path) -> None:
+    run = start_python(BROKER_WITHOUT_PATH, str(tmp_path))
+    said, _ = run.communicate(timeout=20)
+    end(run)
+
+    assert said == (
+        "Java 17 or newer is missing. "
+        "Install both with: apt-get install openjdk-17-jre-headless maven\n"
+    )
+
+
+@pytest.mark.parametrize("version", ["1.8.0_402", "11.0.22"])
+def test_java_when_too_old_is_named_with_its_version(tmp_path: Path, version: str) -> None:
+    program(tmp_path, "java", f"echo 'openjdk version \"{version}\"' >&2")
+
+    with pytest.raises(ToolMissingError, match=f"is Java {version}.*openjdk-17"):
+        find_java(str(tmp_path))
+
+
+@pytest.mark.parametrize("version", ["17.0.15", "21", "25-ea"])
+def test_java_when_new_enough_is_taken(tmp_path: Path, version: str) -> None:
+    program(tmp_path, "java", f"echo 'openjdk version \"{version}\"' >&2")
+
+    assert find_java(str(tmp_path)) == (tmp_path / "java", version)
+
+
+def test_java_when_it_only_complains_is_refused(tmp_path: Path) -> None:
+    program(tmp_path, "java", "echo 'no runtime present, requesting install'; exit 1")
+
+    with pytest.raises(ToolMissingError, match="does not tell its version"):
+        find_java(str(tmp_path))
+
+
+def test_jars_when_maven_is_missing_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissingError, match=r"Maven \(mvn\) is missing.*apt-get install"):
+        fetch_jars(tmp_path, search_path="/nowhere")
+
+
+def test_jars_when_maven_fails_quotes_it_and_leaves_nothing(tmp_path: Path) -> None:
+    program(tmp_path / "bin", "mvn", "echo '[ERROR] no route to repository'; exit 1")
+
+    with pytest.raises(JarsUnavailableError, match=r"(?s)reachable\?.*no route to repository"):
+        fetch_jars(tmp_path, search_path=f"{tmp_path / 'bin'}")
+
+    assert not jars_present(tmp_path)
+    assert [entry.name for entry in release_dir(tmp_path).iterdir()] == ["lock"]
+
+
+def test_jars_when_two_need_them_are_fetched_once(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    bring = (
+        f"echo call >> {calls}; sleep 0.5\n"
+        'for word in "$@"; do case $word in -DoutputDirectory=*) out=${word#*=};; esac; done\n'
+        'mkdir -p "$out"; touch "$out/kafka_2.13-4.4.0.jar"'
+    )
+    program(tmp_path / "bin", "mvn", bring)
+    search_path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+    script = (
+        "import sys; from pathlib import Path; from infra.jars import fetch_jars\n"
+        "print(fetch_jars(Path(sys.argv[1]), sys.argv[2]))"
+    )
+
+    runs = [start_python(script, str(tmp_path), search_path) for _ in range(2)]
+    said = [run.communicate(timeout=20)[0].strip() for run in runs]
+
+    assert said == [str(release_dir(tmp_path) / "libs")] * 2
+    assert calls.read_text() == "call\n"
+
+
+def test_cache_lies_in_the_clone() -> None:
+    assert LocalKafka(Path("unused")).cache_dir == PROJECT / ".local" / "cache"

@@ -1,0 +1,29 @@
+"""Ports are free, stay free, and are kept when they can be."""
+
+import socket
+from pathlib import Path
+
+from infra.ports import LOOPBACK, accepts, free_port, is_free, port_to_use
+
+
+def test_free_port_lies_outside_the_range_for_outgoing_connections() -> None:
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+    assert all(free_port() < first_ephemeral for _ in range(50))
+
+
+def test_port_to_use_when_remembered_and_free_is_kept() -> None:
+    port = free_port()
+
+    assert port_to_use(port) == port
+
+
+def test_port_to_use_when_taken_is_another() -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, free_port()))
+        taken.listen()
+        port = int(taken.getsockname()[1])
+
+        assert not is_free(port)
+        assert accepts(port)
+        assert port_to_use(port) != port
