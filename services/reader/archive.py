@@ -10,12 +10,14 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import psycopg
+from msgspec import structs
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.orders import OrderRecord, OrderTrade
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.log import RateLimit
+from services.runtime.log_identity import LogIdentity
 
 T = TypeVar("T")
 
@@ -49,12 +51,19 @@ _TRADES = """
         SELECT *, buy_broker_id AS counterparty FROM trades WHERE sell_order_id = %(order_id)s
     ) AS sides ORDER BY command_offset, index
 """
+_POSITIONS = """
+    SELECT partition, next_command FROM log_positions
+    WHERE EXISTS (
+        SELECT FROM log_identity WHERE (cluster_id, topic, topic_id) = (%s, %s, %s)
+    )
+"""
 
 
 class Archive:
     """PostgreSQL as the reader sees it. `open` and `close` on the event loop that uses it."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, identity: LogIdentity) -> None:
+        self._identity = identity
         logger = logging.getLogger("psycopg.pool")
         if not logger.filters:
             logger.addFilter(RateLimit(_LINES_PER_MINUTE))
@@ -85,7 +94,10 @@ class Archive:
         return await self._bounded(self._order(order_id))
 
     async def positions(self) -> dict[int, int]:
-        """Per partition the first command that is not stored. Raises ArchiveUnavailableError."""
+        """Per partition the first command that is not stored. Raises ArchiveUnavailableError.
+
+        A database that was filled from another log has none of ours.
+        """
         return await self._bounded(self._positions())
 
     async def _order(self, order_id: str) -> OrderRecord | None:
@@ -101,7 +113,7 @@ class Archive:
 
     async def _positions(self) -> dict[int, int]:
         async with self._pool.connection() as connection:
-            rows = await connection.execute("SELECT partition, next_command FROM log_positions")
+            rows = await connection.execute(_POSITIONS, structs.astuple(self._identity))
             return {partition: command async for partition, command in rows}
 
     async def _bounded(self, asking: Coroutine[Any, Any, T]) -> T:

@@ -23,6 +23,7 @@ from services.runtime.errors import UnavailableError
 from services.runtime.health import Check, Health
 from services.runtime.http import Call, Edge, Request, Response
 from services.runtime.lifecycle import Stop
+from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require
 from services.runtime.stream import Stream
 from services.runtime.topics import Topology
@@ -46,7 +47,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
     """Until the stop. Raises what the log's reading or folding raised."""
     # 1. The views, and who feeds them.
     directory = BrokerDirectory(settings.admin_key or secrets.token_hex(32))
-    archive = Archive(require(settings.database_url, "database_url"))
+    bootstrap = require(settings.kafka, "kafka")
+    identity = log_identity(bootstrap, topology.prefix)
+    archive = Archive(require(settings.database_url, "database_url"), identity)
     views = Views()
     reader = Reader(views, archive, directory, lambda: stream.caught_up and not failures)
     failures: list[BaseException] = []
@@ -56,7 +59,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         server.should_exit = True
 
     stream = Stream(
-        LogConsumer(require(settings.kafka, "kafka"), Fetch(settings.fetch_wait_ms)),
+        LogConsumer(bootstrap, Fetch(settings.fetch_wait_ms)),
         topology,
         directory=directory,
         batches=[reader.apply],

@@ -4,6 +4,7 @@
 the first record back.
 """
 
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from services.runtime.log import kafka_logger
 
 # How long a start waits for the broker's answer about offsets.
 METADATA_TIMEOUT_S = 10.0
+RETRY_S = 0.1
 # A full local queue would otherwise pause fetching for a whole second.
 _QUEUE_BACKOFF_MS = 10
 # Errors that the client mends by itself while it goes on fetching.
@@ -104,15 +106,20 @@ class LogConsumer:
 
     def range(self, partition: Partition) -> Range:
         """What the partition holds now, by asking the broker. Raises UnavailableError."""
-        try:
-            low, end = self._consumer.get_watermark_offsets(
-                TopicPartition(*partition), timeout=METADATA_TIMEOUT_S
-            )
-        except KafkaException as error:
-            raise UnavailableError(
-                f"Kafka does not tell the end of {partition}: {error}"
-            ) from error
-        return Range(low, end)
+        deadline = time.monotonic() + METADATA_TIMEOUT_S
+        while True:
+            try:
+                low, end = self._consumer.get_watermark_offsets(
+                    TopicPartition(*partition), timeout=METADATA_TIMEOUT_S
+                )
+                return Range(low, end)
+            except KafkaException as error:
+                # A topic made a moment ago may have no leader yet.
+                if time.monotonic() > deadline or error.args[0].code() not in _PASSING:
+                    raise UnavailableError(
+                        f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
+                    ) from error
+                time.sleep(RETRY_S)
 
     def close(self) -> None:
         """Give everything back."""

@@ -7,9 +7,9 @@ import sys
 
 from services.runtime.health import Health, HealthServer
 from services.runtime.lifecycle import Stop, run
+from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require
 from services.runtime.topics import TopicsAdmin
-from services.sink.identity import log_identity
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate, require_migrated
 

@@ -18,16 +18,16 @@ from msgspec import Struct
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS, EXECUTIONS
-from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
+from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Check
 from services.runtime.lifecycle import Stop
 from services.runtime.log import RateLimit
+from services.runtime.log_identity import LogIdentity
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
 from services.runtime.topics import Topology
 from services.sink.errors import ForeignDatabaseError, OvertakenError
-from services.sink.identity import LogIdentity
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
 
@@ -101,18 +101,8 @@ class Sink:
 
     def _measure_start(self) -> None:
         for number in range(self._source.topology.partitions):
-            self._ends[number] = self._range(Partition(self._executions, number)).end
-        self._brokers_next = self._range(self._brokers).low
-
-    def _range(self, partition: Partition) -> Range:
-        # Topics made a moment ago have no leader yet.
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                return self._consumer.range(partition)
-            except UnavailableError:
-                if time.monotonic() > deadline or self._stop.wait(RETRY_S):
-                    raise
+            self._ends[number] = self._consumer.range(Partition(self._executions, number)).end
+        self._brokers_next = self._consumer.range(self._brokers).low
 
     def _session(self) -> None:
         try:

@@ -19,8 +19,8 @@ from schemas.brokers import Broker
 from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
 from services.runtime.follower import FollowerPosition
+from services.runtime.log_identity import LogIdentity
 from services.sink.errors import ForeignDatabaseError, OvertakenError
-from services.sink.identity import LogIdentity
 from services.sink.lines import (
     CHANGE_COLUMNS,
     ORDER_COLUMNS,

@@ -11,12 +11,14 @@ from infra.postgres import LocalPostgres
 from services.reader.archive import ANSWER_TIMEOUT_S, Archive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.follower import FollowerPosition
+from services.runtime.log_identity import LogIdentity
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
 from tests.unit.reader.outcomes import oid, sweep
 
 BACK_WITHIN_S = 10.0
+OURS = LogIdentity("cluster", "exchange.executions.v1", "topic-id")
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres
 
 def stored_sweep(url: str) -> None:
     store = Store(url)
+    store.bind(OURS)
     if store.positions(1)[0].next_command == 0:
         rows = Rows()
         rows.add(sweep())
@@ -45,7 +48,7 @@ async def refused(archive: Archive) -> float:
 
 def test_archive_without_a_server_refuses_in_bounded_time() -> None:
     async def ask() -> None:
-        archive = Archive("postgresql://127.0.0.1:1/nothing")
+        archive = Archive("postgresql://127.0.0.1:1/nothing", OURS)
         await archive.open()
         for _ in range(3):
             assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
@@ -60,7 +63,7 @@ def test_archive_after_a_killed_server_is_back_by_itself(postgres: LocalPostgres
     stored_sweep(postgres.url)
 
     async def ask() -> None:
-        archive = Archive(postgres.url)
+        archive = Archive(postgres.url, OURS)
         await archive.open()
         before = await archive.order(oid(3))
         assert before is not None
@@ -83,9 +86,21 @@ def test_archive_after_a_killed_server_is_back_by_itself(postgres: LocalPostgres
     asyncio.run(ask())
 
 
+def test_archive_filled_from_another_log_has_nothing_of_ours(postgres: LocalPostgres) -> None:
+    stored_sweep(postgres.url)
+
+    async def ask() -> None:
+        archive = Archive(postgres.url, LogIdentity("cluster", OURS.topic, "another"))
+        await archive.open()
+        assert await archive.positions() == {}
+        await archive.close()
+
+    asyncio.run(ask())
+
+
 def test_archive_without_tables_is_unavailable(postgres: LocalPostgres) -> None:
     async def ask() -> None:
-        archive = Archive(psycopg.conninfo.make_conninfo(postgres.url, dbname="template1"))
+        archive = Archive(psycopg.conninfo.make_conninfo(postgres.url, dbname="template1"), OURS)
         await archive.open()
         assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
         await archive.close()
@@ -98,7 +113,7 @@ def test_archive_of_a_stuck_server_gives_up_in_bounded_time(postgres: LocalPostg
     locker = psycopg.connect(postgres.url)
 
     async def ask() -> None:
-        archive = Archive(postgres.url)
+        archive = Archive(postgres.url, OURS)
         await archive.open()
         assert await archive.order(oid(1)) is not None
         with locker.transaction():

@@ -22,9 +22,9 @@ from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
 from services.runtime.follower import Batch
 from services.runtime.lifecycle import Stop
+from services.runtime.log_identity import log_identity
 from services.runtime.topics import TopicsAdmin
 from services.sink.errors import ForeignDatabaseError
-from services.sink.identity import log_identity
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate
 from tests.unit.reader.flow import Flow
@@ -179,7 +179,7 @@ def check_stored(exchange: Exchange, url: str, orders: int) -> None:
     assert trades == (sum(len(record.trades) for record in records if record is not None) // 2,)
 
     async def read() -> None:
-        archive = Archive(url)
+        archive = Archive(url, exchange.source().identity)
         await archive.open()
         try:
             for order_id, *_ in rows[:: len(rows) // SAMPLE + 1]:

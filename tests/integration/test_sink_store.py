@@ -18,8 +18,8 @@ from services.reader.archive import Archive
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.follower import Batch, FollowerPosition
+from services.runtime.log_identity import LogIdentity
 from services.sink.errors import ForeignDatabaseError, MigrationError, OvertakenError
-from services.sink.identity import LogIdentity
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
@@ -60,7 +60,7 @@ def write(store: Store, told: Batch, expected: int | None = None) -> None:
 
 def archived(url: str, *order_ids: str) -> list[OrderRecord | None]:
     async def read() -> list[OrderRecord | None]:
-        archive = Archive(url)
+        archive = Archive(url, LogIdentity("cluster", "exchange.executions.v1", "a"))
         await archive.open()
         try:
             return [await archive.order(order_id) for order_id in order_ids]
