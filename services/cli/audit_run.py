@@ -22,6 +22,7 @@ from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 
 POLL_S = 0.1
+TELL_INTERVAL_S = 2.0
 # The matcher's public records wait for company; one linger later they are all there.
 PUBLIC_SETTLE_S = 0.5
 
@@ -38,11 +39,10 @@ def run_audit(
     client_log = None if client_lines is None else ClientLog(client_lines)
     partitions = TopicsAdmin(settings.kafka, settings.topic_prefix).verify().partitions
     with closing(Database(settings.database_url, report)) as database:
-        cuts = _cut(settings, database, partitions, wait_s, tell)
-        total = sum(cut.log for cut in cuts.values())
-        tools = Tools(
-            settings, report, Totals(), database, client_log, _Progress(total, tell).advance
-        )
+        progress = _Progress(tell)
+        cuts = _cut(settings, database, partitions, wait_s, progress)
+        progress.total = sum(cut.log for cut in cuts.values())
+        tools = Tools(settings, report, Totals(), database, client_log, progress.advance)
         for number, cut in cuts.items():
             report["stored"].checked += cut.log
             if cut.stored < cut.log:
@@ -58,7 +58,7 @@ def run_audit(
 
 
 def _cut(
-    settings: Settings, database: Database, partitions: int, wait_s: float, tell: Tell
+    settings: Settings, database: Database, partitions: int, wait_s: float, progress: "_Progress"
 ) -> dict[int, Cut]:
     ends = {number: _end(settings, COMMANDS.name, number) for number in range(partitions)}
     deadline = time.monotonic() + wait_s
@@ -67,7 +67,7 @@ def _cut(
         behind = sum(max(0, end - stored.get(number, 0)) for number, end in ends.items())
         if not behind or time.monotonic() >= deadline:
             break
-        tell(f"waiting for PostgreSQL: {behind:,} commands behind")
+        progress.say(f"waiting for PostgreSQL: {behind:,} commands behind")
         time.sleep(POLL_S)
     time.sleep(PUBLIC_SETTLE_S)
     return {
@@ -103,18 +103,19 @@ def _brokers(settings: Settings, database: Database, report: AuditReport, wait_s
 
 
 class _Progress:
-    """A line every few seconds of a long log."""
+    """A line every few seconds, of a long wait or a long log."""
 
-    INTERVAL_S = 2.0
-
-    def __init__(self, total: int, tell: Tell) -> None:
-        self._total = total
+    def __init__(self, tell: Tell) -> None:
         self._done = 0
         self._tell = tell
         self._told = time.monotonic()
+        self.total = 0
+
+    def say(self, line: str) -> None:
+        if time.monotonic() - self._told >= TELL_INTERVAL_S:
+            self._told = time.monotonic()
+            self._tell(line)
 
     def advance(self, commands: int) -> None:
         self._done += commands
-        if time.monotonic() - self._told >= self.INTERVAL_S:
-            self._told = time.monotonic()
-            self._tell(f"recomputed {self._done:,} of {self._total:,} commands")
+        self.say(f"recomputed {self._done:,} of {self.total:,} commands")

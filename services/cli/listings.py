@@ -1,5 +1,6 @@
 """`exchange listings`: which partition trades which symbol."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +61,7 @@ def show_listings(
         )
 
 
-def apply_shares(settings: Settings, shares: Shares) -> list[Listing]:
+def apply_shares(settings: Settings, shares: Mapping[str, int]) -> list[Listing]:
     """Write the listings that are new or changed; those written. Raises RefusedError."""
     topology = TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
     listed = _listed(settings)

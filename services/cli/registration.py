@@ -24,7 +24,7 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
         raise RefusedError(str(error)) from error
     TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
     randomness = os.urandom(ID_BYTES + KEY_BYTES)
-    broker, api_key = new_broker(request, randomness, time.time_ns() // 1_000_000)
+    broker, api_key = new_broker(request, randomness, now_ms=time.time_ns() // 1_000_000)
     sender = FailFastSender(settings.kafka, linger_ms=0)
     topic = settings.topic_prefix + BROKERS.name
     sender.send(topic, 0, broker.broker_id.encode(), encode(broker))

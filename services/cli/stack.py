@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import structs
@@ -24,6 +24,7 @@ from services.cli.banner import Running
 from services.cli.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
 from services.cli.environment import environment
 from services.cli.errors import BusyError
+from services.cli.listings import apply_shares
 from services.runtime.errors import UnavailableError
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -68,12 +69,14 @@ class Stack:
         """PostgreSQL's URL."""
         return self.servers.database_url
 
-    def prepare(self) -> None:
-        """Create topics and tables."""
+    def prepare(self, shares_ppm: Mapping[str, int] | None = None) -> None:
+        """Create topics and tables; list symbols while nobody can trade them yet."""
         admin = TopicsAdmin(self.bootstrap, self.topic_prefix)
         topology = admin.apply(self.settings.partitions, self.settings.durability)
         self.durability = topology.durability
         migrate(self.database_url)
+        if shares_ppm:
+            apply_shares(structs.replace(self.settings, kafka=self.bootstrap), shares_ppm)
 
     def start_all(self, names: Collection[str] = tuple(MODULES)) -> None:
         """Start these services and wait until each is ready."""
@@ -160,11 +163,15 @@ class Stack:
 
 @contextlib.contextmanager
 def running_exchange(
-    data_dir: Path, settings: Settings | None = None, *, profile: Profile = "short"
+    data_dir: Path,
+    settings: Settings | None = None,
+    *,
+    profile: Profile = "short",
+    shares_ppm: Mapping[str, int] | None = None,
 ) -> Iterator[Stack]:
     """Everything up and ready inside, everything ended after. Nobody restarts what dies.
 
-    Port 0 takes a free one. Raises BusyError, UnavailableError, TopicsError, InfraError.
+    Port 0 takes a free one; `shares_ppm` lists symbols. Raises BusyError, UnavailableError, TopicsError, InfraError.
     """
     data_dir = data_dir.resolve()
     settings = structs.replace(settings or Settings(port=0), data_dir=data_dir)
@@ -185,7 +192,7 @@ def running_exchange(
         ending.callback(servers.stop)
         key = settings.admin_key or admin_key(data_dir)
         stack = Stack(structs.replace(settings, admin_key=key), servers)
-        stack.prepare()
+        stack.prepare(shares_ppm)
         ending.callback(stack.stop_all)
         stack.start_all()
         ending.callback(forget_endpoints, data_dir)

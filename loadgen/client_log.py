@@ -1,0 +1,30 @@
+"""What the brokers of a run were told, in the form that the audit holds against the log. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from loadgen.record import Line
+from services.cli.audit_client_log import ClientLine, Told
+
+_CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
+# The first use of the client order id is in the log, and has its own line.
+_REUSED = (409, "client_order_id_reused")
+
+
+def client_lines(lines: Iterable[Line], broker_ids: Sequence[str]) -> Iterator[ClientLine]:
+    """One per order. `broker_ids` by the plan's broker number."""
+    for line in lines:
+        answer = line.answer
+        if line.operation != "order" or (answer.status, answer.code) == _REUSED:
+            continue
+        told = _told(line)
+        order_id = answer.order_id if told == "acknowledged" else ""
+        yield ClientLine(told, broker_ids[line.broker], line.client_order_id, order_id)
+
+
+def _told(line: Line) -> Told:
+    status = line.answer.status
+    if line.kind == "ok" and line.answer.order_id:
+        return "acknowledged"
+    if _CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED:
+        return "refused"
+    return "unknown"

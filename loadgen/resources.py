@@ -1,0 +1,50 @@
+"""CPU and memory of the processes of an exchange over a run; the only place that knows psutil."""
+
+from collections.abc import Mapping
+
+import psutil  # type: ignore[import-untyped]  # ships no annotations
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True):
+    """Of one process with everything below it. Memory counts shared pages once per process."""
+
+    cpu_s: float
+    memory_bytes: int
+
+
+def usage(pid: int) -> Usage:
+    """Since the start of the process; zero when it is gone."""
+    cpu_s, memory_bytes = 0.0, 0
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return Usage(0.0, 0)
+    for process in family:
+        try:
+            times = process.cpu_times()
+            cpu_s += times.user + times.system
+            memory_bytes += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+        if process is root:
+            # What ended children took is with their parent: PostgreSQL's connections come and go.
+            cpu_s += times.children_user + times.children_system
+    return Usage(cpu_s, memory_bytes)
+
+
+class Meter:
+    """Usage between two moments, by the name of the process."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = dict(pids)
+        self._before = {name: usage(pid) for name, pid in self._pids.items()}
+
+    def spent(self) -> dict[str, Usage]:
+        """CPU since the start of the measurement, memory now."""
+        after = {name: usage(pid) for name, pid in self._pids.items()}
+        return {
+            name: Usage(found.cpu_s - self._before[name].cpu_s, found.memory_bytes)
+            for name, found in after.items()
+        }
