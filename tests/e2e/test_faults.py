@@ -1,4 +1,4 @@
-"""Parts of the exchange die under running clients: nothing acknowledged is lost, nothing doubled."""
+"""Parts of the exchange die under running clients: nothing acknowledged is lost or doubled."""
 
 import contextlib
 import threading
