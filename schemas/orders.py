@@ -20,7 +20,7 @@ class OrderTrade(Struct, frozen=True, gc=False):
     time: int
 
 
-class OrderRecord(Struct):
+class OrderRecord(Struct, gc=False):
     """The state of one order. `filled_value` is the sum of price times quantity, in cents."""
 
     order_id: str

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 # Threads hand over to each other thousands of times a second; the default of 5 ms is an age.
 SWITCH_INTERVAL_S = 0.0002
 # Messages have no cycles: the collector finds nothing in them and only costs. Look seldom.
-COLLECT_AFTER = (50_000, 50, 100)
+COLLECT_AFTER_OBJECTS = 200_000
 
 
 class Stop:
@@ -52,7 +52,8 @@ def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], 
     """Run `main` as a service; the process's exit code (see `errors`)."""
     configure(service, environ.get("EXCHANGE_LOG_LEVEL") or "INFO")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.set)
     signal.signal(signal.SIGINT, stop.set)

@@ -1,7 +1,6 @@
 """`python -m services.sink`: the composition root. `--migrate` brings the tables up to date."""
 
 import argparse
-import gc
 import os
 import sys
 
@@ -12,9 +11,6 @@ from services.runtime.settings import Settings, require
 from services.runtime.topics import TopicsAdmin
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate, require_migrated
-
-# Looking for cycles at the default interval costs a sixth of the sink's throughput.
-GC_OBJECTS = 200_000
 
 
 def sink(settings: Settings, stop: Stop) -> None:
@@ -31,9 +27,7 @@ def sink(settings: Settings, stop: Stop) -> None:
     health.add("postgres", loop.postgres)
     health.add("caught_up", loop.caught_up)
     server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
-    # 3. Until the stop. A batch is tens of thousands of objects without a cycle among them.
-    gc.freeze()
-    gc.set_threshold(GC_OBJECTS)
+    # 3. Until the stop.
     try:
         loop.run()
     finally:
