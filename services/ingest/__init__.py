@@ -1,0 +1,6 @@
+"""The way into the market: REST requests admitted, routed and written to the command log.
+
+Reads brokers, listings, outcomes from executions. Writes commands, brokers.
+Owns admission: who may send what, and to which partition. Pure part: `admission`, `prefer`,
+`routes`, `registration`, `waiters`.
+"""

@@ -1,0 +1,33 @@
+"""`python -m services.gateway`: the whole API on one port. The composition root."""
+
+import argparse
+import os
+import sys
+
+import uvloop
+
+from services.gateway.loop import serve
+from services.runtime.lifecycle import Stop, run
+from services.runtime.settings import Settings, require
+from services.runtime.topics import TopicsAdmin
+
+
+def gateway(settings: Settings, stop: Stop) -> None:
+    """Verify the topics, then answer until the stop."""
+    topology = TopicsAdmin(require(settings.kafka, "kafka"), settings.topic_prefix).verify()
+    uvloop.run(serve(settings, topology, stop))
+
+
+def main() -> int:
+    """Exit code as in `services.runtime.errors`."""
+    argparse.ArgumentParser(
+        prog="python -m services.gateway",
+        description="The exchange's API on one port: registers brokers, takes orders, answers "
+        "orders, prices, books and balances. Settings are EXCHANGE_... variables: EXCHANGE_KAFKA, "
+        "EXCHANGE_DATABASE_URL, EXCHANGE_ADMIN_KEY, EXCHANGE_HOST, EXCHANGE_PORT.",
+    ).parse_args()
+    return run("gateway", dict(os.environ), gateway)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

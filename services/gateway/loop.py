@@ -1,0 +1,116 @@
+"""Ingest and reader on one edge and one stream: views first, then who waits for an outcome.
+
+A dead database never makes it unready: only closed orders that have left memory need one.
+"""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+
+from schemas.orders import OrderRecord
+from schemas.rest import OrderResource
+from services.ingest.app import Ingest
+from services.ingest.lookup import Lookup, LookupUnavailableError
+from services.ingest.loop import NOT_YET, add_checks, make_desk, make_sender, open_when_caught_up
+from services.reader.app import OrderArchive, Reader
+from services.reader.archive import Archive
+from services.reader.errors import ArchiveUnavailableError
+from services.reader.views import Views
+from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.directory import BrokerDirectory
+from services.runtime.health import Check, Health
+from services.runtime.http import Edge, Request
+from services.runtime.http_docs import documentation
+from services.runtime.http_server import HttpServer, health_calls
+from services.runtime.lifecycle import Stop
+from services.runtime.log_identity import log_identity
+from services.runtime.settings import Settings, require
+from services.runtime.stream import Stream
+from services.runtime.topics import Topology
+
+log = logging.getLogger(__name__)
+
+
+class WatchedArchive:
+    """The archive, and whether it answered when it was asked last: the reader asks every second."""
+
+    def __init__(self, archive: OrderArchive) -> None:
+        self._archive = archive
+        self.reachable = False
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """As the archive's."""
+        return await self._archive.order(order_id)
+
+    async def positions(self) -> dict[int, int]:
+        """As the archive's."""
+        try:
+            positions = await self._archive.positions()
+        except ArchiveUnavailableError:
+            self.reachable = False
+            raise
+        self.reachable = True
+        return positions
+
+    def check(self) -> Check:
+        """Told for information; the exchange trades without a database."""
+        return Check(True, "answers" if self.reachable else "is away; trading goes on without it")
+
+
+def lookup_of(reader: Reader) -> Lookup:
+    """The reader's own look-up, as ingest wants it."""
+
+    async def lookup(order_id: str, request: Request) -> OrderResource | None:
+        try:
+            return await reader.order(order_id, request.broker.broker_id)
+        except ArchiveUnavailableError as error:
+            raise LookupUnavailableError(str(error)) from error
+
+    return lookup
+
+
+async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
+    """Until the stop. Raises what the log's reading or folding raised."""
+    admin_key = require(settings.admin_key, "admin_key")
+    async with AsyncExitStack() as ending:
+        # 1. The reader's half: the views and the archive behind them.
+        bootstrap = require(settings.kafka, "kafka")
+        archive = Archive(
+            require(settings.database_url, "database_url"),
+            log_identity(bootstrap, topology.prefix),
+        )
+        await archive.open()
+        ending.push_async_callback(archive.close)
+        watched = WatchedArchive(archive)
+        directory = BrokerDirectory(admin_key)
+        reader = Reader(Views(), watched, directory, lambda: stream.caught_up)
+        # 2. Ingest's half: the way into the log.
+        sender = make_sender(settings)
+        ending.push_async_callback(asyncio.to_thread, sender.close)
+        desk = make_desk(settings, topology, sender, lookup_of(reader))
+        ingest = Ingest(desk, directory)
+        # 3. The port.
+        health = Health()
+        calls = [*ingest.calls(), *reader.calls(), *health_calls(health)]
+        edge = Edge(calls, directory, documentation(calls, "Exchange"))
+        edge.refuse(NOT_YET)
+        server = HttpServer(edge, settings)
+        stop.on_set(server.stop)
+        # 4. The log.
+        stream = Stream(
+            LogConsumer(bootstrap, Fetch(settings.fetch_wait_ms)),
+            topology,
+            directory=directory,
+            batches=[reader.apply, ingest.told],
+            listing=ingest.listed,
+            failed=server.fail,
+        )
+        add_checks(health, stream, desk.publisher, topology)
+        health.add("database", watched.check)
+        ending.push_async_callback(asyncio.to_thread, stream.stop)
+        stream.start()
+        # 5. Until the stop.
+        for work in (open_when_caught_up(edge, stream), reader.forget_stored()):
+            ending.callback(asyncio.create_task(work).cancel)
+        log.info("answering", extra={"fields": {"port": server.port}})
+        await server.run()

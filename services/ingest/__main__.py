@@ -1,0 +1,33 @@
+"""`python -m services.ingest`: ingest alone, as its own process. The composition root."""
+
+import argparse
+import os
+import sys
+
+import uvloop
+
+from services.ingest.loop import serve
+from services.runtime.lifecycle import Stop, run
+from services.runtime.settings import Settings, require
+from services.runtime.topics import TopicsAdmin
+
+
+def ingest(settings: Settings, stop: Stop) -> None:
+    """Verify the topics, then take orders until the stop."""
+    topology = TopicsAdmin(require(settings.kafka, "kafka"), settings.topic_prefix).verify()
+    uvloop.run(serve(settings, topology, stop))
+
+
+def main() -> int:
+    """Exit code as in `services.runtime.errors`."""
+    argparse.ArgumentParser(
+        prog="python -m services.ingest",
+        description="Takes registrations, orders and cancels over HTTP into the command log. "
+        "Settings are EXCHANGE_... variables: EXCHANGE_KAFKA, EXCHANGE_ADMIN_KEY, EXCHANGE_HOST, "
+        "EXCHANGE_PORT; EXCHANGE_READER_URL where cancels look orders up.",
+    ).parse_args()
+    return run("ingest", dict(os.environ), ingest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Ingest's half of the API: register a broker, place an order, cancel an order."""
+
+import logging
+
+from schemas.codec import UnreadableError, encode
+from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequest, Registration
+from schemas.topics import BROKERS
+from services.ingest.admission import admit_registration
+from services.ingest.app_cancel import CancelDesk
+from services.ingest.app_place import PlaceDesk
+from services.ingest.desk import Desk
+from services.ingest.registration import ID_BYTES, KEY_BYTES, new_broker
+from services.runtime.directory import BrokerDirectory
+from services.runtime.follower import Batch
+from services.runtime.http import (
+    Call,
+    Parameter,
+    ProblemError,
+    Request,
+    Response,
+    json_response,
+    not_accepted,
+)
+
+log = logging.getLogger(__name__)
+
+_PREFER_PLACE = Parameter(
+    name="Prefer",
+    where="header",
+    schema={"type": "string", "examples": ["respond-async", "wait=5"]},
+    description="RFC 7240. `respond-async`: 202 as soon as the log has it. `wait=N`: wait up to N "
+    "seconds (0 to 10) for the outcome. What is not understood is passed over.",
+)
+_PREFER_CANCEL = Parameter(
+    name="Prefer",
+    where="header",
+    schema={"type": "string", "examples": ["return=representation", "respond-async", "wait=5"]},
+    description=_PREFER_PLACE.description
+    + " `return=representation`: 200 and the order instead of 204.",
+)
+
+
+class Ingest:
+    """`told` and `listed` take what the log says, `calls` answer."""
+
+    def __init__(self, desk: Desk, directory: BrokerDirectory) -> None:
+        self._desk = desk
+        self._directory = directory
+        self._placing = PlaceDesk(desk)
+        self._cancelling = CancelDesk(desk)
+
+    def told(self, batch: Batch) -> None:
+        """Answer the requests that wait for an outcome in the batch."""
+        self._desk.waiters.resolve(batch)
+
+    def listed(self, key: bytes | None, value: bytes | None) -> None:
+        """Fold a listing. A bad one is another program's mistake: logged, passed over."""
+        try:
+            self._desk.routes.apply(key, value)
+        except (UnreadableError, ValueError) as error:
+            log.error("unusable listing", extra={"fields": {"reason": str(error)}})
+
+    async def register(self, request: Request) -> Response:
+        """`POST /register`."""
+        desk = self._desk
+        wanted = admit_registration(request.body)
+        broker, api_key = new_broker(
+            wanted, desk.randomness(ID_BYTES + KEY_BYTES), now_ms=desk.clock()
+        )
+        delivery = desk.publisher.send(
+            desk.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
+        )
+        fate = await delivery.wait(desk.publisher.fate_timeout_s)
+        if fate == "not_stored":
+            raise not_accepted("the log refused it; nothing was written")
+        if fate != "stored":
+            raise ProblemError(
+                504,
+                "outcome_unknown",
+                "the broker may be registered or not; its key is lost: register it again",
+            )
+        self._directory.add(broker)
+        shown_once = Registration(broker_id=broker.broker_id, api_key=api_key)
+        return json_response(201, shown_once, (("Cache-Control", "no-store"),))
+
+    def calls(self) -> list[Call]:
+        """The routes, as the gateway and the documentation want them."""
+        writing = ((422, "invalid"), (503, "not_accepted"), (504, "outcome_unknown"))
+        return [
+            Call(
+                method="POST",
+                path="/register",
+                handler=self.register,
+                who="admin",
+                summary="Register a broker; its key is shown this once",
+                request=RegisterRequest,
+                answers={201: Registration},
+                problems=((400, "malformed_json"), *writing),
+            ),
+            Call(
+                method="POST",
+                path="/orders",
+                handler=self._placing.place,
+                who="broker",
+                summary="Place an order and learn how it stands after matching",
+                request=OrderRequest,
+                answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
+                problems=((400, "malformed_json"), (409, "client_order_id_reused"), *writing),
+                parameters=(_PREFER_PLACE,),
+            ),
+            Call(
+                method="POST",
+                path="/orders/{order_id}/cancel",
+                handler=self._cancelling.cancel,
+                who="broker",
+                summary="Withdraw what is left of one of your orders",
+                answers={200: OrderResource, 202: PendingOrder, 204: None},
+                problems=(
+                    (400, "malformed_json"),
+                    (404, "order_not_found"),
+                    (409, "too_late_to_cancel"),
+                    *writing,
+                ),
+                parameters=(_PREFER_CANCEL,),
+            ),
+        ]

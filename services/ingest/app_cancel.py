@@ -1,0 +1,124 @@
+"""`POST /orders/{order_id}/cancel`: 1. look the order up, 2. send the command if it may be open,
+3. wait for the outcome, 4. say that it can no longer trade, or why that came too late."""
+
+import asyncio
+
+import msgspec
+
+from schemas import ids
+from schemas.codec import encode
+from schemas.commands import CancelOrder
+from schemas.rest import OrderResource
+from schemas.topics import COMMANDS
+from schemas.units import OrderId
+from services.ingest.admission import admit_nothing
+from services.ingest.desk import Desk, pending, preferences_of
+from services.ingest.lookup import LookupUnavailableError
+from services.ingest.prefer import Preferences, applied
+from services.ingest.waiters import CancelFate
+from services.runtime.http import ProblemError, Request, Response, json_response, not_accepted
+
+# How long a reader in another process may take to learn what the matcher has told us.
+SETTLE_S = 1.0
+_SETTLE_STEP_S = 0.05
+_GONE = frozenset({"cancelled", "expired"})
+
+
+class CancelDesk:
+    """Takes cancels."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._topic = desk.topic_prefix + COMMANDS.name
+
+    async def cancel(self, request: Request) -> Response:
+        """The handler."""
+        order_id = request.parameters["order_id"]
+        partition = self._partition(order_id)
+        admit_nothing(request.body)
+        preferences = preferences_of(request)
+        order: OrderResource | None = None
+        try:
+            order = _known(await self._desk.lookup(order_id, request))
+        except LookupUnavailableError:
+            # The matcher knows the order and its owner, and will decide.
+            order = None
+        if order is not None and order.closed_reason is not None:
+            return _closed(order, preferences)
+        return await self._send(order_id, partition, request, order)
+
+    def _partition(self, order_id: str) -> int:
+        partition = ids.partition_of(order_id)
+        try:
+            msgspec.convert(order_id, OrderId)
+        except msgspec.ValidationError:
+            partition = None
+        if partition is None or partition >= self._desk.partitions:
+            raise _not_found()
+        return partition
+
+    async def _send(
+        self, order_id: str, partition: int, request: Request, order: OrderResource | None
+    ) -> Response:
+        desk = self._desk
+        preferences = preferences_of(request)
+        broker_id = request.broker.broker_id
+        waiting = desk.waiters.expect_cancel(order_id, broker_id)
+        try:
+            value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
+            delivery = desk.publisher.send(self._topic, partition, None, value)
+            fate = await desk.outcome(waiting, desk.wait_ms(preferences))
+        finally:
+            desk.waiters.forget_cancel(order_id, broker_id, waiting)
+        if fate is None:
+            await desk.require_stored(delivery, order_id)
+            return pending(order_id, order.client_order_id if order else None, preferences)
+        return await self._answer(fate, order_id, request)
+
+    async def _answer(self, fate: CancelFate, order_id: str, request: Request) -> Response:
+        preferences = preferences_of(request)
+        if fate == "not_owner":
+            raise _not_found()
+        if fate == "not_open":
+            return _closed(await self._settled(order_id, request), preferences)
+        if preferences.representation:
+            order = await self._desk.find(order_id, request)
+            if order is not None and order.closed_reason is not None:
+                return _closed(order, preferences)
+        return Response(204, headers=applied(preferences, pending=False))
+
+    async def _settled(self, order_id: str, request: Request) -> OrderResource:
+        # The matcher says that it is not open; the reader may be a moment behind.
+        deadline = self._desk.loop.time() + SETTLE_S
+        try:
+            while self._desk.loop.time() < deadline:
+                order = _known(await self._desk.lookup(order_id, request))
+                if order.closed_reason is not None:
+                    return order
+                await asyncio.sleep(_SETTLE_STEP_S)
+        except LookupUnavailableError:
+            pass
+        raise not_accepted("the order is not open, but how it ended cannot be read now")
+
+
+def _known(order: OrderResource | None) -> OrderResource:
+    if order is None:
+        raise _not_found()
+    return order
+
+
+def _not_found() -> ProblemError:
+    return ProblemError(404, "order_not_found", "No such order of yours.")
+
+
+def _closed(order: OrderResource, preferences: Preferences) -> Response:
+    if order.closed_reason not in _GONE:
+        raise ProblemError(
+            409,
+            "too_late_to_cancel",
+            f"the order is closed already: {order.closed_reason}",
+            order=order,
+        )
+    if preferences.representation:
+        return json_response(200, order, applied(preferences, pending=False, represented=True))
+    return Response(204, headers=applied(preferences, pending=False))

@@ -1,0 +1,88 @@
+"""`POST /orders`: 1. admit, 2. make the id and the command, 3. send it, 4. wait for the outcome,
+5. answer with the order as it stands."""
+
+from schemas import ids
+from schemas.codec import encode
+from schemas.commands import PlaceOrder
+from schemas.executions import CommandRefused, OrderAccepted, OrderRepeated, Outcome
+from schemas.orders import OrderRecord
+from schemas.rest import OrderRequest
+from schemas.topics import COMMANDS
+from schemas.units import milliseconds
+from services.ingest.admission import admit
+from services.ingest.desk import Desk, location, pending, preferences_of
+from services.ingest.prefer import Preferences, applied
+from services.runtime.http import ProblemError, Request, Response, json_response, not_accepted
+
+_RANDOM_BYTES = 8
+
+
+class PlaceDesk:
+    """Takes orders."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._topic = desk.topic_prefix + COMMANDS.name
+
+    async def place(self, request: Request) -> Response:
+        """The handler."""
+        desk = self._desk
+        now_ms = desk.clock()
+        order = admit(request.body, now_ms)
+        preferences = preferences_of(request)
+        partition = desk.routes.partition(order.symbol)
+        random_bits = int.from_bytes(desk.randomness(_RANDOM_BYTES), "big")
+        order_id = ids.order_id(now_ms, partition, random_bits)
+        value = encode(_command(order, order_id, request.broker.broker_id))
+        waiting = desk.waiters.expect_placed(order_id)
+        try:
+            delivery = desk.publisher.send(self._topic, partition, order.symbol.encode(), value)
+            outcome = await desk.outcome(waiting, desk.wait_ms(preferences))
+        finally:
+            desk.waiters.forget_placed(order_id)
+        if outcome is None:
+            await desk.require_stored(delivery, order_id)
+            return pending(order_id, order.client_order_id, preferences)
+        return await self._answer(outcome, request, preferences)
+
+    async def _answer(
+        self, outcome: Outcome, request: Request, preferences: Preferences
+    ) -> Response:
+        event = outcome.event
+        honoured = applied(preferences, pending=False)
+        if isinstance(event, OrderAccepted):
+            order = OrderRecord.accepted(event, outcome.time).resource()
+            return json_response(201, order, (("Location", location(event.order_id)), *honoured))
+        if isinstance(event, OrderRepeated):
+            original = await self._desk.find(event.original_order_id, request)
+            if original is None:
+                raise not_accepted(
+                    f"order {event.original_order_id} has this client_order_id already, and "
+                    "cannot be looked up now; nothing new was entered"
+                )
+            return json_response(200, original, (("Location", location(original.id)), *honoured))
+        if isinstance(event, CommandRefused) and event.code == "client_order_id_reused":
+            original_id = event.original_order_id or ""
+            raise ProblemError(
+                409,
+                "client_order_id_reused",
+                f"order {original_id} of other content has this client_order_id",
+                order=await self._desk.find(original_id, request),
+            )
+        raise RuntimeError(f"an admitted order got the outcome {event!r}")
+
+
+def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
+    until = order.valid_until
+    return PlaceOrder(
+        order_id=order_id,
+        broker_id=broker_id,
+        document_number=order.document_number,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        price=order.price,
+        valid_until=None if until is None else milliseconds(until),
+        client_order_id=order.client_order_id,
+    )

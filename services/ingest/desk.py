@@ -1,0 +1,101 @@
+"""What placing and cancelling share: the way into the log, and the honest answer when no outcome
+comes in time. 202: the log has it. 503: it was certainly not written. 504: nobody can tell.
+"""
+
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from schemas.rest import OrderResource, PendingOrder
+from services.ingest.lookup import Lookup, LookupUnavailableError
+from services.ingest.prefer import Preferences, applied, parse_prefer
+from services.ingest.publish import Delivery, Publisher
+from services.ingest.routes import PartitionMap
+from services.ingest.waiters import Waiters
+from services.runtime.http import ProblemError, Request, Response, json_response, not_accepted
+
+T = TypeVar("T")
+
+# More requests than this waiting for outcomes and no outcome coming: from there on the log's word
+# is enough, so that a dead matcher costs memory only up to here.
+WAITING_MAX = 20_000
+
+_NO_PREFERENCES = Preferences()
+
+
+class Desk(Struct, frozen=True):
+    """The parts. `clock` is the wall clock in milliseconds, `randomness` gives so many bytes."""
+
+    publisher: Publisher
+    waiters: Waiters
+    lookup: Lookup
+    routes: PartitionMap
+    loop: AbstractEventLoop
+    topic_prefix: str
+    partitions: int
+    outcome_wait_ms: int
+    clock: Callable[[], int]
+    randomness: Callable[[int], bytes]
+
+    def wait_ms(self, preferences: Preferences) -> int:
+        """How long this request may wait for its outcome."""
+        if len(self.waiters) > WAITING_MAX:
+            return 0
+        return preferences.wait_ms(self.outcome_wait_ms)
+
+    async def outcome(self, future: "Future[T]", wait_ms: int) -> T | None:
+        """The outcome; None when it does not come in time."""
+        if wait_ms == 0:
+            return None
+        timer = self.loop.call_later(wait_ms / 1000, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def require_stored(self, delivery: Delivery, order_id: str) -> None:
+        """Returns when the log has the command. Raises ProblemError: 503 or 504."""
+        fate = await delivery.wait(self.publisher.fate_timeout_s)
+        if fate == "not_stored":
+            raise not_accepted("the log refused it; nothing was written")
+        if fate != "stored":
+            raise ProblemError(
+                504,
+                "outcome_unknown",
+                f"order {order_id} may be in the log or not: look it up, or send the same request "
+                "with the same client_order_id again",
+            )
+
+    async def find(self, order_id: str, request: Request) -> OrderResource | None:
+        """The caller's order for the body of an answer that can do without it."""
+        try:
+            return await self.lookup(order_id, request)
+        except LookupUnavailableError:
+            return None
+
+
+def _give_up(future: "Future[Any]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def preferences_of(request: Request) -> Preferences:
+    """The request's Prefer header."""
+    header = request.headers.get("prefer")
+    return _NO_PREFERENCES if header is None else parse_prefer(header)
+
+
+def pending(order_id: str, client_order_id: str | None, preferences: Preferences) -> Response:
+    """202: in the log, the outcome was not seen in time."""
+    return json_response(
+        202,
+        PendingOrder(order_id=order_id, id=order_id, client_order_id=client_order_id),
+        (("Location", location(order_id)), *applied(preferences, pending=True)),
+    )
+
+
+def location(order_id: str) -> str:
+    """Where the order is looked up."""
+    return f"/orders/{order_id}"

@@ -1,0 +1,66 @@
+"""An order as the reader knows it: asked for over HTTP where the reader is another process.
+
+In the gateway the reader's own method takes this place; there is nothing to ask over.
+"""
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+import aiohttp
+import msgspec
+
+from schemas.rest import OrderResource
+from services.runtime.http import Request
+
+Lookup = Callable[[str, Request], Awaitable[OrderResource | None]]
+
+# The reader answers at once or waits shortly for a fresh order.
+_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+_OK = 200
+_NOT_FOUND = 404
+
+_decoder = msgspec.json.Decoder(OrderResource)
+
+
+class LookupUnavailableError(Exception):
+    """Nobody can tell now whether there is such an order, or how it stands."""
+
+
+async def no_lookup(_: str, __: Request) -> OrderResource | None:
+    """Where no reader is known."""
+    raise LookupUnavailableError("EXCHANGE_READER_URL is not set")
+
+
+class RemoteLookup:
+    """Asks a reader over HTTP with the caller's own key. An async context manager."""
+
+    def __init__(self, reader_url: str) -> None:
+        self._base = reader_url.rstrip("/")
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+
+    async def __aenter__(self) -> "RemoteLookup":
+        return self
+
+    async def __aexit__(
+        self,
+        _: type[BaseException] | None,
+        __: BaseException | None,
+        ___: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def __call__(self, order_id: str, request: Request) -> OrderResource | None:
+        """`order_id` must be of the shape of an id: it becomes part of a URL."""
+        headers = {"Authorization": request.authorization, "X-Request-Id": request.request_id}
+        try:
+            async with self._session.get(
+                f"{self._base}/orders/{order_id}", headers=headers
+            ) as answer:
+                body = await answer.read()
+                if answer.status == _OK:
+                    return _decoder.decode(body)
+                if answer.status == _NOT_FOUND:
+                    return None
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+            raise LookupUnavailableError(str(error)) from error
+        raise LookupUnavailableError(f"the reader answers {answer.status}")

@@ -1,0 +1,128 @@
+"""Ingest's parts joined on the event loop, and ingest alone in a process. Gateway uses the first.
+
+Stop: 1. no new requests, the ones in hand are answered, 2. stop reading, 3. flush the log.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import AsyncExitStack
+
+from services.ingest.app import Ingest
+from services.ingest.desk import Desk
+from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
+from services.ingest.publish import Publisher
+from services.ingest.routes import PartitionMap
+from services.ingest.waiters import Waiters
+from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.directory import BrokerDirectory
+from services.runtime.health import Check, Health
+from services.runtime.http import Edge
+from services.runtime.http_docs import documentation
+from services.runtime.http_server import HttpServer, health_calls
+from services.runtime.lifecycle import Stop
+from services.runtime.metrics import IN_FLIGHT
+from services.runtime.producer import Sender
+from services.runtime.settings import Settings, require
+from services.runtime.stream import Stream
+from services.runtime.topics import Topology
+
+log = logging.getLogger(__name__)
+
+NOT_YET = "the exchange is starting and reads its log; nothing was written"
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def make_sender(settings: Settings) -> Sender:
+    """The producer of commands and brokers."""
+    return Sender(
+        require(settings.kafka, "kafka"),
+        linger_ms=settings.linger_ms,
+        timeout_ms=settings.delivery_timeout_ms,
+    )
+
+
+def make_desk(settings: Settings, topology: Topology, sender: Sender, lookup: Lookup) -> Desk:
+    """What placing and cancelling stand on. On the running loop."""
+    loop = asyncio.get_running_loop()
+    publisher = Publisher(
+        sender,
+        in_flight_max=settings.in_flight_max,
+        delivery_timeout_ms=settings.delivery_timeout_ms,
+    )
+    IN_FLIGHT.set_function(lambda: publisher.in_flight)
+    return Desk(
+        publisher=publisher,
+        waiters=Waiters(loop),
+        lookup=lookup,
+        routes=PartitionMap(topology.partitions),
+        loop=loop,
+        topic_prefix=topology.prefix,
+        partitions=topology.partitions,
+        outcome_wait_ms=settings.outcome_wait_ms,
+        clock=now_ms,
+        randomness=os.urandom,
+    )
+
+
+def add_checks(health: Health, stream: Stream, publisher: Publisher, topology: Topology) -> None:
+    """What an ingest is ready by."""
+    health.add(
+        "log", lambda: Check(stream.caught_up, "caught up" if stream.caught_up else "catching up")
+    )
+    health.add(
+        "kafka",
+        lambda: Check(publisher.available, "answers" if publisher.available else "is away"),
+    )
+    health.add("durability", lambda: Check(True, topology.durability))
+
+
+async def open_when_caught_up(edge: Edge, stream: Stream) -> None:
+    """Take requests once the brokers and listings of the log are known."""
+    await stream.wait_caught_up()
+    edge.accept()
+    log.info("caught up")
+
+
+async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
+    """Ingest alone, until the stop. Raises what the log's reading raised."""
+    admin_key = require(settings.admin_key, "admin_key")
+    async with AsyncExitStack() as ending:
+        # 1. The way into the log, and who tells what became of it.
+        sender = make_sender(settings)
+        ending.push_async_callback(asyncio.to_thread, sender.close)
+        lookup: Lookup = no_lookup
+        if settings.reader_url:
+            lookup = await ending.enter_async_context(RemoteLookup(settings.reader_url))
+        desk = make_desk(settings, topology, sender, lookup)
+        directory = BrokerDirectory(admin_key)
+        ingest = Ingest(desk, directory)
+        # 2. The port.
+        health = Health()
+        calls = [*ingest.calls(), *health_calls(health)]
+        edge = Edge(calls, directory, documentation(calls, "Exchange: ingest"))
+        edge.refuse(NOT_YET)
+        server = HttpServer(edge, settings)
+        stop.on_set(server.stop)
+        # 3. The log.
+        stream = Stream(
+            LogConsumer(require(settings.kafka, "kafka"), Fetch(settings.fetch_wait_ms)),
+            topology,
+            directory=directory,
+            batches=[ingest.told],
+            listing=ingest.listed,
+            failed=server.fail,
+        )
+        add_checks(health, stream, desk.publisher, topology)
+        ending.push_async_callback(asyncio.to_thread, stream.stop)
+        stream.start()
+        # 4. Until the stop.
+        opening = asyncio.create_task(open_when_caught_up(edge, stream))
+        ending.callback(opening.cancel)
+        log.info("answering", extra={"fields": {"port": server.port}})
+        await server.run()

@@ -1,0 +1,100 @@
+"""Writes Kafka, the only file of ingest that does. Certain or honest: a record's fate is known,
+or it is said that it is not. Bounded: what waits for the log has a limit, over it nothing is sent.
+"""
+
+import asyncio
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable
+from typing import Protocol
+
+from services.runtime.http import not_accepted
+from services.runtime.producer import Fate
+
+# The client gives a record up at its own deadline; its report needs a moment to get here.
+FATE_SLACK_S = 1.0
+
+
+class LogSender(Protocol):
+    """What `runtime.producer.Sender` offers."""
+
+    available: bool
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes,
+        fate: Callable[[Fate], None],
+    ) -> None:
+        """Queue a record; `fate` runs on another thread. Raises BufferError when full."""
+
+
+class Delivery:
+    """One record on its way. The producer's thread tells its fate; most often nobody waits for it,
+    and then the loop is not woken."""
+
+    __slots__ = ("_future", "_loop", "_publisher", "fate")
+
+    def __init__(self, publisher: "Publisher", loop: AbstractEventLoop) -> None:
+        self._publisher = publisher
+        self._loop = loop
+        self._future: Future[Fate] | None = None
+        self.fate: Fate | None = None
+
+    def told(self, fate: Fate) -> None:
+        """On the producer's thread. The fate is written before the future is looked for, and the
+        loop does it the other way round, so one of the two sees the other."""
+        self._publisher.settled += 1
+        self.fate = fate
+        if self._future is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if self._future is not None and not self._future.done() and self.fate is not None:
+            self._future.set_result(self.fate)
+
+    async def wait(self, timeout_s: float) -> Fate | None:
+        """The fate; None when it is not told in time."""
+        if self.fate is None:
+            self._future = self._loop.create_future()
+            if self.fate is None:
+                await asyncio.wait((self._future,), timeout=timeout_s)
+        return self.fate
+
+
+class Publisher:
+    """Sends records of one process. `settled` belongs to the producer's thread, the rest to the
+    loop's: two counters instead of one that would need a lock."""
+
+    def __init__(self, sender: LogSender, *, in_flight_max: int, delivery_timeout_ms: int) -> None:
+        self._sender = sender
+        self._loop = asyncio.get_running_loop()
+        self._in_flight_max = in_flight_max
+        self.fate_timeout_s = delivery_timeout_ms / 1000 + FATE_SLACK_S
+        self._sent = 0
+        self.settled = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Records whose fate is not known yet."""
+        return self._sent - self.settled
+
+    @property
+    def available(self) -> bool:
+        """Whether Kafka is known to be there."""
+        return self._sender.available
+
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> Delivery:
+        """Queue a record. Raises ProblemError not_accepted, and then nothing was written."""
+        if not self._sender.available:
+            raise not_accepted("the log is not available now; nothing was written")
+        if self._sent - self.settled >= self._in_flight_max:
+            raise not_accepted("too many requests wait for the log; nothing was written")
+        delivery = Delivery(self, self._loop)
+        try:
+            self._sender.send(topic, partition, key, value, delivery.told)
+        except BufferError:
+            raise not_accepted("the way to the log is full; nothing was written") from None
+        self._sent += 1
+        return delivery

@@ -1,0 +1,59 @@
+"""`/docs` and `/openapi.json`; Swagger UI comes from an installed package, nothing from elsewhere.
+
+FastAPI serves them behind the edge; the calls themselves never pass through it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse, Response
+
+from services.runtime.http import Call
+from services.runtime.http_messages import AsgiApp
+from services.runtime.openapi import document
+
+_STATIC = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon.png": "image/png",
+}
+
+
+def documentation(calls: Sequence[Call], title: str) -> dict[str, AsgiApp]:
+    """The app for each exact path that documents these calls."""
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=title,
+        swagger_js_url="/static/swagger-ui-bundle.js",
+        swagger_css_url="/static/swagger-ui.css",
+        swagger_favicon_url="/static/favicon.png",
+        swagger_ui_parameters={"validatorUrl": None},
+    )
+    body = msgspec.json.encode(document(calls, title, version("exchange")))
+    app.add_route("/docs", partial(_answer, HTMLResponse(page.body)))
+    app.add_route("/openapi.json", partial(_answer, Response(body, media_type="application/json")))
+    folder = files("fastapi_offline") / "static"
+    for name, kind in _STATIC.items():
+        asset = Response(
+            (folder / name).read_bytes(),
+            media_type=kind,
+            headers={"Cache-Control": "public, max-age=86400"},
+        )
+        app.add_route(f"/static/{name}", partial(_answer, asset))
+    paths = ["/docs", "/openapi.json", *(f"/static/{name}" for name in _STATIC)]
+    return dict.fromkeys(paths, app)
+
+
+async def _answer(response: Response, _: object) -> Response:
+    return response

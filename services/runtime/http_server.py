@@ -1,0 +1,120 @@
+"""An edge on a port, from the bind to the last answer. Signals are the lifecycle's, not uvicorn's.
+
+Stop: 1. refuse what is new, 2. answer what is in hand, for a bounded time, 3. close the port.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.runtime.errors import UnavailableError
+from services.runtime.health import Health, Readiness
+from services.runtime.http import Call, Edge, Request, Response, json_response
+from services.runtime.settings import Settings
+
+# Longer than clients keep an idle connection, so that it is never closed under their next request.
+KEEP_ALIVE_S = 75
+# A caller may ask to wait 10 s for an outcome; supervisors kill after 15.
+DRAIN_S = 11
+# Connections the kernel holds while the loop is busy with a burst.
+_BACKLOG = 2048
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them to the lifecycle."""
+        yield
+
+
+class HttpServer:
+    """One per process. The port is taken when it is made; raises UnavailableError if it cannot."""
+
+    def __init__(self, edge: Edge, settings: Settings) -> None:
+        self._edge = edge
+        self._failure: BaseException | None = None
+        self._listener = _listen(settings.host, settings.port)
+        self.port: int = self._listener.getsockname()[1]
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                edge,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+        )
+
+    def stop(self) -> None:
+        """Begin the end. May be called from a signal handler."""
+        self._edge.refuse("the exchange is stopping; nothing was written", close=True)
+        self._server.should_exit = True
+
+    def fail(self, error: BaseException) -> None:
+        """End because the process cannot go on; `run` raises the error."""
+        self._failure = self._failure or error
+        self.stop()
+
+    async def run(self) -> None:
+        """Answer until `stop`. Raises what `fail` was given."""
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            self._listener.close()
+        if self._failure is not None:
+            raise self._failure
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "stop what listens there, or set EXCHANGE_PORT"
+        ) from error
+
+
+class Alive(Struct, frozen=True):
+    """Body of `/livez`."""
+
+    status: str = "alive"
+
+
+def health_calls(health: Health) -> list[Call]:
+    """`/livez`, `/readyz` and `/metrics`, open to anyone."""
+
+    async def livez(_: Request) -> Response:
+        return json_response(200, Alive())
+
+    async def readyz(_: Request) -> Response:
+        readiness = health.readiness()
+        return json_response(200 if readiness.status == "ready" else 503, readiness)
+
+    async def metrics(_: Request) -> Response:
+        return Response(200, generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+    return [
+        Call(
+            "GET", "/livez", livez, "anyone", "Whether the process is alive", answers={200: Alive}
+        ),
+        Call(
+            "GET",
+            "/readyz",
+            readyz,
+            "anyone",
+            "Whether it is caught up and connected, with each check",
+            answers={200: Readiness, 503: Readiness},
+        ),
+        Call("GET", "/metrics", metrics, "anyone", "Prometheus metrics", answers={200: str}),
+    ]
