@@ -26,7 +26,7 @@ from schemas.rest import Registration
 from services.cli.audit_client_log import ClientLine
 from services.cli.audit_run import run_audit
 from services.cli.data_dir import with_endpoints
-from services.cli.foreground import stoppable, temporary_data_dir
+from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
 from services.cli.stack import Stack, running_exchange
 from services.runtime.errors import ExchangeError
 from services.runtime.settings import Settings, read_settings
@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         duration_s=options.duration,
     )
     flow = plan(profile, options.seed)
+    quiet_kafka()
     try:
         with stoppable(), _target(options, flow) as target:
             return _demo(target, flow)

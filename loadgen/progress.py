@@ -21,6 +21,7 @@ class Window(Struct):
     """The last seconds of a run, kept up by looking only at lines not seen yet."""
 
     seen: int = 0
+    done: int = 0
     errors: int = 0
     recent: list[Line] = []
 
@@ -28,16 +29,16 @@ class Window(Struct):
         """The state of things in one line."""
         fresh = list(client.records.since(self.seen))
         self.seen += len(fresh)
+        fresh = [line for line in fresh if line.kind != "not_sent"]
+        self.done += len(fresh)
         self.errors += sum(line.kind in ERROR_KINDS for line in fresh)
         since = client.now_us() - WINDOW_US
-        self.recent = [
-            line for line in (*self.recent, *fresh) if line.done_us >= since and line.sent_us
-        ]
-        found = percentiles(line.latency_us for line in self.recent if line.kind != "not_sent")
+        self.recent = [line for line in (*self.recent, *fresh) if line.done_us >= since]
+        found = percentiles(line.latency_us for line in self.recent)
         p50, p99 = (found.p50 / 1_000, found.p99 / 1_000) if found else (0.0, 0.0)
         seconds = client.now_us() // 1_000_000
         return (
-            f"{seconds:3d} s  planned {planned:,}  sent {client.sent:,}  done {self.seen:,}  "
+            f"{seconds:3d} s  planned {planned:,}  sent {client.sent:,}  done {self.done:,}  "
             f"p50 {p50:.1f} ms  p99 {p99:.1f} ms  errors {self.errors}"
         )
 

@@ -3,6 +3,7 @@
 import typer
 
 from services.cli import audit, broker, doctor, listings, run, topics
+from services.cli.foreground import quiet_kafka
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a check failed, or an unexpected error; 2 a bad setting or usage; "
@@ -29,6 +30,7 @@ app.add_typer(listings.app, name="listings")
 
 def main() -> None:
     """Entry point of the console script."""
+    quiet_kafka()
     app()
 
 

@@ -1,5 +1,6 @@
 """For what runs in a terminal until told to stop: signals that unwind, a directory for once."""
 
+import logging
 import shutil
 import signal
 import tempfile
@@ -7,6 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+
+def quiet_kafka() -> None:
+    """Kafka's client tells of attempts that it repeats by itself; what fails comes as an error."""
+    logger = logging.getLogger("kafka")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
 
 
 @contextmanager

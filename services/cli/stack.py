@@ -171,7 +171,8 @@ def running_exchange(
 ) -> Iterator[Stack]:
     """Everything up and ready inside, everything ended after. Nobody restarts what dies.
 
-    Port 0 takes a free one; `shares_ppm` lists symbols. Raises BusyError, UnavailableError, TopicsError, InfraError.
+    Port 0 takes a free one; `shares_ppm` lists symbols.
+    Raises BusyError, UnavailableError, TopicsError, InfraError.
     """
     data_dir = data_dir.resolve()
     settings = structs.replace(settings or Settings(port=0), data_dir=data_dir)
