@@ -31,13 +31,13 @@ class MatcherLoop:
         self._settings = settings
         self._prefix = prefix
         self._matcher = matcher
-        self._behind: dict[int, int] = {}
+        # Commands left to replay by partition; None until the partitions are claimed.
+        self._behind: dict[int, int] | None = None
         health.add("replay", self._replay_check)
 
     def run(self, partitions: list[int], stop: Stop) -> None:
         """Until `stop`. Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError."""
         bootstrap = self._settings.kafka
-        self._behind = dict.fromkeys(partitions, 1)
         publisher = Publisher(self._settings, self._prefix)
         claims = [claim(bootstrap, self._prefix, p, self._matcher) for p in partitions]
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
@@ -91,5 +91,7 @@ class MatcherLoop:
                 one.tick_if_due(now_ms)
 
     def _replay_check(self) -> Check:
+        if self._behind is None:
+            return Check(ok=False, detail="claiming")
         left = sum(self._behind.values())
         return Check(ok=not left, detail=f"{left} commands left to replay")

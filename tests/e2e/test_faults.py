@@ -66,9 +66,7 @@ def test_matcher_killed_at_once_after_each_of_many_orders_tells_each_trade_once(
         broker.place("ask", symbol, 5, 100)
         taken = broker.place("bid", symbol, 5, 100)
         expected |= {trade["trade_id"] for trade in taken.body["trades"]}
-        exchange.stack.services["matcher"].kill()
-        exchange.stack.start("matcher")
-    exchange.stack.wait_ready("matcher")
+        kill_and_restart(exchange, "matcher")
     assert len(expected) == 4
     eventually("all told", lambda: set(trade_ids_of(exchange, symbol)) == expected)
 
@@ -107,10 +105,11 @@ def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: 
     assert resting.headers["location"] == f"/orders/{resting.body['order_id']}"
     exchange.stack.start("matcher")
     exchange.stack.wait_ready("matcher")
-    for answer in (resting, taking):
-        order_id = answer.body["order_id"]
-        eventually("matched", lambda oid=order_id: broker.get(f"/orders/{oid}").status == 200)
-        assert broker.order(order_id)["closed_reason"] == "filled"
+    order_ids = [str(answer.body["order_id"]) for answer in (resting, taking)]
+    eventually(
+        "matched", lambda: all(broker.get(f"/orders/{each}").status == 200 for each in order_ids)
+    )
+    assert {broker.order(each)["closed_reason"] for each in order_ids} == {"filled"}
 
 
 def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:
