@@ -1,5 +1,6 @@
 """A broker as the exchange knows it. The compacted topic keeps the last record of each."""
 
+import hashlib
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -7,6 +8,11 @@ from msgspec import Meta, Struct
 from schemas.units import BrokerId, BrokerName, TimestampMs
 
 KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-256, hex.")]
+
+
+def key_hash(api_key: str) -> str:
+    """SHA-256 of a key, hex. Keys carry 256 random bits, so a slow hash would defend nothing."""
+    return hashlib.sha256(api_key.encode()).hexdigest()
 
 
 class Broker(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -8,5 +8,6 @@
                       PostgreSQL <-- sink <-----------------+
 
 `gateway` mounts ingest's and reader's routes on one port; `cli` is the operator's `exchange`
-command; `runtime` is what every process stands on. Services do not import each other (gateway and cli do).
+command; `runtime` is what every process stands on. Services do not import each other (gateway and
+cli do).
 """

@@ -3,9 +3,8 @@
 import base64
 import uuid
 
-from schemas.brokers import Broker
+from schemas.brokers import Broker, key_hash
 from schemas.rest import RegisterRequest
-from services.runtime.directory import key_hash
 
 ID_BYTES = 16
 KEY_BYTES = 32

@@ -1,22 +1,16 @@
 """Who may trade, folded from the brokers topic: by key for authentication, by id for names."""
 
-import hashlib
 import hmac
 import logging
 from typing import Literal
 
-from schemas.brokers import Broker
+from schemas.brokers import Broker, key_hash
 from schemas.codec import UnreadableError, decode_broker
 
 log = logging.getLogger(__name__)
 
 ADMIN: Literal["admin"] = "admin"
 Caller = Broker | Literal["admin"]
-
-
-def key_hash(api_key: str) -> str:
-    """SHA-256 of a key, hex. Keys carry 256 random bits, so a slow hash would defend nothing."""
-    return hashlib.sha256(api_key.encode()).hexdigest()
 
 
 class BrokerDirectory:

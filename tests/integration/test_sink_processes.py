@@ -19,8 +19,7 @@ import pytest
 
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
-from schemas.brokers import Broker
-from services.runtime.directory import key_hash
+from schemas.brokers import Broker, key_hash
 from tests.integration.test_sink_loop import Exchange, check_stored, eventually
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import BOB, T0, oid, sweep
