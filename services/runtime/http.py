@@ -239,6 +239,8 @@ async def _pass_on(
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             message = {**message, "headers": headers}
+        elif scope["method"] == "HEAD":
+            message = {**message, "body": b""}
         await send(message)
 
     await app(scope, receive, send_with_id)

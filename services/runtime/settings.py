@@ -108,8 +108,8 @@ def parse_partitions(text: str, count: int) -> list[int]:
         return list(range(count))
     chosen: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise SettingsError(f"partitions {text!r}: write 0-3, 0,2 or all")
         chosen.update(range(int(first), int(last or first) + 1))
     if not chosen or max(chosen) >= count:

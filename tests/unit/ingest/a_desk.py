@@ -1,0 +1,158 @@
+"""Ingest behind its edge with fakes of our own: a sender that keeps what it is given, a reader that
+knows what it is told. The test plays the matcher."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from schemas.brokers import Broker, key_hash
+from schemas.codec import decode_command
+from schemas.commands import CancelOrder, PlaceOrder
+from schemas.executions import Event, Expired, OrderAccepted, Outcome
+from schemas.orders import OrderRecord
+from schemas.rest import OrderResource
+from services.ingest.app import Ingest
+from services.ingest.desk import Desk
+from services.ingest.lookup import LookupUnavailableError
+from services.ingest.publish import Publisher
+from services.ingest.routes import PartitionMap
+from services.ingest.waiters import Waiters
+from services.runtime.directory import BrokerDirectory
+from services.runtime.follower import Batch
+from services.runtime.http import Edge, Request
+from services.runtime.producer import Fate
+from tests.unit.runtime.asgi_driver import Answered, Asked, drive
+
+NOW_MS = 1_800_000_000_000
+ADMIN_KEY = "the-admin-key-of-this-test"
+BROKER = Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("alfa"), 0)
+OTHER = Broker("44be8111-b9b1-40c1-a6e6-2395694c9eef", "Beta", key_hash("beta"), 0)
+ORDER = b'{"document_number":"1","side":"bid","symbol":"A","quantity":10,"price":5}'
+
+
+class FakeSender:
+    """`fates` says what becomes of a record at once; None: nothing is told until the test does."""
+
+    def __init__(self, fate: Fate | None = "stored") -> None:
+        self.available = True
+        self.full = False
+        self.fate = fate
+        self.sent: list[tuple[str, int, bytes | None, bytes]] = []
+        self.pending: list[Callable[[Fate], None]] = []
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes,
+        fate: Callable[[Fate], None],
+    ) -> None:
+        """As Sender's, but the fate is told from here."""
+        if self.full:
+            raise BufferError
+        self.sent.append((topic, partition, key, value))
+        if self.fate is None:
+            self.pending.append(fate)
+        else:
+            fate(self.fate)
+
+
+class Bench:
+    """One ingest with its edge, on the running loop."""
+
+    def __init__(
+        self,
+        sender: FakeSender,
+        *,
+        wait_ms: int = 2_000,
+        in_flight_max: int = 10,
+        delivery_ms: int = -950,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.sender = sender
+        self.orders: dict[str, OrderResource] = {}
+        self.reader_is_away = False
+        self.publisher = Publisher(
+            sender, in_flight_max=in_flight_max, delivery_timeout_ms=delivery_ms
+        )
+        self.directory = BrokerDirectory(ADMIN_KEY)
+        self.directory.add(BROKER)
+        self.directory.add(OTHER)
+        self.waiters = Waiters(loop)
+        desk = Desk(
+            publisher=self.publisher,
+            waiters=self.waiters,
+            lookup=self._lookup,
+            routes=PartitionMap(2),
+            loop=loop,
+            topic_prefix="t-",
+            partitions=2,
+            outcome_wait_ms=wait_ms,
+            clock=lambda: NOW_MS,
+            randomness=lambda count: bytes(range(count)),
+        )
+        self.ingest = Ingest(desk, self.directory)
+        self.edge = Edge(self.ingest.calls(), self.directory)
+
+    async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:
+        if self.reader_is_away:
+            raise LookupUnavailableError
+        order = self.orders.get(order_id)
+        return order if request.broker == BROKER else None
+
+    async def post(
+        self, path: str, body: bytes = b"", key: str = "alfa", prefer: str = ""
+    ) -> Answered:
+        """One request, answered."""
+        sent = {
+            "Authorization": f"Bearer {key}",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+        }
+        if prefer:
+            sent["Prefer"] = prefer
+        answered = await drive(self.edge, Asked("POST", path, sent, (body,)))
+        assert answered is not None
+        return answered
+
+    async def command(self, count: int = 1) -> PlaceOrder | CancelOrder:
+        """The last command once so many were sent."""
+        while len(self.sender.sent) < count:  # noqa: ASYNC110 - a few turns of the loop
+            await asyncio.sleep(0)
+        # The request waits for its outcome now.
+        await asyncio.sleep(0)
+        command = decode_command(self.sender.sent[-1][3])
+        assert isinstance(command, PlaceOrder | CancelOrder)
+        return command
+
+    def tell(self, event: Event, *expired: Expired) -> None:
+        """As the matcher would."""
+        self.ingest.told(Batch(0, 0, (Outcome(NOW_MS + 1, event, expired),)))
+
+
+def accepted(order_id: str, **changes: Any) -> OrderAccepted:
+    """The order of ORDER, resting."""
+    fields: dict[str, Any] = {
+        "order_id": order_id,
+        "broker_id": BROKER.broker_id,
+        "document_number": "1",
+        "symbol": "A",
+        "side": "bid",
+        "order_type": "limit",
+        "quantity": 10,
+        "remaining_quantity": 10,
+        "book_sequence": 1,
+        "price": 5,
+    }
+    return OrderAccepted(**(fields | changes))
+
+
+def resource(order_id: str, **changes: Any) -> OrderResource:
+    """As the reader shows it."""
+    return OrderRecord.accepted(accepted(order_id, **changes), NOW_MS).resource()
+
+
+def on_a_loop(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario to its end, at most five seconds."""
+    asyncio.run(asyncio.wait_for(scenario(), 5))

@@ -1,0 +1,256 @@
+"""What may enter the market, and what is said of everything that may not."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX
+from services.ingest.admission import admit, admit_nothing, admit_registration
+from services.runtime.http_messages import ProblemError
+
+NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
+GOOD = {
+    "document_number": "12345678901",
+    "side": "bid",
+    "symbol": "PETR4",
+    "quantity": 100,
+    "price": 3712,
+}
+
+
+def refused(body: bytes, admitting: Callable[[bytes], object] | None = None) -> ProblemError:
+    with pytest.raises(ProblemError) as caught:
+        (admitting or (lambda b: admit(b, NOW_MS)))(body)
+    return caught.value
+
+
+def pointers(problem: ProblemError) -> list[str]:
+    assert (problem.status, problem.code) == (422, "invalid")
+    assert problem.errors is not None
+    assert all(fault.detail for fault in problem.errors)
+    # What is refused must be writable.
+    problem.response("id")
+    return [fault.pointer for fault in problem.errors]
+
+
+def order(**changes: Any) -> bytes:
+    return json.dumps({k: v for k, v in (GOOD | changes).items() if v is not ...}).encode()
+
+
+def raw_order(name: str, text: str) -> bytes:
+    return order(**{name: "@@"}).replace(b'"@@"', text.encode())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"order_type": "limit"},
+        {"order_type": "market", "price": ...},
+        {"order_type": "market", "price": None},
+        {"side": "ask"},
+        {"valid_until": None},
+        {"valid_until": "2027-01-15T08:00:00.001Z"},
+        {"valid_until": "2027-01-15T05:00:01-03:00"},
+        {"valid_until": "9999-12-31T23:59:59.999Z"},
+        {"client_order_id": "A-z_0:9."},
+        {"client_order_id": None},
+        {"client_order_id": "x" * 64},
+        {"price": 1, "quantity": 1},
+        {"price": PRICE_CENTS_MAX, "quantity": QUANTITY_MAX},
+        {"symbol": "A"},
+        {"symbol": "A.B-C_9999"},
+        {"document_number": "é" * 20},
+    ],
+)
+def test_good_order_is_admitted_as_it_is(changes: dict[str, Any]) -> None:
+    admitted = admit(order(**changes), NOW_MS)
+    for name, value in (GOOD | changes).items():
+        if name != "valid_until" and value is not ...:
+            assert getattr(admitted, name) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"side":',
+        b"}",
+        b"{}x",
+        b"{'side': 'bid'}",
+        b'{"document_number":"\xff"}',
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        b'{"price":NaN}',
+        b'{"price":Infinity}',
+        b'{"price":-Infinity}',
+        b'{"price":01}',
+        b'{"price":+1}',
+        b"[" * 10_000,
+        b"[" * 10_000 + b"]" * 10_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b'{"price":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"price":' + b"9" * 5_000 + b"}",
+        json.dumps(GOOD).replace("12345678901", "\\ud800").encode(),
+    ],
+)
+def test_what_is_not_json_is_malformed(body: bytes) -> None:
+    problem = refused(body)
+    assert (problem.status, problem.code, problem.errors) == (400, "malformed_json", None)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true", b"1.5", b"[{}]"])
+def test_json_that_is_no_object_is_invalid(body: bytes) -> None:
+    assert pointers(refused(body)) == [""]
+
+
+@pytest.mark.parametrize("name", ["price", "quantity"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0", "-1", "1.5", "1.0", "1e2", '"10"', '""', "true", "false", "[]", "{}", "1e400", "-0",
+        "1000000001", "9223372036854775807", "9223372036854775808", "18446744073709551616",
+    ],
+)  # fmt: skip
+def test_number_that_is_no_count_is_refused(name: str, text: str) -> None:
+    assert pointers(refused(raw_order(name, text))) == [f"/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("symbol", bad) for bad in ("", "A" * 11, "petr4", "A/B", "A\x00", "A\n", "A B", "Ä")],
+        *[("symbol", bad) for bad in (1, None, True, [1], {"a": 1})],
+        *[("side", bad) for bad in ("", "buy", "BID", 1, None, True, ["bid"])],
+        *[("order_type", bad) for bad in ("", "stop", "LIMIT", 1, None)],
+        *[("document_number", bad) for bad in ("", "1" * 21, "1\x00", "1\n", "\x7f", 1, None)],
+        *[("client_order_id", bad) for bad in ("", "x" * 65, "a b", "a/b", "é", "a\n", 1, True)],
+        *[("quantity", bad) for bad in (None, "x")],
+    ],
+)
+def test_field_of_another_kind_is_refused(name: str, value: object) -> None:
+    assert pointers(refused(order(**{name: value}))) == [f"/{name}"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2027-01-15T08:00:00Z",
+        "2027-01-15T08:00:00.000Z",
+        "2020-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "2028-01-01T00:00:00",
+        "2028-01-01",
+        "2028-13-01T00:00:00Z",
+        "2028-01-01T25:00:00Z",
+        "9999-12-31T23:59:59.9999Z",
+        "9999-12-31T23:59:59-23:59",
+        "10000-01-01T00:00:00Z",
+        "+999999-01-01T00:00:00Z",
+        "tomorrow",
+        "",
+        1_900_000_000,
+        1_900_000_000_000.5,
+        True,
+        [],
+    ],
+)
+@pytest.mark.parametrize("kind", [{}, {"order_type": "market", "price": None}])
+def test_valid_until_that_is_no_future_instant_is_refused(
+    value: object, kind: dict[str, Any]
+) -> None:
+    assert pointers(refused(order(valid_until=value, **kind))) == ["/valid_until"]
+
+
+def test_limit_without_price_and_market_with_one_are_refused() -> None:
+    assert pointers(refused(order(price=...))) == ["/price"]
+    assert pointers(refused(order(price=None))) == ["/price"]
+    assert pointers(refused(order(order_type="market"))) == ["/price"]
+
+
+def test_every_fault_is_told_at_once() -> None:
+    body = {
+        "symbol": "petr4",
+        "quantity": 1.5,
+        "price": 10,
+        "order_type": "market",
+        "valid_until": "2020-01-01T00:00:00Z",
+        "a/b~c": 1,
+        "hidden": None,
+    }
+    assert sorted(pointers(refused(json.dumps(body).encode()))) == sorted(
+        [
+            "/document_number", "/side", "/symbol", "/quantity", "/price", "/valid_until",
+            "/a~1b~0c", "/hidden",
+        ]
+    )  # fmt: skip
+
+
+def test_unknown_field_alone_is_refused_even_when_it_is_one_of_an_order_made() -> None:
+    assert pointers(refused(order(broker_id="33be8111-b9b1-40c1-a6e6-2395694c9eef"))) == [
+        "/broker_id"
+    ]
+    assert pointers(refused(order(order_id="1"))) == ["/order_id"]
+
+
+def test_field_given_twice_with_a_bad_value_is_refused() -> None:
+    body = order()[:-1] + b',"price":5}'
+    assert admit(body, NOW_MS).price == 5
+    assert pointers(refused(order(price="x")[:-1] + b',"price":5}')) == ["/price"]
+
+
+def test_name_that_utf8_cannot_write_is_told_in_what_it_can() -> None:
+    assert pointers(refused(order()[:-1] + b',"\\ud800":1}'))[0] in ("/?", "/�")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "http://a",
+        "https://broker.example:8443/trades?x=1",
+        "http://127.0.0.1:9/",
+        "http://[::1]/x",
+    ],
+)
+def test_good_registration_is_admitted(url: str | None) -> None:
+    body = json.dumps({"name": "Alfa Corretora", "webhook_url": url}).encode()
+    request = admit_registration(body)
+    assert (request.name, request.webhook_url) == ("Alfa Corretora", url)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, ["/name"]),
+        ({"name": ""}, ["/name"]),
+        ({"name": "x" * 101}, ["/name"]),
+        ({"name": "a\x00"}, ["/name"]),
+        ({"name": 1}, ["/name"]),
+        ({"name": "a", "admin": True}, ["/admin"]),
+        *[
+            ({"name": "a", "webhook_url": url}, ["/webhook_url"])
+            for url in (
+                "", "x", "ftp://a/", "http://", "http:///path", "http://[", "http://:80/",
+                "http://a:99999/", "http://a:0/", "http://a b/", "javascript:alert(1)", 1,
+                "http://" + "a" * 2048,
+            )
+        ],
+        ({"name": "", "webhook_url": "http://:1"}, ["/name", "/webhook_url"]),
+    ],
+)  # fmt: skip
+def test_bad_registration_is_refused(body: dict[str, Any], expected: list[str]) -> None:
+    assert pointers(refused(json.dumps(body).encode(), admit_registration)) == expected
+
+
+def test_call_that_takes_no_fields_takes_none() -> None:
+    for body in (b"", b"{}", b" { } "):
+        admit_nothing(body)
+    assert pointers(refused(b'{"a":1}', admit_nothing)) == ["/a"]
+    assert pointers(refused(b"[]", admit_nothing)) == [""]
+    assert refused(b"x", admit_nothing).code == "malformed_json"

@@ -1,0 +1,237 @@
+"""`POST /orders` and `POST /register`: an answer for each fate of the command."""
+
+import asyncio
+
+import pytest
+
+from schemas import ids
+from schemas.codec import decode_broker
+from schemas.commands import PlaceOrder
+from schemas.executions import CommandRefused, OrderRepeated
+from services.runtime.producer import Fate
+from tests.unit.ingest.a_desk import (
+    ADMIN_KEY,
+    BROKER,
+    NOW_MS,
+    ORDER,
+    Bench,
+    FakeSender,
+    accepted,
+    on_a_loop,
+    resource,
+)
+
+REPEATED = "01a20a15-1e95-7000-8ce8-a7ea3106b0c2"
+
+
+def test_order_is_written_once_and_answered_as_matched() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        command = await bench.command()
+        assert isinstance(command, PlaceOrder)
+        ((topic, partition, key, _),) = bench.sender.sent
+        assert (topic, key) == ("t-exchange.commands.v1", b"A")
+        assert ids.partition_of(command.order_id) == partition
+        assert ids.created_ms(command.order_id) == NOW_MS
+        assert command.broker_id == BROKER.broker_id
+        bench.tell(accepted("01a20a15-0000-7000-8ce8-a7ea3106b0c2"))
+        assert not asking.done()
+        bench.tell(accepted(command.order_id))
+        answered = await asking
+        assert answered.status == 201
+        assert answered.headers["location"] == f"/orders/{command.order_id}"
+        assert answered.body["order_id"] == answered.body["id"] == command.order_id
+        assert answered.body["created_at"] == "2027-01-15T08:00:00.001Z"
+        assert len(bench.waiters) == 0
+
+    on_a_loop(scenario)
+
+
+def test_repeated_client_order_id_gives_the_original() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        bench.orders[REPEATED] = resource(REPEATED)
+        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        command = await bench.command()
+        bench.tell(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
+        answered = await asking
+        assert (answered.status, answered.body["order_id"]) == (200, REPEATED)
+        assert answered.headers["location"] == f"/orders/{REPEATED}"
+
+    on_a_loop(scenario)
+
+
+def test_repeated_order_that_cannot_be_read_is_503() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        bench.reader_is_away = True
+        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        command = await bench.command()
+        bench.tell(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
+        answered = await asking
+        assert (answered.status, answered.body["code"]) == (503, "not_accepted")
+        assert REPEATED in answered.body["detail"]
+
+    on_a_loop(scenario)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_reused_client_order_id_is_409_with_the_original_if_it_is_found(away: bool) -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        bench.reader_is_away = away
+        bench.orders[REPEATED] = resource(REPEATED)
+        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        command = await bench.command()
+        refusal = CommandRefused(
+            "client_order_id_reused", command.order_id, BROKER.broker_id, REPEATED
+        )
+        bench.tell(refusal)
+        answered = await asking
+        assert (answered.status, answered.body["code"]) == (409, "client_order_id_reused")
+        assert answered.body.get("order", {}).get("order_id") == (None if away else REPEATED)
+
+    on_a_loop(scenario)
+
+
+def test_outcome_that_cannot_be_is_500() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        command = await bench.command()
+        bench.tell(CommandRefused("duplicate_order_id", command.order_id, BROKER.broker_id))
+        assert (await asking).body["code"] == "internal_error"
+
+    on_a_loop(scenario)
+
+
+@pytest.mark.parametrize(
+    ("fate", "status", "code"),
+    [
+        ("stored", 202, None),
+        ("not_stored", 503, "not_accepted"),
+        ("unknown", 504, "outcome_unknown"),
+        (None, 504, "outcome_unknown"),
+    ],
+)
+def test_no_outcome_in_time_is_answered_by_the_records_fate(
+    fate: Fate | None, status: int, code: str | None
+) -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender(fate), wait_ms=10)
+        answered = await bench.post("/orders", ORDER)
+        command = await bench.command()
+        assert isinstance(command, PlaceOrder)
+        assert (answered.status, answered.body.get("code")) == (status, code)
+        if status == 202:
+            assert answered.headers["location"] == f"/orders/{command.order_id}"
+            assert answered.body["status"] == "pending"
+        if status == 503:
+            assert answered.headers["retry-after"] == "1"
+        if status == 504:
+            assert command.order_id in answered.body["detail"]
+        assert len(bench.waiters) == 0
+
+    on_a_loop(scenario)
+
+
+def test_fate_told_late_from_another_thread_is_waited_for() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender(None), wait_ms=5, delivery_ms=3_000)
+        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        await bench.command()
+        await asyncio.sleep(0.03)
+        assert not asking.done()
+        assert bench.publisher.in_flight == 1
+        await asyncio.to_thread(bench.sender.pending[0], "stored")
+        assert (await asking).status == 202
+        assert bench.publisher.in_flight == 0
+
+    on_a_loop(scenario)
+
+
+def test_respond_async_is_answered_as_soon_as_the_log_has_it() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        answered = await bench.post("/orders", ORDER, prefer="respond-async")
+        assert answered.status == 202
+        assert answered.headers["preference-applied"] == "respond-async"
+
+    on_a_loop(scenario)
+
+
+def test_preferred_wait_is_taken_instead_of_the_default() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender(), wait_ms=0)
+        asking = asyncio.create_task(bench.post("/orders", ORDER, prefer="wait=2"))
+        command = await bench.command()
+        bench.tell(accepted(command.order_id))
+        answered = await asking
+        assert (answered.status, answered.headers["preference-applied"]) == (201, "wait=2")
+
+    on_a_loop(scenario)
+
+
+def test_nothing_is_written_when_it_cannot_be_accepted() -> None:
+    async def scenario() -> None:
+        sender = FakeSender(None)
+        bench = Bench(sender, in_flight_max=2, wait_ms=1, delivery_ms=3_000)
+        sender.available = False
+        away = await bench.post("/orders", ORDER)
+        sender.available, sender.full = True, True
+        full = await bench.post("/orders", ORDER)
+        sender.full = False
+        assert sender.sent == []
+        held = [asyncio.create_task(bench.post("/orders", ORDER)) for _ in range(2)]
+        await bench.command(2)
+        over = await bench.post("/orders", ORDER)
+        for refused in (away, full, over):
+            assert (refused.status, refused.body["code"]) == (503, "not_accepted")
+            assert (refused.headers["retry-after"], refused.body["retryable"]) == ("1", True)
+        assert len(sender.sent) == 2
+        for fate in sender.pending:
+            fate("stored")
+        assert [answered.status for answered in await asyncio.gather(*held)] == [202, 202]
+        assert len(bench.waiters) == 0
+
+    on_a_loop(scenario)
+
+
+def test_refused_order_writes_nothing() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender())
+        assert (await bench.post("/orders", b"{}")).status == 422
+        assert (await bench.post("/orders", b"")).status == 400
+        assert (await bench.post("/orders", ORDER, key="nobody")).status == 401
+        assert bench.sender.sent == []
+
+    on_a_loop(scenario)
+
+
+def test_registered_broker_may_trade_at_once() -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender(), wait_ms=1)
+        answered = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
+        assert answered.status == 201
+        assert answered.headers["cache-control"] == "no-store"
+        ((topic, partition, key, value),) = bench.sender.sent
+        broker = decode_broker(value)
+        assert (topic, partition) == ("t-exchange.brokers.v1", 0)
+        assert (key, broker.name) == (answered.body["broker_id"].encode(), "New")
+        order = await bench.post("/orders", ORDER, answered.body["api_key"])
+        assert order.status == 202
+
+    on_a_loop(scenario)
+
+
+@pytest.mark.parametrize(("fate", "status"), [("not_stored", 503), ("unknown", 504), (None, 504)])
+def test_broker_the_log_may_not_have_is_not_known(fate: Fate | None, status: int) -> None:
+    async def scenario() -> None:
+        bench = Bench(FakeSender(fate))
+        before = len(bench.directory)
+        answered = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
+        assert answered.status == status
+        assert len(bench.directory) == before
+
+    on_a_loop(scenario)

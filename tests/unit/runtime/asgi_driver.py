@@ -1,0 +1,84 @@
+"""Drives an ASGI app in memory: one request in, the whole answer out."""
+
+import asyncio
+import json
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from services.runtime.http_messages import AsgiApp
+
+
+class Asked(Struct, frozen=True):
+    """A request. `parts`: the body as it arrives; None: it never ends; `gone`: hangs up after."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = {}
+    parts: Sequence[bytes] | None = ()
+    stalls: bool = False
+    gone: bool = False
+
+
+class Answered(Struct, frozen=True):
+    """The answer; `received` counts the parts that the app took."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+    received: int
+
+    @property
+    def body(self) -> Any:
+        """As JSON."""
+        return json.loads(self.raw)
+
+
+def _scope(asked: Asked) -> dict[str, Any]:
+    path, _, query = asked.path.partition("?")
+    return {
+        "type": "http",
+        "method": asked.method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in asked.headers.items()],
+    }
+
+
+async def drive(app: AsgiApp, asked: Asked) -> Answered | None:
+    """The answer; None when the app gave none."""
+    sent: list[MutableMapping[str, Any]] = []
+    received = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        received += 1
+        if asked.stalls:
+            await asyncio.Event().wait()
+        if asked.parts is None:
+            return {"type": "http.request", "body": b"x" * 1024, "more_body": True}
+        if received > len(asked.parts) and asked.gone:
+            return {"type": "http.disconnect"}
+        if not asked.parts:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        more = received < len(asked.parts) or asked.gone
+        return {"type": "http.request", "body": asked.parts[received - 1], "more_body": more}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await app(_scope(asked), receive, send)
+    if not sent:
+        return None
+    head, *bodies = sent
+    headers = {k.decode(): v.decode("latin-1") for k, v in head["headers"]}
+    return Answered(head["status"], headers, b"".join(m["body"] for m in bodies), received)
+
+
+def answer(app: AsgiApp, asked: Asked) -> Answered:
+    """The answer to one request, on a loop of its own."""
+    answered = asyncio.run(drive(app, asked))
+    assert answered is not None
+    return answered

@@ -1,0 +1,54 @@
+"""Who may trade, folded from the brokers topic."""
+
+import logging
+
+import pytest
+
+from schemas.brokers import Broker, key_hash
+from schemas.codec import encode
+from services.runtime.directory import ADMIN, BrokerDirectory
+
+ID = "33be8111-b9b1-40c1-a6e6-2395694c9eef"
+
+
+def broker(key: str, name: str = "Alfa", broker_id: str = ID) -> Broker:
+    return Broker(broker_id, name, key_hash(key), 0)
+
+
+@pytest.fixture
+def directory() -> BrokerDirectory:
+    return BrokerDirectory("the-admin-key")
+
+
+def test_keys_say_who_calls(directory: BrokerDirectory) -> None:
+    directory.apply(ID.encode(), encode(broker("a")))
+    assert directory.caller("a") == broker("a")
+    assert directory.caller("the-admin-key") is ADMIN
+    for nobody in ("", "b", "the-admin-ke", key_hash("a"), "é\udcff"[:1]):
+        assert directory.caller(nobody) is None
+    assert (directory.name(ID), directory.name("x"), len(directory)) == ("Alfa", None, 1)
+
+
+def test_last_record_of_a_broker_counts(directory: BrokerDirectory) -> None:
+    directory.apply(ID.encode(), encode(broker("old")))
+    directory.apply(ID.encode(), encode(broker("new", "Beta")))
+    assert directory.caller("old") is None
+    assert directory.caller("new") == broker("new", "Beta")
+    assert (directory.name(ID), len(directory)) == ("Beta", 1)
+
+
+def test_record_without_a_value_takes_the_broker_away(directory: BrokerDirectory) -> None:
+    directory.add(broker("a"))
+    directory.apply(ID.encode(), None)
+    directory.apply(None, None)
+    assert (directory.caller("a"), len(directory)) == (None, 0)
+
+
+def test_unreadable_record_is_logged_and_passed_over(
+    directory: BrokerDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory.add(broker("a"))
+    with caplog.at_level(logging.ERROR):
+        directory.apply(ID.encode(), b'{"name": 1}')
+    assert [record.getMessage() for record in caplog.records] == ["unreadable broker record"]
+    assert directory.caller("a") == broker("a")

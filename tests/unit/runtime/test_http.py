@@ -1,0 +1,369 @@
+"""The edge in memory: every answer it gives by itself, in the order of its checks."""
+
+import asyncio
+import logging
+
+import pytest
+from msgspec import Struct
+
+from schemas.brokers import Broker, key_hash
+from services.runtime import http_body
+from services.runtime.directory import BrokerDirectory
+from services.runtime.http import BODY_BYTES_MAX, Call, Edge, Request, Response, json_response
+from services.runtime.http_messages import AsgiApp, Receive, Scope, Send
+from tests.unit.runtime.asgi_driver import Answered, Asked, answer, drive
+
+ADMIN_KEY = "the-admin-key-of-this-test"
+BROKER_KEY = "ex_broker"
+BROKER = Broker(
+    broker_id="33be8111-b9b1-40c1-a6e6-2395694c9eef",
+    name="Alfa",
+    api_key_hash=key_hash(BROKER_KEY),
+    created_at=0,
+)
+AS_BROKER = {"Authorization": f"Bearer {BROKER_KEY}"}
+AS_ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
+JSON = {"Content-Type": "application/json"}
+
+
+class Echo(Struct, frozen=True):
+    method: str
+    parameters: dict[str, str]
+    query: dict[str, str]
+    body: str
+    broker: str
+    request_id: str
+
+
+async def echo(request: Request) -> Response:
+    return json_response(
+        200,
+        Echo(
+            request.method,
+            request.parameters,
+            request.query,
+            request.body.decode(),
+            request.broker.name,
+            request.request_id,
+        ),
+    )
+
+
+async def broken(_: Request) -> Response:
+    raise RuntimeError("secret inner workings")
+
+
+async def no_content(_: Request) -> Response:
+    return Response(204)
+
+
+async def page(scope: Scope, _: Receive, send: Send) -> None:
+    headers = [(b"content-type", b"text/html")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": str(scope["path"]).encode()})
+
+
+def make_edge(fallback: dict[str, AsgiApp] | None = None) -> Edge:
+    directory = BrokerDirectory(ADMIN_KEY)
+    directory.add(BROKER)
+    calls = [
+        Call("POST", "/orders", echo, "broker", "place"),
+        Call("GET", "/orders/{order_id}", echo, "broker", "order"),
+        Call("POST", "/orders/{order_id}/cancel", no_content, "broker", "cancel"),
+        Call("GET", "/stocks/{symbol}/price", echo, "broker", "price"),
+        Call("POST", "/register", echo, "admin", "register"),
+        Call("GET", "/livez", echo, "anyone", "alive"),
+        Call("GET", "/broken", broken, "anyone", "broken"),
+    ]
+    return Edge(calls, directory, fallback)
+
+
+def post(path: str, *parts: bytes, **headers: str) -> Asked:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    length = {"Content-Length": str(sum(map(len, parts)))}
+    return Asked("POST", path, AS_BROKER | JSON | length | named, parts)
+
+
+def is_problem(answered: Answered, status: int, code: str) -> None:
+    assert (answered.status, answered.body["code"]) == (status, code)
+    assert answered.headers["content-type"] == "application/problem+json"
+    assert answered.body["status"] == status
+    assert answered.body["type"] == f"urn:exchange:problem:{code}"
+    assert answered.body["request_id"] == answered.headers["x-request-id"]
+    assert answered.headers["content-length"] == str(len(answered.raw))
+    assert answered.body["title"]
+    assert answered.body["detail"]
+
+
+def test_post_with_body_in_parts_reaches_the_handler() -> None:
+    answered = answer(make_edge(), post("/orders", b'{"a"', b":1}"))
+    assert answered.status == 200
+    assert answered.body["body"] == '{"a":1}'
+    assert answered.body["broker"] == "Alfa"
+    assert answered.headers["content-length"] == str(len(answered.raw))
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/orders/abc", {"order_id": "abc"}),
+        ("/orders/a%2Fb%20c", {"order_id": "a/b c"}),
+        ("/orders/a%00b", {"order_id": "a\x00b"}),
+        ("/stocks/PETR4/price", {"symbol": "PETR4"}),
+        ("/stocks/%ff/price", {"symbol": "�"}),
+    ],
+)
+def test_path_parameters_are_split_before_they_are_decoded(
+    path: str, parameters: dict[str, str]
+) -> None:
+    assert answer(make_edge(), Asked("GET", path, AS_BROKER)).body["parameters"] == parameters
+
+
+def test_query_keeps_the_last_value_and_blank_ones() -> None:
+    answered = answer(make_edge(), Asked("GET", "/orders/1?a=1&a=2&b=&c=%20x", AS_BROKER))
+    assert answered.body["query"] == {"a": "2", "b": "", "c": " x"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/orders/", "/orders//cancel", "/orders/1/2", "/ORDERS", "//orders"]
+)
+def test_unknown_path_is_404_before_any_key(path: str) -> None:
+    is_problem(answer(make_edge(), Asked("POST", path)), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("DELETE", "/orders", "OPTIONS, POST"),
+        ("GET", "/orders", "OPTIONS, POST"),
+        ("HEAD", "/orders", "OPTIONS, POST"),
+        ("POST", "/orders/1", "GET, HEAD, OPTIONS"),
+        ("BREW", "/orders/1/cancel", "OPTIONS, POST"),
+    ],
+)
+def test_wrong_method_is_405_with_allow(method: str, path: str, allow: str) -> None:
+    answered = answer(make_edge(), Asked(method, path))
+    assert (answered.status, answered.headers["allow"]) == (405, allow)
+    if method != "HEAD":
+        is_problem(answered, 405, "method_not_allowed")
+
+
+def test_options_is_204_with_allow_and_no_body() -> None:
+    answered = answer(make_edge(), Asked("OPTIONS", "/orders/1"))
+    assert (answered.status, answered.raw) == (204, b"")
+    assert answered.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert "content-length" not in answered.headers
+
+
+def test_head_answers_as_get_without_the_body() -> None:
+    got = answer(make_edge(), Asked("GET", "/livez", {"X-Request-Id": "r"}))
+    head = answer(make_edge(), Asked("HEAD", "/livez", {"X-Request-Id": "r"}))
+    assert (head.status, head.raw) == (200, b"")
+    # The echo names the method, which is one letter longer.
+    assert int(head.headers["content-length"]) == len(got.raw) + 1
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Basic ZXhfYnJva2Vy",
+        BROKER_KEY,
+        "Bearer \xff\xfe",
+    ],
+)
+def test_missing_malformed_or_wrong_key_is_401(authorization: str | None) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answered = answer(make_edge(), Asked("POST", "/orders", headers))
+    is_problem(answered, 401, "unauthenticated")
+    assert answered.headers["www-authenticate"] == "Bearer"
+
+
+def test_bearer_scheme_is_read_in_any_case() -> None:
+    headers = {"Authorization": f"bearer  {BROKER_KEY}"}
+    assert answer(make_edge(), Asked("GET", "/orders/1", headers)).status == 200
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/register", AS_BROKER), ("/orders", AS_ADMIN)])
+def test_other_ones_key_is_403(path: str, headers: dict[str, str]) -> None:
+    is_problem(answer(make_edge(), Asked("POST", path, headers)), 403, "forbidden")
+
+
+def test_admin_key_reaches_an_admin_call() -> None:
+    assert answer(make_edge(), Asked("POST", "/register", AS_ADMIN)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("*/*", 200),
+        ("application/*", 200),
+        ("text/html, application/json;q=0.1", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("application/json;q=bad", 200),
+        ("", 200),
+        ("text/html", 406),
+        ("application/json;q=0, */*", 406),
+        ("application/problem+json", 406),
+    ],
+)
+def test_accept_that_excludes_json_is_406(accept: str, status: int) -> None:
+    answered = answer(make_edge(), Asked("GET", "/orders/1", AS_BROKER | {"Accept": accept}))
+    assert answered.status == status
+    if status == 406:
+        is_problem(answered, 406, "not_acceptable")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Type": "application/json; charset=utf-8"}, 200),
+        ({"Content_Type": "Application/JSON"}, 200),
+        ({"Content_Type": ""}, 200),
+        ({"Content_Encoding": "identity"}, 200),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content_Type": "application/json; charset=latin-1"}, 415),
+        ({"Content_Encoding": "gzip"}, 415),
+    ],
+)
+def test_body_of_another_kind_is_415(headers: dict[str, str], status: int) -> None:
+    answered = answer(make_edge(), post("/orders", b"{}", **headers))
+    assert answered.status == status
+    if status == 415:
+        is_problem(answered, 415, "unsupported_media_type")
+        assert answered.received == 0
+
+
+def test_post_without_a_body_needs_no_content_type() -> None:
+    answered = answer(make_edge(), Asked("POST", "/orders/1/cancel", AS_BROKER))
+    assert (answered.status, answered.raw, answered.received) == (204, b"", 0)
+    assert "content-type" not in answered.headers
+
+
+def test_body_of_the_limit_is_read_and_one_byte_more_is_413() -> None:
+    assert answer(make_edge(), post("/orders", b"x" * BODY_BYTES_MAX)).status == 200
+    answered = answer(make_edge(), post("/orders", b"x" * (BODY_BYTES_MAX + 1)))
+    is_problem(answered, 413, "body_too_large")
+    assert answered.headers["connection"] == "close"
+    assert answered.received == 0
+
+
+@pytest.mark.parametrize("length", ["99999999999999999999999999", "-1", "abc", "\xb2"])
+def test_content_length_beyond_sense_is_413(length: str) -> None:
+    answered = answer(make_edge(), post("/orders", b"{}", Content_Length=length))
+    is_problem(answered, 413, "body_too_large")
+
+
+def test_body_that_never_ends_is_413_and_not_read_on() -> None:
+    headers = AS_BROKER | JSON | {"Transfer-Encoding": "chunked"}
+    answered = answer(make_edge(), Asked("POST", "/orders", headers, None))
+    is_problem(answered, 413, "body_too_large")
+    assert answered.received == BODY_BYTES_MAX // 1024 + 1
+    assert answered.headers["connection"] == "close"
+
+
+def test_body_that_stalls_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_body, "BODY_SECONDS_MAX", 0.01)
+    headers = AS_BROKER | JSON | {"Content-Length": "2"}
+    answered = answer(make_edge(), Asked("POST", "/orders", headers, stalls=True))
+    is_problem(answered, 408, "request_timeout")
+    assert answered.headers["connection"] == "close"
+
+
+def test_client_that_hangs_up_gets_no_answer() -> None:
+    headers = AS_BROKER | JSON | {"Content-Length": "9"}
+    asked = Asked("POST", "/orders", headers, (b"{",), gone=True)
+    assert asyncio.run(drive(make_edge(), asked)) is None
+
+
+def test_checks_come_in_order_route_method_key_head_body() -> None:
+    bad = {"Content-Type": "text/plain", "Accept": "text/html", "Content-Length": "9999"}
+    edge = make_edge()
+    wrong = [
+        Asked("PUT", "/nothing", bad),
+        Asked("PUT", "/orders", bad),
+        Asked("POST", "/orders", bad),
+        Asked("POST", "/orders", bad | AS_ADMIN),
+        Asked("POST", "/orders", bad | AS_BROKER),
+        Asked("POST", "/orders", bad | AS_BROKER | {"Accept": "*/*"}),
+        Asked("POST", "/orders", bad | AS_BROKER | JSON | {"Accept": "*/*"}),
+    ]
+    statuses = [answer(edge, asked).status for asked in wrong]
+    assert statuses == [404, 405, 401, 403, 406, 415, 413]
+
+
+def test_unexpected_exception_is_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        answered = answer(make_edge(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
+    is_problem(answered, 500, "internal_error")
+    assert b"secret" not in answered.raw
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"request_id": "mine", "route": "/broken"}
+    assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("given", ["a", "A-b_c.9", "x" * 64])
+def test_request_id_of_the_client_is_taken_when_fit(given: str) -> None:
+    answered = answer(make_edge(), Asked("GET", "/livez", {"X-Request-Id": given}))
+    assert answered.headers["x-request-id"] == answered.body["request_id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\nb", "é", "a/b"])
+def test_request_id_that_is_not_fit_is_replaced(given: str) -> None:
+    edge = make_edge()
+    first, second = (
+        answer(edge, Asked("GET", "/livez", {"X-Request-Id": given})).headers["x-request-id"]
+        for _ in range(2)
+    )
+    assert given not in (first, second)
+    assert first != second
+
+
+def test_refusing_edge_answers_503_before_the_key_and_stays_alive() -> None:
+    edge = make_edge()
+    edge.refuse("starting")
+    answered = answer(edge, Asked("POST", "/orders"))
+    is_problem(answered, 503, "not_accepted")
+    assert answered.body["retryable"] is True
+    assert answered.headers["retry-after"] == "1"
+    assert "connection" not in answered.headers
+    assert answer(edge, Asked("GET", "/livez")).status == 200
+    edge.refuse("stopping", close=True)
+    assert answer(edge, Asked("POST", "/orders")).headers["connection"] == "close"
+    edge.accept()
+    assert answer(edge, Asked("POST", "/orders")).status == 401
+
+
+def test_fallback_answers_its_exact_paths_with_a_request_id() -> None:
+    edge = make_edge({"/docs": page})
+    answered = answer(edge, Asked("GET", "/docs"))
+    assert (answered.status, answered.raw) == (200, b"/docs")
+    assert answered.headers["x-request-id"]
+    is_problem(answer(edge, Asked("GET", "/docs/more")), 404, "not_found")
+    is_problem(answer(edge, Asked("POST", "/docs")), 405, "method_not_allowed")
+
+
+def test_same_method_and_path_twice_is_a_mistake_of_the_program() -> None:
+    call = Call("GET", "/livez", echo, "anyone", "")
+    with pytest.raises(ValueError, match="twice"):
+        Edge([call, call], BrokerDirectory(ADMIN_KEY))
+
+
+def test_lifespan_is_answered() -> None:
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    told: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(message: object) -> None:
+        assert isinstance(message, dict)
+        told.append(message["type"])
+
+    asyncio.run(make_edge()({"type": "lifespan"}, receive, send))
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

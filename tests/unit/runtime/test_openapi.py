@@ -1,0 +1,111 @@
+"""The document and the page that shows it: complete, and nothing from elsewhere."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from services.gateway.loop import WatchedArchive
+from services.ingest.app import Ingest
+from services.reader.app import Reader
+from services.runtime.directory import BrokerDirectory
+from services.runtime.health import Check, Health
+from services.runtime.http import Call, Edge
+from services.runtime.http_docs import documentation
+from services.runtime.http_server import health_calls
+from services.runtime.openapi import document
+from tests.unit.ingest.a_desk import Bench, FakeSender, on_a_loop
+from tests.unit.runtime.asgi_driver import Asked, answer
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[Call]:
+    found: list[Call] = []
+
+    async def scenario() -> None:
+        ingest: Ingest = Bench(FakeSender()).ingest
+        found.extend(ingest.calls())
+
+    on_a_loop(scenario)
+    found.extend(Reader.calls(Reader.__new__(Reader)))
+    found.extend(health_calls(Health()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def made(calls: list[Call]) -> dict[str, Any]:
+    return document(calls, "Exchange", "1")
+
+
+def refs(value: object) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(value)))
+
+
+def test_every_call_is_documented_with_its_parameters(
+    calls: list[Call], made: dict[str, Any]
+) -> None:
+    for call in calls:
+        operation = made["paths"][call.path][call.method.lower()]
+        names = {parameter["name"] for parameter in operation["parameters"]}
+        assert names == set(re.findall(r"{(\w+)}", call.path)) | {p.name for p in call.parameters}
+        assert ("security" in operation) == (call.who != "anyone")
+    ids = [o["operationId"] for path in made["paths"].values() for o in path.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_reference_leads_somewhere(made: dict[str, Any]) -> None:
+    assert refs(made) <= made["components"]["schemas"].keys()
+    assert "(?!" not in json.dumps(made)
+
+
+def test_every_answer_names_its_headers(made: dict[str, Any]) -> None:
+    order = made["paths"]["/orders"]["post"]["responses"]
+    assert {"201", "202", "200", "400", "401", "403", "406", "408", "409", "413", "415", "422",
+            "500", "503", "504"} == set(order)  # fmt: skip
+    assert "Location" in order["201"]["headers"]
+    assert "Retry-After" in order["503"]["headers"]
+    assert "WWW-Authenticate" in order["401"]["headers"]
+    assert all("X-Request-Id" in told["headers"] for told in order.values())
+    codes = order["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]
+    assert codes["properties"]["code"]["enum"] == ["client_order_id_reused"]
+
+
+def test_docs_come_from_here_alone(calls: list[Call]) -> None:
+    edge = Edge(calls, BrokerDirectory("the-admin-key"), documentation(calls, "Exchange"))
+    page = answer(edge, Asked("GET", "/docs"))
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    # Every reference is a path of ours.
+    linked = re.findall(rb"""(?:src|href)=["']([^"']+)""", page.raw)
+    assert linked
+    assert b"//" not in b"".join(linked)
+    assert not re.search(rb"https?://", page.raw)
+    for path in {b"/openapi.json", *linked}:
+        asset = answer(edge, Asked("GET", path.decode()))
+        assert (asset.status, bool(asset.raw)) == (200, True)
+        head = answer(edge, Asked("HEAD", path.decode()))
+        assert (head.status, head.raw) == (200, b"")
+
+
+def test_readiness_is_503_until_every_check_is_ok() -> None:
+    health = Health()
+    ok = False
+    health.add("log", lambda: Check(ok, "catching up"))
+    edge = Edge(health_calls(health), BrokerDirectory("the-admin-key"))
+    edge.refuse("starting")
+    assert answer(edge, Asked("GET", "/livez")).body == {"status": "alive"}
+    before = answer(edge, Asked("GET", "/readyz"))
+    assert (before.status, before.body["status"]) == (503, "not_ready")
+    assert before.body["checks"] == {"log": {"ok": False, "detail": "catching up"}}
+    ok = True
+    assert answer(edge, Asked("GET", "/readyz")).status == 200
+    metrics = answer(edge, Asked("GET", "/metrics", {"Accept": "text/plain"}))
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert b"exchange_http_request_duration_seconds_bucket" in metrics.raw
+
+
+def test_database_that_is_away_makes_nothing_unready() -> None:
+    watched = WatchedArchive(None)  # type: ignore[arg-type]
+    assert watched.check().ok
+    assert "away" in watched.check().detail

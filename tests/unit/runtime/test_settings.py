@@ -1,0 +1,94 @@
+"""Settings: a bad or unknown one is one readable line that says which."""
+
+from pathlib import Path
+
+import pytest
+
+from services.runtime.errors import SettingsError
+from services.runtime.settings import Settings, parse_partitions, read_settings, require, variable
+
+
+def test_nothing_given_is_all_defaults_and_other_variables_are_not_ours() -> None:
+    assert read_settings({"PATH": "/bin", "EXCHANGE_KAFKA": ""}) == Settings()
+
+
+def test_given_settings_are_converted() -> None:
+    settings = read_settings(
+        {
+            "EXCHANGE_KAFKA": "a:1,b:2",
+            "EXCHANGE_PORT": "9000",
+            "EXCHANGE_DATA_DIR": "/x/y",
+            "EXCHANGE_DURABILITY": "process",
+            "EXCHANGE_TOPIC_PREFIX": "t-1.",
+        }
+    )
+    assert (settings.kafka, settings.port, settings.data_dir) == ("a:1,b:2", 9000, Path("/x/y"))
+    assert (settings.durability, settings.topic_prefix) == ("process", "t-1.")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("EXCHANGE_PORT", "http"),
+        ("EXCHANGE_PORT", "65536"),
+        ("EXCHANGE_PORT", "-1"),
+        ("EXCHANGE_PORT", "80.5"),
+        ("EXCHANGE_PARTITIONS", "0"),
+        ("EXCHANGE_DURABILITY", "maybe"),
+        ("EXCHANGE_TOPIC_PREFIX", "UPPER"),
+        ("EXCHANGE_TOPIC_PREFIX", "a\n"),
+        ("EXCHANGE_LOG_LEVEL", "debug"),
+        ("EXCHANGE_IN_FLIGHT_MAX", "0"),
+        ("EXCHANGE_OUTCOME_WAIT_MS", "1e9"),
+    ],
+)
+def test_bad_setting_is_one_line_with_name_and_value(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"EXCHANGE_KAFKA": "a:1", name: text})
+    assert str(caught.value).startswith(f"{name}={text}: ")
+    assert caught.value.exit_code == 2
+
+
+def test_bad_key_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"EXCHANGE_ADMIN_KEY": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert "EXCHANGE_ADMIN_KEY" in str(caught.value)
+
+
+def test_unknown_setting_is_named_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"unknown setting EXCHANGE_PROT; known are .*_PORT"):
+        read_settings({"EXCHANGE_PROT": "1"})
+
+
+def test_missing_setting_is_named() -> None:
+    assert require("x", "kafka") == "x"
+    for missing in (None, ""):
+        with pytest.raises(SettingsError, match="EXCHANGE_DATABASE_URL is needed"):
+            require(missing, "database_url")
+
+
+def test_every_setting_has_a_variable() -> None:
+    names = [variable(field) for field in Settings.__struct_fields__]
+    assert len(set(names)) == len(names)
+    assert "EXCHANGE_OUTCOME_WAIT_MS" in names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("all", [0, 1, 2, 3]),
+        ("0", [0]),
+        ("0-3", [0, 1, 2, 3]),
+        ("2,0", [0, 2]),
+        ("0-1,1-2", [0, 1, 2]),
+    ],
+)
+def test_partitions_are_read(text: str, expected: list[int]) -> None:
+    assert parse_partitions(text, 4) == expected
+
+
+@pytest.mark.parametrize("text", ["", "4", "0-4", "x", "1-", "-1", "0,", "2-1", "0-x", "1 2"])
+def test_bad_partitions_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="partitions"):
+        parse_partitions(text, 4)

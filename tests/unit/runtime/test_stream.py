@@ -1,0 +1,71 @@
+"""The stream sorts records: executions by the rule, views before waiters, the rest as they are."""
+
+import asyncio
+from typing import cast
+
+from confluent_kafka import Message
+from msgspec import Struct
+
+from schemas.brokers import Broker, key_hash
+from schemas.codec import encode
+from schemas.executions import Claim, Outcome, Outcomes, Ticked
+from services.runtime.consumer import LogConsumer
+from services.runtime.directory import BrokerDirectory
+from services.runtime.stream import Stream
+from services.runtime.topics import Topology
+
+
+class Record(Struct):
+    """What a Kafka message offers."""
+
+    of: str
+    at: int
+    value_: bytes | None
+    key_: bytes | None = None
+
+    def topic(self) -> str:
+        return self.of
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self.at
+
+    def key(self) -> bytes | None:
+        return self.key_
+
+    def value(self) -> bytes | None:
+        return self.value_
+
+
+def test_records_reach_who_wants_them_in_order() -> None:
+    broker = Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("a"), 0)
+    outcome = Outcomes(0, 0, (Outcome(1, Ticked()),))
+    told: list[object] = []
+
+    async def scenario() -> BrokerDirectory:
+        directory = BrokerDirectory("the-admin-key")
+        stream = Stream(
+            cast(LogConsumer, None),
+            Topology("p-", 1, "process"),
+            directory=directory,
+            batches=[lambda b: told.append(("views", b.first_command)),
+                     lambda b: told.append(("waiters", b.first_command))],
+            listing=lambda key, value: told.append((key, value)),
+            failed=told.append,
+        )  # fmt: skip
+        records = [
+            Record("p-exchange.listings.v1", 0, b"v", b"PETR4"),
+            Record("p-exchange.executions.v1", 0, encode(Claim("m"))),
+            Record("p-exchange.brokers.v1", 0, encode(broker), broker.broker_id.encode()),
+            Record("p-exchange.executions.v1", 1, encode(outcome)),
+            Record("p-exchange.executions.v1", 2, encode(outcome)),
+        ]
+        stream.deliver(cast(list[Message], records))
+        assert not stream.caught_up
+        return directory
+
+    directory = asyncio.run(scenario())
+    assert told == [(b"PETR4", b"v"), ("views", 0), ("waiters", 0)]
+    assert directory.caller("a") == broker
