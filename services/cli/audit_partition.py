@@ -62,6 +62,7 @@ class PartitionAudit:
         self._ledger = Ledger(number, tools.totals, tools.report)
         self._recomputation = Recomputation(number, tools.report)
         self._folded = FoldedBooks()
+        self._recorded = 0
         self._stored_done = cut.stored == 0
 
     def run(self) -> None:
@@ -105,6 +106,7 @@ class PartitionAudit:
             for update in self._recomputation.updates:
                 public[1].topic.expect(update)
             self._ledger.apply(recorded, record.offset)
+            self._recorded += 1
             if record.offset + 1 == self._cut.stored:
                 self._compare_stored(last=True)
         for stream in public:
@@ -122,11 +124,23 @@ class PartitionAudit:
         self._tools.database.compare_trades(trades, self._number)
 
     def _finish(self, public: list["PublicStream"]) -> None:
+        self._compare_stored(last=True)
+        self._compare_positions()
         self._ledger.finish()
         for stream in public:
             stream.finish()
-        if public[1].partial:
-            return
+        if not public[1].partial:
+            self._compare_books()
+
+    def _compare_positions(self) -> None:
+        stored = self._tools.report["stored"]
+        stored.checked += self._recorded
+        off = self._cut.stored - self._recorded
+        if off:
+            where = "behind" if off < 0 else "ahead of what is recorded"
+            stored.fail(f"partition {self._number} is {abs(off)} commands {where}", abs(off))
+
+    def _compare_books(self) -> None:
         invariant = self._tools.report["book_topic"]
         books = self._recomputation.engine.books
         for symbol in sorted(books.keys() | self._folded.symbols()):

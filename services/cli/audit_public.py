@@ -61,11 +61,6 @@ class PublicTopic:
         self._invariant.checked += 1
         self._invariant.fail(f"{self._name}@{offset}: {reason}")
 
-    @property
-    def missing(self) -> int:
-        """How much is expected and was not found."""
-        return len(self._expected)
-
     def finish(self) -> None:
         """At the end of the topic."""
         for symbol, sequence in self._expected:

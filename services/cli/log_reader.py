@@ -36,10 +36,6 @@ class LogReader:
             self._consumer.close()
             raise
 
-    def grow(self) -> None:
-        """Move the end to where the log ends now."""
-        self.end = self._consumer.range(self._partition).end
-
     def records(self, first: int = 0) -> Iterator[Record]:
         """From offset `first` on, or from the first that is still held."""
         position = max(first, self.low)

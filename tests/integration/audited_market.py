@@ -1,0 +1,182 @@
+"""A recorded market for the audit's tests, and copies of it with something changed.
+
+A real matcher and a real sink work off a seeded flow once; a test then copies topics and database,
+changes one thing on the way, and asks the audit. Timestamps and offsets are copied as they are.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from msgspec import Struct, structs
+from psycopg import sql
+
+from infra.servers import LocalServers
+from loadgen.commands import commands
+from loadgen.orderflow import Profile, plan
+from schemas.codec import encode
+from schemas.commands import CancelOrder, PlaceOrder
+from schemas.topics import COMMANDS, TOPICS, Topic
+from services.cli.audit_client_log import ClientLine
+from services.cli.audit_report import AuditReport
+from services.cli.audit_run import run_audit
+from services.cli.log_reader import LogReader, Record
+from services.cli.registration import register_broker
+from services.cli.stack import Stack
+from services.runtime.consumer import Partition
+from services.runtime.producer import FailFastSender
+from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
+from tests.support.exchange import Exchange
+
+SEED = 11
+# Validities under a second only: some orders are dead on arrival, all expiries are over soon.
+PROFILE = Profile(
+    duration_s=4,
+    symbols=6,
+    brokers=8,
+    cancel_age_ms_mean=800,
+    valid_short_percent=30,
+    valid_seconds_percent=0,
+)
+FLOW_STARTED_MS_AGO = 3_500
+# A tick could otherwise come between the last outcome and the end of the matcher.
+EXPIRIES_OVER_S = 3.0
+PARTITIONS = 2
+WAIT_S = 30.0
+
+Change = Callable[[Topic, list[Record]], list[Record]]
+
+
+class AuditedMarket(Struct, frozen=True):
+    """Where a recorded market lies, and what clients were told of it."""
+
+    settings: Settings
+    told: list[ClientLine]
+
+    def audit(self, told: list[ClientLine] | None = None, wait_s: float = 0.0) -> AuditReport:
+        """The audit's report."""
+        return run_audit(self.settings, told or self.told, wait_s, lambda _: None)
+
+
+_copies = itertools.count(1)
+
+
+@contextmanager
+def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarket]:
+    """A market beside the given exchange, on its servers; nobody works on it any more."""
+    url = create_database(exchange.database_url, "audited")
+    servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
+    settings = Settings(
+        kafka=exchange.bootstrap,
+        database_url=url,
+        topic_prefix=f"audited{time.time_ns()}.",
+        partitions=PARTITIONS,
+        data_dir=data_dir,
+    )
+    stack = Stack(settings, servers)
+    stack.prepare()
+    try:
+        stack.start_all(("sink", "matcher"))
+        for number in range(3):
+            register_broker(settings, f"Broker {number}", None)
+        market = AuditedMarket(settings, list(_send(settings)))
+        time.sleep(EXPIRIES_OVER_S)
+        report = market.audit(wait_s=WAIT_S)
+        if not report.holds:
+            raise AssertionError("\n".join(report.lines()))
+    finally:
+        stack.stop_all()
+    yield market
+
+
+def _send(settings: Settings) -> Iterator[ClientLine]:
+    sender = FailFastSender(settings.kafka, linger_ms=1)
+    topic = settings.topic_prefix + COMMANDS.name
+    start_ms = time.time_ns() // 1_000_000 - FLOW_STARTED_MS_AGO
+    for partition in range(PARTITIONS):
+        flow = plan(PROFILE, SEED + partition)
+        own = tuple(f"{symbol[:5]}.{partition}" for symbol in flow.symbols)
+        for _, command in commands(structs.replace(flow, symbols=own), partition, start_ms):
+            if isinstance(command, PlaceOrder):
+                sender.send(topic, partition, command.symbol.encode(), encode(command))
+                if command.client_order_id is not None:
+                    yield ClientLine(
+                        "acknowledged",
+                        command.broker_id,
+                        command.client_order_id,
+                        command.order_id,
+                    )
+            elif isinstance(command, CancelOrder):
+                sender.send(topic, partition, None, encode(command))
+        sender.send(topic, partition, None, b"not a command")
+    sender.flush()
+
+
+def create_database(server_url: str, name: str, template: str = "template0") -> str:
+    """A new database, perhaps a copy of one that nobody is connected to; its URL."""
+    fresh = f"{name}_{time.time_ns()}"
+    with closing(psycopg.connect(server_url, autocommit=True)) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(fresh), sql.Identifier(template)
+            )
+        )
+    return f"{server_url.rsplit('/', 1)[0]}/{fresh}"
+
+
+def with_changed_rows(market: AuditedMarket, server_url: str, statement: str) -> AuditedMarket:
+    """A copy of the market's database in which `statement` was executed."""
+    template = market.settings.database_url.rsplit("/", 1)[1]
+    url = create_database(server_url, "changed", template)
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        changed = connection.execute(statement.encode())
+        if changed.rowcount < 1:
+            raise AssertionError(f"changed nothing: {statement}")
+    return structs.replace(market, settings=structs.replace(market.settings, database_url=url))
+
+
+def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
+    """A copy of the market's topics, each partition's records as `change` leaves them."""
+    prefix = f"changed{next(_copies)}.{market.settings.topic_prefix}"
+    copy = structs.replace(market.settings, topic_prefix=prefix)
+    _create_topics(copy)
+    producer = Producer({"bootstrap.servers": copy.kafka, "enable.idempotence": True})
+    for topic in TOPICS:
+        for number in range(PARTITIONS if topic.by_symbol else 1):
+            source = Partition(market.settings.topic_prefix + topic.name, number)
+            with closing(LogReader(copy.kafka, source)) as reader:
+                records = change(topic, list(reader.records()))
+            for record in records:
+                producer.produce(
+                    prefix + topic.name,
+                    record.value,
+                    record.key,
+                    number,
+                    timestamp=record.timestamp,
+                )
+    producer.flush(WAIT_S)
+    # From here on it looks like any other; what is written keeps the time it came with.
+    TopicsAdmin(copy.kafka, prefix).apply(PARTITIONS, "process")
+    return structs.replace(market, settings=copy)
+
+
+def _create_topics(settings: Settings) -> None:
+    """As the exchange would, but that records keep the time they are sent with."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    topics = [
+        NewTopic(
+            settings.topic_prefix + topic.name,
+            num_partitions=PARTITIONS if topic.by_symbol else 1,
+            replication_factor=1,
+            config={"message.timestamp.type": "CreateTime"},
+        )
+        for topic in TOPICS
+    ]
+    for created in admin.create_topics(topics).values():
+        created.result()

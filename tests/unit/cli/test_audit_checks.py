@@ -1,0 +1,266 @@
+"""The audit's pure checks, each against a small history with one thing wrong."""
+
+from msgspec import structs
+
+from schemas.book import BookUpdate, Level
+from schemas.commands import CancelOrder, PlaceOrder
+from schemas.executions import (
+    CommandRefused,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    Outcome,
+    Ticked,
+)
+from schemas.trades import Trade
+from services.cli.audit_client_log import ClientLine, ClientLog, read_client_log
+from services.cli.audit_ledger import Ledger, Totals
+from services.cli.audit_public import FoldedBooks, PublicTopic
+from services.cli.audit_recompute import Recomputation, command_of
+from services.cli.audit_report import AuditReport, Invariant, Name
+from services.matcher.book import Book, Order
+from services.matcher.engine import Engine, Position
+
+MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, 5_000)
+TAKER = OrderAccepted("t", "b2", "1", "PETR4", "bid", "limit", 40, 0, 2, 11, None, None, "filled")
+FILL = Fill("x", 1, 10, 40, "m", "b1", 60)
+TAKEN = structs.replace(TAKER, fills=(FILL,))
+CANCELLED = OrderCancelled("m", "b1", "PETR4", 60, 3)
+GOOD = [Outcome(1_000, MAKER), Outcome(2_000, TAKEN), Outcome(3_000, CANCELLED)]
+
+
+def failing(*outcomes: Outcome) -> set[Name]:
+    report, totals = AuditReport(), Totals()
+    ledger = Ledger(0, totals, report)
+    for offset, outcome in enumerate(outcomes):
+        ledger.apply(outcome, offset)
+    ledger.finish()
+    totals.check(report)
+    return {invariant.name for invariant in report.invariants() if invariant.differences}
+
+
+def test_ledger_of_a_good_history_finds_nothing() -> None:
+    quiet = [Outcome(4_000, Ticked()), Outcome(4_000, CommandRefused("malformed_command"))]
+    assert failing(*GOOD, *quiet) == set()
+
+
+def test_ledger_hands_over_what_closed_and_traded_once() -> None:
+    report = AuditReport()
+    ledger = Ledger(0, Totals(), report)
+    for offset, outcome in enumerate(GOOD):
+        ledger.apply(outcome, offset)
+    closed = ledger.take_closed()
+    assert [(s.accepted.order_id, s.closed_reason, s.remaining) for s in closed] == [
+        ("t", "filled", 0),
+        ("m", "cancelled", 60),
+    ]
+    assert closed[1].filled_value == 400
+    assert closed[1].updated_at == 3_000
+    assert [trade.fill for trade in ledger.take_trades()] == [FILL]
+    assert ledger.take_closed() == []
+    assert ledger.take_trades() == []
+
+
+def test_ledger_maker_filled_to_the_end_closes() -> None:
+    all_of_it = structs.replace(FILL, quantity=100, maker_remaining_quantity=0)
+    taken = structs.replace(TAKER, quantity=100, fills=(all_of_it,))
+    assert failing(GOOD[0], Outcome(2_000, taken)) == set()
+
+
+def test_ledger_remaining_that_does_not_add_up_is_noticed() -> None:
+    wrong = structs.replace(TAKEN, remaining_quantity=10, closed_reason="cancelled")
+    assert failing(GOOD[0], Outcome(2_000, wrong)) == {"quantities", "bought_sold"}
+
+
+def test_ledger_maker_told_wrong_is_noticed() -> None:
+    wrong = structs.replace(TAKEN, fills=(structs.replace(FILL, maker_broker_id="b3"),))
+    assert failing(GOOD[0], Outcome(2_000, wrong)) == {"quantities"}
+
+
+def test_ledger_filled_order_with_a_rest_is_noticed() -> None:
+    wrong = structs.replace(MAKER, closed_reason="filled")
+    assert failing(Outcome(1_000, wrong)) == {"quantities"}
+
+
+def test_ledger_cancel_with_another_rest_is_noticed() -> None:
+    wrong = structs.replace(CANCELLED, remaining_quantity=50)
+    found = failing(GOOD[0], GOOD[1], Outcome(3_000, wrong))
+    assert "quantities" in found
+
+
+def test_ledger_event_after_the_final_state_is_noticed() -> None:
+    assert failing(*GOOD, GOOD[2]) == {"final_state"}
+
+
+def test_ledger_order_accepted_twice_while_open_is_noticed() -> None:
+    assert "final_state" in failing(GOOD[0], GOOD[0])
+
+
+def test_ledger_trade_with_an_order_not_open_is_noticed() -> None:
+    found = failing(GOOD[1])
+    assert found == {"final_state", "bought_sold", "cash"}
+
+
+def test_ledger_trade_of_two_buyers_leaves_cash_behind() -> None:
+    buyer = structs.replace(MAKER, side="bid")
+    assert failing(Outcome(1_000, buyer), GOOD[1]) == {"bought_sold", "cash"}
+
+
+def test_ledger_fill_of_a_dead_maker_is_noticed() -> None:
+    assert failing(GOOD[0], Outcome(5_000, TAKEN)) == {"validity"}
+    assert failing(GOOD[0], Outcome(4_999, TAKEN)) == set()
+
+
+def test_ledger_fill_of_a_dead_taker_is_noticed() -> None:
+    late = structs.replace(TAKEN, valid_until=2_000)
+    assert failing(GOOD[0], Outcome(2_000, late)) == {"validity"}
+
+
+def test_ledger_expiry_in_time_is_fine_and_before_is_noticed() -> None:
+    expired = (Expired("m", "b1", "PETR4", 100, 2),)
+    assert failing(GOOD[0], Outcome(5_000, Ticked(), expired)) == set()
+    assert failing(GOOD[0], Outcome(4_999, Ticked(), expired)) == {"validity"}
+    assert failing(Outcome(4_999, Ticked(), expired)) == {"final_state"}
+
+
+def trade(sequence: int, price: int = 10) -> Trade:
+    return Trade("PETR4", sequence, f"id{sequence}", 1, price, 5, "bid", sequence, 0)
+
+
+def public(*found: Trade, partial: bool = False) -> Invariant:
+    invariant = AuditReport()["trades_topic"]
+    topic = PublicTopic("trades", invariant, partial=partial)
+    for sequence in (1, 2, 3):
+        topic.expect(trade(sequence))
+    for offset, item in enumerate(found):
+        topic.found(item, offset)
+    topic.finish()
+    return invariant
+
+
+def test_public_topic_that_is_right_has_no_difference() -> None:
+    assert public(trade(1), trade(2), trade(3)).differences == 0
+
+
+def test_public_topic_repeated_record_is_told_as_such() -> None:
+    assert public(trade(1), trade(2), trade(2), trade(3)).samples == [
+        "trades@2: PETR4 #2 is there twice"
+    ]
+
+
+def test_public_topic_missing_record_is_told_as_such() -> None:
+    assert public(trade(1), trade(3)).samples == ["trades: PETR4 #2 is missing"]
+
+
+def test_public_topic_altered_record_is_told_as_such() -> None:
+    assert "expected" in public(trade(1), trade(2, price=11), trade(3)).samples[0]
+
+
+def test_public_topic_invented_record_is_told_as_such() -> None:
+    assert public(trade(1), trade(2), trade(3), trade(4)).samples == [
+        "trades@3: PETR4 #4 never happened"
+    ]
+
+
+def test_public_topic_unreadable_record_is_told_as_such() -> None:
+    invariant = AuditReport()["trades_topic"]
+    PublicTopic("trades", invariant, partial=False).unreadable(7, "no JSON")
+    assert invariant.samples == ["trades@7: no JSON"]
+
+
+def test_public_topic_whose_beginning_is_gone_starts_at_its_first_record() -> None:
+    assert public(trade(2), trade(3), partial=True).differences == 0
+    assert public(trade(2), partial=True).differences == 1
+
+
+def test_folded_books_replace_remove_and_forget() -> None:
+    books = FoldedBooks()
+    books.apply(BookUpdate("A", 1, 1, 1, 0, bids=(Level(9, 5, 1), Level(8, 5, 1))))
+    books.apply(BookUpdate("A", 2, 1, 2, 0, bids=(Level(9, 0, 0),), asks=(Level(11, 1, 1),)))
+    assert books.levels("A", "bid") == [Level(8, 5, 1)]
+    assert books.symbols() == {"A"}
+    books.apply(BookUpdate("A", 3, 1, 3, 0, bids=(Level(7, 1, 1),), whole=True))
+    assert books.levels("A", "bid") == [Level(7, 1, 1)]
+    assert books.levels("A", "ask") == []
+
+
+def place(number: int, client_order_id: str | None = None) -> PlaceOrder:
+    return PlaceOrder(
+        f"o{number}", "b1", "1", "A", "bid", "limit", 1, 10, client_order_id=client_order_id
+    )
+
+
+def test_client_log_counts_what_the_log_holds() -> None:
+    lines = [
+        ClientLine("acknowledged", "b1", "c1", "o1"),
+        ClientLine("acknowledged", "b1", "c2", "o2"),
+        ClientLine("refused", "b1", "c3"),
+        ClientLine("refused", "b1", "c4"),
+        ClientLine("unknown", "b1", "c5"),
+        ClientLine("unknown", "b1", "c6"),
+        ClientLine("refused", "b1", "c6"),
+    ]
+    client_log, report = ClientLog(lines), AuditReport()
+    commands = [place(1, "c1"), place(3, "c3"), place(5, "c5"), place(6, "c5"), place(7)]
+    for command in (*commands, CancelOrder("o1", "b1"), None):
+        client_log.command(command)
+    client_log.check(report)
+    assert report["acknowledged"].samples == [
+        "order o2 is in the log 0 times",
+        "c5 of broker b1 is in the log 2 times",
+    ]
+    assert report["refused"].samples == ["c3 of broker b1 is in the log 1 times"]
+    assert (report["acknowledged"].checked, report["refused"].checked) == (4, 2)
+
+
+def test_client_log_file_is_read_line_by_line() -> None:
+    text = b'{"told":"refused","broker_id":"b","client_order_id":"c"}\n\n'
+    assert read_client_log(text.splitlines()) == [ClientLine("refused", "b", "c")]
+
+
+def test_recomputation_that_differs_shows_both() -> None:
+    report = AuditReport()
+    recomputation = Recomputation(0, report)
+    at = Position(0, 0, 1_000)
+    right = Engine(0).apply(None, at)
+    recomputation.apply(None, at, right)
+    recomputation.apply(None, structs.replace(at, offset=1), Outcome(1_000, Ticked()))
+    assert report["recomputed"].differences == 1
+    assert '"ticked"' in report["recomputed"].samples[0]
+
+
+def test_recomputation_of_a_crossed_book_is_noticed() -> None:
+    report = AuditReport()
+    recomputation = Recomputation(0, report)
+    engine = Engine(0)
+    book = recomputation.engine.books["A"] = Book("A")
+    for side, price in (("bid", 11), ("ask", 11)):
+        book.side("bid" if side == "bid" else "ask").add(
+            Order(side, "b1", "A", "bid" if side == "bid" else "ask", price, 1, None, 0)
+        )
+    command = structs.replace(place(1), symbol="A", price=1)
+    at = Position(0, 0, 1_000)
+    recomputation.apply(command, at, engine.apply(command, at))
+    assert report["crossed"].samples == ["0@0 A: bid 11, ask 11"]
+
+
+def test_command_of_rubbish_is_none() -> None:
+    assert command_of(b"{") is None
+
+
+def test_report_tells_the_first_differences_and_counts_all() -> None:
+    report = AuditReport()
+    report.leave_out("refused")
+    report["cash"].note = "by hand"
+    assert list(report.lines())[-1] == "audit: all hold"
+    for number in range(9):
+        report["cash"].fail(f"difference {number}")
+    text = "\n".join(report.lines())
+    assert not report.holds
+    assert "FAIL cash of all brokers" in text
+    assert "9 wrong (by hand)" in text
+    assert "difference 4" in text
+    assert "difference 5" not in text
+    assert "refused orders" not in text
+    assert text.endswith("audit: 1 invariants do not hold")

@@ -1,0 +1,45 @@
+"""Which deaths are restarted, how soon, and which are the end."""
+
+import pytest
+
+from services.cli.restarts import RestartPolicy, RestartState
+
+POLICY = RestartPolicy(quick_death_s=10.0, quick_deaths_max=3, backoff_s=1.0, backoff_s_max=3.0)
+
+
+def test_death_of_any_kind_is_restarted_after_a_wait() -> None:
+    state = RestartState(POLICY, started_s=0.0)
+    assert state.died(-9, now_s=2.0) == "restart"
+    assert state.due_s == 3.0
+
+
+def test_quick_deaths_wait_longer_each_time_up_to_a_bound() -> None:
+    state = RestartState(POLICY, started_s=0.0)
+    waits = []
+    for now_s in (1.0, 2.0, 3.0):
+        assert state.died(1, now_s) == "restart"
+        waits.append((state.due_s or 0.0) - now_s)
+        state.started(now_s)
+    assert waits == [1.0, 2.0, 3.0]
+
+
+def test_too_many_quick_deaths_give_up() -> None:
+    state = RestartState(POLICY, started_s=0.0)
+    verdicts = []
+    for now_s in (1.0, 2.0, 3.0, 4.0):
+        verdicts.append(state.died(1, now_s))
+        state.started(now_s)
+    assert verdicts == ["restart", "restart", "restart", "give_up"]
+
+
+def test_a_long_life_forgives_earlier_deaths() -> None:
+    state = RestartState(POLICY, started_s=0.0)
+    for _ in range(10):
+        assert state.died(1, now_s=100.0) == "restart"
+        assert state.due_s == 101.0
+        state.started(0.0)
+
+
+@pytest.mark.parametrize(("exit_code", "verdict"), [(2, "give_up"), (4, "leave")])
+def test_exit_codes_that_no_restart_can_help(exit_code: int, verdict: str) -> None:
+    assert RestartState(POLICY, started_s=0.0).died(exit_code, now_s=99.0) == verdict

@@ -1,0 +1,41 @@
+"""Which answer becomes which line of the client log."""
+
+import pytest
+
+from loadgen.client_log import client_lines
+from loadgen.record import NO_ANSWER, TIMED_OUT, Answer, Line, Operation
+from services.cli.audit_client_log import ClientLine
+
+
+def lines_of(operation: Operation, answer: Answer) -> list[ClientLine]:
+    line = Line(operation, 0, 0, 1, answer, 1, "c-1")
+    return list(client_lines([line], ["broker-0", "broker-1"]))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_client_log_order_in_the_log_is_acknowledged(status: int) -> None:
+    assert lines_of("order", Answer(status, "", "id")) == [
+        ClientLine("acknowledged", "broker-1", "c-1", "id")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answer(422, "invalid"), "refused"),
+        (Answer(503, "not_accepted"), "refused"),
+        (Answer(504, "outcome_unknown", "id"), "unknown"),
+        (Answer(500, "internal"), "unknown"),
+        (Answer(NO_ANSWER), "unknown"),
+        (Answer(TIMED_OUT), "unknown"),
+        (Answer(201), "unknown"),
+    ],
+)
+def test_client_log_other_answers(answer: Answer, told: str) -> None:
+    assert [line.told for line in lines_of("order", answer)] == [told]
+    assert lines_of("order", answer)[0].order_id == ""
+
+
+def test_client_log_leaves_out_cancels_and_reused_client_ids() -> None:
+    assert lines_of("cancel", Answer(204, "", "id")) == []
+    assert lines_of("order", Answer(409, "client_order_id_reused")) == []
