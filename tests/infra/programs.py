@@ -41,6 +41,11 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     return True
 
 
+def runs(pid: int, program: str) -> bool:
+    """Whether the process has become that program; before that it is the guard."""
+    return Path(f"/proc/{pid}/comm").read_text().strip() == program
+
+
 def state_of(pid: int) -> str:
     """The kernel's letter: T is stopped, Z is a zombie, S sleeps."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -41,10 +41,9 @@ def admin(broker: LocalKafka) -> AdminClient:
 
 
 def create_topic(broker: LocalKafka) -> None:
-    settings = {"max.message.bytes": "8388608"}
     # Held in a name: the client that is asked must outlive its answer.
     client = admin(broker)
-    client.create_topics([NewTopic(TOPIC, 1, 1, config=settings)])[TOPIC].result(20)
+    client.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(20)
 
 
 def produce(broker: LocalKafka, value: bytes) -> None:

@@ -8,7 +8,7 @@ import pytest
 from infra.errors import FolderBusyError
 from infra.folder_lock import FolderLock, wait_until_unused
 from infra.process import ChildProcess
-from tests.infra.programs import end, eventually, first_line, start_python
+from tests.infra.programs import end, eventually, first_line, runs, start_python
 
 OWNER = """
 import sys, time
@@ -50,8 +50,7 @@ def test_lock_when_its_owner_was_killed_is_free(tmp_path: Path) -> None:
 def test_folder_when_a_server_works_there_is_refused_and_a_shell_is_not(tmp_path: Path) -> None:
     server = ChildProcess(["sleep", "600"], log_file=tmp_path / "log", cwd=tmp_path)
     server.start()
-    # Until then it is still the guard.
-    assert eventually(lambda: b"sleep" in Path(f"/proc/{server.pid}/cmdline").read_bytes()[:6])
+    assert eventually(lambda: runs(server.pid, "sleep"))
 
     wait_until_unused(tmp_path, "postgres", timeout_s=0.1)
     with pytest.raises(FolderBusyError, match=f"pid {server.pid}"):

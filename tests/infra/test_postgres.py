@@ -18,12 +18,19 @@ from infra.process_table import descendants, is_running
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[LocalPostgres]:
-    database = LocalPostgres(tmp_path / "postgres")
-    database.start()
+@pytest.fixture(scope="module")
+def shared_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    database = LocalPostgres(tmp_path_factory.mktemp("shared") / "postgres")
     yield database
     database.kill()
+
+
+@pytest.fixture
+def postgres(shared_database: LocalPostgres) -> LocalPostgres:
+    """Running, whatever the test before did to it."""
+    if not shared_database.alive:
+        shared_database.start()
+    return shared_database
 
 
 def query(url: str, text: str) -> list[tuple[object, ...]]:
@@ -38,7 +45,7 @@ def port_of(database: LocalPostgres) -> int:
 
 def test_postgres_when_killed_and_started_keeps_rows_and_url(postgres: LocalPostgres) -> None:
     url = postgres.url
-    query(url, "CREATE TABLE kept AS SELECT 7 AS n")
+    query(url, "CREATE TABLE survivor AS SELECT 7 AS n")
     tree = [postgres.process.pid, *descendants(postgres.process.pid)]
     assert len(tree) > 1
 
@@ -48,7 +55,7 @@ def test_postgres_when_killed_and_started_keeps_rows_and_url(postgres: LocalPost
     postgres.start()
 
     assert postgres.url == url
-    assert query(url, "SELECT n FROM kept") == [(7,)]
+    assert query(url, "SELECT n FROM survivor") == [(7,)]
 
 
 def test_postgres_when_stopped_leaves_no_process_and_no_port(postgres: LocalPostgres) -> None:
@@ -97,9 +104,9 @@ def test_postgres_keeps_its_password_from_others(postgres: LocalPostgres) -> Non
         query(postgres.url.replace(password, "guessed"), "SELECT 1")
 
 
-def test_postgres_when_its_password_is_lost_says_what_to_do(postgres: LocalPostgres) -> None:
-    postgres.stop()
-    (postgres.data_dir / "password").unlink()
+def test_postgres_when_its_password_is_lost_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "initialized").touch()
+    postgres = LocalPostgres(tmp_path)
 
     with pytest.raises(ServerFailedError, match=r"password cannot be read .* will be filled again"):
         postgres.start()

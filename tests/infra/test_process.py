@@ -12,7 +12,7 @@ from infra.errors import ServerFailedError
 from infra.process import LOG_BYTES_MAX, ChildProcess, run_tool
 from infra.process_table import descendants, is_running
 from infra.spawner import GUARD
-from tests.infra.programs import end, eventually, first_line, start_python, state_of
+from tests.infra.programs import end, eventually, first_line, runs, start_python, state_of
 
 SUPERVISOR = """
 import sys, threading, time
@@ -34,7 +34,7 @@ def child_of(tmp_path: Path, *command: str) -> ChildProcess:
 def test_child_when_its_parent_is_killed_ends(tmp_path: Path) -> None:
     supervisor = start_python(SUPERVISOR, str(tmp_path / "log"))
     pid = int(first_line(supervisor))
-    assert is_running(pid)
+    assert eventually(lambda: runs(pid, "sleep"))
 
     end(supervisor)
 
@@ -43,8 +43,16 @@ def test_child_when_its_parent_is_killed_ends(tmp_path: Path) -> None:
 
 def test_child_when_the_thread_that_started_it_ends_lives_on(tmp_path: Path) -> None:
     child = child_of(tmp_path, "sleep", "600")
-    starter = threading.Thread(target=child.start)
+    may_end = threading.Event()
+
+    def start_and_wait() -> None:
+        child.start()
+        may_end.wait()
+
+    starter = threading.Thread(target=start_and_wait)
     starter.start()
+    assert eventually(lambda: child.alive and runs(child.pid, "sleep"))
+    may_end.set()
     starter.join()
 
     assert not child.wait(0.5)
@@ -128,11 +136,13 @@ def test_pause_freezes_the_tree_and_resume_thaws_it(tmp_path: Path) -> None:
 
 
 def test_stop_when_paused_still_ends_it_in_order(tmp_path: Path) -> None:
-    child = child_of(tmp_path, "sleep", "600")
+    script = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"
+    child = child_of(tmp_path, "sh", "-c", script)
     child.start()
+    assert eventually(lambda: child.tail_of_log() == "up")
     child.pause()
 
-    assert child.stop(grace_s=5) == -signal.SIGTERM
+    assert child.stop(grace_s=5) == 3
 
 
 def test_child_has_a_session_of_its_own(tmp_path: Path) -> None:
