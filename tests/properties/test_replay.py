@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import msgspec
+from msgspec import structs
 
 from schemas.codec import decode_command, encode
 from tests.properties.flows import flow, random_shape
@@ -16,10 +17,14 @@ COMMANDS = 5_000
 
 
 def log_of(seed: int) -> bytes:
-    """A log of commands as they travel; every unreadable one is cut off in the middle."""
+    """A log of commands as they travel; every unreadable one is cut off in the middle.
+
+    Many symbols: an order that came from a hash would show.
+    """
     rng = random.Random(seed)
+    shape = structs.replace(random_shape(rng), symbols=20)
     lines = []
-    for step in flow(rng, random_shape(rng), COMMANDS):
+    for step in flow(rng, shape, COMMANDS):
         value = '{"type":"place_o' if step.command is None else encode(step.command).decode()
         lines.append(msgspec.json.encode(LoggedCommand(step.offset, step.timestamp, value)))
     return b"\n".join(lines)

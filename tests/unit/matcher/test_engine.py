@@ -1,5 +1,7 @@
 """What tables do not show of the engine: next expiry, long backlogs, digest, broken invariants."""
 
+import tracemalloc
+
 import pytest
 from msgspec import structs
 
@@ -81,6 +83,34 @@ def test_expiries_of_a_long_backlog_come_in_order_over_several_commands() -> Non
         gone += [one.order_id for one in outcome.expired]
     due = sorted(range(many), key=lambda number: (1_000 + (number * 7) % 100, number))
     assert gone == [order_id(number) for number in due]
+
+
+def test_expiries_of_a_backlog_among_many_cancelled_orders_are_complete() -> None:
+    engine = Engine(0)
+    due, withdrawn = 600, 1_500
+    for number in range(due):
+        engine.apply(limit(number, valid_until=1_000), at(number))
+    for number in range(due, due + withdrawn):
+        engine.apply(limit(number, valid_until=5_000), at(number))
+        engine.apply(cancel(number), at(due + withdrawn + number))
+    engine.apply(limit(9_999, valid_until=5_000), at(9_998))
+    outcome = engine.apply(command_of("tick"), at(9_999, 1_000))
+    assert [one.order_id for one in outcome.expired] == [order_id(number) for number in range(due)]
+    assert engine.next_expiry() == 5_000
+
+
+def test_expiries_of_orders_long_gone_take_no_memory() -> None:
+    engine = Engine(0)
+    commands = 8 * EXPIRY_SLACK
+    tracemalloc.start()
+    try:
+        for number in range(commands):
+            engine.apply(limit(number, valid_until=10**12), at(2 * number))
+            engine.apply(cancel(number), at(2 * number + 1))
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 100 * commands
 
 
 def test_level_of_a_price_without_orders_is_zero() -> None:
