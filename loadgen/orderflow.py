@@ -23,7 +23,8 @@ LOT_SHARES: Final = 100
 CANCEL_CANDIDATES_MAX: Final = 200
 # No broker takes back an order sooner: the first answer must come before.
 CANCEL_AGE_US_MIN: Final = 50_000
-VALID_SHORT_MS: Final = (300, 999)
+# Under a second, and still longer than a loaded machine takes to pass an order on.
+VALID_SHORT_MS: Final = (500, 999)
 VALID_SECONDS_MS: Final = (2_000, 20_000)
 # A reference price moves a cent on one order in so many.
 WANDER_ONE_IN: Final = 8
