@@ -161,10 +161,7 @@ class Reader:
                 who="broker",
                 summary="One of your orders as it stands, with its trades",
                 answers={200: OrderResource},
-                problems=(
-                    (404, "order_not_found"),
-                    (503, "not_accepted"),
-                ),
+                problems=((404, "order_not_found"), (503, "not_accepted")),
             ),
             Call(
                 method="GET",
@@ -173,11 +170,7 @@ class Reader:
                 who="broker",
                 summary="Last price, and the mean of the last trades",
                 answers={200: PriceResource},
-                problems=(
-                    (404, "no_trades"),
-                    (422, "invalid"),
-                    (503, "not_accepted"),
-                ),
+                problems=((404, "no_trades"), (422, "invalid"), (503, "not_accepted")),
                 parameters=(
                     _count_parameter("trades", TRADES_DEFAULT, TRADES_MAX, "Trades to average"),
                 ),
@@ -189,10 +182,7 @@ class Reader:
                 who="broker",
                 summary="The best price levels of both sides",
                 answers={200: BookResource},
-                problems=(
-                    (422, "invalid"),
-                    (503, "not_accepted"),
-                ),
+                problems=((422, "invalid"), (503, "not_accepted")),
                 parameters=(
                     _count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
                 ),

@@ -114,15 +114,13 @@ def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: 
 
 def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
-    postgres = exchange.stack.servers.postgres
-    assert postgres is not None
-    postgres.kill()
+    exchange.postgres.kill()
     try:
         order_ids = trade_some(exchange, broker, symbol)
         # Not stored, so still in memory: closed orders answer without the database.
         assert broker.order(order_ids[0])["closed_reason"] == "filled"
     finally:
-        postgres.start()
+        exchange.postgres.start()
 
     def rows() -> int:
         with contextlib.suppress(psycopg.Error), psycopg.connect(exchange.database_url) as database:
@@ -168,15 +166,13 @@ def test_kafka_stopped_and_started_answers_are_true_and_service_returns(
     exchange: Exchange,
 ) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
-    kafka = exchange.stack.servers.kafka
-    assert kafka is not None
     pids = {name: child.pid for name, child in exchange.stack.services.items()}
     clients = Clients(broker, symbol)
     with clients.sending():
         time.sleep(1.0)
-        kafka.stop()
+        exchange.kafka.stop()
         time.sleep(2.0)
-        kafka.start()
+        exchange.kafka.start()
         eventually(
             "orders again", lambda: broker.place("ask", symbol, 1, 200).status == 201, timeout_s=60
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -22,10 +21,10 @@ OURS = LogIdentity("cluster", "exchange.executions.v1", "topic-id")
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
-    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
-        migrate(server.url)
-        yield server
+def database(postgres: LocalPostgres) -> str:
+    url = postgres.create_database("archive")
+    migrate(url)
+    return url
 
 
 def stored_sweep(url: str) -> None:
@@ -59,11 +58,13 @@ def test_archive_without_a_server_refuses_in_bounded_time() -> None:
     asyncio.run(ask())
 
 
-def test_archive_after_a_killed_server_is_back_by_itself(postgres: LocalPostgres) -> None:
-    stored_sweep(postgres.url)
+def test_archive_after_a_killed_server_is_back_by_itself(
+    database: str, postgres: LocalPostgres
+) -> None:
+    stored_sweep(database)
 
     async def ask() -> None:
-        archive = Archive(postgres.url, OURS)
+        archive = Archive(database, OURS)
         await archive.open()
         before = await archive.order(oid(3))
         assert before is not None
@@ -86,11 +87,11 @@ def test_archive_after_a_killed_server_is_back_by_itself(postgres: LocalPostgres
     asyncio.run(ask())
 
 
-def test_archive_filled_from_another_log_has_nothing_of_ours(postgres: LocalPostgres) -> None:
-    stored_sweep(postgres.url)
+def test_archive_filled_from_another_log_has_nothing_of_ours(database: str) -> None:
+    stored_sweep(database)
 
     async def ask() -> None:
-        archive = Archive(postgres.url, LogIdentity("cluster", OURS.topic, "another"))
+        archive = Archive(database, LogIdentity("cluster", OURS.topic, "another"))
         await archive.open()
         assert await archive.positions() == {}
         await archive.close()
@@ -98,9 +99,9 @@ def test_archive_filled_from_another_log_has_nothing_of_ours(postgres: LocalPost
     asyncio.run(ask())
 
 
-def test_archive_without_tables_is_unavailable(postgres: LocalPostgres) -> None:
+def test_archive_without_tables_is_unavailable(database: str) -> None:
     async def ask() -> None:
-        archive = Archive(psycopg.conninfo.make_conninfo(postgres.url, dbname="template1"), OURS)
+        archive = Archive(psycopg.conninfo.make_conninfo(database, dbname="template1"), OURS)
         await archive.open()
         assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
         await archive.close()
@@ -108,12 +109,12 @@ def test_archive_without_tables_is_unavailable(postgres: LocalPostgres) -> None:
     asyncio.run(ask())
 
 
-def test_archive_of_a_stuck_server_gives_up_in_bounded_time(postgres: LocalPostgres) -> None:
-    stored_sweep(postgres.url)
-    locker = psycopg.connect(postgres.url)
+def test_archive_of_a_stuck_server_gives_up_in_bounded_time(database: str) -> None:
+    stored_sweep(database)
+    locker = psycopg.connect(database)
 
     async def ask() -> None:
-        archive = Archive(postgres.url, OURS)
+        archive = Archive(database, OURS)
         await archive.open()
         assert await archive.order(oid(1)) is not None
         with locker.transaction():

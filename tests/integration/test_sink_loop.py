@@ -35,19 +35,7 @@ DEADLINE_S = 30.0
 SAMPLE = 300
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    with LocalKafka(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
-    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-class Exchange:
+class HandwrittenLog:
     """The log of a test: claims and outcomes go in by hand, the views know what must come out."""
 
     def __init__(self, bootstrap: str) -> None:
@@ -160,7 +148,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def check_stored(exchange: Exchange, url: str, orders: int) -> None:
+def check_stored(log: HandwrittenLog, url: str, orders: int) -> None:
     """Every order's state equals the view of it, and so do all fields and trades of a sample.
 
     The number of rows shows that none is there twice.
@@ -170,8 +158,8 @@ def check_stored(exchange: Exchange, url: str, orders: int) -> None:
             "SELECT id::text, remaining_quantity, filled_value::bigint, closed_reason FROM orders"
         ).fetchall()
         trades = connection.execute("SELECT count(*) FROM trades").fetchone()
-    records = [exchange.views.order(row[0]) for row in rows]
-    assert len(rows) == orders == exchange.views.orders_in_memory()
+    records = [log.views.order(row[0]) for row in rows]
+    assert len(rows) == orders == log.views.orders_in_memory()
     assert [tuple(row[1:]) for row in rows] == [
         (r.remaining_quantity, r.filled_value, r.closed_reason) for r in records if r is not None
     ]
@@ -179,11 +167,11 @@ def check_stored(exchange: Exchange, url: str, orders: int) -> None:
     assert trades == (sum(len(record.trades) for record in records if record is not None) // 2,)
 
     async def read() -> None:
-        archive = Archive(url, exchange.source().identity)
+        archive = Archive(url, log.source().identity)
         await archive.open()
         try:
             for order_id, *_ in rows[:: len(rows) // SAMPLE + 1]:
-                assert await archive.order(order_id) == exchange.views.order(order_id)
+                assert await archive.order(order_id) == log.views.order(order_id)
         finally:
             await archive.close()
 
@@ -191,8 +179,8 @@ def check_stored(exchange: Exchange, url: str, orders: int) -> None:
 
 
 @pytest.fixture
-def exchange(kafka: LocalKafka) -> Exchange:
-    return Exchange(kafka.bootstrap_servers)
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
@@ -202,12 +190,12 @@ def url(postgres: LocalPostgres) -> str:
     return database_url
 
 
-def test_outcomes_written_by_hand_become_rows(exchange: Exchange, url: str) -> None:
-    exchange.tell_broker(Broker(ALICE, "Alice \\ Co", "0" * 64, T0 + 7))
-    with running_sink(exchange.source(), url):
-        exchange.tell(sweep())
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
-    check_stored(exchange, url, 6)
+def test_outcomes_written_by_hand_become_rows(log: HandwrittenLog, url: str) -> None:
+    log.tell_broker(Broker(ALICE, "Alice \\ Co", "0" * 64, T0 + 7))
+    with running_sink(log.source(), url):
+        log.tell(sweep())
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+    check_stored(log, url, 6)
     with psycopg.connect(url) as connection:
         broker = connection.execute(
             "SELECT id::text, name, webhook_url, extract(epoch FROM created_at) * 1000 FROM brokers"
@@ -219,65 +207,65 @@ def test_outcomes_written_by_hand_become_rows(exchange: Exchange, url: str) -> N
     assert open_orders == (2,)
 
 
-def test_restarted_sink_goes_on_where_it_stood(exchange: Exchange, url: str) -> None:
+def test_restarted_sink_goes_on_where_it_stood(log: HandwrittenLog, url: str) -> None:
     flows = [Flow(0, 1), Flow(1, 2)]
     orders = 0
     for _ in range(3):
-        with running_sink(exchange.source(), url):
+        with running_sink(log.source(), url):
             for flow in flows:
-                exchange.tell(flow.batch(300))
-                exchange.claim(0)
-            eventually(lambda: exchange.stored_up_to(url), "the sink stores the run")
-        orders = exchange.views.orders_in_memory()
-    check_stored(exchange, url, orders)
+                log.tell(flow.batch(300))
+                log.claim(0)
+            eventually(lambda: log.stored_up_to(url), "the sink stores the run")
+        orders = log.views.orders_in_memory()
+    check_stored(log, url, orders)
 
 
-def test_outcomes_of_a_superseded_matcher_leave_no_row(exchange: Exchange, url: str) -> None:
-    exchange.tell(sweep())
-    exchange.claim(0)
-    exchange.tell_stale(batch(cancelled(2, ALICE, 100, 9), first=8))
-    with running_sink(exchange.source(), url):
-        exchange.tell(batch(cancelled(6, ALICE, 10, 9), first=8))
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores what counts")
-    check_stored(exchange, url, 6)
+def test_outcomes_of_a_superseded_matcher_leave_no_row(log: HandwrittenLog, url: str) -> None:
+    log.tell(sweep())
+    log.claim(0)
+    log.tell_stale(batch(cancelled(2, ALICE, 100, 9), first=8))
+    with running_sink(log.source(), url):
+        log.tell(batch(cancelled(6, ALICE, 10, 9), first=8))
+        eventually(lambda: log.stored_up_to(url), "the sink stores what counts")
+    check_stored(log, url, 6)
 
 
-def test_two_sinks_at_once_store_everything_once(exchange: Exchange, url: str) -> None:
+def test_two_sinks_at_once_store_everything_once(log: HandwrittenLog, url: str) -> None:
     flows = [Flow(0, 3), Flow(1, 4)]
-    with running_sink(exchange.source(), url), running_sink(exchange.source(), url):
+    with running_sink(log.source(), url), running_sink(log.source(), url):
         for _ in range(40):
             for flow in flows:
-                exchange.tell(flow.batch(50))
-        eventually(lambda: exchange.stored_up_to(url), "the two sinks store the run")
-    check_stored(exchange, url, exchange.views.orders_in_memory())
+                log.tell(flow.batch(50))
+        eventually(lambda: log.stored_up_to(url), "the two sinks store the run")
+    check_stored(log, url, log.views.orders_in_memory())
 
 
 def test_killed_postgres_is_caught_up_with(
-    exchange: Exchange, url: str, postgres: LocalPostgres
+    log: HandwrittenLog, url: str, postgres: LocalPostgres
 ) -> None:
     flow = Flow(0, 5)
-    with running_sink(exchange.source(), url):
-        exchange.tell(flow.batch(500))
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the first run")
-        exchange.tell(flow.batch(500))
+    with running_sink(log.source(), url):
+        log.tell(flow.batch(500))
+        eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
+        log.tell(flow.batch(500))
         postgres.kill()
-        exchange.tell(flow.batch(500))
+        log.tell(flow.batch(500))
         postgres.start()
-        eventually(lambda: exchange.stored_up_to(url), "the sink catches up")
-    check_stored(exchange, url, exchange.views.orders_in_memory())
+        eventually(lambda: log.stored_up_to(url), "the sink catches up")
+    check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_connection_lost_with_a_backlog_costs_nothing(exchange: Exchange, url: str) -> None:
+def test_connection_lost_with_a_backlog_costs_nothing(log: HandwrittenLog, url: str) -> None:
     flow = Flow(0, 7)
     for _ in range(24):
-        exchange.tell(flow.batch(500))
+        log.tell(flow.batch(500))
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
-        with running_sink(exchange.source(), url):
+        with running_sink(log.source(), url):
             eventually(lambda: terminated_waiting(url), "the sink waits for the lock")
             blocking.rollback()
-            eventually(lambda: exchange.stored_up_to(url), "the sink stores everything")
-    check_stored(exchange, url, exchange.views.orders_in_memory())
+            eventually(lambda: log.stored_up_to(url), "the sink stores everything")
+    check_stored(log, url, log.views.orders_in_memory())
 
 
 def terminated_waiting(url: str) -> bool:
@@ -291,48 +279,48 @@ def terminated_waiting(url: str) -> bool:
 
 
 def test_stop_while_postgres_does_not_answer_takes_about_a_second(
-    exchange: Exchange, url: str, postgres: LocalPostgres
+    log: HandwrittenLog, url: str, postgres: LocalPostgres
 ) -> None:
-    sink = RunningSink(exchange.source(), url)
-    exchange.tell(sweep())
-    eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+    sink = RunningSink(log.source(), url)
+    log.tell(sweep())
+    eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE log_positions IN ACCESS EXCLUSIVE MODE")
-        exchange.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
+        log.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
         time.sleep(1.0)
         assert sink.stop() < 2.0
     assert sink.failure is None
-    assert not exchange.stored_up_to(url)
+    assert not log.stored_up_to(url)
 
 
 def test_database_of_another_exchange_is_refused(
-    exchange: Exchange, url: str, kafka: LocalKafka
+    log: HandwrittenLog, url: str, kafka: LocalKafka
 ) -> None:
-    exchange.tell(sweep())
-    with running_sink(exchange.source(), url):
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
-    other = Exchange(kafka.bootstrap_servers)
+    log.tell(sweep())
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+    other = HandwrittenLog(kafka.bootstrap_servers)
     failure = RunningSink(other.source(), url).ended()
     assert isinstance(failure, ForeignDatabaseError)
 
 
-def test_database_ahead_of_the_log_is_refused(exchange: Exchange, url: str) -> None:
-    exchange.tell(sweep())
-    with running_sink(exchange.source(), url):
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+def test_database_ahead_of_the_log_is_refused(log: HandwrittenLog, url: str) -> None:
+    log.tell(sweep())
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE log_positions SET next_record = 99 WHERE partition = 0")
-    failure = RunningSink(exchange.source(), url).ended()
+    failure = RunningSink(log.source(), url).ended()
     assert isinstance(failure, ForeignDatabaseError)
 
 
-def test_missing_row_stops_the_sink_with_nothing_written(exchange: Exchange, url: str) -> None:
-    exchange.tell(sweep())
-    with running_sink(exchange.source(), url):
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+def test_missing_row_stops_the_sink_with_nothing_written(log: HandwrittenLog, url: str) -> None:
+    log.tell(sweep())
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM orders WHERE remaining_quantity = 100")
-    exchange.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
-    failure = RunningSink(exchange.source(), url).ended()
+    log.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
+    failure = RunningSink(log.source(), url).ended()
     assert isinstance(failure, BrokenLogError)
-    assert not exchange.stored_up_to(url)
+    assert not log.stored_up_to(url)

@@ -20,37 +20,25 @@ import pytest
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from schemas.brokers import Broker, key_hash
-from tests.integration.test_sink_loop import Exchange, check_stored, eventually
+from tests.integration.test_sink_loop import HandwrittenLog, check_stored, eventually
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import BOB, T0, oid, sweep
 
 KEY = "a key that only Bob has"
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    with LocalKafka(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
-    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
+@pytest.fixture
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def exchange(kafka: LocalKafka) -> Exchange:
-    return Exchange(kafka.bootstrap_servers)
-
-
-@pytest.fixture
-def environ(exchange: Exchange, postgres: LocalPostgres) -> dict[str, str]:
+def environ(log: HandwrittenLog, postgres: LocalPostgres) -> dict[str, str]:
     url = postgres.create_database(f"process_{uuid.uuid4().hex[:12]}")
     return dict(os.environ) | {
-        "EXCHANGE_KAFKA": exchange.bootstrap,
+        "EXCHANGE_KAFKA": log.bootstrap,
         "EXCHANGE_DATABASE_URL": url,
-        "EXCHANGE_TOPIC_PREFIX": exchange.prefix,
+        "EXCHANGE_TOPIC_PREFIX": log.prefix,
         "EXCHANGE_PORT": str(free_port()),
         "EXCHANGE_METRICS_PORT": str(free_port()),
     }
@@ -97,13 +85,13 @@ def get(port: str, path: str, key: str = "") -> tuple[int, Any]:
         return 0, None
 
 
-def test_log_becomes_rows_and_answers(exchange: Exchange, environ: dict[str, str]) -> None:
-    exchange.tell_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
-    exchange.tell(sweep())
+def test_log_becomes_rows_and_answers(log: HandwrittenLog, environ: dict[str, str]) -> None:
+    log.tell_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
+    log.tell(sweep())
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"), service(environ, "services.reader"):
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the sweep")
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
         eventually(lambda: get(port, "/readyz")[0] == 200, "the reader is ready")
         metrics = environ["EXCHANGE_METRICS_PORT"]
         eventually(lambda: get(metrics, "/readyz")[0] == 200, "the sink is ready")
@@ -114,11 +102,11 @@ def test_log_becomes_rows_and_answers(exchange: Exchange, environ: dict[str, str
         assert get(port, "/stocks/PETR4/book", KEY)[1]["sequence"] == 8
         assert get(port, "/balance", KEY)[1]["broker_name"] == "Bob"
         assert get(port, "/balance")[0] == 401
-    check_stored(exchange, url, 6)
+    check_stored(log, url, 6)
 
 
 def test_killed_sink_goes_on_without_loss_or_repeat(
-    exchange: Exchange, environ: dict[str, str]
+    log: HandwrittenLog, environ: dict[str, str]
 ) -> None:
     url = environ["EXCHANGE_DATABASE_URL"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
@@ -126,17 +114,17 @@ def test_killed_sink_goes_on_without_loss_or_repeat(
     for _ in range(3):
         victim = subprocess.Popen([sys.executable, "-m", "services.sink"], env=environ)
         try:
-            before = exchange.stored_commands(url)
+            before = log.stored_commands(url)
             for _ in range(30):
-                exchange.tell(flow.batch(100))
-            eventually(partial(exchange.has_more_than, before, url), "the sink stores")
+                log.tell(flow.batch(100))
+            eventually(partial(log.has_more_than, before, url), "the sink stores")
         finally:
             victim.kill()
             victim.wait()
     with service(environ, "services.sink"):
-        exchange.tell(flow.batch(100))
-        eventually(lambda: exchange.stored_up_to(url), "the sink stores the rest")
-    check_stored(exchange, url, exchange.views.orders_in_memory())
+        log.tell(flow.batch(100))
+        eventually(lambda: log.stored_up_to(url), "the sink stores the rest")
+    check_stored(log, url, log.views.orders_in_memory())
 
 
 def test_sink_without_tables_ends_with_one_line(environ: dict[str, str]) -> None:
@@ -146,13 +134,13 @@ def test_sink_without_tables_ends_with_one_line(environ: dict[str, str]) -> None
 
 
 def test_sink_of_another_log_ends_with_one_line(
-    exchange: Exchange, environ: dict[str, str]
+    log: HandwrittenLog, environ: dict[str, str]
 ) -> None:
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"):
         metrics = environ["EXCHANGE_METRICS_PORT"]
         eventually(lambda: get(metrics, "/readyz")[0] == 200, "the sink is ready")
-    other = Exchange(exchange.bootstrap)
+    other = HandwrittenLog(log.bootstrap)
     ended = finished(environ | {"EXCHANGE_TOPIC_PREFIX": other.prefix}, "services.sink")
     assert ended.returncode == 8
     assert "another log" in ended.stderr

@@ -26,12 +26,6 @@ from services.sink.store import Move, Store
 from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
-    with LocalPostgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
 @pytest.fixture
 def empty(postgres: LocalPostgres) -> str:
     return postgres.create_database(f"store_{uuid.uuid4().hex[:12]}")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from confluent_kafka import TopicPartition
 
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
 from schemas.topics import COMMANDS, Topic
 from services.cli.stack import Stack, running_exchange
 from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
@@ -26,6 +28,18 @@ class Exchange:
         self.topic_prefix = stack.topic_prefix
         self.partitions = TopicsAdmin(self.bootstrap, self.topic_prefix).verify().partitions
         self._symbols = (f"T{number}" for number in itertools.count(1))
+
+    @property
+    def kafka(self) -> LocalKafka:
+        """The broker itself, to stop and start."""
+        assert self.stack.servers.kafka is not None
+        return self.stack.servers.kafka
+
+    @property
+    def postgres(self) -> LocalPostgres:
+        """The database server itself, to stop and start."""
+        assert self.stack.servers.postgres is not None
+        return self.stack.servers.postgres
 
     def symbol(self) -> str:
         """A symbol that no other test trades."""
