@@ -52,7 +52,8 @@ CREATE TABLE trades (
     command_offset bigint NOT NULL,
     index          integer NOT NULL,
     -- The second guard beside the fence: a trade stored twice is an error, whatever its id.
-    UNIQUE (symbol, sequence)
+    -- By partition too: a foreign program may write a symbol to the wrong one.
+    UNIQUE (partition, symbol, sequence)
 );
 
 -- An order's trades, from either side.
