@@ -64,6 +64,7 @@ class ProblemKind(Struct, frozen=True):
 
 # A 504 is not retryable as such: only a client order id makes sending again harmless.
 PROBLEMS: Final = {
+    "malformed_request": ProblemKind(400, "This is not HTTP"),
     "malformed_json": ProblemKind(400, "The body is not JSON"),
     "unauthenticated": ProblemKind(401, "The key is missing, wrong or revoked"),
     "forbidden": ProblemKind(403, "This key may not do this"),

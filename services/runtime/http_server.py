@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Health, Readiness
 from services.runtime.http import Call, Edge, Request, Response, json_response
+from services.runtime.http_protocol import HttpProtocol, quiet_logger
 from services.runtime.settings import Settings
 
 # Longer than clients keep an idle connection, so that it is never closed under their next request.
@@ -39,10 +40,11 @@ class HttpServer:
         self._failure: BaseException | None = None
         self._listener = _listen(settings.host, settings.port)
         self.port: int = self._listener.getsockname()[1]
+        quiet_logger()
         self._server = _Uvicorn(
             uvicorn.Config(
                 edge,
-                http="httptools",
+                http=HttpProtocol,
                 ws="none",
                 lifespan="off",
                 access_log=False,
