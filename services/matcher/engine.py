@@ -74,8 +74,8 @@ class Engine:
         self.clock = 0
         self.books: dict[str, Book] = {}
         self.open_orders: dict[str, Order] = {}
-        # The books that the latest command changed, in the order it first touched them.
-        self.changed: list[Book] = []
+        # The books that the latest command changed, by symbol, in the order first touched.
+        self.changed: dict[str, Book] = {}
         self._client_ids = ClientIdWindow(rules.client_ids_max, rules.client_id_window_ms)
         # (valid_until, accepted_at, order). An order that left is found dead when it comes up.
         self._expiries: list[tuple[int, int, Order]] = []
@@ -84,7 +84,7 @@ class Engine:
     def apply(self, command: Command | None, at: Position) -> Outcome:
         """The outcome of the command at this position; None stands for an unreadable record."""
         self.clock = clock = max(self.clock, at.timestamp)
-        self.changed = []
+        self.changed = {}
         expiries = self._expiries
         expired: list[Expired] = []
         if expiries and expiries[0][0] <= clock:
@@ -121,8 +121,8 @@ class Engine:
 
     def _touch(self, book: Book, side: Side, price: int) -> None:
         """Note a change of a level. All changes by one command count as one of the book."""
-        if book not in self.changed:
-            self.changed.append(book)
+        if book.symbol not in self.changed:
+            self.changed[book.symbol] = book
             book.begin_change()
         book.changed[side, price] = None
 
@@ -174,9 +174,8 @@ class Engine:
         return self._accept(command, at, expired)
 
     def _accept(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> OrderAccepted:
-        book = self.books.get(command.symbol)
-        if book is None:
-            book = self.books[command.symbol] = Book(command.symbol)
+        # An order that neither trades nor rests leaves nothing behind, not even an empty book.
+        book = self.books.get(command.symbol) or Book(command.symbol)
         fills: list[Fill] = []
         remaining = command.quantity
         reason: ClosedReason | None = "expired"
@@ -187,6 +186,7 @@ class Engine:
                 remaining = self._match(command, at, book, fills, expired)
             reason = _closed_reason(command, remaining, opposite)
             if reason is None:
+                self.books[command.symbol] = book
                 self._rest(command, remaining, book, at.offset)
         return OrderAccepted(
             command.order_id,

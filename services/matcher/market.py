@@ -36,7 +36,7 @@ def book_updates(outcome: Outcome, at: Position, engine: Engine) -> list[BookUpd
     """The books that the engine's latest command changed, in the order it first touched them."""
     return [
         _update(book, outcome.time, at.offset, index, engine)
-        for index, book in enumerate(engine.changed)
+        for index, book in enumerate(engine.changed.values())
     ]
 
 

@@ -166,9 +166,14 @@ def test_engine_given_a_limit_order_without_price_stops() -> None:
         Engine(0).apply(limit(price=None), at(0))
 
 
-def test_engine_given_a_market_order_never_rests_it() -> None:
+def test_engine_given_an_order_that_does_not_rest_keeps_no_book() -> None:
     engine = Engine(0)
     engine.apply(market(1), at(0))
+    assert engine.books == {}
+
+
+def test_engine_given_a_market_order_never_rests_its_remainder() -> None:
+    engine = played("sell 2 @ 9 by ann as a1", "buy 5 by bob as b1")
     assert list(engine.books[SYMBOL].orders("bid")) == []
 
 
