@@ -138,7 +138,8 @@ def test_no_outcome_in_time_is_answered_by_the_records_fate(
 
 def test_fate_told_late_from_another_thread_is_waited_for() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(None), wait_ms=5, delivery_ms=3_000)
+        # Longer than the scenario may take: only the fate itself can end the wait.
+        bench = Bench(FakeSender(None), wait_ms=5, delivery_ms=60_000)
         asking = asyncio.create_task(bench.post("/orders", ORDER))
         await bench.command()
         await asyncio.sleep(0.03)

@@ -81,3 +81,11 @@ def test_partitions_do_not_know_each_other() -> None:
     assert batch == Batch(5, 0, (Outcome(0, Ticked()), Outcome(1, Ticked())))
     assert follower.position(5) == FollowerPosition(11, 9, 2)
     assert follower.position(0) == FollowerPosition(1, 0, 0)
+
+
+def test_old_claim_read_again_does_not_bring_its_epoch_back() -> None:
+    follower = Follower({0: FollowerPosition(4, 3, 7)})
+    assert follower.follow(0, 0, CLAIM) is None
+    batch = follower.follow(0, 4, told(3, 7))
+    assert batch is not None
+    assert batch.first_command == 7

@@ -173,6 +173,7 @@ def test_head_answers_as_get_without_the_body() -> None:
         "Bearer wrong",
         "Basic ZXhfYnJva2Vy",
         BROKER_KEY,
+        f"Basic {BROKER_KEY}",
         "Bearer \xff\xfe",
     ],
 )
