@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Brings a plain Debian or Ubuntu machine to what the exchange needs: a JRE (17 or newer), Maven and
-# Python's venv. Does nothing when all is there; when not root, says what to install and exits 1.
+# Brings a plain Debian or Ubuntu machine to what the exchange needs: a JRE (17 or newer), Maven,
+# make, curl and Python's venv. Does nothing when all is there; when not root, says what to install
+# and exits 1.
 set -euo pipefail
 
 wanted=()
@@ -13,6 +14,8 @@ major=""
 if command -v java >/dev/null; then major="$(java_major)"; fi
 if [ "${major:-0}" -lt 17 ]; then wanted+=(openjdk-17-jre-headless); fi
 if ! command -v mvn >/dev/null; then wanted+=(maven); fi
+if ! command -v curl >/dev/null; then wanted+=(curl); fi
+if ! command -v make >/dev/null; then wanted+=(make); fi
 
 python="${PYTHON:-python3}"
 if ! command -v "$python" >/dev/null; then

@@ -11,7 +11,7 @@ from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from services.ingest.app import Ingest
 from services.ingest.lookup import Lookup, LookupUnavailableError
-from services.ingest.loop import NOT_YET, add_checks, make_desk, make_sender, open_when_caught_up
+from services.ingest.loop import add_checks, make_desk, make_sender
 from services.reader.app import OrderArchive, Reader
 from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
@@ -21,7 +21,12 @@ from services.runtime.directory import BrokerDirectory
 from services.runtime.health import Check, Health
 from services.runtime.http import Edge, Request
 from services.runtime.http_docs import documentation
-from services.runtime.http_server import HttpServer, health_calls
+from services.runtime.http_server import (
+    NOT_YET,
+    HttpServer,
+    health_calls,
+    open_when_caught_up,
+)
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require

@@ -20,7 +20,13 @@ from services.runtime.directory import BrokerDirectory
 from services.runtime.health import Check, Health
 from services.runtime.http import Edge
 from services.runtime.http_docs import documentation
-from services.runtime.http_server import HttpServer, health_calls
+from services.runtime.http_server import (
+    NOT_YET,
+    HttpServer,
+    health_calls,
+    log_check,
+    open_when_caught_up,
+)
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import IN_FLIGHT
 from services.runtime.producer import Sender
@@ -29,8 +35,6 @@ from services.runtime.stream import Stream
 from services.runtime.topics import Topology
 
 log = logging.getLogger(__name__)
-
-NOT_YET = "the exchange is starting and reads its log; nothing was written"
 
 
 def now_ms() -> int:
@@ -72,21 +76,12 @@ def make_desk(settings: Settings, topology: Topology, sender: Sender, lookup: Lo
 
 def add_checks(health: Health, stream: Stream, publisher: Publisher, topology: Topology) -> None:
     """What an ingest is ready by."""
-    health.add(
-        "log", lambda: Check(stream.caught_up, "caught up" if stream.caught_up else "catching up")
-    )
+    health.add("log", lambda: log_check(stream))
     health.add(
         "kafka",
         lambda: Check(publisher.available, "answers" if publisher.available else "is away"),
     )
     health.add("durability", lambda: Check(True, topology.durability))
-
-
-async def open_when_caught_up(edge: Edge, stream: Stream) -> None:
-    """Take requests once the brokers and listings of the log are known."""
-    await stream.wait_caught_up()
-    edge.accept()
-    log.info("caught up")
 
 
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:

@@ -4,6 +4,7 @@ Stop: 1. refuse what is new, 2. answer what is in hand, for a bounded time, 3. c
 """
 
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -12,10 +13,15 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.runtime.errors import UnavailableError
-from services.runtime.health import Health, Readiness
+from services.runtime.health import Check, Health, Readiness
 from services.runtime.http import Call, Edge, Request, Response, json_response
 from services.runtime.http_protocol import HttpProtocol, quiet_logger
 from services.runtime.settings import Settings
+from services.runtime.stream import Stream
+
+log = logging.getLogger(__name__)
+
+NOT_YET = "the exchange is starting and reads its log; nothing was written"
 
 # Longer than clients keep an idle connection, so that it is never closed under their next request.
 KEEP_ALIVE_S = 75
@@ -74,6 +80,18 @@ class HttpServer:
             self._listener.close()
         if self._failure is not None:
             raise self._failure
+
+
+async def open_when_caught_up(edge: Edge, stream: Stream) -> None:
+    """Take requests once everything that the log held at the start is known."""
+    await stream.wait_caught_up()
+    edge.accept()
+    log.info("caught up")
+
+
+def log_check(stream: Stream) -> Check:
+    """Whether the log's past is known."""
+    return Check(stream.caught_up, "caught up" if stream.caught_up else "catching up")
 
 
 def _listen(host: str, port: int) -> socket.socket:

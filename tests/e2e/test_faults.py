@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from http.client import HTTPException
 
 import psycopg
+import pytest
 
 from schemas.codec import decode_trade
-from schemas.topics import TRADES
+from schemas.executions import CommandRefused
+from schemas.partitions import default_partition
+from schemas.topics import COMMANDS, TRADES
 from tests.support.api import Api, eventually
 from tests.support.exchange import Exchange
 
@@ -110,6 +113,20 @@ def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: 
         "matched", lambda: all(broker.get(f"/orders/{each}").status == 200 for each in order_ids)
     )
     assert {broker.order(each)["closed_reason"] for each in order_ids} == {"filled"}
+
+
+@pytest.mark.parametrize("value", [b"\xff{", b"", None, b'{"type":"place_order"}', b"[" * 10_000])
+def test_record_that_is_no_command_is_refused_and_the_matcher_goes_on(
+    exchange: Exchange, value: bytes | None
+) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    partition = default_partition(symbol, exchange.partitions)
+    offset = exchange.write(COMMANDS, partition, value)
+    assert broker.place("bid", symbol, 1, 100).status == 201
+    outcome = exchange.outcomes(partition)[offset]
+    assert outcome.event == CommandRefused("malformed_command")
+    log = exchange.stack.services["matcher"].log_file.read_text()
+    assert f'"offset":{offset}' in log
 
 
 def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:

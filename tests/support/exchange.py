@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer
 
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
-from schemas.topics import COMMANDS, Topic
+from schemas.executions import Outcome
+from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from services.cli.stack import Stack, running_exchange
 from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
+from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api
 
@@ -73,18 +75,42 @@ class Exchange:
 
     def records(self, topic: Topic) -> list[bytes]:
         """Every value the topic holds, partition by partition."""
+        return [value for p in range(self.partitions) for value in self._values(topic, p)]
+
+    def _values(self, topic: Topic, partition: int) -> list[bytes]:
         found: list[bytes] = []
-        name = self.topic_prefix + topic.name
-        for number, held in enumerate(self._ranges(topic)):
-            consumer = LogConsumer(self.bootstrap, Fetch(10))
-            consumer.assign({Partition(name, number): held.low})
-            count = held.end - held.low
-            while count > 0:
-                messages = consumer.poll(1_000, 10.0)
-                assert messages, f"{TopicPartition(name, number)} stays silent"
-                count -= len(messages)
-                found.extend(message.value() or b"" for message in messages)
-            consumer.close()
+        where = Partition(self.topic_prefix + topic.name, partition)
+        held = self._ranges(topic)[partition]
+        consumer = LogConsumer(self.bootstrap, Fetch(10))
+        consumer.assign({where: held.low})
+        while len(found) < held.end - held.low:
+            messages = consumer.poll(1_000, 10.0)
+            assert messages, f"{where} stays silent"
+            found.extend(message.value() or b"" for message in messages)
+        consumer.close()
+        return found
+
+    def write(self, topic: Topic, partition: int, value: bytes | None) -> int:
+        """Append a record as some other program would; its offset."""
+        offsets: list[int] = []
+        producer = Producer({"bootstrap.servers": self.bootstrap})
+        producer.produce(
+            self.topic_prefix + topic.name,
+            value,
+            partition=partition,
+            on_delivery=lambda _, message: offsets.append(message.offset() or 0),
+        )
+        producer.flush(10)
+        return offsets[0]
+
+    def outcomes(self, partition: int) -> list[Outcome]:
+        """The outcomes that count, in command order."""
+        follower = Follower({partition: FollowerPosition()})
+        found: list[Outcome] = []
+        for record, value in enumerate(self._values(EXECUTIONS, partition)):
+            batch = follower.follow(partition, record, value)
+            if batch is not None:
+                found.extend(batch.outcomes)
         return found
 
     def records_of_symbol(self, symbol: str) -> list[bytes]:
