@@ -94,12 +94,6 @@ class Stack:
         """SIGTERM, and its exit code."""
         return self.services[name].stop(grace_s=STOP_GRACE_S)
 
-    def restart(self, name: str) -> None:
-        """Stop, start, and wait until it is ready."""
-        self.stop(name)
-        self.start(name)
-        self.wait_ready(name)
-
     def stop_all(self) -> None:
         """Every service, the one that takes orders first."""
         for name in STOP_ORDER:

@@ -16,9 +16,6 @@ IN_FLIGHT: Final = Gauge("exchange_in_flight_requests", "Requests waiting for th
 COMMANDS: Final = Counter(
     "exchange_commands_total", "Commands matched, by the kind of their outcome.", ["event"]
 )
-STALE_RECORDS: Final = Counter(
-    "exchange_stale_records_total", "Execution records that did not count."
-)
 LAG_RECORDS: Final = Gauge(
     "exchange_lag_records", "Records between this process and the end of its log.", ["partition"]
 )
