@@ -61,7 +61,7 @@ def claim(bootstrap: str, prefix: str, partition: int, matcher: str) -> Claimed:
     try:
         next_command = _next_command(consumer, executions, epoch)
         marks = [
-            _mark(consumer, Partition(prefix + topic.name, partition), next_command)
+            told_up_to(consumer, Partition(prefix + topic.name, partition), next_command)
             for topic in (TRADES, BOOK)
         ]
     finally:
@@ -81,11 +81,12 @@ def _next_command(consumer: LogConsumer, executions: Partition, epoch: int) -> i
     return follower.position(executions.number).next_command
 
 
-def _mark(consumer: LogConsumer, public: Partition, next_command: int) -> Mark:
+def told_up_to(consumer: LogConsumer, public: Partition, next_command: int) -> Mark:
+    """The mark of a public partition; the record after it is the first to send."""
     held = consumer.range(public)
     if held.end and held.low == held.end:
         # All of it is past its retention: what has an outcome was told, long ago.
-        return Mark(next_command - 1, 0)
+        return Mark(next_command, -1)
     decode = decode_trade if TRADES.name in public.topic else decode_book_update
     highest = Mark()
     for message in _read(consumer, public, max(held.low, held.end - TAIL_RECORDS), held.end):

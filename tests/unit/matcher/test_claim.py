@@ -1,0 +1,21 @@
+"""What a starting matcher takes for told already, where the public topic cannot say it itself."""
+
+from schemas.topics import TRADES
+from services.matcher.claim import Mark, told_up_to
+from services.runtime.consumer import LogConsumer, Partition, Range
+
+
+class TrimmedLog(LogConsumer):
+    """A partition whose records are all past their retention."""
+
+    def __init__(self) -> None:
+        """Needs no broker."""
+
+    def range(self, partition: Partition) -> Range:
+        return Range(40, 40)
+
+
+def test_mark_of_a_trimmed_topic_covers_every_trade_with_an_outcome_and_no_later_one() -> None:
+    mark = told_up_to(TrimmedLog(), Partition(TRADES.name, 0), next_command=7)
+    assert not Mark(6, 9_999) > mark
+    assert Mark(7, 0) > mark
