@@ -13,22 +13,21 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from types import TracebackType
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.errors import InfraError, ServerFailedError
-from infra.folder_lock import FolderLock, wait_until_unused
+from infra.folder_lock import wait_until_unused
 from infra.jars import cache_lock, default_cache_dir, fetch_jars, find_java, release_dir
 from infra.jvm import FLAGS, Jvm, Profile
+from infra.local_server import LocalServer
 from infra.ports import LOOPBACK, accepts, is_free, port_to_use
 from infra.process import ChildProcess, run_tool, tail
 
 TEMPLATE = Path(__file__).with_name("kafka") / "server.properties"
 # Measured: 2 s to start, 7 s after kill -9; the rest is for a machine busy with other things.
 READY_TIMEOUT_S = 90.0
-STOP_GRACE_S = 20.0
 _POLL_S = 0.05
 
 # librdkafka prints a line for each attempt while the broker is not there yet.
@@ -37,8 +36,10 @@ _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
 
 
-class LocalKafka:
+class LocalKafka(LocalServer):
     """The data directory holds everything: settings, ports, log segments and log files."""
+
+    name = "the broker"
 
     def __init__(
         self,
@@ -49,29 +50,17 @@ class LocalKafka:
         jvm: Jvm | None = None,
     ) -> None:
         """`jvm` replaces the one that the profile and the cache lead to."""
-        self.data_dir = data_dir.resolve()
+        super().__init__(data_dir)
         self._profile: Profile = profile
         self.cache_dir = cache_dir or default_cache_dir()
         self._jvm = jvm
         self._ports: tuple[int, int] | None = None
-        self._lock = FolderLock(self.data_dir)
-        self._process: ChildProcess | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         if self._ports is None:
             raise ServerFailedError("the broker has no port before its first start")
         return f"{LOOPBACK}:{self._ports[0]}"
-
-    @property
-    def process(self) -> ChildProcess:
-        if self._process is None:
-            raise ServerFailedError("the broker was never started")
-        return self._process
-
-    @property
-    def alive(self) -> bool:
-        return self._process is not None and self._process.alive
 
     def start(self) -> None:
         """Start it, also again after `stop` or `kill`, and return when it answers requests."""
@@ -95,38 +84,9 @@ class LocalKafka:
             self.kill()
             raise
 
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop(grace_s=STOP_GRACE_S)
-        self._lock.release()
-
-    def kill(self) -> None:
-        """kill -9: the page cache survives, so every acknowledged record does."""
-        if self._process is not None:
-            self._process.kill()
-        self._lock.release()
-
-    def pause(self) -> None:
-        self.process.pause()
-
-    def resume(self) -> None:
-        self.process.resume()
-
     def tail_of_log(self, lines: int = 20) -> str:
         """The JVM's own words, then the broker's."""
         return f"{self.process.tail_of_log(lines)}\n{tail(self.data_dir / 'server.log', lines)}"
-
-    def __enter__(self) -> "LocalKafka":
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _choose_ports(self) -> None:
         if self._ports is not None:

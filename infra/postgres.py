@@ -11,14 +11,14 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
 from infra.errors import ServerFailedError
-from infra.folder_lock import FolderLock, wait_until_unused
+from infra.folder_lock import wait_until_unused
+from infra.local_server import LocalServer
 from infra.ports import LOOPBACK, is_free, port_to_use
 from infra.process import ChildProcess, run_tool
 from infra.unprivileged import prefix_for
@@ -29,7 +29,6 @@ DATABASE = "exchange"
 INSTALLATION = "pginstall18"
 # Measured: 0.3 s; a recovery after kill -9 replays at most a checkpoint's worth of log.
 READY_TIMEOUT_S = 60.0
-STOP_GRACE_S = 15.0
 _POLL_S = 0.02
 _CONNECT_TIMEOUT_S = 5
 
@@ -48,30 +47,22 @@ SETTINGS = {
 }
 
 
-class LocalPostgres:
+class LocalPostgres(LocalServer):
     """The data directory holds the cluster, its password, its port and its log."""
 
+    name = "PostgreSQL"
+    # Fast shutdown: connections are cut, everything committed is on disk.
+    stop_signal = signal.SIGINT
+
     def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir.resolve()
+        super().__init__(data_dir)
         self._cluster = self.data_dir / "cluster"
-        self._lock = FolderLock(self.data_dir)
         self._port: int | None = None
         self._password = ""
-        self._process: ChildProcess | None = None
 
     @property
     def url(self) -> str:
         return self._url_of(DATABASE)
-
-    @property
-    def process(self) -> ChildProcess:
-        if self._process is None:
-            raise ServerFailedError("PostgreSQL was never started")
-        return self._process
-
-    @property
-    def alive(self) -> bool:
-        return self._process is not None and self._process.alive
 
     def start(self) -> None:
         """Start it, also again after `stop` or `kill`, and return when it answers queries."""
@@ -96,27 +87,6 @@ class LocalPostgres:
             self.kill()
             raise
 
-    def stop(self) -> None:
-        """Fast shutdown: connections are cut, everything committed is on disk."""
-        if self._process is not None:
-            self._process.stop(signal.SIGINT, STOP_GRACE_S)
-        self._lock.release()
-
-    def kill(self) -> None:
-        """kill -9 of the server and all its processes, as when the machine's memory runs out."""
-        if self._process is not None:
-            self._process.kill()
-        self._lock.release()
-
-    def pause(self) -> None:
-        self.process.pause()
-
-    def resume(self) -> None:
-        self.process.resume()
-
-    def tail_of_log(self, lines: int = 20) -> str:
-        return self.process.tail_of_log(lines)
-
     def create_database(self, name: str) -> str:
         """Create the database unless it exists, and return its URL."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
@@ -125,18 +95,6 @@ class LocalPostgres:
             if connection.execute(known, [name]).fetchone() is None:
                 connection.execute(statement)
         return self._url_of(name)
-
-    def __enter__(self) -> "LocalPostgres":
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _url_of(self, database: str) -> str:
         if self._port is None:

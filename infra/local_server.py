@@ -1,0 +1,73 @@
+"""What the local servers share: a process and a locked data directory, ended or frozen at will."""
+
+import signal
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from infra.errors import ServerFailedError
+from infra.folder_lock import FolderLock
+from infra.process import ChildProcess
+
+# Longer than either takes to write out what it holds.
+STOP_GRACE_S = 20.0
+
+
+class LocalServer(ABC):
+    """`start` is the server's own; the rest is the same for all."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[int] = signal.SIGTERM
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir.resolve()
+        self._lock = FolderLock(self.data_dir)
+        self._process: ChildProcess | None = None
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, also again after `stop` or `kill`, and return when it answers."""
+
+    @property
+    def process(self) -> ChildProcess:
+        if self._process is None:
+            raise ServerFailedError(f"{self.name} was never started")
+        return self._process
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.alive
+
+    def stop(self) -> None:
+        """The orderly end: everything acknowledged is on disk."""
+        if self._process is not None:
+            self._process.stop(self.stop_signal, STOP_GRACE_S)
+        self._lock.release()
+
+    def kill(self) -> None:
+        """kill -9 of the server and all its processes: the page cache survives, they do not."""
+        if self._process is not None:
+            self._process.kill()
+        self._lock.release()
+
+    def pause(self) -> None:
+        self.process.pause()
+
+    def resume(self) -> None:
+        self.process.resume()
+
+    def tail_of_log(self, lines: int = 20) -> str:
+        return self.process.tail_of_log(lines)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
