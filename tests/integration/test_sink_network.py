@@ -1,0 +1,78 @@
+"""The sink when the network to PostgreSQL fails in every way: all is stored, and once."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from services.sink.migrate import migrate
+from tests.integration.test_sink_loop import (
+    HandwrittenLog,
+    check_stored,
+    eventually,
+    running_sink,
+)
+from tests.support.fault_proxy import FaultProxy
+from tests.unit.reader.flow import Flow
+
+FAULT_S = 2.0
+# More than a session's beginning takes, less than the COPY of a batch of outcomes.
+MID_TRANSACTION_BYTES = 20_000
+
+FAULTS: dict[str, Callable[[FaultProxy], None]] = {
+    "cut": lambda proxy: proxy.cut(),
+    "stalled": lambda proxy: proxy.stall(),
+    "slow": lambda proxy: proxy.delay(0.05),
+    "cut_in_a_transaction": lambda proxy: proxy.cut_after(MID_TRANSACTION_BYTES),
+}
+
+
+@pytest.fixture
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    return HandwrittenLog(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def url(postgres: LocalPostgres) -> str:
+    """Past the proxy."""
+    database_url = postgres.create_database(f"network_{uuid.uuid4().hex[:12]}")
+    migrate(database_url)
+    return database_url
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[FaultProxy]:
+    port = urlsplit(url).port
+    assert port is not None
+    with FaultProxy(port) as running:
+        yield running
+
+
+def through(proxy: FaultProxy, url: str) -> str:
+    """The same database by way of the proxy."""
+    return url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_sink_behind_a_failing_network_stores_everything_once(
+    log: HandwrittenLog, url: str, proxy: FaultProxy, fault: str
+) -> None:
+    flow = Flow(0, 11)
+    with running_sink(log.source(), through(proxy, url)):
+        log.tell(flow.batch(300))
+        eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
+        FAULTS[fault](proxy)
+        until = time.monotonic() + FAULT_S
+        while time.monotonic() < until:
+            log.tell(flow.batch(300))
+            time.sleep(0.1)
+        if fault != "slow":
+            assert not log.stored_up_to(url)
+        proxy.heal()
+        log.tell(flow.batch(300))
+        eventually(lambda: log.stored_up_to(url), "the sink catches up")
+    check_stored(log, url, log.views.orders_in_memory())

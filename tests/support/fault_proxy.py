@@ -1,0 +1,182 @@
+"""A TCP proxy on 127.0.0.1 that breaks the network between a client and a server on demand.
+
+It runs an event loop in a thread of its own. Faults are switched from the test's thread: cut,
+stalled (half-open), late, or cut after a number of bytes; `heal` ends them all.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from infra.ports import LOOPBACK, free_port
+
+_CHUNK = 65_536
+_CALL_S = 10.0
+# Closing a socket that lingers for no time resets the connection.
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class _Connection:
+    """One client, and its server as soon as there is one."""
+
+    def __init__(self, writer: asyncio.StreamWriter, budget: int | None) -> None:
+        self.writers = [writer]
+        self.budget = budget
+
+    def reset(self) -> None:
+        for writer in self.writers:
+            wire = writer.get_extra_info("socket")
+            if wire is not None and wire.fileno() >= 0:
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            writer.transport.abort()
+
+    def allowed(self, chunk: bytes) -> bytes:
+        """As much of the chunk as may still pass."""
+        if self.budget is None:
+            return chunk
+        passing = chunk[: self.budget]
+        self.budget -= len(passing)
+        return passing
+
+
+class FaultProxy:
+    """Forwards `port` to the target, from `with` to its end. Every fault lasts until `heal`."""
+
+    def __init__(self, target_port: int, target_host: str = LOOPBACK) -> None:
+        self.port = free_port()
+        self._target = (target_host, target_port)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
+        self._open: dict[asyncio.Task[None], _Connection] = {}
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._delay_s = 0.0
+        self._budget: int | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            listening = asyncio.start_server(self._accepted, LOOPBACK, self.port)
+            self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(_CALL_S)
+        except BaseException:
+            self._end_loop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_CALL_S)
+        finally:
+            self._end_loop()
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        return len(self._open)
+
+    def cut(self) -> None:
+        """Reset every connection, and every new one."""
+        self._switch(self._cut)
+
+    def stall(self) -> None:
+        """Half-open: connections stay and new ones are accepted, but nothing is forwarded."""
+        self._switch(self._flowing.clear)
+
+    def delay(self, seconds: float) -> None:
+        """Forward each chunk this much later, in order."""
+        self._switch(lambda: setattr(self, "_delay_s", seconds))
+
+    def cut_after(self, n_bytes: int) -> None:
+        """Reset each connection, old or new, after so many more bytes of both directions."""
+        self._switch(lambda: self._limit(n_bytes))
+
+    def heal(self) -> None:
+        """Everything flows again; what was stalled goes on."""
+        self._switch(self._heal)
+
+    def _switch(self, change: Callable[[], None]) -> None:
+        """Make the change in the loop's thread, and return when it is made."""
+
+        async def changed() -> None:
+            change()
+
+        asyncio.run_coroutine_threadsafe(changed(), self._loop).result(_CALL_S)
+
+    def _cut(self) -> None:
+        self._refusing = True
+        for task, connection in self._open.items():
+            connection.reset()
+            task.cancel()
+
+    def _limit(self, budget: int | None) -> None:
+        self._budget = budget
+        for connection in self._open.values():
+            connection.budget = budget
+
+    def _heal(self) -> None:
+        self._refusing = False
+        self._delay_s = 0.0
+        self._limit(None)
+        self._flowing.set()
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(writer, self._budget)
+        if self._refusing:
+            connection.reset()
+            return
+        task = self._loop.create_task(self._serve(connection, reader))
+        self._open[task] = connection
+        task.add_done_callback(self._open.pop)
+
+    async def _serve(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
+        try:
+            await self._flowing.wait()
+            answers, server = await asyncio.open_connection(*self._target)
+            connection.writers.append(server)
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(connection, reader, server))
+                pumps.create_task(self._pump(connection, answers, connection.writers[0]))
+            for writer in connection.writers:
+                writer.close()
+        except (OSError, ExceptionGroup):
+            # One side is gone: the other one learns of it.
+            connection.reset()
+        except asyncio.CancelledError:
+            # Cancelled by a cut or by the end of the proxy only.
+            connection.reset()
+
+    async def _pump(
+        self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while chunk := await reader.read(_CHUNK):
+            if self._delay_s:
+                await asyncio.sleep(self._delay_s)
+            await self._flowing.wait()
+            writer.write(connection.allowed(chunk))
+            await writer.drain()
+            if connection.budget == 0:
+                raise ConnectionResetError("the bytes that were allowed have passed")
+        await self._flowing.wait()
+        writer.write_eof()
+
+    async def _close(self) -> None:
+        self._server.close()
+        tasks = list(self._open)
+        self._cut()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CALL_S)
+        self._loop.close()
