@@ -12,11 +12,12 @@ from schemas.brokers import Broker
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import Execution
 from schemas.listings import Listing
+from schemas.snapshots import Snapshot
 from schemas.trades import Trade
 
 T = TypeVar("T")
 
-Message = Command | Execution | Trade | BookUpdate | Broker | Listing
+Message = Command | Execution | Trade | BookUpdate | Broker | Listing | Snapshot
 
 _encoder: Final = msgspec.json.Encoder()
 _command: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
@@ -25,6 +26,7 @@ _trade: Final = msgspec.json.Decoder(Trade)
 _book_update: Final = msgspec.json.Decoder(BookUpdate)
 _broker: Final = msgspec.json.Decoder(Broker)
 _listing: Final = msgspec.json.Decoder(Listing)
+_snapshot: Final[msgspec.json.Decoder[Snapshot]] = msgspec.json.Decoder(Snapshot)
 
 encode = _encoder.encode
 
@@ -75,6 +77,11 @@ def decode_broker(value: bytes | None) -> Broker:
 def decode_listing(value: bytes | None) -> Listing:
     """Raises UnreadableError."""
     return _read(_listing, value)
+
+
+def decode_snapshot(value: bytes | None) -> Snapshot:
+    """Raises UnreadableError."""
+    return _read(_snapshot, value)
 
 
 _CLAIM_START: Final = b'{"type":"claim"'

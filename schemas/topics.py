@@ -7,6 +7,7 @@ from schemas.brokers import Broker
 from schemas.commands import CancelOrder, PlaceOrder, Tick
 from schemas.executions import Claim, Outcomes
 from schemas.listings import Listing
+from schemas.snapshots import SnapshotChunk, SnapshotCommit
 from schemas.trades import Trade
 
 # One outcome carries at most 10,000 fills and 10,000 expiries of about 200 bytes each.
@@ -103,4 +104,21 @@ LISTINGS = Topic(
     purpose="Which partition trades which symbol, where murmur2 shall not decide.",
 )
 
-TOPICS = (COMMANDS, EXECUTIONS, TRADES, BOOK, BROKERS, LISTINGS)
+SNAPSHOTS = Topic(
+    name="exchange.snapshots.v1",
+    key="partition",
+    messages=(SnapshotChunk, SnapshotCommit),
+    writer="matcher",
+    readers=("matcher",),
+    by_symbol=True,
+    # The last few: a state of a million client order ids takes a third of this.
+    config={
+        "cleanup.policy": "delete",
+        "retention.ms": _FOR_EVER,
+        "retention.bytes": str(1024 * 1024 * 1024),
+        "segment.bytes": str(128 * 1024 * 1024),
+    },
+    purpose="What the matcher's state was at some command: a restart begins there.",
+)
+
+TOPICS = (COMMANDS, EXECUTIONS, TRADES, BOOK, BROKERS, LISTINGS, SNAPSHOTS)

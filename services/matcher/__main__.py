@@ -7,8 +7,10 @@ import sys
 import uuid
 
 from services.matcher.loop import MatcherLoop
+from services.matcher.recovery import Log
 from services.runtime.health import Health, HealthServer
 from services.runtime.lifecycle import Stop, run
+from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, parse_partitions, require
 from services.runtime.topics import TopicsAdmin
 
@@ -25,7 +27,8 @@ def main() -> int:
         partitions = parse_partitions(chosen, topology.partitions)
         health = Health()
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        loop = MatcherLoop(settings, topology.prefix, name, health)
+        log = Log(topology.prefix, log_identity(bootstrap, topology.prefix).topic_id)
+        loop = MatcherLoop(settings, log, name, health)
         server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
         try:
             loop.run(partitions, stop)

@@ -6,29 +6,30 @@ those records stale for every reader. Reading never waits for more than the log 
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 
-from confluent_kafka import Message
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_book_update, decode_trade, encode, is_claim
 from schemas.executions import Claim
 from schemas.topics import BOOK, EXECUTIONS, TRADES
+from services.matcher.recovery import Log, Recovered, recover
 from services.runtime.consumer import Fetch, LogConsumer, Partition
-from services.runtime.errors import SupersededError, UnavailableError
+from services.runtime.errors import SupersededError
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.producer import append
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RECORDS_MAX = 5_000
-# A silent broker for this long during a start is a broker that is away.
-SILENCE_MAX_S = 30.0
 # Records at the end of a public partition among which the highest position is looked for. A stale
 # matcher may have added old ones behind it, but never more than its queue held.
 TAIL_RECORDS = 2_000
 # A newer claim is noticed within this time; the fetch is held back for all of it.
 WATCH = Fetch(wait_ms=500, bytes_min=8 * 1024 * 1024)
+
+CONFIRM_LOOK_S = 0.01
 
 
 class Mark(Struct, frozen=True, order=True):
@@ -41,42 +42,47 @@ class Mark(Struct, frozen=True, order=True):
 class Claimed(Struct, frozen=True):
     """A partition taken: the epoch to write with, and what earlier matchers already told.
 
-    `next_command` is the first command without a valid outcome.
+    `next_command` is the first command without a valid outcome. `recovered` is where the matcher
+    begins: a snapshot, or nothing at the beginning of the log.
     """
 
     partition: int
     epoch: int
     next_command: int
+    recovered: Recovered
     trades: Mark
     book: Mark
 
 
-def claim(bootstrap: str, prefix: str, partition: int, matcher: str) -> Claimed:
-    """Append a claim, then read what was told before it."""
-    executions = Partition(prefix + EXECUTIONS.name, partition)
+def claim(bootstrap: str, log: Log, partition: int, matcher: str) -> Claimed:
+    """Append a claim, find the newest good snapshot, then read what was told since.
+
+    Raises BrokenLogError when neither a snapshot nor the log's beginning is there to start from.
+    """
+    executions = log.partition(EXECUTIONS.name, partition)
     epoch = append(
         bootstrap, executions.topic, partition, str(partition).encode(), encode(Claim(matcher))
     )
     consumer = LogConsumer(bootstrap, Fetch(wait_ms=50))
     try:
-        next_command = _next_command(consumer, executions, epoch)
+        recovered = recover(consumer, log, partition, epoch)
+        next_command = _next_command(consumer, executions, epoch, recovered.position)
         marks = [
-            told_up_to(consumer, Partition(prefix + topic.name, partition), next_command)
+            told_up_to(consumer, log.partition(topic.name, partition), next_command)
             for topic in (TRADES, BOOK)
         ]
     finally:
         consumer.close()
-    log.info(
-        "claimed",
-        extra={"fields": {"partition": partition, "epoch": epoch, "next_command": next_command}},
-    )
-    return Claimed(partition, epoch, next_command, *marks)
+    fields = {"partition": partition, "epoch": epoch, "next_command": next_command}
+    logger.info("claimed", extra={"fields": fields})
+    return Claimed(partition, epoch, next_command, recovered, *marks)
 
 
-def _next_command(consumer: LogConsumer, executions: Partition, epoch: int) -> int:
-    low = consumer.range(executions).low
-    follower = Follower({executions.number: FollowerPosition(next_record=low)})
-    for message in _read(consumer, executions, low, epoch + 1):
+def _next_command(
+    consumer: LogConsumer, executions: Partition, epoch: int, start: FollowerPosition
+) -> int:
+    follower = Follower({executions.number: start})
+    for message in consumer.read(executions, start.next_record, epoch + 1):
         follower.follow(executions.number, message.offset() or 0, message.value())
     return follower.position(executions.number).next_command
 
@@ -89,42 +95,29 @@ def told_up_to(consumer: LogConsumer, public: Partition, next_command: int) -> M
         return Mark(next_command, -1)
     decode = decode_trade if TRADES.name in public.topic else decode_book_update
     highest = Mark()
-    for message in _read(consumer, public, max(held.low, held.end - TAIL_RECORDS), held.end):
+    for message in consumer.read(public, max(held.low, held.end - TAIL_RECORDS), held.end):
         try:
             told = decode(message.value())
         except UnreadableError as error:
-            log.warning("unreadable public record: %s", error)
+            logger.warning("unreadable public record: %s", error)
             continue
         highest = max(highest, Mark(told.command_offset, told.index))
     return highest
 
 
-def _read(consumer: LogConsumer, partition: Partition, start: int, end: int) -> Iterator[Message]:
-    """The records from `start` up to but not including `end`."""
-    if start >= end:
-        return
-    consumer.assign({partition: start})
-    position = start
-    while position < end:
-        messages = consumer.poll(RECORDS_MAX, SILENCE_MAX_S)
-        if not messages:
-            raise UnavailableError(f"{partition.topic}/{partition.number} stays silent")
-        for message in messages:
-            position = (message.offset() or 0) + 1
-            if position <= end:
-                yield message
-
-
 class ClaimWatch:
     """Reads what is appended to our executions partitions, looking for a newer claim only."""
 
-    def __init__(self, bootstrap: str, prefix: str, epochs: Mapping[int, int]) -> None:
+    def __init__(self, bootstrap: str, log: Log, epochs: Mapping[int, int]) -> None:
+        self._log = log
         self._newer: str | None = None
         self._failure: Exception | None = None
         self._stopping = threading.Event()
+        # Up to here, exclusive, no newer claim was found.
+        self._seen = {partition: epoch + 1 for partition, epoch in epochs.items()}
         self._consumer = LogConsumer(bootstrap, WATCH)
         self._consumer.assign(
-            {Partition(prefix + EXECUTIONS.name, p): epoch + 1 for p, epoch in epochs.items()}
+            {log.partition(EXECUTIONS.name, p): epoch + 1 for p, epoch in epochs.items()}
         )
         self._thread = threading.Thread(target=self._watch, name="claims", daemon=True)
         self._thread.start()
@@ -136,6 +129,22 @@ class ClaimWatch:
         if self._failure is not None:
             raise self._failure
 
+    def confirm(self, consumer: LogConsumer) -> None:
+        """Wait until it is known that all partitions are still ours. Raises SupersededError.
+
+        For a process that was frozen: what it sends now may be another's business already.
+        """
+        for partition in self._seen:
+            end = consumer.range(self._log.partition(EXECUTIONS.name, partition)).end
+            while not self.own_up_to(partition, end):
+                self.check()
+                time.sleep(CONFIRM_LOOK_S)
+
+    def own_up_to(self, partition: int, end: int) -> bool:
+        """Whether no newer claim stands below the record `end`; False while that is not known."""
+        seen = self._seen[partition] >= end
+        return seen and self._newer is None and self._failure is None
+
     def _watch(self) -> None:
         try:
             while not self._stopping.is_set():
@@ -145,6 +154,8 @@ class ClaimWatch:
                             f"partition {message.partition()}: a newer matcher claimed it at "
                             f"{message.offset()}"
                         )
+                    # Last, so that who sees the record counted sees its claim too.
+                    self._seen[message.partition() or 0] = (message.offset() or 0) + 1
         except Exception as error:
             self._failure = error
 

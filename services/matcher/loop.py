@@ -1,87 +1,122 @@
-"""The matcher's loop: claim, replay, then match what arrives until asked to stop or superseded."""
+"""The matcher's loop: claim, recover, replay, then match until asked to stop or superseded."""
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import methodcaller
 
 from schemas.topics import COMMANDS
+from services.matcher.archivist import Archivist
 from services.matcher.claim import ClaimWatch, claim
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
-from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.matcher.recovery import Log
+from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
 from services.runtime.lifecycle import Stop
-from services.runtime.metrics import OPEN_ORDERS
+from services.runtime.metrics import OPEN_ORDERS, SNAPSHOT_PAUSE_SECONDS
 from services.runtime.settings import Settings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RECORDS_MAX = 2_000
 # The longest pause between two looks at the clock, at claims and at delivery errors.
 WAIT_S = 0.02
+# A loop that took longer was frozen, or as good as: others may have taken its partitions.
+FROZEN_S = 1.0
 PROGRESS_EVERY_S = 5.0
+_INSTANT_S = 0.001
 
 
 class MatcherLoop:
     """Owns its partitions from the claim to the stop."""
 
-    def __init__(self, settings: Settings, prefix: str, matcher: str, health: Health) -> None:
+    def __init__(self, settings: Settings, log: Log, matcher: str, health: Health) -> None:
         self._settings = settings
-        self._prefix = prefix
+        self._log = log
         self._matcher = matcher
-        # Commands left to replay by partition; None until the partitions are claimed.
-        self._behind: dict[int, int] | None = None
+        # Commands left to replay; None until the partitions are claimed and recovered.
+        self._left: int | None = None
+        self._per_s = 0.0
+        self._awake_at = time.monotonic()
         health.add("replay", self._replay_check)
 
     def run(self, partitions: list[int], stop: Stop) -> None:
         """Until `stop`. Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError."""
         bootstrap = self._settings.kafka
-        publisher = Publisher(self._settings, self._prefix)
-        claims = [claim(bootstrap, self._prefix, p, self._matcher) for p in partitions]
+        publisher = Publisher(self._settings, self._log.prefix)
+        claims = [claim(bootstrap, self._log, p, self._matcher) for p in partitions]
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
-        watch = ClaimWatch(bootstrap, self._prefix, {c.partition: c.epoch for c in claims})
+        watch = ClaimWatch(bootstrap, self._log, {c.partition: c.epoch for c in claims})
+        commits = {taken.partition: taken.recovered.commit for taken in claims}
+        archivist = Archivist(bootstrap, self._log, watch, commits)
         consumer = LogConsumer(bootstrap, Fetch(self._settings.fetch_wait_ms))
         try:
-            self._replay_from_start(consumer, owned)
+            self._replay(consumer, owned, watch)
             while not stop.is_set():
-                self._match(consumer, owned)
+                self._match(consumer, owned, watch)
                 watch.check()
                 publisher.check()
+                self._save_where_due(owned.values(), publisher, archivist)
             publisher.flush()
         finally:
+            archivist.close()
             watch.close()
             consumer.close()
 
-    def _replay_from_start(
-        self, consumer: LogConsumer, owned: Mapping[int, PartitionMatcher]
+    def _replay(
+        self, consumer: LogConsumer, owned: Mapping[int, PartitionMatcher], watch: ClaimWatch
     ) -> None:
-        topic = self._prefix + COMMANDS.name
-        ranges = {number: consumer.range(Partition(topic, number)) for number in owned}
-        for number, held in ranges.items():
-            owned[number].next_offset = held.low
-        consumer.assign({Partition(topic, number): held.low for number, held in ranges.items()})
-        ends = {number: held.end for number, held in ranges.items()}
-        told_at = time.monotonic()
-        while self._note_progress(owned, ends):
-            self._match(consumer, owned, tick=False)
-            if time.monotonic() - told_at >= PROGRESS_EVERY_S:
-                told_at = time.monotonic()
-                log.info("replaying", extra={"fields": {"commands_left": self._behind}})
-        log.info("replayed", extra={"fields": {"commands": ends}})
+        """From where each partition was recovered to what the log holds now."""
+        where = {number: self._log.partition(COMMANDS.name, number) for number in owned}
+        ends = {number: consumer.range(partition).end for number, partition in where.items()}
+        consumer.assign({where[number]: one.next_offset for number, one in owned.items()})
+        started_at = told_at = time.monotonic()
+        total = self._note_progress(owned, ends)
+        while left := self._note_progress(owned, ends):
+            self._match(consumer, owned, watch, tick=False)
+            now = time.monotonic()
+            self._per_s = (total - left) / max(now - started_at, _INSTANT_S)
+            if now - told_at >= PROGRESS_EVERY_S:
+                told_at = now
+                logger.info("replaying", extra={"fields": {"progress": self._progress()}})
+        fields = {"commands": total, "seconds": round(time.monotonic() - started_at, 3)}
+        logger.info("replayed", extra={"fields": fields})
 
-    def _note_progress(
-        self, owned: Mapping[int, PartitionMatcher], ends: Mapping[int, int]
-    ) -> bool:
-        behind = {number: end - owned[number].next_offset for number, end in ends.items()}
-        self._behind = {number: left for number, left in behind.items() if left > 0}
-        return bool(self._behind)
+    def _save_where_due(
+        self, owned: Iterable[PartitionMatcher], publisher: Publisher, archivist: Archivist
+    ) -> None:
+        every = self._settings.snapshot_every
+        for one in owned:
+            if not one.snapshot_due(every) or archivist.busy(one.engine.partition):
+                continue
+            with SNAPSHOT_PAUSE_SECONDS.time():
+                if publisher.settle():
+                    archivist.hand_over(one.snapshot(self._log.topic_id))
+
+    def _note_progress(self, owned: Mapping[int, PartitionMatcher], ends: Mapping[int, int]) -> int:
+        self._left = sum(max(0, end - owned[number].next_offset) for number, end in ends.items())
+        return self._left
+
+    def _progress(self) -> str:
+        if not self._left or not self._per_s:
+            return f"{self._left} commands left to replay"
+        seconds = self._left / self._per_s
+        return f"{self._left} commands left to replay, {self._per_s:,.0f}/s, {seconds:,.0f} s to go"
 
     def _match(
-        self, consumer: LogConsumer, owned: Mapping[int, PartitionMatcher], *, tick: bool = True
+        self,
+        consumer: LogConsumer,
+        owned: Mapping[int, PartitionMatcher],
+        watch: ClaimWatch,
+        *,
+        tick: bool = True,
     ) -> None:
         messages = consumer.poll(RECORDS_MAX, WAIT_S)
+        if time.monotonic() - self._awake_at > FROZEN_S:
+            watch.confirm(consumer)
+        self._awake_at = time.monotonic()
         for number, run in groupby(messages, methodcaller("partition")):
             owned[number].handle(list(run))
         OPEN_ORDERS.set(sum(len(one.engine.open_orders) for one in owned.values()))
@@ -91,7 +126,6 @@ class MatcherLoop:
                 one.tick_if_due(now_ms)
 
     def _replay_check(self) -> Check:
-        if self._behind is None:
+        if self._left is None:
             return Check(ok=False, detail="claiming")
-        left = sum(self._behind.values())
-        return Check(ok=not left, detail=f"{left} commands left to replay")
+        return Check(ok=not self._left, detail=self._progress())

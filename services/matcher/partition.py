@@ -1,6 +1,7 @@
 """One partition under one claim: commands in, outcomes and public records out, each told once.
 
-1. Replay: commands below `next_command` have their outcomes in the log; they are applied, not sent.
+1. Replay, from where the claim recovered: commands below `next_command` have their outcomes in
+   the log; they are applied, not sent.
 2. Live: later ones are sent with our epoch, in runs of consecutive commands.
 3. Public records follow marks of their own, so a restart neither repeats nor skips one.
 """
@@ -15,9 +16,10 @@ from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
 from schemas.executions import Outcome
 from services.matcher.claim import Claimed, Mark
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Position
 from services.matcher.market import book_updates, trades_of
 from services.matcher.publish import Publisher
+from services.matcher.snapshot import Saved, save
 from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
 
@@ -34,8 +36,9 @@ class PartitionMatcher:
     """The engine of one partition with its place in the log."""
 
     def __init__(self, claimed: Claimed, publisher: Publisher) -> None:
-        self.engine = Engine(claimed.partition)
-        self.next_offset = 0
+        self.engine = claimed.recovered.engine
+        self.next_offset = claimed.recovered.position.next_command
+        self._saved_before = self.next_offset
         self._claimed = claimed
         self._publisher = publisher
         self._tick_sent_ms: int | None = None
@@ -74,6 +77,18 @@ class PartitionMatcher:
             for update in book_updates(outcome, at, self.engine):
                 if Mark(update.command_offset, update.index) > book:
                     self._publisher.book_update(partition, update)
+
+    def snapshot_due(self, every: int) -> bool:
+        """Whether so many commands were applied since the last one, and all of them told."""
+        told = self.next_offset >= self._claimed.next_command
+        return told and every > 0 and self.next_offset - self._saved_before >= every
+
+    def snapshot(self, topic_id: str) -> Saved:
+        """The state now; every output so far has been acknowledged."""
+        self._saved_before = self.next_offset
+        return save(
+            self.engine, log=topic_id, epoch=self._claimed.epoch, next_command=self.next_offset
+        )
 
     def tick_if_due(self, now_ms: int) -> None:
         """Send a tick when an order is due and no command came along to expire it."""

@@ -14,6 +14,8 @@ from services.runtime.settings import Settings
 # Bounds of one execution record; a single outcome may exceed the bytes, being one command's.
 OUTCOMES_MAX = 500
 RECORD_BYTES_MAX = 256 * 1024
+# Matching pauses meanwhile: a broker that takes longer puts the snapshot off.
+SETTLE_S = 0.25
 
 _TICK = encode(Tick())
 
@@ -57,6 +59,10 @@ class Publisher:
         """Raises DeliveryError when a record was lost."""
         self._outcomes.check()
         self._public.check()
+
+    def settle(self) -> bool:
+        """Wait a moment until everything is acknowledged; False when it is not."""
+        return self._outcomes.settle(SETTLE_S) and self._public.settle(SETTLE_S)
 
     def flush(self) -> None:
         """Wait until everything is acknowledged. Raises DeliveryError."""

@@ -4,10 +4,11 @@ Pure. Bounded by log time and by count; what falls out of the window would be a 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from schemas.commands import PlaceOrder
+from schemas.snapshots import ClientIdRow
 from schemas.units import OrderType, Side
 
 
@@ -67,6 +68,38 @@ class ClientIdWindow:
     def entries(self) -> Iterator[tuple[ClientId, Remembered]]:
         """Everything remembered, oldest first."""
         return iter(self._entries.items())
+
+    def rows(self) -> Iterator[ClientIdRow]:
+        """Everything remembered as it is saved, oldest first."""
+        for client_id, known in self._entries.items():
+            content = known.content
+            yield ClientIdRow(
+                client_id.broker_id,
+                client_id.symbol,
+                client_id.client_order_id,
+                known.order_id,
+                content.side,
+                content.order_type,
+                content.price,
+                content.quantity,
+                content.valid_until,
+                content.document_number,
+                known.time,
+            )
+
+    def restore(self, rows: Iterable[ClientIdRow]) -> None:
+        """Remember what `rows` gave."""
+        for row in rows:
+            client_id = ClientId(row.broker_id, row.symbol, row.client_order_id)
+            content = Content(
+                row.side,
+                row.order_type,
+                row.price,
+                row.quantity,
+                row.valid_until,
+                row.document_number,
+            )
+            self._entries[client_id] = Remembered(row.order_id, content, row.time)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -5,7 +5,7 @@ the first record back.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -18,6 +18,9 @@ from services.runtime.log import kafka_logger
 # How long a start waits for the broker's answer about offsets.
 METADATA_TIMEOUT_S = 10.0
 RETRY_S = 0.1
+# A silent broker for this long during a bounded reading is a broker that is away.
+SILENCE_MAX_S = 30.0
+READ_RECORDS_MAX = 5_000
 # A full local queue would otherwise pause fetching for a whole second.
 _QUEUE_BACKOFF_MS = 10
 # Errors that the client mends by itself while it goes on fetching.
@@ -103,6 +106,24 @@ class LogConsumer:
                 where = f"{message.topic()}/{message.partition()}"
                 raise BrokenLogError(f"reading {where}: {error.str()}")
         return [message for message in messages if message.error() is None]
+
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[Message]:
+        """The records from `start` up to but not including `end`, which the log holds.
+
+        Raises UnavailableError when they do not come, BrokenLogError as `poll` does.
+        """
+        if start >= end:
+            return
+        self.assign({partition: start})
+        position = start
+        while position < end:
+            messages = self.poll(READ_RECORDS_MAX, SILENCE_MAX_S)
+            if not messages:
+                raise UnavailableError(f"{partition.topic}/{partition.number} stays silent")
+            for message in messages:
+                position = (message.offset() or 0) + 1
+                if position <= end:
+                    yield message
 
     def range(self, partition: Partition) -> Range:
         """What the partition holds now, by asking the broker. Raises UnavailableError."""

@@ -20,6 +20,11 @@ LAG_RECORDS: Final = Gauge(
     "exchange_lag_records", "Records between this process and the end of its log.", ["partition"]
 )
 OPEN_ORDERS: Final = Gauge("exchange_open_orders", "Orders in the books of this process.")
+SNAPSHOT_PAUSE_SECONDS: Final = Histogram(
+    "exchange_snapshot_pause_seconds",
+    "How long matching stood still for a snapshot.",
+    buckets=_SECONDS,
+)
 ORDERS_IN_MEMORY: Final = Gauge(
     "exchange_orders_in_memory",
     "Orders the reader holds, open ones and closed ones not yet stored.",

@@ -145,12 +145,16 @@ class FailFastSender:
         if self._failure is not None:
             raise DeliveryError(f"a record was not delivered: {self._failure.str()}")
 
-    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
-        """Wait until every record is acknowledged. Raises DeliveryError, also when time is out."""
+    def settle(self, timeout_s: float) -> bool:
+        """Whether every record is acknowledged within the time. Raises DeliveryError."""
         left = self._producer.flush(timeout_s)
         self.check()
-        if left:
-            raise DeliveryError(f"{left} records were not acknowledged in {timeout_s} s")
+        return not left
+
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+        """Wait until every record is acknowledged. Raises DeliveryError, also when time is out."""
+        if not self.settle(timeout_s):
+            raise DeliveryError(f"records were not acknowledged in {timeout_s} s")
 
 
 def append(bootstrap: str, topic: str, partition: int, key: bytes, value: bytes) -> int:

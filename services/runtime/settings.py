@@ -56,6 +56,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The same for the public market topics."""
     fetch_wait_ms: Milliseconds = 4
     """How long the broker holds a fetch back so that several records travel together."""
+    snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
+    """Commands of a partition between two snapshots of its matcher; 0: none are taken."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
 

@@ -14,7 +14,17 @@ from msgspec import Struct
 from schemas import codec
 from schemas.executions import Event, OrderAccepted, Outcomes, RefusalCode
 from schemas.export import json_schemas, topic_schema
-from schemas.topics import BOOK, BROKERS, COMMANDS, EXECUTIONS, LISTINGS, TOPICS, TRADES, Topic
+from schemas.topics import (
+    BOOK,
+    BROKERS,
+    COMMANDS,
+    EXECUTIONS,
+    LISTINGS,
+    SNAPSHOTS,
+    TOPICS,
+    TRADES,
+    Topic,
+)
 from schemas.units import ClosedReason
 
 EXAMPLES: Final = sorted(Path(codec.__file__).with_name("examples").glob("*.json"))
@@ -25,6 +35,7 @@ DECODERS: Final[dict[str, Callable[[bytes], Struct]]] = {
     BOOK.name: codec.decode_book_update,
     BROKERS.name: codec.decode_broker,
     LISTINGS.name: codec.decode_listing,
+    SNAPSHOTS.name: codec.decode_snapshot,
 }
 
 each_example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -1,0 +1,92 @@
+"""A matcher's state at one command, as it travels: chunks of plain JSON, then a commit record.
+
+A snapshot counts only through its commit. Rows are arrays, since a state has a million of them.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from schemas.units import OrderType, Side
+
+# Another number is another meaning of the state: a reader refuses it and takes an older snapshot.
+SNAPSHOT_VERSION: Final = 1
+NO_COMMIT: Final = -1
+
+
+class BookRow(Struct, frozen=True, array_like=True, gc=False):
+    """`[symbol, sequence, trade_sequence]`, also of a book without orders: its counts go on."""
+
+    symbol: str
+    sequence: int
+    trade_sequence: int
+
+
+class OrderRow(Struct, frozen=True, array_like=True, gc=False):
+    """An open order; `accepted_at` is the offset of its command."""
+
+    order_id: str
+    broker_id: str
+    symbol: str
+    side: Side
+    price: int
+    remaining_quantity: int
+    valid_until: int | None
+    accepted_at: int
+
+
+class ClientIdRow(Struct, frozen=True, array_like=True, gc=False):
+    """A client order id that is remembered, what it was used for, and the clock at that time."""
+
+    broker_id: str
+    symbol: str
+    client_order_id: str
+    order_id: str
+    side: Side
+    order_type: OrderType
+    price: int | None
+    quantity: int
+    valid_until: int | None
+    document_number: str
+    time: int
+
+
+class SnapshotChunk(
+    Struct, frozen=True, tag_field="type", tag="snapshot_chunk", omit_defaults=True, gc=False
+):
+    """Part `index` of the state that the matcher of `epoch` had before `next_command`.
+
+    Orders of a book come in the order they would trade, client ids oldest first.
+    """
+
+    epoch: int
+    next_command: int
+    index: int
+    books: tuple[BookRow, ...] = ()
+    orders: tuple[OrderRow, ...] = ()
+    client_ids: tuple[ClientIdRow, ...] = ()
+
+
+class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):
+    """The `chunks` chunks from record `first_chunk` on are the state before `next_command`.
+
+    `next_record`: from there on executions are read, in `epoch`, for what came after. `log`: id of
+    the executions topic. `clock`: the partition's. `sha256`: of the chunks' bytes one after the
+    other. `digest`: of the engine. `previous`: record of the commit before, -1 where there is none.
+    """
+
+    version: int
+    log: str
+    partition: int
+    epoch: int
+    next_command: int
+    next_record: int
+    clock: int
+    first_chunk: int
+    chunks: int
+    sha256: str
+    digest: str
+    previous: int
+
+
+Snapshot = SnapshotChunk | SnapshotCommit

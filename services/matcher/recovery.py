@@ -1,0 +1,119 @@
+"""Where a starting matcher begins: the newest snapshot that is good, else the log's beginning.
+
+1. Commits are looked for from the topic's end backwards, along the chain of previous ones.
+2. A snapshot that is damaged, incomplete, foreign, of another version, or that does not fit the
+   logs as they are, is passed over for the one before, and it is said why.
+3. Without any, the whole log is replayed, if it still has its beginning; else nobody starts.
+"""
+
+import logging
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from schemas.codec import UnreadableError, decode_snapshot
+from schemas.snapshots import NO_COMMIT, SnapshotCommit
+from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
+from services.matcher.engine import Engine
+from services.matcher.snapshot import UnusableSnapshotError, restore
+from services.runtime.consumer import LogConsumer, Partition, Range
+from services.runtime.errors import BrokenLogError
+from services.runtime.follower import FollowerPosition
+
+logger = logging.getLogger(__name__)
+
+# Records that are fetched at once on the way back to a commit; usually it is the very last.
+LOOK_BACK_RECORDS = 64
+
+
+class Log(Struct, frozen=True):
+    """The log a matcher works on: its topics' prefix, and the executions topic's own id."""
+
+    prefix: str
+    topic_id: str
+
+    def partition(self, topic_name: str, number: int) -> Partition:
+        """One of its partitions."""
+        return Partition(self.prefix + topic_name, number)
+
+
+class Recovered(Struct, frozen=True):
+    """An engine and where it stands; `commit`: record of its snapshot, NO_COMMIT without one."""
+
+    engine: Engine
+    position: FollowerPosition
+    commit: int
+
+
+def recover(consumer: LogConsumer, log: Log, number: int, epoch: int) -> Recovered:
+    """For the matcher whose claim is `epoch`. Raises BrokenLogError, UnavailableError."""
+    commands = consumer.range(log.partition(COMMANDS.name, number))
+    executions = Range(consumer.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
+    snapshots = log.partition(SNAPSHOTS.name, number)
+    for record, commit in _commits(consumer, snapshots):
+        try:
+            _require_fit(commit, log, number, commands, executions)
+            chunks = consumer.read(snapshots, commit.first_chunk, record)
+            engine = restore(commit, (chunk.value() or b"" for chunk in chunks))
+        except (UnusableSnapshotError, BrokenLogError) as error:
+            fields = {"partition": number, "record": record, "reason": str(error)}
+            logger.warning("unusable snapshot, passed over", extra={"fields": fields})
+            continue
+        position = FollowerPosition(commit.next_record, commit.epoch, commit.next_command)
+        fields = {"partition": number, "record": record, "next_command": commit.next_command}
+        logger.info("snapshot loaded", extra={"fields": fields})
+        return Recovered(engine, position, record)
+    if commands.low > 0:
+        raise BrokenLogError(
+            f"{COMMANDS.name}/{number} begins at {commands.low} and no good snapshot reaches it: "
+            f"its books cannot be rebuilt; bring back the older commands or a snapshot"
+        )
+    return Recovered(Engine(number), FollowerPosition(executions.low), NO_COMMIT)
+
+
+def _require_fit(
+    commit: SnapshotCommit, log: Log, number: int, commands: Range, executions: Range
+) -> None:
+    if (commit.log, commit.partition) != (log.topic_id, number):
+        raise UnusableSnapshotError(f"it is of partition {commit.partition} of log {commit.log}")
+    if not commands.low <= commit.next_command <= commands.end:
+        raise UnusableSnapshotError(
+            f"it stands before command {commit.next_command}, the log holds {commands.low} to "
+            f"{commands.end}"
+        )
+    if not executions.low <= commit.next_record <= executions.end:
+        raise UnusableSnapshotError(
+            f"it continues at record {commit.next_record} of the executions, which hold "
+            f"{executions.low} to {executions.end}"
+        )
+
+
+def _commits(consumer: LogConsumer, snapshots: Partition) -> Iterator[tuple[int, SnapshotCommit]]:
+    """Record and commit, newest first."""
+    held = consumer.range(snapshots)
+    before = held.end
+    while (found := _newest_commit(consumer, snapshots, Range(held.low, before))) is not None:
+        yield found
+        record, commit = found
+        chained = held.low <= commit.previous < record
+        before = commit.previous + 1 if chained else record
+
+
+def _newest_commit(
+    consumer: LogConsumer, snapshots: Partition, within: Range
+) -> tuple[int, SnapshotCommit] | None:
+    end = within.end
+    while end > within.low:
+        start = max(within.low, end - LOOK_BACK_RECORDS)
+        found = None
+        for message in consumer.read(snapshots, start, end):
+            try:
+                snapshot = decode_snapshot(message.value())
+            except UnreadableError:
+                continue
+            if isinstance(snapshot, SnapshotCommit):
+                found = (message.offset() or 0, snapshot)
+        if found is not None:
+            return found
+        end = start
+    return None

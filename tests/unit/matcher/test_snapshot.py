@@ -1,0 +1,144 @@
+"""A saved engine comes back as the same engine, and anything else comes back as a refusal."""
+
+import random
+
+import pytest
+from msgspec import structs
+
+from schemas.codec import UnreadableError, decode_snapshot, encode
+from schemas.snapshots import NO_COMMIT, SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
+from services.matcher.engine import Engine, Position
+from services.matcher.market import book_updates
+from services.matcher.snapshot import (
+    CHUNK_ROWS_MAX,
+    Saved,
+    UnusableSnapshotError,
+    restore,
+    save,
+    seal,
+)
+from tests.properties.flows import flow, random_rules, random_shape
+from tests.support.orders import limit
+
+PARTITION = 3
+COMMANDS = 400
+
+
+def saved_and_sealed(engine: Engine, next_command: int = 7) -> tuple[Saved, SnapshotCommit]:
+    saved = save(engine, log="the log", epoch=2, next_command=next_command)
+    return saved, seal(saved, next_record=9, first_chunk=4, previous=NO_COMMIT)
+
+
+def small() -> tuple[Saved, SnapshotCommit]:
+    engine = Engine(PARTITION)
+    for number, side in enumerate(("bid", "ask", "bid")):
+        order = limit(
+            number,
+            side=side,
+            price=100 if side == "bid" else 101,
+            valid_until=5_000,
+            client_order_id=f"c{number}",
+        )
+        engine.apply(order, Position(PARTITION, number, 1_000))
+    return saved_and_sealed(engine)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_engine_restored_anywhere_in_a_flow_goes_on_the_same(seed: int) -> None:
+    cut = random.Random(seed).randrange(1, COMMANDS)
+    rng = random.Random(f"flow {seed}")
+    shape, rules = random_shape(rng), random_rules(rng)
+    steps = list(flow(rng, shape, COMMANDS))
+    engine = Engine(PARTITION, rules)
+    for step in steps[:cut]:
+        engine.apply(step.command, Position(PARTITION, step.offset, step.timestamp))
+    saved, commit = saved_and_sealed(engine, cut)
+    twin = restore(commit, saved.chunks, rules)
+    assert twin.digest() == engine.digest()
+    assert twin.next_expiry() == engine.next_expiry()
+    for step in steps[cut:]:
+        at = Position(PARTITION, step.offset, step.timestamp)
+        mine, its = engine.apply(step.command, at), twin.apply(step.command, at)
+        assert encode(its) == encode(mine), f"seed {seed}, cut {cut}, {step}"
+        assert book_updates(its, at, twin) == book_updates(mine, at, engine)
+    assert twin.digest() == engine.digest()
+
+
+def test_snapshot_of_the_same_state_is_the_same_bytes() -> None:
+    assert small()[0] == small()[0]
+
+
+def test_snapshot_of_many_orders_takes_several_chunks_in_order() -> None:
+    engine = Engine(PARTITION)
+    for number in range(2 * CHUNK_ROWS_MAX + 1):
+        engine.apply(limit(number), Position(PARTITION, number, 1_000))
+    saved, commit = saved_and_sealed(engine)
+    assert commit.chunks == len(saved.chunks) == 4
+    assert restore(commit, saved.chunks).digest() == engine.digest()
+    with pytest.raises(UnusableSnapshotError, match="chunks"):
+        restore(commit, [saved.chunks[0], saved.chunks[2], saved.chunks[1], saved.chunks[3]])
+
+
+def test_snapshot_of_an_engine_that_saw_nothing_has_no_chunk() -> None:
+    saved, commit = saved_and_sealed(Engine(PARTITION), 0)
+    assert saved.chunks == ()
+    assert restore(commit, ()).digest() == Engine(PARTITION).digest()
+
+
+def test_commit_with_any_byte_changed_is_refused() -> None:
+    saved, commit = small()
+    value = encode(commit)
+    for place in range(len(value)):
+        for mask in (0x01, 0x02, 0x10, 0x80):
+            broken = bytearray(value)
+            broken[place] ^= mask
+            try:
+                found = decode_snapshot(bytes(broken))
+            except UnreadableError:
+                continue
+            if found == commit or isinstance(found, SnapshotChunk):
+                continue
+            with pytest.raises(UnusableSnapshotError):
+                restore(found, saved.chunks)
+
+
+def test_chunk_with_any_byte_changed_is_refused() -> None:
+    saved, commit = small()
+    for number, value in enumerate(saved.chunks):
+        for place in range(len(value)):
+            broken = bytearray(value)
+            broken[place] ^= 0x01
+            chunks = [*saved.chunks]
+            chunks[number] = bytes(broken)
+            with pytest.raises(UnusableSnapshotError):
+                restore(commit, chunks)
+
+
+def test_snapshot_without_its_last_chunk_is_refused() -> None:
+    saved, commit = small()
+    with pytest.raises(UnusableSnapshotError, match="of 3 chunks"):
+        restore(commit, saved.chunks[:-1])
+
+
+def test_snapshot_of_a_later_version_is_refused_before_anything_is_read() -> None:
+    saved, commit = small()
+    later = structs.replace(commit, version=SNAPSHOT_VERSION + 1)
+    with pytest.raises(UnusableSnapshotError, match="version 2"):
+        restore(later, saved.chunks)
+
+
+def test_chunks_of_others_between_are_passed_over() -> None:
+    saved, commit = small()
+    other = encode(SnapshotChunk(commit.epoch, commit.next_command + 1, 0))
+    stale = encode(SnapshotChunk(commit.epoch - 1, commit.next_command, 0))
+    records = [b"rubbish", other, saved.chunks[0], stale, encode(commit), *saved.chunks[1:]]
+    assert restore(commit, records).digest().hex() == commit.digest
+
+
+def test_state_that_hashes_right_and_is_another_engine_is_refused() -> None:
+    saved, commit = small()
+    lying = Saved(saved.chunks, structs.replace(saved.commit, digest="00"))
+    forged = seal(lying, next_record=9, first_chunk=4, previous=NO_COMMIT)
+    with pytest.raises(UnusableSnapshotError, match="engine"):
+        restore(forged, saved.chunks)
+    assert commit.digest != "00"
