@@ -11,7 +11,6 @@ from schemas.units import OrderType, Side
 
 # Another number is another meaning of the state: a reader refuses it and takes an older snapshot.
 SNAPSHOT_VERSION: Final = 1
-NO_COMMIT: Final = -1
 
 
 class BookRow(Struct, frozen=True, array_like=True, gc=False):
@@ -72,7 +71,7 @@ class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit
 
     `next_record`: from there on executions are read, in `epoch`, for what came after. `log`: id of
     the executions topic. `clock`: the partition's. `sha256`: of the chunks' bytes one after the
-    other. `digest`: of the engine. `previous`: record of the commit before, -1 where there is none.
+    other, and of this record without it. `digest`: of the engine.
     """
 
     version: int
@@ -86,7 +85,6 @@ class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit
     chunks: int
     sha256: str
     digest: str
-    previous: int
 
 
 Snapshot = SnapshotChunk | SnapshotCommit

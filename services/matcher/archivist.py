@@ -1,6 +1,7 @@
-"""Writes snapshots beside the matching: a thread of its own, so that only saving costs a pause.
+"""Writes snapshots beside the matching, so that only saving costs a pause.
 
-A snapshot counts once its commit is in the topic, and a commit is written only after:
+`Archivist.steps` is the protocol, `ArchivistThread` what drives it. A snapshot counts once its
+commit is in the topic, and a commit is written only after:
 1. all outputs up to it are acknowledged (the loop has seen to that before it hands over),
 2. no newer claim stands below them, so that they count for every reader,
 3. all its chunks are acknowledged.
@@ -10,45 +11,112 @@ A snapshot that does not come about is given up: the next one is on its way.
 import logging
 import queue
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from confluent_kafka import KafkaException
 
 from schemas.codec import encode
 from schemas.topics import EXECUTIONS, SNAPSHOTS
+from services.matcher.ownership import Ownership
 from services.matcher.recovery import Log
 from services.matcher.snapshot import Saved, seal
-from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError
 from services.runtime.producer import FailFastSender, append
 
 logger = logging.getLogger(__name__)
 
-# Longer than the watch takes to see the end of a quiet partition.
-OWNERSHIP_WAIT_S = 5.0
+# Longer than the watch takes to see the end of a quiet partition, and than many chunks take.
+STEPS_MAX_S = 20.0
 _LOOK_S = 0.05
 # A broker that is away must not hold up the end; what the thread would still do may be lost.
 CLOSE_S = 2.0
 
 
-class Ownership(Protocol):
-    """What `ClaimWatch` tells."""
+class SnapshotTopic(Protocol):
+    """What is needed of Kafka."""
 
-    def own_up_to(self, partition: int, end: int) -> bool:
-        """Whether no newer claim stands below the record `end`."""
+    def end(self, partition: Partition) -> int:
+        """The offset that the next record will get at least."""
+
+    def send(self, partition: Partition, key: bytes, value: bytes) -> None:
+        """Queue a record."""
+
+    def settled(self) -> bool:
+        """Whether all that was queued is acknowledged by now."""
+
+    def append(self, partition: Partition, key: bytes, value: bytes) -> None:
+        """Append a record, and return when it is acknowledged."""
 
 
 class Archivist:
-    """`commits`: by partition, the record of the newest commit."""
+    """For partitions of one matcher."""
 
-    def __init__(
-        self, bootstrap: str, log: Log, ownership: Ownership, commits: Mapping[int, int]
-    ) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, log: Log, ownership: Ownership, topic: SnapshotTopic) -> None:
         self._log = log
         self._ownership = ownership
-        self._commits = dict(commits)
+        self._topic = topic
+
+    def steps(self, saved: Saved) -> Iterator[None]:
+        """Write a snapshot; each step returned is a moment in which there is nothing to do yet."""
+        number = saved.commit.partition
+        end = self._topic.end(self._log.partition(EXECUTIONS.name, number))
+        while not self._ownership.own_up_to(number, end):
+            yield
+        snapshots, key = self._log.partition(SNAPSHOTS.name, number), str(number).encode()
+        first = self._topic.end(snapshots)
+        for value in saved.chunks:
+            self._topic.send(snapshots, key, value)
+        while not self._topic.settled():
+            yield
+        commit = seal(saved, next_record=end, first_chunk=first)
+        self._topic.append(snapshots, key, encode(commit))
+        fields = {
+            "partition": number,
+            "next_command": commit.next_command,
+            "chunks": commit.chunks,
+            "bytes": sum(map(len, saved.chunks)),
+        }
+        logger.info("snapshot written", extra={"fields": fields})
+
+
+class KafkaSnapshotTopic:
+    """The real one. For one thread."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer = LogConsumer(bootstrap, Fetch(wait_ms=50))
+        self._sender = FailFastSender(bootstrap, linger_ms=5)
+
+    def end(self, partition: Partition) -> int:
+        """Raises UnavailableError."""
+        return self._consumer.range(partition).end
+
+    def send(self, partition: Partition, key: bytes, value: bytes) -> None:
+        """Raises DeliveryError."""
+        self._sender.send(partition.topic, partition.number, key, value)
+
+    def settled(self) -> bool:
+        """Raises DeliveryError."""
+        return self._sender.settle(_LOOK_S)
+
+    def append(self, partition: Partition, key: bytes, value: bytes) -> None:
+        """Raises DeliveryError."""
+        append(self._bootstrap, partition.topic, partition.number, key, value)
+
+    def close(self) -> None:
+        """Give the consumer back."""
+        self._consumer.close()
+
+
+class ArchivistThread:
+    """One snapshot at a time."""
+
+    def __init__(self, bootstrap: str, log: Log, ownership: Ownership) -> None:
+        self._topic = KafkaSnapshotTopic(bootstrap)
+        self._archivist = Archivist(log, ownership, self._topic)
         self._waiting: queue.SimpleQueue[Saved | None] = queue.SimpleQueue()
         self._busy: set[int] = set()
         self._stopping = threading.Event()
@@ -71,45 +139,21 @@ class Archivist:
         self._thread.join(CLOSE_S)
 
     def _write(self) -> None:
-        consumer = LogConsumer(self._bootstrap, Fetch(wait_ms=50))
-        chunks = FailFastSender(self._bootstrap, linger_ms=5)
-        try:
-            while (saved := self._waiting.get()) is not None and not self._stopping.is_set():
-                try:
-                    self._write_one(saved, consumer, chunks)
-                except (ExchangeError, KafkaException) as error:
-                    fields = {"partition": saved.commit.partition, "reason": str(error)}
-                    logger.warning("snapshot given up", extra={"fields": fields})
-                    # A sender that failed once says so for ever.
-                    chunks = FailFastSender(self._bootstrap, linger_ms=5)
-                self._busy.discard(saved.commit.partition)
-        finally:
-            consumer.close()
+        while (saved := self._waiting.get()) is not None:
+            try:
+                done = self._write_one(saved)
+                reason = "" if done else f"not done in {STEPS_MAX_S} s, or stopped"
+            except (ExchangeError, KafkaException) as error:
+                reason = str(error)
+            if reason:
+                fields = {"partition": saved.commit.partition, "reason": reason}
+                logger.warning("snapshot given up", extra={"fields": fields})
+            self._busy.discard(saved.commit.partition)
+        self._topic.close()
 
-    def _write_one(self, saved: Saved, consumer: LogConsumer, chunks: FailFastSender) -> None:
-        number = saved.commit.partition
-        end = consumer.range(self._log.partition(EXECUTIONS.name, number)).end
-        if not self._wait_until_own(number, end):
-            return
-        topic, key = self._log.prefix + SNAPSHOTS.name, str(number).encode()
-        first = consumer.range(self._log.partition(SNAPSHOTS.name, number)).end
-        for value in saved.chunks:
-            chunks.send(topic, number, key, value)
-        chunks.flush()
-        commit = seal(saved, next_record=end, first_chunk=first, previous=self._commits[number])
-        self._commits[number] = append(self._bootstrap, topic, number, key, encode(commit))
-        fields = {
-            "partition": number,
-            "next_command": commit.next_command,
-            "chunks": commit.chunks,
-            "bytes": sum(map(len, saved.chunks)),
-        }
-        logger.info("snapshot written", extra={"fields": fields})
-
-    def _wait_until_own(self, number: int, end: int) -> bool:
-        for _ in range(round(OWNERSHIP_WAIT_S / _LOOK_S)):
-            if self._ownership.own_up_to(number, end):
-                return True
-            if self._stopping.wait(_LOOK_S):
+    def _write_one(self, saved: Saved) -> bool:
+        deadline = time.monotonic() + STEPS_MAX_S
+        for _ in self._archivist.steps(saved):
+            if self._stopping.wait(_LOOK_S) or time.monotonic() > deadline:
                 return False
-        return False
+        return True

@@ -7,8 +7,9 @@ from itertools import groupby
 from operator import methodcaller
 
 from schemas.topics import COMMANDS
-from services.matcher.archivist import Archivist
-from services.matcher.claim import ClaimWatch, claim
+from services.matcher.archivist import ArchivistThread
+from services.matcher.claim import Claimed, append_claim, take
+from services.matcher.ownership import ClaimWatch
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
@@ -16,6 +17,7 @@ from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import OPEN_ORDERS, SNAPSHOT_PAUSE_SECONDS
+from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -45,12 +47,15 @@ class MatcherLoop:
     def run(self, partitions: list[int], stop: Stop) -> None:
         """Until `stop`. Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError."""
         bootstrap = self._settings.kafka
-        publisher = Publisher(self._settings, self._log.prefix)
-        claims = [claim(bootstrap, self._log, p, self._matcher) for p in partitions]
+        publisher = Publisher(
+            self._log.prefix,
+            FailFastSender(bootstrap, linger_ms=self._settings.linger_ms),
+            FailFastSender(bootstrap, linger_ms=self._settings.linger_public_ms),
+        )
+        claims = self._claim(partitions)
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(bootstrap, self._log, {c.partition: c.epoch for c in claims})
-        commits = {taken.partition: taken.recovered.commit for taken in claims}
-        archivist = Archivist(bootstrap, self._log, watch, commits)
+        archivist = ArchivistThread(bootstrap, self._log, watch.ownership)
         consumer = LogConsumer(bootstrap, Fetch(self._settings.fetch_wait_ms))
         try:
             self._replay(consumer, owned, watch)
@@ -63,6 +68,17 @@ class MatcherLoop:
         finally:
             archivist.close()
             watch.close()
+            consumer.close()
+
+    def _claim(self, partitions: list[int]) -> list[Claimed]:
+        bootstrap = self._settings.kafka
+        consumer = LogConsumer(bootstrap, Fetch(wait_ms=50))
+        try:
+            return [
+                take(consumer, self._log, p, append_claim(bootstrap, self._log, p, self._matcher))
+                for p in partitions
+            ]
+        finally:
             consumer.close()
 
     def _replay(
@@ -85,7 +101,7 @@ class MatcherLoop:
         logger.info("replayed", extra={"fields": fields})
 
     def _save_where_due(
-        self, owned: Iterable[PartitionMatcher], publisher: Publisher, archivist: Archivist
+        self, owned: Iterable[PartitionMatcher], publisher: Publisher, archivist: ArchivistThread
     ) -> None:
         every = self._settings.snapshot_every
         for one in owned:

@@ -9,8 +9,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-
-from confluent_kafka import Message
+from typing import Protocol
 
 from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
@@ -19,6 +18,7 @@ from services.matcher.claim import Claimed, Mark
 from services.matcher.engine import Position
 from services.matcher.market import book_updates, trades_of
 from services.matcher.publish import Publisher
+from services.matcher.recovery import Record
 from services.matcher.snapshot import Saved, save
 from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
@@ -32,6 +32,12 @@ TICK_GRACE_MS = 20
 TICK_REPEAT_MS = 1_000
 
 
+class CommandRecord(Record, Protocol):
+    """A record of the command log; `timestamp` as the client library gives it: kind and ms."""
+
+    def timestamp(self) -> tuple[int, int]: ...
+
+
 class PartitionMatcher:
     """The engine of one partition with its place in the log."""
 
@@ -43,7 +49,7 @@ class PartitionMatcher:
         self._publisher = publisher
         self._tick_sent_ms: int | None = None
 
-    def handle(self, messages: Sequence[Message]) -> None:
+    def handle(self, messages: Sequence[CommandRecord]) -> None:
         """Apply commands in log order and send what was not told yet."""
         first_unsent, unsent = 0, list[Outcome]()
         for message in messages:
@@ -100,7 +106,7 @@ class PartitionMatcher:
             self._publisher.tick(self._claimed.partition)
 
 
-def _command(message: Message, at: Position) -> Command | None:
+def _command(message: CommandRecord, at: Position) -> Command | None:
     try:
         return decode_command(message.value())
     except UnreadableError as error:

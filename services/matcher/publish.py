@@ -1,6 +1,7 @@
 """What a matcher writes: outcomes at once, public records with a longer linger, ticks on demand."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from schemas.book import BookUpdate
 from schemas.codec import encode
@@ -8,8 +9,6 @@ from schemas.commands import Tick
 from schemas.executions import Outcome, Outcomes
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
 from schemas.trades import Trade
-from services.runtime.producer import FailFastSender
-from services.runtime.settings import Settings
 
 # Bounds of one execution record; a single outcome may exceed the bytes, being one command's.
 OUTCOMES_MAX = 500
@@ -20,12 +19,21 @@ SETTLE_S = 0.25
 _TICK = encode(Tick())
 
 
+class RecordSender(Protocol):
+    """`FailFastSender` is one."""
+
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None: ...
+    def check(self) -> None: ...
+    def settle(self, timeout_s: float) -> bool: ...
+    def flush(self) -> None: ...
+
+
 class Publisher:
     """Two producers: public records may wait for company, outcomes are waited for."""
 
-    def __init__(self, settings: Settings, prefix: str) -> None:
-        self._outcomes = FailFastSender(settings.kafka, linger_ms=settings.linger_ms)
-        self._public = FailFastSender(settings.kafka, linger_ms=settings.linger_public_ms)
+    def __init__(self, prefix: str, outcomes: RecordSender, public: RecordSender) -> None:
+        self._outcomes = outcomes
+        self._public = public
         self._commands = prefix + COMMANDS.name
         self._executions = prefix + EXECUTIONS.name
         self._trades = prefix + TRADES.name

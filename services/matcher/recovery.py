@@ -1,6 +1,7 @@
 """Where a starting matcher begins: the newest snapshot that is good, else the log's beginning.
 
-1. Commits are looked for from the topic's end backwards, along the chain of previous ones.
+1. Commits are looked for from the topic's end backwards, each of them: a chain could lead past the
+   newer ones, since a matcher that was overtaken may still finish a snapshot of its own.
 2. A snapshot that is damaged, incomplete, foreign, of another version, or that does not fit the
    logs as they are, is passed over for the one before, and it is said why.
 3. Without any, the whole log is replayed, if it still has its beginning; else nobody starts.
@@ -8,15 +9,16 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Protocol
 
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_snapshot
-from schemas.snapshots import NO_COMMIT, SnapshotCommit
+from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError, restore
-from services.runtime.consumer import LogConsumer, Partition, Range
+from services.runtime.consumer import Partition, Range
 from services.runtime.errors import BrokenLogError
 from services.runtime.follower import FollowerPosition
 
@@ -24,6 +26,23 @@ logger = logging.getLogger(__name__)
 
 # Records that are fetched at once on the way back to a commit; usually it is the very last.
 LOOK_BACK_RECORDS = 64
+
+
+class Record(Protocol):
+    """A record as the client library gives it."""
+
+    def offset(self) -> int | None: ...
+    def value(self) -> bytes | None: ...
+
+
+class Reading(Protocol):
+    """What a start needs of the log; `LogConsumer` is one."""
+
+    def range(self, partition: Partition) -> Range:
+        """What the partition holds now."""
+
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[Record]:
+        """The records from `start` up to but not including `end`."""
 
 
 class Log(Struct, frozen=True):
@@ -38,22 +57,22 @@ class Log(Struct, frozen=True):
 
 
 class Recovered(Struct, frozen=True):
-    """An engine and where it stands; `commit`: record of its snapshot, NO_COMMIT without one."""
+    """An engine and where it stands; `commit`: the record of its snapshot, if it comes from one."""
 
     engine: Engine
     position: FollowerPosition
-    commit: int
+    commit: int | None = None
 
 
-def recover(consumer: LogConsumer, log: Log, number: int, epoch: int) -> Recovered:
+def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
     """For the matcher whose claim is `epoch`. Raises BrokenLogError, UnavailableError."""
-    commands = consumer.range(log.partition(COMMANDS.name, number))
-    executions = Range(consumer.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
+    commands = logs.range(log.partition(COMMANDS.name, number))
+    executions = Range(logs.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
     snapshots = log.partition(SNAPSHOTS.name, number)
-    for record, commit in _commits(consumer, snapshots):
+    for record, commit in _commits(logs, snapshots):
         try:
             _require_fit(commit, log, number, commands, executions)
-            chunks = consumer.read(snapshots, commit.first_chunk, record)
+            chunks = logs.read(snapshots, commit.first_chunk, record)
             engine = restore(commit, (chunk.value() or b"" for chunk in chunks))
         except (UnusableSnapshotError, BrokenLogError) as error:
             fields = {"partition": number, "record": record, "reason": str(error)}
@@ -68,7 +87,7 @@ def recover(consumer: LogConsumer, log: Log, number: int, epoch: int) -> Recover
             f"{COMMANDS.name}/{number} begins at {commands.low} and no good snapshot reaches it: "
             f"its books cannot be rebuilt; bring back the older commands or a snapshot"
         )
-    return Recovered(Engine(number), FollowerPosition(executions.low), NO_COMMIT)
+    return Recovered(Engine(number), FollowerPosition(executions.low))
 
 
 def _require_fit(
@@ -88,25 +107,23 @@ def _require_fit(
         )
 
 
-def _commits(consumer: LogConsumer, snapshots: Partition) -> Iterator[tuple[int, SnapshotCommit]]:
+def _commits(logs: Reading, snapshots: Partition) -> Iterator[tuple[int, SnapshotCommit]]:
     """Record and commit, newest first."""
-    held = consumer.range(snapshots)
+    held = logs.range(snapshots)
     before = held.end
-    while (found := _newest_commit(consumer, snapshots, Range(held.low, before))) is not None:
+    while (found := _newest_commit(logs, snapshots, Range(held.low, before))) is not None:
         yield found
-        record, commit = found
-        chained = held.low <= commit.previous < record
-        before = commit.previous + 1 if chained else record
+        before = found[0]
 
 
 def _newest_commit(
-    consumer: LogConsumer, snapshots: Partition, within: Range
+    logs: Reading, snapshots: Partition, within: Range
 ) -> tuple[int, SnapshotCommit] | None:
     end = within.end
     while end > within.low:
         start = max(within.low, end - LOOK_BACK_RECORDS)
         found = None
-        for message in consumer.read(snapshots, start, end):
+        for message in logs.read(snapshots, start, end):
             try:
                 snapshot = decode_snapshot(message.value())
             except UnreadableError:

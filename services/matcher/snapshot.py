@@ -55,16 +55,13 @@ def save(engine: Engine, *, log: str, epoch: int, next_command: int) -> Saved:
         chunks=len(chunks),
         sha256="",
         digest=engine.digest().hex(),
-        previous=0,
     )
     return Saved(chunks, commit)
 
 
-def seal(saved: Saved, *, next_record: int, first_chunk: int, previous: int) -> SnapshotCommit:
+def seal(saved: Saved, *, next_record: int, first_chunk: int) -> SnapshotCommit:
     """The commit, complete and with its checksum."""
-    placed = structs.replace(
-        saved.commit, next_record=next_record, first_chunk=first_chunk, previous=previous
-    )
+    placed = structs.replace(saved.commit, next_record=next_record, first_chunk=first_chunk)
     return structs.replace(placed, sha256=_checksum(placed, saved.chunks))
 
 

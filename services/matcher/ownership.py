@@ -1,0 +1,98 @@
+"""Whose a partition is: executions since our claim, looked through for a newer one.
+
+`Ownership` is told of records and draws conclusions; `ClaimWatch` is the thread that reads them.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+
+from schemas.codec import is_claim
+from schemas.topics import EXECUTIONS
+from services.matcher.recovery import Log
+from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.errors import SupersededError
+
+RECORDS_MAX = 5_000
+# A newer claim is noticed within this time; the fetch is held back for all of it.
+WATCH = Fetch(wait_ms=500, bytes_min=8 * 1024 * 1024)
+CONFIRM_LOOK_S = 0.01
+
+
+class Ownership:
+    """Of the partitions claimed at these epochs."""
+
+    def __init__(self, epochs: Mapping[int, int]) -> None:
+        self._newer: str | None = None
+        # Up to here, exclusive, no newer claim was found.
+        self._seen = {partition: epoch + 1 for partition, epoch in epochs.items()}
+
+    @property
+    def partitions(self) -> list[int]:
+        """Those that were claimed."""
+        return list(self._seen)
+
+    def observe(self, partition: int, record: int, value: bytes | None) -> None:
+        """The next record of an executions partition after our claim."""
+        if is_claim(value):
+            self._newer = f"partition {partition}: a newer matcher claimed it at {record}"
+        # Last, so that who sees the record counted sees its claim too.
+        self._seen[partition] = record + 1
+
+    def own_up_to(self, partition: int, end: int) -> bool:
+        """Whether no newer claim stands below the record `end`; False while that is not known."""
+        return self._seen[partition] >= end and self._newer is None
+
+    def check(self) -> None:
+        """Raises SupersededError once a newer claim was seen."""
+        if self._newer is not None:
+            raise SupersededError(self._newer)
+
+
+class ClaimWatch:
+    """Feeds an `Ownership` with what is appended, until closed."""
+
+    def __init__(self, bootstrap: str, log: Log, epochs: Mapping[int, int]) -> None:
+        self.ownership = Ownership(epochs)
+        self._log = log
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        self._consumer = LogConsumer(bootstrap, WATCH)
+        self._consumer.assign(
+            {log.partition(EXECUTIONS.name, p): epoch + 1 for p, epoch in epochs.items()}
+        )
+        self._thread = threading.Thread(target=self._watch, name="claims", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises SupersededError, and what reading raised."""
+        self.ownership.check()
+        if self._failure is not None:
+            raise self._failure
+
+    def confirm(self, consumer: LogConsumer) -> None:
+        """Wait until it is known that all partitions are still ours. Raises SupersededError.
+
+        For a process that was frozen: what it sends now may be another's business already.
+        """
+        for partition in self.ownership.partitions:
+            end = consumer.range(self._log.partition(EXECUTIONS.name, partition)).end
+            while not self.ownership.own_up_to(partition, end):
+                self.check()
+                time.sleep(CONFIRM_LOOK_S)
+
+    def _watch(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                for message in self._consumer.poll(RECORDS_MAX, 0.25):
+                    self.ownership.observe(
+                        message.partition() or 0, message.offset() or 0, message.value()
+                    )
+        except Exception as error:
+            self._failure = error
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
