@@ -71,7 +71,7 @@ class Archivist:
             self._topic.send(snapshots, key, value)
         while not self._topic.settled():
             yield
-        commit = seal(saved, next_record=end, first_chunk=first)
+        commit = seal(saved, first)
         self._topic.append(snapshots, key, encode(commit))
         fields = {
             "partition": number,

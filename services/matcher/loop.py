@@ -9,7 +9,7 @@ from operator import methodcaller
 from schemas.topics import COMMANDS
 from services.matcher.archivist import ArchivistThread
 from services.matcher.claim import Claimed, append_claim, take
-from services.matcher.ownership import ClaimWatch
+from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
@@ -63,7 +63,7 @@ class MatcherLoop:
                 self._match(consumer, owned, watch)
                 watch.check()
                 publisher.check()
-                self._save_where_due(owned.values(), publisher, archivist)
+                self._save_where_due(owned.values(), publisher, watch.ownership, archivist)
             publisher.flush()
         finally:
             archivist.close()
@@ -101,7 +101,11 @@ class MatcherLoop:
         logger.info("replayed", extra={"fields": fields})
 
     def _save_where_due(
-        self, owned: Iterable[PartitionMatcher], publisher: Publisher, archivist: ArchivistThread
+        self,
+        owned: Iterable[PartitionMatcher],
+        publisher: Publisher,
+        ownership: Ownership,
+        archivist: ArchivistThread,
     ) -> None:
         every = self._settings.snapshot_every
         for one in owned:
@@ -109,7 +113,8 @@ class MatcherLoop:
                 continue
             with SNAPSHOT_PAUSE_SECONDS.time():
                 if publisher.settle():
-                    archivist.hand_over(one.snapshot(self._log.topic_id))
+                    next_record = ownership.seen(one.engine.partition)
+                    archivist.hand_over(one.snapshot(self._log.topic_id, next_record))
 
     def _note_progress(self, owned: Mapping[int, PartitionMatcher], ends: Mapping[int, int]) -> int:
         self._left = sum(max(0, end - owned[number].next_offset) for number, end in ends.items())

@@ -32,6 +32,10 @@ class Ownership:
         """Those that were claimed."""
         return list(self._seen)
 
+    def seen(self, partition: int) -> int:
+        """The record below which all were looked at."""
+        return self._seen[partition]
+
     def observe(self, partition: int, record: int, value: bytes | None) -> None:
         """The next record of an executions partition after our claim."""
         if is_claim(value):

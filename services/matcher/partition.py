@@ -19,7 +19,7 @@ from services.matcher.engine import Position
 from services.matcher.market import book_updates, trades_of
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Record
-from services.matcher.snapshot import Saved, save
+from services.matcher.snapshot import Place, Saved, save
 from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
 
@@ -89,12 +89,14 @@ class PartitionMatcher:
         told = self.next_offset >= self._claimed.next_command
         return told and every > 0 and self.next_offset - self._saved_before >= every
 
-    def snapshot(self, topic_id: str) -> Saved:
-        """The state now; every output so far has been acknowledged."""
+    def snapshot(self, log: str, next_record: int) -> Saved:
+        """The state now; every output so far has been acknowledged.
+
+        `next_record`: an execution record with no newer claim below it. It may lie before the last
+        outcomes, which are then seen to be old, but not behind the next one.
+        """
         self._saved_before = self.next_offset
-        return save(
-            self.engine, log=topic_id, epoch=self._claimed.epoch, next_command=self.next_offset
-        )
+        return save(self.engine, Place(log, self._claimed.epoch, self.next_offset, next_record))
 
     def tick_if_due(self, now_ms: int) -> None:
         """Send a tick when an order is due and no command came along to expire it."""

@@ -39,17 +39,26 @@ class Saved(Struct, frozen=True):
     commit: SnapshotCommit
 
 
-def save(engine: Engine, *, log: str, epoch: int, next_command: int) -> Saved:
-    """The engine before `next_command`. Where it will lie in the log is for `seal` to say."""
+class Place(Struct, frozen=True):
+    """Where a state stands: see `SnapshotCommit`."""
+
+    log: str
+    epoch: int
+    next_command: int
+    next_record: int
+
+
+def save(engine: Engine, at: Place) -> Saved:
+    """The engine as it is now. Where its chunks will lie is for `seal` to say."""
     state = engine.snapshot()
-    chunks = tuple(encode(chunk) for chunk in _chunks(state, epoch, next_command))
+    chunks = tuple(encode(chunk) for chunk in _chunks(state, at.epoch, at.next_command))
     commit = SnapshotCommit(
         version=SNAPSHOT_VERSION,
-        log=log,
+        log=at.log,
         partition=engine.partition,
-        epoch=epoch,
-        next_command=next_command,
-        next_record=0,
+        epoch=at.epoch,
+        next_command=at.next_command,
+        next_record=at.next_record,
         clock=state.clock,
         first_chunk=0,
         chunks=len(chunks),
@@ -59,9 +68,9 @@ def save(engine: Engine, *, log: str, epoch: int, next_command: int) -> Saved:
     return Saved(chunks, commit)
 
 
-def seal(saved: Saved, *, next_record: int, first_chunk: int) -> SnapshotCommit:
+def seal(saved: Saved, first_chunk: int) -> SnapshotCommit:
     """The commit, complete and with its checksum."""
-    placed = structs.replace(saved.commit, next_record=next_record, first_chunk=first_chunk)
+    placed = structs.replace(saved.commit, first_chunk=first_chunk)
     return structs.replace(placed, sha256=_checksum(placed, saved.chunks))
 
 

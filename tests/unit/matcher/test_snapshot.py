@@ -11,6 +11,7 @@ from services.matcher.engine import Engine, Position
 from services.matcher.market import book_updates
 from services.matcher.snapshot import (
     CHUNK_ROWS_MAX,
+    Place,
     Saved,
     UnusableSnapshotError,
     restore,
@@ -25,8 +26,8 @@ COMMANDS = 400
 
 
 def saved_and_sealed(engine: Engine, next_command: int = 7) -> tuple[Saved, SnapshotCommit]:
-    saved = save(engine, log="the log", epoch=2, next_command=next_command)
-    return saved, seal(saved, next_record=9, first_chunk=4)
+    saved = save(engine, Place("the log", 2, next_command, 9))
+    return saved, seal(saved, 4)
 
 
 def small() -> tuple[Saved, SnapshotCommit]:
@@ -138,7 +139,7 @@ def test_chunks_of_others_between_are_passed_over() -> None:
 def test_state_that_hashes_right_and_is_another_engine_is_refused() -> None:
     saved, commit = small()
     lying = Saved(saved.chunks, structs.replace(saved.commit, digest="00"))
-    forged = seal(lying, next_record=9, first_chunk=4)
+    forged = seal(lying, 4)
     with pytest.raises(UnusableSnapshotError, match="engine"):
         restore(forged, saved.chunks)
     assert commit.digest != "00"

@@ -1,0 +1,149 @@
+"""A matcher's life in steps: the real claim, recovery, matching, watching and snapshots.
+
+Between any two steps it can be frozen for as long as one likes, or killed, and whatever it had sent
+may still arrive or not. Only threads and Kafka are missing.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from schemas.codec import encode
+from schemas.executions import Claim
+from schemas.topics import COMMANDS, EXECUTIONS
+from services.matcher.archivist import Archivist
+from services.matcher.claim import take
+from services.matcher.ownership import Ownership
+from services.matcher.partition import PartitionMatcher
+from services.matcher.publish import Publisher
+from services.matcher.recovery import Log
+from services.runtime.consumer import Partition
+from services.runtime.errors import SupersededError
+from tests.simulation.memory_log import MemoryLog, MemorySender
+
+NUMBER: Final = 3
+LOG: Final = Log("", "simulated")
+COMMAND_LOG: Final = LOG.partition(COMMANDS.name, NUMBER)
+EXECUTION_LOG: Final = LOG.partition(EXECUTIONS.name, NUMBER)
+_CLAIM: Final = encode(Claim("simulated"))
+
+
+class SnapshotRecords:
+    """The snapshot topic as an `Archivist` wants it."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self.sender = MemorySender(log)
+
+    def end(self, partition: Partition) -> int:
+        return self._log.range(partition).end
+
+    def send(self, partition: Partition, key: bytes, value: bytes) -> None:
+        self.sender.send(partition.topic, partition.number, key, value)
+
+    def settled(self) -> bool:
+        return self.sender.settle(0)
+
+    def append(self, partition: Partition, key: bytes, value: bytes) -> None:
+        self._log.append(partition, value)
+
+
+class SimulatedMatcher:
+    """Claims at once. `spoke_late`: something public arrived although a newer claim stood."""
+
+    def __init__(self, log: MemoryLog, rng: random.Random, snapshot_every: int) -> None:
+        self.log = log
+        self.alive = True
+        self.spoke_late = False
+        self._rng = rng
+        self._every = snapshot_every
+        self.epoch = log.append(EXECUTION_LOG, _CLAIM)
+        self._outcomes = MemorySender(log)
+        self._public = MemorySender(log)
+        self._snapshots = SnapshotRecords(log)
+        self._publisher = Publisher("", self._outcomes, self._public)
+        self._ownership = Ownership({NUMBER: self.epoch})
+        self._watched = self.epoch + 1
+        self._archivist = Archivist(LOG, self._ownership, self._snapshots)
+        self._archiving: Iterator[None] | None = None
+        self._matcher: PartitionMatcher | None = None
+        self._superseded_at: int | None = None
+
+    @property
+    def senders(self) -> tuple[MemorySender, ...]:
+        """Everything that may still be on its way."""
+        return self._outcomes, self._public, self._snapshots.sender
+
+    def overtaken(self) -> None:
+        """A newer claim stands from now on, whether this one knows it or not."""
+        self._superseded_at = self.log.range(EXECUTION_LOG).end
+
+    def step(self) -> None:
+        """One of the things that a matcher does."""
+        if self._matcher is None:
+            claimed = take(self.log, LOG, NUMBER, self.epoch)
+            self._matcher = PartitionMatcher(claimed, self._publisher)
+            return
+        steps: tuple[Callable[[PartitionMatcher], None], ...] = (
+            self._match,
+            self._match,
+            self._deliver,
+            self._deliver,
+            self._watch,
+            self._check,
+            self._snapshot,
+        )
+        self._rng.choice(steps)(self._matcher)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is matched, told and known."""
+        return (
+            self._matcher is not None
+            and self._matcher.next_offset == self.log.range(COMMAND_LOG).end
+            and not any(self.senders)
+            and self._watched == self.log.range(EXECUTION_LOG).end
+        )
+
+    def _match(self, matcher: PartitionMatcher) -> None:
+        at = matcher.next_offset
+        end = min(at + self._rng.randint(1, 8), self.log.range(COMMAND_LOG).end)
+        matcher.handle(list(self.log.read(COMMAND_LOG, at, end)))
+        matcher.tick_if_due(self.log.now_ms)
+
+    def _deliver(self, _: PartitionMatcher) -> None:
+        for sender in self.senders:
+            arrived = sender.deliver(self._rng.randint(0, 6))
+            if arrived and sender is self._public and self._superseded_at is not None:
+                self.spoke_late = True
+
+    def _watch(self, _: PartitionMatcher) -> None:
+        end = min(self._watched + self._rng.randint(1, 20), self.log.range(EXECUTION_LOG).end)
+        for record in self.log.read(EXECUTION_LOG, self._watched, end):
+            self._ownership.observe(NUMBER, record.offset(), record.value())
+        self._watched = max(end, self._watched)
+
+    def _check(self, _: PartitionMatcher) -> None:
+        try:
+            self._ownership.check()
+        except SupersededError:
+            self.kill()
+
+    def _snapshot(self, matcher: PartitionMatcher) -> None:
+        if self._archiving is None:
+            if matcher.snapshot_due(self._every) and self._publisher.settle():
+                self._archiving = self._archivist.steps(
+                    matcher.snapshot(LOG.topic_id, self._ownership.seen(NUMBER))
+                )
+            return
+        if next(self._archiving, "done") == "done":
+            self._archiving = None
+
+    def kill(self) -> None:
+        """Some of what was sent arrives, the rest never does."""
+        for sender in self.senders:
+            arrived = sender.deliver(self._rng.choice((0, 0, 1, 5)))
+            if arrived and sender is self._public and self._superseded_at is not None:
+                self.spoke_late = True
+            sender.drop()
+        self.alive = False

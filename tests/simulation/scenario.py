@@ -1,0 +1,159 @@
+"""One scenario from one seed: brokers, matchers that die and wake, sinks; then peace, then checks.
+
+Who acts next is drawn between any two steps. In the end every matcher that still lives has done all
+it wanted, the newest has caught up, and the log must tell what the naive model makes of it.
+"""
+
+import random
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from schemas.codec import encode
+from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.snapshots import SnapshotCommit
+from schemas.topics import SNAPSHOTS
+from services.matcher.engine import RULES
+from tests.properties.flows import flow, random_shape
+from tests.simulation.check import check, decoded_snapshots
+from tests.simulation.matcher import COMMAND_LOG, LOG, NUMBER, SimulatedMatcher
+from tests.simulation.memory_log import MemoryLog
+from tests.simulation.sink import SimulatedSink, Tables
+from tests.support.orders import START_MS, order_id
+
+COMMANDS = 24
+STEPS_MAX = 20_000
+SNAPSHOT_LOG = LOG.partition(SNAPSHOTS.name, NUMBER)
+
+
+class Scenario:
+    """`run` raises AssertionError with what does not hold."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = rng = random.Random(seed)
+        self.log = MemoryLog(START_MS)
+        self.tables = Tables()
+        self._every = rng.choice((0, 2, 5, 12))
+        self._brokers = _commands(rng)
+        self._trims = rng.random() < 0.2
+        self._spoils = not self._trims and rng.random() < 0.3
+        self._awake: list[SimulatedMatcher] = []
+        self._frozen: list[SimulatedMatcher] = []
+        self._ever: list[SimulatedMatcher] = []
+        self._sinks = [SimulatedSink(self.log, self.tables, rng) for _ in range(rng.choice((1, 2)))]
+        # How often a matcher is killed, frozen or overtaken, per step of anybody.
+        self._trouble = rng.choice((0.005, 0.03, 0.1))
+
+    def run(self) -> None:
+        """War, peace, judgement."""
+        self._start()
+        more = True
+        while more:
+            more = self._act()
+        self._peace()
+        check(self.log, self.tables, repeats=any(one.spoke_late for one in self._ever))
+
+    def _act(self) -> bool:
+        """One step of somebody; False when the brokers have nothing left to say."""
+        rng = self._rng
+        if rng.random() < self._trouble:
+            self._make_trouble()
+        draw = rng.random()
+        if draw < 0.25:
+            return self._brokers_send()
+        if draw < 0.8 and self._awake:
+            self._step(rng.choice(self._awake))
+        elif draw < 0.95:
+            rng.choice(self._sinks).step()
+        elif draw < 0.96:
+            rng.choice(self._sinks).restart()
+        elif not self._awake:
+            self._start()
+        return True
+
+    def _brokers_send(self) -> bool:
+        for _ in range(self._rng.randint(1, 4)):
+            step = next(self._brokers, None)
+            if step is None:
+                return False
+            self.log.now_ms = max(self.log.now_ms, step[0])
+            self.log.append(COMMAND_LOG, step[1])
+        return True
+
+    def _start(self) -> None:
+        for other in self._ever:
+            other.overtaken()
+        matcher = SimulatedMatcher(self.log, self._rng, self._every)
+        self._ever.append(matcher)
+        self._awake.append(matcher)
+
+    def _step(self, matcher: SimulatedMatcher) -> None:
+        matcher.step()
+        if not matcher.alive:
+            self._awake.remove(matcher)
+
+    def _make_trouble(self) -> None:
+        rng = self._rng
+        kind = rng.choice(("kill", "freeze", "wake", "overtake", "harm"))
+        if kind == "kill" and self._awake:
+            self._awake.pop(rng.randrange(len(self._awake))).kill()
+        elif kind == "freeze" and self._awake:
+            self._frozen.append(self._awake.pop(rng.randrange(len(self._awake))))
+        elif kind == "wake" and self._frozen:
+            self._awake.append(self._frozen.pop(rng.randrange(len(self._frozen))))
+        elif kind == "overtake":
+            self._start()
+        elif kind == "harm":
+            self._harm()
+
+    def _harm(self) -> None:
+        held = self.log.range(SNAPSHOT_LOG)
+        if not held.end:
+            return
+        if self._spoils:
+            offset = self._rng.randrange(held.end)
+            (record,) = self.log.read(SNAPSHOT_LOG, offset, offset + 1)
+            broken = bytearray(record.value() or b"")
+            broken[self._rng.randrange(len(broken))] ^= 1 << self._rng.randrange(8)
+            self.log.spoil(SNAPSHOT_LOG, offset, bytes(broken))
+        elif self._trims:
+            commits = [
+                one for one in decoded_snapshots(self.log) if isinstance(one, SnapshotCommit)
+            ]
+            if commits:
+                best = max(commit.next_command for commit in commits)
+                # A matcher that reads there now would rightly end; it is not the one to test.
+                for reading in (*self._awake, *self._frozen):
+                    reading.kill()
+                self._awake, self._frozen = [], []
+                self.log.trim(COMMAND_LOG, best)
+
+    def _peace(self) -> None:
+        self._awake += self._frozen
+        self._frozen = []
+        self._start()
+        newest = self._awake[-1]
+        for _ in range(STEPS_MAX):
+            if newest.idle and len(self._awake) == 1 and all(sink.idle for sink in self._sinks):
+                return
+            self._step(self._rng.choice(self._awake))
+            for sink in self._sinks:
+                sink.step()
+        raise AssertionError(f"no end after {STEPS_MAX} steps, {len(self._awake)} matchers")
+
+
+def _commands(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
+    """Timestamp and record. Order ids are unique, as ingest makes them; rubbish is rubbish."""
+    named: dict[str, str] = {}
+    for step in flow(rng, random_shape(rng), COMMANDS):
+        command: Command | None = step.command
+        if isinstance(command, PlaceOrder):
+            fresh = order_id(step.offset, partition=NUMBER)
+            named[command.order_id] = fresh
+            command = structs.replace(command, order_id=fresh)
+        elif isinstance(command, CancelOrder):
+            command = structs.replace(command, order_id=named[command.order_id])
+        yield step.timestamp, b"{" if command is None else encode(command)
+
+
+assert RULES.fills_max > COMMANDS, "the model is given the rules of production"

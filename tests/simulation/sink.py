@@ -1,0 +1,102 @@
+"""A sink in steps, over tables in memory that keep PostgreSQL's promises: all or nothing, fenced.
+
+Follower, rows and moves are the real ones. A crash loses what was read and not stored.
+"""
+
+import random
+
+from msgspec import Struct
+
+from schemas.units import ClosedReason
+from services.runtime.follower import Follower, FollowerPosition
+from services.sink.errors import OvertakenError
+from services.sink.rows import Rows
+from services.sink.store import Move
+from tests.simulation.matcher import EXECUTION_LOG, NUMBER
+from tests.simulation.memory_log import MemoryLog
+
+
+class StoredOrder(Struct):
+    """The columns that change."""
+
+    remaining_quantity: int
+    filled_value: int
+    closed_reason: ClosedReason | None
+    updated_at: int
+
+
+class Tables:
+    """What PostgreSQL would hold."""
+
+    def __init__(self) -> None:
+        self.position = FollowerPosition()
+        self.orders: dict[str, StoredOrder] = {}
+        self.trades: dict[str, int] = {}
+
+    def write(self, rows: Rows, move: Move) -> None:
+        """Raises OvertakenError, and AssertionError where PostgreSQL would refuse a row."""
+        self._fence(move)
+        for order_id, new in rows.new.items():
+            assert order_id not in self.orders, f"order {order_id} is stored twice"
+            record = new.record
+            self.orders[order_id] = StoredOrder(
+                record.remaining_quantity,
+                record.filled_value,
+                record.closed_reason,
+                record.updated_at,
+            )
+        for trade in rows.trades:
+            assert trade.fill.trade_id not in self.trades, "a trade is stored twice"
+            self.trades[trade.fill.trade_id] = trade.fill.quantity
+        for order_id, change in rows.changed.items():
+            assert order_id in self.orders, f"order {order_id} changes and is not stored"
+            order = self.orders[order_id]
+            order.remaining_quantity = change.remaining_quantity
+            order.filled_value += change.filled_value
+            order.closed_reason = change.closed_reason
+            order.updated_at = change.updated_at
+
+    def _fence(self, move: Move) -> None:
+        if self.position.next_command != move.expected:
+            raise OvertakenError(f"not at {move.expected}")
+        self.position = move.target
+
+
+class SimulatedSink:
+    """Reads from where the tables stand."""
+
+    def __init__(self, log: MemoryLog, tables: Tables, rng: random.Random) -> None:
+        self._log = log
+        self._tables = tables
+        self._rng = rng
+        self.restart()
+
+    def restart(self) -> None:
+        """What was not stored is read again."""
+        self._stored = self._tables.position
+        self._follower = Follower({NUMBER: self._stored})
+        self._rows = Rows()
+
+    def step(self, records_max: int = 6) -> None:
+        """Read some records, or store what was read."""
+        at = self._follower.position(NUMBER)
+        if self._rng.random() < 0.5:
+            end = min(at.next_record + records_max, self._log.range(EXECUTION_LOG).end)
+            for record in self._log.read(EXECUTION_LOG, at.next_record, end):
+                batch = self._follower.follow(NUMBER, record.offset(), record.value())
+                if batch is not None:
+                    self._rows.add(batch)
+        elif at.next_command != self._stored.next_command:
+            try:
+                self._tables.write(self._rows, Move(self._stored.next_command, at))
+            except OvertakenError:
+                self.restart()
+            else:
+                self._stored, self._rows = at, Rows()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is read and stored."""
+        at = self._follower.position(NUMBER)
+        read = at.next_record == self._log.range(EXECUTION_LOG).end
+        return read and at.next_command == self._stored.next_command
