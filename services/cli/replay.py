@@ -1,0 +1,124 @@
+"""`exchange replay`: what a fresh engine makes of one partition's command log."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from msgspec import Meta
+
+from schemas.units import milliseconds, rfc3339
+from services.cli.replay_compute import ReplaySummary
+from services.cli.replay_dump import dump
+from services.cli.replay_progress import progress_on_stderr
+from services.cli.replay_run import ReplayRequest, run_replay
+from services.cli.settings import operator_settings, readable_errors
+from services.matcher.engine import Engine
+from services.runtime.errors import SettingsError
+
+STDOUT = Path("-")
+
+
+def replay(
+    *,
+    partition: Annotated[int, typer.Option(help="Which partition, from 0.")],
+    until_offset: Annotated[
+        int | None, typer.Option(help="Stop before this command offset.", min=0)
+    ] = None,
+    until_time: Annotated[
+        str | None,
+        typer.Option(help="Stop before the first command logged at this RFC 3339 time or later."),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every outcome with the recorded one.")
+    ] = False,
+    dump_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--dump",
+            help="Write books and open orders as JSON; - is standard output, and the summary "
+            "then goes to standard error.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Recompute one partition from its command log with a fresh engine. Only reads.
+
+    Exit code 0: done; 1: --verify found a difference; 2: bad usage or settings; 3: Kafka cannot be
+    read, or the log's beginning is gone; 6: the log contradicts itself.
+    """
+    with readable_errors():
+        if until_offset is not None and until_time is not None:
+            raise SettingsError("give --until-offset or --until-time, not both")
+        request = ReplayRequest(partition, until_offset, until_ms(until_time), verify)
+        check_dump_path(dump_to)
+        settings = operator_settings()
+        with progress_on_stderr() as advance:
+            done = run_replay(settings, request, advance)
+        summary = done.summary(verified=verify)
+        if dump_to is not None:
+            _write_dump(dump_to, done.engine, done.next_offset)
+        typer.echo(
+            msgspec.json.encode(summary).decode() if as_json else summary_text(summary),
+            err=dump_to == STDOUT,
+        )
+        if summary.differences:
+            raise typer.Exit(1)
+
+
+def until_ms(text: str | None) -> int | None:
+    """Milliseconds of an RFC 3339 time, rounded up; raises SettingsError for any other text."""
+    if text is None:
+        return None
+    try:
+        instant = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            f"--until-time {text!r}: write a time with its zone, such as 2026-11-23T13:00:00Z"
+        ) from error
+    return milliseconds(instant)
+
+
+def check_dump_path(path: Path | None) -> None:
+    """A long replay should not end at a file that cannot be written. Raises SettingsError."""
+    if path is None or path == STDOUT:
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise SettingsError(f"--dump {path}: no file can be written there")
+
+
+def summary_text(summary: ReplaySummary) -> str:
+    """For a person."""
+    lines = [
+        f"partition     {summary.partition}",
+        f"commands      {summary.commands:,}",
+        f"next offset   {summary.next_offset}",
+        f"clock         {rfc3339(summary.clock)}",
+        f"open orders   {summary.open_orders:,}",
+        f"digest        {summary.digest}",
+    ]
+    if summary.verified:
+        lines += [
+            f"compared      {summary.compared:,}",
+            f"not recorded  {summary.not_recorded:,}",
+            f"differences   {summary.differences:,}",
+        ]
+    for sample in summary.samples:
+        lines += [
+            f"{summary.partition}@{sample.offset}",
+            f"  recorded    {sample.recorded}",
+            f"  recomputed  {sample.recomputed}",
+        ]
+    return "\n".join(lines)
+
+
+def _write_dump(path: Path, engine: Engine, next_offset: int) -> None:
+    written = msgspec.json.encode(dump(engine, next_offset))
+    if path == STDOUT:
+        typer.echo(written)
+        return
+    try:
+        path.write_bytes(written + b"\n")
+    except OSError as error:
+        raise SettingsError(f"--dump {path}: {error.strerror}") from error

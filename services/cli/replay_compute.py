@@ -1,0 +1,109 @@
+"""One partition's commands applied to a fresh engine, and what came out held against the record.
+
+Pure: offsets, timestamps and bytes in; the same commands give the same digest everywhere.
+"""
+
+from msgspec import Struct
+
+from schemas.codec import encode
+from schemas.executions import Outcome
+from services.cli.audit_recompute import command_of
+from services.matcher.engine import Engine, Position
+from services.runtime.errors import BrokenLogError
+
+SAMPLES_MAX = 5
+_SHOWN_MAX = 300
+_SHOWN_BEFORE = 150
+
+
+class Difference(Struct, frozen=True):
+    """A command whose recorded outcome is not the recomputed one.
+
+    Of both the JSON text around the first character that differs.
+    """
+
+    offset: int
+    recorded: str
+    recomputed: str
+
+
+class ReplaySummary(Struct, frozen=True, kw_only=True):
+    """What `--json` prints. `clock` in milliseconds; `samples` are the first differences.
+
+    `not_recorded`: commands whose outcome the matcher did not write yet.
+    """
+
+    partition: int
+    commands: int
+    next_offset: int
+    clock: int
+    open_orders: int
+    digest: str
+    verified: bool
+    compared: int
+    not_recorded: int
+    differences: int
+    samples: list[Difference]
+
+
+class Replay:
+    """The engine of a partition with its place in the log."""
+
+    def __init__(self, partition: int) -> None:
+        self.engine = Engine(partition)
+        self.next_offset = 0
+        self._compared = 0
+        self._not_recorded = 0
+        self._differences = 0
+        self._samples: list[Difference] = []
+
+    def apply(self, offset: int, timestamp: int, value: bytes | None) -> Outcome:
+        """The outcome of the next record, as the matcher would tell it."""
+        if offset != self.next_offset:
+            raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
+        self.next_offset = offset + 1
+        at = Position(self.engine.partition, offset, timestamp)
+        return self.engine.apply(command_of(value), at)
+
+    def compare(self, outcome: Outcome, recorded: Outcome | None) -> None:
+        """Hold the outcome of the latest command against what was recorded for it, if anything."""
+        if recorded is None:
+            self._not_recorded += 1
+            return
+        self._compared += 1
+        mine, theirs = encode(outcome), encode(recorded)
+        if mine == theirs:
+            return
+        self._differences += 1
+        if len(self._samples) < SAMPLES_MAX:
+            self._samples.append(_difference(self.next_offset - 1, theirs, mine))
+
+    def summary(self, *, verified: bool) -> ReplaySummary:
+        """Where the replay stands."""
+        return ReplaySummary(
+            partition=self.engine.partition,
+            commands=self.next_offset,
+            next_offset=self.next_offset,
+            clock=self.engine.clock,
+            open_orders=len(self.engine.open_orders),
+            digest=self.engine.digest().hex(),
+            verified=verified,
+            compared=self._compared,
+            not_recorded=self._not_recorded,
+            differences=self._differences,
+            samples=self._samples,
+        )
+
+
+def _difference(offset: int, recorded: bytes, recomputed: bytes) -> Difference:
+    # Cut as text: a cut through the bytes of one character could not be decoded.
+    theirs, mine = recorded.decode(), recomputed.decode()
+    pairs = enumerate(zip(theirs, mine, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(theirs), len(mine)))
+    return Difference(offset, _around(theirs, at), _around(mine, at))
+
+
+def _around(text: str, at: int) -> str:
+    first = max(0, at - _SHOWN_BEFORE)
+    last = first + _SHOWN_MAX
+    return f"{'...' * (first > 0)}{text[first:last]}{'...' * (last < len(text))}"

@@ -1,0 +1,84 @@
+"""The books and open orders of an engine as structs, to be written as JSON.
+
+Pure. What a dump leaves out is the window of client order ids; the digest covers that too.
+"""
+
+from msgspec import Struct
+
+from schemas.book import Level
+from schemas.units import Side
+from services.matcher.book import Book, Order
+from services.matcher.engine import Engine
+
+
+class OpenOrder(Struct, frozen=True):
+    """An order that rests. `accepted_at` is the offset of the command that brought it."""
+
+    order_id: str
+    broker_id: str
+    price: int
+    remaining_quantity: int
+    valid_until: int | None
+    accepted_at: int
+
+
+class DumpedBook(Struct, frozen=True):
+    """One symbol: levels best first, orders in the order they would trade."""
+
+    symbol: str
+    sequence: int
+    trade_sequence: int
+    bids: list[Level]
+    asks: list[Level]
+    bid_orders: list[OpenOrder]
+    ask_orders: list[OpenOrder]
+
+
+class Dump(Struct, frozen=True):
+    """A partition after the command before `next_offset`; `clock` in milliseconds."""
+
+    partition: int
+    next_offset: int
+    clock: int
+    digest: str
+    open_orders: int
+    books: list[DumpedBook]
+
+
+def dump(engine: Engine, next_offset: int) -> Dump:
+    """Every book of the engine, by symbol, also those that are empty by now."""
+    return Dump(
+        engine.partition,
+        next_offset,
+        engine.clock,
+        engine.digest().hex(),
+        len(engine.open_orders),
+        [_book(engine.books[symbol]) for symbol in sorted(engine.books)],
+    )
+
+
+def _book(book: Book) -> DumpedBook:
+    return DumpedBook(
+        book.symbol,
+        book.sequence,
+        book.trade_sequence,
+        book.levels("bid"),
+        book.levels("ask"),
+        _orders(book, "bid"),
+        _orders(book, "ask"),
+    )
+
+
+def _orders(book: Book, side: Side) -> list[OpenOrder]:
+    return [_order(order) for order in book.orders(side)]
+
+
+def _order(order: Order) -> OpenOrder:
+    return OpenOrder(
+        order.order_id,
+        order.broker_id,
+        order.price,
+        order.remaining,
+        order.valid_until,
+        order.accepted_at,
+    )

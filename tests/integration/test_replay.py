@@ -1,0 +1,230 @@
+"""`exchange replay` of what a real matcher recorded, and of changed copies of it, on real Kafka."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner, Result
+
+from schemas.codec import encode
+from schemas.commands import Tick
+from schemas.topics import COMMANDS, EXECUTIONS, Topic
+from schemas.units import rfc3339
+from services.cli.__main__ import app
+from services.cli.log_reader import LogReader, Record
+from services.cli.replay_compute import ReplaySummary
+from services.cli.replay_dump import Dump, OpenOrder
+from services.runtime.consumer import Partition
+from tests.integration.audited_market import (
+    PARTITIONS,
+    AuditedMarket,
+    recorded_market,
+    with_changed_log,
+)
+from tests.support.exchange import Exchange
+
+Edit = Callable[[list[Record]], list[Record]]
+
+
+@pytest.fixture(scope="module")
+def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedMarket]:
+    with recorded_market(exchange, tmp_path_factory.mktemp("replayed")) as recorded:
+        yield recorded
+
+
+def run(market: AuditedMarket, *options: str, partition: int = 0) -> Result:
+    environment = {
+        "EXCHANGE_KAFKA": market.settings.kafka,
+        "EXCHANGE_TOPIC_PREFIX": market.settings.topic_prefix,
+        "EXCHANGE_DATA_DIR": str(market.settings.data_dir),
+    }
+    command = ["replay", "--partition", str(partition), *options]
+    return CliRunner(env=environment).invoke(app, command)
+
+
+def summary(result: Result, exit_code: int = 0) -> ReplaySummary:
+    assert result.exit_code == exit_code, result.output
+    return msgspec.json.decode(result.stdout, type=ReplaySummary)
+
+
+def log_of(market: AuditedMarket, topic: Topic) -> list[Record]:
+    partition = Partition(market.settings.topic_prefix + topic.name, 0)
+    with closing(LogReader(market.settings.kafka, partition)) as reader:
+        return list(reader.records())
+
+
+def with_edited(market: AuditedMarket, topic: Topic, edit: Edit) -> AuditedMarket:
+    """A copy of the market with partition 0 of one topic changed."""
+    done: list[bool] = []
+
+    def change(of: Topic, records: list[Record]) -> list[Record]:
+        if of is not topic or done:
+            return records
+        done.append(True)
+        return edit(records)
+
+    return with_changed_log(market, change)
+
+
+@pytest.mark.parametrize("partition", range(PARTITIONS))
+def test_replay_of_a_good_log_finds_no_difference_and_the_same_digest_again(
+    market: AuditedMarket, partition: int
+) -> None:
+    first = summary(run(market, "--verify", "--json", partition=partition))
+    assert first.verified
+    assert first.commands > 200
+    assert (first.compared, first.not_recorded) == (first.commands, 0)
+    assert (first.differences, first.samples) == (0, [])
+    assert summary(run(market, "--verify", "--json", partition=partition)) == first
+
+
+def test_replay_without_verify_gives_the_same_digest_and_compares_nothing(
+    market: AuditedMarket,
+) -> None:
+    plain, verified = summary(run(market, "--json")), summary(run(market, "--verify", "--json"))
+    assert plain.digest == verified.digest
+    assert (plain.verified, plain.compared, plain.not_recorded) == (False, 0, 0)
+
+
+def test_replay_for_a_person_tells_the_digest(market: AuditedMarket) -> None:
+    result = run(market)
+    assert result.exit_code == 0
+    assert summary(run(market, "--json")).digest in result.stdout
+
+
+def test_replay_writes_nothing_to_the_logs(market: AuditedMarket) -> None:
+    before = [log_of(market, topic) for topic in (COMMANDS, EXECUTIONS)]
+    summary(run(market, "--verify", "--json"))
+    assert [log_of(market, topic) for topic in (COMMANDS, EXECUTIONS)] == before
+
+
+def test_replay_of_a_log_with_a_changed_outcome_finds_it(market: AuditedMarket) -> None:
+    old, new = b'"client_order_id":"', b'"client_order_id":"changed-'
+
+    def edit(records: list[Record]) -> list[Record]:
+        number = next(i for i, record in enumerate(records) if old in (record.value or b""))
+        value = (records[number].value or b"").replace(old, new, 1)
+        records[number] = records[number]._replace(value=value)
+        return records
+
+    found = summary(run(with_edited(market, EXECUTIONS, edit), "--verify", "--json"), exit_code=1)
+    assert found.differences == 1
+    assert found.compared == found.commands
+    (sample,) = found.samples
+    assert "changed-" in sample.recorded
+    assert "changed-" not in sample.recomputed
+    # The outcome repeats the client's id, and so tells whether the offset is the right one.
+    command = log_of(market, COMMANDS)[sample.offset].value or b""
+    client_id = msgspec.json.decode(command)["client_order_id"]
+    assert f'"client_order_id":"changed-{client_id}"' in sample.recorded
+    assert found.digest == summary(run(market, "--json")).digest
+
+
+def test_replay_of_a_command_without_outcome_is_no_difference(market: AuditedMarket) -> None:
+    behind = with_edited(
+        market,
+        COMMANDS,
+        lambda records: [*records, records[-1]._replace(key=None, value=encode(Tick()))],
+    )
+    found = summary(run(behind, "--verify", "--json"))
+    assert (found.not_recorded, found.differences) == (1, 0)
+    assert found.compared == found.commands - 1
+
+
+def test_replay_until_an_offset_stops_there(market: AuditedMarket) -> None:
+    found = summary(run(market, "--until-offset", "100", "--verify", "--json"))
+    assert (found.commands, found.next_offset, found.compared) == (100, 100, 100)
+    assert found.clock == max(record.timestamp for record in log_of(market, COMMANDS)[:100])
+    nothing = summary(run(market, "--until-offset", "0", "--verify", "--json"))
+    assert (nothing.commands, nothing.clock, nothing.open_orders) == (0, 0, 0)
+
+
+def test_replay_until_a_time_stops_before_the_first_command_of_that_time(
+    market: AuditedMarket,
+) -> None:
+    records = log_of(market, COMMANDS)
+    bound = records[len(records) // 2].timestamp
+    first = next(record.offset for record in records if record.timestamp >= bound)
+    found = summary(run(market, "--until-time", rfc3339(bound), "--json"))
+    assert found.next_offset == first
+    after = summary(run(market, "--until-time", rfc3339(records[-1].timestamp + 1), "--json"))
+    assert after.next_offset == len(records)
+
+
+def test_replay_dump_holds_levels_that_its_open_orders_add_up_to(
+    market: AuditedMarket, tmp_path: Path
+) -> None:
+    half = len(log_of(market, COMMANDS)) // 2
+    path = tmp_path / "dump.json"
+    options = ("--until-offset", str(half), "--json", "--dump")
+    found = summary(run(market, *options, str(path)))
+    dumped = msgspec.json.decode(path.read_bytes(), type=Dump)
+    assert (dumped.digest, dumped.next_offset) == (found.digest, half)
+    orders = 0
+    for book in dumped.books:
+        assert book.bids == sorted(book.bids, key=lambda level: -level.price)
+        assert book.asks == sorted(book.asks, key=lambda level: level.price)
+        for levels, resting in ((book.bids, book.bid_orders), (book.asks, book.ask_orders)):
+            assert [tuple(msgspec.to_builtins(level)) for level in levels] == added_up(resting)
+            orders += len(resting)
+    assert orders == dumped.open_orders == found.open_orders > 0
+    on_stdout = run(market, *options, "-")
+    assert on_stdout.exit_code == 0
+    assert msgspec.json.decode(on_stdout.stdout, type=Dump) == dumped
+    assert found.digest in on_stdout.stderr
+
+
+def added_up(orders: list[OpenOrder]) -> list[tuple[int, int, int]]:
+    """Levels in the order their first order comes; within a level the older order comes first."""
+    levels: dict[int, list[OpenOrder]] = defaultdict(list)
+    for order in orders:
+        levels[order.price].append(order)
+    for queue in levels.values():
+        assert queue == sorted(queue, key=lambda order: order.accepted_at)
+    return [
+        (price, sum(order.remaining_quantity for order in queue), len(queue))
+        for price, queue in levels.items()
+    ]
+
+
+@pytest.mark.parametrize("partition", [-1, PARTITIONS])
+def test_replay_of_a_partition_out_of_range_is_refused(
+    market: AuditedMarket, partition: int
+) -> None:
+    result = run(market, partition=partition)
+    assert result.exit_code == 2
+    assert f"partition {partition}: the exchange has 0-{PARTITIONS - 1}" in result.stderr
+
+
+@pytest.mark.parametrize("topic", [COMMANDS, EXECUTIONS])
+def test_replay_of_a_log_whose_beginning_is_gone_is_refused(
+    market: AuditedMarket, topic: Topic
+) -> None:
+    copy = with_changed_log(market, lambda _, records: records)
+    name = copy.settings.topic_prefix + topic.name
+    admin = AdminClient({"bootstrap.servers": copy.settings.kafka})
+    for deleted in admin.delete_records([TopicPartition(name, 0, 5)]).values():
+        deleted.result()
+    result = run(copy, "--verify")
+    assert result.exit_code == 3
+    assert f"the beginning of {name}/0 is gone: it starts at 5" in result.stderr
+
+
+def test_replay_of_executions_with_a_gap_ends_with_6(market: AuditedMarket) -> None:
+    gap = with_edited(market, EXECUTIONS, lambda records: [*records[:3], *records[4:]])
+    result = run(gap, "--verify")
+    assert result.exit_code == 6
+    assert "expected" in result.stderr
+    assert run(gap).exit_code == 0
+
+
+def test_replay_without_kafka_ends_with_3(market: AuditedMarket) -> None:
+    away = msgspec.structs.replace(market.settings, kafka="127.0.0.1:1")
+    result = run(msgspec.structs.replace(market, settings=away))
+    assert result.exit_code == 3
+    assert "exchange: " in result.stderr

@@ -1,0 +1,206 @@
+"""The pure parts of `exchange replay`: computing, comparing, dumping, reading options, telling."""
+
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from typer.testing import CliRunner
+
+from schemas.book import Level
+from schemas.codec import encode
+from schemas.commands import Command
+from schemas.executions import CommandRefused, OrderAccepted
+from services.cli.__main__ import app
+from services.cli.replay import check_dump_path, summary_text, until_ms
+from services.cli.replay_compute import SAMPLES_MAX, Replay
+from services.cli.replay_dump import dump
+from services.cli.replay_progress import PlainProgress, progress_line
+from services.matcher.engine import Engine, Position
+from services.runtime.errors import BrokenLogError, SettingsError
+from tests.support.orders import START_MS, cancel, limit, order_id
+
+COMMANDS: tuple[Command, ...] = (
+    limit(1),
+    limit(2, price=900),
+    limit(3),
+    limit(4, side="ask", price=1_200),
+    cancel(2),
+)
+
+
+def replayed(*values: bytes) -> Replay:
+    replay = Replay(0)
+    for offset, value in enumerate(values):
+        replay.apply(offset, START_MS + offset, value)
+    return replay
+
+
+def test_replay_of_commands_gives_the_digest_of_an_engine_that_was_fed_the_same() -> None:
+    engine = Engine(0)
+    for offset, command in enumerate(COMMANDS):
+        engine.apply(command, Position(0, offset, START_MS + offset))
+    summary = replayed(*map(encode, COMMANDS)).summary(verified=False)
+    assert summary.digest == engine.digest().hex()
+    assert (summary.commands, summary.next_offset, summary.clock) == (5, 5, START_MS + 4)
+    assert summary.open_orders == 3
+
+
+def test_replay_of_an_unreadable_command_refuses_it_as_the_matcher_does() -> None:
+    outcome = Replay(0).apply(0, START_MS, b"not a command")
+    assert outcome.event == CommandRefused("malformed_command")
+
+
+def test_replay_of_a_log_with_a_hole_stops() -> None:
+    replay = replayed(encode(limit(1)))
+    with pytest.raises(BrokenLogError, match="command 2 came, 1 was next"):
+        replay.apply(2, START_MS, encode(limit(2)))
+
+
+def test_compare_of_equal_outcomes_finds_nothing() -> None:
+    replay = Replay(0)
+    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    replay.compare(outcome, structs.replace(outcome))
+    summary = replay.summary(verified=True)
+    assert (summary.compared, summary.differences, summary.samples) == (1, 0, [])
+
+
+def test_compare_without_a_record_counts_it_apart() -> None:
+    replay = Replay(0)
+    replay.compare(replay.apply(0, START_MS, encode(limit(1))), None)
+    summary = replay.summary(verified=True)
+    assert (summary.compared, summary.not_recorded, summary.differences) == (0, 1, 0)
+
+
+def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
+    replay = Replay(0)
+    for number in range(SAMPLES_MAX + 2):
+        outcome = replay.apply(number, START_MS, encode(limit(number + 1)))
+        # Of every outcome but the first, something is changed.
+        replay.compare(outcome, structs.replace(outcome, time=START_MS + min(number, 1)))
+    summary = replay.summary(verified=True)
+    assert (summary.compared, summary.differences) == (SAMPLES_MAX + 2, SAMPLES_MAX + 1)
+    assert [sample.offset for sample in summary.samples] == [1, 2, 3, 4, 5]
+    assert str(START_MS + 1) in summary.samples[0].recorded
+    assert str(START_MS + 1) not in summary.samples[0].recomputed
+
+
+def test_compare_of_an_outcome_beyond_ascii_shows_it() -> None:
+    replay = Replay(0)
+    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    assert isinstance(outcome.event, OrderAccepted)
+    event = structs.replace(outcome.event, broker_id="é" * 500)
+    replay.compare(outcome, structs.replace(outcome, event=event))
+    assert "éé" in replay.summary(verified=True).samples[0].recorded
+
+
+def test_compare_of_long_outcomes_shows_where_they_differ() -> None:
+    replay = Replay(0)
+    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    assert isinstance(outcome.event, OrderAccepted)
+    mine, theirs = (
+        structs.replace(outcome, event=structs.replace(outcome.event, broker_id="a" * 5_000 + end))
+        for end in "bc"
+    )
+    replay.compare(mine, theirs)
+    (sample,) = replay.summary(verified=True).samples
+    assert sample.recorded.startswith("...aaa")
+    assert 'ac"' in sample.recorded
+    assert 'ab"' in sample.recomputed
+    assert max(len(sample.recorded), len(sample.recomputed)) < 400
+
+
+def test_dump_of_an_engine_holds_levels_and_orders_as_they_would_trade() -> None:
+    replay = replayed(*map(encode, [*COMMANDS, limit(5, price=1_100), limit(6, symbol="ABEV3")]))
+    dumped = dump(replay.engine, replay.next_offset)
+    assert (dumped.next_offset, dumped.open_orders) == (7, 5)
+    assert dumped.digest == replay.engine.digest().hex()
+    assert [book.symbol for book in dumped.books] == ["ABEV3", "PETR4"]
+    book = dumped.books[1]
+    assert (book.sequence, book.trade_sequence) == (6, 0)
+    assert book.bids == [Level(1_100, 100, 1), Level(1_000, 200, 2)]
+    assert book.asks == [Level(1_200, 100, 1)]
+    assert [order.order_id for order in book.bid_orders] == [order_id(5), order_id(1), order_id(3)]
+    assert [order.accepted_at for order in book.bid_orders] == [5, 0, 2]
+    assert [order.order_id for order in book.ask_orders] == [order_id(4)]
+
+
+def test_dump_after_a_trade_holds_what_is_left() -> None:
+    dumped = dump(replayed(encode(limit(1)), encode(limit(2, side="ask", quantity=40))).engine, 2)
+    (book,) = dumped.books
+    assert (book.trade_sequence, book.bids, book.asks) == (1, [Level(1_000, 60, 1)], [])
+    assert [order.remaining_quantity for order in book.bid_orders] == [60]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1970-01-01T00:00:01Z", 1_000),
+        ("1970-01-01T01:00:00.25+01:00", 250),
+        # No record has a timestamp between two milliseconds: the bound is the later one.
+        ("1970-01-01T00:00:00.000001Z", 1),
+        (None, None),
+    ],
+)
+def test_until_ms_of_a_time_is_its_milliseconds(text: str | None, expected: int | None) -> None:
+    assert until_ms(text) == expected
+
+
+@pytest.mark.parametrize("text", ["2026-11-23T13:00:00", "2026-11-23", "yesterday", "", "17000000"])
+def test_until_ms_of_another_text_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="write a time with its zone"):
+        until_ms(text)
+
+
+def test_check_dump_path_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+    check_dump_path(None)
+    check_dump_path(Path("-"))
+    check_dump_path(tmp_path / "new.json")
+    for path in (tmp_path, tmp_path / "missing" / "new.json"):
+        with pytest.raises(SettingsError, match="no file can be written there"):
+            check_dump_path(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--until-offset", "1", "--until-time", "2026-11-23T13:00:00Z"], "not both"),
+        (["--until-time", "2026-11-23T13:00:00"], "with its zone"),
+        (["--until-offset", "-1"], "--until-offset"),
+        (["--dump", "/nowhere/at/all"], "no file can be written there"),
+    ],
+)
+def test_replay_with_bad_usage_ends_with_2(options: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["replay", "--partition", "0", *options])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_summary_text_without_verification_leaves_its_figures_out() -> None:
+    text = summary_text(replayed(encode(limit(1))).summary(verified=False))
+    assert "clock         2023-11-14T22:13:20.000Z" in text
+    assert "differences" not in text
+
+
+def test_summary_text_with_a_difference_shows_both_outcomes() -> None:
+    replay = Replay(0)
+    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    replay.compare(outcome, structs.replace(outcome, time=7))
+    text = summary_text(replay.summary(verified=True))
+    assert "differences   1" in text
+    assert '0@0\n  recorded    {"time":7,' in text
+
+
+def test_progress_line_tells_position_rate_and_time_left() -> None:
+    assert progress_line(50_000, 200_000, 2.0) == (
+        "replayed 50,000 of 200,000 commands, 25,000/s, 6 s left"
+    )
+    assert progress_line(0, 10, 2.0).endswith("unknown left")
+
+
+def test_plain_progress_within_two_seconds_says_nothing() -> None:
+    clock, lines = [100.0], list[str]()
+    progress = PlainProgress(lambda: clock[0], lines.append)
+    for now in (101.0, 102.0, 103.5, 104.0):
+        clock[0] = now
+        progress.advance(int(now), 1_000)
+    assert [line.split()[1] for line in lines] == ["102", "104"]
