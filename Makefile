@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test check format lock clean
+.PHONY: help run demo test simulate check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 
 test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
+
+simulate: $(READY) ## 100,000 scenarios of the matcher's protocol without Kafka; SEED=n repeats them
+	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

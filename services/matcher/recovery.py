@@ -72,6 +72,8 @@ def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
     for record, commit in _commits(logs, snapshots):
         try:
             _require_fit(commit, log, number, commands, executions)
+            if commit.first_chunk < logs.range(snapshots).low:
+                raise UnusableSnapshotError(f"its chunks began at {commit.first_chunk}")
             chunks = logs.read(snapshots, commit.first_chunk, record)
             engine = restore(commit, (chunk.value() or b"" for chunk in chunks))
         except (UnusableSnapshotError, BrokenLogError) as error:

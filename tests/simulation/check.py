@@ -5,7 +5,7 @@
 3. Public topics tell each trade and book update in order, none missing, none altered; repeated only
    where a matcher that was overtaken still spoke.
 4. The tables are what the outcomes add up to.
-5. Whoever recovers now gets the engine that the whole log gives.
+5. Whoever claims now gets the engine that the whole log gives, and knows what was told.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,12 @@ from schemas.codec import (
 )
 from schemas.commands import Command
 from schemas.executions import Outcome
-from schemas.snapshots import Snapshot
+from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, SNAPSHOTS, TRADES
 from schemas.trades import Trade
+from services.matcher.claim import take
 from services.matcher.engine import RULES, Engine, Position
 from services.matcher.market import book_updates, trades_of
-from services.matcher.recovery import recover
 from services.runtime.follower import Batch, Follower, FollowerPosition
 from services.sink.rows import Rows
 from tests.simulation.matcher import COMMAND_LOG, EXECUTION_LOG, LOG, NUMBER
@@ -38,8 +38,8 @@ from tests.support.scenario import limits_of
 Public = Trade | BookUpdate
 
 
-def check(log: MemoryLog, tables: Tables, *, repeats: bool) -> None:
-    """`repeats`: public records may be told again."""
+def check(log: MemoryLog, tables: Tables, *, repeats: bool, spoilt: bool) -> None:
+    """`repeats`: public records may be told again; `spoilt`: snapshots may be unusable."""
     commands = list(_commands(log))
     model = NaiveMarket(NUMBER, limits_of(RULES))
     expected = [model.apply(command, at.offset, at.timestamp) for at, command in commands]
@@ -47,7 +47,13 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool) -> None:
     engine = Engine(NUMBER)
     trades: list[Public] = []
     updates: list[Public] = []
-    recovered = recover(log, LOG, NUMBER, log.range(EXECUTION_LOG).end - 1)
+    claimed = take(log, LOG, NUMBER, log.range(EXECUTION_LOG).end - 1)
+    assert claimed.next_command == len(commands), "who claims now does not see what was told"
+    recovered = claimed.recovered
+    low = log.range(COMMAND_LOG).low
+    usable = [record for record, commit in commits_of(log) if commit.next_command >= low]
+    if usable and not spoilt:
+        assert recovered.commit == usable[-1], "a snapshot that nobody spoilt is of no use"
     next_command, digest = recovered.position.next_command, recovered.engine.digest()
     for at, command in commands:
         if at.offset == next_command:
@@ -62,14 +68,16 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool) -> None:
     _tables(tables, expected)
 
 
-def decoded_snapshots(log: MemoryLog) -> Iterator[Snapshot]:
-    """The readable records of the snapshot topic."""
+def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
+    """Record and commit of every snapshot, oldest first."""
     where = LOG.partition(SNAPSHOTS.name, NUMBER)
     for record in log.read(where, 0, log.range(where).end):
         try:
-            yield decode_snapshot(record.value())
+            snapshot = decode_snapshot(record.value())
         except UnreadableError:
             continue
+        if isinstance(snapshot, SnapshotCommit):
+            yield record.offset(), snapshot
 
 
 def _commands(log: MemoryLog) -> Iterator[tuple[Position, Command | None]]:

@@ -56,6 +56,9 @@ class SimulatedMatcher:
         self.alive = True
         self.spoke_late = False
         self._rng = rng
+        # How often it is its turn, and how much of it goes into each kind of step.
+        self.speed = rng.choice((0.2, 1.0, 5.0))
+        self._weights = [rng.choice((0.1, 1.0, 3.0)) for _ in range(5)]
         self._every = snapshot_every
         self.epoch = log.append(EXECUTION_LOG, _CLAIM)
         self._outcomes = MemorySender(log)
@@ -86,14 +89,12 @@ class SimulatedMatcher:
             return
         steps: tuple[Callable[[PartitionMatcher], None], ...] = (
             self._match,
-            self._match,
-            self._deliver,
             self._deliver,
             self._watch,
             self._check,
             self._snapshot,
         )
-        self._rng.choice(steps)(self._matcher)
+        self._rng.choices(steps, self._weights)[0](self._matcher)
 
     @property
     def idle(self) -> bool:
@@ -136,8 +137,10 @@ class SimulatedMatcher:
                     matcher.snapshot(LOG.topic_id, self._ownership.seen(NUMBER))
                 )
             return
-        if next(self._archiving, "done") == "done":
-            self._archiving = None
+        for _ in range(self._rng.randint(1, 4)):
+            if next(self._archiving, "done") == "done":
+                self._archiving = None
+                return
 
     def kill(self) -> None:
         """Some of what was sent arrives, the rest never does."""

@@ -11,18 +11,20 @@ from msgspec import structs
 
 from schemas.codec import encode
 from schemas.commands import CancelOrder, Command, PlaceOrder
-from schemas.snapshots import SnapshotCommit
 from schemas.topics import SNAPSHOTS
 from services.matcher.engine import RULES
 from tests.properties.flows import flow, random_shape
-from tests.simulation.check import check, decoded_snapshots
+from tests.simulation.check import check, commits_of
 from tests.simulation.matcher import COMMAND_LOG, LOG, NUMBER, SimulatedMatcher
 from tests.simulation.memory_log import MemoryLog
 from tests.simulation.sink import SimulatedSink, Tables
 from tests.support.orders import START_MS, order_id
 
-COMMANDS = 24
+# A long scenario has room for a snapshot with a past and a future.
+COMMANDS = (8, 24, 48)
 STEPS_MAX = 20_000
+# How often a scenario in which the topics suffer makes them suffer, per step of anybody.
+HARM = 0.03
 SNAPSHOT_LOG = LOG.partition(SNAPSHOTS.name, NUMBER)
 
 
@@ -51,18 +53,24 @@ class Scenario:
         while more:
             more = self._act()
         self._peace()
-        check(self.log, self.tables, repeats=any(one.spoke_late for one in self._ever))
+        if self._spoils:
+            self._harm()
+        repeats = any(one.spoke_late for one in self._ever)
+        check(self.log, self.tables, repeats=repeats, spoilt=self._spoils)
 
     def _act(self) -> bool:
         """One step of somebody; False when the brokers have nothing left to say."""
         rng = self._rng
         if rng.random() < self._trouble:
             self._make_trouble()
+        if rng.random() < HARM:
+            self._harm()
         draw = rng.random()
-        if draw < 0.25:
+        if draw < 0.12:
             return self._brokers_send()
         if draw < 0.8 and self._awake:
-            self._step(rng.choice(self._awake))
+            speeds = [matcher.speed for matcher in self._awake]
+            self._step(rng.choices(self._awake, speeds)[0])
         elif draw < 0.95:
             rng.choice(self._sinks).step()
         elif draw < 0.96:
@@ -94,7 +102,7 @@ class Scenario:
 
     def _make_trouble(self) -> None:
         rng = self._rng
-        kind = rng.choice(("kill", "freeze", "wake", "overtake", "harm"))
+        kind = rng.choice(("kill", "freeze", "wake", "overtake"))
         if kind == "kill" and self._awake:
             self._awake.pop(rng.randrange(len(self._awake))).kill()
         elif kind == "freeze" and self._awake:
@@ -103,30 +111,36 @@ class Scenario:
             self._awake.append(self._frozen.pop(rng.randrange(len(self._frozen))))
         elif kind == "overtake":
             self._start()
-        elif kind == "harm":
-            self._harm()
 
     def _harm(self) -> None:
         held = self.log.range(SNAPSHOT_LOG)
         if not held.end:
             return
         if self._spoils:
-            offset = self._rng.randrange(held.end)
-            (record,) = self.log.read(SNAPSHOT_LOG, offset, offset + 1)
-            broken = bytearray(record.value() or b"")
-            broken[self._rng.randrange(len(broken))] ^= 1 << self._rng.randrange(8)
-            self.log.spoil(SNAPSHOT_LOG, offset, bytes(broken))
+            told = [record for record, _ in commits_of(self.log)]
+            self._spoil(self._rng.choice([*told, self._rng.randrange(held.end)]))
         elif self._trims:
-            commits = [
-                one for one in decoded_snapshots(self.log) if isinstance(one, SnapshotCommit)
-            ]
+            commits = list(commits_of(self.log))
             if commits:
-                best = max(commit.next_command for commit in commits)
+                best = max(commit.next_command for _, commit in commits)
                 # A matcher that reads there now would rightly end; it is not the one to test.
                 for reading in (*self._awake, *self._frozen):
                     reading.kill()
                 self._awake, self._frozen = [], []
                 self.log.trim(COMMAND_LOG, best)
+
+    def _spoil(self, offset: int) -> None:
+        """One bit of a record, or a figure of a commit that can then still be read."""
+        (record,) = self.log.read(SNAPSHOT_LOG, offset, offset + 1)
+        value = record.value() or b""
+        broken = bytearray(value)
+        broken[self._rng.randrange(len(broken))] ^= 1 << self._rng.randrange(8)
+        commits = dict(commits_of(self.log))
+        if offset in commits and self._rng.random() < 0.7:
+            field = self._rng.choice(("next_command", "next_record", "next_record", "first_chunk"))
+            wrong = getattr(commits[offset], field) + self._rng.choice((-2, -1, 1, 2, 5))
+            broken = bytearray(encode(structs.replace(commits[offset], **{field: wrong})))
+        self.log.spoil(SNAPSHOT_LOG, offset, bytes(broken))
 
     def _peace(self) -> None:
         self._awake += self._frozen
@@ -145,7 +159,7 @@ class Scenario:
 def _commands(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
     """Timestamp and record. Order ids are unique, as ingest makes them; rubbish is rubbish."""
     named: dict[str, str] = {}
-    for step in flow(rng, random_shape(rng), COMMANDS):
+    for step in flow(rng, random_shape(rng), rng.choice(COMMANDS)):
         command: Command | None = step.command
         if isinstance(command, PlaceOrder):
             fresh = order_id(step.offset, partition=NUMBER)
@@ -156,4 +170,4 @@ def _commands(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
         yield step.timestamp, b"{" if command is None else encode(command)
 
 
-assert RULES.fills_max > COMMANDS, "the model is given the rules of production"
+assert RULES.fills_max > max(COMMANDS), "the model is given the rules of production"

@@ -1,0 +1,185 @@
+"""Mistakes that somebody could make in the protocol, each to be switched on alone.
+
+The simulation must find every one: a checker that finds nothing proves nothing. A defect replaces
+functions by wrong ones for as long as it is switched on.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from msgspec import structs
+
+from schemas.executions import Outcome, Outcomes
+from schemas.ids import trade_id
+from schemas.trades import Trade
+from services.matcher import claim, engine, partition, snapshot
+from services.matcher.archivist import Archivist
+from services.matcher.book import Order, PriceLevel
+from services.matcher.claim import Mark, told_up_to
+from services.matcher.engine import Engine, EngineState
+from services.matcher.ownership import Ownership
+from services.matcher.partition import PartitionMatcher
+from services.matcher.publish import Publisher
+from services.matcher.snapshot import Saved, save
+from services.matcher.window import ClientIdWindow
+from services.runtime.follower import Batch, Follower
+from services.sink.store import Move
+from tests.simulation import matcher
+from tests.simulation.sink import Tables
+
+# What is replaced: owner, name of the attribute, and what stands there instead.
+Replacement = tuple[object, str, Callable[..., Any]]
+
+
+@contextmanager
+def switched_on(defect: str) -> Iterator[None]:
+    """The defect of this name is there, and gone afterwards."""
+    replacements = DEFECTS[defect]
+    former = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
+    for owner, name, wrong in replacements:
+        setattr(owner, name, wrong)
+    try:
+        yield
+    finally:
+        for owner, name, right in former:
+            setattr(owner, name, right)
+
+
+_outcomes = Publisher.outcomes
+_trade = Publisher.trade
+_judge = Follower._judge
+_expire_due = Engine._expire_due
+_snapshot = Engine.snapshot
+_restore = Engine.restore
+_steps = Archivist.steps
+_take = claim.take
+_save = save
+
+
+def _drop_an_outcome(
+    self: Publisher, number: int, epoch: int, first: int, told: list[Outcome]
+) -> None:
+    _outcomes(self, number, epoch, first, told[:-1] if len(told) > 1 else told)
+
+
+def _tell_a_trade_twice(self: Publisher, number: int, trade: Trade) -> None:
+    _trade(self, number, trade)
+    _trade(self, number, trade)
+
+
+def _newest_first(self: PriceLevel) -> Order:
+    return next(reversed(self.orders.values()))
+
+
+def _no_fence(self: Tables, move: Move) -> None:
+    self.position = move.target
+
+
+def _fence_that_stays(self: Tables, move: Move) -> None:
+    """The rows are written, the position is not."""
+
+
+def _mark_shifted(commands: int, index: int) -> Callable[..., Mark]:
+    def wrong(*arguments: Any) -> Mark:
+        mark = told_up_to(*arguments)
+        return Mark(mark.command_offset + commands, mark.index + index)
+
+    return wrong
+
+
+def _expire_a_tick_late(self: Engine, expired: list[Any]) -> None:
+    self.clock -= 1
+    _expire_due(self, expired)
+    self.clock += 1
+
+
+def _any_epoch(self: Follower, number: int, record: int, told: Outcomes) -> Batch | None:
+    at = self.position(number)
+    return _judge(self, number, record, structs.replace(told, epoch=at.epoch))
+
+
+def _any_repeat(self: Follower, number: int, record: int, told: Outcomes) -> Batch | None:
+    at = self.position(number)
+    first = max(told.first_offset, at.next_command)
+    return _judge(self, number, record, structs.replace(told, first_offset=first))
+
+
+def _read_on_from_the_end(self: Archivist, saved: Saved) -> Iterator[None]:
+    end = self._topic.end(self._log.partition("exchange.executions.v1", saved.commit.partition))
+    commit = structs.replace(saved.commit, next_record=end)
+    yield from _steps(self, structs.replace(saved, commit=commit))
+
+
+def _state_changed(**changes: Callable[[EngineState], Any]) -> Callable[[Engine], EngineState]:
+    def wrong(self: Engine) -> EngineState:
+        state = _snapshot(self)
+        return structs.replace(state, **{name: make(state) for name, make in changes.items()})
+
+    return wrong
+
+
+def _restore_without_ends(number: int, state: EngineState, *rules: Any) -> Engine:
+    restored = _restore(number, state, *rules)
+    restored._expiries.clear()
+    return restored
+
+
+def _one_outcome_too_far(*arguments: Any) -> claim.Claimed:
+    taken = _take(*arguments)
+    return structs.replace(taken, next_command=taken.next_command + 1)
+
+
+def _one_outcome_too_few(*arguments: Any) -> claim.Claimed:
+    taken = _take(*arguments)
+    return structs.replace(taken, next_command=max(0, taken.next_command - 1))
+
+
+def _save_a_command_late(saved_engine: Engine, at: snapshot.Place) -> Saved:
+    return _save(saved_engine, structs.replace(at, next_command=at.next_command + 1))
+
+
+def _sequences_forgotten(state: EngineState) -> Any:
+    return tuple(structs.replace(row, sequence=0) for row in state.books)
+
+
+DEFECTS: Final[dict[str, list[Replacement]]] = {
+    "an outcome is dropped": [(Publisher, "outcomes", _drop_an_outcome)],
+    "a trade is told twice": [(Publisher, "trade", _tell_a_trade_twice)],
+    "the newest maker trades first": [(PriceLevel, "oldest", _newest_first)],
+    "the fence is skipped": [(Tables, "_fence", _no_fence)],
+    "the sink's position stays": [(Tables, "_fence", _fence_that_stays)],
+    "client ids are not saved": [
+        (ClientIdWindow, "rows", lambda self: iter(())),
+        (ClientIdWindow, "entries", lambda self: iter(())),
+    ],
+    "the mark is a trade too low": [(claim, "told_up_to", _mark_shifted(0, -1))],
+    "the mark is a command too high": [(claim, "told_up_to", _mark_shifted(1, 0))],
+    "there is no mark": [(claim, "told_up_to", lambda *arguments: Mark())],
+    "orders expire a tick late": [(Engine, "_expire_due", _expire_a_tick_late)],
+    "a stale epoch is accepted": [(Follower, "_judge", _any_epoch)],
+    "a repeated outcome is accepted": [(Follower, "_judge", _any_repeat)],
+    "saved before it is acknowledged": [(Publisher, "settle", lambda self: True)],
+    "saved while another owns": [(Ownership, "own_up_to", lambda self, number, end: True)],
+    "a snapshot reads on from the end": [(Archivist, "steps", _read_on_from_the_end)],
+    "book sequences are not saved": [
+        (Engine, "snapshot", _state_changed(books=_sequences_forgotten))
+    ],
+    "queues are saved backwards": [
+        (Engine, "snapshot", _state_changed(orders=lambda state: state.orders[::-1]))
+    ],
+    "the clock is not saved": [(Engine, "snapshot", _state_changed(clock=lambda state: 0))],
+    "restored orders never expire": [(Engine, "restore", _restore_without_ends)],
+    "a claim counts an outcome too many": [(matcher, "take", _one_outcome_too_far)],
+    "a claim counts an outcome too few": [(matcher, "take", _one_outcome_too_few)],
+    "a snapshot stands a command late": [(partition, "save", _save_a_command_late)],
+    "the checksum is not compared": [(snapshot, "_checksum", lambda commit, chunks: commit.sha256)],
+    "trade ids are random": [
+        (engine, "trade_id", lambda *at: trade_id(random.getrandbits(40), *at[1:]))
+    ],
+    "an overtaken matcher goes on": [(Ownership, "check", lambda self: None)],
+    "a snapshot has no place in the log": [
+        (PartitionMatcher, "snapshot_due", lambda self, every: every > 0)
+    ],
+}

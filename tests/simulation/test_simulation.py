@@ -1,0 +1,47 @@
+"""The protocol holds in every scenario, and the simulation notices when it does not.
+
+`SIMULATION_SEED` repeats a run; `python -m tests.simulation` runs many more.
+"""
+
+import os
+import random
+
+import pytest
+
+from tests.simulation.__main__ import failures, main
+from tests.simulation.defects import DEFECTS, switched_on
+
+SEED = int(os.environ.get("SIMULATION_SEED", random.SystemRandom().randrange(1 << 31)))
+SCENARIOS = 2_000
+# The rarest defect was found after some hundred scenarios.
+SCENARIOS_WITH_DEFECT_MAX = 6_000
+AT_ONCE = 50
+
+
+def test_scenarios_of_fresh_seeds_all_hold() -> None:
+    assert failures(SEED, SCENARIOS) == [], f"SIMULATION_SEED={SEED}"
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_defect_switched_on_is_found(defect: str) -> None:
+    with switched_on(defect):
+        found = any(
+            failures(SEED + first, AT_ONCE)
+            for first in range(0, SCENARIOS_WITH_DEFECT_MAX, AT_ONCE)
+        )
+    assert found, f"SIMULATION_SEED={SEED}: nothing noticed that {defect}"
+
+
+def test_scenario_of_the_same_seed_fails_the_same() -> None:
+    with switched_on("the newest maker trades first"):
+        first = failures(0, AT_ONCE)
+        assert first
+        assert failures(0, AT_ONCE) == first
+
+
+def test_command_prints_seeds_and_says_that_all_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--scenarios", "20", "--seed", "5", "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "seeds 5 to 24" in printed
+    assert "20 scenarios" in printed
+    assert "0 do not hold" in printed
