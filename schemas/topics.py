@@ -38,7 +38,7 @@ COMMANDS = Topic(
     key="symbol (none on cancels and ticks, which name their partition)",
     messages=(PlaceOrder, CancelOrder, Tick),
     writer="ingest; matcher (ticks)",
-    readers=("matcher", "audit"),
+    readers=("matcher", "audit", "replay"),
     by_symbol=True,
     config={
         "cleanup.policy": "delete",
@@ -53,7 +53,7 @@ EXECUTIONS = Topic(
     key="partition",
     messages=(Claim, Outcomes),
     writer="matcher",
-    readers=("ingest", "reader", "sink", "audit"),
+    readers=("ingest", "reader", "sink", "matcher", "audit", "replay"),
     by_symbol=True,
     config={
         "cleanup.policy": "delete",

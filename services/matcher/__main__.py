@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import signal
 import socket
 import sys
 import uuid
 
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
+from services.matcher.standing_by import StandingBy
 from services.runtime.health import Health, HealthServer
 from services.runtime.lifecycle import Stop, run
 from services.runtime.log_identity import log_identity
@@ -19,19 +21,30 @@ def main() -> int:
     """Parse arguments and run until stopped."""
     parser = argparse.ArgumentParser(prog="python -m services.matcher", description=__doc__)
     parser.add_argument("--partitions", default="all", help="0-3, 0,2 or all (default)")
-    chosen: str = parser.parse_args().partitions
+    parser.add_argument(
+        "--standby",
+        action="store_true",
+        help="follow in memory; take over on SIGUSR1, or when commands wait and no outcome comes "
+        "for EXCHANGE_TAKEOVER_MS",
+    )
+    options = parser.parse_args()
 
     def matcher(settings: Settings, stop: Stop) -> None:
         bootstrap = require(settings.kafka, "kafka")
         topology = TopicsAdmin(bootstrap, settings.topic_prefix).verify()
-        partitions = parse_partitions(chosen, topology.partitions)
+        partitions = parse_partitions(options.partitions, topology.partitions)
         health = Health()
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         log = Log(topology.prefix, log_identity(bootstrap, topology.prefix).topic_id)
-        loop = MatcherLoop(settings, log, name, health)
+        standing_by = StandingBy(settings, log) if options.standby else None
+        if standing_by is not None:
+            signal.signal(signal.SIGUSR1, standing_by.ask)
+            health.add("standby", standing_by.check)
         server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
         try:
-            loop.run(partitions, stop)
+            followed = standing_by.follow(partitions, stop) if standing_by else None
+            if not stop.is_set():
+                MatcherLoop(settings, log, name, health).run(partitions, stop, followed)
         finally:
             if server is not None:
                 server.close()

@@ -57,9 +57,17 @@ def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:
 
     Raises BrokenLogError when neither a snapshot nor the log's beginning is there to start from.
     """
-    executions = log.partition(EXECUTIONS.name, partition)
     recovered = recover(logs, log, partition, epoch)
-    next_command = _next_command(logs, executions, epoch, recovered.position)
+    return claimed(logs, log, epoch, recovered, recovered.position)
+
+
+def claimed(
+    logs: Reading, log: Log, epoch: int, recovered: Recovered, seen: FollowerPosition
+) -> Claimed:
+    """Read what was told between `seen`, which the engine is not ahead of, and the claim."""
+    partition = recovered.engine.partition
+    executions = log.partition(EXECUTIONS.name, partition)
+    next_command = _next_command(logs, executions, epoch, seen)
     marks = [
         told_up_to(logs, log.partition(topic.name, partition), next_command)
         for topic in (TRADES, BOOK)

@@ -13,6 +13,7 @@ from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
+from services.matcher.standby import Standby
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
 from services.runtime.lifecycle import Stop
@@ -44,15 +45,20 @@ class MatcherLoop:
         self._awake_at = time.monotonic()
         health.add("replay", self._replay_check)
 
-    def run(self, partitions: list[int], stop: Stop) -> None:
-        """Until `stop`. Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError."""
+    def run(
+        self, partitions: list[int], stop: Stop, followed: Mapping[int, Standby] | None = None
+    ) -> None:
+        """Until `stop`, from snapshots, or from what a standby has followed.
+
+        Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError.
+        """
         bootstrap = self._settings.kafka
         publisher = Publisher(
             self._log.prefix,
             FailFastSender(bootstrap, linger_ms=self._settings.linger_ms),
             FailFastSender(bootstrap, linger_ms=self._settings.linger_public_ms),
         )
-        claims = self._claim(partitions)
+        claims = self._claim(partitions, followed or {})
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(bootstrap, self._log, {c.partition: c.epoch for c in claims})
         archivist = ArchivistThread(bootstrap, self._log, watch.ownership)
@@ -70,14 +76,20 @@ class MatcherLoop:
             watch.close()
             consumer.close()
 
-    def _claim(self, partitions: list[int]) -> list[Claimed]:
+    def _claim(self, partitions: list[int], followed: Mapping[int, Standby]) -> list[Claimed]:
         bootstrap = self._settings.kafka
         consumer = LogConsumer(bootstrap, Fetch(wait_ms=50))
         try:
-            return [
-                take(consumer, self._log, p, append_claim(bootstrap, self._log, p, self._matcher))
-                for p in partitions
-            ]
+            claims = []
+            for number in partitions:
+                epoch = append_claim(bootstrap, self._log, number, self._matcher)
+                standby = followed.get(number)
+                claims.append(
+                    take(consumer, self._log, number, epoch)
+                    if standby is None
+                    else standby.take_over(consumer, self._log, epoch)
+                )
+            return claims
         finally:
             consumer.close()
 

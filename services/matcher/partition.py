@@ -58,7 +58,7 @@ class PartitionMatcher:
                 raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
             self.next_offset = offset + 1
             at = Position(self._claimed.partition, offset, timestamp)
-            outcome = self.engine.apply(_command(message, at), at)
+            outcome = self.engine.apply(command_of(message, at), at)
             if offset >= self._claimed.next_command:
                 if not unsent:
                     first_unsent = offset
@@ -108,7 +108,8 @@ class PartitionMatcher:
             self._publisher.tick(self._claimed.partition)
 
 
-def _command(message: CommandRecord, at: Position) -> Command | None:
+def command_of(message: CommandRecord, at: Position) -> Command | None:
+    """The command in a record; None, and a line in the log, for what cannot be read."""
     try:
         return decode_command(message.value())
     except UnreadableError as error:

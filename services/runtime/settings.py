@@ -58,6 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long the broker holds a fetch back so that several records travel together."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
     """Commands of a partition between two snapshots of its matcher; 0: none are taken."""
+    takeover_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
+    """A standby matcher takes over when commands wait so long and no outcome comes."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
 

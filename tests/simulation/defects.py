@@ -23,6 +23,7 @@ from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.snapshot import Saved, save
+from services.matcher.standby import Standby
 from services.matcher.window import ClientIdWindow
 from services.runtime.follower import Batch, Follower
 from services.sink.store import Move
@@ -56,6 +57,7 @@ _restore = Engine.restore
 _steps = Archivist.steps
 _take = claim.take
 _save = save
+_take_over = Standby.take_over
 
 
 def _drop_an_outcome(
@@ -136,6 +138,16 @@ def _one_outcome_too_few(*arguments: Any) -> claim.Claimed:
     return structs.replace(taken, next_command=max(0, taken.next_command - 1))
 
 
+def _take_over_without_a_look(self: Standby, *arguments: Any) -> claim.Claimed:
+    self._trades = self._book = Mark()
+    return _take_over(self, *arguments)
+
+
+def _catch_up_with_commands(self: Standby) -> None:
+    while self.next_offset < self.read_to:
+        self._apply(self._waiting.popleft())
+
+
 def _save_a_command_late(saved_engine: Engine, at: snapshot.Place) -> Saved:
     return _save(saved_engine, structs.replace(at, next_command=at.next_command + 1))
 
@@ -178,6 +190,10 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "trade ids are random": [
         (engine, "trade_id", lambda *at: trade_id(random.getrandbits(40), *at[1:]))
     ],
+    "a standby does not look at what is public": [
+        (Standby, "take_over", _take_over_without_a_look)
+    ],
+    "a standby is ahead of what was told": [(Standby, "catch_up", _catch_up_with_commands)],
     "an overtaken matcher goes on": [(Ownership, "check", lambda self: None)],
     "a snapshot has no place in the log": [
         (PartitionMatcher, "snapshot_due", lambda self, every: every > 0)

@@ -17,6 +17,7 @@ from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
+from services.matcher.standby import Standby
 from services.runtime.consumer import Partition
 from services.runtime.errors import SupersededError
 from tests.simulation.memory_log import MemoryLog, MemorySender
@@ -51,7 +52,13 @@ class SnapshotRecords:
 class SimulatedMatcher:
     """Claims at once. `spoke_late`: something public arrived although a newer claim stood."""
 
-    def __init__(self, log: MemoryLog, rng: random.Random, snapshot_every: int) -> None:
+    def __init__(
+        self,
+        log: MemoryLog,
+        rng: random.Random,
+        snapshot_every: int,
+        standby: Standby | None = None,
+    ) -> None:
         self.log = log
         self.alive = True
         self.spoke_late = False
@@ -60,6 +67,7 @@ class SimulatedMatcher:
         self.speed = rng.choice((0.2, 1.0, 5.0))
         self._weights = [rng.choice((0.1, 1.0, 3.0)) for _ in range(5)]
         self._every = snapshot_every
+        self._standby = standby
         self.epoch = log.append(EXECUTION_LOG, _CLAIM)
         self._outcomes = MemorySender(log)
         self._public = MemorySender(log)
@@ -84,7 +92,10 @@ class SimulatedMatcher:
     def step(self) -> None:
         """One of the things that a matcher does."""
         if self._matcher is None:
-            claimed = take(self.log, LOG, NUMBER, self.epoch)
+            if self._standby is None:
+                claimed = take(self.log, LOG, NUMBER, self.epoch)
+            else:
+                claimed = self._standby.take_over(self.log, LOG, self.epoch)
             self._matcher = PartitionMatcher(claimed, self._publisher)
             return
         steps: tuple[Callable[[PartitionMatcher], None], ...] = (

@@ -13,9 +13,17 @@ from schemas.codec import encode
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.topics import SNAPSHOTS
 from services.matcher.engine import RULES
+from services.matcher.recovery import recover
+from services.matcher.standby import Standby
 from tests.properties.flows import flow, random_shape
 from tests.simulation.check import check, commits_of
-from tests.simulation.matcher import COMMAND_LOG, LOG, NUMBER, SimulatedMatcher
+from tests.simulation.matcher import (
+    COMMAND_LOG,
+    EXECUTION_LOG,
+    LOG,
+    NUMBER,
+    SimulatedMatcher,
+)
 from tests.simulation.memory_log import MemoryLog
 from tests.simulation.sink import SimulatedSink, Tables
 from tests.support.orders import START_MS, order_id
@@ -42,6 +50,7 @@ class Scenario:
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
         self._ever: list[SimulatedMatcher] = []
+        self._standbys: list[Standby] = []
         self._sinks = [SimulatedSink(self.log, self.tables, rng) for _ in range(rng.choice((1, 2)))]
         # How often a matcher is killed, frozen or overtaken, per step of anybody.
         self._trouble = rng.choice((0.005, 0.03, 0.1))
@@ -75,6 +84,8 @@ class Scenario:
             rng.choice(self._sinks).step()
         elif draw < 0.96:
             rng.choice(self._sinks).restart()
+        elif draw < 0.99:
+            self._stand_by()
         elif not self._awake:
             self._start()
         return True
@@ -91,9 +102,25 @@ class Scenario:
     def _start(self) -> None:
         for other in self._ever:
             other.overtaken()
-        matcher = SimulatedMatcher(self.log, self._rng, self._every)
+        standby = self._standbys.pop() if self._standbys and self._rng.random() < 0.7 else None
+        matcher = SimulatedMatcher(self.log, self._rng, self._every, standby)
         self._ever.append(matcher)
         self._awake.append(matcher)
+
+    def _stand_by(self) -> None:
+        """A standby begins, or the one there is follows for a while."""
+        rng, end = self._rng, self.log.range(EXECUTION_LOG).end
+        if not self._standbys:
+            recovered = recover(self.log, LOG, NUMBER, end - 1)
+            self._standbys.append(Standby(NUMBER, recovered, lag_commands=rng.choice((0, 2, 9))))
+            return
+        (standby,) = self._standbys
+        for told in self.log.read(EXECUTION_LOG, standby.position.next_record, end):
+            standby.execution(told)
+        read_to = standby.read_to + rng.randint(0, 20)
+        for command in self.log.read(COMMAND_LOG, standby.read_to, read_to):
+            standby.command(command)
+        standby.catch_up()
 
     def _step(self, matcher: SimulatedMatcher) -> None:
         matcher.step()
@@ -126,7 +153,7 @@ class Scenario:
                 # A matcher that reads there now would rightly end; it is not the one to test.
                 for reading in (*self._awake, *self._frozen):
                     reading.kill()
-                self._awake, self._frozen = [], []
+                self._awake, self._frozen, self._standbys = [], [], []
                 self.log.trim(COMMAND_LOG, best)
 
     def _spoil(self, offset: int) -> None:

@@ -1,0 +1,105 @@
+"""The loop of a standby: follow commands and executions until it is time to take over.
+
+Nothing is written before that. Asked to take over by SIGUSR1 (`Takeover.set`).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+
+from schemas.topics import COMMANDS, EXECUTIONS
+from services.matcher.recovery import Log, recover
+from services.matcher.standby import Standby
+from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.health import Check
+from services.runtime.lifecycle import Stop
+from services.runtime.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RECORDS_MAX = 2_000
+WAIT_S = 0.05
+
+
+class StandingBy:
+    """For these partitions together: whoever misses one takes all."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._asked = threading.Event()
+        self._following: dict[int, Standby] = {}
+
+    def ask(self, *_: object) -> None:
+        """Take over now. Also a signal handler."""
+        self._asked.set()
+
+    def check(self) -> Check:
+        """For `/readyz`: ready to take over once it has followed what was there."""
+        behind = sum(
+            max(0, one.position.next_command - one.read_to) for one in self._following.values()
+        )
+        return Check(bool(self._following) and not behind, f"{behind} commands behind the active")
+
+    def follow(self, partitions: list[int], stop: Stop) -> Mapping[int, Standby] | None:
+        """Until it is time to take over; None: until the stop."""
+        consumer = LogConsumer(self._settings.kafka, Fetch(self._settings.fetch_wait_ms))
+        try:
+            for number in partitions:
+                self._catch_up(consumer, number, stop)
+            consumer.assign(self._offsets())
+            logger.info("standing by", extra={"fields": {"partitions": partitions}})
+            while not stop.is_set():
+                self._read(consumer)
+                if self._due():
+                    return self._following
+        finally:
+            consumer.close()
+        return None
+
+    def _catch_up(self, consumer: LogConsumer, number: int, stop: Stop) -> None:
+        """Outcomes first, then their commands, so that no more of these wait than need be."""
+        executions = self._log.partition(EXECUTIONS.name, number)
+        commands = self._log.partition(COMMANDS.name, number)
+        end = consumer.range(executions).end
+        one = Standby(number, recover(consumer, self._log, number, end - 1))
+        self._following[number] = one
+        for told in consumer.read(executions, one.position.next_record, end):
+            one.execution(told)
+        for command in consumer.read(commands, one.read_to, one.position.next_command):
+            if stop.is_set():
+                return
+            one.command(command)
+            one.catch_up()
+
+    def _offsets(self) -> dict[Partition, int]:
+        offsets = {}
+        for number, one in self._following.items():
+            offsets[self._log.partition(EXECUTIONS.name, number)] = one.position.next_record
+            offsets[self._log.partition(COMMANDS.name, number)] = one.read_to
+        return offsets
+
+    def _read(self, consumer: LogConsumer) -> None:
+        executions = self._log.prefix + EXECUTIONS.name
+        for message in consumer.poll(RECORDS_MAX, WAIT_S):
+            one = self._following[message.partition() or 0]
+            if message.topic() == executions:
+                one.execution(message)
+            else:
+                one.command(message)
+        for one in self._following.values():
+            one.catch_up()
+
+    def _due(self) -> bool:
+        if self._asked.is_set():
+            logger.info("taking over: asked to")
+            return True
+        now_s = time.monotonic()
+        for number, one in self._following.items():
+            silent_s = one.silent_s(now_s)
+            if silent_s * 1000 >= self._settings.takeover_ms:
+                fields = {"partition": number, "silent_s": round(silent_s, 3)}
+                logger.warning("taking over: no outcomes come", extra={"fields": fields})
+                return True
+        return False

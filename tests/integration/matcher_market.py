@@ -1,0 +1,136 @@
+"""Commands in, rows out, no API: an exchange of its own for tests of the matcher alone."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from msgspec import Struct, structs
+
+from infra.process import ChildProcess
+from infra.servers import LocalServers
+from loadgen.commands import commands
+from loadgen.orderflow import Profile, plan
+from schemas.codec import decode_snapshot, encode
+from schemas.commands import Command, PlaceOrder
+from schemas.snapshots import SnapshotCommit
+from schemas.topics import COMMANDS, SNAPSHOTS, Topic
+from services.cli.audit_run import run_audit
+from services.cli.environment import environment
+from services.cli.log_reader import LogReader, Record
+from services.cli.stack import Stack
+from services.matcher.recovery import Log, Recovered, recover
+from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.log_identity import log_identity
+from services.runtime.producer import FailFastSender, append
+from services.runtime.settings import Settings
+from tests.integration.audited_market import create_database
+from tests.support.api import eventually
+from tests.support.exchange import Exchange
+
+EVERY = 150
+FLOW = plan(Profile(duration_s=8, symbols=8, brokers=4, valid_seconds_percent=0), 5)
+WAIT_S = 30.0
+# No claim of a test stands so far out.
+LATER_EPOCH = 1_000_000
+
+
+class Market(Struct, frozen=True):
+    """An exchange without an API on topics and a database of its own: commands in, rows out."""
+
+    stack: Stack
+    settings: Settings
+    log: Log
+    flow: Iterator[tuple[int, Command]]
+
+    def send(self, count: int) -> None:
+        """The next commands of the flow, into the only partition."""
+        sender = FailFastSender(self.settings.kafka, linger_ms=1)
+        for _, command in islice(self.flow, count):
+            key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
+            sender.send(self.settings.topic_prefix + COMMANDS.name, 0, key, encode(command))
+        sender.flush()
+
+    def records(self, topic: Topic) -> list[Record]:
+        """All that a topic holds."""
+        where = self.log.partition(topic.name, 0)
+        with closing(LogReader(self.settings.kafka, where)) as reader:
+            return list(reader.records())
+
+    def commits(self) -> list[tuple[int, SnapshotCommit]]:
+        """Record and commit, oldest first."""
+        found = [(r.offset, decode_snapshot(r.value)) for r in self.records(SNAPSHOTS)]
+        return [(record, one) for record, one in found if isinstance(one, SnapshotCommit)]
+
+    def wait_for_commits(self, count: int) -> None:
+        """Until so many snapshots count."""
+        eventually("a snapshot", lambda: len(self.commits()) >= count)
+
+    def recover(self) -> Recovered:
+        """As a matcher would that claims now."""
+        consumer = LogConsumer(self.settings.kafka, Fetch(10))
+        try:
+            return recover(consumer, self.log, 0, LATER_EPOCH)
+        finally:
+            consumer.close()
+
+    def append_commit(self, commit: SnapshotCommit | bytes) -> int:
+        """As if somebody had written it after all others; its record."""
+        value = commit if isinstance(commit, bytes) else encode(commit)
+        topic = self.settings.topic_prefix + SNAPSHOTS.name
+        return append(self.settings.kafka, topic, 0, b"0", value)
+
+    def trim(self, topic: Topic, before: int) -> None:
+        """Delete the records of a topic before this one."""
+        where = TopicPartition(self.settings.topic_prefix + topic.name, 0, before)
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka})
+        admin.delete_records([where])[where].result()
+
+    def second_matcher(
+        self, log_file: Path, *options: str, snapshot_every: int = EVERY
+    ) -> ChildProcess:
+        """Another one for the same partition; not started yet."""
+        settings = structs.replace(self.settings, snapshot_every=snapshot_every, takeover_ms=500)
+        return ChildProcess(
+            [sys.executable, "-m", "services.matcher", "--partitions", "0", *options],
+            log_file=log_file,
+            env=environment(os.environ, settings, {}),
+        )
+
+    def matcher_log(self) -> str:
+        """What the matchers said so far."""
+        return self.stack.services["matcher"].log_file.read_text()
+
+    def require_proved(self) -> None:
+        """The audit of the log, the topics and the database finds nothing."""
+        report = run_audit(self.settings, None, WAIT_S, lambda _: None)
+        assert report.holds, "\n".join(report.lines())
+
+
+@contextmanager
+def a_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
+    url = create_database(exchange.database_url, "snapshots")
+    settings = Settings(
+        kafka=exchange.bootstrap,
+        database_url=url,
+        topic_prefix=f"snapshots{time.time_ns()}.",
+        partitions=1,
+        snapshot_every=EVERY,
+        data_dir=data_dir,
+    )
+    servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
+    stack = Stack(settings, servers)
+    stack.prepare()
+    identity = log_identity(settings.kafka, settings.topic_prefix)
+    log = Log(settings.topic_prefix, identity.topic_id)
+    flow = commands(FLOW, 0, time.time_ns() // 1_000_000)
+    try:
+        stack.start_all(("sink", "matcher"))
+        yield Market(stack, settings, log, flow)
+    finally:
+        stack.stop_all()

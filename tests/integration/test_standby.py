@@ -1,0 +1,91 @@
+"""A real standby beside a real matcher: it writes nothing until it is needed, then all goes on."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.process import ChildProcess
+from schemas.codec import decode_execution
+from schemas.executions import Claim, Outcomes
+from schemas.topics import EXECUTIONS
+from services.runtime.errors import SupersededError
+from tests.integration.matcher_market import WAIT_S, Market, a_market
+from tests.support.api import eventually
+from tests.support.exchange import Exchange
+
+
+@pytest.fixture
+def market(exchange: Exchange, tmp_path: Path) -> Iterator[Market]:
+    with a_market(exchange, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def standby(market: Market, tmp_path: Path) -> Iterator[ChildProcess]:
+    """One that has followed what there is."""
+    process = market.second_matcher(tmp_path / "standby.log", "--standby")
+    market.send(200)
+    process.start()
+    eventually("standing by", lambda: "standing by" in process.log_file.read_text())
+    yield process
+    assert process.stop() == 0
+
+
+def told(market: Market) -> int:
+    """How many commands have outcomes."""
+    records = [decode_execution(record.value) for record in market.records(EXECUTIONS)]
+    return sum(len(one.outcomes) for one in records if isinstance(one, Outcomes))
+
+
+def claims(market: Market) -> int:
+    records = [decode_execution(record.value) for record in market.records(EXECUTIONS)]
+    return sum(isinstance(one, Claim) for one in records)
+
+
+def test_standby_writes_nothing_while_the_active_one_works(
+    market: Market, standby: ChildProcess
+) -> None:
+    market.send(100)
+    eventually("matched", lambda: told(market) >= 300)
+    assert claims(market) == 1
+    assert standby.alive
+
+
+def test_standby_takes_over_when_the_active_one_was_killed(
+    market: Market, standby: ChildProcess
+) -> None:
+    market.stack.services["matcher"].kill()
+    market.send(100)
+    eventually("matched", lambda: told(market) >= 300)
+    assert "taking over: no outcomes come" in standby.log_file.read_text()
+    market.send(50)
+    market.require_proved()
+
+
+def test_standby_asked_to_takes_over_and_the_active_one_leaves(
+    market: Market, standby: ChildProcess
+) -> None:
+    os.kill(standby.pid, signal.SIGUSR1)
+    matcher = market.stack.services["matcher"]
+    assert matcher.wait(WAIT_S)
+    assert matcher.exit_code == SupersededError.exit_code
+    market.send(50)
+    eventually("matched", lambda: told(market) >= 250)
+    market.require_proved()
+
+
+def test_standby_frozen_active_one_is_replaced_and_changes_nothing_later(
+    market: Market, standby: ChildProcess
+) -> None:
+    matcher = market.stack.services["matcher"]
+    matcher.pause()
+    market.send(100)
+    eventually("taken over", lambda: claims(market) == 2)
+    matcher.resume()
+    assert matcher.wait(WAIT_S)
+    assert matcher.exit_code == SupersededError.exit_code
+    market.send(50)
+    market.require_proved()
