@@ -23,15 +23,28 @@ STDOUT = Path("-")
 def replay(
     *,
     partition: Annotated[int, typer.Option(help="Which partition, from 0.")],
-    until_offset: Annotated[
-        int | None, typer.Option(help="Stop before this command offset.", min=0)
-    ] = None,
-    until_time: Annotated[
+    from_snapshot: Annotated[
+        bool,
+        typer.Option(
+            "--from-snapshot/--from-start",
+            help="Begin at the matcher's newest good snapshot, or with an empty engine.",
+        ),
+    ] = False,
+    until: Annotated[
         str | None,
-        typer.Option(help="Stop before the first command logged at this RFC 3339 time or later."),
+        typer.Option(
+            "--until-offset",
+            "--until-time",
+            help="Stop before this command offset, or before the first command logged at this "
+            "RFC 3339 time or later.",
+        ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Compare every outcome with the recorded one.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Compare every outcome with the recorded one, and the engine at each snapshot.",
+        ),
     ] = False,
     dump_to: Annotated[
         Path | None,
@@ -43,41 +56,47 @@ def replay(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Recompute one partition from its command log with a fresh engine. Only reads.
+    """Recompute one partition from its command log. Only reads.
 
     Exit code 0: done; 1: --verify found a difference; 2: bad usage or settings; 3: Kafka cannot be
     read, or the log's beginning is gone; 6: the log contradicts itself.
     """
     with readable_errors():
-        if until_offset is not None and until_time is not None:
-            raise SettingsError("give --until-offset or --until-time, not both")
-        request = ReplayRequest(partition, until_offset, until_ms(until_time), verify)
-        check_dump_path(dump_to)
-        settings = operator_settings()
-        with progress_on_stderr() as advance:
-            done = run_replay(settings, request, advance)
-        summary = done.summary(verified=verify)
-        if dump_to is not None:
-            _write_dump(dump_to, done.engine, done.next_offset)
-        typer.echo(
-            msgspec.json.encode(summary).decode() if as_json else summary_text(summary),
-            err=dump_to == STDOUT,
-        )
+        request = ReplayRequest(partition, *bound(until), verify, from_snapshot)
+        summary = _replay(request, dump_to, as_json=as_json)
         if summary.differences:
             raise typer.Exit(1)
 
 
-def until_ms(text: str | None) -> int | None:
-    """Milliseconds of an RFC 3339 time, rounded up; raises SettingsError for any other text."""
+def _replay(request: ReplayRequest, dump_to: Path | None, *, as_json: bool) -> ReplaySummary:
+    check_dump_path(dump_to)
+    settings = operator_settings()
+    with progress_on_stderr() as advance:
+        done = run_replay(settings, request, advance)
+    summary = done.summary(verified=request.verify)
+    if dump_to is not None:
+        _write_dump(dump_to, done.engine, done.next_offset)
+    typer.echo(
+        msgspec.json.encode(summary).decode() if as_json else summary_text(summary),
+        err=dump_to == STDOUT,
+    )
+    return summary
+
+
+def bound(text: str | None) -> tuple[int | None, int | None]:
+    """An offset, or the milliseconds of an RFC 3339 time, rounded up. Raises SettingsError."""
     if text is None:
-        return None
+        return None, None
+    if text.isascii() and text.isdecimal():
+        return int(text), None
     try:
         instant = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
     except msgspec.ValidationError as error:
         raise SettingsError(
-            f"--until-time {text!r}: write a time with its zone, such as 2026-11-23T13:00:00Z"
+            f"until {text!r}: write an offset, or a time with its zone, such as "
+            f"2026-11-23T13:00:00Z"
         ) from error
-    return milliseconds(instant)
+    return None, milliseconds(instant)
 
 
 def check_dump_path(path: Path | None) -> None:
@@ -92,7 +111,7 @@ def summary_text(summary: ReplaySummary) -> str:
     """For a person."""
     lines = [
         f"partition     {summary.partition}",
-        f"commands      {summary.commands:,}",
+        f"commands      {summary.commands:,} from {summary.begun_at} on",
         f"next offset   {summary.next_offset}",
         f"clock         {rfc3339(summary.clock)}",
         f"open orders   {summary.open_orders:,}",
@@ -100,7 +119,7 @@ def summary_text(summary: ReplaySummary) -> str:
     ]
     if summary.verified:
         lines += [
-            f"compared      {summary.compared:,}",
+            f"compared      {summary.compared:,} outcomes, {summary.snapshots:,} snapshots",
             f"not recorded  {summary.not_recorded:,}",
             f"differences   {summary.differences:,}",
         ]

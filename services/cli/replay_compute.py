@@ -17,9 +17,10 @@ _SHOWN_BEFORE = 150
 
 
 class Difference(Struct, frozen=True):
-    """A command whose recorded outcome is not the recomputed one.
+    """A command whose recorded outcome is not the recomputed one, or an engine before it that is
+    not the one of a snapshot.
 
-    Of both the JSON text around the first character that differs.
+    Of both the JSON text around the first character that differs, or the digests.
     """
 
     offset: int
@@ -30,10 +31,12 @@ class Difference(Struct, frozen=True):
 class ReplaySummary(Struct, frozen=True, kw_only=True):
     """What `--json` prints. `clock` in milliseconds; `samples` are the first differences.
 
+    `begun_at`: 0, or where a snapshot stood. `snapshots`: how many digests were compared.
     `not_recorded`: commands whose outcome the matcher did not write yet.
     """
 
     partition: int
+    begun_at: int
     commands: int
     next_offset: int
     clock: int
@@ -41,6 +44,7 @@ class ReplaySummary(Struct, frozen=True, kw_only=True):
     digest: str
     verified: bool
     compared: int
+    snapshots: int
     not_recorded: int
     differences: int
     samples: list[Difference]
@@ -49,10 +53,12 @@ class ReplaySummary(Struct, frozen=True, kw_only=True):
 class Replay:
     """The engine of a partition with its place in the log."""
 
-    def __init__(self, partition: int) -> None:
-        self.engine = Engine(partition)
-        self.next_offset = 0
+    def __init__(self, engine: Engine, next_offset: int = 0) -> None:
+        self.engine = engine
+        self.next_offset = next_offset
+        self._begun_at = next_offset
         self._compared = 0
+        self._snapshots = 0
         self._not_recorded = 0
         self._differences = 0
         self._samples: list[Difference] = []
@@ -78,17 +84,28 @@ class Replay:
         if len(self._samples) < SAMPLES_MAX:
             self._samples.append(_difference(self.next_offset - 1, theirs, mine))
 
+    def compare_digest(self, digest: str) -> None:
+        """Hold the engine as it is now against what a snapshot says of it."""
+        self._snapshots += 1
+        mine = self.engine.digest().hex()
+        if mine != digest:
+            self._differences += 1
+            if len(self._samples) < SAMPLES_MAX:
+                self._samples.append(Difference(self.next_offset, digest, mine))
+
     def summary(self, *, verified: bool) -> ReplaySummary:
         """Where the replay stands."""
         return ReplaySummary(
             partition=self.engine.partition,
-            commands=self.next_offset,
+            begun_at=self._begun_at,
+            commands=self.next_offset - self._begun_at,
             next_offset=self.next_offset,
             clock=self.engine.clock,
             open_orders=len(self.engine.open_orders),
             digest=self.engine.digest().hex(),
             verified=verified,
             compared=self._compared,
+            snapshots=self._snapshots,
             not_recorded=self._not_recorded,
             differences=self._differences,
             samples=self._samples,

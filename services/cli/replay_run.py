@@ -11,13 +11,16 @@ from itertools import islice, takewhile
 from msgspec import Struct
 
 from schemas.executions import Outcome
-from schemas.topics import COMMANDS, EXECUTIONS, Topic
+from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.cli.log_reader import LogReader, Record
 from services.cli.replay_compute import Replay
 from services.cli.replay_progress import Advance
-from services.runtime.consumer import Partition
+from services.matcher.engine import Engine
+from services.matcher.recovery import Log, Recovered, commits_of, recover
+from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 
@@ -32,41 +35,69 @@ class ReplayRequest(Struct, frozen=True):
     until_offset: int | None = None
     until_ms: int | None = None
     verify: bool = False
+    from_snapshot: bool = False
 
 
 def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> Replay:
-    """Raises UnavailableError when a log cannot be read from its beginning."""
+    """Raises UnavailableError when a log cannot be read from where the replay begins."""
     partitions = TopicsAdmin(settings.kafka, settings.topic_prefix).verify().partitions
-    if not 0 <= request.partition < partitions:
-        raise SettingsError(f"partition {request.partition}: the exchange has 0-{partitions - 1}")
-    replay = Replay(request.partition)
+    number = request.partition
+    if not 0 <= number < partitions:
+        raise SettingsError(f"partition {number}: the exchange has 0-{partitions - 1}")
     with ExitStack() as closes:
-        commands = _whole(settings, COMMANDS, request.partition, closes)
+        commands = _reader(settings, COMMANDS, number, closes)
+        executions = _reader(settings, EXECUTIONS, number, closes)
+        begun, digests = _beginning(settings, request, executions.end)
+        _require_held(commands, COMMANDS, begun.position.next_command)
         if request.until_offset is not None:
             commands.end = min(commands.end, request.until_offset)
         told = None
         if request.verify:
-            executions = _whole(settings, EXECUTIONS, request.partition, closes)
-            told = _outcomes(executions, request.partition)
-        records = _until(commands.records(), request.until_ms)
+            # The claims too: without those of the beginning nobody knows which records count.
+            _require_held(executions, EXECUTIONS, begun.position.next_record)
+            told = _outcomes(executions, number, begun.position)
+        replay = Replay(begun.engine, begun.position.next_command)
+        records = _until(commands.records(replay.next_offset), request.until_ms)
         while chunk := list(islice(records, CHUNK_COMMANDS)):
             for record in chunk:
                 outcome = replay.apply(record.offset, record.timestamp, record.value)
                 if told is not None:
                     replay.compare(outcome, next(told, None))
+                for digest in digests.get(replay.next_offset, ()):
+                    replay.compare_digest(digest)
             advance(replay.next_offset, commands.end)
     return replay
 
 
-def _whole(settings: Settings, topic: Topic, number: int, closes: ExitStack) -> LogReader:
+def _beginning(
+    settings: Settings, request: ReplayRequest, executions_end: int
+) -> tuple[Recovered, dict[int, list[str]]]:
+    """Where to begin, and what snapshots say of the engine before which command."""
+    number = request.partition
+    log = Log(settings.topic_prefix, log_identity(settings.kafka, settings.topic_prefix).topic_id)
+    digests: dict[int, list[str]] = {}
+    begun = Recovered(Engine(number), FollowerPosition())
+    with closing(LogConsumer(settings.kafka, Fetch(wait_ms=10))) as consumer:
+        if request.from_snapshot:
+            begun = recover(consumer, log, number, executions_end - 1)
+        if request.verify:
+            for _, commit in commits_of(consumer, log.partition(SNAPSHOTS.name, number)):
+                if (commit.log, commit.partition) == (log.topic_id, number):
+                    digests.setdefault(commit.next_command, []).append(commit.digest)
+    return begun, digests
+
+
+def _reader(settings: Settings, topic: Topic, number: int, closes: ExitStack) -> LogReader:
     partition = Partition(settings.topic_prefix + topic.name, number)
-    reader = closes.enter_context(closing(LogReader(settings.kafka, partition)))
-    # Executions too: without the claims of the beginning nobody knows which records count.
-    if reader.low > 0:
+    return closes.enter_context(closing(LogReader(settings.kafka, partition)))
+
+
+def _require_held(reader: LogReader, topic: Topic, first: int) -> None:
+    if reader.low > first:
         raise UnavailableError(
-            f"the beginning of {partition.topic}/{number} is gone: it starts at {reader.low}"
+            f"the beginning of {topic.name} is gone: it starts at {reader.low}, "
+            f"the replay at {first}"
         )
-    return reader
 
 
 def _until(records: Iterator[Record], until_ms: int | None) -> Iterator[Record]:
@@ -75,10 +106,10 @@ def _until(records: Iterator[Record], until_ms: int | None) -> Iterator[Record]:
     return takewhile(lambda record: record.timestamp < until_ms, records)
 
 
-def _outcomes(reader: LogReader, number: int) -> Iterator[Outcome]:
+def _outcomes(reader: LogReader, number: int, start: FollowerPosition) -> Iterator[Outcome]:
     """The recorded outcomes that count, in the order of the commands."""
-    follower = Follower({number: FollowerPosition()})
-    for record in reader.records():
+    follower = Follower({number: start})
+    for record in reader.records(start.next_record):
         batch = follower.follow(number, record.offset, record.value)
         if batch is not None:
             yield from batch.outcomes

@@ -69,7 +69,7 @@ def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
     commands = logs.range(log.partition(COMMANDS.name, number))
     executions = Range(logs.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
     snapshots = log.partition(SNAPSHOTS.name, number)
-    for record, commit in _commits(logs, snapshots):
+    for record, commit in commits_of(logs, snapshots):
         try:
             _require_fit(commit, log, number, commands, executions)
             if commit.first_chunk < logs.range(snapshots).low:
@@ -109,7 +109,7 @@ def _require_fit(
         )
 
 
-def _commits(logs: Reading, snapshots: Partition) -> Iterator[tuple[int, SnapshotCommit]]:
+def commits_of(logs: Reading, snapshots: Partition) -> Iterator[tuple[int, SnapshotCommit]]:
     """Record and commit, newest first."""
     held = logs.range(snapshots)
     before = held.end

@@ -212,7 +212,7 @@ def test_replay_of_a_log_whose_beginning_is_gone_is_refused(
         deleted.result()
     result = run(copy, "--verify")
     assert result.exit_code == 3
-    assert f"the beginning of {name}/0 is gone: it starts at 5" in result.stderr
+    assert f"the beginning of {topic.name} is gone: it starts at 5" in result.stderr
 
 
 def test_replay_of_executions_with_a_gap_ends_with_6(market: AuditedMarket) -> None:

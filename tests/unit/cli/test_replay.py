@@ -11,7 +11,7 @@ from schemas.codec import encode
 from schemas.commands import Command
 from schemas.executions import CommandRefused, OrderAccepted
 from services.cli.__main__ import app
-from services.cli.replay import check_dump_path, summary_text, until_ms
+from services.cli.replay import bound, check_dump_path, summary_text
 from services.cli.replay_compute import SAMPLES_MAX, Replay
 from services.cli.replay_dump import dump
 from services.cli.replay_progress import PlainProgress, progress_line
@@ -29,7 +29,7 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def replayed(*values: bytes) -> Replay:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     for offset, value in enumerate(values):
         replay.apply(offset, START_MS + offset, value)
     return replay
@@ -46,7 +46,7 @@ def test_replay_of_commands_gives_the_digest_of_an_engine_that_was_fed_the_same(
 
 
 def test_replay_of_an_unreadable_command_refuses_it_as_the_matcher_does() -> None:
-    outcome = Replay(0).apply(0, START_MS, b"not a command")
+    outcome = Replay(Engine(0)).apply(0, START_MS, b"not a command")
     assert outcome.event == CommandRefused("malformed_command")
 
 
@@ -57,7 +57,7 @@ def test_replay_of_a_log_with_a_hole_stops() -> None:
 
 
 def test_compare_of_equal_outcomes_finds_nothing() -> None:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     outcome = replay.apply(0, START_MS, encode(limit(1)))
     replay.compare(outcome, structs.replace(outcome))
     summary = replay.summary(verified=True)
@@ -65,14 +65,14 @@ def test_compare_of_equal_outcomes_finds_nothing() -> None:
 
 
 def test_compare_without_a_record_counts_it_apart() -> None:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     replay.compare(replay.apply(0, START_MS, encode(limit(1))), None)
     summary = replay.summary(verified=True)
     assert (summary.compared, summary.not_recorded, summary.differences) == (0, 1, 0)
 
 
 def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     for number in range(SAMPLES_MAX + 2):
         outcome = replay.apply(number, START_MS, encode(limit(number + 1)))
         # Of every outcome but the first, something is changed.
@@ -85,7 +85,7 @@ def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
 
 
 def test_compare_of_an_outcome_beyond_ascii_shows_it() -> None:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     outcome = replay.apply(0, START_MS, encode(limit(1)))
     assert isinstance(outcome.event, OrderAccepted)
     event = structs.replace(outcome.event, broker_id="é" * 500)
@@ -94,7 +94,7 @@ def test_compare_of_an_outcome_beyond_ascii_shows_it() -> None:
 
 
 def test_compare_of_long_outcomes_shows_where_they_differ() -> None:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     outcome = replay.apply(0, START_MS, encode(limit(1)))
     assert isinstance(outcome.event, OrderAccepted)
     mine, theirs = (
@@ -124,6 +124,15 @@ def test_dump_of_an_engine_holds_levels_and_orders_as_they_would_trade() -> None
     assert [order.order_id for order in book.ask_orders] == [order_id(4)]
 
 
+def test_compare_digest_counts_snapshots_and_shows_one_that_differs() -> None:
+    replay = replayed(*map(encode, COMMANDS))
+    replay.compare_digest(replay.engine.digest().hex())
+    replay.compare_digest("00")
+    found = replay.summary(verified=True)
+    assert (found.snapshots, found.differences) == (2, 1)
+    assert found.samples[0].recorded == "00"
+
+
 def test_dump_after_a_trade_holds_what_is_left() -> None:
     dumped = dump(replayed(encode(limit(1)), encode(limit(2, side="ask", quantity=40))).engine, 2)
     (book,) = dumped.books
@@ -141,14 +150,18 @@ def test_dump_after_a_trade_holds_what_is_left() -> None:
         (None, None),
     ],
 )
-def test_until_ms_of_a_time_is_its_milliseconds(text: str | None, expected: int | None) -> None:
-    assert until_ms(text) == expected
+def test_bound_of_a_time_is_its_milliseconds(text: str | None, expected: int | None) -> None:
+    assert bound(text) == (None, expected)
 
 
-@pytest.mark.parametrize("text", ["2026-11-23T13:00:00", "2026-11-23", "yesterday", "", "17000000"])
-def test_until_ms_of_another_text_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="write a time with its zone"):
-        until_ms(text)
+def test_bound_of_a_whole_number_is_an_offset() -> None:
+    assert bound("1700") == (1_700, None)
+
+
+@pytest.mark.parametrize("text", ["2026-11-23T13:00:00", "2026-11-23", "yesterday", "", "-1"])
+def test_bound_of_another_text_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="a time with its zone"):
+        bound(text)
 
 
 def test_check_dump_path_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
@@ -163,9 +176,8 @@ def test_check_dump_path_where_no_file_can_be_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--until-offset", "1", "--until-time", "2026-11-23T13:00:00Z"], "not both"),
         (["--until-time", "2026-11-23T13:00:00"], "with its zone"),
-        (["--until-offset", "-1"], "--until-offset"),
+        (["--until-offset", "-1"], "write an offset"),
         (["--dump", "/nowhere/at/all"], "no file can be written there"),
     ],
 )
@@ -182,7 +194,7 @@ def test_summary_text_without_verification_leaves_its_figures_out() -> None:
 
 
 def test_summary_text_with_a_difference_shows_both_outcomes() -> None:
-    replay = Replay(0)
+    replay = Replay(Engine(0))
     outcome = replay.apply(0, START_MS, encode(limit(1)))
     replay.compare(outcome, structs.replace(outcome, time=7))
     text = summary_text(replay.summary(verified=True))
