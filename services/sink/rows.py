@@ -1,4 +1,4 @@
-"""What a run of outcomes changes in the tables: new orders, changed ones, trades.
+"""What a run of outcomes changes in the tables: new orders, changed ones, trades, sums.
 
 Pure. An order that comes and goes within one run is one new row in its final state.
 """
@@ -52,13 +52,27 @@ class NewTrade(Struct, frozen=True, gc=False):
     index: int
 
 
+class BalanceChange(Struct, gc=False):
+    """What a run adds to a broker's shares and cents from one symbol."""
+
+    quantity: int = 0
+    value: int = 0
+
+
 class Rows:
-    """Folds batches, in log order. `newest_time`: of the last outcome, None before any."""
+    """Folds batches, in log order. `newest_time`: of the last outcome, None before any.
+
+    `book_sequences` by partition and symbol and `clocks` by partition: as at the run's end.
+    `balances` by broker and symbol: what the run adds.
+    """
 
     def __init__(self) -> None:
         self.new: dict[str, NewOrder] = {}
         self.changed: dict[str, OrderChange] = {}
         self.trades: list[NewTrade] = []
+        self.book_sequences: dict[tuple[int, str], int] = {}
+        self.balances: dict[tuple[str, str], BalanceChange] = {}
+        self.clocks: dict[int, int] = {}
         self.outcomes = 0
         self.newest_time: int | None = None
 
@@ -68,25 +82,45 @@ class Rows:
         for outcome in batch.outcomes:
             time = outcome.time
             for expired in outcome.expired:
-                self._left(expired, "expired", time)
+                self._left(expired, "expired", batch.partition, time)
             match outcome.event:
                 case OrderAccepted() as event:
                     self._accepted(event, batch.partition, command, time)
                 case OrderCancelled() as event:
-                    self._left(event, "cancelled", time)
+                    self._left(event, "cancelled", batch.partition, time)
                 case OrderRepeated() | CommandRefused() | Ticked():
                     pass
                 case never:
                     assert_never(never)
             command += 1
-            self.newest_time = time
+            self.newest_time = self.clocks[batch.partition] = time
         self.outcomes += len(batch.outcomes)
 
     def _accepted(self, event: OrderAccepted, partition: int, command: int, time: int) -> None:
         for index, fill in enumerate(event.fills):
             self.trades.append(NewTrade(fill, event, time, partition, command, index))
             self._filled(fill, event.broker_id, time)
+            self._sum(fill, event)
         self.new[event.order_id] = NewOrder(OrderRecord.accepted(event, time), partition, command)
+        self.book_sequences[partition, event.symbol] = event.book_sequence
+
+    def _sum(self, fill: Fill, taker: OrderAccepted) -> None:
+        buyer, seller = taker.broker_id, fill.maker_broker_id
+        if taker.side == "ask":
+            buyer, seller = seller, buyer
+        value = fill.price * fill.quantity
+        bought = self._balance(buyer, taker.symbol)
+        bought.quantity += fill.quantity
+        bought.value -= value
+        sold = self._balance(seller, taker.symbol)
+        sold.quantity -= fill.quantity
+        sold.value += value
+
+    def _balance(self, broker_id: str, symbol: str) -> BalanceChange:
+        change = self.balances.get((broker_id, symbol))
+        if change is None:
+            change = self.balances[broker_id, symbol] = BalanceChange()
+        return change
 
     def _filled(self, fill: Fill, taker_broker_id: str, time: int) -> None:
         new = self.new.get(fill.maker_order_id)
@@ -98,7 +132,10 @@ class Rows:
         if fill.maker_remaining_quantity == 0:
             change.closed_reason = "filled"
 
-    def _left(self, event: OrderCancelled | Expired, reason: ClosedReason, time: int) -> None:
+    def _left(
+        self, event: OrderCancelled | Expired, reason: ClosedReason, partition: int, time: int
+    ) -> None:
+        self.book_sequences[partition, event.symbol] = event.book_sequence
         new = self.new.get(event.order_id)
         if new is not None:
             new.record.closed(reason, time)

@@ -1,8 +1,8 @@
 """The sink's SQL. Rows and log position commit together or not at all.
 
 `write`: 1. fence: move each position, only from where this sink thinks it stands. 2. copy new
-orders and trades. 3. change earlier orders. The fence comes first: its row lock makes a second
-sink wait, and then tells it that it was overtaken before it has written anything.
+orders and trades. 3. change earlier orders. 4. move the sums. The fence comes first: its row lock
+makes a second sink wait, and then tells it that it was overtaken before it has written anything.
 Commits are synchronous: others act on the position (the reader forgets), so it never goes back.
 """
 
@@ -106,19 +106,27 @@ class Store:
         try:
             with self._connection.transaction():
                 for partition in sorted(moves):
-                    self._fence(partition, moves[partition])
+                    self._fence(partition, moves[partition], rows.clocks[partition])
                 self._copy("orders", ORDER_COLUMNS, map(order_line, rows.new.values()))
                 self._copy("trades", TRADE_COLUMNS, map(trade_line, rows.trades))
                 self._change(rows)
+                self._sum(rows)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise BrokenLogError(f"PostgreSQL refuses what the log says: {error}") from error
 
-    def _fence(self, partition: int, move: Move) -> None:
+    def _fence(self, partition: int, move: Move, clock: int) -> None:
         to = move.target
         moved = self._connection.execute(
-            "UPDATE log_positions SET next_command = %s, next_record = %s, epoch = %s"
+            "UPDATE log_positions SET next_command = %s, next_record = %s, epoch = %s, clock = %s"
             " WHERE partition = %s AND next_command = %s",
-            [to.next_command, to.next_record, to.epoch, partition, move.expected],
+            [
+                to.next_command,
+                to.next_record,
+                to.epoch,
+                rfc3339(clock),
+                partition,
+                move.expected,
+            ],
         )
         if moved.rowcount != 1:
             raise OvertakenError(f"partition {partition} is not at command {move.expected}")
@@ -147,6 +155,35 @@ class Store:
         if changed.rowcount != len(rows.changed):
             missing = len(rows.changed) - changed.rowcount
             raise BrokenLogError(f"{missing} orders that the log changes are not here")
+
+    def _sum(self, rows: Rows) -> None:
+        # Sorted, so that two sinks at work on two partitions never wait for each other in a ring.
+        sequences = sorted(rows.book_sequences.items())
+        self._connection.execute(
+            "INSERT INTO symbols (partition, symbol, book_sequence)"
+            " SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[])"
+            " ON CONFLICT (partition, symbol) DO UPDATE SET book_sequence = excluded.book_sequence",
+            [
+                [partition for (partition, _), _ in sequences],
+                [symbol for (_, symbol), _ in sequences],
+                [sequence for _, sequence in sequences],
+            ],
+        )
+        if not rows.balances:
+            return
+        balances = sorted(rows.balances.items(), key=lambda item: item[0])
+        self._connection.execute(
+            "INSERT INTO balances AS b (broker_id, symbol, quantity, value)"
+            " SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::numeric[])"
+            " ON CONFLICT (broker_id, symbol) DO UPDATE"
+            " SET quantity = b.quantity + excluded.quantity, value = b.value + excluded.value",
+            [
+                [broker_id for (broker_id, _), _ in balances],
+                [symbol for (_, symbol), _ in balances],
+                [change.quantity for _, change in balances],
+                [change.value for _, change in balances],
+            ],
+        )
 
     def upsert_brokers(self, brokers: Iterable[Broker]) -> None:
         """The newest record of each broker counts; may be told again and again."""

@@ -136,3 +136,24 @@ def test_change_line_of_an_open_order_has_no_reason() -> None:
     )
     ((order_id, change),) = rows_of(batch(taker, first=5)).changed.items()
     assert change_line(order_id, change) == f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\n"
+
+
+def test_sums_of_a_run_are_what_the_views_would_show() -> None:
+    rows = rows_of(sweep(), batch(limit(7, ALICE, "bid", 1, 1, symbol="VALE3"), partition=1))
+    assert rows.book_sequences == {(0, "PETR4"): 8, (1, "VALE3"): 1}
+    assert rows.clocks == {0: T0 + 7000, 1: T0}
+    assert {key: (sum_.quantity, sum_.value) for key, sum_ in rows.balances.items()} == {
+        (ALICE, "PETR4"): (-100, 100_000),
+        (BOB, "PETR4"): (-100, 101_000),
+        (CAROL, "PETR4"): (200, -201_000),
+    }
+
+
+def test_sums_of_a_selling_taker_and_of_a_trade_with_oneself() -> None:
+    made = fill(1, 1, ALICE, 10, 5, 0)
+    sold = limit(2, BOB, "ask", 5, None, left=0, closed="filled", fills=(made,))
+    (alice, bob) = rows_of(batch(sold)).balances.values()
+    assert (alice.quantity, alice.value, bob.quantity, bob.value) == (5, -50, -5, 50)
+    own = limit(2, ALICE, "ask", 5, None, left=0, closed="filled", fills=(made,))
+    (change,) = rows_of(batch(own)).balances.values()
+    assert (change.quantity, change.value) == (0, 0)
