@@ -15,6 +15,8 @@ from services.ingest.loop import add_checks, make_desk, make_sender
 from services.reader.app import OrderArchive, Reader
 from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
+from services.reader.start import Start
+from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.directory import BrokerDirectory
@@ -80,10 +82,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
     async with AsyncExitStack() as ending:
         # 1. The reader's half: the views and the archive behind them.
         bootstrap = require(settings.kafka, "kafka")
-        archive = Archive(
-            require(settings.database_url, "database_url"),
-            log_identity(bootstrap, topology.prefix),
-        )
+        database_url = require(settings.database_url, "database_url")
+        identity = log_identity(bootstrap, topology.prefix)
+        archive = Archive(database_url, identity)
         await archive.open()
         ending.push_async_callback(archive.close)
         watched = WatchedArchive(archive)
@@ -112,10 +113,11 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         )
         add_checks(health, stream, desk.publisher, topology)
         health.add("database", watched.check)
+        start = Start(StoredViews(database_url, identity), stream, reader, server.fail)
+        health.add("views", start.check)
         ending.push_async_callback(asyncio.to_thread, stream.stop)
-        stream.start()
         # 5. Until the stop.
-        for work in (open_when_caught_up(edge, stream), reader.forget_stored()):
+        for work in (start.run(), open_when_caught_up(edge, stream), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

@@ -115,7 +115,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         )
         add_checks(health, stream, desk.publisher, topology)
         ending.push_async_callback(asyncio.to_thread, stream.stop)
-        stream.start()
+        stream.start(stream.ranges())
         # 4. Until the stop.
         opening = asyncio.create_task(open_when_caught_up(edge, stream))
         ending.callback(opening.cancel)

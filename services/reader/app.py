@@ -73,6 +73,11 @@ class Reader:
         self._clock = clock
         self._waiting = Waiting(views)
 
+    def restore(self, views: Views) -> None:
+        """Go on from these views. Before the first batch, while nobody waits."""
+        self._views = views
+        self._waiting = Waiting(views)
+
     def apply(self, batch: Batch) -> None:
         """Fold a batch, then wake who waits for an order in it. Raises BrokenLogError."""
         self._views.apply(batch)

@@ -7,7 +7,7 @@ wrong is an ArchiveUnavailableError; the pool's complaints are logged at a bound
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from msgspec import structs
@@ -34,14 +34,15 @@ _OPTIONS = (
     " -c default_transaction_isolation=repeatable\\ read"
 )
 
-# Exact milliseconds: extract gives a numeric.
-_ORDER = """
+# An OrderRecord without its trades. Exact milliseconds: extract gives a numeric.
+SELECT_ORDERS: LiteralString = """
     SELECT id::text, broker_id::text, document_number, symbol, side, order_type, quantity,
         remaining_quantity, filled_value::bigint, (extract(epoch FROM created_at) * 1000)::bigint,
         (extract(epoch FROM updated_at) * 1000)::bigint, price,
         (extract(epoch FROM valid_until) * 1000)::bigint, client_order_id, closed_reason
-    FROM orders WHERE id = %s
+    FROM orders
 """
+_ORDER = SELECT_ORDERS + " WHERE id = %s"
 _TRADES = """
     SELECT id::text, price, quantity, counterparty::text,
         (extract(epoch FROM executed_at) * 1000)::bigint

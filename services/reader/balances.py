@@ -15,10 +15,11 @@ class Balances:
 
     def traded(self, symbol: str, buyer: str, seller: str, *, quantity: int, value: int) -> None:
         """One trade; the two may be the same broker."""
-        self._book(buyer, symbol, quantity, -value)
-        self._book(seller, symbol, -quantity, value)
+        self.add(buyer, symbol, quantity, -value)
+        self.add(seller, symbol, -quantity, value)
 
-    def _book(self, broker_id: str, symbol: str, quantity: int, value: int) -> None:
+    def add(self, broker_id: str, symbol: str, quantity: int, value: int) -> None:
+        """What one trade brings to one side, or what all trades so far have brought."""
         self._cash[broker_id] = self._cash.get(broker_id, 0) + value
         positions = self._positions.get(broker_id)
         if positions is None:

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 
 from services.reader.app import Reader
 from services.reader.archive import Archive
+from services.reader.start import Start
+from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.directory import BrokerDirectory
@@ -37,10 +39,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
     async with AsyncExitStack() as ending:
         # 1. The views, and the archive behind them. No call here needs the admin's key.
         bootstrap = require(settings.kafka, "kafka")
-        archive = Archive(
-            require(settings.database_url, "database_url"),
-            log_identity(bootstrap, topology.prefix),
-        )
+        database_url = require(settings.database_url, "database_url")
+        identity = log_identity(bootstrap, topology.prefix)
+        archive = Archive(database_url, identity)
         await archive.open()
         ending.push_async_callback(archive.close)
         directory = BrokerDirectory(settings.admin_key or secrets.token_hex(32))
@@ -62,10 +63,11 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             failed=server.fail,
         )
         health.add("log", lambda: log_check(stream))
+        start = Start(StoredViews(database_url, identity), stream, reader, server.fail)
+        health.add("views", start.check)
         ending.push_async_callback(asyncio.to_thread, stream.stop)
-        stream.start()
         # 4. Until the stop.
-        for work in (open_when_caught_up(edge, stream), reader.forget_stored()):
+        for work in (start.run(), open_when_caught_up(edge, stream), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

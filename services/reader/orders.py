@@ -31,13 +31,17 @@ class Orders:
 
     def accept(self, event: OrderAccepted, time: int) -> OrderRecord:
         """Remember a new order as it stands after its own command."""
-        if event.order_id in self._records:
-            raise BrokenLogError(f"order {event.order_id} was accepted twice")
         record = OrderRecord.accepted(event, time)
+        self.remember(record)
+        return record
+
+    def remember(self, record: OrderRecord) -> None:
+        """Hold an order that is not held yet. Raises BrokenLogError when it is."""
+        if record.order_id in self._records:
+            raise BrokenLogError(f"order {record.order_id} was accepted twice")
         record.symbol = self._texts.setdefault(record.symbol, record.symbol)
         record.broker_id = self._texts.setdefault(record.broker_id, record.broker_id)
         self._records[record.order_id] = record
-        return record
 
     def open(self, order_id: str) -> OrderRecord:
         """An order that rests in a book. Raises BrokenLogError when there is none."""

@@ -4,6 +4,7 @@ Pure. Memory is bounded: the newest `TRADES_MAX` prices a symbol, older ones fal
 """
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 
 from msgspec import Struct
@@ -36,6 +37,11 @@ class Prices:
         if prices is None:
             prices = self._prices[symbol] = deque(maxlen=TRADES_MAX)
         prices.append(price)
+        self._sequences[symbol] = sequence
+
+    def restore(self, symbol: str, prices: Iterable[int], sequence: int) -> None:
+        """The newest trades so far, oldest first; `sequence` is the newest one's."""
+        self._prices[symbol] = deque(prices, maxlen=TRADES_MAX)
         self._sequences[symbol] = sequence
 
     def average(self, symbol: str, trades: int) -> Average | None:

@@ -2,9 +2,10 @@
 
 Pure: batches that count go in by `apply`, in log order; time is an argument. Lives on one thread.
 A batch that contradicts what went before is a BrokenLogError: going on would show invented books.
+Views may begin amid the log too: `restore_...` all that stood there, each symbol before its orders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from schemas.executions import (
@@ -16,7 +17,7 @@ from schemas.executions import (
     OrderRepeated,
     Ticked,
 )
-from schemas.orders import OrderRecord
+from schemas.orders import OrderRecord, OrderTrade
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
@@ -106,6 +107,39 @@ class Views:
         record.closed(reason, time)
         self._orders.closed(record, *at)
         book.sequence = event.book_sequence
+
+    def restore_symbol(self, symbol: str, partition: int, book_sequence: int) -> None:
+        """A symbol that was ordered before, and how often its book has changed."""
+        book = self._books.get(symbol)
+        if book is None:
+            book = self._books[symbol] = Book()
+            self._partitions[symbol] = partition
+        book.sequence = book_sequence
+
+    def restore_order(self, record: OrderRecord) -> None:
+        """An open order with its trades so far. Raises BrokenLogError when it cannot rest."""
+        book = self._books.get(record.symbol)
+        if book is None or record.price is None or record.closed_reason is not None:
+            raise BrokenLogError(f"order {record.order_id} is stored as open and cannot rest")
+        self._orders.remember(record)
+        book.add(record.side, record.price, record.remaining_quantity)
+
+    def restore_trade(self, order_id: str, trade: OrderTrade) -> None:
+        """A trade of a restored order, oldest first. Its quantity is known from the order."""
+        self._orders.open(order_id).trades.append(trade)
+
+    def restore_prices(self, symbol: str, prices: Iterable[int], sequence: int) -> None:
+        """The symbol's newest trades, at most `TRADES_MAX`, oldest first."""
+        self._prices.restore(symbol, prices, sequence)
+
+    def restore_balance(self, broker_id: str, symbol: str, quantity: int, value: int) -> None:
+        """What the broker bought less what it sold, and earned less what it paid."""
+        self._balances.add(broker_id, symbol, quantity, value)
+
+    def restore_partition(self, partition: int, next_command: int, clock: int) -> None:
+        """Where the partition stands, and the time of its last outcome."""
+        self._folded[partition] = next_command
+        self._clocks[partition] = clock
 
     def forget_stored(
         self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX

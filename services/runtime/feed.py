@@ -40,12 +40,13 @@ class Feed:
         self.caught_up = asyncio.Event()
         self._thread = threading.Thread(target=self._fetch, name="feed", daemon=True)
 
-    def start(self, offsets: Mapping[Partition, int]) -> None:
-        """Begin reading. Asks the broker where the log ends now, which may take a moment."""
-        for partition, offset in offsets.items():
-            held = self._consumer.range(partition)
-            if held.end > max(offset, held.low):
-                self._behind[partition] = held.end
+    def start(self, offsets: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
+        """Begin reading at `offsets`. `ends`: where each partition of the log ended just now."""
+        self._behind = {
+            partition: ends[partition]
+            for partition, offset in offsets.items()
+            if ends[partition] > offset
+        }
         if not self._behind:
             self.caught_up.set()
         self._consumer.assign(offsets)

@@ -4,12 +4,15 @@ Every half of the API stands on it: executions pass the validity rule once and a
 listeners in order, so that views are up to date before anyone who waits is answered.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from confluent_kafka import Message
+from msgspec import Struct
 
 from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
-from services.runtime.consumer import LogConsumer, Partition
+from services.runtime.consumer import LogConsumer, Partition, Range
 from services.runtime.directory import BrokerDirectory
 from services.runtime.feed import Feed
 from services.runtime.follower import Batch, Follower, FollowerPosition
@@ -18,9 +21,18 @@ from services.runtime.topics import Topology
 OnBatch = Callable[[Batch], None]
 OnListing = Callable[[bytes | None, bytes | None], None]
 
+_BEGINNING: Mapping[int, FollowerPosition] = MappingProxyType({})
+
+
+class Ranges(Struct, frozen=True):
+    """What the log held at one moment: executions by partition, and the other topics read."""
+
+    executions: Sequence[Range]
+    others: Mapping[Partition, Range]
+
 
 class Stream:
-    """Reads everything from the beginning, then goes on. Lives on the loop's thread.
+    """Reads from the beginning or from given positions, then goes on. Lives on the loop's thread.
 
     `listing` gets key and value of each listings record; without it that topic is not read.
     `failed` is called once when the log cannot be read or followed.
@@ -44,16 +56,32 @@ class Stream:
         self._directory = directory
         self._batches = tuple(batches)
         self._listing = listing
-        self._follower = Follower(dict.fromkeys(self._partitions, FollowerPosition()))
+        self._beginning = dict.fromkeys(self._partitions, FollowerPosition())
+        self._follower = Follower(self._beginning)
         self._feed = Feed(consumer, self.deliver, failed)
+        self._asking = threading.Lock()
 
-    def start(self) -> None:
-        """Begin reading; asks the broker for offsets, which may take a moment."""
-        wanted = [Partition(self._executions, number) for number in self._partitions]
-        wanted.append(Partition(self._brokers, 0))
-        if self._listing is not None:
-            wanted.append(Partition(self._listings, 0))
-        self._feed.start({partition: self._consumer.range(partition).low for partition in wanted})
+    def ranges(self) -> Ranges:
+        """What the log holds now. Asks the broker, which may take a moment: on any thread.
+
+        Raises UnavailableError.
+        """
+        others = [self._brokers] if self._listing is None else [self._brokers, self._listings]
+        with self._asking:
+            return Ranges(
+                [self._consumer.range(Partition(self._executions, p)) for p in self._partitions],
+                {Partition(name, 0): self._consumer.range(Partition(name, 0)) for name in others},
+            )
+
+    def start(self, held: Ranges, positions: Mapping[int, FollowerPosition] = _BEGINNING) -> None:
+        """Begin reading, executions from `positions` on. `held`: what the log held just now."""
+        ranges = {Partition(self._executions, p): held.executions[p] for p in self._partitions}
+        ranges |= held.others
+        offsets = {partition: range_.low for partition, range_ in ranges.items()}
+        for number, at in positions.items():
+            offsets[Partition(self._executions, number)] = at.next_record
+        self._follower = Follower({**self._beginning, **positions})
+        self._feed.start(offsets, {partition: range_.end for partition, range_ in ranges.items()})
 
     @property
     def caught_up(self) -> bool:
@@ -81,8 +109,9 @@ class Stream:
                 self._listing(_raw(message.key()), message.value())
 
     def stop(self) -> None:
-        """Stop reading and close the consumer."""
-        self._feed.stop()
+        """Stop reading and close the consumer, which nobody may be asking then."""
+        with self._asking:
+            self._feed.stop()
 
 
 def _raw(key: str | bytes | None) -> bytes | None:

@@ -1,0 +1,184 @@
+"""How a reader's views begin: as PostgreSQL has them, then the log from there; else all the log.
+
+1. Where PostgreSQL stands. 2. Whether the log goes on from there. 3. The views. 4. The log's rest.
+Whatever PostgreSQL fails at, the log alone gives the same views, only later. The loop stays free:
+PostgreSQL is asked in a thread, which is left behind when it falls silent.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from typing import TypeVar
+
+import psycopg
+
+from services.reader.app import Reader
+from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
+from services.reader.stored import StoredViews
+from services.reader.views import Views
+from services.runtime.errors import BrokenLogError, UnavailableError
+from services.runtime.follower import FollowerPosition
+from services.runtime.health import Check
+from services.runtime.stream import Ranges, Stream
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# The longest silence between two portions of rows; the whole may take as long as it goes on.
+SILENCE_MAX_S = 10.0
+WATCH_S = 0.25
+TELL_INTERVAL_S = 2.0
+
+
+class Start:
+    """One reader's start. Lives on the loop's thread."""
+
+    def __init__(
+        self,
+        stored: StoredViews,
+        stream: Stream,
+        reader: Reader,
+        failed: Callable[[BaseException], None],
+        silence_max_s: float = SILENCE_MAX_S,
+    ) -> None:
+        self._stored = stored
+        self._stream = stream
+        self._reader = reader
+        self._failed = failed
+        self._silence_max_s = silence_max_s
+        self._begun = False
+        self._from = "PostgreSQL"
+
+    def check(self) -> Check:
+        """Whether the views have begun, and from where; catching up is the stream's."""
+        if self._begun:
+            return Check(True, f"from {self._from}")
+        return Check(False, f"loading from PostgreSQL, {self._stored.rows:,} rows so far")
+
+    async def run(self) -> None:
+        """Begin the views, then the stream. What ends the process goes to `failed`."""
+        try:
+            await self._run()
+        except Exception as error:
+            self._failed(error)
+
+    async def _run(self) -> None:
+        positions: Mapping[int, FollowerPosition] = {}
+        lack: Exception | None = None
+        try:
+            positions = await self._restore()
+        except (ArchiveUnavailableError, ViewsNotStoredError) as error:
+            lack = error
+            self._from = f"the log alone: PostgreSQL {error}"
+            log.warning("views from %s", self._from)
+        held = await asyncio.to_thread(self._stream.ranges)
+        if lack is not None:
+            _require_beginning(held, lack)
+        self._begun = True
+        self._stream.start(held, positions)
+
+    async def _restore(self) -> dict[int, FollowerPosition]:
+        begun = time.monotonic()
+        try:
+            positions, views = await self._answer(self._load)
+        except (psycopg.Error, OSError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ArchiveUnavailableError(f"does not give them: {reason}") from error
+        except BrokenLogError as error:
+            raise ViewsNotStoredError(f"contradicts itself: {error}") from error
+        self._reader.restore(views)
+        fields = {
+            "rows": self._stored.rows,
+            "open_orders": views.orders_in_memory(),
+            "commands": sum(at.next_command for at in positions.values()),
+            "seconds": round(time.monotonic() - begun, 3),
+        }
+        log.info("views from PostgreSQL", extra={"fields": fields})
+        return positions
+
+    def _load(self) -> tuple[dict[int, FollowerPosition], Views]:
+        with closing(self._stored) as stored:
+            positions = stored.positions()
+            # Asked only now: the log that the sink has read reaches to its position at least.
+            _require_reach(positions, self._stream.ranges())
+            return positions, stored.views(positions)
+
+    async def _answer(self, question: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def ask() -> None:
+            try:
+                result = question()
+            except Exception as error:
+                tell(_fail, error)
+            else:
+                tell(_tell, result)
+
+        def tell(how: Callable[..., None], what: object) -> None:
+            # The loop may have ended meanwhile: then nobody waits any more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(how, answer, what)
+
+        self._stored.heard_at = time.monotonic()
+        threading.Thread(target=ask, name="stored views", daemon=True).start()
+        try:
+            await self._watch(answer)
+            return answer.result()
+        finally:
+            if not answer.done():
+                self._stored.cut()
+
+    async def _watch(self, answer: "asyncio.Future[T]") -> None:
+        told_at = time.monotonic()
+        while True:
+            await asyncio.wait([answer], timeout=WATCH_S)
+            if answer.done():
+                return
+            now = time.monotonic()
+            if now - self._stored.heard_at > self._silence_max_s:
+                raise ArchiveUnavailableError(f"was silent for {self._silence_max_s:g} s")
+            if now - told_at > TELL_INTERVAL_S:
+                told_at = now
+                log.info("loading views", extra={"fields": {"rows": self._stored.rows}})
+
+
+def _tell(answer: "asyncio.Future[T]", result: T) -> None:
+    if not answer.done():
+        answer.set_result(result)
+
+
+def _fail(answer: "asyncio.Future[T]", error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def _require_reach(positions: Mapping[int, FollowerPosition], held: Ranges) -> None:
+    """Raises ViewsNotStoredError unless the log goes on from every partition's position."""
+    foreign = positions.keys() - set(range(len(held.executions)))
+    if foreign:
+        raise ViewsNotStoredError(f"knows of a partition {min(foreign)}, the log does not")
+    for number, range_ in enumerate(held.executions):
+        record = positions.get(number, FollowerPosition()).next_record
+        if not range_.low <= record <= range_.end:
+            raise ViewsNotStoredError(
+                f"stands at record {record} of partition {number}, "
+                f"the log holds {range_.low} to {range_.end}"
+            )
+
+
+def _require_beginning(held: Ranges, lack: Exception) -> None:
+    """Views made from half a log would be wrong."""
+    for number, range_ in enumerate(held.executions):
+        if range_.low > 0:
+            text = (
+                f"the executions of partition {number} begin at record {range_.low} "
+                f"and PostgreSQL {lack}"
+            )
+            if isinstance(lack, ArchiveUnavailableError):
+                raise UnavailableError(text)
+            raise BrokenLogError(text)

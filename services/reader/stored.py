@@ -1,0 +1,170 @@
+"""The views as PostgreSQL has them: all that a starting reader need not read the log for.
+
+Blocking, for one thread at a time; `cut` from any. One repeatable-read transaction serves it all:
+positions, orders, trades and sums belong together. Rows come in portions, never all at once.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, LiteralString
+
+import psycopg
+from msgspec import structs
+from psycopg import Connection
+
+from schemas.orders import OrderRecord, OrderTrade
+from services.reader.archive import SELECT_ORDERS
+from services.reader.errors import ViewsNotStoredError
+from services.reader.prices import TRADES_MAX
+from services.reader.views import Views
+from services.runtime.follower import FollowerPosition
+from services.runtime.log_identity import LogIdentity
+
+# The migration of `services.sink` whose tables are read here.
+SCHEMA = 2
+CONNECT_TIMEOUT_S = 5
+PORTION_ROWS = 2_000
+# Of symbols, each with up to TRADES_MAX prices.
+PORTION_SYMBOLS = 50
+# Of a freshly filled database PostgreSQL knows no sizes yet and would rather scan whole tables:
+# leave it no plan but look-ups.
+_OPTIONS = (
+    "-c timezone=UTC -c default_transaction_read_only=on"
+    " -c default_transaction_isolation=repeatable\\ read"
+    " -c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+)
+
+_IDENTITY: LiteralString = """
+    SELECT FROM log_identity WHERE (cluster_id, topic, topic_id) = (%s, %s, %s)
+"""
+_POSITIONS: LiteralString = """
+    SELECT partition, next_record, epoch, next_command,
+        (extract(epoch FROM clock) * 1000)::bigint, summed_from
+    FROM log_positions WHERE next_command > 0
+"""
+_SYMBOLS: LiteralString = """
+    SELECT symbol, partition, book_sequence FROM symbols ORDER BY partition, symbol
+"""
+_OPEN_ORDERS = SELECT_ORDERS + " WHERE closed_reason IS NULL ORDER BY partition, command_offset"
+# An open order with trades of its own: it has bought, or it has sold.
+_OPEN_TRADES: LiteralString = """
+    SELECT t.order_id::text, t.id::text, t.price, t.quantity, t.counterparty::text,
+        (extract(epoch FROM t.executed_at) * 1000)::bigint
+    FROM orders AS o CROSS JOIN LATERAL (
+        SELECT *, buy_order_id AS order_id, sell_broker_id AS counterparty
+        FROM trades WHERE buy_order_id = o.id
+        UNION ALL
+        SELECT *, sell_order_id AS order_id, buy_broker_id AS counterparty
+        FROM trades WHERE sell_order_id = o.id
+    ) AS t
+    WHERE o.closed_reason IS NULL AND o.remaining_quantity < o.quantity
+    ORDER BY t.partition, t.command_offset, t.index
+"""
+_PRICES: LiteralString = """
+    SELECT symbol, prices, sequence
+    FROM symbols AS s CROSS JOIN LATERAL (
+        SELECT array_agg(price ORDER BY sequence) AS prices, max(sequence) AS sequence
+        FROM (
+            SELECT price, sequence FROM trades
+            WHERE partition = s.partition AND symbol = s.symbol
+            ORDER BY sequence DESC LIMIT %s
+        ) AS newest
+    ) AS last
+    WHERE sequence IS NOT NULL ORDER BY s.partition, symbol
+"""
+_BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM balances"
+
+
+class StoredViews:
+    """Asked in the order of the methods. psycopg.Error from any of them: not this time.
+
+    `rows` have come so far; `heard_at` is when PostgreSQL was heard last, by the monotonic clock.
+    """
+
+    def __init__(self, database_url: str, identity: LogIdentity) -> None:
+        self._url = database_url
+        self._identity = identity
+        self._connection: Connection | None = None
+        self._clocks: dict[int, int] = {}
+        self.rows = 0
+        self.heard_at = time.monotonic()
+
+    def positions(self) -> dict[int, FollowerPosition]:
+        """Where each partition stands that has outcomes stored. Raises ViewsNotStoredError."""
+        self._connection = connection = psycopg.connect(
+            self._url, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
+        )
+        self._heard()
+        row = connection.execute("SELECT max(version) FROM schema_migrations").fetchone()
+        version = row[0] if row else None
+        if version != SCHEMA:
+            raise ViewsNotStoredError(f"has tables of version {version}, not {SCHEMA}")
+        if connection.execute(_IDENTITY, structs.astuple(self._identity)).fetchone() is None:
+            raise ViewsNotStoredError("was not filled from this log")
+        held = {}
+        for partition, *position, clock, summed_from in connection.execute(_POSITIONS):
+            if summed_from != 0:
+                raise ViewsNotStoredError("was filled in part before it kept sums")
+            held[partition] = FollowerPosition(*position)
+            self._clocks[partition] = clock
+        if not held:
+            raise ViewsNotStoredError("is empty")
+        self._heard()
+        return held
+
+    def views(self, positions: dict[int, FollowerPosition]) -> Views:
+        """The views at these positions, which are those of `positions`."""
+        views = Views()
+        for partition, at in positions.items():
+            views.restore_partition(partition, at.next_command, self._clocks[partition])
+        for row in self._rows("symbols", _SYMBOLS):
+            views.restore_symbol(*row)
+        for row in self._rows("orders", _OPEN_ORDERS):
+            fields = [*row, []]
+            views.restore_order(OrderRecord(*fields))
+        for order_id, *trade in self._rows("trades", _OPEN_TRADES):
+            views.restore_trade(order_id, OrderTrade(*trade))
+        for row in self._rows("prices", _PRICES, [TRADES_MAX], PORTION_SYMBOLS):
+            views.restore_prices(*row)
+        for broker_id, symbol, quantity, value in self._rows("balances", _BALANCES):
+            views.restore_balance(broker_id, symbol, quantity, int(value))
+        return views
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def cut(self) -> None:
+        """End a question that waits for a server which does not answer."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            return
+        # Closed in this very moment by its own thread: as well.
+        with (
+            suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as wire,
+        ):
+            wire.shutdown(socket.SHUT_RDWR)
+
+    def _rows(
+        self,
+        name: str,
+        query: LiteralString,
+        parameters: list[object] | None = None,
+        portion: int = PORTION_ROWS,
+    ) -> Iterator[tuple[Any, ...]]:
+        if self._connection is None:
+            raise ViewsNotStoredError("was not asked for its positions")
+        with self._connection.cursor(f"stored_{name}", binary=True) as cursor:
+            cursor.execute(query, parameters)
+            while rows := cursor.fetchmany(portion):
+                self.rows += len(rows)
+                self._heard()
+                yield from rows
+
+    def _heard(self) -> None:
+        self.heard_at = time.monotonic()

@@ -1,0 +1,227 @@
+"""A reader that begins from PostgreSQL and one that reads all the log come to the same views."""
+
+import asyncio
+import uuid
+from functools import cache
+
+import psycopg
+import pytest
+from msgspec import Struct
+
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from schemas.executions import OrderAccepted, Outcome
+from services.reader.app import Reader
+from services.reader.archive import Archive
+from services.reader.start import Start
+from services.reader.stored import StoredViews
+from services.reader.views import Views
+from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.directory import BrokerDirectory
+from services.runtime.stream import Stream
+from services.sink.migrate import migrate
+from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.support.market import batches, outcomes
+from tests.unit.reader.comparing import (
+    answers,
+    known_brokers,
+    known_symbols,
+    open_orders,
+    state,
+)
+from tests.unit.reader.flow import Flow
+
+PARTITIONS = 2
+NO_SERVER = "postgresql://127.0.0.1:1/nothing"
+# A second claim in the middle of what is stored, and one in the middle of what is not.
+CLAIM_EVERY = 20
+CAUGHT_UP_WITHIN_S = 60.0
+
+
+@cache
+def market(partition: int) -> list[Outcome]:
+    return list(outcomes(partition, seed=20 + partition))
+
+
+class Begun(Struct):
+    """A reader that has caught up: its views, where they came from, and each order it was asked."""
+
+    views: Views
+    detail: str
+    orders: list[object]
+
+
+async def begin(
+    log: HandwrittenLog, url: str, order_ids: list[str], silence_max_s: float = 10.0
+) -> Begun:
+    """Start a reader as the processes do, ask it, stop it. Raises what ends a process."""
+    identity = log.source().identity
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    archive = Archive(url, identity)
+    await archive.open()
+    directory = BrokerDirectory("an admin key that is long")
+    reader = Reader(Views(), archive, directory, lambda: stream.caught_up)
+    stream = Stream(
+        LogConsumer(log.bootstrap, Fetch(4)),
+        log.topology,
+        directory=directory,
+        batches=[reader.apply],
+        listing=None,
+        failed=failed.set_exception,
+    )
+    start = Start(StoredViews(url, identity), stream, reader, failed.set_exception, silence_max_s)
+    assert not start.check().ok
+    starting = asyncio.create_task(start.run())
+    caught_up = asyncio.create_task(stream.wait_caught_up())
+    try:
+        await asyncio.wait(
+            [caught_up, failed], timeout=CAUGHT_UP_WITHIN_S, return_when="FIRST_COMPLETED"
+        )
+        if failed.done():
+            await failed
+        assert stream.caught_up
+        check = start.check()
+        assert check.ok
+        found = [await reader._find(order_id) for order_id in order_ids]
+        return Begun(reader._views, check.detail, list(found))
+    finally:
+        starting.cancel()
+        caught_up.cancel()
+        await asyncio.to_thread(stream.stop)
+        await archive.close()
+
+
+def begun(
+    log: HandwrittenLog, url: str, order_ids: list[str] | None = None, silence_max_s: float = 10.0
+) -> Begun:
+    return asyncio.run(begin(log, url, order_ids or [], silence_max_s))
+
+
+def tell(log: HandwrittenLog, partition: int, start: int, end: int) -> None:
+    """The market's outcomes of these commands, and now and then a claim between them."""
+    told = batches(partition, market(partition)[start:end], start)
+    for number, batch in enumerate(told):
+        if number % CLAIM_EVERY == CLAIM_EVERY - 1:
+            log.claim(partition)
+        log.tell(batch)
+
+
+def stop_between(log: HandwrittenLog, url: str, cuts: tuple[float, ...]) -> None:
+    """A whole market in the log, of which the database has each partition up to its cut."""
+    ends = [int(len(market(partition)) * cut) for partition, cut in enumerate(cuts)]
+    for partition, end in enumerate(ends):
+        tell(log, partition, 0, end)
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the first part")
+    for partition, end in enumerate(ends):
+        tell(log, partition, end, len(market(partition)))
+
+
+@pytest.fixture
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    return HandwrittenLog(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def url(postgres: LocalPostgres) -> str:
+    database_url = postgres.create_database(f"start_{uuid.uuid4().hex[:12]}")
+    migrate(database_url)
+    return database_url
+
+
+def order_ids_of(partition: int) -> list[str]:
+    events = (outcome.event for outcome in market(partition))
+    return [event.order_id for event in events if isinstance(event, OrderAccepted)]
+
+
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        pytest.param((0.5, 0.7), id="amid both"),
+        pytest.param((0.6, 0.0), id="nothing stored of one"),
+        pytest.param((1.0, 0.1), id="all stored of one"),
+        pytest.param((1.0, 1.0), id="all stored"),
+    ],
+)
+def test_views_from_postgres_and_the_tail_equal_those_from_the_log_alone(
+    log: HandwrittenLog, url: str, cuts: tuple[float, ...]
+) -> None:
+    stop_between(log, url, cuts)
+    order_ids = [*order_ids_of(0)[::5], *order_ids_of(1)[::5]]
+    folded = begun(log, NO_SERVER, order_ids)
+    stored = begun(log, url, order_ids)
+    assert folded.detail.startswith("from the log alone: PostgreSQL does not give them")
+    assert stored.detail == "from PostgreSQL"
+    # 1. What clients can ask. Closed orders come from memory here, from PostgreSQL there.
+    symbols, brokers = known_symbols(folded.views), known_brokers(folded.views)
+    assert (len(symbols), len(brokers)) == (8, 8)
+    assert answers(stored.views, symbols, brokers) == answers(folded.views, symbols, brokers)
+    assert None not in folded.orders
+    assert stored.orders == folded.orders
+    # 2. What they do not see, after both forgot what the database held at the start.
+    with psycopg.connect(url) as connection:
+        for number, command in connection.execute(
+            "SELECT partition, next_command FROM log_positions"
+        ):
+            while folded.views.forget_stored(number, command):
+                pass
+            assert not stored.views.forget_stored(number, command)
+    assert state(stored.views) == state(folded.views)
+    assert len(open_orders(stored.views)) > 100
+
+
+def test_closed_order_is_answered_between_load_and_forget(log: HandwrittenLog, url: str) -> None:
+    stop_between(log, url, (0.5, 0.5))
+    order_ids = [*order_ids_of(0)[::10], *order_ids_of(1)[::10]]
+    stored = begun(log, url, order_ids)
+    closed_since = set(stored.views._orders._records) - open_orders(stored.views).keys()
+    # PostgreSQL has them as open or not at all, so memory must have them until it is there.
+    assert len(closed_since & set(order_ids)) > 100
+    assert len(set(order_ids) - set(stored.views._orders._records)) > 100
+    assert stored.orders == [log.views.order(order_id) for order_id in order_ids]
+
+
+def change(url: str, statement: str) -> None:
+    with psycopg.connect(url) as connection:
+        assert connection.execute(statement.encode()).rowcount > 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE log_identity SET topic_id = 'another'", "was not filled from this log"),
+        ("DELETE FROM log_identity", "was not filled from this log"),
+        (
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES (3, 'later', '')",
+            "has tables of version 3, not 2",
+        ),
+        ("DELETE FROM schema_migrations WHERE version = 2", "has tables of version 1, not 2"),
+        ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
+        (
+            "INSERT INTO log_positions VALUES (7, 1, 1, 0, now(), 0)",
+            "knows of a partition 7, the log does not",
+        ),
+        ("UPDATE log_positions SET summed_from = 1 WHERE partition = 0", "before it kept sums"),
+        ("UPDATE log_positions SET next_command = 0", "is empty"),
+        ("DELETE FROM symbols", "contradicts itself"),
+        ("UPDATE orders SET price = NULL, order_type = 'market'", "contradicts itself"),
+        ("ALTER TABLE balances RENAME TO sums", 'relation "balances" does not exist'),
+    ],
+)
+def test_database_that_is_nothing_to_begin_from_is_passed_over(
+    log: HandwrittenLog, url: str, statement: str, reason: str
+) -> None:
+    for partition in range(PARTITIONS):
+        log.tell(Flow(partition, partition).batch(100))
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the flow")
+    assert begun(log, url).detail == "from PostgreSQL"
+    if statement.startswith("ALTER"):
+        with psycopg.connect(url) as connection:
+            connection.execute(statement.encode())
+    else:
+        change(url, statement)
+    found = begun(log, url)
+    assert found.detail.startswith("from the log alone: PostgreSQL ")
+    assert reason in found.detail
+    assert state(found.views) == state(log.views)

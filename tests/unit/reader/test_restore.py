@@ -1,0 +1,114 @@
+"""Views restored at a position of the log go on as if they had folded everything before it."""
+
+import pytest
+from msgspec import structs
+
+from loadgen.orderflow import Profile
+from schemas.orders import OrderTrade
+from services.reader.views import Views
+from services.runtime.errors import BrokenLogError
+from services.runtime.follower import Batch
+from tests.support.market import batches, outcomes
+from tests.unit.reader.comparing import (
+    answers,
+    known_brokers,
+    known_symbols,
+    open_orders,
+    state,
+)
+from tests.unit.reader.outcomes import ALICE, T0, batch, cancelled, limit, oid
+
+BUSY = Profile(duration_s=8, symbols=3, brokers=4, cancel_age_ms_mean=500)
+
+
+def restored(folded: Views) -> Views:
+    """New views with what a database would hold of these."""
+    views = Views()
+    for partition, command in folded.folded().items():
+        views.restore_partition(partition, command, folded._clocks[partition])
+    for symbol, book in folded._books.items():
+        views.restore_symbol(symbol, folded._partitions[symbol], book.sequence)
+    for record in open_orders(folded).values():
+        views.restore_order(structs.replace(record, trades=[]))
+        for trade in record.trades:
+            views.restore_trade(record.order_id, trade)
+    for symbol, prices in folded._prices._prices.items():
+        views.restore_prices(symbol, prices, folded._prices._sequences[symbol])
+    for broker, positions in folded._balances._positions.items():
+        cash = folded._balances._cash[broker]
+        for symbol, quantity in positions.items():
+            views.restore_balance(broker, symbol, quantity, cash)
+            cash = 0
+    return views
+
+
+def folded(told: list[Batch]) -> Views:
+    views = Views()
+    for one in told:
+        views.apply(one)
+    return views
+
+
+@pytest.mark.parametrize("cut", [0, 1, 300, 1_500])
+def test_restored_views_go_on_as_the_folded_ones(cut: int) -> None:
+    market = list(outcomes(0, 5, BUSY))
+    whole = folded(batches(0, market[:cut]) if cut else [])
+    views = restored(whole)
+    while whole.forget_stored(0, cut):
+        pass
+    assert state(views) == state(whole)
+    for told in batches(0, market[cut:], cut):
+        whole.apply(told)
+        views.apply(told)
+    assert state(views) == state(whole)
+    symbols, brokers = known_symbols(whole), known_brokers(whole)
+    assert answers(views, symbols, brokers) == answers(whole, symbols, brokers)
+
+
+def test_symbol_of_two_partitions_is_one_book_as_of_the_first() -> None:
+    views = Views()
+    views.restore_partition(0, 1, T0)
+    views.restore_partition(1, 1, T0 + 500)
+    views.restore_symbol("PETR4", 0, 3)
+    views.restore_symbol("PETR4", 1, 8)
+    views.apply(batch(limit(1, ALICE, "bid", 5, 10, book=9), first=1, partition=1))
+    assert known_symbols(views) == {"PETR4"}
+    assert views._partitions == {"PETR4": 0}
+
+
+def resting() -> Views:
+    return folded([batch(limit(1, ALICE, "bid", 5, 10))])
+
+
+def test_order_of_an_unknown_symbol_is_not_restored() -> None:
+    views, record = Views(), open_orders(resting())[oid(1)]
+    with pytest.raises(BrokenLogError, match="cannot rest"):
+        views.restore_order(record)
+
+
+def test_order_that_is_closed_is_not_restored() -> None:
+    views = resting()
+    record = structs.replace(open_orders(views)[oid(1)], order_id=oid(2), closed_reason="filled")
+    with pytest.raises(BrokenLogError, match="cannot rest"):
+        views.restore_order(record)
+
+
+def test_order_without_a_price_is_not_restored() -> None:
+    views = resting()
+    record = structs.replace(open_orders(views)[oid(1)], order_id=oid(2), price=None)
+    with pytest.raises(BrokenLogError, match="cannot rest"):
+        views.restore_order(record)
+
+
+def test_order_is_not_restored_twice() -> None:
+    views = resting()
+    with pytest.raises(BrokenLogError, match="twice"):
+        views.restore_order(open_orders(views)[oid(1)])
+
+
+def test_trade_of_an_order_that_is_not_open_is_not_restored() -> None:
+    views = resting()
+    views.apply(batch(cancelled(1, ALICE, 5, 2), first=1))
+    for order_id in (oid(1), oid(2)):
+        with pytest.raises(BrokenLogError, match="as open"):
+            views.restore_trade(order_id, OrderTrade("t", 1, 1, ALICE, T0))
