@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from infra.broker import LocalKafka
@@ -103,6 +104,43 @@ def test_log_becomes_rows_and_answers(log: HandwrittenLog, environ: dict[str, st
         assert get(port, "/balance", KEY)[1]["broker_name"] == "Bob"
         assert get(port, "/balance")[0] == 401
     check_stored(log, url, 6)
+
+
+def test_restarted_reader_begins_from_postgres(
+    log: HandwrittenLog, environ: dict[str, str]
+) -> None:
+    log.tell_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
+    log.tell(sweep())
+    url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
+    assert finished(environ, "services.sink", "--migrate").returncode == 0
+    with service(environ, "services.sink"):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+    with service(environ, "services.reader"):
+        eventually(lambda: get(port, "/readyz")[0] == 200, "the reader is ready")
+        views = get(port, "/readyz")[1]["checks"]["views"]
+        assert views == {"ok": True, "detail": "from PostgreSQL"}
+        status, order = get(port, f"/orders/{oid(2)}", KEY)
+        assert (status, order["remaining_quantity"], len(order["trades"])) == (200, 100, 1)
+        assert get(port, "/stocks/PETR4/book", KEY)[1]["sequence"] == 8
+
+
+def test_reader_that_waits_for_postgres_says_so_and_ends_at_once(
+    log: HandwrittenLog, environ: dict[str, str]
+) -> None:
+    log.tell(sweep())
+    url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
+    assert finished(environ, "services.sink", "--migrate").returncode == 0
+    with service(environ, "services.sink"):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
+    with psycopg.connect(url) as locker:
+        locker.execute("LOCK TABLE trades IN ACCESS EXCLUSIVE MODE")
+        with service(environ, "services.reader"):
+            eventually(lambda: get(port, "/readyz")[0] == 503, "the reader answers")
+            readiness = get(port, "/readyz")[1]
+            assert readiness["checks"]["views"]["ok"] is False
+            assert "loading from PostgreSQL" in readiness["checks"]["views"]["detail"]
+            status, problem = get(port, "/balance", KEY)
+            assert (status, problem["code"]) == (503, "not_accepted")
 
 
 def test_killed_sink_goes_on_without_loss_or_repeat(

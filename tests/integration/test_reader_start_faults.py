@@ -1,0 +1,134 @@
+"""A reader's start while PostgreSQL fails, while the sink writes, and on a log that was trimmed."""
+
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from schemas.topics import EXECUTIONS
+from services.runtime.errors import BrokenLogError, UnavailableError
+from services.sink.migrate import migrate
+from tests.integration.test_reader_start import NO_SERVER, begun
+from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.support.fault_proxy import FaultProxy
+from tests.unit.reader.comparing import open_orders, state
+from tests.unit.reader.flow import Flow
+
+# Past the questions about positions, amid the open orders.
+AMID_THE_ROWS_BYTES = 20_000
+SILENCE_MAX_S = 0.5
+# Far below what a test may take, far above the bound: the machine may be busy.
+SOON_S = 20.0
+
+
+@pytest.fixture
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    return HandwrittenLog(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def url(postgres: LocalPostgres) -> str:
+    database_url = postgres.create_database(f"start_{uuid.uuid4().hex[:12]}")
+    migrate(database_url)
+    return database_url
+
+
+def store_flow(log: HandwrittenLog, url: str) -> None:
+    for partition in range(2):
+        log.tell(Flow(partition, partition).batch(1_000))
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the flow")
+
+
+FAULTS: dict[str, tuple[Callable[[FaultProxy], None], str]] = {
+    "cut": (lambda proxy: proxy.cut(), "does not give them"),
+    "stalled": (lambda proxy: proxy.stall(), "was silent for 0.5 s"),
+    "cut_amid_the_rows": (
+        lambda proxy: proxy.cut_after(AMID_THE_ROWS_BYTES),
+        "does not give them",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_network_that_fails_leads_to_the_log_alone(
+    log: HandwrittenLog, url: str, fault: str
+) -> None:
+    store_flow(log, url)
+    with FaultProxy(urlsplit(url).port or 0) as proxy:
+        through = url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")
+        assert begun(log, through).detail == "from PostgreSQL"
+        fail, reason = FAULTS[fault]
+        fail(proxy)
+        start = time.monotonic()
+        found = begun(log, through, silence_max_s=SILENCE_MAX_S)
+        assert time.monotonic() - start < SOON_S
+        proxy.heal()
+    assert reason in found.detail
+    assert state(found.views) == state(log.views)
+
+
+@pytest.mark.parametrize("table", ["log_positions", "balances"])
+def test_server_that_falls_silent_leads_to_the_log_alone(
+    log: HandwrittenLog, url: str, table: str
+) -> None:
+    store_flow(log, url)
+    with closing(psycopg.connect(url)) as locker:
+        locker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        found = begun(log, url, silence_max_s=SILENCE_MAX_S)
+    assert found.detail == "from the log alone: PostgreSQL was silent for 0.5 s"
+    assert state(found.views) == state(log.views)
+
+
+def test_views_loaded_while_the_sink_writes_are_of_one_moment(
+    log: HandwrittenLog, url: str
+) -> None:
+    flows = [Flow(0, 8), Flow(1, 9)]
+    with running_sink(log.source(), url):
+        for _ in range(12):
+            for _ in range(15):
+                for flow in flows:
+                    log.tell(flow.batch(40))
+            # What is torn contradicts the log's rest and would end the reader.
+            found = begun(log, url)
+            assert found.detail == "from PostgreSQL"
+            assert found.views.folded() == log.views.folded()
+            assert open_orders(found.views) == open_orders(log.views)
+
+
+def trim(log: HandwrittenLog, before: int) -> None:
+    """Take the records below this one from partition 0 of executions."""
+    admin = AdminClient({"bootstrap.servers": log.bootstrap})
+    where = TopicPartition(log.prefix + EXECUTIONS.name, 0, before)
+    admin.delete_records([where])[where].result()
+
+
+def test_log_without_its_beginning_is_enough_where_postgres_reaches_it(
+    log: HandwrittenLog, url: str
+) -> None:
+    store_flow(log, url)
+    # The claim, and the one record after it, are what is stored.
+    trim(log, 2)
+    assert begun(log, url).detail == "from PostgreSQL"
+    with pytest.raises(UnavailableError, match="begin at record 2 and PostgreSQL does not give"):
+        begun(log, NO_SERVER)
+
+
+def test_log_trimmed_beyond_the_database_is_no_beginning(log: HandwrittenLog, url: str) -> None:
+    flow = Flow(0, 3)
+    log.tell(flow.batch(50))
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the first record")
+    for _ in range(3):
+        log.tell(flow.batch(50))
+    trim(log, 3)
+    with pytest.raises(BrokenLogError, match="stands at record 2 of partition 0"):
+        begun(log, url)
