@@ -3,7 +3,7 @@
 One repeatable-read snapshot serves the whole comparison, so rows and positions belong together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import LiteralString
 
@@ -32,6 +32,13 @@ _SELECT_TRADES: LiteralString = (
     " sell_broker_id::text, symbol, price, quantity, aggressor_side, sequence,"
     " extract(epoch FROM executed_at) * 1000 AS executed_at, partition, command_offset, index"
     " FROM trades"
+)
+_SELECT_SYMBOLS: LiteralString = "SELECT symbol, book_sequence FROM symbols WHERE partition = %s"
+_SELECT_CLOCK: LiteralString = (
+    "SELECT 'clock', extract(epoch FROM clock) * 1000 FROM log_positions WHERE partition = %s"
+)
+_SELECT_BALANCES: LiteralString = (
+    "SELECT broker_id::text || ' ' || symbol, ARRAY[quantity, value] FROM balances"
 )
 _SELECT_BROKERS: LiteralString = (
     "SELECT id::text, name, api_key_hash, webhook_url,"
@@ -103,6 +110,8 @@ class Database:
         self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
         self._present = {"orders": 0, "trades": 0}
+        self._balances: dict[str, list[int]] = {}
+        self._summed_from = 0
 
     def close(self) -> None:
         """Give the connection back."""
@@ -121,10 +130,13 @@ class Database:
         """Next command by partition, in a snapshot that lasts from now until the next call."""
         try:
             self._connection.rollback()
-            rows = self._connection.execute("SELECT partition, next_command FROM log_positions")
-            return dict(rows.fetchall())
+            rows = self._connection.execute(
+                "SELECT partition, next_command, summed_from FROM log_positions"
+            ).fetchall()
         except psycopg.Error as error:
             raise UnavailableError(f"PostgreSQL cannot be read: {error}") from error
+        self._summed_from = max((row[2] for row in rows), default=0)
+        return {partition: next_command for partition, next_command, _ in rows}
 
     def compare_orders(self, states: Sequence[OrderState], partition: int) -> None:
         """These orders must be there as the ledger has them."""
@@ -139,6 +151,21 @@ class Database:
         query = _SELECT_TRADES + " WHERE id = ANY(%s::uuid[])"
         invariant = self._report["stored_trades"]
         self._present["trades"] += self._compare(invariant, query, rows)
+        for trade in trades:
+            taker, maker = trade.taker.broker_id, trade.fill.maker_broker_id
+            buyer, seller = (taker, maker) if trade.taker.side == "bid" else (maker, taker)
+            quantity = trade.fill.quantity
+            value = trade.fill.price * quantity
+            for broker, shares, cents in ((buyer, quantity, -value), (seller, -quantity, value)):
+                sums = self._balances.setdefault(f"{broker} {trade.taker.symbol}", [0, 0])
+                sums[0] += shares
+                sums[1] += cents
+
+    def compare_books(self, sequences: Mapping[str, int], clock: int, partition: int) -> None:
+        """At PostgreSQL's position: how often each book has changed, and the time."""
+        # An order that neither traded nor rested has brought its symbol, but no change of a book.
+        self._compare_sums(_SELECT_SYMBOLS, sequences, [partition], absent=0)
+        self._compare_sums(_SELECT_CLOCK, {"clock": clock}, [partition])
 
     def compare_brokers(self, brokers: Iterable[Broker]) -> list[str]:
         """Differences now, by a fresh look: brokers arrive on a topic of their own."""
@@ -159,7 +186,8 @@ class Database:
         return sorted(differences)
 
     def no_row_too_many(self) -> None:
-        """At the end: all rows are those that were found by their ids."""
+        """At the end: all rows are those that were found by their ids; balances are complete."""
+        self._compare_sums(_SELECT_BALANCES, self._balances, [])
         self._count(self._report["stored_orders"], "orders", "SELECT count(*) FROM orders")
         self._count(self._report["stored_trades"], "trades", "SELECT count(*) FROM trades")
 
@@ -168,6 +196,24 @@ class Database:
         extra = (row[0] if row else 0) - self._present[table]
         if extra:
             invariant.fail(f"{table}: {extra} rows that no command of the log brought", extra)
+
+    def _compare_sums(
+        self,
+        query: LiteralString,
+        wanted: Mapping[str, object],
+        parameters: list[int],
+        absent: object = None,
+    ) -> None:
+        invariant = self._report["stored_sums"]
+        if self._summed_from:
+            invariant.note = "filled in part before it kept sums"
+            return
+        found: dict[str, object] = dict(self._connection.execute(query, parameters).fetchall())
+        for key in sorted(wanted.keys() | found.keys()):
+            invariant.checked += 1
+            is_, should = found.get(key), wanted.get(key, absent)
+            if is_ != should:
+                invariant.fail(f"{key} is {is_}, expected {should}")
 
     def _compare(self, invariant: Invariant, query: LiteralString, wanted: list[Row]) -> int:
         present = 0

@@ -122,6 +122,10 @@ class PartitionAudit:
         states = [*closed, *self._ledger.open.values()] if last else closed
         self._tools.database.compare_orders(states, self._number)
         self._tools.database.compare_trades(trades, self._number)
+        if last:
+            engine = self._recomputation.engine
+            sequences = {symbol: book.sequence for symbol, book in engine.books.items()}
+            self._tools.database.compare_books(sequences, engine.clock, self._number)
 
     def _finish(self, public: list["PublicStream"]) -> None:
         self._compare_stored(last=True)

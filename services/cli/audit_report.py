@@ -23,6 +23,7 @@ Name = Literal[
     "stored",
     "stored_orders",
     "stored_trades",
+    "stored_sums",
     "stored_brokers",
 ]
 
@@ -43,6 +44,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
     "stored": ("PostgreSQL has everything recorded", "commands"),
     "stored_orders": ("orders in PostgreSQL = log", "rows"),
     "stored_trades": ("trades in PostgreSQL = log", "rows"),
+    "stored_sums": ("book sequences, balances, clocks in PostgreSQL = log", "rows"),
     "stored_brokers": ("brokers in PostgreSQL = brokers topic", "rows"),
 }
 

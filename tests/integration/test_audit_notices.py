@@ -49,6 +49,7 @@ def test_audit_of_an_unchanged_copy_holds(market: AuditedMarket) -> None:
 SOME_ROW = {
     "ONE_ORDER": "(SELECT id FROM orders WHERE order_type = 'limit' LIMIT 1)",
     "ONE_TRADE": "(SELECT id FROM trades LIMIT 1)",
+    "ONE_SYMBOL": "(SELECT symbol FROM symbols WHERE partition = 0 ORDER BY symbol LIMIT 1)",
     "ONE_BROKER": "(SELECT id FROM brokers LIMIT 1)",
 }
 
@@ -101,6 +102,16 @@ SOME_ROW = {
             " executed_at, partition, command_offset, index FROM trades WHERE id = ONE_TRADE",
             "stored_trades",
         ),
+        ("UPDATE symbols SET book_sequence = book_sequence + 1", "stored_sums"),
+        ("DELETE FROM symbols WHERE symbol = ONE_SYMBOL", "stored_sums"),
+        ("INSERT INTO symbols VALUES (0, 'OTHER', 1)", "stored_sums"),
+        ("UPDATE symbols SET partition = 1 WHERE symbol = ONE_SYMBOL", "stored_sums"),
+        ("UPDATE balances SET quantity = quantity + 1 WHERE symbol = ONE_SYMBOL", "stored_sums"),
+        ("UPDATE balances SET value = value - 1 WHERE symbol = ONE_SYMBOL", "stored_sums"),
+        ("DELETE FROM balances WHERE symbol = ONE_SYMBOL", "stored_sums"),
+        ("INSERT INTO balances VALUES (gen_random_uuid(), 'OTHER', 0, 0)", "stored_sums"),
+        ("UPDATE log_positions SET clock = clock + '1 ms' WHERE partition = 1", "stored_sums"),
+        ("UPDATE log_positions SET clock = NULL WHERE partition = 0", "stored_sums"),
         ("UPDATE brokers SET name = 'Other' WHERE id = ONE_BROKER", "stored_brokers"),
         ("DELETE FROM brokers WHERE id = ONE_BROKER", "stored_brokers"),
         (
@@ -118,6 +129,15 @@ def test_audit_notices_a_changed_row(
         statement = statement.replace(token, query)
     report = with_changed_rows(market, exchange.database_url, statement).audit()
     assert failing(report) == {noticed}, "\n".join(report.lines())
+
+
+def test_audit_of_a_database_filled_before_it_kept_sums_says_so(
+    market: AuditedMarket, exchange: Exchange
+) -> None:
+    statement = "UPDATE log_positions SET summed_from = 1 WHERE partition = 0"
+    report = with_changed_rows(market, exchange.database_url, statement).audit()
+    assert report.holds
+    assert report["stored_sums"].note == "filled in part before it kept sums"
 
 
 def on(topic: Topic, change: Callable[[list[Record]], list[Record]]) -> Change:
