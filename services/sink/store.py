@@ -25,6 +25,7 @@ from services.sink.lines import (
     CHANGE_COLUMNS,
     ORDER_COLUMNS,
     TRADE_COLUMNS,
+    array,
     change_line,
     order_line,
     trade_line,
@@ -164,24 +165,23 @@ class Store:
             " SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[])"
             " ON CONFLICT (partition, symbol) DO UPDATE SET book_sequence = excluded.book_sequence",
             [
-                [partition for (partition, _), _ in sequences],
-                [symbol for (_, symbol), _ in sequences],
-                [sequence for _, sequence in sequences],
+                array(partition for (partition, _), _ in sequences),
+                array(symbol for (_, symbol), _ in sequences),
+                array(sequence for _, sequence in sequences),
             ],
         )
-        if not rows.balances:
-            return
-        balances = sorted(rows.balances.items(), key=lambda item: item[0])
+        keys = sorted(rows.balances)
+        changes = [rows.balances[key] for key in keys]
         self._connection.execute(
             "INSERT INTO balances AS b (broker_id, symbol, quantity, value)"
             " SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::numeric[])"
             " ON CONFLICT (broker_id, symbol) DO UPDATE"
             " SET quantity = b.quantity + excluded.quantity, value = b.value + excluded.value",
             [
-                [broker_id for (broker_id, _), _ in balances],
-                [symbol for (_, symbol), _ in balances],
-                [change.quantity for _, change in balances],
-                [change.value for _, change in balances],
+                array(broker_id for broker_id, _ in keys),
+                array(symbol for _, symbol in keys),
+                array(change.quantity for change in changes),
+                array(change.value for change in changes),
             ],
         )
 

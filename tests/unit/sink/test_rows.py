@@ -3,7 +3,7 @@
 from schemas.executions import OrderRepeated, Ticked
 from schemas.units import rfc3339
 from services.runtime.follower import Batch
-from services.sink.lines import change_line, order_line, trade_line
+from services.sink.lines import array, change_line, order_line, trade_line
 from services.sink.rows import Rows
 from tests.unit.reader.outcomes import (
     ALICE,
@@ -157,3 +157,8 @@ def test_sums_of_a_selling_taker_and_of_a_trade_with_oneself() -> None:
     own = limit(2, ALICE, "ask", 5, None, left=0, closed="filled", fills=(made,))
     (change,) = rows_of(batch(own)).balances.values()
     assert (change.quantity, change.value) == (0, 0)
+
+
+def test_array_quotes_what_would_be_no_value() -> None:
+    assert array(["NULL", "BRK.B"]) == '{"NULL","BRK.B"}'
+    assert (array([1, -2]), array([])) == ('{"1","-2"}', "{}")
