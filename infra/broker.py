@@ -1,9 +1,9 @@
 """One Apache Kafka node (KRaft) on this machine: format, start, ready, stop, and faults for tests.
 
 A broker keeps its port as long as its object lives, so clients find it again after a restart.
+Alone it is a quorum of one; as a member of several (see cluster.py) it is told who the others are.
 """
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -11,7 +11,6 @@ import logging
 import string
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -24,6 +23,7 @@ from infra.jvm import FLAGS, Jvm, Profile
 from infra.local_server import LocalServer
 from infra.ports import LOOPBACK, accepts, is_free, port_to_use
 from infra.process import ChildProcess, run_tool, tail
+from infra.quorum import Node, Quorum, random_id
 
 TEMPLATE = Path(__file__).with_name("kafka") / "server.properties"
 # Measured: 2 s to start, 7 s after kill -9; the rest is for a machine busy with other things.
@@ -48,19 +48,21 @@ class LocalKafka(LocalServer):
         profile: Profile = "short",
         cache_dir: Path | None = None,
         jvm: Jvm | None = None,
+        member: tuple[Quorum, Node] | None = None,
     ) -> None:
         """`jvm` replaces the one that the profile and the cache lead to."""
         super().__init__(data_dir)
         self._profile: Profile = profile
         self.cache_dir = cache_dir or default_cache_dir()
         self._jvm = jvm
-        self._ports: tuple[int, int] | None = None
+        self._member = member
 
     @property
     def bootstrap_servers(self) -> str:
-        if self._ports is None:
+        """Its own address only."""
+        if self._member is None:
             raise ServerFailedError("the broker has no port before its first start")
-        return f"{LOOPBACK}:{self._ports[0]}"
+        return f"{LOOPBACK}:{self._member[1].broker_port}"
 
     def start(self) -> None:
         """Start it, also again after `stop` or `kill`, and return when it answers requests."""
@@ -70,16 +72,17 @@ class LocalKafka(LocalServer):
         try:
             wait_until_unused(self.data_dir, "java")
             jvm = self._jvm = self._jvm or _jvm_for(self._profile, self.cache_dir)
-            self._choose_ports()
-            self._write_settings()
-            self._format(jvm)
+            quorum, node = self._member = self._take_ports()
+            settings = string.Template(TEMPLATE.read_text()).substitute(quorum.settings(node))
+            (self.data_dir / "server.properties").write_text(settings)
+            self._format(jvm, quorum)
             self._process = ChildProcess(
                 jvm.command("kafka.Kafka", ["server.properties"]),
                 log_file=self.data_dir / "output.log",
                 cwd=self.data_dir,
             )
             self._process.start()
-            self._wait_until_ready()
+            self._wait_until_ready(node)
         except BaseException:
             self.kill()
             raise
@@ -88,12 +91,15 @@ class LocalKafka(LocalServer):
         """The JVM's own words, then the broker's."""
         return f"{self.process.tail_of_log(lines)}\n{tail(self.data_dir / 'server.log', lines)}"
 
-    def _choose_ports(self) -> None:
-        if self._ports is not None:
-            for port in self._ports:
-                if not is_free(port):
-                    raise ServerFailedError(f"port {port} was taken while the broker was away")
-            return
+    def _take_ports(self) -> tuple[Quorum, Node]:
+        if self._member is None:
+            return self._alone()
+        for port in self._member[1].ports:
+            if not is_free(port):
+                raise ServerFailedError(f"port {port} was taken while the broker was away")
+        return self._member
+
+    def _alone(self) -> tuple[Quorum, Node]:
         remembered: list[int | None] = [None, None]
         memory = self.data_dir / "ports.json"
         with contextlib.suppress(OSError, ValueError):
@@ -102,31 +108,21 @@ class LocalKafka(LocalServer):
         controller = port_to_use(remembered[1])
         while controller == broker:
             controller = port_to_use(None)
-        self._ports = (broker, controller)
-        memory.write_text(json.dumps(self._ports))
+        memory.write_text(json.dumps([broker, controller]))
+        node = Node(1, broker, controller, random_id())
+        return Quorum(random_id(), (node,)), node
 
-    def _write_settings(self) -> None:
-        broker_port, controller_port = self._ports or (0, 0)
-        settings = string.Template(TEMPLATE.read_text()).substitute(
-            broker_port=broker_port, controller_port=controller_port
-        )
-        (self.data_dir / "server.properties").write_text(settings)
-
-    def _format(self, jvm: Jvm) -> None:
+    def _format(self, jvm: Jvm, quorum: Quorum) -> None:
         if (self.data_dir / "log" / "meta.properties").exists():
             return
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # A leading dash would be read as an option.
-        cluster_id = cluster_id.replace("-", "A", 1) if cluster_id[0] == "-" else cluster_id
-        arguments = ["format", "--standalone", "--ignore-formatted", "--cluster-id", cluster_id]
+        arguments = ["format", "--ignore-formatted", *quorum.format_arguments()]
         command = jvm.command(
             "kafka.tools.StorageTool", [*arguments, "--config", "server.properties"]
         )
         run_tool(command, cwd=self.data_dir)
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, node: Node) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
-        port = (self._ports or (0, 0))[0]
         while time.monotonic() < deadline:
             if not self.alive:
                 raise ServerFailedError(
@@ -134,7 +130,7 @@ class LocalKafka(LocalServer):
                     f"ready. Its log is in {self.data_dir}; the last lines:\n{self.tail_of_log()}"
                 )
             # A client is only made when there is a listener: it would back off meanwhile.
-            if accepts(port) and self._answers():
+            if accepts(node.broker_port) and self._answers(node):
                 return
             time.sleep(_POLL_S)
         raise ServerFailedError(
@@ -142,10 +138,10 @@ class LocalKafka(LocalServer):
             f"{self.data_dir}; the last lines:\n{self.tail_of_log()}"
         )
 
-    def _answers(self) -> bool:
+    def _answers(self, node: Node) -> bool:
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_silent)
         try:
-            return len(client.list_topics(timeout=5).brokers) == 1
+            return node.node_id in client.list_topics(timeout=5).brokers
         except KafkaException:
             return False
 

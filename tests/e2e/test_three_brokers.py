@@ -1,0 +1,114 @@
+"""An exchange on three brokers: any one of them dies under running clients, and orders go on."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, TopicDescription
+from msgspec import structs
+
+from infra.cluster import NODES, LocalKafkaCluster
+from schemas.topics import COMMANDS, TOPICS
+from services.cli.audit_run import run_audit
+from services.cli.stack import Stack, running_exchange
+from services.runtime.settings import Settings
+from tests.support.api import Api, eventually
+from tests.support.clients import LoggingClients
+
+# Measured: 2-4 s until orders go on; the rest is for a machine busy with other things.
+GO_ON_S = 45.0
+IN_SYNC_S = 60.0
+SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafkaCluster]:
+    brokers = LocalKafkaCluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        brokers.start()
+        yield brokers
+    finally:
+        brokers.kill()
+
+
+@pytest.fixture(scope="module")
+def stack(cluster: LocalKafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = Settings(port=0, kafka=cluster.bootstrap_servers)
+    with running_exchange(tmp_path_factory.mktemp("replicated"), settings) as running:
+        yield running
+
+
+def topics(cluster: LocalKafkaCluster) -> list[TopicDescription]:
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers, "log_level": 0})
+    names = TopicCollection([topic.name for topic in TOPICS])
+    return [each.result() for each in admin.describe_topics(names, request_timeout=10).values()]
+
+
+def leader(cluster: LocalKafkaCluster) -> int:
+    """The node that takes the commands of partition 0."""
+    [commands] = [each for each in topics(cluster) if each.name == COMMANDS.name]
+    found = commands.partitions[0].leader
+    assert found is not None
+    return found.id
+
+
+def in_sync(cluster: LocalKafkaCluster) -> bool:
+    try:
+        return all(
+            len(partition.isr) == NODES
+            for topic in topics(cluster)
+            for partition in topic.partitions
+        )
+    except KafkaException:
+        return False
+
+
+def register(stack: Stack) -> tuple[Api, str]:
+    answer = Api(stack.url, stack.admin_key).call("POST", "/register", {"name": "broker"})
+    assert answer.status == 201, answer
+    return Api(stack.url, str(answer.body["api_key"])), str(answer.body["broker_id"])
+
+
+def kill_under_load(cluster: LocalKafkaCluster, clients: LoggingClients, number: int) -> None:
+    killed_s = time.monotonic()
+    cluster.nodes[number].kill()
+    eventually("orders go on", lambda: clients.matched_since(killed_s) > 50, GO_ON_S)
+
+
+def start_again(cluster: LocalKafkaCluster, clients: LoggingClients, number: int) -> None:
+    cluster.nodes[number].start()
+    eventually("in sync again", lambda: in_sync(cluster), IN_SYNC_S)
+    in_sync_s = time.monotonic()
+    eventually("orders go on", lambda: clients.matched_since(in_sync_s) > 50, GO_ON_S)
+
+
+@pytest.mark.timeout(300)
+def test_exchange_on_three_brokers_of_which_two_die_in_turn_loses_and_doubles_nothing(
+    cluster: LocalKafkaCluster, stack: Stack
+) -> None:
+    assert stack.durability == "replicated"
+    assert {len(p.replicas) for topic in topics(cluster) for p in topic.partitions} == {NODES}
+    pids = {name: child.pid for name, child in stack.services.items()}
+    clients = LoggingClients(*register(stack), SYMBOLS)
+    with clients.placing():
+        eventually("orders", lambda: clients.matched_since(0.0) > 50, GO_ON_S)
+        first = leader(cluster)
+        kill_under_load(cluster, clients, first)
+        start_again(cluster, clients, first)
+        second = leader(cluster)
+        assert second != first
+        kill_under_load(cluster, clients, second)
+        start_again(cluster, clients, second)
+
+    settings = structs.replace(
+        stack.settings, kafka=cluster.bootstrap_servers, database_url=stack.database_url
+    )
+    report = run_audit(settings, clients.lines(), 30.0, lambda _: None)
+    statuses = Counter(each.status for each in clients.sent)
+    print(statuses, f"longest silence {clients.silence_s():.1f} s", *report.lines(), sep="\n")
+    assert report.holds, "\n".join(report.lines())
+    assert statuses.keys() <= {201, 202, 503, 504}
+    assert {name: child.pid for name, child in stack.services.items()} == pids
+    assert all(child.alive for child in stack.services.values())
