@@ -1,14 +1,13 @@
 """Which log this is, asked of Kafka: the same names on another cluster, or made anew, differ."""
 
 from confluent_kafka import KafkaException, TopicCollection, Uuid
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, DescribeClusterResult, TopicDescription
 from msgspec import Struct
 
 from schemas.topics import EXECUTIONS
+from services.runtime.admin import ATTEMPT_S, ask
 from services.runtime.errors import UnavailableError
-from services.runtime.log import kafka_logger
 
-TIMEOUT_S = 15.0
 _HALF = (1 << 64) - 1
 
 
@@ -22,12 +21,15 @@ class LogIdentity(Struct, frozen=True):
 
 def log_identity(bootstrap: str, prefix: str) -> LogIdentity:
     """The executions topic of the exchange with this prefix. Raises UnavailableError."""
-    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=kafka_logger())
     topic = prefix + EXECUTIONS.name
+
+    def describe(admin: AdminClient) -> tuple[DescribeClusterResult, TopicDescription]:
+        cluster = admin.describe_cluster(request_timeout=ATTEMPT_S).result()
+        topics = admin.describe_topics(TopicCollection([topic]), request_timeout=ATTEMPT_S)
+        return cluster, topics[topic].result()
+
     try:
-        cluster = admin.describe_cluster(request_timeout=TIMEOUT_S).result()
-        topics = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)
-        described = topics[topic].result()
+        cluster, described = ask(bootstrap, describe)
     except KafkaException as error:
         raise UnavailableError(f"Kafka does not describe {topic}: {error}") from error
     return LogIdentity(str(cluster.cluster_id), topic, _text(described.topic_id))

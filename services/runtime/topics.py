@@ -1,6 +1,6 @@
 """Creates the topics and verifies them. A topic of the wrong shape is a refusal to start."""
 
-from collections.abc import Iterable
+import time
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -10,15 +10,15 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewTopic,
     ResourceType,
+    TopicMetadata,
 )
 from msgspec import Struct
 
 from schemas.topics import COMMANDS, TOPICS, Topic
-from services.runtime.errors import TopicsError, UnavailableError
-from services.runtime.log import kafka_logger
+from services.runtime.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
+from services.runtime.errors import TopicsError
 from services.runtime.settings import Durability
 
-TIMEOUT_S = 15.0
 # `flush.messages` of a topic that leaves flushing to the operating system: Kafka's own default.
 _NEVER_FLUSH = str(2**63 - 1)
 _REPLICAS_FOR_REPLICATED = 3
@@ -36,38 +36,49 @@ class Topology(Struct, frozen=True):
         return self.partitions if topic.by_symbol else 1
 
 
+class _Shape(Struct, frozen=True):
+    """What a topic was created with; `replicas` of the partition that has the fewest."""
+
+    partitions: int
+    replicas: int
+
+
 class TopicsAdmin:
     """Creates, verifies and describes the topics of one exchange."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=kafka_logger())
+        self._bootstrap = bootstrap
         self._prefix = prefix
 
-    def brokers(self) -> int:
-        """How many brokers there are. Raises UnavailableError."""
-        try:
-            return len(self._admin.list_topics(timeout=TIMEOUT_S).brokers)
-        except KafkaException as error:
-            raise UnavailableError(f"Kafka does not answer: {error.args[0].str()}") from error
-
     def apply(self, partitions: int, durability: Durability | None) -> Topology:
-        """Create what is missing, set every policy. Raises TopicsError on another shape."""
-        brokers = self.brokers()
-        chosen = durability or ("replicated" if brokers >= _REPLICAS_FOR_REPLICATED else "fsync")
-        if chosen == "replicated" and brokers < _REPLICAS_FOR_REPLICATED:
-            raise TopicsError(f"durability replicated needs 3 brokers, there are {brokers}")
+        """Create what is missing, set every policy. Raises TopicsError on another shape.
+
+        How often topics are replicated is settled when they are created; brokers that are away
+        later, or come in addition, change nothing about it.
+        """
+        brokers, present = self._listed()
+        replicas = min([_REPLICAS_FOR_REPLICATED, *(each.replicas for each in present.values())])
+        if not present:
+            replicas = min(replicas, brokers)
+        enough = replicas >= _REPLICAS_FOR_REPLICATED
+        chosen = durability or ("replicated" if enough else "fsync")
+        if chosen == "replicated" and not enough:
+            raise TopicsError(
+                f"durability replicated needs {_REPLICAS_FOR_REPLICATED} brokers when the topics "
+                f"are created; there are {brokers}, and topics with {replicas} replicas"
+            )
         topology = Topology(self._prefix, partitions, chosen)
-        present = self._partition_counts()
         for topic in TOPICS:
             self._refuse_other_count(topic, topology, present)
-        self._create([t for t in TOPICS if self._prefix + t.name not in present], topology, brokers)
+        missing = [topic for topic in TOPICS if self._prefix + topic.name not in present]
+        if missing:
+            self._create(missing, topology, replicas)
         self._set_configs(topology)
-        return self.verify()
+        return self._wait_until_told(topology)
 
     def verify(self) -> Topology:
         """What the topics are. Raises TopicsError when one is missing or of another shape."""
-        self.brokers()
-        present = self._partition_counts()
+        _, present = self._listed()
         missing = [t.name for t in TOPICS if self._prefix + t.name not in present]
         if missing:
             raise TopicsError(
@@ -76,7 +87,7 @@ class TopicsAdmin:
         configs = self._configs()
         topology = Topology(
             self._prefix,
-            present[self._prefix + COMMANDS.name],
+            present[self._prefix + COMMANDS.name].partitions,
             _durability(configs[COMMANDS.name]),
         )
         for topic in TOPICS:
@@ -90,43 +101,57 @@ class TopicsAdmin:
         return topology
 
     def _refuse_other_count(
-        self, topic: Topic, topology: Topology, present: dict[str, int]
+        self, topic: Topic, topology: Topology, present: dict[str, _Shape]
     ) -> None:
-        count = present.get(self._prefix + topic.name)
+        shape = present.get(self._prefix + topic.name)
         wanted = topology.partitions_of(topic)
-        if count is not None and count != wanted:
+        if shape is not None and shape.partitions != wanted:
             raise TopicsError(
-                f"topic {topic.name} has {count} partitions, not {wanted}; the count never "
-                f"changes: set EXCHANGE_PARTITIONS={count}, or use other topics"
+                f"topic {topic.name} has {shape.partitions} partitions, not {wanted}; the count "
+                f"never changes: set EXCHANGE_PARTITIONS={shape.partitions}, or use other topics"
             )
 
-    def _partition_counts(self) -> dict[str, int]:
-        listed = self._admin.list_topics(timeout=TIMEOUT_S).topics
-        return {name: len(metadata.partitions) for name, metadata in listed.items()}
+    def _listed(self) -> tuple[int, dict[str, _Shape]]:
+        """How many brokers there are, and those of our topics that are there, by full name."""
+        metadata = ask(self._bootstrap, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
+        ours = {self._prefix + topic.name for topic in TOPICS} & metadata.topics.keys()
+        return len(metadata.brokers), {name: _shape(metadata.topics[name]) for name in ours}
 
-    def _create(self, topics: list[Topic], topology: Topology, brokers: int) -> None:
-        if not topics:
-            return
-        replication = min(brokers, _REPLICAS_FOR_REPLICATED)
-        created = self._admin.create_topics(
-            [
-                NewTopic(
-                    self._prefix + topic.name,
-                    num_partitions=topology.partitions_of(topic),
-                    replication_factor=replication,
-                    config=_config_of(topic, topology.durability),
-                )
-                for topic in topics
-            ],
-            request_timeout=TIMEOUT_S,
-        )
-        for name, future in created.items():
+    def _create(self, topics: list[Topic], topology: Topology, replicas: int) -> None:
+        new = [
+            NewTopic(
+                self._prefix + topic.name,
+                num_partitions=topology.partitions_of(topic),
+                replication_factor=replicas,
+                config=_config_of(topic, topology.durability),
+            )
+            for topic in topics
+        ]
+
+        def create(admin: AdminClient) -> None:
+            for name, future in admin.create_topics(new, request_timeout=ATTEMPT_S).items():
+                try:
+                    future.result()
+                except KafkaException as error:
+                    if is_away(error):
+                        raise
+                    # Two starts may race for the same topic, and an answer may have been lost.
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise TopicsError(f"topic {name}: {error.args[0].str()}") from error
+
+        ask(self._bootstrap, create)
+
+    def _wait_until_told(self, topology: Topology) -> Topology:
+        """What is done is done before every broker knows of it: a moment, on a slow disk more."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
             try:
-                future.result()
-            except KafkaException as error:
-                # Two exchanges' starts may race for the same topic; the loser is content.
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise TopicsError(f"topic {name}: {error.args[0].str()}") from error
+                if (told := self.verify()) == topology or time.monotonic() >= deadline:
+                    return told
+            except TopicsError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(RETRY_S)
 
     def _set_configs(self, topology: Topology) -> None:
         wanted = [
@@ -140,18 +165,28 @@ class TopicsAdmin:
             )
             for topic in TOPICS
         ]
-        _await(self._admin.incremental_alter_configs(wanted).values())
+
+        def alter(admin: AdminClient) -> None:
+            futures = admin.incremental_alter_configs(wanted, request_timeout=ATTEMPT_S)
+            for future in futures.values():
+                future.result()
+
+        ask(self._bootstrap, alter)
 
     def _configs(self) -> dict[str, dict[str, str]]:
         """Config of each of our topics by its plain name."""
         resources = [ConfigResource(ResourceType.TOPIC, self._prefix + t.name) for t in TOPICS]
-        answers = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
-        return {
-            resource.name.removeprefix(self._prefix): {
-                key: entry.value for key, entry in future.result().items()
+
+        def describe(admin: AdminClient) -> dict[str, dict[str, str]]:
+            answers = admin.describe_configs(resources, request_timeout=ATTEMPT_S)
+            return {
+                resource.name.removeprefix(self._prefix): {
+                    key: entry.value for key, entry in future.result().items()
+                }
+                for resource, future in answers.items()
             }
-            for resource, future in answers.items()
-        }
+
+        return ask(self._bootstrap, describe)
 
     def show(self) -> list[tuple[Topic, int, dict[str, str]]]:
         """Each topic with its partition count and config, once verified."""
@@ -160,9 +195,9 @@ class TopicsAdmin:
         return [(t, topology.partitions_of(t), configs[t.name]) for t in TOPICS]
 
 
-def _await(futures: Iterable[object]) -> None:
-    for future in futures:
-        future.result()  # type: ignore[attr-defined]
+def _shape(metadata: TopicMetadata) -> _Shape:
+    replicas = [len(partition.replicas) for partition in metadata.partitions.values()]
+    return _Shape(len(replicas), min(replicas, default=0))
 
 
 def _config_of(topic: Topic, durability: Durability) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import KafkaException, TopicCollection
@@ -14,6 +15,7 @@ from schemas.topics import COMMANDS, TOPICS
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack, running_exchange
 from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api, eventually
 from tests.support.clients import LoggingClients
 
@@ -65,6 +67,17 @@ def in_sync(cluster: LocalKafkaCluster) -> bool:
         return False
 
 
+@contextmanager
+def one_is_away(cluster: LocalKafkaCluster, number: int) -> Iterator[None]:
+    """Killed a moment ago, so that the others still name it; back and in sync after."""
+    cluster.nodes[number].kill()
+    try:
+        yield
+    finally:
+        cluster.nodes[number].start()
+        eventually("in sync again", lambda: in_sync(cluster), IN_SYNC_S)
+
+
 def register(stack: Stack) -> tuple[Api, str]:
     answer = Api(stack.url, stack.admin_key).call("POST", "/register", {"name": "broker"})
     assert answer.status == 201, answer
@@ -112,3 +125,15 @@ def test_exchange_on_three_brokers_of_which_two_die_in_turn_loses_and_doubles_no
     assert statuses.keys() <= {201, 202, 503, 504}
     assert {name: child.pid for name, child in stack.services.items()} == pids
     assert all(child.alive for child in stack.services.values())
+
+
+@pytest.mark.timeout(300)
+def test_topics_applied_while_a_broker_is_away_stay_as_they_are(
+    cluster: LocalKafkaCluster, stack: Stack
+) -> None:
+    admin = TopicsAdmin(cluster.bootstrap_servers, stack.topic_prefix)
+    before = admin.verify()
+    assert before.durability == "replicated"
+    with one_is_away(cluster, leader(cluster)):
+        assert admin.apply(before.partitions, None) == before
+        assert admin.verify() == before
