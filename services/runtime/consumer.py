@@ -4,6 +4,7 @@
 the first record back.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from services.runtime.log import kafka_logger
 
 # How long a start waits for the broker's answer about offsets.
 METADATA_TIMEOUT_S = 10.0
+# A leader that has just died does not answer: who leads now is asked after this time.
+LEADER_TIMEOUT_S = 2.0
 RETRY_S = 0.1
 # A silent broker for this long during a bounded reading is a broker that is away.
 SILENCE_MAX_S = 30.0
@@ -131,15 +134,17 @@ class LogConsumer:
         while True:
             try:
                 low, end = self._consumer.get_watermark_offsets(
-                    TopicPartition(*partition), timeout=METADATA_TIMEOUT_S
+                    TopicPartition(*partition), timeout=LEADER_TIMEOUT_S
                 )
                 return Range(low, end)
             except KafkaException as error:
-                # A topic made a moment ago may have no leader yet.
+                # A topic made a moment ago may have no leader yet, another has lost its own.
                 if time.monotonic() > deadline or error.args[0].code() not in _PASSING:
                     raise UnavailableError(
                         f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
                     ) from error
+                with contextlib.suppress(KafkaException):
+                    self._consumer.list_topics(partition.topic, timeout=LEADER_TIMEOUT_S)
                 time.sleep(RETRY_S)
 
     def close(self) -> None:

@@ -137,3 +137,17 @@ def test_topics_applied_while_a_broker_is_away_stay_as_they_are(
     with one_is_away(cluster, leader(cluster)):
         assert admin.apply(before.partitions, None) == before
         assert admin.verify() == before
+
+
+@pytest.mark.timeout(300)
+def test_services_started_while_a_broker_is_away_take_orders(
+    cluster: LocalKafkaCluster, stack: Stack
+) -> None:
+    broker, _ = register(stack)
+    with one_is_away(cluster, leader(cluster)):
+        for name in stack.services:
+            stack.services[name].kill()
+            stack.start(name)
+        for name in stack.services:
+            stack.wait_ready(name)
+        eventually("orders", lambda: broker.place("bid", "ZZZ", 1, 100).status == 201, GO_ON_S)
