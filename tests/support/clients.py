@@ -31,7 +31,7 @@ class LoggingClients:
     """Threads that buy and sell one lot of each symbol at one price, so that all of it trades."""
 
     def __init__(self, broker: Api, broker_id: str, symbols: list[str]) -> None:
-        self._broker, self._broker_id = broker, broker_id
+        self.broker, self._broker_id = broker, broker_id
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._place, args=[name]) for name in symbols]
         self.sent: list[Sent] = []
@@ -45,7 +45,7 @@ class LoggingClients:
             sent_s = time.monotonic()
             status, order_id = 0, ""
             with contextlib.suppress(OSError, HTTPException):
-                answer = self._broker.place(side, symbol, 1, 100, client_order_id=client_id)
+                answer = self.broker.place(side, symbol, 1, 100, client_order_id=client_id)
                 status = answer.status
                 order_id = str(answer.body.get("order_id", ""))
             self.sent.append(Sent(client_id, status, order_id, sent_s, time.monotonic()))
