@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
 )
 from msgspec import Struct
 
-from schemas.topics import COMMANDS, TOPICS, Topic
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS, TOPICS, Topic
 from services.runtime.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
 from services.runtime.errors import TopicsError
 from services.runtime.settings import Durability
@@ -22,6 +22,9 @@ from services.runtime.settings import Durability
 # `flush.messages` of a topic that leaves flushing to the operating system: Kafka's own default.
 _NEVER_FLUSH = str(2**63 - 1)
 _REPLICAS_FOR_REPLICATED = 3
+# What `fsync` keeps through a power cut. Executions follow from the commands, but the database may
+# have stored what they told: a log that ends before the database would not be recognised.
+_FLUSHED = (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)
 
 
 class Topology(Struct, frozen=True):
@@ -203,7 +206,7 @@ def _shape(metadata: TopicMetadata) -> _Shape:
 def _config_of(topic: Topic, durability: Durability) -> dict[str, str]:
     config = dict(topic.config)
     config["min.insync.replicas"] = "2" if durability == "replicated" else "1"
-    if topic is COMMANDS:
+    if topic in _FLUSHED:
         config["flush.messages"] = "1" if durability == "fsync" else _NEVER_FLUSH
     return config
 
