@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test simulate check format lock clean
+.PHONY: help run demo test simulate chaos check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -31,6 +31,13 @@ test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 
 simulate: $(READY) ## 100,000 scenarios of the matcher's protocol without Kafka; SEED=n repeats them
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))
+
+# Drawn anew and printed when not given; the same SEED repeats faults and orders.
+SEED ?=
+DURATION ?= 120
+
+chaos: $(READY) ## Strike an exchange with faults, then prove that nothing is lost; SEED=, DURATION=
+	@exec $(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

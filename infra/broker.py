@@ -73,8 +73,7 @@ class LocalKafka(LocalServer):
             wait_until_unused(self.data_dir, "java")
             jvm = self._jvm = self._jvm or _jvm_for(self._profile, self.cache_dir)
             quorum, node = self._member = self._take_ports()
-            settings = string.Template(TEMPLATE.read_text()).substitute(quorum.settings(node))
-            (self.data_dir / "server.properties").write_text(settings)
+            (self.data_dir / "server.properties").write_text(self._settings(quorum, node))
             self._format(jvm, quorum)
             self._process = ChildProcess(
                 jvm.command("kafka.Kafka", ["server.properties"]),
@@ -90,6 +89,9 @@ class LocalKafka(LocalServer):
     def tail_of_log(self, lines: int = 20) -> str:
         """The JVM's own words, then the broker's."""
         return f"{self.process.tail_of_log(lines)}\n{tail(self.data_dir / 'server.log', lines)}"
+
+    def _settings(self, quorum: Quorum, node: Node) -> str:
+        return string.Template(TEMPLATE.read_text()).substitute(quorum.settings(node))
 
     def _take_ports(self) -> tuple[Quorum, Node]:
         if self._member is None:

@@ -1,6 +1,7 @@
 """What clients were told, held against the log: acknowledged in it once, refused not in it.
 
-Pure. JSON lines, one per order sent; `unknown` may be in the log at most once.
+Pure. JSON lines, one per order sent; `unknown` may be in the log at most once. A retry under the
+same client order id that the engine told apart from a new order does not count: it made none.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.commands import Command, PlaceOrder
+from schemas.executions import OrderRepeated, Outcome
 from services.cli.audit_report import AuditReport
 
 Told = Literal["acknowledged", "refused", "unknown"]
@@ -63,12 +65,14 @@ class ClientLog:
         for name in known & self._refused.keys():
             del self._refused[name]
 
-    def command(self, command: Command | None) -> None:
-        """A command of the log."""
+    def command(self, command: Command | None, outcome: Outcome | None) -> None:
+        """A command of the log, and what became of it where that is recorded."""
         if not isinstance(command, PlaceOrder):
             return
         if command.order_id in self._times:
             self._times[command.order_id] += 1
+        if outcome is not None and isinstance(outcome.event, OrderRepeated):
+            return
         name = (command.broker_id, command.client_order_id or "")
         for counts in (self._refused, self._unknown):
             if name in counts:

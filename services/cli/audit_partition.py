@@ -93,9 +93,9 @@ class PartitionAudit:
         outcomes.checked += len(chunk)
         for record in chunk:
             command = command_of(record.value)
-            if self._tools.client_log is not None:
-                self._tools.client_log.command(command)
             recorded = next(told, None)
+            if self._tools.client_log is not None:
+                self._tools.client_log.command(command, recorded)
             if recorded is None:
                 outcomes.fail(f"{self._number}@{record.offset} has no outcome")
                 continue

@@ -10,6 +10,7 @@ from schemas.executions import (
     Fill,
     OrderAccepted,
     OrderCancelled,
+    OrderRepeated,
     Outcome,
     Ticked,
 )
@@ -204,7 +205,7 @@ def test_client_log_counts_what_the_log_holds() -> None:
     client_log, report = ClientLog(lines), AuditReport()
     commands = [place(1, "c1"), place(3, "c3"), place(5, "c5"), place(6, "c5"), place(7)]
     for command in (*commands, CancelOrder("o1", "b1"), None):
-        client_log.command(command)
+        client_log.command(command, None)
     client_log.check(report)
     assert report["acknowledged"].samples == [
         "order o2 is in the log 0 times",
@@ -212,6 +213,17 @@ def test_client_log_counts_what_the_log_holds() -> None:
     ]
     assert report["refused"].samples == ["c3 of broker b1 is in the log 1 times"]
     assert (report["acknowledged"].checked, report["refused"].checked) == (4, 2)
+
+
+def test_client_log_retry_that_made_no_order_is_not_the_order_twice() -> None:
+    client_log, report = ClientLog([ClientLine("unknown", "b1", "c1")]), AuditReport()
+    client_log.command(place(1, "c1"), None)
+    client_log.command(place(2, "c1"), Outcome(1_000, OrderRepeated("o2", "b1", "o1")))
+    client_log.check(report)
+    assert report.holds
+    client_log.command(place(3, "c1"), Outcome(1_000, MAKER))
+    client_log.check(report)
+    assert report["acknowledged"].samples == ["c1 of broker b1 is in the log 2 times"]
 
 
 def test_client_log_file_is_read_line_by_line() -> None:

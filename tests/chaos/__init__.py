@@ -1,0 +1,6 @@
+"""Chaos: faults from a seed strike a whole exchange under load, then everything must hold.
+
+`python -m tests.chaos --help`. Pure: plan, tally, report. The rest runs real processes:
+arena (the exchange, each of its links through a proxy), keeper (restarts), striker (faults),
+crowd (clients), liveness, run.
+"""

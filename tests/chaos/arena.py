@@ -1,0 +1,163 @@
+"""The exchange that chaos strikes: every link between a service and a server has its own proxy.
+
+Kafka gets one more listener per service, advertised with the port of that service's proxy, so a
+service is never led around it. Tests and the audit go straight to the servers.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import structs
+
+from infra.broker import LocalKafka
+from infra.ports import LOOPBACK, free_port
+from infra.postgres import LocalPostgres
+from infra.process import ChildProcess
+from infra.quorum import Node, Quorum
+from infra.servers import LocalServers
+from services.cli.data_dir import admin_key
+from services.cli.environment import environment
+from services.cli.stack import MODULES, Stack
+from services.runtime.settings import Settings
+from tests.support.fault_proxy import FaultProxy
+
+# Low, so that restarts begin at snapshots and kills fall into the making of some.
+SNAPSHOT_EVERY: Final = 200
+_KAFKA_LINKS: Final = {
+    "gateway": "gateway-kafka",
+    "matcher": "matcher-kafka",
+    "sink": "sink-kafka",
+}
+_POSTGRES_LINKS: Final = {"gateway": "gateway-postgres", "sink": "sink-postgres"}
+
+
+class ManyDoorsKafka(LocalKafka):
+    """`doors`: for each further listener's name where it listens and what it advertises."""
+
+    def __init__(self, data_dir: Path, doors: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__(data_dir)
+        self._doors = doors
+
+    def _settings(self, quorum: Quorum, node: Node) -> str:
+        more = {
+            "listeners=": [f"{n}://{LOOPBACK}:{inner}" for n, (inner, _) in self._doors.items()],
+            "advertised.listeners=": [
+                f"{n}://{LOOPBACK}:{outer}" for n, (_, outer) in self._doors.items()
+            ],
+            "listener.security.protocol.map=": [f"{name}:PLAINTEXT" for name in self._doors],
+        }
+        lines = []
+        for line in super()._settings(quorum, node).splitlines():
+            key = line[: line.find("=") + 1]
+            lines.append(",".join([line, *more.pop(key, [])]))
+        assert not more, more
+        return "\n".join(lines) + "\n"
+
+
+class ProxiedStack(Stack):
+    """Starts each service behind its own links."""
+
+    def __init__(
+        self, settings: Settings, servers: LocalServers, links: Mapping[str, FaultProxy]
+    ) -> None:
+        super().__init__(settings, servers)
+        self._links = links
+
+    def _child(self, name: str) -> ChildProcess:
+        kafka = f"{LOOPBACK}:{self._links[_KAFKA_LINKS[name]].port}"
+        database_url = self.database_url
+        if name in _POSTGRES_LINKS:
+            database_url = _through(self._links[_POSTGRES_LINKS[name]], database_url)
+        settings = structs.replace(self.settings, kafka=kafka, database_url=database_url)
+        overrides = {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
+        return ChildProcess(
+            [sys.executable, "-m", *MODULES[name]],
+            log_file=self.log_dir / f"{name}.log",
+            env=environment(os.environ, settings, overrides),
+            cwd=self.data_dir,
+        )
+
+
+class Arena:
+    """Everything that can be struck, by its name in the plan."""
+
+    def __init__(
+        self,
+        stack: ProxiedStack,
+        servers: Mapping[str, LocalKafka | LocalPostgres],
+        links: Mapping[str, FaultProxy],
+    ) -> None:
+        self.stack = stack
+        self.servers = servers
+        self.links = links
+
+    @property
+    def settings(self) -> Settings:
+        """For the audit: past every proxy."""
+        return structs.replace(
+            self.stack.settings, kafka=self.stack.bootstrap, database_url=self.stack.database_url
+        )
+
+    def process(self, name: str) -> ChildProcess:
+        """A service's or a server's process, which another start may replace."""
+        return self.servers[name].process if name in self.servers else self.stack.services[name]
+
+    def start(self, name: str) -> None:
+        """A server answers when this returns, a service may not yet be ready."""
+        if name in self.servers:
+            self.servers[name].start()
+        else:
+            self.stack.start(name)
+
+    def stop(self, name: str) -> int | None:
+        """SIGTERM (PostgreSQL: its fast shutdown); the exit code."""
+        if name in self.servers:
+            self.servers[name].stop()
+            return self.servers[name].process.exit_code
+        return self.stack.stop(name)
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        if name in self.servers:
+            self.servers[name].kill()
+        else:
+            self.stack.services[name].kill()
+
+
+@contextmanager
+def running_arena(data_dir: Path) -> Iterator[Arena]:
+    """Everything up and ready inside, everything ended after."""
+    data_dir = data_dir.resolve()
+    with ExitStack() as ending:
+        inner = {link: free_port() for link in _KAFKA_LINKS.values()}
+        links = {link: FaultProxy(port) for link, port in inner.items()}
+        doors = {
+            name.upper(): (inner[link], links[link].port) for name, link in _KAFKA_LINKS.items()
+        }
+        kafka = ending.enter_context(ManyDoorsKafka(data_dir / "kafka", doors))
+        postgres = ending.enter_context(LocalPostgres(data_dir / "postgres"))
+        port = urlsplit(postgres.url).port or 0
+        links |= {link: FaultProxy(port) for link in _POSTGRES_LINKS.values()}
+        for link in links.values():
+            ending.enter_context(link)
+        settings = Settings(
+            port=free_port(),
+            data_dir=data_dir,
+            admin_key=admin_key(data_dir),
+            snapshot_every=SNAPSHOT_EVERY,
+        )
+        servers = LocalServers(data_dir, kafka=kafka.bootstrap_servers, database_url=postgres.url)
+        stack = ProxiedStack(settings, servers, links)
+        stack.prepare()
+        ending.callback(stack.stop_all)
+        stack.start_all()
+        yield Arena(stack, {"kafka": kafka, "postgres": postgres}, links)
+
+
+def _through(proxy: FaultProxy, url: str) -> str:
+    return url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")

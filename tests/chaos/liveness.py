@@ -1,0 +1,66 @@
+"""After all is healed: every service is ready again, and the market does what a market does."""
+
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Final
+
+from schemas.partitions import default_partition
+from services.cli.stack import MODULES
+from tests.chaos.arena import Arena
+from tests.support.api import Answer, Api
+
+READY_S: Final = 120.0
+ANSWER_S: Final = 60.0
+_POLL_S = 0.2
+
+
+def not_live(arena: Arena) -> list[str]:
+    """What does not work within its time, in words; nothing when all is well."""
+    deadline = time.monotonic() + READY_S
+    waiting = set(MODULES)
+    while waiting and time.monotonic() < deadline:
+        waiting = {name for name in waiting if not arena.stack.ready(name)}
+        time.sleep(_POLL_S)
+    if waiting:
+        return [f"{name} is not ready {READY_S:.0f} s after all was healed" for name in waiting]
+    admin = Api(arena.stack.url, arena.stack.admin_key)
+    registered = _until(201, lambda: admin.call("POST", "/register", {"name": "Fresh"}))
+    if registered.status != 201:
+        return [f"a fresh broker cannot register: {registered.status}"]
+    broker = Api(arena.stack.url, str(registered.body["api_key"]))
+    symbols = [
+        _symbol(number, arena.settings.partitions) for number in range(arena.settings.partitions)
+    ]
+    return [fault for symbol in symbols for fault in _trade(broker, symbol)]
+
+
+def _trade(broker: Api, symbol: str) -> list[str]:
+    placed = _until(201, lambda: broker.place("bid", symbol, 100, 100))
+    if placed.status != 201:
+        return [f"a fresh order of {symbol} was answered {placed.status}"]
+    order_id = str(placed.body["order_id"])
+    cancelled = _until(204, lambda: broker.cancel(order_id))
+    if cancelled.status != 204:
+        return [f"the cancel of a fresh order of {symbol} was answered {cancelled.status}"]
+    return []
+
+
+def _symbol(partition: int, partitions: int) -> str:
+    """One that this partition trades."""
+    names = (f"FRESH{number}" for number in range(1_000))
+    return next(name for name in names if default_partition(name, partitions) == partition)
+
+
+def _until(status: int, call: Callable[[], Answer]) -> Answer:
+    """The answer with this status, or the last one in time; 0: there was none."""
+    deadline = time.monotonic() + ANSWER_S
+    answer = Answer(0, {}, b"")
+    while answer.status != status and time.monotonic() < deadline:
+        try:
+            answer = call()
+        except (OSError, HTTPException) as error:
+            answer = Answer(0, {}, repr(error).encode())
+        if answer.status != status:
+            time.sleep(_POLL_S)
+    return answer

@@ -1,0 +1,109 @@
+"""What a run found, as text and as JSON. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from loadgen.record import Line
+from tests.chaos.plan import Fault
+from tests.chaos.tally import Tally
+
+_SHOWN_MAX = 5
+# Ours by kill -9; stopped as asked; Kafka away; a record not delivered. The rest is a bug.
+_GOOD_ENDS: frozenset[int | None] = frozenset({3, 5})
+_GOOD_STOPS: frozenset[int | None] = frozenset({0, 143})
+
+
+class Recovery(Struct, frozen=True):
+    """`next_order_ms`: from the heal until an order was answered 201; None: never."""
+
+    faults: tuple[Fault, ...]
+    next_order_ms: int | None
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """Everything there is to know about a run. `ended`: exit codes that nobody asked for."""
+
+    seed: int
+    duration_s: int
+    recoveries: list[Recovery]
+    answers: dict[str, int]
+    tally: Tally
+    not_live: list[str]
+    ended: dict[str, list[int | None]]
+    stops: dict[str, list[int | None]]
+    audit: list[str]
+    audit_holds: bool
+
+    @property
+    def wrong(self) -> list[str]:
+        """Everything that must not be, apart from what the audit found."""
+        found = [f"LOST: {line}" for line in self.tally.lost]
+        found += [f"DOUBLED: {line}" for line in self.tally.doubled]
+        found += [f"NOT LIVE: {line}" for line in self.not_live]
+        found += [
+            f"NOT LIVE: no order was taken after {_names(recovery.faults)}"
+            for recovery in self.recoveries[-1:]
+            if recovery.next_order_ms is None
+        ]
+        for codes, good, how in (
+            (self.ended, _GOOD_ENDS, "ended by itself"),
+            (self.stops, _GOOD_STOPS, "was asked to stop and ended"),
+        ):
+            found += [
+                f"EXIT CODE: {name} {how} with {code}"
+                for name, all_codes in codes.items()
+                for code in all_codes
+                if code not in good
+            ]
+        return found
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.audit_holds and not self.wrong
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"seed {self.seed}"
+        kinds = Counter((f.kind, f.target) for r in self.recoveries for f in r.faults)
+        for (kind, target), times in sorted(kinds.items()):
+            yield f"fault    {kind:<14} {target:<17} {times:>5}"
+        for recovery in self.recoveries:
+            after = recovery.next_order_ms
+            told = "never" if after is None else f"{after / 1000:.1f} s"
+            yield f"recovery {_names(recovery.faults):<50} {told:>8}"
+        for answer, times in sorted(self.answers.items()):
+            yield f"answer   {answer:<32} {times:>7,}"
+        for name, codes in self.ended.items():
+            yield f"ended    {name} by itself, exit codes {codes}"
+        for name, codes in self.stops.items():
+            yield f"stopped  {name}, exit codes {codes}"
+        yield (
+            f"acknowledged {self.tally.acknowledged:,}, cancelled {self.tally.cancelled:,}, "
+            f"trades {self.tally.trades:,}"
+        )
+        yield f"lost {len(self.tally.lost)}, doubled {len(self.tally.doubled)}"
+        yield from self.audit
+        yield from self.wrong[:_SHOWN_MAX]
+        hidden = len(self.wrong) - _SHOWN_MAX
+        if hidden > 0:
+            yield f"and {hidden} more"
+        yield f"chaos: {'all holds' if self.holds else 'DOES NOT HOLD'} (seed {self.seed})"
+
+
+def answers_of(lines: Iterable[Line]) -> dict[str, int]:
+    """How often each kind of request was answered how."""
+    return dict(Counter(_answer(line) for line in lines))
+
+
+def _answer(line: Line) -> str:
+    status = {0: "connection lost", 1: "timeout"}.get(line.answer.status, str(line.answer.status))
+    return (
+        f"{line.operation} {status} {line.answer.code if line.kind != 'transport' else ''}".rstrip()
+    )
+
+
+def _names(faults: Iterable[Fault]) -> str:
+    return " + ".join(map(str, faults))

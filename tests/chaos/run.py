@@ -1,0 +1,137 @@
+"""A chaos run: 1. the exchange and its clients, 2. the strikes, 3. all healed: is it alive,
+4. the tally and the audit."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from loadgen.client_log import client_lines
+from loadgen.orderflow import Profile, plan
+from loadgen.setup import register
+from schemas.codec import decode_trade
+from schemas.topics import COMMANDS, TRADES
+from services.cli.audit_client_log import ClientLine
+from services.cli.audit_recompute import command_of
+from services.cli.audit_run import run_audit
+from services.runtime.errors import ExchangeError
+from tests.chaos.arena import Arena, running_arena
+from tests.chaos.crowd import Crowd
+from tests.chaos.keeper import Keeper
+from tests.chaos.liveness import not_live
+from tests.chaos.plan import ChaosPlan, chaos_plan
+from tests.chaos.report import Recovery, Report, answers_of
+from tests.chaos.striker import Healed, Striker
+from tests.chaos.tally import Market, Tally, tally
+from tests.support.exchange import Exchange
+
+# What the market does before the first strike and, at most, until it is well after the last.
+CALM_S: Final = 2.0
+WELL_S: Final = 60.0
+AUDIT_WAIT_S: Final = 90.0
+_POLL_S = 0.1
+
+Tell = Callable[[str], None]
+
+
+class Load(Struct, frozen=True):
+    """What the clients do."""
+
+    brokers: int = 6
+    symbols: int = 12
+    orders_per_s: int = 40
+
+
+def run_chaos(
+    seed: int, duration_s: int, faults: int, data_dir: Path, tell: Tell, load: Load | None = None
+) -> Report:
+    """Raises InfraError, ExchangeError when the exchange cannot be started."""
+    strikes = chaos_plan(seed, duration_s, faults)
+    tell(
+        f"seed {seed}: {faults} faults in {len(strikes.strikes)} strikes; starting an exchange ..."
+    )
+    with running_arena(data_dir) as arena:
+        return _Run(arena, strikes, load or Load(), tell).run()
+
+
+class _Run:
+    def __init__(self, arena: Arena, plan_: ChaosPlan, load: Load, tell: Tell) -> None:
+        self._arena = arena
+        self._plan = plan_
+        self._tell = tell
+        self._keeper = Keeper(arena, tell)
+        # Long enough for strikes that are late; what is left over is not sent.
+        profile = Profile(
+            brokers=load.brokers,
+            symbols=load.symbols,
+            orders_per_s=load.orders_per_s,
+            duration_s=3 * plan_.duration_s + 120,
+        )
+        self._flow = plan(profile, plan_.seed)
+        stack = arena.stack
+        self._brokers = asyncio.run(register(stack.url, stack.admin_key, load.brokers))
+        self._crowd = Crowd(stack.url, self._brokers, self._flow)
+        self._striker = Striker(arena, self._keeper, tell, self._crowd.now_us)
+
+    def run(self) -> Report:
+        with self._keeper.watching():
+            with self._crowd.trading():
+                time.sleep(CALM_S)
+                healed = self._striker.strike_all(self._plan)
+                self._striker.heal_all()
+                self._tell("all healed; waiting for the market")
+                recoveries = self._recoveries(healed)
+            self._tell("clients are done; is everything alive?")
+            dead = [*self._keeper.gave_up, *not_live(self._arena)]
+            return self._report(recoveries, dead)
+
+    def _recoveries(self, healed: list[Healed]) -> list[Recovery]:
+        deadline = time.monotonic() + WELL_S
+        while time.monotonic() < deadline:
+            if self._crowd.first_created_after(healed[-1].healed_us) is not None:
+                break
+            time.sleep(_POLL_S)
+        found = []
+        for each in healed:
+            created_us = self._crowd.first_created_after(each.healed_us)
+            after = None if created_us is None else (created_us - each.healed_us) // 1000
+            found.append(Recovery(each.strike.faults, after))
+        return found
+
+    def _report(self, recoveries: list[Recovery], dead: list[str]) -> Report:
+        records = self._crowd.records
+        lines = list(client_lines(records, [broker.broker_id for broker in self._brokers]))
+        self._tell(f"auditing what became of {len(records):,} requests ...")
+        holds, audit = self._audit(lines)
+        return Report(
+            seed=self._plan.seed,
+            duration_s=self._plan.duration_s,
+            recoveries=recoveries,
+            answers=answers_of(records),
+            tally=self._tally(lines),
+            not_live=dead,
+            ended=self._keeper.ended_by_themselves(),
+            stops=self._striker.stops,
+            audit=audit,
+            audit_holds=holds,
+        )
+
+    def _audit(self, lines: list[ClientLine]) -> tuple[bool, list[str]]:
+        try:
+            found = run_audit(self._arena.settings, lines, AUDIT_WAIT_S, self._tell)
+        except ExchangeError as error:
+            # The exchange did start: what cannot be read now was lost on the way.
+            return False, [f"audit: {error}"]
+        return found.holds, list(found.lines())
+
+    def _tally(self, lines: list[ClientLine]) -> Tally:
+        exchange = Exchange(self._arena.stack)
+        market = Market(
+            [command_of(value) for value in exchange.records(COMMANDS)],
+            [each for p in range(exchange.partitions) for each in exchange.outcomes(p)],
+            [decode_trade(value).trade_id for value in exchange.records(TRADES)],
+        )
+        return tally(lines, self._crowd.cancelled, market)

@@ -1,0 +1,129 @@
+"""Carries faults out on the arena: each begins, lasts, and is healed."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from msgspec import Struct
+
+from infra.errors import InfraError
+from tests.chaos.arena import Arena
+from tests.chaos.keeper import Keeper
+from tests.chaos.plan import PROGRAMS, ChaosPlan, Fault, Strike
+
+
+class Healed(Struct, frozen=True):
+    """When a strike was over: the heal of its last fault, on the crowd's clock."""
+
+    strike: Strike
+    begun_us: int
+    healed_us: int
+
+
+class Striker:
+    """`tell` gets a line per strike; `now_us` is the clock of the report."""
+
+    def __init__(
+        self,
+        arena: Arena,
+        keeper: Keeper,
+        tell: Callable[[str], None],
+        now_us: Callable[[], int],
+    ) -> None:
+        self._arena = arena
+        self._keeper = keeper
+        self._tell = tell
+        self._now_us = now_us
+        self._ending = threading.Event()
+        self.stops: dict[str, list[int | None]] = {}
+
+    def strike_all(self, plan: ChaosPlan) -> list[Healed]:
+        """The whole plan, one strike after the other."""
+        began = time.monotonic()
+        healed = []
+        for number, strike in enumerate(plan.strikes, 1):
+            self._wait(began + strike.at_ms / 1000 - time.monotonic())
+            told = " + ".join(map(str, strike.faults))
+            self._tell(f"{time.monotonic() - began:6.1f} s  {number}/{len(plan.strikes)}  {told}")
+            healed.append(self._strike(strike))
+        return healed
+
+    def heal_all(self) -> None:
+        """Whatever was struck: links flow, frozen programs go on, dead ones are started."""
+        for link in self._arena.links.values():
+            link.heal()
+        for name in PROGRAMS:
+            self._arena.process(name).resume()
+            self._keeper.give_back(name)
+
+    def _strike(self, strike: Strike) -> Healed:
+        begun_us = self._now_us()
+        with ThreadPoolExecutor(len(strike.faults)) as pool:
+            running = [pool.submit(self._carry_out, fault) for fault in strike.faults]
+            try:
+                healed_us = max(each.result() for each in running)
+            except BaseException:
+                # Interrupted: the threads must not sit out what they hold.
+                self._ending.set()
+                raise
+        return Healed(strike, begun_us, healed_us)
+
+    def _carry_out(self, fault: Fault) -> int:
+        """When it was healed; a start that takes its time belongs to the recovery."""
+        if fault.target in self._arena.links:
+            return self._on_link(fault)
+        return self._on_program(fault)
+
+    def _on_link(self, fault: Fault) -> int:
+        link = self._arena.links[fault.target]
+        match fault.kind:
+            case "cut":
+                link.cut()
+            case "stall":
+                link.stall()
+            case "slow":
+                link.delay(fault.detail / 1000)
+            case _:
+                link.cut_after(fault.detail)
+        self._wait(fault.hold_ms / 1000)
+        if fault.kind == "stall" and fault.detail:
+            link.cut()
+        link.heal()
+        return self._now_us()
+
+    def _on_program(self, fault: Fault) -> int:
+        name = fault.target
+        match fault.kind:
+            case "freeze":
+                self._keeper.take(name, lambda: self._arena.process(name).pause())
+            case "stop":
+                self._keeper.take(name, lambda: self._stop(name))
+            case "restart_twice":
+                self._keeper.take(name, lambda: self._die_while_starting(fault))
+            case _:
+                self._keeper.take(name, lambda: self._arena.kill(name))
+        self._wait(fault.hold_ms / 1000)
+        healed_us = self._now_us()
+        if fault.kind == "freeze":
+            self._arena.process(name).resume()
+        self._keeper.give_back(name)
+        return healed_us
+
+    def _stop(self, name: str) -> None:
+        self.stops.setdefault(name, []).append(self._arena.stop(name))
+
+    def _die_while_starting(self, fault: Fault) -> None:
+        self._arena.kill(fault.target)
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(self._arena.start, fault.target)
+            self._wait(fault.detail / 1000)
+            self._arena.process(fault.target).kill()
+            # A server that is killed before it answers says so; that was the wish.
+            with contextlib.suppress(InfraError):
+                starting.result()
+        self._arena.kill(fault.target)
+
+    def _wait(self, seconds: float) -> None:
+        self._ending.wait(max(0.0, seconds))

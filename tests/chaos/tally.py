@@ -1,0 +1,88 @@
+"""What the clients were told, held against the log by a fold of its own, apart from the audit's.
+
+Pure. `lost`: told to be in the market, and is not. `doubled`: there more than once.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from schemas.commands import Command, PlaceOrder
+from schemas.executions import OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from services.cli.audit_client_log import ClientLine
+
+E = TypeVar("E", OrderAccepted, OrderRepeated)
+
+
+class Market(Struct, frozen=True):
+    """The log as it is at the end: commands, the outcomes that count, the public trades' ids."""
+
+    commands: Sequence[Command | None]
+    outcomes: Sequence[Outcome]
+    trade_ids: Sequence[str]
+
+
+class Tally(Struct, frozen=True):
+    """Every difference is a line that names the order or trade."""
+
+    acknowledged: int
+    cancelled: int
+    trades: int
+    lost: list[str]
+    doubled: list[str]
+
+
+def tally(lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market) -> Tally:
+    """`cancelled`: orders whose cancel was granted."""
+    acknowledged = {
+        line.order_id: (line.broker_id, line.client_order_id)
+        for line in lines
+        if line.told == "acknowledged"
+    }
+    granted = sorted(set(cancelled))
+    written = Counter(c.order_id for c in market.commands if isinstance(c, PlaceOrder))
+    entered = Counter(
+        (event.broker_id, event.client_order_id or event.order_id)
+        for event in _events(market, OrderAccepted)
+    )
+    repeated = {event.order_id for event in _events(market, OrderRepeated)}
+    orders = {event.order_id for event in _events(market, OrderAccepted)}
+    fills = [fill for event in _events(market, OrderAccepted) for fill in event.fills]
+    open_ = _open(market)
+    lost = [
+        f"order {i} {name} is not in the log" for i, name in acknowledged.items() if not written[i]
+    ]
+    lost += [
+        f"order {i} {name} has no outcome"
+        for i, name in acknowledged.items()
+        if written[i] and i not in orders and i not in repeated
+    ]
+    lost += [f"order {i} is open, its cancel was granted" for i in granted if i in open_]
+    published = Counter(market.trade_ids)
+    lost += [f"trade {f.trade_id} was not published" for f in fills if not published[f.trade_id]]
+    doubled = [f"order {i} is in the log {n} times" for i, n in written.items() if n > 1]
+    doubled += [f"{name} entered the market {n} times" for name, n in entered.items() if n > 1]
+    doubled += [f"trade {i} was published {n} times" for i, n in published.items() if n > 1]
+    made = Counter(fill.trade_id for fill in fills)
+    doubled += [f"trade {i} was made {n} times" for i, n in made.items() if n > 1]
+    return Tally(len(acknowledged), len(granted), len(made), lost, doubled)
+
+
+def _events(market: Market, kind: type[E]) -> list[E]:
+    return [o.event for o in market.outcomes if isinstance(o.event, kind)]
+
+
+def _open(market: Market) -> set[str]:
+    found: set[str] = set()
+    for outcome in market.outcomes:
+        found -= {expired.order_id for expired in outcome.expired}
+        event = outcome.event
+        if isinstance(event, OrderCancelled):
+            found.discard(event.order_id)
+        elif isinstance(event, OrderAccepted):
+            found -= {f.maker_order_id for f in event.fills if not f.maker_remaining_quantity}
+            if event.closed_reason is None:
+                found.add(event.order_id)
+    return found

@@ -1,0 +1,27 @@
+"""Every program and every link is struck once, by a seed that is new each time."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.__main__ import main
+from tests.chaos.plan import TARGETS
+from tests.chaos.run import run_chaos
+
+
+@pytest.mark.timeout(400)
+def test_exchange_struck_everywhere_keeps_what_it_promised(tmp_path: Path) -> None:
+    seed = secrets.randbelow(1_000_000)
+    told: list[str] = []
+    report = run_chaos(seed, 30, len(TARGETS), tmp_path / "exchange", told.append)
+    # The seed repeats it: python -m tests.chaos --seed N --duration 30 --faults 10.
+    assert report.holds, "\n".join([*told, *report.lines()])
+    assert report.tally.acknowledged > 100, "the market was hardly open"
+
+
+@pytest.mark.parametrize("arguments", [["--duration", "0"], ["--faults", "0"], ["--keep", "/"]])
+def test_chaos_asked_for_nonsense_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2

@@ -1,0 +1,72 @@
+"""The plan of faults: repeatable, complete, within its bounds."""
+
+from itertools import pairwise
+
+import pytest
+
+from tests.chaos.plan import (
+    CUT_AFTER_BYTES,
+    HOLD_MS,
+    LINK_FAULTS,
+    LINKS,
+    PROGRAM_FAULTS,
+    PROGRAMS,
+    TARGETS,
+    ChaosPlan,
+    Fault,
+    chaos_plan,
+)
+
+EVERYTHING = {(kind, target) for kind in PROGRAM_FAULTS for target in PROGRAMS} | {
+    (kind, target) for kind in LINK_FAULTS for target in LINKS
+}
+
+
+def faults(plan: ChaosPlan) -> list[Fault]:
+    return [fault for strike in plan.strikes for fault in strike.faults]
+
+
+def test_plan_of_a_seed_is_repeatable_and_of_another_is_another() -> None:
+    assert chaos_plan(7, 100, 20) == chaos_plan(7, 100, 20)
+    assert chaos_plan(7, 100, 20) != chaos_plan(8, 100, 20)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_plan_of_any_seed_strikes_every_target_before_one_again(seed: int) -> None:
+    struck = [fault.target for fault in faults(chaos_plan(seed, 60, 2 * len(TARGETS)))]
+    assert sorted(struck[: len(TARGETS)]) == sorted(TARGETS)
+    assert sorted(struck[len(TARGETS) :]) == sorted(TARGETS)
+
+
+def test_plan_of_forty_faults_has_every_kind_on_every_target() -> None:
+    plan = chaos_plan(1, 600, 40)
+    assert {(fault.kind, fault.target) for fault in faults(plan)} == EVERYTHING
+
+
+def test_plan_of_few_faults_has_every_kind_over_many_seeds() -> None:
+    drawn = [fault for seed in range(200) for fault in faults(chaos_plan(seed, 30, 3))]
+    assert {(fault.kind, fault.target) for fault in drawn} == EVERYTHING
+    assert {fault.detail for fault in drawn if fault.kind == "stall"} == {0, 1}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_plan_of_any_seed_keeps_its_bounds(seed: int) -> None:
+    plan = chaos_plan(seed, 300, 30)
+    assert len(faults(plan)) == 30
+    assert all(first.at_ms < second.at_ms for first, second in pairwise(plan.strikes))
+    assert plan.strikes[0].at_ms >= 0
+    assert plan.strikes[-1].at_ms < 300_000
+    for fault in faults(plan):
+        assert 0 <= fault.hold_ms <= HOLD_MS[1]
+        if fault.kind == "freeze":
+            assert fault.hold_ms >= HOLD_MS[0]
+        if fault.kind == "cut_after":
+            assert CUT_AFTER_BYTES[0] <= fault.detail <= CUT_AFTER_BYTES[1]
+    # Two faults of one strike never fight over a target.
+    assert all(len({f.target for f in s.faults}) == len(s.faults) for s in plan.strikes)
+
+
+@pytest.mark.parametrize(("duration_s", "count"), [(0, 1), (1, 0)])
+def test_plan_without_time_or_faults_is_refused(duration_s: int, count: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        chaos_plan(1, duration_s, count)

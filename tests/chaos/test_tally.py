@@ -1,0 +1,120 @@
+"""The tally and the report, each against a small history with one thing wrong."""
+
+from msgspec import structs
+
+from schemas.commands import PlaceOrder
+from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from services.cli.audit_client_log import ClientLine
+from tests.chaos.plan import Fault
+from tests.chaos.report import Recovery, Report
+from tests.chaos.tally import Market, Tally, tally
+
+FILL = Fill("x", 1, 10, 40, "m", "b1", 60)
+MAKER = OrderAccepted(
+    "m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, client_order_id="c1"
+)
+TAKER = OrderAccepted(
+    "t",
+    "b2",
+    "1",
+    "PETR4",
+    "bid",
+    "limit",
+    40,
+    0,
+    2,
+    11,
+    client_order_id="c2",
+    closed_reason="filled",
+    fills=(FILL,),
+)
+AGAIN = OrderRepeated("t2", "b2", "t")
+CANCELLED = OrderCancelled("m", "b1", "PETR4", 60, 3)
+GOOD = Market(
+    [
+        PlaceOrder("m", "b1", "1", "PETR4", "ask", "limit", 100, 10, None, "c1"),
+        PlaceOrder("t", "b2", "1", "PETR4", "bid", "limit", 40, 11, None, "c2"),
+        PlaceOrder("t2", "b2", "1", "PETR4", "bid", "limit", 40, 11, None, "c2"),
+        None,
+    ],
+    [Outcome(1, MAKER), Outcome(2, TAKER), Outcome(3, AGAIN), Outcome(4, CANCELLED)],
+    ["x"],
+)
+LINES = [
+    ClientLine("acknowledged", "b1", "c1", "m"),
+    ClientLine("unknown", "b2", "c2"),
+    ClientLine("acknowledged", "b2", "c2", "t"),
+    # Answered before it was told apart from a new order.
+    ClientLine("acknowledged", "b2", "c2", "t2"),
+]
+
+
+def found(market: Market, lines: list[ClientLine] = LINES) -> tuple[int, int]:
+    told = tally(lines, ["m"], market)
+    return len(told.lost), len(told.doubled)
+
+
+def without(market: Market, index: int) -> Market:
+    outcomes = [outcome for n, outcome in enumerate(market.outcomes) if n != index]
+    return structs.replace(market, outcomes=outcomes)
+
+
+def test_tally_of_a_good_history_finds_nothing() -> None:
+    told = tally(LINES, ["m"], GOOD)
+    assert told == Tally(acknowledged=3, cancelled=1, trades=1, lost=[], doubled=[])
+
+
+def test_tally_of_what_is_missing_counts_it_as_lost() -> None:
+    assert found(GOOD, [*LINES, ClientLine("acknowledged", "b1", "c9", "gone")]) == (1, 0)
+    assert found(structs.replace(GOOD, trade_ids=[])) == (1, 0)
+    # The repeated order has no outcome.
+    assert found(without(GOOD, 2)) == (1, 0)
+    # The cancel that was granted has no outcome.
+    assert found(without(GOOD, 3)) == (1, 0)
+
+
+def test_tally_of_what_is_there_twice_counts_it_as_doubled() -> None:
+    assert found(structs.replace(GOOD, trade_ids=["x", "x"])) == (0, 1)
+    assert found(structs.replace(GOOD, commands=[*GOOD.commands, GOOD.commands[0]])) == (0, 1)
+    another = Outcome(5, structs.replace(MAKER, order_id="m2", closed_reason="expired"))
+    assert found(structs.replace(GOOD, outcomes=[*GOOD.outcomes, another])) == (0, 1)
+
+
+def report() -> Report:
+    return Report(
+        seed=5,
+        duration_s=10,
+        recoveries=[Recovery((Fault("kill", "sink", 0),), 120)],
+        answers={"order 201": 3},
+        tally=Tally(3, 1, 1, [], []),
+        not_live=[],
+        ended={"matcher": [3, 5]},
+        stops={"sink": [0], "kafka": [143]},
+        audit=["audit: all hold"],
+        audit_holds=True,
+    )
+
+
+def test_report_of_a_good_run_holds() -> None:
+    good = report()
+    assert good.holds
+    text = "\n".join(good.lines())
+    assert "lost 0, doubled 0" in text
+    assert "all holds (seed 5)" in text
+
+
+def test_report_with_anything_wrong_does_not_hold() -> None:
+    good = report()
+    lost, doubled = Tally(3, 1, 1, ["o"], []), Tally(3, 1, 1, [], ["o"])
+    never = [Recovery((Fault("kill", "sink", 0),), None)]
+    wrong = [
+        structs.replace(good, tally=lost),
+        structs.replace(good, tally=doubled),
+        structs.replace(good, recoveries=never),
+        structs.replace(good, not_live=["the sink is not ready"]),
+        structs.replace(good, ended={"matcher": [6]}),
+        structs.replace(good, stops={"sink": [-9]}),
+        structs.replace(good, audit_holds=False),
+    ]
+    assert not any(each.holds for each in wrong)
+    assert all("DOES NOT HOLD (seed 5)" in "\n".join(each.lines()) for each in wrong)
