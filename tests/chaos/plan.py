@@ -81,8 +81,7 @@ class _Draw:
     def plan(self) -> ChaosPlan:
         groups = self._groups()
         slot_ms = self._duration_s * 1000 // len(groups)
-        # Half of a slot at most, so that the market trades between two strikes.
-        hold_max = min(HOLD_MS[1], max(HOLD_MS[0], slot_ms // 2))
+        hold_max = min(HOLD_MS[1], max(HOLD_MS[0], slot_ms))
         strikes = []
         for number, targets in enumerate(groups):
             at_ms = number * slot_ms + self._random.randint(0, slot_ms // 4)

@@ -26,6 +26,7 @@ from tests.chaos.plan import ChaosPlan, chaos_plan
 from tests.chaos.report import Recovery, Report, answers_of
 from tests.chaos.striker import Healed, Striker
 from tests.chaos.tally import Market, Tally, tally
+from tests.chaos.views import not_shown
 from tests.support.exchange import Exchange
 
 # What the market does before the first strike and, at most, until it is well after the last.
@@ -106,12 +107,21 @@ class _Run:
         lines = list(client_lines(records, [broker.broker_id for broker in self._brokers]))
         self._tell(f"auditing what became of {len(records):,} requests ...")
         holds, audit = self._audit(lines)
+        counted = Tally(0, 0, 0, [], [])
+        try:
+            market = self._market()
+        except (ExchangeError, AssertionError) as error:
+            dead.append(f"the log cannot be read: {error}")
+        else:
+            counted = tally(lines, self._crowd.cancelled, market)
+            keys = {broker.broker_id: broker.api_key for broker in self._brokers}
+            dead += not_shown(self._arena.stack.url, keys, market, self._plan.seed)
         return Report(
             seed=self._plan.seed,
             duration_s=self._plan.duration_s,
             recoveries=recoveries,
             answers=answers_of(records),
-            tally=self._tally(lines),
+            tally=counted,
             not_live=dead,
             ended=self._keeper.ended_by_themselves(),
             stops=self._striker.stops,
@@ -127,11 +137,10 @@ class _Run:
             return False, [f"audit: {error}"]
         return found.holds, list(found.lines())
 
-    def _tally(self, lines: list[ClientLine]) -> Tally:
+    def _market(self) -> Market:
         exchange = Exchange(self._arena.stack)
-        market = Market(
+        return Market(
             [command_of(value) for value in exchange.records(COMMANDS)],
             [each for p in range(exchange.partitions) for each in exchange.outcomes(p)],
             [decode_trade(value).trade_id for value in exchange.records(TRADES)],
         )
-        return tally(lines, self._crowd.cancelled, market)

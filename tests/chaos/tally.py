@@ -24,6 +24,14 @@ class Market(Struct, frozen=True):
     trade_ids: Sequence[str]
 
 
+class Standing(Struct):
+    """An order; `remaining` is what was not filled, also when it is closed."""
+
+    broker_id: str
+    remaining: int
+    open: bool
+
+
 class Tally(Struct, frozen=True):
     """Every difference is a line that names the order or trade."""
 
@@ -50,7 +58,7 @@ def tally(lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market)
     repeated = {event.order_id for event in _events(market, OrderRepeated)}
     orders = {event.order_id for event in _events(market, OrderAccepted)}
     fills = [fill for event in _events(market, OrderAccepted) for fill in event.fills]
-    open_ = _open(market)
+    open_ = {order_id for order_id, order in standings(market).items() if order.open}
     lost = [
         f"order {i} {name} is not in the log" for i, name in acknowledged.items() if not written[i]
     ]
@@ -74,15 +82,32 @@ def _events(market: Market, kind: type[E]) -> list[E]:
     return [o.event for o in market.outcomes if isinstance(o.event, kind)]
 
 
-def _open(market: Market) -> set[str]:
-    found: set[str] = set()
+def standings(market: Market) -> dict[str, Standing]:
+    """Every order that entered, as it stands at the end."""
+    found: dict[str, Standing] = {}
     for outcome in market.outcomes:
-        found -= {expired.order_id for expired in outcome.expired}
+        for expired in outcome.expired:
+            found[expired.order_id].open = False
         event = outcome.event
         if isinstance(event, OrderCancelled):
-            found.discard(event.order_id)
+            found[event.order_id].open = False
         elif isinstance(event, OrderAccepted):
-            found -= {f.maker_order_id for f in event.fills if not f.maker_remaining_quantity}
-            if event.closed_reason is None:
-                found.add(event.order_id)
+            for fill in event.fills:
+                maker = found[fill.maker_order_id]
+                maker.remaining = fill.maker_remaining_quantity
+                maker.open = maker.open and maker.remaining > 0
+            is_open = event.closed_reason is None
+            found[event.order_id] = Standing(event.broker_id, event.remaining_quantity, is_open)
     return found
+
+
+def cash(market: Market) -> dict[str, int]:
+    """Sales minus purchases of each broker, in cents."""
+    found: Counter[str] = Counter()
+    for event in _events(market, OrderAccepted):
+        for fill in event.fills:
+            value = fill.price * fill.quantity
+            paid = value if event.side == "bid" else -value
+            found[event.broker_id] -= paid
+            found[fill.maker_broker_id] += paid
+    return dict(found)

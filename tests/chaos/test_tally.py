@@ -7,7 +7,7 @@ from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeate
 from services.cli.audit_client_log import ClientLine
 from tests.chaos.plan import Fault
 from tests.chaos.report import Recovery, Report
-from tests.chaos.tally import Market, Tally, tally
+from tests.chaos.tally import Market, Standing, Tally, cash, standings, tally
 
 FILL = Fill("x", 1, 10, 40, "m", "b1", 60)
 MAKER = OrderAccepted(
@@ -118,3 +118,10 @@ def test_report_with_anything_wrong_does_not_hold() -> None:
     ]
     assert not any(each.holds for each in wrong)
     assert all("DOES NOT HOLD (seed 5)" in "\n".join(each.lines()) for each in wrong)
+
+
+def test_standings_and_cash_follow_every_fill() -> None:
+    before = without(GOOD, 3)
+    assert standings(before) == {"m": Standing("b1", 60, open=True), "t": Standing("b2", 0, False)}
+    assert not standings(GOOD)["m"].open
+    assert cash(GOOD) == {"b1": 400, "b2": -400}
