@@ -24,6 +24,7 @@ from services.cli.data_dir import admin_key
 from services.cli.environment import environment
 from services.cli.stack import MODULES, Stack
 from services.runtime.settings import Settings
+from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy
 
 # Low, so that restarts begin at snapshots and kills fall into the making of some.
@@ -130,10 +131,12 @@ class Arena:
 
 
 @contextmanager
-def running_arena(data_dir: Path) -> Iterator[Arena]:
-    """Everything up and ready inside, everything ended after."""
+def running_arena(data_dir: Path, *, with_small_disk: bool = False) -> Iterator[Arena]:
+    """Everything up and ready inside, everything ended after. Raises NoMountError."""
     data_dir = data_dir.resolve()
     with ExitStack() as ending:
+        if with_small_disk:
+            ending.enter_context(small_disk(data_dir / "kafka"))
         inner = {link: free_port() for link in _KAFKA_LINKS.values()}
         links = {link: FaultProxy(port) for link, port in inner.items()}
         doors = {

@@ -92,7 +92,7 @@ class Keeper:
             try:
                 if not self._arena.process(name).alive:
                     self._arena.start(name)
-            except InfraError as error:
+            except (InfraError, OSError) as error:
                 self._tell(f"{name} does not start: {error}")
             kept.state.started(time.monotonic())
             kept.ward.left = False
@@ -102,6 +102,9 @@ class Keeper:
             try:
                 with kept.lock:
                     kept.supervisor.look_after(time.monotonic())
+            except OSError as error:
+                # No room on the disk for what a server writes before it starts.
+                self._tell(f"{kept.ward.name} does not start: {error}")
             except GaveUpError as error:
                 self.gave_up.append(str(error))
                 return

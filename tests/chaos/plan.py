@@ -13,6 +13,9 @@ Program = Literal["gateway", "matcher", "sink", "postgres", "kafka"]
 Link = Literal["gateway-kafka", "matcher-kafka", "sink-kafka", "gateway-postgres", "sink-postgres"]
 ProgramFault = Literal["kill", "freeze", "stop", "restart_twice"]
 LinkFault = Literal["cut", "stall", "slow", "cut_after"]
+# Only where Kafka has a disk of its own, small enough to be filled.
+DiskFault = Literal["fill_disk"]
+FaultKind = ProgramFault | LinkFault | DiskFault
 
 PROGRAMS: Final[tuple[Program, ...]] = get_args(Program)
 LINKS: Final[tuple[Link, ...]] = get_args(Link)
@@ -38,7 +41,7 @@ class Fault(Struct, frozen=True):
     (cut_after); 1 if the stalled connections are cut at the end (stall).
     """
 
-    kind: ProgramFault | LinkFault
+    kind: FaultKind
     target: str
     hold_ms: int
     detail: int = 0
@@ -62,21 +65,22 @@ class ChaosPlan(Struct, frozen=True):
     strikes: tuple[Strike, ...]
 
 
-def chaos_plan(seed: int, duration_s: int, faults: int) -> ChaosPlan:
+def chaos_plan(seed: int, duration_s: int, faults: int, *, small_disk: bool = False) -> ChaosPlan:
     """So many faults, spread over the time. Raises ValueError when there is nothing to do."""
     if min(duration_s, faults) < 1:
         raise ValueError("duration and faults must be at least 1")
-    return _Draw(seed, duration_s, faults).plan()
+    return _Draw(seed, duration_s, faults, small_disk=small_disk).plan()
 
 
 class _Draw:
-    def __init__(self, seed: int, duration_s: int, faults: int) -> None:
+    def __init__(self, seed: int, duration_s: int, faults: int, *, small_disk: bool) -> None:
         self._seed = seed
         self._duration_s = duration_s
         self._faults = faults
+        self._small_disk = small_disk
         self._random = random.Random(seed)
         self._targets: list[str] = []
-        self._kinds: dict[str, list[ProgramFault | LinkFault]] = {}
+        self._kinds: dict[str, list[FaultKind]] = {}
 
     def plan(self) -> ChaosPlan:
         groups = self._groups()
@@ -112,8 +116,8 @@ class _Draw:
         rng = self._random
         bag = self._kinds.setdefault(target, [])
         if not bag:
-            all_kinds = PROGRAM_FAULTS if target in PROGRAMS else LINK_FAULTS
-            bag.extend(rng.sample(all_kinds, len(all_kinds)))
+            kinds = self._kinds_for(target)
+            bag.extend(rng.sample(kinds, len(kinds)))
         kind = bag.pop()
         hold_ms = rng.randint(HOLD_MS[0], hold_max)
         match kind:
@@ -129,3 +133,8 @@ class _Draw:
                 return Fault(kind, target, hold_ms, rng.randint(*CUT_AFTER_BYTES))
             case _:
                 return Fault(kind, target, hold_ms)
+
+    def _kinds_for(self, target: str) -> tuple[FaultKind, ...]:
+        if target == "kafka" and self._small_disk:
+            return (*PROGRAM_FAULTS, "fill_disk")
+        return PROGRAM_FAULTS if target in PROGRAMS else LINK_FAULTS

@@ -22,7 +22,7 @@ from tests.chaos.arena import Arena, running_arena
 from tests.chaos.crowd import Crowd
 from tests.chaos.keeper import Keeper
 from tests.chaos.liveness import not_live
-from tests.chaos.plan import ChaosPlan, chaos_plan
+from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
 from tests.chaos.striker import Healed, Striker
 from tests.chaos.tally import Market, Tally, tally
@@ -46,15 +46,12 @@ class Load(Struct, frozen=True):
     orders_per_s: int = 40
 
 
-def run_chaos(
-    seed: int, duration_s: int, faults: int, data_dir: Path, tell: Tell, load: Load | None = None
-) -> Report:
+def run_chaos(strikes: ChaosPlan, data_dir: Path, tell: Tell, load: Load | None = None) -> Report:
     """Raises InfraError, ExchangeError when the exchange cannot be started."""
-    strikes = chaos_plan(seed, duration_s, faults)
-    tell(
-        f"seed {seed}: {faults} faults in {len(strikes.strikes)} strikes; starting an exchange ..."
-    )
-    with running_arena(data_dir) as arena:
+    faults = [fault for strike in strikes.strikes for fault in strike.faults]
+    tell(f"seed {strikes.seed}: {len(faults)} faults; starting an exchange ...")
+    fills_disk = any(fault.kind == "fill_disk" for fault in faults)
+    with running_arena(data_dir, with_small_disk=fills_disk) as arena:
         return _Run(arena, strikes, load or Load(), tell).run()
 
 

@@ -12,6 +12,9 @@ from infra.errors import InfraError
 from tests.chaos.arena import Arena
 from tests.chaos.keeper import Keeper
 from tests.chaos.plan import PROGRAMS, ChaosPlan, Fault, Strike
+from tests.chaos.small_disk import fill, make_room
+
+_REFILL_S = 0.1
 
 
 class Healed(Struct, frozen=True):
@@ -74,6 +77,8 @@ class Striker:
         """When it was healed; a start that takes its time belongs to the recovery."""
         if fault.target in self._arena.links:
             return self._on_link(fault)
+        if fault.kind == "fill_disk":
+            return self._on_disk(fault)
         return self._on_program(fault)
 
     def _on_link(self, fault: Fault) -> int:
@@ -91,6 +96,18 @@ class Striker:
         if fault.kind == "stall" and fault.detail:
             link.cut()
         link.heal()
+        return self._now_us()
+
+    def _on_disk(self, fault: Fault) -> int:
+        """The broker ends by itself, and is started in vain until there is room again."""
+        folder = self._arena.servers[fault.target].data_dir
+        fill(folder)
+        end = time.monotonic() + fault.hold_ms / 1000
+        while time.monotonic() < end and not self._ending.is_set():
+            self._wait(_REFILL_S)
+            # A dying broker drops files, and the disk would have room by itself.
+            fill(folder)
+        make_room(folder)
         return self._now_us()
 
     def _on_program(self, fault: Fault) -> int:

@@ -6,18 +6,32 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.__main__ import main
-from tests.chaos.plan import TARGETS
+from tests.chaos.plan import TARGETS, ChaosPlan, Fault, Strike, chaos_plan
 from tests.chaos.run import run_chaos
+from tests.chaos.small_disk import NoMountError
 
 
 @pytest.mark.timeout(400)
 def test_exchange_struck_everywhere_keeps_what_it_promised(tmp_path: Path) -> None:
     seed = secrets.randbelow(1_000_000)
     told: list[str] = []
-    report = run_chaos(seed, 30, len(TARGETS), tmp_path / "exchange", told.append)
+    strikes = chaos_plan(seed, 30, len(TARGETS))
+    report = run_chaos(strikes, tmp_path / "exchange", told.append)
     # The seed repeats it: python -m tests.chaos --seed N --duration 30 --faults 10.
     assert report.holds, "\n".join([*told, *report.lines()])
     assert report.tally.acknowledged > 100, "the market was hardly open"
+
+
+@pytest.mark.timeout(400)
+def test_exchange_whose_log_has_no_disk_left_keeps_what_it_promised(tmp_path: Path) -> None:
+    told: list[str] = []
+    strikes = ChaosPlan(1, 10, (Strike(2_000, (Fault("fill_disk", "kafka", 6_000),)),))
+    try:
+        report = run_chaos(strikes, tmp_path / "exchange", told.append)
+    except NoMountError as error:
+        pytest.skip(str(error))
+    assert report.holds, "\n".join([*told, *report.lines()])
+    assert report.ended["kafka"], "the disk was never full"
 
 
 @pytest.mark.parametrize("arguments", [["--duration", "0"], ["--faults", "0"], ["--keep", "/"]])

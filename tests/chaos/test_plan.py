@@ -43,6 +43,11 @@ def test_plan_of_forty_faults_has_every_kind_on_every_target() -> None:
     assert {(fault.kind, fault.target) for fault in faults(plan)} == EVERYTHING
 
 
+def test_plan_with_a_small_disk_fills_it() -> None:
+    kinds = {fault.kind for fault in faults(chaos_plan(1, 600, 50, small_disk=True))}
+    assert kinds == {*PROGRAM_FAULTS, *LINK_FAULTS, "fill_disk"}
+
+
 def test_plan_of_few_faults_has_every_kind_over_many_seeds() -> None:
     drawn = [fault for seed in range(200) for fault in faults(chaos_plan(seed, 30, 3))]
     assert {(fault.kind, fault.target) for fault in drawn} == EVERYTHING
