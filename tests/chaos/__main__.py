@@ -13,7 +13,7 @@ from infra.errors import InfraError
 from loadgen.setup import SetupError
 from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
-from tests.chaos.plan import chaos_plan
+from tests.chaos.plan import EXTRA_FAULTS, chaos_plan
 from tests.chaos.run import run_chaos
 
 EXIT_WRONG = 1
@@ -24,9 +24,7 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
     options = _options(arguments)
-    strikes = chaos_plan(
-        options.seed, options.duration, options.faults, small_disk=options.small_disk
-    )
+    strikes = chaos_plan(options.seed, options.duration, options.faults, options.also)
     quiet_kafka()
     try:
         with stoppable(), _data_dir(options.keep) as data_dir:
@@ -58,7 +56,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--duration", type=int, default=120, help="seconds of strikes")
     parser.add_argument("--faults", type=int, help="how many; one in 8 seconds if not given")
     parser.add_argument(
-        "--small-disk", action="store_true", help="one that faults can fill, for Kafka: a tmpfs"
+        "--also",
+        action="append",
+        choices=EXTRA_FAULTS,
+        default=[],
+        help="draw this as well. fill_disk: Kafka's disk, then a tmpfs, is full. usurp: a second "
+        "matcher takes over from a frozen one; public records may then be there twice",
     )
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="run in this new directory and leave it: logs"

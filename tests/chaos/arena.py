@@ -69,6 +69,12 @@ class ProxiedStack(Stack):
         super().__init__(settings, servers)
         self._links = links
 
+    def another(self, name: str) -> ChildProcess:
+        """From now on the service of this name; the former keeps its probe's port."""
+        self.probes[name] = free_port()
+        self.services[name] = self._child(name)
+        return self.services[name]
+
     def _child(self, name: str) -> ChildProcess:
         kafka = f"{LOOPBACK}:{self._links[_KAFKA_LINKS[name]].port}"
         database_url = self.database_url
@@ -96,6 +102,19 @@ class Arena:
         self.stack = stack
         self.servers = servers
         self.links = links
+        self._usurped: list[ChildProcess] = []
+
+    def usurp(self, name: str) -> ChildProcess:
+        """Start another of this service beside it, in its place; the one that was there."""
+        former = self.stack.services[name]
+        self._usurped.append(former)
+        self.stack.another(name).start()
+        return former
+
+    def kill_usurped(self) -> None:
+        """Those that did not go by themselves."""
+        for former in self._usurped:
+            former.kill()
 
     @property
     def settings(self) -> Settings:
@@ -159,7 +178,9 @@ def running_arena(data_dir: Path, *, with_small_disk: bool = False) -> Iterator[
         stack.prepare()
         ending.callback(stack.stop_all)
         stack.start_all()
-        yield Arena(stack, {"kafka": kafka, "postgres": postgres}, links)
+        arena = Arena(stack, {"kafka": kafka, "postgres": postgres}, links)
+        ending.callback(arena.kill_usurped)
+        yield arena
 
 
 def _through(proxy: FaultProxy, url: str) -> str:

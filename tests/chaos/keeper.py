@@ -45,7 +45,8 @@ class _Kept:
             arena.process(name).log_file,
             self.state,
         )
-        self.supervisor = Supervisor([self.ward], tell)
+        # A broker that does not start tells the whole end of its log.
+        self.supervisor = Supervisor([self.ward], lambda line: tell(line.splitlines()[0]))
 
 
 class Keeper:
@@ -93,7 +94,7 @@ class Keeper:
                 if not self._arena.process(name).alive:
                     self._arena.start(name)
             except (InfraError, OSError) as error:
-                self._tell(f"{name} does not start: {error}")
+                self._tell(f"{name} does not start: {error}".splitlines()[0])
             kept.state.started(time.monotonic())
             kept.ward.left = False
 

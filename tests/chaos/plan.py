@@ -5,6 +5,7 @@ each target: the first ten faults strike every target once, the first forty are 
 """
 
 import random
+from collections.abc import Collection
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
@@ -13,15 +14,19 @@ Program = Literal["gateway", "matcher", "sink", "postgres", "kafka"]
 Link = Literal["gateway-kafka", "matcher-kafka", "sink-kafka", "gateway-postgres", "sink-postgres"]
 ProgramFault = Literal["kill", "freeze", "stop", "restart_twice"]
 LinkFault = Literal["cut", "stall", "slow", "cut_after"]
-# Only where Kafka has a disk of its own, small enough to be filled.
-DiskFault = Literal["fill_disk"]
-FaultKind = ProgramFault | LinkFault | DiskFault
+# Drawn only when asked for. fill_disk: Kafka's, which is then a small one of its own. usurp: the
+# matcher is frozen, another one takes its partitions, and then it wakes up. What waited in its
+# producer is then sent all the same, so public records may be there twice: a known limit.
+ExtraFault = Literal["fill_disk", "usurp"]
+FaultKind = ProgramFault | LinkFault | ExtraFault
 
 PROGRAMS: Final[tuple[Program, ...]] = get_args(Program)
 LINKS: Final[tuple[Link, ...]] = get_args(Link)
 TARGETS: Final[tuple[str, ...]] = (*PROGRAMS, *LINKS)
 PROGRAM_FAULTS: Final[tuple[ProgramFault, ...]] = get_args(ProgramFault)
 LINK_FAULTS: Final[tuple[LinkFault, ...]] = get_args(LinkFault)
+EXTRA_FAULTS: Final[tuple[ExtraFault, ...]] = get_args(ExtraFault)
+_EXTRA_TARGETS: Final[dict[ExtraFault, Program]] = {"fill_disk": "kafka", "usurp": "matcher"}
 
 HOLD_MS: Final = (1_000, 20_000)
 # A process that is killed or stopped stays away for so long at most; half of them not at all.
@@ -65,19 +70,23 @@ class ChaosPlan(Struct, frozen=True):
     strikes: tuple[Strike, ...]
 
 
-def chaos_plan(seed: int, duration_s: int, faults: int, *, small_disk: bool = False) -> ChaosPlan:
+def chaos_plan(
+    seed: int, duration_s: int, faults: int, also: Collection[ExtraFault] = ()
+) -> ChaosPlan:
     """So many faults, spread over the time. Raises ValueError when there is nothing to do."""
     if min(duration_s, faults) < 1:
         raise ValueError("duration and faults must be at least 1")
-    return _Draw(seed, duration_s, faults, small_disk=small_disk).plan()
+    return _Draw(seed, duration_s, faults, also).plan()
 
 
 class _Draw:
-    def __init__(self, seed: int, duration_s: int, faults: int, *, small_disk: bool) -> None:
+    def __init__(
+        self, seed: int, duration_s: int, faults: int, also: Collection[ExtraFault]
+    ) -> None:
         self._seed = seed
         self._duration_s = duration_s
         self._faults = faults
-        self._small_disk = small_disk
+        self._also = also
         self._random = random.Random(seed)
         self._targets: list[str] = []
         self._kinds: dict[str, list[FaultKind]] = {}
@@ -135,6 +144,5 @@ class _Draw:
                 return Fault(kind, target, hold_ms)
 
     def _kinds_for(self, target: str) -> tuple[FaultKind, ...]:
-        if target == "kafka" and self._small_disk:
-            return (*PROGRAM_FAULTS, "fill_disk")
-        return PROGRAM_FAULTS if target in PROGRAMS else LINK_FAULTS
+        usual = PROGRAM_FAULTS if target in PROGRAMS else LINK_FAULTS
+        return (*usual, *(kind for kind in self._also if _EXTRA_TARGETS[kind] == target))

@@ -13,6 +13,7 @@ _SHOWN_MAX = 5
 # Ours by kill -9; stopped as asked; Kafka away; a record not delivered. The rest is a bug.
 _GOOD_ENDS: frozenset[int | None] = frozenset({3, 5})
 _GOOD_STOPS: frozenset[int | None] = frozenset({0, 143})
+_SUPERSEDED = 4
 
 
 class Recovery(Struct, frozen=True):
@@ -50,16 +51,16 @@ class Report(Struct, frozen=True, kw_only=True):
             for recovery in self.recoveries[-1:]
             if recovery.next_order_ms is None
         ]
-        for codes, good, how in (
-            (self.ended, _GOOD_ENDS, "ended by itself"),
-            (self.stops, _GOOD_STOPS, "was asked to stop and ended"),
-        ):
-            found += [
-                f"EXIT CODE: {name} {how} with {code}"
-                for name, all_codes in codes.items()
-                for code in all_codes
-                if code not in good and name not in forgiven
-            ]
+        found += [
+            f"EXIT CODE: {name} ended by itself with {code}"
+            for name, code in _flat(self.ended)
+            if code not in _GOOD_ENDS and name not in forgiven
+        ]
+        found += [
+            f"EXIT CODE: {name} was to stop and ended with {code}"
+            for name, code in _flat(self.stops)
+            if code not in ({_SUPERSEDED} if name.startswith("usurped") else _GOOD_STOPS)
+        ]
         return found
 
     @property
@@ -106,6 +107,10 @@ def _answer(line: Line) -> str:
     return (
         f"{line.operation} {status} {line.answer.code if line.kind != 'transport' else ''}".rstrip()
     )
+
+
+def _flat(codes: dict[str, list[int | None]]) -> Iterator[tuple[str, int | None]]:
+    return ((name, code) for name, each in codes.items() for code in each)
 
 
 def _names(faults: Iterable[Fault]) -> str:

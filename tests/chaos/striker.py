@@ -15,6 +15,8 @@ from tests.chaos.plan import PROGRAMS, ChaosPlan, Fault, Strike
 from tests.chaos.small_disk import fill, make_room
 
 _REFILL_S = 0.1
+# A matcher says that it needs a second to see a newer claim; the rest is for a busy machine.
+_NOTICE_S = 20.0
 
 
 class Healed(Struct, frozen=True):
@@ -117,11 +119,14 @@ class Striker:
                 self._keeper.take(name, lambda: self._arena.process(name).pause())
             case "stop":
                 self._keeper.take(name, lambda: self._stop(name))
+            case "usurp":
+                self._keeper.take(name, lambda: self._usurp(fault))
             case "restart_twice":
                 self._keeper.take(name, lambda: self._die_while_starting(fault))
             case _:
                 self._keeper.take(name, lambda: self._arena.kill(name))
-        self._wait(fault.hold_ms / 1000)
+        if fault.kind != "usurp":
+            self._wait(fault.hold_ms / 1000)
         healed_us = self._now_us()
         if fault.kind == "freeze":
             self._arena.process(name).resume()
@@ -130,6 +135,16 @@ class Striker:
 
     def _stop(self, name: str) -> None:
         self.stops.setdefault(name, []).append(self._arena.stop(name))
+
+    def _usurp(self, fault: Fault) -> None:
+        self._arena.process(fault.target).pause()
+        former = self._arena.usurp(fault.target)
+        self._wait(fault.hold_ms / 1000)
+        former.resume()
+        # It must notice by itself; the report looks at its exit code.
+        if not former.wait(_NOTICE_S):
+            former.kill()
+        self.stops.setdefault(f"usurped {fault.target}", []).append(former.exit_code)
 
     def _die_while_starting(self, fault: Fault) -> None:
         self._arena.kill(fault.target)

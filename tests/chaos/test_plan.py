@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.plan import (
     CUT_AFTER_BYTES,
+    EXTRA_FAULTS,
     HOLD_MS,
     LINK_FAULTS,
     LINKS,
@@ -43,9 +44,10 @@ def test_plan_of_forty_faults_has_every_kind_on_every_target() -> None:
     assert {(fault.kind, fault.target) for fault in faults(plan)} == EVERYTHING
 
 
-def test_plan_with_a_small_disk_fills_it() -> None:
-    kinds = {fault.kind for fault in faults(chaos_plan(1, 600, 50, small_disk=True))}
-    assert kinds == {*PROGRAM_FAULTS, *LINK_FAULTS, "fill_disk"}
+def test_plan_that_is_asked_for_more_kinds_has_them_too() -> None:
+    plan = chaos_plan(1, 600, 50, EXTRA_FAULTS)
+    drawn = {(fault.kind, fault.target) for fault in faults(plan)}
+    assert drawn == EVERYTHING | {("fill_disk", "kafka"), ("usurp", "matcher")}
 
 
 def test_plan_of_few_faults_has_every_kind_over_many_seeds() -> None:

@@ -89,7 +89,7 @@ def report() -> Report:
         tally=Tally(3, 1, 1, [], []),
         not_live=[],
         ended={"matcher": [3, 5]},
-        stops={"sink": [0], "kafka": [143]},
+        stops={"sink": [0], "kafka": [143], "usurped matcher": [4]},
         audit=["audit: all hold"],
         audit_holds=True,
     )
@@ -114,6 +114,7 @@ def test_report_with_anything_wrong_does_not_hold() -> None:
         structs.replace(good, not_live=["the sink is not ready"]),
         structs.replace(good, ended={"matcher": [6]}),
         structs.replace(good, stops={"sink": [-9]}),
+        structs.replace(good, stops={"usurped matcher": [0]}),
         structs.replace(good, audit_holds=False),
     ]
     assert not any(each.holds for each in wrong)
