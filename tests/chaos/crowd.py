@@ -26,6 +26,8 @@ BACKOFF_S: Final = 0.25
 BACKOFF_S_MAX: Final = 3.0
 # Requests of one broker under way; with more the broker waits, as a frozen exchange makes it.
 UNDER_WAY_MAX: Final = 60
+# Orders that are sent once more although they were answered.
+SENT_TWICE_ONE_IN: Final = 10
 _STOP_LOOK_S = 0.2
 _END_S = ATTEMPTS_MAX * (ANSWER_TIMEOUT_S + BACKOFF_S_MAX) + 10.0
 _RETRIED = frozenset({NO_ANSWER, TIMED_OUT, 429, 500, 502, 503, 504})
@@ -154,6 +156,9 @@ class _Client:
         answer = await self._ask(session, "order", "/orders", body, order.client_order_id)
         if answer.order_id:
             self._order_ids[index] = answer.order_id
+        if index % SENT_TWICE_ONE_IN == 0 and answer.status in (201, 202):
+            # A client that did not hear the answer; it must hear the same one again.
+            await self._ask(session, "order", "/orders", body, order.client_order_id)
 
     async def _cancel(self, session: aiohttp.ClientSession, cancel: PlannedCancel) -> None:
         order_id = self._order_ids[cancel.order]

@@ -31,6 +31,7 @@ class Report(Struct, frozen=True, kw_only=True):
     recoveries: list[Recovery]
     answers: dict[str, int]
     tally: Tally
+    contradictions: list[str]
     not_live: list[str]
     ended: dict[str, list[int | None]]
     stops: dict[str, list[int | None]]
@@ -45,6 +46,7 @@ class Report(Struct, frozen=True, kw_only=True):
         forgiven = {"kafka"} if "fill_disk" in struck else set()
         found = [f"LOST: {line}" for line in self.tally.lost]
         found += [f"DOUBLED: {line}" for line in self.tally.doubled]
+        found += [f"CONTRADICTION: {line}" for line in self.contradictions]
         found += [f"NOT LIVE: {line}" for line in self.not_live]
         found += [
             f"NOT LIVE: no order was taken after {_names(recovery.faults)}"

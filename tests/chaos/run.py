@@ -25,7 +25,7 @@ from tests.chaos.liveness import not_live
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
 from tests.chaos.striker import Healed, Striker
-from tests.chaos.tally import Market, Tally, tally
+from tests.chaos.tally import Market, Tally, answered_with_two, entered_though_refused, tally
 from tests.chaos.views import not_shown
 from tests.support.exchange import Exchange
 
@@ -119,6 +119,7 @@ class _Run:
             recoveries=recoveries,
             answers=answers_of(records),
             tally=counted,
+            contradictions=[*entered_though_refused(records), *answered_with_two(records)],
             not_live=dead,
             ended=self._keeper.ended_by_themselves(),
             stops=self._striker.stops,

@@ -9,9 +9,13 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from loadgen.record import Line
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.cli.audit_client_log import ClientLine
+
+_REPEATED, _CREATED = 200, 201
+_CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
 
 E = TypeVar("E", OrderAccepted, OrderRepeated)
 
@@ -80,6 +84,34 @@ def tally(lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market)
 
 def _events(market: Market, kind: type[E]) -> list[E]:
     return [o.event for o in market.outcomes if isinstance(o.event, kind)]
+
+
+def entered_though_refused(lines: Iterable[Line]) -> list[str]:
+    """200 says that an earlier attempt made the order; then not all of those were refused.
+
+    `lines` as they were answered: the attempts at one order follow each other. The audit cannot
+    see this: an order that was refused first may well be in the log, by a later attempt.
+    """
+    found, perhaps = [], set[tuple[int, str]]()
+    for line in lines:
+        name, status = (line.broker, line.client_order_id), line.answer.status
+        if line.operation != "order":
+            continue
+        if status == _REPEATED and name not in perhaps:
+            found.append(f"{name} entered the market by an attempt that was refused")
+        if not (_CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED):
+            perhaps.add(name)
+    return found
+
+
+def answered_with_two(lines: Iterable[Line]) -> list[str]:
+    """One client order id is one order, whenever it is asked for."""
+    ids: dict[tuple[int, str], set[str]] = {}
+    for line in lines:
+        if line.operation == "order" and line.answer.status in (_REPEATED, _CREATED):
+            name = (line.broker, line.client_order_id)
+            ids.setdefault(name, set()).add(line.answer.order_id)
+    return [f"{name} was answered with {each}" for name, each in ids.items() if len(each) > 1]
 
 
 def standings(market: Market) -> dict[str, Standing]:

@@ -1,13 +1,24 @@
 """The tally and the report, each against a small history with one thing wrong."""
 
+import pytest
 from msgspec import structs
 
+from loadgen.record import Answer, Line
 from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.cli.audit_client_log import ClientLine
 from tests.chaos.plan import Fault
 from tests.chaos.report import Recovery, Report
-from tests.chaos.tally import Market, Standing, Tally, cash, standings, tally
+from tests.chaos.tally import (
+    Market,
+    Standing,
+    Tally,
+    answered_with_two,
+    cash,
+    entered_though_refused,
+    standings,
+    tally,
+)
 
 FILL = Fill("x", 1, 10, 40, "m", "b1", 60)
 MAKER = OrderAccepted(
@@ -80,6 +91,28 @@ def test_tally_of_what_is_there_twice_counts_it_as_doubled() -> None:
     assert found(structs.replace(GOOD, outcomes=[*GOOD.outcomes, another])) == (0, 1)
 
 
+def attempt(status: int, client_order_id: str = "c", order_id: str = "") -> Line:
+    return Line("order", 0, 0, 0, Answer(status, "", order_id), 0, client_order_id)
+
+
+@pytest.mark.parametrize("first", [201, 202, 504, 0, 1, 500])
+def test_order_repeated_after_it_may_have_entered_was_not_refused(first: int) -> None:
+    assert entered_though_refused([attempt(503), attempt(first), attempt(200)]) == []
+
+
+@pytest.mark.parametrize("first", [503, 429, 422])
+def test_order_repeated_after_refusals_only_entered_though_it_was_refused(first: int) -> None:
+    lines = [attempt(504, "other"), attempt(first), attempt(200)]
+    assert len(entered_though_refused(lines)) == 1
+
+
+def test_client_order_id_answered_with_another_order_is_noticed() -> None:
+    # What was answered 202 may turn out to be a repetition of an earlier one.
+    good = [attempt(201, "c", "o"), attempt(200, "c", "o"), attempt(202, "c", "o2")]
+    assert answered_with_two(good) == []
+    assert len(answered_with_two([*good, attempt(201, "c", "o3")])) == 1
+
+
 def report() -> Report:
     return Report(
         seed=5,
@@ -87,6 +120,7 @@ def report() -> Report:
         recoveries=[Recovery((Fault("kill", "sink", 0),), 120)],
         answers={"order 201": 3},
         tally=Tally(3, 1, 1, [], []),
+        contradictions=[],
         not_live=[],
         ended={"matcher": [3, 5]},
         stops={"sink": [0], "kafka": [143], "usurped matcher": [4]},
@@ -111,6 +145,7 @@ def test_report_with_anything_wrong_does_not_hold() -> None:
         structs.replace(good, tally=lost),
         structs.replace(good, tally=doubled),
         structs.replace(good, recoveries=never),
+        structs.replace(good, contradictions=["c1"]),
         structs.replace(good, not_live=["the sink is not ready"]),
         structs.replace(good, ended={"matcher": [6]}),
         structs.replace(good, stops={"sink": [-9]}),
