@@ -23,7 +23,6 @@ class Healed(Struct, frozen=True):
     """When a strike was over: the heal of its last fault, on the crowd's clock."""
 
     strike: Strike
-    begun_us: int
     healed_us: int
 
 
@@ -64,7 +63,6 @@ class Striker:
             self._keeper.give_back(name)
 
     def _strike(self, strike: Strike) -> Healed:
-        begun_us = self._now_us()
         with ThreadPoolExecutor(len(strike.faults)) as pool:
             running = [pool.submit(self._carry_out, fault) for fault in strike.faults]
             try:
@@ -73,7 +71,7 @@ class Striker:
                 # Interrupted: the threads must not sit out what they hold.
                 self._ending.set()
                 raise
-        return Healed(strike, begun_us, healed_us)
+        return Healed(strike, healed_us)
 
     def _carry_out(self, fault: Fault) -> int:
         """When it was healed; a start that takes its time belongs to the recovery."""
@@ -134,7 +132,11 @@ class Striker:
         return healed_us
 
     def _stop(self, name: str) -> None:
-        self.stops.setdefault(name, []).append(self._arena.stop(name))
+        # It may be away already, for want of something else that was struck.
+        was_there = self._arena.process(name).alive
+        exit_code = self._arena.stop(name)
+        if was_there:
+            self.stops.setdefault(name, []).append(exit_code)
 
     def _usurp(self, fault: Fault) -> None:
         self._arena.process(fault.target).pause()
