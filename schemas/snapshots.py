@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.units import OrderType, Side
+from schemas.units import Side
 
 # Another number is another meaning of the state: a reader refuses it and takes an older snapshot.
 SNAPSHOT_VERSION: Final = 1
@@ -35,19 +35,26 @@ class OrderRow(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ClientIdRow(Struct, frozen=True, array_like=True, gc=False):
-    """A client order id that is remembered, what it was used for, and the clock at that time."""
+    """A client order id that is remembered, and what it was used for.
 
-    broker_id: str
-    symbol: str
-    client_order_id: str
-    order_id: str
-    side: Side
-    order_type: OrderType
-    price: int | None
-    quantity: int
-    valid_until: int | None
-    document_number: str
+    `client_id`: broker, symbol and the broker's own id. `order`: order id, side, type, price,
+    quantity, valid until, document; both with a space between. Text, since a matcher remembers a
+    million of them, and only the last part may contain a space.
+    """
+
+    client_id: str
+    order: str
+
+
+class ClientIdBlock(Struct, frozen=True, array_like=True, gc=False):
+    """The ids of consecutive commands, oldest first; `time` of the newest.
+
+    `number`: offset of each command // commands in a block.
+    """
+
+    number: int
     time: int
+    rows: tuple[ClientIdRow, ...]
 
 
 class SnapshotChunk(
@@ -63,7 +70,7 @@ class SnapshotChunk(
     index: int
     books: tuple[BookRow, ...] = ()
     orders: tuple[OrderRow, ...] = ()
-    client_ids: tuple[ClientIdRow, ...] = ()
+    client_ids: tuple[ClientIdBlock, ...] = ()
 
 
 class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):

@@ -21,7 +21,7 @@ from schemas.codec import encode
 from schemas.topics import EXECUTIONS, SNAPSHOTS
 from services.matcher.ownership import Ownership
 from services.matcher.recovery import Log
-from services.matcher.snapshot import Saved, seal
+from services.matcher.snapshot import Saved, Seal
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError
 from services.runtime.producer import FailFastSender, append
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # Longer than the watch takes to see the end of a quiet partition, and than many chunks take.
 STEPS_MAX_S = 20.0
+UNSETTLED_CHUNKS_MAX = 50
 _LOOK_S = 0.05
 # A broker that is away must not hold up the end; what the thread would still do may be lost.
 CLOSE_S = 2.0
@@ -61,23 +62,29 @@ class Archivist:
 
     def steps(self, saved: Saved) -> Iterator[None]:
         """Write a snapshot; each step returned is a moment in which there is nothing to do yet."""
-        number = saved.commit.partition
+        number = saved.state.partition
         end = self._topic.end(self._log.partition(EXECUTIONS.name, number))
         while not self._ownership.own_up_to(number, end):
             yield
         snapshots, key = self._log.partition(SNAPSHOTS.name, number), str(number).encode()
         first = self._topic.end(snapshots)
-        for value in saved.chunks:
+        seal = Seal()
+        for value in saved.chunks():
+            seal.add(value)
             self._topic.send(snapshots, key, value)
+            # Not all at once: a large state would lie in memory twice.
+            if seal.chunks % UNSETTLED_CHUNKS_MAX == 0:
+                while not self._topic.settled():
+                    yield
         while not self._topic.settled():
             yield
-        commit = seal(saved, first)
+        commit = seal.commit(saved, first)
         self._topic.append(snapshots, key, encode(commit))
         fields = {
             "partition": number,
             "next_command": commit.next_command,
-            "chunks": commit.chunks,
-            "bytes": sum(map(len, saved.chunks)),
+            "chunks": seal.chunks,
+            "bytes": seal.size,
         }
         logger.info("snapshot written", extra={"fields": fields})
 
@@ -129,7 +136,7 @@ class ArchivistThread:
 
     def hand_over(self, saved: Saved) -> None:
         """Everything up to the snapshot's command has been acknowledged."""
-        self._busy.add(saved.commit.partition)
+        self._busy.add(saved.state.partition)
         self._waiting.put(saved)
 
     def close(self) -> None:
@@ -146,9 +153,9 @@ class ArchivistThread:
             except (ExchangeError, KafkaException) as error:
                 reason = str(error)
             if reason:
-                fields = {"partition": saved.commit.partition, "reason": reason}
+                fields = {"partition": saved.state.partition, "reason": reason}
                 logger.warning("snapshot given up", extra={"fields": fields})
-            self._busy.discard(saved.commit.partition)
+            self._busy.discard(saved.state.partition)
         self._topic.close()
 
     def _write_one(self, saved: Saved) -> bool:

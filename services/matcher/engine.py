@@ -25,10 +25,10 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import trade_id
-from schemas.snapshots import BookRow, ClientIdRow, OrderRow
+from schemas.snapshots import BookRow, ClientIdBlock, ClientIdRow, OrderRow
 from schemas.units import ClosedReason, Side
 from services.matcher.book import Book, BookSide, Order
-from services.matcher.window import ClientId, ClientIdWindow, content_of
+from services.matcher.window import ClientIdWindow, client_id_of, content_of
 
 # Dead entries the expiry queue may hold beside live ones before it is rebuilt.
 EXPIRY_SLACK = 1_000
@@ -47,7 +47,8 @@ class Rules(Struct, frozen=True):
 
     `fills_max` and `expiries_max` keep an outcome below the size of a record; the rest of such an
     order is cancelled, the rest of such a backlog expires with the next command.
-    `client_id_window_ms` covers any retry of a request; `client_ids_max` bounds its memory.
+    `client_id_window_ms` covers any retry of a request; `client_ids_max` bounds its memory; ids are
+    forgotten together with those of so many commands as `client_id_block` says.
     `whole_book_every` changes of a book, unless it has more than `whole_book_levels_max` levels,
     the public record tells it whole.
     """
@@ -56,6 +57,7 @@ class Rules(Struct, frozen=True):
     expiries_max: int = 10_000
     client_ids_max: int = 1_000_000
     client_id_window_ms: int = 3_600_000
+    client_id_block: int = 1_000
     whole_book_every: int = 1_000
     whole_book_levels_max: int = 20_000
 
@@ -66,10 +68,15 @@ RULES = Rules()
 class EngineState(Struct, frozen=True):
     """All that an engine knows. Orders as they would trade in their book, ids oldest first."""
 
+    partition: int
     clock: int
     books: tuple[BookRow, ...]
     orders: tuple[OrderRow, ...]
-    client_ids: tuple[ClientIdRow, ...]
+    client_ids: tuple[ClientIdBlock, ...]
+
+    def digest(self) -> bytes:
+        """SHA-256 of it all, the same in every process that applied the same commands."""
+        return _digest((self.partition, self.clock), self.books, self.orders, *self.client_ids)
 
 
 class BrokenInvariantError(Exception):
@@ -87,7 +94,9 @@ class Engine:
         self.open_orders: dict[str, Order] = {}
         # The books that the latest command changed, by symbol, in the order first touched.
         self.changed: dict[str, Book] = {}
-        self._client_ids = ClientIdWindow(rules.client_ids_max, rules.client_id_window_ms)
+        self._client_ids = ClientIdWindow(
+            rules.client_ids_max, rules.client_id_window_ms, rules.client_id_block
+        )
         # (valid_until, accepted_at, order). An order that left is found dead when it comes up.
         self._expiries: list[tuple[int, int, Order]] = []
         self._expiring = 0
@@ -168,20 +177,22 @@ class Engine:
         )
 
     def _place(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> Event:
-        client_id: ClientId | None = None
+        client_id = content = ""
         if command.client_order_id is not None:
-            client_id = ClientId(command.broker_id, command.symbol, command.client_order_id)
+            client_id, content = client_id_of(command), content_of(command)
             known = self._client_ids.find(client_id, self.clock)
             if known is not None:
-                if known.content == content_of(command):
-                    return OrderRepeated(command.order_id, command.broker_id, known.order_id)
+                original, same = known.order.split(" ", 1)
+                if same == content:
+                    return OrderRepeated(command.order_id, command.broker_id, original)
                 return CommandRefused(
-                    "client_order_id_reused", command.order_id, command.broker_id, known.order_id
+                    "client_order_id_reused", command.order_id, command.broker_id, original
                 )
         if command.order_id in self.open_orders:
             return CommandRefused("duplicate_order_id", command.order_id, command.broker_id)
-        if client_id is not None:
-            self._client_ids.remember(client_id, command, self.clock)
+        if client_id:
+            row = ClientIdRow(client_id, f"{command.order_id} {content}")
+            self._client_ids.remember(row, at.offset, self.clock)
         return self._accept(command, at, expired)
 
     def _accept(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> OrderAccepted:
@@ -284,6 +295,7 @@ class Engine:
         """The state as a value that nothing changes any more."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
         return EngineState(
+            self.partition,
             self.clock,
             tuple(BookRow(book.symbol, book.sequence, book.trade_sequence) for book in books),
             tuple(
@@ -292,13 +304,13 @@ class Engine:
                 for side in (book.bids, book.asks)
                 for order in side.orders()
             ),
-            tuple(self._client_ids.rows()),
+            self._client_ids.blocks(),
         )
 
     @classmethod
-    def restore(cls, partition: int, state: EngineState, rules: Rules = RULES) -> "Engine":
+    def restore(cls, state: EngineState, rules: Rules = RULES) -> "Engine":
         """An engine that goes on exactly as the one that was saved."""
-        engine = cls(partition, rules)
+        engine = cls(state.partition, rules)
         engine.clock = state.clock
         for row in state.books:
             book = engine.books[row.symbol] = Book(row.symbol)
@@ -315,14 +327,22 @@ class Engine:
         return engine
 
     def digest(self) -> bytes:
-        """SHA-256 of the whole state, the same in every process that applied the same commands."""
-        digest = hashlib.sha256(encode([self.partition, self.clock]))
-        for symbol in sorted(self.books):
-            book = self.books[symbol]
-            digest.update(encode([symbol, book.sequence, book.trade_sequence]))
-            digest.update(encode([*book.orders("bid"), *book.orders("ask")]))
-        digest.update(encode(list(self._client_ids.entries())))
-        return digest.digest()
+        """The state's, made without `snapshot`, so that a mistake there does not agree with it."""
+        books = [self.books[symbol] for symbol in sorted(self.books)]
+        orders = [o for book in books for side in (book.bids, book.asks) for o in side.orders()]
+        return _digest(
+            (self.partition, self.clock),
+            [(book.symbol, book.sequence, book.trade_sequence) for book in books],
+            [astuple(order) for order in orders],
+            *self._client_ids.blocks(),
+        )
+
+
+def _digest(*parts: object) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(encode(part))
+    return digest.digest()
 
 
 def _crosses(command: PlaceOrder, price: int) -> bool:

@@ -5,7 +5,7 @@ chunks and over itself, and the restored engine must have the digest of the one 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -14,9 +14,7 @@ from msgspec import Struct, structs
 from schemas.codec import UnreadableError, decode_snapshot, encode
 from schemas.snapshots import (
     SNAPSHOT_VERSION,
-    BookRow,
-    ClientIdRow,
-    OrderRow,
+    ClientIdBlock,
     SnapshotChunk,
     SnapshotCommit,
 )
@@ -24,19 +22,12 @@ from services.matcher.engine import RULES, Engine, EngineState, Rules
 
 T = TypeVar("T")
 
-# The longest row takes 500 bytes, so a chunk stays under 512 KiB.
+# The longest row takes 300 bytes, so a chunk stays under 512 KiB.
 CHUNK_ROWS_MAX = 1_000
 
 
 class UnusableSnapshotError(Exception):
     """The text says what is wrong; the next older state is the way out."""
-
-
-class Saved(Struct, frozen=True):
-    """A snapshot before it is written: chunks, and a commit that is not `sealed` yet."""
-
-    chunks: tuple[bytes, ...]
-    commit: SnapshotCommit
 
 
 class Place(Struct, frozen=True):
@@ -48,30 +39,69 @@ class Place(Struct, frozen=True):
     next_record: int
 
 
+class Saved(Struct, frozen=True):
+    """A snapshot before it is written. Nothing changes it any more, so another thread may write."""
+
+    state: EngineState
+    at: Place
+
+    def chunks(self) -> Iterator[bytes]:
+        """The state as records, encoded one by one."""
+        place = (self.at.epoch, self.at.next_command)
+        index = 0
+        for books in _parts(self.state.books):
+            yield encode(SnapshotChunk(*place, index, books=books))
+            index += 1
+        for orders in _parts(self.state.orders):
+            yield encode(SnapshotChunk(*place, index, orders=orders))
+            index += 1
+        for blocks in _blocks(self.state.client_ids):
+            yield encode(SnapshotChunk(*place, index, client_ids=blocks))
+            index += 1
+
+
+class Seal:
+    """What a commit says of the chunks, taken down while they are written."""
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+
+    def add(self, chunk: bytes) -> None:
+        """The next one, in order."""
+        self.chunks += 1
+        self.size += len(chunk)
+        self._sha256.update(chunk)
+
+    def commit(self, saved: Saved, first_chunk: int) -> SnapshotCommit:
+        """Complete, with its checksum. `first_chunk`: an offset at or before all the chunks'."""
+        state, at = saved.state, saved.at
+        commit = SnapshotCommit(
+            version=SNAPSHOT_VERSION,
+            log=at.log,
+            partition=state.partition,
+            epoch=at.epoch,
+            next_command=at.next_command,
+            next_record=at.next_record,
+            clock=state.clock,
+            first_chunk=first_chunk,
+            chunks=self.chunks,
+            sha256="",
+            digest=state.digest().hex(),
+        )
+        return structs.replace(commit, sha256=self.checksum(commit))
+
+    def checksum(self, commit: SnapshotCommit) -> str:
+        """Over the chunks, then over the commit without its checksum."""
+        sha256 = self._sha256.copy()
+        sha256.update(encode(structs.replace(commit, sha256="")))
+        return sha256.hexdigest()
+
+
 def save(engine: Engine, at: Place) -> Saved:
-    """The engine as it is now. Where its chunks will lie is for `seal` to say."""
-    state = engine.snapshot()
-    chunks = tuple(encode(chunk) for chunk in _chunks(state, at.epoch, at.next_command))
-    commit = SnapshotCommit(
-        version=SNAPSHOT_VERSION,
-        log=at.log,
-        partition=engine.partition,
-        epoch=at.epoch,
-        next_command=at.next_command,
-        next_record=at.next_record,
-        clock=state.clock,
-        first_chunk=0,
-        chunks=len(chunks),
-        sha256="",
-        digest=engine.digest().hex(),
-    )
-    return Saved(chunks, commit)
-
-
-def seal(saved: Saved, first_chunk: int) -> SnapshotCommit:
-    """The commit, complete and with its checksum."""
-    placed = structs.replace(saved.commit, first_chunk=first_chunk)
-    return structs.replace(placed, sha256=_checksum(placed, saved.chunks))
+    """The engine as it is now."""
+    return Saved(engine.snapshot(), at)
 
 
 def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RULES) -> Engine:
@@ -83,18 +113,19 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         raise UnusableSnapshotError(
             f"version {commit.version}, this program reads no other than {SNAPSHOT_VERSION}"
         )
-    values, chunks = _own_chunks(commit, records)
+    seal, chunks = _own_chunks(commit, records)
     if [chunk.index for chunk in chunks] != list(range(commit.chunks)):
         raise UnusableSnapshotError(f"{len(chunks)} of {commit.chunks} chunks are there")
-    if _checksum(commit, values) != commit.sha256:
+    if seal.checksum(commit) != commit.sha256:
         raise UnusableSnapshotError("the checksum is another")
     state = EngineState(
+        commit.partition,
         commit.clock,
         tuple(row for chunk in chunks for row in chunk.books),
         tuple(row for chunk in chunks for row in chunk.orders),
-        tuple(row for chunk in chunks for row in chunk.client_ids),
+        tuple(block for chunk in chunks for block in chunk.client_ids),
     )
-    engine = Engine.restore(commit.partition, state, rules)
+    engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:
         raise UnusableSnapshotError("the restored engine is another")
     return engine
@@ -102,9 +133,9 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
 
 def _own_chunks(
     commit: SnapshotCommit, records: Iterable[bytes]
-) -> tuple[list[bytes], list[SnapshotChunk]]:
+) -> tuple[Seal, list[SnapshotChunk]]:
     """Another matcher, or an earlier snapshot that was given up, may have written between them."""
-    values: list[bytes] = []
+    seal = Seal()
     chunks: list[SnapshotChunk] = []
     for value in records:
         try:
@@ -114,39 +145,26 @@ def _own_chunks(
         if not isinstance(chunk, SnapshotChunk):
             continue
         if (chunk.epoch, chunk.next_command) == (commit.epoch, commit.next_command):
-            values.append(value)
+            seal.add(value)
             chunks.append(chunk)
-    return values, chunks
-
-
-def _checksum(commit: SnapshotCommit, chunks: Sequence[bytes]) -> str:
-    found = hashlib.sha256(encode(structs.replace(commit, sha256="")))
-    for value in chunks:
-        found.update(value)
-    return found.hexdigest()
-
-
-def _chunks(state: EngineState, epoch: int, next_command: int) -> Iterator[SnapshotChunk]:
-    index = 0
-
-    def chunk(
-        books: tuple[BookRow, ...] = (),
-        orders: tuple[OrderRow, ...] = (),
-        client_ids: tuple[ClientIdRow, ...] = (),
-    ) -> SnapshotChunk:
-        nonlocal index
-        index += 1
-        return SnapshotChunk(epoch, next_command, index - 1, books, orders, client_ids)
-
-    for books in _parts(state.books):
-        yield chunk(books=books)
-    for orders in _parts(state.orders):
-        yield chunk(orders=orders)
-    for client_ids in _parts(state.client_ids):
-        yield chunk(client_ids=client_ids)
+    return seal, chunks
 
 
 def _parts(rows: Iterable[T]) -> Iterator[tuple[T, ...]]:
     left = iter(rows)
     while part := tuple(islice(left, CHUNK_ROWS_MAX)):
         yield part
+
+
+def _blocks(blocks: Iterable[ClientIdBlock]) -> Iterator[tuple[ClientIdBlock, ...]]:
+    """As many whole blocks as a chunk may have rows of, one at least."""
+    part: list[ClientIdBlock] = []
+    rows = 0
+    for block in blocks:
+        if part and rows + len(block.rows) > CHUNK_ROWS_MAX:
+            yield tuple(part)
+            part, rows = [], 0
+        part.append(block)
+        rows += len(block.rows)
+    if part:
+        yield tuple(part)

@@ -1,117 +1,100 @@
 """The client order ids an engine remembers, so that a retried request makes no second order.
 
-Pure. Bounded by log time and by count; what falls out of the window would be a new order.
+Pure. Bounded by log time and by count; what falls out of the window would be a new order. There are
+a million ids: they are kept as text, and in blocks, of which a full one never changes and need not
+be copied by a snapshot.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Iterable
 
 from schemas.commands import PlaceOrder
-from schemas.snapshots import ClientIdRow
-from schemas.units import OrderType, Side
-
-
-class ClientId(NamedTuple):
-    """A client order id is the broker's own within one symbol."""
-
-    broker_id: str
-    symbol: str
-    client_order_id: str
-
-
-class Content(NamedTuple):
-    """What must be the same for a request to be the same request."""
-
-    side: Side
-    order_type: OrderType
-    price: int | None
-    quantity: int
-    valid_until: int | None
-    document_number: str
-
-
-class Remembered(NamedTuple):
-    """An accepted order and the clock when it was accepted."""
-
-    order_id: str
-    content: Content
-    time: int
+from schemas.snapshots import ClientIdBlock, ClientIdRow
 
 
 class ClientIdWindow:
-    """Oldest first; `time` never decreases along it."""
+    """Blocks of ids, oldest first. The last one is open: ids are still added to it.
 
-    __slots__ = ("_entries", "_ids_max", "_window_ms")
+    A block is forgotten when its newest id is `window_ms` old, or when there are more than
+    `ids_max` ids in all and it is not the open one.
+    """
 
-    def __init__(self, ids_max: int, window_ms: int) -> None:
+    __slots__ = (
+        "_block_commands",
+        "_full",
+        "_ids_max",
+        "_known",
+        "_number",
+        "_rows",
+        "_time",
+        "_window_ms",
+    )
+
+    def __init__(self, ids_max: int, window_ms: int, block_commands: int) -> None:
         self._ids_max = ids_max
         self._window_ms = window_ms
-        self._entries: OrderedDict[ClientId, Remembered] = OrderedDict()
+        self._block_commands = block_commands
+        self._known: dict[str, ClientIdRow] = {}
+        self._full: deque[ClientIdBlock] = deque()
+        # The open block.
+        self._number = -1
+        self._time = 0
+        self._rows: list[ClientIdRow] = []
 
-    def find(self, client_id: ClientId, clock: int) -> Remembered | None:
+    def find(self, client_id: str, clock: int) -> ClientIdRow | None:
         """The order that used this id, if the window still holds it."""
-        entries = self._entries
-        while entries:
-            oldest = next(iter(entries))
-            if entries[oldest].time + self._window_ms > clock:
-                break
-            del entries[oldest]
-        return entries.get(client_id)
+        full, out_of_time = self._full, clock - self._window_ms
+        while full and full[0].time <= out_of_time:
+            self._forget(full.popleft().rows)
+        if not full and self._rows and self._time <= out_of_time:
+            self._forget(self._rows)
+            self._rows = []
+        return self._known.get(client_id)
 
-    def remember(self, client_id: ClientId, command: PlaceOrder, clock: int) -> None:
-        """The id now names this order."""
-        self._entries[client_id] = Remembered(command.order_id, content_of(command), clock)
-        if len(self._entries) > self._ids_max:
-            self._entries.popitem(last=False)
+    def remember(self, row: ClientIdRow, offset: int, clock: int) -> None:
+        """The id, which is not in the window, was used by the command at `offset`."""
+        number = offset // self._block_commands
+        if number != self._number:
+            if self._rows:
+                self._full.append(ClientIdBlock(self._number, self._time, tuple(self._rows)))
+                self._rows = []
+            self._number = number
+        self._time = clock
+        self._rows.append(row)
+        self._known[row.client_id] = row
+        while len(self._known) > self._ids_max and self._full:
+            self._forget(self._full.popleft().rows)
 
-    def entries(self) -> Iterator[tuple[ClientId, Remembered]]:
-        """Everything remembered, oldest first."""
-        return iter(self._entries.items())
+    def blocks(self) -> tuple[ClientIdBlock, ...]:
+        """Everything remembered, in a value that nothing changes any more."""
+        if not self._rows:
+            return tuple(self._full)
+        return (*self._full, ClientIdBlock(self._number, self._time, tuple(self._rows)))
 
-    def rows(self) -> Iterator[ClientIdRow]:
-        """Everything remembered as it is saved, oldest first."""
-        for client_id, known in self._entries.items():
-            content = known.content
-            yield ClientIdRow(
-                client_id.broker_id,
-                client_id.symbol,
-                client_id.client_order_id,
-                known.order_id,
-                content.side,
-                content.order_type,
-                content.price,
-                content.quantity,
-                content.valid_until,
-                content.document_number,
-                known.time,
-            )
+    def restore(self, blocks: Iterable[ClientIdBlock]) -> None:
+        """Remember what `blocks` gave."""
+        self._full = deque(blocks)
+        self._known = {row.client_id: row for block in self._full for row in block.rows}
+        if self._full:
+            block = self._full.pop()
+            self._number, self._time, self._rows = block.number, block.time, list(block.rows)
 
-    def restore(self, rows: Iterable[ClientIdRow]) -> None:
-        """Remember what `rows` gave."""
+    def _forget(self, rows: Iterable[ClientIdRow]) -> None:
         for row in rows:
-            client_id = ClientId(row.broker_id, row.symbol, row.client_order_id)
-            content = Content(
-                row.side,
-                row.order_type,
-                row.price,
-                row.quantity,
-                row.valid_until,
-                row.document_number,
-            )
-            self._entries[client_id] = Remembered(row.order_id, content, row.time)
+            del self._known[row.client_id]
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._known)
 
 
-def content_of(command: PlaceOrder) -> Content:
+def client_id_of(command: PlaceOrder) -> str:
+    """A client order id is the broker's own within one symbol."""
+    return f"{command.broker_id} {command.symbol} {command.client_order_id}"
+
+
+def content_of(command: PlaceOrder) -> str:
     """The part of an order that a retry repeats."""
-    return Content(
-        command.side,
-        command.order_type,
-        command.price,
-        command.quantity,
-        command.valid_until,
-        command.document_number,
+    return (
+        f"{command.side} {command.order_type} {command.price} {command.quantity} "
+        f"{command.valid_until} {command.document_number}"
     )

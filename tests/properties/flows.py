@@ -62,6 +62,7 @@ def random_rules(rng: random.Random) -> Rules:
         expiries_max=rng.choice((1, 2, 5)),
         client_ids_max=rng.choice((1, 2, 5)),
         client_id_window_ms=rng.choice((1, 10, 50)),
+        client_id_block=rng.choice((1, 2, 20)),
         whole_book_every=whole_book[0],
         whole_book_levels_max=whole_book[1],
     )

@@ -20,6 +20,7 @@ RULES = Rules(
     expiries_max=2,
     client_ids_max=5,
     client_id_window_ms=20,
+    client_id_block=4,
     whole_book_every=10,
 )
 

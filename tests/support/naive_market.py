@@ -34,6 +34,7 @@ class Limits(Struct, frozen=True):
     expiries_max: int = 10_000
     client_ids_max: int = 1_000_000
     client_id_window_ms: int = 3_600_000
+    client_id_block: int = 1_000
 
 
 class Resting(Struct):
@@ -45,10 +46,11 @@ class Resting(Struct):
 
 
 class Remembered(Struct, frozen=True):
-    """An accepted order that had a client order id, and when it was accepted."""
+    """An accepted order that had a client order id, when it was accepted, and in which block."""
 
     order: PlaceOrder
     time: int
+    block: int
 
 
 class NaiveMarket:
@@ -127,18 +129,25 @@ class NaiveMarket:
         if any(resting.order.order_id == order.order_id for resting in self.open):
             return CommandRefused("duplicate_order_id", order.order_id, order.broker_id)
         if order.client_order_id is not None:
-            self.window.append(Remembered(order, self.clock))
-            excess = max(0, len(self.window) - self.limits.client_ids_max)
-            self.window = self.window[excess:]
+            self._remember(Remembered(order, self.clock, offset // self.limits.client_id_block))
         if self._is_due(order):
             return _accepted(order, order.quantity, "expired", [])
         return self._match(order, offset, expired)
+
+    def _remember(self, latest: Remembered) -> None:
+        self.window.append(latest)
+        while len(self.window) > self.limits.client_ids_max:
+            oldest = self.window[0].block
+            if oldest == latest.block:
+                break
+            self.window = [one for one in self.window if one.block != oldest]
 
     def _repetition(self, order: PlaceOrder) -> OrderRepeated | CommandRefused | None:
         if order.client_order_id is None:
             return None
         lifetime = self.limits.client_id_window_ms
-        self.window = [one for one in self.window if one.time + lifetime > self.clock]
+        newest = {one.block: one.time for one in self.window}
+        self.window = [one for one in self.window if newest[one.block] + lifetime > self.clock]
         for one in self.window:
             first = one.order
             if _client_key(first) == _client_key(order):

@@ -57,6 +57,7 @@ def limits_of(rules: Rules) -> Limits:
         expiries_max=rules.expiries_max,
         client_ids_max=rules.client_ids_max,
         client_id_window_ms=rules.client_id_window_ms,
+        client_id_block=rules.client_id_block,
     )
 
 

@@ -203,8 +203,8 @@ CAPPED_STEPS_COUNT_EXPIRIES_MET = """
 """
 
 CAPPED = {
-    "window_by_time": Scenario(WINDOW_BY_TIME, Rules(client_id_window_ms=10)),
-    "window_by_count": Scenario(WINDOW_BY_COUNT, Rules(client_ids_max=2)),
+    "window_by_time": Scenario(WINDOW_BY_TIME, Rules(client_id_window_ms=10, client_id_block=1)),
+    "window_by_count": Scenario(WINDOW_BY_COUNT, Rules(client_ids_max=2, client_id_block=1)),
     "expiries": Scenario(CAPPED_EXPIRIES, Rules(expiries_max=1)),
     "expiries_met": Scenario(CAPPED_EXPIRIES_MET_WHILE_MATCHING, Rules(expiries_max=1)),
     "fills": Scenario(CAPPED_FILLS, Rules(fills_max=2)),
