@@ -48,3 +48,19 @@ class Meter:
             name: Usage(found.cpu_s - self._before[name].cpu_s, found.memory_bytes)
             for name, found in after.items()
         }
+
+
+def shared_memory_bytes(pid: int) -> int:
+    """Of one process with everything below it, each shared page counted once over all of them."""
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    total = 0
+    for process in family:
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total

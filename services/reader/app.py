@@ -28,7 +28,7 @@ from services.runtime.http import (
     json_response,
     not_accepted,
 )
-from services.runtime.metrics import ORDERS_IN_MEMORY
+from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 
 TRADES_DEFAULT = 50
 DEPTH_DEFAULT = 10
@@ -107,6 +107,9 @@ class Reader:
         """Until cancelled: let closed orders go that PostgreSQL has. While it is away, none."""
         while True:
             await asyncio.sleep(interval_s)
+            for partition, next_command in self._views.folded().items():
+                NEXT_COMMAND.labels(partition).set(next_command)
+            ORDERS_IN_MEMORY.set(self._views.orders_in_memory())
             try:
                 positions = await self._archive.positions()
             except ArchiveUnavailableError:
@@ -117,7 +120,6 @@ class Reader:
                 while more:
                     more = self._views.forget_stored(partition, next_command, closed_by)
                     await asyncio.sleep(0)
-            ORDERS_IN_MEMORY.set(self._views.orders_in_memory())
 
     def _require_ready(self) -> None:
         if not self._ready():

@@ -29,6 +29,11 @@ ORDERS_IN_MEMORY: Final = Gauge(
     "exchange_orders_in_memory",
     "Orders the reader holds, open ones and closed ones not yet stored.",
 )
+NEXT_COMMAND: Final = Gauge(
+    "exchange_next_command",
+    "First command whose outcome is not in the views of this process yet.",
+    ["partition"],
+)
 SINK_ROWS: Final = Counter("exchange_sink_rows_total", "Rows written.", ["table"])
 SINK_BEHIND_SECONDS: Final = Gauge(
     "exchange_sink_behind_seconds", "Age of the newest outcome that PostgreSQL has, when stored."

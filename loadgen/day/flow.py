@@ -1,0 +1,181 @@
+"""A day of a whole market as records of the command log, made fast and from a seed.
+
+Pure: time is an argument. The same seed, brokers and times give the same bytes. Records are written
+by template, since making structs and encoding them takes several times as long; a test holds them
+against the codec. Every resting order is meant to leave: filled near the mid price, cancelled, or
+expired, so that the number of open orders stays bounded.
+"""
+
+import random
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from loadgen.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
+from schemas.partitions import spread
+
+# What was counted on a day at B3.
+ORDERS: Final = 20_000_000
+BROKERS: Final = 100
+SYMBOLS: Final = 450
+ORDERS_PER_CANCELS: Final = (53, 19)
+
+# Shares of all orders. Takers (market or crossing) meet what rests near the mid price.
+MARKET: Final = 0.04
+CROSSING: Final = 0.05
+NEAR: Final = 0.07
+# Nearer than this an order is likely filled before anybody cancels it.
+DEEP_CENTS: Final = 5
+# One order in so many of a symbol moves its mid price by a cent.
+WALK_ONE_IN: Final = 24
+# Orders that nobody will cancel end by themselves after so long.
+VALID_MS: Final = (1_000, 20_000)
+# One placed order in so many waits to be cancelled at any time: as long as 1 % of the day.
+WAITING_ONE_IN: Final = 100
+WAITING_LEAST: Final = 200
+LOT: Final = 100
+LOTS_MAX: Final = 10
+_DRAWS: Final = 1 << 16
+_VARIANT: Final = 1 << 63
+
+
+class Record(NamedTuple):
+    """A record of the command log."""
+
+    partition: int
+    key: bytes | None
+    value: bytes
+
+
+class Market(Struct, frozen=True):
+    """Who trades what where: brokers' ids, symbols, and each symbol's partition."""
+
+    brokers: tuple[str, ...]
+    symbols: tuple[str, ...]
+    weights: tuple[int, ...]
+    partitions: tuple[int, ...]
+
+
+def shares_of(symbols: int = SYMBOLS) -> dict[str, int]:
+    """Expected share of volume by symbol, in parts per million."""
+    return dict(zip(tickers(symbols), zipf_weights(symbols, 100), strict=True))
+
+
+def market_of(brokers: Sequence[str], partitions: int, symbols: int = SYMBOLS) -> Market:
+    """The market of these brokers, its symbols placed as fresh listings place them."""
+    shares = shares_of(symbols)
+    placed = spread(shares, partitions)
+    return Market(
+        tuple(brokers),
+        tuple(shares),
+        tuple(shares.values()),
+        tuple(placed[symbol] for symbol in shares),
+    )
+
+
+class Flow:
+    """Commands without end. `orders` and `cancels` count those made; `day_orders` is the scale."""
+
+    def __init__(self, market: Market, day_orders: int, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._market = market
+        self._keys = [symbol.encode() for symbol in market.symbols]
+        self._mids = [
+            self._random.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for _ in market.symbols
+        ]
+        self._draws = _table(market.weights)
+        self._waiting: list[Record] = []
+        self._waiting_max = max(WAITING_LEAST, day_orders // WAITING_ONE_IN)
+        placed, cancelled = ORDERS_PER_CANCELS
+        self._cancel_share = cancelled / (placed + cancelled)
+        self.orders = 0
+        self.cancels = 0
+
+    def commands(self, count: int, now_ms: int) -> list[Record]:
+        """The next so many, all of this moment."""
+        time = f"{now_ms:012x}"
+        heads = {
+            partition: f"{time[:8]}-{time[8:]}-7{partition:03x}-"
+            for partition in set(self._market.partitions)
+        }
+        draw, share = self._random.random, self._cancel_share
+        made: list[Record] = []
+        for _ in range(count):
+            if self._waiting and draw() < share:
+                made.append(self._cancel())
+            else:
+                made.append(self._order(heads, now_ms))
+        return made
+
+    def _cancel(self) -> Record:
+        """Of any order that waits for one; few of these were filled meanwhile."""
+        waiting = self._waiting
+        at = int(self._random.random() * len(waiting))
+        chosen, waiting[at] = waiting[at], waiting[-1]
+        waiting.pop()
+        self.cancels += 1
+        return chosen
+
+    def _order(self, heads: dict[int, str], now_ms: int) -> Record:
+        draw, market = self._random.random, self._market
+        symbol = self._draws[int(draw() * _DRAWS)]
+        broker = int(draw() * len(market.brokers))
+        bid = draw() < 0.5  # noqa: PLR2004
+        kind = draw()
+        self.orders += 1
+        random_bits = f"{_VARIANT | self._random.getrandbits(62):016x}"
+        partition = market.partitions[symbol]
+        order_id = f"{heads[partition]}{random_bits[:4]}-{random_bits[4:]}"
+        broker_id = market.brokers[broker]
+        order_type, price, until = "limit", "", ""
+        if kind < MARKET:
+            order_type = "market"
+        else:
+            cents, waits = self._price(symbol, bid, kind)
+            price = f',"price":{cents}'
+            if waits is None:
+                least, most = VALID_MS
+                until = f',"valid_until":{now_ms + least + int(draw() * (most - least))}'
+            elif waits:
+                self._waiting.append(_cancel_of(partition, order_id, broker_id))
+        value = (
+            f'{{"type":"place_order","order_id":"{order_id}","broker_id":"{broker_id}",'
+            f'"document_number":"{broker:03d}{int(draw() * 100_000_000):08d}",'
+            f'"symbol":"{market.symbols[symbol]}","side":"{"bid" if bid else "ask"}",'
+            f'"order_type":"{order_type}","quantity":{LOT + LOT * int(draw() * LOTS_MAX)}'
+            f'{price}{until},"client_order_id":"B{broker:03d}-{self.orders:012d}"}}'
+        )
+        return Record(partition, self._keys[symbol], value.encode())
+
+    def _price(self, symbol: int, bid: bool, kind: float) -> tuple[int, bool | None]:
+        """Cents, and whether the order waits to be cancelled; None: it will expire."""
+        draw, mids = self._random.random, self._mids
+        if draw() * WALK_ONE_IN < 1:
+            mids[symbol] = max(PRICE_CENTS_MIN // 2, mids[symbol] + (1 if draw() < 0.5 else -1))  # noqa: PLR2004
+        towards, waits = 1 if bid else -1, None
+        if kind < MARKET + CROSSING:
+            return mids[symbol] + towards * (1 + int(draw() * 4)), False
+        if kind < MARKET + CROSSING + NEAR:
+            return mids[symbol] - towards * (1 + int(draw() * (DEEP_CENTS - 1))), None
+        distance = DEEP_CENTS + int(draw() * draw() * 40)
+        if len(self._waiting) < self._waiting_max:
+            waits = True
+        return mids[symbol] - towards * distance, waits
+
+
+def _cancel_of(partition: int, order_id: str, broker_id: str) -> Record:
+    value = f'{{"type":"cancel_order","order_id":"{order_id}","broker_id":"{broker_id}"}}'
+    return Record(partition, None, value.encode())
+
+
+def _table(weights: Sequence[int]) -> list[int]:
+    """Indexes as often as their weight says: one draw is one look-up."""
+    sums = list(accumulate(weights))
+    table, index = [], 0
+    for slot in range(_DRAWS):
+        while (slot + 1) * sums[-1] > sums[index] * _DRAWS and index < len(sums) - 1:
+            index += 1
+        table.append(index)
+    return table

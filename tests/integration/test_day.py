@@ -1,0 +1,69 @@
+"""The benchmark of long logs, very small, on real servers: all comes about and is measured."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.ports import free_port
+from infra.servers import LocalServers
+from loadgen.day.day import DayOptions, run_day
+from loadgen.day.flow import shares_of
+from loadgen.day.recovery import Limits
+from loadgen.day.report import as_text
+from loadgen.day.write import Pace
+from services.cli.stack import Stack
+from services.runtime.settings import Settings
+from tests.integration.audited_market import create_database
+from tests.support.exchange import Exchange
+
+OPTIONS = DayOptions(
+    orders=3_000,
+    seed=2,
+    brokers=5,
+    symbols=20,
+    every_s=0.5,
+    pace=Pace(lag_max=1_000, bound_s=30.0),
+    steps=("matcher-log", "reader", "sink", "replay"),
+    limits=Limits(seconds=20.0, memory_mib=1_000),
+)
+
+
+@pytest.fixture
+def stack(exchange: Exchange, tmp_path: Path) -> Iterator[Stack]:
+    """An exchange of its own on the servers of the run."""
+    url = create_database(exchange.database_url, "day")
+    settings = Settings(
+        kafka=exchange.bootstrap,
+        database_url=url,
+        topic_prefix=f"{tmp_path.name.replace('_', '-')}.",
+        port=free_port(),
+        data_dir=tmp_path,
+        admin_key="a key for one day only",
+        durability="process",
+    )
+    stack = Stack(settings, LocalServers(tmp_path, kafka=exchange.bootstrap, database_url=url))
+    try:
+        stack.prepare(shares_of(OPTIONS.symbols))
+        stack.start_all()
+        yield stack
+    finally:
+        stack.stop_all()
+
+
+def test_small_day_comes_about_and_every_figure_is_there(stack: Stack) -> None:
+    lines: list[str] = []
+
+    report = run_day(stack, OPTIONS, lines.append)
+
+    assert report.holds, (report.failure, report.steps)
+    assert report.orders == OPTIONS.orders
+    assert report.events["OrderAccepted"] == OPTIONS.orders
+    last = report.samples[-1]
+    assert last.behind == 0 or last.log > report.orders + report.cancels
+    assert min(last.memory_mib[name] for name in ("gateway", "matcher", "sink")) > 20
+    assert report.trades > 0
+    assert report.rates.sink_rows > 0
+    names = [step.name for step in report.steps]
+    assert names == ["matcher-log", "reader", "sink", "replay 0", "replay 1"]
+    assert any("commands/s" in line for line in as_text(report))
