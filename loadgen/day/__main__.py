@@ -64,18 +64,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--data-dir", type=Path, help="an empty or new folder for all data; else a temporary one")
     add("--keep", action="store_true", help="do not delete the data at the end")
     add("--lag-max", type=int, default=500_000, help="commands that may wait; 0: write freely")
+    add("--snapshot-every", type=int, default=Settings().snapshot_every, help="commands")
     add("--every", type=float, default=5.0, help="seconds between two samples")
     add("--steps", default=",".join(STEPS), help="recoveries (default %(default)s); empty: none")
     add("--bound", type=float, help="seconds for the flow (default: by its size)")
     add("--step-bound", type=float, help="seconds for each recovery (default: by the size)")
-    add("--step-memory", type=int, default=8_192, help="MiB for a process that recovers")
+    add("--memory", type=int, default=8_192, help="MiB; a larger process is given up")
     add("--json", type=Path, help="write the report there")
     options = parser.parse_args(arguments)
     options.steps = tuple(name for name in options.steps.split(",") if name)
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"unknown steps {', '.join(sorted(unknown))}; known are {', '.join(STEPS)}")
-    if options.orders < 1 or options.every <= 0 or options.lag_max < 0:
-        parser.error("orders and every must be more than 0, lag-max not less")
+    if min(options.orders, options.every, options.memory) <= 0:
+        parser.error("orders, every and memory must be more than 0")
+    if min(options.lag_max, options.snapshot_every) < 0:
+        parser.error("lag-max and snapshot-every must not be less than 0")
     if options.json and not options.json.resolve().parent.is_dir():
         parser.error(f"{options.json}: no file can be written there")
     return options
@@ -91,11 +94,11 @@ def _day(folder: Path, options: argparse.Namespace) -> int:
         brokers=BROKERS,
         symbols=SYMBOLS,
         every_s=options.every,
-        pace=Pace(options.lag_max, bound_s),
+        pace=Pace(options.lag_max, bound_s, options.memory),
         steps=options.steps,
-        limits=Limits(step_s, options.step_memory),
+        limits=Limits(step_s, options.memory),
     )
-    settings = Settings(port=0, durability="process")
+    settings = Settings(port=0, durability="process", snapshot_every=options.snapshot_every)
     _say("starting a fresh exchange ...")
     with running_exchange(
         folder, settings, profile="sustained", shares_ppm=shares_of(SYMBOLS)

@@ -13,8 +13,9 @@ from loadgen.day.errors import DayError
 from loadgen.day.flow import Flow, market_of
 from loadgen.day.recovery import Limits, Recoveries, Step, pauses
 from loadgen.day.report import GIB, DayReport, rates_of
-from loadgen.day.watch import LogEnds, Sample, Watch, metrics, total
+from loadgen.day.watch import LogEnds, Sample, Watch, metrics, pids, total
 from loadgen.day.write import Pace, Written, write_day
+from loadgen.resources import Meter
 from loadgen.setup import register
 from schemas.topics import TRADES
 from services.cli.stack import Stack
@@ -54,6 +55,7 @@ def run_day(stack: Stack, options: DayOptions, tell: Callable[[str], None]) -> D
     brokers = [broker.broker_id for broker in registered]
     market = market_of(brokers, stack.settings.partitions, options.symbols)
     flow = Flow(market, options.orders, options.seed)
+    meter = Meter(pids(stack))
     watch = Watch(stack, options.every_s, _Progress(options.orders, flow, tell).sample)
     written, failure = Written(0, 0, 0.0, 0.0), ""
     try:
@@ -63,11 +65,13 @@ def run_day(stack: Stack, options: DayOptions, tell: Callable[[str], None]) -> D
         tell(f"given up: {failure}")
     finally:
         watch.close()
+    used = meter.spent()
     steps: list[Step] = []
     report = _report(stack, options, watch, written, failure)
     if not failure:
         steps = _recover(stack, options, watch.latest.log, tell)
-    return structs.replace(report, steps=steps, disk_bytes=disk_bytes(stack))
+    cpu_s = {name: spent.cpu_s for name, spent in used.items()}
+    return structs.replace(report, cpu_s=cpu_s, steps=steps)
 
 
 def _recover(
@@ -107,9 +111,10 @@ def _report(
         written_s=written.written_s,
         done_s=written.done_s,
         rates=rates_of(watch.samples, total(sink, "exchange_sink_rows_total") or 0),
+        cpu_s={},
         snapshots=pauses(stack),
         samples=watch.samples,
-        disk_bytes={},
+        disk_bytes=disk_bytes(stack),
         steps=[],
         failure=failure,
     )

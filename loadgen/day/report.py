@@ -32,6 +32,7 @@ class DayReport(Struct, frozen=True):
     written_s: float
     done_s: float
     rates: Rates
+    cpu_s: dict[str, float]
     snapshots: str
     samples: list[Sample]
     disk_bytes: dict[str, int]
@@ -71,6 +72,8 @@ def as_text(report: DayReport) -> Iterable[str]:
         f"matcher {rates.matcher:,.0f} commands/s, reader {rates.reader:,.0f} commands/s, "
         f"sink {rates.sink:,.0f} commands/s = {rates.sink_rows:,.0f} rows/s"
     )
+    spent = (f"{name} {seconds:,.0f}" for name, seconds in sorted(report.cpu_s.items()))
+    yield f"seconds of CPU: {', '.join(spent)}"
     yield f"snapshots: {report.snapshots}"
     yield ""
     yield from _table(report.samples)

@@ -4,6 +4,7 @@ Positions are commands whose outcome a process has: the matcher's from its metri
 with the log), the reader's from the gateway's metrics, the sink's from PostgreSQL itself.
 """
 
+import shutil
 import threading
 import time
 import urllib.error
@@ -28,9 +29,12 @@ from services.runtime.errors import ExchangeError
 LOOK_S = 0.5
 # A process under load answers late; its last known figures stand meanwhile.
 ANSWER_TIMEOUT_S = 5.0
+# Less room than this on the disk, and servers begin to fail in ways that are not measured here.
+DISK_LEFT_LEAST = 2 << 30
 # Nobody has moved for so long although there is something to do.
 STALLED_S = 120.0
 OURS = ("gateway", "matcher", "sink")
+POSTGRES = "postgres"
 MIB = 1 << 20
 
 
@@ -94,14 +98,21 @@ def total(found: list[Metric], name: str) -> int | None:
     return int(sum(values)) if values else None
 
 
+def pids(stack: Stack) -> dict[str, int]:
+    """Every process of the exchange, and those of its servers that it started, by name."""
+    found = {name: child.pid for name, child in stack.services.items()}
+    for name, server in (("kafka", stack.servers.kafka), (POSTGRES, stack.servers.postgres)):
+        if server is not None:
+            found[name] = server.process.pid
+    return found
+
+
 def memory_mib(stack: Stack) -> dict[str, int]:
     """Resident memory by process; PostgreSQL's shared pages count once."""
-    found = {name: usage(child.pid).memory_bytes for name, child in stack.services.items()}
-    if stack.servers.kafka is not None:
-        found["kafka"] = usage(stack.servers.kafka.process.pid).memory_bytes
-    if stack.servers.postgres is not None:
-        found["postgres"] = shared_memory_bytes(stack.servers.postgres.process.pid)
-    return {name: memory // MIB for name, memory in found.items()}
+    return {
+        name: (shared_memory_bytes(pid) if name == POSTGRES else usage(pid).memory_bytes) // MIB
+        for name, pid in pids(stack).items()
+    }
 
 
 def stored_commands(stack: Stack) -> int:
@@ -150,14 +161,19 @@ class Watch:
         self.samples: list[Sample] = []
         self._thread.start()
 
-    def require_progress(self) -> None:
-        """Raises DayError when a process is gone, or none of them moves any more."""
+    def require_progress(self, memory_mib_max: int) -> None:
+        """Raises DayError when a process is gone or too large, or nothing moves any more."""
         for name, child in self._stack.services.items():
             if not child.alive:
                 raise DayError(
                     f"{name} ended with exit code {child.exit_code}; the last lines of its log:\n"
                     f"{child.tail_of_log(5)}"
                 )
+        for name, mib in self.latest.memory_mib.items():
+            if mib > memory_mib_max:
+                raise DayError(f"{name} takes {mib:,} MiB: {self.latest}")
+        if shutil.disk_usage(self._stack.data_dir).free < DISK_LEFT_LEAST:
+            raise DayError(f"the disk is full: {self.latest}")
         if self.latest.behind and time.monotonic() - self._moved_at > STALLED_S:
             raise DayError(f"nothing has moved for {STALLED_S:.0f} s: {self.latest}")
 

@@ -21,10 +21,14 @@ PAUSE_S = 0.05
 
 
 class Pace(Struct, frozen=True):
-    """`lag_max` commands may wait for the slowest consumer; 0: no bound. `bound_s` for it all."""
+    """`lag_max` commands may wait for the slowest consumer; 0: no bound.
+
+    More than `bound_s` for it all, or `memory_mib_max` for one process, and it is given up.
+    """
 
     lag_max: int
     bound_s: float
+    memory_mib_max: int
 
 
 class Written(Struct, frozen=True):
@@ -41,7 +45,7 @@ def write_day(stack: Stack, flow: Flow, orders: int, watch: Watch, pace: Pace) -
     began = time.monotonic()
 
     def go_on() -> None:
-        watch.require_progress()
+        watch.require_progress(pace.memory_mib_max)
         if time.monotonic() - began > pace.bound_s:
             raise DayError(f"not done in {pace.bound_s:.0f} s: {watch.latest}")
 

@@ -23,7 +23,7 @@ OPTIONS = DayOptions(
     brokers=5,
     symbols=20,
     every_s=0.5,
-    pace=Pace(lag_max=1_000, bound_s=30.0),
+    pace=Pace(lag_max=1_000, bound_s=30.0, memory_mib_max=1_000),
     steps=("matcher-log", "reader", "sink", "replay"),
     limits=Limits(seconds=20.0, memory_mib=1_000),
 )
