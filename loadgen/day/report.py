@@ -1,4 +1,4 @@
-"""A finished day for people and for programs: samples, maxima, rates, disk, recoveries. Pure."""
+"""A finished day for people and for programs: samples, maxima, rates, disk, recoveries."""
 
 from collections.abc import Iterable, Sequence
 

@@ -72,6 +72,9 @@ class Reader:
         self._ready = ready
         self._clock = clock
         self._waiting = Waiting(views)
+        # What PostgreSQL said last: the first command of each partition that it has not.
+        self._stored: dict[int, int] = {}
+        self._closed_by = 0
 
     def restore(self, views: Views) -> None:
         """Go on from these views. Before the first batch, while nobody waits."""
@@ -82,6 +85,10 @@ class Reader:
         """Fold a batch, then wake who waits for an order in it. Raises BrokenLogError."""
         self._views.apply(batch)
         self._waiting.told()
+        # As fast as they come: a reader that catches up folds orders that were stored long ago.
+        stored = self._stored.get(batch.partition)
+        if stored is not None:
+            self._views.forget_stored(batch.partition, stored, self._closed_by)
 
     async def order(self, order_id: str, broker_id: str) -> OrderResource | None:
         """The broker's own order; None when unknown or another's.
@@ -111,11 +118,12 @@ class Reader:
                 NEXT_COMMAND.labels(partition).set(next_command)
             ORDERS_IN_MEMORY.set(self._views.orders_in_memory())
             try:
-                positions = await self._archive.positions()
+                self._stored = stored = await self._archive.positions()
             except ArchiveUnavailableError:
+                self._stored = {}
                 continue
-            closed_by = self._clock() - KEEP_MS
-            for partition, next_command in positions.items():
+            self._closed_by = closed_by = self._clock() - KEEP_MS
+            for partition, next_command in stored.items():
                 more = True
                 while more:
                     more = self._views.forget_stored(partition, next_command, closed_by)

@@ -5,16 +5,22 @@ One wake-up of the loop per list. The thread waits while the loop is too many li
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from typing import TypeVar
 
 from confluent_kafka import Message
 
 from services.runtime.consumer import LogConsumer, Partition
 
 RECORDS_MAX = 2_000
+# What is fetched at once is many megabytes when the loop is far behind, and takes it seconds. In
+# parts it takes some ten milliseconds: whoever asks something meanwhile is answered in between.
+PART_BYTES_MAX = 256 * 1024
 # Lists handed over and not yet worked off; more would only be memory.
 LISTS_AHEAD_MAX = 4
 WAIT_S = 0.25
+
+Record = TypeVar("Record", bound=Sized)
 
 
 class Feed:
@@ -63,12 +69,16 @@ class Feed:
         try:
             while not self._stopping.is_set():
                 messages = self._consumer.poll(RECORDS_MAX, WAIT_S)
-                while messages and not self._stopping.is_set():
-                    if self._ahead.acquire(timeout=WAIT_S):
-                        self._loop.call_soon_threadsafe(self._hand_over, messages)
-                        break
+                for part in parts_of(messages, PART_BYTES_MAX):
+                    self._pass_on(part)
         except Exception as error:
             self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _pass_on(self, messages: list[Message]) -> None:
+        while not self._stopping.is_set():
+            if self._ahead.acquire(timeout=WAIT_S):
+                self._loop.call_soon_threadsafe(self._hand_over, messages)
+                return
 
     def _hand_over(self, messages: list[Message]) -> None:
         self._ahead.release()
@@ -93,3 +103,17 @@ class Feed:
     def _fail(self, error: BaseException) -> None:
         self._stopping.set()
         self._failed(error)
+
+
+def parts_of(records: Sequence[Record], bytes_max: int) -> Iterator[list[Record]]:
+    """The records in order, in lists of at most so many bytes, or of one record that is larger."""
+    part: list[Record] = []
+    size = 0
+    for record in records:
+        size += len(record)
+        if part and size > bytes_max:
+            yield part
+            part, size = [], len(record)
+        part.append(record)
+    if part:
+        yield part

@@ -247,5 +247,23 @@ def test_forgetting_while_the_archive_is_away_takes_nothing(desk: Desk) -> None:
     assert desk.views.orders_in_memory() == 6
 
 
+def test_catching_up_with_what_is_stored_holds_open_orders_only() -> None:
+    fresh = Desk()
+    fresh.archive.stored = {0: 8}
+    asyncio.run(forget_for_a_while(fresh.reader))
+    fresh.reader.apply(sweep())
+    assert [number for number in range(1, 7) if fresh.views.order(oid(number))] == [2, 6]
+
+
+def test_catching_up_while_the_archive_is_away_forgets_nothing() -> None:
+    fresh = Desk()
+    fresh.archive.stored = {0: 8}
+    asyncio.run(forget_for_a_while(fresh.reader))
+    fresh.archive.away = True
+    asyncio.run(forget_for_a_while(fresh.reader))
+    fresh.reader.apply(sweep())
+    assert fresh.views.orders_in_memory() == 6
+
+
 def test_order_id_made_up_for_another_partition_is_not_found(desk: Desk) -> None:
     assert desk.refused(f"/orders/{ids.order_id(T0, 4095, 1)}").status == 404
