@@ -21,7 +21,7 @@ from schemas.topics import TRADES
 from services.cli.stack import Stack
 
 # Measured over commands, executions, public topics, snapshots and PostgreSQL with its log.
-DISK_BYTES_PER_ORDER = 2_200
+DISK_BYTES_PER_ORDER = 2_000
 DISK_BYTES_LEAST = 3 * GIB
 
 

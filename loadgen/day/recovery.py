@@ -30,6 +30,8 @@ from services.cli.stack import Stack
 from services.runtime.errors import ExchangeError
 
 POLL_S = 0.05
+# Each look into PostgreSQL is a connection of its own, and takes it some milliseconds.
+SELDOM_S = 0.5
 MEMORY_EVERY_S = 0.5
 _TO_THE_END = -1
 HASH_SEEDS = (1, 2)
@@ -137,7 +139,9 @@ class Recoveries:
         _empty(stack.database_url)
         began = time.monotonic()
         stack.start("sink")
-        peak, done = self._until(lambda: stored_commands(stack) >= self._commands, "sink", began)
+        peak, done = self._until(
+            lambda: stored_commands(stack) >= self._commands, "sink", began, SELDOM_S
+        )
         seconds = time.monotonic() - began
         rows = total(metrics(stack, "sink"), "exchange_sink_rows_total") or 0
         commands = stored_commands(stack)
@@ -212,7 +216,9 @@ class Recoveries:
         at = "" if reached is None else f" at {reached:,} of {self._commands:,} commands"
         return f"given up{at}: {reason}"
 
-    def _until(self, done: Callable[[], bool], name: str, began: float) -> tuple[int, bool]:
+    def _until(
+        self, done: Callable[[], bool], name: str, began: float, poll_s: float = POLL_S
+    ) -> tuple[int, bool]:
         """The most memory of the process meanwhile in MiB, and whether it came about."""
         child, peak, looked_at = self._stack.services[name], 0, 0.0
         while not (fulfilled := done()):
@@ -223,7 +229,7 @@ class Recoveries:
             out = now - began > self._limits.seconds or peak > self._limits.memory_mib
             if out or not child.alive:
                 break
-            time.sleep(POLL_S)
+            time.sleep(poll_s)
         return max(peak, usage(child.pid).memory_bytes // MIB), fulfilled
 
 
@@ -242,8 +248,10 @@ def pauses(stack: Stack) -> str:
     if not count:
         return "no snapshots"
     longest = min(bound for bound, within in bounds if within == count)
-    at_most = f"{longest:g} s" if longest != float("inf") else "over the last bucket"
-    return f"{count} snapshots, mean {sum_s / count * 1000:,.0f} ms, longest at most {at_most}"
+    told = f"at most {longest:g} s"
+    if longest == float("inf"):
+        told = f"over {max(bound for bound, _ in bounds if bound != longest):g} s"
+    return f"{count} snapshots, mean {sum_s / count * 1000:,.0f} ms, longest {told}"
 
 
 def _empty(database_url: str) -> None:
