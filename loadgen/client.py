@@ -63,14 +63,25 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
 
 
 class LoadClient:
-    """One run of one plan. `records` grows while it goes on; `sent` counts requests on the wire."""
+    """One run of one plan. `records` grows while it goes on; `sent` counts requests on the wire.
 
-    def __init__(self, url: str, api_keys: Sequence[str], plan: Plan, tag: str) -> None:
+    `respond_async`: answers say that the log has the request, and do not wait for the outcome.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_keys: Sequence[str],
+        plan: Plan,
+        tag: str,
+        *,
+        respond_async: bool = False,
+    ) -> None:
         self._url = url.rstrip("/")
-        self._headers = [
-            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-            for key in api_keys
-        ]
+        common = {"Content-Type": "application/json"}
+        if respond_async:
+            common["Prefer"] = "respond-async"
+        self._headers = [{"Authorization": f"Bearer {key}", **common} for key in api_keys]
         self._plan = plan
         self._tag = tag
         self._order_ids: dict[int, str] = {}
