@@ -6,6 +6,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -27,7 +28,11 @@ Fate = Literal["stored", "not_stored", "unknown"]
 OnFate = Callable[[Fate], None]
 
 
-def _config(bootstrap: str, linger_ms: int) -> dict[str, str | int | bool]:
+# A producer that has not met a broker yet asks for its id half a second later.
+MEET_TIMEOUT_S = 2.0
+
+
+def _config(bootstrap: str, linger_ms: int) -> dict[str, Any]:
     return {
         "bootstrap.servers": bootstrap,
         "enable.idempotence": True,
@@ -39,6 +44,14 @@ def _config(bootstrap: str, linger_ms: int) -> dict[str, str | int | bool]:
         "reconnect.backoff.max.ms": 500,
         "socket.nagle.disable": True,
     }
+
+
+def _producer(config: dict[str, Any]) -> Producer:
+    """One that is ready to send, if Kafka is there at all."""
+    producer = Producer(config, logger=kafka_logger())
+    with suppress(KafkaException):
+        producer.list_topics(timeout=MEET_TIMEOUT_S)
+    return producer
 
 
 # What a broker or the client refuses outright was certainly not written. Everything else that
@@ -63,10 +76,10 @@ class Sender:
     """
 
     def __init__(self, bootstrap: str, *, linger_ms: int, timeout_ms: int) -> None:
-        config: dict[str, Any] = _config(bootstrap, linger_ms)
+        config = _config(bootstrap, linger_ms)
         config |= {"message.timeout.ms": timeout_ms, "error_cb": self._on_error}
         self.available = True
-        self._producer = Producer(config, logger=kafka_logger())
+        self._producer = _producer(config)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="deliveries", daemon=True)
         self._thread.start()
@@ -122,7 +135,7 @@ class FailFastSender:
             "delivery.report.only.error": True,
         }
         self._failure: KafkaError | None = None
-        self._producer = Producer(config, logger=kafka_logger())
+        self._producer = _producer(config)
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
         """Queue a record; waits while the queue is full. Raises DeliveryError."""
@@ -168,7 +181,7 @@ def append(bootstrap: str, topic: str, partition: int, key: bytes, value: bytes)
         elif (offset := message.offset()) is not None:
             offsets.append(offset)
 
-    producer = Producer(_config(bootstrap, 0), logger=kafka_logger())
+    producer = _producer(_config(bootstrap, 0))
     producer.produce(topic, value, key, partition, on_delivery=delivered)
     producer.flush(FLUSH_TIMEOUT_S)
     if not offsets:

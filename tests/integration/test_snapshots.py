@@ -121,7 +121,9 @@ def test_command_log_without_its_beginning_needs_a_snapshot_that_reaches_it(
 def test_second_matcher_takes_over_and_a_frozen_first_one_changes_nothing(
     market: Market, tmp_path: Path
 ) -> None:
-    market.send(EVERY + 10)
+    market.send(EVERY)
+    # Everything is acknowledged then: what waits in a producer is sent on waking, come what may.
+    market.wait_for_commits(1)
     first = market.stack.services["matcher"]
     first.pause()
     second = market.second_matcher(tmp_path / "second.log", snapshot_every=50)
@@ -129,7 +131,7 @@ def test_second_matcher_takes_over_and_a_frozen_first_one_changes_nothing(
     try:
         eventually("taken over", lambda: '"replayed"' in second.log_file.read_text())
         market.send(60)
-        market.wait_for_commits(1)
+        market.wait_for_commits(2)
         first.resume()
         market.send(60)
         assert first.wait(WAIT_S)
