@@ -3,7 +3,7 @@
 import argparse
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -13,7 +13,14 @@ from infra.errors import InfraError
 from loadgen.setup import SetupError
 from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
-from tests.chaos.plan import EXTRA_FAULTS, chaos_plan
+from tests.chaos.plan import (
+    EXTRA_FAULTS,
+    TARGETS,
+    USUAL_FAULTS,
+    ChaosPlan,
+    Choice,
+    chaos_plan,
+)
 from tests.chaos.run import run_chaos
 
 EXIT_WRONG = 1
@@ -23,8 +30,7 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
-    options = _options(arguments)
-    strikes = chaos_plan(options.seed, options.duration, options.faults, options.also)
+    options, strikes = _options(arguments)
     quiet_kafka()
     try:
         with stoppable(), _data_dir(options.keep) as data_dir:
@@ -38,12 +44,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in report.lines():
         sys.stdout.write(line + "\n")
     if options.json is not None:
-        found = msgspec.to_builtins(report) | {"holds": report.holds, "wrong": report.wrong}
+        found = msgspec.to_builtins(report) | {
+            "holds": report.holds,
+            "wrong": report.wrong,
+            "struck": msgspec.to_builtins(report.struck),
+        }
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     return 0 if report.holds else EXIT_WRONG
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, ChaosPlan]:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.seed is None:
+        options.seed = secrets.randbelow(1_000_000)
+    if options.faults is None:
+        options.faults = max(1, options.duration // 8)
+    if options.keep is not None and options.keep.exists():
+        parser.error(f"{options.keep} exists already")
+    kinds = (*(options.kinds or USUAL_FAULTS), *options.also)
+    choice = Choice(tuple(dict.fromkeys(kinds)), tuple(options.targets), options.one_by_one)
+    try:
+        return options, chaos_plan(options.seed, options.duration, options.faults, choice)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _named(known: Collection[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = list(dict.fromkeys(text.split(",")))
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(unknown)}; known are {', '.join(known)}"
+            )
+        return found
+
+    return names
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
         description="Strikes a fresh exchange under load with faults from a seed: programs are "
@@ -56,6 +95,26 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--duration", type=int, default=120, help="seconds of strikes")
     parser.add_argument("--faults", type=int, help="how many; one in 8 seconds if not given")
     parser.add_argument(
+        "--kinds",
+        type=_named((*USUAL_FAULTS, *EXTRA_FAULTS)),
+        default=[],
+        metavar="KIND,...",
+        help=f"draw only these: {', '.join((*USUAL_FAULTS, *EXTRA_FAULTS))}",
+    )
+    parser.add_argument(
+        "--targets",
+        type=_named(TARGETS),
+        default=[],
+        metavar="TARGET,...",
+        help=f"strike only these, each equally often: {', '.join(TARGETS)}",
+    )
+    parser.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="short faults, one at a time, each as soon as the one before is recovered (every "
+        "service ready, an order taken) instead of by time",
+    )
+    parser.add_argument(
         "--also",
         action="append",
         choices=EXTRA_FAULTS,
@@ -67,16 +126,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--keep", type=Path, metavar="DIR", help="run in this new directory and leave it: logs"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
-    options = parser.parse_args(arguments)
-    if options.seed is None:
-        options.seed = secrets.randbelow(1_000_000)
-    if options.faults is None:
-        options.faults = max(1, options.duration // 8)
-    if min(options.duration, options.faults) < 1:
-        parser.error("duration and faults must be at least 1")
-    if options.keep is not None and options.keep.exists():
-        parser.error(f"{options.keep} exists already")
-    return options
+    return parser
 
 
 def _data_dir(keep: Path | None) -> AbstractContextManager[Path]:

@@ -26,15 +26,14 @@ from services.cli.stack import MODULES, Stack
 from services.runtime.settings import Settings
 from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy
+from tests.support.wrong_clock import set_clock
 
 # Low, so that restarts begin at snapshots and kills fall into the making of some.
 SNAPSHOT_EVERY: Final = 200
-_KAFKA_LINKS: Final = {
-    "gateway": "gateway-kafka",
-    "matcher": "matcher-kafka",
-    "sink": "sink-kafka",
-}
-_POSTGRES_LINKS: Final = {"gateway": "gateway-postgres", "sink": "sink-postgres"}
+# Beside what `exchange run` starts: the read side as a process of its own.
+SERVICES: Final = MODULES | {"reader": ("services.reader",)}
+_KAFKA_LINKS: Final = {name: f"{name}-kafka" for name in SERVICES}
+_POSTGRES_LINKS: Final = {name: f"{name}-postgres" for name in ("gateway", "reader", "sink")}
 
 
 class ManyDoorsKafka(LocalKafka):
@@ -68,6 +67,21 @@ class ProxiedStack(Stack):
     ) -> None:
         super().__init__(settings, servers)
         self._links = links
+        self.probes["reader"] = free_port()
+        self.reader_url = f"http://{LOOPBACK}:{self.probes['reader']}"
+
+    def stop_all(self) -> None:
+        """The reader, then the rest."""
+        if "reader" in self.services:
+            self.stop("reader")
+        super().stop_all()
+
+    def set_clock(self, name: str, shift_ms: int) -> None:
+        """By how much this service's wall clock is wrong from now on."""
+        set_clock(self._clock(name), shift_ms)
+
+    def _clock(self, name: str) -> Path:
+        return self.data_dir / "clocks" / name
 
     def another(self, name: str) -> ChildProcess:
         """From now on the service of this name; the former keeps its probe's port."""
@@ -81,9 +95,15 @@ class ProxiedStack(Stack):
         if name in _POSTGRES_LINKS:
             database_url = _through(self._links[_POSTGRES_LINKS[name]], database_url)
         settings = structs.replace(self.settings, kafka=kafka, database_url=database_url)
-        overrides = {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
+        if name == "reader":
+            settings = structs.replace(settings, port=self.probes[name])
+        overrides = (
+            {} if name == "reader" else {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
+        )
+        self.set_clock(name, 0)
+        clock = ("tests.support.wrong_clock", str(self._clock(name)))
         return ChildProcess(
-            [sys.executable, "-m", *MODULES[name]],
+            [sys.executable, "-m", *clock, *SERVICES[name]],
             log_file=self.log_dir / f"{name}.log",
             env=environment(os.environ, settings, overrides),
             cwd=self.data_dir,
@@ -115,6 +135,10 @@ class Arena:
         """Those that did not go by themselves."""
         for former in self._usurped:
             former.kill()
+
+    def all_ready(self) -> bool:
+        """Whether every service is, now."""
+        return all(map(self.stack.ready, SERVICES))
 
     @property
     def settings(self) -> Settings:
@@ -177,7 +201,7 @@ def running_arena(data_dir: Path, *, with_small_disk: bool = False) -> Iterator[
         stack = ProxiedStack(settings, servers, links)
         stack.prepare()
         ending.callback(stack.stop_all)
-        stack.start_all()
+        stack.start_all(tuple(SERVICES))
         arena = Arena(stack, {"kafka": kafka, "postgres": postgres}, links)
         ending.callback(arena.kill_usurped)
         yield arena

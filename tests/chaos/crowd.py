@@ -7,6 +7,7 @@ request was answered goes into the records, one line per attempt.
 import asyncio
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -44,11 +45,17 @@ _decode = msgspec.json.Decoder(_Answered).decode
 
 
 class Crowd:
-    """`records` grows while it trades; `cancelled` holds the orders whose cancel was granted."""
+    """`records` grows while it trades; `cancelled` holds the orders whose cancel was granted.
+
+    `refused_wrongly`: the plan's orders are good, so none is refused but for a validity that is
+    over, by whatever the exchange's clock says.
+    """
 
     def __init__(self, url: str, brokers: Sequence[Registration], flow: Plan) -> None:
         self.records = Records()
         self.cancelled: set[str] = set()
+        self.refused_wrongly: list[str] = []
+        self._created_us: list[int] = []
         self.stopping = threading.Event()
         self._clients = [_Client(self, url, flow, number, b) for number, b in enumerate(brokers)]
         self._started = time.perf_counter()
@@ -79,12 +86,14 @@ class Crowd:
 
     def first_created_after(self, moment_us: int) -> int | None:
         """When the next 201 came; None when none did so far."""
-        done = [
-            line.done_us
-            for line in self.records.since(0)
-            if line.answer.status == 201 and line.done_us > moment_us
-        ]
-        return min(done, default=None)
+        next_ = bisect_right(self._created_us, moment_us)
+        return self._created_us[next_] if next_ < len(self._created_us) else None
+
+    def answered(self, line: Line) -> None:
+        """Another request was."""
+        self.records.add(line)
+        if line.answer.status == 201:
+            self._created_us.append(line.done_us)
 
     def failed(self, error: BaseException) -> None:
         """A client's own mistake, which ends the run with it."""
@@ -156,6 +165,8 @@ class _Client:
         answer = await self._ask(session, "order", "/orders", body, order.client_order_id)
         if answer.order_id:
             self._order_ids[index] = answer.order_id
+        if 400 <= answer.status < 500 and answer.status != 429 and order.valid_ms is None:
+            self._crowd.refused_wrongly.append(f"{order.client_order_id} was refused: {answer}")
         if index % SENT_TWICE_ONE_IN == 0 and answer.status in (201, 202):
             # A client that did not hear the answer; it must hear the same one again.
             await self._ask(session, "order", "/orders", body, order.client_order_id)
@@ -179,7 +190,7 @@ class _Client:
             sent_us = self._crowd.now_us()
             answer = await self._post(session, path, body)
             now_us = self._crowd.now_us()
-            self._crowd.records.add(
+            self._crowd.answered(
                 Line(operation, sent_us, sent_us, now_us, answer, self._number, client_order_id)
             )
             if answer.status not in _RETRIED:

@@ -6,8 +6,7 @@ from http.client import HTTPException
 from typing import Final
 
 from schemas.partitions import default_partition
-from services.cli.stack import MODULES
-from tests.chaos.arena import Arena
+from tests.chaos.arena import SERVICES, Arena
 from tests.support.api import Answer, Api
 
 READY_S: Final = 120.0
@@ -18,7 +17,7 @@ _POLL_S = 0.2
 def not_live(arena: Arena) -> list[str]:
     """What does not work within its time, in words; nothing when all is well."""
     deadline = time.monotonic() + READY_S
-    waiting = set(MODULES)
+    waiting = set(SERVICES)
     while waiting and time.monotonic() < deadline:
         waiting = {name for name in waiting if not arena.stack.ready(name)}
         time.sleep(_POLL_S)

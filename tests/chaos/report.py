@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from statistics import median_low
 
 from msgspec import Struct
 
@@ -10,6 +11,8 @@ from tests.chaos.plan import Fault
 from tests.chaos.tally import Tally
 
 _SHOWN_MAX = 5
+# More recoveries than these are told by their targets only.
+_RECOVERIES_SHOWN_MAX = 60
 # A server that is away, a record that was not delivered: restart recovers. The rest is a bug.
 _GOOD_ENDS: frozenset[int | None] = frozenset({3, 5})
 # 143 is the JVM's word for SIGTERM.
@@ -18,10 +21,23 @@ _SUPERSEDED = 4
 
 
 class Recovery(Struct, frozen=True):
-    """`next_order_ms`: from the heal until an order was answered 201; None: never."""
+    """From the heal until an order was answered 201, and until every service was ready.
+
+    None: never; `ready_ms` also when nobody looked, as in a run by time.
+    """
 
     faults: tuple[Fault, ...]
     next_order_ms: int | None
+    ready_ms: int | None = None
+
+
+class Struck(Struct, frozen=True):
+    """What one target went through, and how long the exchange took to be well after it."""
+
+    kinds: dict[str, int]
+    recovery_ms_p50: int | None
+    recovery_ms_max: int | None
+    never: int
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -38,6 +54,37 @@ class Report(Struct, frozen=True, kw_only=True):
     stops: dict[str, list[int | None]]
     audit: list[str]
     audit_holds: bool
+    one_by_one: bool = False
+
+    @property
+    def struck(self) -> dict[str, Struck]:
+        """By target. A recovery from two faults at once counts for both."""
+        targets = sorted(
+            {fault.target for recovery in self.recoveries for fault in recovery.faults}
+        )
+        return {target: self._struck(target) for target in targets}
+
+    def _struck(self, target: str) -> Struck:
+        kinds: Counter[str] = Counter()
+        times_ms: list[int] = []
+        never = 0
+        for recovery in self.recoveries:
+            own = [fault.kind for fault in recovery.faults if fault.target == target]
+            kinds.update(own)
+            took_ms = self._took_ms(recovery)
+            if own and took_ms is None:
+                never += 1
+            elif own and took_ms is not None:
+                times_ms.append(took_ms)
+        p50 = median_low(times_ms) if times_ms else None
+        return Struck(dict(sorted(kinds.items())), p50, max(times_ms, default=None), never)
+
+    def _took_ms(self, recovery: Recovery) -> int | None:
+        parts = [recovery.next_order_ms]
+        if self.one_by_one:
+            parts.append(recovery.ready_ms)
+        known = [part for part in parts if part is not None]
+        return max(known) if len(known) == len(parts) else None
 
     @property
     def wrong(self) -> list[str]:
@@ -53,6 +100,11 @@ class Report(Struct, frozen=True, kw_only=True):
             f"NOT LIVE: no order was taken after {_names(recovery.faults)}"
             for recovery in self.recoveries[-1:]
             if recovery.next_order_ms is None
+        ]
+        found += [
+            f"NOT LIVE: not ready a minute after {_names(recovery.faults)}"
+            for recovery in self.recoveries
+            if self.one_by_one and recovery.ready_ms is None
         ]
         found += [
             f"EXIT CODE: {name} ended by itself with {code}"
@@ -71,16 +123,23 @@ class Report(Struct, frozen=True, kw_only=True):
         """Whether nothing is wrong."""
         return self.audit_holds and not self.wrong
 
+    def _told_recoveries(self) -> Iterator[str]:
+        if len(self.recoveries) <= _RECOVERIES_SHOWN_MAX:
+            for recovery in self.recoveries:
+                took = _seconds(self._took_ms(recovery))
+                yield f"recovery {_names(recovery.faults):<60} {took:>8}"
+        for target, struck in self.struck.items():
+            kinds = ", ".join(f"{kind} {times}" for kind, times in struck.kinds.items())
+            yield (
+                f"struck   {target:<17} {sum(struck.kinds.values()):>5}, recovered p50 "
+                f"{_seconds(struck.recovery_ms_p50)}, max {_seconds(struck.recovery_ms_max)}"
+                f"{f', never {struck.never}' if struck.never else ''}  ({kinds})"
+            )
+
     def lines(self) -> Iterator[str]:
         """For people."""
         yield f"seed {self.seed}"
-        kinds = Counter((f.kind, f.target) for r in self.recoveries for f in r.faults)
-        for (kind, target), times in sorted(kinds.items()):
-            yield f"fault    {kind:<14} {target:<17} {times:>5}"
-        for recovery in self.recoveries:
-            after = recovery.next_order_ms
-            told = "never" if after is None else f"{after / 1000:.1f} s"
-            yield f"recovery {_names(recovery.faults):<50} {told:>8}"
+        yield from self._told_recoveries()
         for answer, times in sorted(self.answers.items()):
             yield f"answer   {answer:<32} {times:>7,}"
         for name, codes in self.ended.items():
@@ -98,6 +157,10 @@ class Report(Struct, frozen=True, kw_only=True):
         if hidden > 0:
             yield f"and {hidden} more"
         yield f"chaos: {'all holds' if self.holds else 'DOES NOT HOLD'} (seed {self.seed})"
+
+
+def _seconds(took_ms: int | None) -> str:
+    return "never" if took_ms is None else f"{took_ms / 1000:.1f} s"
 
 
 def answers_of(lines: Iterable[Line]) -> dict[str, int]:

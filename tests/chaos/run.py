@@ -33,6 +33,8 @@ from tests.support.exchange import Exchange
 CALM_S: Final = 2.0
 WELL_S: Final = 60.0
 AUDIT_WAIT_S: Final = 90.0
+# A strike and its recovery, on average, at most; orders are planned for so long.
+ONE_BY_ONE_S: Final = 15
 _POLL_S = 0.1
 
 Tell = Callable[[str], None]
@@ -62,17 +64,18 @@ class _Run:
         self._tell = tell
         self._keeper = Keeper(arena, tell)
         # Long enough for strikes that are late; what is left over is not sent.
+        late_s = ONE_BY_ONE_S * len(plan_.strikes) if plan_.one_by_one else 0
         profile = Profile(
             brokers=load.brokers,
             symbols=load.symbols,
             orders_per_s=load.orders_per_s,
-            duration_s=3 * plan_.duration_s + 120,
+            duration_s=3 * plan_.duration_s + late_s + 120,
         )
         self._flow = plan(profile, plan_.seed)
         stack = arena.stack
         self._brokers = asyncio.run(register(stack.url, stack.admin_key, load.brokers))
         self._crowd = Crowd(stack.url, self._brokers, self._flow)
-        self._striker = Striker(arena, self._keeper, tell, self._crowd.now_us)
+        self._striker = Striker(arena, self._keeper, tell, self._crowd)
 
     def run(self) -> Report:
         with self._keeper.watching():
@@ -96,7 +99,9 @@ class _Run:
         for each in healed:
             created_us = self._crowd.first_created_after(each.healed_us)
             after = None if created_us is None else (created_us - each.healed_us) // 1000
-            found.append(Recovery(each.strike.faults, after))
+            ready_us = each.ready_us
+            ready = None if ready_us is None else (ready_us - each.healed_us) // 1000
+            found.append(Recovery(each.strike.faults, after, ready))
         return found
 
     def _report(self, recoveries: list[Recovery], dead: list[str]) -> Report:
@@ -112,14 +117,20 @@ class _Run:
         else:
             counted = tally(lines, self._crowd.cancelled, market)
             keys = {broker.broker_id: broker.api_key for broker in self._brokers}
-            dead += not_shown(self._arena.stack.url, keys, market, self._plan.seed)
+            for url in (self._arena.stack.url, self._arena.stack.reader_url):
+                dead += not_shown(url, keys, market, self._plan.seed)
         return Report(
             seed=self._plan.seed,
             duration_s=self._plan.duration_s,
+            one_by_one=self._plan.one_by_one,
             recoveries=recoveries,
             answers=answers_of(records),
             tally=counted,
-            contradictions=[*entered_though_refused(records), *answered_with_two(records)],
+            contradictions=[
+                *entered_though_refused(records),
+                *answered_with_two(records),
+                *self._crowd.refused_wrongly,
+            ],
             not_live=dead,
             ended=self._keeper.ended_by_themselves(),
             stops=self._striker.stops,

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from infra.errors import InfraError
 from tests.chaos.arena import Arena
+from tests.chaos.crowd import Crowd
 from tests.chaos.keeper import Keeper
 from tests.chaos.plan import PROGRAMS, ChaosPlan, Fault, Strike
 from tests.chaos.small_disk import fill, make_room
@@ -17,29 +18,33 @@ from tests.chaos.small_disk import fill, make_room
 _REFILL_S = 0.1
 # A matcher says that it needs a second to see a newer claim; the rest is for a busy machine.
 _NOTICE_S = 20.0
+# What is not well after so long is struck again all the same.
+_RECOVERY_S = 60.0
+_LOOK_S = 0.05
 
 
 class Healed(Struct, frozen=True):
-    """When a strike was over: the heal of its last fault, on the crowd's clock."""
+    """When a strike was over: the heal of its last fault, on the crowd's clock.
+
+    `ready_us`: from when on every service was ready; None: not looked at, or never.
+    """
 
     strike: Strike
     healed_us: int
+    ready_us: int | None = None
 
 
 class Striker:
-    """`tell` gets a line per strike; `now_us` is the clock of the report."""
+    """`tell` gets a line per strike; the crowd's clock is that of the report."""
 
     def __init__(
-        self,
-        arena: Arena,
-        keeper: Keeper,
-        tell: Callable[[str], None],
-        now_us: Callable[[], int],
+        self, arena: Arena, keeper: Keeper, tell: Callable[[str], None], crowd: Crowd
     ) -> None:
         self._arena = arena
         self._keeper = keeper
         self._tell = tell
-        self._now_us = now_us
+        self._crowd = crowd
+        self._now_us = crowd.now_us
         self._ending = threading.Event()
         self.stops: dict[str, list[int | None]] = {}
 
@@ -51,13 +56,17 @@ class Striker:
             self._wait(began + strike.at_ms / 1000 - time.monotonic())
             told = " + ".join(map(str, strike.faults))
             self._tell(f"{time.monotonic() - began:6.1f} s  {number}/{len(plan.strikes)}  {told}")
-            healed.append(self._strike(strike))
+            done = self._strike(strike)
+            if plan.one_by_one:
+                done = structs.replace(done, ready_us=self._recovered(done.healed_us))
+            healed.append(done)
         return healed
 
     def heal_all(self) -> None:
         """Whatever was struck: links flow, frozen programs go on, dead ones are started."""
         for link in self._arena.links.values():
             link.heal()
+        self._arena.stack.set_clock("gateway", 0)
         for name in PROGRAMS:
             self._arena.process(name).resume()
             self._keeper.give_back(name)
@@ -72,6 +81,18 @@ class Striker:
                 self._ending.set()
                 raise
         return Healed(strike, healed_us)
+
+    def _recovered(self, healed_us: int) -> int | None:
+        """When every service was ready; returns when an order was taken as well."""
+        deadline = time.monotonic() + _RECOVERY_S
+        ready_us = None
+        while time.monotonic() < deadline and not self._ending.is_set():
+            if ready_us is None and self._arena.all_ready():
+                ready_us = self._now_us()
+            if ready_us is not None and self._crowd.first_created_after(healed_us) is not None:
+                break
+            self._wait(_LOOK_S)
+        return ready_us
 
     def _carry_out(self, fault: Fault) -> int:
         """When it was healed; a start that takes its time belongs to the recovery."""
@@ -119,6 +140,11 @@ class Striker:
                 self._keeper.take(name, lambda: self._stop(name))
             case "usurp":
                 self._keeper.take(name, lambda: self._usurp(fault))
+            case "clock_jump":
+                return self._on_clock(fault)
+            case "clock_wrong_start":
+                self._keeper.take(name, lambda: self._arena.kill(name))
+                return self._on_clock(fault)
             case "restart_twice":
                 self._keeper.take(name, lambda: self._die_while_starting(fault))
             case _:
@@ -130,6 +156,14 @@ class Striker:
             self._arena.process(name).resume()
         self._keeper.give_back(name)
         return healed_us
+
+    def _on_clock(self, fault: Fault) -> int:
+        """Wrong for a while in a running program, be it from its start on; then right at once."""
+        self._arena.stack.set_clock(fault.target, fault.detail)
+        self._keeper.give_back(fault.target)
+        self._wait(fault.hold_ms / 1000)
+        self._arena.stack.set_clock(fault.target, 0)
+        return self._now_us()
 
     def _stop(self, name: str) -> None:
         # It may be away already, for want of something else that was struck.

@@ -17,7 +17,7 @@ def test_exchange_struck_everywhere_keeps_what_it_promised(tmp_path: Path) -> No
     told: list[str] = []
     strikes = chaos_plan(seed, 30, len(TARGETS))
     report = run_chaos(strikes, tmp_path / "exchange", told.append)
-    # The seed repeats it: python -m tests.chaos --seed N --duration 30 --faults 10.
+    # The seed repeats it: python -m tests.chaos --seed N --duration 30 --faults 13.
     assert report.holds, "\n".join([*told, *report.lines()])
     assert report.tally.acknowledged > 100, "the market was hardly open"
 
@@ -34,7 +34,17 @@ def test_exchange_whose_log_has_no_disk_left_keeps_what_it_promised(tmp_path: Pa
     assert report.ended["kafka"], "the disk was never full"
 
 
-@pytest.mark.parametrize("arguments", [["--duration", "0"], ["--faults", "0"], ["--keep", "/"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--duration", "0"],
+        ["--faults", "0"],
+        ["--keep", "/"],
+        ["--kinds", "burn"],
+        ["--targets", "kafka,moon"],
+        ["--kinds", "kill", "--targets", "sink-kafka"],
+    ],
+)
 def test_chaos_asked_for_nonsense_is_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(arguments)

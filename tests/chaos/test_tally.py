@@ -8,7 +8,7 @@ from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.cli.audit_client_log import ClientLine
 from tests.chaos.plan import Fault
-from tests.chaos.report import Recovery, Report
+from tests.chaos.report import Recovery, Report, Struck
 from tests.chaos.tally import (
     Market,
     Standing,
@@ -154,6 +154,26 @@ def test_report_with_anything_wrong_does_not_hold() -> None:
     ]
     assert not any(each.holds for each in wrong)
     assert all("DOES NOT HOLD (seed 5)" in "\n".join(each.lines()) for each in wrong)
+
+
+def test_report_tells_what_each_target_went_through() -> None:
+    kill, cut = Fault("kill", "sink", 0), Fault("cut", "sink-kafka", 0)
+    recoveries = [
+        Recovery((kill,), 100, 300),
+        Recovery((kill, cut), 700, 200),
+        Recovery((kill,), 50, None),
+        Recovery((cut,), 900, 100),
+    ]
+    by_time = structs.replace(report(), recoveries=recoveries)
+    assert by_time.struck == {
+        "sink": Struck({"kill": 3}, 100, 700, 0),
+        "sink-kafka": Struck({"cut": 2}, 700, 900, 0),
+    }
+    assert by_time.holds
+    one_by_one = structs.replace(by_time, one_by_one=True)
+    assert one_by_one.struck["sink"] == Struck({"kill": 3}, 300, 700, 1)
+    assert not one_by_one.holds
+    assert "never 1  (kill 3)" in "\n".join(one_by_one.lines())
 
 
 def test_standings_and_cash_follow_every_fill() -> None:

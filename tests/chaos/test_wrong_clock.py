@@ -1,0 +1,37 @@
+"""The wrong clock is wrong for the program alone, at once, and right again when told so."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from services.cli.environment import environment
+from services.runtime.settings import Settings
+from tests.support.wrong_clock import set_clock, shifted
+
+DAY_MS = 86_400_000
+
+
+def test_wrong_clock_follows_its_file_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "clocks" / "one"
+    set_clock(file, DAY_MS)
+    now_ns = shifted(lambda: 5, file)
+    assert now_ns() == 5 + DAY_MS * 1_000_000
+    set_clock(file, -DAY_MS)
+    assert now_ns() == 5 - DAY_MS * 1_000_000
+    set_clock(file, 0)
+    assert now_ns() == 5
+
+
+def test_program_under_a_wrong_clock_sees_another_day_in_both_calls(tmp_path: Path) -> None:
+    file = tmp_path / "clock"
+    set_clock(file, DAY_MS)
+    (tmp_path / "tells.py").write_text("import time; print(int(time.time()), time.time_ns())")
+    command = [sys.executable, "-m", "tests.support.wrong_clock", str(file), "tells"]
+    env = environment(os.environ, Settings(), {})
+    told = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True).stdout
+    seconds, nanoseconds = map(int, told.split())
+    ahead_s = seconds - time.time()
+    assert abs(ahead_s - DAY_MS / 1000) < 60
+    assert abs(seconds - nanoseconds / 1e9) < 60
