@@ -1,4 +1,5 @@
-"""What clients were told, held against the log: acknowledged in it once, refused not in it.
+"""What clients were told, held against the log: acknowledged in it once, by the broker and the
+client order id that it was sent with; refused not in it.
 
 Pure. JSON lines, one per order sent; `unknown` may be in the log at most once. A retry under the
 same client order id that the engine told apart from a new order does not count: it made none.
@@ -48,6 +49,8 @@ class ClientLog:
 
     def __init__(self, lines: Iterable[ClientLine]) -> None:
         self._times: dict[str, int] = {}
+        self._names: dict[str, tuple[str, str]] = {}
+        self._misnamed: list[str] = []
         self._refused: dict[tuple[str, str], int] = {}
         self._unknown: dict[tuple[str, str], int] = {}
         known: set[tuple[str, str]] = set()
@@ -59,6 +62,7 @@ class ClientLog:
             known.add(name)
             if line.told == "acknowledged":
                 self._times[line.order_id] = 0
+                self._names[line.order_id] = name
             else:
                 self._unknown[name] = 0
         # Sent again after a refusal, and then not refused: the log may well have it.
@@ -69,11 +73,13 @@ class ClientLog:
         """A command of the log, and what became of it where that is recorded."""
         if not isinstance(command, PlaceOrder):
             return
+        name = (command.broker_id, command.client_order_id or "")
         if command.order_id in self._times:
             self._times[command.order_id] += 1
+            if (told := self._names[command.order_id]) != name:
+                self._misnamed.append(f"order {command.order_id} of {told} is {name} in the log")
         if outcome is not None and isinstance(outcome.event, OrderRepeated):
             return
-        name = (command.broker_id, command.client_order_id or "")
         for counts in (self._refused, self._unknown):
             if name in counts:
                 counts[name] += 1
@@ -85,6 +91,8 @@ class ClientLog:
         for order_id, times in self._times.items():
             if times != 1:
                 acknowledged.fail(f"order {order_id} is in the log {times} times")
+        for misnamed in self._misnamed:
+            acknowledged.fail(misnamed)
         for name, times in self._unknown.items():
             if times > 1:
                 acknowledged.fail(f"{name[1]} of broker {name[0]} is in the log {times} times")

@@ -18,6 +18,7 @@ from schemas.executions import (
     Outcome,
     Ticked,
 )
+from schemas.ids import partition_of
 from schemas.units import ClosedReason, Side
 from services.cli.audit_report import AuditReport
 
@@ -46,8 +47,9 @@ class TradeState(Struct, frozen=True):
 
 
 class Totals(Struct):
-    """Over all partitions: cents by broker, shares bought and sold by symbol."""
+    """Over all partitions: cents by broker, shares bought and sold by symbol, and where it is."""
 
+    partitions: dict[str, int] = {}
     cash: dict[str, int] = {}
     bought: dict[str, int] = {}
     sold: dict[str, int] = {}
@@ -88,6 +90,7 @@ class Ledger:
         self._quantities = report["quantities"]
         self._validity = report["validity"]
         self._final = report["final_state"]
+        self._partition = report["partition"]
 
     def apply(self, outcome: Outcome, offset: int) -> None:
         """Fold the outcome of the command at `offset`."""
@@ -119,6 +122,7 @@ class Ledger:
             self._totals.order(state)
 
     def _accepted(self, event: OrderAccepted, time: int, offset: int) -> None:
+        self._placed(event)
         self._final.checked += 1
         self._quantities.checked += 1
         where = f"{self.partition}@{offset} order {event.order_id}"
@@ -140,6 +144,15 @@ class Ledger:
             self.open[event.order_id] = state
         else:
             self._close(state)
+
+    def _placed(self, event: OrderAccepted) -> None:
+        """A symbol on two partitions has two books; an id of another has no cancel."""
+        self._partition.checked += 1
+        home = self._totals.partitions.setdefault(event.symbol, self.partition)
+        if home != self.partition:
+            self._partition.fail(f"{event.symbol} trades on {home} and on {self.partition}")
+        if partition_of(event.order_id) not in (None, self.partition):
+            self._partition.fail(f"order {event.order_id} is on partition {self.partition}")
 
     def _fill(self, taker: OrderState, fill: Fill, time: int, where: str) -> None:
         event = taker.accepted

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from loadgen.record import Line
 from schemas.commands import Command, PlaceOrder
-from schemas.executions import OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from schemas.executions import Expired, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from schemas.units import Side
 from services.cli.audit_client_log import ClientLine
 
 _REPEATED, _CREATED = 200, 201
@@ -32,6 +33,9 @@ class Standing(Struct):
     """An order; `remaining` is what was not filled, also when it is closed."""
 
     broker_id: str
+    symbol: str
+    side: Side
+    price: int | None
     remaining: int
     open: bool
 
@@ -129,17 +133,63 @@ def standings(market: Market) -> dict[str, Standing]:
                 maker.remaining = fill.maker_remaining_quantity
                 maker.open = maker.open and maker.remaining > 0
             is_open = event.closed_reason is None
-            found[event.order_id] = Standing(event.broker_id, event.remaining_quantity, is_open)
+            found[event.order_id] = Standing(
+                event.broker_id,
+                event.symbol,
+                event.side,
+                event.price,
+                event.remaining_quantity,
+                is_open,
+            )
     return found
 
 
-def cash(market: Market) -> dict[str, int]:
-    """Sales minus purchases of each broker, in cents."""
-    found: Counter[str] = Counter()
+class Account(Struct):
+    """Of one broker: sales minus purchases in cents, and shares by symbol where there are any."""
+
+    cash: int = 0
+    shares: dict[str, int] = {}
+
+    def traded(self, symbol: str, quantity: int, value: int) -> None:
+        """Bought so many shares, or sold them: then both are negative."""
+        self.cash -= value
+        self.shares[symbol] = self.shares.get(symbol, 0) + quantity
+
+
+def accounts(market: Market) -> dict[str, Account]:
+    """By broker."""
+    found: dict[str, Account] = {}
     for event in _events(market, OrderAccepted):
+        sign = 1 if event.side == "bid" else -1
         for fill in event.fills:
-            value = fill.price * fill.quantity
-            paid = value if event.side == "bid" else -value
-            found[event.broker_id] -= paid
-            found[fill.maker_broker_id] += paid
-    return dict(found)
+            quantity, value = sign * fill.quantity, sign * fill.price * fill.quantity
+            found.setdefault(event.broker_id, Account()).traded(event.symbol, quantity, value)
+            maker = found.setdefault(fill.maker_broker_id, Account())
+            maker.traded(event.symbol, -quantity, -value)
+    return found
+
+
+class Shop(Struct):
+    """What the public sees of a symbol: levels by side and price as total and orders."""
+
+    sequence: int = 0
+    last_price: int | None = None
+    levels: dict[tuple[Side, int], list[int]] = {}
+
+
+def shops(market: Market) -> dict[str, Shop]:
+    """By symbol."""
+    found: dict[str, Shop] = {}
+    for outcome in market.outcomes:
+        event = outcome.event
+        for each in (*outcome.expired, event):
+            if isinstance(each, OrderAccepted | OrderCancelled | Expired):
+                found.setdefault(each.symbol, Shop()).sequence = each.book_sequence
+        if isinstance(event, OrderAccepted) and event.fills:
+            found[event.symbol].last_price = event.fills[-1].price
+    for order in standings(market).values():
+        if order.open and order.price is not None:
+            level = found[order.symbol].levels.setdefault((order.side, order.price), [0, 0])
+            level[0] += order.remaining
+            level[1] += 1
+    return found

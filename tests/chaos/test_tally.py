@@ -10,12 +10,15 @@ from services.cli.audit_client_log import ClientLine
 from tests.chaos.plan import Fault
 from tests.chaos.report import Recovery, Report, Struck
 from tests.chaos.tally import (
+    Account,
     Market,
+    Shop,
     Standing,
     Tally,
+    accounts,
     answered_with_two,
-    cash,
     entered_though_refused,
+    shops,
     standings,
     tally,
 )
@@ -176,8 +179,16 @@ def test_report_tells_what_each_target_went_through() -> None:
     assert "never 1  (kill 3)" in "\n".join(one_by_one.lines())
 
 
-def test_standings_and_cash_follow_every_fill() -> None:
+def test_standings_accounts_and_shops_follow_every_fill() -> None:
     before = without(GOOD, 3)
-    assert standings(before) == {"m": Standing("b1", 60, open=True), "t": Standing("b2", 0, False)}
+    assert standings(before) == {
+        "m": Standing("b1", "PETR4", "ask", 10, 60, open=True),
+        "t": Standing("b2", "PETR4", "bid", 11, 0, open=False),
+    }
     assert not standings(GOOD)["m"].open
-    assert cash(GOOD) == {"b1": 400, "b2": -400}
+    assert accounts(GOOD) == {
+        "b1": Account(400, {"PETR4": -40}),
+        "b2": Account(-400, {"PETR4": 40}),
+    }
+    assert shops(before) == {"PETR4": Shop(2, 10, {("ask", 10): [60, 1]})}
+    assert shops(GOOD) == {"PETR4": Shop(3, 10, {})}

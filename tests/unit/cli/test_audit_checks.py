@@ -14,6 +14,7 @@ from schemas.executions import (
     Outcome,
     Ticked,
 )
+from schemas.ids import order_id
 from schemas.trades import Trade
 from services.cli.audit_client_log import ClientLine, ClientLog, read_client_log
 from services.cli.audit_ledger import Ledger, Totals
@@ -125,6 +126,18 @@ def test_ledger_expiry_in_time_is_fine_and_before_is_noticed() -> None:
     assert failing(Outcome(4_999, Ticked(), expired)) == {"final_state"}
 
 
+def test_ledger_symbol_or_id_on_another_partition_is_noticed() -> None:
+    report, totals = AuditReport(), Totals()
+    here, there = Ledger(0, totals, report), Ledger(1, totals, report)
+    here.apply(Outcome(1_000, MAKER), 0)
+    there.apply(Outcome(1_000, structs.replace(MAKER, order_id=order_id(1, 0, 7))), 0)
+    assert report["partition"].checked == 2
+    assert report["partition"].samples == [
+        "PETR4 trades on 0 and on 1",
+        f"order {order_id(1, 0, 7)} is on partition 1",
+    ]
+
+
 def trade(sequence: int, price: int = 10) -> Trade:
     return Trade("PETR4", sequence, f"id{sequence}", 1, price, 5, "bid", sequence, 0)
 
@@ -213,6 +226,21 @@ def test_client_log_counts_what_the_log_holds() -> None:
     ]
     assert report["refused"].samples == ["c3 of broker b1 is in the log 1 times"]
     assert (report["acknowledged"].checked, report["refused"].checked) == (4, 2)
+
+
+def test_client_log_order_that_went_by_another_name_is_noticed() -> None:
+    lines = [
+        ClientLine("acknowledged", "b1", "c1", "o1"),
+        ClientLine("acknowledged", "b2", "c2", "o2"),
+    ]
+    client_log, report = ClientLog(lines), AuditReport()
+    client_log.command(place(1), None)
+    client_log.command(place(2, "c2"), None)
+    client_log.check(report)
+    assert report["acknowledged"].samples == [
+        "order o1 of ('b1', 'c1') is ('b1', '') in the log",
+        "order o2 of ('b2', 'c2') is ('b1', 'c2') in the log",
+    ]
 
 
 def test_client_log_retry_that_made_no_order_is_not_the_order_twice() -> None:
