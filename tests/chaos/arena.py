@@ -140,13 +140,6 @@ class Arena:
         """Whether every service is, now."""
         return all(map(self.stack.ready, SERVICES))
 
-    @property
-    def settings(self) -> Settings:
-        """For the audit: past every proxy."""
-        return structs.replace(
-            self.stack.settings, kafka=self.stack.bootstrap, database_url=self.stack.database_url
-        )
-
     def process(self, name: str) -> ChildProcess:
         """A service's or a server's process, which another start may replace."""
         return self.servers[name].process if name in self.servers else self.stack.services[name]

@@ -29,7 +29,8 @@ def not_live(arena: Arena) -> list[str]:
         return [f"a fresh broker cannot register: {registered.status}"]
     broker = Api(arena.stack.url, str(registered.body["api_key"]))
     symbols = [
-        _symbol(number, arena.settings.partitions) for number in range(arena.settings.partitions)
+        _symbol(number, arena.stack.settings.partitions)
+        for number in range(arena.stack.settings.partitions)
     ]
     return [fault for symbol in symbols for fault in _trade(broker, symbol)]
 

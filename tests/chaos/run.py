@@ -9,25 +9,16 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.client_log import client_lines
 from loadgen.orderflow import Profile, plan
 from loadgen.setup import register
-from schemas.codec import decode_trade
-from schemas.topics import COMMANDS, TRADES
-from services.cli.audit_client_log import ClientLine
-from services.cli.audit_recompute import command_of
-from services.cli.audit_run import run_audit
-from services.runtime.errors import ExchangeError
 from tests.chaos.arena import Arena, running_arena
 from tests.chaos.crowd import Crowd
+from tests.chaos.judge import Heard, judge
 from tests.chaos.keeper import Keeper
 from tests.chaos.liveness import not_live
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
 from tests.chaos.striker import Healed, Striker
-from tests.chaos.tally import Market, Tally, answered_with_two, entered_though_refused, tally
-from tests.chaos.views import not_shown
-from tests.support.exchange import Exchange
 
 # What the market does before the first strike and, at most, until it is well after the last.
 CALM_S: Final = 2.0
@@ -106,50 +97,21 @@ class _Run:
 
     def _report(self, recoveries: list[Recovery], dead: list[str]) -> Report:
         records = self._crowd.records
-        lines = list(client_lines(records, [broker.broker_id for broker in self._brokers]))
         self._tell(f"auditing what became of {len(records):,} requests ...")
-        holds, audit = self._audit(lines)
-        counted = Tally(0, 0, 0, [], [])
-        try:
-            market = self._market()
-        except (ExchangeError, AssertionError) as error:
-            dead.append(f"the log cannot be read: {error}")
-        else:
-            counted = tally(lines, self._crowd.cancelled, market)
-            keys = {broker.broker_id: broker.api_key for broker in self._brokers}
-            for url in (self._arena.stack.url, self._arena.stack.reader_url):
-                dead += not_shown(url, keys, market, self._plan.seed)
+        stack = self._arena.stack
+        heard = Heard(self._crowd, self._brokers, self._plan.seed)
+        verdict = judge(stack, heard, (stack.url, stack.reader_url), AUDIT_WAIT_S, self._tell)
         return Report(
             seed=self._plan.seed,
             duration_s=self._plan.duration_s,
             one_by_one=self._plan.one_by_one,
             recoveries=recoveries,
             answers=answers_of(records),
-            tally=counted,
-            contradictions=[
-                *entered_though_refused(records),
-                *answered_with_two(records),
-                *self._crowd.refused_wrongly,
-            ],
-            not_live=dead,
+            tally=verdict.tally,
+            contradictions=verdict.contradictions,
+            not_live=[*dead, *verdict.not_shown],
             ended=self._keeper.ended_by_themselves(),
             stops=self._striker.stops,
-            audit=audit,
-            audit_holds=holds,
-        )
-
-    def _audit(self, lines: list[ClientLine]) -> tuple[bool, list[str]]:
-        try:
-            found = run_audit(self._arena.settings, lines, AUDIT_WAIT_S, self._tell)
-        except ExchangeError as error:
-            # The exchange did start: what cannot be read now was lost on the way.
-            return False, [f"audit: {error}"]
-        return found.holds, list(found.lines())
-
-    def _market(self) -> Market:
-        exchange = Exchange(self._arena.stack)
-        return Market(
-            [command_of(value) for value in exchange.records(COMMANDS)],
-            [each for p in range(exchange.partitions) for each in exchange.outcomes(p)],
-            [decode_trade(value).trade_id for value in exchange.records(TRADES)],
+            audit=verdict.audit,
+            audit_holds=verdict.audit_holds,
         )

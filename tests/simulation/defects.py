@@ -6,7 +6,7 @@ functions by wrong ones for as long as it is switched on.
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from msgspec import structs
@@ -29,23 +29,12 @@ from services.runtime.follower import Batch, Follower
 from services.sink.store import Move
 from tests.simulation import matcher
 from tests.simulation.sink import Tables
-
-# What is replaced: owner, name of the attribute, and what stands there instead.
-Replacement = tuple[object, str, Callable[..., Any]]
+from tests.support.replaced import Replacement, replaced
 
 
-@contextmanager
-def switched_on(defect: str) -> Iterator[None]:
+def switched_on(defect: str) -> AbstractContextManager[None]:
     """The defect of this name is there, and gone afterwards."""
-    replacements = DEFECTS[defect]
-    former = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
-    for owner, name, wrong in replacements:
-        setattr(owner, name, wrong)
-    try:
-        yield
-    finally:
-        for owner, name, right in former:
-            setattr(owner, name, right)
+    return replaced(DEFECTS[defect])
 
 
 _outcomes = Publisher.outcomes

@@ -1,0 +1,302 @@
+"""Mistakes that somebody could make in gateway, sink and reader, each to be switched on alone.
+
+Every one must be found by the checks that are named beside it: audit invariants by their names;
+lost, doubled, contradiction and views as in a chaos report; ended: the service gives up.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Final, Literal
+
+import psycopg
+from msgspec import Struct, structs
+from psycopg import Connection
+
+from schemas import ids
+from schemas.commands import PlaceOrder
+from schemas.executions import OrderAccepted, Outcome, Outcomes
+from schemas.units import rfc3339
+from services.ingest import app_place
+from services.ingest.app_cancel import CancelDesk
+from services.ingest.app_place import PlaceDesk
+from services.ingest.desk import Desk
+from services.ingest.routes import PartitionMap
+from services.reader.app import Reader
+from services.reader.balances import Balances
+from services.reader.books import Book
+from services.reader.prices import Prices
+from services.reader.views import Views
+from services.runtime.follower import Batch, Follower, FollowerPosition
+from services.runtime.http import ProblemError, Response, not_accepted
+from services.runtime.producer import Sender
+from services.sink import lines, store
+from services.sink.rows import NewTrade, Rows
+from services.sink.store import Move, Store
+from tests.support.replaced import Replacement
+
+Check = Literal[
+    "acknowledged",
+    "refused",
+    "partition",
+    "stored",
+    "stored_orders",
+    "stored_trades",
+    "stored_sums",
+    "lost",
+    "doubled",
+    "contradiction",
+    "views",
+    "ended",
+]
+
+
+class Defect(Struct, frozen=True):
+    """`found_by`: each of these checks must find it, without the help of the others.
+
+    `cancels`: whether clients take orders back; they would wait long where no cancel arrives.
+    """
+
+    replacements: tuple[Replacement, ...]
+    found_by: frozenset[Check]
+    cancels: bool = True
+
+
+def _defect(found_by: str, *replacements: Replacement) -> Defect:
+    checks: Any = frozenset(found_by.split())
+    return Defect(replacements, checks)
+
+
+_best = Book.best
+_command = app_place._command
+_judge = Follower._judge
+_left = Rows._left
+_order = Reader.order
+_place_answer = PlaceDesk._answer
+_positions = Store.positions
+_price_traded = Prices.traded
+_restore_balance = Views.restore_balance
+_store_sum = Store._sum
+_sum = Rows._sum
+_traded = Balances.traded
+_trade_line = lines.trade_line
+_view = Reader.apply
+
+
+def die(self: Sender) -> int:
+    """What a kill does to records that were not sent yet. In the place of `Sender.close`."""
+    self._stopping.set()
+    self._thread.join()
+    self._producer.purge()
+    return 0
+
+
+async def _believe(*_: object) -> None:
+    """The log has it, for sure."""
+
+
+def _refusing(problem: Callable[[], ProblemError]) -> Callable[..., Any]:
+    async def wrong(self: PlaceDesk, outcome: Outcome, *arguments: Any) -> Response:
+        if isinstance(outcome.event, OrderAccepted) and outcome.event.fills:
+            raise problem()
+        return await _place_answer(self, outcome, *arguments)
+
+    return wrong
+
+
+def _in_turn() -> Callable[..., int]:
+    numbers = itertools.count()
+    return lambda self, symbol: next(numbers) % self._partitions
+
+
+def _nameless(*arguments: Any) -> PlaceOrder:
+    return structs.replace(_command(*arguments), client_order_id=None)
+
+
+def _of_the_former_broker() -> Callable[..., PlaceOrder]:
+    brokers: list[str] = []
+
+    def wrong(order: Any, order_id: str, broker_id: str) -> PlaceOrder:
+        brokers.append(broker_id)
+        return _command(order, order_id, brokers[-2:][0])
+
+    return wrong
+
+
+async def _grant(*_: object) -> Response:
+    return Response(204)
+
+
+def _other_partition(time_ms: int, partition: int, random_bits: int) -> str:
+    return ids.order_id(time_ms, 1 - partition, random_bits)
+
+
+def _forget_cancels(self: Rows, event: Any, reason: Any, *arguments: Any) -> None:
+    if reason != "cancelled":
+        _left(self, event, reason, *arguments)
+
+
+def _sum_twice(self: Store, rows: Rows) -> None:
+    _store_sum(self, rows)
+    _store_sum(self, rows)
+
+
+def _other_side(taker: OrderAccepted) -> OrderAccepted:
+    return structs.replace(taker, side="ask" if taker.side == "bid" else "bid")
+
+
+def _trade_line_swapped(trade: NewTrade) -> str:
+    return _trade_line(structs.replace(trade, taker=_other_side(trade.taker)))
+
+
+def _move_from_anywhere(connection: Connection, partition: int, move: Move, clock: int) -> None:
+    to = move.target
+    connection.execute(
+        "UPDATE log_positions SET next_command = %s, next_record = %s, epoch = %s, clock = %s"
+        " WHERE partition = %s",
+        [to.next_command, to.next_record, to.epoch, rfc3339(clock), partition],
+    )
+
+
+def _no_fence(self: Store, partition: int, move: Move, clock: int) -> None:
+    _move_from_anywhere(self._connection, partition, move, clock)
+
+
+def _position_first(self: Store, partition: int, move: Move, clock: int) -> None:
+    info = self._connection.info
+    with psycopg.connect(info.dsn, password=info.password, autocommit=True) as other:
+        _move_from_anywhere(other, partition, move, clock)
+
+
+def both_at_the_same_place() -> Replacement:
+    """Two sinks that start together. No defect: one of them must give way."""
+    start = threading.Barrier(2, timeout=10.0)
+    met: list[bool] = []
+
+    def positions(self: Store, partitions: int) -> dict[int, FollowerPosition]:
+        found = _positions(self, partitions)
+        if len(met) < start.parties:
+            met.append(True)
+            start.wait()
+        return found
+
+    return (Store, "positions", positions)
+
+
+def lose_the_connection() -> Replacement:
+    """The first transaction breaks off before its end. No defect: the sink must bear it."""
+    lost: list[bool] = []
+
+    def sum_(self: Store, rows: Rows) -> None:
+        _store_sum(self, rows)
+        if not lost:
+            lost.append(True)
+            raise psycopg.OperationalError("the connection is lost")
+
+    return (Store, "_sum", sum_)
+
+
+def _any_epoch(self: Follower, number: int, record: int, told: Outcomes) -> Batch | None:
+    at = self.position(number)
+    return _judge(self, number, record, structs.replace(told, epoch=at.epoch))
+
+
+def _drop_a_batch() -> Callable[..., None]:
+    numbers = itertools.count(1)
+
+    def wrong(self: Reader, batch: Batch) -> None:
+        if next(numbers) % 20:
+            _view(self, batch)
+
+    return wrong
+
+
+def _swap(self: Balances, symbol: str, buyer: str, seller: str, **what: int) -> None:
+    _traded(self, symbol, seller, buyer, **what)
+
+
+def _restore_twice(self: Views, *balance: Any) -> None:
+    _restore_balance(self, *balance)
+    _restore_balance(self, *balance)
+
+
+async def _anybodys(self: Reader, order_id: str, _: str) -> Any:
+    record = await self._find(order_id)
+    return None if record is None else record.resource()
+
+
+def _worst_first(self: Book, side: Any, depth: int) -> Any:
+    return _best(self, side, depth)[::-1]
+
+
+def _first_price_stays(self: Prices, symbol: str, price: int, sequence: int) -> None:
+    told = self._prices.get(symbol)
+    _price_traded(self, symbol, told[0] if told else price, sequence)
+
+
+# Of a gateway under clients.
+GATEWAY: Final[dict[str, Defect]] = {
+    "acknowledged before the log has it": _defect(
+        "acknowledged lost",
+        (Desk, "require_stored", _believe),
+        (Desk, "wait_ms", lambda self, preferences: 0),
+    ),
+    "a symbol goes to two partitions": _defect(
+        "partition", (PartitionMap, "partition", _in_turn())
+    ),
+    "an order id names another partition": structs.replace(
+        _defect("partition", (app_place, "ids", SimpleNamespace(order_id=_other_partition))),
+        cancels=False,
+    ),
+    "400 for what was sent": _defect(
+        "refused contradiction",
+        (PlaceDesk, "_answer", _refusing(lambda: ProblemError(400, "malformed_json", "Not so."))),
+    ),
+    "503 for what was sent": _defect(
+        "contradiction", (PlaceDesk, "_answer", _refusing(lambda: not_accepted("Not now.")))
+    ),
+    "a client order id is lost": _defect(
+        "acknowledged contradiction", (app_place, "_command", _nameless)
+    ),
+    "an order is another broker's": _defect(
+        "acknowledged", (app_place, "_command", _of_the_former_broker())
+    ),
+    "a cancel is granted unsent": _defect("lost", (CancelDesk, "_send", _grant)),
+}
+
+# Of a sink that stores a recorded log.
+SINK: Final[dict[str, Defect]] = {
+    "cancels are dropped": _defect("stored_orders", (Rows, "_left", _forget_cancels)),
+    "sums are stored twice": _defect("stored_sums", (Store, "_sum", _sum_twice)),
+    "buyer and seller change places": _defect(
+        "stored_trades", (store, "trade_line", _trade_line_swapped)
+    ),
+    "balances change sides": _defect(
+        "stored_sums",
+        (Rows, "_sum", lambda self, fill, taker: _sum(self, fill, _other_side(taker))),
+    ),
+    "two sinks without a fence": _defect(
+        "ended", (Store, "_fence", _no_fence), both_at_the_same_place()
+    ),
+    "the position is stored before the rows": _defect(
+        "stored_orders stored_trades", (Store, "_fence", _position_first), lose_the_connection()
+    ),
+    "a stale matcher is believed": _defect(
+        "stored stored_orders", (Follower, "_judge", _any_epoch)
+    ),
+}
+
+# Of a reader that begins with a recorded log, and of one that begins with its database.
+READER: Final[dict[str, Defect]] = {
+    "a batch is dropped": _defect("views", (Reader, "apply", _drop_a_batch())),
+    "buyer and seller change places": _defect("views", (Balances, "traded", _swap)),
+    "an order is shown to anybody": _defect("views", (Reader, "order", _anybodys)),
+    "the worst prices come first": _defect("views", (Book, "best", _worst_first)),
+    "the last price is the first": _defect("views", (Prices, "traded", _first_price_stays)),
+}
+READER_OF_DATABASE: Final[dict[str, Defect]] = {
+    "stored balances are counted twice": _defect(
+        "views", (Views, "restore_balance", _restore_twice)
+    ),
+}

@@ -1,0 +1,102 @@
+"""Everything that clients were told and readers show, held against the log and the database."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct, structs
+
+from loadgen.client_log import client_lines
+from schemas.codec import decode_trade
+from schemas.rest import Registration
+from schemas.topics import COMMANDS, TRADES
+from services.cli.audit_client_log import ClientLine
+from services.cli.audit_recompute import command_of
+from services.cli.audit_report import Name
+from services.cli.audit_run import run_audit
+from services.cli.stack import Stack
+from services.runtime.errors import ExchangeError
+from tests.chaos.crowd import Crowd
+from tests.chaos.tally import Market, Tally, answered_with_two, entered_though_refused, tally
+from tests.chaos.views import not_shown
+from tests.support.exchange import Exchange
+
+Tell = Callable[[str], None]
+
+
+class Heard(Struct, frozen=True):
+    """The clients' side of the story. `brokers` in the order of the flow's broker numbers."""
+
+    crowd: Crowd
+    brokers: Sequence[Registration]
+    seed: int
+
+    def lines(self) -> list[ClientLine]:
+        """What each request was answered, as the audit takes it."""
+        brokers = [broker.broker_id for broker in self.brokers]
+        return list(client_lines(self.crowd.records, brokers))
+
+    def keys(self) -> dict[str, str]:
+        """Each broker's key by its id."""
+        return {broker.broker_id: broker.api_key for broker in self.brokers}
+
+    def contradictions(self) -> list[str]:
+        """What cannot be true whatever the log holds."""
+        records = self.crowd.records
+        return [
+            *entered_though_refused(records),
+            *answered_with_two(records),
+            *self.crowd.refused_wrongly,
+        ]
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """`failing` names the audit's invariants that do not hold, `audit` tells of them."""
+
+    tally: Tally
+    contradictions: list[str]
+    not_shown: list[str]
+    failing: set[Name]
+    audit: list[str]
+    audit_holds: bool
+
+
+def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tell: Tell) -> Verdict:
+    """`readers`: URLs whose views are compared; `wait_s`: how long the sink may be behind."""
+    lines = heard.lines()
+    settings = structs.replace(
+        stack.settings, kafka=stack.bootstrap, database_url=stack.database_url
+    )
+    failing: set[Name] = set()
+    try:
+        report = run_audit(settings, lines, wait_s, tell)
+        audit, holds = list(report.lines()), report.holds
+        failing = {found.name for found in report.invariants() if found.differences}
+    except ExchangeError as error:
+        # The exchange did start: what cannot be read now was lost on the way.
+        audit, holds = [f"audit: {error}"], False
+    counted, differences = Tally(0, 0, 0, [], []), []
+    try:
+        market = market_of(stack)
+    except (ExchangeError, AssertionError) as error:
+        differences.append(f"the log cannot be read: {error}")
+    else:
+        counted = tally(lines, heard.crowd.cancelled, market)
+        for url in readers:
+            differences += not_shown(url, heard.keys(), market, heard.seed)
+    return Verdict(
+        tally=counted,
+        contradictions=heard.contradictions(),
+        not_shown=differences,
+        failing=failing,
+        audit=audit,
+        audit_holds=holds,
+    )
+
+
+def market_of(stack: Stack) -> Market:
+    """The log as it is now. Raises ExchangeError, AssertionError when it cannot be read."""
+    exchange = Exchange(stack)
+    return Market(
+        [command_of(value) for value in exchange.records(COMMANDS)],
+        [each for p in range(exchange.partitions) for each in exchange.outcomes(p)],
+        [decode_trade(value).trade_id for value in exchange.records(TRADES)],
+    )

@@ -1,0 +1,99 @@
+"""Services as threads of this process, on servers that run already: a test can put its hand in.
+
+Starts within a second, where a process of its own takes several. Nobody restarts what ends.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from services.cli.stack import Stack
+from services.gateway.__main__ import gateway
+from services.matcher.loop import MatcherLoop
+from services.matcher.recovery import Log
+from services.reader.__main__ import reader
+from services.runtime.health import Health
+from services.runtime.lifecycle import SWITCH_INTERVAL_S, Stop
+from services.runtime.log_identity import log_identity
+from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
+from services.sink.__main__ import sink
+from tests.support.replaced import Replacement, replaced
+
+_READY_S = 20.0
+_END_S = 20.0
+_POLL_S = 0.02
+
+
+def _run_matcher(settings: Settings, stop: Stop, health: Health) -> None:
+    topology = TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
+    log = Log(topology.prefix, log_identity(settings.kafka, topology.prefix).topic_id)
+    partitions = list(range(topology.partitions))
+    MatcherLoop(settings, log, "in a thread", health).run(partitions, stop)
+
+
+_SERVICES: Final[dict[str, Callable[[Settings, Stop], None]]] = {
+    "gateway": gateway,
+    "reader": reader,
+    "sink": sink,
+}
+
+
+class InThread:
+    """One service from `with` to its end, which waits for it. `error`: what ended it before."""
+
+    def __init__(
+        self, name: str, settings: Settings, replacements: tuple[Replacement, ...] = ()
+    ) -> None:
+        """`replacements`: wrong functions, there for as long as the service runs, for everybody."""
+        self.error: BaseException | None = None
+        self._name = name
+        self._settings = settings
+        self._replaced = replaced(replacements)
+        self._stop = Stop()
+        self._health = Health()
+        self._thread = threading.Thread(target=self._run, name=name)
+
+    def __enter__(self) -> "InThread":
+        self._replaced.__enter__()
+        self._switch_interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(_END_S)
+        self._replaced.__exit__(None, None, None)
+        sys.setswitchinterval(self._switch_interval_s)
+        assert not self._thread.is_alive(), f"{self._name} does not end"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
+    def wait_ready(self, stack: Stack) -> None:
+        """Until the matcher has caught up, or another answers on the stack's port, or has ended."""
+        deadline = time.monotonic() + _READY_S
+        while self.alive and not self._ready(stack):
+            assert time.monotonic() < deadline, f"{self._name} is not ready"
+            time.sleep(_POLL_S)
+
+    def _ready(self, stack: Stack) -> bool:
+        if self._name == "matcher":
+            readiness = self._health.readiness()
+            # Without any check it has not begun to look.
+            return bool(readiness.checks) and readiness.status == "ready"
+        return stack.ready(self._name)
+
+    def _run(self) -> None:
+        try:
+            if self._name == "matcher":
+                _run_matcher(self._settings, self._stop, self._health)
+            else:
+                _SERVICES[self._name](self._settings, self._stop)
+        except Exception as error:
+            self.error = error
