@@ -6,6 +6,7 @@ lost, doubled, contradiction and views as in a chaos report; ended: the service 
 
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final, Literal
@@ -82,6 +83,7 @@ _sum = Rows._sum
 _traded = Balances.traded
 _trade_line = lines.trade_line
 _view = Reader.apply
+_view_left = Views._left
 
 
 def die(self: Sender) -> int:
@@ -172,12 +174,13 @@ def _position_first(self: Store, partition: int, move: Move, clock: int) -> None
 def both_at_the_same_place() -> Replacement:
     """Two sinks that start together. No defect: one of them must give way."""
     start = threading.Barrier(2, timeout=10.0)
-    met: list[bool] = []
+    met: Counter[str] = Counter()
 
     def positions(self: Store, partitions: int) -> dict[int, FollowerPosition]:
         found = _positions(self, partitions)
-        if len(met) < start.parties:
-            met.append(True)
+        database = self._connection.info.dbname
+        if met[database] < start.parties:
+            met[database] += 1
             start.wait()
         return found
 
@@ -185,13 +188,14 @@ def both_at_the_same_place() -> Replacement:
 
 
 def lose_the_connection() -> Replacement:
-    """The first transaction breaks off before its end. No defect: the sink must bear it."""
-    lost: list[bool] = []
+    """A database's first transaction breaks off before its end. No defect: a sink must bear it."""
+    lost: set[str] = set()
 
     def sum_(self: Store, rows: Rows) -> None:
         _store_sum(self, rows)
-        if not lost:
-            lost.append(True)
+        database = self._connection.info.dbname
+        if database not in lost:
+            lost.add(database)
             raise psycopg.OperationalError("the connection is lost")
 
     return (Store, "_sum", sum_)
@@ -210,6 +214,11 @@ def _drop_a_batch() -> Callable[..., None]:
             _view(self, batch)
 
     return wrong
+
+
+def _keep_cancelled(self: Views, event: Any, reason: Any, *arguments: Any) -> None:
+    if reason != "cancelled":
+        _view_left(self, event, reason, *arguments)
 
 
 def _swap(self: Balances, symbol: str, buyer: str, seller: str, **what: int) -> None:
@@ -290,6 +299,7 @@ SINK: Final[dict[str, Defect]] = {
 # Of a reader that begins with a recorded log, and of one that begins with its database.
 READER: Final[dict[str, Defect]] = {
     "a batch is dropped": _defect("views", (Reader, "apply", _drop_a_batch())),
+    "cancelled orders stay": _defect("views", (Views, "_left", _keep_cancelled)),
     "buyer and seller change places": _defect("views", (Balances, "traded", _swap)),
     "an order is shown to anybody": _defect("views", (Reader, "order", _anybodys)),
     "the worst prices come first": _defect("views", (Book, "best", _worst_first)),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import Final
 
@@ -11,6 +12,9 @@ from tests.support.api import Answer, Api
 
 READY_S: Final = 120.0
 ANSWER_S: Final = 60.0
+# Long enough for an order to get through, short enough to wait for its end.
+VALID_S: Final = 1.5
+EXPIRED_S: Final = 15.0
 _POLL_S = 0.2
 
 
@@ -32,7 +36,8 @@ def not_live(arena: Arena) -> list[str]:
         _symbol(number, arena.stack.settings.partitions)
         for number in range(arena.stack.settings.partitions)
     ]
-    return [fault for symbol in symbols for fault in _trade(broker, symbol)]
+    found = [fault for symbol in symbols for fault in _trade(broker, symbol)]
+    return found or _expire(broker, symbols)
 
 
 def _trade(broker: Api, symbol: str) -> list[str]:
@@ -44,6 +49,23 @@ def _trade(broker: Api, symbol: str) -> list[str]:
     if cancelled.status != 204:
         return [f"the cancel of a fresh order of {symbol} was answered {cancelled.status}"]
     return []
+
+
+def _expire(broker: Api, symbols: list[str]) -> list[str]:
+    """In a quiet market nothing but the matcher's own tick tells that an order is over."""
+    until = datetime.now(UTC) + timedelta(seconds=VALID_S)
+    placed = [broker.place("bid", s, 100, 100, valid_until=until.isoformat()) for s in symbols]
+    wrong = [
+        f"an order that is soon over was answered {a.status}" for a in placed if a.status != 201
+    ]
+    if wrong:
+        return wrong
+    deadline = time.monotonic() + EXPIRED_S
+    waiting = {str(answer.body["order_id"]) for answer in placed}
+    while waiting and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        waiting = {i for i in waiting if broker.order(i)["closed_reason"] != "expired"}
+    return [f"order {i} is not over {EXPIRED_S:.0f} s after it was due" for i in waiting]
 
 
 def _symbol(partition: int, partitions: int) -> str:

@@ -21,7 +21,7 @@ Link = Literal[
 ]
 ProgramFault = Literal["kill", "freeze", "stop", "restart_twice"]
 LinkFault = Literal["cut", "stall", "slow", "cut_after"]
-# The wall clock of a gateway goes wrong while it runs, or is wrong when it starts.
+# A wall clock goes wrong while a program runs, or is wrong when it starts.
 ClockFault = Literal["clock_jump", "clock_wrong_start"]
 # Drawn only when asked for. fill_disk: Kafka's, which is then a small one of its own. usurp: the
 # matcher is frozen, another one takes its partitions, and then it wakes up. What waited in its
@@ -37,11 +37,13 @@ LINK_FAULTS: Final[tuple[LinkFault, ...]] = get_args(LinkFault)
 CLOCK_FAULTS: Final[tuple[ClockFault, ...]] = get_args(ClockFault)
 EXTRA_FAULTS: Final[tuple[ExtraFault, ...]] = get_args(ExtraFault)
 USUAL_FAULTS: Final[tuple[FaultKind, ...]] = (*PROGRAM_FAULTS, *LINK_FAULTS, *CLOCK_FAULTS)
-_ONLY_ON: Final[dict[FaultKind, Program]] = {
-    "clock_jump": "gateway",
-    "clock_wrong_start": "gateway",
-    "fill_disk": "kafka",
-    "usurp": "matcher",
+# The sink only measures with its clock, and a reader alone only says what time it is.
+CLOCKS: Final[tuple[Program, ...]] = ("gateway", "matcher")
+_ONLY_ON: Final[dict[FaultKind, tuple[Program, ...]]] = {
+    "clock_jump": CLOCKS,
+    "clock_wrong_start": CLOCKS,
+    "fill_disk": ("kafka",),
+    "usurp": ("matcher",),
 }
 
 HOLD_MS: Final = (1_000, 20_000)
@@ -111,7 +113,7 @@ class Choice(Struct, frozen=True):
 
 def _kinds_on(target: str) -> tuple[FaultKind, ...]:
     usual = PROGRAM_FAULTS if target in PROGRAMS else LINK_FAULTS
-    return (*usual, *(kind for kind, only in _ONLY_ON.items() if only == target))
+    return (*usual, *(kind for kind, only in _ONLY_ON.items() if target in only))
 
 
 def chaos_plan(seed: int, duration_s: int, faults: int, choice: Choice | None = None) -> ChaosPlan:

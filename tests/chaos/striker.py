@@ -12,7 +12,7 @@ from infra.errors import InfraError
 from tests.chaos.arena import Arena
 from tests.chaos.crowd import Crowd
 from tests.chaos.keeper import Keeper
-from tests.chaos.plan import PROGRAMS, ChaosPlan, Fault, Strike
+from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, Strike
 from tests.chaos.small_disk import fill, make_room
 
 _REFILL_S = 0.1
@@ -66,7 +66,8 @@ class Striker:
         """Whatever was struck: links flow, frozen programs go on, dead ones are started."""
         for link in self._arena.links.values():
             link.heal()
-        self._arena.stack.set_clock("gateway", 0)
+        for name in CLOCKS:
+            self._arena.stack.set_clock(name, 0)
         for name in PROGRAMS:
             self._arena.process(name).resume()
             self._keeper.give_back(name)

@@ -8,6 +8,7 @@ import pytest
 from tests.chaos.plan import (
     CLOCK_FAULTS,
     CLOCK_JUMP_MS,
+    CLOCKS,
     CUT_AFTER_BYTES,
     EXTRA_FAULTS,
     HOLD_MS,
@@ -27,7 +28,7 @@ from tests.chaos.plan import (
 EVERYTHING: set[tuple[FaultKind, str]] = {
     *((kind, target) for kind in PROGRAM_FAULTS for target in PROGRAMS),
     *((kind, target) for kind in LINK_FAULTS for target in LINKS),
-    *((kind, "gateway") for kind in CLOCK_FAULTS),
+    *((kind, target) for kind in CLOCK_FAULTS for target in CLOCKS),
 }
 
 
@@ -53,7 +54,7 @@ def test_plan_of_six_faults_a_target_has_every_kind_on_every_target() -> None:
 
 
 def test_plan_that_is_asked_for_more_kinds_has_them_too() -> None:
-    plan = chaos_plan(1, 600, 6 * len(TARGETS), Choice((*USUAL_FAULTS, *EXTRA_FAULTS)))
+    plan = chaos_plan(1, 600, 7 * len(TARGETS), Choice((*USUAL_FAULTS, *EXTRA_FAULTS)))
     drawn = {(fault.kind, fault.target) for fault in faults(plan)}
     assert drawn == EVERYTHING | {("fill_disk", "kafka"), ("usurp", "matcher")}
 
