@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # the next order brings the time along.
 TICK_GRACE_MS = 20
 # A tick that is not seen again after this long is sent once more; duplicates are harmless.
+# One that is seen, and has not ended the order, came too early by the log's clock: the next one
+# waits for as long as that clock has left, else a clock ahead of the broker's would fill the log.
 TICK_REPEAT_MS = 1_000
 
 
@@ -47,7 +49,9 @@ class PartitionMatcher:
         self._saved_before = self.next_offset
         self._claimed = claimed
         self._publisher = publisher
-        self._tick_sent_ms: int | None = None
+        self._ticked_due_ms: int | None = None
+        self._tick_sent_ms = 0
+        self._tick_seen = False
 
     def handle(self, messages: Sequence[CommandRecord]) -> None:
         """Apply commands in log order and send what was not told yet."""
@@ -68,7 +72,7 @@ class PartitionMatcher:
             self._publisher.outcomes(
                 self._claimed.partition, self._claimed.epoch, first_unsent, unsent
             )
-            self._tick_sent_ms = None
+            self._tick_seen = True
             for kind, count in Counter(type(told.event).__name__ for told in unsent).items():
                 COMMANDS.labels(kind).inc(count)
 
@@ -103,9 +107,13 @@ class PartitionMatcher:
         due = self.engine.next_expiry()
         if due is None or now_ms < due + TICK_GRACE_MS:
             return
-        if self._tick_sent_ms is None or now_ms >= self._tick_sent_ms + TICK_REPEAT_MS:
-            self._tick_sent_ms = now_ms
-            self._publisher.tick(self._claimed.partition)
+        if due == self._ticked_due_ms:
+            wait_ms = due - self.engine.clock if self._tick_seen else TICK_REPEAT_MS
+            # The wall clock may also have gone back.
+            if abs(now_ms - self._tick_sent_ms) < wait_ms:
+                return
+        self._ticked_due_ms, self._tick_sent_ms, self._tick_seen = due, now_ms, False
+        self._publisher.tick(self._claimed.partition)
 
 
 def command_of(message: CommandRecord, at: Position) -> Command | None:

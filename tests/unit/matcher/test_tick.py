@@ -1,0 +1,106 @@
+"""When a matcher ticks: once for a due order, again when that was lost, and never in a flood."""
+
+from msgspec import Struct
+
+from schemas.codec import encode
+from schemas.commands import Command, PlaceOrder, Tick
+from schemas.ids import order_id
+from services.matcher.claim import Claimed, Mark
+from services.matcher.engine import Engine
+from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
+from services.matcher.publish import Publisher
+from services.matcher.recovery import Recovered
+from services.runtime.follower import FollowerPosition
+
+DUE_MS = 100_000
+BROKER = order_id(1, 0, 1)
+ORDER = PlaceOrder(order_id(1, 0, 2), BROKER, "1", "A", "bid", "limit", 1, 10, valid_until=DUE_MS)
+LATE_MS = DUE_MS + TICK_GRACE_MS
+DAY_MS = 86_400_000
+
+
+class Written(Struct, frozen=True):
+    """A command as it comes from the log."""
+
+    command: Command
+    at: int
+    written_ms: int
+
+    def offset(self) -> int:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.written_ms
+
+    def value(self) -> bytes:
+        return encode(self.command)
+
+
+class Sent:
+    """Keeps what is sent, by its topic."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        self.topics.append(topic)
+
+    def check(self) -> None:
+        pass
+
+    def settle(self, timeout_s: float) -> bool:
+        return timeout_s > 0
+
+    def flush(self) -> None:
+        pass
+
+
+class Market:
+    """One partition with one order that is due; its log has a clock of its own."""
+
+    def __init__(self) -> None:
+        self._sent = Sent()
+        recovered = Recovered(Engine(0), FollowerPosition())
+        claimed = Claimed(0, 0, 0, recovered, Mark(), Mark())
+        self._matcher = PartitionMatcher(claimed, Publisher("", self._sent, Sent()))
+        self._end = 0
+        self.write(ORDER, DUE_MS - 60_000)
+
+    def write(self, command: Command, written_ms: int) -> None:
+        self._matcher.handle([Written(command, self._end, written_ms)])
+        self._end += 1
+
+    def ticks_at(self, now_ms: int) -> int:
+        before = self._sent.topics.count("exchange.commands.v1")
+        self._matcher.tick_if_due(now_ms)
+        return self._sent.topics.count("exchange.commands.v1") - before
+
+
+def test_tick_of_a_due_order_is_sent_once_and_again_when_it_is_lost() -> None:
+    market = Market()
+    assert market.ticks_at(LATE_MS - 1) == 0
+    assert market.ticks_at(LATE_MS) == 1
+    assert market.ticks_at(LATE_MS + TICK_REPEAT_MS - 1) == 0
+    assert market.ticks_at(LATE_MS + TICK_REPEAT_MS) == 1
+    market.write(Tick(), DUE_MS)
+    assert market.ticks_at(LATE_MS + 3 * TICK_REPEAT_MS) == 0
+
+
+def test_tick_that_came_early_by_the_logs_clock_waits_for_what_that_has_left() -> None:
+    market = Market()
+    assert market.ticks_at(LATE_MS) == 1
+    market.write(Tick(), DUE_MS - 30)
+    assert market.ticks_at(LATE_MS + 29) == 0
+    assert market.ticks_at(LATE_MS + 30) == 1
+
+
+def test_tick_of_a_matcher_whose_clock_is_a_day_ahead_is_no_flood() -> None:
+    market = Market()
+    sent = 0
+    for now_ms in range(DUE_MS - 60_000, DUE_MS, 20):
+        if ticks := market.ticks_at(now_ms + DAY_MS):
+            sent += ticks
+            market.write(Tick(), now_ms)
+    assert sent == 1
+    # The clock is right again: nothing is owed to the future.
+    assert market.ticks_at(LATE_MS) == 1
