@@ -2,5 +2,5 @@
 
 `python -m tests.chaos --help`. Pure: plan, tally, report. The rest runs real processes:
 arena (the exchange, each of its links through a proxy), keeper (restarts), striker (faults),
-small_disk, crowd (clients), liveness, views, run.
+small_disk, crowd (clients), liveness, views, judge, run. defects: what the judge must find.
 """

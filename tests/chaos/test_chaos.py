@@ -25,7 +25,7 @@ def test_exchange_struck_everywhere_keeps_what_it_promised(tmp_path: Path) -> No
 @pytest.mark.timeout(400)
 def test_exchange_whose_log_has_no_disk_left_keeps_what_it_promised(tmp_path: Path) -> None:
     told: list[str] = []
-    strikes = ChaosPlan(1, 10, (Strike(2_000, (Fault("fill_disk", "kafka", 6_000),)),))
+    strikes = ChaosPlan(1, 10, (Strike(0, (Fault("fill_disk", "kafka", 6_000),)),), one_by_one=True)
     try:
         report = run_chaos(strikes, tmp_path / "exchange", told.append)
     except NoMountError as error:
