@@ -57,11 +57,13 @@ class Defect(Struct, frozen=True):
     """`found_by`: each of these checks must find it, without the help of the others.
 
     `cancels`: whether clients take orders back; they would wait long where no cancel arrives.
+    `sinks`: how many work at the same time.
     """
 
     replacements: tuple[Replacement, ...]
     found_by: frozenset[Check]
     cancels: bool = True
+    sinks: int = 1
 
 
 def _defect(found_by: str, *replacements: Replacement) -> Defect:
@@ -285,8 +287,8 @@ SINK: Final[dict[str, Defect]] = {
         "stored_sums",
         (Rows, "_sum", lambda self, fill, taker: _sum(self, fill, _other_side(taker))),
     ),
-    "two sinks without a fence": _defect(
-        "ended", (Store, "_fence", _no_fence), both_at_the_same_place()
+    "two sinks without a fence": structs.replace(
+        _defect("ended", (Store, "_fence", _no_fence), both_at_the_same_place()), sinks=2
     ),
     "the position is stored before the rows": _defect(
         "stored_orders stored_trades", (Store, "_fence", _position_first), lose_the_connection()

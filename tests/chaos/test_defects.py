@@ -205,23 +205,28 @@ def test_gateway_with_a_defect_is_found_out(exchange: Exchange, tmp_path: Path, 
 
 
 def stored(exchange: Exchange, recorded: Recorded, tmp_path: Path, defect: Defect) -> set[str]:
-    """What a sink makes of the recorded log in an empty database; two of them, if they meet."""
+    """What a sink makes of the recorded log in an empty database."""
     stack = a_stack(exchange, tmp_path, recorded.stack.topic_prefix)
-    two = any(name == "positions" for _, name, _ in defect.replacements)
-    names = ("sink", "sink") if two else ("sink",)
-    with working(stack, *names, replacements=defect.replacements) as sinks:
-        report = run_audit(stack.settings, recorded.heard.lines(), 2.0, quiet)
+    with working(stack, *["sink"] * defect.sinks, replacements=defect.replacements) as sinks:
+        report = run_audit(stack.settings, recorded.heard.lines(), SINK_WAIT_S, quiet)
     found: set[str] = {each.name for each in report.invariants() if each.differences}
     if any(sink.error for sink in sinks):
         found.add("ended")
     return found
 
 
-@pytest.mark.parametrize("trouble", [(lose_the_connection(),), (both_at_the_same_place(),)])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Defect((lose_the_connection(),), frozenset()),
+        Defect((both_at_the_same_place(),), frozenset(), sinks=2),
+    ],
+    ids=["connection lost", "two sinks"],
+)
 def test_sink_that_is_right_is_found_right(
-    exchange: Exchange, recorded: Recorded, tmp_path: Path, trouble: tuple[Replacement, ...]
+    exchange: Exchange, recorded: Recorded, tmp_path: Path, trouble: Defect
 ) -> None:
-    assert stored(exchange, recorded, tmp_path, Defect(trouble, frozenset())) == set()
+    assert stored(exchange, recorded, tmp_path, trouble) == set()
 
 
 @pytest.mark.parametrize("name", SINK)
@@ -233,9 +238,8 @@ def test_sink_with_a_defect_is_found_out(
 
 def shown(recorded: Recorded, database_url: str, defect: Defect) -> list[str]:
     """How a reader's views differ from the log."""
-    stack = recorded.stack
-    stack.settings = structs.replace(stack.settings, port=free_port(), database_url=database_url)
-    stack.url = f"http://{stack.settings.host}:{stack.settings.port}"
+    settings = structs.replace(recorded.stack.settings, port=free_port(), database_url=database_url)
+    stack = Stack(settings, recorded.stack.servers)
     with working(stack, "reader", replacements=defect.replacements):
         heard = recorded.heard
         return not_shown(stack.url, heard.keys(), recorded.market, heard.seed)
