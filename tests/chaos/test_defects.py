@@ -60,8 +60,10 @@ TRADING_S = 0.7
 # Longer than any order is valid, and then the tick.
 EXPIRIES_OVER_S = 1.5
 SINK_WAIT_S = 10.0
-# Longer than the market: whatever is sent waits in the producer when the crash comes.
-LINGER_MS = 2_000
+# Much longer than the market: whatever is sent waits in the producer when the crash comes.
+LINGER_MS = 8_000
+# As long as the market: a right gateway's clients wait for it.
+LINGER_WAITED_FOR_MS = 800
 NO_DEFECT = Defect((), frozenset())
 
 
@@ -86,6 +88,7 @@ def a_stack(exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int
         durability="process",
         snapshot_every=0,
         linger_ms=linger_ms,
+        delivery_timeout_ms=3_000 + linger_ms,
     )
     servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
     stack = Stack(settings, servers)
@@ -194,7 +197,7 @@ def a_gateway(exchange: Exchange, tmp_path: Path, defect: Defect, linger_ms: int
 def test_gateway_that_is_right_and_killed_is_found_right(
     exchange: Exchange, tmp_path: Path
 ) -> None:
-    assert a_gateway(exchange, tmp_path, NO_DEFECT, LINGER_MS) == set()
+    assert a_gateway(exchange, tmp_path, NO_DEFECT, LINGER_WAITED_FOR_MS) == set()
 
 
 @pytest.mark.parametrize("name", GATEWAY)
