@@ -138,6 +138,12 @@ class Ledger:
             state.remaining = event.remaining_quantity
         if (event.remaining_quantity == 0) != (event.closed_reason == "filled"):
             self._quantities.fail(f"{where}: {event.closed_reason}, {state.remaining} remain")
+        dead = event.valid_until is not None and event.valid_until <= time
+        if dead != (event.closed_reason == "expired"):
+            self._validity.fail(
+                f"{where} became {event.closed_reason or 'open'} at {time}, "
+                f"valid until {event.valid_until}"
+            )
         if event.order_id in self.open:
             self._final.fail(f"{where}: accepted while an order of this id is open")
         if event.closed_reason is None:

@@ -1,4 +1,4 @@
-"""Audits one partition as streams: commands, their recorded outcomes, the two public topics.
+"""Audits one partition as streams: commands, recorded outcomes, snapshots, the public topics.
 
 All are read side by side, a chunk of commands at a time, so memory holds books, open orders and
 what the public topics still owe, never a log.
@@ -13,17 +13,23 @@ from msgspec import Struct
 from schemas.book import BookUpdate
 from schemas.codec import UnreadableError, decode_book_update, decode_trade
 from schemas.executions import Outcome
-from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES, Topic
+from schemas.snapshots import SnapshotCommit
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
+from services.cli.audit_answers import Answers
+from services.cli.audit_books import SIDES, ToldBooks
 from services.cli.audit_client_log import ClientLog
 from services.cli.audit_database import Database
 from services.cli.audit_ledger import Ledger, Totals
 from services.cli.audit_public import FoldedBooks, PublicTopic
 from services.cli.audit_recompute import Recomputation, command_of
 from services.cli.audit_report import AuditReport, Name
+from services.cli.audit_snapshots import SnapshotAudit
 from services.cli.log_reader import LogReader, Record
-from services.matcher.engine import Position
-from services.runtime.consumer import Partition
+from services.matcher.engine import Engine, Position
+from services.matcher.recovery import Log, commits_of
+from services.matcher.snapshot import restore
+from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.settings import Settings
@@ -42,9 +48,10 @@ class Cut(Struct, frozen=True):
 
 
 class Tools(Struct, frozen=True):
-    """What the partitions of one audit share."""
+    """What the partitions of one audit share. `topic_id`: of the executions."""
 
     settings: Settings
+    topic_id: str
     report: AuditReport
     totals: Totals
     database: Database
@@ -60,6 +67,8 @@ class PartitionAudit:
         self._cut = cut
         self._tools = tools
         self._ledger = Ledger(number, tools.totals, tools.report)
+        self._answers = Answers(self._ledger.open, tools.report)
+        self._books = ToldBooks(number, tools.report)
         self._recomputation = Recomputation(number, tools.report)
         self._folded = FoldedBooks()
         self._recorded = 0
@@ -68,14 +77,11 @@ class PartitionAudit:
     def run(self) -> None:
         """Raises UnavailableError when the log cannot be read from its beginning."""
         with ExitStack() as closes:
-            commands = self._reader(COMMANDS, closes)
-            if commands.low > 0:
-                raise UnavailableError(
-                    f"the beginning of {COMMANDS.name}/{self._number} is gone: "
-                    f"it starts at {commands.low}"
-                )
+            commands = self._whole(COMMANDS, closes)
             commands.end = min(commands.end, self._cut.log)
-            told = self._outcomes(self._reader(EXECUTIONS, closes))
+            # Before the executions' end is taken, so that it lies behind what they continue at.
+            self._snapshots = self._found_snapshots(closes)
+            told = self._outcomes(self._whole(EXECUTIONS, closes))
             public = [
                 self._stream(TRADES, "trades_topic", decode_trade, closes),
                 self._stream(BOOK, "book_topic", decode_book_update, closes),
@@ -84,6 +90,9 @@ class PartitionAudit:
             while chunk := list(islice(records, CHUNK_COMMANDS)):
                 self._chunk(chunk, told, public)
                 self._tools.progress(len(chunk))
+            # The end of the executions, for the snapshots that stand there.
+            for _ in told:
+                pass
             self._finish(public)
 
     def _chunk(
@@ -101,12 +110,15 @@ class PartitionAudit:
                 continue
             at = Position(self._number, record.offset, record.timestamp)
             self._recomputation.apply(command, at, recorded)
-            for trade in self._recomputation.trades:
+            self._answers.look(command, recorded, at)
+            self._books.apply(recorded, record.offset)
+            for trade in self._books.trades:
                 public[0].topic.expect(trade)
-            for update in self._recomputation.updates:
+            for update in self._books.updates:
                 public[1].topic.expect(update)
             self._ledger.apply(recorded, record.offset)
             self._recorded += 1
+            self._snapshots.reached(record.offset + 1, self._recomputation.engine)
             if record.offset + 1 == self._cut.stored:
                 self._compare_stored(last=True)
         for stream in public:
@@ -123,14 +135,15 @@ class PartitionAudit:
         self._tools.database.compare_orders(states, self._number)
         self._tools.database.compare_trades(trades, self._number)
         if last:
-            engine = self._recomputation.engine
-            sequences = {symbol: book.sequence for symbol, book in engine.books.items()}
-            self._tools.database.compare_books(sequences, engine.clock, self._number)
+            books = self._books
+            self._tools.database.compare_books(books.sequences(), books.clock, self._number)
 
     def _finish(self, public: list["PublicStream"]) -> None:
         self._compare_stored(last=True)
         self._compare_positions()
         self._ledger.finish()
+        self._recomputation.finish(self._books)
+        self._snapshots.finish()
         for stream in public:
             stream.finish()
         if not public[1].partial:
@@ -146,25 +159,46 @@ class PartitionAudit:
 
     def _compare_books(self) -> None:
         invariant = self._tools.report["book_topic"]
-        books = self._recomputation.engine.books
-        for symbol in sorted(books.keys() | self._folded.symbols()):
-            book = books.get(symbol)
-            for side in ("bid", "ask"):
-                levels = [] if book is None else book.levels("bid" if side == "bid" else "ask")
-                folded = self._folded.levels(symbol, side)
-                if sorted(levels, key=lambda level: level.price) != folded:
-                    invariant.fail(f"{symbol} {side}: the folded book is not the engine's")
+        for symbol in sorted(self._books.sequences().keys() | self._folded.symbols()):
+            for side in SIDES:
+                levels = sorted(self._books.levels(symbol, side), key=lambda level: level.price)
+                if levels != self._folded.levels(symbol, side):
+                    invariant.fail(f"{symbol} {side}: the folded book is another")
 
     def _outcomes(self, reader: LogReader) -> Iterator[Outcome]:
         """The recorded outcomes that count, in the order of the commands."""
         follower = Follower({self._number: FollowerPosition()})
         try:
             for record in reader.records():
+                self._snapshots.told(follower.position(self._number))
                 batch = follower.follow(self._number, record.offset, record.value)
                 if batch is not None:
                     yield from batch.outcomes
+            self._snapshots.told(follower.position(self._number))
         except BrokenLogError as error:
             self._tools.report["outcomes"].fail(str(error))
+
+    def _found_snapshots(self, closes: ExitStack) -> SnapshotAudit:
+        log = Log(self._tools.settings.topic_prefix, self._tools.topic_id)
+        snapshots = log.partition(SNAPSHOTS.name, self._number)
+        consumer = closes.enter_context(
+            closing(LogConsumer(self._tools.settings.kafka, Fetch(wait_ms=10)))
+        )
+        low = consumer.range(snapshots).low
+
+        def restored(record: int, commit: SnapshotCommit) -> Engine | None:
+            if commit.first_chunk < low:
+                return None
+            chunks = consumer.read(snapshots, commit.first_chunk, record)
+            return restore(commit, (chunk.value() or b"" for chunk in chunks))
+
+        found = [
+            (record, commit)
+            for record, commit in commits_of(consumer, snapshots)
+            if (commit.log, commit.partition) == (log.topic_id, self._number)
+            and commit.next_command <= self._cut.log
+        ]
+        return SnapshotAudit(found, restored, self._tools.report)
 
     def _stream(
         self,
@@ -179,6 +213,14 @@ class PartitionAudit:
             invariant.note = "its beginning is gone by retention"
         checked = PublicTopic(f"{topic.name}/{self._number}", invariant, partial=reader.low > 0)
         return PublicStream(reader, checked, decode, self._folded, self._cut.log)
+
+    def _whole(self, topic: Topic, closes: ExitStack) -> LogReader:
+        reader = self._reader(topic, closes)
+        if reader.low > 0:
+            raise UnavailableError(
+                f"the beginning of {topic.name}/{self._number} is gone: it starts at {reader.low}"
+            )
+        return reader
 
     def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
         settings = self._tools.settings

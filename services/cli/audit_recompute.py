@@ -3,34 +3,27 @@
 Pure. Stops at the first command whose outcome nobody recorded: what follows is counted only.
 """
 
-from schemas.book import BookUpdate
 from schemas.codec import UnreadableError, decode_command, encode
 from schemas.commands import Command
-from schemas.executions import OrderAccepted, OrderCancelled, Outcome
-from schemas.trades import Trade
+from schemas.executions import Outcome
+from services.cli.audit_books import SIDES, ToldBooks
 from services.cli.audit_report import AuditReport
 from services.matcher.engine import Engine, Position
-from services.matcher.market import book_updates, trades_of
 
 _SHOWN_MAX = 300
 
 
 class Recomputation:
-    """The engine of a partition, and everything that is checked command by command."""
+    """The engine of a partition; every outcome of its own is held against the recorded one."""
 
     def __init__(self, partition: int, report: AuditReport) -> None:
         self.engine = Engine(partition)
         self._partition = partition
         self._recomputed = report["recomputed"]
-        self._crossed = report["crossed"]
-        self.trades: list[Trade] = []
-        self.updates: list[BookUpdate] = []
 
     def apply(self, command: Command | None, at: Position, recorded: Outcome) -> None:
-        """Recompute one command, compare it with what was recorded, look at its books."""
+        """Recompute one command, and compare it with what was recorded."""
         outcome = self.engine.apply(command, at)
-        self.trades = trades_of(outcome, at)
-        self.updates = list(book_updates(outcome, at, self.engine))
         self._recomputed.checked += 1
         mine, theirs = encode(outcome), encode(recorded)
         if mine != theirs:
@@ -38,17 +31,16 @@ class Recomputation:
                 f"{self._partition}@{at.offset}: recorded {theirs[:_SHOWN_MAX].decode()}, "
                 f"recomputed {mine[:_SHOWN_MAX].decode()}"
             )
-        self._crossed.checked += 1
-        for symbol in _touched(outcome):
-            self._look_at(symbol, at.offset)
 
-    def _look_at(self, symbol: str, offset: int) -> None:
-        book = self.engine.books.get(symbol)
-        if book is None or book.bids.best is None or book.asks.best is None:
-            return
-        bid, ask = book.bids.best.price, book.asks.best.price
-        if bid >= ask:
-            self._crossed.fail(f"{self._partition}@{offset} {symbol}: bid {bid}, ask {ask}")
+    def finish(self, books: ToldBooks) -> None:
+        """At the end of the log: the engine's books are those of the outcomes."""
+        symbols = self.engine.books.keys() | books.sequences().keys()
+        for symbol in sorted(symbols):
+            book = self.engine.books.get(symbol)
+            for side in SIDES:
+                levels = [] if book is None else book.levels(side)
+                if levels != books.levels(symbol, side):
+                    self._recomputed.fail(f"{symbol} {side}: the engine has another book")
 
 
 def command_of(value: bytes | None) -> Command | None:
@@ -57,10 +49,3 @@ def command_of(value: bytes | None) -> Command | None:
         return decode_command(value)
     except UnreadableError:
         return None
-
-
-def _touched(outcome: Outcome) -> set[str]:
-    symbols = {expired.symbol for expired in outcome.expired}
-    if isinstance(outcome.event, OrderAccepted | OrderCancelled):
-        symbols.add(outcome.event.symbol)
-    return symbols

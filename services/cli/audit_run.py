@@ -18,6 +18,7 @@ from services.cli.audit_report import AuditReport
 from services.cli.compacted import last_records
 from services.cli.log_reader import LogReader
 from services.runtime.consumer import Partition
+from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 
@@ -42,7 +43,8 @@ def run_audit(
         progress = _Progress(tell)
         cuts = _cut(settings, database, partitions, wait_s, progress)
         progress.total = sum(cut.log for cut in cuts.values())
-        tools = Tools(settings, report, Totals(), database, client_log, progress.advance)
+        topic_id = log_identity(settings.kafka, settings.topic_prefix).topic_id
+        tools = Tools(settings, topic_id, report, Totals(), database, client_log, progress.advance)
         for number, cut in cuts.items():
             PartitionAudit(number, cut, tools).run()
         tools.totals.check(report)

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from msgspec import Struct, structs
 from psycopg import sql
@@ -19,9 +19,10 @@ from psycopg import sql
 from infra.servers import LocalServers
 from loadgen.commands import commands
 from loadgen.orderflow import Profile, plan
-from schemas.codec import encode
+from schemas.codec import decode_snapshot, encode
 from schemas.commands import CancelOrder, PlaceOrder
-from schemas.topics import COMMANDS, TOPICS, Topic
+from schemas.snapshots import SnapshotCommit
+from schemas.topics import COMMANDS, SNAPSHOTS, TOPICS, Topic
 from services.cli.audit_client_log import ClientLine
 from services.cli.audit_report import AuditReport
 from services.cli.audit_run import run_audit
@@ -29,10 +30,12 @@ from services.cli.log_reader import LogReader, Record
 from services.cli.registration import register_broker
 from services.cli.stack import Stack
 from services.runtime.consumer import Partition
+from services.runtime.log_identity import log_identity
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from tests.support.exchange import Exchange
+from tests.support.snapshots import sealed
 
 SEED = 11
 # Validities under a second only: some orders are dead on arrival, all expiries are over soon.
@@ -48,6 +51,7 @@ FLOW_STARTED_MS_AGO = 3_500
 # A tick could otherwise come between the last outcome and the end of the matcher.
 EXPIRIES_OVER_S = 3.0
 PARTITIONS = 2
+SNAPSHOT_EVERY = 150
 WAIT_S = 30.0
 
 Change = Callable[[Topic, list[Record]], list[Record]]
@@ -77,6 +81,7 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
         database_url=url,
         topic_prefix=f"audited{time.time_ns()}.",
         partitions=PARTITIONS,
+        snapshot_every=SNAPSHOT_EVERY,
         data_dir=data_dir,
     )
     stack = Stack(settings, servers)
@@ -142,16 +147,23 @@ def with_changed_rows(market: AuditedMarket, server_url: str, statement: str) ->
 
 
 def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
-    """A copy of the market's topics, each partition's records as `change` leaves them."""
+    """A copy of the market's topics, each partition's records as `change` leaves them.
+
+    The snapshots name the copy, so that they are its own.
+    """
     prefix = f"changed{next(_copies)}.{market.settings.topic_prefix}"
     copy = structs.replace(market.settings, topic_prefix=prefix)
     _create_topics(copy)
+    topic_id = log_identity(copy.kafka, prefix).topic_id
     producer = Producer({"bootstrap.servers": copy.kafka, "enable.idempotence": True})
     for topic in TOPICS:
         for number in range(PARTITIONS if topic.by_symbol else 1):
             source = Partition(market.settings.topic_prefix + topic.name, number)
             with closing(LogReader(copy.kafka, source)) as reader:
-                records = change(topic, list(reader.records()))
+                records = list(reader.records())
+            if topic is SNAPSHOTS:
+                records = resealed(records, lambda it: structs.replace(it, log=topic_id))
+            records = change(topic, records)
             for record in records:
                 producer.produce(
                     prefix + topic.name,
@@ -164,6 +176,30 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
     # From here on it looks like any other; what is written keeps the time it came with.
     TopicsAdmin(copy.kafka, prefix).apply(PARTITIONS, "process")
     return structs.replace(market, settings=copy)
+
+
+def resealed(
+    records: list[Record], change: Callable[[SnapshotCommit], SnapshotCommit]
+) -> list[Record]:
+    """Every commit changed, with a checksum that is right again."""
+    found: list[Record] = []
+    for record in records:
+        commit = decode_snapshot(record.value)
+        if isinstance(commit, SnapshotCommit):
+            changed = change(commit)
+            last = commit.first_chunk + commit.chunks
+            chunks = (chunk.value or b"" for chunk in records[commit.first_chunk : last])
+            found.append(record._replace(value=encode(sealed(changed, chunks))))
+        else:
+            found.append(record)
+    return found
+
+
+def trim(market: AuditedMarket, topic: Topic, before: int) -> None:
+    """Delete the records of a topic's partition 0 before this one."""
+    where = TopicPartition(market.settings.topic_prefix + topic.name, 0, before)
+    admin = AdminClient({"bootstrap.servers": market.settings.kafka})
+    admin.delete_records([where])[where].result()
 
 
 def _create_topics(settings: Settings) -> None:

@@ -1,23 +1,40 @@
 """The audit passes on what a real matcher and sink made, and notices each change of it, alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from schemas.codec import encode
-from schemas.commands import PlaceOrder, Tick
+from schemas.commands import CancelOrder, PlaceOrder, Tick
 from schemas.ids import order_id
-from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES, Topic
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from services.cli.audit_client_log import ClientLine
+from services.cli.audit_recompute import command_of
 from services.cli.audit_report import AuditReport, Name
 from services.cli.log_reader import Record
+from services.runtime.errors import UnavailableError
 from tests.integration.audited_market import (
+    PARTITIONS,
     AuditedMarket,
     Change,
     recorded_market,
+    trim,
     with_changed_log,
     with_changed_rows,
+)
+from tests.integration.market_edits import (
+    Edit,
+    commits,
+    extra,
+    first_cancelled,
+    first_fill,
+    first_taker,
+    first_to_rest,
+    on,
+    one_cent_more,
+    replaced,
 )
 from tests.support.exchange import Exchange
 
@@ -26,6 +43,10 @@ from tests.support.exchange import Exchange
 def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedMarket]:
     with recorded_market(exchange, tmp_path_factory.mktemp("audited")) as recorded:
         yield recorded
+
+
+# What is not alone when the log itself was changed: the engine leads elsewhere from there on.
+ENGINE: set[Name] = {"recomputed", "snapshots"}
 
 
 def failing(report: AuditReport) -> set[Name]:
@@ -39,6 +60,8 @@ def test_audit_of_a_good_market_holds_and_looked_at_everything(market: AuditedMa
     assert looked_at == {found.name for found in report.invariants()} - {"refused"}
     assert report["stored_trades"].checked > 200
     assert report["stored_brokers"].checked == 3
+    assert report["snapshots"].checked >= PARTITIONS
+    assert report["owner"].checked > 50
 
 
 def test_audit_of_an_unchanged_copy_holds(market: AuditedMarket) -> None:
@@ -140,43 +163,6 @@ def test_audit_of_a_database_filled_before_it_kept_sums_says_so(
     assert report["stored_sums"].note == "filled in part before it kept sums"
 
 
-def on(topic: Topic, change: Callable[[list[Record]], list[Record]]) -> Change:
-    """Change partition 0 of one topic (the first that is asked for) and nothing else."""
-    done: list[bool] = []
-
-    def changed(of: Topic, records: list[Record]) -> list[Record]:
-        if of is not topic or done or not records:
-            return records
-        done.append(True)
-        return change(records)
-
-    return changed
-
-
-def replaced(old: str, new: str, number: int) -> Callable[[list[Record]], list[Record]]:
-    """In the nth record that holds `old`, put `new` in its place."""
-
-    def change(records: list[Record]) -> list[Record]:
-        where = [i for i, record in enumerate(records) if old.encode() in (record.value or b"")]
-        found = records[where[number]]
-        text = (found.value or b"").replace(old.encode(), new.encode(), 1)
-        records[where[number]] = found._replace(value=text)
-        return records
-
-    return change
-
-
-def one_cent_more(records: list[Record]) -> list[Record]:
-    trade = msgspec.json.decode(records[50].value or b"")
-    trade["price"] += 1
-    records[50] = records[50]._replace(value=msgspec.json.encode(trade))
-    return records
-
-
-def extra(value: bytes) -> Callable[[list[Record]], list[Record]]:
-    return lambda records: [*records, records[-1]._replace(key=None, value=value)]
-
-
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
@@ -189,6 +175,25 @@ def extra(value: bytes) -> Callable[[list[Record]], list[Record]]:
         (on(BOOK, lambda records: records[:50] + records[51:]), "book_topic"),
         (on(BOOK, lambda records: [*records, records[-1]]), "book_topic"),
         (on(BOOK, replaced('"bids":[[', '"bids":[[1', 20)), "book_topic"),
+        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, digest="00"))), "snapshots"),
+        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=it.epoch + 1))), "snapshots"),
+        (
+            on(SNAPSHOTS, commits(lambda it: structs.replace(it, next_record=10**9))),
+            "snapshots",
+        ),
+        (
+            on(
+                SNAPSHOTS,
+                commits(lambda it: structs.replace(it, next_command=it.next_command - 1)),
+            ),
+            "snapshots",
+        ),
+        (on(SNAPSHOTS, replaced('"orders":[["', '"orders":[["0', 0)), "snapshots"),
+        (on(SNAPSHOTS, replaced('"clock":', '"clock":1', 0)), "snapshots"),
+        (on(SNAPSHOTS, lambda records: records[1:]), "snapshots"),
+        # A snapshot that was given up has no commit, and does no harm.
+        (on(SNAPSHOTS, lambda records: [*records, records[0]]), None),
+        (on(SNAPSHOTS, extra(b"{")), None),
         (on(COMMANDS, extra(encode(Tick()))), "outcomes"),
         # A record of a stale epoch does not count, and so is no difference.
         (on(EXECUTIONS, lambda records: [*records, records[-1]]), None),
@@ -213,14 +218,99 @@ def test_audit_notices_a_missing_outcome_in_the_middle(market: AuditedMarket) ->
 def test_audit_notices_an_outcome_that_was_altered(market: AuditedMarket) -> None:
     change = replaced('"client_order_id":"', '"client_order_id":"x', 0)
     report = with_changed_log(market, on(EXECUTIONS, change)).audit()
-    assert failing(report) == {"recomputed", "stored_orders"}, "\n".join(report.lines())
+    assert failing(report) == {"recomputed", "answers", "stored_orders"}, "\n".join(report.lines())
     assert report["recomputed"].differences == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "noticed"),
+    [
+        (first_fill(quantity=1), {"quantities", "priority", "trades_topic", "stored_trades"}),
+        (first_fill(price=1), {"priority", "trades_topic", "stored_trades", "stored_orders"}),
+        (first_fill(sequence=1), {"sequences", "trades_topic"}),
+        (first_fill(maker_remaining_quantity=1), {"quantities"}),
+        (first_taker(lambda it: structs.replace(it, valid_until=1)), {"validity", "answers"}),
+        (
+            first_taker(lambda it: structs.replace(it, fills=it.fills[1:])),
+            {"quantities", "bought_sold", "trades_topic", "stored_trades", "stored_sums"},
+        ),
+        (
+            first_taker(
+                lambda it: structs.replace(
+                    it, fills=(structs.replace(it.fills[0], maker_order_id="x"), *it.fills[1:])
+                )
+            ),
+            {"final_state", "cash", "bought_sold", "priority"},
+        ),
+        (first_to_rest(lambda it: structs.replace(it, price=10**9)), {"crossed", "book_topic"}),
+        (
+            first_to_rest(lambda it: structs.replace(it, book_sequence=it.book_sequence + 1)),
+            {"sequences"},
+        ),
+        (first_cancelled(lambda it: structs.replace(it, order_id="x")), {"final_state", "answers"}),
+    ],
+)
+def test_audit_notices_an_outcome_that_breaks_the_market(
+    market: AuditedMarket, edit: Edit, noticed: set[Name]
+) -> None:
+    """Judged from the outcomes: each fails for itself, not only because the engine says other."""
+    report = with_changed_log(market, on(EXECUTIONS, edit)).audit()
+    assert failing(report) >= {"recomputed", *noticed}, "\n".join(report.lines())
 
 
 def test_audit_notices_a_command_that_was_altered(market: AuditedMarket) -> None:
     change = replaced('"document_number":"', '"document_number":"9', 5)
     report = with_changed_log(market, on(COMMANDS, change)).audit()
-    assert failing(report) == {"recomputed"}, "\n".join(report.lines())
+    assert {"recomputed", "answers"} <= failing(report) <= {"answers", *ENGINE}
+
+
+def test_audit_notices_a_cancel_that_another_broker_was_granted(market: AuditedMarket) -> None:
+    def change(records: list[Record]) -> list[Record]:
+        """Every cancel comes from the broker of the first; most of them were granted."""
+        other = ""
+        for number, record in enumerate(records):
+            command = command_of(record.value)
+            if isinstance(command, CancelOrder):
+                other = other or command.broker_id
+                value = encode(structs.replace(command, broker_id=other))
+                records[number] = record._replace(value=value)
+        return records
+
+    report = with_changed_log(market, on(COMMANDS, change)).audit()
+    assert "owner" in failing(report)
+    assert failing(report) <= {"owner", "answers", *ENGINE}, "\n".join(report.lines())
+
+
+@pytest.mark.parametrize("topic", [COMMANDS, EXECUTIONS])
+def test_audit_of_a_log_whose_beginning_is_gone_is_refused(
+    market: AuditedMarket, topic: Topic
+) -> None:
+    copy = with_changed_log(market, lambda _, records: records)
+    trim(copy, topic, 2)
+    with pytest.raises(UnavailableError, match=f"beginning of {topic.name}/0 is gone"):
+        copy.audit()
+
+
+def test_audit_of_a_snapshot_whose_chunks_are_gone_says_so(market: AuditedMarket) -> None:
+    copy = with_changed_log(market, lambda _, records: records)
+    trim(copy, SNAPSHOTS, 1)
+    report = copy.audit()
+    assert report.holds
+    assert report["snapshots"].note == "chunks of some are gone by retention"
+
+
+def test_audit_notices_an_order_that_clients_know_nothing_of_twice(market: AuditedMarket) -> None:
+    first = market.told[0]
+    unknown = ClientLine("unknown", first.broker_id, first.client_order_id)
+    assert failing(market.audit([unknown, *market.told[1:]])) == set()
+
+    def change(records: list[Record]) -> list[Record]:
+        named = f'"client_order_id":"{first.client_order_id}"'.encode()
+        found = next(it for it in records if named in (it.value or b""))
+        return [*records, records[-1]._replace(value=found.value)]
+
+    copy = with_changed_log(market, on(COMMANDS, change))
+    assert failing(copy.audit([unknown])) == {"outcomes", "acknowledged"}
 
 
 def test_audit_notices_an_acknowledged_order_that_is_not_in_the_log(

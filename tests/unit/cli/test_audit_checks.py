@@ -16,12 +16,12 @@ from schemas.executions import (
 )
 from schemas.ids import order_id
 from schemas.trades import Trade
+from services.cli.audit_books import ToldBooks
 from services.cli.audit_client_log import ClientLine, ClientLog, read_client_log
 from services.cli.audit_ledger import Ledger, Totals
 from services.cli.audit_public import FoldedBooks, PublicTopic
 from services.cli.audit_recompute import Recomputation, command_of
 from services.cli.audit_report import AuditReport, Invariant, Name
-from services.matcher.book import Book, Order
 from services.matcher.engine import Engine, Position
 
 MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, 5_000)
@@ -117,6 +117,18 @@ def test_ledger_fill_of_a_dead_maker_is_noticed() -> None:
 def test_ledger_fill_of_a_dead_taker_is_noticed() -> None:
     late = structs.replace(TAKEN, valid_until=2_000)
     assert failing(GOOD[0], Outcome(2_000, late)) == {"validity"}
+
+
+def test_ledger_order_that_came_dead_and_rests_is_noticed() -> None:
+    dead = structs.replace(MAKER, valid_until=1_000)
+    assert failing(Outcome(1_000, dead)) == {"validity"}
+    assert failing(Outcome(1_000, structs.replace(dead, closed_reason="expired"))) == set()
+
+
+def test_ledger_order_that_came_alive_and_expired_is_noticed() -> None:
+    assert failing(Outcome(4_999, structs.replace(MAKER, closed_reason="expired"))) == {"validity"}
+    endless = structs.replace(MAKER, closed_reason="expired", valid_until=None)
+    assert failing(Outcome(1_000, endless)) == {"validity"}
 
 
 def test_ledger_expiry_in_time_is_fine_and_before_is_noticed() -> None:
@@ -270,19 +282,17 @@ def test_recomputation_that_differs_shows_both() -> None:
     assert '"ticked"' in report["recomputed"].samples[0]
 
 
-def test_recomputation_of_a_crossed_book_is_noticed() -> None:
+def test_recomputation_that_ends_with_another_book_is_noticed() -> None:
     report = AuditReport()
-    recomputation = Recomputation(0, report)
-    engine = Engine(0)
-    book = recomputation.engine.books["A"] = Book("A")
-    for side, price in (("bid", 11), ("ask", 11)):
-        book.side("bid" if side == "bid" else "ask").add(
-            Order(side, "b1", "A", "bid" if side == "bid" else "ask", price, 1, None, 0)
-        )
-    command = structs.replace(place(1), symbol="A", price=1)
+    recomputation, books = Recomputation(0, report), ToldBooks(0, report)
     at = Position(0, 0, 1_000)
-    recomputation.apply(command, at, engine.apply(command, at))
-    assert report["crossed"].samples == ["0@0 A: bid 11, ask 11"]
+    outcome = Engine(0).apply(place(1), at)
+    recomputation.apply(place(1), at, outcome)
+    recomputation.finish(books)
+    assert report["recomputed"].samples == ["A bid: the engine has another book"]
+    books.apply(outcome, 0)
+    recomputation.finish(books)
+    assert report["recomputed"].differences == 1
 
 
 def test_command_of_rubbish_is_none() -> None:

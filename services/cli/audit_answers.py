@@ -1,0 +1,117 @@
+"""Whether each outcome is what its command asked for, and only owners cancelled orders.
+
+Pure, and independent of the engine: judged from the command, what was recorded for it, and the
+orders that the outcomes before left open.
+"""
+
+from collections.abc import Mapping
+
+from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.executions import (
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    Ticked,
+)
+from services.cli.audit_ledger import OrderState
+from services.cli.audit_report import AuditReport
+from services.matcher.engine import Position
+
+_SHOWN_MAX = 300
+
+
+class Answers:
+    """One partition. `open_orders` is read as it stands before the outcome looked at."""
+
+    def __init__(self, open_orders: Mapping[str, OrderState], report: AuditReport) -> None:
+        self._open = open_orders
+        self._answers = report["answers"]
+        self._owner = report["owner"]
+        self._clock = 0
+
+    def look(self, command: Command | None, outcome: Outcome, at: Position) -> None:
+        """At a command and what was recorded for it, before anybody folds it."""
+        where = f"{at.partition}@{at.offset}"
+        self._answers.checked += 1
+        if not _answers(command, outcome.event):
+            found = repr(outcome.event)[:_SHOWN_MAX]
+            self._answers.fail(f"{where}: {command} was answered with {found}")
+        self._clock = max(self._clock, at.timestamp)
+        if outcome.time != self._clock:
+            self._answers.fail(f"{where}: the time is {outcome.time}, expected {self._clock}")
+        if isinstance(command, CancelOrder):
+            self._look_at_cancel(command, outcome, where)
+        elif isinstance(outcome.event, OrderRepeated | CommandRefused):
+            self._look_at_original(outcome.event, where)
+
+    def _look_at_cancel(self, command: CancelOrder, outcome: Outcome, where: str) -> None:
+        self._owner.checked += 1
+        state = self._open.get(command.order_id)
+        gone = any(expired.order_id == command.order_id for expired in outcome.expired)
+        event = outcome.event
+        found = event.code if isinstance(event, CommandRefused) else type(event).__name__
+        wanted = "OrderCancelled"
+        if state is None or gone:
+            wanted = "order_not_open"
+        elif state.accepted.broker_id != command.broker_id:
+            wanted = "not_owner"
+        if found != wanted:
+            self._owner.fail(
+                f"{where}: {command.broker_id} cancels {command.order_id}: {found}, "
+                f"expected {wanted}"
+            )
+
+    def _look_at_original(self, event: OrderRepeated | CommandRefused, where: str) -> None:
+        """A repeated order is told the first one's id: that one must be the broker's own."""
+        if event.original_order_id is None:
+            return
+        self._owner.checked += 1
+        original = self._open.get(event.original_order_id)
+        if original is not None and original.accepted.broker_id != event.broker_id:
+            self._owner.fail(
+                f"{where}: {event.broker_id} is told of {event.original_order_id}, an order of "
+                f"{original.accepted.broker_id}"
+            )
+
+
+def _answers(command: Command | None, event: Event) -> bool:
+    if isinstance(command, PlaceOrder):
+        return _answers_order(command, event)
+    if isinstance(command, CancelOrder):
+        if isinstance(event, OrderCancelled):
+            return event.order_id == command.order_id
+        return _refused(event, command, "order_not_open", "not_owner")
+    if command is None:
+        return event == CommandRefused("malformed_command")
+    return isinstance(event, Ticked)
+
+
+def _answers_order(command: PlaceOrder, event: Event) -> bool:
+    if isinstance(event, OrderAccepted):
+        entered = PlaceOrder(
+            event.order_id,
+            event.broker_id,
+            event.document_number,
+            event.symbol,
+            event.side,
+            event.order_type,
+            event.quantity,
+            event.price,
+            event.valid_until,
+            event.client_order_id,
+        )
+        return entered == command
+    if isinstance(event, OrderRepeated):
+        return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
+    return _refused(event, command, "duplicate_order_id", "client_order_id_reused")
+
+
+def _refused(event: Event, command: PlaceOrder | CancelOrder, *codes: str) -> bool:
+    return (
+        isinstance(event, CommandRefused)
+        and event.code in codes
+        and (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
+    )

@@ -1,0 +1,77 @@
+"""Each snapshot of a partition against the log: who goes on from it goes on as the log does.
+
+A snapshot must restore, be the engine that the log gives before its command, and continue in the
+executions where its epoch is the current one and the next outcomes are those of its command.
+"""
+
+from collections.abc import Callable, Iterable
+
+from schemas.snapshots import SnapshotCommit
+from services.cli.audit_report import AuditReport
+from services.matcher.engine import Engine
+from services.matcher.snapshot import UnusableSnapshotError
+from services.runtime.follower import FollowerPosition
+
+# Raises UnusableSnapshotError; None: its chunks are gone by retention.
+Restore = Callable[[int, SnapshotCommit], Engine | None]
+
+
+class SnapshotAudit:
+    """The snapshots of one partition, `found` as records and commits of this log."""
+
+    def __init__(
+        self, found: Iterable[tuple[int, SnapshotCommit]], restore: Restore, report: AuditReport
+    ) -> None:
+        self._restore = restore
+        self._invariant = report["snapshots"]
+        self._by_command: dict[int, list[tuple[int, SnapshotCommit]]] = {}
+        self._by_record: dict[int, list[tuple[int, SnapshotCommit]]] = {}
+        self._no_boundary: dict[int, list[tuple[int, SnapshotCommit]]] = {}
+        for record, commit in found:
+            self._invariant.checked += 1
+            self._by_command.setdefault(commit.next_command, []).append((record, commit))
+            self._by_record.setdefault(commit.next_record, []).append((record, commit))
+            self._no_boundary.setdefault(commit.next_command, []).append((record, commit))
+
+    def told(self, at: FollowerPosition) -> None:
+        """A follower of the executions stands here, before it reads the next record."""
+        self._no_boundary.pop(at.next_command, None)
+        for record, commit in self._by_record.pop(at.next_record, ()):
+            if at.epoch != commit.epoch or at.next_command > commit.next_command:
+                self._fail(
+                    record,
+                    commit,
+                    f"continues at execution record {commit.next_record} in epoch {commit.epoch}, "
+                    f"there the log is at command {at.next_command} of epoch {at.epoch}",
+                )
+
+    def reached(self, next_command: int, engine: Engine) -> None:
+        """The engine has applied the whole log before this command."""
+        for record, commit in self._by_command.pop(next_command, ()):
+            if (commit.clock, commit.digest) != (engine.clock, engine.digest().hex()):
+                self._fail(record, commit, "is not the engine that the log gives")
+            try:
+                restored = self._restore(record, commit)
+            except UnusableSnapshotError as error:
+                self._fail(record, commit, f"cannot be restored: {error}")
+                continue
+            if restored is None:
+                self._invariant.note = "chunks of some are gone by retention"
+            elif restored.digest() != engine.digest():
+                self._fail(record, commit, "restores another engine than the log gives")
+
+    def finish(self) -> None:
+        """At the end of the log."""
+        for lacking, reason in (
+            (self._by_command, "stands where no outcome is recorded yet"),
+            (self._by_record, "continues at an execution record that is not there"),
+            (self._no_boundary, "stands amid the outcomes of one record"),
+        ):
+            for found in lacking.values():
+                for record, commit in found:
+                    self._fail(record, commit, reason)
+
+    def _fail(self, record: int, commit: SnapshotCommit, reason: str) -> None:
+        self._invariant.fail(
+            f"snapshot {commit.partition}@{record} before command {commit.next_command} {reason}"
+        )

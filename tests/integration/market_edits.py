@@ -1,0 +1,124 @@
+"""Changes to a recorded market's records: what an audit or a replay of the copy must then see."""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import structs
+
+from schemas.codec import decode_execution, encode
+from schemas.executions import OrderAccepted, OrderCancelled, Outcome, Outcomes
+from schemas.snapshots import SnapshotCommit
+from schemas.topics import Topic
+from services.cli.log_reader import Record
+from tests.integration.audited_market import Change, resealed
+
+Edit = Callable[[list[Record]], list[Record]]
+
+
+def on(topic: Topic, change: Edit) -> Change:
+    """Change partition 0 of one topic (the first that is asked for) and nothing else."""
+    done: list[bool] = []
+
+    def changed(of: Topic, records: list[Record]) -> list[Record]:
+        if of is not topic or done or not records:
+            return records
+        done.append(True)
+        return change(records)
+
+    return changed
+
+
+def replaced(old: str, new: str, number: int) -> Edit:
+    """In the nth record that holds `old`, put `new` in its place."""
+
+    def change(records: list[Record]) -> list[Record]:
+        where = [i for i, record in enumerate(records) if old.encode() in (record.value or b"")]
+        found = records[where[number]]
+        text = (found.value or b"").replace(old.encode(), new.encode(), 1)
+        records[where[number]] = found._replace(value=text)
+        return records
+
+    return change
+
+
+def one_cent_more(records: list[Record]) -> list[Record]:
+    trade = msgspec.json.decode(records[50].value or b"")
+    trade["price"] += 1
+    records[50] = records[50]._replace(value=msgspec.json.encode(trade))
+    return records
+
+
+def commits(change: Callable[[SnapshotCommit], SnapshotCommit]) -> Edit:
+    return lambda records: resealed(records, change)
+
+
+def extra(value: bytes) -> Edit:
+    return lambda records: [*records, records[-1]._replace(key=None, value=value)]
+
+
+def outcome(change: Callable[[Outcome], Outcome | None]) -> Edit:
+    """Change the first outcome that `change` finds to be one of those it changes."""
+
+    def edit(records: list[Record]) -> list[Record]:
+        for number, record in enumerate(records):
+            told = decode_execution(record.value)
+            if not isinstance(told, Outcomes):
+                continue
+            for index, one in enumerate(told.outcomes):
+                changed = change(one)
+                if changed is not None:
+                    outcomes = (*told.outcomes[:index], changed, *told.outcomes[index + 1 :])
+                    value = encode(structs.replace(told, outcomes=outcomes))
+                    records[number] = record._replace(value=value)
+                    return records
+        raise AssertionError("no outcome of this kind")
+
+    return edit
+
+
+def first_fill(**changes: int) -> Edit:
+    """So much more of each of these fields, in the first fill of all."""
+
+    def change(one: Outcome) -> Outcome | None:
+        if not isinstance(one.event, OrderAccepted) or not one.event.fills:
+            return None
+        fill = one.event.fills[0]
+        more = {field: getattr(fill, field) + by for field, by in changes.items()}
+        fills = (structs.replace(fill, **more), *one.event.fills[1:])
+        return structs.replace(one, event=structs.replace(one.event, fills=fills))
+
+    return outcome(change)
+
+
+def first_taker(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
+    """The first order that took from others, changed."""
+
+    def changed(one: Outcome) -> Outcome | None:
+        if not isinstance(one.event, OrderAccepted) or not one.event.fills:
+            return None
+        return structs.replace(one, event=change(one.event))
+
+    return outcome(changed)
+
+
+def first_to_rest(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
+    """The first bid that came to rest, changed."""
+
+    def changed(one: Outcome) -> Outcome | None:
+        event = one.event
+        if not isinstance(event, OrderAccepted) or event.closed_reason or event.side == "ask":
+            return None
+        return structs.replace(one, event=change(event))
+
+    return outcome(changed)
+
+
+def first_cancelled(change: Callable[[OrderCancelled], OrderCancelled]) -> Edit:
+    """The first cancel that was granted, changed."""
+
+    def changed(one: Outcome) -> Outcome | None:
+        if not isinstance(one.event, OrderCancelled):
+            return None
+        return structs.replace(one, event=change(one.event))
+
+    return outcome(changed)

@@ -1,0 +1,324 @@
+"""What the audit judges from recorded outcomes alone, without an engine: one thing wrong each."""
+
+import random
+
+import pytest
+from msgspec import Struct, structs
+
+from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.executions import (
+    CommandRefused,
+    Event,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    Ticked,
+)
+from schemas.ids import trade_id
+from services.cli.audit_answers import Answers
+from services.cli.audit_books import SIDES, ToldBooks
+from services.cli.audit_ledger import Ledger, Totals
+from services.cli.audit_report import AuditReport, Name
+from services.matcher.engine import RULES, Engine, Position, Rules
+from services.matcher.market import book_updates, trades_of
+from tests.properties.flows import flow, random_rules, random_shape
+from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
+
+T = 1_000
+Told = tuple[Command | None, Outcome]
+
+
+class Judged(Struct):
+    """What was found, and the books that came of it."""
+
+    report: AuditReport
+    books: ToldBooks
+
+    @property
+    def failing(self) -> set[Name]:
+        """What does not hold."""
+        return {found.name for found in self.report.invariants() if found.differences}
+
+
+class Judge:
+    """All that judges outcomes one by one, in the order of the audit."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.report, self.totals = AuditReport(), Totals()
+        self.books = ToldBooks(0, self.report, rules)
+        self._ledger = Ledger(0, self.totals, self.report)
+        self._answers = Answers(self._ledger.open, self.report)
+
+    def look(self, command: Command | None, outcome: Outcome, at: Position) -> None:
+        self._answers.look(command, outcome, at)
+        self.books.apply(outcome, at.offset)
+        self._ledger.apply(outcome, at.offset)
+
+    def finish(self) -> Judged:
+        self._ledger.finish()
+        self.totals.check(self.report)
+        return Judged(self.report, self.books)
+
+
+def judged(*told: Told, rules: Rules = RULES) -> Judged:
+    judge = Judge(rules)
+    for offset, (command, outcome) in enumerate(told):
+        judge.look(command, outcome, Position(0, offset, T))
+    return judge.finish()
+
+
+def failing(*told: Told, rules: Rules = RULES) -> set[Name]:
+    return judged(*told, rules=rules).failing
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_engine_of_a_random_flow_is_judged_right_and_its_public_records_are_foreseen(
+    seed: int,
+) -> None:
+    rng = random.Random(f"judged {seed}")
+    shape, rules = random_shape(rng), random_rules(rng)
+    engine, judge = Engine(0, rules), Judge(rules)
+    entered: set[str] = set()
+    for step in flow(rng, shape, 400):
+        # Ingest gives no id twice, the flow does.
+        placed = step.command.order_id if isinstance(step.command, PlaceOrder) else ""
+        if placed in entered - engine.open_orders.keys():
+            continue
+        at = Position(0, step.offset, step.timestamp)
+        outcome = engine.apply(step.command, at)
+        judge.look(step.command, outcome, at)
+        if isinstance(outcome.event, OrderAccepted):
+            entered.add(placed)
+        assert judge.books.trades == trades_of(outcome, at), f"seed {seed}, {step}"
+        assert judge.books.updates == book_updates(outcome, at, engine), f"seed {seed}, {step}"
+    found = judge.finish()
+    assert found.failing == set(), f"seed {seed}\n" + "\n".join(found.report.lines())
+    for symbol, book in engine.books.items():
+        assert found.books.sequences()[symbol] == book.sequence
+        for side in SIDES:
+            assert found.books.levels(symbol, side) == book.levels(side)
+
+
+def accepted(command: PlaceOrder, remaining: int, sequence: int, **changes: object) -> Told:
+    event = OrderAccepted(
+        command.order_id,
+        command.broker_id,
+        command.document_number,
+        command.symbol,
+        command.side,
+        command.order_type,
+        command.quantity,
+        remaining,
+        sequence,
+        command.price,
+        command.valid_until,
+        command.client_order_id,
+    )
+    return command, Outcome(T, structs.replace(event, **changes))
+
+
+def fill(maker: int, index: int, price: int, quantity: int, left: int) -> Fill:
+    """Of the test's nth order by the command at offset 3."""
+    name = trade_id(T, 0, 3, index)
+    return Fill(name, index + 1, price, quantity, order_id(maker), BROKER, left)
+
+
+# Of one broker: two sellers of 100 at 10, then one at 11.
+SELLERS = [
+    accepted(limit(number, side="ask", price=price), 100, number)
+    for number, price in ((1, 10), (2, 10), (3, 11))
+]
+BUYER = limit(9, price=11)
+QUIET: list[Told] = [(Tick(), Outcome(T, Ticked()))] * 3
+
+
+def bought(command: PlaceOrder, *fills: Fill, **changes: object) -> Told:
+    left = command.quantity - sum(each.quantity for each in fills)
+    told = {"fills": fills, "closed_reason": "filled" if not left else None} | changes
+    moved = bool(fills) or told["closed_reason"] is None
+    return accepted(command, left, 4 if moved else 3, **told)
+
+
+def test_trade_at_the_best_price_with_the_oldest_is_right() -> None:
+    found = judged(*SELLERS, bought(BUYER, fill(1, 0, 10, 100, 0)))
+    assert found.failing == set()
+    assert found.report["priority"].checked == 1
+
+
+def test_trade_with_a_younger_order_is_noticed() -> None:
+    assert failing(*SELLERS, bought(BUYER, fill(2, 0, 10, 100, 0))) == {"priority"}
+
+
+def test_trade_at_a_worse_price_is_noticed() -> None:
+    assert failing(*SELLERS, bought(BUYER, fill(3, 0, 11, 100, 0))) == {"priority"}
+
+
+def test_trade_that_skips_the_rest_of_an_order_is_noticed() -> None:
+    fills = fill(1, 0, 10, 60, 40), fill(2, 1, 10, 40, 60)
+    assert failing(*SELLERS, bought(BUYER, *fills)) == {"priority"}
+
+
+def test_trade_in_two_of_what_was_to_be_had_in_one_is_noticed() -> None:
+    fills = fill(1, 0, 10, 60, 40), fill(1, 1, 10, 40, 0)
+    assert failing(*SELLERS, bought(BUYER, *fills)) == {"priority"}
+
+
+def test_trade_with_an_empty_book_is_noticed() -> None:
+    nobody = bought(BUYER, fill(1, 0, 10, 100, 0))
+    assert "priority" in failing(*QUIET, nobody)
+
+
+def test_trade_beyond_the_limit_is_noticed() -> None:
+    low = structs.replace(BUYER, price=9)
+    assert failing(*SELLERS, bought(low, fill(1, 0, 10, 100, 0))) == {"priority"}
+    high = limit(9, side="ask", price=12)
+    buyer = accepted(limit(1, price=11), 100, 1)
+    sold = accepted(high, 0, 2, fills=(fill(1, 0, 11, 100, 0),), closed_reason="filled")
+    assert failing(buyer, *QUIET[:2], sold) == {"priority"}
+
+
+def test_order_that_rests_though_it_could_trade_leaves_a_crossed_book() -> None:
+    assert failing(*SELLERS, bought(BUYER)) == {"crossed"}
+    below = structs.replace(BUYER, price=9)
+    assert failing(*SELLERS, bought(below)) == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (BUYER, "cancelled"),
+        (BUYER, "no_liquidity"),
+        (market(9), "no_liquidity"),
+        (market(9), "cancelled"),
+        (structs.replace(BUYER, price=9), "cancelled"),
+        (structs.replace(BUYER, price=9), "no_liquidity"),
+    ],
+)
+def test_order_that_gives_up_without_need_is_noticed(command: PlaceOrder, reason: str) -> None:
+    assert failing(*SELLERS, bought(command, closed_reason=reason)) == {"priority"}
+
+
+@pytest.mark.parametrize("reason", ["cancelled", None])
+def test_market_order_that_finds_nobody_has_one_end_only(reason: str | None) -> None:
+    nobody = accepted(market(1), 100, 0, closed_reason=reason)
+    assert failing(nobody) == {"priority"}
+
+
+def test_order_that_gives_up_with_need_is_right() -> None:
+    one = structs.replace(BUYER, quantity=150), fill(1, 0, 10, 100, 0)
+    assert failing(*SELLERS, bought(*one, closed_reason="cancelled")) == {"priority"}
+    bound = Rules(fills_max=1)
+    assert failing(*SELLERS, bought(*one, closed_reason="cancelled"), rules=bound) == set()
+    assert failing(accepted(market(1), 100, 0, closed_reason="no_liquidity")) == set()
+
+
+def test_trade_that_is_numbered_or_named_wrong_is_noticed() -> None:
+    right = fill(1, 0, 10, 100, 0)
+    assert failing(*SELLERS, bought(BUYER, structs.replace(right, sequence=2))) == {"sequences"}
+    other = structs.replace(right, trade_id=trade_id(T, 0, 4, 0))
+    assert failing(*SELLERS, bought(BUYER, other)) == {"sequences"}
+
+
+def test_change_of_a_book_that_is_numbered_wrong_is_noticed() -> None:
+    skipped = accepted(limit(4, side="ask", price=12), 100, 5)
+    assert failing(*SELLERS, skipped) == {"sequences"}
+
+
+def cancelled(number: int, left: int, broker: str = BROKER) -> Event:
+    return OrderCancelled(order_id(number), broker, SYMBOL, left, 4)
+
+
+def refused(code: str, number: int, broker: str = BROKER) -> Event:
+    return structs.replace(CommandRefused("not_owner", order_id(number), broker), code=code)
+
+
+@pytest.mark.parametrize(
+    ("command", "event", "noticed"),
+    [
+        (cancel(2), cancelled(2, 100), set()),
+        (cancel(2, OTHER_BROKER), refused("not_owner", 2, OTHER_BROKER), set()),
+        (cancel(7), refused("order_not_open", 7), set()),
+        # Of another broker, and granted.
+        (cancel(2, OTHER_BROKER), cancelled(2, 100), {"owner"}),
+        (cancel(2, OTHER_BROKER), refused("order_not_open", 2, OTHER_BROKER), {"owner"}),
+        (cancel(2), refused("not_owner", 2), {"owner"}),
+        (cancel(2), refused("order_not_open", 2), {"owner"}),
+        (cancel(7), refused("not_owner", 7), {"owner"}),
+    ],
+)
+def test_cancel_that_is_not_judged_by_the_owner_is_noticed(
+    command: CancelOrder, event: Event, noticed: set[Name]
+) -> None:
+    assert failing(*SELLERS, (command, Outcome(T, event))) == noticed
+
+
+def test_cancel_of_an_order_that_has_just_expired_comes_too_late() -> None:
+    short = accepted(limit(1, valid_until=T + 1), 100, 1)
+    judge = Judge()
+    judge.look(*short, Position(0, 0, T))
+    expired = (Expired(order_id(1), BROKER, SYMBOL, 100, 2),)
+    told = Outcome(T + 1, refused("order_not_open", 1), expired)
+    judge.look(cancel(1), told, Position(0, 1, T + 1))
+    assert judge.finish().failing == set()
+
+
+def test_repeated_order_that_is_told_of_another_brokers_order_is_noticed() -> None:
+    again = limit(9, broker_id=OTHER_BROKER, client_order_id="c")
+    event = OrderRepeated(again.order_id, OTHER_BROKER, order_id(2))
+    assert failing(*SELLERS, (again, Outcome(T, event))) == {"owner"}
+    reused = structs.replace(refused("client_order_id_reused", 9, OTHER_BROKER))
+    named = structs.replace(reused, original_order_id=order_id(2))
+    assert failing(*SELLERS, (again, Outcome(T, named))) == {"owner"}
+    own = structs.replace(event, broker_id=BROKER)
+    mine = structs.replace(again, broker_id=BROKER)
+    assert failing(*SELLERS, (mine, Outcome(T, own))) == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "event"),
+    [
+        (None, Ticked()),
+        (None, CommandRefused("malformed_command", order_id(1))),
+        (Tick(), CommandRefused("malformed_command")),
+        (limit(9), Ticked()),
+        (limit(9), refused("order_not_open", 9)),
+        (limit(9), refused("duplicate_order_id", 8)),
+        (limit(9), refused("duplicate_order_id", 9, OTHER_BROKER)),
+        (limit(9), OrderRepeated(order_id(8), BROKER, order_id(1))),
+        (limit(9), OrderRepeated(order_id(9), OTHER_BROKER, order_id(7))),
+        (limit(9), accepted(limit(9, document_number="2"), 100, 4)[1].event),
+        (limit(9), accepted(limit(9, client_order_id="c"), 100, 4)[1].event),
+    ],
+)
+def test_outcome_of_something_else_is_noticed(command: Command | None, event: Event) -> None:
+    assert failing(*SELLERS[:0], (command, Outcome(T, event))) >= {"answers"}
+
+
+def test_outcomes_of_other_kinds_are_answers() -> None:
+    quiet: list[Told] = [
+        (None, Outcome(T, CommandRefused("malformed_command"))),
+        (Tick(), Outcome(T, Ticked())),
+        (limit(1), Outcome(T, refused("duplicate_order_id", 1))),
+    ]
+    assert failing(*SELLERS, *quiet) == set()
+
+
+def test_outcome_at_another_time_is_noticed() -> None:
+    assert failing((Tick(), Outcome(T + 1, Ticked()))) == {"answers"}
+    judge = Judge()
+    judge.look(Tick(), Outcome(T, Ticked()), Position(0, 0, T))
+    judge.look(Tick(), Outcome(T, Ticked()), Position(0, 1, T - 5))
+    assert judge.finish().failing == set()
+
+
+def test_cancel_answered_with_another_order_is_noticed() -> None:
+    assert failing(*SELLERS, (cancel(1), Outcome(T, cancelled(2, 100)))) == {"answers"}
+
+
+def test_trade_with_an_order_that_left_is_the_ledgers_to_tell() -> None:
+    first = bought(BUYER, fill(1, 0, 10, 100, 0))
+    gone = fill(1, 0, 10, 100, 0)
+    assert "final_state" in failing(*SELLERS[:1], first, bought(limit(8, price=11), gone))

@@ -1,0 +1,121 @@
+"""The audit of snapshots: each against the engine of the log and the place it continues at."""
+
+import pytest
+from msgspec import structs
+
+from schemas.snapshots import SnapshotCommit
+from services.cli.audit_report import AuditReport, Invariant
+from services.cli.audit_snapshots import Restore, SnapshotAudit
+from services.matcher.engine import Engine, Position
+from services.matcher.snapshot import Place, Seal, restore, save
+from services.runtime.follower import FollowerPosition
+from tests.support.orders import limit
+from tests.support.snapshots import sealed
+
+COMMANDS = 3
+RECORD = 5
+# A claim at 0, then two commands in a record, then one.
+PLACES = [
+    FollowerPosition(0, -1, 0),
+    FollowerPosition(1, 0, 0),
+    FollowerPosition(2, 0, 2),
+    FollowerPosition(3, 0, 3),
+]
+
+
+def engines() -> list[Engine]:
+    """One that has seen nothing, one that has seen a command, and so on."""
+    found = []
+    for count in range(COMMANDS + 1):
+        engine = Engine(0)
+        for number in range(count):
+            engine.apply(limit(number), Position(0, number, 1_000 + number))
+        found.append(engine)
+    return found
+
+
+def saved_before(
+    command: int, next_record: int, epoch: int = 0
+) -> tuple[list[bytes], SnapshotCommit]:
+    saved = save(engines()[command], Place("log", epoch, command, next_record))
+    chunks, seal = list(saved.chunks()), Seal()
+    for chunk in chunks:
+        seal.add(chunk)
+    return chunks, seal.commit(saved, 2)
+
+
+def judged(commit: SnapshotCommit, restored: Restore) -> Invariant:
+    """As the audit goes through a log of three commands."""
+    report = AuditReport()
+    snapshots = SnapshotAudit([(RECORD, commit)], restored, report)
+    for place in PLACES:
+        snapshots.told(place)
+    for number, engine in enumerate(engines()):
+        snapshots.reached(number, engine)
+    snapshots.finish()
+    assert report["snapshots"].checked == 1
+    return report["snapshots"]
+
+
+def judged_whole(chunks: list[bytes], commit: SnapshotCommit) -> Invariant:
+    return judged(commit, lambda _, it: restore(it, chunks))
+
+
+@pytest.mark.parametrize(("command", "next_record"), [(2, 1), (2, 2), (3, 1), (3, 3)])
+def test_snapshot_of_the_log_is_right_wherever_it_may_continue(
+    command: int, next_record: int
+) -> None:
+    assert judged_whole(*saved_before(command, next_record)).samples == []
+
+
+@pytest.mark.parametrize(
+    ("command", "next_record", "epoch", "reason"),
+    [
+        (2, 3, 0, "there the log is at command 3 of epoch 0"),
+        (2, 2, 1, "in epoch 1, there the log is at command 2 of epoch 0"),
+        (2, 0, 0, "there the log is at command 0 of epoch -1"),
+        (1, 1, 0, "stands amid the outcomes of one record"),
+        (2, 9, 0, "continues at an execution record that is not there"),
+    ],
+)
+def test_snapshot_that_continues_elsewhere_is_noticed(
+    command: int, next_record: int, epoch: int, reason: str
+) -> None:
+    found = judged_whole(*saved_before(command, next_record, epoch))
+    assert found.differences == 1
+    assert f"snapshot 0@{RECORD} before command {command}" in found.samples[0]
+    assert reason in found.samples[0]
+
+
+def test_snapshot_of_another_engine_is_noticed() -> None:
+    chunks, commit = saved_before(3, 3)
+    forged = structs.replace(commit, next_command=2, next_record=2)
+    # Its chunks name the command that they are of: it cannot be restored either.
+    found = judged_whole(chunks, sealed(forged, chunks))
+    assert "is not the engine that the log gives" in found.samples[0]
+    later = structs.replace(commit, clock=commit.clock + 1)
+    assert judged_whole(chunks, sealed(later, chunks)).differences >= 1
+
+
+def test_snapshot_that_restores_another_engine_is_noticed() -> None:
+    _, commit = saved_before(2, 2)
+    found = judged(commit, lambda *_: engines()[3])
+    assert ["restores another engine" in sample for sample in found.samples] == [True]
+
+
+def test_snapshot_that_is_damaged_is_noticed() -> None:
+    chunks, commit = saved_before(2, 2)
+    found = judged_whole(chunks[:-1], commit)
+    assert ["cannot be restored" in sample for sample in found.samples] == [True]
+
+
+def test_snapshot_beyond_what_is_recorded_is_noticed() -> None:
+    _, commit = saved_before(3, 3)
+    found = judged(structs.replace(commit, next_command=7), lambda *_: None)
+    assert any("no outcome is recorded yet" in sample for sample in found.samples)
+
+
+def test_snapshot_without_its_chunks_is_told_of() -> None:
+    _, commit = saved_before(2, 2)
+    found = judged(commit, lambda *_: None)
+    assert (found.differences, found.note) == (0, "chunks of some are gone by retention")
