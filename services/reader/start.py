@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The longest silence between two portions of rows; the whole may take as long as it goes on.
-SILENCE_MAX_S = 10.0
 WATCH_S = 0.25
 TELL_INTERVAL_S = 2.0
 
@@ -43,13 +41,11 @@ class Start:
         stream: Stream,
         reader: Reader,
         failed: Callable[[BaseException], None],
-        silence_max_s: float = SILENCE_MAX_S,
     ) -> None:
         self._stored = stored
         self._stream = stream
         self._reader = reader
         self._failed = failed
-        self._silence_max_s = silence_max_s
         self._begun = False
         self._from = "PostgreSQL"
 
@@ -124,10 +120,10 @@ class Start:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(how, answer, what)
 
-        self._stored.heard_at = time.monotonic()
         threading.Thread(target=ask, name="stored views", daemon=True).start()
         try:
-            await self._watch(answer)
+            with self._stored.silence.asking():
+                await self._watch(answer)
             return answer.result()
         finally:
             if not answer.done():
@@ -139,9 +135,9 @@ class Start:
             await asyncio.wait([answer], timeout=WATCH_S)
             if answer.done():
                 return
-            now = time.monotonic()
-            if now - self._stored.heard_at > self._silence_max_s:
-                raise ArchiveUnavailableError(f"was silent for {self._silence_max_s:g} s")
+            silence, now = self._stored.silence, time.monotonic()
+            if silence.too_long():
+                raise ArchiveUnavailableError(f"was silent for {silence.max_s:g} s")
             if now - told_at > TELL_INTERVAL_S:
                 told_at = now
                 log.info("loading views", extra={"fields": {"rows": self._stored.rows}})

@@ -4,11 +4,7 @@ Blocking, for one thread at a time; `cut` from any. One repeatable-read transact
 positions, orders, trades and sums belong together. Rows come in portions, never all at once.
 """
 
-import os
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, LiteralString
 
 import psycopg
@@ -22,10 +18,13 @@ from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.follower import FollowerPosition
 from services.runtime.log_identity import LogIdentity
+from services.runtime.silence import Silence, cut
 
 # The migration of `services.sink` whose tables are read here.
 SCHEMA = 2
 CONNECT_TIMEOUT_S = 5
+# The longest silence between two portions of rows; the whole may take as long as it goes on.
+SILENCE_MAX_S = 10.0
 PORTION_ROWS = 2_000
 # Of symbols, each with up to TRADES_MAX prices.
 PORTION_SYMBOLS = 50
@@ -81,23 +80,25 @@ _BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM
 class StoredViews:
     """Asked in the order of the methods. psycopg.Error from any of them: not this time.
 
-    `rows` have come so far; `heard_at` is when PostgreSQL was heard last, by the monotonic clock.
+    `rows` have come so far; `silence` is for whoever watches that they go on coming.
     """
 
-    def __init__(self, database_url: str, identity: LogIdentity) -> None:
+    def __init__(
+        self, database_url: str, identity: LogIdentity, silence_max_s: float = SILENCE_MAX_S
+    ) -> None:
         self._url = database_url
         self._identity = identity
         self._connection: Connection | None = None
         self._clocks: dict[int, int] = {}
         self.rows = 0
-        self.heard_at = time.monotonic()
+        self.silence = Silence(silence_max_s)
 
     def positions(self) -> dict[int, FollowerPosition]:
         """Where each partition stands that has outcomes stored. Raises ViewsNotStoredError."""
         self._connection = connection = psycopg.connect(
             self._url, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        self._heard()
+        self.silence.heard()
         row = connection.execute("SELECT max(version) FROM schema_migrations").fetchone()
         version = row[0] if row else None
         if version != SCHEMA:
@@ -112,7 +113,7 @@ class StoredViews:
             self._clocks[partition] = clock
         if not held:
             raise ViewsNotStoredError("is empty")
-        self._heard()
+        self.silence.heard()
         return held
 
     def views(self, positions: dict[int, FollowerPosition]) -> Views:
@@ -140,15 +141,7 @@ class StoredViews:
 
     def cut(self) -> None:
         """End a question that waits for a server which does not answer."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            return
-        # Closed in this very moment by its own thread: as well.
-        with (
-            suppress(OSError, psycopg.Error),
-            socket.socket(fileno=os.dup(connection.fileno())) as wire,
-        ):
-            wire.shutdown(socket.SHUT_RDWR)
+        cut(self._connection)
 
     def _rows(
         self,
@@ -163,8 +156,5 @@ class StoredViews:
             cursor.execute(query, parameters)
             while rows := cursor.fetchmany(portion):
                 self.rows += len(rows)
-                self._heard()
+                self.silence.heard()
                 yield from rows
-
-    def _heard(self) -> None:
-        self.heard_at = time.monotonic()

@@ -3,7 +3,8 @@
 1. `_open`: connect, check that the database is this log's, read on from its positions.
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
 3. `_store`: their rows and the new positions in one transaction.
-A lost connection, or another sink that was faster, leads back to 1; nothing is half written.
+A lost connection, one that fell silent, or another sink that was faster, leads back to 1; nothing
+is half written.
 """
 
 import logging
@@ -11,7 +12,6 @@ import threading
 import time
 from collections import deque
 
-import psycopg
 from confluent_kafka import Message
 from msgspec import Struct
 
@@ -29,7 +29,7 @@ from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
 from services.runtime.topics import Topology
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
-from services.sink.store import Move, Store
+from services.sink.store import LOST, SILENCE_MAX_S, Move, Session, Store
 
 log = logging.getLogger(__name__)
 # A server that stays away is told of this often.
@@ -62,13 +62,21 @@ class Source(Struct, frozen=True):
 class Sink:
     """`run` until the stop. Raises what `services.sink.errors` and `runtime.errors` name."""
 
-    def __init__(self, source: Source, database_url: str, stop: Stop) -> None:
+    def __init__(
+        self,
+        source: Source,
+        database_url: str,
+        stop: Stop,
+        silence_max_s: float = SILENCE_MAX_S,
+    ) -> None:
         self._source = source
         self._database_url = database_url
         self._stop = stop
+        self._silence_max_s = silence_max_s
         self._executions = source.topology.prefix + EXECUTIONS.name
         self._brokers = Partition(source.topology.prefix + BROKERS.name, 0)
         self._store: Store | None = None
+        self._left_behind: Session | None = None
         self._stored: dict[int, FollowerPosition] = {}
         self._follower = Follower({})
         self._pending: deque[Message] = deque()
@@ -113,7 +121,7 @@ class Sink:
             log.info("another sink is ahead: %s", error)
             self._close()
             self._stop.wait(YIELD_S)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except LOST as error:
             self._close()
             if not self._stop.is_set():
                 reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -122,11 +130,15 @@ class Sink:
 
     def _close(self) -> None:
         if self._store is not None:
+            self._left_behind = self._store.session
             self._store.close()
             self._store = None
 
     def _open(self) -> Store:
-        self._store = store = Store(self._database_url)
+        self._store = store = Store(self._database_url, self._silence_max_s)
+        if self._left_behind is not None:
+            store.end(self._left_behind)
+            self._left_behind = None
         store.bind(self._source.identity)
         held = store.positions(self._source.topology.partitions)
         for number, position in held.items():

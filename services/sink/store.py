@@ -6,20 +6,21 @@ makes a second sink wait, and then tells it that it was overtaken before it has 
 Commits are synchronous: others act on the position (the reader forgets), so it never goes back.
 """
 
-import os
-import socket
-from collections.abc import Iterable, Mapping
-from typing import LiteralString
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString
 
 import psycopg
 from msgspec import Struct
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from schemas.brokers import Broker
 from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
 from services.runtime.follower import FollowerPosition
 from services.runtime.log_identity import LogIdentity
+from services.runtime.silence import Silence, Watchdog, cut
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.lines import (
     CHANGE_COLUMNS,
@@ -32,13 +33,22 @@ from services.sink.lines import (
 )
 from services.sink.rows import Rows
 
+log = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT_S = 5
 # No statement of ours takes so long, unless the server is stuck.
 _STATEMENT_TIMEOUT_MS = 30_000
+# A server that is there ends a statement before this, however slow its disk: who has said nothing
+# for so long is gone.
+SILENCE_MAX_S = 40.0
+# From any call of `Store`: open another.
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 # A batch changes a few thousand orders of millions. PostgreSQL knows nothing of the temporary
 # table's size and would rather scan all orders: leave it no plan but look-ups by id.
 _OPTIONS = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
+    # A machine of ours that is gone must not hold its locks for the two hours of the default.
+    " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
     " -c enable_hashjoin=off -c enable_mergejoin=off"
 )
 
@@ -50,40 +60,84 @@ class Move(Struct, frozen=True):
     target: FollowerPosition
 
 
-class Store:
-    """One connection. psycopg.OperationalError from any call: it is lost, open another."""
+class Session(Struct, frozen=True):
+    """The server's side of a connection. Its process ids come again, with another start."""
 
-    def __init__(self, database_url: str) -> None:
+    pid: int
+    started: str
+
+
+class Store:
+    """One connection. One of LOST from any call: it is lost, open another.
+
+    A call that is not answered for `silence_max_s` loses it as well.
+    """
+
+    def __init__(self, database_url: str, silence_max_s: float = SILENCE_MAX_S) -> None:
         self._connection: Connection = psycopg.connect(
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        self._connection.execute(
-            "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
-            " filled_value numeric, closed_reason text, updated_at timestamptz)"
-            " ON COMMIT DELETE ROWS"
-        )
+        self._silence = Silence(silence_max_s)
+        self._watchdog = Watchdog(self._silence, self._bite)
+        try:
+            self._execute(
+                "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
+                " filled_value numeric, closed_reason text, updated_at timestamptz)"
+                " ON COMMIT DELETE ROWS"
+            )
+            row = self._execute(
+                "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+            ).fetchone()
+            self.session = Session(*row or (0, ""))
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the connection back."""
+        self._watchdog.close()
         self._connection.close()
 
     def cut(self) -> None:
         """From another thread: end a call that waits for a server which does not answer."""
-        if self._connection.closed:
-            return
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as wire:
-            wire.shutdown(socket.SHUT_RDWR)
+        cut(self._connection)
+
+    def _bite(self) -> None:
+        log.warning("PostgreSQL was silent for %g s: cut", self._silence.max_s)
+        self.cut()
+
+    def _execute(
+        self, query: LiteralString, parameters: Sequence[object] = ()
+    ) -> Cursor[tuple[Any, ...]]:
+        with self._silence.asking():
+            return self._connection.execute(query, parameters)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._silence.asking(), self._connection.transaction():
+            yield
+            # The commit is a question of its own.
+            self._silence.heard()
+
+    def end(self, session: Session) -> None:
+        """End what the server keeps of a connection that was cut, and holds locks for.
+
+        It may not learn of the cut by itself; amid a COPY no time-out of its own ends it either.
+        """
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE (pid, backend_start::text) = (%s, %s)",
+            [session.pid, session.started],
+        )
 
     def bind(self, identity: LogIdentity) -> None:
         """The database belongs to this log from now on. Raises ForeignDatabaseError."""
-        self._connection.execute(
+        self._execute(
             "INSERT INTO log_identity (cluster_id, topic, topic_id) VALUES (%s, %s, %s)"
             " ON CONFLICT DO NOTHING",
             [identity.cluster_id, identity.topic, identity.topic_id],
         )
-        row = self._connection.execute(
-            "SELECT cluster_id, topic, topic_id FROM log_identity"
-        ).fetchone()
+        row = self._execute("SELECT cluster_id, topic, topic_id FROM log_identity").fetchone()
         if row is None or LogIdentity(*row) != identity:
             raise ForeignDatabaseError(
                 f"the database was filled from another log ({row}), ours is {identity}; "
@@ -93,11 +147,11 @@ class Store:
     def positions(self, partitions: int) -> dict[int, FollowerPosition]:
         """Where each partition stands; from the beginning where nothing is stored."""
         for partition in range(partitions):
-            self._connection.execute(
+            self._execute(
                 "INSERT INTO log_positions VALUES (%s, 0, 0, -1) ON CONFLICT DO NOTHING",
                 [partition],
             )
-        rows = self._connection.execute(
+        rows = self._execute(
             "SELECT partition, next_record, epoch, next_command FROM log_positions"
         )
         return {partition: FollowerPosition(*position) for partition, *position in rows}
@@ -105,7 +159,7 @@ class Store:
     def write(self, rows: Rows, moves: Mapping[int, Move]) -> None:
         """Raises OvertakenError: nothing was written; BrokenLogError: the rows cannot be true."""
         try:
-            with self._connection.transaction():
+            with self._transaction():
                 for partition in sorted(moves):
                     self._fence(partition, moves[partition], rows.clocks[partition])
                 self._copy("orders", ORDER_COLUMNS, map(order_line, rows.new.values()))
@@ -117,7 +171,7 @@ class Store:
 
     def _fence(self, partition: int, move: Move, clock: int) -> None:
         to = move.target
-        moved = self._connection.execute(
+        moved = self._execute(
             "UPDATE log_positions SET next_command = %s, next_record = %s, epoch = %s, clock = %s"
             " WHERE partition = %s AND next_command = %s",
             [
@@ -147,7 +201,7 @@ class Store:
             return
         lines = (change_line(order_id, change) for order_id, change in rows.changed.items())
         self._copy("order_changes", CHANGE_COLUMNS, lines)
-        changed = self._connection.execute(
+        changed = self._execute(
             "UPDATE orders o SET remaining_quantity = c.remaining_quantity,"
             " filled_value = o.filled_value + c.filled_value,"
             " closed_reason = c.closed_reason, updated_at = c.updated_at"
@@ -160,7 +214,7 @@ class Store:
     def _sum(self, rows: Rows) -> None:
         # Sorted, so that two sinks at work on two partitions never wait for each other in a ring.
         sequences = sorted(rows.book_sequences.items())
-        self._connection.execute(
+        self._execute(
             "INSERT INTO symbols (partition, symbol, book_sequence)"
             " SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[])"
             " ON CONFLICT (partition, symbol) DO UPDATE SET book_sequence = excluded.book_sequence",
@@ -172,7 +226,7 @@ class Store:
         )
         keys = sorted(rows.balances)
         changes = [rows.balances[key] for key in keys]
-        self._connection.execute(
+        self._execute(
             "INSERT INTO balances AS b (broker_id, symbol, quantity, value)"
             " SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::numeric[])"
             " ON CONFLICT (broker_id, symbol) DO UPDATE"
@@ -187,7 +241,7 @@ class Store:
 
     def upsert_brokers(self, brokers: Iterable[Broker]) -> None:
         """The newest record of each broker counts; may be told again and again."""
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+        with self._transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO brokers (id, name, api_key_hash, webhook_url, created_at)"
                 " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"

@@ -159,3 +159,15 @@ def test_close_leaves_no_connection_and_no_thread(proxy: FaultProxy, stalled: bo
     check_connections(proxy, 0)
     # The fixture's own proxy is the only one left.
     assert [t.name for t in threading.enumerate()].count("fault-proxy") == 1
+
+
+def test_stranded_connection_stays_silent_while_a_new_one_flows(proxy: FaultProxy) -> None:
+    with connected(proxy) as client:
+        check_echo(client)
+        proxy.strand()
+        client.sendall(b"lost")
+        check_silent(client)
+        with connected(proxy) as other:
+            check_echo(other)
+        proxy.heal()
+        check_silent(client)

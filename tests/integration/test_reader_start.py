@@ -69,7 +69,7 @@ async def begin(
         listing=None,
         failed=failed.set_exception,
     )
-    start = Start(StoredViews(url, identity), stream, reader, failed.set_exception, silence_max_s)
+    start = Start(StoredViews(url, identity, silence_max_s), stream, reader, failed.set_exception)
     assert not start.check().ok
     starting = asyncio.create_task(start.run())
     caught_up = asyncio.create_task(stream.wait_caught_up())

@@ -16,7 +16,7 @@ from infra.postgres import LocalPostgres
 from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.executions import Claim, Outcomes
-from schemas.topics import BROKERS, EXECUTIONS
+from schemas.topics import BROKERS, EXECUTIONS, Topic
 from services.reader.archive import Archive
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
@@ -27,6 +27,7 @@ from services.runtime.topics import TopicsAdmin
 from services.sink.errors import ForeignDatabaseError
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate
+from services.sink.store import SILENCE_MAX_S
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import ALICE, T0, batch, cancelled, sweep
 
@@ -71,6 +72,14 @@ class HandwrittenLog:
         self.views.apply(told)
         self._record(self._epochs[told.partition], told)
 
+    def write_outcomes(self, told: Batch) -> None:
+        """A record of outcomes that the views do not know of."""
+        self._record(self._epochs[told.partition], told)
+
+    def write(self, value: bytes, topic: Topic = EXECUTIONS) -> None:
+        """A record of partition 0, whatever it holds."""
+        self._write(topic.name, 0, value)
+
     def tell_stale(self, told: Batch) -> None:
         """The same from a matcher that was superseded: it must not count."""
         self._record(self._epochs[told.partition] - 1, told)
@@ -103,9 +112,9 @@ class HandwrittenLog:
 class RunningSink:
     """A sink in a thread, with a stop of its own."""
 
-    def __init__(self, source: Source, url: str) -> None:
+    def __init__(self, source: Source, url: str, silence_max_s: float = SILENCE_MAX_S) -> None:
         self._stop = Stop()
-        self._sink = Sink(source, url, self._stop)
+        self._sink = Sink(source, url, self._stop, silence_max_s)
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -115,6 +124,10 @@ class RunningSink:
             self._sink.run()
         except Exception as error:
             self.failure = error
+
+    def is_connected(self) -> bool:
+        """What it says of its connection to PostgreSQL."""
+        return self._sink.postgres().ok
 
     def stop(self) -> float:
         """Seconds that the stop took."""
@@ -132,8 +145,10 @@ class RunningSink:
 
 
 @contextmanager
-def running_sink(source: Source, url: str) -> Iterator[RunningSink]:
-    sink = RunningSink(source, url)
+def running_sink(
+    source: Source, url: str, silence_max_s: float = SILENCE_MAX_S
+) -> Iterator[RunningSink]:
+    sink = RunningSink(source, url, silence_max_s)
     try:
         yield sink
     finally:

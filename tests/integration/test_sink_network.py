@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from infra.broker import LocalKafka
@@ -20,6 +21,8 @@ from tests.support.fault_proxy import FaultProxy
 from tests.unit.reader.flow import Flow
 
 FAULT_S = 2.0
+# Longer than any answer of a server that is there, even on a busy machine.
+SILENCE_MAX_S = 1.5
 # More than a session's beginning takes, less than the COPY of a batch of outcomes.
 MID_TRANSACTION_BYTES = 20_000
 
@@ -76,3 +79,59 @@ def test_sink_behind_a_failing_network_stores_everything_once(
         log.tell(flow.batch(300))
         eventually(lambda: log.stored_up_to(url), "the sink catches up")
     check_stored(log, url, log.views.orders_in_memory())
+
+
+def test_sink_whose_server_is_silent_gives_the_connection_up(
+    log: HandwrittenLog, url: str, proxy: FaultProxy
+) -> None:
+    flow = Flow(0, 12)
+    with running_sink(log.source(), through(proxy, url), SILENCE_MAX_S) as sink:
+        log.tell(flow.batch(300))
+        eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
+        # Who has nothing to ask is not silent.
+        time.sleep(2 * SILENCE_MAX_S)
+        assert proxy.connections == 1
+        proxy.stall()
+        log.tell(flow.batch(300))
+        eventually(lambda: not sink.is_connected(), "the sink gives up")
+        proxy.heal()
+        eventually(lambda: log.stored_up_to(url), "the sink catches up")
+    check_stored(log, url, log.views.orders_in_memory())
+
+
+def test_sink_on_a_half_open_connection_goes_on_with_another(
+    log: HandwrittenLog, url: str, proxy: FaultProxy
+) -> None:
+    flow = Flow(0, 13)
+    with running_sink(log.source(), through(proxy, url), SILENCE_MAX_S):
+        for _ in range(3):
+            log.tell(flow.batch(300))
+            eventually(lambda: log.stored_up_to(url), "the sink stores the run")
+            proxy.strand()
+    check_stored(log, url, log.views.orders_in_memory())
+
+
+def test_transaction_left_behind_on_a_half_open_connection_holds_up_nobody_for_long(
+    log: HandwrittenLog, url: str, proxy: FaultProxy
+) -> None:
+    flow = Flow(0, 14)
+    with psycopg.connect(url) as blocking:
+        blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        with running_sink(log.source(), through(proxy, url), SILENCE_MAX_S):
+            log.tell(flow.batch(300))
+            eventually(lambda: waiting(url) > 0, "the sink has moved the position, and waits")
+            # The server will answer, and then wait for a commit that never comes.
+            proxy.strand()
+            blocking.rollback()
+            eventually(lambda: log.stored_up_to(url), "the sink stores the run")
+    check_stored(log, url, log.views.orders_in_memory())
+
+
+def waiting(url: str) -> int:
+    """How many sessions wait for a lock."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ).fetchone()
+    return int(row[0]) if row else 0

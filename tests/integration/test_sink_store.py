@@ -3,12 +3,14 @@
 import asyncio
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from infra.postgres import LocalPostgres
 from schemas.brokers import Broker
@@ -22,7 +24,7 @@ from services.runtime.log_identity import LogIdentity
 from services.sink.errors import ForeignDatabaseError, MigrationError, OvertakenError
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
 from services.sink.rows import Rows
-from services.sink.store import Move, Store
+from services.sink.store import LOST, Move, Store
 from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 
 ALL = ["0001_tables.sql", "0002_sums.sql"]
@@ -193,3 +195,18 @@ def test_broker_told_again_is_replaced(store: Store, url: str) -> None:
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT name, api_key_hash, webhook_url FROM brokers").fetchall()
     assert rows == [("New", "1" * 64, "https://example.org/hook")]
+
+
+def test_session_that_is_ended_is_a_lost_connection_and_no_other_is(url: str) -> None:
+    store, other = Store(url), Store(url)
+    try:
+        other.end(structs.replace(store.session, started="another start"))
+        assert store.positions(1)
+        other.end(store.session)
+        time.sleep(1.0)
+        with pytest.raises(LOST):
+            store.positions(1)
+        assert other.positions(1)
+    finally:
+        store.close()
+        other.close()

@@ -1,7 +1,8 @@
 """A TCP proxy on 127.0.0.1 that breaks the network between a client and a server on demand.
 
 It runs an event loop in a thread of its own. Faults are switched from the test's thread: cut,
-stalled (half-open), late, or cut after a number of bytes; `heal` ends them all.
+stalled (half-open), late, or cut after a number of bytes; `heal` ends them all. Connections that
+are stranded are half-open for good, whatever becomes of new ones.
 """
 
 import asyncio
@@ -23,9 +24,12 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class _Connection:
     """One client, and its server as soon as there is one."""
 
-    def __init__(self, writer: asyncio.StreamWriter, budget: int | None) -> None:
+    def __init__(
+        self, writer: asyncio.StreamWriter, budget: int | None, flowing: asyncio.Event
+    ) -> None:
         self.writers = [writer]
         self.budget = budget
+        self.flowing = flowing
 
     def reset(self) -> None:
         for writer in self.writers:
@@ -92,6 +96,10 @@ class FaultProxy:
         """Half-open: connections stay and new ones are accepted, but nothing is forwarded."""
         self._switch(self._flowing.clear)
 
+    def strand(self) -> None:
+        """Half-open from now on: the connections that there are. New ones flow."""
+        self._switch(self._strand)
+
     def delay(self, seconds: float) -> None:
         """Forward each chunk this much later, in order."""
         self._switch(lambda: setattr(self, "_delay_s", seconds))
@@ -118,6 +126,10 @@ class FaultProxy:
             connection.reset()
             task.cancel()
 
+    def _strand(self) -> None:
+        for connection in self._open.values():
+            connection.flowing = asyncio.Event()
+
     def _limit(self, budget: int | None) -> None:
         self._budget = budget
         for connection in self._open.values():
@@ -130,7 +142,7 @@ class FaultProxy:
         self._flowing.set()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer, self._budget)
+        connection = _Connection(writer, self._budget, self._flowing)
         if self._refusing:
             connection.reset()
             return
@@ -140,7 +152,7 @@ class FaultProxy:
 
     async def _serve(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         try:
-            await self._flowing.wait()
+            await connection.flowing.wait()
             answers, server = await asyncio.open_connection(*self._target)
             connection.writers.append(server)
             async with asyncio.TaskGroup() as pumps:
@@ -161,12 +173,12 @@ class FaultProxy:
         while chunk := await reader.read(_CHUNK):
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
-            await self._flowing.wait()
+            await connection.flowing.wait()
             writer.write(connection.allowed(chunk))
             await writer.drain()
             if connection.budget == 0:
                 raise ConnectionResetError("the bytes that were allowed have passed")
-        await self._flowing.wait()
+        await connection.flowing.wait()
         writer.write_eof()
 
     async def _close(self) -> None:
