@@ -1,0 +1,134 @@
+"""Executions with a gap, or with what is none: every reader of them stops, and says so in a line.
+
+Each as the process that an operator starts, with its exit code: on a log that is broken already,
+and on one that breaks while it runs.
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from schemas.codec import encode
+from schemas.commands import Tick
+from schemas.topics import COMMANDS
+from services.sink.migrate import migrate
+from tests.integration.test_sink_loop import HandwrittenLog, eventually
+from tests.integration.test_sink_processes import finished, free_port, get
+from tests.unit.reader.outcomes import ALICE, batch, cancelled, sweep
+
+BROKEN_LOG = 6
+DOES_NOT_HOLD = 1
+ENDS_WITHIN_S = 30.0
+
+READERS = {
+    "sink": ("services.sink",),
+    "reader": ("services.reader",),
+    "gateway": ("services.gateway",),
+    "ingest": ("services.ingest",),
+    "standby": ("services.matcher", "--standby"),
+}
+# Its own executions are read once, at its claim: it is the one that writes them.
+AT_ONCE = READERS | {"matcher": ("services.matcher",)}
+
+
+@pytest.fixture
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    """Ten commands, of which eight have outcomes (of others, which only a matcher would see)."""
+    written = HandwrittenLog(kafka.bootstrap_servers)
+    for _ in range(10):
+        written.write(encode(Tick()), COMMANDS)
+    written.tell(sweep())
+    return written
+
+
+@pytest.fixture
+def environ(log: HandwrittenLog, postgres: LocalPostgres) -> dict[str, str]:
+    url = postgres.create_database(f"broken_{uuid.uuid4().hex[:12]}")
+    migrate(url)
+    return dict(os.environ) | {
+        "EXCHANGE_KAFKA": log.bootstrap,
+        "EXCHANGE_DATABASE_URL": url,
+        "EXCHANGE_TOPIC_PREFIX": log.prefix,
+        "EXCHANGE_PORT": str(free_port()),
+        "EXCHANGE_METRICS_PORT": str(free_port()),
+        "EXCHANGE_ADMIN_KEY": "an admin key that is long",
+    }
+
+
+def leave_a_gap(log: HandwrittenLog) -> None:
+    """The outcome of command 9; that of command 8 is nowhere."""
+    log.write_outcomes(batch(cancelled(6, ALICE, 10, 9), first=9))
+
+
+def check_refusal(code: int | None, said: str) -> None:
+    assert code == BROKEN_LOG, said
+    assert "outcomes from command 9 on, expected 8" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_process_on_executions_with_a_gap_ends_with_6(
+    log: HandwrittenLog, environ: dict[str, str], name: str
+) -> None:
+    leave_a_gap(log)
+    ended = finished(environ, *AT_ONCE[name])
+    check_refusal(ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_process_whose_executions_get_a_gap_ends_with_6(
+    log: HandwrittenLog, environ: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    said = tmp_path / "said"
+    public = name in {"reader", "gateway", "ingest"}
+    port = environ["EXCHANGE_PORT" if public else "EXCHANGE_METRICS_PORT"]
+    with said.open("wb") as file:
+        command = [sys.executable, "-m", *READERS[name]]
+        process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
+    try:
+        eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
+        leave_a_gap(log)
+        code = process.wait(ENDS_WITHIN_S)
+    finally:
+        process.kill()
+        process.wait()
+    check_refusal(code, said.read_text())
+
+
+def test_audit_of_executions_with_a_gap_says_that_it_does_not_hold(
+    log: HandwrittenLog, environ: dict[str, str]
+) -> None:
+    leave_a_gap(log)
+    ended = finished(environ, "services.cli", "audit", "--wait", "0")
+    assert ended.returncode == DOES_NOT_HOLD, ended.stderr
+    assert "FAIL every command has one outcome, in order" in ended.stdout
+    assert "outcomes from command 9 on, expected 8" in ended.stdout
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_process_on_executions_that_are_none_ends_with_6(
+    log: HandwrittenLog, environ: dict[str, str], name: str
+) -> None:
+    log.write(b"{}")
+    ended = finished(environ, *AT_ONCE[name])
+    assert ended.returncode == BROKEN_LOG, ended.stderr
+    assert "executions 0@2" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_database_that_is_ahead_of_the_log_ends_the_sink_with_8(environ: dict[str, str]) -> None:
+    with psycopg.connect(environ["EXCHANGE_DATABASE_URL"]) as connection:
+        connection.execute(
+            "INSERT INTO log_positions (partition, next_record, epoch, next_command)"
+            " VALUES (0, 99, 0, 8)"
+        )
+    ended = finished(environ, "services.sink")
+    assert ended.returncode == 8, ended.stderr
+    assert "the database stands at record 99 of partition 0" in ended.stderr
