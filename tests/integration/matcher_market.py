@@ -62,6 +62,11 @@ class Market(Struct, frozen=True):
         with closing(LogReader(self.settings.kafka, where)) as reader:
             return list(reader.records())
 
+    def end(self, topic: Topic) -> int:
+        """The offset that the next record will get."""
+        with closing(LogReader(self.settings.kafka, self.log.partition(topic.name, 0))) as reader:
+            return reader.end
+
     def commits(self) -> list[tuple[int, SnapshotCommit]]:
         """Record and commit, oldest first."""
         found = [(r.offset, decode_snapshot(r.value)) for r in self.records(SNAPSHOTS)]

@@ -8,14 +8,16 @@ import pytest
 from msgspec import structs
 
 from schemas.codec import encode
-from schemas.snapshots import SnapshotChunk, SnapshotCommit
-from schemas.topics import COMMANDS
+from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
+from schemas.topics import COMMANDS, SNAPSHOTS
 from services.cli.audit_recompute import command_of
 from services.matcher.engine import Engine, Position
-from services.runtime.errors import BrokenLogError, SupersededError
+from services.matcher.snapshot import Place, Seal, save
+from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
 from tests.support.api import eventually
 from tests.support.exchange import Exchange
+from tests.support.snapshots import sealed
 
 
 @pytest.fixture
@@ -90,6 +92,63 @@ def test_spoilt_snapshot_is_passed_over_for_the_one_before(
     assert recovered.engine.digest().hex() == commit.digest
 
 
+def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
+    """A whole snapshot with a checksum that is right, which another matcher would take."""
+    number = 1 if what == "partition" else 0
+    log = "another" if what == "log" else commit.log
+    place = Place(log, commit.epoch, commit.next_command, commit.next_record)
+    # An engine that saw nothing takes no chunk.
+    whole = Seal().commit(save(Engine(number), place), market.end(SNAPSHOTS))
+    if what == "version":
+        later = structs.replace(whole, version=SNAPSHOT_VERSION + 1)
+        whole = sealed(later, ())
+    return encode(whole)
+
+
+@pytest.mark.parametrize("what", ["partition", "log", "version"])
+def test_good_snapshot_of_something_else_is_passed_over(
+    stopped: tuple[Market, int, SnapshotCommit], what: str
+) -> None:
+    market, good, commit = stopped
+    market.append_commit(foreign(market, commit, what))
+    assert market.recover().commit == good
+
+
+@pytest.mark.parametrize("byte", [b"0", b'"', b"[", b",", b":", b"a"])
+def test_snapshot_with_a_damaged_chunk_is_passed_over(
+    stopped: tuple[Market, int, SnapshotCommit], byte: bytes
+) -> None:
+    """A copy of the newest one after it, with the last byte of its kind changed in the disk."""
+    market, good, commit = stopped
+    chunks = [it.value or b"" for it in market.records(SNAPSHOTS)][commit.first_chunk : good]
+    first = market.end(SNAPSHOTS)
+    for chunk in chunks:
+        before, found, after = chunk.rpartition(byte)
+        damaged = bytes([byte[0] ^ 1]) if found else b""
+        market.append_commit(before + damaged + after)
+    market.append_commit(sealed(structs.replace(commit, first_chunk=first), chunks))
+    assert market.recover().commit == good
+    assert market.recover().engine.digest().hex() == commit.digest
+
+
+def test_snapshot_whose_first_chunks_are_gone_is_passed_over(market: Market) -> None:
+    market.send(EVERY)
+    market.wait_for_commits(1)
+    record, commit = market.commits()[0]
+    assert market.recover().commit == record
+    market.trim(SNAPSHOTS, commit.first_chunk + 1)
+    assert market.recover().commit is None
+    assert market.recover().position.next_command == 0
+
+
+def test_good_snapshot_of_this_log_is_taken_whoever_wrote_it(market: Market) -> None:
+    market.send(EVERY)
+    market.wait_for_commits(1)
+    _, commit = market.commits()[0]
+    own = market.append_commit(foreign(market, commit, "nothing"))
+    assert market.recover().commit == own
+
+
 def test_spoilt_snapshots_only_lead_to_the_whole_log(market: Market) -> None:
     market.send(10)
     market.append_commit(b"{")
@@ -98,7 +157,7 @@ def test_spoilt_snapshots_only_lead_to_the_whole_log(market: Market) -> None:
 
 
 def test_command_log_without_its_beginning_needs_a_snapshot_that_reaches_it(
-    market: Market,
+    market: Market, tmp_path: Path
 ) -> None:
     market.send(EVERY + 10)
     market.wait_for_commits(1)
@@ -114,8 +173,14 @@ def test_command_log_without_its_beginning_needs_a_snapshot_that_reaches_it(
     market.stack.services["matcher"].kill()
     market.stack.start("matcher")
     matcher = market.stack.services["matcher"]
-    assert matcher.wait(WAIT_S)
-    assert matcher.exit_code == BrokenLogError.exit_code
+    standby = market.second_matcher(tmp_path / "standby.log", "--standby")
+    standby.start()
+    for process in (matcher, standby):
+        assert process.wait(WAIT_S)
+        assert process.exit_code == BrokenLogError.exit_code
+        assert "no good snapshot reaches it" in process.log_file.read_text()
+    with pytest.raises(UnavailableError, match=r"beginning of exchange\.commands\.v1/0 is gone"):
+        market.require_proved()
 
 
 def test_second_matcher_takes_over_and_a_frozen_first_one_changes_nothing(

@@ -23,6 +23,8 @@ from tests.support.orders import limit
 
 PARTITION = 3
 COMMANDS = 400
+# Each bit by itself: digits become others or none at all, brackets letters, text no UTF-8.
+MASKS = tuple(1 << bit for bit in range(8))
 
 
 def written(engine: Engine, next_command: int = 7) -> tuple[list[bytes], SnapshotCommit]:
@@ -100,7 +102,7 @@ def test_commit_with_any_byte_changed_is_refused() -> None:
     chunks, commit = small()
     value = encode(commit)
     for place in range(len(value)):
-        for mask in (0x01, 0x02, 0x10, 0x80):
+        for mask in MASKS:
             broken = bytearray(value)
             broken[place] ^= mask
             try:
@@ -117,12 +119,30 @@ def test_chunk_with_any_byte_changed_is_refused() -> None:
     chunks, commit = small()
     for number, value in enumerate(chunks):
         for place in range(len(value)):
-            broken = bytearray(value)
-            broken[place] ^= 0x01
+            for mask in MASKS:
+                broken = bytearray(value)
+                broken[place] ^= mask
+                damaged = [*chunks]
+                damaged[number] = bytes(broken)
+                with pytest.raises(UnusableSnapshotError):
+                    restore(commit, damaged)
+
+
+def test_chunk_cut_short_anywhere_is_refused() -> None:
+    chunks, commit = small()
+    for number, value in enumerate(chunks):
+        for length in range(len(value)):
             damaged = [*chunks]
-            damaged[number] = bytes(broken)
+            damaged[number] = value[:length]
             with pytest.raises(UnusableSnapshotError):
                 restore(commit, damaged)
+
+
+def test_commit_cut_short_anywhere_is_none() -> None:
+    value = encode(small()[1])
+    for length in range(len(value)):
+        with pytest.raises(UnreadableError):
+            decode_snapshot(value[:length])
 
 
 def test_snapshot_without_its_last_chunk_is_refused() -> None:
