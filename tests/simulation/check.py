@@ -6,6 +6,7 @@
    where a matcher that was overtaken still spoke.
 4. The tables are what the outcomes add up to.
 5. Whoever claims now gets the engine that the whole log gives, and knows what was told.
+6. The audit finds nothing wrong with any snapshot that nobody spoilt, whoever wrote it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,9 +25,12 @@ from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, SNAPSHOTS, TRADES
 from schemas.trades import Trade
+from services.cli.audit_report import AuditReport
+from services.cli.audit_snapshots import SnapshotAudit
 from services.matcher.claim import take
 from services.matcher.engine import RULES, Engine, Position
 from services.matcher.market import book_updates, trades_of
+from services.matcher.snapshot import restore
 from services.runtime.follower import Batch, Follower, FollowerPosition
 from services.sink.rows import Rows
 from tests.simulation.matcher import COMMAND_LOG, EXECUTION_LOG, LOG, NUMBER
@@ -66,6 +70,8 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool, spoilt: bool) -> Non
     if next_command == len(commands):
         assert digest == engine.digest(), "the engine recovered at the end is another"
     _tables(tables, expected)
+    if not spoilt:
+        _snapshots(log.untrimmed(), commands)
 
 
 def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
@@ -104,6 +110,29 @@ def _outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
     assert len(told) == len(expected), f"{len(expected)} commands, {len(told)} outcomes"
     for offset, (mine, its) in enumerate(zip(expected, told, strict=True)):
         assert encode(mine) == encode(its), f"command {offset}: {its}, the model says {mine}"
+
+
+def _snapshots(log: MemoryLog, commands: Sequence[tuple[Position, Command | None]]) -> None:
+    where = LOG.partition(SNAPSHOTS.name, NUMBER)
+
+    def restored(record: int, commit: SnapshotCommit) -> Engine:
+        chunks = log.read(where, commit.first_chunk, record)
+        return restore(commit, (chunk.value() or b"" for chunk in chunks))
+
+    report = AuditReport()
+    audited = SnapshotAudit(commits_of(log), restored, report)
+    follower = Follower({NUMBER: FollowerPosition()})
+    for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
+        audited.told(follower.position(NUMBER))
+        follower.follow(NUMBER, record.offset(), record.value())
+    audited.told(follower.position(NUMBER))
+    engine = Engine(NUMBER)
+    audited.reached(0, engine)
+    for at, command in commands:
+        engine.apply(command, at)
+        audited.reached(at.offset + 1, engine)
+    audited.finish()
+    assert report.holds, f"the audit of snapshots: {report['snapshots'].samples}"
 
 
 def _public(log: MemoryLog, topic: str, expected: Sequence[Public], *, repeats: bool) -> None:
