@@ -34,7 +34,7 @@ def audit(
     ] = WAIT_S_DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Recompute the whole log with a fresh engine; compare outcomes, trades, books and PostgreSQL.
+    """Recompute the whole log, judge the market, compare topics, snapshots and PostgreSQL.
 
     Only reads. Exit code 0: everything holds; 1: something differs; 3: something cannot be read.
     """

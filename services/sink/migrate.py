@@ -5,6 +5,7 @@ changed after it was applied, or one applied that we do not know, is a Migration
 """
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from services.runtime.errors import UnavailableError
+from services.runtime.silence import Silence, Watchdog, cut
 from services.sink.errors import MigrationError
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -19,6 +21,8 @@ DIRECTORY = Path(__file__).parent / "migrations"
 _LOCK = 7_239_114_402
 # How long a start waits for the server.
 CONNECT_TIMEOUT_S = 5
+# What is asked at a start is answered at once, unless nobody is there.
+SILENCE_MAX_S = 10.0
 
 
 class Migration(Struct, frozen=True):
@@ -65,13 +69,23 @@ def migrate(database_url: str, directory: Path = DIRECTORY) -> list[str]:
     return [migration.name for migration in missing]
 
 
-def require_migrated(database_url: str, directory: Path = DIRECTORY) -> None:
-    """Change nothing. Raises MigrationError when the tables are not those of this version."""
-    with connect(database_url) as connection:
-        known = connection.execute("SELECT to_regclass('schema_migrations')").fetchone()
-        missing = read_migrations(directory)
-        if known is not None and known[0] is not None:
-            missing = _missing(connection, missing)
+def require_migrated(
+    database_url: str, directory: Path = DIRECTORY, silence_max_s: float = SILENCE_MAX_S
+) -> None:
+    """Change nothing. Raises MigrationError when the tables are not those of this version.
+
+    Raises UnavailableError also for a server that takes the connection and then says nothing.
+    """
+    silence = Silence(silence_max_s)
+    with closing(connect(database_url)) as connection:
+        watchdog = Watchdog(silence, lambda: cut(connection))
+        try:
+            with silence.asking():
+                missing = _missing_now(connection, read_migrations(directory))
+        except psycopg.OperationalError as error:
+            raise UnavailableError(f"PostgreSQL does not answer: {error}") from error
+        finally:
+            watchdog.close()
     if missing:
         names = ", ".join(migration.name for migration in missing)
         raise MigrationError(
@@ -86,6 +100,13 @@ def connect(database_url: str) -> Connection:
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
         raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
+
+
+def _missing_now(connection: Connection, migrations: list[Migration]) -> list[Migration]:
+    known = connection.execute("SELECT to_regclass('schema_migrations')").fetchone()
+    if known is None or known[0] is None:
+        return migrations
+    return _missing(connection, migrations)
 
 
 def _missing(connection: Connection, migrations: list[Migration]) -> list[Migration]:
