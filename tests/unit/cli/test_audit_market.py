@@ -28,6 +28,8 @@ from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
 
 T = 1_000
+# The partition that the ids of a flow carry.
+FLOW_PARTITION = 3
 Told = tuple[Command | None, Outcome]
 
 
@@ -46,10 +48,10 @@ class Judged(Struct):
 class Judge:
     """All that judges outcomes one by one, in the order of the audit."""
 
-    def __init__(self, rules: Rules = RULES) -> None:
+    def __init__(self, rules: Rules = RULES, partition: int = 0) -> None:
         self.report, self.totals = AuditReport(), Totals()
-        self.books = ToldBooks(0, self.report, rules)
-        self._ledger = Ledger(0, self.totals, self.report)
+        self.books = ToldBooks(partition, self.report, rules)
+        self._ledger = Ledger(partition, self.totals, self.report)
         self._answers = Answers(self._ledger.open, self.report)
 
     def look(self, command: Command | None, outcome: Outcome, at: Position) -> None:
@@ -80,14 +82,14 @@ def test_engine_of_a_random_flow_is_judged_right_and_its_public_records_are_fore
 ) -> None:
     rng = random.Random(f"judged {seed}")
     shape, rules = random_shape(rng), random_rules(rng)
-    engine, judge = Engine(0, rules), Judge(rules)
+    engine, judge = Engine(FLOW_PARTITION, rules), Judge(rules, FLOW_PARTITION)
     entered: set[str] = set()
     for step in flow(rng, shape, 400):
         # Ingest gives no id twice, the flow does.
         placed = step.command.order_id if isinstance(step.command, PlaceOrder) else ""
         if placed in entered - engine.open_orders.keys():
             continue
-        at = Position(0, step.offset, step.timestamp)
+        at = Position(FLOW_PARTITION, step.offset, step.timestamp)
         outcome = engine.apply(step.command, at)
         judge.look(step.command, outcome, at)
         if isinstance(outcome.event, OrderAccepted):
