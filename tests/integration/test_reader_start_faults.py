@@ -92,7 +92,10 @@ def test_views_loaded_while_the_sink_writes_are_of_one_moment(
     log: HandwrittenLog, url: str
 ) -> None:
     flows = [Flow(0, 8), Flow(1, 9)]
+    for flow in flows:
+        log.tell(flow.batch(40))
     with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink has begun")
         for _ in range(12):
             for _ in range(15):
                 for flow in flows:
