@@ -23,13 +23,12 @@ POLL_INTERVAL_S = 0.005
 QUEUE_RECORDS_MAX = 100_000
 FLUSH_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 0.5
+# How long a new producer looks for a broker: one that has met none asks for its id half a second
+# late.
+MEET_TIMEOUT_S = 2.0
 
 Fate = Literal["stored", "not_stored", "unknown"]
 OnFate = Callable[[Fate], None]
-
-
-# A producer that has not met a broker yet asks for its id half a second later.
-MEET_TIMEOUT_S = 2.0
 
 
 def _config(bootstrap: str, linger_ms: int) -> dict[str, Any]:
