@@ -26,6 +26,8 @@ _AWAY = frozenset(
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NOT_CONTROLLER,
+        # One that has left the cluster: its replacement answers.
+        KafkaError._DESTROY_BROKER,
     }
 )
 

@@ -39,6 +39,8 @@ _PASSING = frozenset(
         # One that has just become the leader.
         KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
+        # One that has left the cluster: its replacement answers.
+        KafkaError._DESTROY_BROKER,
     }
 )
 
@@ -140,8 +142,9 @@ class LogConsumer:
                 )
                 return Range(low, end)
             except KafkaException as error:
-                # A topic made a moment ago may have no leader yet, another has lost its own.
-                if time.monotonic() > deadline or error.args[0].code() not in _PASSING:
+                # A topic made a moment ago may have no leader yet, another has lost its own, the
+                # broker that was asked has left: whatever the error, to ask again does no harm.
+                if time.monotonic() > deadline:
                     raise UnavailableError(
                         f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
                     ) from error
