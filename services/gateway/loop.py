@@ -14,7 +14,8 @@ from services.ingest.lookup import Lookup, LookupUnavailableError
 from services.ingest.loop import add_checks, make_desk, make_sender
 from services.reader.app import OrderArchive, Reader
 from services.reader.archive import Archive
-from services.reader.errors import ArchiveUnavailableError
+from services.reader.command_log import CommandLog
+from services.reader.errors import ArchiveUnavailableError, UndecidedError
 from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
@@ -70,7 +71,7 @@ def lookup_of(reader: Reader) -> Lookup:
     async def lookup(order_id: str, request: Request) -> OrderResource | None:
         try:
             return await reader.order(order_id, request.broker.broker_id)
-        except ArchiveUnavailableError as error:
+        except UndecidedError as error:
             raise LookupUnavailableError(str(error)) from error
 
     return lookup
@@ -89,7 +90,8 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         ending.push_async_callback(archive.close)
         watched = WatchedArchive(archive)
         directory = BrokerDirectory(admin_key)
-        reader = Reader(Views(), watched, directory, lambda: stream.caught_up)
+        commands = CommandLog(bootstrap, topology)
+        reader = Reader(Views(), watched, directory, lambda: stream.caught_up, commands.end)
         # 2. Ingest's half: the way into the log.
         sender = make_sender(settings)
         ending.push_async_callback(asyncio.to_thread, sender.close)

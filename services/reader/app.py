@@ -13,7 +13,7 @@ import msgspec
 from schemas.orders import OrderRecord
 from schemas.rest import BalanceResource, BookResource, FieldFault, OrderResource, PriceResource
 from schemas.units import OrderId, Symbol
-from services.reader.errors import ArchiveUnavailableError
+from services.reader.errors import ArchiveUnavailableError, UndecidedError
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.reader.waiting import Waiting
@@ -56,7 +56,10 @@ def now_ms() -> int:
 
 
 class Reader:
-    """`apply` folds, `calls` answer. `ready`: the views hold all that the log held at the start."""
+    """`apply` folds, `calls` answer. `ready`: the views hold all that the log held at the start.
+
+    `commands_end` as Waiting wants it.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Reader:
         archive: OrderArchive,
         directory: BrokerDirectory,
         ready: Callable[[], bool],
+        commands_end: Callable[[int], int],
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._views = views
@@ -71,7 +75,8 @@ class Reader:
         self._directory = directory
         self._ready = ready
         self._clock = clock
-        self._waiting = Waiting(views)
+        self._commands_end = commands_end
+        self._waiting = Waiting(views, commands_end)
         # What PostgreSQL said last: the first command of each partition that it has not.
         self._stored: dict[int, int] = {}
         self._closed_by = 0
@@ -79,7 +84,7 @@ class Reader:
     def restore(self, views: Views) -> None:
         """Go on from these views. Before the first batch, while nobody waits."""
         self._views = views
-        self._waiting = Waiting(views)
+        self._waiting = Waiting(views, self._commands_end)
 
     def apply(self, batch: Batch) -> None:
         """Fold a batch, then wake who waits for an order in it. Raises BrokenLogError."""
@@ -93,7 +98,7 @@ class Reader:
     async def order(self, order_id: str, broker_id: str) -> OrderResource | None:
         """The broker's own order; None when unknown or another's.
 
-        Raises ArchiveUnavailableError when nobody but PostgreSQL can tell.
+        Raises UndecidedError when PostgreSQL or the matcher would have to tell, and is away.
         """
         record = await self._find(order_id)
         if record is None or record.broker_id != broker_id:
@@ -108,6 +113,8 @@ class Reader:
             record = await self._waiting.order(order_id, self._clock())
         if record is None:
             record = await self._archive.order(order_id)
+        if record is None:
+            record = await self._waiting.last_look(order_id)
         return record
 
     async def forget_stored(self, interval_s: float = FORGET_INTERVAL_S) -> None:
@@ -138,7 +145,7 @@ class Reader:
         self._require_ready()
         try:
             order = await self.order(request.parameters["order_id"], request.broker.broker_id)
-        except ArchiveUnavailableError as error:
+        except UndecidedError as error:
             raise not_accepted("The order cannot be looked up now.") from error
         if order is None:
             raise ProblemError(404, "order_not_found", "No such order of yours.")

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 from services.reader.app import Reader
 from services.reader.archive import Archive
+from services.reader.command_log import CommandLog
 from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
@@ -45,7 +46,8 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         await archive.open()
         ending.push_async_callback(archive.close)
         directory = BrokerDirectory(settings.admin_key or secrets.token_hex(32))
-        reader = Reader(Views(), archive, directory, lambda: stream.caught_up)
+        commands = CommandLog(bootstrap, topology)
+        reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
         # 2. The port.
         health = Health()
         calls = [*reader.calls(), *health_calls(health)]

@@ -173,7 +173,7 @@ class _Client:
 
     async def _cancel(self, session: aiohttp.ClientSession, cancel: PlannedCancel) -> None:
         order_id = self._order_ids[cancel.order]
-        answer = await self._ask(session, "cancel", f"/orders/{order_id}/cancel", b"", "")
+        answer = await self._ask(session, "cancel", f"/orders/{order_id}/cancel", b"", order_id)
         if answer.status == 204:
             self._crowd.cancelled.add(order_id)
 
@@ -183,13 +183,17 @@ class _Client:
         operation: Operation,
         path: str,
         body: bytes,
-        client_order_id: str,
+        name: str,
     ) -> Answer:
+        """`name`: an order's client order id, a cancel's order id."""
         answer = Answer(NO_ANSWER)
         for attempt in range(ATTEMPTS_MAX):
             sent_us = self._crowd.now_us()
             answer = await self._post(session, path, body)
             now_us = self._crowd.now_us()
+            if operation == "cancel":
+                answer = Answer(answer.status, answer.code, name)
+            client_order_id = name if operation == "order" else ""
             self._crowd.answered(
                 Line(operation, sent_us, sent_us, now_us, answer, self._number, client_order_id)
             )

@@ -132,6 +132,10 @@ async def _grant(*_: object) -> Response:
     return Response(204)
 
 
+async def _call_unknown(*_: object) -> Response:
+    raise ProblemError(404, "order_not_found", "No such order of yours.")
+
+
 def _other_partition(time_ms: int, partition: int, random_bits: int) -> str:
     return ids.order_id(time_ms, 1 - partition, random_bits)
 
@@ -274,6 +278,9 @@ GATEWAY: Final[dict[str, Defect]] = {
         "acknowledged", (app_place, "_command", _of_the_former_broker())
     ),
     "a cancel is granted unsent": _defect("lost", (CancelDesk, "_send", _grant)),
+    "an order in the market is called unknown": _defect(
+        "contradiction", (CancelDesk, "_send", _call_unknown)
+    ),
 }
 
 # Of a sink that stores a recorded log.

@@ -15,7 +15,14 @@ from services.cli.audit_run import run_audit
 from services.cli.stack import Stack
 from services.runtime.errors import ExchangeError
 from tests.chaos.crowd import Crowd
-from tests.chaos.tally import Market, Tally, answered_with_two, entered_though_refused, tally
+from tests.chaos.tally import (
+    Market,
+    Tally,
+    answered_with_two,
+    called_unknown,
+    entered_though_refused,
+    tally,
+)
 from tests.chaos.views import not_shown
 from tests.support.exchange import Exchange
 
@@ -74,17 +81,19 @@ def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tel
         # The exchange did start: what cannot be read now was lost on the way.
         audit, holds = [f"audit: {error}"], False
     counted, differences = Tally(0, 0, 0, [], []), []
+    contradictions = heard.contradictions()
     try:
         market = market_of(stack)
     except (ExchangeError, AssertionError) as error:
         differences.append(f"the log cannot be read: {error}")
     else:
         counted = tally(lines, heard.crowd.cancelled, market)
+        contradictions += called_unknown(heard.crowd.records, market)
         for url in readers:
             differences += not_shown(url, heard.keys(), market, heard.seed)
     return Verdict(
         tally=counted,
-        contradictions=heard.contradictions(),
+        contradictions=contradictions,
         not_shown=differences,
         failing=failing,
         audit=audit,

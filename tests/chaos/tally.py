@@ -16,7 +16,7 @@ from schemas.units import Side
 from services.cli.audit_client_log import ClientLine
 
 _REPEATED, _CREATED = 200, 201
-_CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
+_CLIENT_ERROR, _NOT_FOUND, _SERVER_ERROR, _NOT_ACCEPTED = 400, 404, 500, 503
 
 E = TypeVar("E", OrderAccepted, OrderRepeated)
 
@@ -106,6 +106,18 @@ def entered_though_refused(lines: Iterable[Line]) -> list[str]:
         if not (_CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED):
             perhaps.add(name)
     return found
+
+
+def called_unknown(lines: Iterable[Line], market: Market) -> list[str]:
+    """A cancel of a broker's own order may come too late, but the order is there."""
+    entered = {event.order_id for event in _events(market, OrderAccepted)}
+    return [
+        f"order {line.answer.order_id} is in the market, its cancel was answered 404"
+        for line in lines
+        if line.operation == "cancel"
+        and line.answer.status == _NOT_FOUND
+        and line.answer.order_id in entered
+    ]
 
 
 def answered_with_two(lines: Iterable[Line]) -> list[str]:

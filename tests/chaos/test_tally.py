@@ -17,6 +17,7 @@ from tests.chaos.tally import (
     Tally,
     accounts,
     answered_with_two,
+    called_unknown,
     entered_though_refused,
     shops,
     standings,
@@ -192,3 +193,13 @@ def test_standings_accounts_and_shops_follow_every_fill() -> None:
     }
     assert shops(before) == {"PETR4": Shop(2, 10, {("ask", 10): [60, 1]})}
     assert shops(GOOD) == {"PETR4": Shop(3, 10, {})}
+
+
+@pytest.mark.parametrize(
+    ("status", "order_id", "found"), [(404, "m", 1), (404, "t2", 0), (409, "m", 0), (204, "m", 0)]
+)
+def test_cancel_of_an_order_in_the_market_is_never_called_unknown(
+    status: int, order_id: str, found: int
+) -> None:
+    line = Line("cancel", 0, 0, 1, Answer(status, "", order_id), 0, "")
+    assert len(called_unknown([line], GOOD)) == found

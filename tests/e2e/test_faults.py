@@ -115,6 +115,23 @@ def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: 
     assert {broker.order(each)["closed_reason"] for each in order_ids} == {"filled"}
 
 
+def test_matcher_down_order_is_not_called_unknown_and_its_cancel_is_taken(
+    exchange: Exchange,
+) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    exchange.stack.stop("matcher")
+    order_id = str(broker.place("ask", symbol, 5, 100).body["order_id"])
+    made_up = order_id[:-8] + ("0" * 8 if order_id[-8:] != "0" * 8 else "1" * 8)
+    assert broker.get(f"/orders/{order_id}").status == 503
+    assert broker.cancel(order_id).status == 202
+    exchange.stack.start("matcher")
+    exchange.stack.wait_ready("matcher")
+    eventually("outcome", lambda: broker.get(f"/orders/{order_id}").status == 200)
+    eventually("cancelled", lambda: broker.order(order_id)["closed_reason"] == "cancelled")
+    assert broker.get(f"/orders/{made_up}").status == 404
+    assert broker.cancel(made_up).status == 404
+
+
 @pytest.mark.parametrize("value", [b"\xff{", b"", None, b'{"type":"place_order"}', b"[" * 10_000])
 def test_record_that_is_no_command_is_refused_and_the_matcher_goes_on(
     exchange: Exchange, value: bytes | None

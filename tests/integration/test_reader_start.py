@@ -13,6 +13,7 @@ from infra.postgres import LocalPostgres
 from schemas.executions import OrderAccepted, Outcome
 from services.reader.app import Reader
 from services.reader.archive import Archive
+from services.reader.command_log import CommandLog
 from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
@@ -60,7 +61,8 @@ async def begin(
     archive = Archive(url, identity)
     await archive.open()
     directory = BrokerDirectory("an admin key that is long")
-    reader = Reader(Views(), archive, directory, lambda: stream.caught_up)
+    commands = CommandLog(log.bootstrap, log.topology)
+    reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
     stream = Stream(
         LogConsumer(log.bootstrap, Fetch(4)),
         log.topology,

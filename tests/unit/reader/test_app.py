@@ -1,6 +1,7 @@
 """The reader's calls with an archive of our own: answers, faults, and waiting for fresh orders."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
@@ -12,10 +13,11 @@ from schemas.brokers import Broker
 from schemas.orders import OrderRecord
 from schemas.rest import BalanceResource, BookResource, OrderResource, PriceResource
 from services.reader.app import KEEP_MS, Reader
-from services.reader.errors import ArchiveUnavailableError
+from services.reader.errors import ArchiveUnavailableError, NotFoldedError
 from services.reader.views import Views
-from services.reader.waiting import FRESH_MS, WAIT_S
+from services.reader.waiting import END_WAIT_S, FRESH_MS, WAIT_S, Waiting
 from services.runtime.directory import BrokerDirectory
+from services.runtime.errors import UnavailableError
 from services.runtime.http import ProblemError, Request, Response
 from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, limit, oid, sweep
 
@@ -45,17 +47,31 @@ class FakeArchive:
 
 
 class Desk:
-    """A reader, its views and archive, and a clock that stands where it is put."""
+    """A reader, its views and archive, and a clock that stands where it is put.
+
+    `ends`: where the command log ends by partition, 0 where nothing is said; None: Kafka is away.
+    """
 
     def __init__(self) -> None:
         self.views = Views()
         self.archive = FakeArchive()
         self.now = LATER
         self.is_ready = True
+        self.ends: dict[int, int] | None = {}
         directory = BrokerDirectory("an admin key that is long")
         self.reader = Reader(
-            self.views, self.archive, directory, lambda: self.is_ready, lambda: self.now
+            self.views,
+            self.archive,
+            directory,
+            lambda: self.is_ready,
+            self.commands_end,
+            lambda: self.now,
         )
+
+    def commands_end(self, partition: int) -> int:
+        if self.ends is None:
+            raise UnavailableError("away")
+        return self.ends.get(partition, 0)
 
     def ask(self, path: str, broker: str = ALICE, **query: str) -> Response:
         return asyncio.run(self.asked(path, broker, **query))
@@ -157,6 +173,74 @@ def test_fresh_order_that_never_comes_is_not_found_in_bounded_time(desk: Desk) -
     assert desk.refused(f"/orders/{oid(8)}").status == 404
     assert WAIT_S * 0.9 < time.monotonic() - start < WAIT_S + 0.5
     assert desk.archive.asked == 1
+
+
+@pytest.mark.parametrize("ends", [pytest.param({0: 9}, id="a command more"), None])
+def test_order_that_may_be_on_its_way_is_503_in_bounded_time(
+    desk: Desk, ends: dict[int, int] | None
+) -> None:
+    desk.ends = ends
+    start = time.monotonic()
+    problem = desk.refused(f"/orders/{oid(8)}", CAROL)
+    assert (problem.status, problem.code) == (503, "not_accepted")
+    assert time.monotonic() - start < END_WAIT_S + 0.5
+
+
+def test_order_that_comes_while_the_end_is_waited_for_is_told(desk: Desk) -> None:
+    desk.ends = {0: 10}
+
+    async def ask() -> Response:
+        asking = asyncio.create_task(desk.asked(f"/orders/{oid(8)}", CAROL))
+        await asyncio.sleep(0.05)
+        desk.reader.apply(batch(limit(7, BOB, "bid", 1, 10), first=8))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        desk.reader.apply(batch(limit(8, CAROL, "bid", 1, 10), first=9))
+        return await asking
+
+    assert asyncio.run(ask()).status == 200
+
+
+def test_order_that_is_not_among_the_commands_on_their_way_is_not_found(desk: Desk) -> None:
+    desk.ends = {0: 9}
+
+    async def ask() -> None:
+        asking = asyncio.create_task(desk.asked(f"/orders/{oid(99)}", CAROL))
+        await asyncio.sleep(0.05)
+        desk.reader.apply(batch(limit(7, BOB, "bid", 1, 10), first=8))
+        await asking
+
+    with pytest.raises(ProblemError) as raised:
+        asyncio.run(ask())
+    assert raised.value.status == 404
+
+
+def test_questions_for_the_end_are_shared_and_none_is_answered_by_an_earlier_one(
+    desk: Desk,
+) -> None:
+    going, first, stop = threading.Event(), threading.Event(), 9
+    asked: list[int] = []
+
+    def end(_: int) -> int:
+        asked.append(stop)
+        first.set()
+        going.wait(5)
+        return 8 if len(asked) == 1 else stop
+
+    waiting = Waiting(desk.views, end)
+
+    async def ask() -> list[object]:
+        looks = [asyncio.create_task(waiting.last_look(oid(8)))]
+        await asyncio.to_thread(first.wait, 5)
+        looks += [asyncio.create_task(waiting.last_look(oid(8))) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        going.set()
+        return list(await asyncio.gather(*looks, return_exceptions=True))
+
+    told, *later = asyncio.run(ask())
+    assert told is None
+    assert [type(each) for each in later] == [NotFoldedError] * 3
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("age_ms", [FRESH_MS + 1, -FRESH_MS - 1])

@@ -1,0 +1,35 @@
+"""How far the command log goes, asked of Kafka: whether outcomes are still to come."""
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from schemas.topics import COMMANDS
+from services.runtime.errors import UnavailableError
+from services.runtime.log import kafka_logger
+from services.runtime.topics import Topology
+
+ANSWER_TIMEOUT_S = 2.0
+
+
+class CommandLog:
+    """A client of its own: a consumer that another thread polls is not given this answer."""
+
+    def __init__(self, bootstrap: str, topology: Topology) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=kafka_logger())
+        self._topic = topology.prefix + COMMANDS.name
+        self._partitions = topology.partitions
+
+    def end(self, partition: int) -> int:
+        """The offset of a partition's next command; 0 where there is no such partition.
+
+        May take a moment; on any thread. Raises UnavailableError.
+        """
+        if partition >= self._partitions:
+            return 0
+        asked = TopicPartition(self._topic, partition)
+        try:
+            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            answers = self._admin.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
+            return int(answers[asked].result().offset)
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka does not tell the end of {asked}: {error}") from error
