@@ -1,11 +1,8 @@
 """Parts of the exchange die under running clients: nothing acknowledged is lost or doubled."""
 
 import contextlib
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from http.client import HTTPException
 
 import psycopg
 import pytest
@@ -15,6 +12,7 @@ from schemas.executions import CommandRefused
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS, TRADES
 from tests.support.api import Api, eventually
+from tests.support.clients import LoggingClients
 from tests.support.exchange import Exchange
 
 
@@ -165,67 +163,34 @@ def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:
     eventually("rows", lambda: rows() == len(order_ids))
 
 
-class Clients:
-    """Sends orders without a pause and keeps what each was answered, by client order id."""
-
-    def __init__(self, broker: Api, symbol: str) -> None:
-        self._broker, self._symbol = broker, symbol
-        self.statuses: dict[str, int] = {}
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=[n]) for n in range(4)]
-
-    def _send(self, number: int) -> None:
-        count = 0
-        while not self._stopping.is_set():
-            client_id = f"{number}-{count}"
-            count += 1
-            with contextlib.suppress(OSError, HTTPException):
-                answer = self._broker.place("bid", self._symbol, 1, 100, client_order_id=client_id)
-                self.statuses[client_id] = answer.status
-            time.sleep(0.01)
-
-    @contextlib.contextmanager
-    def sending(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            for thread in self._threads:
-                thread.join()
-
-
 def test_kafka_stopped_and_started_answers_are_true_and_service_returns(
     exchange: Exchange,
 ) -> None:
-    symbol, broker = exchange.symbol(), exchange.broker()
+    symbols, broker = [exchange.symbol() for _ in range(4)], exchange.broker()
     pids = {name: child.pid for name, child in exchange.stack.services.items()}
-    clients = Clients(broker, symbol)
-    with clients.sending():
-        time.sleep(1.0)
+    clients = LoggingClients(broker, "", symbols)
+    with clients.placing():
+        eventually("orders", lambda: clients.matched_since(0.0) > 50)
         exchange.kafka.stop()
-        time.sleep(2.0)
+        stopped_s = time.monotonic()
+        eventually("refusals", lambda: any(each.status == 503 for each in list(clients.sent)))
         exchange.kafka.start()
-        eventually(
-            "orders again", lambda: broker.place("ask", symbol, 1, 200).status == 201, timeout_s=60
-        )
-    assert set(clients.statuses.values()) <= {201, 202, 503, 504}
-    assert 503 in clients.statuses.values()
+        eventually("orders again", lambda: clients.matched_since(stopped_s) > 50, timeout_s=60)
+    statuses = {each.client_order_id: each.status for each in clients.sent}
+    assert set(statuses.values()) <= {201, 202, 503, 504}
 
     in_log = Counter(
         value.split(b'"client_order_id":"')[1].split(b'"')[0].decode()
+        for symbol in symbols
         for value in exchange.records_of_symbol(symbol)
         if b'"client_order_id"' in value
     )
-    by_status = {
-        status: [client_id for client_id, got in clients.statuses.items() if got == status]
+    times = {
+        status: {in_log[name] for name, told in statuses.items() if told == status}
         for status in (201, 202, 503, 504)
     }
-    assert [in_log[client_id] for client_id in by_status[201] + by_status[202]] == [1] * (
-        len(by_status[201]) + len(by_status[202])
-    )
-    assert [client_id for client_id in by_status[503] if in_log[client_id]] == []
-    assert all(in_log[client_id] <= 1 for client_id in by_status[504])
+    assert times[201] | times[202] == {1}
+    assert times[503] == {0}
+    assert times[504] <= {0, 1}
     assert {name: child.pid for name, child in exchange.stack.services.items()} == pids
     assert all(child.alive for child in exchange.stack.services.values())
