@@ -36,7 +36,7 @@ def machine() -> Machine:
 
 
 def commit() -> str:
-    """The commit of this code, `+` behind it if files differ from it; empty when git does not say."""
+    """The commit of this code, `+` behind it if files differ; empty when git does not say."""
     found = _git("rev-parse", "--short=12", "HEAD")
     return found + ("+" if found and _git("status", "--porcelain", "-uno") else "")
 

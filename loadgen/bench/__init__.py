@@ -1,5 +1,5 @@
-"""Micro-benchmarks: each single operation of the exchange, alone, with its curve as the work grows.
+"""Micro-benchmarks: each single operation of the exchange, with its curve as the work grows.
 
-`harness` repeats and times, `report` tells and judges (pure), `page` draws (pure), `registry` lists;
-the other modules each measure one part, in the order of the pipeline.
+`harness` repeats and times, `report` tells and judges (pure), `page` draws (pure), `registry`
+lists; the other modules each measure one part of the pipeline.
 """

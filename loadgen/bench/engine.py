@@ -243,12 +243,13 @@ def mixed(scale: Scale) -> Benchmark:
     return Benchmark([point(symbols) for symbols in (5, 50, 450)], "symbols")
 
 
-def flow_of(
-    scale: Scale, symbols: int, profile: Profile | None = None
-) -> list[tuple[Command, Position]]:
-    """Commands with their places in the log, at about 2,000 orders a second."""
-    shape = profile or Profile(
-        brokers=BROKERS, symbols=symbols, orders_per_s=2_000, duration_s=scale.flow_s
+def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command, Position]]:
+    """Commands with their places in the log, at 2,000 orders a second, for the scale's time."""
+    shape = Profile(
+        brokers=BROKERS,
+        symbols=symbols,
+        orders_per_s=2_000,
+        duration_s=seconds or scale.flow_s,
     )
     return [
         (command, Position(0, offset, now_ms))

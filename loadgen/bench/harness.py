@@ -1,5 +1,5 @@
-"""Repeats and times. The points of a benchmark take turns within every repeat, so that whatever else
-the machine does meanwhile falls on all of them.
+"""Repeats and times. The points of a benchmark take turns within every repeat, so that whatever
+else the machine does meanwhile falls on all of them.
 
 The garbage collector is on and looks as seldom as in the services; it collects before each repeat.
 """
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from loadgen.bench.report import Figure, figure
 from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
+from services.runtime.settings import Durability
 
 GC_STATE = f"on, threshold {COLLECT_AFTER_OBJECTS:,} as in the services, collected before a repeat"
 
@@ -41,7 +42,11 @@ class Benchmark(Struct, frozen=True):
 
 
 class Scale(Struct, frozen=True):
-    """How much is measured. `sizes`: the curves' places; `operations`: timed at once, about."""
+    """How much is measured.
+
+    `sizes`: the curves' places; `operations`: timed at once, about; `flow_s`: of a market with
+    2,000 orders a second; `rates` a second, each for `rate_s`.
+    """
 
     name: str
     repeats: int
@@ -50,14 +55,33 @@ class Scale(Struct, frozen=True):
     flow_s: int
     rates: tuple[int, ...]
     rate_s: float
+    modes: tuple[Durability, ...]
 
     def up_to(self, most: int) -> tuple[int, ...]:
         """The places of a curve that ends there."""
         return tuple(size for size in self.sizes if size <= most)
 
 
-FULL = Scale("full", 7, (1, 10, 100, 1_000, 10_000, 100_000), 4_000, 20, (100, 700, 2_500), 4.0)
-QUICK = Scale("quick", 3, (1, 10, 100, 1_000, 10_000), 1_000, 4, (100, 700), 1.5)
+FULL = Scale(
+    name="full",
+    repeats=7,
+    sizes=(1, 10, 100, 1_000, 10_000, 100_000),
+    operations=4_000,
+    flow_s=20,
+    rates=(100, 700, 2_500),
+    rate_s=4.0,
+    modes=("process", "fsync", "replicated"),
+)
+QUICK = Scale(
+    name="quick",
+    repeats=3,
+    sizes=(1, 10, 100, 1_000, 10_000),
+    operations=1_000,
+    flow_s=4,
+    rates=(100, 700),
+    rate_s=1.5,
+    modes=("process", "fsync"),
+)
 
 
 def run(benchmark: Benchmark, repeats: int, tell: Callable[[str], None]) -> Iterator[list[Figure]]:

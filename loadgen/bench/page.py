@@ -8,9 +8,11 @@ from loadgen.charts import Axis, Mark, Series, bars, lines
 
 _STYLE = """
 :root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 74rem; padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 74rem }
+body { padding: 0 1rem }
 section { display: grid; gap: 1rem 2rem; grid-template-columns: 1fr; margin: 2.5rem 0 }
-@media (min-width: 70rem) { section { grid-template-columns: 34rem 1fr } h2 { grid-column: 1 / -1 } }
+h2 { grid-column: 1 / -1 }
+@media (min-width: 70rem) { section { grid-template-columns: 34rem 1fr } }
 h2 { font-size: 1.1rem; margin: 0; border-top: 1px solid #8886; padding-top: .8rem }
 svg { width: 100%; height: auto }
 .scroll { overflow-x: auto }

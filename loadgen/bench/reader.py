@@ -63,7 +63,7 @@ def price_query(scale: Scale) -> Benchmark:
     )
     return Benchmark(
         [
-            _query(trades, scale, lambda trades=trades: views.price(SYMBOL, trades, 0))
+            _query(trades, scale, partial(views.price, SYMBOL, trades, 0))
             for trades in scale.up_to(1_000)
         ],
         "trades averaged",
@@ -82,7 +82,7 @@ def book_query(scale: Scale) -> Benchmark:
         ],
     )
     return Benchmark(
-        [_query(d, scale, lambda d=d: views.book(SYMBOL, d, 0)) for d in (1, 10, 50)],
+        [_query(d, scale, partial(views.book, SYMBOL, d, 0)) for d in (1, 10, 50)],
         "depth",
     )
 

@@ -96,9 +96,9 @@ BUDGETS: Final = (
         5e9,
         note="a whole restart with 10 M commands in the log: loadgen.day",
     ),
-    Budget("trip", "answer p50, process", "ns", 8e6, 700, "POST /orders at 100 % of B3"),
-    Budget("trip", "answer p99, process", "ns", 25e6, 700, "POST /orders at 100 % of B3"),
-    Budget("trip", "answer p99, fsync", "ns", 50e6, 700, "POST /orders at 100 % of B3"),
+    Budget("trip.process", "answer p50", "ns", 8e6, 700, "at 100 % of B3"),
+    Budget("trip.process", "answer p99", "ns", 25e6, 700, "at 100 % of B3"),
+    Budget("trip.fsync", "answer p99", "ns", 50e6, 700, "at 100 % of B3"),
 )
 
 
