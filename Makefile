@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test simulate chaos check format lock clean
+.PHONY: help run demo test simulate chaos bench bench-quick check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -38,6 +38,19 @@ DURATION ?= 120
 
 chaos: $(READY) ## Strike an exchange with faults, then prove that nothing is lost; SEED=, DURATION=
 	@exec $(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+
+# What python -m loadgen.bench takes too, such as BENCH='--only engine --no-peers'.
+BENCH ?=
+
+bench: $(READY) ## Measure each single operation with its curve; figures and plots in .local/bench
+	@mkdir -p .local/bench
+	@exec $(BIN)/python -m loadgen.bench --json .local/bench/bench.json \
+	  --html .local/bench/bench.html $(BENCH)
+
+bench-quick: $(READY) ## The same with shorter curves and fewer repeats, in two minutes
+	@mkdir -p .local/bench
+	@exec $(BIN)/python -m loadgen.bench --quick --json .local/bench/bench-quick.json \
+	  --html .local/bench/bench-quick.html $(BENCH)
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

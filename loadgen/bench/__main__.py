@@ -7,7 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from loadgen.bench.page import page
 from loadgen.bench.registry import ENTRIES, Entry, chosen
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, as_text, verdicts
 from loadgen.machine import commit, machine
+from loadgen.progress import PLAIN_INTERVAL_S
 from loadgen.setup import SetupError
 from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
@@ -57,37 +58,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scale = QUICK if options.quick else FULL
     if options.repeats:
         scale = structs.replace(scale, repeats=options.repeats)
-    begun, started = time.monotonic(), datetime.now(UTC)
-    on, done = machine(), Run()
-    if not options.peers:
-        done.notes.append("other engines were not asked for")
-    try:
-        with stoppable(), as_in_the_services():
-            _all(entries, scale, done, _Progress())
-    except KeyboardInterrupt:
-        done.exit_code = EXIT_INTERRUPTED
-        done.notes.append("interrupted; the rest was not measured")
+    started, done = datetime.now(UTC), Run()
     report = Report(
         schema_version=SCHEMA_VERSION,
         scale=scale.name,
-        complete=done.exit_code == 0,
+        complete=False,
         repeats=scale.repeats,
         seed=SEED,
         gc=GC_STATE,
-        machine=on,
+        machine=machine(),
         commit=commit(),
         started=started.isoformat(timespec="seconds"),
-        seconds=time.monotonic() - begun,
+        seconds=0.0,
         benchmarks=done.benchmarks,
         notes=done.notes,
     )
+    if not options.peers:
+        done.notes.append("other engines were not asked for")
+    try:
+        with stoppable(), as_in_the_services(), closing(_Progress()) as progress:
+            _all(entries, scale, done, progress)
+    except KeyboardInterrupt:
+        done.exit_code = EXIT_INTERRUPTED
+        done.notes.append("interrupted; the rest was not measured")
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    _write(structs.replace(report, complete=not done.exit_code, seconds=seconds), options)
+    return done.exit_code
+
+
+def _write(report: Report, options: argparse.Namespace) -> None:
     for line in as_text(report):
         sys.stdout.write(line + "\n")
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     if options.html:
         options.html.write_text(page(report), encoding="utf-8")
-    return done.exit_code
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -140,7 +145,8 @@ def one(
     entry: Entry, scale: Scale, servers: Servers, done: Run, tell: Callable[[str], None]
 ) -> None:
     """Measure a benchmark; its repeats until an interruption or failure are kept as incomplete."""
-    measured = Measured(entry.name, entry.title, "", complete=False, figures=[], verdicts=[])
+    begun = time.monotonic()
+    measured = Measured(entry.name, entry.title, "", False, 0.0, [], [])
     with ExitStack() as ending:
         context = Context(scale, servers, ending, tell)
         try:
@@ -159,35 +165,43 @@ def one(
                 done.exit_code = EXIT_FAILED
                 done.notes += [f"{entry.name} FAILED: {text}" for text in context.failed]
             if measured.figures:
-                done.benchmarks.append(measured)
+                seconds = time.monotonic() - begun
+                done.benchmarks.append(structs.replace(measured, seconds=seconds))
 
 
 class _Progress:
-    """Which benchmark runs, and how far it is: one line that changes on a terminal."""
+    """Which benchmark runs, and how far it is: one line that changes on a terminal, else now and
+    then a line."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._name = ""
+        self._told_at = 0.0
 
     def begin(self, name: str) -> None:
-        """The next benchmark; elsewhere than on a terminal this is all that is told."""
+        """The next benchmark."""
         self._name = name
-        if self._console.is_terminal:
-            self.tell("")
-        else:
-            sys.stderr.write(f"{name}\n")
-            sys.stderr.flush()
+        self._write("")
 
     def tell(self, text: str) -> None:
         """What it does now."""
-        if self._console.is_terminal:
-            sys.stderr.write(f"\r\x1b[2K{self._name} {text}"[: self._console.width + 4])
-            sys.stderr.flush()
+        if self._console.is_terminal or time.monotonic() > self._told_at + PLAIN_INTERVAL_S:
+            self._write(text)
 
-    def end(self) -> None:
+    def _write(self, text: str) -> None:
+        self._told_at = time.monotonic()
+        line = f"{self._name} {text}".rstrip()
+        if self._console.is_terminal:
+            sys.stderr.write(f"\r\x1b[2K{line[: self._console.width - 1]}")
+        else:
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
         """Leave no half line behind."""
-        self._name = ""
-        self.tell("")
+        if self._console.is_terminal:
+            self._name = ""
+            self._write("")
 
 
 if __name__ == "__main__":

@@ -121,8 +121,10 @@ def ns_each(work: Callable[[], object], operations: int) -> float:
 def as_in_the_services() -> Iterator[None]:
     """The collector as the services set it, until the end."""
     former = gc.get_threshold()
+    gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
     try:
         yield
     finally:
         gc.set_threshold(*former)
+        gc.unfreeze()

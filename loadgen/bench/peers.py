@@ -33,6 +33,8 @@ REQUIREMENTS: Final = Path(__file__).with_name("peers.txt")
 WORKER: Final = Path(__file__).with_name("peer_worker.py")
 INSTALL_TIMEOUT_S: Final = 600
 SYMBOLS: Final = 20
+# So slow that even the shortest flow has orders old enough to be cancelled.
+ORDERS_PER_S: Final = 200
 UNIT: Final = "commands/s"
 # Shorter flows would tell of how an engine starts.
 COMMANDS_LEAST: Final = 1_000
@@ -70,11 +72,11 @@ def flow_of(count: int) -> Flow:
     profile = Profile(
         brokers=BROKERS,
         symbols=SYMBOLS,
-        orders_per_s=count * 53 // 72,
-        duration_s=1,
+        orders_per_s=ORDERS_PER_S,
+        duration_s=-(-count * 53 // (72 * ORDERS_PER_S)),
         valid_short_percent=0,
         valid_seconds_percent=0,
-        cancel_age_ms_mean=200,
+        cancel_age_ms_mean=500,
     )
     engine, numbers = Engine(0), dict[str, tuple[int, str]]()
     flow = Flow([], [], [])

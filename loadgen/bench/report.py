@@ -57,12 +57,16 @@ class Verdict(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """One benchmark. `complete` False: it was interrupted or failed, the repeats before count."""
+    """One benchmark. `complete` False: it was interrupted or failed, the repeats before count.
+
+    `seconds`: what measuring took, with all that was made ready for it.
+    """
 
     name: str
     title: str
     x: str
     complete: bool
+    seconds: float
     figures: list[Figure]
     verdicts: list[Verdict]
 
