@@ -23,12 +23,13 @@ from loadgen.bench.page import page
 from loadgen.bench.registry import ENTRIES, Entry, chosen
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, as_text, verdicts
 from loadgen.machine import commit, machine
-from loadgen.progress import PLAIN_INTERVAL_S
 from loadgen.setup import SetupError
 from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 
 SEED = 1
+# A terminal shows every step; a log file gets a line now and then.
+PLAIN_INTERVAL_S = 5.0
 EXIT_FAILED = 1
 EXIT_INFRA = 3
 EXIT_INTERRUPTED = 130

@@ -41,7 +41,8 @@ def test_lines_stay_on_the_page_with_marks_above_all_points() -> None:
     mark = Mark("budget", 1_000_000)
     root = parsed(lines("t", [Series("ours", ((1, 3), (7, 9)))], LOG, Axis("/s", log=True), [mark]))
     assert "budget" in texts(root)
-    for x, y in circles(root):
+    (dashed,) = (line for line in root.iter(f"{SVG}line") if "stroke-dasharray" in line.attrib)
+    for x, y in [*circles(root), (0.0, float(dashed.attrib["y1"]))]:
         assert 0 <= x <= WIDTH
         assert 0 <= y <= HEIGHT
 

@@ -67,7 +67,12 @@ def test_time_is_per_operation() -> None:
 
 def test_collector_is_as_in_the_services_and_then_as_before() -> None:
     before = gc.get_threshold()
-    with as_in_the_services():
-        assert gc.isenabled()
-        assert gc.get_threshold()[0] == COLLECT_AFTER_OBJECTS
-    assert gc.get_threshold() == before
+    gc.set_threshold(701, 11, 12)
+    try:
+        with as_in_the_services():
+            assert gc.isenabled()
+            assert gc.get_threshold()[0] == COLLECT_AFTER_OBJECTS
+        assert gc.get_threshold() == (701, 11, 12)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.set_threshold(*before)
