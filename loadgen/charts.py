@@ -19,7 +19,7 @@ _BAR, _BAR_GAP, _NAME = 18, 8, 220
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
 _TICKS = 5
-_LEGEND_LETTER = 6.6
+_LETTER, _ROW = 6.6, 18
 
 
 class Axis(Struct, frozen=True):
@@ -77,15 +77,17 @@ def lines(
     ys = [point[1] for one in shown for point in one.points]
     if not xs:
         return _svg(title, HEIGHT, [_text(WIDTH / 2, HEIGHT / 2, "no figures", "middle")])
+    legend = _legend([one.name for one in shown])
+    height = HEIGHT + _ROW * (legend[-1].row if legend else 0)
     across = _scale(x, xs, _LEFT, WIDTH - _RIGHT)
-    up = _scale(y, ys + [mark.y for mark in marks], HEIGHT - _BOTTOM, _TOP)
+    up = _scale(y, ys + [mark.y for mark in marks], height - _BOTTOM, height - HEIGHT + _TOP)
     parts = [*_grid(across, up)]
     for mark in marks:
         parts.append(_mark(mark, up))
     for number, one in enumerate(shown):
         parts += _line(one, number, across, up)
-    parts += _legend([one.name for one in shown])
-    return _svg(title, HEIGHT, parts)
+    parts += [entry.markup(number) for number, entry in enumerate(legend)]
+    return _svg(title, height, parts)
 
 
 def bars(title: str, named: Sequence[tuple[str, float]], unit: str) -> str:
@@ -143,17 +145,17 @@ def _linear_ticks(low: float, high: float) -> list[float]:
 
 
 def _grid(across: _Scale, up: _Scale) -> Iterator[str]:
-    bottom = HEIGHT - _BOTTOM
+    top, bottom = up.end, up.start
     for value in up.ticks():
         y = up.at(value)
         yield _rule(_LEFT, y, WIDTH - _RIGHT, y)
         yield _text(_LEFT - 6, y + 4, short(value), "end")
     for value in across.ticks():
         x = across.at(value)
-        yield _rule(x, _TOP, x, bottom)
+        yield _rule(x, top, x, bottom)
         yield _text(x, bottom + 16, short(value), "middle")
-    yield _text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 8, across.axis.label, "middle")
-    yield _text(8, _TOP - 8, up.axis.label, "start")
+    yield _text((_LEFT + WIDTH - _RIGHT) / 2, bottom + _BOTTOM - 8, across.axis.label, "middle")
+    yield _text(8, top - 8, up.axis.label, "start")
 
 
 def _line(one: Series, number: int, across: _Scale, up: _Scale) -> Iterator[str]:
@@ -177,12 +179,29 @@ def _mark(mark: Mark, up: _Scale) -> str:
     return line + _text(WIDTH - _RIGHT, y - 4, mark.name, "end")
 
 
-def _legend(names: Sequence[str]) -> Iterator[str]:
-    x = float(_LEFT)
-    for number, name in enumerate(names):
-        yield f'<line x1="{x:.0f}" y1="20" x2="{x + 18:.0f}" y2="20" stroke-width="3" '
-        yield f"{_stroke(number)}/>" + _text(x + 22, 24, name, "start")
-        x += 36 + _LEGEND_LETTER * len(name)
+class _Entry(Struct, frozen=True):
+    # A name in the legend, which has as many rows as it needs.
+    name: str
+    x: float
+    row: int
+
+    def markup(self, number: int) -> str:
+        y = 20 + _ROW * self.row
+        place = f'x1="{self.x:.0f}" y1="{y}" x2="{self.x + 18:.0f}" y2="{y}"'
+        stroke = f'<line {place} stroke-width="3" {_stroke(number)}/>'
+        return stroke + _text(self.x + 22, y + 4, self.name, "start")
+
+
+def _legend(names: Sequence[str]) -> list[_Entry]:
+    entries: list[_Entry] = []
+    x, row = float(_LEFT), 0
+    for name in names:
+        wide = 36 + _LETTER * len(name)
+        if x + wide > WIDTH and x > _LEFT:
+            x, row = float(_LEFT), row + 1
+        entries.append(_Entry(name, x, row))
+        x += wide
+    return entries
 
 
 def _colour(number: int) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from statistics import median
 
-from loadgen.bench.report import Figure, Measured, Report, told, verdict_text
+from loadgen.bench.report import Measured, Report, told, verdict_text
 from loadgen.charts import Axis, Mark, Series, bars, lines
 
 _STYLE = """
@@ -73,33 +74,27 @@ def _budgets(benchmarks: Sequence[Measured]) -> Iterator[str]:
 def _charts(measured: Measured) -> Iterator[str]:
     for unit in dict.fromkeys(one.unit for one in measured.figures):
         figures = [one for one in measured.figures if one.unit == unit]
-        title = f"{measured.name}, {unit}"
+        size, shown = _readable([one.median for one in figures], unit)
+        title = f"{measured.name}, {shown}"
         if len({one.x for one in figures}) == 1:
-            size, name = _readable(max(one.median for one in figures), unit)
-            yield bars(title, [(one.series, one.median / size) for one in figures], name)
-        else:
-            series = [Series(name, _points(figures, name)) for name in _names(figures)]
-            marks = [
-                Mark(f"budget {told(limit, unit)}", limit)
-                for limit in dict.fromkeys(v.limit for v in measured.verdicts if v.unit == unit)
-            ]
-            yield lines(title, series, Axis(measured.x, log=True), Axis(unit, log=True), marks)
+            yield bars(title, [(one.series, one.median / size) for one in figures], shown)
+            continue
+        series = [
+            Series(name, tuple((f.x or 0, f.median / size) for f in figures if f.series == name))
+            for name in dict.fromkeys(one.series for one in figures)
+        ]
+        limits = dict.fromkeys(v.limit for v in measured.verdicts if v.unit == unit)
+        marks = [Mark(f"budget {told(limit, unit)}", limit / size) for limit in limits]
+        yield lines(title, series, Axis(measured.x, log=True), Axis(shown, log=True), marks)
 
 
-def _readable(largest: float, unit: str) -> tuple[float, str]:
-    """A bar's unit: nanoseconds are hard to read by the million."""
-    for size, name in ((1e6, "ms"), (1e3, "us")):
-        if unit == "ns" and largest >= size:
-            return size, name
+def _readable(values: Sequence[float], unit: str) -> tuple[float, str]:
+    """How many nanoseconds go into the unit to draw in, and its name; other units stay."""
+    name, slash, per = unit.partition("/")
+    for size, larger in ((1e6, "ms"), (1e3, "us")):
+        if name == "ns" and median(values) >= size:
+            return size, larger + slash + per
     return 1.0, unit
-
-
-def _names(figures: Sequence[Figure]) -> list[str]:
-    return list(dict.fromkeys(one.series for one in figures))
-
-
-def _points(figures: Sequence[Figure], series: str) -> tuple[tuple[float, float], ...]:
-    return tuple((one.x or 0, one.median) for one in figures if one.series == series)
 
 
 def _table(measured: Measured) -> Iterator[str]:

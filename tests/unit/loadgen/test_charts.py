@@ -22,6 +22,11 @@ def circles(root: ET.Element) -> list[tuple[float, float]]:
     return [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in root.iter(f"{SVG}circle")]
 
 
+def span(root: ET.Element) -> float:
+    ys = [y for _, y in circles(root)]
+    return max(ys) - min(ys)
+
+
 def test_lines_on_log_axes_put_equal_ratios_at_equal_distances() -> None:
     series = Series("ours", ((1, 10), (10, 100), (100, 1_000)))
     first, second, third = circles(parsed(lines("t", [series], LOG, Axis("ns", log=True))))
@@ -66,6 +71,20 @@ def test_names_are_escaped_and_nothing_is_fetched() -> None:
     assert "<script>" not in told
     assert "<script>&" in texts(parsed(told))
     assert "href" not in told
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_legend_takes_rows_enough_for_every_name_and_the_chart_keeps_its_height(count: int) -> None:
+    series = [Series(f"a name of some length {n}", ((1, 1), (2, 9))) for n in range(count)]
+    root = parsed(lines("t", series, Axis("x"), Axis("y")))
+    words = {t.text: t.attrib for t in root.iter(f"{SVG}text")}
+    named = [words[one.name] for one in series]
+    assert all(float(at["x"]) + 5 * len("a name of some length 1") <= WIDTH for at in named)
+    assert len({(at["x"], at["y"]) for at in named}) == count
+    top = min(y for _, y in circles(root))
+    assert max(float(at["y"]) for at in named) < top
+    alone = parsed(lines("t", series[:1], Axis("x"), Axis("y")))
+    assert span(root) == pytest.approx(span(alone), abs=0.2)
 
 
 def test_bars_are_as_long_as_their_values_and_tell_them() -> None:
