@@ -111,8 +111,9 @@ class Connection(asyncio.Protocol):
 class Pool:
     """All connections to one server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         parts = urlsplit(url)
+        self._timeout_s = timeout_s
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 80
         self._loop = asyncio.get_running_loop()
@@ -127,7 +128,7 @@ class Pool:
     def send(self, request: bytes, done: Done) -> None:
         """Send now; `done` is called later, once."""
         now = self._loop.time()
-        exchanged = Exchanged(request, done, now + ANSWER_TIMEOUT_S)
+        exchanged = Exchanged(request, done, now + self._timeout_s)
         self._under_way.append(exchanged)
         if (connection := self._fresh(now)) is not None:
             connection.send(exchanged)
@@ -185,7 +186,7 @@ class Pool:
         try:
             await asyncio.wait_for(
                 self._loop.create_connection(lambda: Connection(self), self._host, self._port),
-                ANSWER_TIMEOUT_S,
+                self._timeout_s,
             )
         except TimeoutError:
             # Whatever waited for it has timed out as well.
