@@ -1,40 +1,49 @@
-"""Figures as SVG text, to stand inside of a page that opens offline: lines over two axes, and bars.
+"""Charts as SVG text, with axes and legend of their own: beside `STYLE` nothing is needed. Pure."""
 
-Pure: numbers and names in, markup out; nothing is fetched, no script is needed. Text takes the
-page's colour, so a chart fits a light and a dark page.
-"""
-
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
+from math import ceil, floor, log10
 from typing import Final
 
 from msgspec import Struct
 
-WIDTH: Final = 640
-HEIGHT: Final = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 44, 44
-_BAR, _BAR_GAP, _NAME = 18, 8, 220
-# Told apart by people who see colours differently, too; from the seventh on, by their dashes.
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_DASHES: Final = ("", "6 3", "2 3", "8 3 2 3")
-_TICKS = 5
-_LETTER, _ROW = 6.6, 18
+WIDTH: Final = 720
+HEIGHT: Final = 260
+LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 34
+# Told apart by the colour-blind, too, in light and in dark.
+COLOURS: Final = (
+    "#0077bb", "#ee7733", "#009988", "#cc3311", "#aa4499", "#999933", "#33bbee", "#777777",
+)  # fmt: skip
+TICKS: Final = 5
+# A line of so few points shows them, each with its value.
+DOTS_MAX: Final = 12
+BAR, NAME, VALUE = 20, 230, 110
 
+# What the charts need of a page's style.
+STYLE: Final = """
+figure { margin: 0 } figcaption span { margin-right: 1.2em; white-space: nowrap }
+figcaption i { display: inline-block; width: .8em; height: .8em; margin-right: .35em }
+svg { width: 100%; font-size: 11px } svg text { fill: currentColor }
+svg line { stroke: var(--line) } svg line.mark { stroke: currentColor; stroke-dasharray: 4 4 }
+svg polyline { fill: none; stroke-width: 1.6 }
+.mid { text-anchor: middle } .end { text-anchor: end }
+"""
 
-class Axis(Struct, frozen=True):
-    """A logarithmic one shows only what is more than 0. A linear one begins at 0 if `from_zero`."""
-
-    label: str
-    log: bool = False
-    from_zero: bool = True
+Point = tuple[float, float]
 
 
 class Series(Struct, frozen=True):
-    """Points (x, y) in the order they are joined."""
+    """A named line; where a value is missing there is simply no point."""
 
     name: str
-    points: tuple[tuple[float, float], ...]
+    points: Sequence[Point]
+
+
+class Axis(Struct, frozen=True):
+    """What stands along a side. A logarithmic one begins at the power of ten below its least."""
+
+    label: str
+    log: bool = False
 
 
 class Mark(Struct, frozen=True):
@@ -44,191 +53,140 @@ class Mark(Struct, frozen=True):
     y: float
 
 
-class _Scale(Struct, frozen=True):
-    # From values to a place between `start` and `end` on the page.
-    axis: Axis
-    low: float
-    high: float
-    start: float
-    end: float
+class _Scale:
+    """From values to places between two pixels."""
+
+    def __init__(self, axis: Axis, values: Sequence[float], first: float, last: float) -> None:
+        self._log = axis.log
+        self._first, self._last = first, last
+        if axis.log:
+            positive = [value for value in values if value > 0] or [1.0]
+            self.least = 10.0 ** floor(log10(min(positive)))
+            self.most = max(10.0 ** ceil(log10(max(positive))), self.least * 10)
+            self.ticks = _powers(self.least, self.most)
+        else:
+            self.least = 0.0
+            self.ticks = _steps(max(values, default=1.0))
+            self.most = self.ticks[-1]
 
     def at(self, value: float) -> float:
-        low, high, value = (self._flat(one) for one in (self.low, self.high, value))
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-    def _flat(self, value: float) -> float:
-        return math.log10(value) if self.axis.log else value
-
-    def ticks(self) -> list[float]:
-        if not self.axis.log:
-            return _linear_ticks(self.low, self.high)
-        first, last = round(math.log10(self.low)), round(math.log10(self.high))
-        step = max(1, (last - first) // _TICKS)
-        return [10.0**power for power in range(first, last + 1, step)]
+        if self._log:
+            value = max(value, self.least)
+            part = log10(value / self.least) / log10(self.most / self.least)
+        else:
+            part = value / self.most
+        return self._first + part * (self._last - self._first)
 
 
-def lines(
+def line_chart(
     title: str, series: Sequence[Series], x: Axis, y: Axis, marks: Sequence[Mark] = ()
 ) -> str:
-    """A chart of lines with their points, whose exact values are told on pointing at them."""
-    shown = [_within(one, x, y) for one in series]
-    marks = [mark for mark in marks if not y.log or mark.y > 0]
-    xs = [point[0] for one in shown for point in one.points]
-    ys = [point[1] for one in shown for point in one.points]
-    if not xs:
-        return _svg(title, HEIGHT, [_text(WIDTH / 2, HEIGHT / 2, "no figures", "middle")])
-    legend = _legend([one.name for one in shown])
-    height = HEIGHT + _ROW * (legend[-1].row if legend else 0)
-    across = _scale(x, xs, _LEFT, WIDTH - _RIGHT)
-    up = _scale(y, ys + [mark.y for mark in marks], height - _BOTTOM, height - HEIGHT + _TOP)
-    parts = [*_grid(across, up)]
-    for mark in marks:
-        parts.append(_mark(mark, up))
-    for number, one in enumerate(shown):
-        parts += _line(one, number, across, up)
-    parts += [entry.markup(number) for number, entry in enumerate(legend)]
-    return _svg(title, height, parts)
-
-
-def bars(title: str, named: Sequence[tuple[str, float]], unit: str) -> str:
-    """One bar beside each name, all from 0, each with its value."""
-    height = _TOP + len(named) * (_BAR + _BAR_GAP)
-    most = max((value for _, value in named), default=0.0) or 1.0
-    parts: list[str] = []
-    for number, (name, value) in enumerate(named):
-        top = _TOP + number * (_BAR + _BAR_GAP) - _BAR_GAP
-        width = max(0.0, value) / most * (WIDTH - _NAME - 130)
-        middle = top + _BAR * 0.72
-        parts.append(_text(_NAME - 8, middle, name, "end"))
-        parts.append(
-            f'<rect x="{_NAME}" y="{top}" width="{width:.1f}" height="{_BAR}" '
-            f'fill="{COLOURS[0]}"><title>{escape(name)}: {value:g} {escape(unit)}</title></rect>'
-        )
-        parts.append(_text(_NAME + width + 6, middle, f"{short(value)} {unit}", "start"))
-    return _svg(title, height, parts)
-
-
-def short(value: float) -> str:
-    """A number in few letters: 1.5k, 20M, 0.25."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def _within(series: Series, x: Axis, y: Axis) -> Series:
-    """Without the points that a logarithmic axis has no place for."""
-    kept = (
-        point
-        for point in series.points
-        if (not x.log or point[0] > 0) and (not y.log or point[1] > 0)
+    """A figure; without a single point it says so."""
+    drawn = [each for each in series if each.points]
+    if not drawn:
+        return f"<figure><h3>{escape(title)}</h3><p>Nothing to show.</p></figure>"
+    xs = _Scale(x, [p[0] for each in drawn for p in each.points], LEFT, WIDTH - RIGHT)
+    upward = [p[1] for each in drawn for p in each.points] + [mark.y for mark in marks]
+    ys = _Scale(y, upward, HEIGHT - BOTTOM, TOP)
+    parts = [*_grid(xs, ys), *_labels(x, y), *(_mark(mark, ys) for mark in marks)]
+    parts += (_line(each, _colour(number), xs, ys) for number, each in enumerate(drawn))
+    legend = "".join(
+        f'<span><i style="background:{_colour(number)}"></i>{escape(each.name)}</span>'
+        for number, each in enumerate(drawn)
     )
-    return Series(series.name, tuple(kept))
+    return (
+        f"<figure><h3>{escape(title)}</h3>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg><figcaption>{legend}</figcaption></figure>"
+    )
 
 
-def _scale(axis: Axis, values: Sequence[float], start: float, end: float) -> _Scale:
-    low, high = min(values), max(values)
-    if axis.log:
-        low = 10.0 ** math.floor(math.log10(low))
-        high = 10.0 ** math.ceil(math.log10(high))
-        return _Scale(axis, low, high if high > low else low * 10, start, end)
-    low = min(0.0, low) if axis.from_zero else low
-    return _Scale(axis, low, high if high > low else low + 1, start, end)
-
-
-def _linear_ticks(low: float, high: float) -> list[float]:
-    rough = (high - low) / _TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(n for n in (1, 2, 5, 10) if n * power >= rough)
-    first = math.ceil(low / step)
-    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _grid(across: _Scale, up: _Scale) -> Iterator[str]:
-    top, bottom = up.end, up.start
-    for value in up.ticks():
-        y = up.at(value)
-        yield _rule(_LEFT, y, WIDTH - _RIGHT, y)
-        yield _text(_LEFT - 6, y + 4, short(value), "end")
-    for value in across.ticks():
-        x = across.at(value)
-        yield _rule(x, top, x, bottom)
-        yield _text(x, bottom + 16, short(value), "middle")
-    yield _text((_LEFT + WIDTH - _RIGHT) / 2, bottom + _BOTTOM - 8, across.axis.label, "middle")
-    yield _text(8, top - 8, up.axis.label, "start")
-
-
-def _line(one: Series, number: int, across: _Scale, up: _Scale) -> Iterator[str]:
-    places = [(across.at(x), up.at(y)) for x, y in one.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    yield f'<polyline points="{path}" fill="none" stroke-width="2" {_stroke(number)}/>'
-    for (x, y), (left, top) in zip(one.points, places, strict=True):
-        told = f"{escape(one.name)}: {short(y)} at {short(x)}"
-        yield (
-            f'<circle cx="{left:.1f}" cy="{top:.1f}" r="3" fill="{_colour(number)}">'
-            f"<title>{told}</title></circle>"
-        )
-
-
-def _mark(mark: Mark, up: _Scale) -> str:
-    y = up.at(mark.y)
+def _line(series: Series, colour: str, xs: _Scale, ys: _Scale) -> str:
+    places = [f"{xs.at(x):.1f},{ys.at(y):.1f}" for x, y in series.points]
+    name = escape(series.name)
     line = (
-        f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH - _RIGHT}" y2="{y:.1f}" '
-        'stroke="currentColor" stroke-dasharray="4 4"/>'
+        f'<polyline points="{" ".join(places)}" stroke="{colour}"><title>{name}</title></polyline>'
     )
-    return line + _text(WIDTH - _RIGHT, y - 4, mark.name, "end")
+    if len(places) > DOTS_MAX:
+        return line
+    dots = (
+        f'<circle cx="{xs.at(x):.1f}" cy="{ys.at(y):.1f}" r="3" fill="{colour}">'
+        f"<title>{name}: {number(y)} at {number(x)}</title></circle>"
+        for x, y in series.points
+    )
+    return (line if len(places) > 1 else "") + "".join(dots)
 
 
-class _Entry(Struct, frozen=True):
-    # A name in the legend, which has as many rows as it needs.
-    name: str
-    x: float
-    row: int
-
-    def markup(self, number: int) -> str:
-        y = 20 + _ROW * self.row
-        place = f'x1="{self.x:.0f}" y1="{y}" x2="{self.x + 18:.0f}" y2="{y}"'
-        stroke = f'<line {place} stroke-width="3" {_stroke(number)}/>'
-        return stroke + _text(self.x + 22, y + 4, self.name, "start")
+def _mark(mark: Mark, ys: _Scale) -> str:
+    at = ys.at(mark.y)
+    return (
+        f'<line class="mark" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text x="{WIDTH - RIGHT}" y="{at - 4:.1f}" class="end">{escape(mark.name)}</text>'
+    )
 
 
-def _legend(names: Sequence[str]) -> list[_Entry]:
-    entries: list[_Entry] = []
-    x, row = float(_LEFT), 0
-    for name in names:
-        wide = 36 + _LETTER * len(name)
-        if x + wide > WIDTH and x > _LEFT:
-            x, row = float(_LEFT), row + 1
-        entries.append(_Entry(name, x, row))
-        x += wide
-    return entries
+def bar_chart(title: str, bars: Sequence[tuple[str, float]], unit: str) -> str:
+    """A bar for each name, all from 0, with its value behind it."""
+    most = max((value for _, value in bars), default=0.0) or 1.0
+    parts: list[str] = []
+    for place, (name, value) in enumerate(bars):
+        top, wide = place * BAR, value / most * (WIDTH - NAME - VALUE)
+        parts.append(f'<text x="{NAME - 8}" y="{top + 14}" class="end">{escape(name)}</text>')
+        parts.append(
+            f'<rect x="{NAME}" y="{top + 3}" width="{wide:.1f}" height="{BAR - 6}" '
+            f'fill="{COLOURS[0]}"/>'
+        )
+        told = f"{number(value)} {unit}"
+        parts.append(f'<text x="{NAME + wide + 6:.1f}" y="{top + 14}">{escape(told)}</text>')
+    return (
+        f"<figure><h3>{escape(title)}</h3>"
+        f'<svg viewBox="0 0 {WIDTH} {max(1, len(bars)) * BAR}" role="img" '
+        f'aria-label="{escape(title)}">{"".join(parts)}</svg></figure>'
+    )
+
+
+def _grid(xs: _Scale, ys: _Scale) -> list[str]:
+    parts: list[str] = []
+    for tick in ys.ticks:
+        at = f"{ys.at(tick):.1f}"
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{at}" dy="4" class="end">{number(tick)}</text>')
+    for tick in xs.ticks:
+        if xs.at(tick) <= WIDTH - RIGHT + 1:
+            at = f"{xs.at(tick):.1f}"
+            parts.append(
+                f'<text x="{at}" y="{HEIGHT - BOTTOM + 16}" class="mid">{number(tick)}</text>'
+            )
+    return parts
+
+
+def _labels(x: Axis, y: Axis) -> list[str]:
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    return [
+        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 3}" class="mid">{escape(x.label)}</text>',
+        f'<text x="12" y="{middle}" class="mid" transform="rotate(-90 12 {middle})">'
+        f"{escape(y.label)}</text>",
+    ]
 
 
 def _colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def _stroke(number: int) -> str:
-    dash = _DASHES[number // len(COLOURS) % len(_DASHES)]
-    return f'stroke="{_colour(number)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+def _powers(least: float, most: float) -> list[float]:
+    count = round(log10(most / least))
+    return [least * 10.0**power for power in range(count + 1)]
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
-    where = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {where} stroke="currentColor" stroke-opacity="0.15"/>'
+def _steps(most: float) -> list[float]:
+    """Round steps from 0 to at least `most`."""
+    most = most or 1.0
+    raw = most / TICKS
+    unit = 10.0 ** floor(log10(raw))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
+    return [step * count for count in range(ceil(most / step) + 1)]
 
 
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">'
-        f"{escape(words)}</text>"
-    )
-
-
-def _svg(title: str, height: int, parts: Sequence[str]) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12">'
-        + "".join(parts)
-        + "</svg>"
-    )
+def number(value: float) -> str:
+    """As short as it can be said: 0.25, 10, 1,500."""
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""What a measurement ran on: the machine, the software, and which state of the code."""
+"""On what a run was measured: machine, Python, commit. Without them figures say nothing."""
 
 import os
 import platform
@@ -8,43 +8,36 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # ships no annotations
 from msgspec import Struct
 
-_ROOT = Path(__file__).parents[1]
-_GIT_TIMEOUT_S = 10
+_GIT_TIMEOUT_S = 5.0
 
 
 class Machine(Struct, frozen=True):
-    """`load` is the average of the last minute at the start: over 0, others were at work."""
+    """What the figures depend on, and no name of anybody."""
 
-    processor: str
+    cpu: str
     cores: int
-    memory_mib: int
+    memory_bytes: int
     system: str
     python: str
-    load: float
 
 
-def machine() -> Machine:
-    """This one, now."""
+def this_machine() -> Machine:
+    """As the operating system tells."""
     return Machine(
-        processor=_processor(),
+        cpu=_cpu_model(),
         cores=os.cpu_count() or 1,
-        memory_mib=psutil.virtual_memory().total >> 20,
-        system=f"{platform.system()} {platform.release()}, {platform.machine()}",
-        python=f"{platform.python_implementation()} {platform.python_version()}",
-        load=os.getloadavg()[0],
+        memory_bytes=int(psutil.virtual_memory().total),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
     )
 
 
 def commit() -> str:
-    """The commit of this code, `+` behind it if files differ; empty when git does not say."""
-    found = _git("rev-parse", "--short=12", "HEAD")
-    return found + ("+" if found and _git("status", "--porcelain", "-uno") else "")
-
-
-def _git(*arguments: str) -> str:
+    """The version of the code, with `-dirty` when it was changed since; empty outside of git."""
     try:
-        done = subprocess.run(  # noqa: S603 - our own words
-            ["git", "-C", str(_ROOT), *arguments],  # noqa: S607 - the user's git
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             timeout=_GIT_TIMEOUT_S,
@@ -52,13 +45,13 @@ def _git(*arguments: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return told.stdout.strip() if told.returncode == 0 else ""
 
 
-def _processor() -> str:
+def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
+        return platform.machine()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
+    return next(named, platform.machine())

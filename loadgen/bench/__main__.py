@@ -4,6 +4,7 @@ An interruption keeps what is measured until then, and ends every server that wa
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from loadgen.bench.harness import FULL, GC_STATE, QUICK, Scale, as_in_the_servic
 from loadgen.bench.page import page
 from loadgen.bench.registry import ENTRIES, Entry, chosen
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, as_text, verdicts
-from loadgen.machine import commit, machine
+from loadgen.machine import commit, this_machine
 from loadgen.setup import SetupError
 from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
@@ -67,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         repeats=scale.repeats,
         seed=SEED,
         gc=GC_STATE,
-        machine=machine(),
+        machine=this_machine(),
+        load=os.getloadavg()[0],
         commit=commit(),
         started=started.isoformat(timespec="seconds"),
         seconds=0.0,

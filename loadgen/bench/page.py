@@ -5,17 +5,17 @@ from html import escape
 from statistics import median
 
 from loadgen.bench.report import Measured, Report, told, verdict_text
-from loadgen.charts import Axis, Mark, Series, bars, lines
+from loadgen.charts import STYLE, Axis, Mark, Series, bar_chart, line_chart
 
 _STYLE = """
-:root { color-scheme: light dark }
+:root { color-scheme: light dark; --line: #8883 }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 74rem }
 body { padding: 0 1rem }
 section { display: grid; gap: 1rem 2rem; grid-template-columns: 1fr; margin: 2.5rem 0 }
 h2 { grid-column: 1 / -1 }
 @media (min-width: 70rem) { section { grid-template-columns: 34rem 1fr } }
 h2 { font-size: 1.1rem; margin: 0; border-top: 1px solid #8886; padding-top: .8rem }
-svg { width: 100%; height: auto }
+h3 { font-size: .85rem; margin: 0 }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem }
 td, th { padding: .1rem .6rem; text-align: right; white-space: nowrap }
@@ -30,7 +30,7 @@ def page(report: Report) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Benchmarks</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
+        f"<title>Benchmarks</title><style>{_STYLE}{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
@@ -43,8 +43,8 @@ def _parts(report: Report) -> Iterator[str]:
         + ("" if report.complete else ". INTERRUPTED: what was measured until then")
     )
     yield _paragraph(
-        f"{on.processor}, {on.cores} cores, {on.memory_mib:,} MiB, {on.system}, {on.python}, "
-        f"load {on.load:.2f} at the start; garbage collector {report.gc}"
+        f"{on.cpu}, {on.cores} cores, {on.memory_bytes >> 20:,} MiB, {on.system}, "
+        f"Python {on.python}, load {report.load:.2f} at the start; garbage collector {report.gc}"
     )
     yield from (_paragraph(f"Note: {note}") for note in report.notes)
     yield from _budgets(report.benchmarks)
@@ -77,7 +77,7 @@ def _charts(measured: Measured) -> Iterator[str]:
         size, shown = _readable([one.median for one in figures], unit)
         title = f"{measured.name}, {shown}"
         if len({one.x for one in figures}) == 1:
-            yield bars(title, [(one.series, one.median / size) for one in figures], shown)
+            yield bar_chart(title, [(one.series, one.median / size) for one in figures], shown)
             continue
         series = [
             Series(name, tuple((f.x or 0, f.median / size) for f in figures if f.series == name))
@@ -85,7 +85,7 @@ def _charts(measured: Measured) -> Iterator[str]:
         ]
         limits = dict.fromkeys(v.limit for v in measured.verdicts if v.unit == unit)
         marks = [Mark(f"budget {told(limit, unit)}", limit / size) for limit in limits]
-        yield lines(title, series, Axis(measured.x, log=True), Axis(shown, log=True), marks)
+        yield line_chart(title, series, Axis(measured.x, log=True), Axis(shown, log=True), marks)
 
 
 def _readable(values: Sequence[float], unit: str) -> tuple[float, str]:

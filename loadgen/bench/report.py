@@ -72,7 +72,10 @@ class Measured(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """A whole run. `notes`: what could not be measured and why, and what was found amiss."""
+    """A whole run. `notes`: what could not be measured and why, and what was found amiss.
+
+    `load`: of the minute before; more than a little says that others were at work.
+    """
 
     schema_version: int
     scale: str
@@ -81,6 +84,7 @@ class Report(Struct, frozen=True):
     seed: int
     gc: str
     machine: Machine
+    load: float
     commit: str
     started: str
     seconds: float
@@ -148,7 +152,7 @@ def as_text(report: Report) -> Iterator[str]:
     """A table for people, a line per figure."""
     on = report.machine
     yield f"{report.scale}: {report.repeats} repeats, seed {report.seed}, {report.seconds:.0f} s"
-    yield f"{on.processor}, {on.cores} cores, {on.system}, {on.python}, load {on.load:.2f}"
+    yield f"{on.cpu}, {on.cores} cores, {on.system}, Python {on.python}, load {report.load:.2f}"
     yield f"commit {report.commit or 'unknown'}; garbage collector {report.gc}"
     for measured in report.benchmarks:
         yield ""

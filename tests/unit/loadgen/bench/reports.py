@@ -3,7 +3,7 @@
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, figure, verdicts
 from loadgen.machine import Machine
 
-MACHINE = Machine("A processor", 2, 4_096, "Linux", "CPython 3.11", 0.5)
+MACHINE = Machine("A processor", 2, 4_096 << 20, "Linux", "3.11")
 FIGURES = [
     figure("engine alone", "commands/s", 5, [400_000.0, 310_000.0, 320_000.0]),
     figure("engine alone", "commands/s", 450, [100_000.0, 200_000.0, 250_000.0]),
@@ -21,6 +21,7 @@ def a_report(*, complete: bool = True) -> Report:
         seed=1,
         gc="on",
         machine=MACHINE,
+        load=0.5,
         commit="abc",
         started="2026-01-01T00:00:00+00:00",
         seconds=12.0,

@@ -82,7 +82,7 @@ def test_json_reads_back_and_has_its_version_and_every_sample() -> None:
     assert plain["schema_version"] == SCHEMA_VERSION
     assert set(plain) == {
         *("schema_version", "scale", "complete", "repeats", "seed", "gc", "machine", "commit"),
-        *("started", "seconds", "benchmarks", "notes"),
+        *("load", "started", "seconds", "benchmarks", "notes"),
     }
     (first, _) = plain["benchmarks"]
     assert first["figures"][0] == {
