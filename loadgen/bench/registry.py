@@ -44,7 +44,7 @@ ENTRIES: Final = (
     _alone("engine.cross", "an order that trades, per fill", engine.cross),
     _alone("engine.expire", "a tick when orders are due, per order", engine.expire),
     _alone("engine.mixed", "a market's flow with client order ids", engine.mixed),
-    Entry(PEERS, "beside other engines, with equal fills", peers.beside),
+    Entry(PEERS, "beside others, with equal fills; no client ids, no validity", peers.beside),
     _alone("codec.decode", "a message from bytes, each kind", codec.decoding),
     _alone("codec.encode", "a message to bytes, each kind", codec.encoding),
     _alone("codec.outcomes", "execution records, per outcome", codec.outcome_records),

@@ -1,10 +1,12 @@
 """Equal fills: what the flow leaves out, and that an engine which trades otherwise is found."""
 
+import re
+
 import pytest
 from msgspec import structs
 
-from loadgen.bench.peer_worker import answer
-from loadgen.bench.peers import Fill, Flow, difference, flow_of
+from loadgen.bench.peer_worker import ADAPTERS, answer
+from loadgen.bench.peers import REQUIREMENTS, Fill, Flow, difference, flow_of
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from services.matcher.book import Order, PriceLevel
@@ -72,6 +74,16 @@ def newest(level: PriceLevel) -> Order:
 def test_engine_without_time_priority_is_found(flow: Flow) -> None:
     with replaced([(PriceLevel, "oldest", newest)]):
         assert difference(flow.fills, fills_of(Engine(0), flow)).startswith("fill ")
+
+
+def test_other_engines_are_pinned_by_hash_and_from_no_index_in_particular() -> None:
+    pinned = REQUIREMENTS.read_text()
+    asked = REQUIREMENTS.with_suffix(".in").read_text().split()
+    assert [line.split("==")[0].split("[")[0] for line in asked] == list(ADAPTERS)
+    for line in asked:
+        name, version = line.split("==")
+        assert f"\n{name.split('[')[0]}=={version} \\\n    --hash=sha256:" in pinned
+    assert not re.search(r"^--|://", pinned, re.MULTILINE)
 
 
 OURS = [Fill(1, 100, 5), Fill(2, 101, 7)]
