@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test simulate chaos check format lock clean
+.PHONY: help run demo test simulate chaos bench bench-quick check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
@@ -24,7 +24,8 @@ run: $(READY) ## Start the whole exchange; Ctrl-C stops it, the data stays in .l
 	@exec $(BIN)/exchange run
 
 demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
-	@exec $(BIN)/python -m loadgen.demo
+	@# A late generator (98) spoils the figures, not what the audit proves.
+	@$(BIN)/loadgen run --profile steady --scale 40 --duration 30 || test $$? -eq 98
 
 test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
@@ -38,6 +39,19 @@ DURATION ?= 120
 
 chaos: $(READY) ## Strike an exchange with faults, then prove that nothing is lost; SEED=, DURATION=
 	@exec $(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+
+# What python -m loadgen.bench takes too, such as BENCH='--only engine --no-peers'.
+BENCH ?=
+
+bench: $(READY) ## Measure each single operation with its curve; figures and plots in .local/bench
+	@mkdir -p .local/bench
+	@exec $(BIN)/python -m loadgen.bench --json .local/bench/bench.json \
+	  --html .local/bench/bench.html $(BENCH)
+
+bench-quick: $(READY) ## The same with shorter curves and fewer repeats, in two minutes
+	@mkdir -p .local/bench
+	@exec $(BIN)/python -m loadgen.bench --quick --json .local/bench/bench-quick.json \
+	  --html .local/bench/bench-quick.html $(BENCH)
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -37,9 +37,10 @@ EXIT_INFRA = 3
 class Line:
     """One mode's topics, the producer into them, and the times of the round that runs."""
 
-    def __init__(self, bootstrap: str, mode: Durability) -> None:
-        TopicsAdmin(bootstrap, f"{mode}.").apply(PARTITIONS, mode)
-        self._topic = f"{mode}.{COMMANDS.name}"
+    def __init__(self, bootstrap: str, mode: Durability, prefix: str = "") -> None:
+        prefix = prefix or f"{mode}."
+        TopicsAdmin(bootstrap, prefix).apply(PARTITIONS, mode)
+        self._topic = prefix + COMMANDS.name
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,

@@ -67,7 +67,11 @@ class Sample(Struct, frozen=True):
 def metrics(stack: Stack, name: str) -> list[Metric]:
     """What a service tells of itself now; nothing when it does not answer."""
     port = stack.probes.get(name)
-    base = stack.url if port is None else f"http://127.0.0.1:{port}"
+    return metrics_at(stack.url if port is None else f"http://127.0.0.1:{port}")
+
+
+def metrics_at(base: str) -> list[Metric]:
+    """What the service at this address tells of itself now; nothing when it does not answer."""
     try:
         with urllib.request.urlopen(  # noqa: S310 - an address of our own making
             f"{base}/metrics", timeout=ANSWER_TIMEOUT_S

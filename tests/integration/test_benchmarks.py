@@ -1,0 +1,112 @@
+"""Benchmarks on real servers, very small: each has its figures. And an interruption keeps some.
+
+How fast anything is, no test says.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from loadgen.bench.__main__ import EXIT_INTERRUPTED, Run, one
+from loadgen.bench.context import Servers
+from loadgen.bench.harness import QUICK
+from loadgen.bench.peer_worker import ADAPTERS
+from loadgen.bench.peers import HOME
+from loadgen.bench.registry import ENTRIES, PEERS
+from loadgen.bench.report import Measured, Report
+from tests.integration.audited_market import create_database
+from tests.support.exchange import Exchange
+
+TINY = structs.replace(
+    QUICK, repeats=1, sizes=(1, 1_000), rates=(100,), rate_s=0.3, modes=("process",)
+)
+ROOT = Path(__file__).parents[2]
+
+
+def tell(_: str) -> None:
+    """Nobody listens."""
+
+
+class RunningServers(Servers):
+    """The servers of the whole run instead of others."""
+
+    def __init__(self, folder: Path, ending: ExitStack, exchange: Exchange) -> None:
+        super().__init__(folder, ending, tell)
+        self._exchange = exchange
+        self._stem = f"bench{time.time_ns()}"
+
+    def kafka(self) -> str:
+        return self._exchange.bootstrap
+
+    def database(self) -> str:
+        return create_database(self._exchange.database_url, self.name("bench"))
+
+    def name(self, stem: str) -> str:
+        return f"{super().name(stem)}-{self._stem}"
+
+
+def measured(name: str, folder: Path, exchange: Exchange) -> Measured:
+    (entry,) = (entry for entry in ENTRIES if entry.name == name)
+    done = Run()
+    with ExitStack() as ending:
+        one(entry, TINY, RunningServers(folder, ending, exchange), done, tell)
+    assert done.notes == []
+    (found,) = done.benchmarks
+    assert found.complete
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("sink.rows", {"decode, fold, lines", "into PostgreSQL"}),
+        ("kafka.matcher", {"one core", "by the clock", "CPU"}),
+        ("kafka.ack", {"process p50", "process p99"}),
+        ("trip.process", {"answer p50", "answer p99", "trade event p50", "trade event p99"}),
+    ],
+)
+def test_benchmark_on_servers_has_a_sample_of_every_figure(
+    exchange: Exchange, tmp_path: Path, name: str, series: set[str]
+) -> None:
+    figures = measured(name, tmp_path, exchange).figures
+    assert {figure.series for figure in figures} == series
+    assert all(len(figure.samples) == 1 and figure.min > 0 for figure in figures)
+
+
+@pytest.mark.skipif(not (HOME / "installed").exists(), reason="other engines are not installed")
+def test_other_engines_make_our_fills(exchange: Exchange, tmp_path: Path) -> None:
+    series = {figure.series.split()[0] for figure in measured(PEERS, tmp_path, exchange).figures}
+    assert series == {"ours", *ADAPTERS}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_keeps_what_it_has_measured(tmp_path: Path, number: signal.Signals) -> None:
+    file, html = tmp_path / "bench.json", tmp_path / "bench.html"
+    options = ["--only", "engine.cross", "engine.mixed", "--repeats", "1000000", "--quick"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadgen.bench", *options, "--json", file, "--html", html],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        # A whole repeat is there as soon as a later one is told of.
+        while not re.search(r"engine.cross repeat (?!1/)", running.stderr.readline()):
+            pass
+        running.send_signal(number)
+        told, _ = running.communicate(timeout=60)
+    assert running.returncode == EXIT_INTERRUPTED
+    report = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert not report.complete
+    assert [one.name for one in report.benchmarks] == ["engine.cross"]
+    assert "interrupted" in told
+    assert "INTERRUPTED" in html.read_text()
