@@ -17,8 +17,10 @@ import httptools
 from loadgen.record import ABANDONED, NO_ANSWER, TIMED_OUT
 
 ANSWER_TIMEOUT_S: Final = 15.0
-# Over this, requests wait for a connection; what they wait counts as the exchange's latency.
-CONNECTIONS_MAX: Final = 2_000
+# What a hundred brokers keep open, five each. Over this, requests wait for a connection, and what
+# they wait counts as the exchange's latency. Thousands opened at once overflow the queue in which
+# the system holds them for the server, and then wait for the system to try again.
+CONNECTIONS_MAX: Final = 500
 # An idle connection is not used again after this, before a server's own limit closes it under us.
 IDLE_S_MAX: Final = 3.0
 SWEEP_S: Final = 0.05

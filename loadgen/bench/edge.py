@@ -91,7 +91,7 @@ class Gateway:
 
     def __init__(self) -> None:
         directory = BrokerDirectory(ADMIN_KEY)
-        self._reader = Reader(Views(), NoArchive(), directory, lambda: True)
+        self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0)
         self._follower = Follower({0: FollowerPosition(1, 0, 0)})
         desk = Desk(
             publisher=Publisher(MemoryLog(self._tell), in_flight_max=1, delivery_timeout_ms=1_000),
