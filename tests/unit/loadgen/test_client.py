@@ -71,7 +71,7 @@ async def serving(venue: Venue) -> AsyncIterator[str]:
     app.router.add_post("/orders", venue.place)
     app.router.add_post("/orders/{order}/cancel", venue.cancel)
     app.router.add_get("/{path:.*}", venue.look)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
