@@ -24,8 +24,13 @@ class Reporter:
     def __init__(self) -> None:
         self._chapter = ""
         self._rules: dict[str, tuple[str, str]] = {}
+        self._session: pytest.Session | None = None
         self.held = 0
         self.broken = 0
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """To end it early."""
+        self._session = session
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Learn the words of each rule."""
@@ -41,6 +46,11 @@ class Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line; a broken rule with what was expected."""
         if report.passed and report.when != "call":
+            return
+        if report.when == "setup" and self._session is not None:
+            # Without an exchange no rule is broken, and none of the others can be judged.
+            self._session.shouldfail = "there is no exchange to judge"
+            _out(f"\nthe exchange did not start:\n{report.longreprtext}")
             return
         chapter, rule = self._rules[report.nodeid]
         if chapter != self._chapter:
