@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the trading rules (`tests/correctness`) are judged, instead of this run's exchange."""
     parser.addoption("--url", help="an exchange that runs already")
     parser.addoption("--admin-key", help="its admin key")
+    parser.addoption("--market", action="append", help="only this: ours, v1, v2, v3; repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from tests.support.api import Api
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 REGISTERED = 201
+MARKETS = ("ours", "v1", "v2", "v3")
 # The rules of this folder in the quietest manner: the lines are this module's own.
 QUIETLY = ("-qq", "--no-header", "--no-summary", "--tb=short", "-o", "addopts=")
 
@@ -83,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return trouble[0]
         command += ["--url", options.url, "--admin-key", options.admin_key]
     else:
-        sys.stderr.write("correctness: no --url, so a fresh exchange is started\n")
+        sys.stderr.write(
+            f"correctness: no --url, so a fresh exchange ({options.market}) is started\n"
+        )
+        command += ["--market", options.market]
     if options.rules:
         command += ["-k", options.rules]
     reporter = Reporter()
@@ -104,6 +108,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--admin-key",
         default=os.environ.get("EXCHANGE_ADMIN_KEY"),
         help="its admin key; EXCHANGE_ADMIN_KEY if not given",
+    )
+    parser.add_argument(
+        "--market",
+        choices=MARKETS,
+        default=MARKETS[0],
+        help="what to start without --url: this exchange, or a simpler one to compare it with",
     )
     parser.add_argument("--rules", metavar="WORDS", help="only rules whose test name has the words")
     options = parser.parse_args(arguments)

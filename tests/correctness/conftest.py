@@ -20,8 +20,8 @@ OURS = "ours"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each rule once on every market."""
     if "market" in metafunc.fixturenames:
-        url = metafunc.config.getoption("url")
-        names = ["given"] if url else [OURS, *KINDS]
+        asked = metafunc.config.getoption
+        names = ["given"] if asked("url") else asked("market") or [OURS, *KINDS]
         metafunc.parametrize("market", names, indirect=True, scope="session")
 
 
