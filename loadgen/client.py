@@ -5,33 +5,46 @@ Latency counts from the intended time, so a slow server cannot hide behind a wai
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Final
 
-import aiohttp
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from loadgen.orderflow import Action, Plan, PlannedCancel, PlannedOrder
-from loadgen.record import NO_ANSWER, NOT_SENT, TIMED_OUT, Answer, Line, Operation, Records
-from schemas.units import rfc3339
+from loadgen.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
+from loadgen.pool import Pool
+from loadgen.record import EXPIRED, NO_ANSWER, NOT_SENT, Answer, Line, Operation, Records
+from loadgen.wire import Wire, order_body
 
-ANSWER_TIMEOUT_S: Final = 15.0
-# Idle connections are kept as long as a run lasts; the server decides when to close them.
-KEEP_ALIVE_S: Final = 75.0
+# A loop's timers know milliseconds; waiting for less would spin, at the cost of what is measured.
+TICK_S: Final = 0.001
+# However long nothing is due, an order to stop is seen after so long.
+LOOK_S: Final = 0.1
+# When behind time, so many requests leave before answers are looked at again.
+SENT_AT_ONCE_MAX: Final = 32
+_UNPROCESSABLE: Final = 422
+_OK_STATUS: Final = 200
 
 
-class OrderBody(Struct, frozen=True, omit_defaults=True):
-    """Body of `POST /orders`."""
+class Job(Struct, frozen=True):
+    """How to send a plan. `tag` sets its client order ids apart from those of other runs.
 
-    document_number: str
-    side: str
-    symbol: str
-    quantity: int
-    order_type: str
-    client_order_id: str
-    price: int | None = None
-    valid_until: str | None = None
+    `respond_async`: answers say that the log has the request, and do not wait for the outcome.
+    `under_way_max`: no more than so many at once and no schedule, to fill a book; never to measure.
+    `part` of `parts`: only the actions of every so manieth broker, so that processes share a plan.
+    """
+
+    url: str
+    api_keys: tuple[str, ...]
+    tag: str
+    respond_async: bool = False
+    under_way_max: int | None = None
+    part: int = 0
+    parts: int = 1
+
+
+class _Fault(Struct, frozen=True):
+    pointer: str = ""
 
 
 class _Answered(Struct, frozen=True):
@@ -39,148 +52,163 @@ class _Answered(Struct, frozen=True):
 
     order_id: str = ""
     code: str = ""
+    errors: list[_Fault] = []
 
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Answered).decode
 
 
-def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
-    """The request. `tag` sets the client order ids of one run apart from those of another."""
-    until = None if order.valid_ms is None else rfc3339(now_ms + order.valid_ms)
-    return _encode(
-        OrderBody(
-            document_number=f"{order.broker:011d}",
-            side=order.side,
-            symbol=plan.symbols[order.symbol],
-            quantity=order.quantity,
-            order_type=order.order_type,
-            client_order_id=tag + order.client_order_id,
-            price=order.price,
-            valid_until=until,
-        )
-    )
-
-
 class LoadClient:
-    """One run of one plan. `records` grows while it goes on; `sent` counts requests on the wire.
+    """One run of one plan. `records` grows while it goes on; `sent` counts requests on the wire."""
 
-    `respond_async`: answers say that the log has the request, and do not wait for the outcome.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        api_keys: Sequence[str],
-        plan: Plan,
-        tag: str,
-        *,
-        respond_async: bool = False,
-    ) -> None:
-        self._url = url.rstrip("/")
-        common = {"Content-Type": "application/json"}
-        if respond_async:
-            common["Prefer"] = "respond-async"
-        self._headers = [{"Authorization": f"Bearer {key}", **common} for key in api_keys]
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self._job = job
         self._plan = plan
-        self._tag = tag
+        self._wire = Wire(job.url, job.api_keys, respond_async=job.respond_async)
         self._order_ids: dict[int, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._started = 0.0
+        self._stopping = False
+        self._pool: Pool | None = None
+        self._ended = asyncio.Event()
         self.records = Records()
         self.sent = 0
+        self.done = 0
         self.cpu_s = 0.0
 
-    async def run(self) -> None:
-        """Send everything, then wait for the answers still outstanding."""
+    async def run(self, start: float | None = None) -> None:
+        """Send everything, then wait for the answers still outstanding.
+
+        `start`: the plan's zero, of the monotonic clock; now, if not given.
+        """
         cpu_before = time.process_time()
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            self._started = time.perf_counter()
-            try:
-                for index, action in enumerate(self._plan.actions):
-                    await self._wait_until(action.at_us)
-                    self._launch(session, index, action)
-                await asyncio.gather(*self._tasks)
-            finally:
-                await self._abandon()
-                self.cpu_s = time.process_time() - cpu_before
+        self._started = time.monotonic() if start is None else start
+        self._pool = Pool(self._job.url)
+        try:
+            await self._send_all()
+            await self._answers()
+        finally:
+            await self._pool.close()
+            self.cpu_s = time.process_time() - cpu_before
+
+    def stop(self) -> None:
+        """Send no more and wait for no answer: what is under way ends as not answered."""
+        self._stopping = True
+        self._ended.set()
 
     def now_us(self) -> int:
         """Time since the start of the plan."""
-        return int((time.perf_counter() - self._started) * 1_000_000)
+        return int((time.monotonic() - self._started) * 1_000_000)
 
-    async def _wait_until(self, at_us: int) -> None:
-        ahead_us = at_us - self.now_us()
-        if ahead_us > 0:
-            await asyncio.sleep(ahead_us / 1_000_000)
-        elif self.sent % 32 == 0:
-            # Behind time: let the loop breathe, or answers would never be read.
-            await asyncio.sleep(0)
+    async def _send_all(self) -> None:
+        at_once = 0
+        for index, action in enumerate(self._plan.actions):
+            if action.broker % self._job.parts != self._job.part:
+                continue
+            ahead_s = (action.at_us - self.now_us()) / 1_000_000
+            while ahead_s > 0 or self._full():
+                if self._stopping:
+                    return
+                at_once = 0
+                await asyncio.sleep(min(LOOK_S, max(TICK_S, ahead_s)))
+                ahead_s = (action.at_us - self.now_us()) / 1_000_000
+            at_once += 1
+            if at_once % SENT_AT_ONCE_MAX == 0:
+                await asyncio.sleep(0)
+                if self._stopping:
+                    return
+            self._send(index, action)
 
-    def _launch(self, session: aiohttp.ClientSession, index: int, action: Action) -> None:
-        if isinstance(action, PlannedOrder):
-            work = self._place(session, index, action)
-        elif action.order in self._order_ids:
-            work = self._cancel(session, action, self._order_ids.pop(action.order))
-        else:
-            self._note("cancel", action, self.now_us(), Answer(NOT_SENT))
+    def _full(self) -> bool:
+        most = self._job.under_way_max
+        return most is not None and self.sent - self.done >= most
+
+    async def _answers(self) -> None:
+        if self.sent > self.done and not self._stopping:
+            self._ended.clear()
+            await self._ended.wait()
+
+    def _send(self, index: int, action: Action) -> None:
+        match action:
+            case PlannedOrder():
+                body = order_body(self._plan, action, self._job.tag, int(time.time() * 1_000))
+                request = self._wire.order(action.broker, body)
+                self._exchange("order", action, request, index)
+            case PlannedCancel(order=order):
+                order_id = self._order_ids.get(order, "")
+                request = self._wire.cancel(action.broker, order_id)
+                self._exchange("cancel", action, request if order_id else b"", -1, order_id)
+            case PlannedRead():
+                path = self._path(action)
+                request = self._wire.get(action.broker, path) if path else b""
+                self._exchange(action.read, action, request, -1)
+
+    def _path(self, read: PlannedRead) -> str:
+        """Empty when the order to look at has no id yet."""
+        match read.read:
+            case "read_order":
+                order_id = self._order_ids.get(read.subject)
+                return f"/orders/{order_id}" if order_id else ""
+            case "read_price":
+                return f"/stocks/{self._plan.symbols[read.subject]}/price"
+            case "read_book":
+                return f"/stocks/{self._plan.symbols[read.subject]}/book"
+            case "read_balance":
+                return "/balance"
+
+    def _exchange(
+        self, operation: Operation, action: Action, request: bytes, index: int, order_id: str = ""
+    ) -> None:
+        """An empty request is one that cannot be sent."""
+        note = self._note(operation, action, index, order_id)
+        if not request:
+            note(NOT_SENT, b"")
             return
         self.sent += 1
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        assert self._pool is not None  # noqa: S101 - for the type checker
+        self._pool.send(request, note)
 
-    async def _place(self, session: aiohttp.ClientSession, index: int, order: PlannedOrder) -> None:
+    def _note(
+        self, operation: Operation, action: Action, index: int, order_id: str
+    ) -> Callable[[int, bytes], None]:
         sent_us = self.now_us()
-        body = order_body(self._plan, order, self._tag, int(time.time() * 1_000))
-        answer = await self._post(session, "/orders", order.broker, body)
-        if answer.order_id:
-            self._order_ids[index] = answer.order_id
-        self._note("order", order, sent_us, answer)
-
-    async def _cancel(
-        self, session: aiohttp.ClientSession, cancel: PlannedCancel, order_id: str
-    ) -> None:
-        sent_us = self.now_us()
-        answer = await self._post(session, f"/orders/{order_id}/cancel", cancel.broker, b"")
-        told = Answer(answer.status, answer.code, order_id)
-        self._note("cancel", cancel, sent_us, told)
-
-    async def _post(
-        self, session: aiohttp.ClientSession, path: str, broker: int, body: bytes
-    ) -> Answer:
-        try:
-            async with session.post(
-                self._url + path, data=body, headers=self._headers[broker]
-            ) as response:
-                raw = await response.read()
-                told = _decode(raw) if raw else _Answered()
-                return Answer(response.status, told.code, told.order_id)
-        except TimeoutError:
-            return Answer(TIMED_OUT)
-        except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
-            return Answer(NO_ANSWER, type(error).__name__)
-
-    def _note(self, operation: Operation, action: Action, sent_us: int, answer: Answer) -> None:
         client_order_id = (
-            self._tag + action.client_order_id if isinstance(action, PlannedOrder) else ""
-        )
-        self.records.add(
-            Line(
-                operation,
-                action.at_us,
-                sent_us,
-                self.now_us(),
-                answer,
-                action.broker,
-                client_order_id,
-            )
+            self._job.tag + action.client_order_id if isinstance(action, PlannedOrder) else ""
         )
 
-    async def _abandon(self) -> None:
-        """After an interruption: cancel what is outstanding, so that nothing leaks."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        def note(status: int, body: bytes) -> None:
+            answer = _answer(operation, status, body)
+            if client_order_id and answer.order_id:
+                self._order_ids[index] = answer.order_id
+            if order_id:
+                answer = structs.replace(answer, order_id=order_id)
+            self.records.add(
+                Line(
+                    operation,
+                    action.at_us,
+                    sent_us,
+                    self.now_us(),
+                    answer,
+                    action.broker,
+                    client_order_id,
+                )
+            )
+            if status != NOT_SENT:
+                self.done += 1
+                if self.done == self.sent:
+                    self._ended.set()
+
+        return note
+
+
+def _answer(operation: Operation, status: int, body: bytes) -> Answer:
+    if status < _OK_STATUS:
+        return Answer(status, body.decode())
+    # What was read is as good as its status says; only an order's answer is needed later.
+    if not body or (operation != "order" and status == _OK_STATUS):
+        return Answer(status)
+    try:
+        told = _decode(body)
+    except msgspec.MsgspecError as error:
+        return Answer(NO_ANSWER, type(error).__name__)
+    expired = status == _UNPROCESSABLE and any(f.pointer == "/valid_until" for f in told.errors)
+    return Answer(status, EXPIRED if expired else told.code, told.order_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loadgen.orderflow import Plan, PlannedOrder
+from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.ids import order_id
 
@@ -13,7 +13,7 @@ def broker_id(broker: int) -> str:
 
 
 def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, Command]]:
-    """(timestamp in ms, command), all on one partition, the nth for the plan's nth action."""
+    """(timestamp in ms, command), all on one partition, one for each order and cancel."""
     for index, action in enumerate(plan.actions):
         now_ms = start_ms + action.at_us // 1_000
         if isinstance(action, PlannedOrder):
@@ -33,7 +33,7 @@ def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, C
                     client_order_id=action.client_order_id,
                 ),
             )
-        else:
+        elif isinstance(action, PlannedCancel):
             placed_ms = start_ms + plan.actions[action.order].at_us // 1_000
             target = order_id(placed_ms, partition, action.order)
             yield now_ms, CancelOrder(target, broker_id(action.broker))

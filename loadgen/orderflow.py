@@ -1,21 +1,23 @@
 """A market's order flow as a plan: who sends what when, all of it decided before the first send.
 
 Pure and seeded: the same profile and seed give the same plan. Times are absolute microseconds from
-the start, Poisson; nothing in a plan depends on an answer, so it can be sent as an open loop.
+the start, Poisson with bursts; nothing in a plan depends on an answer, so it can be sent as an open
+loop. `book` is what rests before the first of them.
 """
 
 import random
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from loadgen.arrivals import Bursts, Shape, arrivals, segments_of
 from loadgen.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
 from schemas.units import OrderType, Side
 
-PLAN_VERSION: Final = 1
+PLAN_VERSION: Final = 2
 SECOND_US: Final = 1_000_000
 
 LOT_SHARES: Final = 100
@@ -30,20 +32,38 @@ VALID_SECONDS_MS: Final = (2_000, 20_000)
 WANDER_ONE_IN: Final = 8
 
 
-class Profile(Struct, frozen=True, kw_only=True):
-    """The shape of a flow. Percentages are of orders; `cancels_per_53_orders` as seen at B3."""
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
-    brokers: int = 20
-    symbols: int = 50
-    orders_per_s: int = 300
-    duration_s: int = 30
-    zipf_exponent_percent: int = 100
-    passive_percent: int = 75
-    crossing_percent: int = 20
-    valid_short_percent: int = 10
-    valid_seconds_percent: int = 20
-    cancels_per_53_orders: int = 19
-    cancel_age_ms_mean: int = 3_000
+
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shape of a flow. Percentages are of orders, those of reads of all reads.
+
+    What is neither passive nor crossing is a market order; what is read and neither an order, a
+    price nor a book is a balance. `per_53_orders` as counted at B3.
+    """
+
+    brokers: Count = 20
+    symbols: Count = 50
+    orders_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] = 300
+    duration_s: Count = 30
+    zipf_exponent_percent: Annotated[int, Meta(ge=0, le=300)] = 100
+    passive_percent: Percent = 75
+    crossing_percent: Percent = 20
+    valid_short_percent: Percent = 10
+    valid_seconds_percent: Percent = 20
+    cancels_per_53_orders: Annotated[int, Meta(ge=0, le=1_000)] = 19
+    cancel_age_ms_mean: Count = 3_000
+    reads_per_53_orders: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    read_order_percent: Percent = 35
+    read_price_percent: Percent = 30
+    read_book_percent: Percent = 25
+    bursts: Bursts | None = None
+    ramp_from_percent: Annotated[int, Meta(ge=0, le=1_000)] = 100
+    book_orders_per_symbol: Annotated[int, Meta(ge=0, le=1_000)] = 0
+
+
+Read = Literal["read_order", "read_price", "read_book", "read_balance"]
 
 
 class PlannedOrder(Struct, frozen=True, tag_field="kind", tag="order", gc=False):
@@ -71,7 +91,16 @@ class PlannedCancel(Struct, frozen=True, tag_field="kind", tag="cancel", gc=Fals
     order: int
 
 
-Action = PlannedOrder | PlannedCancel
+class PlannedRead(Struct, frozen=True, tag_field="kind", tag="read", gc=False):
+    """Look at something. `subject`: index of an own order's action, or of a symbol, or -1."""
+
+    at_us: int
+    broker: int
+    read: Read
+    subject: int
+
+
+Action = PlannedOrder | PlannedCancel | PlannedRead
 
 
 class Plan(Struct, frozen=True):
@@ -91,11 +120,35 @@ class Plan(Struct, frozen=True):
 
 def plan(profile: Profile, seed: int) -> Plan:
     """The whole schedule. Raises ValueError on a profile that describes no flow."""
-    if min(profile.brokers, profile.symbols, profile.orders_per_s, profile.duration_s) < 1:
-        raise ValueError("brokers, symbols, rate and duration must be at least 1")
+    _require(profile)
     shares = zipf_weights(profile.symbols, profile.zipf_exponent_percent)
     actions = tuple(_Flow(profile, seed, shares).actions())
     return Plan(PLAN_VERSION, seed, profile, tickers(profile.symbols), shares, actions)
+
+
+def book(profile: Profile, seed: int) -> Plan:
+    """Orders to place before the plan of the same profile and seed, around the same prices."""
+    _require(profile)
+    shares = zipf_weights(profile.symbols, profile.zipf_exponent_percent)
+    actions = tuple(_Flow(profile, seed, shares).book())
+    return Plan(PLAN_VERSION, seed, profile, tickers(profile.symbols), shares, actions)
+
+
+def _require(profile: Profile) -> None:
+    if min(profile.brokers, profile.symbols, profile.duration_s) < 1 or profile.orders_per_s <= 0:
+        raise ValueError("brokers, symbols and duration must be at least 1, the rate more than 0")
+    for parts, of in (
+        ((profile.passive_percent, profile.crossing_percent), "passive and crossing"),
+        ((profile.valid_short_percent, profile.valid_seconds_percent), "short and seconds"),
+        (
+            (profile.read_order_percent, profile.read_price_percent, profile.read_book_percent),
+            "reads of orders, prices and books",
+        ),
+    ):
+        if sum(parts) > 100:  # noqa: PLR2004
+            raise ValueError(f"{of} make more than 100 per cent")
+    if profile.bursts is not None and profile.bursts.length_ms >= profile.bursts.every_ms:
+        raise ValueError("bursts must be shorter than the time from one to the next")
 
 
 class _Flow:
@@ -116,21 +169,49 @@ class _Flow:
 
     def actions(self) -> Iterator[Action]:
         profile = self._profile
-        cancel_weight = profile.cancels_per_53_orders / (53 + profile.cancels_per_53_orders)
-        rate_per_us = profile.orders_per_s / (1 - cancel_weight) / SECOND_US
-        end_us = profile.duration_s * SECOND_US
-        at_us, index = 0.0, 0
-        while (at_us := at_us + self._random.expovariate(rate_per_us)) < end_us:
-            wants_cancel = self._random.random() < cancel_weight
-            action = self._cancel(int(at_us)) if wants_cancel else self._order(int(at_us), index)
+        orders, cancels, reads = 53, profile.cancels_per_53_orders, profile.reads_per_53_orders
+        every = orders + cancels + reads
+        cancel_share, read_share = cancels / every, reads / every
+        rate_per_us = profile.orders_per_s * every / orders / SECOND_US
+        shape = Shape(profile.duration_s * SECOND_US, profile.ramp_from_percent, profile.bursts)
+        segments = segments_of(shape, random.Random(self._seed))
+        index = 0
+        for at_us in arrivals(self._random, rate_per_us, segments):
+            action: Action | None
+            drawn = self._random.random()
+            if drawn < cancel_share:
+                action = self._cancel(int(at_us))
+            elif drawn < cancel_share + read_share:
+                action = self._read(int(at_us))
+            else:
+                action = self._order(int(at_us), index)
             if action is not None:
                 yield action
                 index += 1
 
+    def book(self) -> Iterator[PlannedOrder]:
+        """Both sides of every symbol, until cancelled, away from the reference price."""
+        rng, profile = self._random, self._profile
+        for number in range(profile.symbols * profile.book_orders_per_symbol):
+            symbol, layer = number % profile.symbols, number // profile.symbols
+            side: Side = "bid" if layer % 2 == 0 else "ask"
+            distance = 1 + layer // 2 + int(rng.expovariate(0.25))
+            yield PlannedOrder(
+                at_us=0,
+                broker=rng.randrange(profile.brokers),
+                symbol=symbol,
+                side=side,
+                order_type="limit",
+                quantity=(1 + int(rng.expovariate(0.2))) * LOT_SHARES,
+                price=self._reference[symbol] + (-distance if side == "bid" else distance),
+                valid_ms=None,
+                client_order_id=f"{self._seed}-book-{number}",
+            )
+
     def _order(self, at_us: int, index: int) -> PlannedOrder:
         rng, profile = self._random, self._profile
         broker = rng.randrange(profile.brokers)
-        symbol = bisect_right(self._cumulative, rng.randrange(self._cumulative[-1]))
+        symbol = self._symbol()
         side: Side = "bid" if rng.random() < 0.5 else "ask"  # noqa: PLR2004
         kind = rng.randrange(100)
         passive = kind < profile.passive_percent
@@ -156,6 +237,9 @@ class _Flow:
             client_order_id=f"{self._seed}-{index}",
         )
 
+    def _symbol(self) -> int:
+        return bisect_right(self._cumulative, self._random.randrange(self._cumulative[-1]))
+
     def _price(self, symbol: int, side: Side, crossing: bool) -> int:
         rng = self._random
         if rng.randrange(WANDER_ONE_IN) == 0:
@@ -175,13 +259,34 @@ class _Flow:
 
     def _cancel(self, at_us: int) -> PlannedCancel | None:
         """Aim at an order placed about the drawn age ago that should still be open."""
-        mean_us = self._profile.cancel_age_ms_mean * 1_000
-        age_us = CANCEL_AGE_US_MIN + int(self._random.expovariate(1 / mean_us))
-        placed_before = at_us - min(age_us, max(CANCEL_AGE_US_MIN, at_us // 2))
-        newest = bisect_right(self._placed_at, placed_before)
-        for place in range(newest - 1, max(-1, newest - 1 - CANCEL_CANDIDATES_MAX), -1):
+        for place in self._aged(at_us):
             index, broker, until = self._resting[place]
             if index not in self._cancelled and (until is None or until > at_us):
                 self._cancelled.add(index)
                 return PlannedCancel(at_us, broker, index)
         return None
+
+    def _read(self, at_us: int) -> PlannedRead | None:
+        """A broker looks at an order as old as those it cancels, or at the market."""
+        rng, profile = self._random, self._profile
+        drawn = rng.randrange(100)
+        if drawn < profile.read_order_percent:
+            for place in self._aged(at_us):
+                index, broker, _ = self._resting[place]
+                return PlannedRead(at_us, broker, "read_order", index)
+            return None
+        broker = rng.randrange(profile.brokers)
+        drawn -= profile.read_order_percent
+        if drawn < profile.read_price_percent:
+            return PlannedRead(at_us, broker, "read_price", self._symbol())
+        if drawn < profile.read_price_percent + profile.read_book_percent:
+            return PlannedRead(at_us, broker, "read_book", self._symbol())
+        return PlannedRead(at_us, broker, "read_balance", -1)
+
+    def _aged(self, at_us: int) -> range:
+        """Places of the orders about as old as the age drawn, the youngest of them first."""
+        mean_us = self._profile.cancel_age_ms_mean * 1_000
+        age_us = CANCEL_AGE_US_MIN + int(self._random.expovariate(1 / mean_us))
+        placed_before = at_us - min(age_us, max(CANCEL_AGE_US_MIN, at_us // 2))
+        newest = bisect_right(self._placed_at, placed_before)
+        return range(newest - 1, max(-1, newest - 1 - CANCEL_CANDIDATES_MAX), -1)

@@ -18,7 +18,7 @@ from msgspec import structs
 from infra.errors import InfraError
 from infra.ports import free_port
 from infra.process import ChildProcess
-from loadgen.client import LoadClient
+from loadgen.client import Job, LoadClient
 from loadgen.orderflow import Plan, Profile, plan
 from loadgen.record import Line
 from loadgen.report import percentile
@@ -49,14 +49,13 @@ class Trial:
         self._start("reader", self._reader_url)
         self._start("ingest", stack.url)
         registered = uvloop.run(register(stack.url, stack.admin_key, BROKERS))
-        self._keys = [broker.api_key for broker in registered]
+        self._keys = tuple(broker.api_key for broker in registered)
 
     def run(self, flow: Plan | None = None) -> list[Line]:
         """Every order of the flow, or of the trial's own, with its answer."""
         tag = f"{os.urandom(4).hex()}-"
-        client = LoadClient(
-            self._stack.url, self._keys, flow or self._flow, tag, respond_async=True
-        )
+        job = Job(self._stack.url, self._keys, tag, respond_async=True)
+        client = LoadClient(job, flow or self._flow)
         uvloop.run(client.run())
         return list(client.records)
 

@@ -1,13 +1,17 @@
-"""What a run looks like while it goes on: a live line on a terminal, plain lines elsewhere."""
+"""What a run looks like while it goes on: a live table on a terminal, plain lines elsewhere."""
 
-import asyncio
 import sys
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 
-from loadgen.client import LoadClient
+from loadgen.fleet import State
 from loadgen.record import ERROR_KINDS, Line
 from loadgen.report import percentiles
 
@@ -25,42 +29,86 @@ class Window(Struct):
     errors: int = 0
     recent: list[Line] = []
 
-    def line(self, client: LoadClient, planned: int) -> str:
-        """The state of things in one line."""
-        fresh = list(client.records.since(self.seen))
+    def figures(self, state: State) -> dict[str, str]:
+        """The state of things: name and figure."""
+        fresh = list(state.records.since(self.seen))
         self.seen += len(fresh)
-        fresh = [line for line in fresh if line.kind != "not_sent"]
+        fresh = [line for line in fresh if line.kind not in ("not_sent", "abandoned")]
         self.done += len(fresh)
         self.errors += sum(line.kind in ERROR_KINDS for line in fresh)
-        since = client.now_us() - WINDOW_US
+        since = state.now_us - WINDOW_US
         self.recent = [line for line in (*self.recent, *fresh) if line.done_us >= since]
         found = percentiles(line.latency_us for line in self.recent)
         p50, p99 = (found.p50 / 1_000, found.p99 / 1_000) if found else (0.0, 0.0)
-        seconds = client.now_us() // 1_000_000
-        return (
-            f"{seconds:3d} s  planned {planned:,}  sent {client.sent:,}  done {self.done:,}  "
-            f"p50 {p50:.1f} ms  p99 {p99:.1f} ms  errors {self.errors}"
-        )
+        due = bisect_right(state.plan.actions, state.now_us, key=lambda action: action.at_us)
+        return {
+            "time": f"{max(0, state.now_us) // 1_000_000} s",
+            "planned": f"{due:,}",
+            "sent": f"{state.sent:,}",
+            "done": f"{self.done:,}",
+            "p50": f"{p50:.1f} ms",
+            "p99": f"{p99:.1f} ms",
+            "errors": f"{self.errors:,}",
+        }
+
+    def line(self, state: State) -> str:
+        """The same in one line."""
+        return "  ".join(f"{name} {figure}" for name, figure in self.figures(state).items())
 
 
-async def run_with_progress(client: LoadClient, planned: int) -> None:
-    """Run the client to its end, telling on standard error how it goes."""
-    telling = asyncio.create_task(_tell(client, planned))
-    try:
-        await client.run()
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+class Progress:
+    """Tells of one plan after the other; `what` says which."""
+
+    def __init__(self, live: Live | None) -> None:
+        self._live = live
+        self._what = ""
+        self._window = Window()
+        self._next = 0.0
+
+    def begin(self, what: str) -> None:
+        """Another plan is about to be sent."""
+        self._what = what
+        self._window = Window()
+        self._next = time.monotonic() + (PLAIN_INTERVAL_S if self._live is None else 0)
+
+    def tell(self, state: State) -> None:
+        """Call it often; it tells now and then."""
+        if time.monotonic() < self._next:
+            return
+        if self._live is None:
+            self._next = time.monotonic() + PLAIN_INTERVAL_S
+            sys.stderr.write(f"{self._what}: {self._window.line(state)}\n")
+            return
+        self._next = time.monotonic() + LIVE_INTERVAL_S
+        self._live.update(_table(self._what, self._window.figures(state)), refresh=True)
+
+    def end(self) -> None:
+        """What was told live gives way to what comes next."""
+        if self._live is not None:
+            self._live.update("", refresh=True)
+
+    def say(self, line: str) -> None:
+        """Something that stays to be read."""
+        if self._live is None:
+            sys.stderr.write(line + "\n")
+        else:
+            self._live.console.print(line, markup=False, highlight=False)
 
 
-async def _tell(client: LoadClient, planned: int) -> None:
-    window = Window()
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """On standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        while True:
-            await asyncio.sleep(PLAIN_INTERVAL_S)
-            sys.stderr.write(window.line(client, planned) + "\n")
+        yield Progress(None)
+        return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            await asyncio.sleep(LIVE_INTERVAL_S)
-            live.update(window.line(client, planned), refresh=True)
+        yield Progress(live)
+
+
+def _table(what: str, figures: dict[str, str]) -> Table:
+    table = Table(title=what, title_justify="left")
+    for name in figures:
+        table.add_column(name, justify="right", min_width=8)
+    table.add_row(*figures.values())
+    return table

@@ -5,11 +5,11 @@ Pure but for being filled. Instants are microseconds from the start of the plan.
 
 from array import array
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-Operation = Literal["order", "cancel"]
+Operation = Literal["order", "cancel", "read_order", "read_price", "read_book", "read_balance"]
 Kind = Literal[
     "ok",
     "expected",
@@ -19,9 +19,17 @@ Kind = Literal[
     "server_error",
     "unexpected",
     "not_sent",
+    "abandoned",
 ]
 
-OPERATIONS: Final[tuple[Operation, ...]] = ("order", "cancel")
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    "order",
+    "cancel",
+    "read_order",
+    "read_price",
+    "read_book",
+    "read_balance",
+)
 ERROR_KINDS: Final[tuple[Kind, ...]] = (
     "transport",
     "timeout",
@@ -30,28 +38,38 @@ ERROR_KINDS: Final[tuple[Kind, ...]] = (
     "unexpected",
 )
 
-# Written where an HTTP status would stand when there was none.
+# Written where an HTTP status would stand when there was none. A run that was stopped abandons
+# what is under way; what cannot be sent aims at an order that has no answer yet.
 NO_ANSWER: Final = 0
 TIMED_OUT: Final = 1
 NOT_SENT: Final = 2
+ABANDONED: Final = 3
+# Stands for the problem code of an order that was refused because its validity was over.
+EXPIRED: Final = "expired"
 
+_READ_OK: Final = frozenset({200})
 _OK: Final[dict[Operation, frozenset[int]]] = {
     "order": frozenset({200, 201, 202}),
     "cancel": frozenset({200, 202, 204}),
+    "read_order": _READ_OK,
+    "read_price": _READ_OK,
+    "read_book": _READ_OK,
+    "read_balance": _READ_OK,
 }
 # What a market does to a broker in the course of things; not a fault of anybody.
-_EXPECTED: Final = frozenset({(409, "too_late_to_cancel"), (404, "no_trades")})
+_EXPECTED: Final = frozenset({(409, "too_late_to_cancel"), (404, "no_trades"), (422, EXPIRED)})
 _WITHOUT_ANSWER: Final[dict[int, Kind]] = {
     NO_ANSWER: "transport",
     TIMED_OUT: "timeout",
     NOT_SENT: "not_sent",
+    ABANDONED: "abandoned",
     429: "rate_limited",
 }
 _SERVER_ERROR_STATUS = 500
 
 
 class Answer(Struct, frozen=True):
-    """What came back: status (or one of the three above), problem code, order id."""
+    """What came back: status (or one of the four above), problem code, order id."""
 
     status: int
     code: str = ""
@@ -96,6 +114,16 @@ class Line(Struct, frozen=True):
         return kind_of(self.operation, self.answer)
 
 
+class Batch(NamedTuple):
+    """Some lines as they travel between processes."""
+
+    operations: bytes
+    times: bytes
+    statuses: bytes
+    brokers: bytes
+    texts: list[tuple[str, str, str]]
+
+
 class Records:
     """Everything that happened in a run, in the order of completion."""
 
@@ -120,6 +148,24 @@ class Records:
 
     def __iter__(self) -> Iterator[Line]:
         return self.since(0)
+
+    def batch(self, first: int) -> Batch:
+        """The lines from number `first` on."""
+        return Batch(
+            self._operation[first:].tobytes(),
+            self._times[3 * first :].tobytes(),
+            self._status[first:].tobytes(),
+            self._broker[first:].tobytes(),
+            self._texts[first:],
+        )
+
+    def extend(self, batch: Batch) -> None:
+        """Append what another process recorded."""
+        self._operation.frombytes(batch.operations)
+        self._times.frombytes(batch.times)
+        self._status.frombytes(batch.statuses)
+        self._broker.frombytes(batch.brokers)
+        self._texts.extend(batch.texts)
 
     def since(self, first: int) -> Iterator[Line]:
         """The lines from number `first` on."""

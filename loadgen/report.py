@@ -1,7 +1,7 @@
 """Figures of a run: percentiles per operation, answers by status, slip, own cost. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -9,6 +9,8 @@ from loadgen.record import ERROR_KINDS, OPERATIONS, Line
 
 # What a run promises of itself; over it, its latencies are those of the generator.
 SLIP_US_P99_MAX = 10_000
+# Every request together, where an operation's name would stand.
+ALL = "all"
 
 
 class Percentiles(Struct, frozen=True):
@@ -30,12 +32,28 @@ class Report(Struct, frozen=True):
     slip_us: Percentiles | None
     kinds: dict[str, int]
     answers: dict[str, int]
+    in_flight_max: int
     cpu_us_per_request: int
+
+    @property
+    def sent(self) -> int:
+        """Requests that went out."""
+        return self.slip_us.count if self.slip_us is not None else 0
 
     @property
     def errors(self) -> int:
         """Answers that no broker should have got."""
         return sum(self.kinds.get(kind, 0) for kind in ERROR_KINDS)
+
+    @property
+    def errors_percent(self) -> float:
+        """Of what was sent."""
+        return 100 * self.errors / max(1, self.sent)
+
+    @property
+    def late(self) -> bool:
+        """Whether the generator itself was too late for its figures to count."""
+        return self.slip_us is not None and self.slip_us.p99 > SLIP_US_P99_MAX
 
 
 def percentile(ordered: Sequence[int], per_mille: int) -> int:
@@ -53,46 +71,70 @@ def percentiles(values: Iterable[int]) -> Percentiles | None:
     return Percentiles(len(ordered), p50, p90, p95, p99, p99_9, ordered[-1])
 
 
+def by_operation(lines: Iterable[Line]) -> dict[str, list[int]]:
+    """Latencies of what was answered or failed, per operation and of all together."""
+    found: dict[str, list[int]] = {name: [] for name in (*OPERATIONS, ALL)}
+    for line in lines:
+        if line.kind not in ("not_sent", "abandoned"):
+            found[line.operation].append(line.latency_us)
+            found[ALL].append(line.latency_us)
+    return {name: latencies for name, latencies in found.items() if latencies}
+
+
+def in_flight_max(lines: Iterable[Line]) -> int:
+    """The most requests under way at once."""
+    steps: list[tuple[int, int]] = []
+    for line in lines:
+        if line.kind != "not_sent":
+            steps += ((line.sent_us, 1), (line.done_us, -1))
+    most = now = 0
+    for _, step in sorted(steps):
+        now += step
+        most = max(most, now)
+    return most
+
+
 def report(lines: Iterable[Line], cpu_s: float) -> Report:
     """Fold a run."""
-    latencies: dict[str, list[int]] = {operation: [] for operation in OPERATIONS}
-    slips: list[int] = []
-    kinds: Counter[str] = Counter()
-    answers: Counter[str] = Counter()
-    for line in lines:
-        kinds[line.kind] += 1
-        if line.kind == "not_sent":
-            continue
-        slips.append(line.slip_us)
-        latencies[line.operation].append(line.latency_us)
-        answers[f"{line.operation} {line.answer.status} {line.answer.code}".rstrip()] += 1
-    measured = {name: found for name, us in latencies.items() if (found := percentiles(us))}
+    lines = list(lines)
+    sent = [line for line in lines if line.kind != "not_sent"]
+    answers = Counter(_answer(line) for line in sent if line.kind != "abandoned")
+    latencies = {name: percentiles(us) for name, us in by_operation(lines).items()}
     return Report(
-        latency_us=measured,
-        slip_us=percentiles(slips),
-        kinds=dict(sorted(kinds.items())),
+        latency_us={name: found for name, found in latencies.items() if found is not None},
+        slip_us=percentiles(line.slip_us for line in sent),
+        kinds=dict(sorted(Counter(line.kind for line in lines).items())),
         answers=dict(sorted(answers.items())),
-        cpu_us_per_request=int(cpu_s * 1_000_000 / max(1, len(slips))),
+        in_flight_max=in_flight_max(sent),
+        cpu_us_per_request=int(cpu_s * 1_000_000 / max(1, len(sent))),
     )
+
+
+def _answer(line: Line) -> str:
+    return f"{line.operation} {line.answer.status} {line.answer.code}".rstrip()
 
 
 def as_text(told: Report) -> Iterator[str]:
     """For people: one line per figure."""
-    yield f"{'latency ms':12}" + "".join(
-        f"{name:>10}" for name in ("count", "p50", "p90", "p95", "p99", "p99.9", "max")
-    )
-    for name, found in told.latency_us.items():
-        yield _row(name, found)
+    yield from table(told.latency_us)
     if told.slip_us is not None:
         yield _row("slip", told.slip_us)
     for answer, count in told.answers.items():
         yield f"answers     {count:>10,}  {answer}"
     skipped = told.kinds.get("not_sent", 0)
-    yield f"skipped     {skipped:>10,}  cancels whose order had no answer yet"
-    yield f"errors      {told.errors:>10,}"
+    yield f"skipped     {skipped:>10,}  cancels and reads whose order had no answer yet"
+    yield f"errors      {told.errors:>10,}  {told.errors_percent:.2f} %"
+    yield f"in flight   {told.in_flight_max:>10,}  at most"
     yield f"client      {told.cpu_us_per_request:>10,}  us of CPU a request"
-    if told.slip_us is not None and told.slip_us.p99 > SLIP_US_P99_MAX:
-        yield "warning: requests left late, so these latencies include the generator's own"
+
+
+def table(latency_us: Mapping[str, Percentiles]) -> Iterator[str]:
+    """A heading and a row for each operation, in milliseconds."""
+    yield f"{'latency ms':12}" + "".join(
+        f"{name:>10}" for name in ("count", "p50", "p90", "p95", "p99", "p99.9", "max")
+    )
+    for name, found in latency_us.items():
+        yield _row(name, found)
 
 
 def _row(name: str, found: Percentiles) -> str:

@@ -64,3 +64,30 @@ def shared_memory_bytes(pid: int) -> int:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return total
+
+
+class Sample(Struct, frozen=True):
+    """What each process had used by then; `at_s` since the start of the run."""
+
+    at_s: float
+    usage: dict[str, Usage]
+
+
+class Sampler:
+    """Looks at processes once a second."""
+
+    def __init__(self, pids: Mapping[str, int], start: float) -> None:
+        self._pids = dict(pids)
+        self._start = start
+        self._next = 0.0
+        self.samples: list[Sample] = []
+
+    def look(self, now: float, *, last: bool = False) -> None:
+        """Take a sample if it is time, or if it is the last one."""
+        at_s = now - self._start
+        if at_s < self._next and not last:
+            return
+        self._next = int(max(0.0, at_s)) + 1.0
+        found = {name: usage(pid) for name, pid in self._pids.items()}
+        # A process that is gone has no more to tell.
+        self.samples.append(Sample(at_s, {n: u for n, u in found.items() if u.memory_bytes}))

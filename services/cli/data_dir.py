@@ -55,12 +55,18 @@ def forget_endpoints(data_dir: Path) -> None:
     (data_dir / "endpoints.json").unlink(missing_ok=True)
 
 
+def read_endpoints(data_dir: Path) -> Endpoints | None:
+    """Those of the exchange that runs there; None when none does."""
+    try:
+        return msgspec.json.decode((data_dir / "endpoints.json").read_bytes(), type=Endpoints)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
 def with_endpoints(settings: Settings) -> Settings:
     """Servers that are not set: those of the exchange that runs in the data directory."""
-    try:
-        raw = (settings.data_dir / "endpoints.json").read_bytes()
-        found = msgspec.json.decode(raw, type=Endpoints)
-    except (OSError, msgspec.MsgspecError):
+    found = read_endpoints(settings.data_dir)
+    if found is None:
         return settings
     return structs.replace(
         settings,

@@ -16,9 +16,9 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from loadgen.client import order_body
 from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder
 from loadgen.record import NO_ANSWER, TIMED_OUT, Answer, Line, Operation, Records
+from loadgen.wire import order_body
 from schemas.rest import Registration
 
 ATTEMPTS_MAX: Final = 6
@@ -138,7 +138,7 @@ class _Client:
                     break
                 if isinstance(action, PlannedOrder):
                     self._launch(self._place(session, index, action))
-                elif action.order in self._order_ids:
+                elif isinstance(action, PlannedCancel) and action.order in self._order_ids:
                     self._launch(self._cancel(session, action))
             await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import web
 
-from loadgen.client import LoadClient
+from loadgen.client import Job, LoadClient
+from loadgen.fleet import State
 from loadgen.orderflow import PLAN_VERSION, Action, Plan, PlannedCancel, PlannedOrder, Profile
 from loadgen.progress import Window
 from loadgen.record import NO_ANSWER, NOT_SENT
@@ -61,7 +62,7 @@ async def serving(venue: Venue) -> AsyncIterator[str]:
 def run(venue: Venue, plan: Plan) -> LoadClient:
     async def main() -> LoadClient:
         async with serving(venue) as url:
-            client = LoadClient(url, ["key"], plan, "t-")
+            client = LoadClient(Job(url, ("key",), "t-"), plan)
             await client.run()
             return client
 
@@ -107,12 +108,13 @@ def test_client_body_holds_what_the_plan_says() -> None:
 
 def test_client_without_a_server_records_transport_errors() -> None:
     async def main() -> LoadClient:
-        client = LoadClient("http://127.0.0.1:9", ["key"], plan_of(order(0, 0)), "t-")
+        client = LoadClient(Job("http://127.0.0.1:9", ("key",), "t-"), plan_of(order(0, 0)))
         await client.run()
         return client
 
     client = asyncio.run(main())
     assert [line.answer.status for line in client.records] == [NO_ANSWER]
-    line = Window().line(client, planned=1)
+    state = State(plan_of(order(0, 0)), client.records, now_us=client.now_us(), sent=client.sent)
+    line = Window().line(state)
     assert "planned 1  sent 1  done 1" in line
     assert line.endswith("errors 1")

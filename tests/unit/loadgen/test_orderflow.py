@@ -76,10 +76,13 @@ def test_plan_client_order_ids_are_unique() -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("field", ["brokers", "symbols", "orders_per_s", "duration_s"])
-def test_plan_of_nothing_is_refused(field: str) -> None:
+@pytest.mark.parametrize(
+    "nothing",
+    [Profile(brokers=0), Profile(symbols=0), Profile(orders_per_s=0), Profile(duration_s=0)],
+)
+def test_plan_of_nothing_is_refused(nothing: Profile) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        plan(Profile(**{field: 0}), SEED)
+        plan(nothing, SEED)
 
 
 def test_plan_of_more_symbols_than_known_makes_names_up() -> None:

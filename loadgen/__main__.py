@@ -1,0 +1,100 @@
+"""`loadgen`: how much an exchange carries, and at which latency. The composition root."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from infra.errors import InfraError
+from loadgen.capacity import find_capacity
+from loadgen.capacity import lines_of as lines_of_capacity
+from loadgen.compare import comparison
+from loadgen.fleet import FleetError
+from loadgen.options import UsageError, flow_at, flow_of, options_of, parse, profile_of, search_of
+from loadgen.plan_file import PlanFileError, write_plan
+from loadgen.progress import progress
+from loadgen.report_files import read_summary
+from loadgen.run import run_flow
+from loadgen.setup import SetupError
+from loadgen.summary import EXIT_INTERRUPTED, SummaryError, lines_of
+from services.cli.foreground import quiet_kafka, stoppable
+from services.runtime.errors import ExchangeError
+
+EXIT_USAGE = 2
+EXIT_INFRA = 3
+
+
+def run(given: argparse.Namespace) -> int:
+    """`loadgen run`."""
+    options = options_of(given)
+    flow, scale = flow_of(given)
+    if given.plan_out is not None:
+        write_plan(given.plan_out, flow)
+    how = options.how.at(scale)
+    with progress() as shown:
+        found = run_flow(flow, options.where, how, options.folder, shown)
+    _print(lines_of(found))
+    _print([f"report      {options.folder}/report.html"])
+    return found.exit_code
+
+
+def capacity(given: argparse.Namespace) -> int:
+    """`loadgen capacity`."""
+    options = options_of(given)
+    profile = profile_of(given)
+    search = search_of(given)
+    with progress() as shown:
+        found = find_capacity(
+            lambda scale: flow_at(scale, given, profile),
+            search,
+            options.where,
+            options.how,
+            options.folder,
+            shown,
+        )
+    _print(lines_of_capacity(found))
+    _print([f"report      {options.folder}/capacity.json"])
+    return found.exit_code
+
+
+def compare(given: argparse.Namespace) -> int:
+    """`loadgen compare`."""
+    _print(comparison(read_summary(given.a), read_summary(given.b)))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": run,
+    "capacity": capacity,
+    "compare": compare,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    given = parse(arguments)
+    quiet_kafka()
+    try:
+        with stoppable():
+            return COMMANDS[given.command](given)
+    except KeyboardInterrupt:
+        return _failed("interrupted; everything is stopped", EXIT_INTERRUPTED)
+    except (UsageError, PlanFileError, SummaryError) as error:
+        return _failed(str(error), EXIT_USAGE)
+    except ExchangeError as error:
+        return _failed(str(error), error.exit_code)
+    except (InfraError, SetupError, FleetError, OSError) as error:
+        return _failed(str(error), EXIT_INFRA)
+
+
+def _failed(why: str, exit_code: int) -> int:
+    sys.stderr.write(f"loadgen: {why}\n")
+    return exit_code
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""`loadgen capacity`: the largest scale at which orders stay quick, found by trying."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from loadgen.fleet import INTERRUPTED
+from loadgen.machine import Machine, commit, this_machine
+from loadgen.orderflow import Plan
+from loadgen.progress import Progress
+from loadgen.run import How, Where, measure, open_target
+from loadgen.search import Search
+from loadgen.session import Session
+from loadgen.summary import EXIT_FAILED, EXIT_OK, Audit, Summary
+from loadgen.threshold import threshold
+
+SCHEMA_VERSION: Final = 1
+# An order waits no longer than this, nearly all the time; and nearly none goes wrong.
+CARRIED: Final = (threshold("p99(order)<=50ms"), threshold("errors<=1%"))
+
+
+class Step(Struct, frozen=True):
+    """One scale, tried. `valid`: the generator itself kept up. `report`: the step's folder."""
+
+    scale: float
+    held: bool
+    repeat: bool
+    valid: bool
+    complete: bool
+    planned_per_s: float
+    done_per_s: float
+    order_p99_us: int | None
+    errors_percent: float
+    report: str
+
+
+class Capacity(Struct, frozen=True, kw_only=True):
+    """What `capacity.json` holds. `scale`: the largest that held twice; None: none so far."""
+
+    schema_version: int = SCHEMA_VERSION
+    complete: bool
+    scale: float | None
+    steps: list[Step]
+    audit: Audit = "left out"
+    machine: Machine
+    commit: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when a scale was found and the audit does not object."""
+        good = self.complete and self.scale is not None and self.audit != "fails"
+        return EXIT_OK if good else EXIT_FAILED
+
+
+def find_capacity(
+    flow_at: Callable[[float], Plan],
+    search: Search,
+    where: Where,
+    how: How,
+    folder: Path,
+    progress: Progress,
+) -> Capacity:
+    """Every step's report is kept, that of the scale found is the folder's own as well."""
+    wanted = how.audit
+    how = structs.replace(how, thresholds=how.thresholds or CARRIED, audit=False)
+    steps: list[Step] = []
+    first = flow_at(search.next or 1)
+    with ExitStack() as ending:
+        target = open_target(where, first.shares(), progress, ending)
+        session = Session(target, progress, how.processes, how.give_up_s)
+        session.prepare(first.profile, first.seed)
+        while (scale := search.next) is not None:
+            name = f"step-{len(steps) + 1:02d}-scale-{scale:g}"
+            repeat = search.repeats
+            found = measure(session, flow_at(scale), how.at(scale), folder / name, progress)
+            steps.append(_step(found, scale, name, repeat=repeat))
+            progress.say(_line(steps[-1]))
+            search.tried(scale, held=steps[-1].held)
+            _write(folder, search, steps, "left out")
+            if found.why == INTERRUPTED:
+                raise KeyboardInterrupt
+        if search.found is not None:
+            shutil.copytree(folder / steps[-1].report, folder, dirs_exist_ok=True)
+        audit = session.audit() if wanted else "left out"
+    return _write(folder, search, steps, audit)
+
+
+def lines_of(found: Capacity) -> Iterator[str]:
+    """For people."""
+    for step in found.steps:
+        yield _line(step)
+    if found.scale is None:
+        yield "no scale was carried"
+    else:
+        yield f"carries     {found.scale:g} % of the profile"
+
+
+def _step(found: Summary, scale: float, name: str, *, repeat: bool) -> Step:
+    orders = found.figures.latency_us.get("order")
+    return Step(
+        scale=scale,
+        held=found.complete and found.valid and all(each.holds for each in found.thresholds),
+        repeat=repeat,
+        valid=found.valid,
+        complete=found.complete,
+        planned_per_s=found.planned_per_s,
+        done_per_s=found.done_per_s,
+        order_p99_us=None if orders is None else orders.p99,
+        errors_percent=found.errors_percent,
+        report=name,
+    )
+
+
+def _line(step: Step) -> str:
+    p99 = "-" if step.order_p99_us is None else f"{step.order_p99_us / 1_000:.1f} ms"
+    notes = [
+        *(["again"] if step.repeat else []),
+        *([] if step.valid else ["INVALID: the generator was late"]),
+        *([] if step.complete else ["incomplete"]),
+    ]
+    return (
+        f"scale {step.scale:>7g} %  {step.done_per_s:>8,.0f}/s  p99 of orders {p99:>12}  "
+        f"errors {step.errors_percent:.2f} %  {'holds' if step.held else 'DOES NOT HOLD'}"
+        f"{'  (' + ', '.join(notes) + ')' if notes else ''}"
+    )
+
+
+def _write(folder: Path, search: Search, steps: list[Step], audit: Audit) -> Capacity:
+    """As soon as a step is done, so that nothing found is lost."""
+    found = Capacity(
+        complete=search.next is None,
+        scale=search.found,
+        steps=steps,
+        audit=audit,
+        machine=this_machine(),
+        commit=commit(),
+    )
+    raw = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    (folder / "capacity.json").write_bytes(raw + b"\n")
+    return found

@@ -1,0 +1,187 @@
+"""Runs a plan in sending processes and watches them: records, figures on the way, resources.
+
+1. start the processes, 2. one start for all, 3. listen until all have ended, or something says
+that it is over: a signal, an exchange that no longer answers, a sender that died.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from loadgen.client import Job
+from loadgen.orderflow import Plan
+from loadgen.record import Records
+from loadgen.resources import Sample, Sampler
+from loadgen.silence import Silence
+from loadgen.worker import Told, work
+
+LISTEN_S: Final = 0.1
+# Senders have the start before it comes.
+HEAD_START_S: Final = 0.2
+STOP_GRACE_S: Final = 5.0
+INTERRUPTED: Final = "interrupted"
+
+
+class FleetError(Exception):
+    """Requests cannot be sent at all; nothing was."""
+
+
+class State(Struct):
+    """What is known while a plan is sent. `now_us` is negative before the start."""
+
+    plan: Plan
+    records: Records
+    now_us: int = 0
+    sent: int = 0
+    cpu_s: float = 0.0
+
+
+class Ran(Struct, frozen=True):
+    """What a plan came to. `why` is empty when all of it was sent and answered for."""
+
+    plan: Plan
+    records: Records
+    sent: int
+    cpu_s: float
+    started_at_ms: int
+    samples: list[Sample]
+    why: str
+
+
+class Fleet(Struct, frozen=True):
+    """How plans are run. `pids`: processes to watch; `tell` is called a few times a second."""
+
+    processes: int
+    pids: Mapping[str, int]
+    give_up_s: float
+    tell: Callable[[State], None]
+
+    def run(self, job: Job, plan: Plan) -> Ran:
+        """Until everything is answered, or something ends it; nothing is left running."""
+        senders = _Senders(job, plan, self.processes)
+        state = State(plan, Records())
+        try:
+            with _asked_to_stop() as asked:
+                start = senders.start()
+                started_at_ms = int((time.time() + start - time.monotonic()) * 1_000)
+                names = {f"sender {n + 1}": pid for n, pid in enumerate(senders.pids())}
+                sampler = Sampler({**names, **self.pids}, start)
+                why = self._listen(senders, state, start, sampler, asked)
+        finally:
+            senders.end(state)
+        return Ran(
+            plan, state.records, state.sent, state.cpu_s, started_at_ms, sampler.samples, why
+        )
+
+    def _listen(
+        self,
+        senders: "_Senders",
+        state: State,
+        start: float,
+        sampler: Sampler,
+        asked: Callable[[], bool],
+    ) -> str:
+        silence = Silence(self.give_up_s)
+        while senders.open:
+            senders.listen(state)
+            now = time.monotonic()
+            state.now_us = int((now - start) * 1_000_000)
+            sampler.look(now)
+            self.tell(state)
+            if asked():
+                return INTERRUPTED
+            if senders.failed():
+                return "a sending process died"
+            if silence.over(now, state.sent, state.records):
+                return f"{self.give_up_s:g} s without any answer: the exchange is gone"
+        sampler.look(time.monotonic(), last=True)
+        return ""
+
+
+class _Senders:
+    """The processes, and a pipe to each."""
+
+    def __init__(self, job: Job, plan: Plan, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        raw = msgspec.json.encode(plan)
+        self._processes: list[BaseProcess] = []
+        self.open: list[Connection] = []
+        self._told: dict[Connection, Told] = {}
+        for part in range(count):
+            ours, theirs = context.Pipe()
+            mine = structs.replace(job, part=part, parts=count)
+            process = context.Process(target=work, args=(mine, raw, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes.append(process)
+            self.open.append(ours)
+
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes if process.pid is not None]
+
+    def start(self) -> float:
+        """Wait until all are ready; the monotonic instant at which they begin."""
+        for pipe in self.open:
+            try:
+                pipe.recv()
+            except (EOFError, ConnectionResetError) as error:
+                raise FleetError("a sending process ended before it began") from error
+        start = time.monotonic() + HEAD_START_S
+        for pipe in self.open:
+            pipe.send(start)
+        return start
+
+    def listen(self, state: State) -> None:
+        """Take in what was told, waiting for it a little."""
+        for pipe in wait(self.open, LISTEN_S) if self.open else ():
+            assert isinstance(pipe, Connection)  # noqa: S101 - for the type checker
+            try:
+                told: Told = pipe.recv()
+            except (EOFError, ConnectionResetError):
+                self.open.remove(pipe)
+                pipe.close()
+                continue
+            state.records.extend(told.batch)
+            self._told[pipe] = told
+        state.sent = sum(told.sent for told in self._told.values())
+        state.cpu_s = sum(told.cpu_s for told in self._told.values())
+
+    def failed(self) -> bool:
+        """Whether one has ended other than by having done its part."""
+        return any(process.exitcode for process in self._processes)
+
+    def end(self, state: State) -> None:
+        """Ask those that run to end and hear their last words; then make them."""
+        for process in self._processes:
+            process.terminate()
+        deadline = time.monotonic() + STOP_GRACE_S
+        while self.open and time.monotonic() < deadline:
+            self.listen(state)
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM are noted instead of raised, which could tear a message apart."""
+    asked: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+
+    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,187 @@
+"""The command line of `loadgen`: what is said, checked and turned into what a run takes."""
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from loadgen.mix import NAMED, ProfileError, profile_from, scaled
+from loadgen.orderflow import Plan, Profile, plan
+from loadgen.plan_file import read_plan
+from loadgen.run import How, Where
+from loadgen.search import SCALE_LEAST, Search
+from loadgen.threshold import ThresholdError, threshold
+
+SCALE_DEFAULT = 100.0
+SEED_DEFAULT = 1
+REPORTS = Path(".local/loadgen")
+EPILOG = (
+    "Exit codes: 0 done; 1 errors, an incomplete run, or the audit fails; 2 usage; 3 the exchange "
+    "cannot be started, reached or used; 98 INVALID: requests left late, by the generator's own "
+    "fault; 99 a threshold is not met; 130 interrupted."
+)
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense; the text says what would."""
+
+
+class Options(Struct, frozen=True):
+    """What the commands that send requests have in common."""
+
+    where: Where
+    how: How
+    folder: Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """All of it."""
+    top = argparse.ArgumentParser(
+        prog="loadgen",
+        description="How much of B3 an exchange carries, and at which latency.",
+        epilog=EPILOG,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = _command(commands, "run", "send one flow at one scale, and report")
+    _flow_options(run, "the profile's")
+    run.add_argument("--scale", type=float, help="per cent of B3; 100, the default: 700 orders/s")
+    run.add_argument("--plan-out", type=Path, metavar="FILE", help="keep the schedule there")
+    run.add_argument("--plan-in", type=Path, metavar="FILE", help="repeat that schedule exactly")
+    _run_options(run)
+    capacity = _command(commands, "capacity", "find the largest scale that is carried")
+    _flow_options(capacity, "20", 20)
+    capacity.add_argument("--start", type=float, default=25.0, help="scale of the first step")
+    capacity.add_argument("--most", type=float, default=3_200.0, help="no step beyond this scale")
+    _run_options(capacity)
+    compare = _command(commands, "compare", "two reports side by side, with ratios")
+    compare.add_argument("a", type=Path, help="folder of a report, or its summary.json")
+    compare.add_argument("b", type=Path)
+    return top
+
+
+def options_of(given: argparse.Namespace) -> Options:
+    """Raises UsageError."""
+    if bool(given.url) != bool(given.admin_key):
+        raise UsageError("--url and --admin-key (or EXCHANGE_ADMIN_KEY) belong together")
+    if not 1 <= given.processes <= 64:  # noqa: PLR2004
+        raise UsageError("--processes must be from 1 to 64")
+    if given.warm_up < 0 or given.give_up <= 0:
+        raise UsageError("--warm-up must be 0 or more, --give-up more than 0")
+    try:
+        thresholds = tuple(threshold(text) for text in given.threshold)
+    except ThresholdError as error:
+        raise UsageError(f"--threshold: {error}") from error
+    how = How(None, given.processes, given.warm_up, given.give_up, given.audit, thresholds)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    where = Where(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
+    return Options(where, how, given.report or REPORTS / stamp)
+
+
+def profile_of(given: argparse.Namespace) -> Profile:
+    """At 100 per cent. Raises UsageError."""
+    name = given.profile or "b3"
+    found = NAMED.get(name)
+    if found is None:
+        try:
+            found = profile_from(Path(name).read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"--profile {name}: {error.strerror}; it is one of {', '.join(NAMED)}, or a file"
+            ) from error
+        except ProfileError as error:
+            raise UsageError(f"--profile {name}: {error}") from error
+    return found
+
+
+def flow_of(given: argparse.Namespace) -> tuple[Plan, float | None]:
+    """The plan of `run`, and its scale where that is known. Raises UsageError, PlanFileError."""
+    asked = {"--scale": given.scale, "--duration": given.duration, "--seed": given.seed}
+    asked["--profile"] = given.profile
+    if given.plan_in is not None:
+        if clash := [name for name, value in asked.items() if value is not None]:
+            raise UsageError(f"--plan-in says what to send: leave out {', '.join(clash)}")
+        return read_plan(given.plan_in), None
+    scale = SCALE_DEFAULT if given.scale is None else given.scale
+    return flow_at(scale, given, profile_of(given)), scale
+
+
+def flow_at(scale: float, given: argparse.Namespace, profile: Profile) -> Plan:
+    """The flow at this scale. Raises UsageError."""
+    if not 0 < scale < float("inf"):
+        raise UsageError("--scale must be more than 0 per cent")
+    if given.duration is not None and given.duration < 1:
+        raise UsageError("--duration must be at least 1 second")
+    seed = SEED_DEFAULT if given.seed is None else given.seed
+    try:
+        return plan(scaled(profile, scale, given.duration), seed)
+    except ValueError as error:
+        raise UsageError(f"--profile {given.profile}: {error}") from error
+
+
+def search_of(given: argparse.Namespace) -> Search:
+    """Raises UsageError."""
+    if not SCALE_LEAST <= given.start <= given.most < float("inf"):
+        raise UsageError(f"--start must be at least {SCALE_LEAST:g}, and no more than --most")
+    return Search(given.start, given.most)
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG
+    )
+
+
+def _flow_options(
+    command: argparse.ArgumentParser, told: str, duration_s: int | None = None
+) -> None:
+    command.add_argument(
+        "--profile",
+        metavar="NAME|FILE",
+        help=f"mix and shape: {', '.join(NAMED)}, or a JSON file of what differs from b3",
+    )
+    command.add_argument(
+        "--duration", type=int, metavar="S", default=duration_s, help=f"seconds; default {told}"
+    )
+    command.add_argument("--seed", type=int, help="the same seed, the same flow; default 1")
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--url", help="of an exchange that runs; without it a fresh one is started")
+    add("--admin-key", default=os.environ.get("EXCHANGE_ADMIN_KEY"), help="its admin key")
+    add(
+        "--pid", action="append", default=[], metavar="NAME=PID",
+        help="a process whose CPU and memory to report; may be repeated",
+    )  # fmt: skip
+    add("--processes", type=int, default=1, metavar="N", help="sending processes; default 1")
+    add("--warm-up", type=int, default=5, metavar="S", help="unmeasured seconds before; default 5")
+    add("--report", type=Path, metavar="DIR", help=f"for its files; default {REPORTS}/<time>")
+    add(
+        "--audit", action=argparse.BooleanOptionalAction, default=True,
+        help="hold the log and all that follows from it against what brokers were told",
+    )  # fmt: skip
+    add(
+        "--threshold", action="append", default=[], metavar="T",
+        help="what must hold, as 'p99(order)<50ms' or 'errors<1%%'; may be repeated",
+    )  # fmt: skip
+    add(
+        "--give-up", type=float, default=10.0, metavar="S",
+        help="end after so many seconds in which nothing was answered; default 10",
+    )  # fmt: skip
+
+
+def _pid(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal():
+        raise UsageError(f"--pid {text}: write NAME=PID")
+    return name, int(number)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Ends the program with 2 when the command line makes no sense."""
+    return parser().parse_args(arguments)

@@ -1,0 +1,30 @@
+"""The report of a run as files: summary.json, timeseries.csv, report.html."""
+
+from pathlib import Path
+
+from loadgen.fleet import Ran
+from loadgen.page import page
+from loadgen.seconds import as_csv, per_second
+from loadgen.summary import Summary, SummaryError, decode, encode
+
+SUMMARY = "summary.json"
+
+
+def write_report(folder: Path, ran: Ran, found: Summary) -> None:
+    """Into a folder that is made if need be; what is there of an earlier run is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    seconds = per_second((action.at_us for action in ran.plan.actions), ran.records)
+    (folder / SUMMARY).write_bytes(encode(found))
+    (folder / "timeseries.csv").write_text(as_csv(seconds, ran.samples), encoding="utf-8")
+    (folder / "report.html").write_text(page(found, ran, seconds), encoding="utf-8")
+
+
+def read_summary(path: Path) -> Summary:
+    """Of a report's folder, or of its summary.json. Raises SummaryError."""
+    file = path / SUMMARY if path.is_dir() else path
+    try:
+        return decode(file.read_bytes())
+    except OSError as error:
+        raise SummaryError(f"{file}: {error.strerror}") from error
+    except SummaryError as error:
+        raise SummaryError(f"{file} {error}") from error

@@ -1,0 +1,96 @@
+"""`loadgen run`: one flow at one scale, measured, audited, reported."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from loadgen.fleet import Ran
+from loadgen.machine import commit, this_machine
+from loadgen.orderflow import Plan
+from loadgen.progress import Progress
+from loadgen.report_files import write_report
+from loadgen.session import Session
+from loadgen.summary import Around, Config, Summary, summary
+from loadgen.target import Target, at_url, fresh_exchange
+from loadgen.threshold import Threshold
+from schemas.units import rfc3339
+
+
+class Where(Struct, frozen=True):
+    """Which exchange. Without a URL: a fresh one."""
+
+    url: str | None
+    admin_key: str | None
+    pids: dict[str, int]
+
+
+class How(Struct, frozen=True):
+    """How a flow is sent and judged. `scale` is for the record."""
+
+    scale: float | None
+    processes: int
+    warm_up_s: int
+    give_up_s: float
+    audit: bool
+    thresholds: tuple[Threshold, ...]
+
+    def at(self, scale: float | None) -> "How":
+        """The same at this scale."""
+        return structs.replace(self, scale=scale)
+
+
+def open_target(
+    where: Where, shares_ppm: dict[str, int], say: Progress, ending: ExitStack
+) -> Target:
+    """It is there until `ending` unwinds."""
+    if where.url and where.admin_key:
+        return at_url(where.url, where.admin_key, where.pids)
+    return ending.enter_context(fresh_exchange(shares_ppm, say.say))
+
+
+def run_flow(flow: Plan, where: Where, how: How, folder: Path, progress: Progress) -> Summary:
+    """Everything from a ready exchange to the files of the report."""
+    with ExitStack() as ending:
+        target = open_target(where, flow.shares(), progress, ending)
+        session = Session(target, progress, how.processes, how.give_up_s)
+        session.prepare(flow.profile, flow.seed)
+        return measure(session, flow, how, folder, progress)
+
+
+def measure(session: Session, flow: Plan, how: How, folder: Path, progress: Progress) -> Summary:
+    """Warm up, run, audit; the report is written whatever becomes of the run."""
+    profile = flow.profile
+    session.warm_up(profile, flow.seed, how.warm_up_s)
+    progress.say(f"{len(flow.actions):,} requests in {profile.duration_s} s, open loop:")
+    errors_before, session.errors_before = session.errors_before, 0
+    ran = session.run(flow, "run")
+    config = Config(
+        url=session.target.url,
+        scale=how.scale,
+        duration_s=profile.duration_s,
+        seed=flow.seed,
+        processes=how.processes,
+        warm_up_s=how.warm_up_s,
+        profile=profile,
+    )
+    around = Around(
+        config=config,
+        machine=this_machine(),
+        commit=commit(),
+        started_at=rfc3339(ran.started_at_ms),
+        errors_before=errors_before,
+        audit="left out",
+    )
+    found = _written(ran, around, how, folder)
+    if how.audit and not ran.why:
+        # The figures are safe by now, whatever the audit runs into.
+        around = structs.replace(around, audit=session.audit())
+        found = _written(ran, around, how, folder)
+    return found
+
+
+def _written(ran: Ran, around: Around, how: How, folder: Path) -> Summary:
+    found = summary(ran, around, how.thresholds)
+    write_report(folder, ran, found)
+    return found

@@ -1,0 +1,92 @@
+"""An exchange and its brokers for one or several runs: 1. ready, 2. brokers, 3. books, 4. runs,
+5. the audit of everything that the brokers were told.
+"""
+
+import os
+
+import uvloop
+from msgspec import structs
+
+from loadgen.client import Job
+from loadgen.client_log import client_lines
+from loadgen.fleet import INTERRUPTED, Fleet, Ran
+from loadgen.orderflow import Plan, Profile, book, plan
+from loadgen.progress import Progress
+from loadgen.record import ERROR_KINDS
+from loadgen.setup import SetupError, register, wait_ready
+from loadgen.summary import Audit
+from loadgen.target import Target
+from schemas.rest import Registration
+from services.cli.audit_client_log import ClientLine
+from services.cli.audit_run import run_audit
+
+READY_WAIT_S = 10.0
+# Books are filled with so many orders under way: quick, and no exchange is drowned by it.
+BOOK_UNDER_WAY = 16
+# The sink is at most a second behind; the rest is for a machine busy with other things.
+AUDIT_WAIT_S = 30.0
+
+
+class Session:
+    """`errors_before` counts errors outside of what was measured so far."""
+
+    def __init__(
+        self, target: Target, progress: Progress, processes: int, give_up_s: float
+    ) -> None:
+        self.target = target
+        self._progress = progress
+        self._fleet = Fleet(processes, target.pids, give_up_s, progress.tell)
+        self._brokers: list[Registration] = []
+        self._lines: list[ClientLine] = []
+        self.errors_before = 0
+
+    def prepare(self, profile: Profile, seed: int) -> None:
+        """Raises SetupError when the exchange cannot be used, KeyboardInterrupt when asked to."""
+        target, say = self.target, self._progress.say
+        uvloop.run(wait_ready(target.url, READY_WAIT_S))
+        self._brokers = uvloop.run(register(target.url, target.admin_key, profile.brokers))
+        say(f"{profile.brokers} brokers registered, {profile.symbols} symbols, seed {seed}")
+        filling = book(profile, seed)
+        if filling.actions:
+            say(f"filling the books with {len(filling.actions):,} orders ...")
+            self._before("books", filling, BOOK_UNDER_WAY)
+
+    def warm_up(self, profile: Profile, seed: int, seconds: int) -> None:
+        """The same flow for a while, unmeasured, so that caches, JIT and connections are there."""
+        if seconds:
+            self._progress.say(f"warming up for {seconds} s ...")
+            self._before("warm-up", plan(structs.replace(profile, duration_s=seconds), seed + 1))
+
+    def run(self, flow: Plan, what: str) -> Ran:
+        """Measure it."""
+        return self._run(flow, what, None)
+
+    def audit(self) -> Audit:
+        """Hold the log and everything derived from it against what the brokers were told."""
+        say = self._progress.say
+        if not self.target.auditable:
+            say("no audit: set EXCHANGE_KAFKA and EXCHANGE_DATABASE_URL, or EXCHANGE_DATA_DIR")
+            return "left out"
+        say("auditing ...")
+        found = run_audit(self.target.settings, self._lines, AUDIT_WAIT_S, say)
+        for line in found.lines():
+            say(line)
+        return "holds" if found.holds else "fails"
+
+    def _before(self, what: str, flow: Plan, under_way_max: int | None = None) -> None:
+        ran = self._run(flow, what, under_way_max)
+        if ran.why == INTERRUPTED:
+            raise KeyboardInterrupt
+        if ran.why:
+            raise SetupError(f"{self.target.url}: {what}: {ran.why}")
+        self.errors_before += sum(line.kind in ERROR_KINDS for line in ran.records)
+
+    def _run(self, flow: Plan, what: str, under_way_max: int | None) -> Ran:
+        keys = tuple(broker.api_key for broker in self._brokers)
+        job = Job(self.target.url, keys, tag=f"{os.urandom(4).hex()}-", under_way_max=under_way_max)
+        self._progress.begin(what)
+        ran = self._fleet.run(job, flow)
+        self._progress.end()
+        ids = [broker.broker_id for broker in self._brokers]
+        self._lines.extend(client_lines(ran.records, ids))
+        return ran

@@ -1,0 +1,247 @@
+"""What a run came to, as `summary.json` keeps it for programs and `compare` reads it back. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from loadgen.fleet import INTERRUPTED, Ran
+from loadgen.machine import Machine
+from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder, Profile
+from loadgen.record import OPERATIONS
+from loadgen.report import ALL, Report, as_text, report
+from loadgen.threshold import Threshold, Verdict, judge
+
+SCHEMA_VERSION: Final = 1
+SYMBOLS_TOLD: Final = 10
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_INVALID: Final = 98
+EXIT_THRESHOLD: Final = 99
+EXIT_INTERRUPTED: Final = 130
+
+Audit = Literal["holds", "fails", "left out"]
+
+
+class SummaryError(Exception):
+    """No summary, or one of another version; the text says why."""
+
+
+class Config(Struct, frozen=True):
+    """What was asked for. `scale` is per cent of the profile's rate; None: a plan from a file."""
+
+    url: str
+    scale: float | None
+    duration_s: int
+    seed: int
+    processes: int
+    warm_up_s: int
+    profile: Profile
+
+
+class Share(Struct, frozen=True):
+    """Of an operation among all requests, or of a symbol among all orders."""
+
+    planned_percent: float
+    sent_percent: float
+
+
+class Cost(Struct, frozen=True):
+    """Of one process over the run."""
+
+    cpu_s: float
+    cpu_us_per_request: int
+    memory_bytes_max: int
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """`complete`: everything planned was sent and answered for; else `why` not.
+
+    `valid`: requests left on time, so that the latencies are the exchange's. `errors_before`: in
+    filling the books and warming up.
+    """
+
+    schema_version: int
+    complete: bool
+    why: str
+    valid: bool
+    exit_code: int
+    config: Config
+    machine: Machine
+    commit: str
+    started_at: str
+    planned: int
+    sent: int
+    done: int
+    planned_per_s: float
+    done_per_s: float
+    errors: int
+    errors_percent: float
+    errors_before: int
+    figures: Report
+    mix: dict[str, Share]
+    skew: dict[str, Share]
+    processes: dict[str, Cost]
+    thresholds: list[Verdict]
+    audit: Audit
+
+
+class Around(Struct, frozen=True):
+    """What is known of a run besides what happened in it."""
+
+    config: Config
+    machine: Machine
+    commit: str
+    started_at: str
+    errors_before: int
+    audit: Audit
+
+
+def summary(ran: Ran, around: Around, thresholds: Sequence[Threshold]) -> Summary:
+    """Fold a run, and decide how it ends."""
+    figures = report(ran.records, ran.cpu_s)
+    done = figures.sent - figures.kinds.get("abandoned", 0)
+    last_done_us = max((line.done_us for line in ran.records), default=0)
+    duration_s = around.config.duration_s
+    verdicts = [judge(each, figures) for each in thresholds]
+    found = Summary(
+        schema_version=SCHEMA_VERSION,
+        complete=not ran.why,
+        why=ran.why,
+        valid=not figures.late,
+        exit_code=EXIT_OK,
+        config=around.config,
+        machine=around.machine,
+        commit=around.commit,
+        started_at=around.started_at,
+        planned=len(ran.plan.actions),
+        sent=figures.sent,
+        done=done,
+        planned_per_s=len(ran.plan.actions) / duration_s,
+        done_per_s=done / max(0.001, last_done_us / 1_000_000),
+        errors=figures.errors,
+        errors_percent=figures.errors_percent,
+        errors_before=around.errors_before,
+        figures=figures,
+        mix=_mix(ran, figures),
+        skew=_skew(ran),
+        processes=_costs(ran, figures.sent),
+        thresholds=verdicts,
+        audit=around.audit,
+    )
+    tolerated = any(each.about_errors for each in thresholds)
+    return msgspec.structs.replace(found, exit_code=_exit_code(found, tolerated=tolerated))
+
+
+def _exit_code(found: Summary, *, tolerated: bool) -> int:
+    """The worst first. Any error fails a run, unless a threshold says how many may be."""
+    if found.why == INTERRUPTED:
+        return EXIT_INTERRUPTED
+    errors = found.errors_before + (0 if tolerated else found.errors)
+    if not found.complete or errors or found.audit == "fails":
+        return EXIT_FAILED
+    if not found.valid:
+        return EXIT_INVALID
+    return EXIT_OK if all(each.holds for each in found.thresholds) else EXIT_THRESHOLD
+
+
+def encode(found: Summary) -> bytes:
+    """For a file that people may look at, too."""
+    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+
+
+def decode(raw: bytes) -> Summary:
+    """Raises SummaryError."""
+    try:
+        version = msgspec.json.decode(raw, type=_Head).schema_version
+        if version != SCHEMA_VERSION:
+            raise SummaryError(f"is of version {version}, this program reads {SCHEMA_VERSION}")
+        return msgspec.json.decode(raw, type=Summary)
+    except msgspec.MsgspecError as error:
+        raise SummaryError(f"is no summary of a run: {error}") from error
+
+
+class _Head(Struct):
+    schema_version: int
+
+
+def lines_of(found: Summary) -> Iterator[str]:
+    """For people, on standard output."""
+    config = found.config
+    scale = "a plan from a file" if config.scale is None else f"{config.scale:g} % of the profile"
+    yield f"{scale}, {config.duration_s} s, seed {config.seed}, {config.url}"
+    yield (
+        f"planned {found.planned_per_s:,.0f}/s  done {found.done_per_s:,.0f}/s  "
+        f"planned {found.planned:,}  sent {found.sent:,}  done {found.done:,}"
+    )
+    yield from as_text(found.figures)
+    for name, cost in found.processes.items():
+        yield (
+            f"{name:<12}{cost.cpu_us_per_request:>10,}  us of CPU a request, "
+            f"{cost.memory_bytes_max >> 20:,} MiB"
+        )
+    for verdict in found.thresholds:
+        yield f"threshold   {'holds' if verdict.holds else 'FAILED':>10}  {verdict.text}"
+    if found.errors_before:
+        yield f"errors      {found.errors_before:>10,}  before the window"
+    if not found.valid:
+        yield "INVALID: requests left late, so these latencies include the generator's own"
+    if not found.complete:
+        yield f"INCOMPLETE: {found.why}"
+
+
+def _mix(ran: Ran, figures: Report) -> dict[str, Share]:
+    planned = Counter(operation_of(action) for action in ran.plan.actions)
+    sent = Counter({name: found.count for name, found in figures.latency_us.items()})
+    return {
+        name: Share(_percent(planned[name], planned.total()), _percent(sent[name], sent[ALL]))
+        for name in OPERATIONS
+    }
+
+
+def operation_of(action: object) -> str:
+    """Under which name an action is reported."""
+    if isinstance(action, PlannedOrder):
+        return "order"
+    return "cancel" if isinstance(action, PlannedCancel) else str(getattr(action, "read", ""))
+
+
+def _skew(ran: Ran) -> dict[str, Share]:
+    """The symbols that trade most: their share of volume in the plan, and of the orders sent."""
+    plan = ran.plan
+    last_us = max((line.intended_us for line in ran.records), default=-1)
+    orders = Counter(symbol_of(plan, last_us))
+    total_ppm = sum(plan.shares_ppm)
+    return {
+        plan.symbols[number]: Share(
+            _percent(plan.shares_ppm[number], total_ppm), _percent(orders[number], orders.total())
+        )
+        for number in range(min(SYMBOLS_TOLD, len(plan.symbols)))
+    }
+
+
+def symbol_of(plan: Plan, until_us: int) -> Iterator[int]:
+    """The symbol of each order due until then."""
+    for action in plan.actions:
+        if isinstance(action, PlannedOrder) and action.at_us <= until_us:
+            yield action.symbol
+
+
+def _costs(ran: Ran, sent: int) -> dict[str, Cost]:
+    found: dict[str, Cost] = {}
+    for name in dict.fromkeys(name for sample in ran.samples for name in sample.usage):
+        usages = [sample.usage[name] for sample in ran.samples if name in sample.usage]
+        cpu_s = usages[-1].cpu_s - usages[0].cpu_s
+        found[name] = Cost(
+            round(cpu_s, 2),
+            int(cpu_s * 1_000_000 / max(1, sent)),
+            max(usage.memory_bytes for usage in usages),
+        )
+    return found
+
+
+def _percent(part: float, whole: float) -> float:
+    return round(100 * part / whole, 2) if whole else 0.0

@@ -1,0 +1,65 @@
+"""The exchange under load: one that runs already, or a fresh one that ends with the run."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from msgspec import Struct, structs
+
+from services.cli.data_dir import read_endpoints
+from services.cli.foreground import temporary_data_dir
+from services.cli.stack import Stack, running_exchange
+from services.runtime.settings import Settings, read_settings
+
+
+class Target(Struct, frozen=True):
+    """`settings` name its Kafka and PostgreSQL where they are known; `pids` its processes."""
+
+    url: str
+    admin_key: str
+    settings: Settings
+    pids: dict[str, int]
+
+    @property
+    def auditable(self) -> bool:
+        """Whether its log and its database can be read."""
+        return bool(self.settings.kafka and self.settings.database_url)
+
+
+def at_url(url: str, admin_key: str, pids: Mapping[str, int]) -> Target:
+    """One that runs already. Its servers are those of the environment or of its data directory."""
+    url = url.rstrip("/")
+    settings = read_settings(os.environ)
+    found = read_endpoints(settings.data_dir)
+    # What runs in the data directory may be another exchange than the one at this URL.
+    if found is not None and found.url == url:
+        settings = structs.replace(
+            settings,
+            kafka=settings.kafka or found.kafka,
+            database_url=settings.database_url or found.database_url,
+        )
+    return Target(url, admin_key, settings, dict(pids))
+
+
+@contextmanager
+def fresh_exchange(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> Iterator[Target]:
+    """Started here, its symbols listed; nothing of it is left after."""
+    settings = read_settings(os.environ)
+    say("starting a fresh exchange ...")
+    with temporary_data_dir() as data_dir:
+        fresh = structs.replace(settings, port=0, data_dir=data_dir)
+        with running_exchange(data_dir, fresh, profile="sustained", shares_ppm=shares_ppm) as stack:
+            say(f"{stack.url} is open, durability {stack.durability}")
+            yield _of_stack(stack)
+
+
+def _of_stack(stack: Stack) -> Target:
+    settings = structs.replace(
+        stack.settings, kafka=stack.bootstrap, database_url=stack.database_url
+    )
+    pids = {name: child.pid for name, child in stack.services.items()}
+    if stack.servers.kafka is not None:
+        pids["Kafka"] = stack.servers.kafka.process.pid
+    if stack.servers.postgres is not None:
+        pids["PostgreSQL"] = stack.servers.postgres.process.pid
+    return Target(stack.url, stack.admin_key, settings, pids)

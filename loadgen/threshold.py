@@ -1,0 +1,84 @@
+"""What a run must reach, as `p99(order)<50ms` or `errors<1%`. Pure."""
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from loadgen.record import OPERATIONS
+from loadgen.report import ALL, Report
+
+_US: Final = {"us": 1.0, "ms": 1_000.0, "s": 1_000_000.0}
+_FIELDS: Final = {
+    "p50": "p50",
+    "p90": "p90",
+    "p95": "p95",
+    "p99": "p99",
+    "p99.9": "p99_9",
+    "max": "max",
+}
+_LATENCY: Final = re.compile(
+    r"(?P<figure>p50|p90|p95|p99|p99\.9|max)\((?P<of>\w+)\)"
+    r"(?P<sign><=?)(?P<limit>\d+(\.\d+)?)(?P<unit>us|ms|s)"
+)
+_ERRORS: Final = re.compile(r"errors(?P<sign><=?)(?P<limit>\d+(\.\d+)?)%")
+SLIP: Final = "slip"
+SUBJECTS: Final = (*OPERATIONS, ALL, SLIP)
+
+
+class ThresholdError(ValueError):
+    """No threshold; the text says how one is written."""
+
+
+class Threshold(Struct, frozen=True):
+    """`figure` of `of` below `limit` (microseconds or per cent), or at it if `inclusive`."""
+
+    text: str
+    figure: str
+    of: str
+    limit: float
+    inclusive: bool
+
+    @property
+    def about_errors(self) -> bool:
+        """Whether it says how many errors there may be."""
+        return self.figure == "errors"
+
+
+class Verdict(Struct, frozen=True):
+    """What became of a threshold. `found` is None when there was nothing to measure: a failure."""
+
+    text: str
+    found: float | None
+    holds: bool
+
+
+def threshold(text: str) -> Threshold:
+    """Raises ThresholdError."""
+    compact = text.replace(" ", "")
+    if (match := _ERRORS.fullmatch(compact)) is not None:
+        return Threshold(compact, "errors", ALL, float(match["limit"]), match["sign"] == "<=")
+    match = _LATENCY.fullmatch(compact)
+    if match is None or match["of"] not in SUBJECTS:
+        raise ThresholdError(
+            f"{text!r} is no threshold: write p99(order)<50ms or errors<1%; "
+            f"p50, p90, p95, p99, p99.9 or max of {', '.join(SUBJECTS)}; us, ms or s"
+        )
+    limit = float(match["limit"]) * _US[match["unit"]]
+    return Threshold(compact, match["figure"], match["of"], limit, match["sign"] == "<=")
+
+
+def judge(wanted: Threshold, told: Report) -> Verdict:
+    """Hold a run against it."""
+    found = _found(wanted, told)
+    holds = found is not None and (
+        found < wanted.limit or (wanted.inclusive and found == wanted.limit)
+    )
+    return Verdict(wanted.text, found, holds)
+
+
+def _found(wanted: Threshold, told: Report) -> float | None:
+    if wanted.about_errors:
+        return told.errors_percent if told.sent else None
+    measured = told.slip_us if wanted.of == SLIP else told.latency_us.get(wanted.of)
+    return None if measured is None else float(getattr(measured, _FIELDS[wanted.figure]))

@@ -1,0 +1,77 @@
+"""A planned action as the bytes of an HTTP/1.1 request. Pure: the time is an argument."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from loadgen.orderflow import Plan, PlannedOrder
+from schemas.units import rfc3339
+
+
+class OrderBody(Struct, frozen=True, omit_defaults=True):
+    """Body of `POST /orders`."""
+
+    document_number: str
+    side: str
+    symbol: str
+    quantity: int
+    order_type: str
+    client_order_id: str
+    price: int | None = None
+    valid_until: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
+    """The request. `tag` sets the client order ids of one run apart from those of another."""
+    until = None if order.valid_ms is None else rfc3339(now_ms + order.valid_ms)
+    return _encode(
+        OrderBody(
+            document_number=f"{order.broker:011d}",
+            side=order.side,
+            symbol=plan.symbols[order.symbol],
+            quantity=order.quantity,
+            order_type=order.order_type,
+            client_order_id=tag + order.client_order_id,
+            price=order.price,
+            valid_until=until,
+        )
+    )
+
+
+class Wire:
+    """Requests of each broker; what every one of them repeats is made once."""
+
+    def __init__(self, url: str, api_keys: Sequence[str], *, respond_async: bool) -> None:
+        parts = urlsplit(url)
+        self._path = parts.path.rstrip("/").encode()
+        # Behind the request line; a body's length and the empty line follow.
+        prefer = "Prefer: respond-async\r\n" if respond_async else ""
+        heads = [
+            f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
+            for key in api_keys
+        ]
+        self._get = [f"{head}\r\n".encode() for head in heads]
+        self._order = [
+            b"POST %s/orders" % self._path
+            + f"{head}Content-Type: application/json\r\n{prefer}Content-Length: ".encode()
+            for head in heads
+        ]
+        self._cancel = [f"{head}{prefer}Content-Length: 0\r\n\r\n".encode() for head in heads]
+
+    def order(self, broker: int, body: bytes) -> bytes:
+        """`POST /orders`."""
+        return b"%s%d\r\n\r\n%s" % (self._order[broker], len(body), body)
+
+    def cancel(self, broker: int, order_id: str) -> bytes:
+        """`POST /orders/{id}/cancel`."""
+        path = f"/orders/{order_id}/cancel".encode()
+        return b"POST %s%s%s" % (self._path, path, self._cancel[broker])
+
+    def get(self, broker: int, path: str) -> bytes:
+        """`GET`, of a path within the exchange."""
+        return b"GET %s%s%s" % (self._path, path.encode(), self._get[broker])

@@ -1,0 +1,61 @@
+"""One sending process: gets a part of a plan, waits for the start, tells as it goes.
+
+It sends and does nothing else, so that what watches and draws cannot make requests late.
+"""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import time
+from multiprocessing.connection import Connection
+from typing import Final, NamedTuple
+
+import msgspec
+import uvloop
+
+from loadgen.client import Job, LoadClient
+from loadgen.orderflow import Plan
+from loadgen.record import Batch
+
+# What is told at once fits into a pipe, so that telling does not wait for the one who listens.
+TELL_INTERVAL_S: Final = 0.1
+
+
+class Told(NamedTuple):
+    """`sent` and `cpu_s` since the start; `batch`: the lines since the last time."""
+
+    sent: int
+    cpu_s: float
+    batch: Batch
+
+
+def work(job: Job, raw_plan: bytes, pipe: Connection) -> None:
+    """In the new process: says None when ready, gets the start, says `Told` until all is done."""
+    # Ctrl-C reaches every process of a terminal; the one that watches decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    plan = msgspec.json.decode(raw_plan, type=Plan)
+    # The plan lives as long as the process: no collection needs to walk through it.
+    gc.freeze()
+    # Whoever listens is gone: then nobody wants an answer either.
+    with contextlib.suppress(BrokenPipeError, EOFError, ConnectionResetError):
+        pipe.send(None)
+        uvloop.run(_work(LoadClient(job, plan), pipe.recv(), pipe))
+
+
+async def _work(client: LoadClient, start: float, pipe: Connection) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, client.stop)
+    cpu_before = time.process_time()
+    running = asyncio.create_task(client.run(start))
+    told = 0
+    try:
+        while True:
+            ended, _ = await asyncio.wait({running}, timeout=TELL_INTERVAL_S)
+            batch = client.records.batch(told)
+            told = len(client.records)
+            pipe.send(Told(client.sent, time.process_time() - cpu_before, batch))
+            if ended:
+                break
+    finally:
+        client.stop()
+        await running
