@@ -16,6 +16,8 @@ READY_TIMEOUT_S = 60.0
 # Longer than it takes to answer what is in hand and to flush.
 STOP_GRACE_S = 15.0
 _POLL_S = 0.05
+# So that a checkout which was not installed runs as well.
+_ROOT = Path(__file__).parents[2]
 
 
 class Baseline:
@@ -30,6 +32,7 @@ class Baseline:
             [sys.executable, "-m", "loadgen.baselines", design, "--port", str(self.port)],
             log_file=log_dir / f"{design}.log",
             env={**os.environ, DATABASE_URL: database_url, ADMIN_KEY: admin_key},
+            cwd=_ROOT,
         )
 
     def start(self) -> None:
