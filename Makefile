@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test correctness simulate chaos check format lock clean
+.PHONY: help run demo test correctness simulate chaos compare check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -43,6 +43,10 @@ DURATION ?= 120
 
 chaos: $(READY) ## Strike an exchange with faults, then prove that nothing is lost; SEED=, DURATION=
 	@exec $(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+
+compare: $(READY) ## Three simpler designs and this one, measured alike on this machine; DURATION=, QUICK=1
+	@exec $(BIN)/python -m loadgen.beside $(if $(QUICK),--quick) \
+	  $(if $(filter command line environment,$(origin DURATION)),--duration $(DURATION))
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

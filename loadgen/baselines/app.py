@@ -24,7 +24,8 @@ ADMIN_KEY = "EXCHANGE_ADMIN_KEY"
 CONNECTIONS_MAX = 8
 # Plans are made while the tables are empty: reading all of one must not look cheap then.
 SESSION = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
-_REQUEST_IDS = (f"{secrets.token_hex(4)}-{number}" for number in itertools.count(1))
+_REQUEST_PREFIX = secrets.token_hex(4)
+_REQUEST_COUNT = itertools.count(1)
 
 
 def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
@@ -66,25 +67,26 @@ def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
     return app
 
 
-def _problem(_: Request, error: Exception) -> Response:
+# Handlers that are not coroutines would each cost a trip to another thread.
+async def _problem(_: Request, error: Exception) -> Response:
     if not isinstance(error, ProblemError):
         raise error
-    request_id = next(_REQUEST_IDS)
+    request_id = f"{_REQUEST_PREFIX}-{next(_REQUEST_COUNT)}"
     told = error.response(request_id)
     headers = {"X-Request-Id": request_id, **dict(told.headers)}
     return Response(told.body, told.status, headers, told.content_type)
 
 
-def _no_route(request: Request, error: Exception) -> Response:
+async def _no_route(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004
-        return _problem(request, ProblemError(405, "method_not_allowed", "see Allow"))
-    return _problem(request, ProblemError(404, "not_found", "there is nothing at this path"))
+        return await _problem(request, ProblemError(405, "method_not_allowed", "see Allow"))
+    return await _problem(request, ProblemError(404, "not_found", "there is nothing at this path"))
 
 
-def _no_connection(request: Request, _: Exception) -> Response:
-    return _problem(request, not_accepted("no connection to the database was free in time"))
+async def _no_connection(request: Request, _: Exception) -> Response:
+    return await _problem(request, not_accepted("no connection to the database was free in time"))
 
 
-def _lost_connection(request: Request, error: Exception) -> Response:
+async def _lost_connection(request: Request, error: Exception) -> Response:
     told = f"the database went away: {error}"
-    return _problem(request, ProblemError(504, "outcome_unknown", told))
+    return await _problem(request, ProblemError(504, "outcome_unknown", told))

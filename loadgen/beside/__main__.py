@@ -6,6 +6,7 @@ found is written down after every step.
 """
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -33,8 +34,9 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 REPORTS = Path(".local/compare")
 PAGE, CHART, RESULTS = "compare.md", "compare.svg", "results.json"
-# The search begins where a design is known not to be at its end yet.
-CAPACITY_START = 10.0
+# Of the search for the capacity: it goes up by half, or halves, from there.
+CAPACITY_START = 25.0
+PAGES = Path("docs")
 
 
 class Plan(Struct, frozen=True):
@@ -54,13 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     quiet_kafka()
     if options.draw is not None:
-        return _draw_again(options.draw, options.out)
+        return _draw_again(options.draw, options.out or PAGES)
     steps = QUICK if options.quick else Plan()
     if options.duration is not None:
         steps = msgspec.structs.replace(
             steps, duration_s=options.duration, capacity_s=max(3, options.duration // 2)
         )
     folder = options.report or REPORTS / time.strftime("%Y%m%d-%H%M%S")
+    # Only a whole comparison may replace the page that people look at.
+    out = options.out or (folder if options.quick or options.only else PAGES)
     found = Comparison(
         machine=this_machine(),
         commit=commit(),
@@ -68,31 +72,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         duration_s=steps.duration_s,
         scales=list(steps.scales),
     )
-    keep = _Keeper(found, folder, options.out)
+    keep = _Keeper(found, folder)
     try:
         with stoppable():
             for name in options.only or ENTRIES:
                 _compare(name, steps, keep)
             found.complete = True
             keep.now()
+            _draw(found, out)
     except KeyboardInterrupt:
-        _say(f"interrupted; everything is stopped, what was found is in {folder / RESULTS}")
+        _say(f"interrupted; everything is stopped, what was found is in {folder / PAGE}")
         return EXIT_INTERRUPTED
-    _say(f"{options.out / PAGE} and {options.out / CHART} are written")
+    _say(f"{out / PAGE} and {out / CHART} are written")
     return 0 if found.good else EXIT_FAILED
 
 
 class _Keeper:
     # Writes everything down, each time that something was found.
 
-    def __init__(self, found: Comparison, folder: Path, out: Path) -> None:
+    def __init__(self, found: Comparison, folder: Path) -> None:
         self.found = found
         self.folder = folder
-        self._out = out
 
     def now(self) -> None:
         write(self.folder / RESULTS, self.found)
-        _draw(self.found, self._out)
+        _draw(self.found, self.folder)
 
 
 def _compare(name: str, steps: Plan, keep: _Keeper) -> None:
@@ -101,12 +105,21 @@ def _compare(name: str, steps: Plan, keep: _Keeper) -> None:
     title = ENTRIES[name].title.replace("`", "")
     _say(f"{title}: starting ...")
     try:
-        with temporary_data_dir() as data_dir, running(name, data_dir) as contestant:
-            _measure(contestant, result, steps, keep)
+        with temporary_data_dir() as data_dir:
+            try:
+                with running(name, data_dir) as contestant:
+                    _measure(contestant, result, steps, keep)
+            finally:
+                _keep_logs(data_dir / "logs", keep.folder / name / "logs")
     except (InfraError, ExchangeError, SetupError, MeasureError) as error:
         result.failure = str(error).splitlines()[0]
         _say(f"{title}: {error}")
     keep.now()
+
+
+def _keep_logs(logs: Path, where: Path) -> None:
+    if logs.is_dir():
+        shutil.copytree(logs, where, dirs_exist_ok=True)
 
 
 def _measure(contestant: Contestant, result: Result, steps: Plan, keep: _Keeper) -> None:
@@ -179,7 +192,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME,...",
         help=f"only these: {', '.join(ENTRIES)}",
     )
-    add("--out", type=Path, default=Path("docs"), metavar="DIR", help="of table and chart")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"of table and chart; default {PAGES}, with --quick or --only that of --report",
+    )
     add("--report", type=Path, metavar="DIR", help=f"of everything; default {REPORTS}/<time>")
     add("--draw", type=Path, metavar="RESULTS", help="only draw again what a results.json says")
     options = parser.parse_args(arguments)

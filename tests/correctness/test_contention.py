@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.correctness.trader import Market, Trader, at_once, expect
+from tests.correctness.trader import Market, Trader, at_once, expect, expect_answer
 
 TAKERS = 12
 
@@ -68,6 +68,15 @@ def test_cancel_racing_a_taker_has_one_winner(market: Market) -> None:
         assert (order["closed_reason"], traded) in (("cancelled", 0), ("filled", 10))
         assert answer in (("204", "202") if traded == 0 else ("409", "202"))
         taker.expect_order(bid, "the taker to have the same trade", filled_quantity=traded)
+
+
+def test_refusals_at_once_are_each_answered(market: Market) -> None:
+    """Many brokers who are refused at once all hear why."""
+    symbol, traders = market.symbol(), market.traders(4)
+    for _ in range(8):
+        asked = [partial(trader.api.get, f"/stocks/{symbol}/price") for trader in traders * 4]
+        for answer in at_once(asked):
+            expect_answer("to hear that there was no trade", answer, 404, "no_trades")
 
 
 def _cancel(trader: Trader, order: str) -> str:
