@@ -2,6 +2,7 @@
 
 Up by half until a step does not hold, then between the last good and the first bad one until they
 are near. The best is tried once more: one that does not hold twice gives way to what is below it.
+A step that the generator itself spoilt says nothing, and is tried once more, too.
 """
 
 from math import sqrt
@@ -23,18 +24,21 @@ class Search:
         self._most = most
         self._good: list[float] = []
         self._bad: float | None = None
+        self._spoilt: float | None = None
         self.found: float | None = None
 
     @property
     def repeats(self) -> bool:
-        """Whether what is next was good once already."""
-        return self.next in self._good
+        """Whether what is next was tried already."""
+        return self.next in (*self._good, self._spoilt)
 
     @property
     def next(self) -> float | None:
         """The scale to try; None when the search is over."""
         if self.found is not None:
             return None
+        if self._spoilt is not None:
+            return self._spoilt
         if not self._good:
             if self._bad is None:
                 return self._start
@@ -45,8 +49,12 @@ class Search:
         between = _rounded(sqrt(best * self._bad))
         return best if self._bad / best <= NEAR or between in (best, self._bad) else between
 
-    def tried(self, scale: float, *, held: bool) -> None:
-        """How `next` went."""
+    def tried(self, scale: float, *, held: bool, valid: bool = True) -> None:
+        """How `next` went; `valid`: the generator kept up."""
+        spoilt_before, self._spoilt = self._spoilt, None
+        if not valid and spoilt_before is None:
+            self._spoilt = scale
+            return
         repeated = scale in self._good
         if held and repeated:
             self.found = scale

@@ -1,0 +1,137 @@
+"""Line charts as SVG text, with axes and legend of their own: nothing else is needed. Pure."""
+
+from collections.abc import Sequence
+from html import escape
+from math import ceil, floor, log10
+from typing import Final
+
+from msgspec import Struct
+
+WIDTH: Final = 720
+HEIGHT: Final = 260
+LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 34
+# Told apart by the colour-blind, too, in light and in dark.
+COLOURS: Final = (
+    "#0077bb", "#ee7733", "#009988", "#cc3311", "#aa4499", "#999933", "#33bbee", "#777777",
+)  # fmt: skip
+TICKS: Final = 5
+
+Point = tuple[float, float]
+
+
+class Series(Struct, frozen=True):
+    """A named line; where a value is missing there is simply no point."""
+
+    name: str
+    points: Sequence[Point]
+
+
+class Axis(Struct, frozen=True):
+    """What stands along a side. A logarithmic one begins at the power of ten below its least."""
+
+    label: str
+    log: bool = False
+
+
+class _Scale:
+    """From values to places between two pixels."""
+
+    def __init__(self, axis: Axis, values: Sequence[float], first: float, last: float) -> None:
+        self._log = axis.log
+        self._first, self._last = first, last
+        if axis.log:
+            positive = [value for value in values if value > 0] or [1.0]
+            self.least = 10.0 ** floor(log10(min(positive)))
+            self.most = max(10.0 ** ceil(log10(max(positive))), self.least * 10)
+            self.ticks = _powers(self.least, self.most)
+        else:
+            self.least = 0.0
+            self.ticks = _steps(max(values, default=1.0))
+            self.most = self.ticks[-1]
+
+    def at(self, value: float) -> float:
+        if self._log:
+            value = max(value, self.least)
+            part = log10(value / self.least) / log10(self.most / self.least)
+        else:
+            part = value / self.most
+        return self._first + part * (self._last - self._first)
+
+
+def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> str:
+    """A figure; without a single point it says so."""
+    drawn = [each for each in series if each.points]
+    if not drawn:
+        return f"<figure><h3>{escape(title)}</h3><p>Nothing to show.</p></figure>"
+    xs = _Scale(x, [p[0] for each in drawn for p in each.points], LEFT, WIDTH - RIGHT)
+    ys = _Scale(y, [p[1] for each in drawn for p in each.points], HEIGHT - BOTTOM, TOP)
+    parts = [*_grid(xs, ys), *_labels(x, y)]
+    parts += (_line(each, _colour(number), xs, ys) for number, each in enumerate(drawn))
+    legend = "".join(
+        f'<span><i style="background:{_colour(number)}"></i>{escape(each.name)}</span>'
+        for number, each in enumerate(drawn)
+    )
+    return (
+        f"<figure><h3>{escape(title)}</h3>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg><figcaption>{legend}</figcaption></figure>"
+    )
+
+
+def _line(series: Series, colour: str, xs: _Scale, ys: _Scale) -> str:
+    places = [f"{xs.at(x):.1f},{ys.at(y):.1f}" for x, y in series.points]
+    name = escape(series.name)
+    if len(places) == 1:
+        left, top = places[0].split(",")
+        return (
+            f'<circle cx="{left}" cy="{top}" r="3" fill="{colour}"><title>{name}</title></circle>'
+        )
+    return (
+        f'<polyline points="{" ".join(places)}" stroke="{colour}"><title>{name}</title></polyline>'
+    )
+
+
+def _grid(xs: _Scale, ys: _Scale) -> list[str]:
+    parts: list[str] = []
+    for tick in ys.ticks:
+        at = f"{ys.at(tick):.1f}"
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{at}" dy="4" class="end">{number(tick)}</text>')
+    for tick in xs.ticks:
+        if xs.at(tick) <= WIDTH - RIGHT + 1:
+            at = f"{xs.at(tick):.1f}"
+            parts.append(
+                f'<text x="{at}" y="{HEIGHT - BOTTOM + 16}" class="mid">{number(tick)}</text>'
+            )
+    return parts
+
+
+def _labels(x: Axis, y: Axis) -> list[str]:
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    return [
+        f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 3}" class="mid">{escape(x.label)}</text>',
+        f'<text x="12" y="{middle}" class="mid" transform="rotate(-90 12 {middle})">'
+        f"{escape(y.label)}</text>",
+    ]
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+def _powers(least: float, most: float) -> list[float]:
+    count = round(log10(most / least))
+    return [least * 10.0**power for power in range(count + 1)]
+
+
+def _steps(most: float) -> list[float]:
+    """Round steps from 0 to at least `most`."""
+    raw = (most or 1.0) / TICKS
+    unit = 10.0 ** floor(log10(raw))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
+    return [step * count for count in range(ceil(most / step) + 1 if most else 2)]
+
+
+def number(value: float) -> str:
+    """As short as it can be said: 0.25, 10, 1,500."""
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004
