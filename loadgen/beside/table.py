@@ -75,8 +75,9 @@ def _cells(result: Result, scales: list[float]) -> list[str]:
 
 
 def cost_point(result: Result) -> Point | None:
-    """Where CPU and memory are read off."""
-    below = [point for point in result.points if point.scale <= COST_SCALE]
+    """Where CPU and memory are read off: a run in which orders were answered."""
+    answered = [point for point in result.points if point.p50_us is not None]
+    below = [point for point in answered if point.scale <= COST_SCALE]
     return max(below, key=lambda point: point.scale, default=None)
 
 

@@ -5,6 +5,11 @@ from functools import partial
 from tests.correctness.trader import Market, Trader, at_once, expect, expect_answer
 
 TAKERS = 12
+RACES = 10
+
+
+def symbols(market: Market, count: int) -> list[str]:
+    return [market.symbol() for _ in range(count)]
 
 
 def filled(orders: list[tuple[Trader, str]]) -> int:
@@ -59,15 +64,21 @@ def test_both_sides_at_once_leave_nothing_crossed(market: Market) -> None:
 
 def test_cancel_racing_a_taker_has_one_winner(market: Market) -> None:
     """An order that is cancelled and taken at once is either cancelled or traded, never both."""
-    for maker, taker in (market.traders(2) for _ in range(6)):
-        symbol = market.symbol()
-        offer = maker.sell(symbol, 10, 100)
-        answer, bid = at_once([partial(_cancel, maker, offer), partial(taker.buy, symbol, 10, 100)])
-        order = maker.settled(offer)
-        traded = order["filled_quantity"]
-        assert (order["closed_reason"], traded) in (("cancelled", 0), ("filled", 10))
-        assert answer in (("204", "202") if traded == 0 else ("409", "202"))
-        taker.expect_order(bid, "the taker to have the same trade", filled_quantity=traded)
+    maker, taker = market.traders(2)
+    for _ in range(2):
+        offers = [(symbol, maker.sell(symbol, 10, 100)) for symbol in symbols(market, RACES)]
+        cancels = [partial(_cancel, maker, offer) for _, offer in offers]
+        takes = [partial(taker.buy, symbol, 10, 100) for symbol, _ in offers]
+        # Side by side in the list, so that those of one offer start together.
+        pairs = [act for pair in zip(cancels, takes, strict=True) for act in pair]
+        came_to = at_once(pairs)
+        answers, bids = came_to[::2], came_to[1::2]
+        for (_, offer), answer, bid in zip(offers, answers, bids, strict=True):
+            order = maker.settled(offer)
+            traded = order["filled_quantity"]
+            assert (order["closed_reason"], traded) in (("cancelled", 0), ("filled", 10))
+            assert answer in (("204", "202") if traded == 0 else ("409", "202"))
+            taker.expect_order(bid, "the taker to have the same trade", filled_quantity=traded)
 
 
 def test_refusals_at_once_are_each_answered(market: Market) -> None:

@@ -16,7 +16,9 @@ import pytest
 from tests.support.api import Answer, Api
 
 T = TypeVar("T")
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
+# Of one answer: however slow the exchange is, that is no matter of rules.
+ANSWER_S = 120.0
 POLL_S = 0.05
 SYMBOL_LENGTH = 10
 _LETTERS = string.ascii_uppercase + string.digits
@@ -179,7 +181,7 @@ class Market:
     """The exchange under judgement."""
 
     def __init__(self, url: str, admin_key: str) -> None:
-        self.admin = Api(url, admin_key)
+        self.admin = Api(url, admin_key, ANSWER_S)
 
     def symbol(self) -> str:
         """A symbol that nobody else trades, in this run or another."""
@@ -187,13 +189,13 @@ class Market:
 
     def stranger(self, key: str | None) -> Api:
         """Calls with a key of the caller's making, or none."""
-        return Api(self.admin.url, key)
+        return Api(self.admin.url, key, ANSWER_S)
 
     def trader(self, name: str = "Trader") -> Trader:
         """A new broker."""
         answer = self.admin.call("POST", "/register", {"name": name})
         told = expect_answer("the broker to be registered", answer, 201).body
-        return Trader(Api(self.admin.url, told["api_key"]), told["broker_id"])
+        return Trader(self.stranger(told["api_key"]), told["broker_id"])
 
     def traders(self, count: int) -> list[Trader]:
         """So many new brokers."""

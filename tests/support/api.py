@@ -28,8 +28,9 @@ class Answer(Struct, frozen=True):
 class Api:
     """Calls with one key."""
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, timeout_s: float = TIMEOUT_S) -> None:
         self.url = url
+        self._timeout_s = timeout_s
         self.key = key
         parts = urlsplit(url)
         self._host = parts.netloc
@@ -53,7 +54,7 @@ class Api:
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = self._connection(self._host, timeout=TIMEOUT_S)
+        connection = self._connection(self._host, timeout=self._timeout_s)
         try:
             connection.request(method, self._base + path, data, sent)
             response = connection.getresponse()
