@@ -9,7 +9,7 @@ from msgspec import Struct
 
 WIDTH: Final = 720
 HEIGHT: Final = 260
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 34
+LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 34
 # Told apart by the colour-blind, too, in light and in dark.
 COLOURS: Final = (
     "#0077bb", "#ee7733", "#009988", "#cc3311", "#aa4499", "#999933", "#33bbee", "#777777",
@@ -126,10 +126,11 @@ def _powers(least: float, most: float) -> list[float]:
 
 def _steps(most: float) -> list[float]:
     """Round steps from 0 to at least `most`."""
-    raw = (most or 1.0) / TICKS
+    most = most or 1.0
+    raw = most / TICKS
     unit = 10.0 ** floor(log10(raw))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
-    return [step * count for count in range(ceil(most / step) + 1 if most else 2)]
+    return [step * count for count in range(ceil(most / step) + 1)]
 
 
 def number(value: float) -> str:

@@ -171,6 +171,8 @@ class LoadClient:
         self, operation: Operation, action: Action, index: int, order_id: str
     ) -> Callable[[int, bytes], None]:
         sent_us = self.now_us()
+        # Without a schedule a request is due when its turn comes.
+        due_us = action.at_us if self._job.under_way_max is None else sent_us
         client_order_id = (
             self._job.tag + action.client_order_id if isinstance(action, PlannedOrder) else ""
         )
@@ -184,7 +186,7 @@ class LoadClient:
             self.records.add(
                 Line(
                     operation,
-                    action.at_us,
+                    due_us,
                     sent_us,
                     self.now_us(),
                     answer,

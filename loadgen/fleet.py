@@ -67,17 +67,17 @@ class Fleet(Struct, frozen=True):
 
     def run(self, job: Job, plan: Plan) -> Ran:
         """Until everything is answered, or something ends it; nothing is left running."""
-        senders = _Senders(job, plan, self.processes)
         state = State(plan, Records())
-        try:
-            with _asked_to_stop() as asked:
+        with _asked_to_stop() as asked:
+            senders = _Senders(job, plan, self.processes)
+            try:
                 start = senders.start()
                 started_at_ms = int((time.time() + start - time.monotonic()) * 1_000)
                 names = {f"sender {n + 1}": pid for n, pid in enumerate(senders.pids())}
                 sampler = Sampler({**names, **self.pids}, start)
                 why = self._listen(senders, state, start, sampler, asked)
-        finally:
-            senders.end(state)
+            finally:
+                senders.end(state)
         return Ran(
             plan, state.records, state.sent, state.cpu_s, started_at_ms, sampler.samples, why
         )
@@ -120,7 +120,10 @@ class _Senders:
             ours, theirs = context.Pipe()
             mine = structs.replace(job, part=part, parts=count)
             process = context.Process(target=work, args=(mine, raw, theirs), daemon=True)
+            # Ctrl-C reaches every process of a terminal; what it means is decided here.
+            former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             process.start()
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
             theirs.close()
             self._processes.append(process)
             self.open.append(ours)

@@ -5,9 +5,11 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from infra.process_table import is_running
 from loadgen.mix import NAMED, ProfileError, profile_from, scaled
 from loadgen.orderflow import Plan, Profile, plan
 from loadgen.plan_file import read_plan
@@ -64,8 +66,10 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(given: argparse.Namespace) -> Options:
     """Raises UsageError."""
-    if bool(given.url) != bool(given.admin_key):
-        raise UsageError("--url and --admin-key (or EXCHANGE_ADMIN_KEY) belong together")
+    if given.url and not given.admin_key:
+        raise UsageError("--url needs --admin-key, or EXCHANGE_ADMIN_KEY")
+    if given.url and not _is_http(given.url):
+        raise UsageError(f"--url {given.url}: write http://HOST:PORT")
     if not 1 <= given.processes <= 64:  # noqa: PLR2004
         raise UsageError("--processes must be from 1 to 64")
     if given.warm_up < 0 or given.give_up <= 0:
@@ -77,7 +81,13 @@ def options_of(given: argparse.Namespace) -> Options:
     how = How(None, given.processes, given.warm_up, given.give_up, given.audit, thresholds)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     where = Where(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
-    return Options(where, how, given.report or REPORTS / stamp)
+    folder = given.report or REPORTS / stamp
+    try:
+        # Now, so that nothing measured is lost for want of a place.
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--report {folder}: {error.strerror}") from error
+    return Options(where, how, folder)
 
 
 def profile_of(given: argparse.Namespace) -> Profile:
@@ -177,9 +187,17 @@ def _run_options(command: argparse.ArgumentParser) -> None:
 
 def _pid(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if not name or not number.isdecimal():
-        raise UsageError(f"--pid {text}: write NAME=PID")
+    if not name or not number.isdecimal() or not is_running(int(number)):
+        raise UsageError(f"--pid {text}: write NAME=PID, of a process that runs")
     return name, int(number)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and bool(parts.hostname) and (parts.port or 80) > 0
+    except ValueError:
+        return False
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -98,7 +98,7 @@ def _exceeding(ordered_us: Sequence[int]) -> list[tuple[float, float]]:
         above = len(ordered_us) - bisect_left(ordered_us, at_us)
         if above:
             found.append((at_us / 1_000, 100 * above / len(ordered_us)))
-    return found
+    return [*found, (most / 1_000, 100 / len(ordered_us))]
 
 
 def errors(seconds: Sequence[Second]) -> str:

@@ -20,7 +20,7 @@ from schemas.rest import Registration
 from services.cli.audit_client_log import ClientLine
 from services.cli.audit_run import run_audit
 
-READY_WAIT_S = 10.0
+READY_WAIT_S = 5.0
 # Books are filled with so many orders under way: quick, and no exchange is drowned by it.
 BOOK_UNDER_WAY = 16
 # The sink is at most a second behind; the rest is for a machine busy with other things.

@@ -9,6 +9,8 @@ import msgspec
 from schemas.rest import RegisterRequest, Registration
 
 READY_POLL_S = 0.1
+_READY = (200, 404)
+_KEY_REFUSED = (401, 403)
 
 
 class SetupError(Exception):
@@ -16,7 +18,7 @@ class SetupError(Exception):
 
 
 async def wait_ready(url: str, timeout_s: float) -> None:
-    """Until `/readyz` answers 200. Raises SetupError."""
+    """Until `/readyz` says so; a server without one is ready when it answers. Raises SetupError."""
     deadline = time.monotonic() + timeout_s
     last = "no answer"
     async with aiohttp.ClientSession() as session:
@@ -24,7 +26,7 @@ async def wait_ready(url: str, timeout_s: float) -> None:
             try:
                 async with session.get(f"{url}/readyz") as response:
                     last = f"{response.status} {await response.text()}"
-                    if response.status == 200:  # noqa: PLR2004
+                    if response.status in _READY:
                         return
             except (aiohttp.ClientError, OSError) as error:
                 last = str(error)
@@ -42,6 +44,8 @@ async def register(url: str, admin_key: str, count: int) -> list[Registration]:
                 body = msgspec.json.encode(RegisterRequest(f"Broker {number + 1:02d}"))
                 async with session.post(f"{url}/register", data=body) as response:
                     raw = await response.read()
+                    if response.status in _KEY_REFUSED:
+                        raise SetupError(f"{url} does not take this admin key")
                     if response.status != 201:  # noqa: PLR2004
                         told = raw[:300].decode(errors="replace")
                         raise SetupError(f"POST /register: {response.status} {told}")

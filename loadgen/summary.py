@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from loadgen.fleet import INTERRUPTED, Ran
 from loadgen.machine import Machine
-from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder, Profile
-from loadgen.record import OPERATIONS
+from loadgen.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead, Profile
+from loadgen.record import OPERATIONS, Operation
 from loadgen.report import ALL, Report, as_text, report
 from loadgen.threshold import Threshold, Verdict, judge
 
@@ -202,18 +202,22 @@ def _mix(ran: Ran, figures: Report) -> dict[str, Share]:
     }
 
 
-def operation_of(action: object) -> str:
+def operation_of(action: Action) -> Operation:
     """Under which name an action is reported."""
-    if isinstance(action, PlannedOrder):
-        return "order"
-    return "cancel" if isinstance(action, PlannedCancel) else str(getattr(action, "read", ""))
+    match action:
+        case PlannedOrder():
+            return "order"
+        case PlannedCancel():
+            return "cancel"
+        case PlannedRead(read=read):
+            return read
 
 
 def _skew(ran: Ran) -> dict[str, Share]:
     """The symbols that trade most: their share of volume in the plan, and of the orders sent."""
     plan = ran.plan
     last_us = max((line.intended_us for line in ran.records), default=-1)
-    orders = Counter(symbol_of(plan, last_us))
+    orders = Counter(_symbols(plan, last_us))
     total_ppm = sum(plan.shares_ppm)
     return {
         plan.symbols[number]: Share(
@@ -223,7 +227,7 @@ def _skew(ran: Ran) -> dict[str, Share]:
     }
 
 
-def symbol_of(plan: Plan, until_us: int) -> Iterator[int]:
+def _symbols(plan: Plan, until_us: int) -> Iterator[int]:
     """The symbol of each order due until then."""
     for action in plan.actions:
         if isinstance(action, PlannedOrder) and action.at_us <= until_us:

@@ -32,8 +32,6 @@ class Told(NamedTuple):
 
 def work(job: Job, raw_plan: bytes, pipe: Connection) -> None:
     """In the new process: says None when ready, gets the start, says `Told` until all is done."""
-    # Ctrl-C reaches every process of a terminal; the one that watches decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     plan = msgspec.json.decode(raw_plan, type=Plan)
     # The plan lives as long as the process: no collection needs to walk through it.
     gc.freeze()

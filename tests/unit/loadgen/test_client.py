@@ -7,10 +7,19 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from loadgen.client import Job, LoadClient
 from loadgen.fleet import State
-from loadgen.orderflow import PLAN_VERSION, Action, Plan, PlannedCancel, PlannedOrder, Profile
+from loadgen.orderflow import (
+    PLAN_VERSION,
+    Action,
+    Plan,
+    PlannedCancel,
+    PlannedOrder,
+    PlannedRead,
+    Profile,
+)
 from loadgen.progress import Window
 from loadgen.record import NO_ANSWER, NOT_SENT
 
@@ -26,8 +35,11 @@ def plan_of(*actions: Action) -> Plan:
 class Venue:
     """Answers orders with an id made from the client's, after `delay_s`; remembers everything."""
 
-    def __init__(self, delay_s: float = 0.0) -> None:
+    def __init__(self, delay_s: float = 0.0, refusal: object = None) -> None:
         self.delay_s = delay_s
+        self.refusal = refusal
+        self.at_once = self.at_once_max = 0
+        self.read: list[tuple[str, str]] = []
         self.arrived_s: list[float] = []
         self.bodies: list[dict[str, object]] = []
         self.cancelled: list[str] = []
@@ -36,12 +48,21 @@ class Venue:
         self.arrived_s.append(time.perf_counter())
         body = msgspec.json.decode(await request.read())
         self.bodies.append(body)
+        self.at_once += 1
+        self.at_once_max = max(self.at_once_max, self.at_once)
         await asyncio.sleep(self.delay_s)
+        self.at_once -= 1
+        if self.refusal is not None:
+            return web.json_response(self.refusal, status=422)
         return web.json_response({"order_id": f"id-{body['client_order_id']}"}, status=201)
 
     async def cancel(self, request: web.Request) -> web.Response:
         self.cancelled.append(request.match_info["order"])
         return web.Response(status=204)
+
+    async def look(self, request: web.Request) -> web.Response:
+        self.read.append((request.path, request.headers["Authorization"]))
+        return web.json_response({})
 
 
 @asynccontextmanager
@@ -49,6 +70,7 @@ async def serving(venue: Venue) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/orders", venue.place)
     app.router.add_post("/orders/{order}/cancel", venue.cancel)
+    app.router.add_get("/{path:.*}", venue.look)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -59,10 +81,14 @@ async def serving(venue: Venue) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def run(venue: Venue, plan: Plan) -> LoadClient:
+def run(
+    venue: Venue, plan: Plan, *, under_way_max: int | None = None, part: int = 0, parts: int = 1
+) -> LoadClient:
     async def main() -> LoadClient:
         async with serving(venue) as url:
-            client = LoadClient(Job(url, ("key",), "t-"), plan)
+            keys = ("key", *["other"] * 3)
+            job = Job(url, keys, "t-", under_way_max=under_way_max, part=part, parts=parts)
+            client = LoadClient(job, plan)
             await client.run()
             return client
 
@@ -88,6 +114,74 @@ def test_client_cancel_of_an_unanswered_order_is_not_sent() -> None:
     client = run(venue, plan_of(order(0, 0), PlannedCancel(50_000, 0, 0)))
     assert venue.cancelled == []
     assert sorted(line.answer.status for line in client.records) == [NOT_SENT, 201]
+
+
+def test_client_reads_by_the_broker_and_own_orders_by_their_id() -> None:
+    venue = Venue()
+    reads = [
+        PlannedRead(200_000, 0, "read_order", 0),
+        PlannedRead(200_001, 1, "read_price", 0),
+        PlannedRead(200_002, 0, "read_book", 0),
+        PlannedRead(200_003, 1, "read_balance", -1),
+    ]
+    client = run(venue, plan_of(order(0, 0), *reads))
+    assert sorted(venue.read) == [
+        ("/balance", "Bearer other"),
+        ("/orders/id-t-1-0", "Bearer key"),
+        ("/stocks/PETR4/book", "Bearer key"),
+        ("/stocks/PETR4/price", "Bearer other"),
+    ]
+    assert [line.kind for line in client.records] == ["ok"] * 5
+    assert {line.operation for line in client.records} == {"order", *(r.read for r in reads)}
+
+
+def test_client_read_of_an_unanswered_order_is_not_sent() -> None:
+    venue = Venue(delay_s=0.3)
+    client = run(venue, plan_of(order(0, 0), PlannedRead(50_000, 0, "read_order", 0)))
+    assert venue.read == []
+    assert client.sent == 1
+
+
+def test_client_part_sends_only_the_actions_of_its_brokers() -> None:
+    actions = [structs.replace(order(0, number), broker=number % 4) for number in range(8)]
+    sent: list[int] = []
+    for part in range(3):
+        client = run(Venue(), plan_of(*actions), part=part, parts=3)
+        sent += [line.broker for line in client.records]
+        assert {line.broker % 3 for line in client.records} == {part}
+    assert sorted(sent) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_client_with_a_limit_has_no_more_under_way_and_is_never_late() -> None:
+    venue = Venue(delay_s=0.02)
+    client = run(venue, plan_of(*(order(0, number) for number in range(12))), under_way_max=3)
+    assert venue.at_once_max == 3
+    assert all(line.slip_us == 0 for line in client.records)
+
+
+def test_client_order_refused_for_its_validity_is_expected() -> None:
+    fault = {"code": "invalid", "errors": [{"pointer": "/valid_until", "detail": "over"}]}
+    client = run(Venue(refusal=fault), plan_of(order(0, 0)))
+    assert [line.kind for line in client.records] == ["expected"]
+    fault = {"code": "invalid", "errors": [{"pointer": "/price", "detail": "over"}]}
+    client = run(Venue(refusal=fault), plan_of(order(0, 0)))
+    assert [line.kind for line in client.records] == ["unexpected"]
+
+
+def test_client_that_is_stopped_sends_no_more_and_abandons_what_is_under_way() -> None:
+    async def main() -> LoadClient:
+        async with serving(Venue(delay_s=30)) as url:
+            client = LoadClient(
+                Job(url, ("key",), "t-"), plan_of(order(0, 0), order(60_000_000, 1))
+            )
+            running = asyncio.create_task(client.run())
+            await asyncio.sleep(0.2)
+            client.stop()
+            await asyncio.wait_for(running, 5)
+            return client
+
+    client = asyncio.run(main())
+    assert [line.kind for line in client.records] == ["abandoned"]
 
 
 def test_client_body_holds_what_the_plan_says() -> None:

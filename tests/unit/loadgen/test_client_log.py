@@ -3,7 +3,7 @@
 import pytest
 
 from loadgen.client_log import client_lines
-from loadgen.record import NO_ANSWER, TIMED_OUT, Answer, Line, Operation
+from loadgen.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Line, Operation
 from services.cli.audit_client_log import ClientLine
 
 
@@ -28,6 +28,8 @@ def test_client_log_order_in_the_log_is_acknowledged(status: int) -> None:
         (Answer(500, "internal"), "unknown"),
         (Answer(NO_ANSWER), "unknown"),
         (Answer(TIMED_OUT), "unknown"),
+        (Answer(ABANDONED), "unknown"),
+        (Answer(422, "expired"), "refused"),
         (Answer(201), "unknown"),
     ],
 )

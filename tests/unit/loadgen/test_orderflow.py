@@ -4,8 +4,10 @@ from collections import Counter
 
 import pytest
 
+from loadgen.arrivals import Bursts
 from loadgen.commands import commands
-from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder, Profile, plan
+from loadgen.mix import B3, scaled
+from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder, PlannedRead, Profile, book, plan
 from schemas.codec import decode_command, encode
 from schemas.commands import CancelOrder, PlaceOrder
 
@@ -99,3 +101,45 @@ def test_commands_of_a_plan_are_valid_and_refer_to_each_other() -> None:
             placed.add(command.order_id)
         elif isinstance(command, CancelOrder):
             assert command.order_id in placed
+
+
+def test_plan_reads_are_of_the_kinds_of_the_profile_and_of_own_earlier_orders() -> None:
+    made = plan(scaled(B3, 100, 20), SEED)
+    reads = [action for action in made.actions if isinstance(action, PlannedRead)]
+    counts = Counter(read.read for read in reads)
+    assert len(reads) / len(orders_of(made)) == pytest.approx(28 / 53, rel=0.05)
+    assert counts["read_order"] / len(reads) == pytest.approx(0.35, abs=0.03)
+    assert counts["read_price"] / len(reads) == pytest.approx(0.30, abs=0.03)
+    assert counts["read_book"] / len(reads) == pytest.approx(0.25, abs=0.03)
+    assert counts["read_balance"] / len(reads) == pytest.approx(0.10, abs=0.03)
+    for read in reads:
+        if read.read == "read_order":
+            target = made.actions[read.subject]
+            assert isinstance(target, PlannedOrder)
+            assert target.broker == read.broker
+            assert target.at_us < read.at_us
+
+
+def test_book_rests_on_both_sides_of_every_symbol_and_never_trades_with_itself() -> None:
+    filling = orders_of(book(scaled(B3, 100, 20), SEED))
+    assert len(filling) == 4 * 450
+    for symbol in range(450):
+        own = [order for order in filling if order.symbol == symbol]
+        bids = [order.price or 0 for order in own if order.side == "bid"]
+        asks = [order.price or 0 for order in own if order.side == "ask"]
+        assert len(bids) == len(asks) == 2
+        assert 0 < max(bids) < min(asks)
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        (Profile(passive_percent=90, crossing_percent=20), "more than 100"),
+        (Profile(read_order_percent=90), "more than 100"),
+        (Profile(valid_short_percent=90), "more than 100"),
+        (Profile(bursts=Bursts(100, 100, 200)), "shorter"),
+    ],
+)
+def test_plan_of_a_profile_that_adds_up_to_no_flow_is_refused(profile: Profile, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        plan(profile, SEED)

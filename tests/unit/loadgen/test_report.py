@@ -2,7 +2,16 @@
 
 import pytest
 
-from loadgen.record import NO_ANSWER, NOT_SENT, TIMED_OUT, Answer, Line, Operation, Records
+from loadgen.record import (
+    ABANDONED,
+    NO_ANSWER,
+    NOT_SENT,
+    TIMED_OUT,
+    Answer,
+    Line,
+    Operation,
+    Records,
+)
 from loadgen.report import as_text, percentile, percentiles, report
 
 
@@ -79,6 +88,29 @@ def test_report_of_a_late_generator_says_so() -> None:
     assert report([late], 0).late
     assert not report([line("order", Answer(201))], 0).late
     assert any("slip" in text for text in as_text(report([late], 0)))
+
+
+def test_report_leaves_out_what_was_abandoned_but_for_the_slip() -> None:
+    told = report([line("order", Answer(201)), line("order", Answer(ABANDONED))], 0)
+    assert told.latency_us["order"].count == told.latency_us["all"].count == 1
+    assert (told.sent, told.errors, told.kinds["abandoned"]) == (2, 0, 1)
+
+
+def test_report_tells_the_most_under_way_at_once() -> None:
+    spans = [(0, 10), (5, 20), (10, 30), (40, 50)]
+    lines = [Line("order", 0, sent, done, Answer(201), 0, "c") for sent, done in spans]
+    assert report(lines, 0).in_flight_max == 2
+
+
+def test_records_of_another_process_are_appended() -> None:
+    records, other = Records(), Records()
+    lines = [line("order", Answer(201, "", "id")), line("read_book", Answer(200)),
+             line("cancel", Answer(409, "too_late_to_cancel", "id"))]  # fmt: skip
+    records.add(lines[0])
+    for each in lines:
+        other.add(each)
+    records.extend(other.batch(1))
+    assert list(records) == lines
 
 
 def test_records_give_back_what_was_put_in() -> None:

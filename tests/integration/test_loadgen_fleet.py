@@ -1,0 +1,52 @@
+"""What the watching process does when a sender is gone."""
+
+import os
+import signal
+import socket
+
+import psutil  # type: ignore[import-untyped]  # ships no annotations
+import pytest
+
+from loadgen.client import Job
+from loadgen.fleet import Fleet, State
+from loadgen.mix import B3, scaled
+from loadgen.orderflow import plan
+
+PLAN = plan(scaled(B3, 5, 60), 1)
+
+
+def senders() -> list[int]:
+    """Children that send; the other one keeps the books of shared resources."""
+    children = psutil.Process().children()
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_fleet_whose_sender_is_killed_ends_and_says_so() -> None:
+    killed: list[int] = []
+
+    def tell(state: State) -> None:
+        if not killed and state.now_us > 300_000:
+            killed.extend(senders())
+            os.kill(killed[0], signal.SIGKILL)
+
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        job = Job(url, ("key",) * 100, "t-")
+        ran = Fleet(2, {}, 30.0, tell).run(job, PLAN)
+    assert len(killed) == 2
+    assert ran.why == "a sending process died"
+    assert senders() == []
+    assert 0 < ran.sent < len(PLAN.actions)
+    # What the other one had under way is on record, too.
+    assert any(line.kind == "abandoned" for line in ran.records)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_fleet_ends_by_itself_when_nothing_answers(processes: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        job = Job(url, ("key",) * 100, "t-")
+        ran = Fleet(processes, {"us": os.getpid()}, 0.5, lambda _: None).run(job, PLAN)
+    assert "without any answer" in ran.why
+    assert senders() == []
+    assert {"us", "sender 1"} <= set(ran.samples[0].usage)

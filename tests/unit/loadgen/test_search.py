@@ -1,0 +1,67 @@
+"""The search finds the largest scale that is carried, whatever it is."""
+
+import pytest
+
+from loadgen.search import NEAR, Search
+
+
+def search(limit: float, start: float = 25, most: float = 3_200) -> tuple[Search, list[float]]:
+    found = Search(start, most)
+    tried: list[float] = []
+    while (scale := found.next) is not None:
+        tried.append(scale)
+        assert len(tried) < 50
+        found.tried(scale, held=scale <= limit)
+    return found, tried
+
+
+@pytest.mark.parametrize("limit", [1, 7, 10, 25, 26, 99, 320, 1_000])
+def test_search_finds_the_largest_scale_and_tries_it_twice(limit: float) -> None:
+    found, tried = search(limit)
+    assert found.found is not None
+    assert limit / NEAR**2 < found.found <= limit
+    assert tried[-1] == found.found
+    assert tried.count(found.found) == 2
+    assert sum(tried.count(scale) > 1 for scale in set(tried)) == 1
+
+
+def test_search_ends_at_the_most_it_may_try() -> None:
+    found, tried = search(10_000, most=100)
+    assert (found.found, max(tried)) == (100, 100)
+
+
+def test_search_of_an_exchange_that_carries_nothing_finds_nothing() -> None:
+    found, tried = search(0)
+    assert found.found is None
+    assert tried == sorted(tried, reverse=True)
+
+
+def test_search_whose_best_does_not_hold_again_goes_lower() -> None:
+    found = Search(100, 150)
+    outcomes = {
+        100.0: [True, True],
+        150.0: [True, False],
+        122.0: [True, False],
+        135.0: [False],
+        110.0: [False],
+    }
+    tried = []
+    while (scale := found.next) is not None:
+        tried.append((scale, found.repeats))
+        found.tried(scale, held=outcomes[scale].pop(0))
+    assert tried == [
+        (100, False), (150, False), (150, True), (122, False),
+        (135, False), (122, True), (110, False), (100, True),
+    ]  # fmt: skip
+    assert found.found == 100
+
+
+def test_search_tries_again_what_the_generator_spoilt_and_then_believes_it() -> None:
+    found = Search(100, 150)
+    found.tried(100, held=False, valid=False)
+    assert (found.next, found.repeats) == (100, True)
+    found.tried(100, held=True)
+    assert (found.next, found.repeats) == (150, False)
+    found.tried(150, held=False, valid=False)
+    found.tried(150, held=False, valid=False)
+    assert found.next == 122

@@ -1,0 +1,34 @@
+"""When an exchange counts as gone, and when it is only quiet."""
+
+from loadgen.record import NO_ANSWER, Answer, Line, Records
+from loadgen.silence import Silence
+
+
+def line(status: int) -> Line:
+    return Line("order", 0, 0, 0, Answer(status), 0, "")
+
+
+def test_silence_is_over_when_much_was_sent_and_nothing_answered() -> None:
+    silence, records = Silence(3), Records()
+    assert not silence.over(0, 0, records)
+    records.add(line(201))
+    assert not silence.over(1, 5, records)
+    for _ in range(20):
+        records.add(line(NO_ANSWER))
+    assert not silence.over(3.9, 25, records)
+    assert silence.over(4, 25, records)
+
+
+def test_silence_of_a_quiet_flow_means_nothing() -> None:
+    silence = Silence(3)
+    assert not silence.over(0, 0, Records())
+    assert not silence.over(100, 0, Records())
+    assert not silence.over(101, 5, Records())
+    assert not silence.over(110, 9, Records())
+
+
+def test_any_answer_is_a_sign_of_life() -> None:
+    silence, records = Silence(3), Records()
+    for second in range(20):
+        records.add(line(503))
+        assert not silence.over(second, 50 * second, records)

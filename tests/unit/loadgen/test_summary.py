@@ -1,0 +1,147 @@
+"""How a run ends, what is kept of it, how two of them compare, and the page that shows one."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from msgspec import structs
+
+from loadgen.compare import comparison
+from loadgen.fleet import INTERRUPTED, Ran
+from loadgen.machine import Machine
+from loadgen.mix import B3, scaled
+from loadgen.orderflow import Plan, PlannedOrder, plan
+from loadgen.page import page
+from loadgen.record import NOT_SENT, TIMED_OUT, Answer, Line, Records
+from loadgen.resources import Sample, Usage
+from loadgen.seconds import per_second
+from loadgen.summary import (
+    Around,
+    Audit,
+    Config,
+    Summary,
+    SummaryError,
+    decode,
+    encode,
+    lines_of,
+    operation_of,
+    summary,
+)
+from loadgen.threshold import threshold
+
+PROFILE = scaled(B3, 10, 3)
+PLAN: Plan = plan(PROFILE, 1)
+SAMPLES = [
+    Sample(0.0, {"gateway": Usage(1.0, 1 << 20)}),
+    Sample(3.0, {"gateway": Usage(1.5, 3 << 20)}),
+]
+MACHINE = Machine("a <cpu>", 2, 4 << 30, "Linux", "3.11")
+
+
+def ran(*, why: str = "", slip_us: int = 1_000, last: int = 201) -> Ran:
+    records = Records()
+    for action in PLAN.actions:
+        order = isinstance(action, PlannedOrder)
+        status = 201 if order else 204 if operation_of(action) == "cancel" else 200
+        sent_us = action.at_us + slip_us
+        line = Line(
+            operation_of(action), action.at_us, sent_us, sent_us + 5_000, Answer(status), 0, ""
+        )
+        records.add(line)
+    records.add(Line("order", 2_999_000, 2_999_000, 3_000_000, Answer(last), 0, ""))
+    records.add(Line("cancel", 2_999_000, 2_999_000, 2_999_000, Answer(NOT_SENT), 0, ""))
+    return Ran(PLAN, records, len(records), 0.01, 0, SAMPLES, why)
+
+
+def summary_of(
+    run: Ran, *thresholds: str, audit: Audit = "holds", errors_before: int = 0
+) -> Summary:
+    config = Config("http://127.0.0.1:1", 10, 3, 1, 1, 0, PROFILE)
+    around = Around(config, MACHINE, "abc", "2026-01-01T00:00:00.000Z", errors_before, audit)
+    return summary(run, around, [threshold(text) for text in thresholds])
+
+
+def test_summary_of_a_good_run_ends_with_0_and_says_what_was_done() -> None:
+    found = summary_of(ran(), "p99(order)<50ms")
+    assert found.exit_code == 0
+    assert (found.complete, found.valid) == (True, True)
+    assert found.sent == found.done == len(PLAN.actions) + 1
+    assert found.processes["gateway"].memory_bytes_max == 3 << 20
+    assert found.processes["gateway"].cpu_s == 0.5
+
+
+def test_summary_tells_mix_and_skew_as_planned_and_as_sent() -> None:
+    found = summary_of(ran())
+    for share in found.mix.values():
+        assert share.planned_percent == pytest.approx(share.sent_percent, abs=1)
+    assert found.mix["order"].planned_percent == pytest.approx(53, abs=8)
+    assert next(iter(found.skew)) == "PETR4"
+    assert sum(share.planned_percent for share in found.skew.values()) < 100
+
+
+@pytest.mark.parametrize(
+    ("found", "exit_code"),
+    [
+        (summary_of(ran(why=INTERRUPTED)), 130),
+        (summary_of(ran(why="gone")), 1),
+        (summary_of(ran(last=TIMED_OUT)), 1),
+        (summary_of(ran(last=TIMED_OUT), "errors<50%"), 0),
+        (summary_of(ran(last=TIMED_OUT), "errors<0.1%"), 99),
+        (summary_of(ran(), audit="fails"), 1),
+        (summary_of(ran(), audit="left out"), 0),
+        (summary_of(ran(), errors_before=1), 1),
+        (summary_of(ran(slip_us=20_000), "p99(order)<1ms"), 98),
+        (summary_of(ran(slip_us=20_000), audit="fails"), 1),
+        (summary_of(ran(), "p99(order)<1ms"), 99),
+    ],
+)
+def test_summary_exit_code_is_that_of_the_worst(found: Summary, exit_code: int) -> None:
+    assert found.exit_code == exit_code
+
+
+def test_summary_is_read_back_and_another_version_is_refused() -> None:
+    found = summary_of(ran())
+    assert decode(encode(found)) == found
+    with pytest.raises(SummaryError, match="version 2, this program reads 1"):
+        decode(encode(structs.replace(found, schema_version=2)))
+    with pytest.raises(SummaryError, match="no summary"):
+        decode(b"{}")
+
+
+def test_summary_text_marks_what_does_not_count() -> None:
+    text = "\n".join(lines_of(summary_of(ran(why="gone", slip_us=20_000), "p99(order)<1ms")))
+    assert "INVALID" in text
+    assert "INCOMPLETE: gone" in text
+    assert "FAILED  p99(order)<1ms" in text
+    assert "INVALID" not in "\n".join(lines_of(summary_of(ran())))
+
+
+def test_comparison_shows_ratios_and_what_differs() -> None:
+    a = summary_of(ran())
+    b = structs.replace(a, done_per_s=2 * a.done_per_s, valid=False)
+    b = structs.replace(b, config=structs.replace(b.config, seed=2))
+    text = list(comparison(a, b))
+    assert "note: seed: A 1, B 2" in text
+    assert "note: B is INVALID: its generator was late" in text
+    assert any(line.startswith("done, requests/s") and line.endswith("2.00x") for line in text)
+    assert any(line.startswith("order, p99.9, ms") and line.endswith("1.00x") for line in text)
+
+
+@pytest.mark.parametrize("run", [ran(), ran(why="gone <now>", slip_us=20_000, last=TIMED_OUT)])
+def test_page_needs_nothing_else_and_its_charts_are_well_formed(run: Ran) -> None:
+    found = summary_of(run, "p99(order)<50ms")
+    seconds = per_second((action.at_us for action in PLAN.actions), run.records)
+    text = page(found, run, seconds)
+    assert not re.search(r"<script|<link|src=|@import|url\(", text)
+    charts = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert len(charts) >= 8
+    for chart in charts:
+        ElementTree.fromstring(chart)  # noqa: S314 - made here
+    assert "a &lt;cpu&gt;" in text
+    assert ("INCOMPLETE: gone &lt;now&gt;" in text) == bool(run.why)
+
+
+def test_page_of_a_run_that_sent_nothing_is_still_a_page() -> None:
+    nothing = Ran(PLAN, Records(), 0, 0.0, 0, [], INTERRUPTED)
+    text = page(summary_of(nothing), nothing, per_second([], []))
+    assert "Nothing to show" in text

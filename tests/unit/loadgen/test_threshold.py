@@ -1,0 +1,47 @@
+"""What can be asked of a run, and when it counts as reached."""
+
+import pytest
+
+from loadgen.record import TIMED_OUT, Answer, Line
+from loadgen.report import Report, report
+from loadgen.threshold import ThresholdError, judge, threshold
+
+
+def run_of(*latencies_ms: int) -> Report:
+    lines = [Line("order", 0, 2_000, ms * 1_000, Answer(201), 0, "c") for ms in latencies_ms]
+    return report([*lines, Line("cancel", 0, 0, 100, Answer(TIMED_OUT), 0, "")], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("p99(order)<50ms", False),
+        ("p99(order)<=50ms", True),
+        ("p99(order) < 0.06s", True),
+        ("p50(order)<10001us", True),
+        ("max(order)<50ms", False),
+        ("p99.9(all)<51ms", True),
+        ("max(slip)<=2ms", True),
+        ("errors<34%", True),
+        ("errors<=33%", False),
+        ("p99(read_book)<1s", False),
+    ],
+)
+def test_threshold_is_held_against_the_run(text: str, holds: bool) -> None:
+    verdict = judge(threshold(text), run_of(10, 50))
+    assert verdict.holds is holds
+    assert verdict.text == text.replace(" ", "")
+
+
+def test_threshold_about_errors_of_nothing_fails() -> None:
+    assert judge(threshold("errors<1%"), report([], 0)).found is None
+    assert not judge(threshold("errors<1%"), report([], 0)).holds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "p99<50ms", "p98(order)<50ms", "p99(trade)<50ms", "p99(order)>50ms", "errors<1",
+             "p99(order)<50", "p99(order)<-1ms", "p99(order)<50ms; ls"],
+)  # fmt: skip
+def test_threshold_that_is_none_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ThresholdError, match=r"write p99\(order\)<50ms"):
+        threshold(text)
