@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.foreground import stoppable
 from tests.support.api import Api
 
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
 REGISTERED = 201
+# Of pytest's: all passed, some failed, interrupted, nothing collected for --rules.
+EXIT_CODES = {0: 0, 1: 1, 2: EXIT_INTERRUPTED, 5: EXIT_USAGE}
 MARKETS = ("ours", "v1", "v2", "v3")
 # The rules of this folder in the quietest manner: the lines are this module's own.
 QUIETLY = ("-qq", "--no-header", "--no-summary", "--tb=short", "-o", "addopts=")
@@ -91,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.rules:
         command += ["-k", options.rules]
     reporter = Reporter()
-    code = int(pytest.main(command, plugins=[reporter]))
+    try:
+        with stoppable():
+            code = EXIT_CODES.get(int(pytest.main(command, plugins=[reporter])), EXIT_UNREACHABLE)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     _out(f"\n{reporter.held} rules hold, {reporter.broken} are broken")
     return code
 
