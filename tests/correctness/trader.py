@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from typing import Any, TypeVar
 
 import pytest
@@ -55,6 +56,25 @@ def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
     """Do all of it at the same time; what each came to."""
     with ThreadPoolExecutor(len(actions)) as pool:
         return [doing.result() for doing in [pool.submit(action) for action in actions]]
+
+
+class Calls(Api):
+    """Calls to an exchange that has to answer, whatever it answers."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As Api's; no answer is a failure."""
+        __tracebackhide__ = True
+        try:
+            return super().call(method, path, body, headers)
+        except (OSError, HTTPException) as error:
+            told = f"expected an answer to {method} {path}. There was none: {error}"
+        pytest.fail(told, pytrace=False)
 
 
 class Trader:
@@ -181,7 +201,7 @@ class Market:
     """The exchange under judgement."""
 
     def __init__(self, url: str, admin_key: str) -> None:
-        self.admin = Api(url, admin_key, ANSWER_S)
+        self.admin = Calls(url, admin_key, ANSWER_S)
 
     def symbol(self) -> str:
         """A symbol that nobody else trades, in this run or another."""
@@ -189,7 +209,7 @@ class Market:
 
     def stranger(self, key: str | None) -> Api:
         """Calls with a key of the caller's making, or none."""
-        return Api(self.admin.url, key, ANSWER_S)
+        return Calls(self.admin.url, key, ANSWER_S)
 
     def trader(self, name: str = "Trader") -> Trader:
         """A new broker."""
