@@ -103,6 +103,18 @@ def test_client_sends_the_next_order_while_the_first_is_outstanding() -> None:
     assert all(line.latency_us >= 300_000 for line in client.records)
 
 
+def test_client_that_is_late_counts_it_as_slip_and_as_latency() -> None:
+    async def main() -> LoadClient:
+        async with serving(Venue()) as url:
+            client = LoadClient(Job(url, ("key",), "t-"), plan_of(order(0, 0)))
+            await client.run(start=time.monotonic() - 0.5)
+            return client
+
+    (line,) = asyncio.run(main()).records
+    assert line.slip_us >= 500_000
+    assert line.latency_us >= line.slip_us
+
+
 def test_client_cancel_uses_the_id_the_order_was_answered() -> None:
     venue = Venue()
     run(venue, plan_of(order(0, 0), PlannedCancel(200_000, 0, 0)))
