@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test simulate chaos bench bench-quick check format lock clean
+.PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean
+
 
 help: ## What there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -29,6 +30,10 @@ demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 
 test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
+
+correctness: $(READY) ## The trading rules over HTTP, on an exchange at URL= with ADMIN_KEY=, else a fresh one
+	@exec $(BIN)/python -m tests.correctness $(if $(URL),--url $(URL)) \
+	  $(if $(ADMIN_KEY),--admin-key $(ADMIN_KEY))
 
 simulate: $(READY) ## 100,000 scenarios of the matcher's protocol without Kafka; SEED=n repeats them
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))
@@ -52,6 +57,10 @@ bench-quick: $(READY) ## The same with shorter curves and fewer repeats, in two 
 	@mkdir -p .local/bench
 	@exec $(BIN)/python -m loadgen.bench --quick --json .local/bench/bench-quick.json \
 	  --html .local/bench/bench-quick.html $(BENCH)
+
+compare: $(READY) ## Three simpler designs and this one, measured alike on this machine; DURATION=, QUICK=1
+	@exec $(BIN)/python -m loadgen.beside $(if $(QUICK),--quick) \
+	  $(if $(filter command line environment,$(origin DURATION)),--duration $(DURATION))
 
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

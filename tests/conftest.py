@@ -9,6 +9,13 @@ from infra.postgres import LocalPostgres
 from tests.support.exchange import Exchange, an_exchange
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the trading rules (`tests/correctness`) are judged, instead of this run's exchange."""
+    parser.addoption("--url", help="an exchange that runs already")
+    parser.addoption("--admin-key", help="its admin key")
+    parser.addoption("--market", action="append", help="only this: ours, v1, v2, v3; repeatable")
+
+
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One exchange for the whole run. A test that stops a part of it starts it again."""

@@ -28,10 +28,16 @@ class Answer(Struct, frozen=True):
 class Api:
     """Calls with one key."""
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, timeout_s: float = TIMEOUT_S) -> None:
         self.url = url
+        self._timeout_s = timeout_s
         self.key = key
-        self._host = urlsplit(url).netloc
+        parts = urlsplit(url)
+        self._host = parts.netloc
+        self._base = parts.path.rstrip("/")
+        self._connection = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
 
     def call(
         self,
@@ -48,9 +54,9 @@ class Api:
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)
+        connection = self._connection(self._host, timeout=self._timeout_s)
         try:
-            connection.request(method, path, data, sent)
+            connection.request(method, self._base + path, data, sent)
             response = connection.getresponse()
             raw = response.read()
             received = {name.lower(): text for name, text in response.getheaders()}

@@ -1,0 +1,276 @@
+"""The market of V2 and V3: a sorted dict of prices, a queue at each, every order in one dict.
+
+Pure: time and ids are arguments. A closed order stays in its queue until it comes up; its shares
+leave the level at once. What a write-behind must know is gathered in `changes`.
+"""
+
+from collections import deque
+from heapq import heappop, heappush
+from typing import Literal
+
+from msgspec import Struct
+from sortedcontainers import SortedDict
+
+from schemas import ids
+from schemas.orders import OrderRecord, OrderTrade
+from schemas.rest import LevelResource
+from schemas.units import ClosedReason, Side
+from services.reader.balances import Balances
+
+# The longest average that can be asked for.
+PRICES_MAX = 1_000
+
+
+class Order(OrderRecord, gc=False):
+    """An order; `arrival` numbers all of them in the order in which they came."""
+
+    arrival: int
+
+
+class Trade(Struct, frozen=True, gc=False):
+    """A row of the table of trades."""
+
+    symbol: str
+    sequence: int
+    trade_id: str
+    price: int
+    quantity: int
+    maker_order_id: str
+    maker_broker_id: str
+    taker_order_id: str
+    taker_broker_id: str
+    taker_side: Side
+    executed_at: int
+
+
+class Known(Struct, frozen=True):
+    """The order under a client order id, and what a retry must repeat."""
+
+    order_id: str
+    content: tuple[object, ...]
+
+
+class Changes(Struct):
+    """What is different from the database: orders by id, trades, markets by symbol."""
+
+    orders: dict[str, Order] = {}
+    trades: list[Trade] = []
+    books: dict[str, "Book"] = {}
+
+
+class Level:
+    """One price: its open shares and orders, and the queue, in which closed orders may be left."""
+
+    __slots__ = ("count", "queue", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.count = 0
+        self.queue: deque[Order] = deque()
+
+
+class BookSide:
+    """Levels by price, best first: bids under their negated price."""
+
+    __slots__ = ("levels", "sign")
+
+    def __init__(self, sign: Literal[1, -1]) -> None:
+        self.sign = sign
+        self.levels: SortedDict[int, Level] = SortedDict()
+
+    def add(self, order: Order, price: int) -> None:
+        """Behind all others at its price."""
+        level = self.levels.get(self.sign * price)
+        if level is None:
+            level = self.levels[self.sign * price] = Level()
+        level.queue.append(order)
+        level.total += order.remaining_quantity
+        level.count += 1
+
+    def leave(self, price: int, quantity: int, orders: int) -> None:
+        """Shares and orders have gone from a price."""
+        level = self.levels[self.sign * price]
+        level.total -= quantity
+        level.count -= orders
+        if not level.count:
+            del self.levels[self.sign * price]
+
+    def best(self, limit: int | None) -> tuple[int, Order] | None:
+        """The next to trade with its price, unless it is beyond the limit."""
+        if not self.levels:
+            return None
+        key, level = self.levels.peekitem(0)
+        if limit is not None and key > self.sign * limit:
+            return None
+        while level.queue[0].closed_reason is not None:
+            level.queue.popleft()
+        return self.sign * key, level.queue[0]
+
+    def resources(self, depth: int) -> list[LevelResource]:
+        """The best levels."""
+        return [
+            LevelResource(self.sign * key, level.total, level.count)
+            for key, level in zip(self.levels.islice(0, depth), self.levels.values(), strict=False)
+        ]
+
+
+class Book:
+    """One symbol."""
+
+    __slots__ = ("asks", "bids", "prices", "sequence", "symbol", "trade_sequence")
+
+    def __init__(self, symbol: str, sequence: int = 0, trade_sequence: int = 0) -> None:
+        self.symbol = symbol
+        self.bids = BookSide(-1)
+        self.asks = BookSide(1)
+        self.sequence = sequence
+        self.trade_sequence = trade_sequence
+        self.prices: deque[int] = deque(maxlen=PRICES_MAX)
+
+    def side(self, side: Side) -> BookSide:
+        """Where orders of this side rest."""
+        return self.bids if side == "bid" else self.asks
+
+
+class Market:
+    """All symbols. `client_ids` knows the order of a (broker, symbol, client order id)."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.books: dict[str, Book] = {}
+        self.client_ids: dict[tuple[str, str, str], Known] = {}
+        self.balances = Balances()
+        self.arrivals = 0
+        self.changes = Changes()
+        self._due: list[tuple[int, int, Order]] = []
+
+    def take_changes(self) -> Changes:
+        """What has changed since they were taken last."""
+        taken, self.changes = self.changes, Changes()
+        return taken
+
+    def restore(self, order: Order) -> None:
+        """An order of the time before. In the order of arrival."""
+        self.orders[order.order_id] = order
+        self.arrivals = max(self.arrivals, order.arrival)
+        if order.closed_reason is None:
+            self._rest(self.book(order.symbol), order)
+
+    def remember(self, order: Order) -> None:
+        """Its client order id is taken from now on."""
+        if order.client_order_id is not None:
+            key = (order.broker_id, order.symbol, order.client_order_id)
+            self.client_ids[key] = Known(order.order_id, content_of(order))
+
+    def book(self, symbol: str) -> Book:
+        """The symbol's market, made when it is not there."""
+        book = self.books.get(symbol)
+        if book is None:
+            book = self.books[symbol] = Book(symbol)
+        return book
+
+    def place(self, order: Order, now_ms: int) -> None:
+        """Match a new order, and let the rest of a limit order rest."""
+        self.expire(now_ms)
+        self.arrivals += 1
+        order.arrival = self.arrivals
+        self.orders[order.order_id] = self.changes.orders[order.order_id] = order
+        self.remember(order)
+        book = self.book(order.symbol)
+        self._match(book, order, now_ms)
+        if order.remaining_quantity == 0:
+            order.closed_reason = "filled"
+        elif order.order_type == "market":
+            order.closed_reason = "no_liquidity"
+        else:
+            self._rest(book, order)
+        if order.trades or order.closed_reason is None:
+            self._touch(book)
+
+    def cancel(self, order: Order, now_ms: int) -> None:
+        """Withdraw the order unless it has left already."""
+        self.expire(now_ms)
+        if order.closed_reason is None:
+            self._withdraw(order, "cancelled", now_ms)
+
+    def expire(self, now_ms: int) -> None:
+        """Every order whose time is over leaves."""
+        while self._due and self._due[0][0] <= now_ms:
+            valid_until, _, order = heappop(self._due)
+            if order.closed_reason is None:
+                self._withdraw(order, "expired", valid_until)
+
+    def _withdraw(self, order: Order, reason: ClosedReason, at_ms: int) -> None:
+        book = self.books[order.symbol]
+        book.side(order.side).leave(_limit(order), order.remaining_quantity, 1)
+        order.closed(reason, at_ms)
+        self.changes.orders[order.order_id] = order
+        self._touch(book)
+
+    def _rest(self, book: Book, order: Order) -> None:
+        book.side(order.side).add(order, _limit(order))
+        if order.valid_until is not None:
+            heappush(self._due, (order.valid_until, order.arrival, order))
+
+    def _touch(self, book: Book) -> None:
+        book.sequence += 1
+        self.changes.books[book.symbol] = book
+
+    def _match(self, book: Book, taker: Order, now_ms: int) -> None:
+        opposite = book.asks if taker.side == "bid" else book.bids
+        while taker.remaining_quantity and (best := opposite.best(taker.price)) is not None:
+            price, maker = best
+            quantity = min(taker.remaining_quantity, maker.remaining_quantity)
+            book.trade_sequence += 1
+            book.prices.append(price)
+            trade_id = ids.trade_id(now_ms, 0, taker.arrival, len(taker.trades))
+            for order, other in ((taker, maker), (maker, taker)):
+                order.trades.append(OrderTrade(trade_id, price, quantity, other.broker_id, now_ms))
+                order.filled_value += price * quantity
+                order.remaining_quantity -= quantity
+                order.updated_at = now_ms
+            if maker.remaining_quantity == 0:
+                maker.closed_reason = "filled"
+            opposite.leave(price, quantity, int(maker.remaining_quantity == 0))
+            buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
+            self.balances.traded(
+                book.symbol,
+                buyer.broker_id,
+                seller.broker_id,
+                quantity=quantity,
+                value=price * quantity,
+            )
+            self.changes.orders[maker.order_id] = maker
+            self.changes.trades.append(
+                Trade(
+                    book.symbol,
+                    book.trade_sequence,
+                    trade_id,
+                    price,
+                    quantity,
+                    maker.order_id,
+                    maker.broker_id,
+                    taker.order_id,
+                    taker.broker_id,
+                    taker.side,
+                    now_ms,
+                )
+            )
+
+
+def content_of(order: Order) -> tuple[object, ...]:
+    """What a retry must repeat."""
+    return (
+        order.document_number,
+        order.side,
+        order.order_type,
+        order.quantity,
+        order.price,
+        order.valid_until,
+    )
+
+
+def _limit(order: Order) -> int:
+    if order.price is None:
+        raise ValueError(f"market order {order.order_id} would rest")
+    return order.price

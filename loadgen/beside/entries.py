@@ -1,0 +1,43 @@
+"""The contestants in words, in the order in which they are measured and told. Pure."""
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Entry(Struct, frozen=True):
+    """`promise`: what a 201 is worth. `colour`: told apart by those who do not see all of them."""
+
+    title: str
+    idea: str
+    promise: str
+    colour: str
+
+
+ENTRIES: Final[dict[str, Entry]] = {
+    "v1": Entry(
+        "V1",
+        "stateless API, PostgreSQL matches, a transaction with row locks for each order",
+        "on disk",
+        "#d55e00",
+    ),
+    "v2": Entry(
+        "V2",
+        "matches in memory, writes behind every 30 ms, reads from PostgreSQL",
+        "in memory",
+        "#cc79a7",
+    ),
+    "v3": Entry("V3", "everything in memory, writes behind every 30 ms", "in memory", "#e69f00"),
+    "process": Entry(
+        "This exchange, `process`",
+        "the log comes first, in the page cache",
+        "in the log: it survives a kill of everything, not a loss of power",
+        "#0072b2",
+    ),
+    "fsync": Entry(
+        "This exchange, `fsync`",
+        "the log comes first, flushed",
+        "in the log and on disk: it survives a loss of power",
+        "#009e73",
+    ),
+}

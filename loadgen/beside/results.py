@@ -1,0 +1,73 @@
+"""What a comparison has found so far, as `results.json` keeps it: written after every step."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from loadgen.machine import Machine
+
+
+class Point(Struct, frozen=True):
+    """One run of the generator. Times of orders in microseconds; None: no order was answered.
+
+    `note` says what is wrong with the run itself; empty when nothing is.
+    """
+
+    scale: float
+    p50_us: int | None
+    p99_us: int | None
+    errors_percent: float
+    done_per_s: float
+    cpu_us_per_request: int
+    memory_bytes: int
+    note: str = ""
+
+
+class Losses(Struct, frozen=True):
+    """Orders acknowledged before a kill -9, and how many of them were not there after it."""
+
+    kills: int
+    acknowledged: int
+    lost: int
+
+
+class Result(Struct):
+    """One contestant. `capacity`: per cent of B3, None when none was found or none was sought."""
+
+    name: str
+    rules_hold: bool | None = None
+    points: list[Point] = []
+    capacity: float | None = None
+    capacity_note: str = ""
+    losses: Losses | None = None
+    failure: str = ""
+
+
+class Comparison(Struct):
+    """All of it. `complete` once every contestant has been through every step."""
+
+    machine: Machine
+    commit: str
+    started_at: str
+    duration_s: int
+    scales: list[float]
+    results: list[Result] = []
+    complete: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether every figure is there and all traded by the rules."""
+        return self.complete and all(each.rules_hold and not each.failure for each in self.results)
+
+
+def write(path: Path, found: Comparison) -> None:
+    """For programs, and to draw table and chart again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    path.write_bytes(raw + b"\n")
+
+
+def read(path: Path) -> Comparison:
+    """Raises OSError, msgspec.MsgspecError."""
+    return msgspec.json.decode(path.read_bytes(), type=Comparison)

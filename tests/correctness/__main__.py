@@ -1,0 +1,154 @@
+"""`python -m tests.correctness`: the trading rules against any exchange, one line for each rule."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from services.cli.foreground import stoppable
+from tests.support.api import Api
+
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
+REGISTERED = 201
+# Of pytest's: all passed, some failed, interrupted, nothing collected for --rules.
+EXIT_CODES = {0: 0, 1: 1, 2: EXIT_INTERRUPTED, 5: EXIT_USAGE}
+MARKETS = ("ours", "v1", "v2", "v3")
+# The rules of this folder in the quietest manner: the lines are this module's own.
+QUIETLY = ("-qq", "--no-header", "--no-summary", "--tb=short", "-o", "addopts=")
+
+
+class Reporter:
+    """A pytest plugin that tells each rule by its docstring, under the docstring of its chapter."""
+
+    def __init__(self) -> None:
+        self._chapter = ""
+        self._rules: dict[str, tuple[str, str]] = {}
+        self._session: pytest.Session | None = None
+        self.held = 0
+        self.broken = 0
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """To end it early."""
+        self._session = session
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Learn the words of each rule."""
+        for item in items:
+            rule = (getattr(item, "function", None) or item).__doc__ or item.name
+            chapter = getattr(getattr(item, "module", None), "__doc__", "") or ""
+            self._rules[item.nodeid] = (chapter.splitlines()[0], _with_case(rule, item.name))
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str]:
+        """No dots and letters."""
+        return report.outcome, "", ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One line; a broken rule with what was expected."""
+        if report.passed and report.when != "call":
+            return
+        if report.when == "setup" and self._session is not None:
+            # Without an exchange no rule is broken, and none of the others can be judged.
+            self._session.shouldfail = "there is no exchange to judge"
+            _out(f"\nthe exchange did not start:\n{report.longreprtext}")
+            return
+        chapter, rule = self._rules[report.nodeid]
+        if chapter != self._chapter:
+            self._chapter = chapter
+            _out(f"\n{chapter}")
+        if report.passed:
+            self.held += 1
+            _out(f"  ok      {rule}")
+            return
+        self.broken += 1
+        _out(f"  BROKEN  {rule}")
+        for line in report.longreprtext.splitlines():
+            _out(f"          {line}")
+
+
+def _with_case(rule: str, name: str) -> str:
+    _, _, case = name.partition("[")
+    case = case.removesuffix("]").split("-", 1)[-1] if "-" in case else ""
+    return f"{rule.splitlines()[0]} ({case})" if case else rule.splitlines()[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    options = _options(arguments)
+    command = [str(Path(__file__).parent), *QUIETLY]
+    if options.url:
+        trouble = _trouble(options.url, options.admin_key)
+        if trouble is not None:
+            sys.stderr.write(f"correctness: {trouble[1]}\n")
+            return trouble[0]
+        command += ["--url", options.url, "--admin-key", options.admin_key]
+    else:
+        sys.stderr.write(
+            f"correctness: no --url, so a fresh exchange ({options.market}) is started\n"
+        )
+        command += ["--market", options.market]
+    if options.rules:
+        command += ["-k", options.rules]
+    reporter = Reporter()
+    try:
+        with stoppable():
+            code = EXIT_CODES.get(int(pytest.main(command, plugins=[reporter])), EXIT_UNREACHABLE)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    _out(f"\n{reporter.held} rules hold, {reporter.broken} are broken")
+    return code
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.correctness",
+        description="Judges an exchange by the trading rules, over its seven calls.",
+        epilog="Exit codes: 0 all rules hold; 1 not so; 2 usage, or the key is not the admin's; "
+        "3 nothing answers there; 130 interrupted.",
+    )
+    parser.add_argument("--url", help="the exchange; a fresh one of this machine if not given")
+    parser.add_argument(
+        "--admin-key",
+        default=os.environ.get("EXCHANGE_ADMIN_KEY"),
+        help="its admin key; EXCHANGE_ADMIN_KEY if not given",
+    )
+    parser.add_argument(
+        "--market",
+        choices=MARKETS,
+        default=MARKETS[0],
+        help="what to start without --url: this exchange, or a simpler one to compare it with",
+    )
+    parser.add_argument("--rules", metavar="WORDS", help="only rules whose test name has the words")
+    options = parser.parse_args(arguments)
+    if options.url and not options.admin_key:
+        parser.error("--url needs --admin-key, or EXCHANGE_ADMIN_KEY")
+    if options.url and not options.url.startswith(("http://", "https://")):
+        parser.error(f"--url {options.url}: write http://HOST:PORT")
+    return options
+
+
+def _trouble(url: str, admin_key: str) -> tuple[int, str] | None:
+    """Why the rules cannot be judged there, with an exit code."""
+    try:
+        answer = Api(url, admin_key).call("POST", "/register", {"name": "Correctness"})
+    except (OSError, HTTPException, ValueError) as error:
+        return EXIT_UNREACHABLE, f"{url} does not answer: {error}"
+    if answer.status in (401, 403):
+        return EXIT_USAGE, f"{url} does not take this admin key ({answer.status})"
+    if answer.status != REGISTERED:
+        return EXIT_UNREACHABLE, f"{url} registers nobody: {answer.status} {answer.raw[:200]!r}"
+    return None
+
+
+def _out(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

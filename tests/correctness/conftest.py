@@ -1,0 +1,57 @@
+"""Which markets the rules are judged on: one at `--url`, or this run's exchange and the baselines.
+
+The baselines are worth a comparison only if they trade by the same rules.
+"""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from infra.postgres import LocalPostgres
+from loadgen.baselines.__main__ import KINDS
+from loadgen.baselines.service import Baseline
+from tests.correctness.trader import Market
+from tests.support.exchange import Exchange
+
+OURS = "ours"
+# Nothing here is timed; this only ends what hangs.
+TEST_S = 600
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each rule once on every market."""
+    if "market" in metafunc.fixturenames:
+        asked = metafunc.config.getoption
+        names = ["given"] if asked("url") else asked("market") or [OURS, *KINDS]
+        metafunc.parametrize("market", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A slow exchange, or one on a busy machine, breaks no rule."""
+    for item in items:
+        if "market" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(TEST_S))
+
+
+@pytest.fixture(scope="session")
+def market(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Market]:
+    """The exchange under judgement."""
+    options = request.config
+    if request.param == "given":
+        yield Market(options.getoption("url"), options.getoption("admin_key"))
+        return
+    if request.param == OURS:
+        exchange: Exchange = request.getfixturevalue("exchange")
+        yield Market(exchange.url, exchange.admin_key)
+        return
+    folder = tmp_path_factory.mktemp(request.param)
+    with LocalPostgres(folder / "postgres") as postgres:
+        baseline = Baseline(request.param, postgres.url, secrets.token_urlsafe(24), folder)
+        baseline.start()
+        try:
+            yield Market(baseline.url, baseline.admin_key)
+        finally:
+            baseline.stop()

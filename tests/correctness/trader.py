@@ -1,0 +1,222 @@
+"""What a trader can do and see, in a trader's words, over the seven calls and nothing else.
+
+What must become true is asked for again until it is, for a bound that no working exchange needs.
+"""
+
+import secrets
+import string
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.support.api import Answer, Api
+
+T = TypeVar("T")
+PATIENCE_S = 30.0
+# Of one answer: however slow the exchange is, that is no matter of rules.
+ANSWER_S = 120.0
+POLL_S = 0.05
+SYMBOL_LENGTH = 10
+_LETTERS = string.ascii_uppercase + string.digits
+_PENDING = 202
+
+
+def expect(what: str, wanted: T, look: Callable[[], T]) -> None:
+    """Look until it is so; fails with what a trader should have seen, and what there was."""
+    __tracebackhide__ = True
+    deadline = time.monotonic() + PATIENCE_S
+    while (seen := look()) != wanted:
+        if time.monotonic() > deadline:
+            pytest.fail(f"expected {what}: {wanted}. The exchange says: {seen}", pytrace=False)
+        time.sleep(POLL_S)
+
+
+def expect_answer(what: str, answer: Answer, status: int, code: str | None = None) -> Answer:
+    """The status, and for a refusal its code."""
+    __tracebackhide__ = True
+    told = answer.body.get("code") if code is not None and answer.raw else None
+    if answer.status != status or (code is not None and told != code):
+        wanted = f"{status} {code or ''}".rstrip()
+        got = f"{answer.status} {answer.raw[:300].decode(errors='replace')}"
+        pytest.fail(f"expected {what}: {wanted}. The exchange answered: {got}", pytrace=False)
+    return answer
+
+
+def in_seconds(seconds: float) -> str:
+    """An instant as `valid_until` takes it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
+    """Do all of it at the same time; what each came to."""
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return [doing.result() for doing in [pool.submit(action) for action in actions]]
+
+
+class Calls(Api):
+    """Calls to an exchange that has to answer, whatever it answers."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As Api's; no answer is a failure."""
+        __tracebackhide__ = True
+        try:
+            return super().call(method, path, body, headers)
+        except (OSError, HTTPException) as error:
+            told = f"expected an answer to {method} {path}. There was none: {error}"
+        pytest.fail(told, pytrace=False)
+
+
+class Trader:
+    """One broker. Orders are known by their id."""
+
+    def __init__(self, api: Api, broker_id: str = "") -> None:
+        self.api = api
+        self.broker_id = broker_id
+
+    def sell(self, symbol: str, quantity: int, price: int | None = None, **more: Any) -> str:
+        """Offer shares, at any price if none is named; the order's id."""
+        return self._accepted(self.api.place("ask", symbol, quantity, price, **more))
+
+    def buy(self, symbol: str, quantity: int, price: int | None = None, **more: Any) -> str:
+        """Bid for shares, at any price if none is named; the order's id."""
+        return self._accepted(self.api.place("bid", symbol, quantity, price, **more))
+
+    def _accepted(self, answer: Answer) -> str:
+        __tracebackhide__ = True
+        if answer.status != _PENDING:
+            expect_answer("the order to be accepted", answer, 201)
+        order_id = str(answer.body["order_id"])
+        self.order(order_id)
+        return order_id
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        """One of the trader's own orders. One that was just accepted is waited for."""
+        __tracebackhide__ = True
+        answers: list[Answer] = []
+
+        def status() -> int:
+            answers.append(self.api.get(f"/orders/{order_id}"))
+            return answers[-1].status
+
+        expect("its broker to see the order", 200, status)
+        return dict(answers[-1].body)
+
+    def settled(self, order_id: str) -> dict[str, Any]:
+        """The order once it has left the market, for whatever reason."""
+        __tracebackhide__ = True
+        expect("the order to leave the market", "closed", lambda: self.order(order_id)["status"])
+        return self.order(order_id)
+
+    def cancel(self, order_id: str) -> None:
+        """Withdraw the order; it can no longer trade afterwards."""
+        __tracebackhide__ = True
+        expect("the order to be withdrawn", 204, lambda: self.api.cancel(order_id).status)
+
+    def expect_order(self, order_id: str, what: str, **fields: Any) -> None:
+        """The order comes to show these fields."""
+        __tracebackhide__ = True
+
+        def look() -> dict[str, Any]:
+            order = self.order(order_id)
+            return {name: order.get(name) for name in fields}
+
+        expect(what, fields, look)
+
+    def expect_open(self, order_id: str, remaining: int) -> None:
+        """The order waits in the market with so many shares left."""
+        __tracebackhide__ = True
+        self.expect_order(
+            order_id,
+            "the order to wait in the market",
+            status="open",
+            closed_reason=None,
+            remaining_quantity=remaining,
+        )
+
+    def expect_closed(self, order_id: str, reason: str, filled: int) -> None:
+        """The order has left the market for this reason, with so many shares traded."""
+        __tracebackhide__ = True
+        self.expect_order(
+            order_id,
+            "the order to have left the market",
+            status="closed",
+            closed_reason=reason,
+            filled_quantity=filled,
+        )
+
+    def expect_fills(self, order_id: str, *fills: tuple[int, int]) -> None:
+        """The order's trades are these, as (shares, price), in the order they happened."""
+        __tracebackhide__ = True
+        expect(
+            "the order to have traded (shares, price)", list(fills), lambda: self.fills(order_id)
+        )
+
+    def fills(self, order_id: str) -> list[tuple[int, int]]:
+        """The order's trades as (shares, price)."""
+        return [(trade["quantity"], trade["price"]) for trade in self.order(order_id)["trades"]]
+
+    def expect_bids(self, symbol: str, *levels: tuple[int, int, int]) -> None:
+        """The book's bids are these, as (price, shares, orders), best first."""
+        __tracebackhide__ = True
+        wanted = list(levels)
+        expect("bids (price, shares, orders)", wanted, lambda: self.levels(symbol, "bids"))
+
+    def expect_asks(self, symbol: str, *levels: tuple[int, int, int]) -> None:
+        """The book's asks are these, as (price, shares, orders), best first."""
+        __tracebackhide__ = True
+        wanted = list(levels)
+        expect("asks (price, shares, orders)", wanted, lambda: self.levels(symbol, "asks"))
+
+    def levels(self, symbol: str, side: str, query: str = "") -> list[tuple[int, int, int]]:
+        """One side of the book as (price, shares, orders)."""
+        book = expect_answer("a book", self.api.get(f"/stocks/{symbol}/book{query}"), 200).body
+        return [
+            (level["price"], level["total_quantity"], level["order_count"]) for level in book[side]
+        ]
+
+    def expect_balance(self, cash: int, positions: Mapping[str, int]) -> None:
+        """The trader's cash, and the shares of each symbol that are not zero."""
+        __tracebackhide__ = True
+        expect("cash and shares", (cash, dict(positions)), self.balance)
+
+    def balance(self) -> tuple[int, dict[str, int]]:
+        """Cash, and the shares of each symbol that are not zero."""
+        told = expect_answer("a balance", self.api.get("/balance"), 200).body
+        held = {each["symbol"]: each["quantity"] for each in told["positions"]}
+        return told["balance"], {symbol: count for symbol, count in held.items() if count}
+
+
+class Market:
+    """The exchange under judgement."""
+
+    def __init__(self, url: str, admin_key: str) -> None:
+        self.admin = Calls(url, admin_key, ANSWER_S)
+
+    def symbol(self) -> str:
+        """A symbol that nobody else trades, in this run or another."""
+        return "".join(secrets.choice(_LETTERS) for _ in range(SYMBOL_LENGTH))
+
+    def stranger(self, key: str | None) -> Api:
+        """Calls with a key of the caller's making, or none."""
+        return Calls(self.admin.url, key, ANSWER_S)
+
+    def trader(self, name: str = "Trader") -> Trader:
+        """A new broker."""
+        answer = self.admin.call("POST", "/register", {"name": name})
+        told = expect_answer("the broker to be registered", answer, 201).body
+        return Trader(self.stranger(told["api_key"]), told["broker_id"])
+
+    def traders(self, count: int) -> list[Trader]:
+        """So many new brokers."""
+        return [self.trader(f"Trader {number + 1}") for number in range(count)]
