@@ -8,7 +8,6 @@ READY := $(VENV)/.installed
 
 .PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean
 
-
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
 
