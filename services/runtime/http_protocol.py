@@ -24,7 +24,7 @@ _LINES_PER_MINUTE_MAX = 20
 class Bounds(Struct, frozen=True, kw_only=True):
     """Of one port and its connections. The defaults are far from what honest clients need."""
 
-    connections_max: int = 4_000
+    connections_max: int = 2_000
     """More than these are told 503."""
     crowd_max: int = 100
     """More than these waiting to be told so are not listened to at all."""
@@ -41,7 +41,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     idle_s: int = 75
     """Longer than clients keep an idle connection: never closed under their next request."""
     unread_s: float = 30.0
-    """How long a client may leave an answer unread that does not fit into the buffers."""
+    """For reading an answer that does not fit into the buffers; the largest has some 100 KiB."""
 
 
 class _RefusedError(Exception):
@@ -191,7 +191,8 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             late = f"the head did not arrive within {self.bounds.head_s:.0f} s"
             # Nothing was asked: an answer would be taken for that of the next request.
-            self._cut("slow", ProblemError(408, "request_timeout", late) if self._in_head else None)
+            problem = ProblemError(408, "request_timeout", late) if self._in_head else None
+            self._cut("too_many" if self._crowded else "slow", problem)
 
     def _cut(self, reason: str, problem: ProblemError | None) -> None:
         CONNECTIONS_CUT.labels(reason).inc()

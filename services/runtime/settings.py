@@ -57,7 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     failed_keys: PerTime | None = None
     """Requests without a valid key a minute from one address, more are answered 429 instead of
     401. 0: no limit; `exchange run` has none unless it is set. Else 60."""
-    connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_000
+    connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     """Connections to the HTTP API at once; one more is answered 503 and closed."""
     outcome_wait_ms: Milliseconds = 1_000
     """How long POST waits for the outcome before it answers 202."""
