@@ -3,6 +3,7 @@ connection, and nobody is told an answer that is not his own.
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import subprocess
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from msgspec import structs
 from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
@@ -60,8 +62,7 @@ async def page(_: Request) -> Response:
     return Response(200, b"x" * 4_000_000)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[int]:
+def edge() -> Edge:
     directory = BrokerDirectory("the-admin-key")
     directory.add(Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("key"), 0))
     calls = [
@@ -71,7 +72,12 @@ def server() -> Iterator[int]:
         Call("GET", "/page", page, "anyone", ""),
         Call("POST", "/echo", echo, "broker", ""),
     ]
-    with serving(Edge(calls, directory), BOUNDS) as taken:
+    return Edge(calls, directory)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[int]:
+    with serving(edge(), BOUNDS) as taken:
         yield taken
 
 
@@ -210,6 +216,16 @@ def test_body_that_arrives_after_its_answer_leaves_the_connection_usable(
     assert client.rest() == b""
 
 
+@pytest.mark.parametrize("late", [b"{}", b"{}\r\n", b"{", b""])
+def test_connection_nobody_uses_after_an_early_answer_is_closed(
+    client: RawClient, late: bytes
+) -> None:
+    client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+    assert client.answers(1) == [401]
+    client.send(late)
+    assert client.rest() == b""
+
+
 def test_connection_nobody_uses_is_closed_and_one_in_use_is_not(client: RawClient) -> None:
     for _ in range(30):
         client.send(GET)
@@ -246,9 +262,10 @@ def test_requests_sent_ahead_are_answered_in_order(client: RawClient) -> None:
     assert [client.answer()[2] for _ in bodies] == bodies
 
 
-def test_client_that_does_not_read_is_cut(client: RawClient) -> None:
+@pytest.mark.parametrize("requests", [1, 3])
+def test_client_that_does_not_read_is_cut(client: RawClient, requests: int) -> None:
     before = cut("not_reading")
-    client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * requests)
     eventually("cut", lambda: cut("not_reading") == before + 1)
     assert len(client.rest()) < 40_000_000
 
@@ -287,17 +304,6 @@ def status_when_asked(port: int) -> int | None:
         return status_of(one.rest())
 
 
-def test_crowd_that_waits_to_be_refused_is_bounded(port: int) -> None:
-    before = cut("too_many")
-    with connected(port, BOUNDS.connections_max) as inside:
-        for each in inside:
-            each.send(GET)
-            assert each.answers(1) == [200]
-        with connected(port, 20) as crowd:
-            eventually("refused", lambda: cut("too_many") >= before + 20 - BOUNDS.crowd_max)
-            assert all(each.rest() == b"" for each in crowd)
-
-
 def test_more_connections_than_the_system_has_files_for_are_a_bad_setting() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))\n"
@@ -315,3 +321,23 @@ def test_more_connections_than_the_system_has_files_for_are_a_bad_setting() -> N
     )
     assert done.stdout.startswith("EXCHANGE_CONNECTIONS_MAX needs ")
     assert "the system allows 300" in done.stdout
+
+
+def test_crowd_that_waits_to_be_refused_is_bounded() -> None:
+    before = cut("too_many")
+    patient = structs.replace(BOUNDS, crowd_s=60.0, idle_s=60)
+    with (
+        serving(edge(), patient) as port,
+        connected(port, patient.connections_max) as inside,
+    ):
+        for each in inside:
+            each.send(GET)
+            assert each.answers(1) == [200]
+        with connected(port, 20) as crowd:
+            aborted = 20 - patient.crowd_max
+            eventually("not listened to", lambda: cut("too_many") == before + aborted)
+            for each in crowd:
+                with contextlib.suppress(OSError):
+                    each.send(GET)
+            answers = [status_of(each.rest()) for each in crowd]
+        assert sorted(answers, key=str) == [503] * patient.crowd_max + [None] * aborted
