@@ -7,11 +7,12 @@ Bodies are the edge's to bound (`http_body`), as long as it reads them.
 import logging
 import secrets
 from asyncio import BaseTransport, TimerHandle, Transport
+from collections import deque
 from http import HTTPStatus
 from typing import cast
 
 from msgspec import Struct
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from services.runtime.http_messages import ProblemError, not_accepted
 from services.runtime.log import RateLimit
@@ -72,6 +73,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Count it, and give it a while to say something."""
         super().connection_made(cast(Transport, transport))
+        # Requests without a whole answer, in order; only the first is worked on.
+        self._open: deque[RequestResponseCycle] = deque()
         too_many = len(self.connections) - self.bounds.connections_max
         if too_many > self.bounds.crowd_max:
             CONNECTIONS_CUT.labels("too_many").inc()
@@ -86,6 +89,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._not_due()
         if self._unread is not None:
             self._unread.cancel()
+        for cycle in self._open:
+            # uvicorn tells the last one alone, and the others write to a connection that is gone.
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +103,7 @@ class HttpProtocol(HttpToolsProtocol):
         heads = self._heads
         self._packet_bytes = len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if (self._open and not self._in_head) or self.transport.is_closing():
             return
         if self._in_head and self._heads == heads:
             self._head_bytes += len(data)
@@ -106,7 +113,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._watch()
 
     def _watch(self) -> None:
-        if self._answering:
+        if self._open:
             return
         if self._in_message:
             if self._due is None:
@@ -117,10 +124,6 @@ class HttpProtocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
-    @property
-    def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
@@ -130,7 +133,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: judge its size, and how many requests wait before it."""
-        self._not_due()
         bounds = self.bounds
         # A head that came in one packet of less than the bound need not be added up.
         if len(self.headers) > bounds.head_fields_max or (
@@ -138,20 +140,25 @@ class HttpProtocol(HttpToolsProtocol):
             and self._size_of_head() > bounds.head_bytes_max
         ):
             raise self._refusal("head_too_large", self._head_too_large())
-        if len(self.pipeline) >= bounds.ahead_max:
+        if len(self._open) > bounds.ahead_max:
             ahead = not_accepted(f"at most {bounds.ahead_max} requests may wait", close=True)
             raise self._refusal("too_many_ahead", ahead)
         self._in_head = False
+        if self._due is not None:
+            self._not_due()
         super().on_headers_complete()
+        self._open.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """Nothing is owed until the next request begins."""
         self._in_message = False
-        self._not_due()
+        if self._due is not None:
+            self._not_due()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, of which a part may be here."""
+        self._open.popleft()
         super().on_response_complete()
         if self.transport.is_closing():
             self._close()
@@ -204,12 +211,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _answerable(self) -> bool:
         # Never before the answer to an earlier request, which would be told what is not its own:
         # a closed connection says "unknown", which is true.
-        if self.pipeline:
-            return False
-        if self._answering:
+        if len(self._open) == 1:
             in_body = self._in_message and not self._in_head
             return in_body and not self.cycle.response_started
-        return self._in_head or not self._in_message
+        return not self._open and (self._in_head or not self._in_message)
 
     def _close(self) -> None:
         self._not_due()

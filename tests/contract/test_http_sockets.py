@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -254,6 +255,20 @@ def test_refusal_never_stands_where_an_earlier_answer_belongs(
     client.send(SLOW)
     raw = client.trickle(itertools.chain([after], itertools.repeat(b"a" * 1_000)))
     assert raw == b""
+
+
+def test_request_whose_connection_was_cut_is_no_error_of_the_program(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RawClient(port) as cut_off:
+        cut_off.send(SLOW + GET)
+        assert cut_off.trickle(itertools.repeat(b"GET / HTTP/1.1\r\nA: " + b"a" * 900)) == b""
+    RELEASED.set()
+    eventually("asked", lambda: status_when_asked(port) == 200)
+    with RawClient(port) as other:
+        other.send(SLOW * 3)
+        assert other.answers(3) == [200] * 3
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_requests_sent_ahead_are_answered_in_order(client: RawClient) -> None:
