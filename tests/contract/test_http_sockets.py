@@ -261,8 +261,8 @@ def test_request_whose_connection_was_cut_is_no_error_of_the_program(
     port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RawClient(port) as cut_off:
-        cut_off.send(SLOW + GET)
-        assert cut_off.trickle(itertools.repeat(b"GET / HTTP/1.1\r\nA: " + b"a" * 900)) == b""
+        cut_off.send(SLOW + GET + b"BREW /x HTTP/1.1\r\n\r\n")
+        assert cut_off.rest() == b""
     RELEASED.set()
     eventually("asked", lambda: status_when_asked(port) == 200)
     with RawClient(port) as other:
