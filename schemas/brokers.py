@@ -16,10 +16,17 @@ def key_hash(api_key: str) -> str:
 
 
 class Broker(Struct, frozen=True, omit_defaults=True, gc=False):
-    """`api_key_hash` is the SHA-256 of the key; the key itself is shown once and kept nowhere."""
+    """`api_key_hash` is the SHA-256 of the key; the key itself is shown once and kept nowhere.
+
+    From `revoked_at` on no key of this broker counts. `former_key_hash` is the key before the last
+    rotation where it was left valid for a while: before `former_key_until`, and not from then on.
+    """
 
     broker_id: BrokerId
     name: BrokerName
     api_key_hash: KeyHash
     created_at: TimestampMs
     webhook_url: str | None = None
+    revoked_at: TimestampMs | None = None
+    former_key_hash: KeyHash | None = None
+    former_key_until: TimestampMs | None = None

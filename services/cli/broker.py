@@ -1,19 +1,24 @@
-"""`exchange broker`: register brokers without the HTTP API, list those there are."""
+"""`exchange broker`: register brokers without the HTTP API, list them, change or end their keys."""
 
 from typing import Annotated
 
 import typer
 from msgspec import Struct
 
+from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS
 from schemas.units import rfc3339
 from services.cli.compacted import last_records
-from services.cli.registration import register_broker
+from services.cli.registration import register_broker, revoke_broker, rotate_key
 from services.cli.settings import operator_settings, readable_errors, show
 
 app = typer.Typer(help="Who may trade.", no_args_is_help=True)
 
+# Long enough for a broker to change its programs on the next day.
+KEEP_OLD_S_MAX = 24 * 60 * 60
+
+BrokerId = Annotated[str, typer.Argument(help="As `exchange broker list` shows it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -24,6 +29,14 @@ class BrokerRow(Struct, frozen=True):
     name: str
     created_at: str
     webhook_url: str | None
+    revoked_at: str | None = None
+
+
+class NewKey(Struct, frozen=True):
+    """What a rotation gives; shown this once."""
+
+    broker_id: str
+    api_key: str
 
 
 @app.command()
@@ -54,10 +67,51 @@ def list_brokers(*, as_json: AsJson = False) -> None:
             except UnreadableError as error:
                 typer.echo(f"unreadable record of {key!r}: {error}", err=True)
                 continue
-            created = rfc3339(found.created_at)
-            rows.append(BrokerRow(found.broker_id, found.name, created, found.webhook_url))
+            rows.append(_row(found))
         rows.sort(key=lambda row: (row.created_at, row.broker_id))
         show(rows, as_json=as_json, text=_text)
+
+
+@app.command()
+def revoke(broker_id: BrokerId, *, as_json: AsJson = False) -> None:
+    """End every key of a broker, everywhere within a second. Its open orders stay in the market.
+
+    `rotate` gives it a new key, should it be welcome again.
+    """
+    with readable_errors():
+        show(
+            _row(revoke_broker(operator_settings(), broker_id)),
+            as_json=as_json,
+            text=lambda row: f"broker {row.broker_id} has no valid key since {row.revoked_at}",
+        )
+
+
+@app.command()
+def rotate(
+    broker_id: BrokerId,
+    *,
+    keep_old_for: Annotated[
+        int, typer.Option(min=0, max=KEEP_OLD_S_MAX, help="Seconds the old key stays valid too.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Give a broker a new key, printed this once. The old one ends within a second."""
+    with readable_errors():
+        show(
+            NewKey(broker_id, rotate_key(operator_settings(), broker_id, keep_old_for)),
+            as_json=as_json,
+            text=lambda it: f"broker {it.broker_id}\napi key {it.api_key}",
+        )
+
+
+def _row(broker: Broker) -> BrokerRow:
+    return BrokerRow(
+        broker_id=broker.broker_id,
+        name=broker.name,
+        created_at=rfc3339(broker.created_at),
+        webhook_url=broker.webhook_url,
+        revoked_at=None if broker.revoked_at is None else rfc3339(broker.revoked_at),
+    )
 
 
 def _text(rows: list[BrokerRow]) -> str:
@@ -65,5 +119,6 @@ def _text(rows: list[BrokerRow]) -> str:
         return "no brokers"
     return "\n".join(
         f"{row.broker_id}  {row.created_at}  {row.name}  {row.webhook_url or ''}".rstrip()
+        + ("" if row.revoked_at is None else f"  revoked {row.revoked_at}")
         for row in rows
     )

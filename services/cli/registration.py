@@ -1,15 +1,21 @@
-"""Writes a new broker's record, as `POST /register` does: for an operator without HTTP."""
+"""Writes brokers' records for an operator: a new one as `POST /register` does, or other keys.
+
+Two operators who change one broker at the same moment: the later record counts.
+"""
 
 import os
 import time
 
 import msgspec
 
-from schemas.codec import encode
+from schemas.brokers import Broker
+from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS
+from services.cli.compacted import last_records
 from services.cli.errors import RefusedError
-from services.ingest.registration import ID_BYTES, KEY_BYTES, new_broker
+from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
+from services.ingest.registration import ID_BYTES, new_broker
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -24,9 +30,44 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
         raise RefusedError(str(error)) from error
     TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
     randomness = os.urandom(ID_BYTES + KEY_BYTES)
-    broker, api_key = new_broker(request, randomness, now_ms=time.time_ns() // 1_000_000)
+    broker, api_key = new_broker(request, randomness, now_ms=_now_ms())
+    _write(settings, broker)
+    return Registration(broker.broker_id, api_key)
+
+
+def revoke_broker(settings: Settings, broker_id: str) -> Broker:
+    """The broker without a valid key, once that is in the log. Raises RefusedError."""
+    broker = revoked(_find(settings, broker_id), now_ms=_now_ms())
+    _write(settings, broker)
+    return broker
+
+
+def rotate_key(settings: Settings, broker_id: str, keep_former_s: int) -> str:
+    """The broker's new key, once its hash is in the log. Raises RefusedError."""
+    api_key = new_key(os.urandom(KEY_BYTES))
+    former = _find(settings, broker_id)
+    keep_former_ms = keep_former_s * 1_000
+    _write(settings, rotated(former, api_key, now_ms=_now_ms(), keep_former_ms=keep_former_ms))
+    return api_key
+
+
+def _find(settings: Settings, broker_id: str) -> Broker:
+    TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
+    value = last_records(settings, BROKERS.name).get(broker_id)
+    if value is None:
+        raise RefusedError(f"no broker {broker_id}; `exchange broker list` shows them all")
+    try:
+        return decode_broker(value)
+    except UnreadableError as error:
+        raise RefusedError(f"the record of broker {broker_id} is unreadable: {error}") from error
+
+
+def _write(settings: Settings, broker: Broker) -> None:
     sender = FailFastSender(settings.kafka, linger_ms=0)
     topic = settings.topic_prefix + BROKERS.name
     sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
     sender.flush()
-    return Registration(broker.broker_id, api_key)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -21,6 +21,7 @@ from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.directory import BrokerDirectory
+from services.runtime.guard import limits_of
 from services.runtime.health import Check, Health
 from services.runtime.http import Edge, Request
 from services.runtime.http_docs import documentation
@@ -100,7 +101,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 3. The port.
         health = Health()
         calls = [*ingest.calls(), *reader.calls(), *health_calls(health)]
-        edge = Edge(calls, directory, documentation(calls, "Exchange"))
+        edge = Edge(calls, directory, documentation(calls, "Exchange"), limits_of(settings))
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)

@@ -6,7 +6,7 @@ refused is read a second time, field by field, so that its sender hears of all f
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -155,7 +155,7 @@ def _each_field(read: _Doubled, kind: type[S]) -> tuple[Faults, dict[str, Any]]:
         try:
             fields[field.name] = msgspec.convert(read[field.name], field.type)
         except msgspec.ValidationError as error:
-            faults.append(FieldFault(_pointer(field.name), _reason(error)))
+            faults.append(FieldFault(_pointer(field.name), _reason(error, field.type)))
     names = {field.name for field in known}
     faults += [
         FieldFault(_pointer(name), "is not a field of this request")
@@ -165,7 +165,10 @@ def _each_field(read: _Doubled, kind: type[S]) -> tuple[Faults, dict[str, Any]]:
     return faults, fields
 
 
-def _reason(error: msgspec.ValidationError) -> str:
+def _reason(error: msgspec.ValidationError, kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        # The error quotes what was given; whatever stands in a wrong place is not told again.
+        return f"must be one of {', '.join(get_args(kind))}"
     return str(error).split(" - at ")[0].replace("`", "").replace(r"$(?!\n)", "$")
 
 

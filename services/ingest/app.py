@@ -9,7 +9,8 @@ from services.ingest.admission import admit_registration
 from services.ingest.app_cancel import CancelDesk
 from services.ingest.app_place import PlaceDesk
 from services.ingest.desk import Desk
-from services.ingest.registration import ID_BYTES, KEY_BYTES, new_broker
+from services.ingest.keys import KEY_BYTES
+from services.ingest.registration import ID_BYTES, new_broker
 from services.runtime.directory import BrokerDirectory
 from services.runtime.follower import Batch
 from services.runtime.http import (
@@ -122,5 +123,6 @@ class Ingest:
                     *writing,
                 ),
                 parameters=(_PREFER_CANCEL,),
+                budget="cancels",
             ),
         ]

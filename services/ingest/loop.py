@@ -17,6 +17,7 @@ from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.directory import BrokerDirectory
+from services.runtime.guard import limits_of
 from services.runtime.health import Check, Health
 from services.runtime.http import Edge
 from services.runtime.http_docs import documentation
@@ -100,7 +101,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 2. The port.
         health = Health()
         calls = [*ingest.calls(), *health_calls(health)]
-        edge = Edge(calls, directory, documentation(calls, "Exchange: ingest"))
+        edge = Edge(calls, directory, documentation(calls, "Exchange: ingest"), limits_of(settings))
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)

@@ -1,21 +1,18 @@
 """A new broker from a request. Pure given the randomness and the time."""
 
-import base64
 import uuid
 
 from schemas.brokers import Broker, key_hash
 from schemas.rest import RegisterRequest
+from services.ingest.keys import KEY_BYTES, new_key
 
 ID_BYTES = 16
-KEY_BYTES = 32
-_KEY_PREFIX = "ex_"
 
 
 def new_broker(request: RegisterRequest, randomness: bytes, *, now_ms: int) -> tuple[Broker, str]:
     """The broker's record and its key, which is in no record. Needs ID_BYTES + KEY_BYTES."""
     broker_id = str(uuid.UUID(bytes=randomness[:ID_BYTES], version=4))
-    secret = randomness[ID_BYTES : ID_BYTES + KEY_BYTES]
-    api_key = _KEY_PREFIX + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+    api_key = new_key(randomness[ID_BYTES : ID_BYTES + KEY_BYTES])
     broker = Broker(
         broker_id=broker_id,
         name=request.name,

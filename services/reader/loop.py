@@ -5,7 +5,6 @@ The gateway does without this file: it mounts the reader's calls beside ingest's
 
 import asyncio
 import logging
-import secrets
 from contextlib import AsyncExitStack
 
 from services.reader.app import Reader
@@ -16,6 +15,7 @@ from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.directory import BrokerDirectory
+from services.runtime.guard import limits_of
 from services.runtime.health import Health
 from services.runtime.http import Edge
 from services.runtime.http_docs import documentation
@@ -45,13 +45,13 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         archive = Archive(database_url, identity)
         await archive.open()
         ending.push_async_callback(archive.close)
-        directory = BrokerDirectory(settings.admin_key or secrets.token_hex(32))
+        directory = BrokerDirectory(settings.admin_key)
         commands = CommandLog(bootstrap, topology)
         reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
         # 2. The port.
         health = Health()
         calls = [*reader.calls(), *health_calls(health)]
-        edge = Edge(calls, directory, documentation(calls, "Exchange: reader"))
+        edge = Edge(calls, directory, documentation(calls, "Exchange: reader"), limits_of(settings))
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)

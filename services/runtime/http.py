@@ -1,7 +1,7 @@
 """The HTTP edge as a plain ASGI app: the one place for routing, keys, limits, problems, metrics.
 
-Order of checks: route, method, open for business, key, headers, body. A handler sees only what
-passed all of them.
+Order of checks: route, method, open for business, key, budget, headers, body. A handler sees
+only what passed all of them.
 """
 
 import itertools
@@ -16,6 +16,7 @@ from prometheus_client import Histogram
 
 from schemas.brokers import Broker
 from services.runtime.directory import BrokerDirectory
+from services.runtime.guard import Guard, Limits
 from services.runtime.http_body import (
     BODY_BYTES_MAX,
     ClientGoneError,
@@ -68,6 +69,7 @@ log = logging.getLogger(__name__)
 
 _UNMATCHED: Resource[Call | AsgiApp] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_UNLIMITED = Limits()
 _BODILESS = frozenset({204, 304})
 
 
@@ -79,8 +81,10 @@ class Edge:
         calls: Sequence[Call],
         directory: BrokerDirectory,
         fallback: Mapping[str, AsgiApp] | None = None,
+        limits: Limits = _UNLIMITED,
     ) -> None:
         self._directory = directory
+        self._guard = Guard(limits)
         self._routes: Routes[Call | AsgiApp] = Routes()
         for call in calls:
             self._routes.add(call.method, call.path, call)
@@ -159,7 +163,10 @@ class Edge:
         if call.who != "anyone":
             if self._refusal is not None:
                 raise self._refusal
-            broker = self._admitted(call, headers)
+            broker = self._admitted(call, scope, headers)
+            if broker is not NOBODY:
+                budget = call.budget or ("orders" if call.method == "POST" else "reads")
+                self._guard.spend(broker.broker_id, budget, time.monotonic())
             if not accepts_json(headers.get("accept", "")):
                 raise ProblemError(406, "not_acceptable", "answers are application/json")
         body = b""
@@ -178,17 +185,16 @@ class Edge:
         )
         return await call.handler(request)
 
-    def _admitted(self, call: Call, headers: Mapping[str, str]) -> Broker:
+    def _admitted(self, call: Call, scope: Scope, headers: Mapping[str, str]) -> Broker:
         # The broker who calls; NOBODY for the admin. Anyone else gets a problem.
         key = bearer_key(headers.get("authorization", ""))
-        caller = None if key is None else self._directory.caller(key)
+        caller = None
+        if key is not None:
+            caller = self._directory.caller(key, time.time_ns() // 1_000_000)
         if caller is None:
-            raise ProblemError(
-                401,
-                "unauthenticated",
-                "send Authorization: Bearer <key> with a key that is valid",
-                headers=(("WWW-Authenticate", "Bearer"),),
-            )
+            # Of the connection, not of a header that a client can write as it likes.
+            address, _ = scope.get("client") or ("", 0)
+            raise self._guard.unauthenticated(address, time.monotonic())
         if isinstance(caller, Broker):
             if call.who == "broker":
                 return caller

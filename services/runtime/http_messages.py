@@ -17,6 +17,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[str, str], ...]
+Budget = Literal["orders", "cancels", "reads"]
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 NOBODY: Final = Broker(broker_id="", name="", api_key_hash="", created_at=0)
@@ -73,12 +74,13 @@ PROBLEMS: Final = {
     "no_trades": ProblemKind(404, "No trade yet"),
     "method_not_allowed": ProblemKind(405, "The method is not allowed here"),
     "not_acceptable": ProblemKind(406, "Answers are JSON"),
-    "request_timeout": ProblemKind(408, "The body did not arrive in time", retryable=True),
+    "request_timeout": ProblemKind(408, "The request did not arrive in time", retryable=True),
     "too_late_to_cancel": ProblemKind(409, "The order has left the market"),
     "client_order_id_reused": ProblemKind(409, "The client order id is taken"),
     "body_too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be plain JSON"),
     "invalid": ProblemKind(422, "The request is not acceptable"),
+    "head_too_large": ProblemKind(431, "The head of the request is too large"),
     "rate_limited": ProblemKind(429, "Too many requests", retryable=True),
     "internal_error": ProblemKind(500, "The exchange made a mistake"),
     "not_accepted": ProblemKind(503, "Not accepted; nothing was written", retryable=True),
@@ -151,6 +153,7 @@ class Call(Struct, frozen=True):
 
     `path` names its parameters in braces. `answers` has the body struct of every success status.
     `problems` are (status, code) pairs this handler raises itself; the edge adds its own.
+    `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
     """
 
     method: Literal["GET", "POST"]
@@ -162,3 +165,4 @@ class Call(Struct, frozen=True):
     answers: dict[int, type | None] = {}
     problems: tuple[tuple[int, str], ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    budget: Budget | None = None

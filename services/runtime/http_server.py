@@ -5,6 +5,7 @@ Stop: 1. refuse what is new, 2. answer what is in hand, for a bounded time, 3. c
 
 import contextlib
 import logging
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -12,10 +13,11 @@ import uvicorn
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.runtime.errors import UnavailableError
+from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
 from services.runtime.http import Call, Edge, Request, Response, json_response
-from services.runtime.http_protocol import HttpProtocol, quiet_logger
+from services.runtime.http_protocol import Bounds, bounded, quiet_logger
+from services.runtime.metrics import CONNECTIONS
 from services.runtime.settings import Settings
 from services.runtime.stream import Stream
 
@@ -23,12 +25,12 @@ log = logging.getLogger(__name__)
 
 NOT_YET = "the exchange is starting and reads its log; nothing was written"
 
-# Longer than clients keep an idle connection, so that it is never closed under their next request.
-KEEP_ALIVE_S = 75
 # A caller may ask to wait 10 s for an outcome; supervisors kill after 15.
 DRAIN_S = 11
 # Connections the kernel holds while the loop is busy with a burst.
 _BACKLOG = 2048
+# Files that a process needs besides connections: Kafka's, PostgreSQL's, its own.
+_OTHER_FILES = 256
 
 
 class _Uvicorn(uvicorn.Server):
@@ -41,7 +43,10 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """One per process. The port is taken when it is made; raises UnavailableError if it cannot."""
 
-    def __init__(self, edge: Edge, settings: Settings) -> None:
+    def __init__(self, edge: Edge, settings: Settings, bounds: Bounds | None = None) -> None:
+        """`bounds`: by default those of the settings."""
+        bounds = bounds or Bounds(connections_max=settings.connections_max)
+        _allow_files(bounds.connections_max + bounds.crowd_max)
         self._edge = edge
         self._failure: BaseException | None = None
         self._listener = _listen(settings.host, settings.port)
@@ -50,17 +55,18 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 edge,
-                http=HttpProtocol,
+                http=bounded(bounds),
                 ws="none",
                 lifespan="off",
                 access_log=False,
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=bounds.idle_s,
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
+        CONNECTIONS.set_function(lambda: len(self._server.server_state.connections))
 
     def stop(self) -> None:
         """Begin the end. May be called from a signal handler."""
@@ -92,6 +98,20 @@ async def open_when_caught_up(edge: Edge, stream: Stream) -> None:
 def log_check(stream: Stream) -> Check:
     """Whether the log's past is known."""
     return Check(stream.caught_up, "caught up" if stream.caught_up else "catching up")
+
+
+def _allow_files(connections: int) -> None:
+    # Every connection is a file to the kernel. Without one to spare nothing can be accepted, not
+    # even to say that there are too many.
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise SettingsError(
+                f"EXCHANGE_CONNECTIONS_MAX needs {wanted} open files, the system allows {hard}: "
+                "lower it, or raise `ulimit -Hn`"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

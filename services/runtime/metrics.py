@@ -12,6 +12,17 @@ HTTP_SECONDS: Final = Histogram(
     ["route", "method", "status"],
     buckets=_SECONDS,
 )
+LIMITED: Final = Counter(
+    "exchange_rate_limited_total",
+    "Requests answered 429, by the budget that was spent: orders, cancels, reads, failed_keys.",
+    ["budget"],
+)
+CONNECTIONS: Final = Gauge("exchange_http_connections", "Open connections to the HTTP API.")
+CONNECTIONS_CUT: Final = Counter(
+    "exchange_http_connections_cut_total",
+    "Connections ended because the client was too slow, too large or one too many.",
+    ["reason"],
+)
 IN_FLIGHT: Final = Gauge("exchange_in_flight_requests", "Requests waiting for the log.")
 COMMANDS: Final = Counter(
     "exchange_commands_total", "Commands matched, by the kind of their outcome.", ["event"]

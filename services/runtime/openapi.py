@@ -27,7 +27,12 @@ _EXAMPLES: dict[type, Document] = {
         "client_order_id": "a-1",
     },
 }
-_KEYED = ((401, "unauthenticated"), (403, "forbidden"), (406, "not_acceptable"))
+_KEYED = (
+    (401, "unauthenticated"),
+    (403, "forbidden"),
+    (406, "not_acceptable"),
+    (429, "rate_limited"),
+)
 _POSTED = (
     (408, "request_timeout"),
     (413, "body_too_large"),

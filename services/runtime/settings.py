@@ -16,6 +16,7 @@ PREFIX = "EXCHANGE_"
 
 Durability = Literal["fsync", "replicated", "process"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+PerTime = Annotated[int, Meta(ge=0, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
 
 
@@ -46,6 +47,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Port of /livez, /readyz and /metrics of matcher and sink; 0: none."""
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     """Requests waiting for the log at once; one more is answered 503."""
+    rate_orders: PerTime | None = None
+    """New orders a second of one broker; twice as many at once. 0: no limit; `exchange run` has
+    none unless it is set. Else 1,000."""
+    rate_cancels: PerTime | None = None
+    """The same for cancels; else 2,000."""
+    rate_reads: PerTime | None = None
+    """The same for everything a broker only asks; else 4,000."""
+    failed_keys: PerTime | None = None
+    """Requests without a valid key a minute from one address, more are answered 429 instead of
+    401. 0: no limit; `exchange run` has none unless it is set. Else 60."""
+    connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
+    """Connections to the HTTP API at once; one more is answered 503 and closed."""
     outcome_wait_ms: Milliseconds = 1_000
     """How long POST waits for the outcome before it answers 202."""
     delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000

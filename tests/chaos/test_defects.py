@@ -23,7 +23,8 @@ from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack
-from services.ingest.registration import ID_BYTES, KEY_BYTES, new_broker
+from services.ingest.keys import KEY_BYTES
+from services.ingest.registration import ID_BYTES, new_broker
 from services.runtime.producer import FailFastSender, Sender
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate

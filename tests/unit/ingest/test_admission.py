@@ -167,6 +167,19 @@ def test_valid_until_that_is_no_future_instant_is_refused(
     assert pointers(refused(order(valid_until=value, **kind))) == ["/valid_until"]
 
 
+@pytest.mark.parametrize("name", [*GOOD, "order_type", "valid_until", "client_order_id", "odd"])
+@pytest.mark.parametrize("value", ["a secret, in the wrong place", ["a secret"], {"x": "a secret"}])
+def test_fault_never_repeats_the_value(name: str, value: object) -> None:
+    problem = refused(order(**{name: value}))
+    assert pointers(problem) == [f"/{name}"]
+    assert "secret" not in f"{problem.detail} {problem.errors}"
+
+
+def test_word_of_no_use_is_refused_with_those_that_are() -> None:
+    assert refused(order(side="buy")).detail == "/side: must be one of bid, ask"
+    assert refused(order(order_type=1)).detail == "/order_type: must be one of limit, market"
+
+
 def test_limit_without_price_and_market_with_one_are_refused() -> None:
     assert pointers(refused(order(price=...))) == ["/price"]
     assert pointers(refused(order(price=None))) == ["/price"]

@@ -9,7 +9,8 @@ from schemas.codec import UnreadableError, encode
 from schemas.listings import Listing
 from schemas.partitions import default_partition
 from schemas.rest import RegisterRequest
-from services.ingest.registration import ID_BYTES, KEY_BYTES, new_broker
+from services.ingest.keys import KEY_BYTES
+from services.ingest.registration import ID_BYTES, new_broker
 from services.ingest.routes import PartitionMap
 
 

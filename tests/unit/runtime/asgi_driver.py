@@ -11,7 +11,10 @@ from services.runtime.http_messages import AsgiApp
 
 
 class Asked(Struct, frozen=True):
-    """A request. `parts`: the body as it arrives; None: it never ends; `gone`: hangs up after."""
+    """A request. `parts`: the body as it arrives; None: it never ends; `gone`: hangs up after.
+
+    `client` is the address of the connection; empty: unknown.
+    """
 
     method: str
     path: str
@@ -19,6 +22,7 @@ class Asked(Struct, frozen=True):
     parts: Sequence[bytes] | None = ()
     stalls: bool = False
     gone: bool = False
+    client: str = ""
 
 
 class Answered(Struct, frozen=True):
@@ -40,6 +44,7 @@ def _scope(asked: Asked) -> dict[str, Any]:
     return {
         "type": "http",
         "method": asked.method,
+        "client": (asked.client, 5) if asked.client else None,
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),

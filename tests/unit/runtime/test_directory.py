@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from msgspec import structs
 
 from schemas.brokers import Broker, key_hash
 from schemas.codec import encode
@@ -22,18 +23,18 @@ def directory() -> BrokerDirectory:
 
 def test_keys_say_who_calls(directory: BrokerDirectory) -> None:
     directory.apply(ID.encode(), encode(broker("a")))
-    assert directory.caller("a") == broker("a")
-    assert directory.caller("the-admin-key") is ADMIN
+    assert directory.caller("a", 0) == broker("a")
+    assert directory.caller("the-admin-key", 0) is ADMIN
     for nobody in ("", "b", "the-admin-ke", key_hash("a"), "é\udcff"[:1]):
-        assert directory.caller(nobody) is None
+        assert directory.caller(nobody, 0) is None
     assert (directory.name(ID), directory.name("x"), len(directory)) == ("Alfa", None, 1)
 
 
 def test_last_record_of_a_broker_counts(directory: BrokerDirectory) -> None:
     directory.apply(ID.encode(), encode(broker("old")))
     directory.apply(ID.encode(), encode(broker("new", "Beta")))
-    assert directory.caller("old") is None
-    assert directory.caller("new") == broker("new", "Beta")
+    assert directory.caller("old", 0) is None
+    assert directory.caller("new", 0) == broker("new", "Beta")
     assert (directory.name(ID), len(directory)) == ("Beta", 1)
 
 
@@ -41,7 +42,7 @@ def test_record_without_a_value_takes_the_broker_away(directory: BrokerDirectory
     directory.add(broker("a"))
     directory.apply(ID.encode(), None)
     directory.apply(None, None)
-    assert (directory.caller("a"), len(directory)) == (None, 0)
+    assert (directory.caller("a", 0), len(directory)) == (None, 0)
 
 
 def test_unreadable_record_is_logged_and_passed_over(
@@ -51,4 +52,28 @@ def test_unreadable_record_is_logged_and_passed_over(
     with caplog.at_level(logging.ERROR):
         directory.apply(ID.encode(), b'{"name": 1}')
     assert [record.getMessage() for record in caplog.records] == ["unreadable broker record"]
-    assert directory.caller("a") == broker("a")
+    assert directory.caller("a", 0) == broker("a")
+
+
+def test_directory_without_an_admin_key_has_no_admin() -> None:
+    directory = BrokerDirectory(None)
+    directory.add(broker("a"))
+    assert directory.caller("a", 0) == broker("a")
+    for nobody in ("", "None", "the-admin-key"):
+        assert directory.caller(nobody, 0) is None
+
+
+def test_revoked_broker_has_a_name_and_no_key(directory: BrokerDirectory) -> None:
+    directory.add(structs.replace(broker("a"), revoked_at=1))
+    assert (directory.caller("a", 0), directory.name(ID), len(directory)) == (None, "Alfa", 1)
+
+
+def test_former_key_counts_before_its_end_and_goes_with_the_next_record(
+    directory: BrokerDirectory,
+) -> None:
+    kept = structs.replace(broker("new"), former_key_hash=key_hash("old"), former_key_until=10)
+    directory.add(kept)
+    assert directory.caller("old", 9) == directory.caller("new", 99) == kept
+    assert directory.caller("old", 10) is None
+    directory.add(broker("new"))
+    assert directory.caller("old", 9) is None

@@ -68,4 +68,4 @@ def test_records_reach_who_wants_them_in_order() -> None:
 
     directory = asyncio.run(scenario())
     assert told == [(b"PETR4", b"v"), ("views", 0), ("waiters", 0)]
-    assert directory.caller("a") == broker
+    assert directory.caller("a", 0) == broker

@@ -1,0 +1,205 @@
+"""Who reaches what: every route of the document with every kind of key, the exact answers a table.
+
+The table is `access.md` beside this file. A route that is not in it, or answers otherwise, fails
+here with the table as it would be: read it, and put it there if it is right.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct, structs
+
+from services.cli.registration import revoke_broker
+from services.runtime.http import PROBLEMS
+from tests.support.api import Answer, Api, eventually
+from tests.support.exchange import Exchange
+
+TABLE = Path(__file__).with_name("access.md")
+CALLERS = ("no key", "malformed", "unknown", "revoked", "another broker", "admin", "the right key")
+STRANGERS = CALLERS[:4]
+HEAD = """# Who reaches what
+
+Every route of the OpenAPI document with every kind of key: status, and code where there is one.
+"The right key" is that of the broker whose order it is, for an admin's call the admin's, and any
+where none is needed; "malformed" is a right key without `Bearer`. Held by `test_access.py`.
+"""
+
+
+class Route(Struct, frozen=True):
+    """An operation of the document; `who` is its security scheme, "" where it has none."""
+
+    method: str
+    path: str
+    who: str
+    body: Any
+    answers: frozenset[int]
+    codes: frozenset[tuple[int, str]]
+
+
+class Cell(Struct, frozen=True):
+    status: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}".strip()
+
+
+def routes_of(document: Any) -> Iterator[Route]:
+    """Every operation; a GET is asked by HEAD too."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            schemes = [name for rule in operation.get("security", []) for name in rule]
+            content = operation.get("requestBody", {}).get("content", {})
+            codes = {
+                (int(status), code)
+                for status, told in operation["responses"].items()
+                for code in told.get("content", {})
+                .get("application/problem+json", {})
+                .get("examples", ())
+            }
+            yield Route(
+                method.upper(),
+                path,
+                schemes[0] if schemes else "",
+                content.get("application/json", {}).get("example"),
+                frozenset(int(status) for status in operation["responses"] if status < "400"),
+                frozenset(codes),
+            )
+
+
+Matrix = list[tuple[Route, dict[str, Cell]]]
+
+
+class Callers:
+    """A key of each kind, and what the paths name."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._owner = exchange.broker("Owner")
+        self._another = exchange.broker("Another")
+        self._symbol = exchange.symbol()
+        self._owner.place("ask", self._symbol, 1, 1000)
+        self._owner.place("bid", self._symbol, 1, 1000)
+        self._revoked = self._revoked_key()
+
+    def _revoked_key(self) -> str:
+        gone = self._exchange.admin().call("POST", "/register", {"name": "Gone"}).body
+        settings = structs.replace(self._exchange.stack.settings, kafka=self._exchange.bootstrap)
+        revoke_broker(settings, gone["broker_id"])
+        api = Api(self._exchange.url, gone["api_key"])
+        eventually("revoked", lambda: api.get("/balance").status == 401)
+        return str(gone["api_key"])
+
+    def ask(self, route: Route, caller: str, method: str) -> Answer:
+        """One request that is right in all but perhaps its key."""
+        right = self._exchange.admin_key if route.who == "admin" else self._owner.key
+        authorization = {
+            "no key": None,
+            "malformed": right,
+            "unknown": "Bearer ex_nobody-has-this-key",
+            "revoked": f"Bearer {self._revoked}",
+            "another broker": f"Bearer {self._another.key}",
+            "admin": f"Bearer {self._exchange.admin_key}",
+            "the right key": f"Bearer {right}",
+        }[caller]
+        headers = {"Prefer": "wait=10"}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        return Api(self._exchange.url, None).call(
+            method, self._filled(route.path), route.body, headers
+        )
+
+    def _filled(self, path: str) -> str:
+        order: Any = None
+        if "{order_id}" in path:
+            order = self._owner.place("bid", self._exchange.symbol(), 1, 1).body["order_id"]
+        filled = path.replace("{order_id}", order or "").replace("{symbol}", self._symbol)
+        assert "{" not in filled, f"say here what stands in {path}"
+        return filled
+
+
+def cell_of(answer: Answer) -> Cell:
+    problem = answer.headers.get("content-type") == "application/problem+json"
+    return Cell(answer.status, answer.body["code"] if problem and answer.raw else "")
+
+
+@pytest.fixture(scope="module")
+def matrix(exchange: Exchange) -> Matrix:
+    callers = Callers(exchange)
+    routes = routes_of(Api(exchange.url, None).get("/openapi.json").body)
+    return [
+        (route, {caller: cell_of(callers.ask(route, caller, route.method)) for caller in CALLERS})
+        for route in routes
+    ]
+
+
+def rendered(matrix: Matrix) -> str:
+    lines = [HEAD, "| | " + " | ".join(CALLERS) + " |", "|---" * (len(CALLERS) + 1) + "|"]
+    for route, cells in sorted(matrix, key=lambda item: (item[0].path, item[0].method)):
+        told = " | ".join(str(cells[caller]) for caller in CALLERS)
+        lines.append(f"| `{route.method} {route.path}` | {told} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_every_route_and_key_answers_as_the_table_says(
+    matrix: Matrix,
+) -> None:
+    table = rendered(matrix)
+    assert TABLE.read_text() == table, f"as {TABLE.name} would be:\n{table}"
+
+
+def test_strangers_get_401_wherever_a_key_is_needed(
+    matrix: Matrix,
+) -> None:
+    refused = Cell(401, "unauthenticated")
+    keyed = [(route, cells) for route, cells in matrix if route.who]
+    assert len(keyed) >= 7
+    for route, cells in keyed:
+        assert {cells[caller] for caller in STRANGERS} == {refused}, route
+
+
+def test_keys_of_the_other_kind_get_403(matrix: Matrix) -> None:
+    forbidden = Cell(403, "forbidden")
+    for route, cells in matrix:
+        if route.who == "broker":
+            assert cells["admin"] == forbidden, route
+        if route.who == "admin":
+            assert cells["another broker"] == forbidden, route
+
+
+def test_right_key_gets_a_success_and_another_brokers_never_sees_an_order(
+    matrix: Matrix,
+) -> None:
+    for route, cells in matrix:
+        right, another = cells["the right key"], cells["another broker"]
+        assert right.status in route.answers, route
+        if "{order_id}" in route.path:
+            assert another == Cell(404, "order_not_found"), route
+        elif route.who == "broker":
+            assert another == right, route
+
+
+def test_routes_for_anyone_do_not_look_at_keys(matrix: Matrix) -> None:
+    open_ones = {route.path: set(cells.values()) for route, cells in matrix if not route.who}
+    assert open_ones == {path: {Cell(200, "")} for path in ("/livez", "/readyz", "/metrics")}
+
+
+def test_every_answer_is_a_documented_one(matrix: Matrix) -> None:
+    for route, cells in matrix:
+        for cell in cells.values():
+            if cell.code:
+                assert (cell.status, cell.code) in route.codes, (route, cell)
+                assert PROBLEMS[cell.code].status == cell.status
+            else:
+                assert cell.status in route.answers, (route, cell)
+
+
+def test_head_answers_any_key_as_get_does(exchange: Exchange) -> None:
+    callers = Callers(exchange)
+    routes = routes_of(Api(exchange.url, None).get("/openapi.json").body)
+    for route in (route for route in routes if route.method == "GET"):
+        for caller in CALLERS:
+            head, got = (callers.ask(route, caller, method) for method in ("HEAD", "GET"))
+            assert (head.status, head.raw) == (got.status, b""), (route, caller)

@@ -1,0 +1,292 @@
+"""Secrets that can be recognised go through every call and fault; then everything is searched.
+
+Keys are nowhere but in the answer that shows them, their SHA-256 is in the brokers' records alone.
+A customer's document is where the books are made of it, and nowhere else.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+import psycopg
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from msgspec import Struct
+from psycopg import sql
+
+from schemas.brokers import key_hash
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS
+from services.cli.stack import running_exchange
+from services.runtime.settings import Settings
+from tests.support.api import Answer, Api, eventually
+from tests.support.exchange import Exchange
+from tests.support.operator import typed
+
+ADMIN_KEY = "canary-admin-key-5e1f0c7d"
+WRONG_KEY = "ex_canary-wrong-key-8a4b2f"
+# As long as a document may be, so that one more character makes it a fault.
+DOCUMENT = "canary-document-01-x"
+BAD_DOCUMENT = "canary-document-02-too-long"
+# A field nobody knows is named to the client that sent it, and to nobody else.
+FIELD_NAME = "canary-field-name-7c11"
+FAULTY_DOCUMENT = "canary-document-03-x"
+
+
+class Place(Struct, frozen=True, order=True):
+    """Where bytes were found: a kind, and which of it."""
+
+    kind: str
+    name: str
+
+
+class Found(Struct, frozen=True):
+    """Everything that the exchange has written or said, by place."""
+
+    texts: dict[Place, bytes]
+
+    def places(self, mark: str) -> set[Place]:
+        return {place for place, text in self.texts.items() if mark.encode() in text}
+
+
+class Session:
+    """Calls, and every byte that came back."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.said: list[bytes] = []
+
+    def call(
+        self,
+        key: str | None,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        answer = Api(self._url, key).call(method, path, body, headers)
+        self.said.append(repr(answer.headers).encode() + answer.raw)
+        return answer
+
+    def register(self, name: str) -> dict[str, str]:
+        # The one answer that may hold a key.
+        answer = Api(self._url, ADMIN_KEY).call("POST", "/register", {"name": name})
+        assert answer.status == 201, answer
+        return dict(answer.body)
+
+
+def order(**changes: object) -> dict[str, object]:
+    whole = {"document_number": DOCUMENT, "side": "bid", "symbol": "CANARY", "quantity": 2}
+    return whole | {"price": 1000} | changes
+
+
+def trade(session: Session, seller: str, buyer: str) -> None:
+    """Every call that succeeds, several times so that snapshots are taken."""
+    for number in range(10):
+        resting = session.call(seller, "POST", "/orders", order(side="ask"))
+        session.call(buyer, "POST", "/orders", order(quantity=1, client_order_id=f"c-{number}"))
+        order_id = resting.body["order_id"]
+        assert session.call(seller, "GET", f"/orders/{order_id}").body["filled_quantity"] == 1
+        assert session.call(seller, "POST", f"/orders/{order_id}/cancel").status == 204
+    for path in ("/balance", "/stocks/CANARY/price", "/stocks/CANARY/book"):
+        assert session.call(buyer, "GET", path).status == 200
+
+
+def err(session: Session, broker: str) -> None:
+    """Every fault that a client can make, each with a secret in it."""
+    bad: list[object] = [
+        order(document_number=BAD_DOCUMENT),
+        order(document_number=BAD_DOCUMENT + "\x00"),
+        order(document_number=[BAD_DOCUMENT]),
+        order(side=BAD_DOCUMENT, symbol=BAD_DOCUMENT, client_order_id=BAD_DOCUMENT + " "),
+        order(**{FIELD_NAME: BAD_DOCUMENT}),
+        json.dumps(order(document_number=BAD_DOCUMENT))[:-1].encode(),
+        b'{"document_number": "' + BAD_DOCUMENT.encode() + b"\xff",
+        json.dumps(order(document_number=BAD_DOCUMENT * 300)).encode(),
+        BAD_DOCUMENT.encode(),
+    ]
+    for body in bad:
+        assert session.call(broker, "POST", "/orders", body).status in (400, 413, 422), body
+    again = order(document_number=FAULTY_DOCUMENT, client_order_id="c-1")
+    first = session.call(broker, "POST", "/orders", order(client_order_id="c-1"))
+    assert first.status in (201, 409)
+    assert session.call(broker, "POST", "/orders", again).status == 409
+    odd = ({"Content-Type": BAD_DOCUMENT}, {"Prefer": BAD_DOCUMENT}, {"Accept": WRONG_KEY})
+    for headers in odd:
+        session.call(broker, "POST", "/orders", order(price=0), headers)
+    for key in (WRONG_KEY, ADMIN_KEY, ADMIN_KEY + "x", broker + "x", None):
+        for method, path in (("POST", "/orders"), ("GET", "/balance"), ("POST", "/register")):
+            session.call(key, method, path, order(document_number=FAULTY_DOCUMENT))
+    for path in (f"/orders/{WRONG_KEY}", f"/stocks/{WRONG_KEY}/book", f"/{WRONG_KEY}"):
+        session.call(broker, "GET", f"{path}?key={broker}")
+    session.call(broker, WRONG_KEY, "/orders")
+    session.call(broker, "PUT", "/orders", order(document_number=BAD_DOCUMENT))
+    session.call(None, "GET", "/balance", headers={"Authorization": f"Basic {broker}"})
+    session.call(broker, "GET", "/balance", headers={"X-Large": WRONG_KEY * 700})
+    session.call(ADMIN_KEY, "POST", "/register", {"name": "x", FIELD_NAME: WRONG_KEY})
+
+
+def spend(session: Session, broker: str) -> None:
+    """Until the budget is gone."""
+    statuses = (session.call(broker, "GET", "/balance").status for _ in range(1_000))
+    assert 429 in statuses
+
+
+def strike(exchange: Exchange, session: Session, broker: str) -> None:
+    """The answers that only a fault brings: 202, 503, 504."""
+    exchange.stack.stop("matcher")
+    pending = session.call(broker, "POST", "/orders", order())
+    assert pending.status == 202
+    session.call(broker, "GET", f"/orders/{pending.body['order_id']}")
+    exchange.kafka.stop()
+    for _ in range(3):
+        assert session.call(broker, "POST", "/orders", order()).status in (503, 504)
+    assert session.call(ADMIN_KEY, "POST", "/register", {"name": "late"}).status in (503, 504)
+    session.call(broker, "POST", f"/orders/{pending.body['order_id']}/cancel")
+    exchange.kafka.start()
+    exchange.stack.start("matcher")
+    for name in ("matcher", "sink", "gateway"):
+        if not exchange.stack.services[name].alive:
+            exchange.stack.start(name)
+        exchange.stack.wait_ready(name)
+    eventually("matched", lambda: session.call(broker, "GET", "/readyz").status == 200)
+
+
+def topics(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
+    """Keys, values and headers of every record, as they travel."""
+    listed = AdminClient({"bootstrap.servers": exchange.bootstrap}).list_topics(timeout=30).topics
+    consumer = Consumer({"bootstrap.servers": exchange.bootstrap, "group.id": "canaries"})
+    for name, topic in listed.items():
+        texts: list[bytes] = []
+        for partition in topic.partitions:
+            at = TopicPartition(name, partition, 0)
+            low, high = consumer.get_watermark_offsets(at, timeout=30)
+            consumer.assign([TopicPartition(name, partition, low)])
+            while low < high:
+                message = consumer.poll(30)
+                assert message is not None
+                assert message.error() is None
+                texts.append(repr((message.key(), message.value(), message.headers())).encode())
+                low = (message.offset() or 0) + 1
+        yield Place("topic", name), b"\n".join(texts)
+    consumer.close()
+
+
+def tables(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
+    """Every row of every table, as text."""
+    with psycopg.connect(exchange.database_url) as connection:
+        names = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for schema, name in names:
+            table = sql.Identifier(schema, name)
+            rows = connection.execute(sql.SQL("SELECT t::text FROM {} t").format(table)).fetchall()
+            yield Place("table", name), repr(rows).encode()
+
+
+def logs(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
+    """What every process wrote about itself, the servers' too."""
+    for folder in ("logs", "kafka", "postgres"):
+        for path in (exchange.stack.data_dir / folder).glob("*.log*"):
+            yield Place("log", f"{folder}/{path.name}"), path.read_bytes()
+
+
+def pages(exchange: Exchange, session: Session) -> Iterator[tuple[Place, bytes]]:
+    """What anyone may read."""
+    for path in ("/metrics", "/readyz", "/livez", "/openapi.json", "/docs"):
+        yield Place("page", path), session.call(None, "GET", path).raw
+    for name, port in exchange.stack.probes.items():
+        yield Place("page", name), Api(f"http://127.0.0.1:{port}", None).get("/metrics").raw
+
+
+class Run(Struct, frozen=True):
+    """What is left of a whole day: where everything is, and the keys that were used."""
+
+    found: Found
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    settings = Settings(
+        port=0,
+        admin_key=ADMIN_KEY,
+        log_level="DEBUG",
+        snapshot_every=10,
+        rate_reads=10,
+        failed_keys=10,
+        delivery_timeout_ms=1_000,
+    )
+    with running_exchange(tmp_path_factory.mktemp("canaries"), settings) as stack:
+        exchange = Exchange(stack)
+        session = Session(exchange.url)
+        seller, buyer, gone, greedy = map(session.register, ("Seller", "Buyer", "Gone", "Greedy"))
+        trade(session, seller["api_key"], buyer["api_key"])
+        err(session, buyer["api_key"])
+        spend(session, greedy["api_key"])
+        rotation = typed(exchange, "broker", "rotate", gone["broker_id"], "--json")
+        rotated = json.loads(rotation.stdout)
+        assert typed(exchange, "broker", "revoke", seller["broker_id"]).returncode == 0
+        old = gone["api_key"]
+        eventually("old key", lambda: session.call(old, "GET", "/balance").status in (401, 429))
+        session.call(rotated["api_key"], "GET", "/balance")
+        strike(exchange, session, buyer["api_key"])
+        texts = dict(topics(exchange)) | dict(tables(exchange)) | dict(logs(exchange))
+        texts |= dict(pages(exchange, session))
+        texts[Place("answers", "all")] = b"\n".join(session.said)
+    keys = {one["broker_id"]: one["api_key"] for one in (seller, buyer, gone, greedy)}
+    keys |= {"rotated": rotated["api_key"], "admin": ADMIN_KEY, "wrong": WRONG_KEY}
+    return Run(Found(texts), keys)
+
+
+def test_search_looks_everywhere(run: Run) -> None:
+    kinds: dict[str, set[str]] = {}
+    for place in run.found.texts:
+        kinds.setdefault(place.kind, set()).add(place.name)
+    assert {"market.trades.v1", "market.book.v1", BROKERS.name, COMMANDS.name} <= kinds["topic"]
+    assert {"brokers", "orders", "trades"} <= kinds["table"]
+    own = {f"logs/{name}.log" for name in ("gateway", "matcher", "sink")}
+    assert own | {"kafka/server.log", "postgres/server.log"} <= kinds["log"]
+    assert {"/metrics", "matcher", "sink"} <= kinds["page"]
+    seen = run.found.places("CANARY")
+    assert {Place("topic", "market.trades.v1"), Place("table", "orders")} <= seen
+    for status in (b"400", b"401", b"403", b"404", b"405", b"409", b"413", b"422", b"429", b"503"):
+        assert b'"status":' + status in run.found.texts[Place("answers", "all")], status
+
+
+def test_keys_are_nowhere(run: Run) -> None:
+    for whose, key in run.keys.items():
+        assert run.found.places(key.removeprefix("ex_")) == set(), whose
+
+
+def test_hashes_of_keys_are_in_the_brokers_records_alone(run: Run) -> None:
+    records = {Place("topic", BROKERS.name), Place("table", "brokers")}
+    for whose, key in run.keys.items():
+        places = run.found.places(key_hash(key))
+        if whose in ("admin", "wrong"):
+            assert places == set()
+        else:
+            assert Place("topic", BROKERS.name) in places
+            assert places <= records
+
+
+def test_documents_are_where_the_books_are_made_and_nowhere_else(run: Run) -> None:
+    made = {Place("topic", one.name) for one in (COMMANDS, EXECUTIONS, SNAPSHOTS)}
+    assert run.found.places(DOCUMENT) == made | {Place("table", "orders")}
+
+
+def test_documents_of_refused_orders_are_nowhere(run: Run) -> None:
+    assert run.found.places(BAD_DOCUMENT) == set()
+    # This one passed the edge: the matcher refused it, as the log tells.
+    assert run.found.places(FAULTY_DOCUMENT) == {Place("topic", COMMANDS.name)}
+
+
+def test_names_of_unknown_fields_are_told_to_who_sent_them_alone(run: Run) -> None:
+    assert run.found.places(FIELD_NAME) == {Place("answers", "all")}
+
+
+def test_local_files_that_hold_secrets_are_their_owners_alone(exchange: Exchange) -> None:
+    data_dir = exchange.stack.data_dir
+    assert (data_dir / "admin-key").read_text().strip() == exchange.admin_key
+    for name in ("admin-key", "endpoints.json"):
+        assert (data_dir / name).stat().st_mode & 0o077 == 0

@@ -1,0 +1,152 @@
+"""Keys that end, as an operator ends them: in every process that answers, and in those to come."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import Api, eventually
+from tests.support.exchange import Exchange
+from tests.support.operator import edge_service, ended, environ_of, typed
+
+# A key that counts gets as far as the body, which is missing; on the reader to an answer.
+REACHED = {"gateway": ("POST", "/orders", 400), "ingest": ("POST", "/orders", 400)}
+REACHED["reader"] = ("GET", "/balance", 200)
+
+
+@pytest.fixture(scope="module")
+def edges(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Api]]:
+    """Each kind of process that looks at keys."""
+    logs = tmp_path_factory.mktemp("edges")
+    with (
+        edge_service(exchange, "services.ingest", logs / "ingest.log") as ingest,
+        edge_service(exchange, "services.reader", logs / "reader.log") as reader,
+    ):
+        yield {"gateway": Api(exchange.url, None), "ingest": ingest, "reader": reader}
+
+
+def works(edges: dict[str, Api], key: str) -> dict[str, bool]:
+    """Whether the key counts, process by process."""
+    found: dict[str, bool] = {}
+    for name, edge in edges.items():
+        method, path, reached = REACHED[name]
+        answer = Api(edge.url, key).call(method, path)
+        assert answer.status in (reached, 401), answer
+        found[name] = answer.status == reached
+    return found
+
+
+def becomes(edges: dict[str, Api], key: str, valid: bool) -> None:
+    wanted = dict.fromkeys(edges, valid)
+    eventually(f"valid: {valid}", lambda: works(edges, key) == wanted)
+
+
+def told(exchange: Exchange, *words: str) -> Any:
+    done = typed(exchange, "broker", *words, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def registered(exchange: Exchange) -> tuple[str, str]:
+    body = exchange.admin().call("POST", "/register", {"name": "Keyholder"}).body
+    return body["broker_id"], body["api_key"]
+
+
+def test_revoked_key_ends_everywhere_and_its_orders_stay(
+    exchange: Exchange, edges: dict[str, Api], tmp_path: Path
+) -> None:
+    broker_id, key = registered(exchange)
+    becomes(edges, key, valid=True)
+    symbol = exchange.symbol()
+    resting = Api(exchange.url, key).place("ask", symbol, 100, 1000).body["order_id"]
+
+    row = told(exchange, "revoke", broker_id)
+    assert (row["broker_id"], row["name"]) == (broker_id, "Keyholder")
+    assert row["revoked_at"]
+    becomes(edges, key, valid=False)
+    with edge_service(exchange, "services.reader", tmp_path / "later.log") as later:
+        assert works({"reader": later}, key) == {"reader": False}
+
+    buyer = exchange.broker("Buyer")
+    bought = buyer.place("bid", symbol, 30, 1000, client_order_id="b").body
+    assert [trade["counterparty_broker"] for trade in bought["trades"]] == [broker_id]
+    listed = {row["broker_id"]: row for row in told(exchange, "list")}
+    assert listed[broker_id] == row
+
+    readmitted = told(exchange, "rotate", broker_id)["api_key"]
+    becomes(edges, readmitted, valid=True)
+    assert not any(works(edges, key).values())
+    assert Api(exchange.url, readmitted).order(resting)["remaining_quantity"] == 70
+
+
+def test_rotated_key_replaces_the_old_one_everywhere(
+    exchange: Exchange, edges: dict[str, Api]
+) -> None:
+    broker_id, key = registered(exchange)
+    fresh = told(exchange, "rotate", broker_id)
+    assert fresh["broker_id"] == broker_id
+    becomes(edges, fresh["api_key"], valid=True)
+    becomes(edges, key, valid=False)
+
+
+def test_rotated_key_beside_the_old_one_until_its_end(
+    exchange: Exchange, edges: dict[str, Api]
+) -> None:
+    broker_id, first = registered(exchange)
+    second = told(exchange, "rotate", broker_id, "--keep-old-for", "3600")["api_key"]
+    becomes(edges, second, valid=True)
+    assert all(works(edges, first).values())
+
+    third = told(exchange, "rotate", broker_id, "--keep-old-for", "1")["api_key"]
+    becomes(edges, third, valid=True)
+    becomes(edges, first, valid=False)
+    becomes(edges, second, valid=False)
+
+
+@pytest.mark.parametrize("verb", ["revoke", "rotate"])
+def test_keys_of_a_broker_that_is_not_there_are_refused_with_one_line(
+    exchange: Exchange, verb: str
+) -> None:
+    before = typed(exchange, "broker", "list").stdout
+    done = typed(exchange, "broker", verb, "nobody")
+    assert done.returncode == 11
+    assert done.stdout == ""
+    assert done.stderr == "exchange: no broker nobody; `exchange broker list` shows them all\n"
+    assert typed(exchange, "broker", "list").stdout == before
+
+
+@pytest.mark.parametrize("module", ["services.gateway", "services.ingest"])
+def test_service_with_admin_calls_and_without_an_admin_key_does_not_start(
+    exchange: Exchange, module: str
+) -> None:
+    without = environ_of(exchange, EXCHANGE_ADMIN_KEY="", EXCHANGE_PORT="0")
+    done = ended(module, without)
+    assert done.returncode == 2
+    assert "EXCHANGE_ADMIN_KEY is needed and not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_short_admin_key_is_refused_and_not_shown(exchange: Exchange) -> None:
+    done = ended("services.gateway", environ_of(exchange, EXCHANGE_ADMIN_KEY="hunter2"))
+    assert done.returncode == 2
+    assert "EXCHANGE_ADMIN_KEY" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_reader_without_an_admin_key_has_nothing_for_an_admin(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    with edge_service(
+        exchange, "services.reader", tmp_path / "reader.log", EXCHANGE_ADMIN_KEY=""
+    ) as reader:
+        operations = [
+            one
+            for path in reader.get("/openapi.json").body["paths"].values()
+            for one in path.values()
+        ]
+        assert {"admin": []} not in [rule for one in operations for rule in one.get("security", [])]
+        for key in (exchange.admin_key, "", "None"):
+            assert Api(reader.url, key).get("/balance").status == 401
+        assert Api(reader.url, exchange.admin_key).call("POST", "/register").status == 404

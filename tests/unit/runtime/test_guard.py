@@ -1,0 +1,136 @@
+"""Who asks too often: which budget pays, what the client is told, which settings say so."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from schemas.brokers import Broker, key_hash
+from services.cli.stack import unlimited
+from services.runtime.directory import BrokerDirectory
+from services.runtime.guard import Guard, Limits, limits_of
+from services.runtime.http import Call, Edge, ProblemError, Request, Response
+from services.runtime.http_messages import Budget
+from services.runtime.settings import Settings
+from tests.unit.runtime.asgi_driver import Answered, Asked, answer
+
+LIMITS = Limits(
+    orders_per_second=1, cancels_per_second=2, reads_per_second=3, failed_keys_per_minute=4
+)
+CALLS: dict[Budget, tuple[str, str]] = {
+    "orders": ("POST", "/orders"),
+    "cancels": ("POST", "/orders/x/cancel"),
+    "reads": ("GET", "/balance"),
+}
+
+
+async def done(_: Request) -> Response:
+    return Response(204)
+
+
+def make_edge(limits: Limits = LIMITS) -> Edge:
+    directory = BrokerDirectory("the-admin-key")
+    for name in ("a", "b"):
+        broker_id = f"{name * 8}-b9b1-40c1-a6e6-2395694c9eef"
+        directory.add(Broker(broker_id, name, key_hash(name), 0))
+    calls = [
+        Call("POST", "/orders", done, "broker", ""),
+        Call("POST", "/orders/{id}/cancel", done, "broker", "", budget="cancels"),
+        Call("GET", "/balance", done, "broker", ""),
+        Call("POST", "/register", done, "admin", ""),
+        Call("GET", "/livez", done, "anyone", ""),
+    ]
+    return Edge(calls, directory, limits=limits)
+
+
+def ask(edge: Edge, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
+    method, path = CALLS[budget]
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return answer(edge, Asked(method, path, headers, client=client))
+
+
+def limited(budget: str) -> float:
+    return REGISTRY.get_sample_value("exchange_rate_limited_total", {"budget": budget}) or 0.0
+
+
+@pytest.mark.parametrize(("budget", "rate"), [("orders", 1), ("cancels", 2), ("reads", 3)])
+def test_budget_spent_is_429_with_retry_after_for_this_broker_alone(
+    budget: Budget, rate: int
+) -> None:
+    before = limited(budget)
+    guard = Guard(LIMITS)
+    for _ in range(2 * rate):
+        guard.spend("a", budget, 10.0)
+    with pytest.raises(ProblemError) as caught:
+        guard.spend("a", budget, 10.0)
+    assert (caught.value.status, caught.value.code) == (429, "rate_limited")
+    assert caught.value.headers == (("Retry-After", "1"),)
+    assert f"at most {rate} {budget} a second; nothing was written" in caught.value.detail
+    assert limited(budget) == before + 1
+    guard.spend("b", budget, 10.0)
+    guard.spend("a", budget, 11.1)
+
+
+@pytest.mark.parametrize("spent", ["orders", "cancels", "reads"])
+def test_call_is_paid_from_its_own_budget(spent: Budget) -> None:
+    edge = make_edge()
+    statuses = [ask(edge, "a", spent).status for _ in range(20)]
+    assert {204, 429} == set(statuses)
+    for other in CALLS.keys() - {spent}:
+        assert ask(edge, "a", other).status == 204
+    assert ask(edge, "b", spent).status == 204
+
+
+def test_refused_request_reaches_no_handler_and_its_body_is_not_read() -> None:
+    edge = make_edge()
+    headers = {"Authorization": "Bearer a", "Content-Length": "2"}
+    answers = [answer(edge, Asked("POST", "/orders", headers, (b"{}",))) for _ in range(9)]
+    refused = [one for one in answers if one.status == 429]
+    assert refused
+    assert all(one.received == 0 for one in refused)
+    assert all(int(one.headers["retry-after"]) >= 1 for one in refused)
+    assert all(one.body["code"] == "rate_limited" and one.body["retryable"] for one in refused)
+
+
+def test_admin_and_anyone_have_no_budget() -> None:
+    edge = make_edge()
+    for _ in range(50):
+        admin = Asked("POST", "/register", {"Authorization": "Bearer the-admin-key"})
+        assert answer(edge, admin).status == 204
+        assert answer(edge, Asked("GET", "/livez")).status == 204
+
+
+def test_failed_keys_of_an_address_are_429_after_some_and_a_right_key_still_works() -> None:
+    edge = make_edge()
+    before = limited("failed_keys")
+    statuses = [ask(edge, key, client="192.0.2.1").status for key in (None, "x", None, "y", "z")]
+    assert statuses == [401, 401, 401, 401, 429]
+    assert limited("failed_keys") == before + 1
+    assert ask(edge, "a", client="192.0.2.1").status == 204
+    assert ask(edge, "x", client="192.0.2.2").status == 401
+
+
+def test_failed_keys_limit_believes_the_connection_and_no_header() -> None:
+    edge = make_edge()
+    for number in range(9):
+        headers = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
+        last = answer(edge, Asked("GET", "/balance", headers, client="198.51.100.1"))
+    assert last.status == 429
+    assert int(last.headers["retry-after"]) in range(1, 16)
+    assert "198.51" not in last.raw.decode()
+
+
+def test_failed_keys_grow_back_within_the_minute() -> None:
+    guard = Guard(LIMITS)
+    codes = [guard.unauthenticated("192.0.2.1", 0.0).status for _ in range(5)]
+    codes += [guard.unauthenticated("192.0.2.1", 15.1).status for _ in range(2)]
+    assert codes == [401] * 4 + [429] + [401, 429]
+
+
+def test_settings_that_say_nothing_limit_services_and_not_a_local_exchange() -> None:
+    assert limits_of(Settings()) == Limits(1_000, 2_000, 4_000, 60)
+    assert limits_of(unlimited(Settings())) == Limits()
+
+
+def test_settings_that_say_a_limit_are_followed_by_both() -> None:
+    given = Settings(rate_orders=5, rate_cancels=0, failed_keys=7)
+    assert limits_of(given) == Limits(5, 0, 4_000, 7)
+    assert limits_of(unlimited(given)) == Limits(5, 0, 0, 7)
