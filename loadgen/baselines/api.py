@@ -15,7 +15,8 @@ from schemas.brokers import Broker
 from schemas.rest import FieldFault, OrderResource, Registration
 from schemas.units import OrderId, Symbol
 from services.ingest.admission import admit, admit_nothing, admit_registration
-from services.ingest.registration import ID_BYTES, KEY_BYTES, new_broker
+from services.ingest.keys import KEY_BYTES
+from services.ingest.registration import ID_BYTES, new_broker
 from services.runtime.directory import Caller
 from services.runtime.http_head import bearer_key
 from services.runtime.http_messages import ProblemError
