@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 
 from schemas.units import BrokerId, BrokerName, TimestampMs
 
-SECRET_PREFIX = "whsec_"
 Secret = Annotated[
     str,
     Meta(
@@ -26,7 +25,7 @@ def key_hash(api_key: str) -> str:
 
 def webhook_secret(randomness: bytes) -> str:
     """As Standard Webhooks writes a symmetric secret. Needs 24 to 64 bytes."""
-    return SECRET_PREFIX + base64.b64encode(randomness).decode()
+    return "whsec_" + base64.b64encode(randomness).decode()
 
 
 class WebhookSecret(Struct, frozen=True, omit_defaults=True, gc=False):

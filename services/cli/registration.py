@@ -24,7 +24,8 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
     except msgspec.ValidationError as error:
         raise RefusedError(str(error)) from error
     TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
-    broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=now_ms)
     sender = FailFastSender(settings.kafka, linger_ms=0)
     topic = settings.topic_prefix + BROKERS.name
     sender.send(topic, 0, broker.broker_id.encode(), encode(broker))

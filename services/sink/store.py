@@ -1,8 +1,9 @@
 """The sink's SQL. Rows and log position commit together or not at all.
 
 `write`: 1. fence: move each position, only from where this sink thinks it stands. 2. copy new
-orders, trades and webhooks. 3. change earlier orders. 4. move the sums. The fence comes first: its row lock
-makes a second sink wait, and then tells it that it was overtaken before it has written anything.
+orders, trades and webhooks. 3. change earlier orders. 4. move the sums. The fence comes first: its
+row lock makes a second sink wait, and then tells it that it was overtaken before it has written
+anything.
 Commits are synchronous: others act on the position (the reader forgets), so it never goes back.
 """
 
