@@ -21,6 +21,8 @@ ANSWER_BYTES_MAX = 4 * 1024
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "exchange-webhooks/1"}
 # Words of our own: a broker reads them, and what the libraries say may name our network.
 _REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
+    # InvalidURL is one too.
+    (ValueError, "not sent: the URL cannot be used"),
     (TimeoutError, f"no answer within {ATTEMPT_S_MAX:.0f} s"),
     (aiohttp.ClientConnectorDNSError, "the host's name does not resolve"),
     (
@@ -30,7 +32,6 @@ _REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str],
     (aiohttp.ClientConnectorError, "no connection"),
     (aiohttp.ClientResponseError, "the answer is not HTTP"),
     ((aiohttp.ClientError, OSError), "the connection broke off"),
-    (ValueError, "the URL cannot be used"),
 )
 
 
