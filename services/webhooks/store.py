@@ -183,7 +183,7 @@ class WebhookStore:
                 if attempted:
                     await self._execute(_ATTEMPTED, _columns(map(_attempt_row, attempted)))
                 if ended:
-                    rows = ((e.broker_id, e.failures, e.pause_s, e.gone) for e in ended)
+                    rows = ((e.broker_id, e.failures, float(e.pause_s), e.gone) for e in ended)
                     await self._execute(_ENDED, [*_columns(rows), *self._session.values()])
 
     async def park(self, span_s: float) -> None:
@@ -209,7 +209,7 @@ def _attempt_row(done: Attempted) -> tuple[Any, ...]:
         done.delivery.kind,
         done.delivery.attempts,
         _STATUS[done.result],
-        done.delay_s,
+        float(done.delay_s),
         done.answer.status,
         done.answer.error,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas import ids
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
@@ -71,8 +71,9 @@ class Outbox:
         makers = [limit(first + n, seller, "ask", 2, 1000) for n in range(count)]
         at = T0 + first
         fills = tuple(
-            fill(first + n + 1, first + n, seller, 1000, 1, 1).__replace__(
-                trade_id=ids.trade_id(at, 0, first + count, n)
+            structs.replace(
+                fill(first + n + 1, first + n, seller, 1000, 1, 1),
+                trade_id=ids.trade_id(at, 0, first + count, n),
             )
             for n in range(count)
         )
@@ -103,6 +104,14 @@ class Outbox:
     def all_are(self, status: str, broker_id: str | None = None) -> bool:
         """Whether all deliveries stand so."""
         return set(self.statuses(broker_id)) == {status}
+
+    def failures(self, broker_id: str) -> int:
+        """Of the broker's receiver, in a row."""
+        with psycopg.connect(self.url) as connection:
+            ((failures,),) = connection.execute(
+                "SELECT failures FROM webhook_endpoints WHERE broker_id = %s", [broker_id]
+            ).fetchall()
+            return int(failures)
 
     def execute(self, statement: str, *parameters: object) -> None:
         """Change the database behind everybody's back."""
