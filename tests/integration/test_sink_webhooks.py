@@ -26,11 +26,11 @@ def log(kafka: LocalKafka) -> HandwrittenLog:
 
 
 @pytest.fixture
-def urls(postgres: LocalPostgres) -> Iterator[list[str]]:
+def urls(postgres: LocalPostgres) -> list[str]:
     made = [postgres.create_database(f"queue_{uuid.uuid4().hex[:12]}") for _ in range(2)]
     for url in made:
         migrate(url)
-    yield made
+    return made
 
 
 def a_broker(url: str | None, broker_id: str | None = None) -> Broker:
