@@ -7,7 +7,7 @@
     brokers <--REST-- reader (views in memory) <------------+
     brokers <--HTTP-- webhooks <-- PostgreSQL <-- sink <----+
 
-`gateway` mounts ingest's, reader's and webhooks' routes on one port; `cli` is the operator's `exchange`
-command; `runtime` is what every process stands on. Services do not import each other (gateway and
-cli do).
+`gateway` mounts ingest's, reader's and webhooks' routes on one port; `cli` is the operator's
+`exchange` command; `runtime` is what every process stands on. Services do not import each other
+(gateway and cli do).
 """
