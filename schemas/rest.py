@@ -34,10 +34,12 @@ class RegisterRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Registration(Struct, frozen=True):
-    """The new broker. `api_key` is shown this once."""
+    """The new broker. `api_key` is shown this once, and so is `webhook_secret`, which comes with a
+    `webhook_url`."""
 
     broker_id: str
     api_key: str
+    webhook_secret: str | UnsetType = UNSET
 
 
 class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):

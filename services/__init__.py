@@ -5,9 +5,9 @@
                         |                                   |-> market.trades.v1, market.book.v1
                         +--------- outcome <----------------+
     brokers <--REST-- reader (views in memory) <------------+
-                      PostgreSQL <-- sink <-----------------+
+    brokers <--HTTP-- webhooks <-- PostgreSQL <-- sink <----+
 
-`gateway` mounts ingest's and reader's routes on one port; `cli` is the operator's `exchange`
-command; `runtime` is what every process stands on. Services do not import each other (gateway and
-cli do).
+`gateway` mounts ingest's, reader's and webhooks' routes on one port; `cli` is the operator's
+`exchange` command; `runtime` is what every process stands on. Services do not import each other
+(gateway and cli do).
 """

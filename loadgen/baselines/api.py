@@ -15,8 +15,7 @@ from schemas.brokers import Broker
 from schemas.rest import FieldFault, OrderResource, Registration
 from schemas.units import OrderId, Symbol
 from services.ingest.admission import admit, admit_nothing, admit_registration
-from services.ingest.keys import KEY_BYTES
-from services.ingest.registration import ID_BYTES, new_broker
+from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.directory import Caller
 from services.runtime.http_head import bearer_key
 from services.runtime.http_messages import ProblemError
@@ -39,7 +38,7 @@ class Api:
         if isinstance(await self._caller(request), Broker):
             raise ProblemError(403, "forbidden", "this needs the admin key")
         wanted = admit_registration(await _body(request))
-        randomness = secrets.token_bytes(ID_BYTES + KEY_BYTES)
+        randomness = secrets.token_bytes(RANDOM_BYTES)
         broker, api_key = new_broker(wanted, randomness, now_ms=now_ms())
         await self._brokers.add(broker)
         return _json(201, msgspec.json.encode(Registration(broker.broker_id, api_key)))

@@ -3,16 +3,18 @@
 One repeatable-read snapshot serves the whole comparison, so rows and positions belong together.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import LiteralString
 
+import msgspec
 import psycopg
 from psycopg import Connection, IsolationLevel
 
-from schemas.brokers import Broker
+from schemas.brokers import Broker, WebhookSecret
 from services.cli.audit_ledger import OrderState, TradeState
 from services.cli.audit_report import AuditReport, Invariant
+from services.cli.audit_webhooks import StoredWebhooks
 from services.runtime.errors import UnavailableError
 
 BATCH_ROWS = 2_000
@@ -46,6 +48,13 @@ _SELECT_BROKERS: LiteralString = (
     " FROM brokers"
 )
 
+_SELECT_ENDPOINTS: LiteralString = (
+    "SELECT broker_id::text, url, secrets::text FROM webhook_endpoints"
+)
+_secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
+
+# A URL and its secrets.
+Endpoint = tuple[str, tuple[WebhookSecret, ...]]
 Value = str | int | Decimal | None
 Row = tuple[Value, ...]
 
@@ -112,6 +121,7 @@ class Database:
         self._present = {"orders": 0, "trades": 0}
         self._balances: dict[str, list[int]] = {}
         self._summed_from = 0
+        self.webhooks = StoredWebhooks(self._connection, report)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -151,6 +161,7 @@ class Database:
         query = _SELECT_TRADES + " WHERE id = ANY(%s::uuid[])"
         invariant = self._report["stored_trades"]
         self._present["trades"] += self._compare(invariant, query, rows)
+        self.webhooks.compare(trades, partition)
         for trade in trades:
             taker, maker = trade.taker.broker_id, trade.fill.maker_broker_id
             buyer, seller = (taker, maker) if trade.taker.side == "bid" else (maker, taker)
@@ -167,7 +178,7 @@ class Database:
         self._compare_sums(_SELECT_SYMBOLS, sequences, [partition], absent=0)
         self._compare_sums(_SELECT_CLOCK, {"clock": clock}, [partition])
 
-    def compare_brokers(self, brokers: Iterable[Broker]) -> list[str]:
+    def compare_brokers(self, brokers: Sequence[Broker]) -> list[str]:
         """Differences now, by a fresh look: brokers arrive on a topic of their own."""
         wanted: dict[Value, Row] = {
             b.broker_id: (b.broker_id, b.name, b.api_key_hash, b.webhook_url, b.created_at)
@@ -175,6 +186,10 @@ class Database:
         }
         with self._connect() as connection:
             found = {row[0]: row for row in connection.execute(_SELECT_BROKERS)}
+            endpoints: dict[str, Endpoint] = {
+                broker_id: (url, _secrets.decode(secrets))
+                for broker_id, url, secrets in connection.execute(_SELECT_ENDPOINTS)
+            }
         connection.close()
         differences = [f"broker {name} is missing" for name in wanted.keys() - found.keys()]
         differences += [f"broker {name} is too many" for name in found.keys() - wanted.keys()]
@@ -183,11 +198,23 @@ class Database:
             for name in wanted.keys() & found.keys()
             if wanted[name] != found[name]
         ]
+        hooked: dict[str, Endpoint] = {
+            b.broker_id: (b.webhook_url, b.webhook_secrets)
+            for b in brokers
+            if b.webhook_url is not None
+        }
+        # Secrets are compared and never told.
+        differences += [
+            f"broker {name}: where its webhooks go is another"
+            for name in hooked.keys() | endpoints.keys()
+            if hooked.get(name) != endpoints.get(name)
+        ]
         return sorted(differences)
 
     def no_row_too_many(self) -> None:
         """At the end: all rows are those that were found by their ids; balances are complete."""
         self._compare_sums(_SELECT_BALANCES, self._balances, [])
+        self.webhooks.no_row_too_many()
         self._count(self._report["stored_orders"], "orders", "SELECT count(*) FROM orders")
         self._count(self._report["stored_trades"], "trades", "SELECT count(*) FROM trades")
 

@@ -31,6 +31,7 @@ Name = Literal[
     "stored_trades",
     "stored_sums",
     "stored_brokers",
+    "stored_webhooks",
 ]
 
 # In the order of the report: what must hold, and what is counted.
@@ -58,6 +59,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
     "stored_trades": ("trades in PostgreSQL = log", "rows"),
     "stored_sums": ("book sequences, balances, clocks in PostgreSQL = log", "rows"),
     "stored_brokers": ("brokers in PostgreSQL = brokers topic", "rows"),
+    "stored_webhooks": ("webhooks queued = sides of trades with a URL", "webhooks"),
 }
 
 

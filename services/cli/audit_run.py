@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 
+from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS, COMMANDS
 from services.cli.audit_client_log import ClientLine, ClientLog
@@ -42,6 +43,8 @@ def run_audit(
     with closing(Database(settings.database_url, report)) as database:
         progress = _Progress(tell)
         cuts = _cut(settings, database, partitions, wait_s, progress)
+        # After the cut: whoever trades in it is registered by now.
+        database.webhooks.begin(_read_brokers(settings))
         progress.total = sum(cut.log for cut in cuts.values())
         topic_id = log_identity(settings.kafka, settings.topic_prefix).topic_id
         tools = Tools(settings, topic_id, report, Totals(), database, client_log, progress.advance)
@@ -80,17 +83,22 @@ def _end(settings: Settings, topic: str, number: int) -> int:
         return reader.end
 
 
+def _read_brokers(settings: Settings) -> list[Broker]:
+    brokers = []
+    for value in last_records(settings, BROKERS.name).values():
+        try:
+            brokers.append(decode_broker(value))
+        except UnreadableError:
+            # Another program's record; every reader passes it over.
+            continue
+    return brokers
+
+
 def _brokers(settings: Settings, database: Database, report: AuditReport, wait_s: float) -> None:
     invariant = report["stored_brokers"]
     deadline = time.monotonic() + wait_s
     while True:
-        brokers = []
-        for value in last_records(settings, BROKERS.name).values():
-            try:
-                brokers.append(decode_broker(value))
-            except UnreadableError:
-                # Another program's record; every reader passes it over.
-                continue
+        brokers = _read_brokers(settings)
         differences = database.compare_brokers(brokers)
         if not differences or time.monotonic() >= deadline:
             break

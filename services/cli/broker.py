@@ -3,10 +3,11 @@
 from typing import Annotated
 
 import typer
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
+from schemas.rest import Registration
 from schemas.topics import BROKERS
 from schemas.units import rfc3339
 from services.cli.compacted import last_records
@@ -46,13 +47,13 @@ def register(
     webhook_url: Annotated[str | None, typer.Option(help="http(s) URL.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a broker. Its key is printed this once and kept nowhere."""
+    """Register a broker. Its key, and its webhooks' secret, are printed this once."""
     with readable_errors():
         made = register_broker(operator_settings(), name, webhook_url)
         show(
             made,
             as_json=as_json,
-            text=lambda it: f"broker {it.broker_id}\napi key {it.api_key}",
+            text=_made_text,
         )
 
 
@@ -112,6 +113,13 @@ def _row(broker: Broker) -> BrokerRow:
         webhook_url=broker.webhook_url,
         revoked_at=None if broker.revoked_at is None else rfc3339(broker.revoked_at),
     )
+
+
+def _made_text(made: Registration) -> str:
+    lines = [f"broker {made.broker_id}", f"api key {made.api_key}"]
+    if made.webhook_secret is not UNSET:
+        lines.append(f"webhook secret {made.webhook_secret}")
+    return "\n".join(lines)
 
 
 def _text(rows: list[BrokerRow]) -> str:

@@ -7,6 +7,7 @@ import os
 import time
 
 import msgspec
+from msgspec import UNSET
 
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker, encode
@@ -15,7 +16,7 @@ from schemas.topics import BROKERS
 from services.cli.compacted import last_records
 from services.cli.errors import RefusedError
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
-from services.ingest.registration import ID_BYTES, new_broker
+from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -29,10 +30,10 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
     except msgspec.ValidationError as error:
         raise RefusedError(str(error)) from error
     TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
-    randomness = os.urandom(ID_BYTES + KEY_BYTES)
-    broker, api_key = new_broker(request, randomness, now_ms=_now_ms())
+    broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=_now_ms())
     _write(settings, broker)
-    return Registration(broker.broker_id, api_key)
+    secret = broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET
+    return Registration(broker.broker_id, api_key, secret)
 
 
 def revoke_broker(settings: Settings, broker_id: str) -> Broker:

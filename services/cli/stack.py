@@ -1,7 +1,8 @@
 """A whole exchange on this machine: servers, topics, tables, services, and its ordered end.
 
 `exchange run`, the demo and the tests share `running_exchange`. Start: 1. port, 2. servers,
-3. topics and tables, 4. services, 5. ready. Stop: gateway, matcher, sink, PostgreSQL, Kafka.
+3. topics and tables, 4. services, 5. ready. Stop: gateway, matcher, sink, webhooks, PostgreSQL,
+Kafka.
 """
 
 import contextlib
@@ -33,9 +34,12 @@ from services.sink.migrate import migrate
 MODULES = {
     "sink": ("services.sink",),
     "matcher": ("services.matcher", "--partitions", "all"),
+    "webhooks": ("services.webhooks",),
     "gateway": ("services.gateway",),
 }
-STOP_ORDER = ("gateway", "matcher", "sink")
+STOP_ORDER = ("gateway", "matcher", "sink", "webhooks")
+# Who tries an exchange on one machine has a receiver there, and does not wait for hours.
+LOCAL_CIDRS = "127.0.0.0/8,::1/128"
 READY_TIMEOUT_S = 60.0
 # Longer than a service takes to drain what it has in hand; after that it is killed.
 STOP_GRACE_S = 15.0
@@ -45,7 +49,7 @@ _HTTP_OK = 200
 
 
 class Stack:
-    """A running exchange. `services` holds a ChildProcess each: sink, matcher, gateway."""
+    """A running exchange. `services` holds a ChildProcess for each of MODULES."""
 
     def __init__(self, settings: Settings, servers: LocalServers) -> None:
         self.settings = settings
@@ -56,7 +60,7 @@ class Stack:
         self.url = f"http://{settings.host}:{settings.port}"
         self.topic_prefix = settings.topic_prefix
         self.durability = ""
-        self.probes = {"sink": free_port(), "matcher": free_port()}
+        self.probes = {name: free_port() for name in ("sink", "matcher", "webhooks")}
         self.services: dict[str, ChildProcess] = {}
 
     @property
@@ -169,7 +173,13 @@ def running_exchange(
     Raises BusyError, UnavailableError, TopicsError, InfraError.
     """
     data_dir = data_dir.resolve()
-    settings = structs.replace(settings or Settings(port=0), data_dir=data_dir)
+    settings = settings or Settings(port=0)
+    settings = structs.replace(
+        settings,
+        data_dir=data_dir,
+        webhook_allow_cidrs=settings.webhook_allow_cidrs or LOCAL_CIDRS,
+        webhook_retries=settings.webhook_retries or "seconds",
+    )
     if not settings.port:
         settings = structs.replace(settings, port=free_port())
     elif not is_free(settings.port):

@@ -1,4 +1,4 @@
-"""One public port: ingest's and reader's calls side by side, over one consumer of the log.
+"""One public port: ingest's, reader's and webhooks' calls, over one consumer of the log.
 
-Reads and writes what its two halves do. Owns nothing. Pure part: none, it only joins.
+Reads and writes what they do. Owns nothing. Pure part: none, it only joins.
 """

@@ -23,7 +23,7 @@ from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.directory import BrokerDirectory
 from services.runtime.guard import limits_of
 from services.runtime.health import Check, Health
-from services.runtime.http import Edge, Request
+from services.runtime.http import Call, Edge, Request
 from services.runtime.http_docs import documentation
 from services.runtime.http_server import (
     NOT_YET,
@@ -33,9 +33,12 @@ from services.runtime.http_server import (
 )
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
+from services.runtime.postgres_pool import PostgresPool
 from services.runtime.settings import Settings, require
 from services.runtime.stream import Stream
 from services.runtime.topics import Topology
+from services.webhooks.app import WebhookCalls
+from services.webhooks.deliveries import Deliveries
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,14 @@ def lookup_of(reader: Reader) -> Lookup:
     return lookup
 
 
+async def webhook_calls(database_url: str, ending: AsyncExitStack) -> list[Call]:
+    """What brokers may ask of the outbox, until the ending."""
+    pool = PostgresPool(database_url, read_only=False)
+    await pool.open()
+    ending.push_async_callback(pool.close)
+    return WebhookCalls(Deliveries(pool)).calls()
+
+
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
     """Until the stop. Raises what the log's reading or folding raised."""
     admin_key = require(settings.admin_key, "admin_key")
@@ -98,14 +109,16 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         ending.push_async_callback(asyncio.to_thread, sender.close)
         desk = make_desk(settings, topology, sender, lookup_of(reader))
         ingest = Ingest(desk, directory)
-        # 3. The port.
+        # 3. The outbox, where brokers see their webhooks and ask for them.
+        webhooks = await webhook_calls(database_url, ending)
+        # 4. The port.
         health = Health()
-        calls = [*ingest.calls(), *reader.calls(), *health_calls(health)]
+        calls = [*ingest.calls(), *reader.calls(), *webhooks, *health_calls(health)]
         edge = Edge(calls, directory, documentation(calls, "Exchange"), limits_of(settings))
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)
-        # 4. The log.
+        # 5. The log.
         stream = Stream(
             LogConsumer(bootstrap, Fetch(settings.fetch_wait_ms)),
             topology,
@@ -119,7 +132,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         start = Start(StoredViews(database_url, identity), stream, reader, server.fail)
         health.add("views", start.check)
         ending.push_async_callback(asyncio.to_thread, stream.stop)
-        # 5. Until the stop.
+        # 6. Until the stop.
         for work in (start.run(), open_when_caught_up(edge, stream), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})

@@ -1,16 +1,26 @@
-"""Ingest's half of the API: register a broker, place an order, cancel an order."""
+"""Ingest's half of the API: register a broker, give it a new webhook secret, place an order, cancel
+an order."""
 
 import logging
 
+from msgspec import UNSET
+
+from schemas.brokers import Broker
 from schemas.codec import UnreadableError, encode
 from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequest, Registration
 from schemas.topics import BROKERS
-from services.ingest.admission import admit_registration
+from schemas.units import rfc3339
+from schemas.webhooks import RotatedSecret
+from services.ingest.admission import admit_nothing, admit_registration
 from services.ingest.app_cancel import CancelDesk
 from services.ingest.app_place import PlaceDesk
 from services.ingest.desk import Desk
-from services.ingest.keys import KEY_BYTES
-from services.ingest.registration import ID_BYTES, new_broker
+from services.ingest.registration import (
+    RANDOM_BYTES,
+    SECRET_BYTES,
+    new_broker,
+    with_new_secret,
+)
 from services.runtime.directory import BrokerDirectory
 from services.runtime.follower import Batch
 from services.runtime.http import (
@@ -25,6 +35,7 @@ from services.runtime.http import (
 
 log = logging.getLogger(__name__)
 
+_NO_STORE = (("Cache-Control", "no-store"),)
 _PREFER_PLACE = Parameter(
     name="Prefer",
     where="header",
@@ -65,9 +76,33 @@ class Ingest:
         """`POST /register`."""
         desk = self._desk
         wanted = admit_registration(request.body)
-        broker, api_key = new_broker(
-            wanted, desk.randomness(ID_BYTES + KEY_BYTES), now_ms=desk.clock()
+        broker, api_key = new_broker(wanted, desk.randomness(RANDOM_BYTES), now_ms=desk.clock())
+        await self._store(
+            broker, "the broker may be registered or not; its key is lost: register it again"
         )
+        shown_once = Registration(
+            broker_id=broker.broker_id,
+            api_key=api_key,
+            webhook_secret=broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET,
+        )
+        return json_response(201, shown_once, _NO_STORE)
+
+    async def rotate_secret(self, request: Request) -> Response:
+        """`POST /webhooks/secret/rotate`."""
+        admit_nothing(request.body)
+        desk, broker = self._desk, request.broker
+        if broker.webhook_url is None:
+            raise ProblemError(404, "not_found", "this broker was registered without a webhook_url")
+        changed = with_new_secret(broker, desk.randomness(SECRET_BYTES), now_ms=desk.clock())
+        await self._store(changed, "the secret may be the new one, which is lost: rotate it again")
+        newest, *former = changed.webhook_secrets
+        until = former[0].until if former else None
+        shown_once = RotatedSecret(newest.secret, None if until is None else rfc3339(until))
+        return json_response(200, shown_once, _NO_STORE)
+
+    async def _store(self, broker: Broker, unknown: str) -> None:
+        # Returns when the log has the record.
+        desk = self._desk
         delivery = desk.publisher.send(
             desk.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
         )
@@ -75,18 +110,17 @@ class Ingest:
         if fate == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
         if fate != "stored":
-            raise ProblemError(
-                504,
-                "outcome_unknown",
-                "the broker may be registered or not; its key is lost: register it again",
-            )
+            raise ProblemError(504, "outcome_unknown", unknown)
         self._directory.add(broker)
-        shown_once = Registration(broker_id=broker.broker_id, api_key=api_key)
-        return json_response(201, shown_once, (("Cache-Control", "no-store"),))
 
     def calls(self) -> list[Call]:
         """The routes, as the gateway and the documentation want them."""
-        writing = ((422, "invalid"), (503, "not_accepted"), (504, "outcome_unknown"))
+        writing = (
+            (400, "malformed_json"),
+            (422, "invalid"),
+            (503, "not_accepted"),
+            (504, "outcome_unknown"),
+        )
         return [
             Call(
                 method="POST",
@@ -96,7 +130,16 @@ class Ingest:
                 summary="Register a broker; its key is shown this once",
                 request=RegisterRequest,
                 answers={201: Registration},
-                problems=((400, "malformed_json"), *writing),
+                problems=writing,
+            ),
+            Call(
+                method="POST",
+                path="/webhooks/secret/rotate",
+                handler=self.rotate_secret,
+                who="broker",
+                summary="A new webhook secret, shown this once; the former signs on for a day",
+                answers={200: RotatedSecret},
+                problems=((404, "not_found"), *writing),
             ),
             Call(
                 method="POST",
@@ -106,7 +149,7 @@ class Ingest:
                 summary="Place an order and learn how it stands after matching",
                 request=OrderRequest,
                 answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
-                problems=((400, "malformed_json"), (409, "client_order_id_reused"), *writing),
+                problems=((409, "client_order_id_reused"), *writing),
                 parameters=(_PREFER_PLACE,),
             ),
             Call(
@@ -116,12 +159,7 @@ class Ingest:
                 who="broker",
                 summary="Withdraw what is left of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},
-                problems=(
-                    (400, "malformed_json"),
-                    (404, "order_not_found"),
-                    (409, "too_late_to_cancel"),
-                    *writing,
-                ),
+                problems=((404, "order_not_found"), (409, "too_late_to_cancel"), *writing),
                 parameters=(_PREFER_CANCEL,),
                 budget="cancels",
             ),

@@ -1,18 +1,26 @@
-"""A new broker from a request. Pure given the randomness and the time."""
+"""A new broker from a request, and a new secret for one. Pure given the randomness and the time."""
 
 import uuid
 
-from schemas.brokers import Broker, key_hash
+from msgspec import structs
+
+from schemas.brokers import Broker, WebhookSecret, key_hash, webhook_secret
 from schemas.rest import RegisterRequest
 from services.ingest.keys import KEY_BYTES, new_key
 
-ID_BYTES = 16
+_ID_BYTES = 16
+SECRET_BYTES = 32
+# What a registration needs, in this order.
+RANDOM_BYTES = _ID_BYTES + KEY_BYTES + SECRET_BYTES
+# How long the secret before the newest signs too: time to bring the new one to every receiver.
+FORMER_SECRET_MS = 24 * 60 * 60 * 1000
 
 
 def new_broker(request: RegisterRequest, randomness: bytes, *, now_ms: int) -> tuple[Broker, str]:
-    """The broker's record and its key, which is in no record. Needs ID_BYTES + KEY_BYTES."""
-    broker_id = str(uuid.UUID(bytes=randomness[:ID_BYTES], version=4))
-    api_key = new_key(randomness[ID_BYTES : ID_BYTES + KEY_BYTES])
+    """The broker's record and its key, which is in no record. Needs RANDOM_BYTES."""
+    broker_id = str(uuid.UUID(bytes=randomness[:_ID_BYTES], version=4))
+    key, secret = randomness[_ID_BYTES:-SECRET_BYTES], randomness[-SECRET_BYTES:]
+    api_key = new_key(key)
     broker = Broker(
         broker_id=broker_id,
         name=request.name,
@@ -20,4 +28,20 @@ def new_broker(request: RegisterRequest, randomness: bytes, *, now_ms: int) -> t
         created_at=now_ms,
         webhook_url=request.webhook_url,
     )
+    if request.webhook_url is not None:
+        secrets = (WebhookSecret(webhook_secret(secret)),)
+        broker = structs.replace(broker, webhook_secrets=secrets)
     return broker, api_key
+
+
+def with_new_secret(broker: Broker, randomness: bytes, *, now_ms: int) -> Broker:
+    """The newest secret goes on beside the new one for a day, older ones end. Needs SECRET_BYTES.
+
+    A second rotation does not prolong the life of what is on its way out.
+    """
+    fresh = WebhookSecret(webhook_secret(randomness))
+    former = tuple(
+        WebhookSecret(known.secret, now_ms + FORMER_SECRET_MS)
+        for known in broker.webhook_secrets[:1]
+    )
+    return structs.replace(broker, webhook_secrets=(fresh, *former))

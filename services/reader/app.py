@@ -21,13 +21,13 @@ from services.runtime.directory import BrokerDirectory
 from services.runtime.follower import Batch
 from services.runtime.http import (
     Call,
-    Parameter,
     ProblemError,
     Request,
     Response,
     json_response,
     not_accepted,
 )
+from services.runtime.http_query import count_parameter, read_count
 from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 
 TRADES_DEFAULT = 50
@@ -194,7 +194,7 @@ class Reader:
                 answers={200: PriceResource},
                 problems=((404, "no_trades"), (422, "invalid"), (503, "not_accepted")),
                 parameters=(
-                    _count_parameter("trades", TRADES_DEFAULT, TRADES_MAX, "Trades to average"),
+                    count_parameter("trades", TRADES_DEFAULT, TRADES_MAX, "Trades to average"),
                 ),
             ),
             Call(
@@ -206,7 +206,7 @@ class Reader:
                 answers={200: BookResource},
                 problems=((422, "invalid"), (503, "not_accepted")),
                 parameters=(
-                    _count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
+                    count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
                 ),
             ),
             Call(
@@ -219,11 +219,6 @@ class Reader:
                 problems=((503, "not_accepted"),),
             ),
         ]
-
-
-def _count_parameter(name: str, default: int, most: int, description: str) -> Parameter:
-    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return Parameter(name, "query", schema, description)
 
 
 def _is(kind: object, text: str) -> bool:
@@ -241,18 +236,9 @@ def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, i
     if not _is(Symbol, symbol):
         faults.append(FieldFault("/symbol", "1 to 10 of A-Z, 0-9, dot, underscore and hyphen"))
     text = request.query.get(name)
-    count = default if text is None else _count(text, most)
+    count = default if text is None else read_count(text, most)
     if count is None:
         faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
     if count is None or faults:
         raise ProblemError(422, "invalid", "The request is not acceptable.", errors=faults)
     return symbol, count
-
-
-def _count(text: str, most: int) -> int | None:
-    # Longer texts would cost int() more than they are worth; isdecimal alone lets other
-    # alphabets' digits through.
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
-        return None
-    count = int(text)
-    return count if 1 <= count <= most else None

@@ -1,38 +1,20 @@
 """The reader's SQL: closed orders that have left memory, and how far PostgreSQL has come.
 
-Never holds the event loop, never waits longer than a bound, connects again by itself. Whatever goes
-wrong is an ArchiveUnavailableError; the pool's complaints are logged at a bounded rate.
+Whatever goes wrong is an ArchiveUnavailableError.
 """
 
-import asyncio
-import logging
-from collections.abc import Coroutine
-from typing import Any, LiteralString, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import LiteralString, TypeVar
 
-import psycopg
 from msgspec import structs
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from schemas.orders import OrderRecord, OrderTrade
 from services.reader.errors import ArchiveUnavailableError
-from services.runtime.log import RateLimit
 from services.runtime.log_identity import LogIdentity
+from services.runtime.postgres_pool import PostgresAwayError, PostgresPool
 
 T = TypeVar("T")
-
-# A broker waits for the answer; one look-up takes a millisecond.
-ANSWER_TIMEOUT_S = 1.0
-CONNECTIONS_MAX = 4
-# After so long without success the pool tries again when somebody asks, not by its own growing
-# pauses, so that a server that is back is found at once.
-_RECONNECT_S = 2.0
-_LINES_PER_MINUTE = 4
-# One consistent view for an order and its trades; nothing here may write.
-_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=1000 -c default_transaction_read_only=on"
-    " -c default_transaction_isolation=repeatable\\ read"
-)
 
 # An OrderRecord without its trades. Exact milliseconds: extract gives a numeric.
 SELECT_ORDERS: LiteralString = """
@@ -65,20 +47,7 @@ class Archive:
 
     def __init__(self, database_url: str, identity: LogIdentity) -> None:
         self._identity = identity
-        logger = logging.getLogger("psycopg.pool")
-        if not logger.filters:
-            logger.addFilter(RateLimit(_LINES_PER_MINUTE))
-        self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
-            database_url,
-            min_size=1,
-            max_size=CONNECTIONS_MAX,
-            open=False,
-            timeout=ANSWER_TIMEOUT_S,
-            reconnect_timeout=_RECONNECT_S,
-            check=AsyncConnectionPool.check_connection,
-            kwargs={"connect_timeout": 2, "options": _OPTIONS},
-        )
-        self._running: set[asyncio.Task[Any]] = set()
+        self._pool = PostgresPool(database_url, read_only=True)
 
     async def open(self) -> None:
         """Begin connecting; does not wait for success."""
@@ -86,54 +55,37 @@ class Archive:
 
     async def close(self) -> None:
         """Give the connections back, waiting for no answer."""
-        for task in self._running:
-            task.cancel()
-        await self._pool.close(timeout=ANSWER_TIMEOUT_S)
+        await self._pool.close()
 
     async def order(self, order_id: str) -> OrderRecord | None:
         """The order with its trades in execution order. Raises ArchiveUnavailableError."""
-        return await self._bounded(self._order(order_id))
 
-    async def positions(self) -> dict[int, int]:
-        """Per partition the first command that is not stored. Raises ArchiveUnavailableError.
-
-        A database that was filled from another log has none of ours.
-        """
-        return await self._bounded(self._positions())
-
-    async def _order(self, order_id: str) -> OrderRecord | None:
-        async with self._pool.connection() as connection:
+        async def question(connection: AsyncConnection) -> OrderRecord | None:
             found = await connection.execute(_ORDER, [order_id])
             row = await found.fetchone()
             if row is None:
                 return None
             traded = await connection.execute(_TRADES, {"order_id": order_id})
             trades = [OrderTrade(*trade) for trade in await traded.fetchall()]
-        fields = [*row, trades]
-        return OrderRecord(*fields)
+            fields = [*row, trades]
+            return OrderRecord(*fields)
 
-    async def _positions(self) -> dict[int, int]:
-        async with self._pool.connection() as connection:
+        return await self._ask(question)
+
+    async def positions(self) -> dict[int, int]:
+        """Per partition the first command that is not stored. Raises ArchiveUnavailableError.
+
+        A database that was filled from another log has none of ours.
+        """
+
+        async def question(connection: AsyncConnection) -> dict[int, int]:
             rows = await connection.execute(_POSITIONS, structs.astuple(self._identity))
             return {partition: command async for partition, command in rows}
 
-    async def _bounded(self, asking: Coroutine[Any, Any, T]) -> T:
-        # psycopg itself would wait seconds for a stuck server to confirm that it gives up, so a
-        # late question is left behind instead of awaited.
-        task = asyncio.create_task(asking)
-        self._running.add(task)
-        task.add_done_callback(self._finished)
-        await asyncio.wait([task], timeout=ANSWER_TIMEOUT_S)
-        if not task.done():
-            task.cancel()
-            raise ArchiveUnavailableError("PostgreSQL did not answer in time")
-        try:
-            return task.result()
-        except (psycopg.Error, OSError) as error:
-            raise ArchiveUnavailableError(str(error)) from error
+        return await self._ask(question)
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        # Asked for, so that asyncio does not report an error that nobody waits for any more.
-        if not task.cancelled():
-            task.exception()
+    async def _ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        try:
+            return await self._pool.ask(question)
+        except PostgresAwayError as error:
+            raise ArchiveUnavailableError(str(error)) from error

@@ -46,6 +46,20 @@ NEXT_COMMAND: Final = Gauge(
     ["partition"],
 )
 SINK_ROWS: Final = Counter("exchange_sink_rows_total", "Rows written.", ["table"])
+WEBHOOKS: Final = Counter(
+    "exchange_webhooks_total", "Attempts to deliver a webhook, by what came of them.", ["result"]
+)
+WEBHOOK_SECONDS: Final = Histogram(
+    "exchange_webhook_attempt_seconds",
+    "From the request of an attempt to the end of its answer.",
+    buckets=(*_SECONDS, 10.0),
+)
+WEBHOOK_AGE_SECONDS: Final = Histogram(
+    "exchange_webhook_age_seconds",
+    "From a trade to its webhook's delivery.",
+    buckets=(*_SECONDS, 10.0, 60.0, 600.0, 3600.0),
+)
+WEBHOOKS_PENDING: Final = Gauge("exchange_webhooks_pending", "Queued and not delivered yet.")
 SINK_BEHIND_SECONDS: Final = Gauge(
     "exchange_sink_behind_seconds", "Age of the newest outcome that PostgreSQL has, when stored."
 )

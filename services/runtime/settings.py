@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     reader_url: str = ""
     """Base URL of a reader, for ingest running apart from it."""
     metrics_port: Port = 0
-    """Port of /livez, /readyz and /metrics of matcher and sink; 0: none."""
+    """Port of /livez, /readyz and /metrics of matcher, sink and webhooks; 0: none."""
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     """Requests waiting for the log at once; one more is answered 503."""
     rate_orders: PerTime | None = None
@@ -73,6 +73,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Commands of a partition between two snapshots of its matcher; 0: none are taken."""
     takeover_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
     """A standby matcher takes over when commands wait so long and no outcome comes."""
+    webhook_allow_cidrs: str = ""
+    """Ranges that webhooks may go to beside public addresses, as `10.0.0.0/8,::1/128`."""
+    webhook_retries: Literal["standard", "seconds"] | None = None
+    """When webhooks are tried again: over three days, or over a minute; `exchange run`: seconds."""
+    webhook_concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Webhooks of one broker on their way at once; more than 1 is faster and loses their order."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
 

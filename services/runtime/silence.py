@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 
@@ -65,7 +66,7 @@ class Watchdog:
                 self._bite()
 
 
-def cut(connection: psycopg.Connection | None) -> None:
+def cut(connection: "psycopg.BaseConnection[Any] | None") -> None:
     """From another thread: end a call that waits for a server which does not answer."""
     if connection is None or connection.closed:
         return

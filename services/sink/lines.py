@@ -4,7 +4,7 @@ Pure. Plain text straight into the table is several times faster than a statemen
 column of thousands of values as the text of one array than as so many parameters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 
 from schemas.units import rfc3339
@@ -20,6 +20,7 @@ TRADE_COLUMNS = (
     "id, buy_order_id, sell_order_id, buy_broker_id, sell_broker_id, symbol, price, quantity, "
     "aggressor_side, sequence, executed_at, partition, command_offset, index"
 )
+DELIVERY_COLUMNS = "broker_id, event_id, kind, order_remaining_quantity"
 _NULL = r"\N"
 
 # Outcomes of the same millisecond come together.
@@ -66,6 +67,18 @@ def trade_line(trade: NewTrade) -> str:
         f"{taker.side}\t{fill.sequence}\t{_instant(trade.time)}\t{trade.partition}\t"
         f"{trade.command_offset}\t{trade.index}\n"
     )
+
+
+def delivery_lines(trades: Iterable[NewTrade], hooked: Container[str]) -> Iterator[str]:
+    """DELIVERY_COLUMNS, for each side of each trade whose broker is one of `hooked`."""
+    for trade in trades:
+        fill, taker = trade.fill, trade.taker
+        if taker.broker_id in hooked:
+            yield f"{taker.broker_id}\t{fill.trade_id}\t{taker.side}\t{trade.taker_remaining}\n"
+        if fill.maker_broker_id in hooked:
+            side = "bid" if taker.side == "ask" else "ask"
+            left = fill.maker_remaining_quantity
+            yield f"{fill.maker_broker_id}\t{fill.trade_id}\t{side}\t{left}\n"
 
 
 def array(values: Iterable[int | str]) -> str:

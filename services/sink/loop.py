@@ -1,8 +1,10 @@
 """Executions into PostgreSQL, a batch at a time, from the position that PostgreSQL itself holds.
 
-1. `_open`: connect, check that the database is this log's, read on from its positions.
+1. `_open`: connect, check that the database is this log's, store the brokers, read on from its
+   positions.
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
-3. `_store`: their rows and the new positions in one transaction.
+3. `_meet`: every broker that trades in it is known, so that its webhooks are queued or not.
+4. `_store_batch`: their rows and the new positions in one transaction.
 A lost connection, one that fell silent, or another sink that was faster, leads back to 1; nothing
 is half written.
 """
@@ -11,6 +13,8 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
+from contextlib import closing
 
 from confluent_kafka import Message
 from msgspec import Struct
@@ -81,6 +85,9 @@ class Sink:
         self._follower = Follower({})
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
+        # Brokers that were looked for, and those of them that have a URL.
+        self._met: set[str] = set()
+        self._hooked: set[str] = set()
         self._ends: dict[int, int] = {}
         self._lag_at = 0.0
 
@@ -110,23 +117,29 @@ class Sink:
     def _measure_start(self) -> None:
         for number in range(self._source.topology.partitions):
             self._ends[number] = self._consumer.range(Partition(self._executions, number)).end
-        self._brokers_next = self._consumer.range(self._brokers).low
 
     def _session(self) -> None:
         try:
             store = self._open()
             while not self._stop.is_set():
-                self._store_batch(store, self._gather(store))
+                rows = self._gather(store)
+                self._meet(rows.traders(), store)
+                self._store_batch(store, rows)
         except OvertakenError as error:
             log.info("another sink is ahead: %s", error)
             self._close()
             self._stop.wait(YIELD_S)
         except LOST as error:
-            self._close()
-            if not self._stop.is_set():
-                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-                log.warning("PostgreSQL is away: %s", reason)
-                self._stop.wait(RETRY_S)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            self._try_again(f"PostgreSQL is away: {reason}")
+        except UnavailableError as error:
+            self._try_again(str(error))
+
+    def _try_again(self, why: str) -> None:
+        self._close()
+        if not self._stop.is_set():
+            log.warning("%s", why)
+            self._stop.wait(RETRY_S)
 
     def _close(self) -> None:
         if self._store is not None:
@@ -148,6 +161,8 @@ class Sink:
                     f"the database stands at record {position.next_record} of partition {number}, "
                     f"the log ends before it"
                 )
+        self._brokers_next = self._consumer.range(self._brokers).low
+        self._read_brokers(store)
         self._stored = held
         self._follower = Follower(held)
         self._pending.clear()
@@ -163,7 +178,7 @@ class Sink:
 
     def _gather(self, store: Store) -> Rows:
         rows = Rows()
-        brokers: dict[str, Broker] = {}
+        brokers: list[Message] = []
         while rows.outcomes < OUTCOMES_MAX and not self._stop.is_set():
             if not self._pending:
                 wait_s = 0.0 if rows.outcomes or brokers else POLL_S
@@ -174,11 +189,22 @@ class Sink:
             if message.topic() == self._executions:
                 self._follow(message, rows)
             else:
-                self._broker(message, brokers)
-        if brokers:
-            store.upsert_brokers(brokers.values())
-            SINK_ROWS.labels("brokers").inc(len(brokers))
+                brokers.append(message)
+        self._store_brokers(brokers, store)
         return rows
+
+    def _meet(self, traders: Iterable[str], store: Store) -> None:
+        # Nobody trades before his record is in the log, but it may come later to us. Who is not
+        # there either is another program's invention, and has no webhooks.
+        if not self._met.issuperset(traders):
+            self._read_brokers(store)
+            self._met.update(traders)
+
+    def _read_brokers(self, store: Store) -> None:
+        end = self._consumer.range(self._brokers).end
+        # A consumer of its own, since the other one goes on where it is.
+        with closing(LogConsumer(self._source.bootstrap, FETCH)) as consumer:
+            self._store_brokers(consumer.read(self._brokers, self._brokers_next, end), store)
 
     def _follow(self, message: Message, rows: Rows) -> None:
         number, record = message.partition() or 0, message.offset() or 0
@@ -186,16 +212,28 @@ class Sink:
         if batch is not None:
             rows.add(batch)
 
-    def _broker(self, message: Message, brokers: dict[str, Broker]) -> None:
-        # A withdrawn broker's row stays: its orders and trades still name it.
-        if message.value() is None:
-            return
-        try:
-            broker = decode_broker(message.value())
-        except UnreadableError as error:
-            log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
-            return
-        brokers[broker.broker_id] = broker
+    def _store_brokers(self, messages: Iterable[Message], store: Store) -> None:
+        brokers: dict[str, Broker] = {}
+        for message in messages:
+            self._brokers_next = max(self._brokers_next, (message.offset() or 0) + 1)
+            # A withdrawn broker's row stays: its orders and trades still name it.
+            if message.value() is None:
+                self._hooked.discard((message.key() or b"").decode(errors="replace"))
+                continue
+            try:
+                broker = decode_broker(message.value())
+            except UnreadableError as error:
+                log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+                continue
+            brokers[broker.broker_id] = broker
+            self._met.add(broker.broker_id)
+            if broker.webhook_url is None:
+                self._hooked.discard(broker.broker_id)
+            else:
+                self._hooked.add(broker.broker_id)
+        if brokers:
+            store.upsert_brokers(list(brokers.values()))
+            SINK_ROWS.labels("brokers").inc(len(brokers))
 
     def _store_batch(self, store: Store, rows: Rows) -> None:
         moves = {}
@@ -204,7 +242,8 @@ class Sink:
             if target.next_command != at.next_command:
                 moves[number] = Move(at.next_command, target)
         if moves:
-            store.write(rows, moves)
+            queued = store.write(rows, moves, self._hooked)
+            SINK_ROWS.labels("webhook_deliveries").inc(queued)
             self._stored |= {number: move.target for number, move in moves.items()}
             self._count(rows)
         self._note_ends()

@@ -42,10 +42,11 @@ class OrderChange(Struct):
 
 
 class NewTrade(Struct, frozen=True, gc=False):
-    """One trade; `index` counts within its command."""
+    """One trade; `index` counts within its command. `taker_remaining`: after this trade."""
 
     fill: Fill
     taker: OrderAccepted
+    taker_remaining: int
     time: int
     partition: int
     command_offset: int
@@ -96,9 +97,17 @@ class Rows:
             self.newest_time = self.clocks[batch.partition] = time
         self.outcomes += len(batch.outcomes)
 
+    def traders(self) -> set[str]:
+        """The brokers of all trades."""
+        brokers = {trade.fill.maker_broker_id for trade in self.trades}
+        brokers.update(trade.taker.broker_id for trade in self.trades)
+        return brokers
+
     def _accepted(self, event: OrderAccepted, partition: int, command: int, time: int) -> None:
+        remaining = event.quantity
         for index, fill in enumerate(event.fills):
-            self.trades.append(NewTrade(fill, event, time, partition, command, index))
+            remaining -= fill.quantity
+            self.trades.append(NewTrade(fill, event, remaining, time, partition, command, index))
             self._filled(fill, event.broker_id, time)
             self._sum(fill, event)
         self.new[event.order_id] = NewOrder(OrderRecord.accepted(event, time), partition, command)

@@ -1,13 +1,14 @@
 """The sink's SQL. Rows and log position commit together or not at all.
 
 `write`: 1. fence: move each position, only from where this sink thinks it stands. 2. copy new
-orders and trades. 3. change earlier orders. 4. move the sums. The fence comes first: its row lock
-makes a second sink wait, and then tells it that it was overtaken before it has written anything.
+orders, trades and webhooks. 3. change earlier orders. 4. move the sums. The fence comes first: its
+row lock makes a second sink wait, and then tells it that it was overtaken before it has written
+anything.
 Commits are synchronous: others act on the position (the reader forgets), so it never goes back.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 from psycopg import Connection, Cursor
 
 from schemas.brokers import Broker
+from schemas.codec import encode
 from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
 from services.runtime.follower import FollowerPosition
@@ -24,10 +26,12 @@ from services.runtime.silence import Silence, Watchdog, cut
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.lines import (
     CHANGE_COLUMNS,
+    DELIVERY_COLUMNS,
     ORDER_COLUMNS,
     TRADE_COLUMNS,
     array,
     change_line,
+    delivery_lines,
     order_line,
     trade_line,
 )
@@ -156,18 +160,26 @@ class Store:
         )
         return {partition: FollowerPosition(*position) for partition, *position in rows}
 
-    def write(self, rows: Rows, moves: Mapping[int, Move]) -> None:
-        """Raises OvertakenError: nothing was written; BrokenLogError: the rows cannot be true."""
+    def write(
+        self, rows: Rows, moves: Mapping[int, Move], hooked: Container[str] = frozenset()
+    ) -> int:
+        """How many webhooks it queued: the sides of trades whose brokers are `hooked`.
+
+        Raises OvertakenError: nothing was written; BrokenLogError: the rows cannot be true.
+        """
         try:
             with self._transaction():
                 for partition in sorted(moves):
                     self._fence(partition, moves[partition], rows.clocks[partition])
                 self._copy("orders", ORDER_COLUMNS, map(order_line, rows.new.values()))
                 self._copy("trades", TRADE_COLUMNS, map(trade_line, rows.trades))
+                deliveries = list(delivery_lines(rows.trades, hooked))
+                self._copy("webhook_deliveries", DELIVERY_COLUMNS, deliveries)
                 self._change(rows)
                 self._sum(rows)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise BrokenLogError(f"PostgreSQL refuses what the log says: {error}") from error
+        return len(deliveries)
 
     def _fence(self, partition: int, move: Move, clock: int) -> None:
         to = move.target
@@ -239,8 +251,9 @@ class Store:
             ],
         )
 
-    def upsert_brokers(self, brokers: Iterable[Broker]) -> None:
+    def upsert_brokers(self, brokers: Sequence[Broker]) -> None:
         """The newest record of each broker counts; may be told again and again."""
+        hooked = [b for b in brokers if b.webhook_url is not None]
         with self._transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO brokers (id, name, api_key_hash, webhook_url, created_at)"
@@ -251,4 +264,12 @@ class Store:
                     (b.broker_id, b.name, b.api_key_hash, b.webhook_url, rfc3339(b.created_at))
                     for b in brokers
                 ],
+            )
+            cursor.executemany(
+                "INSERT INTO webhook_endpoints AS e (broker_id, url, secrets) VALUES (%s, %s, %s)"
+                " ON CONFLICT (broker_id) DO UPDATE"
+                " SET url = excluded.url, secrets = excluded.secrets"
+                # Told again at each start: nothing changes then, and no sender is waited for.
+                " WHERE (e.url, e.secrets) IS DISTINCT FROM (excluded.url, excluded.secrets)",
+                [(b.broker_id, b.webhook_url, encode(b.webhook_secrets).decode()) for b in hooked],
             )

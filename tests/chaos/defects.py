@@ -7,7 +7,7 @@ lost, doubled, contradiction and views as in a chaos report; ended: the service 
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
@@ -45,6 +45,7 @@ Check = Literal[
     "stored_orders",
     "stored_trades",
     "stored_sums",
+    "stored_webhooks",
     "lost",
     "doubled",
     "contradiction",
@@ -73,6 +74,7 @@ def _defect(found_by: str, *replacements: Replacement) -> Defect:
 
 _best = Book.best
 _command = app_place._command
+_delivery_lines = lines.delivery_lines
 _judge = Follower._judge
 _left = Rows._left
 _order = Reader.order
@@ -156,6 +158,17 @@ def _other_side(taker: OrderAccepted) -> OrderAccepted:
 
 def _trade_line_swapped(trade: NewTrade) -> str:
     return _trade_line(structs.replace(trade, taker=_other_side(trade.taker)))
+
+
+def _to_takers_only(trades: Iterable[NewTrade], hooked: set[str]) -> Iterator[str]:
+    for trade in trades:
+        yield from _delivery_lines([trade], hooked & {trade.taker.broker_id})
+
+
+def _left_before_the_trade(trades: Iterable[NewTrade], hooked: set[str]) -> Iterator[str]:
+    for trade in trades:
+        before = trade.taker_remaining + trade.fill.quantity
+        yield from _delivery_lines([structs.replace(trade, taker_remaining=before)], hooked)
 
 
 def _move_from_anywhere(connection: Connection, partition: int, move: Move, clock: int) -> None:
@@ -293,6 +306,10 @@ SINK: Final[dict[str, Defect]] = {
     "balances change sides": _defect(
         "stored_sums",
         (Rows, "_sum", lambda self, fill, taker: _sum(self, fill, _other_side(taker))),
+    ),
+    "makers are not told": _defect("stored_webhooks", (store, "delivery_lines", _to_takers_only)),
+    "webhooks tell what was left before the trade": _defect(
+        "stored_webhooks", (store, "delivery_lines", _left_before_the_trade)
     ),
     "two sinks without a fence": structs.replace(
         _defect("ended", (Store, "_fence", _no_fence), both_at_the_same_place()), sinks=2

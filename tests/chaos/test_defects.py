@@ -23,8 +23,7 @@ from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack
-from services.ingest.keys import KEY_BYTES
-from services.ingest.registration import ID_BYTES, new_broker
+from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.producer import FailFastSender, Sender
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
@@ -112,8 +111,10 @@ def some_brokers(stack: Stack) -> list[Registration]:
     registered = []
     sender = FailFastSender(stack.settings.kafka, linger_ms=0)
     for number in range(PROFILE.brokers):
-        request = RegisterRequest(f"Broker {number}")
-        broker, key = new_broker(request, os.urandom(ID_BYTES + KEY_BYTES), now_ms=1)
+        # Nobody sends in these tests: what is queued stays queued.
+        url = "http://receiver.invalid/" if number % 2 else None
+        request = RegisterRequest(f"Broker {number}", url)
+        broker, key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=1)
         topic = stack.topic_prefix + BROKERS.name
         sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
         registered.append(Registration(broker.broker_id, key))

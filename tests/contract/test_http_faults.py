@@ -19,6 +19,7 @@ from tests.support.api import Answer, Api
 from tests.support.exchange import Exchange
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+UNKNOWN_DELIVERY = "00000000-0000-8000-8000-000000000000-bid"
 ORDER: dict[str, Any] = {
     "document_number": "12345678901",
     "side": "bid",
@@ -225,6 +226,44 @@ def test_market_data_that_cannot_be_asked_for_is_422(broker: Api) -> None:
         *(f"/stocks/A/book?depth={bad}" for bad in ("0", "51", "x", "%C2%B2")),
     ):
         is_problem(broker.get(path), 422, "invalid")
+
+
+@pytest.mark.usefixtures("log_stays")
+def test_deliveries_that_cannot_be_asked_for_are_422(broker: Api) -> None:
+    for query, pointers in (
+        *((f"limit={bad}", ["/limit"]) for bad in ("0", "201", "x", "-1", "")),
+        ("status=lost", ["/status"]),
+        ("cursor=5", ["/cursor"]),
+        (f"cursor={UNKNOWN_DELIVERY}%0A", ["/cursor"]),
+        ("limit=x&status=y&cursor=z", ["/limit", "/cursor", "/status"]),
+    ):
+        answer = broker.get(f"/webhooks/deliveries?{query}")
+        is_problem(answer, 422, "invalid")
+        assert [fault["pointer"] for fault in answer.body["errors"]] == pointers
+
+
+@pytest.mark.usefixtures("log_stays")
+def test_webhooks_of_a_broker_without_a_url_are_404(broker: Api) -> None:
+    for path in ("/webhooks/test", "/webhooks/secret/rotate"):
+        is_problem(broker.call("POST", path), 404, "not_found")
+        is_problem(broker.call("POST", path, {"a": 1}), 422, "invalid")
+    assert broker.get("/webhooks/deliveries").body == {"deliveries": [], "next_cursor": None}
+
+
+@pytest.mark.usefixtures("log_stays")
+def test_unknown_and_anothers_delivery_are_the_same_404(exchange: Exchange, broker: Api) -> None:
+    hooked = {"name": "hooked", "webhook_url": "http://receiver.invalid/"}
+    registered = exchange.admin().call("POST", "/register", hooked).body
+    other = Api(broker.url, registered["api_key"])
+    queued = other.call("POST", "/webhooks/test")
+    assert (queued.status, queued.body["status"]) == (201, "pending")
+    delivery_id = queued.body["id"]
+    answers = []
+    for unknown in (delivery_id, UNKNOWN_DELIVERY, "x", "%00", delivery_id + "%0A", "a%2Fb"):
+        answers.append(broker.call("POST", f"/webhooks/deliveries/{unknown}/replay"))
+        is_problem(answers[-1], 404, "not_found")
+    assert len({answer.body["detail"] for answer in answers}) == 1
+    assert other.call("POST", f"/webhooks/deliveries/{delivery_id}/replay").status == 200
 
 
 @pytest.mark.usefixtures("log_stays")

@@ -38,6 +38,10 @@ CALLS = [
     "GET /stocks/{symbol}/price",
     "GET /stocks/{symbol}/book",
     "GET /balance",
+    "POST /webhooks/secret/rotate",
+    "GET /webhooks/deliveries",
+    "POST /webhooks/deliveries/{delivery_id}/replay",
+    "POST /webhooks/test",
     "GET /livez",
     "GET /readyz",
     "GET /metrics",
@@ -58,11 +62,14 @@ def document(exchange: Exchange) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{exchange.url}/openapi.json", config=config)
 
 
-# They take no input, or any text for an order id (it is unknown then): nothing can be wrong.
+# They take no input, or any text for an id (it is unknown then): nothing can be wrong.
 UNBREAKABLE = {
     "GET /orders/{order_id}",
     "POST /orders/{order_id}/cancel",
     "GET /balance",
+    "POST /webhooks/secret/rotate",
+    "POST /webhooks/deliveries/{delivery_id}/replay",
+    "POST /webhooks/test",
     "GET /livez",
     "GET /readyz",
     "GET /metrics",

@@ -17,12 +17,13 @@ from msgspec import Struct, structs
 from psycopg import sql
 
 from infra.servers import LocalServers
-from loadgen.commands import commands
+from loadgen.commands import broker_id, commands
 from loadgen.orderflow import Profile, plan
+from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from schemas.codec import decode_snapshot, encode
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.snapshots import SnapshotCommit
-from schemas.topics import COMMANDS, SNAPSHOTS, TOPICS, Topic
+from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
 from services.cli.audit_client_log import ClientLine
 from services.cli.audit_report import AuditReport
 from services.cli.audit_run import run_audit
@@ -90,6 +91,7 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
         stack.start_all(("sink", "matcher"))
         for number in range(3):
             register_broker(settings, f"Broker {number}", None)
+        _register_traders(settings)
         market = AuditedMarket(settings, list(_send(settings)))
         time.sleep(EXPIRIES_OVER_S)
         report = market.audit(wait_s=WAIT_S)
@@ -98,6 +100,18 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
     finally:
         stack.stop_all()
     yield market
+
+
+def _register_traders(settings: Settings) -> None:
+    """Three brokers of the flow, two of them with a URL."""
+    sender = FailFastSender(settings.kafka, linger_ms=0)
+    for number in range(3):
+        url = "http://receiver.invalid/" if number else None
+        secrets = (WebhookSecret(webhook_secret(bytes(24))),) if url else ()
+        trader = Broker(broker_id(number), f"Trader {number}", f"{number:064x}", 1, url, secrets)
+        name = settings.topic_prefix + BROKERS.name
+        sender.send(name, 0, trader.broker_id.encode(), encode(trader))
+    sender.flush()
 
 
 def _send(settings: Settings) -> Iterator[ClientLine]:

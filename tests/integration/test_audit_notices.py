@@ -59,7 +59,8 @@ def test_audit_of_a_good_market_holds_and_looked_at_everything(market: AuditedMa
     looked_at = {found.name for found in report.invariants() if found.checked}
     assert looked_at == {found.name for found in report.invariants()} - {"refused"}
     assert report["stored_trades"].checked > 200
-    assert report["stored_brokers"].checked == 3
+    assert report["stored_brokers"].checked == 6
+    assert report["stored_webhooks"].checked > 50
     assert report["snapshots"].checked >= PARTITIONS
     assert report["owner"].checked > 50
 
@@ -73,6 +74,7 @@ SOME_ROW = {
     "ONE_ORDER": "(SELECT id FROM orders WHERE order_type = 'limit' LIMIT 1)",
     "ONE_TRADE": "(SELECT id FROM trades LIMIT 1)",
     "ONE_SYMBOL": "(SELECT symbol FROM symbols WHERE partition = 0 ORDER BY symbol LIMIT 1)",
+    "ONE_WEBHOOK": "(SELECT event_id FROM webhook_deliveries LIMIT 1)",
     "ONE_BROKER": "(SELECT id FROM brokers LIMIT 1)",
 }
 
@@ -142,6 +144,25 @@ SOME_ROW = {
             " FROM brokers WHERE id = ONE_BROKER",
             "stored_brokers",
         ),
+        ("UPDATE webhook_endpoints SET url = url || '/x'", "stored_brokers"),
+        ("UPDATE webhook_endpoints SET secrets = '[]'", "stored_brokers"),
+        ("DELETE FROM webhook_endpoints", "stored_brokers"),
+        ("DELETE FROM webhook_deliveries WHERE event_id = ONE_WEBHOOK", "stored_webhooks"),
+        (
+            "UPDATE webhook_deliveries SET order_remaining_quantity = order_remaining_quantity + 1"
+            " WHERE event_id = ONE_WEBHOOK",
+            "stored_webhooks",
+        ),
+        (
+            "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity)"
+            " SELECT broker_id, gen_random_uuid(), kind, 1 FROM webhook_deliveries LIMIT 1",
+            "stored_webhooks",
+        ),
+        (
+            "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity)"
+            " SELECT '00000000-0000-4000-8000-000000000000', id, 'bid', 1 FROM trades LIMIT 1",
+            "stored_webhooks",
+        ),
         ("UPDATE log_positions SET next_command = next_command + 1", "stored"),
     ],
 )
@@ -152,6 +173,31 @@ def test_audit_notices_a_changed_row(
         statement = statement.replace(token, query)
     report = with_changed_rows(market, exchange.database_url, statement).audit()
     assert failing(report) == {noticed}, "\n".join(report.lines())
+
+
+def test_audit_leaves_alone_what_senders_and_brokers_do_with_webhooks(
+    market: AuditedMarket, exchange: Exchange
+) -> None:
+    for statement in (
+        "UPDATE webhook_deliveries SET status = 'delivered', attempts = 1, finished_at = now()",
+        "UPDATE webhook_endpoints SET failures = 7, disabled_at = now()",
+        "INSERT INTO webhook_deliveries (broker_id, event_id, kind)"
+        " SELECT broker_id, gen_random_uuid(), 'test' FROM webhook_endpoints",
+    ):
+        report = with_changed_rows(market, exchange.database_url, statement).audit()
+        assert failing(report) == set(), "\n".join(report.lines())
+
+
+def test_audit_of_a_database_filled_before_it_had_an_outbox_says_so(
+    market: AuditedMarket, exchange: Exchange
+) -> None:
+    statement = (
+        "WITH later AS (UPDATE log_positions SET queued_from = next_command)"
+        " DELETE FROM webhook_deliveries"
+    )
+    report = with_changed_rows(market, exchange.database_url, statement).audit()
+    assert failing(report) == set(), "\n".join(report.lines())
+    assert report["stored_webhooks"].note
 
 
 def test_audit_of_a_database_filled_before_it_kept_sums_says_so(

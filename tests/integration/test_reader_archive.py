@@ -7,10 +7,11 @@ import psycopg
 import pytest
 
 from infra.postgres import LocalPostgres
-from services.reader.archive import ANSWER_TIMEOUT_S, Archive
+from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.follower import FollowerPosition
 from services.runtime.log_identity import LogIdentity
+from services.runtime.postgres_pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store

@@ -194,10 +194,10 @@ def change(url: str, statement: str) -> None:
         ("UPDATE log_identity SET topic_id = 'another'", "was not filled from this log"),
         ("DELETE FROM log_identity", "was not filled from this log"),
         (
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES (3, 'later', '')",
-            "has tables of version 3, not 2",
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES (4, 'later', '')",
+            "has tables of version 4, not 3",
         ),
-        ("DELETE FROM schema_migrations WHERE version = 2", "has tables of version 1, not 2"),
+        ("DELETE FROM schema_migrations WHERE version = 3", "has tables of version 2, not 3"),
         ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
         (
             "INSERT INTO log_positions VALUES (7, 1, 1, 0, now(), 0)",

@@ -112,9 +112,15 @@ class HandwrittenLog:
 class RunningSink:
     """A sink in a thread, with a stop of its own."""
 
-    def __init__(self, source: Source, url: str, silence_max_s: float = SILENCE_MAX_S) -> None:
+    def __init__(
+        self,
+        source: Source,
+        url: str,
+        silence_max_s: float = SILENCE_MAX_S,
+        kind: type[Sink] = Sink,
+    ) -> None:
         self._stop = Stop()
-        self._sink = Sink(source, url, self._stop, silence_max_s)
+        self._sink = kind(source, url, self._stop, silence_max_s)
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -146,9 +152,9 @@ class RunningSink:
 
 @contextmanager
 def running_sink(
-    source: Source, url: str, silence_max_s: float = SILENCE_MAX_S
+    source: Source, url: str, silence_max_s: float = SILENCE_MAX_S, kind: type[Sink] = Sink
 ) -> Iterator[RunningSink]:
-    sink = RunningSink(source, url, silence_max_s)
+    sink = RunningSink(source, url, silence_max_s, kind)
     try:
         yield sink
     finally:

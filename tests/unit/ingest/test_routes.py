@@ -4,13 +4,18 @@ import base64
 
 import pytest
 
-from schemas.brokers import key_hash
-from schemas.codec import UnreadableError, encode
+from schemas.brokers import Broker, WebhookSecret, key_hash
+from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.listings import Listing
 from schemas.partitions import default_partition
 from schemas.rest import RegisterRequest
-from services.ingest.keys import KEY_BYTES
-from services.ingest.registration import ID_BYTES, new_broker
+from services.ingest.registration import (
+    FORMER_SECRET_MS,
+    RANDOM_BYTES,
+    SECRET_BYTES,
+    new_broker,
+    with_new_secret,
+)
 from services.ingest.routes import PartitionMap
 
 
@@ -44,12 +49,38 @@ def test_listing_on_a_partition_there_is_not_is_refused() -> None:
 
 
 def test_new_broker_keeps_the_hash_of_the_key_only() -> None:
-    randomness = bytes(range(ID_BYTES + KEY_BYTES))
+    randomness = bytes(range(RANDOM_BYTES))
     request = RegisterRequest("Alfa", "http://a/")
     broker, key = new_broker(request, randomness, now_ms=5)
     assert key.startswith("ex_")
-    assert base64.urlsafe_b64decode(key[3:] + "=") == randomness[ID_BYTES:]
+    assert base64.urlsafe_b64decode(key[3:] + "=") == randomness[16:48]
     assert broker.api_key_hash == key_hash(key)
     assert key.encode() not in encode(broker)
     assert (broker.name, broker.webhook_url, broker.created_at) == ("Alfa", "http://a/", 5)
     assert broker.broker_id == "00010203-0405-4607-8809-0a0b0c0d0e0f"
+
+
+def test_new_broker_with_a_url_has_a_secret_that_nothing_prints() -> None:
+    broker, _ = new_broker(RegisterRequest("Alfa", "http://a/"), bytes(RANDOM_BYTES), now_ms=5)
+    (known,) = broker.webhook_secrets
+    assert base64.b64decode(known.secret.removeprefix("whsec_")) == bytes(SECRET_BYTES)
+    assert decode_broker(encode(broker)) == broker
+    assert known.secret not in repr(broker)
+    without, _ = new_broker(RegisterRequest("Beta"), bytes(RANDOM_BYTES), now_ms=5)
+    assert without.webhook_secrets == ()
+
+
+def test_rotated_secret_leaves_the_newest_former_one_for_a_day() -> None:
+    first, _ = new_broker(RegisterRequest("Alfa", "http://a/"), bytes(RANDOM_BYTES), now_ms=5)
+    second = with_new_secret(first, b"2" * SECRET_BYTES, now_ms=1_000)
+    third = with_new_secret(second, b"3" * SECRET_BYTES, now_ms=2_000)
+    (one,) = first.webhook_secrets
+    two, former = second.webhook_secrets
+    assert (two.until, former) == (None, WebhookSecret(one.secret, 1_000 + FORMER_SECRET_MS))
+    assert third.webhook_secrets[1:] == (WebhookSecret(two.secret, 2_000 + FORMER_SECRET_MS),)
+    assert (third.broker_id, third.api_key_hash) == (first.broker_id, first.api_key_hash)
+
+
+def test_rotated_secret_of_a_broker_without_one_is_its_first() -> None:
+    old = Broker("0199f0a1-6d10-7000-8b1d-90ce5f2ad344", "Old", "0" * 64, 1, "http://a/")
+    assert len(with_new_secret(old, bytes(SECRET_BYTES), now_ms=5).webhook_secrets) == 1

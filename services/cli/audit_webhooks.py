@@ -1,0 +1,83 @@
+"""Holds the webhook outbox against the ledger: one row for each side of a stored trade whose broker
+has a URL, and none that no trade brought. What became of them is the senders' business.
+"""
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+from psycopg import Connection
+
+from schemas.brokers import Broker
+from services.cli.audit_ledger import TradeState
+from services.cli.audit_report import AuditReport
+
+_SELECT: LiteralString = (
+    "SELECT d.broker_id::text, d.event_id::text, d.kind, d.order_remaining_quantity"
+    " FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS wanted (broker_id, event_id, kind)"
+    " JOIN webhook_deliveries d USING (broker_id, event_id, kind)"
+)
+_COUNT: LiteralString = (
+    "SELECT count(*) FROM webhook_deliveries WHERE kind <> 'test' AND broker_id = ANY(%s::uuid[])"
+)
+
+# Broker, trade, side.
+Side = tuple[str, str, str]
+
+
+class StoredWebhooks:
+    """On the database's connection, in its snapshot."""
+
+    def __init__(self, connection: Connection, report: AuditReport) -> None:
+        self._connection = connection
+        self._invariant = report["stored_webhooks"]
+        self._brokers: list[str] = []
+        self._hooked: set[str] = set()
+        self._queued_from: dict[int, int] = {}
+        self._present = 0
+
+    def begin(self, brokers: Sequence[Broker]) -> None:
+        """Before the first trade, when the snapshot is taken: who there is."""
+        self._brokers = [broker.broker_id for broker in brokers]
+        self._hooked = {broker.broker_id for broker in brokers if broker.webhook_url is not None}
+        rows = self._connection.execute("SELECT partition, queued_from FROM log_positions")
+        self._queued_from = dict(rows.fetchall())
+        if any(self._queued_from.values()):
+            self._invariant.note = "some trades were stored before there was an outbox"
+
+    def compare(self, trades: Sequence[TradeState], partition: int) -> None:
+        """These trades' webhooks must be there."""
+        since = self._queued_from.get(partition, 0)
+        wanted: dict[Side, int] = {}
+        for trade in trades:
+            if trade.offset >= since:
+                wanted |= self._sides(trade)
+        if not wanted:
+            return
+        columns = [list(column) for column in zip(*wanted, strict=True)]
+        found = {
+            (broker_id, event_id, kind): left
+            for broker_id, event_id, kind, left in self._connection.execute(_SELECT, columns)
+        }
+        self._present += len(found)
+        self._invariant.checked += len(wanted)
+        for side, left in wanted.items():
+            if found.get(side) != left:
+                is_ = f"leaves {found[side]}" if side in found else "is missing"
+                self._invariant.fail(f"{' '.join(side)}: {is_}, expected to leave {left}")
+
+    def _sides(self, trade: TradeState) -> dict[Side, int]:
+        fill, taker = trade.fill, trade.taker
+        taken = sum(one.quantity for one in taker.fills[: trade.index + 1])
+        other = "ask" if taker.side == "bid" else "bid"
+        sides = {
+            (taker.broker_id, fill.trade_id, taker.side): taker.quantity - taken,
+            (fill.maker_broker_id, fill.trade_id, other): fill.maker_remaining_quantity,
+        }
+        return {side: left for side, left in sides.items() if side[0] in self._hooked}
+
+    def no_row_too_many(self) -> None:
+        """At the end. A withdrawn broker's webhooks stay, and are not looked at."""
+        row = self._connection.execute(_COUNT, [self._brokers]).fetchone()
+        extra = (row[0] if row else 0) - self._present
+        if extra:
+            self._invariant.fail(f"{extra} webhooks that no trade of the log brought", extra)

@@ -1,0 +1,5 @@
+"""The sender of webhooks: the outbox in PostgreSQL to brokers' URLs, at least once, in order.
+
+Reads the outbox. Writes HTTP to brokers, and what came of it into the outbox; `app` shows it.
+Owns deliveries and retries. Pure parts: `signature`, `schedule` (when), `address` (where not).
+"""

@@ -1,0 +1,80 @@
+"""`python -m services.webhooks`: the composition root."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+
+import uvloop
+
+from services.runtime.errors import SettingsError
+from services.runtime.health import Health, HealthServer
+from services.runtime.lifecycle import Stop, run
+from services.runtime.settings import Settings, require, variable
+from services.webhooks.address import Network, parse_networks
+from services.webhooks.loop import TURN_S, WebhookLoop
+from services.webhooks.schedule import POLICIES
+from services.webhooks.sender import WebhookSender
+from services.webhooks.turn import Rules
+
+log = logging.getLogger(__name__)
+
+
+def allowed_networks(settings: Settings) -> tuple[Network, ...]:
+    """Raises SettingsError with one readable line."""
+    try:
+        return parse_networks(settings.webhook_allow_cidrs)
+    except ValueError as error:
+        name = variable("webhook_allow_cidrs")
+        raise SettingsError(f"{name}={settings.webhook_allow_cidrs}: {error}") from error
+
+
+async def serve(settings: Settings, stop: Stop) -> None:
+    """Until the stop."""
+    # 1. Where webhooks go, and by which rules.
+    allowed = allowed_networks(settings)
+    if allowed:
+        log.warning("webhooks may reach %s", ", ".join(map(str, allowed)))
+    policy = POLICIES[settings.webhook_retries or "standard"]
+    rules = Rules(policy, settings.webhook_concurrency, TURN_S)
+    async with WebhookSender(allowed) as sender:
+        # 2. The loop, and what it says of itself.
+        loop = WebhookLoop(require(settings.database_url, "database_url"), sender.post, rules)
+        health = Health()
+        health.add("postgres", loop.postgres)
+        server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
+        # 3. Until the stop.
+        running = asyncio.get_running_loop()
+
+        def stop_soon() -> None:
+            running.call_soon_threadsafe(loop.stop)
+
+        stop.on_set(stop_soon)
+        if stop.is_set():
+            loop.stop()
+        try:
+            await loop.run()
+        finally:
+            if server is not None:
+                server.close()
+
+
+def webhooks(settings: Settings, stop: Stop) -> None:
+    """The sender of all brokers' webhooks."""
+    uvloop.run(serve(settings, stop))
+
+
+def main() -> int:
+    """Exit code as in `services.runtime.errors`."""
+    argparse.ArgumentParser(
+        prog="python -m services.webhooks",
+        description="Sends brokers their webhooks. Several may run side by side. Settings are "
+        "EXCHANGE_... variables: EXCHANGE_DATABASE_URL, EXCHANGE_WEBHOOK_ALLOW_CIDRS, "
+        "EXCHANGE_WEBHOOK_RETRIES, EXCHANGE_WEBHOOK_CONCURRENCY, EXCHANGE_METRICS_PORT.",
+    ).parse_args()
+    return run("webhooks", dict(os.environ), webhooks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The outbox as its brokers see it: what was sent, what is to be sent again. SQL for `app`.
+
+Every look-up carries the broker, so nobody sees or touches another's.
+"""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+
+from schemas.units import rfc3339
+from schemas.webhooks import DeliveryResource, DeliveryStatus, Kind, delivery_id
+from services.runtime.postgres_pool import PostgresPool
+
+_SELECT: LiteralString = """
+    SELECT event_id::text, kind, status, attempts,
+        (extract(epoch FROM queued_at) * 1000)::bigint,
+        (extract(epoch FROM next_attempt_at) * 1000)::bigint,
+        (extract(epoch FROM finished_at) * 1000)::bigint, last_status, last_error
+    FROM webhook_deliveries WHERE broker_id = %s
+"""
+_OF_KEY: LiteralString = " AND (event_id, kind) = (%s, %s)"
+_BEFORE_KEY: LiteralString = " AND (event_id, kind) < (%s, %s)"
+# As literals, which alone let PostgreSQL see that a partial index will do.
+_OF_STATUS: dict[DeliveryStatus, LiteralString] = {
+    "pending": " AND status = 'pending'",
+    "delivered": " AND status = 'delivered'",
+    "parked": " AND status = 'parked'",
+}
+_NEWEST: LiteralString = " ORDER BY event_id DESC, kind DESC LIMIT %s"
+_QUEUE: LiteralString = (
+    "INSERT INTO webhook_deliveries (broker_id, event_id, kind) VALUES (%s, %s, %s)"
+)
+# Asked for again: it has all its attempts before it.
+_REPLAY: LiteralString = (
+    "UPDATE webhook_deliveries SET status = 'pending', attempts = 0, queued_at = now(),"
+    " next_attempt_at = now(), finished_at = NULL"
+    " WHERE broker_id = %s AND (event_id, kind) = (%s, %s)"
+)
+# Whoever asks for a webhook says that the receiver is there.
+_OPEN: LiteralString = (
+    "UPDATE webhook_endpoints SET failures = 0, paused_until = '-infinity', disabled_at = NULL"
+    " WHERE broker_id = %s AND (failures > 0 OR disabled_at IS NOT NULL)"
+)
+
+# A delivery's place among its broker's: event and kind.
+Key = tuple[str, Kind]
+
+
+class Deliveries:
+    """Raises PostgresAwayError from every call."""
+
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
+
+    async def newest(
+        self, broker_id: str, limit: int, before: Key | None, status: DeliveryStatus | None
+    ) -> list[DeliveryResource]:
+        """At most so many, from the newest on; those that came before `before`."""
+        query, parameters = _SELECT, [broker_id]
+        if status is not None:
+            query += _OF_STATUS[status]
+        if before is not None:
+            query += _BEFORE_KEY
+            parameters += before
+
+        async def question(connection: AsyncConnection) -> list[DeliveryResource]:
+            rows = await connection.execute(query + _NEWEST, [*parameters, limit])
+            return [_resource(row) async for row in rows]
+
+        return await self._pool.ask(question)
+
+    async def queue_test(self, broker_id: str, event_id: str) -> DeliveryResource | None:
+        """A test, on its way."""
+        return await self._asked_for(_QUEUE, broker_id, (event_id, "test"))
+
+    async def replay(self, broker_id: str, key: Key) -> DeliveryResource | None:
+        """As it stands now: pending. None: the broker has no such delivery."""
+        return await self._asked_for(_REPLAY, broker_id, key)
+
+    async def _asked_for(
+        self, change: LiteralString, broker_id: str, key: Key
+    ) -> DeliveryResource | None:
+        async def question(connection: AsyncConnection) -> DeliveryResource | None:
+            changed = await connection.execute(change, [broker_id, *key])
+            if not changed.rowcount:
+                return None
+            await connection.execute(_OPEN, [broker_id])
+            await connection.execute("NOTIFY exchange_webhooks")
+            found = await connection.execute(_SELECT + _OF_KEY, [broker_id, *key])
+            row = await found.fetchone()
+            return None if row is None else _resource(row)
+
+        return await self._pool.ask(question)
+
+
+def _resource(row: Sequence[Any]) -> DeliveryResource:
+    event_id, kind, status, attempts, queued, due, finished, last_status, last_error = row
+    return DeliveryResource(
+        id=delivery_id(event_id, kind),
+        event="test" if kind == "test" else "trade_executed",
+        trade_id=None if kind == "test" else event_id,
+        status=status,
+        attempts=attempts,
+        queued_at=rfc3339(queued),
+        next_attempt_at=rfc3339(due) if status == "pending" else None,
+        finished_at=None if finished is None else rfc3339(finished),
+        last_status=last_status,
+        last_error=last_error,
+    )

@@ -1,0 +1,183 @@
+"""From the outbox to the receivers, for as long as it runs.
+
+1. `_open`: a session with PostgreSQL; what an earlier one had claimed is void.
+2. `_record`: what came of attempts, as much as has gathered.
+3. `_claim`: receivers with something due, each a turn of its own.
+4. `_wait`: for an attempt's end, PostgreSQL's word, or the next look.
+A lost connection leads back to 1; attempts go on meanwhile, and are recorded then.
+"""
+
+import asyncio
+import logging
+import time
+
+from psycopg import AsyncConnection, OperationalError
+
+from services.runtime.health import Check
+from services.runtime.log import RateLimit
+from services.runtime.metrics import WEBHOOKS_PENDING
+from services.webhooks.outbox import Attempted, Claimed, Ended
+from services.webhooks.sender import ATTEMPT_S_MAX
+from services.webhooks.store import (
+    CHANNEL,
+    CONNECT_TIMEOUT_S,
+    LEASE_S,
+    LOST,
+    RECEIVERS_MAX,
+    WebhookStore,
+)
+from services.webhooks.turn import Post, Rules, Turn
+
+log = logging.getLogger(__name__)
+# A server that stays away is told of this often.
+log.addFilter(RateLimit(lines_per_minute=6))
+
+# Attempts that were due at a time: PostgreSQL wakes nobody for these.
+LOOK_S = 1.0
+RETRY_S = 0.5
+# Results gather so long: what is not recorded when the process is killed is sent once more.
+GATHER_S = 0.01
+# How often hopeless webhooks are looked for.
+SWEEP_S = 60.0
+# No attempt begins so late that it could outlive the lease.
+TURN_S = LEASE_S - ATTEMPT_S_MAX - 2.0
+# Attempts under way when the stop comes end within this.
+DRAIN_S = ATTEMPT_S_MAX + 1.0
+
+
+class WebhookLoop:
+    """`run` until the stop. Several may run side by side, in one process or in many."""
+
+    def __init__(self, database_url: str, post: Post, rules: Rules) -> None:
+        self._database_url = database_url
+        self._post = post
+        self._rules = rules
+        self._turns: dict[str, Turn] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attempted: list[Attempted] = []
+        self._ended: list[Ended] = []
+        self._wake = asyncio.Event()
+        self._look = True
+        self._sweep_at = 0.0
+        self._stopping = False
+        self._connected = False
+        self._mistake: BaseException | None = None
+
+    def stop(self) -> None:
+        """On the loop: begin nothing more."""
+        self._stopping = True
+        self._wake.set()
+
+    def postgres(self) -> Check:
+        """Whether there is a connection that is not known to be lost."""
+        return Check(self._connected, "connected" if self._connected else "away, trying again")
+
+    async def run(self) -> None:
+        """Through every absence of PostgreSQL. Raises UnavailableError without an outbox."""
+        while not self._stopping:
+            try:
+                await self._session()
+            except LOST as error:
+                self._connected = False
+                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                log.warning("PostgreSQL is away: %s", reason)
+                await asyncio.sleep(RETRY_S)
+
+    async def _session(self) -> None:
+        store = await WebhookStore.open(self._database_url)
+        listener = asyncio.create_task(self._listen())
+        self._connected = True
+        self._look = True
+        try:
+            while not self._stopping:
+                await self._record(store)
+                await self._claim(store)
+                await self._wait(listener)
+            await self._drain(store)
+        finally:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+            await store.close()
+
+    async def _listen(self) -> None:
+        async with await AsyncConnection.connect(
+            self._database_url,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            options="-c tcp_keepalives_idle=15",
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+        ) as connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self._look = True
+            self._wake.set()
+            async for _ in connection.notifies():
+                self._look = True
+                self._wake.set()
+        raise OperationalError("the connection that listens has ended")
+
+    async def _record(self, store: WebhookStore) -> None:
+        attempted, ended = self._attempted[:], self._ended[:]
+        if attempted or ended:
+            await store.record(attempted, ended)
+            del self._attempted[: len(attempted)], self._ended[: len(ended)]
+        # Only now: whoever is not busy is claimed again, with what is not recorded.
+        for one in ended:
+            self._turns.pop(one.broker_id, None)
+            self._look = True
+        if any(one.gone for one in ended) or time.monotonic() >= self._sweep_at:
+            await store.park(self._rules.policy.span_s)
+            WEBHOOKS_PENDING.set(await store.pending())
+            self._sweep_at = time.monotonic() + SWEEP_S
+
+    async def _claim(self, store: WebhookStore) -> None:
+        if self._look:
+            self._look = False
+            found = await store.claim(list(self._turns))
+            for claimed in found:
+                self._begin(claimed)
+            if len(found) == RECEIVERS_MAX:
+                self._look = True
+                self._wake.set()
+
+    def _begin(self, claimed: Claimed) -> None:
+        turn = Turn(claimed, self._rules, self._post, self._told)
+        self._turns[claimed.broker_id] = turn
+        task = asyncio.create_task(self._run(turn))
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # A mistake of ours, which must not leave a receiver busy for ever.
+            self._mistake = self._mistake or task.exception()
+        self._wake.set()
+
+    async def _run(self, turn: Turn) -> None:
+        self._ended.append(await turn.run())
+
+    def _told(self, attempted: Attempted) -> None:
+        self._attempted.append(attempted)
+        self._wake.set()
+
+    async def _wait(self, listener: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), LOOK_S)
+        except TimeoutError:
+            self._look = True
+        if self._attempted:
+            await asyncio.sleep(GATHER_S)
+        self._wake.clear()
+        if self._mistake is not None:
+            raise self._mistake
+        if listener.done():
+            listener.result()
+
+    async def _drain(self, store: WebhookStore) -> None:
+        for turn in self._turns.values():
+            turn.end()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_S)
+        await self._record(store)

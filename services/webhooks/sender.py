@@ -1,0 +1,110 @@
+"""One POST to a broker's URL and what came of it. Bounded in time and in what it reads; follows
+nothing, believes nothing but the status, and shows nobody what a receiver wrote."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final
+
+import aiohttp
+
+from services.webhooks.address import Network, RefusedAddressError, check_url
+from services.webhooks.connector import Lookup, checked_connector
+from services.webhooks.schedule import Answer, retry_after_s
+
+CONNECT_S_MAX = 5.0
+ATTEMPT_S_MAX = 10.0
+ANSWER_BYTES_MAX = 4 * 1024
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "exchange-webhooks/1"}
+# Words of our own: a broker reads them, and what the libraries say may name our network.
+_REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
+    # InvalidURL is one too.
+    (ValueError, "not sent: the URL cannot be used"),
+    (TimeoutError, f"no answer within {ATTEMPT_S_MAX:.0f} s"),
+    (aiohttp.ClientConnectorDNSError, "the host's name does not resolve"),
+    (
+        (aiohttp.ClientSSLError, ssl.SSLError),
+        "no TLS connection, or a certificate that is not valid",
+    ),
+    (aiohttp.ClientConnectorError, "no connection"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP"),
+    ((aiohttp.ClientError, OSError), "the connection broke off"),
+)
+
+
+class WebhookSender:
+    """`async with` on the loop that uses it."""
+
+    def __init__(self, allowed: Sequence[Network], lookup: Lookup = socket.getaddrinfo) -> None:
+        self._allowed = allowed
+        self._lookup = lookup
+
+    async def __aenter__(self) -> "WebhookSender":
+        self._session = aiohttp.ClientSession(
+            connector=checked_connector(self._allowed, self._lookup),
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S_MAX),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_HEADERS,
+            skip_auto_headers=("Accept-Encoding",),
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=ANSWER_BYTES_MAX,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Never raises for what a receiver does."""
+        try:
+            check_url(url)
+            async with asyncio.timeout(ATTEMPT_S_MAX):
+                try:
+                    return await self._post(url, headers, body)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                    if isinstance(error, aiohttp.ClientConnectorError):
+                        raise
+                    # One that was open from before, and that the receiver closed in this moment.
+                    return await self._post(url, headers, body)
+        except (RefusedAddressError, aiohttp.ClientError, OSError, ValueError) as error:
+            return Answer(None, _reason(error))
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        async with self._session.post(
+            url, data=body, headers=headers, allow_redirects=False
+        ) as response:
+            await _read_a_little(response)
+            status = response.status
+            if status // 100 == 2:  # noqa: PLR2004 - as everybody knows it
+                return Answer(status)
+            wait_s = retry_after_s(response.headers.get("Retry-After"), time.time())
+            return Answer(status, f"answered {status}", wait_s)
+
+
+async def _read_a_little(response: aiohttp.ClientResponse) -> None:
+    # To its end, so that the connection can be used again; or not at all.
+    read = 0
+    try:
+        async for chunk in response.content.iter_any():
+            read += len(chunk)
+            if read > ANSWER_BYTES_MAX:
+                response.close()
+                return
+    except (aiohttp.ClientError, OSError):
+        # The status has come, and it alone counts.
+        response.close()
+
+
+def _reason(error: Exception) -> str:
+    return next(
+        (text for kinds, text in _REASONS if isinstance(error, kinds)), f"not sent: {error}"
+    )

@@ -1,0 +1,232 @@
+"""The sender's SQL. A receiver is claimed, not a webhook: its webhooks then go out in order, from
+one sender at a time, however many there are.
+
+A lease is void when its time is over, and at once when its session is gone: kill -9 loses nothing
+and holds nothing up. What came of an attempt counts once, by the number of attempts before it.
+Commits need not reach the disk: what PostgreSQL forgets is sent once more.
+"""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+
+from schemas.brokers import WebhookSecret
+from schemas.codec import encode
+from schemas.units import rfc3339
+from schemas.webhooks import TradeExecuted, WebhookTest
+from services.runtime.errors import UnavailableError
+from services.runtime.silence import Silence, Watchdog, cut
+from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
+
+CHANNEL: LiteralString = "exchange_webhooks"
+CONNECT_TIMEOUT_S = 5
+# No statement of ours takes so long, unless the server is stuck; and who says nothing is gone.
+_STATEMENT_TIMEOUT_MS = 15_000
+SILENCE_MAX_S = 20.0
+# From any call of `WebhookStore`: open another.
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+# Receivers claimed at once, and webhooks of each: a turn's length, and what waits in memory.
+RECEIVERS_MAX = 200
+DELIVERIES_MAX = 50
+LEASE_S = 30.0
+# Queues grow and shrink faster than PostgreSQL's statistics: leave it no plan but look-ups.
+_OPTIONS = (
+    f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
+    " -c synchronous_commit=off -c plan_cache_mode=force_custom_plan"
+    " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
+)
+
+_CLAIM: LiteralString = """
+    WITH due AS (
+        SELECT e.broker_id FROM webhook_endpoints e
+        WHERE e.paused_until <= now() AND e.disabled_at IS NULL
+            AND NOT e.broker_id = ANY(%(busy)s::uuid[])
+            AND (e.leased_until <= now() OR NOT EXISTS (
+                SELECT FROM pg_stat_activity s WHERE s.pid = e.lease_pid
+                AND coalesce(s.backend_start = e.lease_started, true)
+            ))
+            AND EXISTS (
+                SELECT FROM webhook_deliveries d WHERE d.broker_id = e.broker_id
+                AND d.status = 'pending' AND d.next_attempt_at <= now()
+            )
+        LIMIT %(receivers)s FOR UPDATE OF e SKIP LOCKED
+    ), claimed AS (
+        UPDATE webhook_endpoints e SET lease_pid = %(pid)s, lease_started = %(started)s,
+            leased_until = now() + make_interval(secs => %(lease_s)s)
+        FROM due WHERE e.broker_id = due.broker_id
+        RETURNING e.broker_id, e.url, e.secrets, e.failures
+    )
+    SELECT c.broker_id::text, c.url, c.secrets::text, c.failures,
+        d.event_id::text, d.kind, d.attempts, d.order_remaining_quantity,
+        (CASE d.kind WHEN 'bid' THEN t.buy_order_id WHEN 'ask' THEN t.sell_order_id END)::text,
+        t.symbol, t.price, t.quantity, (extract(epoch FROM t.executed_at) * 1000)::bigint
+    FROM claimed c CROSS JOIN LATERAL (
+        SELECT * FROM webhook_deliveries d WHERE d.broker_id = c.broker_id
+            AND d.status = 'pending' AND d.next_attempt_at <= now()
+        ORDER BY d.event_id, d.kind LIMIT %(deliveries)s
+    ) d LEFT JOIN trades t ON t.id = d.event_id AND d.kind <> 'test'
+    ORDER BY c.broker_id, d.event_id, d.kind
+"""
+_ATTEMPTED: LiteralString = """
+    UPDATE webhook_deliveries d SET attempts = d.attempts + 1, status = r.status,
+        next_attempt_at = now() + make_interval(secs => r.delay_s),
+        finished_at = CASE WHEN r.status <> 'pending' THEN now() END,
+        last_status = r.answered, last_error = r.error
+    FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::integer[], %s::text[], %s::float8[],
+        %s::integer[], %s::text[])
+        AS r (broker_id, event_id, kind, attempts, status, delay_s, answered, error)
+    WHERE (d.broker_id, d.event_id, d.kind) = (r.broker_id, r.event_id, r.kind)
+        AND d.attempts = r.attempts AND d.status = 'pending'
+"""
+_ENDED: LiteralString = """
+    UPDATE webhook_endpoints e SET failures = r.failures, leased_until = '-infinity',
+        paused_until = now() + make_interval(secs => r.pause_s),
+        disabled_at = CASE WHEN r.gone THEN now() END
+    FROM unnest(%s::uuid[], %s::integer[], %s::float8[], %s::boolean[])
+        AS r (broker_id, failures, pause_s, gone)
+    WHERE e.broker_id = r.broker_id AND (e.lease_pid, e.lease_started) = (%s, %s)
+"""
+_PARK: LiteralString = """
+    UPDATE webhook_deliveries d SET status = 'parked', finished_at = now(),
+        last_error = CASE WHEN e.disabled_at IS NULL
+            THEN coalesce(d.last_error, 'the receiver failed for too long')
+            ELSE 'the receiver said that it is gone' END
+    FROM webhook_endpoints e
+    WHERE d.broker_id = e.broker_id AND d.status = 'pending' AND (
+        e.disabled_at IS NOT NULL
+        OR e.failures > 0 AND d.queued_at < now() - make_interval(secs => %s)
+    )
+"""
+_STATUS = {"delivered": "delivered", "retry": "pending", "parked": "parked", "gone": "parked"}
+
+_secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
+
+
+class WebhookStore:
+    """One connection, one caller at a time. One of LOST from any call: it is lost, open another."""
+
+    def __init__(self, connection: AsyncConnection, silence_max_s: float) -> None:
+        self._connection = connection
+        self._silence = Silence(silence_max_s)
+        self._watchdog = Watchdog(self._silence, lambda: cut(connection))
+        self._session: dict[str, Any] = {}
+
+    @classmethod
+    async def open(cls, database_url: str, silence_max_s: float = SILENCE_MAX_S) -> "WebhookStore":
+        """Raises UnavailableError when the database has no outbox."""
+        connection = await AsyncConnection.connect(
+            database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
+        )
+        store = cls(connection, silence_max_s)
+        try:
+            await store._begin()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def _begin(self) -> None:
+        ((outbox, pid, started),) = await self._execute(
+            "SELECT to_regclass('webhook_endpoints'), pid, backend_start"
+            " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        )
+        if outbox is None:
+            raise UnavailableError(
+                "the database has no webhook outbox; run: python -m services.sink --migrate"
+            )
+        self._session = {"pid": pid, "started": started}
+
+    async def close(self) -> None:
+        """Give the connection back, and with it every lease."""
+        self._watchdog.close()
+        await self._connection.close()
+
+    async def _execute(self, query: LiteralString, parameters: Any = None) -> list[Any]:
+        with self._silence.asking():
+            cursor = await self._connection.execute(query, parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def claim(self, busy: Sequence[str]) -> list[Claimed]:
+        """Receivers that nobody works on and something is due for; not those of `busy`."""
+        rows = await self._execute(
+            _CLAIM,
+            {
+                "busy": list(busy),
+                "receivers": RECEIVERS_MAX,
+                "deliveries": DELIVERIES_MAX,
+                "lease_s": LEASE_S,
+                **self._session,
+            },
+        )
+        found: dict[str, list[Any]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(row)
+        return [
+            Claimed(
+                broker_id=broker_id,
+                url=of_one[0][1],
+                secrets=_secrets.decode(of_one[0][2]),
+                failures=of_one[0][3],
+                deliveries=tuple(_delivery(row[4:]) for row in of_one),
+            )
+            for broker_id, of_one in found.items()
+        ]
+
+    async def record(self, attempted: Sequence[Attempted], ended: Sequence[Ended]) -> None:
+        """All of it, or nothing. May be told again: each attempt counts once."""
+        with self._silence.asking():
+            async with self._connection.transaction():
+                if attempted:
+                    await self._execute(_ATTEMPTED, _columns(map(_attempt_row, attempted)))
+                if ended:
+                    rows = ((e.broker_id, e.failures, float(e.pause_s), e.gone) for e in ended)
+                    await self._execute(_ENDED, [*_columns(rows), *self._session.values()])
+
+    async def park(self, span_s: float) -> None:
+        """What waits for a receiver that is gone, or has failed for so long."""
+        await self._execute(_PARK, [span_s])
+
+    async def pending(self) -> int:
+        """Webhooks that wait, in all."""
+        rows = await self._execute(
+            "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
+        )
+        return int(rows[0][0])
+
+
+def _columns(rows: Any) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _attempt_row(done: Attempted) -> tuple[Any, ...]:
+    return (
+        done.broker_id,
+        done.delivery.event_id,
+        done.delivery.kind,
+        done.delivery.attempts,
+        _STATUS[done.result],
+        float(done.delay_s),
+        done.answer.status,
+        done.answer.error,
+    )
+
+
+def _delivery(row: Sequence[Any]) -> Delivery:
+    event_id, kind, attempts, left, order_id, symbol, price, quantity, executed_ms = row
+    if kind == "test":
+        return Delivery(event_id, kind, attempts, encode(WebhookTest(event_id)), None)
+    body = TradeExecuted(
+        trade_id=event_id,
+        order_id=order_id,
+        symbol=symbol,
+        side=kind,
+        price=price,
+        quantity=quantity,
+        order_remaining_quantity=left,
+        executed_at=rfc3339(executed_ms),
+    )
+    return Delivery(event_id, kind, attempts, encode(body), executed_ms)

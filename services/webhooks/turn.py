@@ -1,0 +1,100 @@
+"""One receiver's turn: its webhooks one after the other, until they are sent, time is up, or the
+receiver is paused. Shares nothing with other turns, so that none waits for another."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from random import SystemRandom
+from typing import Protocol
+
+from msgspec import Struct
+
+from services.runtime.metrics import WEBHOOK_AGE_SECONDS, WEBHOOK_SECONDS, WEBHOOKS
+from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
+from services.webhooks.schedule import Answer, Policy, judge
+from services.webhooks.signature import signed_headers, valid_secrets
+
+log = logging.getLogger(__name__)
+
+_random = SystemRandom()
+
+
+class Post(Protocol):
+    """What `WebhookSender.post` offers."""
+
+    async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
+
+
+class Rules(Struct, frozen=True):
+    """`concurrency`: webhooks of one receiver on their way at once. `turn_s`: none begins later."""
+
+    policy: Policy
+    concurrency: int
+    turn_s: float
+
+
+class Turn:
+    """`told` gets each attempt as it ends."""
+
+    def __init__(
+        self, claimed: Claimed, rules: Rules, post: Post, told: Callable[[Attempted], None]
+    ) -> None:
+        self._claimed = claimed
+        self._rules = rules
+        self._post = post
+        self._told = told
+        self._failures = claimed.failures
+        self._pause_s = 0.0
+        self._gone = False
+        self._over = False
+
+    def end(self) -> None:
+        """Begin no further attempt."""
+        self._over = True
+
+    async def run(self) -> Ended:
+        """All that is due, or as far as it goes."""
+        waiting = iter(self._claimed.deliveries)
+        until = time.monotonic() + self._rules.turn_s
+
+        async def lane() -> None:
+            # Lanes share the iterator: attempts begin in order.
+            for delivery in waiting:
+                if self._over or time.monotonic() > until:
+                    return
+                await self._attempt(delivery)
+
+        # A receiver that failed last is asked with one webhook whether it is back.
+        lanes = 1 if self._failures else self._rules.concurrency
+        await asyncio.gather(*(lane() for _ in range(lanes)))
+        return Ended(self._claimed.broker_id, self._failures, self._pause_s, self._gone)
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        begun = time.perf_counter()
+        answer = await self._send(delivery)
+        verdict = judge(
+            answer,
+            self._rules.policy,
+            attempts=delivery.attempts + 1,
+            failures=self._failures,
+            jitter=_random.random(),
+        )
+        WEBHOOK_SECONDS.observe(time.perf_counter() - begun)
+        WEBHOOKS.labels(verdict.result).inc()
+        if verdict.result == "delivered" and delivery.happened_ms is not None:
+            WEBHOOK_AGE_SECONDS.observe(max(0.0, time.time() - delivery.happened_ms / 1000))
+        self._failures = verdict.failures
+        self._pause_s = verdict.pause_s
+        self._gone = self._gone or verdict.result == "gone"
+        self._over = self._over or verdict.pause_s > 0 or self._gone
+        broker_id = self._claimed.broker_id
+        self._told(Attempted(broker_id, delivery, answer, verdict.result, verdict.delay_s))
+
+    async def _send(self, delivery: Delivery) -> Answer:
+        now_ms = time.time_ns() // 1_000_000
+        secrets = valid_secrets(self._claimed.secrets, now_ms)
+        if not secrets:
+            return Answer(None, "there is no secret to sign with: POST /webhooks/secret/rotate")
+        headers = signed_headers(delivery.webhook_id, now_ms // 1000, delivery.body, secrets)
+        return await self._post(self._claimed.url, headers, delivery.body)

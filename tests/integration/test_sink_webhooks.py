@@ -1,0 +1,194 @@
+"""What the sink queues: each side of each trade of a broker with a URL, once, whatever happens."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from msgspec import structs
+
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from schemas.brokers import Broker, WebhookSecret, webhook_secret
+from services.runtime.consumer import Partition
+from services.sink.loop import Sink
+from services.sink.migrate import migrate
+from services.sink.store import Store
+from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.unit.reader.flow import Flow
+from tests.unit.reader.outcomes import T0, batch, fill, limit
+
+SECRETS = (WebhookSecret(webhook_secret(bytes(24))),)
+Queued = set[tuple[str, str, str, int]]
+
+
+@pytest.fixture
+def log(kafka: LocalKafka) -> HandwrittenLog:
+    return HandwrittenLog(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def urls(postgres: LocalPostgres) -> list[str]:
+    made = [postgres.create_database(f"queue_{uuid.uuid4().hex[:12]}") for _ in range(2)]
+    for url in made:
+        migrate(url)
+    return made
+
+
+def a_broker(url: str | None, broker_id: str | None = None) -> Broker:
+    number = broker_id or str(uuid.uuid4())
+    return Broker(number, "Broker", "0" * 64, T0, url, SECRETS if url else ())
+
+
+def queued(url: str) -> Queued:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT broker_id::text, event_id::text, kind, order_remaining_quantity"
+            " FROM webhook_deliveries"
+        ).fetchall()
+    assert len(rows) == len({row[:3] for row in rows})
+    return set(rows)
+
+
+def has_begun(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM log_positions").fetchone()
+    return row == (2,)
+
+
+def sides_of_stored_trades(url: str, hooked: set[str]) -> set[tuple[str, str, str]]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT buy_broker_id::text, id::text, 'bid' FROM trades"
+            " UNION ALL SELECT sell_broker_id::text, id::text, 'ask' FROM trades"
+        ).fetchall()
+    return {row for row in rows if row[0] in hooked}
+
+
+def test_sides_of_one_order_tell_what_was_left_after_each_trade(
+    log: HandwrittenLog, urls: list[str]
+) -> None:
+    hooked, plain = a_broker("http://a.invalid/"), a_broker(None)
+    for broker in (hooked, plain):
+        log.tell_broker(broker)
+    one, two = hooked.broker_id, plain.broker_id
+    makers = [limit(1, one, "ask", 10, 1000), limit(2, two, "ask", 20, 1000)]
+    fills = (fill(1, 1, one, 1000, 10, 0), fill(2, 2, two, 1000, 15, 5))
+    log.tell(batch(*makers, limit(3, one, "bid", 40, 1000, left=15, fills=fills)))
+    with running_sink(log.source(), urls[0]):
+        eventually(lambda: log.stored_up_to(urls[0]), "the sink stores it")
+    assert queued(urls[0]) == {
+        (one, fills[0].trade_id, "ask", 0),
+        (one, fills[0].trade_id, "bid", 30),
+        (one, fills[1].trade_id, "bid", 15),
+    }
+
+
+class LateToBrokers(Sink):
+    """What it follows of the brokers' topic comes later than any test lasts."""
+
+    def _open(self) -> Store:
+        store = super()._open()
+        executions = self._executions
+        self._consumer.assign(
+            {Partition(executions, n): at.next_record for n, at in self._stored.items()}
+        )
+        return store
+
+
+@pytest.mark.parametrize("kind", [Sink, LateToBrokers])
+def test_broker_that_trades_as_soon_as_he_is_registered_is_told(
+    log: HandwrittenLog, urls: list[str], kind: type[Sink]
+) -> None:
+    expected = 0
+    with running_sink(log.source(), urls[0], kind=kind):
+        # It has begun: those that come now are not among the brokers of its start.
+        eventually(lambda: has_begun(urls[0]), "the sink has begun")
+        for number in range(25):
+            broker = a_broker("http://a.invalid/")
+            first = 2 * number
+            log.tell_broker(broker)
+            trade = fill(number + 1, first, broker.broker_id, 1000, 5, 0)
+            log.tell(
+                batch(
+                    limit(first, broker.broker_id, "ask", 5, 1000),
+                    limit(
+                        first + 1,
+                        broker.broker_id,
+                        "bid",
+                        5,
+                        1000,
+                        left=0,
+                        closed="filled",
+                        fills=(trade,),
+                    ),
+                    first=first,
+                )
+            )
+            expected += 2
+        eventually(lambda: log.stored_up_to(urls[0]), "the sink stores all")
+    assert len(queued(urls[0])) == expected
+
+
+def test_two_sinks_and_a_second_database_queue_the_same_once(
+    log: HandwrittenLog, urls: list[str]
+) -> None:
+    flows = [Flow(partition, partition) for partition in range(2)]
+    started = [flow.batch(200) for flow in flows]
+    brokers = sorted({sender for told in started for sender in traders(told)})
+    hooked = set(brokers[::2])
+    for broker_id in brokers:
+        log.tell_broker(a_broker("http://a.invalid/" if broker_id in hooked else None, broker_id))
+    for told in started:
+        log.tell(told)
+    go_on = threading.Event()
+
+    def more() -> None:
+        for _ in range(20):
+            for flow in flows:
+                log.tell(flow.batch(50))
+        go_on.set()
+
+    with running_sink(log.source(), urls[0]), running_sink(log.source(), urls[0]):
+        writer = threading.Thread(target=more)
+        writer.start()
+        while not go_on.wait(0.3):
+            # Now the one, now the other is cut off amid its work.
+            with psycopg.connect(urls[0]) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " ORDER BY random() LIMIT 1"
+                )
+        writer.join()
+        eventually(lambda: log.stored_up_to(urls[0]), "one of the sinks stores all")
+    with running_sink(log.source(), urls[1]):
+        eventually(lambda: log.stored_up_to(urls[1]), "the sink stores all")
+    assert len(queued(urls[0])) > 50
+    assert queued(urls[0]) == queued(urls[1])
+    told_sides = {row[:3] for row in queued(urls[0])}
+    assert told_sides == sides_of_stored_trades(urls[0], hooked)
+
+
+def traders(told: object) -> Iterator[str]:
+    """Whoever has an order accepted in the batch."""
+    for outcome in getattr(told, "outcomes", ()):
+        broker_id = getattr(outcome.event, "broker_id", None)
+        if broker_id is not None:
+            yield broker_id
+
+
+def test_broker_without_a_url_has_nothing_queued_also_when_he_had_one(
+    log: HandwrittenLog, urls: list[str]
+) -> None:
+    broker = a_broker("http://a.invalid/")
+    log.tell_broker(broker)
+    log.tell_broker(structs.replace(broker, webhook_url=None))
+    maker = limit(0, broker.broker_id, "ask", 5, 1000)
+    fills = (fill(1, 0, broker.broker_id, 1000, 5, 0),)
+    taker = limit(1, broker.broker_id, "bid", 5, 1000, left=0, closed="filled", fills=fills)
+    log.tell(batch(maker, taker))
+    with running_sink(log.source(), urls[0]):
+        eventually(lambda: log.stored_up_to(urls[0]), "the sink stores it")
+    assert queued(urls[0]) == set()

@@ -1,0 +1,325 @@
+"""From the outbox in a real PostgreSQL to real receivers, through senders that are processes."""
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from msgspec import structs
+from standardwebhooks import Webhook
+
+from infra.postgres import LocalPostgres
+from schemas.brokers import Broker, WebhookSecret, webhook_secret
+from tests.support.outbox import SECRET, Outbox, a_sender, start_sender, wait_for
+from tests.support.receiver import Received, Reply, a_receiver
+from tests.unit.reader.outcomes import T0
+
+OLD = webhook_secret(b"o" * 32)
+
+
+@pytest.fixture
+def outbox(postgres: LocalPostgres) -> Iterator[Outbox]:
+    made = Outbox(postgres.create_database(f"webhooks_{uuid.uuid4().hex[:12]}"))
+    yield made
+    made.close()
+
+
+def test_both_sides_are_told_verifiably_and_the_rest_is_not(outbox: Outbox) -> None:
+    with a_receiver() as buyers, a_receiver() as sellers, a_sender(outbox.url):
+        buyer, seller = outbox.broker(buyers.url), outbox.broker(sellers.url)
+        outbox.trade(outbox.broker(None), outbox.broker(None))
+        (trade_id,) = outbox.trade(buyer, seller)
+        wait_for("both told", lambda: outbox.all_are("delivered"))
+        for receiver, side, left in ((buyers, "bid", 0), (sellers, "ask", 1)):
+            (came,) = receiver.received
+            event = Webhook(SECRET).verify(came.body, came.headers)
+            assert came.webhook_id == f"{trade_id}-{side}"
+            assert event == {
+                "event": "trade_executed",
+                "trade_id": trade_id,
+                "order_id": event["order_id"],
+                "symbol": "PETR4",
+                "side": side,
+                "price": 1000,
+                "quantity": 1,
+                "order_remaining_quantity": left,
+                "executed_at": event["executed_at"],
+            }
+            assert event["executed_at"].endswith("Z")
+        assert buyers.received[0].event["order_id"] != sellers.received[0].event["order_id"]
+
+
+def test_webhooks_of_a_broker_come_in_the_order_of_its_trades(outbox: Outbox) -> None:
+    with a_receiver() as receiver, a_sender(outbox.url):
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        trades = [one for _ in range(5) for one in outbox.trade(broker, nobody, 40)]
+        wait_for("all told", lambda: outbox.all_are("delivered"))
+        assert receiver.ids() == [f"{trade_id}-bid" for trade_id in trades]
+
+
+def test_failed_webhook_comes_again_under_its_id_and_nothing_waits_for_it(outbox: Outbox) -> None:
+    failed: list[str] = []
+
+    def first_fails(came: Received) -> Reply:
+        if failed:
+            return Reply()
+        failed.append(came.webhook_id)
+        return Reply(500)
+
+    with a_receiver(first_fails) as receiver, a_sender(outbox.url):
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, nobody, 5)
+        wait_for("all told", lambda: outbox.all_are("delivered"))
+        came = receiver.ids()
+        assert len(came) == 6
+        assert (came[0], came[-1]) == (failed[0], failed[0])
+        first, last = receiver.received[0], receiver.received[-1]
+        assert first.body == last.body
+        assert int(first.headers["webhook-timestamp"]) < int(last.headers["webhook-timestamp"])
+        assert [row.attempts for row in outbox.rows(broker)] == [2, 1, 1, 1, 1]
+
+
+def test_broken_receiver_delays_no_other(outbox: Outbox) -> None:
+    others_are_told = threading.Event()
+
+    def hold(_: Received) -> Reply:
+        others_are_told.wait(60)
+        return Reply()
+
+    with a_receiver(hold) as broken, a_receiver() as good, a_sender(outbox.url):
+        slow = [outbox.broker(broken.url) for _ in range(3)]
+        quick, nobody = outbox.broker(good.url), outbox.broker(None)
+        for broker in slow:
+            outbox.trade(broker, nobody, 10)
+        wait_for("the broken one holds all", lambda: len(broken.received) >= len(slow))
+        outbox.trade(quick, nobody, 100)
+        wait_for("the other is told all", lambda: outbox.all_are("delivered", quick))
+        assert not any("delivered" in outbox.statuses(broker) for broker in slow)
+        others_are_told.set()
+        wait_for("the broken one is told", lambda: outbox.all_are("delivered"))
+
+
+def test_receiver_that_is_gone_is_asked_no_more_until_its_broker_asks(outbox: Outbox) -> None:
+    with a_receiver(lambda _: Reply(410)) as receiver, a_sender(outbox.url):
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, nobody, 20)
+        wait_for("all parked", lambda: outbox.all_are("parked"))
+        assert len(receiver.received) == 1
+        assert outbox.rows()[0].last_status == 410
+        assert outbox.rows()[-1].last_error == "the receiver said that it is gone"
+
+
+def test_wait_that_a_receiver_asks_for_holds_for_all_its_webhooks(outbox: Outbox) -> None:
+    with a_receiver(lambda _: Reply(429, {"Retry-After": "1000"})) as receiver:
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, nobody, 5)
+        with a_sender(outbox.url):
+            wait_for("one attempt", lambda: outbox.rows()[0].attempts == 1)
+            outbox.trade(broker, nobody, 5)
+            time.sleep(3)
+        first, *rest = outbox.rows()
+        assert 900 < first.due_s <= 1000
+        assert [row.attempts for row in rest] == [0] * 9
+        assert len(receiver.received) == 1
+
+
+def test_webhook_whose_attempts_are_used_up_is_parked_alone(outbox: Outbox) -> None:
+    def refuse_one(came: Received) -> Reply:
+        return Reply(500 if came.event["order_remaining_quantity"] == 1 else 200)
+
+    with a_receiver(refuse_one) as receiver:
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, nobody, 2)
+        outbox.execute("UPDATE webhook_deliveries SET attempts = 6")
+        with a_sender(outbox.url):
+            wait_for("both ended", lambda: outbox.statuses() == ["parked", "delivered"])
+        parked = outbox.rows()[0]
+        assert (parked.attempts, parked.last_status, parked.last_error) == (7, 500, "answered 500")
+
+
+def test_webhooks_of_a_receiver_that_failed_for_too_long_are_parked_unsent(outbox: Outbox) -> None:
+    with a_receiver(lambda _: Reply(500)) as receiver:
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, nobody, 10)
+        outbox.execute("UPDATE webhook_deliveries SET queued_at = now() - interval '1 h'")
+        outbox.execute("UPDATE webhook_endpoints SET failures = 3, paused_until = 'infinity'")
+        with a_sender(outbox.url):
+            wait_for("all parked", lambda: outbox.all_are("parked"))
+        assert receiver.received == []
+
+
+def test_paused_receiver_that_is_back_gets_everything_in_order(outbox: Outbox) -> None:
+    down = threading.Event()
+    down.set()
+
+    with a_receiver(lambda _: Reply(503 if down.is_set() else 200)) as receiver:
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        with a_sender(outbox.url):
+            trades = outbox.trade(broker, nobody, 30)
+            wait_for("paused", lambda: sum(row.attempts > 0 for row in outbox.rows()) >= 3)
+            untouched = [row.webhook_id for row in outbox.rows() if not row.attempts]
+            assert len(untouched) > 20
+            down.clear()
+            wait_for("all told", lambda: outbox.all_are("delivered"))
+        told = [came for came in receiver.ids() if came in untouched]
+        assert told == untouched
+        assert set(receiver.ids()) == {f"{trade_id}-bid" for trade_id in trades}
+
+
+def test_two_secrets_sign_until_the_former_ends(outbox: Outbox) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    with a_receiver() as receiver, a_sender(outbox.url):
+        both = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms + 3_600_000))
+        broker, nobody = outbox.broker(receiver.url, both), outbox.broker(None)
+        outbox.trade(broker, nobody)
+        wait_for("told", lambda: outbox.all_are("delivered"))
+        over = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms))
+        outbox.tell(Broker(broker, "Broker", "0" * 64, T0, receiver.url, over))
+        outbox.trade(broker, nobody)
+        wait_for("told", lambda: outbox.all_are("delivered"))
+        first, second = receiver.received
+        for secret in (SECRET, OLD):
+            Webhook(secret).verify(first.body, first.headers)
+        Webhook(SECRET).verify(second.body, second.headers)
+        assert second.headers["webhook-signature"].count("v1,") == 1
+
+
+def test_broker_without_a_secret_is_told_what_to_do(outbox: Outbox) -> None:
+    with a_receiver() as receiver, a_sender(outbox.url):
+        broker, nobody = outbox.broker(receiver.url, ()), outbox.broker(None)
+        outbox.trade(broker, nobody)
+        wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
+        assert "rotate" in (outbox.rows()[0].last_error or "")
+        assert receiver.received == []
+
+
+def test_inner_address_is_not_reached_unless_it_is_allowed(outbox: Outbox) -> None:
+    with a_receiver() as receiver:
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, nobody)
+        with a_sender(outbox.url, {"EXCHANGE_WEBHOOK_ALLOW_CIDRS": ""}):
+            wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
+        assert outbox.rows()[0].last_error == "not sent: the address is not public"
+        assert receiver.connections == 0
+
+
+class Absent:
+    """A receiver's mind that is away at times: what came meanwhile was never taken."""
+
+    def __init__(self) -> None:
+        self.away = threading.Event()
+        self.held = threading.Event()
+        self.back = threading.Event()
+        self.taken: list[Received] = []
+
+    def __call__(self, came: Received) -> Reply:
+        if self.away.is_set():
+            self.held.set()
+            self.back.wait(60)
+            return Reply(500)
+        self.taken.append(came)
+        return Reply()
+
+    def leave(self) -> None:
+        """From now on."""
+        self.back.clear()
+        self.held.clear()
+        self.away.set()
+
+    def come_back(self) -> None:
+        """Whoever was held knows that he has to come again, if he is still there."""
+        self.away.clear()
+        self.back.set()
+
+
+def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
+    outbox: Outbox,
+) -> None:
+    seed = 11
+    draw = random.Random(seed)
+    minds = Absent(), Absent()
+    with a_receiver(minds[0]) as one, a_receiver(minds[1]) as two:
+        brokers = [outbox.broker(one.url), outbox.broker(two.url)]
+        expected = set()
+        for lap in range(8):
+            sender = start_sender(outbox.url)
+            expected |= {
+                f"{trade_id}-{side}"
+                for trade_id in outbox.trade(brokers[0], brokers[1], 150)
+                for side in ("bid", "ask")
+            }
+            # Wherever it is after so many posts, if it gets there; or while one is under way.
+            after = len(one.received) + draw.randrange(1, 150)
+            deadline = time.monotonic() + draw.uniform(2, 6)
+            while len(one.received) < after and time.monotonic() < deadline:
+                time.sleep(0.001)
+            if lap % 2:
+                minds[0].leave()
+                minds[0].held.wait(5)
+                time.sleep(0.1)
+            sender.kill()
+            sender.wait()
+            minds[0].come_back()
+        assert "pending" in outbox.statuses(), f"seed {seed}: killed too late"
+        # What a killed sender held is free at once, not only when its lease would have ended.
+        outbox.execute("UPDATE webhook_endpoints SET leased_until = 'infinity'")
+        with a_sender(outbox.url):
+            wait_for("all told", lambda: outbox.all_are("delivered"))
+        taken = minds[0].taken + minds[1].taken
+        assert {came.webhook_id for came in taken} == expected, f"seed {seed}"
+        bodies: dict[str, set[bytes]] = {}
+        for came in one.received + two.received:
+            bodies.setdefault(came.webhook_id, set()).add(came.body)
+        assert all(len(same) == 1 for same in bodies.values())
+        for mind in minds:
+            firsts = list(dict.fromkeys(came.webhook_id for came in mind.taken))
+            assert firsts == sorted(firsts), f"seed {seed}: out of order"
+
+
+def test_two_senders_share_the_work_and_each_webhook_goes_once_in_order(outbox: Outbox) -> None:
+    with a_receiver() as receiver:
+        brokers = [outbox.broker(f"{receiver.url}/{number}") for number in range(8)]
+        nobody = outbox.broker(None)
+        with a_sender(outbox.url), a_sender(outbox.url):
+            expected = {
+                broker: [f"{trade_id}-bid" for trade_id in outbox.trade(broker, nobody, 30)]
+                + [f"{trade_id}-bid" for trade_id in outbox.trade(broker, nobody, 30)]
+                for broker in brokers
+            }
+            wait_for("all told", lambda: outbox.all_are("delivered"))
+        for number, broker in enumerate(brokers):
+            came = [r.webhook_id for r in receiver.received if r.path == f"/hooks/{number}"]
+            assert came == expected[broker]
+
+
+def test_postgres_that_cuts_the_connection_costs_nothing(outbox: Outbox) -> None:
+    with a_receiver() as receiver, a_sender(outbox.url):
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        trades = outbox.trade(broker, nobody, 100)
+        wait_for("some told", lambda: len(receiver.received) > 5)
+        outbox.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND query NOT LIKE '%%order_changes%%' AND query LIKE '%%webhook%%'"
+        )
+        wait_for("all told", lambda: outbox.all_are("delivered"))
+        assert set(receiver.ids()) == {f"{trade_id}-bid" for trade_id in trades}
+
+
+def test_sender_without_an_outbox_says_so_and_ends(postgres: LocalPostgres) -> None:
+    url = postgres.create_database(f"empty_{uuid.uuid4().hex[:12]}")
+    assert start_sender(url).wait(60) == 3
+    assert start_sender("postgresql://127.0.0.1:1/x", {"EXCHANGE_PORT": "x"}).wait(60) == 2
+    bad = {"EXCHANGE_WEBHOOK_ALLOW_CIDRS": "10.0.0.1/8"}
+    assert start_sender(url, bad).wait(60) == 2
+
+
+def test_row_of_a_broker_told_again_unchanged_keeps_what_the_sender_knows(outbox: Outbox) -> None:
+    broker = Broker(
+        outbox.broker("http://a/"), "Broker", "0" * 64, T0, "http://a/", (WebhookSecret(SECRET),)
+    )
+    outbox.execute("UPDATE webhook_endpoints SET failures = 4")
+    outbox.tell(structs.replace(broker, name="Another"))
+    assert outbox.failures(broker.broker_id) == 4

@@ -1,0 +1,152 @@
+"""An outbox for tests: brokers and trades as the sink stores them, and senders as processes."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+from msgspec import Struct, structs
+
+from schemas import ids
+from schemas.brokers import Broker, WebhookSecret, webhook_secret
+from services.runtime.follower import FollowerPosition
+from services.sink.migrate import migrate
+from services.sink.rows import Rows
+from services.sink.store import Move, Store
+from tests.unit.reader.outcomes import T0, batch, fill, limit
+
+WAIT_S = 120.0
+SECRET = webhook_secret(b"s" * 32)
+
+
+class Row(Struct, frozen=True):
+    """One delivery as it is stored."""
+
+    webhook_id: str
+    status: str
+    attempts: int
+    last_status: int | None
+    last_error: str | None
+    due_s: float
+    """Seconds until the next attempt."""
+
+
+class Outbox:
+    """A migrated database of its own."""
+
+    def __init__(self, url: str) -> None:
+        migrate(url)
+        self.url = url
+        self._store = Store(url)
+        self._store.positions(1)
+        self._hooked: set[str] = set()
+        self._next = 0
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._store.close()
+
+    def broker(self, url: str | None, secrets: tuple[WebhookSecret, ...] | None = None) -> str:
+        """A new broker's id."""
+        broker_id = str(uuid.uuid4())
+        if secrets is None:
+            secrets = (WebhookSecret(SECRET),) if url else ()
+        self.tell(Broker(broker_id, "Broker", "0" * 64, T0, url, secrets))
+        return broker_id
+
+    def tell(self, broker: Broker) -> None:
+        """A broker's record."""
+        self._store.upsert_brokers([broker])
+        if broker.webhook_url is not None:
+            self._hooked.add(broker.broker_id)
+
+    def trade(self, buyer: str, seller: str, count: int = 1) -> list[str]:
+        """So many trades of one order of the buyer with as many of the seller; the trades' ids."""
+        first = self._next
+        self._next += count + 1
+        makers = [limit(first + n, seller, "ask", 2, 1000) for n in range(count)]
+        at = T0 + first
+        fills = tuple(
+            structs.replace(
+                fill(first + n + 1, first + n, seller, 1000, 1, 1),
+                trade_id=ids.trade_id(at, 0, first + count, n),
+            )
+            for n in range(count)
+        )
+        taker = limit(
+            first + count, buyer, "bid", count, 1000, left=0, closed="filled", fills=fills
+        )
+        rows = Rows()
+        rows.add(batch(*makers, taker, first=first))
+        end = FollowerPosition(first, 0, first + count + 1)
+        self._store.write(rows, {0: Move(first, end)}, self._hooked)
+        return [one.trade_id for one in fills]
+
+    def rows(self, broker_id: str | None = None) -> list[Row]:
+        """All deliveries, or one broker's, in their order."""
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute(
+                "SELECT event_id || '-' || kind, status, attempts, last_status, last_error,"
+                " extract(epoch FROM next_attempt_at - now())::float8 FROM webhook_deliveries"
+                " WHERE broker_id = coalesce(%s, broker_id) ORDER BY event_id, kind",
+                [broker_id],
+            )
+            return [Row(*row) for row in found]
+
+    def statuses(self, broker_id: str | None = None) -> list[str]:
+        """Of all deliveries."""
+        return [row.status for row in self.rows(broker_id)]
+
+    def all_are(self, status: str, broker_id: str | None = None) -> bool:
+        """Whether all deliveries stand so."""
+        return set(self.statuses(broker_id)) == {status}
+
+    def failures(self, broker_id: str) -> int:
+        """Of the broker's receiver, in a row."""
+        with psycopg.connect(self.url) as connection:
+            ((failures,),) = connection.execute(
+                "SELECT failures FROM webhook_endpoints WHERE broker_id = %s", [broker_id]
+            ).fetchall()
+            return int(failures)
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Change the database behind everybody's back."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(statement.encode(), parameters)
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    """Fails naming what did not happen."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def start_sender(url: str, changes: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """`python -m services.webhooks`, allowed to reach this machine."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
+    environ |= {
+        "EXCHANGE_DATABASE_URL": url,
+        "EXCHANGE_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8",
+        "EXCHANGE_WEBHOOK_RETRIES": "seconds",
+    }
+    command = [sys.executable, "-m", "services.webhooks"]
+    return subprocess.Popen(command, env=environ | dict(changes or {}))
+
+
+@contextmanager
+def a_sender(url: str, changes: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Running inside; it must end well by SIGTERM."""
+    process = start_sender(url, changes)
+    try:
+        yield
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,92 @@
+"""What answers mean, and when the next attempt is."""
+
+import pytest
+
+from services.webhooks.schedule import (
+    JITTER,
+    RETRY_AFTER_S_MAX,
+    SECONDS,
+    STANDARD,
+    Answer,
+    Policy,
+    Verdict,
+    judge,
+    retry_after_s,
+)
+
+NOW_S = 1_800_000_000.0
+DOWN = Answer(None, "no connection")
+
+
+def verdict(answer: Answer, attempts: int = 1, failures: int = 0, jitter: float = 0.0) -> Verdict:
+    return judge(answer, STANDARD, attempts=attempts, failures=failures, jitter=jitter)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_2xx_is_delivered_and_forgives_failures(status: int) -> None:
+    assert verdict(Answer(status), 7, 9) == Verdict("delivered", 0, 0, 0)
+
+
+@pytest.mark.parametrize("status", [100, 301, 302, 307, 308, 400, 401, 404, 429, 500, 503, None])
+def test_anything_else_is_tried_again(status: int | None) -> None:
+    assert verdict(Answer(status)) == Verdict("retry", 5, 1, 0)
+
+
+def test_410_ends_the_receiver() -> None:
+    assert verdict(Answer(410)).result == "gone"
+
+
+def test_attempts_follow_the_specifications_schedule_and_then_end() -> None:
+    delays = []
+    for attempts in range(1, 20):
+        found = verdict(DOWN, attempts)
+        if found.result == "parked":
+            break
+        delays.append(found.delay_s)
+    hour = 3600
+    assert delays == [5, 300, 1800, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour]
+    assert STANDARD.span_s / hour == pytest.approx(75.6, abs=0.1)
+    assert SECONDS.span_s == 60
+
+
+def test_jitter_puts_off_by_a_tenth_at_most() -> None:
+    assert verdict(DOWN, 2, jitter=1.0).delay_s == pytest.approx(300 * (1 + JITTER))
+    assert verdict(DOWN, 1, 5, jitter=1.0).pause_s == pytest.approx(40 * (1 + JITTER))
+
+
+def test_receiver_is_paused_from_the_third_failure_on_twice_as_long_each_time() -> None:
+    pauses = [verdict(DOWN, 1, failures).pause_s for failures in range(12)]
+    assert pauses == [0, 0, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300]
+    assert verdict(DOWN, 1, 1_000_000).pause_s == 300
+
+
+def test_retry_after_holds_for_webhook_and_receiver() -> None:
+    assert verdict(Answer(429, None, 60.0)) == Verdict("retry", 60, 1, 60)
+    assert verdict(Answer(503, None, 1.0), 2, 5) == Verdict("retry", 300, 6, 40)
+    assert verdict(Answer(503, None, 1e9)).pause_s == RETRY_AFTER_S_MAX
+    assert verdict(Answer(429, None, 60.0), 10) == Verdict("parked", 0, 1, 60)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("9" * 5_000, RETRY_AFTER_S_MAX),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", 60.0),
+        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+        ("-5", None),
+        ("soon", None),
+        ("²", None),
+        ("", None),
+        ("Fri, 99 Jan 99999 99:99:99 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_date(header: str | None, seconds: float | None) -> None:
+    assert retry_after_s(header, NOW_S) == seconds
+
+
+def test_policy_of_one_attempt_parks_at_once() -> None:
+    once = Policy((0,), failures_max=1, pause_s_min=1, pause_s_max=1)
+    assert judge(DOWN, once, attempts=1, failures=0, jitter=0).result == "parked"
