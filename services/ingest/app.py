@@ -50,6 +50,13 @@ _PREFER_CANCEL = Parameter(
     description=_PREFER_PLACE.description
     + " `return=representation`: 200 and the order instead of 204.",
 )
+# What may go wrong with everything that writes.
+_WRITING = (
+    (400, "malformed_json"),
+    (422, "invalid"),
+    (503, "not_accepted"),
+    (504, "outcome_unknown"),
+)
 
 
 class Ingest:
@@ -115,12 +122,6 @@ class Ingest:
 
     def calls(self) -> list[Call]:
         """The routes, as the gateway and the documentation want them."""
-        writing = (
-            (400, "malformed_json"),
-            (422, "invalid"),
-            (503, "not_accepted"),
-            (504, "outcome_unknown"),
-        )
         return [
             Call(
                 method="POST",
@@ -130,7 +131,7 @@ class Ingest:
                 summary="Register a broker; its key is shown this once",
                 request=RegisterRequest,
                 answers={201: Registration},
-                problems=writing,
+                problems=_WRITING,
             ),
             Call(
                 method="POST",
@@ -139,7 +140,7 @@ class Ingest:
                 who="broker",
                 summary="A new webhook secret, shown this once; the former signs on for a day",
                 answers={200: RotatedSecret},
-                problems=((404, "not_found"), *writing),
+                problems=((404, "not_found"), *_WRITING),
             ),
             Call(
                 method="POST",
@@ -149,7 +150,7 @@ class Ingest:
                 summary="Place an order and learn how it stands after matching",
                 request=OrderRequest,
                 answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
-                problems=((409, "client_order_id_reused"), *writing),
+                problems=((409, "client_order_id_reused"), *_WRITING),
                 parameters=(_PREFER_PLACE,),
             ),
             Call(
@@ -159,7 +160,7 @@ class Ingest:
                 who="broker",
                 summary="Withdraw what is left of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},
-                problems=((404, "order_not_found"), (409, "too_late_to_cancel"), *writing),
+                problems=((404, "order_not_found"), (409, "too_late_to_cancel"), *_WRITING),
                 parameters=(_PREFER_CANCEL,),
                 budget="cancels",
             ),
