@@ -15,6 +15,7 @@ from services.cli.registration import revoke_broker
 from services.runtime.http import PROBLEMS
 from tests.support.api import Answer, Api, eventually
 from tests.support.exchange import Exchange
+from tests.support.receiver import a_receiver
 
 TABLE = Path(__file__).with_name("access.md")
 CALLERS = ("no key", "malformed", "unknown", "revoked", "another broker", "admin", "the right key")
@@ -73,12 +74,14 @@ Matrix = list[tuple[Route, dict[str, Cell]]]
 
 
 class Callers:
-    """A key of each kind, and what the paths name."""
+    """A key of each kind, and what the paths name. `receiver_url` is told of the trades."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, receiver_url: str) -> None:
         self._exchange = exchange
-        self._owner = exchange.broker("Owner")
-        self._another = exchange.broker("Another")
+        self._owner, self._another = (
+            Api(exchange.url, exchange.register(name, webhook_url=receiver_url))
+            for name in ("Owner", "Another")
+        )
         self._symbol = exchange.symbol()
         self._owner.place("ask", self._symbol, 1, 1000)
         self._owner.place("bid", self._symbol, 1, 1000)
@@ -112,10 +115,13 @@ class Callers:
         )
 
     def _filled(self, path: str) -> str:
-        order: Any = None
+        filled = path.replace("{symbol}", self._symbol)
         if "{order_id}" in path:
-            order = self._owner.place("bid", self._exchange.symbol(), 1, 1).body["order_id"]
-        filled = path.replace("{order_id}", order or "").replace("{symbol}", self._symbol)
+            order = self._owner.place("bid", self._exchange.symbol(), 1, 1)
+            filled = filled.replace("{order_id}", order.body["order_id"])
+        if "{delivery_id}" in path:
+            delivery = self._owner.call("POST", "/webhooks/test")
+            filled = filled.replace("{delivery_id}", delivery.body["id"])
         assert "{" not in filled, f"say here what stands in {path}"
         return filled
 
@@ -126,8 +132,13 @@ def cell_of(answer: Answer) -> Cell:
 
 
 @pytest.fixture(scope="module")
-def matrix(exchange: Exchange) -> Matrix:
-    callers = Callers(exchange)
+def callers(exchange: Exchange) -> Iterator[Callers]:
+    with a_receiver() as receiver:
+        yield Callers(exchange, receiver.url)
+
+
+@pytest.fixture(scope="module")
+def matrix(exchange: Exchange, callers: Callers) -> Matrix:
     routes = routes_of(Api(exchange.url, None).get("/openapi.json").body)
     return [
         (route, {caller: cell_of(callers.ask(route, caller, route.method)) for caller in CALLERS})
@@ -169,7 +180,7 @@ def test_keys_of_the_other_kind_get_403(matrix: Matrix) -> None:
             assert cells["another broker"] == forbidden, route
 
 
-def test_right_key_gets_a_success_and_another_brokers_never_sees_an_order(
+def test_right_key_gets_a_success_and_another_broker_never_sees_what_is_not_his(
     matrix: Matrix,
 ) -> None:
     for route, cells in matrix:
@@ -177,6 +188,8 @@ def test_right_key_gets_a_success_and_another_brokers_never_sees_an_order(
         assert right.status in route.answers, route
         if "{order_id}" in route.path:
             assert another == Cell(404, "order_not_found"), route
+        elif "{delivery_id}" in route.path:
+            assert another == Cell(404, "not_found"), route
         elif route.who == "broker":
             assert another == right, route
 
@@ -196,8 +209,7 @@ def test_every_answer_is_a_documented_one(matrix: Matrix) -> None:
                 assert cell.status in route.answers, (route, cell)
 
 
-def test_head_answers_any_key_as_get_does(exchange: Exchange) -> None:
-    callers = Callers(exchange)
+def test_head_answers_any_key_as_get_does(exchange: Exchange, callers: Callers) -> None:
     routes = routes_of(Api(exchange.url, None).get("/openapi.json").body)
     for route in (route for route in routes if route.method == "GET"):
         for caller in CALLERS:

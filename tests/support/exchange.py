@@ -51,9 +51,9 @@ class Exchange:
         """Calls with the admin key."""
         return Api(self.url, self.admin_key)
 
-    def register(self, name: str) -> str:
+    def register(self, name: str, **more: str) -> str:
         """A new broker's key."""
-        answer = self.admin().call("POST", "/register", {"name": name})
+        answer = self.admin().call("POST", "/register", {"name": name} | more)
         assert answer.status == 201, answer
         return str(answer.body["api_key"])
 
