@@ -12,10 +12,11 @@ ANSWER_TIMEOUT_S = 2.0
 
 
 class CommandLog:
-    """A client of its own: a consumer that another thread polls is not given this answer."""
+    """Asks by a client of its own each time. A consumer that another thread polls is not given this
+    answer, and a client that was kept asks with what it knew before a broker's restart."""
 
     def __init__(self, bootstrap: str, topology: Topology) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=kafka_logger())
+        self._bootstrap = bootstrap
         self._topic = topology.prefix + COMMANDS.name
         self._partitions = topology.partitions
 
@@ -27,9 +28,10 @@ class CommandLog:
         if partition >= self._partitions:
             return 0
         asked = TopicPartition(self._topic, partition)
+        admin = AdminClient({"bootstrap.servers": self._bootstrap}, logger=kafka_logger())
         try:
             latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            answers = self._admin.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
+            answers = admin.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
             return int(answers[asked].result().offset)
         except KafkaException as error:
             raise UnavailableError(f"Kafka does not tell the end of {asked}: {error}") from error

@@ -7,6 +7,7 @@ from collections import Counter
 import psycopg
 import pytest
 
+from schemas import ids
 from schemas.codec import decode_trade
 from schemas.executions import CommandRefused
 from schemas.partitions import default_partition
@@ -192,5 +193,7 @@ def test_kafka_stopped_and_started_answers_are_true_and_service_returns(
     assert times[201] | times[202] == {1}
     assert times[503] == {0}
     assert times[504] <= {0, 1}
+    made_up = ids.order_id(time.time_ns() // 1_000_000, 0, 1)
+    assert broker.get(f"/orders/{made_up}").status == 404
     assert {name: child.pid for name, child in exchange.stack.services.items()} == pids
     assert all(child.alive for child in exchange.stack.services.values())
