@@ -9,7 +9,7 @@ come too late.
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -146,7 +146,7 @@ def beside(context: Context) -> Benchmark:
     flows = {count: flow_of(count) for count in (COMMANDS_LEAST, 500 * context.scale.flow_s)}
     workers: dict[int, Worker] = {}
     try:
-        python = installed(context)
+        python = installed(context.tell)
     except BenchError as error:
         context.notes.append(f"NO OTHER ENGINE WAS MEASURED: {error}")
     else:
@@ -174,14 +174,14 @@ def beside(context: Context) -> Benchmark:
     return Benchmark([Point(count, partial(measure, count)) for count in flows], "commands")
 
 
-def installed(context: Context) -> Path:
+def installed(tell: Callable[[str], None]) -> Path:
     """The interpreter of the environment, which is made if there is none. Raises BenchError."""
     python = HOME / "bin" / "python"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     stamp = HOME / "installed"
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    context.tell(f"installing other engines into {HOME}, once")
+    tell(f"installing other engines into {HOME}, once")
     _run([sys.executable, "-m", "venv", "--clear", str(HOME)])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])

@@ -18,7 +18,7 @@ from services.runtime.errors import UnavailableError
 # An order id younger than this may be on its way through log and matcher.
 FRESH_MS = 5_000
 WAIT_S = 1.0
-# How long the question for the log's end, and then the fold up to there, may take.
+# How long the question for the log's end may take, and then the fold up to there.
 END_WAIT_S = 0.5
 # Anybody can make up a fresh id; beyond so many, nobody waits.
 WAITERS_MAX = 1_000
@@ -56,12 +56,10 @@ class Waiting:
         if partition is None:
             return None
         try:
-            async with asyncio.timeout(END_WAIT_S):
-                end = await self._end(partition)
-                folded = await self._until(lambda: self._folded(partition) >= end, END_WAIT_S)
-        except (TimeoutError, UnavailableError):
-            folded = False
-        if not folded:
+            end = await asyncio.wait_for(self._end(partition), END_WAIT_S)
+        except (TimeoutError, UnavailableError) as error:
+            raise NotFoldedError(order_id) from error
+        if not await self._until(lambda: self._folded(partition) >= end, END_WAIT_S):
             raise NotFoldedError(order_id)
         return self._views.order(order_id)
 
