@@ -1,7 +1,7 @@
 """Orders and cancels of V2 and V3, against the market in memory."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
 
 import msgspec
 
@@ -15,12 +15,15 @@ from schemas.units import milliseconds
 _encode = msgspec.json.Encoder().encode
 
 
-class Desk:
-    """`read` is the design's own way to an order that is not in memory any more."""
+class Desk(ABC):
+    """What the two designs share."""
 
-    def __init__(self, market: Market, read: Callable[[str, str], Awaitable[bytes | None]]) -> None:
-        self._market = market
-        self._read = read
+    def __init__(self) -> None:
+        self._market = Market()
+
+    @abstractmethod
+    async def order(self, broker_id: str, order_id: str) -> bytes | None:
+        """An OrderResource; None when the broker has none of this id."""
 
     async def place(self, broker_id: str, wanted: OrderRequest) -> Placed:
         """Match the order."""
@@ -31,7 +34,7 @@ class Desk:
             known = self._market.client_ids.get(key)
             if known is not None:
                 same = known.content == content_of(order)
-                body = await self._read(broker_id, known.order_id)
+                body = await self.order(broker_id, known.order_id)
                 return Placed("repeated" if same else "reused", body or b"")
         self._market.place(order, moment)
         return Placed("placed", _encode(order.resource()))
@@ -40,7 +43,7 @@ class Desk:
         """Withdraw the order; None when the broker has none of this id."""
         order = self._market.orders.get(order_id)
         if order is None or order.broker_id != broker_id:
-            body = await self._read(broker_id, order_id)
+            body = await self.order(broker_id, order_id)
             if body is None:
                 return None
             resource = msgspec.json.decode(body, type=OrderResource)

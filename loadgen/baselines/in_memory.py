@@ -9,26 +9,23 @@ from psycopg_pool import AsyncConnectionPool
 
 from loadgen.baselines.api import now_ms
 from loadgen.baselines.app import make_app
-from loadgen.baselines.design import Cancelled, Placed
 from loadgen.baselines.desk import Desk
-from loadgen.baselines.market import Market
 from loadgen.baselines.restart import load_all
 from loadgen.baselines.write_behind import WriteBehind
 from schemas.brokers import Broker
-from schemas.rest import BalanceResource, BookResource, OrderRequest, PriceResource
+from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import rfc3339, rounded_average
 
 _encode = msgspec.json.Encoder().encode
 
 
-class InMemory:
+class InMemory(Desk):
     """The design."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
+        super().__init__()
         self._pool = pool
-        self._market = Market()
         self._behind = WriteBehind(self._market, pool)
-        self._desk = Desk(self._market, self.order)
 
     async def open(self) -> None:
         """Everything there is."""
@@ -38,14 +35,6 @@ class InMemory:
     async def close(self) -> None:
         """The last flush."""
         await self._behind.close()
-
-    async def place(self, broker_id: str, wanted: OrderRequest) -> Placed:
-        """Match the order."""
-        return await self._desk.place(broker_id, wanted)
-
-    async def cancel(self, broker_id: str, order_id: str) -> Cancelled | None:
-        """Withdraw the order; None when the broker has none of this id."""
-        return await self._desk.cancel(broker_id, order_id)
 
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
         """An OrderResource; None when the broker has none of this id."""

@@ -7,23 +7,20 @@ from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
 from loadgen.baselines.app import make_app
-from loadgen.baselines.design import Cancelled, Placed
 from loadgen.baselines.desk import Desk
-from loadgen.baselines.market import Market, Order
+from loadgen.baselines.market import Order
 from loadgen.baselines.restart import load_open
 from loadgen.baselines.stored import StoredReads
 from loadgen.baselines.write_behind import WriteBehind
-from schemas.rest import OrderRequest
 
 
-class ReadsStored(StoredReads):
+class ReadsStored(Desk, StoredReads):
     """The design."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
-        super().__init__(pool)
-        self._market = Market()
+        Desk.__init__(self)
+        StoredReads.__init__(self, pool)
         self._behind = WriteBehind(self._market, pool, self._forget)
-        self._desk = Desk(self._market, self.order)
 
     async def open(self) -> None:
         """Open orders, and every client order id."""
@@ -34,18 +31,10 @@ class ReadsStored(StoredReads):
         """The last flush."""
         await self._behind.close()
 
-    async def place(self, broker_id: str, wanted: OrderRequest) -> Placed:
-        """Match the order."""
-        return await self._desk.place(broker_id, wanted)
-
-    async def cancel(self, broker_id: str, order_id: str) -> Cancelled | None:
-        """Withdraw the order; None when the broker has none of this id."""
-        return await self._desk.cancel(broker_id, order_id)
-
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
         """From the database, once it has what its broker was told: an order reads as written."""
         await self._behind.flushed(order_id)
-        return await super().order(broker_id, order_id)
+        return await StoredReads.order(self, broker_id, order_id)
 
     def _forget(self, written: list[Order]) -> None:
         # A closed order changes no more, and the database answers for it. One that was closed
