@@ -80,7 +80,7 @@ def find_capacity(
             found = measure(session, flow_at(scale), how.at(scale), folder / name, progress)
             steps.append(_step(found, scale, name, repeat=repeat))
             progress.say(_line(steps[-1]))
-            search.tried(scale, held=steps[-1].held, valid=found.valid)
+            search.tried(scale, held=steps[-1].held)
             _write(folder, search, steps, "left out")
             if found.why == INTERRUPTED:
                 raise KeyboardInterrupt

@@ -1,8 +1,8 @@
 """Which scale to try next, to find the largest that is carried. Pure.
 
 Up by half until a step does not hold, then between the last good and the first bad one until they
-are near. The best is tried once more: one that does not hold twice gives way to what is below it.
-A step that the generator itself spoilt says nothing, and is tried once more, too.
+are near. The best has to hold once more. Any step that does not hold is tried once more before that
+is believed: a machine that stood still for a moment says nothing about what it carries.
 """
 
 from math import sqrt
@@ -24,21 +24,22 @@ class Search:
         self._most = most
         self._good: list[float] = []
         self._bad: float | None = None
-        self._spoilt: float | None = None
+        self._doubted: float | None = None
+        self._failed_before: set[float] = set()
         self.found: float | None = None
 
     @property
     def repeats(self) -> bool:
         """Whether what is next was tried already."""
-        return self.next in (*self._good, self._spoilt)
+        return self.next in (*self._good, self._doubted)
 
     @property
     def next(self) -> float | None:
         """The scale to try; None when the search is over."""
         if self.found is not None:
             return None
-        if self._spoilt is not None:
-            return self._spoilt
+        if self._doubted is not None:
+            return self._doubted
         if not self._good:
             if self._bad is None:
                 return self._start
@@ -49,20 +50,19 @@ class Search:
         between = _rounded(sqrt(best * self._bad))
         return best if self._bad / best <= NEAR or between in (best, self._bad) else between
 
-    def tried(self, scale: float, *, held: bool, valid: bool = True) -> None:
-        """How `next` went; `valid`: the generator kept up."""
-        spoilt_before, self._spoilt = self._spoilt, None
-        if not valid and spoilt_before is None:
-            self._spoilt = scale
-            return
-        repeated = scale in self._good
-        if held and repeated:
+    def tried(self, scale: float, *, held: bool) -> None:
+        """How `next` went."""
+        self._doubted = None
+        if held and scale in self._good:
             self.found = scale
         elif held:
             self._good.append(scale)
-        else:
+        elif scale in self._failed_before:
             self._bad = scale
             self._good = [each for each in self._good if each < scale]
+        else:
+            self._failed_before.add(scale)
+            self._doubted = scale
 
 
 def _rounded(scale: float) -> float:
