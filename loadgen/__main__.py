@@ -9,7 +9,16 @@ from loadgen.capacity import find_capacity
 from loadgen.capacity import lines_of as lines_of_capacity
 from loadgen.compare import comparison
 from loadgen.fleet import FleetError
-from loadgen.options import UsageError, flow_at, flow_of, options_of, parse, profile_of, search_of
+from loadgen.options import (
+    UsageError,
+    flow_at,
+    flow_of,
+    make_place,
+    options_of,
+    parse,
+    profile_of,
+    search_of,
+)
 from loadgen.plan_file import PlanFileError, write_plan
 from loadgen.progress import progress
 from loadgen.report_files import read_summary
@@ -27,6 +36,7 @@ def run(given: argparse.Namespace) -> int:
     """`loadgen run`."""
     options = options_of(given)
     flow, scale = flow_of(given)
+    make_place(options.folder)
     if given.plan_out is not None:
         write_plan(given.plan_out, flow)
     how = options.how.at(scale)
@@ -42,6 +52,7 @@ def capacity(given: argparse.Namespace) -> int:
     options = options_of(given)
     profile = profile_of(given)
     search = search_of(given)
+    make_place(options.folder)
     with progress() as shown:
         found = find_capacity(
             lambda scale: flow_at(scale, given, profile),

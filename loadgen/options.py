@@ -81,13 +81,15 @@ def options_of(given: argparse.Namespace) -> Options:
     how = How(None, given.processes, given.warm_up, given.give_up, given.audit, thresholds)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     where = Where(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
-    folder = given.report or REPORTS / stamp
+    return Options(where, how, given.report or REPORTS / stamp)
+
+
+def make_place(folder: Path) -> None:
+    """Before anything is measured, lest it is lost for want of a place. Raises UsageError."""
     try:
-        # Now, so that nothing measured is lost for want of a place.
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--report {folder}: {error.strerror}") from error
-    return Options(where, how, folder)
 
 
 def profile_of(given: argparse.Namespace) -> Profile:

@@ -58,6 +58,7 @@ def test_command_line_that_makes_no_sense_is_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EXCHANGE_ADMIN_KEY", raising=False)
     assert why in refused(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_profile_file_with_a_fault_is_refused_with_its_name(
