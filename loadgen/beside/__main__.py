@@ -22,7 +22,7 @@ from loadgen.beside.entries import ENTRIES
 from loadgen.beside.losses import losses
 from loadgen.beside.measure import MeasureError, capacity, point, rules_hold
 from loadgen.beside.results import Comparison, Result, read, write
-from loadgen.beside.table import markdown
+from loadgen.beside.table import markdown, put_into
 from loadgen.machine import commit, this_machine
 from loadgen.setup import SetupError
 from schemas.units import rfc3339
@@ -37,6 +37,7 @@ PAGE, CHART, RESULTS = "compare.md", "compare.svg", "results.json"
 # Of the search for the capacity: it goes up by half, or halves, from there.
 CAPACITY_START = 25.0
 PAGES = Path("docs")
+README = Path("README.md")
 
 
 class Plan(Struct, frozen=True):
@@ -152,12 +153,14 @@ def _draw(found: Comparison, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(markdown(found), encoding="utf-8")
     (out / CHART).write_text(svg(found), encoding="utf-8")
+    if out == PAGES:
+        README.write_text(put_into(README.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
 def _draw_again(results: Path, out: Path) -> int:
     try:
         _draw(read(results), out)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         _say(f"compare: {results} cannot be read: {error}")
         return EXIT_USAGE
     return 0
@@ -196,7 +199,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"of table and chart; default {PAGES}, with --quick or --only that of --report",
+        help=f"of table and chart; default {PAGES}, and the table into {README}; with --quick or "
+        "--only that of --report",
     )
     add("--report", type=Path, metavar="DIR", help=f"of everything; default {REPORTS}/<time>")
     add("--draw", type=Path, metavar="RESULTS", help="only draw again what a results.json says")

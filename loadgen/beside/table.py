@@ -7,6 +7,8 @@ from loadgen.beside.results import Comparison, Point, Result
 
 # CPU and memory are told at this scale, or at the nearest below that was measured.
 COST_SCALE = 50.0
+# What stands between these in another page is written anew with each comparison.
+BEGIN, END = "<!-- written by make compare -->\n", "<!-- until here -->\n"
 _HEAD = """# Beside simpler designs
 
 Written by `make compare`, which runs each of these alone on the same machine, one after the other,
@@ -28,24 +30,23 @@ def markdown(found: Comparison) -> str:
     return "\n".join(_lines(found)) + "\n"
 
 
+def put_into(page: str, found: Comparison) -> str:
+    """Another page with this table at its place. Raises ValueError when it has none."""
+    head, begin, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"no {BEGIN.strip()} ... {END.strip()}")
+    table = "\n".join([_measured_on(found), "", *_table(found)])
+    return f"{head}{begin}{table}\n{end}{tail}"
+
+
 def _lines(found: Comparison) -> Iterator[str]:
-    machine = found.machine
     yield _HEAD
-    yield (
-        f"{machine.cpu}, {machine.cores} cores shared by everything, the generator included, "
-        f"{machine.memory_bytes / 2**30:.0f} GiB; {machine.system}, Python {machine.python}; "
-        f"{found.duration_s} s a run; {found.started_at[:10]}, version {found.commit or 'unknown'}."
-    )
+    yield _measured_on(found)
     if not found.complete:
         yield "\n**Not finished**: what is missing was not measured."
     yield "\n![p99 of orders at each share of B3](compare.svg)\n"
-    scales = [f"{scale:g} %" for scale in found.scales]
-    cost = [f"CPU a request at {COST_SCALE:g} %", "memory", "lost by kill -9"]
-    head = ["", "carries, % of B3", *scales, *cost, "rules"]
-    yield _row(head)
-    yield _row(["---", *["---:"] * (len(head) - 2), "---"])
-    for result in found.results:
-        yield _row(_cells(result, found.scales))
+    yield from _table(found)
     yield ""
     for result in found.results:
         entry = ENTRIES[result.name]
@@ -53,6 +54,25 @@ def _lines(found: Comparison) -> Iterator[str]:
         if trouble := [each for each in (result.failure, result.capacity_note) if each]:
             yield f"  ({'; '.join(trouble)})"
     yield _FOOT.format(scale=25)
+
+
+def _measured_on(found: Comparison) -> str:
+    machine = found.machine
+    return (
+        f"{machine.cpu}, {machine.cores} cores shared by everything, the generator included, "
+        f"{machine.memory_bytes / 2**30:.0f} GiB; {machine.system}, Python {machine.python}; "
+        f"{found.duration_s} s a run; {found.started_at[:10]}, version {found.commit or 'unknown'}."
+    )
+
+
+def _table(found: Comparison) -> Iterator[str]:
+    scales = [f"{scale:g} %" for scale in found.scales]
+    cost = [f"CPU a request at {COST_SCALE:g} %", "memory", "lost by kill -9"]
+    head = ["", "carries, % of B3", *scales, *cost, "rules"]
+    yield _row(head)
+    yield _row(["---", *["---:"] * (len(head) - 2), "---"])
+    for result in found.results:
+        yield _row(_cells(result, found.scales))
 
 
 def _row(cells: list[str]) -> str:

@@ -9,7 +9,7 @@ from msgspec import structs
 from loadgen.beside.__main__ import main
 from loadgen.beside.chart import svg
 from loadgen.beside.results import Comparison, Losses, Point, Result, read, write
-from loadgen.beside.table import markdown
+from loadgen.beside.table import BEGIN, END, markdown, put_into
 from loadgen.machine import Machine
 
 FINE = Point(
@@ -65,6 +65,22 @@ def test_table_of_a_late_generator_marks_the_run() -> None:
     found = a_comparison()
     found.results[0].points[0] = structs.replace(FINE, note="the generator was late")
     assert rows(markdown(found))["V1"][1] == "4.2 / 18.0†"
+
+
+def test_table_put_into_another_page_takes_its_place_there_alone() -> None:
+    page = put_into(f"head\n{BEGIN}old\n{END}tail\n", a_comparison())
+    assert rows(page) == rows(markdown(a_comparison()))
+    assert page.startswith(f"head\n{BEGIN}Some CPU")
+    assert page.endswith(f"|\n{END}tail\n")
+    assert put_into(page, a_comparison()) == page
+    with pytest.raises(ValueError, match="written by make compare"):
+        put_into("no place", a_comparison())
+
+
+def test_table_in_the_readme_is_that_of_the_page() -> None:
+    readme, page = (Path(name).read_text() for name in ("README.md", "docs/compare.md"))
+    assert rows(readme)
+    assert rows(readme) == rows(page)
 
 
 def test_table_without_the_scale_of_costs_tells_the_nearest_below() -> None:
