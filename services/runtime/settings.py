@@ -67,7 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How long commands and executions wait for company in a request."""
     linger_public_ms: Milliseconds = 25
     """The same for the public market topics."""
-    fetch_wait_ms: Milliseconds = 4
+    fetch_wait_ms: Milliseconds = 2
     """How long the broker holds a fetch back so that several records travel together."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
     """Commands of a partition between two snapshots of its matcher; 0: none are taken."""
