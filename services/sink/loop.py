@@ -26,6 +26,7 @@ from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Check
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.lifecycle import Stop
 from services.runtime.log import RateLimit
 from services.runtime.log_identity import LogIdentity
@@ -58,7 +59,7 @@ LAG_INTERVAL_S = 5.0
 class Source(Struct, frozen=True):
     """Where the log is."""
 
-    bootstrap: str
+    kafka: KafkaAccess
     topology: Topology
     identity: LogIdentity
 
@@ -94,7 +95,7 @@ class Sink:
     def run(self) -> None:
         """Follow the log until the stop, through every absence of PostgreSQL."""
         self._stop.on_set(self._end_soon)
-        self._consumer = LogConsumer(self._source.bootstrap, FETCH)
+        self._consumer = LogConsumer(self._source.kafka, FETCH)
         try:
             self._measure_start()
             while not self._stop.is_set():
@@ -203,7 +204,7 @@ class Sink:
     def _read_brokers(self, store: Store) -> None:
         end = self._consumer.range(self._brokers).end
         # A consumer of its own, since the other one goes on where it is.
-        with closing(LogConsumer(self._source.bootstrap, FETCH)) as consumer:
+        with closing(LogConsumer(self._source.kafka, FETCH)) as consumer:
             self._store_brokers(consumer.read(self._brokers, self._brokers_next, end), store)
 
     def _follow(self, message: Message, rows: Rows) -> None:
