@@ -5,7 +5,7 @@ and on PostgreSQL.
 """
 
 from msgspec import structs
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.secrets import kept_secret
 from services.cli.access_kafka import Changed, apply_to_kafka
@@ -34,6 +34,11 @@ def as_role(settings: Settings, role: str) -> Settings:
         if rights.postgres
         else "",
     )
+
+
+def without_password(database_url: str) -> str:
+    """To be shown."""
+    return make_conninfo(**(conninfo_to_dict(database_url) | {"password": None}))
 
 
 def apply_kafka_roles(settings: Settings, admin: KafkaAccess) -> list[Changed]:

@@ -1,6 +1,7 @@
 """What an exchange keeps in its data directory beside its servers' data: secrets and addresses.
 
-`access/` has a file for each role's password. `endpoints.json` lets `exchange audit`, `broker list` and the like find a running local exchange.
+`access/` has a file for each role's password. `endpoints.json` lets `exchange audit`, `broker list`
+and the like find a running local exchange.
 """
 
 import os

@@ -26,7 +26,7 @@ Privilege = Literal["SELECT", "INSERT", "UPDATE"]
 
 
 class Right(Struct, frozen=True):
-    """On Kafka. `prefixed`: on everything whose name begins so. Topics get the exchange's prefix."""
+    """On Kafka. `prefixed`: on all names that begin so. A topic gets the exchange's own prefix."""
 
     resource: Literal["topic", "group"]
     name: str

@@ -23,7 +23,12 @@ from infra.ports import free_port, is_free
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from services.cli.banner import Running
-from services.cli.credentials import apply_kafka_roles, apply_postgres_roles, as_role
+from services.cli.credentials import (
+    apply_kafka_roles,
+    apply_postgres_roles,
+    as_role,
+    without_password,
+)
 from services.cli.data_dir import (
     Endpoints,
     admin_key,
@@ -182,7 +187,7 @@ class Stack:
             data_dir=self.data_dir,
             log_dir=self.log_dir,
             bootstrap=self.bootstrap,
-            database_url=self.database_url,
+            database_url=without_password(self.database_url) if self.secured else self.database_url,
             access_dir=password_file(self.data_dir, "") if self.secured else None,
         )
 

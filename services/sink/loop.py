@@ -18,6 +18,7 @@ from contextlib import closing
 
 from confluent_kafka import Message
 from msgspec import Struct
+from psycopg.errors import InsufficientPrivilege
 
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
@@ -31,6 +32,7 @@ from services.runtime.lifecycle import Stop
 from services.runtime.log import RateLimit
 from services.runtime.log_identity import LogIdentity
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
+from services.runtime.postgres_access import require_admitted
 from services.runtime.topics import Topology
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
@@ -130,7 +132,8 @@ class Sink:
             log.info("another sink is ahead: %s", error)
             self._close()
             self._stop.wait(YIELD_S)
-        except LOST as error:
+        except (*LOST, InsufficientPrivilege) as error:
+            require_admitted(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             self._try_again(f"PostgreSQL is away: {reason}")
         except UnavailableError as error:

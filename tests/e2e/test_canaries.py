@@ -153,8 +153,8 @@ def strike(exchange: Exchange, session: Session, broker: str) -> None:
 
 def topics(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
     """Keys, values and headers of every record, as they travel."""
-    listed = AdminClient({"bootstrap.servers": exchange.bootstrap}).list_topics(timeout=30).topics
-    consumer = Consumer({"bootstrap.servers": exchange.bootstrap, "group.id": "canaries"})
+    listed = AdminClient(exchange.access.config()).list_topics(timeout=30).topics
+    consumer = Consumer(exchange.access.config() | {"group.id": "canaries"})
     for name, topic in listed.items():
         texts: list[bytes] = []
         for partition in topic.partitions:
