@@ -180,7 +180,7 @@ ROLES = (
         "analyst",
         "reads what is public",
         (
-            Right("topic", "market.", ("read", "describe_configs"), prefixed=True),
+            Right("topic", "market.", ("read",), prefixed=True),
             # No service of ours is in a group, so all groups are the analysts'.
             Right("group", "*", ("read",)),
         ),

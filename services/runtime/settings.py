@@ -15,6 +15,7 @@ from services.runtime.errors import SettingsError
 PREFIX = "EXCHANGE_"
 
 Durability = Literal["fsync", "replicated", "process"]
+Access = Literal["open", "secured"]
 KafkaMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PerTime = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -38,7 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How the password is proved."""
     kafka_ca: str = ""
     """TLS with Kafka: file of who signed its certificate; `probe`: whoever the system trusts."""
-    access: Literal["open", "secured"] = "open"
+    access: Access = "open"
     """Secured: `exchange run` gives every service a user of its own on Kafka and PostgreSQL."""
     topic_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,40}$(?!\n)")] = ""
     """Put before every topic's name, so that several exchanges can share one Kafka."""

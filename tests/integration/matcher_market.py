@@ -65,9 +65,8 @@ class Market(Struct, frozen=True):
 
     def end(self, topic: Topic) -> int:
         """The offset that the next record will get."""
-        with closing(
-            LogReader(kafka_access(self.settings), self.log.partition(topic.name, 0))
-        ) as reader:
+        partition = self.log.partition(topic.name, 0)
+        with closing(LogReader(kafka_access(self.settings), partition)) as reader:
             return reader.end
 
     def commits(self) -> list[tuple[int, SnapshotCommit]]:
