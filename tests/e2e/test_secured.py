@@ -174,6 +174,7 @@ def test_servers_that_die_and_come_back_let_everybody_in_again(secured: Exchange
     assert {name: child.pid for name, child in secured.stack.services.items()} == pids
 
 
+WRONG = "guessed-password"
 WRONG_ON_KAFKA = ("gateway", "ingest", "reader", "matcher", "sink")
 WRONG_ON_POSTGRES = ("gateway", "reader", "sink", "webhooks")
 
@@ -182,9 +183,7 @@ WRONG_ON_POSTGRES = ("gateway", "reader", "sink", "webhooks")
 def test_service_with_a_wrong_password_for_kafka_ends_with_one_line(
     secured: Exchange, service: str
 ) -> None:
-    settings = structs.replace(
-        secured.stack.settings_of(service), kafka_password="guessed-password", port=0
-    )
+    settings = structs.replace(secured.stack.settings_of(service), kafka_password=WRONG, port=0)
     ended_refused(service, settings, f"Kafka does not let user {service} in")
 
 
@@ -193,12 +192,9 @@ def test_service_with_a_wrong_password_for_postgres_ends_with_one_line(
     secured: Exchange, service: str
 ) -> None:
     settings = secured.stack.settings_of(service)
-    url = make_conninfo(settings.database_url, password="guessed-password")
-    ended_refused(
-        service,
-        structs.replace(settings, database_url=url, port=0),
-        "PostgreSQL does not let us in",
-    )
+    url = make_conninfo(settings.database_url, password=WRONG)
+    wrong = structs.replace(settings, database_url=url, port=0)
+    ended_refused(service, wrong, "PostgreSQL does not let us in")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +218,7 @@ def ended_refused(service: str, settings: Settings, told: str) -> None:
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert line.startswith(f"{service}: {told}")
     assert done.returncode == 12
-    assert "guessed-password" not in done.stderr
+    assert WRONG not in done.stderr
 
 
 @pytest.mark.timeout(300)

@@ -27,6 +27,7 @@ from services.runtime.topics import TopicsAdmin
 from tests.support.api import eventually
 
 PREFIX = "gate."
+WRONG = "guessed"
 FIRST = {role: f"{role}'s first password" for role in ROLE}
 
 
@@ -66,7 +67,7 @@ def test_strangers_are_let_in_at_no_port(broker: LocalKafka) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda good: structs.replace(good, password="guessed"),
+        lambda good: structs.replace(good, password=WRONG),
         lambda good: structs.replace(good, user="gate.nobody"),
         lambda good: structs.replace(good, user=ADMIN),
         lambda good: structs.replace(good, mechanism="PLAIN"),
@@ -92,16 +93,16 @@ def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKaf
         pass
     with closing(LogConsumer(reader, Fetch(10))) as consumer:
         consumer.assign({commands: 0})
-        with pytest.raises(AccessError, match="forbids user gate.reader"):
+        with pytest.raises(AccessError, match=r"forbids user gate.reader"):
             eventually("refused", lambda: bool(consumer.poll(1, 5.0)))
-    with pytest.raises(AccessError, match="forbids user gate.reader"):
+    with pytest.raises(AccessError, match=r"forbids user gate.reader"):
         append(reader, PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
-    with pytest.raises(AccessError, match="forbids user gate.gateway"):
-        sender = FailFastSender(as_user(broker, "gateway"), linger_ms=0)
-        sender.send(PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+    sender = FailFastSender(as_user(broker, "gateway"), linger_ms=0)
+    sender.send(PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+    with pytest.raises(AccessError, match=r"forbids user gate.gateway"):
         sender.flush()
     new = NewTopic(PREFIX + "another", 1, 1)
-    with pytest.raises(AccessError, match="forbids user gate.gateway"):
+    with pytest.raises(AccessError, match=r"forbids user gate.gateway"):
         ask(
             as_user(broker, "gateway"),
             lambda admin: admin.create_topics([new])["gate.another"].result(),
@@ -137,7 +138,7 @@ def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(
         assert consumer.poll(1, 0.5) == []
         broker.stop()
         broker.start()
-        with pytest.raises(AccessError, match="does not let user gate.matcher in"):
+        with pytest.raises(AccessError, match=r"does not let user gate.matcher in"):
             eventually("refused", lambda: bool(consumer.poll(1, 1.0)))
     new = structs.replace(old, password=second["matcher"])
     TopicsAdmin(new, PREFIX).verify()
