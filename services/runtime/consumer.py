@@ -123,6 +123,7 @@ class LogConsumer:
         return [message for message in messages if message.error() is None]
 
     def _on_error(self, error: KafkaError) -> None:
+        kafka_logger().error("%s", error.str())
         self._refusal = self._refusal or self._kafka.refusal(error)
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[Message]:

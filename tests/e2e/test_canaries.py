@@ -1,7 +1,8 @@
 """Secrets that can be recognised go through every call and fault; then everything is searched.
 
-Keys are nowhere but in the answer that shows them, their SHA-256 is in the brokers' records alone.
-Passwords of services are nowhere at all. A customer's document is where the books are made of it, and nowhere else.
+Keys are nowhere but in the answer that shows them, their SHA-256 is in the brokers' records alone,
+and the services' passwords are nowhere at all. A customer's document is where the books are made of
+it, and nowhere else.
 """
 
 import json
