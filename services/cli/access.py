@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from services.cli.credentials import apply_kafka_roles, apply_postgres_roles
 from services.cli.data_dir import password_file
-from services.cli.roles import ROLES, Grant, Right, Role
+from services.cli.roles import ROLES, Role
 from services.cli.settings import readable_errors, show
 from services.runtime.errors import SettingsError
 from services.runtime.kafka_access import kafka_access
@@ -68,23 +68,21 @@ def show_access(
 
 
 def _row(role: Role, prefix: str) -> RoleRow:
+    kafka: dict[str, list[str]] = {}
+    for right in role.kafka:
+        name = right.full_name(prefix) + ("*" if right.prefixed else "")
+        kafka.setdefault(f"{right.resource} {name}", []).extend(right.operations)
+    postgres: dict[str, list[str]] = {}
+    for grant in role.postgres:
+        columns = f" ({', '.join(grant.columns)})" if grant.columns else ""
+        postgres.setdefault(grant.table, []).append(f"{grant.privilege}{columns}")
     return RoleRow(
-        role.name,
-        role.user(prefix),
-        role.purpose,
-        [_right_text(right, prefix) for right in role.kafka],
-        [_grant_text(grant) for grant in role.postgres],
+        role.name, role.user(prefix), role.purpose, _joined(kafka, ", "), _joined(postgres, "; ")
     )
 
 
-def _right_text(right: Right, prefix: str) -> str:
-    name = right.full_name(prefix) + ("*" if right.prefixed else "")
-    return f"{right.resource} {name}: {', '.join(right.operations)}"
-
-
-def _grant_text(grant: Grant) -> str:
-    columns = f" ({', '.join(grant.columns)})" if grant.columns else ""
-    return f"{grant.table}{columns}: {grant.privilege}"
+def _joined(rights: dict[str, list[str]], comma: str) -> list[str]:
+    return [f"{what}: {comma.join(allowed)}" for what, allowed in sorted(rights.items())]
 
 
 def _text(rows: list[RoleRow]) -> str:
