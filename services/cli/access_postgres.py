@@ -5,10 +5,13 @@ not in the table of roles is taken away, from everybody that connects without a 
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 
 from psycopg import Connection, sql
+from psycopg.errors import InsufficientPrivilege
 
 from services.cli.roles import ROLES, Grant, Role
+from services.runtime.postgres_access import require_admitted
 from services.sink.migrate import connect
 
 # Any number that nothing else in the database locks.
@@ -23,16 +26,25 @@ def apply_to_postgres(
     The tables must be there. Raises UnavailableError, AccessError.
     """
     roles = [role for role in ROLES if role.postgres]
-    with connect(database_url) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        database = sql.Identifier(connection.info.dbname)
-        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-        for role in roles:
-            user = sql.Identifier(role.user(topic_prefix))
-            _set_password(connection, role.user(topic_prefix), passwords[role.name])
-            _grant_only(connection, role, user, database)
-    connection.close()
+    with closing(connect(database_url)) as connection:
+        try:
+            with connection.transaction():
+                _apply(connection, roles, topic_prefix, passwords)
+        except InsufficientPrivilege as error:
+            require_admitted(error)
     return [role.user(topic_prefix) for role in roles]
+
+
+def _apply(
+    connection: Connection, roles: list[Role], topic_prefix: str, passwords: Mapping[str, str]
+) -> None:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    database = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in roles:
+        user = role.user(topic_prefix)
+        _set_password(connection, user, passwords[role.name])
+        _grant_only(connection, role, sql.Identifier(user), database)
 
 
 def _set_password(connection: Connection, user: str, password: str) -> None:
@@ -44,10 +56,9 @@ def _set_password(connection: Connection, user: str, password: str) -> None:
         password.encode(), user.encode(), b"scram-sha-256"
     )
     connection.execute(
-        sql.SQL(
-            "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-            " PASSWORD {}"
-        ).format(sql.Identifier(user), sql.Literal(verifier.decode()))
+        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
+            sql.Identifier(user), sql.Literal(verifier.decode())
+        )
     )
 
 
