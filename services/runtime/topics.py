@@ -145,8 +145,9 @@ class TopicsAdmin:
                     if is_away(error):
                         raise
                     # Two starts may race for the same topic, and an answer may have been lost.
-                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                        raise TopicsError(f"topic {name}: {error.args[0].str()}") from error
+                    if (why := error.args[0]).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        told = TopicsError(f"topic {name}: {why.str()}")
+                        raise self._kafka.refusal(why) or told from error
 
         ask(self._kafka, create)
 
