@@ -178,7 +178,7 @@ class LocalKafka(LocalServer):
         )
 
     def _answers(self, node: Node) -> bool:
-        client = AdminClient(self.admin_config(), logger=_silent)
+        client = AdminClient({**self.admin_config()}, logger=_silent)
         try:
             return node.node_id in client.list_topics(timeout=5).brokers
         except KafkaException:

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 from msgspec import Struct
@@ -71,7 +72,7 @@ def rules_of(role: Role, topic_prefix: str) -> set[AclBinding]:
 
 def _set_passwords(admin: KafkaAccess, passwords: Mapping[str, str]) -> None:
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
-    wanted = [
+    wanted: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(user, how, password.encode())
         for user, password in passwords.items()
     ]
@@ -87,12 +88,13 @@ def _set_passwords(admin: KafkaAccess, passwords: Mapping[str, str]) -> None:
 def _set_rules(admin: KafkaAccess, role: Role, topic_prefix: str) -> Changed:
     wanted = rules_of(role, topic_prefix)
     user = role.user(topic_prefix)
+    # None is whatever there is, although the stubs know of no filter without a name.
     held = AclBindingFilter(
         ResourceType.ANY,
-        None,
+        None,  # type: ignore[arg-type]
         ResourcePatternType.ANY,
         f"User:{user}",
-        None,
+        None,  # type: ignore[arg-type]
         AclOperation.ANY,
         AclPermissionType.ANY,
     )

@@ -74,7 +74,7 @@ def _grant_only(
 
 
 def _statement(grant: Grant, user: sql.Identifier) -> sql.Composed:
-    what = sql.SQL(grant.privilege)
+    what: sql.Composable = sql.SQL(grant.privilege)
     if grant.columns:
         names = sql.SQL(", ").join(map(sql.Identifier, grant.columns))
         what = sql.SQL("{} ({})").format(what, names)

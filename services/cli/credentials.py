@@ -38,7 +38,7 @@ def as_role(settings: Settings, role: str) -> Settings:
 
 def without_password(database_url: str) -> str:
     """To be shown."""
-    return make_conninfo(**(conninfo_to_dict(database_url) | {"password": None}))
+    return make_conninfo("", **(conninfo_to_dict(database_url) | {"password": None}))
 
 
 def apply_kafka_roles(settings: Settings, admin: KafkaAccess) -> list[Changed]:

@@ -53,7 +53,7 @@ def make_certificates(folder: Path, address: str = "127.0.0.1") -> Path:
 
     def keytool(*words: str) -> None:
         secret = ("-storepass", OPENS_STORES, "-storetype", "PKCS12")
-        command = [java.resolve().with_name("keytool"), *words, *secret]
+        command = [str(java.resolve().with_name("keytool")), *words, *secret]
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
 
     key = ("-keyalg", "EC", "-dname", "CN=broker", "-ext", f"SAN=IP:{address}", "-validity", "2")
