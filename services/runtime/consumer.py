@@ -157,17 +157,21 @@ class LogConsumer:
                 )
                 return Range(low, end)
             except KafkaException as error:
-                if (refusal := self._kafka.refusal(error.args[0])) is not None:
-                    raise refusal from error
                 # A topic made a moment ago may have no leader yet, another has lost its own, the
                 # broker that was asked has left: whatever the error, to ask again does no harm.
                 if time.monotonic() > deadline:
                     raise UnavailableError(
                         f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
                     ) from error
-                with contextlib.suppress(KafkaException):
-                    self._consumer.list_topics(partition.topic, timeout=LEADER_TIMEOUT_S)
+                self._look_again(partition.topic)
                 time.sleep(RETRY_S)
+
+    def _look_again(self, topic: str) -> None:
+        with contextlib.suppress(KafkaException):
+            found = self._consumer.list_topics(topic, timeout=LEADER_TIMEOUT_S).topics[topic]
+            refusal = None if found.error is None else self._kafka.refusal(found.error)
+            if refusal is not None:
+                raise refusal
 
     def close(self) -> None:
         """Give everything back."""

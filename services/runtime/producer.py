@@ -190,7 +190,15 @@ def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: by
 
     producer = _producer(_config(kafka, 0))
     producer.produce(topic, value, key, partition, on_delivery=delivered)
-    producer.flush(FLUSH_TIMEOUT_S)
+    try:
+        producer.flush(FLUSH_TIMEOUT_S)
+    except (KafkaException, SystemError) as error:
+        # Who may write nothing at all is told by an exception, which the library lets the callback
+        # above run into.
+        fatal = error if isinstance(error, KafkaException) else error.__cause__
+        if not isinstance(fatal, KafkaException):
+            raise
+        errors.insert(0, fatal.args[0])
     if offsets:
         return offsets[0]
     what = f"{topic}/{partition} did not take a record"

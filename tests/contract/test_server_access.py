@@ -57,6 +57,8 @@ _REFUSED = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        # Where a partition's end is asked, a topic that may not be seen is one that is not there.
+        KafkaError._NOENT,
     }
 )
 HEAD = """# Who may do what on Kafka and PostgreSQL
