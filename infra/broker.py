@@ -24,8 +24,12 @@ from infra.local_server import LocalServer
 from infra.ports import LOOPBACK, accepts, is_free, port_to_use
 from infra.process import ChildProcess, run_tool, tail
 from infra.quorum import Node, Quorum, random_id
+from infra.secrets import kept_secret, write_private
 
 TEMPLATE = Path(__file__).with_name("kafka") / "server.properties"
+SECURED = TEMPLATE.with_name("secured.properties")
+# Who may do everything on a secured broker, and the broker itself.
+ADMIN = "admin"
 # Measured: 2 s to start, 7 s after kill -9; the rest is for a machine busy with other things.
 READY_TIMEOUT_S = 90.0
 _POLL_S = 0.05
@@ -49,13 +53,18 @@ class LocalKafka(LocalServer):
         cache_dir: Path | None = None,
         jvm: Jvm | None = None,
         member: tuple[Quorum, Node] | None = None,
+        secured: bool = False,
     ) -> None:
-        """`jvm` replaces the one that the profile and the cache lead to."""
+        """`jvm` replaces the one that the profile and the cache lead to.
+
+        `secured`: nobody may do anything without a user and a rule; rules begin with ADMIN.
+        """
         super().__init__(data_dir)
         self._profile: Profile = profile
         self.cache_dir = cache_dir or default_cache_dir()
         self._jvm = jvm
         self._member = member
+        self._secured = secured
 
     @property
     def bootstrap_servers(self) -> str:
@@ -63,6 +72,23 @@ class LocalKafka(LocalServer):
         if self._member is None:
             raise ServerFailedError("the broker has no port before its first start")
         return f"{LOOPBACK}:{self._member[1].broker_port}"
+
+    @property
+    def admin_password(self) -> str:
+        """ADMIN's, to be sent by the mechanism PLAIN; empty where nobody is asked for one."""
+        return kept_secret(self.data_dir / "admin-password") if self._secured else ""
+
+    def admin_config(self) -> dict[str, str]:
+        """For a client that may do everything."""
+        config = {"bootstrap.servers": self.bootstrap_servers}
+        if self._secured:
+            config |= {
+                "security.protocol": "SASL_PLAINTEXT",
+                "sasl.mechanism": "PLAIN",
+                "sasl.username": ADMIN,
+                "sasl.password": self.admin_password,
+            }
+        return config
 
     def start(self) -> None:
         """Start it, also again after `stop` or `kill`, and return when it answers requests."""
@@ -73,7 +99,7 @@ class LocalKafka(LocalServer):
             wait_until_unused(self.data_dir, "java")
             jvm = self._jvm = self._jvm or _jvm_for(self._profile, self.cache_dir)
             quorum, node = self._member = self._take_ports()
-            (self.data_dir / "server.properties").write_text(self._settings(quorum, node))
+            write_private(self.data_dir / "server.properties", self._settings(quorum, node))
             self._format(jvm, quorum)
             self._process = ChildProcess(
                 jvm.command("kafka.Kafka", ["server.properties"]),
@@ -91,7 +117,18 @@ class LocalKafka(LocalServer):
         return f"{self.process.tail_of_log(lines)}\n{tail(self.data_dir / 'server.log', lines)}"
 
     def _settings(self, quorum: Quorum, node: Node) -> str:
-        return string.Template(TEMPLATE.read_text()).substitute(quorum.settings(node))
+        text, values = TEMPLATE.read_text(), quorum.settings(node)
+        values["protocol"] = "PLAINTEXT"
+        if self._secured:
+            text += SECURED.read_text()
+            password = self.admin_password
+            values |= {
+                "protocol": "SASL_PLAINTEXT",
+                "admin": ADMIN,
+                "login": "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'username="{ADMIN}" password="{password}" user_{ADMIN}="{password}";',
+            }
+        return string.Template(text).substitute(values)
 
     def _take_ports(self) -> tuple[Quorum, Node]:
         if self._member is None:
@@ -141,7 +178,7 @@ class LocalKafka(LocalServer):
         )
 
     def _answers(self, node: Node) -> bool:
-        client = AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_silent)
+        client = AdminClient({**self.admin_config()}, logger=_silent)
         try:
             return node.node_id in client.list_topics(timeout=5).brokers
         except KafkaException:

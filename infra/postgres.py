@@ -21,6 +21,7 @@ from infra.folder_lock import wait_until_unused
 from infra.local_server import LocalServer
 from infra.ports import LOOPBACK, is_free, port_to_use
 from infra.process import ChildProcess, run_tool
+from infra.secrets import write_private
 from infra.unprivileged import prefix_for
 
 USER = "exchange"
@@ -112,10 +113,10 @@ class LocalPostgres(LocalServer):
         for entry in self._cluster.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._password = secrets.token_urlsafe(24)
-        _write_private(password_file, self._password)
+        write_private(password_file, self._password)
         # initdb reads it under the identity of the cluster's owner, who may not reach our copy.
         for_initdb = self.data_dir / "password.initdb"
-        _write_private(for_initdb, self._password)
+        write_private(for_initdb, self._password)
         owner = self._cluster.stat()
         os.chown(for_initdb, owner.st_uid, owner.st_gid)
         run_tool(
@@ -199,10 +200,3 @@ def _read_password(path: Path) -> str:
             f"the database's password cannot be read ({error}). Restore {path}, or remove "
             f"{path.parent}: the database is derived from the log and will be filled again."
         ) from error
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)

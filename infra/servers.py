@@ -21,8 +21,12 @@ class LocalServers:
         kafka: str | None = None,
         database_url: str | None = None,
         cache_dir: Path | None = None,
+        secured: bool = False,
     ) -> None:
-        """`kafka` (bootstrap servers) and `database_url` name servers that run already."""
+        """`kafka` (bootstrap servers) and `database_url` name servers that run already.
+
+        `secured`: the local Kafka lets in nobody without a user; PostgreSQL never does.
+        """
         self.data_dir = data_dir.resolve()
         self._lock = FolderLock(self.data_dir)
         self._kafka_elsewhere = kafka
@@ -30,7 +34,9 @@ class LocalServers:
         self.kafka = (
             None
             if kafka
-            else LocalKafka(self.data_dir / "kafka", profile=profile, cache_dir=cache_dir)
+            else LocalKafka(
+                self.data_dir / "kafka", profile=profile, cache_dir=cache_dir, secured=secured
+            )
         )
         self.postgres = None if database_url else LocalPostgres(self.data_dir / "postgres")
 

@@ -22,6 +22,7 @@ from schemas.codec import encode
 from schemas.topics import COMMANDS
 from services.cli.foreground import quiet_kafka, temporary_data_dir
 from services.runtime.errors import ExchangeError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.settings import Durability
 from services.runtime.topics import TopicsAdmin
 
@@ -39,7 +40,7 @@ class Line:
 
     def __init__(self, bootstrap: str, mode: Durability, prefix: str = "") -> None:
         prefix = prefix or f"{mode}."
-        TopicsAdmin(bootstrap, prefix).apply(PARTITIONS, mode)
+        TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(PARTITIONS, mode)
         self._topic = prefix + COMMANDS.name
         self._producer = Producer(
             {

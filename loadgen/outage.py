@@ -78,9 +78,7 @@ class Trial:
 
     def _start(self, name: str, url: str) -> None:
         settings = structs.replace(
-            self._stack.settings,
-            kafka=self._stack.bootstrap,
-            database_url=self._stack.database_url,
+            self._stack.settings_of(name),
             port=int(url.rsplit(":", 1)[1]),
             reader_url=self._reader_url,
         )

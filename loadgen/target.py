@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct, structs
 
-from services.cli.data_dir import read_endpoints
+from services.cli.data_dir import filled, read_endpoints
 from services.cli.foreground import temporary_data_dir
 from services.cli.stack import Stack, running_exchange
 from services.runtime.settings import Settings, read_settings
@@ -33,11 +33,7 @@ def at_url(url: str, admin_key: str, pids: Mapping[str, int]) -> Target:
     found = read_endpoints(settings.data_dir)
     # What runs in the data directory may be another exchange than the one at this URL.
     if found is not None and found.url == url:
-        settings = structs.replace(
-            settings,
-            kafka=settings.kafka or found.kafka,
-            database_url=settings.database_url or found.database_url,
-        )
+        settings = filled(settings, found)
     return Target(url, admin_key, settings, dict(pids))
 
 
@@ -54,12 +50,9 @@ def fresh_exchange(shares_ppm: Mapping[str, int], say: Callable[[str], None]) ->
 
 
 def _of_stack(stack: Stack) -> Target:
-    settings = structs.replace(
-        stack.settings, kafka=stack.bootstrap, database_url=stack.database_url
-    )
     pids = {name: child.pid for name, child in stack.services.items()}
     if stack.servers.kafka is not None:
         pids["Kafka"] = stack.servers.kafka.process.pid
     if stack.servers.postgres is not None:
         pids["PostgreSQL"] = stack.servers.postgres.process.pid
-    return Target(stack.url, stack.admin_key, settings, pids)
+    return Target(stack.url, stack.admin_key, stack.operator, pids)

@@ -10,6 +10,9 @@ from schemas.listings import Listing
 from schemas.snapshots import SnapshotChunk, SnapshotCommit
 from schemas.trades import Trade
 
+# What every consumer of ours names because Kafka's client wants a name. Partitions are taken by
+# hand: nobody is ever a member, and nothing is committed.
+CONSUMER_GROUP = "exchange-assigns-by-hand"
 # One outcome carries at most 10,000 fills and 10,000 expiries of about 200 bytes each.
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 

@@ -6,6 +6,7 @@ import pytest
 
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
+from services.runtime.settings import Settings
 from tests.support.exchange import Exchange, an_exchange
 
 
@@ -20,6 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One exchange for the whole run. A test that stops a part of it starts it again."""
     with an_exchange(tmp_path_factory.mktemp("exchange")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """One whose services are users of their own on Kafka and PostgreSQL."""
+    settings = Settings(port=0, access="secured")
+    with an_exchange(tmp_path_factory.mktemp("secured"), settings) as running:
         yield running
 
 

@@ -20,6 +20,7 @@ from schemas.codec import encode
 from schemas.commands import Command, PlaceOrder
 from schemas.topics import COMMANDS
 from services.cli.environment import environment
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -50,7 +51,7 @@ def matching(context: Context) -> Benchmark:
 
     def measure() -> Iterable[Reading]:
         prefix = f"{context.servers.name('matcher')}."
-        TopicsAdmin(bootstrap, prefix).apply(1, "process")
+        TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(1, "process")
         _fill(bootstrap, prefix, flow)
         settings = Settings(kafka=bootstrap, topic_prefix=prefix, snapshot_every=0)
         first, last = _between(_watched(context, settings, len(flow)), len(flow))
@@ -64,7 +65,7 @@ def matching(context: Context) -> Benchmark:
 
 
 def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
-    sender = FailFastSender(bootstrap, linger_ms=5)
+    sender = FailFastSender(KafkaAccess(bootstrap), linger_ms=5)
     for command in flow:
         key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
         sender.send(prefix + COMMANDS.name, 0, key, encode(command))

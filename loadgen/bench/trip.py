@@ -24,6 +24,7 @@ from schemas.codec import decode_trade
 from schemas.topics import TRADES
 from services.cli.stack import Stack, running_exchange
 from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.settings import Durability, Settings
 
 # The last one is 100 % of B3.
@@ -44,7 +45,7 @@ class Trades:
     """The public topic, followed from its end on: when each price was first seen."""
 
     def __init__(self, stack: Stack) -> None:
-        self._consumer = LogConsumer(stack.bootstrap, Fetch(wait_ms=5, bytes_min=1))
+        self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=5, bytes_min=1))
         where = [
             Partition(stack.topic_prefix + TRADES.name, number)
             for number in range(stack.settings.partitions)

@@ -88,7 +88,7 @@ class Recoveries:
     def _matcher_log(self) -> list[Step]:
         """From the log alone: the snapshots' records are deleted while it is dead."""
         self._stack.services["matcher"].kill()
-        admin = AdminClient({"bootstrap.servers": self._stack.bootstrap})
+        admin = AdminClient(self._stack.admin.config())
         topic = self._stack.topic_prefix + SNAPSHOTS.name
         everything = [
             TopicPartition(topic, number, _TO_THE_END)
@@ -172,10 +172,7 @@ class Recoveries:
         return Step(f"replay {number}", same, sum(took), 0, detail)
 
     def _replayed(self, number: int, until: int, seed: int) -> ReplaySummary:
-        stack = self._stack
-        settings = structs.replace(
-            stack.settings, kafka=stack.bootstrap, database_url=stack.database_url
-        )
+        settings = self._stack.operator
         # Ticks may still come: both must end at the same command.
         where = ["--partition", str(number), "--from-start", "--until-offset", str(until)]
         try:

@@ -24,6 +24,7 @@ from schemas.topics import COMMANDS, Topic
 from services.cli.stack import Stack
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError
+from services.runtime.kafka_access import kafka_access
 
 # Often enough for a writer that is throttled by what it hears.
 LOOK_S = 0.5
@@ -131,7 +132,7 @@ class LogEnds:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._consumer = LogConsumer(stack.bootstrap, Fetch(wait_ms=10))
+        self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=10))
 
     def records(self, topic: Topic = COMMANDS) -> int:
         """Of all its partitions. Raises UnavailableError."""

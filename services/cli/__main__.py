@@ -2,14 +2,15 @@
 
 import typer
 
-from services.cli import audit, broker, doctor, listings, replay, run, topics
+from services.cli import access, audit, broker, doctor, listings, replay, run, topics
 from services.cli.foreground import quiet_kafka
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a check failed, or an unexpected error; 2 a bad setting or usage; "
     "3 Kafka, PostgreSQL, Java or the topics are not usable; 6 the log contradicts itself; "
     "7 the database's tables are of another version; 9 the port or the data directory is in use; "
-    "10 a service dies again and again; 11 refused, nothing was changed."
+    "10 a service dies again and again; 11 refused, nothing was changed; 12 Kafka or PostgreSQL "
+    "does not let this user in, or forbids what it needs."
 )
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.command("audit")(audit.audit)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 app.add_typer(topics.app, name="topics")
+app.add_typer(access.app, name="access")
 app.add_typer(broker.app, name="broker")
 app.add_typer(listings.app, name="listings")
 

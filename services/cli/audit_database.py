@@ -16,6 +16,7 @@ from services.cli.audit_ledger import OrderState, TradeState
 from services.cli.audit_report import AuditReport, Invariant
 from services.cli.audit_webhooks import StoredWebhooks
 from services.runtime.errors import UnavailableError
+from services.runtime.postgres_access import require_admitted
 
 BATCH_ROWS = 2_000
 CONNECT_TIMEOUT_S = 5
@@ -110,7 +111,7 @@ def trade_row(trade: TradeState, partition: int) -> Row:
 
 
 class Database:
-    """The tables as they are at one moment. Raises UnavailableError when it cannot be read."""
+    """The tables as they are at one moment. Raises UnavailableError, AccessError."""
 
     def __init__(self, database_url: str, report: AuditReport) -> None:
         self._url = database_url
@@ -133,6 +134,7 @@ class Database:
                 self._url, connect_timeout=CONNECT_TIMEOUT_S, options="-c timezone=UTC"
             )
         except psycopg.OperationalError as error:
+            require_admitted(error)
             reason = str(error).strip().splitlines()[-1]
             raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
 
@@ -144,6 +146,7 @@ class Database:
                 "SELECT partition, next_command, summed_from FROM log_positions"
             ).fetchall()
         except psycopg.Error as error:
+            require_admitted(error)
             raise UnavailableError(f"PostgreSQL cannot be read: {error}") from error
         self._summed_from = max((row[2] for row in rows), default=0)
         return {partition: next_command for partition, next_command, _ in rows}

@@ -32,6 +32,7 @@ from services.matcher.snapshot import restore
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.settings import Settings
 
 # Commands worked off before the public topics are drawn level; bounds what those owe.
@@ -182,7 +183,7 @@ class PartitionAudit:
         log = Log(self._tools.settings.topic_prefix, self._tools.topic_id)
         snapshots = log.partition(SNAPSHOTS.name, self._number)
         consumer = closes.enter_context(
-            closing(LogConsumer(self._tools.settings.kafka, Fetch(wait_ms=10)))
+            closing(LogConsumer(kafka_access(self._tools.settings), Fetch(wait_ms=10)))
         )
         low = consumer.range(snapshots).low
 
@@ -225,7 +226,7 @@ class PartitionAudit:
     def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
         settings = self._tools.settings
         partition = Partition(settings.topic_prefix + topic.name, self._number)
-        return closes.enter_context(closing(LogReader(settings.kafka, partition)))
+        return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
 
 
 class PublicStream:

@@ -19,6 +19,7 @@ from services.cli.audit_report import AuditReport
 from services.cli.compacted import last_records
 from services.cli.log_reader import LogReader
 from services.runtime.consumer import Partition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -39,14 +40,15 @@ def run_audit(
     if client_lines is None:
         report.leave_out("acknowledged", "refused")
     client_log = None if client_lines is None else ClientLog(client_lines)
-    partitions = TopicsAdmin(settings.kafka, settings.topic_prefix).verify().partitions
+    kafka = kafka_access(settings)
+    partitions = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
     with closing(Database(settings.database_url, report)) as database:
         progress = _Progress(tell)
         cuts = _cut(settings, database, partitions, wait_s, progress)
         # After the cut: whoever trades in it is registered by now.
         database.webhooks.begin(_read_brokers(settings))
         progress.total = sum(cut.log for cut in cuts.values())
-        topic_id = log_identity(settings.kafka, settings.topic_prefix).topic_id
+        topic_id = log_identity(kafka, settings.topic_prefix).topic_id
         tools = Tools(settings, topic_id, report, Totals(), database, client_log, progress.advance)
         for number, cut in cuts.items():
             PartitionAudit(number, cut, tools).run()
@@ -79,7 +81,7 @@ def _cut(
 
 def _end(settings: Settings, topic: str, number: int) -> int:
     partition = Partition(settings.topic_prefix + topic, number)
-    with closing(LogReader(settings.kafka, partition)) as reader:
+    with closing(LogReader(kafka_access(settings), partition)) as reader:
         return reader.end
 
 

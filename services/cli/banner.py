@@ -18,6 +18,8 @@ class Running(Struct, frozen=True):
     log_dir: Path
     bootstrap: str
     database_url: str
+    access_dir: Path | None = None
+    """Where every role's password is, if there are roles."""
 
 
 def shell_lines(url: str, admin_key: str) -> Iterator[str]:
@@ -57,6 +59,8 @@ def banner(running: Running) -> str:
         ("Kafka", running.bootstrap),
         ("PostgreSQL", running.database_url),
     ]
+    if running.access_dir is not None:
+        rows.append(("passwords", f"{running.access_dir}, by role: exchange access show"))
     lines = ["", "The exchange is open.", ""]
     lines += [f"  {name:<11} {value}" for name, value in rows]
     lines += ["", "Register a broker, place an order, look at the book, cancel (paste as is):", ""]

@@ -4,13 +4,15 @@ from contextlib import closing
 
 from services.cli.log_reader import LogReader
 from services.runtime.consumer import Partition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.settings import Settings
 
 
 def last_records(settings: Settings, topic: str) -> dict[str, bytes]:
     """Value by key, in the order of the keys' last records; deleted keys are left out."""
     found: dict[str, bytes] = {}
-    with closing(LogReader(settings.kafka, Partition(settings.topic_prefix + topic, 0))) as reader:
+    partition = Partition(settings.topic_prefix + topic, 0)
+    with closing(LogReader(kafka_access(settings), partition)) as reader:
         for record in reader.records():
             key = (record.key or b"").decode(errors="replace")
             found.pop(key, None)

@@ -1,44 +1,40 @@
-"""What an exchange keeps in its data directory beside its servers' data: admin key, addresses.
+"""What an exchange keeps in its data directory beside its servers' data: secrets and addresses.
 
-`endpoints.json` lets `exchange audit`, `broker list` and the like find a running local exchange.
+`access/` has a file for each role's password. `endpoints.json` lets `exchange audit`, `broker list`
+and the like find a running local exchange.
 """
 
 import os
-import secrets
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, structs
 
-from services.runtime.errors import SettingsError
+from infra.secrets import kept_secret
 from services.runtime.settings import Settings
 
 _PRIVATE = 0o600
 
 
 class Endpoints(Struct, frozen=True):
-    """Where a running exchange listens."""
+    """Where a running exchange listens, and as whom its operator asks Kafka."""
 
     kafka: str
     database_url: str
     url: str
+    kafka_user: str = ""
+    kafka_password_file: str = ""
 
 
 def admin_key(data_dir: Path) -> str:
     """The key of the first run; made now if this is it. Only its owner may read the file."""
-    path = data_dir / "admin-key"
     data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-    except FileExistsError:
-        key = path.read_text(encoding="utf-8").strip()
-        if not key:
-            raise SettingsError(f"{path} is empty: delete it, a new key is made then") from None
-        return key
-    key = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(key + "\n")
-    return key
+    return kept_secret(data_dir / "admin-key")
+
+
+def password_file(data_dir: Path, role: str) -> Path:
+    """Where the password of a role is kept; `kept_secret` makes it at the first time."""
+    return data_dir / "access" / role
 
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
@@ -66,10 +62,16 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
 def with_endpoints(settings: Settings) -> Settings:
     """Servers that are not set: those of the exchange that runs in the data directory."""
     found = read_endpoints(settings.data_dir)
-    if found is None:
+    return settings if found is None else filled(settings, found)
+
+
+def filled(settings: Settings, found: Endpoints) -> Settings:
+    """What is not set, from these. Whoever names a Kafka also says who he is there."""
+    settings = structs.replace(settings, database_url=settings.database_url or found.database_url)
+    if settings.kafka:
         return settings
-    return structs.replace(
-        settings,
-        kafka=settings.kafka or found.kafka,
-        database_url=settings.database_url or found.database_url,
-    )
+    settings = structs.replace(settings, kafka=found.kafka)
+    if not found.kafka_user or settings.kafka_user:
+        return settings
+    file = Path(found.kafka_password_file)
+    return structs.replace(settings, kafka_user=found.kafka_user, kafka_password_file=file)

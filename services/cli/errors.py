@@ -1,6 +1,7 @@
 """Why a command of the operator ends early.
 
-ExchangeError (services.runtime.errors: 2 settings, 3 a server or the topics, 4-6 a service)
+ExchangeError (services.runtime.errors: 2 settings, 3 a server or the topics, 4-6 a service,
+                                         12 access)
 |-- BusyError     9  the port or the data directory belongs to another program
 |-- GaveUpError  10  a service or a server dies again and again: its log file says why
 +-- RefusedError 11  the command would do harm and did nothing

@@ -19,6 +19,7 @@ from services.cli.listing_plan import listings_for, refuse_moves
 from services.cli.log_reader import LogReader
 from services.cli.settings import operator_settings, readable_errors, show
 from services.runtime.consumer import Partition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -63,11 +64,11 @@ def show_listings(
 
 def apply_shares(settings: Settings, shares: Mapping[str, int]) -> list[Listing]:
     """Write the listings that are new or changed; those written. Raises RefusedError."""
-    topology = TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
+    topology = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
     listed = _listed(settings)
     wanted = listings_for(shares, listed, topology.partitions)
     refuse_moves(wanted, _traded(settings, topology.partitions), listed)
-    sender = FailFastSender(settings.kafka, linger_ms=settings.linger_ms)
+    sender = FailFastSender(kafka_access(settings), linger_ms=settings.linger_ms)
     topic = settings.topic_prefix + LISTINGS.name
     for listing in wanted:
         sender.send(topic, 0, listing.symbol.encode(), encode(listing))
@@ -90,7 +91,7 @@ def _traded(settings: Settings, partitions: int) -> dict[str, frozenset[int]]:
     found: dict[str, frozenset[int]] = {}
     for number in range(partitions):
         partition = Partition(settings.topic_prefix + COMMANDS.name, number)
-        with closing(LogReader(settings.kafka, partition)) as reader:
+        with closing(LogReader(kafka_access(settings), partition)) as reader:
             for symbol in {record.key for record in reader.records() if record.key}:
                 name = symbol.decode(errors="replace")
                 found[name] = found.get(name, frozenset()) | {number}

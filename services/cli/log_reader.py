@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka_access import KafkaAccess
 
 RECORDS_MAX = 2_000
 # No record in so long, although the end is not reached: Kafka is away.
@@ -27,8 +28,8 @@ class Record(NamedTuple):
 class LogReader:
     """One partition up to `end`, exclusive; `low` is the first offset still held."""
 
-    def __init__(self, bootstrap: str, partition: Partition) -> None:
-        self._consumer = LogConsumer(bootstrap, _FETCH)
+    def __init__(self, kafka: KafkaAccess, partition: Partition) -> None:
+        self._consumer = LogConsumer(kafka, _FETCH)
         self._partition = partition
         try:
             self.low, self.end = self._consumer.range(partition)

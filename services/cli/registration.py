@@ -17,6 +17,7 @@ from services.cli.compacted import last_records
 from services.cli.errors import RefusedError
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
 from services.ingest.registration import RANDOM_BYTES, new_broker
+from services.runtime.kafka_access import kafka_access
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -29,7 +30,7 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
         request = msgspec.convert(asked, RegisterRequest)
     except msgspec.ValidationError as error:
         raise RefusedError(str(error)) from error
-    TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
+    TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
     broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=_now_ms())
     _write(settings, broker)
     secret = broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET
@@ -53,7 +54,7 @@ def rotate_key(settings: Settings, broker_id: str, keep_former_s: int) -> str:
 
 
 def _find(settings: Settings, broker_id: str) -> Broker:
-    TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
+    TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
     value = last_records(settings, BROKERS.name).get(broker_id)
     if value is None:
         raise RefusedError(f"no broker {broker_id}; `exchange broker list` shows them all")
@@ -64,7 +65,7 @@ def _find(settings: Settings, broker_id: str) -> Broker:
 
 
 def _write(settings: Settings, broker: Broker) -> None:
-    sender = FailFastSender(settings.kafka, linger_ms=0)
+    sender = FailFastSender(kafka_access(settings), linger_ms=0)
     topic = settings.topic_prefix + BROKERS.name
     sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
     sender.flush()

@@ -20,6 +20,7 @@ from services.matcher.recovery import Log, Recovered, commits_of, recover
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
@@ -40,7 +41,7 @@ class ReplayRequest(Struct, frozen=True):
 
 def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> Replay:
     """Raises UnavailableError when a log cannot be read from where the replay begins."""
-    partitions = TopicsAdmin(settings.kafka, settings.topic_prefix).verify().partitions
+    partitions = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify().partitions
     number = request.partition
     if not 0 <= number < partitions:
         raise SettingsError(f"partition {number}: the exchange has 0-{partitions - 1}")
@@ -74,10 +75,11 @@ def _beginning(
 ) -> tuple[Recovered, dict[int, list[str]]]:
     """Where to begin, and what snapshots say of the engine before which command."""
     number = request.partition
-    log = Log(settings.topic_prefix, log_identity(settings.kafka, settings.topic_prefix).topic_id)
+    kafka = kafka_access(settings)
+    log = Log(settings.topic_prefix, log_identity(kafka, settings.topic_prefix).topic_id)
     digests: dict[int, list[str]] = {}
     begun = Recovered(Engine(number), FollowerPosition())
-    with closing(LogConsumer(settings.kafka, Fetch(wait_ms=10))) as consumer:
+    with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as consumer:
         if request.from_snapshot:
             begun = recover(consumer, log, number, executions_end - 1)
         if request.verify:
@@ -89,7 +91,7 @@ def _beginning(
 
 def _reader(settings: Settings, topic: Topic, number: int, closes: ExitStack) -> LogReader:
     partition = Partition(settings.topic_prefix + topic.name, number)
-    return closes.enter_context(closing(LogReader(settings.kafka, partition)))
+    return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
 
 
 def _require_held(reader: LogReader, topic: Topic, first: int) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 # Exit codes that say a restart cannot help (see services.runtime.errors).
 EXIT_SETTINGS = 2
 EXIT_SUPERSEDED = 4
+EXIT_ACCESS = 12
 
 Verdict = Literal["restart", "leave", "give_up"]
 
@@ -43,7 +44,10 @@ class RestartState:
             return "leave"
         quick = now_s - self._started_s < self._policy.quick_death_s
         self._quick_deaths = self._quick_deaths + 1 if quick else 1
-        if exit_code == EXIT_SETTINGS or self._quick_deaths > self._policy.quick_deaths_max:
+        if (
+            exit_code in (EXIT_SETTINGS, EXIT_ACCESS)
+            or self._quick_deaths > self._policy.quick_deaths_max
+        ):
             return "give_up"
         wait_s = self._policy.backoff_s * 2 ** (self._quick_deaths - 1)
         self.due_s = now_s + min(self._policy.backoff_s_max, wait_s)

@@ -1,8 +1,8 @@
 """A whole exchange on this machine: servers, topics, tables, services, and its ordered end.
 
 `exchange run`, the demo and the tests share `running_exchange`. Start: 1. port, 2. servers,
-3. topics and tables, 4. services, 5. ready. Stop: gateway, matcher, sink, webhooks, PostgreSQL,
-Kafka.
+3. topics, tables and, where access is secured, who may do what with them, 4. services, 5. ready.
+Stop: gateway, matcher, sink, webhooks, PostgreSQL, Kafka.
 """
 
 import contextlib
@@ -16,17 +16,31 @@ from pathlib import Path
 
 from msgspec import structs
 
+from infra.broker import ADMIN
 from infra.errors import FolderBusyError
 from infra.jvm import Profile
 from infra.ports import free_port, is_free
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from services.cli.banner import Running
-from services.cli.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
+from services.cli.credentials import (
+    apply_kafka_roles,
+    apply_postgres_roles,
+    as_role,
+    without_password,
+)
+from services.cli.data_dir import (
+    Endpoints,
+    admin_key,
+    forget_endpoints,
+    password_file,
+    write_endpoints,
+)
 from services.cli.environment import environment
 from services.cli.errors import BusyError
 from services.cli.listings import apply_shares
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka_access import KafkaAccess, kafka_access
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from services.sink.migrate import migrate
@@ -73,14 +87,44 @@ class Stack:
         """PostgreSQL's URL."""
         return self.servers.database_url
 
+    @property
+    def secured(self) -> bool:
+        """Whether each service is a user of its own on both servers."""
+        return self.settings.access == "secured"
+
+    @property
+    def admin(self) -> KafkaAccess:
+        """For who may do everything on Kafka. PostgreSQL's owner is in `database_url`."""
+        local = self.servers.kafka
+        if local is not None and local.admin_password:
+            return KafkaAccess(self.bootstrap, ADMIN, local.admin_password, "PLAIN")
+        return kafka_access(structs.replace(self.settings, kafka=self.bootstrap))
+
+    @property
+    def operator(self) -> Settings:
+        """For the commands of an operator."""
+        return self.settings_of("operator")
+
+    def settings_of(self, role: str) -> Settings:
+        """What a process of this role is started with: its servers, and who it is there."""
+        settings = structs.replace(
+            self.settings, kafka=self.bootstrap, database_url=self.database_url
+        )
+        return as_role(settings, role) if self.secured else settings
+
     def prepare(self, shares_ppm: Mapping[str, int] | None = None) -> None:
         """Create topics and tables; list symbols while nobody can trade them yet."""
-        admin = TopicsAdmin(self.bootstrap, self.topic_prefix)
+        if self.secured:
+            apply_kafka_roles(self.settings, self.admin)
+        operator = self.operator
+        admin = TopicsAdmin(kafka_access(operator), self.topic_prefix)
         topology = admin.apply(self.settings.partitions, self.settings.durability)
         self.durability = topology.durability
         migrate(self.database_url)
+        if self.secured:
+            apply_postgres_roles(self.settings, self.database_url)
         if shares_ppm:
-            apply_shares(structs.replace(self.settings, kafka=self.bootstrap), shares_ppm)
+            apply_shares(operator, shares_ppm)
 
     def start_all(self, names: Collection[str] = tuple(MODULES)) -> None:
         """Start these services and wait until each is ready."""
@@ -143,13 +187,23 @@ class Stack:
             data_dir=self.data_dir,
             log_dir=self.log_dir,
             bootstrap=self.bootstrap,
-            database_url=self.database_url,
+            database_url=without_password(self.database_url) if self.secured else self.database_url,
+            access_dir=password_file(self.data_dir, "") if self.secured else None,
+        )
+
+    def endpoints(self) -> Endpoints:
+        """For the commands that find this exchange by its data directory."""
+        asks = self.operator
+        return Endpoints(
+            asks.kafka,
+            asks.database_url,
+            self.url,
+            asks.kafka_user,
+            str(asks.kafka_password_file or ""),
         )
 
     def _child(self, name: str) -> ChildProcess:
-        settings = structs.replace(
-            self.settings, kafka=self.bootstrap, database_url=self.database_url
-        )
+        settings = self.settings_of(name)
         overrides = {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
         return ChildProcess(
             [sys.executable, "-m", *MODULES[name]],
@@ -192,6 +246,7 @@ def running_exchange(
             profile=profile,
             kafka=settings.kafka or None,
             database_url=settings.database_url or None,
+            secured=settings.access == "secured",
         )
         _start(servers)
         ending.callback(servers.stop)
@@ -201,7 +256,7 @@ def running_exchange(
         ending.callback(stack.stop_all)
         stack.start_all()
         ending.callback(forget_endpoints, data_dir)
-        write_endpoints(data_dir, Endpoints(stack.bootstrap, stack.database_url, stack.url))
+        write_endpoints(data_dir, stack.endpoints())
         yield stack
 
 

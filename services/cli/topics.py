@@ -6,6 +6,7 @@ import typer
 from msgspec import Struct
 
 from services.cli.settings import operator_settings, readable_errors, show
+from services.runtime.kafka_access import kafka_access
 from services.runtime.topics import TopicsAdmin
 
 app = typer.Typer(help="The topics of the exchange.", no_args_is_help=True)
@@ -27,7 +28,7 @@ def apply() -> None:
     """Create what is missing, set every policy, verify. Safe to repeat."""
     with readable_errors():
         settings = operator_settings()
-        admin = TopicsAdmin(settings.kafka, settings.topic_prefix)
+        admin = TopicsAdmin(kafka_access(settings), settings.topic_prefix)
         topology = admin.apply(settings.partitions, settings.durability)
         typer.echo(f"{topology.partitions} partitions, durability {topology.durability}")
 
@@ -49,7 +50,7 @@ def show_topics(
                 config={key: config[key] for key in (*topic.config, "min.insync.replicas")},
             )
             for topic, partitions, config in TopicsAdmin(
-                settings.kafka, settings.topic_prefix
+                kafka_access(settings), settings.topic_prefix
             ).show()
         ]
         show(rows, as_json=as_json, text=_text)

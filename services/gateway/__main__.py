@@ -7,14 +7,15 @@ import sys
 import uvloop
 
 from services.gateway.loop import serve
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop, run
-from services.runtime.settings import Settings, require
+from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 
 
 def gateway(settings: Settings, stop: Stop) -> None:
     """Verify the topics, then answer until the stop."""
-    topology = TopicsAdmin(require(settings.kafka, "kafka"), settings.topic_prefix).verify()
+    topology = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
     uvloop.run(serve(settings, topology, stop))
 
 

@@ -31,6 +31,7 @@ from services.runtime.http_server import (
     health_calls,
     open_when_caught_up,
 )
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
 from services.runtime.postgres_pool import PostgresPool
@@ -94,15 +95,15 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
     admin_key = require(settings.admin_key, "admin_key")
     async with AsyncExitStack() as ending:
         # 1. The reader's half: the views and the archive behind them.
-        bootstrap = require(settings.kafka, "kafka")
+        kafka = kafka_access(settings)
         database_url = require(settings.database_url, "database_url")
-        identity = log_identity(bootstrap, topology.prefix)
+        identity = log_identity(kafka, topology.prefix)
         archive = Archive(database_url, identity)
         await archive.open()
         ending.push_async_callback(archive.close)
         watched = WatchedArchive(archive)
         directory = BrokerDirectory(admin_key)
-        commands = CommandLog(bootstrap, topology)
+        commands = CommandLog(kafka, topology)
         reader = Reader(Views(), watched, directory, lambda: stream.caught_up, commands.end)
         # 2. Ingest's half: the way into the log.
         sender = make_sender(settings)
@@ -120,7 +121,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         stop.on_set(server.stop)
         # 5. The log.
         stream = Stream(
-            LogConsumer(bootstrap, Fetch(settings.fetch_wait_ms)),
+            LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
             directory=directory,
             batches=[reader.apply, ingest.told],

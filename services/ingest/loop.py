@@ -28,6 +28,7 @@ from services.runtime.http_server import (
     log_check,
     open_when_caught_up,
 )
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import IN_FLIGHT
 from services.runtime.producer import Sender
@@ -46,7 +47,7 @@ def now_ms() -> int:
 def make_sender(settings: Settings) -> Sender:
     """The producer of commands and brokers."""
     return Sender(
-        require(settings.kafka, "kafka"),
+        kafka_access(settings),
         linger_ms=settings.linger_ms,
         timeout_ms=settings.delivery_timeout_ms,
     )
@@ -107,7 +108,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         stop.on_set(server.stop)
         # 3. The log.
         stream = Stream(
-            LogConsumer(require(settings.kafka, "kafka"), Fetch(settings.fetch_wait_ms)),
+            LogConsumer(kafka_access(settings), Fetch(settings.fetch_wait_ms)),
             topology,
             directory=directory,
             batches=[ingest.told],

@@ -11,9 +11,10 @@ from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
 from services.matcher.standing_by import StandingBy
 from services.runtime.health import Health, HealthServer
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop, run
 from services.runtime.log_identity import log_identity
-from services.runtime.settings import Settings, parse_partitions, require
+from services.runtime.settings import Settings, parse_partitions
 from services.runtime.topics import TopicsAdmin
 
 
@@ -30,12 +31,12 @@ def main() -> int:
     options = parser.parse_args()
 
     def matcher(settings: Settings, stop: Stop) -> None:
-        bootstrap = require(settings.kafka, "kafka")
-        topology = TopicsAdmin(bootstrap, settings.topic_prefix).verify()
+        kafka = kafka_access(settings)
+        topology = TopicsAdmin(kafka, settings.topic_prefix).verify()
         partitions = parse_partitions(options.partitions, topology.partitions)
         health = Health()
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        log = Log(topology.prefix, log_identity(bootstrap, topology.prefix).topic_id)
+        log = Log(topology.prefix, log_identity(kafka, topology.prefix).topic_id)
         standing_by = StandingBy(settings, log) if options.standby else None
         if standing_by is not None:
             signal.signal(signal.SIGUSR1, standing_by.ask)

@@ -24,6 +24,7 @@ from services.matcher.recovery import Log
 from services.matcher.snapshot import Saved, Seal
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.producer import FailFastSender, append
 
 logger = logging.getLogger(__name__)
@@ -92,10 +93,10 @@ class Archivist:
 class KafkaSnapshotTopic:
     """The real one. For one thread."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-        self._consumer = LogConsumer(bootstrap, Fetch(wait_ms=50))
-        self._sender = FailFastSender(bootstrap, linger_ms=5)
+    def __init__(self, kafka: KafkaAccess) -> None:
+        self._kafka = kafka
+        self._consumer = LogConsumer(kafka, Fetch(wait_ms=50))
+        self._sender = FailFastSender(kafka, linger_ms=5)
 
     def end(self, partition: Partition) -> int:
         """Raises UnavailableError."""
@@ -111,7 +112,7 @@ class KafkaSnapshotTopic:
 
     def append(self, partition: Partition, key: bytes, value: bytes) -> None:
         """Raises DeliveryError."""
-        append(self._bootstrap, partition.topic, partition.number, key, value)
+        append(self._kafka, partition.topic, partition.number, key, value)
 
     def close(self) -> None:
         """Give the consumer back."""
@@ -121,8 +122,8 @@ class KafkaSnapshotTopic:
 class ArchivistThread:
     """One snapshot at a time."""
 
-    def __init__(self, bootstrap: str, log: Log, ownership: Ownership) -> None:
-        self._topic = KafkaSnapshotTopic(bootstrap)
+    def __init__(self, kafka: KafkaAccess, log: Log, ownership: Ownership) -> None:
+        self._topic = KafkaSnapshotTopic(kafka)
         self._archivist = Archivist(log, ownership, self._topic)
         self._waiting: queue.SimpleQueue[Saved | None] = queue.SimpleQueue()
         self._busy: set[int] = set()

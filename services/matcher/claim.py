@@ -14,6 +14,7 @@ from schemas.topics import BOOK, EXECUTIONS, TRADES
 from services.matcher.recovery import Log, Reading, Recovered, recover
 from services.runtime.consumer import Partition
 from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.producer import append
 
 logger = logging.getLogger(__name__)
@@ -45,11 +46,11 @@ class Claimed(Struct, frozen=True):
     book: Mark
 
 
-def append_claim(bootstrap: str, log: Log, partition: int, matcher: str) -> int:
+def append_claim(kafka: KafkaAccess, log: Log, partition: int, matcher: str) -> int:
     """Append a claim; its offset, the epoch. Raises DeliveryError."""
     executions = log.partition(EXECUTIONS.name, partition)
     key, value = str(partition).encode(), encode(Claim(matcher))
-    return append(bootstrap, executions.topic, partition, key, value)
+    return append(kafka, executions.topic, partition, key, value)
 
 
 def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:

@@ -16,6 +16,7 @@ from services.matcher.recovery import Log
 from services.matcher.standby import Standby
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import OPEN_ORDERS, SNAPSHOT_PAUSE_SECONDS
 from services.runtime.producer import FailFastSender
@@ -52,17 +53,17 @@ class MatcherLoop:
 
         Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError.
         """
-        bootstrap = self._settings.kafka
+        kafka = kafka_access(self._settings)
         publisher = Publisher(
             self._log.prefix,
-            FailFastSender(bootstrap, linger_ms=self._settings.linger_ms),
-            FailFastSender(bootstrap, linger_ms=self._settings.linger_public_ms),
+            FailFastSender(kafka, linger_ms=self._settings.linger_ms),
+            FailFastSender(kafka, linger_ms=self._settings.linger_public_ms),
         )
         claims = self._claim(partitions, followed or {})
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
-        watch = ClaimWatch(bootstrap, self._log, {c.partition: c.epoch for c in claims})
-        archivist = ArchivistThread(bootstrap, self._log, watch.ownership)
-        consumer = LogConsumer(bootstrap, Fetch(self._settings.fetch_wait_ms))
+        watch = ClaimWatch(kafka, self._log, {c.partition: c.epoch for c in claims})
+        archivist = ArchivistThread(kafka, self._log, watch.ownership)
+        consumer = LogConsumer(kafka, Fetch(self._settings.fetch_wait_ms))
         try:
             self._replay(consumer, owned, watch)
             while not stop.is_set():
@@ -77,12 +78,12 @@ class MatcherLoop:
             consumer.close()
 
     def _claim(self, partitions: list[int], followed: Mapping[int, Standby]) -> list[Claimed]:
-        bootstrap = self._settings.kafka
-        consumer = LogConsumer(bootstrap, Fetch(wait_ms=50))
+        kafka = kafka_access(self._settings)
+        consumer = LogConsumer(kafka, Fetch(wait_ms=50))
         try:
             claims = []
             for number in partitions:
-                epoch = append_claim(bootstrap, self._log, number, self._matcher)
+                epoch = append_claim(kafka, self._log, number, self._matcher)
                 standby = followed.get(number)
                 claims.append(
                     take(consumer, self._log, number, epoch)

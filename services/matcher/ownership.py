@@ -12,6 +12,7 @@ from schemas.topics import EXECUTIONS
 from services.matcher.recovery import Log
 from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.errors import SupersededError
+from services.runtime.kafka_access import KafkaAccess
 
 RECORDS_MAX = 5_000
 # A newer claim is noticed within this time; the fetch is held back for all of it.
@@ -56,12 +57,12 @@ class Ownership:
 class ClaimWatch:
     """Feeds an `Ownership` with what is appended, until closed."""
 
-    def __init__(self, bootstrap: str, log: Log, epochs: Mapping[int, int]) -> None:
+    def __init__(self, kafka: KafkaAccess, log: Log, epochs: Mapping[int, int]) -> None:
         self.ownership = Ownership(epochs)
         self._log = log
         self._failure: Exception | None = None
         self._stopping = threading.Event()
-        self._consumer = LogConsumer(bootstrap, WATCH)
+        self._consumer = LogConsumer(kafka, WATCH)
         self._consumer.assign(
             {log.partition(EXECUTIONS.name, p): epoch + 1 for p, epoch in epochs.items()}
         )

@@ -13,6 +13,7 @@ from services.matcher.recovery import Log, recover
 from services.matcher.standby import Standby
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.health import Check
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings
 
@@ -44,7 +45,7 @@ class StandingBy:
 
     def follow(self, partitions: list[int], stop: Stop) -> Mapping[int, Standby] | None:
         """Until it is time to take over; None: until the stop."""
-        consumer = LogConsumer(self._settings.kafka, Fetch(self._settings.fetch_wait_ms))
+        consumer = LogConsumer(kafka_access(self._settings), Fetch(self._settings.fetch_wait_ms))
         try:
             for number in partitions:
                 self._catch_up(consumer, number, stop)

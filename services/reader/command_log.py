@@ -5,6 +5,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import COMMANDS
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.log import kafka_logger
 from services.runtime.topics import Topology
 
@@ -15,8 +16,8 @@ class CommandLog:
     """Asks by a client of its own each time. A consumer that another thread polls is not given this
     answer, and a client that was kept asks with what it knew before a broker's restart."""
 
-    def __init__(self, bootstrap: str, topology: Topology) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaAccess, topology: Topology) -> None:
+        self._kafka = kafka
         self._topic = topology.prefix + COMMANDS.name
         self._partitions = topology.partitions
 
@@ -28,7 +29,7 @@ class CommandLog:
         if partition >= self._partitions:
             return 0
         asked = TopicPartition(self._topic, partition)
-        admin = AdminClient({"bootstrap.servers": self._bootstrap}, logger=kafka_logger())
+        admin = AdminClient(self._kafka.config(), logger=kafka_logger())
         try:
             latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
             answers = admin.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)

@@ -26,6 +26,7 @@ from services.runtime.http_server import (
     log_check,
     open_when_caught_up,
 )
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require
@@ -39,14 +40,14 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
     """Until the stop. Raises what the log's reading or folding raised."""
     async with AsyncExitStack() as ending:
         # 1. The views, and the archive behind them. No call here needs the admin's key.
-        bootstrap = require(settings.kafka, "kafka")
+        kafka = kafka_access(settings)
         database_url = require(settings.database_url, "database_url")
-        identity = log_identity(bootstrap, topology.prefix)
+        identity = log_identity(kafka, topology.prefix)
         archive = Archive(database_url, identity)
         await archive.open()
         ending.push_async_callback(archive.close)
         directory = BrokerDirectory(settings.admin_key)
-        commands = CommandLog(bootstrap, topology)
+        commands = CommandLog(kafka, topology)
         reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
         # 2. The port.
         health = Health()
@@ -57,7 +58,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         stop.on_set(server.stop)
         # 3. The log.
         stream = Stream(
-            LogConsumer(bootstrap, Fetch(settings.fetch_wait_ms)),
+            LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
             directory=directory,
             batches=[reader.apply],

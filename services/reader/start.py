@@ -22,6 +22,7 @@ from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.follower import FollowerPosition
 from services.runtime.health import Check
+from services.runtime.postgres_access import require_admitted
 from services.runtime.stream import Ranges, Stream
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class Start:
         try:
             positions, views = await self._answer(self._load)
         except (psycopg.Error, OSError) as error:
+            # A server that is away comes back; one that refuses us goes on doing so.
+            require_admitted(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ArchiveUnavailableError(f"does not give them: {reason}") from error
         except BrokenLogError as error:

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.log import kafka_logger
 
 # The controllers have elected another, and the dead one is out of every list, after about 5 s.
@@ -34,17 +35,25 @@ _AWAY = frozenset(
 Answer = TypeVar("Answer")
 
 
-def ask(bootstrap: str, question: Callable[[AdminClient], Answer]) -> Answer:
+def ask(kafka: KafkaAccess, question: Callable[[AdminClient], Answer]) -> Answer:
     """What `question` returns; its own time-outs should be ATTEMPT_S.
 
-    Raises UnavailableError when nobody answers in time, and KafkaException on any other error.
+    Raises UnavailableError when nobody answers in time, AccessError when we are refused, and
+    KafkaException on any other error.
     """
     deadline = time.monotonic() + TIMEOUT_S
     while True:
-        admin = AdminClient({"bootstrap.servers": bootstrap}, logger=kafka_logger())
+        heard: list[KafkaError] = []
+        config = kafka.config() | {"error_cb": heard.append}
+        admin = AdminClient(config, logger=kafka_logger())
         try:
             return question(admin)
         except KafkaException as error:
+            # Why there is no connection is told beside the answer, which only says that it is late.
+            admin.poll(0)
+            for told in (error.args[0], *heard):
+                if (refusal := kafka.refusal(told)) is not None:
+                    raise refusal from error
             if not is_away(error):
                 raise
             if time.monotonic() >= deadline:

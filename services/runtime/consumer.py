@@ -12,8 +12,9 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
-from schemas.topics import RECORD_BYTES_MAX
-from services.runtime.errors import BrokenLogError, UnavailableError
+from schemas.topics import CONSUMER_GROUP, RECORD_BYTES_MAX
+from services.runtime.errors import AccessError, BrokenLogError, UnavailableError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.log import kafka_logger
 
 # How long a start waits for the broker's answer about offsets.
@@ -69,11 +70,14 @@ class Range(NamedTuple):
 class LogConsumer:
     """Reads assigned partitions from given offsets. For one thread."""
 
-    def __init__(self, bootstrap: str, fetch: Fetch) -> None:
+    def __init__(self, kafka: KafkaAccess, fetch: Fetch) -> None:
+        self._kafka = kafka
+        self._refusal: AccessError | None = None
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": "exchange-assigns-by-hand",
+            kafka.config()
+            | {
+                "group.id": CONSUMER_GROUP,
+                "error_cb": self._on_error,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
@@ -95,24 +99,32 @@ class LogConsumer:
     def poll(self, records_max: int, wait_s: float) -> list[Message]:
         """What has arrived, at most so many records; empty after `wait_s` without any.
 
-        Raises BrokenLogError when a position is outside of what the log still holds.
+        Raises BrokenLogError when a position is outside of what the log still holds, AccessError
+        when Kafka refuses us.
         """
         first = self._consumer.poll(wait_s)
         if first is None:
+            if self._refusal is not None:
+                raise self._refusal
             return []
         messages = [first, *self._consumer.consume(records_max - 1, 0)]
         if any(message.error() is not None for message in messages):
             return self._without_errors(messages)
         return messages
 
-    @staticmethod
-    def _without_errors(messages: list[Message]) -> list[Message]:
+    def _without_errors(self, messages: list[Message]) -> list[Message]:
         for message in messages:
             error = message.error()
             if error is not None and error.code() not in _PASSING:
                 where = f"{message.topic()}/{message.partition()}"
-                raise BrokenLogError(f"reading {where}: {error.str()}")
+                raise self._kafka.refusal(error) or BrokenLogError(
+                    f"reading {where}: {error.str()}"
+                )
         return [message for message in messages if message.error() is None]
+
+    def _on_error(self, error: KafkaError) -> None:
+        kafka_logger().error("%s", error.str())
+        self._refusal = self._refusal or self._kafka.refusal(error)
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[Message]:
         """The records from `start` up to but not including `end`, which the log holds.
@@ -133,7 +145,10 @@ class LogConsumer:
                     yield message
 
     def range(self, partition: Partition) -> Range:
-        """What the partition holds now, by asking the broker. Raises UnavailableError."""
+        """What the partition holds now, by asking the broker.
+
+        Raises UnavailableError, AccessError.
+        """
         deadline = time.monotonic() + METADATA_TIMEOUT_S
         while True:
             try:
@@ -148,9 +163,15 @@ class LogConsumer:
                     raise UnavailableError(
                         f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
                     ) from error
-                with contextlib.suppress(KafkaException):
-                    self._consumer.list_topics(partition.topic, timeout=LEADER_TIMEOUT_S)
+                self._look_again(partition.topic)
                 time.sleep(RETRY_S)
+
+    def _look_again(self, topic: str) -> None:
+        with contextlib.suppress(KafkaException):
+            found = self._consumer.list_topics(topic, timeout=LEADER_TIMEOUT_S).topics[topic]
+            refusal = None if found.error is None else self._kafka.refusal(found.error)
+            if refusal is not None:
+                raise refusal
 
     def close(self) -> None:
         """Give everything back."""

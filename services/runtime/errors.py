@@ -6,7 +6,8 @@ ExchangeError
 |-- TopicsError         3  the topics are not what this version needs: `exchange topics apply`
 |-- SupersededError     4  a newer matcher owns the partition: nothing to do
 |-- DeliveryError       5  a record may not have reached the log: restart is the recovery
-+-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, restart won't help
+|-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, restart won't help
++-- AccessError        12  Kafka or PostgreSQL refuses this user: correct password or rights
 """
 
 
@@ -50,3 +51,9 @@ class BrokenLogError(ExchangeError):
     """The log contradicts itself."""
 
     exit_code = 6
+
+
+class AccessError(ExchangeError):
+    """A server does not let this user in, or forbids what it needs."""
+
+    exit_code = 12

@@ -7,6 +7,7 @@ from msgspec import Struct
 from schemas.topics import EXECUTIONS
 from services.runtime.admin import ATTEMPT_S, ask
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka_access import KafkaAccess
 
 _HALF = (1 << 64) - 1
 
@@ -19,7 +20,7 @@ class LogIdentity(Struct, frozen=True):
     topic_id: str
 
 
-def log_identity(bootstrap: str, prefix: str) -> LogIdentity:
+def log_identity(kafka: KafkaAccess, prefix: str) -> LogIdentity:
     """The executions topic of the exchange with this prefix. Raises UnavailableError."""
     topic = prefix + EXECUTIONS.name
 
@@ -29,7 +30,7 @@ def log_identity(bootstrap: str, prefix: str) -> LogIdentity:
         return cluster, topics[topic].result()
 
     try:
-        cluster, described = ask(bootstrap, describe)
+        cluster, described = ask(kafka, describe)
     except KafkaException as error:
         raise UnavailableError(f"Kafka does not describe {topic}: {error}") from error
     return LogIdentity(str(cluster.cluster_id), topic, _text(described.topic_id))

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.topics import RECORD_BYTES_MAX
-from services.runtime.errors import DeliveryError
+from services.runtime.errors import DeliveryError, ExchangeError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.log import kafka_logger
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,8 @@ Fate = Literal["stored", "not_stored", "unknown"]
 OnFate = Callable[[Fate], None]
 
 
-def _config(bootstrap: str, linger_ms: int) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": bootstrap,
+def _config(kafka: KafkaAccess, linger_ms: int) -> dict[str, Any]:
+    return kafka.config() | {
         "enable.idempotence": True,
         "acks": "all",
         "partitioner": "murmur2_random",
@@ -74,8 +74,8 @@ class Sender:
     A caller that finds it open need not send, and then knows that nothing was written.
     """
 
-    def __init__(self, bootstrap: str, *, linger_ms: int, timeout_ms: int) -> None:
-        config = _config(bootstrap, linger_ms)
+    def __init__(self, kafka: KafkaAccess, *, linger_ms: int, timeout_ms: int) -> None:
+        config = _config(kafka, linger_ms)
         config |= {"message.timeout.ms": timeout_ms, "error_cb": self._on_error}
         self.available = True
         self._producer = _producer(config)
@@ -128,11 +128,12 @@ class FailFastSender:
     No time-out: while the broker is away the records wait. Not thread-safe.
     """
 
-    def __init__(self, bootstrap: str, *, linger_ms: int) -> None:
-        config = _config(bootstrap, linger_ms) | {
+    def __init__(self, kafka: KafkaAccess, *, linger_ms: int) -> None:
+        config = _config(kafka, linger_ms) | {
             "message.timeout.ms": 0,
             "delivery.report.only.error": True,
         }
+        self._kafka = kafka
         self._failure: KafkaError | None = None
         self._producer = _producer(config)
 
@@ -152,10 +153,10 @@ class FailFastSender:
             self._failure = error
 
     def check(self) -> None:
-        """Serve delivery errors. Raises DeliveryError if there was one."""
+        """Serve delivery errors. Raises DeliveryError if there was one, AccessError if refused."""
         self._producer.poll(0)
         if self._failure is not None:
-            raise DeliveryError(f"a record was not delivered: {self._failure.str()}")
+            raise _error(self._kafka, self._failure, "a record was not delivered")
 
     def settle(self, timeout_s: float) -> bool:
         """Whether every record is acknowledged within the time. Raises DeliveryError."""
@@ -169,8 +170,15 @@ class FailFastSender:
             raise DeliveryError(f"records were not acknowledged in {timeout_s} s")
 
 
-def append(bootstrap: str, topic: str, partition: int, key: bytes, value: bytes) -> int:
-    """Append one record with a producer of its own and return its offset. Raises DeliveryError."""
+def _error(kafka: KafkaAccess, error: KafkaError, what: str) -> ExchangeError:
+    return kafka.refusal(error) or DeliveryError(f"{what}: {error.str()}")
+
+
+def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: bytes) -> int:
+    """Append one record with a producer of its own and return its offset.
+
+    Raises DeliveryError, AccessError.
+    """
     offsets: list[int] = []
     errors: list[KafkaError] = []
 
@@ -180,10 +188,20 @@ def append(bootstrap: str, topic: str, partition: int, key: bytes, value: bytes)
         elif (offset := message.offset()) is not None:
             offsets.append(offset)
 
-    producer = _producer(_config(bootstrap, 0))
+    producer = _producer(_config(kafka, 0))
     producer.produce(topic, value, key, partition, on_delivery=delivered)
-    producer.flush(FLUSH_TIMEOUT_S)
-    if not offsets:
-        reason = errors[0].str() if errors else f"no answer in {FLUSH_TIMEOUT_S} s"
-        raise DeliveryError(f"{topic}/{partition} did not take a record: {reason}")
-    return offsets[0]
+    try:
+        producer.flush(FLUSH_TIMEOUT_S)
+    except (KafkaException, SystemError) as error:
+        # Who may write nothing at all is told by an exception, which the library lets the callback
+        # above run into.
+        fatal = error if isinstance(error, KafkaException) else error.__cause__
+        if not isinstance(fatal, KafkaException):
+            raise
+        errors.insert(0, fatal.args[0])
+    if offsets:
+        return offsets[0]
+    what = f"{topic}/{partition} did not take a record"
+    if errors:
+        raise _error(kafka, errors[0], what)
+    raise DeliveryError(f"{what}: no answer in {FLUSH_TIMEOUT_S} s")

@@ -15,6 +15,8 @@ from services.runtime.errors import SettingsError
 PREFIX = "EXCHANGE_"
 
 Durability = Literal["fsync", "replicated", "process"]
+Access = Literal["open", "secured"]
+KafkaMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PerTime = Annotated[int, Meta(ge=0, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
@@ -27,6 +29,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Bootstrap servers; empty: `exchange run` starts a local broker."""
     database_url: str = ""
     """PostgreSQL URL; empty: `exchange run` starts a local server."""
+    kafka_user: str = ""
+    """Who we are to Kafka, proved by SASL; empty: it is not asked for."""
+    kafka_password: str = ""
+    """The user's password."""
+    kafka_password_file: Path | None = None
+    """A file with the password, instead of the password."""
+    kafka_mechanism: KafkaMechanism = "SCRAM-SHA-512"
+    """How the password is proved."""
+    kafka_ca: str = ""
+    """TLS with Kafka: file of who signed its certificate; `probe`: whoever the system trusts."""
+    access: Access = "open"
+    """Secured: `exchange run` gives every service a user of its own on Kafka and PostgreSQL."""
     topic_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,40}$(?!\n)")] = ""
     """Put before every topic's name, so that several exchanges can share one Kafka."""
     partitions: Annotated[int, Meta(ge=1, le=4096)] = 2
@@ -108,7 +122,7 @@ def _convert(values: dict[str, str], name: str, text: str) -> Settings:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         reason = str(error).split(" - at ")[0]
-        shown = "..." if "KEY" in name else text
+        shown = "..." if "KEY" in name or "PASSWORD" in name else text
         raise SettingsError(f"{name}={shown!s}: {reason}") from error
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS, TOPICS, Topic
 from services.runtime.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
 from services.runtime.errors import TopicsError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.settings import Durability
 
 # `flush.messages` of a topic that leaves flushing to the operating system: Kafka's own default.
@@ -49,8 +50,8 @@ class _Shape(Struct, frozen=True):
 class TopicsAdmin:
     """Creates, verifies and describes the topics of one exchange."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaAccess, prefix: str) -> None:
+        self._kafka = kafka
         self._prefix = prefix
 
     def apply(self, partitions: int, durability: Durability | None) -> Topology:
@@ -85,7 +86,8 @@ class TopicsAdmin:
         missing = [t.name for t in TOPICS if self._prefix + t.name not in present]
         if missing:
             raise TopicsError(
-                f"topics are missing: {', '.join(missing)}; run: exchange topics apply"
+                f"topics are missing{self._or_hidden()}: {', '.join(missing)}; "
+                f"run: exchange topics apply"
             )
         configs = self._configs()
         topology = Topology(
@@ -103,6 +105,10 @@ class TopicsAdmin:
                     )
         return topology
 
+    def _or_hidden(self) -> str:
+        # Kafka does not tell a topic that may not be seen from one that is not there.
+        return f", or not for user {self._kafka.user} to see" if self._kafka.user else ""
+
     def _refuse_other_count(
         self, topic: Topic, topology: Topology, present: dict[str, _Shape]
     ) -> None:
@@ -116,7 +122,7 @@ class TopicsAdmin:
 
     def _listed(self) -> tuple[int, dict[str, _Shape]]:
         """How many brokers there are, and those of our topics that are there, by full name."""
-        metadata = ask(self._bootstrap, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
+        metadata = ask(self._kafka, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
         ours = {self._prefix + topic.name for topic in TOPICS} & metadata.topics.keys()
         return len(metadata.brokers), {name: _shape(metadata.topics[name]) for name in ours}
 
@@ -139,10 +145,11 @@ class TopicsAdmin:
                     if is_away(error):
                         raise
                     # Two starts may race for the same topic, and an answer may have been lost.
-                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                        raise TopicsError(f"topic {name}: {error.args[0].str()}") from error
+                    if (why := error.args[0]).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        told = TopicsError(f"topic {name}: {why.str()}")
+                        raise self._kafka.refusal(why) or told from error
 
-        ask(self._bootstrap, create)
+        ask(self._kafka, create)
 
     def _wait_until_told(self, topology: Topology) -> Topology:
         """What is done is done before every broker knows of it: a moment, on a slow disk more."""
@@ -174,7 +181,7 @@ class TopicsAdmin:
             for future in futures.values():
                 future.result()
 
-        ask(self._bootstrap, alter)
+        ask(self._kafka, alter)
 
     def _configs(self) -> dict[str, dict[str, str]]:
         """Config of each of our topics by its plain name."""
@@ -189,7 +196,7 @@ class TopicsAdmin:
                 for resource, future in answers.items()
             }
 
-        return ask(self._bootstrap, describe)
+        return ask(self._kafka, describe)
 
     def show(self) -> list[tuple[Topic, int, dict[str, str]]]:
         """Each topic with its partition count and config, once verified."""

@@ -5,6 +5,7 @@ import os
 import sys
 
 from services.runtime.health import Health, HealthServer
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop, run
 from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require
@@ -16,13 +17,13 @@ from services.sink.migrate import migrate, require_migrated
 def sink(settings: Settings, stop: Stop) -> None:
     """The sink of every partition, until the stop."""
     # 1. Both ends must be what this version needs.
-    bootstrap = require(settings.kafka, "kafka")
+    kafka = kafka_access(settings)
     database_url = require(settings.database_url, "database_url")
-    topology = TopicsAdmin(bootstrap, settings.topic_prefix).verify()
+    topology = TopicsAdmin(kafka, settings.topic_prefix).verify()
     require_migrated(database_url)
     # 2. The loop, and what it says of itself.
-    identity = log_identity(bootstrap, settings.topic_prefix)
-    loop = Sink(Source(bootstrap, topology, identity), database_url, stop)
+    identity = log_identity(kafka, settings.topic_prefix)
+    loop = Sink(Source(kafka, topology, identity), database_url, stop)
     health = Health()
     health.add("postgres", loop.postgres)
     health.add("caught_up", loop.caught_up)

@@ -18,6 +18,7 @@ from contextlib import closing
 
 from confluent_kafka import Message
 from msgspec import Struct
+from psycopg.errors import InsufficientPrivilege
 
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
@@ -26,10 +27,12 @@ from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import UnavailableError
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Check
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.lifecycle import Stop
 from services.runtime.log import RateLimit
 from services.runtime.log_identity import LogIdentity
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
+from services.runtime.postgres_access import require_admitted
 from services.runtime.topics import Topology
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
@@ -58,7 +61,7 @@ LAG_INTERVAL_S = 5.0
 class Source(Struct, frozen=True):
     """Where the log is."""
 
-    bootstrap: str
+    kafka: KafkaAccess
     topology: Topology
     identity: LogIdentity
 
@@ -94,7 +97,7 @@ class Sink:
     def run(self) -> None:
         """Follow the log until the stop, through every absence of PostgreSQL."""
         self._stop.on_set(self._end_soon)
-        self._consumer = LogConsumer(self._source.bootstrap, FETCH)
+        self._consumer = LogConsumer(self._source.kafka, FETCH)
         try:
             self._measure_start()
             while not self._stop.is_set():
@@ -129,7 +132,8 @@ class Sink:
             log.info("another sink is ahead: %s", error)
             self._close()
             self._stop.wait(YIELD_S)
-        except LOST as error:
+        except (*LOST, InsufficientPrivilege) as error:
+            require_admitted(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             self._try_again(f"PostgreSQL is away: {reason}")
         except UnavailableError as error:
@@ -203,7 +207,7 @@ class Sink:
     def _read_brokers(self, store: Store) -> None:
         end = self._consumer.range(self._brokers).end
         # A consumer of its own, since the other one goes on where it is.
-        with closing(LogConsumer(self._source.bootstrap, FETCH)) as consumer:
+        with closing(LogConsumer(self._source.kafka, FETCH)) as consumer:
             self._store_brokers(consumer.read(self._brokers, self._brokers_next, end), store)
 
     def _follow(self, message: Message, rows: Rows) -> None:

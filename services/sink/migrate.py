@@ -11,8 +11,10 @@ from pathlib import Path
 import psycopg
 from msgspec import Struct
 from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.errors import UnavailableError
+from services.runtime.postgres_access import require_admitted
 from services.runtime.silence import Silence, Watchdog, cut
 from services.sink.errors import MigrationError
 
@@ -82,7 +84,8 @@ def require_migrated(
         try:
             with silence.asking():
                 missing = _missing_now(connection, read_migrations(directory))
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, InsufficientPrivilege) as error:
+            require_admitted(error)
             raise UnavailableError(f"PostgreSQL does not answer: {error}") from error
         finally:
             watchdog.close()
@@ -94,10 +97,14 @@ def require_migrated(
 
 
 def connect(database_url: str) -> Connection:
-    """A connection for a start, where a server that does not answer is the end."""
+    """A connection for a start, where a server that does not answer is the end.
+
+    Raises UnavailableError, AccessError.
+    """
     try:
         return psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S)
     except psycopg.OperationalError as error:
+        require_admitted(error)
         reason = str(error).strip().splitlines()[-1]
         raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
 

@@ -12,10 +12,12 @@ import logging
 import time
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.health import Check
 from services.runtime.log import RateLimit
 from services.runtime.metrics import WEBHOOKS_PENDING
+from services.runtime.postgres_access import require_admitted
 from services.webhooks.outbox import Attempted, Claimed, Ended
 from services.webhooks.sender import ATTEMPT_S_MAX
 from services.webhooks.store import (
@@ -73,11 +75,15 @@ class WebhookLoop:
         return Check(self._connected, "connected" if self._connected else "away, trying again")
 
     async def run(self) -> None:
-        """Through every absence of PostgreSQL. Raises UnavailableError without an outbox."""
+        """Through every absence of PostgreSQL.
+
+        Raises UnavailableError without an outbox, AccessError when we are refused.
+        """
         while not self._stopping:
             try:
                 await self._session()
-            except LOST as error:
+            except (*LOST, InsufficientPrivilege) as error:
+                require_admitted(error)
                 self._connected = False
                 reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
                 log.warning("PostgreSQL is away: %s", reason)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from loadgen.client_log import client_lines
 from schemas.codec import decode_trade
@@ -69,12 +69,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tell: Tell) -> Verdict:
     """`readers`: URLs whose views are compared; `wait_s`: how long the sink may be behind."""
     lines = heard.lines()
-    settings = structs.replace(
-        stack.settings, kafka=stack.bootstrap, database_url=stack.database_url
-    )
     failing: set[Name] = set()
     try:
-        report = run_audit(settings, lines, wait_s, tell)
+        report = run_audit(stack.operator, lines, wait_s, tell)
         audit, holds = list(report.lines()), report.holds
         failing = {found.name for found in report.invariants() if found.differences}
     except ExchangeError as error:

@@ -24,6 +24,7 @@ from schemas.topics import BROKERS, EXECUTIONS
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack
 from services.ingest.registration import RANDOM_BYTES, new_broker
+from services.runtime.kafka_access import kafka_access
 from services.runtime.producer import FailFastSender, Sender
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
@@ -109,7 +110,7 @@ def trade(stack: Stack, brokers: list[Registration], profile: Profile = PROFILE)
 def some_brokers(stack: Stack) -> list[Registration]:
     """Registered past the gateway, which may be one that waits for every record."""
     registered = []
-    sender = FailFastSender(stack.settings.kafka, linger_ms=0)
+    sender = FailFastSender(kafka_access(stack.settings), linger_ms=0)
     for number in range(PROFILE.brokers):
         # Nobody sends in these tests: what is queued stays queued.
         url = "http://receiver.invalid/" if number % 2 else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from services.cli.registration import revoke_broker
 from services.runtime.http import PROBLEMS
@@ -89,8 +89,7 @@ class Callers:
 
     def _revoked_key(self) -> str:
         gone = self._exchange.admin().call("POST", "/register", {"name": "Gone"}).body
-        settings = structs.replace(self._exchange.stack.settings, kafka=self._exchange.bootstrap)
-        revoke_broker(settings, gone["broker_id"])
+        revoke_broker(self._exchange.stack.operator, gone["broker_id"])
         api = Api(self._exchange.url, gone["api_key"])
         eventually("revoked", lambda: api.get("/balance").status == 401)
         return str(gone["api_key"])

@@ -1,7 +1,8 @@
 """Secrets that can be recognised go through every call and fault; then everything is searched.
 
-Keys are nowhere but in the answer that shows them, their SHA-256 is in the brokers' records alone.
-A customer's document is where the books are made of it, and nowhere else.
+Keys are nowhere but in the answer that shows them, their SHA-256 is in the brokers' records alone,
+and the services' passwords are nowhere at all. A customer's document is where the books are made of
+it, and nowhere else.
 """
 
 import json
@@ -14,8 +15,10 @@ from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 from psycopg import sql
 
+from infra.secrets import kept_secret
 from schemas.brokers import key_hash
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS
+from services.cli.data_dir import password_file
 from services.cli.stack import running_exchange
 from services.runtime.settings import Settings
 from tests.support.api import Answer, Api, eventually
@@ -153,8 +156,8 @@ def strike(exchange: Exchange, session: Session, broker: str) -> None:
 
 def topics(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
     """Keys, values and headers of every record, as they travel."""
-    listed = AdminClient({"bootstrap.servers": exchange.bootstrap}).list_topics(timeout=30).topics
-    consumer = Consumer({"bootstrap.servers": exchange.bootstrap, "group.id": "canaries"})
+    listed = AdminClient(exchange.access.config()).list_topics(timeout=30).topics
+    consumer = Consumer(exchange.access.config() | {"group.id": "canaries"})
     for name, topic in listed.items():
         texts: list[bytes] = []
         for partition in topic.partitions:
@@ -200,10 +203,12 @@ def pages(exchange: Exchange, session: Session) -> Iterator[tuple[Place, bytes]]
 
 
 class Run(Struct, frozen=True):
-    """What is left of a whole day: where everything is, and the keys that were used."""
+    """What is left of a whole day: where everything is, the keys that were used, and by which
+    passwords the services came in."""
 
     found: Found
     keys: dict[str, str]
+    passwords: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +221,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         rate_reads=10,
         failed_keys=10,
         delivery_timeout_ms=1_000,
+        access="secured",
     )
     with running_exchange(tmp_path_factory.mktemp("canaries"), settings) as stack:
         exchange = Exchange(stack)
@@ -234,9 +240,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         texts = dict(topics(exchange)) | dict(tables(exchange)) | dict(logs(exchange))
         texts |= dict(pages(exchange, session))
         texts[Place("answers", "all")] = b"\n".join(session.said)
+        passwords = {
+            path.name: kept_secret(path) for path in password_file(stack.data_dir, "").iterdir()
+        }
+        passwords |= {
+            "kafka": exchange.kafka.admin_password,
+            "postgres": kept_secret(stack.data_dir / "postgres" / "password"),
+        }
     keys = {one["broker_id"]: one["api_key"] for one in (seller, buyer, gone, greedy)}
     keys |= {"rotated": rotated["api_key"], "admin": ADMIN_KEY, "wrong": WRONG_KEY}
-    return Run(Found(texts), keys)
+    return Run(Found(texts), keys, passwords)
 
 
 def test_search_looks_everywhere(run: Run) -> None:
@@ -257,6 +270,12 @@ def test_search_looks_everywhere(run: Run) -> None:
 def test_keys_are_nowhere(run: Run) -> None:
     for whose, key in run.keys.items():
         assert run.found.places(key.removeprefix("ex_")) == set(), whose
+
+
+def test_passwords_are_nowhere(run: Run) -> None:
+    assert {"gateway", "matcher", "sink", "webhooks", "operator", "kafka"} <= set(run.passwords)
+    for whose, password in run.passwords.items():
+        assert run.found.places(password) == set(), whose
 
 
 def test_hashes_of_keys_are_in_the_brokers_records_alone(run: Run) -> None:

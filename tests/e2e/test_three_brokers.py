@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, TopicDescription
-from msgspec import structs
 
 from infra.cluster import NODES, LocalKafkaCluster
 from schemas.topics import COMMANDS, TOPICS
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack, running_exchange
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api, eventually
@@ -117,10 +117,7 @@ def test_exchange_on_three_brokers_of_which_two_die_in_turn_loses_and_doubles_no
         shutil.rmtree(cluster.nodes[second].data_dir)
         start_again(cluster, clients, second)
 
-    settings = structs.replace(
-        stack.settings, kafka=cluster.bootstrap_servers, database_url=stack.database_url
-    )
-    report = run_audit(settings, clients.lines(), 30.0, lambda _: None)
+    report = run_audit(stack.operator, clients.lines(), 30.0, lambda _: None)
     assert report.holds, "\n".join(report.lines())
     assert {each.status for each in clients.sent} <= {201, 202, 503, 504}
     assert clients.silence_s() < GO_ON_S
@@ -132,7 +129,7 @@ def test_exchange_on_three_brokers_of_which_two_die_in_turn_loses_and_doubles_no
 def test_topics_applied_while_a_broker_is_away_stay_as_they_are(
     cluster: LocalKafkaCluster, stack: Stack
 ) -> None:
-    admin = TopicsAdmin(cluster.bootstrap_servers, stack.topic_prefix)
+    admin = TopicsAdmin(KafkaAccess(cluster.bootstrap_servers), stack.topic_prefix)
     before = admin.verify()
     assert before.durability == "replicated"
     with one_is_away(cluster, leader(cluster)):

@@ -19,6 +19,7 @@ from schemas.codec import encode
 from schemas.topics import COMMANDS
 from services.cli.log_reader import LogReader
 from services.runtime.consumer import Partition
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.settings import Durability
 from services.runtime.topics import TopicsAdmin
 from tests.support import orders
@@ -72,7 +73,7 @@ def produce_until_killed(kafka: LocalKafka) -> dict[Durability, Records]:
     try:
         kafka.start()
         for mode in MODES:
-            TopicsAdmin(kafka.bootstrap_servers, f"{mode}.").apply(PARTITIONS, mode)
+            TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), f"{mode}.").apply(PARTITIONS, mode)
         producers = {mode: Acknowledged(kafka.bootstrap_servers, mode) for mode in MODES}
         ends_s = time.monotonic() + PRODUCE_S
         for number in itertools.count(1):
@@ -127,7 +128,7 @@ def read_mode(bootstrap: str, mode: Durability) -> Records:
     found: Records = {}
     for number in range(PARTITIONS):
         partition = Partition(f"{mode}.{COMMANDS.name}", number)
-        with closing(LogReader(bootstrap, partition)) as reader:
+        with closing(LogReader(KafkaAccess(bootstrap), partition)) as reader:
             for record in reader.records():
                 found[number, record.offset] = record.value or b""
     return found

@@ -31,6 +31,7 @@ from services.cli.log_reader import LogReader, Record
 from services.cli.registration import register_broker
 from services.cli.stack import Stack
 from services.runtime.consumer import Partition
+from services.runtime.kafka_access import kafka_access
 from services.runtime.log_identity import log_identity
 from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
@@ -104,7 +105,7 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
 
 def _register_traders(settings: Settings) -> None:
     """Three brokers of the flow, two of them with a URL."""
-    sender = FailFastSender(settings.kafka, linger_ms=0)
+    sender = FailFastSender(kafka_access(settings), linger_ms=0)
     for number in range(3):
         url = "http://receiver.invalid/" if number else None
         secrets = (WebhookSecret(webhook_secret(bytes(24))),) if url else ()
@@ -115,7 +116,7 @@ def _register_traders(settings: Settings) -> None:
 
 
 def _send(settings: Settings) -> Iterator[ClientLine]:
-    sender = FailFastSender(settings.kafka, linger_ms=1)
+    sender = FailFastSender(kafka_access(settings), linger_ms=1)
     topic = settings.topic_prefix + COMMANDS.name
     start_ms = time.time_ns() // 1_000_000 - FLOW_STARTED_MS_AGO
     for partition in range(PARTITIONS):
@@ -168,12 +169,12 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
     prefix = f"changed{next(_copies)}.{market.settings.topic_prefix}"
     copy = structs.replace(market.settings, topic_prefix=prefix)
     _create_topics(copy)
-    topic_id = log_identity(copy.kafka, prefix).topic_id
+    topic_id = log_identity(kafka_access(copy), prefix).topic_id
     producer = Producer({"bootstrap.servers": copy.kafka, "enable.idempotence": True})
     for topic in TOPICS:
         for number in range(PARTITIONS if topic.by_symbol else 1):
             source = Partition(market.settings.topic_prefix + topic.name, number)
-            with closing(LogReader(copy.kafka, source)) as reader:
+            with closing(LogReader(kafka_access(copy), source)) as reader:
                 records = list(reader.records())
             if topic is SNAPSHOTS:
                 records = resealed(records, lambda it: structs.replace(it, log=topic_id))
@@ -188,7 +189,7 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
                 )
     producer.flush(WAIT_S)
     # From here on it looks like any other; what is written keeps the time it came with.
-    TopicsAdmin(copy.kafka, prefix).apply(PARTITIONS, "process")
+    TopicsAdmin(kafka_access(copy), prefix).apply(PARTITIONS, "process")
     return structs.replace(market, settings=copy)
 
 

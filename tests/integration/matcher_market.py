@@ -26,6 +26,7 @@ from services.cli.log_reader import LogReader, Record
 from services.cli.stack import Stack
 from services.matcher.recovery import Log, Recovered, recover
 from services.runtime.consumer import Fetch, LogConsumer
+from services.runtime.kafka_access import kafka_access
 from services.runtime.log_identity import log_identity
 from services.runtime.producer import FailFastSender, append
 from services.runtime.settings import Settings
@@ -50,7 +51,7 @@ class Market(Struct, frozen=True):
 
     def send(self, count: int) -> None:
         """The next commands of the flow, into the only partition."""
-        sender = FailFastSender(self.settings.kafka, linger_ms=1)
+        sender = FailFastSender(kafka_access(self.settings), linger_ms=1)
         for _, command in islice(self.flow, count):
             key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
             sender.send(self.settings.topic_prefix + COMMANDS.name, 0, key, encode(command))
@@ -59,12 +60,13 @@ class Market(Struct, frozen=True):
     def records(self, topic: Topic) -> list[Record]:
         """All that a topic holds."""
         where = self.log.partition(topic.name, 0)
-        with closing(LogReader(self.settings.kafka, where)) as reader:
+        with closing(LogReader(kafka_access(self.settings), where)) as reader:
             return list(reader.records())
 
     def end(self, topic: Topic) -> int:
         """The offset that the next record will get."""
-        with closing(LogReader(self.settings.kafka, self.log.partition(topic.name, 0))) as reader:
+        partition = self.log.partition(topic.name, 0)
+        with closing(LogReader(kafka_access(self.settings), partition)) as reader:
             return reader.end
 
     def commits(self) -> list[tuple[int, SnapshotCommit]]:
@@ -78,7 +80,7 @@ class Market(Struct, frozen=True):
 
     def recover(self) -> Recovered:
         """As a matcher would that claims now."""
-        consumer = LogConsumer(self.settings.kafka, Fetch(10))
+        consumer = LogConsumer(kafka_access(self.settings), Fetch(10))
         try:
             return recover(consumer, self.log, 0, LATER_EPOCH)
         finally:
@@ -88,7 +90,7 @@ class Market(Struct, frozen=True):
         """As if somebody had written it after all others; its record."""
         value = commit if isinstance(commit, bytes) else encode(commit)
         topic = self.settings.topic_prefix + SNAPSHOTS.name
-        return append(self.settings.kafka, topic, 0, b"0", value)
+        return append(kafka_access(self.settings), topic, 0, b"0", value)
 
     def trim(self, topic: Topic, before: int) -> None:
         """Delete the records of a topic before this one."""
@@ -131,7 +133,7 @@ def a_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
     servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
     stack = Stack(settings, servers)
     stack.prepare()
-    identity = log_identity(settings.kafka, settings.topic_prefix)
+    identity = log_identity(kafka_access(settings), settings.topic_prefix)
     log = Log(settings.topic_prefix, identity.topic_id)
     flow = commands(FLOW, 0, time.time_ns() // 1_000_000)
     try:

@@ -61,10 +61,10 @@ async def begin(
     archive = Archive(url, identity)
     await archive.open()
     directory = BrokerDirectory("an admin key that is long")
-    commands = CommandLog(log.bootstrap, log.topology)
+    commands = CommandLog(log.kafka, log.topology)
     reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
     stream = Stream(
-        LogConsumer(log.bootstrap, Fetch(4)),
+        LogConsumer(log.kafka, Fetch(4)),
         log.topology,
         directory=directory,
         batches=[reader.apply],

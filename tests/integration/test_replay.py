@@ -20,6 +20,7 @@ from services.cli.log_reader import LogReader, Record
 from services.cli.replay_compute import ReplaySummary
 from services.cli.replay_dump import Dump, OpenOrder
 from services.runtime.consumer import Partition
+from services.runtime.kafka_access import kafka_access
 from tests.integration.audited_market import (
     PARTITIONS,
     AuditedMarket,
@@ -54,7 +55,7 @@ def summary(result: Result, exit_code: int = 0) -> ReplaySummary:
 
 def log_of(market: AuditedMarket, topic: Topic) -> list[Record]:
     partition = Partition(market.settings.topic_prefix + topic.name, 0)
-    with closing(LogReader(market.settings.kafka, partition)) as reader:
+    with closing(LogReader(kafka_access(market.settings), partition)) as reader:
         return list(reader.records())
 
 

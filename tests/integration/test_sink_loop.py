@@ -21,6 +21,7 @@ from services.reader.archive import Archive
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
 from services.runtime.follower import Batch
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
 from services.runtime.topics import TopicsAdmin
@@ -41,14 +42,15 @@ class HandwrittenLog:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
+        self.kafka = KafkaAccess(bootstrap)
         self.prefix = f"t{uuid.uuid4().hex[:10]}."
-        self.topology = TopicsAdmin(bootstrap, self.prefix).apply(PARTITIONS, "process")
+        self.topology = TopicsAdmin(self.kafka, self.prefix).apply(PARTITIONS, "process")
         self.views = Views()
         self._epochs: dict[int, int] = {}
         self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
 
     def source(self) -> Source:
-        return Source(self.bootstrap, self.topology, log_identity(self.bootstrap, self.prefix))
+        return Source(self.kafka, self.topology, log_identity(self.kafka, self.prefix))
 
     def _write(self, topic: str, partition: int, value: bytes, key: bytes = b"") -> int:
         offsets: list[int] = []

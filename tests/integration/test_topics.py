@@ -4,11 +4,12 @@ import pytest
 
 from infra.broker import LocalKafka
 from services.runtime.errors import TopicsError
+from services.runtime.kafka_access import KafkaAccess
 from services.runtime.topics import TopicsAdmin
 
 
 def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: LocalKafka) -> None:
-    admin = TopicsAdmin(kafka.bootstrap_servers, "lonely.")
+    admin = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "lonely.")
     with pytest.raises(TopicsError, match="replicated needs 3 brokers"):
         admin.apply(1, "replicated")
     with pytest.raises(TopicsError, match="topics are missing"):
@@ -18,7 +19,7 @@ def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: LocalKaf
 def test_topics_when_applied_again_change_their_durability_and_nothing_else(
     kafka: LocalKafka,
 ) -> None:
-    admin = TopicsAdmin(kafka.bootstrap_servers, "again.")
+    admin = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "again.")
     assert admin.apply(1, None).durability == "fsync"
     assert admin.apply(1, "process").durability == "process"
     assert admin.apply(1, None).durability == "fsync"

@@ -14,6 +14,7 @@ from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from services.cli.stack import Stack, running_exchange
 from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api
 
@@ -28,7 +29,9 @@ class Exchange:
         self.bootstrap = stack.bootstrap
         self.database_url = stack.database_url
         self.topic_prefix = stack.topic_prefix
-        self.partitions = TopicsAdmin(self.bootstrap, self.topic_prefix).verify().partitions
+        # Whoever looks into the log may do everything there.
+        self.access = stack.admin
+        self.partitions = TopicsAdmin(self.access, self.topic_prefix).verify().partitions
         self._symbols = (f"T{number}" for number in itertools.count(1))
 
     @property
@@ -66,7 +69,7 @@ class Exchange:
         return [held.end for held in self._ranges(topic)]
 
     def _ranges(self, topic: Topic) -> list[Range]:
-        consumer = LogConsumer(self.bootstrap, Fetch(10))
+        consumer = LogConsumer(self.access, Fetch(10))
         try:
             name = self.topic_prefix + topic.name
             return [consumer.range(Partition(name, p)) for p in range(self.partitions)]
@@ -81,7 +84,7 @@ class Exchange:
         found: list[bytes] = []
         where = Partition(self.topic_prefix + topic.name, partition)
         held = self._ranges(topic)[partition]
-        consumer = LogConsumer(self.bootstrap, Fetch(10))
+        consumer = LogConsumer(self.access, Fetch(10))
         consumer.assign({where: held.low})
         while len(found) < held.end - held.low:
             messages = consumer.poll(1_000, 10.0)
@@ -93,7 +96,7 @@ class Exchange:
     def write(self, topic: Topic, partition: int, value: bytes | None) -> int:
         """Append a record as some other program would; its offset."""
         offsets: list[int] = []
-        producer = Producer({"bootstrap.servers": self.bootstrap})
+        producer = Producer(self.access.config())
         producer.produce(
             self.topic_prefix + topic.name,
             value,
@@ -120,7 +123,7 @@ class Exchange:
 
 
 @contextmanager
-def an_exchange(data_dir: Path) -> Iterator[Exchange]:
+def an_exchange(data_dir: Path, settings: Settings | None = None) -> Iterator[Exchange]:
     """A fresh exchange, ended after."""
-    with running_exchange(data_dir) as stack:
+    with running_exchange(data_dir, settings) as stack:
         yield Exchange(stack)

@@ -15,6 +15,7 @@ from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
 from services.reader.__main__ import reader
 from services.runtime.health import Health
+from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import SWITCH_INTERVAL_S, Stop
 from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
@@ -28,8 +29,8 @@ _POLL_S = 0.02
 
 
 def _run_matcher(settings: Settings, stop: Stop, health: Health) -> None:
-    topology = TopicsAdmin(settings.kafka, settings.topic_prefix).verify()
-    log = Log(topology.prefix, log_identity(settings.kafka, topology.prefix).topic_id)
+    topology = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
+    log = Log(topology.prefix, log_identity(kafka_access(settings), topology.prefix).topic_id)
     partitions = list(range(topology.partitions))
     MatcherLoop(settings, log, "in a thread", health).run(partitions, stop)
 

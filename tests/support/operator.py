@@ -18,12 +18,7 @@ from tests.support.exchange import Exchange
 
 def environ_of(exchange: Exchange, **changes: str) -> dict[str, str]:
     """The whole environment of a program on this exchange's servers; empty text: not set."""
-    settings = structs.replace(
-        exchange.stack.settings,
-        kafka=exchange.bootstrap,
-        database_url=exchange.database_url,
-        admin_key=exchange.admin_key,
-    )
+    settings = structs.replace(exchange.stack.operator, admin_key=exchange.admin_key)
     return environment(os.environ, settings, changes)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import ServerFailedError
 from services.cli.banner import Running, banner, shell_lines
 from services.cli.data_dir import (
     Endpoints,
@@ -14,7 +15,6 @@ from services.cli.data_dir import (
     write_endpoints,
 )
 from services.cli.environment import environment
-from services.runtime.errors import SettingsError
 from services.runtime.settings import Settings, read_settings
 
 HERE = Endpoints("127.0.0.1:9", "postgresql://u:p@h/d", "http://127.0.0.1:8000")
@@ -30,7 +30,7 @@ def test_admin_key_is_made_once_and_private(tmp_path: Path) -> None:
 
 def test_admin_key_file_that_is_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "admin-key").touch()
-    with pytest.raises(SettingsError, match="empty"):
+    with pytest.raises(ServerFailedError, match="empty"):
         admin_key(tmp_path)
 
 

@@ -40,6 +40,6 @@ def test_a_long_life_forgives_earlier_deaths() -> None:
         state.started(0.0)
 
 
-@pytest.mark.parametrize(("exit_code", "verdict"), [(2, "give_up"), (4, "leave")])
+@pytest.mark.parametrize(("exit_code", "verdict"), [(2, "give_up"), (12, "give_up"), (4, "leave")])
 def test_exit_codes_that_no_restart_can_help(exit_code: int, verdict: str) -> None:
     assert RestartState(POLICY, started_s=0.0).died(exit_code, now_s=99.0) == verdict

@@ -1,0 +1,36 @@
+"""Secrets in files that only their owner may read: made once, kept from then on."""
+
+import os
+import secrets
+from pathlib import Path
+
+from infra.errors import ServerFailedError
+
+_PRIVATE = 0o600
+
+
+def kept_secret(path: Path) -> str:
+    """The secret of the first time; made now if this is it. URL-safe text.
+
+    Raises ServerFailedError when the file is there and says nothing.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    except FileExistsError:
+        kept = path.read_text(encoding="utf-8").strip()
+        if not kept:
+            raise ServerFailedError(f"{path} is empty: delete it, a new one is made then") from None
+        return kept
+    made = secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(made + "\n")
+    return made
+
+
+def write_private(path: Path, text: str) -> None:
+    """Anew, whatever was there."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

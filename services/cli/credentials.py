@@ -1,0 +1,58 @@
+"""The roles of one exchange with their passwords: given to its servers, and to whoever acts as one.
+
+A role's password is made at the first time and kept in the data directory; it is the same on Kafka
+and on PostgreSQL.
+"""
+
+from msgspec import structs
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from infra.secrets import kept_secret
+from services.cli.access_kafka import Changed, apply_to_kafka
+from services.cli.access_postgres import apply_to_postgres
+from services.cli.data_dir import password_file
+from services.cli.roles import ROLE
+from services.runtime.kafka_access import KafkaAccess
+from services.runtime.settings import Settings
+
+
+def as_role(settings: Settings, role: str) -> Settings:
+    """What a process is started with that is this role and no more. The settings name the servers.
+
+    What a role does not use it is not told.
+    """
+    rights = ROLE[role]
+    user, file = rights.user(settings.topic_prefix), password_file(settings.data_dir, role)
+    password = kept_secret(file)
+    return structs.replace(
+        settings,
+        kafka_user=user if rights.kafka else "",
+        kafka_password="",
+        kafka_password_file=file if rights.kafka else None,
+        kafka_mechanism="SCRAM-SHA-512",
+        database_url=make_conninfo(settings.database_url, user=user, password=password)
+        if rights.postgres
+        else "",
+    )
+
+
+def without_password(database_url: str) -> str:
+    """To be shown."""
+    return make_conninfo("", **(conninfo_to_dict(database_url) | {"password": None}))
+
+
+def apply_kafka_roles(settings: Settings, admin: KafkaAccess) -> list[Changed]:
+    """`admin` may give rights. Raises AccessError, UnavailableError."""
+    return apply_to_kafka(admin, settings.topic_prefix, _passwords(settings))
+
+
+def apply_postgres_roles(settings: Settings, owner_url: str) -> list[str]:
+    """The users, once the tables are there; `owner_url` is theirs who may give rights.
+
+    Raises AccessError, UnavailableError.
+    """
+    return apply_to_postgres(owner_url, settings.topic_prefix, _passwords(settings))
+
+
+def _passwords(settings: Settings) -> dict[str, str]:
+    return {role: kept_secret(password_file(settings.data_dir, role)) for role in ROLE}

@@ -1,0 +1,78 @@
+"""Where Kafka is and who asks it: what every client of it is made with, and how it is refused.
+
+Without a user nothing is sent that was not sent before; with one the client proves by SASL that it
+knows the password. A password is in no log line and in no `repr`.
+"""
+
+from typing import Any
+
+from confluent_kafka import KafkaError
+from msgspec import Struct
+
+from services.runtime.errors import AccessError, SettingsError
+from services.runtime.settings import KafkaMechanism, Settings, require, variable
+
+_NOT_LET_IN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+_FORBIDDEN = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
+
+
+class KafkaAccess(Struct, frozen=True):
+    """`servers` as Kafka's clients want them; `ca` is the file of who signed their certificates."""
+
+    servers: str
+    user: str = ""
+    password: str = ""
+    mechanism: KafkaMechanism = "SCRAM-SHA-512"
+    ca: str = ""
+
+    def __repr__(self) -> str:
+        return f"KafkaAccess({self.servers!r}, user={self.user!r})"
+
+    def config(self) -> dict[str, Any]:
+        """The part of a client's configuration that says where and who."""
+        config: dict[str, Any] = {"bootstrap.servers": self.servers}
+        if self.ca:
+            config |= {"security.protocol": "SSL", "ssl.ca.location": self.ca}
+        if self.user:
+            config |= {
+                "security.protocol": "SASL_SSL" if self.ca else "SASL_PLAINTEXT",
+                "sasl.mechanism": self.mechanism,
+                "sasl.username": self.user,
+                "sasl.password": self.password,
+            }
+        return config
+
+    def refusal(self, error: KafkaError) -> AccessError | None:
+        """What to raise if Kafka knows us and says no; None when something else is the matter."""
+        who = f"user {self.user}" if self.user else "whoever has no user"
+        if error.code() in _NOT_LET_IN:
+            return AccessError(
+                f"Kafka does not let {who} in: {error.str()}; correct "
+                f"{variable('kafka_user')} and its password"
+            )
+        if error.code() in _FORBIDDEN:
+            return AccessError(f"Kafka forbids {who}: {error.str()}; see: exchange access show")
+        return None
+
+
+def kafka_access(settings: Settings) -> KafkaAccess:
+    """As the settings say. Raises SettingsError."""
+    servers = require(settings.kafka, "kafka")
+    password = settings.kafka_password
+    file = settings.kafka_password_file
+    if file is not None and not password:
+        try:
+            password = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable('kafka_password_file')}={file}: {error}") from error
+    if settings.kafka_user:
+        require(password, "kafka_password")
+    return KafkaAccess(
+        servers, settings.kafka_user, password, settings.kafka_mechanism, settings.kafka_ca
+    )

@@ -1,0 +1,369 @@
+"""Who may do what on Kafka and PostgreSQL: every role on every topic and table, really tried.
+
+The tables are `server_access.md` beside this file, not made from the table of roles. A right that
+is too much or lacks fails here with the tables as they would be: read them, and put them there if
+they are right.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from msgspec import structs
+from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import InsufficientPrivilege
+
+from schemas.topics import COMMANDS, CONSUMER_GROUP, TOPICS
+from services.cli.credentials import apply_kafka_roles, apply_postgres_roles, as_role
+from services.cli.roles import ROLE, ROLES
+from services.runtime.admin import ask
+from services.runtime.errors import AccessError
+from services.runtime.kafka_access import KafkaAccess, kafka_access
+from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
+from services.sink.migrate import migrate
+from tests.support.api import eventually
+from tests.support.exchange import Exchange
+
+TABLE = Path(__file__).with_name("server_access.md")
+# An exchange of its own on the servers of another, so that nothing is written where somebody reads.
+PREFIX = "matrix."
+TIMEOUT_S = 20.0
+NOBODY = "no role"
+ANOTHER = "another exchange's"
+_REFUSED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        # Where a partition's end is asked, a topic that may not be seen is one that is not there.
+        KafkaError._NOENT,
+    }
+)
+HEAD = """# Who may do what on Kafka and PostgreSQL
+
+Every role of `exchange access show` with every topic and every table, tried on real servers by
+`test_server_access.py`. Kafka: see (its end, its partitions), read, write, configure, create, and
+delete (of records). PostgreSQL: with columns where only these. What is not here is refused.
+"""
+
+
+class KafkaUser:
+    """One user's attempts on topics. Each says whether it was allowed, and harms nothing."""
+
+    def __init__(self, access: KafkaAccess, group: str) -> None:
+        quiet = access.config() | {"log_level": 0}
+        self._admin = AdminClient(quiet)
+        self._consumer = Consumer(quiet | {"group.id": group, "enable.auto.commit": False})
+        self._producer = Producer(quiet | {"message.timeout.ms": 10_000})
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def see(self, topic: str) -> bool:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        at = TopicPartition(topic, 0)
+        return self._allowed(lambda: self._admin.list_offsets({at: latest})[at].result(TIMEOUT_S))
+
+    def read(self, topic: str) -> bool:
+        self._consumer.assign([TopicPartition(topic, 0, 0)])
+        while True:
+            message = self._consumer.poll(TIMEOUT_S)
+            assert message is not None, f"{topic} stays silent"
+            # A late word on the topic before is not about this one.
+            if message.topic() in (None, topic):
+                return _judged(message.error())
+
+    def write(self, topic: str) -> bool:
+        told: list[KafkaError | None] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            told.append(error)
+
+        self._producer.produce(topic, b"an attempt", b"key", 0, on_delivery=delivered)
+        assert self._producer.flush(TIMEOUT_S) == 0
+        return _judged(told[0])
+
+    def configure(self, topic: str) -> bool:
+        entry = ConfigEntry("retention.ms", "1000000", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        answer = self._admin.incremental_alter_configs([resource], validate_only=True)[resource]
+        return self._allowed(lambda: answer.result(TIMEOUT_S))
+
+    def create(self, topic: str) -> bool:
+        # It is there, which is only told to those who may make it.
+        answer = self._admin.create_topics([NewTopic(topic, 1, 1)], validate_only=True)[topic]
+        return self._allowed(lambda: answer.result(TIMEOUT_S), KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def delete(self, topic: str) -> bool:
+        # Nothing before the first record.
+        at = TopicPartition(topic, 0, 0)
+        answer = self._admin.delete_records([at])[at]
+        return self._allowed(lambda: answer.result(TIMEOUT_S))
+
+    @staticmethod
+    def _allowed(attempt: Callable[[], object], *as_good: int) -> bool:
+        try:
+            attempt()
+        except KafkaException as error:
+            return error.args[0].code() in as_good or _judged(error.args[0])
+        return True
+
+
+def _judged(error: KafkaError | None) -> bool:
+    """Anything but yes and no is a test that does not work."""
+    assert error is None or error.code() in _REFUSED, error
+    return error is None
+
+
+ATTEMPTS: Mapping[str, Callable[[KafkaUser, str], bool]] = {
+    "see": KafkaUser.see,
+    "read": KafkaUser.read,
+    "write": KafkaUser.write,
+    "configure": KafkaUser.configure,
+    "create": KafkaUser.create,
+    "delete": KafkaUser.delete,
+}
+
+
+def settings_on(exchange: Exchange, data_dir: Path, prefix: str) -> Settings:
+    """An exchange of this prefix, with passwords of its own, on the servers of another."""
+    return structs.replace(
+        exchange.stack.settings,
+        kafka=exchange.bootstrap,
+        database_url=exchange.postgres.create_database("matrix"),
+        data_dir=data_dir,
+        topic_prefix=prefix,
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Topics with a record each, and tables; the rights are given, nothing runs."""
+    data_dir = tmp_path_factory.mktemp("matrix")
+    made = settings_on(secured, data_dir / "own", PREFIX)
+    apply_kafka_roles(made, secured.access)
+    TopicsAdmin(kafka_access(as_role(made, "operator")), PREFIX).apply(1, "process")
+    writer = KafkaUser(secured.access, CONSUMER_GROUP)
+    assert all(writer.write(PREFIX + topic.name) for topic in TOPICS)
+    writer.close()
+    migrate(made.database_url)
+    apply_postgres_roles(made, made.database_url)
+    return made
+
+
+@pytest.fixture(scope="module")
+def stranger(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The rights of another exchange on the same servers, whose tables are in another database."""
+    made = settings_on(secured, tmp_path_factory.mktemp("stranger"), "stranger.")
+    apply_kafka_roles(made, secured.access)
+    apply_postgres_roles(made, secured.database_url)
+    return made
+
+
+@pytest.fixture(scope="module")
+def nobody(secured: Exchange) -> KafkaAccess:
+    """Somebody who proves a password, and whom no rule names."""
+    how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
+    user = UserScramCredentialUpsertion("nobody", how, b"nobody's password")
+
+    def create(admin: AdminClient) -> None:
+        admin.alter_user_scram_credentials([user])["nobody"].result(TIMEOUT_S)
+
+    ask(secured.access, create)
+    access = KafkaAccess(secured.bootstrap, "nobody", "nobody's password")
+    eventually("nobody is let in", lambda: _is_let_in(access))
+    return access
+
+
+def _is_let_in(access: KafkaAccess) -> bool:
+    try:
+        ask(access, lambda admin: admin.list_topics(timeout=3))
+    except AccessError:
+        return False
+    return True
+
+
+def attempts_of(access: KafkaAccess, group: str = CONSUMER_GROUP) -> str:
+    """A row's cells: what this user may do with each topic."""
+    with closing(KafkaUser(access, group)) as user:
+        cells = [
+            " ".join(
+                name for name, attempt in ATTEMPTS.items() if attempt(user, PREFIX + topic.name)
+            )
+            for topic in TOPICS
+        ]
+    return " | ".join(cell or "-" for cell in cells)
+
+
+def kafka_rows(settings: Settings, stranger: Settings, nobody: KafkaAccess) -> Iterator[str]:
+    for role in ROLES:
+        cells = " | ".join(["no user"] * len(TOPICS))
+        if role.kafka:
+            group = "research" if role.name == "analyst" else CONSUMER_GROUP
+            cells = attempts_of(kafka_access(as_role(settings, role.name)), group)
+        yield f"| {role.name} | {cells} |"
+    yield f"| {NOBODY} | {attempts_of(nobody)} |"
+    yield f"| {ANOTHER} matcher | {attempts_of(kafka_access(as_role(stranger, 'matcher')))} |"
+
+
+Columns = Mapping[str, list[str]]
+# %s is the table, then the column. No row is there, and what would be written is taken back.
+_COLUMN_ATTEMPTS: Mapping[str, LiteralString] = {
+    "select": "SELECT {column} FROM {table} LIMIT 0",
+    "insert": "INSERT INTO {table} ({column}) VALUES (DEFAULT)",
+    "update": "UPDATE {table} SET {column} = DEFAULT WHERE false",
+}
+_TABLE_ATTEMPTS: Mapping[str, LiteralString] = {
+    "delete": "DELETE FROM {table} WHERE false",
+    "truncate": "TRUNCATE {table}",
+    "drop": "DROP TABLE {table}",
+}
+_OWN_ATTEMPTS: Mapping[str, LiteralString] = {
+    "temporary": "CREATE TEMPORARY TABLE an_attempt ()",
+    "lasting": "CREATE TABLE an_attempt ()",
+}
+
+
+def tried(connection: Connection, statement: LiteralString, **names: str) -> bool:
+    """Whether it was allowed, whatever else is wrong with it; nothing of it stays."""
+    named = {name: sql.Identifier(text) for name, text in names.items()}
+    try:
+        connection.execute(sql.SQL(statement).format(**named))
+    except InsufficientPrivilege:
+        return False
+    except (psycopg.IntegrityError, psycopg.DataError, psycopg.NotSupportedError):
+        # It was let through, and then there was something else the matter with it.
+        return True
+    finally:
+        connection.rollback()
+    return True
+
+
+def rights_on(connection: Connection, table: str, columns: list[str]) -> str:
+    found = []
+    for what, statement in _COLUMN_ATTEMPTS.items():
+        allowed = [c for c in columns if tried(connection, statement, table=table, column=c)]
+        if allowed == columns:
+            found.append(what)
+        elif allowed:
+            found.append(f"{what} ({', '.join(sorted(allowed))})")
+    found += [w for w, text in _TABLE_ATTEMPTS.items() if tried(connection, text, table=table)]
+    return "; ".join(found)
+
+
+def tables_of(settings: Settings) -> Columns:
+    with psycopg.connect(settings.database_url) as connection:
+        rows = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' ORDER BY table_name, ordinal_position"
+        ).fetchall()
+    found: dict[str, list[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, []).append(column)
+    return found
+
+
+def postgres_rows(settings: Settings, stranger: Settings) -> Iterator[str]:
+    tables = tables_of(settings)
+    for role in ROLES:
+        if not role.postgres:
+            yield f"| {role.name} | - | no user |"
+            continue
+        with closing(psycopg.connect(as_role(settings, role.name).database_url)) as connection:
+            for table, columns in tables.items():
+                if rights := rights_on(connection, table, columns):
+                    yield f"| {role.name} | {table} | {rights} |"
+            if own := [name for name, text in _OWN_ATTEMPTS.items() if tried(connection, text)]:
+                yield f"| {role.name} | of its own | {'; '.join(own)} |"
+    elsewhere = conninfo_to_dict(settings.database_url)["dbname"]
+    url = make_conninfo(as_role(stranger, "sink").database_url, dbname=elsewhere)
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(url)
+    yield f"| {ANOTHER} sink | - | cannot connect |"
+
+
+def test_every_role_may_do_what_the_tables_say_and_nothing_else(
+    settings: Settings, stranger: Settings, nobody: KafkaAccess
+) -> None:
+    lines = [
+        HEAD,
+        "| | " + " | ".join(topic.name for topic in TOPICS) + " |",
+        "|---" * (len(TOPICS) + 1) + "|",
+        *kafka_rows(settings, stranger, nobody),
+        "",
+        "| role | table | may |",
+        "|---|---|---|",
+        *postgres_rows(settings, stranger),
+    ]
+    tables = "\n".join(lines) + "\n"
+    assert TABLE.read_text() == tables, f"as {TABLE.name} would be:\n{tables}"
+
+
+def test_no_role_is_more_than_its_rights_on_postgres(settings: Settings) -> None:
+    with psycopg.connect(settings.database_url) as connection:
+        attributes = connection.execute(
+            "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND (rolsuper OR"
+            " rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)",
+            [PREFIX],
+        ).fetchall()
+        kept = connection.execute(
+            "SELECT rolname, left(rolpassword, 13) FROM pg_authid WHERE starts_with(rolname, %s)",
+            [PREFIX],
+        ).fetchall()
+    assert attributes == []
+    assert dict(kept) == {role.user(PREFIX): "SCRAM-SHA-256" for role in ROLES if role.postgres}
+
+
+def test_applying_again_changes_nothing_and_takes_away_what_was_added(
+    secured: Exchange, settings: Settings
+) -> None:
+    again = apply_kafka_roles(settings, secured.access)
+    assert {(one.added, one.removed) for one in again} == {(0, 0)}
+    rule = AclBinding(
+        ResourceType.TOPIC,
+        PREFIX + COMMANDS.name,
+        ResourcePatternType.LITERAL,
+        f"User:{ROLE['analyst'].user(PREFIX)}",
+        "*",
+        AclOperation.READ,
+        AclPermissionType.ALLOW,
+    )
+    ask(secured.access, lambda admin: admin.create_acls([rule])[rule].result(TIMEOUT_S))
+    reader = as_role(settings, "reader")
+    user = sql.Identifier(ROLE["reader"].user(PREFIX))
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute(sql.SQL("GRANT DELETE ON orders TO {}").format(user))
+    connection.close()
+
+    changed = {
+        one.user: (one.added, one.removed) for one in apply_kafka_roles(settings, secured.access)
+    }
+    apply_postgres_roles(settings, settings.database_url)
+
+    assert changed.pop(ROLE["analyst"].user(PREFIX)) == (0, 1)
+    assert set(changed.values()) == {(0, 0)}
+    with closing(psycopg.connect(reader.database_url)) as connection:
+        assert not tried(connection, "DELETE FROM orders WHERE false")
+        assert tried(connection, "SELECT FROM orders LIMIT 0")

@@ -1,0 +1,176 @@
+"""A broker that wants to know who asks: nobody comes in unknown, and whoever is refused is told so,
+in one line, soon, and instead of being tried again for ever.
+"""
+
+import logging
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import NewTopic
+from msgspec import structs
+
+from infra.broker import ADMIN, LocalKafka
+from infra.ports import LOOPBACK
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS
+from services.cli.access_kafka import apply_to_kafka
+from services.cli.log_reader import LogReader
+from services.cli.roles import ROLE
+from services.runtime.admin import ask
+from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.errors import AccessError, TopicsError, UnavailableError
+from services.runtime.kafka_access import KafkaAccess
+from services.runtime.producer import FailFastSender, Sender, append
+from services.runtime.topics import TopicsAdmin
+from tests.support.api import eventually
+
+PREFIX = "gate."
+WRONG = "guessed"
+FIRST = {role: f"{role}'s first password" for role in ROLE}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """With topics, and the rights of every role."""
+    with LocalKafka(tmp_path_factory.mktemp("gate") / "kafka", secured=True) as kafka:
+        apply_to_kafka(admin_of(kafka), PREFIX, FIRST)
+        TopicsAdmin(as_user(kafka, "operator"), PREFIX).apply(1, "process")
+        yield kafka
+
+
+def admin_of(kafka: LocalKafka) -> KafkaAccess:
+    return KafkaAccess(kafka.bootstrap_servers, ADMIN, kafka.admin_password, "PLAIN")
+
+
+def as_user(kafka: LocalKafka, role: str) -> KafkaAccess:
+    return KafkaAccess(kafka.bootstrap_servers, ROLE[role].user(PREFIX), FIRST[role])
+
+
+def told_to_a_stranger(kafka: LocalKafka) -> list[bytes]:
+    """What each port says to a client that asks for the cluster without saying who it is."""
+    assert kafka._member is not None
+    node = kafka._member[1]
+    told = []
+    # DescribeCluster, version 1: of the brokers, of the controllers.
+    for port, which in ((node.broker_port, 1), (node.controller_port, 2)):
+        request = struct.pack(">hhihbbbb", 60, 1, 7, -1, 0, 0, which, 0)
+        with socket.create_connection((LOOPBACK, port), timeout=20) as wire:
+            wire.sendall(struct.pack(">i", len(request)) + request)
+            told.append(wire.recv(4))
+    return told
+
+
+def test_strangers_are_answered_at_no_port_of_a_secured_broker(
+    broker: LocalKafka, kafka: LocalKafka
+) -> None:
+    assert told_to_a_stranger(broker) == [b"", b""]
+    assert b"" not in told_to_a_stranger(kafka)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda good: structs.replace(good, password=WRONG),
+        lambda good: structs.replace(good, user="gate.nobody"),
+        lambda good: structs.replace(good, user=ADMIN),
+        lambda good: structs.replace(good, mechanism="PLAIN"),
+        lambda good: structs.replace(good, mechanism="SCRAM-SHA-256"),
+    ],
+    ids=["password", "user", "administrator", "plain", "mechanism"],
+)
+def test_wrong_credentials_are_an_error_that_names_the_user_and_no_password(
+    broker: LocalKafka, wrong: Callable[[KafkaAccess], KafkaAccess]
+) -> None:
+    access = wrong(as_user(broker, "sink"))
+    with pytest.raises(AccessError, match=f"does not let user {access.user} in") as caught:
+        TopicsAdmin(access, PREFIX).verify()
+    assert access.password not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKafka) -> None:
+    analyst, reader = as_user(broker, "analyst"), as_user(broker, "reader")
+    commands = Partition(PREFIX + COMMANDS.name, 0)
+    forbidden = pytest.raises(AccessError, match=f"forbids user {PREFIX}")
+    with forbidden, closing(LogReader(analyst, commands)):
+        pass
+    with closing(LogConsumer(reader, Fetch(10))) as consumer:
+        consumer.assign({commands: 0})
+        with pytest.raises(AccessError, match=r"forbids user gate.reader"):
+            eventually("refused", lambda: bool(consumer.poll(1, 5.0)))
+    with pytest.raises(AccessError, match=r"forbids user gate.reader"):
+        append(reader, PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+    sender = FailFastSender(as_user(broker, "gateway"), linger_ms=0)
+    sender.send(PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+    with pytest.raises(AccessError, match=r"forbids user gate.gateway"):
+        sender.flush()
+    new = NewTopic(PREFIX + "another", 1, 1)
+    with pytest.raises(AccessError, match=r"forbids user gate.gateway"):
+        ask(
+            as_user(broker, "gateway"),
+            lambda admin: admin.create_topics([new])["gate.another"].result(),
+        )
+
+
+def test_topics_that_a_user_may_not_see_are_told_as_that(broker: LocalKafka) -> None:
+    with pytest.raises(TopicsError, match=r"missing, or not for user gate.analyst to see: .*apply"):
+        TopicsAdmin(as_user(broker, "analyst"), PREFIX).verify()
+
+
+def test_record_that_may_not_be_written_is_certainly_not_stored(broker: LocalKafka) -> None:
+    fates: list[str] = []
+    sender = Sender(as_user(broker, "gateway"), linger_ms=0, timeout_ms=10_000)
+    sender.send(PREFIX + BROKERS.name, 0, b"a", b"{}", fates.append)
+    sender.send(PREFIX + EXECUTIONS.name, 0, b"a", b"{}", fates.append)
+    assert sender.close() == 0
+    assert sorted(fates) == ["not_stored", "stored"]
+
+
+def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(
+    broker: LocalKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    old = as_user(broker, "matcher")
+    second = FIRST | {"matcher": "matcher's second password"}
+    executions = Partition(PREFIX + EXECUTIONS.name, 0)
+    with closing(LogConsumer(old, Fetch(10, 1))) as consumer:
+        consumer.assign({executions: 0})
+        assert consumer.poll(1, 0.5) == []
+        apply_to_kafka(admin_of(broker), PREFIX, second)
+        # Who is connected stays so.
+        assert consumer.poll(1, 0.5) == []
+        broker.stop()
+        broker.start()
+        with pytest.raises(AccessError, match=r"does not let user gate.matcher in"):
+            eventually("refused", lambda: bool(consumer.poll(1, 1.0)))
+    new = structs.replace(old, password=second["matcher"])
+    TopicsAdmin(new, PREFIX).verify()
+    apply_to_kafka(admin_of(broker), PREFIX, FIRST)
+    TopicsAdmin(old, PREFIX).verify()
+    for password in (*FIRST.values(), *second.values(), broker.admin_password):
+        assert password not in caplog.text
+
+
+def test_data_of_an_open_broker_is_served_when_it_is_secured_and_open_again(
+    tmp_path: Path,
+) -> None:
+    with LocalKafka(tmp_path) as kafka:
+        TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).apply(1, "process")
+        append(KafkaAccess(kafka.bootstrap_servers), PREFIX + COMMANDS.name, 0, b"k", b"v")
+    with LocalKafka(tmp_path, secured=True) as kafka:
+        apply_to_kafka(admin_of(kafka), PREFIX, FIRST)
+        partition = Partition(PREFIX + COMMANDS.name, 0)
+        with closing(LogReader(as_user(kafka, "matcher"), partition)) as reader:
+            assert [record.value for record in reader.records()] == [b"v"]
+        assert (tmp_path / "server.properties").stat().st_mode & 0o077 == 0
+        assert (tmp_path / "admin-password").stat().st_mode & 0o077 == 0
+    with LocalKafka(tmp_path) as kafka:
+        TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).verify()
+
+
+def test_client_without_a_user_is_told_that_kafka_does_not_answer(broker: LocalKafka) -> None:
+    with pytest.raises(UnavailableError, match="Kafka does not answer"):
+        TopicsAdmin(KafkaAccess(broker.bootstrap_servers), PREFIX).verify()

@@ -1,0 +1,54 @@
+"""The table of roles against what it speaks of: services, topics, tables."""
+
+from collections.abc import Set
+
+import pytest
+
+from schemas.topics import TOPICS
+from services.cli.roles import ROLE, ROLES, Role
+from services.cli.stack import MODULES
+from services.sink.migrate import read_migrations
+
+
+def topics_of(role: Role, operation: str) -> Set[str]:
+    return {
+        right.name
+        for right in role.kafka
+        if right.resource == "topic" and operation in right.operations
+    }
+
+
+def test_every_service_has_a_role() -> None:
+    assert set(MODULES) | {"ingest", "reader"} <= set(ROLE)
+    assert len(ROLE) == len(ROLES)
+
+
+def test_writers_of_a_topic_are_those_that_the_topic_names() -> None:
+    told_as = {"gateway": "ingest", "ingest": "ingest"}
+    for topic in TOPICS:
+        for role in ROLES:
+            if topic.name in topics_of(role, "write"):
+                assert told_as.get(role.name, role.name) in topic.writer, (topic.name, role.name)
+
+
+def test_gateway_may_do_what_ingest_and_reader_may_and_asks_for_webhooks() -> None:
+    gateway = set(ROLE["gateway"].kafka)
+    assert gateway == set(ROLE["ingest"].kafka) | set(ROLE["reader"].kafka)
+    more = set(ROLE["gateway"].postgres) - set(ROLE["reader"].postgres)
+    assert {grant.table for grant in more} == {"webhook_deliveries", "webhook_endpoints"}
+
+
+def test_tables_that_are_granted_are_made_by_a_migration() -> None:
+    made = "\n".join(migration.sql for migration in read_migrations())
+    for role in ROLES:
+        for grant in role.postgres:
+            assert grant.table == "schema_migrations" or f"TABLE {grant.table} (" in made
+
+
+@pytest.mark.parametrize("name", ["webhooks", "analyst", "ingest", "matcher"])
+def test_role_that_needs_no_brokers_table_has_no_grant_on_it(name: str) -> None:
+    assert "brokers" not in {grant.table for grant in ROLE[name].postgres}
+
+
+def test_user_of_an_exchange_with_a_prefix_is_its_own() -> None:
+    assert (ROLE["sink"].user(""), ROLE["sink"].user("demo.")) == ("sink", "demo.sink")
