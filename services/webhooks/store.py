@@ -33,7 +33,7 @@ RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
 LEASE_S = 30.0
 # Queues grow and shrink faster than PostgreSQL's statistics: leave it no plan but look-ups.
-_OPTIONS = (
+OPTIONS = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
     " -c synchronous_commit=off -c plan_cache_mode=force_custom_plan"
     " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
@@ -119,7 +119,7 @@ class WebhookStore:
     async def open(cls, database_url: str, silence_max_s: float = SILENCE_MAX_S) -> "WebhookStore":
         """Raises UnavailableError when the database has no outbox."""
         connection = await AsyncConnection.connect(
-            database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
+            database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=OPTIONS
         )
         store = cls(connection, silence_max_s)
         try:
@@ -131,12 +131,12 @@ class WebhookStore:
 
     async def _begin(self) -> None:
         ((outbox, pid, started),) = await self._execute(
-            "SELECT to_regclass('webhook_endpoints'), pid, backend_start"
+            "SELECT to_regclass('webhook_pruned'), pid, backend_start"
             " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
         )
         if outbox is None:
             raise UnavailableError(
-                "the database has no webhook outbox; run: python -m services.sink --migrate"
+                "the database has no outbox of this version; run: python -m services.sink --migrate"
             )
         self._session = {"pid": pid, "started": started}
 
