@@ -46,21 +46,23 @@ async def serve(settings: Settings, stop: Stop) -> None:
         health = Health()
         health.add("postgres", loop.postgres)
         server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
-        tidying = asyncio.create_task(Pruner(database_url, settings.webhook_keep_days).run())
+        pruner = Pruner(database_url, settings.webhook_keep_days)
         # 3. Until the stop.
         running = asyncio.get_running_loop()
 
-        def stop_soon() -> None:
-            running.call_soon_threadsafe(loop.stop)
-
-        stop.on_set(stop_soon)
-        if stop.is_set():
+        def end() -> None:
+            pruner.stop()
             loop.stop()
+
+        stop.on_set(lambda: running.call_soon_threadsafe(end))
+        if stop.is_set():
+            end()
+        pruning = asyncio.create_task(pruner.run())
         try:
             await loop.run()
         finally:
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
+            pruner.stop()
+            await pruning
             if server is not None:
                 server.close()
 

@@ -12,8 +12,9 @@ import pytest
 from infra.postgres import LocalPostgres
 from schemas import ids
 from services.cli.audit_report import AuditReport
-from services.webhooks.prune import PRUNE, ROWS_MAX, Pruner
-from services.webhooks.store import OPTIONS
+from services.webhooks import store
+from services.webhooks.prune import Pruner
+from services.webhooks.store import PRUNED_MAX, WebhookStore
 from tests.integration.audited_market import AuditedMarket, recorded_market, with_changed_rows
 from tests.support.exchange import Exchange
 from tests.support.outbox import Outbox, a_sender, wait_for
@@ -68,8 +69,21 @@ def counted(outbox: Outbox) -> dict[str, int]:
         return dict(rows.fetchall())
 
 
-def prune(outbox: Outbox, keep_days: int = KEEP_DAYS) -> int:
-    return asyncio.run(Pruner(outbox.url, keep_days).prune())
+async def pruned(outbox: Outbox) -> int:
+    """Until nothing is old any more; how many rows."""
+    opened = await WebhookStore.open(outbox.url)
+    try:
+        deleted = 0
+        while count := await opened.prune(KEEP_DAYS):
+            assert count <= PRUNED_MAX
+            deleted += count
+        return deleted
+    finally:
+        await opened.close()
+
+
+def prune(outbox: Outbox) -> int:
+    return asyncio.run(pruned(outbox))
 
 
 def test_rows_whose_trade_and_end_are_old_are_deleted_and_no_others(outbox: Outbox) -> None:
@@ -101,55 +115,44 @@ def test_tests_are_deleted_too_and_not_counted(outbox: Outbox) -> None:
     assert counted(outbox) == {broker: 0}
 
 
-def test_more_than_a_batch_is_deleted_in_batches(
-    outbox: Outbox,
-) -> None:
-    brokers = [outbox.broker("http://a/") for _ in range(2)]
-    for broker in brokers:
-        many(outbox, broker, ROWS_MAX + 10)
-    begun = time.monotonic()
-    assert prune(outbox) == 2 * (ROWS_MAX + 10)
-    assert time.monotonic() - begun >= 2, "no pause between the batches"
-    assert counted(outbox) == dict.fromkeys(brokers, ROWS_MAX + 10)
-
-
 def test_two_at_once_count_each_row_once(outbox: Outbox) -> None:
     async def two() -> list[int]:
-        return await asyncio.gather(*(Pruner(outbox.url, KEEP_DAYS).prune() for _ in range(2)))
+        return await asyncio.gather(pruned(outbox), pruned(outbox))
 
-    broker = outbox.broker("http://a/")
-    many(outbox, broker, 3 * ROWS_MAX)
-    assert sum(asyncio.run(two())) == 3 * ROWS_MAX
-    assert counted(outbox) == {broker: 3 * ROWS_MAX}
+    brokers = [outbox.broker("http://a/") for _ in range(2)]
+    for broker in brokers:
+        many(outbox, broker, PRUNED_MAX + 10)
+    assert sum(asyncio.run(two())) == 2 * (PRUNED_MAX + 10)
+    assert counted(outbox) == dict.fromkeys(brokers, PRUNED_MAX + 10)
     assert outbox.rows() == []
 
 
 def test_rows_are_found_by_their_key_and_claims_lock_nothing_here(outbox: Outbox) -> None:
     broker = outbox.broker("http://a/")
     many(outbox, broker, 5_000)
-    with psycopg.connect(outbox.url, options=OPTIONS) as sender, sender.transaction():
+    with psycopg.connect(outbox.url, options=store._OPTIONS) as sender, sender.transaction():
         # As a claim and a result of an attempt hold them.
         sender.execute("SELECT FROM webhook_endpoints FOR UPDATE")
-        with psycopg.connect(outbox.url, autocommit=True, options=OPTIONS) as other:
+        with psycopg.connect(outbox.url, autocommit=True, options=store._OPTIONS) as other:
             other.execute("SET statement_timeout = '30s'")
             parameters = {"days": KEEP_DAYS, "rows": 100}
-            rows = other.execute(b"EXPLAIN " + PRUNE.encode(), parameters).fetchall()
+            rows = other.execute(b"EXPLAIN " + store._PRUNE.encode(), parameters).fetchall()
             plan = "\n".join(line for (line,) in rows)
             assert "Seq Scan on webhook_deliveries" not in plan, plan
             assert "webhook_deliveries_pkey" in plan, plan
-            assert other.execute(PRUNE, parameters).fetchall() == [(100,)]
+            assert other.execute(store._PRUNE, parameters).fetchall() == [(100,)]
 
 
 def test_sender_deletes_what_is_old_while_it_sends(outbox: Outbox) -> None:
     with a_receiver() as receiver:
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        many(outbox, broker, 10)
+        many(outbox, broker, PRUNED_MAX + 10)
         with a_sender(outbox.url, {"EXCHANGE_WEBHOOK_KEEP_DAYS": "30"}):
             outbox.trade(broker, nobody, 5)
             wait_for("old ones are gone", lambda: len(outbox.rows()) == 5)
             wait_for("new ones are told", lambda: outbox.all_are("delivered"))
         assert len(receiver.received) == 5
-    assert counted(outbox) == {broker: 10}
+    assert counted(outbox) == {broker: PRUNED_MAX + 10}
 
 
 def test_sender_that_keeps_for_ever_deletes_nothing(
@@ -166,13 +169,13 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield recorded
 
 
-def pruned(market: AuditedMarket, exchange: Exchange, rows: int, then: str = "") -> AuditReport:
+def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = "") -> AuditReport:
     """What the audit says when so many rows were deleted as senders do, and what came then."""
     told = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
     changed = with_changed_rows(market, exchange.database_url, told)
     parameters: dict[str, Any] = {"days": 0, "rows": rows}
-    with psycopg.connect(changed.settings.database_url, options=OPTIONS) as connection:
-        ((deleted,),) = connection.execute(PRUNE, parameters).fetchall()
+    with psycopg.connect(changed.settings.database_url, options=store._OPTIONS) as connection:
+        ((deleted,),) = connection.execute(store._PRUNE, parameters).fetchall()
         assert deleted > 10
         if then:
             assert connection.execute(then.encode()).rowcount == 1
@@ -183,7 +186,7 @@ def pruned(market: AuditedMarket, exchange: Exchange, rows: int, then: str = "")
 def test_audit_of_a_pruned_outbox_holds_and_says_so(
     market: AuditedMarket, exchange: Exchange, rows: int
 ) -> None:
-    report = pruned(market, exchange, rows)
+    report = audited(market, exchange, rows)
     assert report.holds, "\n".join(report.lines())
     assert "were deleted and counted" in report["stored_webhooks"].note
 
@@ -206,7 +209,7 @@ def test_audit_of_a_pruned_outbox_holds_and_says_so(
 def test_audit_notices_a_row_that_is_missing_beside_those_that_were_deleted(
     market: AuditedMarket, exchange: Exchange, statement: str
 ) -> None:
-    report = pruned(market, exchange, 20, statement)
+    report = audited(market, exchange, 20, statement)
     assert {found.name for found in report.invariants() if found.differences} == {
         "stored_webhooks"
     }, "\n".join(report.lines())
