@@ -12,9 +12,8 @@ from services.cli.stack import Stack
 from services.cli.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
 
 _SENDER = "webhooks"
-# Each death as the first one is treated: what is measured is one death after the other, and not a
-# program that does not live.
-_POLICY = RestartPolicy(quick_deaths_max=1_000_000, backoff_s_max=RestartPolicy().backoff_s)
+# Each death as after a long life: single deaths are measured, not a program that cannot live.
+_POLICY = RestartPolicy(quick_death_s=0.0)
 
 
 class Kills:
@@ -66,12 +65,13 @@ class Kills:
         next_s = now_s + self._every_s
         while not self._ending.wait(LOOK_INTERVAL_S):
             now_s = time.monotonic()
+            supervisor.look_after(now_s)
+            # Behind the look, so that a death is noticed as late as it can be.
             if now_s >= next_s and self._child.alive:
                 next_s += self._every_s
                 self.cpu_s += usage(self._child.pid).cpu_s
                 self._at_us = time.time_ns() // 1_000
                 self._child.kill()
-            supervisor.look_after(now_s)
         if not self._child.alive:
             self._start()
 
