@@ -39,7 +39,7 @@ def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], N
     tell_at = time.monotonic() + _TELL_S
     with closing(_connect(settings)) as connection:
         while True:
-            stored = dict(connection.execute(_POSITIONS).fetchall())
+            stored: dict[int, int] = dict(connection.execute(_POSITIONS).fetchall())
             behind = sum(max(0, end - stored.get(number, 0)) for number, end in ends.items())
             pending = int(connection.execute(_PENDING).fetchall()[0][0])
             if not behind and not pending:
@@ -59,7 +59,7 @@ def sides(settings: Settings) -> list[Side]:
         return [Side(*row) for row in connection.execute(_SIDES)]
 
 
-def _connect(settings: Settings) -> "psycopg.Connection[tuple[object, ...]]":
+def _connect(settings: Settings) -> psycopg.Connection:
     try:
         return psycopg.connect(
             settings.database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import httptools
 import uvloop
@@ -32,7 +32,7 @@ class Receiver:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._port: int = self._hear()
+        self._port = int(self._hear())
 
     def url(self, broker: int) -> str:
         """Where this broker's webhooks go."""
@@ -48,9 +48,9 @@ class Receiver:
         found: Heard = self._hear()
         return found
 
-    def _hear(self) -> "int | Heard":
+    def _hear(self) -> Any:
         try:
-            return cast("int | Heard", self._pipe.recv())
+            return self._pipe.recv()
         except (EOFError, ConnectionResetError) as error:
             raise SetupError("the receiver's process died") from error
 

@@ -54,7 +54,10 @@ async def serve(settings: Settings, stop: Stop) -> None:
             pruner.stop()
             loop.stop()
 
-        stop.on_set(lambda: running.call_soon_threadsafe(end))
+        def end_soon() -> None:
+            running.call_soon_threadsafe(end)
+
+        stop.on_set(end_soon)
         if stop.is_set():
             end()
         pruning = asyncio.create_task(pruner.run())

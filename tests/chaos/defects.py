@@ -36,8 +36,8 @@ from services.runtime.producer import Sender
 from services.sink import lines, store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store
+from services.webhooks import schedule, signature, turn
 from services.webhooks import store as outbox
-from services.webhooks import turn
 from services.webhooks.outbox import Delivery
 from services.webhooks.schedule import Result, Verdict
 from tests.support.replaced import Replacement
@@ -83,14 +83,14 @@ _claimed = outbox._delivery
 _command = app_place._command
 _delivery_lines = lines.delivery_lines
 _judge = Follower._judge
-_judge_answer = turn.judge
+_judge_answer = schedule.judge
 _left = Rows._left
 _order = Reader.order
 _place_answer = PlaceDesk._answer
 _positions = Store.positions
 _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
-_signed = turn.signed_headers
+_signed = signature.signed_headers
 _store_sum = Store._sum
 _sum = Rows._sum
 _traded = Balances.traded

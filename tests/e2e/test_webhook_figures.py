@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from loadgen.webhooks.__main__ import main
-from loadgen.webhooks.receiver import Heard, Receiver, running_receiver
+from loadgen.webhooks.figures import Heard
+from loadgen.webhooks.receiver import Receiver, running_receiver
 from schemas.brokers import webhook_secret
 from services.webhooks.signature import signed_headers
 from tests.support.api import eventually

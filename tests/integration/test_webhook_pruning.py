@@ -117,7 +117,7 @@ def test_tests_are_deleted_too_and_not_counted(outbox: Outbox) -> None:
 
 def test_two_at_once_count_each_row_once(outbox: Outbox) -> None:
     async def two() -> list[int]:
-        return await asyncio.gather(pruned(outbox), pruned(outbox))
+        return list(await asyncio.gather(pruned(outbox), pruned(outbox)))
 
     brokers = [outbox.broker("http://a/") for _ in range(2)]
     for broker in brokers:
