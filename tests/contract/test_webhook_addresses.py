@@ -53,7 +53,10 @@ FORMS: dict[str, list[str]] = {
         "[fd12:3456::1]", "[fec0::1]",
     ],
     "link-local": ["169.254.1.1", "[fe80::1]"],
-    "metadata of clouds": ["169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "192.0.0.192"],
+    "metadata of clouds": [
+        "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "192.0.0.192",
+        "168.63.129.16",
+    ],
     "multicast, broadcast, reserved, documentation": [
         "224.0.0.1", "255.255.255.255", "240.0.0.1", "192.0.2.1", "198.18.0.1", "198.51.100.1",
         "203.0.113.1", "[ff02::1]", "[2001:db8::1]", "[100::1]",
@@ -62,7 +65,7 @@ FORMS: dict[str, list[str]] = {
         "8.8.8.8:22", "8.8.8.8:25", "8.8.8.8:5432", "8.8.8.8:9092", "[2606:4700::1111]:6379",
     ],
     "with a user name": ["user@127.0.0.1:PORT", "8.8.8.8@127.0.0.1:PORT", "u:p@8.8.8.8"],
-    "two ways to read it": [r"8.8.8.8\@127.0.0.1:PORT", "8.8.8.8#@127.0.0.1:PORT"],
+    "two ways to read it": [r"8.8.8.8\@127.0.0.1:PORT", "127.0.0.1:PORT#@8.8.8.8"],
     "no port that exists": ["127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:x"],
     "no host": ["", ":PORT", "["],
 }  # fmt: skip
@@ -203,6 +206,7 @@ def test_nothing_but_this_machine_is_sent_to_even_where_it_is_allowed(
         "short, decimal, hexadecimal, octal",
         "digits of another script, a dot at the end",
         "IPv4 in IPv6",
+        "two ways to read it",
         "TLS",
         "a name of this machine",
         "a name that is bound anew between two attempts",

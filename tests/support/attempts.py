@@ -1,16 +1,38 @@
-"""Single attempts of the webhook sender, with a name server of the test's own where needed."""
+"""Single attempts of the webhook sender, with a name server of the test's own where needed.
+
+None leaves this machine, whatever the sender thinks of an address.
+"""
 
 import asyncio
 import socket
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
+from types import SimpleNamespace
 from typing import Any
 
+from services.webhooks import connector
 from services.webhooks.address import Network, parse_networks
 from services.webhooks.schedule import Answer
 from services.webhooks.sender import WebhookSender
+from tests.support.replaced import replaced
 
 LOOPBACK = parse_networks("127.0.0.0/8,::1/128")
 HEADERS = {"webhook-id": "an-id"}
+
+
+class _OfThisMachine(socket.socket):
+    """Connects to loopback addresses; anything else is a mistake of the sender, told loudly."""
+
+    def connect(self, address: Any) -> None:
+        asked = ip_address(address[0])
+        if isinstance(asked, IPv6Address) and asked.ipv4_mapped is not None:
+            asked = asked.ipv4_mapped
+        if not asked.is_loopback:
+            raise AssertionError(f"a connection to {address[0]}:{address[1]} was about to be made")
+        super().connect(address)
+
+
+_GUARDED = SimpleNamespace(**(vars(socket) | {"socket": _OfThisMachine}))
 
 
 def post(
@@ -29,7 +51,8 @@ def posts(
         async with WebhookSender(allowed, lookup) as sender:
             return [await sender.post(url, HEADERS, b"{}") for _ in range(count)]
 
-    return asyncio.run(all_of_them())
+    with replaced([(connector, "socket", _GUARDED)]):
+        return asyncio.run(all_of_them())
 
 
 class NameServer:
