@@ -18,6 +18,7 @@ from tests.support.receiver import Received, Receiver, Reply, a_receiver
 
 TABLE = Path(__file__).with_name("webhook_addresses.md")
 NOT_SENT = "not sent: "
+THEN = ", then "
 HEAD = """# Where webhooks go
 
 Every form of a URL, registered with `POST /register`, and then sent to: by a sender that may reach
@@ -108,13 +109,15 @@ class Trial:
         for url in SCHEMES:
             yield self._of("another scheme" if "http" not in url else "TLS", url)
         for what, answers in NAMES.items():
-            yield self._of(f"{what}", "http://broker.example:PORT/", answers)
+            # The port of web servers, so that it is the address that counts, unless it is ours.
+            port = "" if answers[0].startswith("8") else ":PORT"
+            yield self._of(what, f"http://broker.example{port}/", answers)
 
     def _of(self, what: str, url: str, answers: tuple[str, ...] = ()) -> Outcome:
         real = url.replace("PORT", str(self._receiver.port))
         registered = self._registered(real)
         told = [
-            ", then ".join(_told(answer) for answer in self._sent(real, answers, allowed))
+            THEN.join(_told(answer) for answer in self._sent(real, answers, allowed))
             for allowed in ((), LOOPBACK)
         ]
         if registered != "201":
@@ -200,7 +203,7 @@ def test_every_form_of_an_address_fares_as_the_table_says(outcomes: list[Outcome
 def test_nothing_but_this_machine_is_sent_to_even_where_it_is_allowed(
     outcomes: list[Outcome],
 ) -> None:
-    sent = {one.what for one in outcomes if "sent" in one.with_loopback.split(", then ")}
+    sent = {one.what for one in outcomes if "sent" in one.with_loopback.split(THEN)}
     assert sent == {
         "loopback",
         "short, decimal, hexadecimal, octal",
@@ -211,4 +214,4 @@ def test_nothing_but_this_machine_is_sent_to_even_where_it_is_allowed(
         "a name of this machine",
         "a name that is bound anew between two attempts",
     }
-    assert {one.public_only for one in outcomes if "sent" in one.public_only} == set()
+    assert not [one for one in outcomes if "sent" in one.public_only.split(THEN)]
