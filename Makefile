@@ -32,7 +32,8 @@ test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 
 correctness: $(READY) ## The trading rules over HTTP, on an exchange at URL= with ADMIN_KEY=, else a fresh one
 	@exec $(BIN)/python -m tests.correctness $(if $(URL),--url $(URL)) \
-	  $(if $(ADMIN_KEY),--admin-key $(ADMIN_KEY))
+	  $(if $(ADMIN_KEY),--admin-key $(ADMIN_KEY)) \
+	  $(if $(RECEIVER_HOST),--receiver-host $(RECEIVER_HOST))
 
 simulate: $(READY) ## 100,000 scenarios of the matcher's protocol without Kafka; SEED=n repeats them
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))

@@ -120,10 +120,7 @@ class _Senders:
             ours, theirs = context.Pipe()
             mine = structs.replace(job, part=part, parts=count)
             process = context.Process(target=work, args=(mine, raw, theirs), daemon=True)
-            # Ctrl-C reaches every process of a terminal; what it means is decided here.
-            former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            process.start()
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            start_deaf(process)
             theirs.close()
             self._processes.append(process)
             self.open.append(ours)
@@ -172,6 +169,13 @@ class _Senders:
         for process in self._processes:
             process.kill()
             process.join()
+
+
+def start_deaf(process: BaseProcess) -> None:
+    """Ctrl-C reaches every process of a terminal; what it means is decided in this one."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @contextmanager

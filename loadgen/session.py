@@ -3,6 +3,7 @@
 """
 
 import os
+from collections.abc import Callable
 
 import uvloop
 from msgspec import structs
@@ -13,7 +14,7 @@ from loadgen.fleet import INTERRUPTED, Fleet, Ran
 from loadgen.orderflow import Plan, Profile, book, plan
 from loadgen.progress import Progress
 from loadgen.record import ERROR_KINDS
-from loadgen.setup import SetupError, register, wait_ready
+from loadgen.setup import SetupError, no_webhooks, register, wait_ready
 from loadgen.summary import Audit
 from loadgen.target import Target
 from schemas.rest import Registration
@@ -36,15 +37,22 @@ class Session:
         self.target = target
         self._progress = progress
         self._fleet = Fleet(processes, target.pids, give_up_s, progress.tell)
-        self._brokers: list[Registration] = []
+        self.brokers: list[Registration] = []
         self._lines: list[ClientLine] = []
         self.errors_before = 0
 
-    def prepare(self, profile: Profile, seed: int) -> None:
+    def prepare(
+        self,
+        profile: Profile,
+        seed: int,
+        webhook_url: Callable[[int], str | None] = no_webhooks,
+    ) -> None:
         """Raises SetupError when the exchange cannot be used, KeyboardInterrupt when asked to."""
         target, say = self.target, self._progress.say
         uvloop.run(wait_ready(target.url, READY_WAIT_S))
-        self._brokers = uvloop.run(register(target.url, target.admin_key, profile.brokers))
+        self.brokers = uvloop.run(
+            register(target.url, target.admin_key, profile.brokers, webhook_url)
+        )
         say(f"{profile.brokers} brokers registered, {profile.symbols} symbols, seed {seed}")
         filling = book(profile, seed)
         if filling.actions:
@@ -82,11 +90,11 @@ class Session:
         self.errors_before += sum(line.kind in ERROR_KINDS for line in ran.records)
 
     def _run(self, flow: Plan, what: str, under_way_max: int | None) -> Ran:
-        keys = tuple(broker.api_key for broker in self._brokers)
+        keys = tuple(broker.api_key for broker in self.brokers)
         job = Job(self.target.url, keys, tag=f"{os.urandom(4).hex()}-", under_way_max=under_way_max)
         self._progress.begin(what)
         ran = self._fleet.run(job, flow)
         self._progress.end()
-        ids = [broker.broker_id for broker in self._brokers]
+        ids = [broker.broker_id for broker in self.brokers]
         self._lines.extend(client_lines(ran.records, ids))
         return ran

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import aiohttp
 import msgspec
@@ -34,14 +35,26 @@ async def wait_ready(url: str, timeout_s: float) -> None:
     raise SetupError(f"{url} is not ready after {timeout_s:.0f} s: {last}")
 
 
-async def register(url: str, admin_key: str, count: int) -> list[Registration]:
-    """So many new brokers. Raises SetupError."""
+def no_webhooks(_: int) -> str | None:
+    """For brokers that are told nothing."""
+    return None
+
+
+async def register(
+    url: str,
+    admin_key: str,
+    count: int,
+    webhook_url: Callable[[int], str | None] = no_webhooks,
+) -> list[Registration]:
+    """So many new brokers; `webhook_url` of each by its number, from 0. Raises SetupError."""
     registered: list[Registration] = []
     headers = {"Authorization": f"Bearer {admin_key}", "Content-Type": "application/json"}
     try:
         async with aiohttp.ClientSession(headers=headers) as session:
             for number in range(count):
-                body = msgspec.json.encode(RegisterRequest(f"Broker {number + 1:02d}"))
+                body = msgspec.json.encode(
+                    RegisterRequest(f"Broker {number + 1:02d}", webhook_url(number))
+                )
                 async with session.post(f"{url}/register", data=body) as response:
                     raw = await response.read()
                     if response.status in _KEY_REFUSED:

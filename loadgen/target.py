@@ -40,16 +40,24 @@ def at_url(url: str, admin_key: str, pids: Mapping[str, int]) -> Target:
 @contextmanager
 def fresh_exchange(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> Iterator[Target]:
     """Started here, its symbols listed; nothing of it is left after."""
+    with fresh_stack(shares_ppm, say) as stack:
+        yield target_of(stack)
+
+
+@contextmanager
+def fresh_stack(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> Iterator[Stack]:
+    """The same, for who wants to do things to its processes."""
     settings = read_settings(os.environ)
     say("starting a fresh exchange ...")
     with temporary_data_dir() as data_dir:
         fresh = structs.replace(settings, port=0, data_dir=data_dir)
         with running_exchange(data_dir, fresh, profile="sustained", shares_ppm=shares_ppm) as stack:
             say(f"{stack.url} is open, durability {stack.durability}")
-            yield _of_stack(stack)
+            yield stack
 
 
-def _of_stack(stack: Stack) -> Target:
+def target_of(stack: Stack) -> Target:
+    """An exchange of this program's own."""
     pids = {name: child.pid for name, child in stack.services.items()}
     if stack.servers.kafka is not None:
         pids["Kafka"] = stack.servers.kafka.process.pid

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.broker import LocalKafka
+from infra.ports import LOOPBACK
 from infra.postgres import LocalPostgres
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange, an_exchange
@@ -14,6 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the trading rules (`tests/correctness`) are judged, instead of this run's exchange."""
     parser.addoption("--url", help="an exchange that runs already")
     parser.addoption("--admin-key", help="its admin key")
+    parser.addoption("--receiver-host", default=LOOPBACK, help="how it reaches this machine")
     parser.addoption("--market", action="append", help="only this: ours, v1, v2, v3; repeatable")
 
 

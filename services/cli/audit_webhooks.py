@@ -1,7 +1,11 @@
 """Holds the webhook outbox against the ledger: one row for each side of a stored trade whose broker
 has a URL, and none that no trade brought. What became of them is the senders' business.
+
+They delete old rows too, and count them: so many rows of a broker may be missing, no more and no
+less, and none that they did not come to.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import LiteralString
 
@@ -19,6 +23,10 @@ _SELECT: LiteralString = (
 _COUNT: LiteralString = (
     "SELECT count(*) FROM webhook_deliveries WHERE kind <> 'test' AND broker_id = ANY(%s::uuid[])"
 )
+_PRUNED: LiteralString = (
+    "SELECT broker_id::text, before::text, sides FROM webhook_pruned"
+    " WHERE broker_id = ANY(%s::uuid[])"
+)
 
 # Broker, trade, side.
 Side = tuple[str, str, str]
@@ -34,6 +42,10 @@ class StoredWebhooks:
         self._hooked: set[str] = set()
         self._queued_from: dict[int, int] = {}
         self._present = 0
+        # By broker: below which id the senders have deleted; how many, and how many are missing.
+        self._before: dict[str, str] = {}
+        self._pruned: dict[str, int] = {}
+        self._absent: Counter[str] = Counter()
 
     def begin(self, brokers: Sequence[Broker]) -> None:
         """Before the first trade, when the snapshot is taken: who there is."""
@@ -43,6 +55,12 @@ class StoredWebhooks:
         self._queued_from = dict(rows.fetchall())
         if any(self._queued_from.values()):
             self._invariant.note = "some trades were stored before there was an outbox"
+        for broker_id, before, sides in self._connection.execute(_PRUNED, [self._brokers]):
+            self._before[broker_id] = before
+            self._pruned[broker_id] = sides
+        if any(self._pruned.values()):
+            told = f"{sum(self._pruned.values()):,} old ones were deleted and counted"
+            self._invariant.note = "; ".join(filter(None, (self._invariant.note, told)))
 
     def compare(self, trades: Sequence[TradeState], partition: int) -> None:
         """These trades' webhooks must be there."""
@@ -61,7 +79,9 @@ class StoredWebhooks:
         self._present += len(found)
         self._invariant.checked += len(wanted)
         for side, left in wanted.items():
-            if found.get(side) != left:
+            if side not in found and side[1] < self._before.get(side[0], ""):
+                self._absent[side[0]] += 1
+            elif found.get(side) != left:
                 is_ = f"leaves {found[side]}" if side in found else "is missing"
                 self._invariant.fail(f"{' '.join(side)}: {is_}, expected to leave {left}")
 
@@ -76,8 +96,15 @@ class StoredWebhooks:
         return {side: left for side, left in sides.items() if side[0] in self._hooked}
 
     def no_row_too_many(self) -> None:
-        """At the end. A withdrawn broker's webhooks stay, and are not looked at."""
+        """At the end, nor too few. A withdrawn broker's webhooks stay, and are not looked at."""
         row = self._connection.execute(_COUNT, [self._brokers]).fetchone()
         extra = (row[0] if row else 0) - self._present
         if extra:
             self._invariant.fail(f"{extra} webhooks that no trade of the log brought", extra)
+        for broker_id in sorted(self._pruned.keys() | self._absent.keys()):
+            absent, pruned = self._absent[broker_id], self._pruned.get(broker_id, 0)
+            if absent != pruned:
+                self._invariant.fail(
+                    f"{broker_id}: {absent} old webhooks are missing, {pruned} were deleted",
+                    abs(absent - pruned),
+                )

@@ -1,6 +1,7 @@
 """When a dead process is started again: a policy as a value, and its state per process.
 
-Pure: time is an argument. Quick deaths in a row are counted; a long life forgives them.
+Pure: time is an argument. Quick deaths in a row are counted, and wait longer each time; a long life
+forgives them, and who lived long is started at once.
 """
 
 from typing import Literal
@@ -49,6 +50,6 @@ class RestartState:
             or self._quick_deaths > self._policy.quick_deaths_max
         ):
             return "give_up"
-        wait_s = self._policy.backoff_s * 2 ** (self._quick_deaths - 1)
+        wait_s = self._policy.backoff_s * 2 ** (self._quick_deaths - 1) if quick else 0.0
         self.due_s = now_s + min(self._policy.backoff_s_max, wait_s)
         return "restart"

@@ -61,7 +61,7 @@ class Supervisor:
                 continue
             if ward.state.due_s is None:
                 self._judge(ward, process.exit_code, now_s)
-            elif now_s >= ward.state.due_s:
+            if ward.state.due_s is not None and now_s >= ward.state.due_s:
                 self._start(ward, now_s)
 
     def _judge(self, ward: Ward, exit_code: int | None, now_s: float) -> None:

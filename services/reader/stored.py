@@ -21,7 +21,7 @@ from services.runtime.log_identity import LogIdentity
 from services.runtime.silence import Silence, cut
 
 # The migration of `services.sink` whose tables are read here.
-SCHEMA = 3
+SCHEMA = 4
 CONNECT_TIMEOUT_S = 5
 # The longest silence between two portions of rows; the whole may take as long as it goes on.
 SILENCE_MAX_S = 10.0

@@ -93,6 +93,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """When webhooks are tried again: over three days, or over a minute; `exchange run`: seconds."""
     webhook_concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
     """Webhooks of one broker on their way at once; more than 1 is faster and loses their order."""
+    webhook_keep_days: Annotated[int, Meta(ge=0, le=10_000)] = 30
+    """Days from a webhook's end, and from its trade, until its row is deleted; 0: never."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
 

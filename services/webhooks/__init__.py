@@ -1,5 +1,6 @@
 """The sender of webhooks: the outbox in PostgreSQL to brokers' URLs, at least once, in order.
 
 Reads the outbox. Writes HTTP to brokers, and what came of it into the outbox; `app` shows it.
-Owns deliveries and retries. Pure parts: `signature`, `schedule` (when), `address` (where not).
+Owns deliveries, retries, and the end of both (`prune`). Pure parts: `signature`, `schedule` (when),
+`address` (where not).
 """

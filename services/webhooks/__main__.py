@@ -14,6 +14,7 @@ from services.runtime.lifecycle import Stop, run
 from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
 from services.webhooks.loop import TURN_S, WebhookLoop
+from services.webhooks.prune import Pruner
 from services.webhooks.schedule import POLICIES
 from services.webhooks.sender import WebhookSender
 from services.webhooks.turn import Rules
@@ -39,23 +40,32 @@ async def serve(settings: Settings, stop: Stop) -> None:
     policy = POLICIES[settings.webhook_retries or "standard"]
     rules = Rules(policy, settings.webhook_concurrency, TURN_S)
     async with WebhookSender(allowed) as sender:
-        # 2. The loop, and what it says of itself.
-        loop = WebhookLoop(require(settings.database_url, "database_url"), sender.post, rules)
+        # 2. The loop, what it says of itself, and what tidies up behind it.
+        database_url = require(settings.database_url, "database_url")
+        loop = WebhookLoop(database_url, sender.post, rules)
         health = Health()
         health.add("postgres", loop.postgres)
         server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
+        pruner = Pruner(database_url, settings.webhook_keep_days)
         # 3. Until the stop.
         running = asyncio.get_running_loop()
 
-        def stop_soon() -> None:
-            running.call_soon_threadsafe(loop.stop)
-
-        stop.on_set(stop_soon)
-        if stop.is_set():
+        def end() -> None:
+            pruner.stop()
             loop.stop()
+
+        def end_soon() -> None:
+            running.call_soon_threadsafe(end)
+
+        stop.on_set(end_soon)
+        if stop.is_set():
+            end()
+        pruning = asyncio.create_task(pruner.run())
         try:
             await loop.run()
         finally:
+            pruner.stop()
+            await pruning
             if server is not None:
                 server.close()
 
@@ -71,7 +81,8 @@ def main() -> int:
         prog="python -m services.webhooks",
         description="Sends brokers their webhooks. Several may run side by side. Settings are "
         "EXCHANGE_... variables: EXCHANGE_DATABASE_URL, EXCHANGE_WEBHOOK_ALLOW_CIDRS, "
-        "EXCHANGE_WEBHOOK_RETRIES, EXCHANGE_WEBHOOK_CONCURRENCY, EXCHANGE_METRICS_PORT.",
+        "EXCHANGE_WEBHOOK_RETRIES, EXCHANGE_WEBHOOK_CONCURRENCY, EXCHANGE_WEBHOOK_KEEP_DAYS, "
+        "EXCHANGE_METRICS_PORT.",
     ).parse_args()
     return run("webhooks", dict(os.environ), webhooks)
 

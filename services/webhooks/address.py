@@ -26,6 +26,12 @@ _TRANSLATED: Final = tuple(
     ip_network(text)
     for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "192.88.99.0/24")
 )
+# What Python takes for public in some of its versions (RFC 6890, 9602, 9637), and an address of the
+# kind that is public by its number and a cloud's own by what answers there.
+_NOT_PUBLIC: Final = tuple(
+    ip_network(text)
+    for text in ("192.0.0.0/24", "2001::/23", "3fff::/20", "5f00::/16", "168.63.129.16/32")
+)
 
 
 class RefusedAddressError(Exception):
@@ -74,7 +80,7 @@ def check_address(host: str, port: int, allowed: Iterable[Network]) -> None:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if any(address in network for network in _TRANSLATED):
+    if any(address in network for network in (*_TRANSLATED, *_NOT_PUBLIC)):
         return False
     if isinstance(address, IPv6Address) and address.is_site_local:
         return False

@@ -18,6 +18,7 @@ from services.runtime.health import Check
 from services.runtime.log import RateLimit
 from services.runtime.metrics import WEBHOOKS_PENDING
 from services.runtime.postgres_access import require_admitted
+from services.runtime.silence import cut
 from services.webhooks.outbox import Attempted, Claimed, Ended
 from services.webhooks.sender import ATTEMPT_S_MAX
 from services.webhooks.store import (
@@ -43,8 +44,10 @@ GATHER_S = 0.01
 SWEEP_S = 60.0
 # No attempt begins so late that it could outlive the lease.
 TURN_S = LEASE_S - ATTEMPT_S_MAX - 2.0
-# Attempts under way when the stop comes end within this.
+# Attempts under way when the stop comes end within this; a PostgreSQL that does not take down what
+# came of them is left soon after.
 DRAIN_S = ATTEMPT_S_MAX + 1.0
+STOP_S = DRAIN_S + 1.0
 
 
 class WebhookLoop:
@@ -63,12 +66,19 @@ class WebhookLoop:
         self._sweep_at = 0.0
         self._stopping = False
         self._connected = False
+        self._store: WebhookStore | None = None
+        self._listening: AsyncConnection | None = None
         self._mistake: BaseException | None = None
 
     def stop(self) -> None:
         """On the loop: begin nothing more."""
         self._stopping = True
         self._wake.set()
+        asyncio.get_running_loop().call_later(STOP_S, self._cut)
+
+    def _cut(self) -> None:
+        if self._store is not None:
+            self._store.cut()
 
     def postgres(self) -> Check:
         """Whether there is a connection that is not known to be lost."""
@@ -90,17 +100,20 @@ class WebhookLoop:
                 await asyncio.sleep(RETRY_S)
 
     async def _session(self) -> None:
-        store = await WebhookStore.open(self._database_url)
+        self._store = store = await WebhookStore.open(self._database_url)
         listener = asyncio.create_task(self._listen())
-        self._connected = True
-        self._look = True
         try:
+            await store.begin()
+            self._connected = True
+            self._look = True
             while not self._stopping:
                 await self._record(store)
                 await self._claim(store)
                 await self._wait(listener)
             await self._drain(store)
         finally:
+            # Cut first: a question that was not answered would be waited for, cancelled or not.
+            cut(self._listening)
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
             await store.close()
@@ -115,6 +128,7 @@ class WebhookLoop:
             keepalives_interval=5,
             keepalives_count=3,
         ) as connection:
+            self._listening = connection
             await connection.execute(f"LISTEN {CHANNEL}")
             self._look = True
             self._wake.set()

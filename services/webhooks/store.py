@@ -32,6 +32,8 @@ LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
 LEASE_S = 30.0
+# Rows deleted in one statement: a few milliseconds' work.
+PRUNED_MAX = 500
 # Queues grow and shrink faster than PostgreSQL's statistics: leave it no plan but look-ups.
 _OPTIONS = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
@@ -101,6 +103,34 @@ _PARK: LiteralString = """
         OR e.failures > 0 AND d.queued_at < now() - make_interval(secs => %s)
     )
 """
+# Of several senders each takes rows that no other has: SKIP LOCKED. A row that is asked for again
+# meanwhile has no end any more, and stays. Brokers in order, so that no two wait in a ring.
+_PRUNE: LiteralString = """
+    WITH bound AS (
+        SELECT now() - make_interval(days => %(days)s) AS ended, rpad(lpad(to_hex(
+            (extract(epoch FROM now() - make_interval(days => %(days)s)) * 1000)::bigint
+        ), 12, '0'), 32, '0')::uuid AS before
+    ), old AS (
+        SELECT d.broker_id, d.event_id, d.kind
+        FROM bound CROSS JOIN webhook_endpoints e CROSS JOIN LATERAL (
+            SELECT broker_id, event_id, kind FROM webhook_deliveries
+            WHERE broker_id = e.broker_id AND event_id < bound.before
+                AND finished_at < bound.ended
+            ORDER BY event_id, kind LIMIT %(rows)s FOR UPDATE SKIP LOCKED
+        ) d LIMIT %(rows)s
+    ), gone AS (
+        DELETE FROM webhook_deliveries d USING old
+        WHERE (d.broker_id, d.event_id, d.kind) = (old.broker_id, old.event_id, old.kind)
+        RETURNING d.broker_id, d.kind
+    ), counted AS (
+        INSERT INTO webhook_pruned AS p (broker_id, before, sides)
+        SELECT broker_id, (SELECT before FROM bound), count(*) FILTER (WHERE kind <> 'test')
+        FROM gone GROUP BY broker_id ORDER BY broker_id
+        ON CONFLICT (broker_id) DO UPDATE SET before = greatest(p.before, excluded.before),
+            sides = p.sides + excluded.sides
+    )
+    SELECT count(*) FROM gone
+"""
 _STATUS = {"delivered": "delivered", "retry": "pending", "parked": "parked", "gone": "parked"}
 
 _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
@@ -117,26 +147,21 @@ class WebhookStore:
 
     @classmethod
     async def open(cls, database_url: str, silence_max_s: float = SILENCE_MAX_S) -> "WebhookStore":
-        """Raises UnavailableError when the database has no outbox."""
+        """Connected; `begin` before anything else."""
         connection = await AsyncConnection.connect(
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        store = cls(connection, silence_max_s)
-        try:
-            await store._begin()
-        except BaseException:
-            await store.close()
-            raise
-        return store
+        return cls(connection, silence_max_s)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Raises UnavailableError when the database has no outbox."""
         ((outbox, pid, started),) = await self._execute(
-            "SELECT to_regclass('webhook_endpoints'), pid, backend_start"
+            "SELECT to_regclass('webhook_pruned'), pid, backend_start"
             " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
         )
         if outbox is None:
             raise UnavailableError(
-                "the database has no webhook outbox; run: python -m services.sink --migrate"
+                "the database has no outbox of this version; run: python -m services.sink --migrate"
             )
         self._session = {"pid": pid, "started": started}
 
@@ -144,6 +169,10 @@ class WebhookStore:
         """Give the connection back, and with it every lease."""
         self._watchdog.close()
         await self._connection.close()
+
+    def cut(self) -> None:
+        """End a call that waits for a server which does not answer."""
+        cut(self._connection)
 
     async def _execute(self, query: LiteralString, parameters: Any = None) -> list[Any]:
         with self._silence.asking():
@@ -189,6 +218,11 @@ class WebhookStore:
     async def park(self, span_s: float) -> None:
         """What waits for a receiver that is gone, or has failed for so long."""
         await self._execute(_PARK, [span_s])
+
+    async def prune(self, keep_days: int) -> int:
+        """Delete some rows that ended so long ago; how many. Fewer than PRUNED_MAX: no more."""
+        rows = await self._execute(_PRUNE, {"days": keep_days, "rows": PRUNED_MAX})
+        return int(rows[0][0])
 
     async def pending(self) -> int:
         """Webhooks that wait, in all."""

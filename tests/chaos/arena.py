@@ -22,7 +22,7 @@ from infra.quorum import Node, Quorum
 from infra.servers import LocalServers
 from services.cli.data_dir import admin_key
 from services.cli.environment import environment
-from services.cli.stack import MODULES, Stack
+from services.cli.stack import LOCAL_CIDRS, MODULES, Stack
 from services.runtime.settings import Settings
 from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy
@@ -33,7 +33,10 @@ SNAPSHOT_EVERY: Final = 200
 # Beside what `exchange run` starts: the read side as a process of its own.
 SERVICES: Final = MODULES | {"reader": ("services.reader",)}
 _KAFKA_LINKS: Final = {name: f"{name}-kafka" for name in SERVICES}
-_POSTGRES_LINKS: Final = {name: f"{name}-postgres" for name in ("gateway", "reader", "sink")}
+_POSTGRES_LINKS: Final = {
+    name: f"{name}-postgres" for name in ("gateway", "reader", "sink", "webhooks")
+}
+RECEIVERS_LINK: Final = "webhooks-receivers"
 
 
 class ManyDoorsKafka(LocalKafka):
@@ -167,8 +170,13 @@ class Arena:
 
 
 @contextmanager
-def running_arena(data_dir: Path, *, with_small_disk: bool = False) -> Iterator[Arena]:
-    """Everything up and ready inside, everything ended after. Raises NoMountError."""
+def running_arena(
+    data_dir: Path, receivers_port: int, *, with_small_disk: bool = False
+) -> Iterator[Arena]:
+    """Everything up and ready inside, everything ended after. Raises NoMountError.
+
+    `receivers_port`: where the brokers listen for webhooks; they are struck at RECEIVERS_LINK.
+    """
     data_dir = data_dir.resolve()
     with ExitStack() as ending:
         if with_small_disk:
@@ -182,6 +190,7 @@ def running_arena(data_dir: Path, *, with_small_disk: bool = False) -> Iterator[
         postgres = ending.enter_context(LocalPostgres(data_dir / "postgres"))
         port = urlsplit(postgres.url).port or 0
         links |= {link: FaultProxy(port) for link in _POSTGRES_LINKS.values()}
+        links[RECEIVERS_LINK] = FaultProxy(receivers_port)
         for link in links.values():
             ending.enter_context(link)
         settings = Settings(
@@ -189,6 +198,8 @@ def running_arena(data_dir: Path, *, with_small_disk: bool = False) -> Iterator[
             data_dir=data_dir,
             admin_key=admin_key(data_dir),
             snapshot_every=SNAPSHOT_EVERY,
+            webhook_allow_cidrs=LOCAL_CIDRS,
+            webhook_retries="seconds",
         )
         servers = LocalServers(data_dir, kafka=kafka.bootstrap_servers, database_url=postgres.url)
         stack = ProxiedStack(settings, servers, links)

@@ -1,7 +1,8 @@
-"""Mistakes that somebody could make in gateway, sink and reader, each to be switched on alone.
+"""Mistakes that somebody could make in the services, each to be switched on alone.
 
 Every one must be found by the checks that are named beside it: audit invariants by their names;
-lost, doubled, contradiction and views as in a chaos report; ended: the service gives up.
+lost, doubled, contradiction, views and webhooks as in a chaos report; ended: the service gives
+up.
 """
 
 import itertools
@@ -35,6 +36,10 @@ from services.runtime.producer import Sender
 from services.sink import lines, store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store
+from services.webhooks import schedule, signature, turn
+from services.webhooks import store as outbox
+from services.webhooks.outbox import Delivery
+from services.webhooks.schedule import Result, Verdict
 from tests.support.replaced import Replacement
 
 Check = Literal[
@@ -50,6 +55,7 @@ Check = Literal[
     "doubled",
     "contradiction",
     "views",
+    "webhooks",
     "ended",
 ]
 
@@ -73,15 +79,18 @@ def _defect(found_by: str, *replacements: Replacement) -> Defect:
 
 
 _best = Book.best
+_claimed = outbox._delivery
 _command = app_place._command
 _delivery_lines = lines.delivery_lines
 _judge = Follower._judge
+_judge_answer = schedule.judge
 _left = Rows._left
 _order = Reader.order
 _place_answer = PlaceDesk._answer
 _positions = Store.positions
 _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
+_signed = signature.signed_headers
 _store_sum = Store._sum
 _sum = Rows._sum
 _traded = Balances.traded
@@ -263,6 +272,23 @@ def _first_price_stays(self: Prices, symbol: str, price: int, sequence: int) -> 
     _price_traded(self, symbol, told[0] if told else price, sequence)
 
 
+def _refused_is(result: Result) -> Callable[..., Verdict]:
+    def wrong(*arguments: Any, **more: Any) -> Verdict:
+        verdict = _judge_answer(*arguments, **more)
+        return structs.replace(verdict, result=result) if verdict.result == "retry" else verdict
+
+    return wrong
+
+
+def _sign_as_another(webhook_id: str, *arguments: Any) -> dict[str, str]:
+    return _signed(f"{webhook_id}-again", *arguments)
+
+
+def _sold(row: Any) -> Delivery:
+    found = _claimed(row)
+    return structs.replace(found, body=found.body.replace(b'"bid"', b'"ask"'))
+
+
 # Of a gateway under clients.
 GATEWAY: Final[dict[str, Defect]] = {
     "acknowledged before the log has it": _defect(
@@ -320,6 +346,14 @@ SINK: Final[dict[str, Defect]] = {
     "a stale matcher is believed": _defect(
         "stored stored_orders", (Follower, "_judge", _any_epoch)
     ),
+}
+
+# Of a sender whose receivers refuse some webhooks once.
+WEBHOOKS: Final[dict[str, Defect]] = {
+    "a refusal counts as success": _defect("webhooks", (turn, "judge", _refused_is("delivered"))),
+    "what is refused is given up": _defect("webhooks", (turn, "judge", _refused_is("parked"))),
+    "a webhook has another id": _defect("webhooks", (turn, "signed_headers", _sign_as_another)),
+    "buyers are told that they sold": _defect("webhooks", (outbox, "_delivery", _sold)),
 }
 
 # Of a reader that begins with a recorded log, and of one that begins with its database.

@@ -1,5 +1,6 @@
 """Everything that clients were told and readers show, held against the log and the database."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from services.cli.audit_run import run_audit
 from services.cli.stack import Stack
 from services.runtime.errors import ExchangeError
 from tests.chaos.crowd import Crowd
+from tests.chaos.listeners import Listeners
+from tests.chaos.notices import Notices, notices
 from tests.chaos.tally import (
     Market,
     Tally,
@@ -27,6 +30,7 @@ from tests.chaos.views import not_shown
 from tests.support.exchange import Exchange
 
 Tell = Callable[[str], None]
+_POLL_S = 0.2
 
 
 class Heard(Struct, frozen=True):
@@ -106,3 +110,22 @@ def market_of(stack: Stack) -> Market:
         [each for p in range(exchange.partitions) for each in exchange.outcomes(p)],
         [decode_trade(value).trade_id for value in exchange.records(TRADES)],
     )
+
+
+def told_everybody(stack: Stack, listeners: Listeners, wait_s: float) -> Notices:
+    """What brokers were told, once all of it has come or the time for it is over."""
+    try:
+        market = market_of(stack)
+    except (ExchangeError, AssertionError) as error:
+        return Notices(0, 0, 0, [f"the log cannot be read: {error}"])
+    return after_all_came(market, listeners, wait_s)
+
+
+def after_all_came(market: Market, listeners: Listeners, wait_s: float) -> Notices:
+    """The same for a market that is known."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        found = notices(market, listeners.hooked, listeners.told)
+        if not found.wrong or time.monotonic() >= deadline:
+            return structs.replace(found, wrong=[*found.wrong, *listeners.unverified])
+        time.sleep(_POLL_S)

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
-Program = Literal["gateway", "reader", "matcher", "sink", "postgres", "kafka"]
+Program = Literal["gateway", "reader", "matcher", "sink", "webhooks", "postgres", "kafka"]
 Link = Literal[
     "gateway-kafka",
     "reader-kafka",
@@ -18,6 +18,8 @@ Link = Literal[
     "gateway-postgres",
     "reader-postgres",
     "sink-postgres",
+    "webhooks-postgres",
+    "webhooks-receivers",
 ]
 ProgramFault = Literal["kill", "freeze", "stop", "restart_twice"]
 LinkFault = Literal["cut", "stall", "slow", "cut_after"]
@@ -37,7 +39,8 @@ LINK_FAULTS: Final[tuple[LinkFault, ...]] = get_args(LinkFault)
 CLOCK_FAULTS: Final[tuple[ClockFault, ...]] = get_args(ClockFault)
 EXTRA_FAULTS: Final[tuple[ExtraFault, ...]] = get_args(ExtraFault)
 USUAL_FAULTS: Final[tuple[FaultKind, ...]] = (*PROGRAM_FAULTS, *LINK_FAULTS, *CLOCK_FAULTS)
-# The sink only measures with its clock, and a reader alone only says what time it is.
+# The sink only measures with its clock, and a reader alone only says what time it is. A sender
+# signs the time: receivers are right to refuse what is a day old.
 CLOCKS: Final[tuple[Program, ...]] = ("gateway", "matcher")
 _ONLY_ON: Final[dict[FaultKind, tuple[Program, ...]]] = {
     "clock_jump": CLOCKS,

@@ -7,6 +7,7 @@ from statistics import median_low
 from msgspec import Struct
 
 from loadgen.record import Line
+from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
 from tests.chaos.tally import Tally
 
@@ -50,6 +51,7 @@ class Report(Struct, frozen=True, kw_only=True):
     tally: Tally
     contradictions: list[str]
     not_live: list[str]
+    notices: Notices
     ended: dict[str, list[int | None]]
     stops: dict[str, list[int | None]]
     audit: list[str]
@@ -96,6 +98,7 @@ class Report(Struct, frozen=True, kw_only=True):
         found += [f"DOUBLED: {line}" for line in self.tally.doubled]
         found += [f"CONTRADICTION: {line}" for line in self.contradictions]
         found += [f"NOT LIVE: {line}" for line in self.not_live]
+        found += [f"WEBHOOK: {line}" for line in self.notices.wrong]
         found += [
             f"NOT LIVE: no order was taken after {_names(recovery.faults)}"
             for recovery in self.recoveries[-1:]
@@ -151,6 +154,8 @@ class Report(Struct, frozen=True, kw_only=True):
             f"trades {self.tally.trades:,}"
         )
         yield f"lost {len(self.tally.lost)}, doubled {len(self.tally.doubled)}"
+        told = self.notices
+        yield f"webhooks: {told.told:,} of {told.sides:,} sides told, {told.repeated:,} repeats"
         yield from self.audit
         yield from self.wrong[:_SHOWN_MAX]
         hidden = len(self.wrong) - _SHOWN_MAX

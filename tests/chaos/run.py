@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from loadgen.orderflow import Profile, plan
 from loadgen.setup import register
-from tests.chaos.arena import Arena, running_arena
+from tests.chaos.arena import RECEIVERS_LINK, Arena, running_arena
 from tests.chaos.crowd import Crowd
-from tests.chaos.judge import Heard, judge
+from tests.chaos.judge import Heard, judge, told_everybody
 from tests.chaos.keeper import Keeper
+from tests.chaos.listeners import Listeners
 from tests.chaos.liveness import not_live
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
@@ -32,7 +33,7 @@ Tell = Callable[[str], None]
 
 
 class Load(Struct, frozen=True):
-    """What the clients do."""
+    """What the clients do. One of the brokers has no URL."""
 
     brokers: int = 6
     symbols: int = 12
@@ -44,13 +45,19 @@ def run_chaos(strikes: ChaosPlan, data_dir: Path, tell: Tell, load: Load | None 
     faults = [fault for strike in strikes.strikes for fault in strike.faults]
     tell(f"seed {strikes.seed}: {len(faults)} faults; starting an exchange ...")
     fills_disk = any(fault.kind == "fill_disk" for fault in faults)
-    with running_arena(data_dir, with_small_disk=fills_disk) as arena:
-        return _Run(arena, strikes, load or Load(), tell).run()
+    with (
+        Listeners() as listeners,
+        running_arena(data_dir, listeners.port, with_small_disk=fills_disk) as arena,
+    ):
+        return _Run(arena, listeners, strikes, load or Load(), tell).run()
 
 
 class _Run:
-    def __init__(self, arena: Arena, plan_: ChaosPlan, load: Load, tell: Tell) -> None:
+    def __init__(
+        self, arena: Arena, listeners: Listeners, plan_: ChaosPlan, load: Load, tell: Tell
+    ) -> None:
         self._arena = arena
+        self._listeners = listeners
         self._plan = plan_
         self._tell = tell
         self._keeper = Keeper(arena, tell)
@@ -64,7 +71,16 @@ class _Run:
         )
         self._flow = plan(profile, plan_.seed)
         stack = arena.stack
-        self._brokers = asyncio.run(register(stack.url, stack.admin_key, load.brokers))
+        port = arena.links[RECEIVERS_LINK].port
+        self._brokers = asyncio.run(
+            register(
+                stack.url,
+                stack.admin_key,
+                load.brokers,
+                lambda number: listeners.url(number, port) if number else None,
+            )
+        )
+        listeners.know(self._brokers)
         self._crowd = Crowd(stack.url, self._brokers, self._flow)
         self._striker = Striker(arena, self._keeper, tell, self._crowd)
 
@@ -101,6 +117,8 @@ class _Run:
         stack = self._arena.stack
         heard = Heard(self._crowd, self._brokers, self._plan.seed)
         verdict = judge(stack, heard, (stack.url, stack.reader_url), AUDIT_WAIT_S, self._tell)
+        self._tell("was every broker told of every trade?")
+        notices = told_everybody(stack, self._listeners, AUDIT_WAIT_S)
         return Report(
             seed=self._plan.seed,
             duration_s=self._plan.duration_s,
@@ -110,6 +128,7 @@ class _Run:
             tally=verdict.tally,
             contradictions=verdict.contradictions,
             not_live=[*dead, *verdict.not_shown],
+            notices=notices,
             ended=self._keeper.ended_by_themselves(),
             stops=self._striker.stops,
             audit=verdict.audit,

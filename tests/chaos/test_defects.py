@@ -1,7 +1,8 @@
 """A checker that finds nothing proves nothing: each mistake, alone, must be found by its checks.
 
 Gateways work under clients, each in a small exchange of its own. Sinks and readers work off one
-recorded log; it ends with a record of a stale matcher, which nobody may believe.
+recorded log; it ends with a record of a stale matcher, which nobody may believe. Senders work off
+the outbox that a right sink made of it.
 """
 
 import os
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from infra.ports import free_port
 from infra.servers import LocalServers
@@ -22,7 +24,7 @@ from schemas.ids import order_id
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
 from services.cli.audit_run import run_audit
-from services.cli.stack import Stack
+from services.cli.stack import LOCAL_CIDRS, Stack
 from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.kafka_access import kafka_access
 from services.runtime.producer import FailFastSender, Sender
@@ -34,15 +36,19 @@ from tests.chaos.defects import (
     READER,
     READER_OF_DATABASE,
     SINK,
+    WEBHOOKS,
     Defect,
     both_at_the_same_place,
     die,
     lose_the_connection,
 )
-from tests.chaos.judge import Heard, Verdict, judge, market_of
+from tests.chaos.judge import Heard, Verdict, after_all_came, judge, market_of
+from tests.chaos.listeners import Listeners
+from tests.chaos.notices import Notices
 from tests.chaos.tally import Market
 from tests.chaos.views import not_shown
 from tests.integration.audited_market import create_database
+from tests.support.api import eventually
 from tests.support.exchange import Exchange
 from tests.support.in_threads import InThread
 from tests.support.replaced import Replacement
@@ -61,6 +67,7 @@ TRADING_S = 0.7
 # Longer than any order is valid, and then the tick.
 EXPIRIES_OVER_S = 1.5
 SINK_WAIT_S = 10.0
+SENDER_WAIT_S = 60.0
 # Much longer than the market: whatever is sent waits in the producer when the crash comes.
 LINGER_MS = 8_000
 # As long as the market: a right gateway's clients wait for it.
@@ -69,12 +76,16 @@ NO_DEFECT = Defect((), frozenset())
 
 
 class Recorded(Struct, frozen=True):
-    """A market that is over: its stack, stored by a sink that is right, and what clients heard."""
+    """A market that is over: its stack, stored by a sink that is right, and what clients heard.
+
+    `outbox`: a database as that sink left it, which nobody works on.
+    """
 
     stack: Stack
     heard: Heard
     market: Market
     empty_database_url: str
+    outbox: str
 
 
 def a_stack(exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int = 1) -> Stack:
@@ -118,7 +129,8 @@ def some_brokers(stack: Stack) -> list[Registration]:
         broker, key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=1)
         topic = stack.topic_prefix + BROKERS.name
         sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
-        registered.append(Registration(broker.broker_id, key))
+        secret = broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET
+        registered.append(Registration(broker.broker_id, key, secret))
     sender.flush()
     return registered
 
@@ -153,7 +165,7 @@ def working(
         threads[-1] = InThread(names[-1], stack.settings, replacements)
         for thread in threads:
             ending.enter_context(thread)
-        if names[-1] != "sink":
+        if names[-1] not in ("sink", "webhooks"):
             threads[-1].wait_ready(stack)
         yield threads
 
@@ -172,7 +184,9 @@ def recorded(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Re
     write_stale_record(Exchange(stack))
     empty = create_database(exchange.database_url, "empty")
     migrate(empty)
-    return Recorded(stack, heard, market, empty)
+    name = stack.database_url.rsplit("/", 1)[1]
+    outbox = create_database(exchange.database_url, "outbox", name).rsplit("/", 1)[1]
+    return Recorded(stack, heard, market, empty, outbox)
 
 
 def write_stale_record(exchange: Exchange) -> None:
@@ -265,3 +279,47 @@ def test_reader_with_a_defect_is_found_out(recorded: Recorded, name: str) -> Non
 @pytest.mark.parametrize("name", READER_OF_DATABASE)
 def test_reader_of_the_database_with_a_defect_is_found_out(recorded: Recorded, name: str) -> None:
     assert shown(recorded, recorded.stack.database_url, READER_OF_DATABASE[name])
+
+
+def pending(database_url: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
+        )
+        return int(rows.fetchall()[0][0])
+
+
+def told_by_a_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> Notices:
+    """What receivers were told that refuse one webhook in four the first time."""
+    url = create_database(exchange.database_url, "told", recorded.outbox)
+    with Listeners(refuse_one_in=4) as listeners:
+        listeners.know(recorded.heard.brokers)
+        with psycopg.connect(url) as connection:
+            for number, broker in enumerate(recorded.heard.brokers):
+                connection.execute(
+                    "UPDATE webhook_endpoints SET url = %s WHERE broker_id = %s",
+                    [listeners.url(number, listeners.port), broker.broker_id],
+                )
+        settings = structs.replace(
+            recorded.stack.settings,
+            database_url=url,
+            webhook_allow_cidrs=LOCAL_CIDRS,
+            webhook_retries="seconds",
+        )
+        stack = Stack(settings, recorded.stack.servers)
+        with working(stack, "webhooks", replacements=defect.replacements):
+            eventually("nothing is left to send", lambda: not pending(url), SENDER_WAIT_S)
+        return after_all_came(recorded.market, listeners, 0)
+
+
+def test_sender_that_is_right_is_found_right(exchange: Exchange, recorded: Recorded) -> None:
+    found = told_by_a_sender(exchange, recorded, NO_DEFECT)
+    assert found.wrong == []
+    assert found.told > 10
+
+
+@pytest.mark.parametrize("name", WEBHOOKS)
+def test_sender_with_a_defect_is_found_out(
+    exchange: Exchange, recorded: Recorded, name: str
+) -> None:
+    assert told_by_a_sender(exchange, recorded, WEBHOOKS[name]).wrong

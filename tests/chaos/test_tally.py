@@ -7,6 +7,7 @@ from loadgen.record import Answer, Line
 from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.cli.audit_client_log import ClientLine
+from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
 from tests.chaos.report import Recovery, Report, Struck
 from tests.chaos.tally import (
@@ -126,6 +127,7 @@ def report() -> Report:
         tally=Tally(3, 1, 1, [], []),
         contradictions=[],
         not_live=[],
+        notices=Notices(2, 2, 1, []),
         ended={"matcher": [3, 5]},
         stops={"sink": [0], "kafka": [143], "usurped matcher": [4]},
         audit=["audit: all hold"],
@@ -138,6 +140,7 @@ def test_report_of_a_good_run_holds() -> None:
     assert good.holds
     text = "\n".join(good.lines())
     assert "lost 0, doubled 0" in text
+    assert "webhooks: 2 of 2 sides told, 1 repeats" in text
     assert "all holds (seed 5)" in text
 
 
@@ -151,6 +154,7 @@ def test_report_with_anything_wrong_does_not_hold() -> None:
         structs.replace(good, recoveries=never),
         structs.replace(good, contradictions=["c1"]),
         structs.replace(good, not_live=["the sink is not ready"]),
+        structs.replace(good, notices=Notices(2, 1, 0, ["b1 x-bid was never told"])),
         structs.replace(good, ended={"matcher": [6]}),
         structs.replace(good, stops={"sink": [-9]}),
         structs.replace(good, stops={"usurped matcher": [0]}),

@@ -11,8 +11,10 @@ import pytest
 from infra.postgres import LocalPostgres
 from loadgen.baselines.__main__ import KINDS
 from loadgen.baselines.service import Baseline
+from tests.correctness.hooks import Hooks
 from tests.correctness.trader import Market
 from tests.support.exchange import Exchange
+from tests.support.receiver import a_receiver
 
 OURS = "ours"
 # Nothing here is timed; this only ends what hangs.
@@ -55,3 +57,14 @@ def market(
             yield Market(baseline.url, baseline.admin_key)
         finally:
             baseline.stop()
+
+
+@pytest.fixture
+def hooks(request: pytest.FixtureRequest, market: Market) -> Iterator[Hooks]:
+    """A receiver of this test's own for the market's webhooks, where it offers any."""
+    if not market.offers("/webhooks/deliveries"):
+        # Not of ours: then its document or its routes are broken.
+        assert request.node.callspec.params["market"] != OURS, "our own exchange has no webhooks"
+        pytest.skip("this exchange offers no webhooks")
+    with a_receiver(host=request.config.getoption("receiver_host")) as receiver:
+        yield Hooks(market, receiver)

@@ -23,6 +23,7 @@ ANSWER_S = 120.0
 POLL_S = 0.05
 SYMBOL_LENGTH = 10
 _LETTERS = string.ascii_uppercase + string.digits
+_OK = 200
 _PENDING = 202
 
 
@@ -203,6 +204,11 @@ class Market:
     def __init__(self, url: str, admin_key: str) -> None:
         self.admin = Calls(url, admin_key, ANSWER_S)
 
+    def offers(self, path: str) -> bool:
+        """Whether its OpenAPI document names this path; it may have none."""
+        answer = self.stranger(None).get("/openapi.json")
+        return answer.status == _OK and path in answer.body["paths"]
+
     def symbol(self) -> str:
         """A symbol that nobody else trades, in this run or another."""
         return "".join(secrets.choice(_LETTERS) for _ in range(SYMBOL_LENGTH))
@@ -213,9 +219,14 @@ class Market:
 
     def trader(self, name: str = "Trader") -> Trader:
         """A new broker."""
-        answer = self.admin.call("POST", "/register", {"name": name})
-        told = expect_answer("the broker to be registered", answer, 201).body
+        told = self.registered({"name": name})
         return Trader(self.stranger(told["api_key"]), told["broker_id"])
+
+    def registered(self, body: Mapping[str, str]) -> dict[str, Any]:
+        """What the admin is told of a new broker."""
+        __tracebackhide__ = True
+        answer = self.admin.call("POST", "/register", body)
+        return dict(expect_answer("the broker to be registered", answer, 201).body)
 
     def traders(self, count: int) -> list[Trader]:
         """So many new brokers."""

@@ -194,10 +194,10 @@ def change(url: str, statement: str) -> None:
         ("UPDATE log_identity SET topic_id = 'another'", "was not filled from this log"),
         ("DELETE FROM log_identity", "was not filled from this log"),
         (
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES (4, 'later', '')",
-            "has tables of version 4, not 3",
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES (5, 'later', '')",
+            "has tables of version 5, not 4",
         ),
-        ("DELETE FROM schema_migrations WHERE version = 3", "has tables of version 2, not 3"),
+        ("DELETE FROM schema_migrations WHERE version = 4", "has tables of version 3, not 4"),
         ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
         (
             "INSERT INTO log_positions VALUES (7, 1, 1, 0, now(), 0)",

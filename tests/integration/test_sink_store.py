@@ -27,7 +27,7 @@ from services.sink.rows import Rows
 from services.sink.store import LOST, Move, Store
 from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 
-ALL = ["0001_tables.sql", "0002_sums.sql", "0003_webhooks.sql"]
+ALL = ["0001_tables.sql", "0002_sums.sql", "0003_webhooks.sql", "0004_webhooks_pruned.sql"]
 
 
 @pytest.fixture

@@ -1,48 +1,19 @@
-"""Single attempts at a real receiver: what is sent, what is believed, and where nothing goes."""
+"""Single attempts at a real receiver: what is sent, and what is believed.
+
+Where nothing goes is told by `tests/contract/webhook_addresses.md`.
+"""
 
 import asyncio
 import socket
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from services.webhooks.address import Network, parse_networks
 from services.webhooks.schedule import Answer
 from services.webhooks.sender import ANSWER_BYTES_MAX, WebhookSender
-from tests.support.receiver import Received, Receiver, Reply, a_receiver
-
-LOOPBACK = parse_networks("127.0.0.0/8,::1/128")
-HEADERS = {"webhook-id": "an-id"}
-# Where a connection goes to this very machine.
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104
-
-
-def post(
-    url: str, allowed: Sequence[Network] = LOOPBACK, lookup: Any = socket.getaddrinfo
-) -> Answer:
-    async def once() -> Answer:
-        async with WebhookSender(allowed, lookup) as sender:
-            return await sender.post(url, HEADERS, b"{}")
-
-    return asyncio.run(once())
-
-
-class NameServer:
-    """Gives each question the next of its answers, the last one for ever."""
-
-    def __init__(self, *answers: str) -> None:
-        self._answers = list(answers)
-        self.asked = 0
-
-    def __call__(self, host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
-        self.asked += 1
-        answer = self._answers[min(self.asked, len(self._answers)) - 1]
-        return [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in answer.split()
-        ]
+from tests.support.attempts import HEADERS, LOOPBACK, post
+from tests.support.receiver import Received, Reply, a_receiver
 
 
 def test_attempt_arrives_as_it_was_made() -> None:
@@ -147,54 +118,3 @@ def test_name_that_does_not_resolve_is_a_failure() -> None:
 
     answer = post("http://broker.example/", lookup=unknown)
     assert answer == Answer(None, "the host's name does not resolve")
-
-
-def all_refused(receiver: Receiver, urls: Sequence[str], lookup: Any = socket.getaddrinfo) -> None:
-    for url in urls:
-        answer = post(url, (), lookup)
-        assert answer.status is None, url
-        assert answer.error is not None
-        assert answer.error.startswith("not sent: "), (url, answer.error)
-    assert receiver.connections == 0
-
-
-def test_no_form_of_an_inner_address_is_connected_to() -> None:
-    with a_receiver() as receiver:
-        port = receiver.port
-        hosts = [
-            "127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0x7f.0.0.1",
-            "0177.0.0.1", "017700000001", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-            ANY_ADDRESS, "0", "127.0.0.1.", "169.254.169.254", "10.0.0.1", "192.168.0.1",
-            "100.64.0.1", "224.0.0.1", "[fe80::1]", "[fd00:ec2::254]", "[64:ff9b::7f00:1]",
-            "\uff11\uff12\uff17.0.0.1", "user@127.0.0.1", "8.8.8.8@127.0.0.1",
-        ]  # fmt: skip
-        all_refused(receiver, [f"http://{host}:{port}/" for host in hosts])
-
-
-def test_name_of_an_inner_address_is_refused_also_beside_a_public_one() -> None:
-    with a_receiver() as receiver:
-        for answer in ("127.0.0.1", "8.8.8.8 127.0.0.1", "169.254.169.254", "10.1.2.3"):
-            names = NameServer(answer)
-            all_refused(receiver, [f"http://broker.example:{receiver.port}/"], names)
-            assert names.asked == 1
-
-
-def test_name_that_is_rebound_after_a_look_is_refused() -> None:
-    async def twice(url: str, names: NameServer) -> list[Answer]:
-        async with WebhookSender(parse_networks("127.0.0.1/32"), names) as sender:
-            first = await sender.post(url, HEADERS, b"{}")
-            return [first, await sender.post(url, HEADERS, b"{}")]
-
-    with a_receiver(lambda _: Reply(headers={"Connection": "close"})) as receiver:
-        names = NameServer("127.0.0.1", "127.0.0.2")
-        answers = asyncio.run(twice(f"http://broker.example:{receiver.port}/", names))
-        assert answers == [Answer(200), Answer(None, "not sent: the address is not public")]
-        # One question for each connection: what was checked is what is connected to.
-        assert (names.asked, receiver.connections) == (2, 1)
-
-
-def test_port_of_another_service_is_not_sent_to_at_a_public_address() -> None:
-    for port in (22, 5432, 9092):
-        assert post(f"http://8.8.8.8:{port}/", ()) == Answer(
-            None, f"not sent: port {port} is not sent to"
-        )

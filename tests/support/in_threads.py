@@ -21,6 +21,7 @@ from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from services.sink.__main__ import sink
+from services.webhooks.__main__ import webhooks
 from tests.support.replaced import Replacement, replaced
 
 _READY_S = 20.0
@@ -39,6 +40,7 @@ _SERVICES: Final[dict[str, Callable[[Settings, Stop], None]]] = {
     "gateway": gateway,
     "reader": reader,
     "sink": sink,
+    "webhooks": webhooks,
 }
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from infra.ports import LOOPBACK
+
 
 class Received(Struct, frozen=True):
     """One request. `headers` by lower-case name."""
@@ -48,9 +50,13 @@ def accept(_: Received) -> Reply:
 
 
 class Receiver:
-    """`received` in the order of arrival. `script` may wait; it runs on a thread per connection."""
+    """`received` in the order of arrival. `script` may wait; it runs on a thread per connection.
 
-    def __init__(self, script: Script = accept) -> None:
+    `host`: how senders reach this machine. Unless that is the machine itself, all its addresses
+    are listened on: the name may mean something else where the sender is, as in a container.
+    """
+
+    def __init__(self, script: Script = accept, host: str = LOOPBACK) -> None:
         self.script = script
         self.received: list[Received] = []
         self.connections = 0
@@ -92,9 +98,9 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 """A sender that goes away is part of some tests."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server((host if host == LOOPBACK else "", 0), Handler)
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/hooks"
+        self.url = f"http://{host}:{self.port}/hooks"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -110,9 +116,9 @@ class Receiver:
 
 
 @contextmanager
-def a_receiver(script: Script = accept) -> Iterator[Receiver]:
+def a_receiver(script: Script = accept, host: str = LOOPBACK) -> Iterator[Receiver]:
     """Listening inside."""
-    receiver = Receiver(script)
+    receiver = Receiver(script, host)
     try:
         yield receiver
     finally:

@@ -7,7 +7,7 @@ from services.cli.restarts import RestartPolicy, RestartState
 POLICY = RestartPolicy(quick_death_s=10.0, quick_deaths_max=3, backoff_s=1.0, backoff_s_max=3.0)
 
 
-def test_death_of_any_kind_is_restarted_after_a_wait() -> None:
+def test_quick_death_of_any_kind_is_restarted_after_a_wait() -> None:
     state = RestartState(POLICY, started_s=0.0)
     assert state.died(-9, now_s=2.0) == "restart"
     assert state.due_s == 3.0
@@ -32,11 +32,11 @@ def test_too_many_quick_deaths_give_up() -> None:
     assert verdicts == ["restart", "restart", "restart", "give_up"]
 
 
-def test_a_long_life_forgives_earlier_deaths() -> None:
+def test_a_long_life_forgives_earlier_deaths_and_is_followed_by_the_next_at_once() -> None:
     state = RestartState(POLICY, started_s=0.0)
     for _ in range(10):
         assert state.died(1, now_s=100.0) == "restart"
-        assert state.due_s == 101.0
+        assert state.due_s == 100.0
         state.started(0.0)
 
 

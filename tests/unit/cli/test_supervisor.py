@@ -65,6 +65,13 @@ def test_supervisor_starts_a_dead_process_again_once_its_wait_is_over() -> None:
     assert desk.told == ["matcher ended with exit code -9; starting it again"]
 
 
+def test_supervisor_starts_a_process_that_lived_long_in_the_same_round() -> None:
+    desk = Desk()
+    desk.process.exit_code = -9
+    desk.supervisor.look_after(100.0)
+    assert desk.process.starts == 1
+
+
 def test_supervisor_leaves_a_superseded_matcher_down() -> None:
     desk = Desk()
     desk.process.exit_code = 4

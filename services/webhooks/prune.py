@@ -1,0 +1,73 @@
+"""Deletes deliveries that ended long ago, a few at a time, on a connection of its own.
+
+What is deleted is counted in the same transaction, by broker and below which id, so that the audit
+still knows of each side of a trade whether its row is there, was deleted, or is lost. Rows are
+found by their key: ids begin with the time, so what is old stands first in each broker's range.
+Neither a receiver nor anything that waits is locked.
+"""
+
+import asyncio
+import logging
+
+import psycopg
+
+from services.webhooks.store import PRUNED_MAX, WebhookStore
+
+log = logging.getLogger(__name__)
+
+# Between two statements: some tens of millions of rows a day, and no burst on the disk.
+PAUSE_S = 1.0
+# When there is nothing to delete, this is how long until there may be something; and a sender
+# that has just started has better things to do.
+LOOK_S = 600.0
+START_S = 5.0
+
+
+class Pruner:
+    """`keep_days`: from a webhook's end, and from its trade, until its row may go; 0: for ever."""
+
+    def __init__(self, database_url: str, keep_days: int) -> None:
+        self._database_url = database_url
+        self._keep_days = keep_days
+        self._stopping = asyncio.Event()
+        self._store: WebhookStore | None = None
+
+    def stop(self) -> None:
+        """On the loop: end soon."""
+        self._stopping.set()
+        if self._store is not None:
+            self._store.cut()
+
+    async def run(self) -> None:
+        """Until the stop. Without it webhooks go out as ever, so it ends nothing else."""
+        if not self._keep_days:
+            return
+        await self._pause(START_S)
+        while not self._stopping.is_set():
+            try:
+                await self._prune()
+            except psycopg.Error as error:
+                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                log.warning("old deliveries stay for now: %s", reason)
+            await self._pause(LOOK_S)
+
+    async def _prune(self) -> None:
+        deleted = 0
+        self._store = store = await WebhookStore.open(self._database_url)
+        try:
+            count = PRUNED_MAX
+            while count == PRUNED_MAX and not self._stopping.is_set():
+                count = await store.prune(self._keep_days)
+                deleted += count
+                await self._pause(PAUSE_S if count == PRUNED_MAX else 0)
+        finally:
+            self._store = None
+            await store.close()
+            if deleted:
+                log.info("deleted old deliveries", extra={"fields": {"rows": deleted}})
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return

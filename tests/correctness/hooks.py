@@ -1,0 +1,124 @@
+"""What a trader is told without asking: a receiver that keeps what came, and what should have come.
+
+Webhooks may repeat, and some come later than others. What must not come is therefore looked for
+behind a mark: a test webhook that is asked for when everything else is there.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.correctness.trader import PATIENCE_S, POLL_S, Market, Trader, expect_answer
+from tests.support.api import Answer
+from tests.support.receiver import Received, Receiver
+
+Event = dict[str, Any]
+
+
+class Hooked(Trader):
+    """A broker with a URL. `secret`: of the registration."""
+
+    def __init__(self, market: Market, receiver: Receiver, path: str, name: str) -> None:
+        url = f"{receiver.url}/{path}"
+        told = market.registered({"name": name, "webhook_url": url})
+        super().__init__(market.stranger(told["api_key"]), told["broker_id"])
+        self.secret = str(told["webhook_secret"])
+        self._receiver = receiver
+        self._path = f"/hooks/{path}"
+
+    def received(self) -> list[Received]:
+        """All that came to this broker's URL, repeats too."""
+        return [came for came in list(self._receiver.received) if came.path == self._path]
+
+    def told(self) -> list[Event]:
+        """The same, each verified, and each webhook-id once."""
+        __tracebackhide__ = True
+        found = {came.webhook_id: self.verified(came) for came in self.received()}
+        return list(found.values())
+
+    def verified(self, came: Received, secret: str | None = None) -> Event:
+        """The event, if it is signed with this secret, else the first one."""
+        __tracebackhide__ = True
+        try:
+            return dict(Webhook(secret or self.secret).verify(came.body, came.headers))
+        except WebhookVerificationError as error:
+            told = f"expected a webhook that is signed with the secret: {error}. {came}"
+        pytest.fail(told, pytrace=False)
+
+    def expect_told(self, *events: Event) -> None:
+        """These come, in this order, and no others."""
+        __tracebackhide__ = True
+        self._wait_for(len(events))
+        self._expect(list(events))
+        mark = self.test()
+        self._wait_for(len(events) + 1)
+        self._expect([*events, {"event": "test", "test_id": mark.body["id"].removesuffix("-test")}])
+
+    def _wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while len(self.told()) < count and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+
+    def _expect(self, events: Sequence[Event]) -> None:
+        __tracebackhide__ = True
+        told = self.told()
+        if told != events:
+            pytest.fail(
+                f"expected to be told {list(events)}. What came is {told}. "
+                f"Of its deliveries the exchange says: {self.deliveries()}",
+                pytrace=False,
+            )
+
+    def events_of(self, order_id: str) -> list[Event]:
+        """What the order's trades are told as."""
+        order = self.order(order_id)
+        left = order["quantity"]
+        events = []
+        for trade in order["trades"]:
+            left -= trade["quantity"]
+            events.append(
+                {
+                    "event": "trade_executed",
+                    "trade_id": trade["trade_id"],
+                    "order_id": order_id,
+                    "symbol": order["symbol"],
+                    "side": order["side"],
+                    "price": trade["price"],
+                    "quantity": trade["quantity"],
+                    "order_remaining_quantity": left,
+                    "executed_at": trade["executed_at"],
+                }
+            )
+        return events
+
+    def test(self) -> Answer:
+        """Ask for a webhook that tells of nothing."""
+        __tracebackhide__ = True
+        return expect_answer("a test", self.api.call("POST", "/webhooks/test"), 201)
+
+    def deliveries(self, query: str = "") -> list[dict[str, Any]]:
+        """What became of the webhooks, newest first."""
+        __tracebackhide__ = True
+        answer = self.api.get(f"/webhooks/deliveries{query}")
+        return list(expect_answer("the deliveries", answer, 200).body["deliveries"])
+
+
+class Hooks:
+    """The receiver of one test, and the brokers who are told there."""
+
+    def __init__(self, market: Market, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self._market = market
+        self._count = 0
+
+    def trader(self, name: str = "Trader") -> Hooked:
+        """A new broker with a URL of its own."""
+        self._count += 1
+        return Hooked(self._market, self.receiver, str(self._count), name)
+
+    def traders(self, count: int) -> list[Hooked]:
+        """So many new brokers."""
+        return [self.trader(f"Trader {number + 1}") for number in range(count)]

@@ -1,0 +1,74 @@
+"""The measurement of webhooks: a receiver that verifies, and a small run with a killed sender."""
+
+import time
+import urllib.request
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from loadgen.webhooks.__main__ import main
+from loadgen.webhooks.figures import Heard
+from loadgen.webhooks.receiver import Receiver, running_receiver
+from schemas.brokers import webhook_secret
+from services.webhooks.signature import signed_headers
+from tests.support.api import eventually
+
+SECRETS = [webhook_secret(bytes([number]) * 24) for number in range(2)]
+
+
+def post(url: str, webhook_id: str, secret: str) -> int:
+    body = b'{"event":"test"}'
+    headers = signed_headers(webhook_id, int(time.time()), body, [secret])
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - of our own making
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return int(answer.status)
+
+
+def came(receiver: Receiver, count: int) -> Heard:
+    eventually("all are kept", lambda: len(receiver.heard().ids) == count, 60)
+    return receiver.heard()
+
+
+def test_receiver_keeps_what_came_to_whom_and_counts_wrong_signatures() -> None:
+    with running_receiver() as receiver:
+        receiver.know(SECRETS)
+        begun_us = time.time_ns() // 1_000
+        assert post(receiver.url(0), "one", SECRETS[0]) == 200
+        assert post(receiver.url(1), "two", SECRETS[1]) == 200
+        assert post(receiver.url(1), "two", SECRETS[1]) == 200
+        found = came(receiver, 3)
+        assert (found.brokers, found.ids, found.wrong) == ([0, 1, 1], ["one", "two", "two"], 0)
+        assert begun_us <= found.at_us[0] <= found.at_us[1] <= time.time_ns() // 1_000
+        # Of another broker's secret, and to nobody.
+        assert post(receiver.url(0), "three", SECRETS[1]) == 200
+        assert post(receiver.url(7), "four", SECRETS[1]) == 200
+        assert came(receiver, 5).wrong == 2
+
+
+@pytest.mark.timeout(400)
+def test_run_with_a_sender_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    code = main(
+        ["--scale", "10", "--duration", "8", "--kill-every", "2", "--report", str(tmp_path)]
+    )
+    found = msgspec.json.decode((tmp_path / "webhooks.json").read_bytes())
+    # A busy machine makes the generator late, and loses nothing.
+    assert code in (0, 98), found
+    figures = found["figures"]
+    assert figures["expected"] == figures["delivered"] > 20
+    assert (figures["lost"], figures["foreign"], figures["wrong_signatures"]) == (0, 0, 0)
+    assert figures["kills"] >= 2
+    assert figures["away_us"]["count"] >= 1
+    assert figures["trade_to_webhook_us"]["p50"] > 0
+    assert found["audit"] == "holds"
+    assert found["cpu_us"]["sender"] > 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--kill-every", "-1"], ["--drain", "0"], ["--scale", "0"], ["--profile", "no"]]
+)
+def test_measurement_asked_for_nonsense_is_a_usage_error(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--report", str(tmp_path)]) == 2
+    assert arguments[0] in capsys.readouterr().err

@@ -1,0 +1,215 @@
+"""Old deliveries are deleted, those and no others; and the audit knows what is lost among them."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from infra.postgres import LocalPostgres
+from schemas import ids
+from services.cli.audit_report import AuditReport
+from services.webhooks import store
+from services.webhooks.prune import Pruner
+from services.webhooks.store import PRUNED_MAX, WebhookStore
+from tests.integration.audited_market import AuditedMarket, recorded_market, with_changed_rows
+from tests.support.exchange import Exchange
+from tests.support.outbox import Outbox, a_sender, wait_for
+from tests.support.receiver import a_receiver
+
+DAY_MS = 86_400_000
+KEEP_DAYS = 30
+
+
+@pytest.fixture
+def outbox(postgres: LocalPostgres) -> Iterator[Outbox]:
+    made = Outbox(postgres.create_database(f"pruning_{uuid.uuid4().hex[:12]}"))
+    yield made
+    made.close()
+
+
+def stored(
+    outbox: Outbox, broker: str, status: str, ended_days: float | None, traded_days: float
+) -> str:
+    """A row whose trade and whose end are so many days ago; its webhook-id."""
+    at_ms = time.time_ns() // 1_000_000 - int(traded_days * DAY_MS)
+    event_id = ids.trade_id(at_ms, 0, uuid.uuid4().int & 0xFFFF_FFFF, 0)
+    outbox.execute(
+        "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
+        " status, attempts, finished_at) VALUES (%s, %s, 'bid', 1, %s, 1,"
+        " now() - make_interval(secs => %s))",
+        broker,
+        event_id,
+        status,
+        None if ended_days is None else ended_days * 86_400,
+    )
+    return f"{event_id}-bid"
+
+
+def many(outbox: Outbox, broker: str, count: int) -> None:
+    """So many rows that ended 40 days ago, each with an id of its own."""
+    outbox.execute(
+        "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
+        " status, attempts, finished_at)"
+        " SELECT %s, (rpad(lpad(to_hex((extract(epoch FROM now() - interval '40 days') * 1000)"
+        "::bigint), 12, '0'), 20, '0') || lpad(to_hex(n), 12, '0'))::uuid, 'ask', 1, 'delivered',"
+        " 1,"
+        " now() - interval '40 days' FROM generate_series(1, %s) AS n",
+        broker,
+        count,
+    )
+
+
+def counted(outbox: Outbox) -> dict[str, int]:
+    with psycopg.connect(outbox.url) as connection:
+        rows = connection.execute("SELECT broker_id::text, sides FROM webhook_pruned")
+        return dict(rows.fetchall())
+
+
+async def pruned(outbox: Outbox) -> int:
+    """Until nothing is old any more; how many rows."""
+    opened = await WebhookStore.open(outbox.url)
+    try:
+        deleted = 0
+        while count := await opened.prune(KEEP_DAYS):
+            assert count <= PRUNED_MAX
+            deleted += count
+        return deleted
+    finally:
+        await opened.close()
+
+
+def prune(outbox: Outbox) -> int:
+    return asyncio.run(pruned(outbox))
+
+
+def test_rows_whose_trade_and_end_are_old_are_deleted_and_no_others(outbox: Outbox) -> None:
+    broker, other = outbox.broker("http://a/"), outbox.broker("http://b/")
+    kept = {
+        stored(outbox, broker, "delivered", 29.9, 29.9),
+        # Told late, or asked for again: its end counts.
+        stored(outbox, broker, "delivered", 1, 40),
+        stored(outbox, other, "parked", 29.9, 33),
+        stored(outbox, other, "pending", None, 40),
+        # A clock that went back must not make a trade old.
+        stored(outbox, other, "delivered", 40, 1),
+    }
+    stored(outbox, broker, "delivered", 30.1, 30.2)
+    stored(outbox, broker, "parked", 31, 35)
+    stored(outbox, other, "delivered", 300, 300)
+    assert prune(outbox) == 3
+    assert {row.webhook_id for row in outbox.rows()} == kept
+    assert counted(outbox) == {broker: 2, other: 1}
+    assert prune(outbox) == 0
+    assert counted(outbox) == {broker: 2, other: 1}
+
+
+def test_tests_are_deleted_too_and_not_counted(outbox: Outbox) -> None:
+    broker = outbox.broker("http://a/")
+    stored(outbox, broker, "delivered", 40, 40)
+    outbox.execute("UPDATE webhook_deliveries SET kind = 'test', order_remaining_quantity = NULL")
+    assert prune(outbox) == 1
+    assert counted(outbox) == {broker: 0}
+
+
+def test_two_at_once_count_each_row_once(outbox: Outbox) -> None:
+    async def two() -> list[int]:
+        return list(await asyncio.gather(pruned(outbox), pruned(outbox)))
+
+    brokers = [outbox.broker("http://a/") for _ in range(2)]
+    for broker in brokers:
+        many(outbox, broker, PRUNED_MAX + 10)
+    assert sum(asyncio.run(two())) == 2 * (PRUNED_MAX + 10)
+    assert counted(outbox) == dict.fromkeys(brokers, PRUNED_MAX + 10)
+    assert outbox.rows() == []
+
+
+def test_rows_are_found_by_their_key_and_claims_lock_nothing_here(outbox: Outbox) -> None:
+    broker = outbox.broker("http://a/")
+    many(outbox, broker, 5_000)
+    with psycopg.connect(outbox.url, options=store._OPTIONS) as sender, sender.transaction():
+        # As a claim and a result of an attempt hold them.
+        sender.execute("SELECT FROM webhook_endpoints FOR UPDATE")
+        with psycopg.connect(outbox.url, autocommit=True, options=store._OPTIONS) as other:
+            other.execute("SET statement_timeout = '30s'")
+            parameters = {"days": KEEP_DAYS, "rows": 100}
+            rows = other.execute(b"EXPLAIN " + store._PRUNE.encode(), parameters).fetchall()
+            plan = "\n".join(line for (line,) in rows)
+            assert "Seq Scan on webhook_deliveries" not in plan, plan
+            assert "webhook_deliveries_pkey" in plan, plan
+            assert other.execute(store._PRUNE, parameters).fetchall() == [(100,)]
+
+
+def test_sender_deletes_what_is_old_while_it_sends(outbox: Outbox) -> None:
+    with a_receiver() as receiver:
+        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        many(outbox, broker, PRUNED_MAX + 10)
+        with a_sender(outbox.url, {"EXCHANGE_WEBHOOK_KEEP_DAYS": "30"}):
+            outbox.trade(broker, nobody, 5)
+            wait_for("old ones are gone", lambda: len(outbox.rows()) == 5)
+            wait_for("new ones are told", lambda: outbox.all_are("delivered"))
+        assert len(receiver.received) == 5
+    assert counted(outbox) == {broker: PRUNED_MAX + 10}
+
+
+def test_sender_that_keeps_for_ever_deletes_nothing(
+    outbox: Outbox,
+) -> None:
+    many(outbox, outbox.broker("http://a/"), 10)
+    asyncio.run(asyncio.wait_for(Pruner(outbox.url, 0).run(), 30))
+    assert len(outbox.rows()) == 10
+
+
+@pytest.fixture(scope="module")
+def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedMarket]:
+    with recorded_market(exchange, tmp_path_factory.mktemp("pruned")) as recorded:
+        yield recorded
+
+
+def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = "") -> AuditReport:
+    """What the audit says when so many rows were deleted as senders do, and what came then."""
+    told = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
+    changed = with_changed_rows(market, exchange.database_url, told)
+    parameters: dict[str, Any] = {"days": 0, "rows": rows}
+    with psycopg.connect(changed.settings.database_url, options=store._OPTIONS) as connection:
+        ((deleted,),) = connection.execute(store._PRUNE, parameters).fetchall()
+        assert deleted > 10
+        if then:
+            assert connection.execute(then.encode()).rowcount == 1
+    return changed.audit()
+
+
+@pytest.mark.parametrize("rows", [20, 1_000_000])
+def test_audit_of_a_pruned_outbox_holds_and_says_so(
+    market: AuditedMarket, exchange: Exchange, rows: int
+) -> None:
+    report = audited(market, exchange, rows)
+    assert report.holds, "\n".join(report.lines())
+    assert "were deleted and counted" in report["stored_webhooks"].note
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # One more than was counted, though it is as old as those that were.
+        "DELETE FROM webhook_deliveries WHERE (broker_id, event_id, kind) ="
+        " (SELECT broker_id, event_id, kind FROM webhook_deliveries LIMIT 1)",
+        "UPDATE webhook_pruned SET sides = sides - 1"
+        " WHERE broker_id = (SELECT broker_id FROM webhook_pruned LIMIT 1)",
+        # What was deleted is not as old as that.
+        "UPDATE webhook_pruned SET before = '00000000-0000-0000-0000-000000000001'"
+        " WHERE broker_id = (SELECT broker_id FROM webhook_pruned LIMIT 1)",
+        "DELETE FROM webhook_pruned"
+        " WHERE broker_id = (SELECT broker_id FROM webhook_pruned LIMIT 1)",
+    ],
+)
+def test_audit_notices_a_row_that_is_missing_beside_those_that_were_deleted(
+    market: AuditedMarket, exchange: Exchange, statement: str
+) -> None:
+    report = audited(market, exchange, 20, statement)
+    assert {found.name for found in report.invariants() if found.differences} == {
+        "stored_webhooks"
+    }, "\n".join(report.lines())
