@@ -18,7 +18,7 @@ from msgspec import structs
 
 from infra.errors import FolderBusyError
 from infra.jvm import Profile
-from infra.ports import free_port, is_free
+from infra.ports import LOOPBACK, free_port, is_free
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from services.cli.banner import Running
@@ -125,7 +125,7 @@ class Stack:
     def ready(self, name: str) -> bool:
         """Whether it is, now."""
         port = self.probes.get(name)
-        base = self.url if port is None else f"http://127.0.0.1:{port}"
+        base = self.url if port is None else f"http://{LOOPBACK}:{port}"
         try:
             with urllib.request.urlopen(  # noqa: S310 - an address of our own making
                 f"{base}/readyz", timeout=_PROBE_TIMEOUT_S
@@ -150,7 +150,10 @@ class Stack:
         settings = structs.replace(
             self.settings, kafka=self.bootstrap, database_url=self.database_url
         )
-        overrides = {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
+        overrides = {
+            "EXCHANGE_METRICS_HOST": LOOPBACK,
+            "EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0)),
+        }
         return ChildProcess(
             [sys.executable, "-m", *MODULES[name]],
             log_file=self.log_dir / f"{name}.log",

@@ -9,7 +9,7 @@ import sys
 import uvloop
 
 from services.runtime.errors import SettingsError
-from services.runtime.health import Health, HealthServer
+from services.runtime.health import Health, health_answered
 from services.runtime.lifecycle import Stop, run
 from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
@@ -43,7 +43,6 @@ async def serve(settings: Settings, stop: Stop) -> None:
         loop = WebhookLoop(require(settings.database_url, "database_url"), sender.post, rules)
         health = Health()
         health.add("postgres", loop.postgres)
-        server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
         # 3. Until the stop.
         running = asyncio.get_running_loop()
 
@@ -53,11 +52,8 @@ async def serve(settings: Settings, stop: Stop) -> None:
         stop.on_set(stop_soon)
         if stop.is_set():
             loop.stop()
-        try:
+        with health_answered(settings, health):
             await loop.run()
-        finally:
-            if server is not None:
-                server.close()
 
 
 def webhooks(settings: Settings, stop: Stop) -> None:
