@@ -25,15 +25,19 @@ class Endpoints(Struct, frozen=True):
 
 
 def admin_key(data_dir: Path) -> str:
-    """The key of the first run; made now if this is it. Only its owner may read the file."""
-    path = data_dir / "admin-key"
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """The key of the first run; made now if this is it."""
+    return secret(data_dir / "admin-key")
+
+
+def secret(path: Path) -> str:
+    """What the file holds; made now if there is none. Only its owner may read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     except FileExistsError:
         key = path.read_text(encoding="utf-8").strip()
         if not key:
-            raise SettingsError(f"{path} is empty: delete it, a new key is made then") from None
+            raise SettingsError(f"{path} is empty: delete it, a new one is made then") from None
         return key
     key = secrets.token_urlsafe(32)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
