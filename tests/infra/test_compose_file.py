@@ -13,7 +13,7 @@ from infra.broker import TEMPLATE
 from infra.compose import COMPOSE_FILE, EVERY_PROFILE
 from infra.jars import POM
 from services.cli.containers import KAFKA_PORT, POSTGRES_PORT
-from services.runtime.settings import parse_partitions, read_settings
+from services.runtime.settings import Settings, parse_partitions, read_settings, variable
 from tests.support.compose_file import OUR_IMAGE, environment, services, uninterpolated
 
 SERVICES = services()
@@ -117,6 +117,13 @@ def test_ports_that_make_up_tells_are_those_published() -> None:
     assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{KAFKA_PORT}:9094"]
     assert SERVICES["postgres"]["ports"] == [f"127.0.0.1:{POSTGRES_PORT}:5432"]
     assert SERVICES["gateway"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_every_variable_is_a_setting_or_told_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    settings = {variable(field) for field in Settings.__struct_fields__}
+    for name in set(re.findall(r"\$\{(\w+)", COMPOSE_FILE.read_text())):
+        assert name in settings or name in readme, name
 
 
 def test_every_profile_is_ended_by_make_down() -> None:
