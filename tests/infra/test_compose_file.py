@@ -78,7 +78,7 @@ def test_only_this_machine_reaches_a_port_and_each_is_named_by_a_variable() -> N
 @pytest.mark.parametrize("name", ["EXCHANGE_ADMIN_KEY", "POSTGRES_PASSWORD"])
 def test_key_that_is_not_given_is_asked_for(name: str) -> None:
     others = {"EXCHANGE_ADMIN_KEY": "0123456789abcdef", "POSTGRES_PASSWORD": "secret"}
-    with pytest.raises(KeyError, match=f"{name}: choose one.* or use make up"):
+    with pytest.raises(KeyError, match=f"{name}: set {name}.* or use make up"):
         services({key: text for key, text in others.items() if key != name})
 
 
