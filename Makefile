@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean
+.PHONY: help run up down demo test correctness simulate chaos bench bench-quick compare check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -22,6 +22,12 @@ $(READY): requirements.lock pyproject.toml
 
 run: $(READY) ## Start the whole exchange; Ctrl-C stops it, the data stays in .local
 	@exec $(BIN)/exchange run
+
+up: $(READY) ## Start the whole exchange in containers and wait until it is ready; COMPOSE_PROFILES=
+	@exec $(BIN)/python -m services.cli.containers up
+
+down: $(READY) ## End the containers; their data stays, with VOLUMES=1 it goes too
+	@exec $(BIN)/python -m services.cli.containers down $(if $(VOLUMES),--volumes)
 
 demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 	@# A late generator (98) spoils the figures, not what the audit proves.

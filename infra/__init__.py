@@ -4,6 +4,7 @@
       broker.py     LocalKafka: one KRaft node     jars.py: its jars, by Maven, once
       postgres.py   LocalPostgres: one cluster     unprivileged.py: how it runs for root
         process.py    ChildProcess: log, stop, kill, pause; guard.py: no orphan, ever
+    compose.py    the containers of compose.yaml, by whichever Compose there is; Dockerfile: ours
     doctor.py     what this machine lacks; bootstrap.sh installs it
 
 Knows nothing of orders, topics or services, and reads no setting: everything is an argument.

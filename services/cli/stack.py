@@ -19,7 +19,7 @@ from msgspec import structs
 from infra.broker import ADMIN
 from infra.errors import FolderBusyError
 from infra.jvm import Profile
-from infra.ports import free_port, is_free
+from infra.ports import LOOPBACK, free_port, is_free
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from services.cli.banner import Running
@@ -169,7 +169,7 @@ class Stack:
     def ready(self, name: str) -> bool:
         """Whether it is, now."""
         port = self.probes.get(name)
-        base = self.url if port is None else f"http://127.0.0.1:{port}"
+        base = self.url if port is None else f"http://{LOOPBACK}:{port}"
         try:
             with urllib.request.urlopen(  # noqa: S310 - an address of our own making
                 f"{base}/readyz", timeout=_PROBE_TIMEOUT_S
@@ -204,7 +204,10 @@ class Stack:
 
     def _child(self, name: str) -> ChildProcess:
         settings = self.settings_of(name)
-        overrides = {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
+        overrides = {
+            "EXCHANGE_METRICS_HOST": LOOPBACK,
+            "EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0)),
+        }
         return ChildProcess(
             [sys.executable, "-m", *MODULES[name]],
             log_file=self.log_dir / f"{name}.log",

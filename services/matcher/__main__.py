@@ -10,7 +10,7 @@ import uuid
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
 from services.matcher.standing_by import StandingBy
-from services.runtime.health import Health, HealthServer
+from services.runtime.health import Health, health_answered
 from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop, run
 from services.runtime.log_identity import log_identity
@@ -41,14 +41,10 @@ def main() -> int:
         if standing_by is not None:
             signal.signal(signal.SIGUSR1, standing_by.ask)
             health.add("standby", standing_by.check)
-        server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
-        try:
+        with health_answered(settings, health):
             followed = standing_by.follow(partitions, stop) if standing_by else None
             if not stop.is_set():
                 MatcherLoop(settings, log, name, health).run(partitions, stop, followed)
-        finally:
-            if server is not None:
-                server.close()
 
     return run("matcher", dict(os.environ), matcher)
 

@@ -1,13 +1,17 @@
 """Liveness, readiness, metrics: what is checked, and a small server for services without HTTP."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.runtime.errors import UnavailableError
+from services.runtime.settings import Settings
 
 
 class Check(Struct, frozen=True):
@@ -41,10 +45,23 @@ class Health:
         return Readiness("ready" if ready else "not_ready", checks)
 
 
-class HealthServer:
-    """`/livez`, `/readyz` and `/metrics` on the loopback interface, in a thread of its own."""
+@contextmanager
+def health_answered(settings: Settings, health: Health) -> Iterator[None]:
+    """Whoever asks at the port that the settings name is answered inside; without one nobody is."""
+    if not settings.metrics_port:
+        yield
+        return
+    server = HealthServer(settings.metrics_host, settings.metrics_port, health)
+    try:
+        yield
+    finally:
+        server.close()
 
-    def __init__(self, port: int, health: Health) -> None:
+
+class HealthServer:
+    """`/livez`, `/readyz` and `/metrics`, in a thread of its own. Raises UnavailableError."""
+
+    def __init__(self, host: str, port: int, health: Health) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, kind, body = _answer(self.path, health)
@@ -57,7 +74,13 @@ class HealthServer:
             def log_message(self, *_: object) -> None:
                 """Silence: probes come every second."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot listen on {host} port {port}: {error.strerror}; stop what listens there, "
+                "or set EXCHANGE_METRICS_HOST and EXCHANGE_METRICS_PORT"
+            ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

@@ -59,6 +59,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Base URL of a reader, for ingest running apart from it."""
     metrics_port: Port = 0
     """Port of /livez, /readyz and /metrics of matcher, sink and webhooks; 0: none."""
+    metrics_host: str = "127.0.0.1"
+    """Address that this port listens on: others must reach it in a container."""
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     """Requests waiting for the log at once; one more is answered 503."""
     rate_orders: PerTime | None = None

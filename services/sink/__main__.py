@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from services.runtime.health import Health, HealthServer
+from services.runtime.health import Health, health_answered
 from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop, run
 from services.runtime.log_identity import log_identity
@@ -27,13 +27,9 @@ def sink(settings: Settings, stop: Stop) -> None:
     health = Health()
     health.add("postgres", loop.postgres)
     health.add("caught_up", loop.caught_up)
-    server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
     # 3. Until the stop.
-    try:
+    with health_answered(settings, health):
         loop.run()
-    finally:
-        if server is not None:
-            server.close()
 
 
 def migrations(settings: Settings, _: Stop) -> None:

@@ -9,7 +9,7 @@ import sys
 import uvloop
 
 from services.runtime.errors import SettingsError
-from services.runtime.health import Health, HealthServer
+from services.runtime.health import Health, health_answered
 from services.runtime.lifecycle import Stop, run
 from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
@@ -45,7 +45,6 @@ async def serve(settings: Settings, stop: Stop) -> None:
         loop = WebhookLoop(database_url, sender.post, rules)
         health = Health()
         health.add("postgres", loop.postgres)
-        server = HealthServer(settings.metrics_port, health) if settings.metrics_port else None
         pruner = Pruner(database_url, settings.webhook_keep_days)
         # 3. Until the stop.
         running = asyncio.get_running_loop()
@@ -62,12 +61,11 @@ async def serve(settings: Settings, stop: Stop) -> None:
             end()
         pruning = asyncio.create_task(pruner.run())
         try:
-            await loop.run()
+            with health_answered(settings, health):
+                await loop.run()
         finally:
             pruner.stop()
             await pruning
-            if server is not None:
-                server.close()
 
 
 def webhooks(settings: Settings, stop: Stop) -> None:

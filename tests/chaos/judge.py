@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.client_log import client_lines
 from schemas.codec import decode_trade

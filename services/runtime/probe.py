@@ -1,0 +1,47 @@
+"""`python -m services.runtime.probe`: whether this container's service is ready, as an exit code.
+
+A health check runs it every few seconds, so it imports nothing that takes time to load.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+
+LOOPBACK = "127.0.0.1"
+# Of `/readyz`; longer than a service that is alive takes, shorter than a health check waits.
+TIMEOUT_S = 2.0
+ANSWER_BYTES_MAX = 16 * 1024
+_REQUEST = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def port_of(environ: Mapping[str, str]) -> int:
+    """Where a service with these settings answers: its metrics' port if it has one."""
+    named = (environ.get("EXCHANGE_METRICS_PORT"), environ.get("EXCHANGE_PORT"))
+    return next((int(text) for text in named if text and int(text)), 8000)
+
+
+def ask(port: int) -> tuple[bool, str]:
+    """Whether it is ready, and what it said. Raises OSError where nobody answers."""
+    answer = b""
+    with socket.create_connection((LOOPBACK, port), TIMEOUT_S) as connection:
+        connection.sendall(_REQUEST)
+        while len(answer) < ANSWER_BYTES_MAX and (part := connection.recv(4096)):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.split(b" ")[1:2] == [b"200"], body.decode(errors="replace")
+
+
+def main() -> int:
+    """0: ready; 1: not, or nobody answers. What it says is printed: Docker keeps it."""
+    port = port_of(os.environ)
+    try:
+        ready, words = ask(port)
+    except OSError as error:
+        ready, words = False, f"nobody answers on port {port}: {error}"
+    sys.stdout.write(words + "\n")
+    return 0 if ready else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""What `make up` makes of the engine's answers. `docker` is a script here that plays the engine."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.compose import ComposeProject, Container, containers_of, find_compose
+from infra.errors import ServerFailedError, ToolMissingError
+
+# Writes down what it was asked; answers what the folder beside it says, or nothing.
+DOCKER = """#!/bin/sh
+here=$(dirname "$0")
+echo "docker $* ($COMPOSE_PROFILES)" >> "$here/asked"
+case "$*" in
+  "compose version") exit "$(cat "$here/plugin" 2>/dev/null || echo 0)" ;;
+  version*) exit "$(cat "$here/engine" 2>/dev/null || echo 0)" ;;
+  compose*" up "*) exit "$(cat "$here/up" 2>/dev/null || echo 0)" ;;
+  ps*) echo c1 ;;
+  inspect*) cat "$here/inspected" ;;
+  logs*) echo "Kafka does not answer" >&2 ;;
+esac
+"""
+
+
+def inspected(service: str = "gateway", **changes: Any) -> dict[str, Any]:
+    state = {"Status": "running", "ExitCode": 0, "Health": {"Status": "healthy"}} | changes
+    return {
+        "Id": f"id-{service}",
+        "Config": {"Labels": {"com.docker.compose.service": service}},
+        "State": {key: value for key, value in state.items() if key != "RestartCount"},
+        "RestartCount": changes.get("RestartCount", 0),
+    }
+
+
+def one(**changes: Any) -> Container:
+    (container,) = containers_of(json.dumps([inspected(**changes)]))
+    return container
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Callable[..., ComposeProject]:
+    """A project on an engine that plays what it is told."""
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+
+    def play(*containers: dict[str, Any], **codes: int) -> ComposeProject:
+        (tmp_path / "inspected").write_text(json.dumps(containers))
+        for word, code in codes.items():
+            (tmp_path / word).write_text(str(code))
+        return ComposeProject("exchange", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("changes", "done", "failed", "words"),
+    [
+        ({}, True, False, "gateway: healthy"),
+        ({"Health": None}, True, False, "gateway: running"),
+        ({"Health": {"Status": "starting"}}, False, False, "gateway: starting"),
+        ({"Health": {"Status": "unhealthy"}}, False, False, "gateway: unhealthy"),
+        ({"Status": "created"}, False, False, "gateway: healthy"),
+        ({"Status": "exited"}, True, False, "gateway: ended with exit code 0"),
+        (
+            {"Status": "exited", "ExitCode": 3},
+            False,
+            True,
+            "gateway: ended with exit code 3",
+        ),
+        (
+            {"Status": "restarting", "Health": None, "RestartCount": 1},
+            False,
+            False,
+            "gateway: restarting, started again 1 times",
+        ),
+        (
+            {"Status": "restarting", "Health": None, "RestartCount": 3},
+            False,
+            True,
+            "gateway: restarting, started again 3 times",
+        ),
+    ],
+)
+def test_container_is_done_failed_or_waited_for(
+    changes: dict[str, Any], done: bool, failed: bool, words: str
+) -> None:
+    container = one(**changes)
+    assert (container.done, container.failed, str(container)) == (done, failed, words)
+
+
+def test_plug_in_is_taken_before_the_program(tmp_path: Path, engine: Callable[..., object]) -> None:
+    engine(plugin=0)
+    assert find_compose(str(tmp_path)) == [str(tmp_path / "docker"), "compose"]
+
+
+def test_program_is_taken_without_the_plug_in(
+    tmp_path: Path, engine: Callable[..., ComposeProject]
+) -> None:
+    (alone := tmp_path / "docker-compose").write_text("#!/bin/sh\n")
+    alone.chmod(0o755)
+    engine(plugin=1)
+    assert find_compose(f"{tmp_path}:/usr/bin:/bin") == [str(alone)]
+
+
+def test_machine_without_docker_or_compose_is_told_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissingError, match=r"no docker command: .*apt-get install"):
+        find_compose(str(tmp_path))
+
+
+def test_engine_that_does_not_answer_is_one_clear_line(
+    engine: Callable[..., ComposeProject],
+) -> None:
+    with pytest.raises(ServerFailedError, match="no Docker engine answers"):
+        engine(engine=1)
+
+
+def test_up_returns_when_all_are_ready(
+    tmp_path: Path, engine: Callable[..., ComposeProject]
+) -> None:
+    told: list[str] = []
+    engine(inspected("topics", Status="exited"), inspected("gateway")).up(told.append)
+    assert told == []
+    asked = (tmp_path / "asked").read_text()
+    assert "docker compose --project-name exchange --file " in asked
+    assert " up --detach" in asked
+
+
+def test_up_that_fails_tells_the_last_lines_of_whom_it_failed_at(
+    engine: Callable[..., ComposeProject],
+) -> None:
+    project = engine(inspected("topics", Status="exited", ExitCode=3), inspected("kafka"), up=1)
+    with pytest.raises(ServerFailedError) as caught:
+        project.up(lambda _: None)
+    assert "docker compose up ended with 1" in str(caught.value)
+    assert "topics: ended with exit code 3; its last lines:\n    Kafka does not" in str(
+        caught.value
+    )
+    assert "kafka:" not in str(caught.value)
+
+
+def test_up_gives_up_on_a_service_that_dies_again_and_again(
+    engine: Callable[..., ComposeProject],
+) -> None:
+    project = engine(inspected("sink", Status="restarting", RestartCount=4, Health=None))
+    with pytest.raises(ServerFailedError, match=r"(?s)does not start.*sink: .*Kafka does not"):
+        project.up(lambda _: None)
+
+
+def test_up_that_takes_too_long_tells_who_is_waited_for(
+    engine: Callable[..., ComposeProject],
+) -> None:
+    told: list[str] = []
+    project = engine(inspected("matcher-0", Health={"Status": "starting"}), inspected("kafka"))
+    with pytest.raises(ServerFailedError, match=r"(?s)not ready after 1 s.*matcher-0: starting"):
+        project.up(told.append, timeout_s=1)
+    assert told == ["waiting for matcher-0: starting"]
+
+
+def test_down_ends_every_profile_and_keeps_the_data_unless_told(
+    tmp_path: Path, engine: Callable[..., ComposeProject]
+) -> None:
+    project = engine()
+    project.down(volumes=False)
+    project.down(volumes=True)
+    *_, kept, removed = (tmp_path / "asked").read_text().splitlines()
+    assert kept.endswith(" down --remove-orphans (apart,monitoring)")
+    assert removed.endswith(" down --remove-orphans --volumes (apart,monitoring)")

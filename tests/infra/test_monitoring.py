@@ -1,0 +1,106 @@
+"""Dashboard and alerts: whatever they name is shown by a service that Prometheus reads."""
+
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.rest import Problem
+from services.runtime.http_messages import PROBLEMS
+from tests.support.compose_file import OUR_IMAGE, environment, services
+from tests.support.promql import ALERTS, DASHBOARD, MONITORING, Named, defined, expressions, read
+
+EXPRESSIONS = list(expressions())
+JOBS: dict[str, dict[str, Any]] = {
+    job["job_name"]: job for job in read(MONITORING / "prometheus.yml")["scrape_configs"]
+}
+# Prometheus' own, of whatever it reads.
+TARGET_LABELS = {"job", "instance"}
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.text)
+def test_expression_names_only_metrics_and_labels_that_there_are(expression: Named) -> None:
+    samples = defined()
+    assert expression.metrics
+    assert expression.metrics <= samples.keys()
+    known = TARGET_LABELS.union(*(samples[metric] for metric in expression.metrics))
+    assert expression.labels <= known
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.text)
+def test_expression_asks_only_jobs_that_there_are(expression: Named) -> None:
+    assert {value for label, value in expression.wanted if label == "job"} <= JOBS.keys()
+
+
+def test_legends_name_labels_that_are_left() -> None:
+    for panel in msgspec.json.decode(DASHBOARD.read_bytes())["panels"]:
+        for target in panel["targets"]:
+            shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            grouped = re.findall(r"\bby \(([^)]*)\)", target["expr"])
+            left = {label for group in grouped for label in group.split(", ")}
+            assert shown <= (left or TARGET_LABELS), target["expr"]
+
+
+def test_every_service_is_read_where_it_answers() -> None:
+    read_at = {
+        target
+        for job in JOBS.values()
+        for each in job.get("static_configs", [])
+        for target in each["targets"]
+    } | {
+        f"{name}:{each['port']}"
+        for job in JOBS.values()
+        for each in job.get("dns_sd_configs", [])
+        for name in each["names"]
+    }
+    answering = {
+        f"{name}:{environment(service).get('EXCHANGE_METRICS_PORT', 8000)}"
+        for name, service in services().items()
+        if service["image"] == OUR_IMAGE and service["restart"] != "no"
+    }
+    assert read_at == answering
+
+
+def test_dashboard_asks_the_source_that_is_provisioned() -> None:
+    provisioned = read(MONITORING / "grafana/provisioning/datasources/prometheus.yml")
+    uids = {source["uid"] for source in provisioned["datasources"]}
+    panels = msgspec.json.decode(DASHBOARD.read_bytes())["panels"]
+    assert {panel["datasource"]["uid"] for panel in panels} == uids
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+def test_every_alert_says_what_it_means_and_how_bad_it_is() -> None:
+    for group in read(ALERTS)["groups"]:
+        for rule in group["rules"]:
+            assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
+            assert rule["labels"]["severity"] in {"page", "warn"}
+
+
+def test_rules_fire_when_they_should() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    done = subprocess.run(
+        [promtool, "test", "rules", "alerts_test.yml"],
+        cwd=MONITORING,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_proxy_without_a_service_answers_as_the_exchange_would() -> None:
+    caddyfile = (MONITORING.parent / "proxy/Caddyfile").read_text()
+    body, status = re.findall(r"respond `(\{.*\})` (\d+)", caddyfile)[0]
+    problem = msgspec.json.decode(body, type=Problem)
+    kind = PROBLEMS[problem.code]
+    assert (problem.status, problem.title, problem.retryable) == (
+        kind.status,
+        kind.title,
+        kind.retryable,
+    )
+    assert int(status) == kind.status

@@ -1,0 +1,85 @@
+"""What the dashboard and the alerts ask for is what running services show, under these labels."""
+
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from infra.ports import LOOPBACK
+from tests.support.api import eventually
+from tests.support.exchange import Exchange
+from tests.support.promql import defined, expressions
+
+ORDERS = {"route": "/orders", "method": "POST", "status": "201"}
+# Each only where it is asked for: the same names stand at zero on the other services' pages.
+MOVED: list[tuple[str, str, dict[str, str]]] = [
+    ("gateway", "exchange_http_request_duration_seconds_count", ORDERS),
+    ("gateway", "exchange_http_request_duration_seconds_bucket", ORDERS | {"le": "+Inf"}),
+    ("gateway", "exchange_http_connections", {}),
+    ("gateway", "exchange_orders_in_memory", {}),
+    ("matcher", "exchange_commands_total", {"event": "OrderAccepted"}),
+    ("matcher", "exchange_open_orders", {}),
+    ("sink", "exchange_sink_rows_total", {"table": "orders"}),
+    ("sink", "exchange_sink_rows_total", {"table": "trades"}),
+    ("sink", "exchange_sink_behind_seconds", {}),
+    ("webhooks", "process_resident_memory_bytes", {}),
+]
+
+
+def page(exchange: Exchange, job: str) -> str:
+    port = exchange.stack.probes.get(job)
+    base = exchange.url if port is None else f"http://{LOOPBACK}:{port}"
+    with urlopen(f"{base}/metrics") as answer:  # noqa: S310 - an address of our own making
+        text: bytes = answer.read()
+    return text.decode()
+
+
+@pytest.fixture
+def traded(exchange: Exchange) -> Exchange:
+    """An exchange where orders rest and have traded, and PostgreSQL knows."""
+    symbol, broker = exchange.symbol(), exchange.broker()
+    assert broker.place("ask", symbol, 100, 1000).status == 201
+    assert broker.place("bid", symbol, 30, 1000).status == 201
+    return exchange
+
+
+@pytest.mark.parametrize(("job", "name", "labels"), MOVED)
+def test_metric_moves_at_the_service_that_is_asked_for_it(
+    traded: Exchange, job: str, name: str, labels: dict[str, str]
+) -> None:
+    def moved() -> bool:
+        return any(
+            sample.value > 0 and sample.labels.items() >= labels.items()
+            for family in text_string_to_metric_families(page(traded, job))
+            for sample in family.samples
+            if sample.name == name
+        )
+
+    eventually(f"{name}{labels} of {job} moves", moved)
+
+
+def test_every_metric_that_is_asked_for_is_on_the_page_of_its_service(traded: Exchange) -> None:
+    pages = {job: page(traded, job) for job in ("gateway", "matcher", "sink", "webhooks")}
+    # A family with labels that nothing has happened to yet shows its name and no sample.
+    families = {
+        job: {family.name for family in text_string_to_metric_families(text)}
+        for job, text in pages.items()
+    }
+    for expression in expressions():
+        asked = {value for label, value in expression.wanted if label == "job"} & pages.keys()
+        for metric in expression.metrics - {"up"}:
+            for job in asked or pages.keys():
+                assert any(
+                    metric in (name, *(name + suffix for suffix in ("_total", "_bucket", "_count")))
+                    for name in families[job]
+                ), f"{metric} of {job}, for {expression.text}"
+
+
+def test_no_service_shows_a_metric_that_the_dashboard_test_does_not_know(traded: Exchange) -> None:
+    shown = {
+        sample.name
+        for family in text_string_to_metric_families(page(traded, "gateway"))
+        for sample in family.samples
+        if sample.name.startswith("exchange_") and not sample.name.endswith("_created")
+    }
+    assert shown <= defined().keys()

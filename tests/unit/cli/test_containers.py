@@ -1,0 +1,69 @@
+"""What `make up` gives Compose, and tells its operator."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from services.cli.banner import shell_lines
+from services.cli.containers import banner, stack_of
+from services.runtime.errors import SettingsError
+
+
+def environ(data_dir: Path, **more: str) -> dict[str, str]:
+    return {"PATH": "/bin", "EXCHANGE_DATA_DIR": str(data_dir)} | more
+
+
+def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
+    first = stack_of(environ(tmp_path))
+    assert stack_of(environ(tmp_path)) == first
+    assert first.environ["EXCHANGE_ADMIN_KEY"] == first.admin_key
+    assert len(first.environ["POSTGRES_PASSWORD"]) >= 32
+    assert first.environ["PATH"] == "/bin"
+    for name in ("admin-key", "postgres-password"):
+        mode = (tmp_path / "containers" / name).stat().st_mode
+        assert stat.S_IMODE(mode) == 0o600
+
+
+def test_keys_that_are_given_are_taken_and_none_is_made(tmp_path: Path) -> None:
+    given = {"EXCHANGE_ADMIN_KEY": "0123456789abcdef", "POSTGRES_PASSWORD": "it's"}
+    stack = stack_of(environ(tmp_path, **given))
+    assert stack.environ.items() >= given.items()
+    assert stack.endpoints.database_url.startswith("postgresql://exchange:it%27s@127.0.0.1:")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_setting_that_the_gateway_would_refuse_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SettingsError, match="EXCHANGE_ADMIN_KEY"):
+        stack_of(environ(tmp_path, EXCHANGE_ADMIN_KEY="short"))
+    with pytest.raises(SettingsError, match="unknown setting EXCHANGE_IMGAE"):
+        stack_of(environ(tmp_path, EXCHANGE_IMGAE="x"))
+
+
+def test_image_and_ports_are_variables(tmp_path: Path) -> None:
+    stack = stack_of(
+        environ(
+            tmp_path,
+            EXCHANGE_IMAGE="mine:1",
+            EXCHANGE_PORT="8123",
+            KAFKA_PORT="9999",
+            POSTGRES_PORT="5555",
+            COMPOSE_PROJECT_NAME="second",
+        )
+    )
+    assert stack.project == "second"
+    assert stack.endpoints.url == "http://127.0.0.1:8123"
+    assert stack.endpoints.kafka == "127.0.0.1:9999"
+    assert stack.endpoints.database_url.endswith("@127.0.0.1:5555/exchange")
+
+
+def test_banner_names_everything_an_operator_needs(tmp_path: Path) -> None:
+    stack = stack_of(environ(tmp_path))
+    text = banner(stack)
+    for wanted in (f"{stack.endpoints.url}/docs", stack.admin_key, "127.0.0.1:9094", "make down"):
+        assert wanted in text
+    for line in shell_lines(stack.endpoints.url, stack.admin_key):
+        assert line in text
+    assert f"EXCHANGE_DATA_DIR={tmp_path / 'containers'} " in text

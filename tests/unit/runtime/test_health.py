@@ -1,0 +1,75 @@
+"""Where a service answers for its health, and what a container's health check makes of it."""
+
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.request import urlopen
+
+import pytest
+
+from infra.ports import LOOPBACK, free_port
+from services.runtime.errors import UnavailableError
+from services.runtime.health import Check, Health, health_answered
+from services.runtime.probe import port_of
+from services.runtime.settings import Settings
+
+
+def probed(port: int) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.runtime.probe"],
+        env={"EXCHANGE_METRICS_PORT": str(port)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_probe_tells_whether_the_service_is_ready_and_why(ready: bool) -> None:
+    health = Health()
+    health.add("replay", lambda: Check(ready, "7 commands left"))
+    settings = Settings(metrics_port=free_port())
+    with health_answered(settings, health):
+        code, words = probed(settings.metrics_port)
+    assert code == (0 if ready else 1)
+    assert "7 commands left" in words
+
+
+def test_probe_without_a_service_fails_with_one_line() -> None:
+    code, words = probed(port := free_port())
+    assert code == 1
+    assert words.startswith(f"nobody answers on port {port}: ")
+    assert words.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "port"),
+    [
+        ({}, 8000),
+        ({"EXCHANGE_PORT": "9000"}, 9000),
+        ({"EXCHANGE_PORT": "9000", "EXCHANGE_METRICS_PORT": "9100"}, 9100),
+        ({"EXCHANGE_PORT": "9000", "EXCHANGE_METRICS_PORT": "0"}, 9000),
+        ({"EXCHANGE_PORT": "", "EXCHANGE_METRICS_PORT": ""}, 8000),
+    ],
+)
+def test_probe_asks_where_the_settings_say(environ: dict[str, str], port: int) -> None:
+    assert port_of(environ) == port
+
+
+def test_health_answers_on_the_address_of_the_settings() -> None:
+    settings = Settings(metrics_host="127.0.0.2", metrics_port=free_port())
+    with health_answered(settings, Health()):
+        with urlopen(f"http://127.0.0.2:{settings.metrics_port}/livez") as answer:
+            assert answer.status == 200
+        assert probed(settings.metrics_port)[0] == 1
+
+
+def test_health_on_a_port_in_use_is_refused_with_one_line() -> None:
+    with HTTPServer((LOOPBACK, 0), BaseHTTPRequestHandler) as other:
+        settings = Settings(metrics_port=other.server_port)
+        with (
+            pytest.raises(UnavailableError, match=f"port {other.server_port}: .*METRICS_PORT"),
+            health_answered(settings, Health()),
+        ):
+            raise AssertionError("nobody can listen there twice")
