@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean
+.PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean images integration-containers
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -29,6 +29,15 @@ demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 
 test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
+
+# What infra/images/build.sh takes, such as IMAGES=--build.
+IMAGES ?=
+
+images: ## Images for containers, official ones or built here; IMAGES=--build asks no registry
+	@bash infra/images/build.sh $(IMAGES)
+
+integration-containers: $(READY) images ## tests/integration in containers; insists on a Docker engine
+	TEST_SERVERS=containers $(BIN)/python -m pytest tests/integration tests/containers
 
 correctness: $(READY) ## The trading rules over HTTP, on an exchange at URL= with ADMIN_KEY=, else a fresh one
 	@exec $(BIN)/python -m tests.correctness $(if $(URL),--url $(URL)) \

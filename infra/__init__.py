@@ -5,6 +5,7 @@
       postgres.py   LocalPostgres: one cluster     unprivileged.py: how it runs for root
         process.py    ChildProcess: log, stop, kill, pause; guard.py: no orphan, ever
     doctor.py     what this machine lacks; bootstrap.sh installs it
+    docker.sh     a Docker engine, used or installed; images/ builds what no registry gives
 
 Knows nothing of orders, topics or services, and reads no setting: everything is an argument.
 """

@@ -7,6 +7,7 @@ import pytest
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from tests.support.exchange import Exchange, an_exchange
+from tests.support.servers import chosen
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,6 +15,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--url", help="an exchange that runs already")
     parser.addoption("--admin-key", help="its admin key")
     parser.addoption("--market", action="append", help="only this: ours, v1, v2, v3; repeatable")
+
+
+def pytest_report_header() -> str:
+    """Where the integration tests find their servers, and why there."""
+    return str(chosen())
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from services.cli.stack import Stack, running_exchange
 from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api
 
@@ -120,7 +121,7 @@ class Exchange:
 
 
 @contextmanager
-def an_exchange(data_dir: Path) -> Iterator[Exchange]:
+def an_exchange(data_dir: Path, settings: Settings | None = None) -> Iterator[Exchange]:
     """A fresh exchange, ended after."""
-    with running_exchange(data_dir) as stack:
+    with running_exchange(data_dir, settings) as stack:
         yield Exchange(stack)
