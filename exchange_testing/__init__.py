@@ -3,7 +3,7 @@
     with ExchangeContainer() as x:
         ...  # x.url, x.admin_key, x.bootstrap_servers, x.database_url
 
-Needs a Docker engine and `pip install 'exchange[testing]'`. In a conftest.py,
+Needs a Docker engine and the distribution's extra `testing`. In a conftest.py,
 `pytest_plugins = ["exchange_testing.pytest_plugin"]` gives a fixture `exchange` of the same kind.
 
     exchange.py      ExchangeContainer: network, Kafka, PostgreSQL, the exchange's image

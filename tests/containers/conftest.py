@@ -1,11 +1,12 @@
-"""These tests need a Docker engine and the images; without them they are skipped, and say why."""
+"""These tests judge images, so they run where those have just been made; else they say so."""
 
 import pytest
 
-from tests.support.servers import chosen
+from tests.support.servers import VARIABLE, chosen, insisted
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _engine() -> None:
-    if not chosen().containers:
-        pytest.skip(f"{chosen()}; `make integration-containers` insists on containers")
+def _containers() -> None:
+    if not insisted():
+        pytest.skip(f"only `make integration-containers` runs these ({VARIABLE}=containers)")
+    assert chosen().containers

@@ -1,6 +1,7 @@
 """A whole exchange in containers, as another project's tests use it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,18 +57,35 @@ def example() -> str:
     return found
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the distribution installed from a copy of this tree, and nothing else."""
+    copy = tmp_path_factory.mktemp("tree")
+    for package in ("exchange_testing", "infra", "schemas", "services"):
+        shutil.copytree(ROOT / package, copy / package)
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / file, copy)
+    installed = tmp_path_factory.mktemp("site")
+    offline = ("--no-index", "--no-deps", "--no-build-isolation", "--quiet")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *offline, "--target", str(installed), str(copy)],
+        timeout=START_TIMEOUT_S,
+        check=True,
+    )
+    return installed
+
+
 @pytest.mark.timeout(START_TIMEOUT_S)
 @pytest.mark.parametrize("source", [example(), FOREIGN_TOPIC_TEST, FOREIGN_PLUGIN_TEST])
 def test_foreign_project_tests_against_an_exchange_and_leaves_nothing(
-    source: str, tmp_path: Path
+    source: str, site: Path, tmp_path: Path
 ) -> None:
     before = of_testcontainers()
     (tmp_path / "test_ours.py").write_text(source)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_ours.py"],
         cwd=tmp_path,
-        # As if the distribution were installed from this very tree.
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,

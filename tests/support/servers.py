@@ -64,7 +64,16 @@ def choose(wanted: str, lacking: Callable[[], str]) -> Choice:
 @functools.cache
 def chosen() -> Choice:
     """This run's choice."""
-    return choose(os.environ.get(VARIABLE) or "auto", _lacking)
+    return choose(_wanted(), _lacking)
+
+
+def insisted() -> bool:
+    """Whether this run is about containers: their images are as this tree makes them."""
+    return _wanted() == "containers"
+
+
+def _wanted() -> str:
+    return os.environ.get(VARIABLE) or "auto"
 
 
 def _lacking() -> str:
