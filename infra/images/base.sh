@@ -20,7 +20,7 @@ debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$root" ${DEBIA
 for certificate in /usr/local/share/ca-certificates/*.crt; do
     [ -e "$certificate" ] && cp "$certificate" "$root/usr/local/share/ca-certificates/"
 done
-chroot "$root" update-ca-certificates >&2
+chroot "$root" update-ca-certificates >/dev/null 2>&1
 
 # Documentation is read elsewhere. The folders stay: some packages refuse to install without them.
 printf 'path-exclude=/usr/share/%s/*\n' doc info locale man/?? >"$root/etc/dpkg/dpkg.cfg.d/small"

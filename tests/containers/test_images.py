@@ -11,12 +11,15 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from exchange_testing.engine import engine
 from exchange_testing.images import KAFKA, POSTGRES
+from exchange_testing.kafka import PORT_INSIDE
 from tests.containers.running import docker
 from tests.support.api import eventually
 from tests.support.containers import ContainerPostgres, Containers, running_containers
 
 TOPIC = "kept"
-TOPICS = "/opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:9092"
+# A client is sent on to the address that its listener advertises: inside, this one is reached.
+INSIDE = f"--bootstrap-server localhost:{PORT_INSIDE}"
+TOPICS = f"/opt/kafka/bin/kafka-topics.sh {INSIDE}"
 BACK_WITHIN_S = 120.0
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,7 +42,7 @@ def test_kafka_takes_its_settings_from_variables(servers: Containers) -> None:
 
 
 def test_kafka_has_the_tools_that_a_health_check_runs(servers: Containers) -> None:
-    asked = "/opt/kafka/bin/kafka-broker-api-versions.sh --bootstrap-server localhost:9092"
+    asked = f"/opt/kafka/bin/kafka-broker-api-versions.sh {INSIDE}"
     for command in (asked, f"{TOPICS} --list"):
         assert servers.kafka.exec(["bash", "-c", command]).exit_code == 0
 
@@ -54,10 +57,8 @@ def test_containers_run_as_ordinary_users(servers: Containers) -> None:
 
 
 def test_kafka_killed_and_started_keeps_its_records(servers: Containers) -> None:
-    create = (
-        f"/opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:9092 --create --topic {TOPIC}"
-    )
-    assert servers.kafka.exec(["bash", "-c", create]).exit_code == 0
+    created = servers.kafka.exec(["bash", "-c", f"{TOPICS} --create --topic {TOPIC}"])
+    assert created.exit_code == 0, created.output
     producer = Producer({"bootstrap.servers": servers.kafka.bootstrap_servers})
     producer.produce(TOPIC, b"one")
     assert producer.flush(30) == 0
