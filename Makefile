@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run up down demo test correctness simulate chaos bench bench-quick compare check format lock clean
+.PHONY: help run up down demo test images integration-containers correctness simulate chaos bench \
+  bench-quick compare check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -35,6 +36,15 @@ demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 
 test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
+
+# What infra/images/build.sh takes, such as IMAGES=--build.
+IMAGES ?=
+
+images: ## Images for containers, official ones or built here; IMAGES=--build asks no registry
+	@bash infra/images/build.sh $(IMAGES)
+
+integration-containers: $(READY) images ## tests/integration in containers; insists on a Docker engine
+	TEST_SERVERS=containers $(BIN)/python -m pytest tests/integration tests/containers
 
 correctness: $(READY) ## The trading rules over HTTP, on an exchange at URL= with ADMIN_KEY=, else a fresh one
 	@exec $(BIN)/python -m tests.correctness $(if $(URL),--url $(URL)) \

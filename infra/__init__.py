@@ -6,6 +6,7 @@
         process.py    ChildProcess: log, stop, kill, pause; guard.py: no orphan, ever
     compose.py    the containers of compose.yaml, by whichever Compose there is; Dockerfile: ours
     doctor.py     what this machine lacks; bootstrap.sh installs it
+    docker.sh     a Docker engine, used or installed; images/ builds what no registry gives
 
 Knows nothing of orders, topics or services, and reads no setting: everything is an argument.
 """

@@ -9,6 +9,7 @@ from infra.ports import LOOPBACK
 from infra.postgres import LocalPostgres
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange, an_exchange
+from tests.support.servers import chosen
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--admin-key", help="its admin key")
     parser.addoption("--receiver-host", default=LOOPBACK, help="how it reaches this machine")
     parser.addoption("--market", action="append", help="only this: ours, v1, v2, v3; repeatable")
+
+
+def pytest_report_header() -> str:
+    """Where the integration tests find their servers, and why there."""
+    return str(chosen())
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from infra.postgres import LocalPostgres
 from loadgen.baselines.__main__ import KINDS
 from loadgen.baselines.service import Baseline
 from tests.correctness.trader import Market, Trader, in_seconds
+from tests.support.servers import DatabaseServer
 
 Seen = dict[str, Any]
 
 
 @pytest.fixture(params=KINDS)
 def baseline(
-    request: pytest.FixtureRequest, postgres: LocalPostgres, tmp_path: Path
+    request: pytest.FixtureRequest, postgres: DatabaseServer, tmp_path: Path
 ) -> Iterator[Baseline]:
     database_url = postgres.create_database(f"{request.param}_{secrets.token_hex(4)}")
     service = Baseline(request.param, database_url, secrets.token_urlsafe(24), tmp_path)

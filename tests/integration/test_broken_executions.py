@@ -13,14 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.codec import encode
 from schemas.commands import Tick
 from schemas.topics import COMMANDS
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually
 from tests.integration.test_sink_processes import finished, free_port, get
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.outcomes import ALICE, batch, cancelled, sweep
 
 BROKEN_LOG = 6
@@ -39,7 +38,7 @@ AT_ONCE = READERS | {"matcher": ("services.matcher",)}
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     """Ten commands, of which eight have outcomes (of others, which only a matcher would see)."""
     written = HandwrittenLog(kafka.bootstrap_servers)
     for _ in range(10):
@@ -49,7 +48,7 @@ def log(kafka: LocalKafka) -> HandwrittenLog:
 
 
 @pytest.fixture
-def environ(log: HandwrittenLog, postgres: LocalPostgres) -> dict[str, str]:
+def environ(log: HandwrittenLog, postgres: DatabaseServer) -> dict[str, str]:
     url = postgres.create_database(f"broken_{uuid.uuid4().hex[:12]}")
     migrate(url)
     return dict(os.environ) | {

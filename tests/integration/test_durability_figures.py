@@ -2,9 +2,9 @@
 
 import pytest
 
-from infra.broker import LocalKafka
 from loadgen.durability import Line
 from services.runtime.settings import Durability
+from tests.support.servers import KafkaServer
 
 RATE = 200
 SECONDS = 0.5
@@ -12,7 +12,7 @@ SECONDS = 0.5
 
 @pytest.mark.parametrize("mode", ["process", "fsync"])
 def test_measured_mode_at_a_steady_rate_has_a_time_for_each_command(
-    kafka: LocalKafka, mode: Durability
+    kafka: KafkaServer, mode: Durability
 ) -> None:
     line = Line(kafka.bootstrap_servers, mode)
 

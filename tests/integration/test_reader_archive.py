@@ -6,7 +6,6 @@ import time
 import psycopg
 import pytest
 
-from infra.postgres import LocalPostgres
 from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.follower import FollowerPosition
@@ -15,6 +14,7 @@ from services.runtime.postgres_pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
+from tests.support.servers import DatabaseServer
 from tests.unit.reader.outcomes import oid, sweep
 
 BACK_WITHIN_S = 10.0
@@ -22,7 +22,7 @@ OURS = LogIdentity("cluster", "exchange.executions.v1", "topic-id")
 
 
 @pytest.fixture(scope="module")
-def database(postgres: LocalPostgres) -> str:
+def database(postgres: DatabaseServer) -> str:
     url = postgres.create_database("archive")
     migrate(url)
     return url
@@ -60,7 +60,7 @@ def test_archive_without_a_server_refuses_in_bounded_time() -> None:
 
 
 def test_archive_after_a_killed_server_is_back_by_itself(
-    database: str, postgres: LocalPostgres
+    database: str, postgres: DatabaseServer
 ) -> None:
     stored_sweep(database)
 

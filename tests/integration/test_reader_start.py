@@ -8,8 +8,6 @@ import psycopg
 import pytest
 from msgspec import Struct
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.executions import OrderAccepted, Outcome
 from services.reader.app import Reader
 from services.reader.archive import Archive
@@ -23,6 +21,7 @@ from services.runtime.stream import Stream
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.market import batches, outcomes
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.comparing import (
     answers,
     known_brokers,
@@ -120,12 +119,12 @@ def stop_between(log: HandwrittenLog, url: str, cuts: tuple[float, ...]) -> None
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def url(postgres: LocalPostgres) -> str:
+def url(postgres: DatabaseServer) -> str:
     database_url = postgres.create_database(f"start_{uuid.uuid4().hex[:12]}")
     migrate(database_url)
     return database_url

@@ -11,14 +11,13 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.sink.migrate import migrate
 from tests.integration.test_reader_start import NO_SERVER, begun
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.fault_proxy import FaultProxy
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.comparing import open_orders, state
 from tests.unit.reader.flow import Flow
 
@@ -30,12 +29,12 @@ SOON_S = 20.0
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def url(postgres: LocalPostgres) -> str:
+def url(postgres: DatabaseServer) -> str:
     database_url = postgres.create_database(f"start_{uuid.uuid4().hex[:12]}")
     migrate(database_url)
     return database_url

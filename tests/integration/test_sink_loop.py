@@ -11,8 +11,6 @@ import psycopg
 import pytest
 from confluent_kafka import Message, Producer
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.executions import Claim, Outcomes
@@ -29,6 +27,7 @@ from services.sink.errors import ForeignDatabaseError
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate
 from services.sink.store import SILENCE_MAX_S
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import ALICE, T0, batch, cancelled, sweep
 
@@ -202,12 +201,12 @@ def check_stored(log: HandwrittenLog, url: str, orders: int) -> None:
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def url(postgres: LocalPostgres) -> str:
+def url(postgres: DatabaseServer) -> str:
     database_url = postgres.create_database(f"sink_{uuid.uuid4().hex[:12]}")
     migrate(database_url)
     return database_url
@@ -264,7 +263,7 @@ def test_two_sinks_at_once_store_everything_once(log: HandwrittenLog, url: str) 
 
 
 def test_killed_postgres_is_caught_up_with(
-    log: HandwrittenLog, url: str, postgres: LocalPostgres
+    log: HandwrittenLog, url: str, postgres: DatabaseServer
 ) -> None:
     flow = Flow(0, 5)
     with running_sink(log.source(), url):
@@ -302,7 +301,7 @@ def terminated_waiting(url: str) -> bool:
 
 
 def test_stop_while_postgres_does_not_answer_takes_about_a_second(
-    log: HandwrittenLog, url: str, postgres: LocalPostgres
+    log: HandwrittenLog, url: str, postgres: DatabaseServer
 ) -> None:
     sink = RunningSink(log.source(), url)
     log.tell(sweep())
@@ -317,7 +316,7 @@ def test_stop_while_postgres_does_not_answer_takes_about_a_second(
 
 
 def test_database_of_another_exchange_is_refused(
-    log: HandwrittenLog, url: str, kafka: LocalKafka
+    log: HandwrittenLog, url: str, kafka: KafkaServer
 ) -> None:
     log.tell(sweep())
     with running_sink(log.source(), url):

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import (
     HandwrittenLog,
@@ -18,6 +16,7 @@ from tests.integration.test_sink_loop import (
     running_sink,
 )
 from tests.support.fault_proxy import FaultProxy
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.flow import Flow
 
 FAULT_S = 2.0
@@ -35,12 +34,12 @@ FAULTS: dict[str, Callable[[FaultProxy], None]] = {
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def url(postgres: LocalPostgres) -> str:
+def url(postgres: DatabaseServer) -> str:
     """Past the proxy."""
     database_url = postgres.create_database(f"network_{uuid.uuid4().hex[:12]}")
     migrate(database_url)

@@ -18,10 +18,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.brokers import Broker, key_hash
 from tests.integration.test_sink_loop import HandwrittenLog, check_stored, eventually
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import BOB, T0, oid, sweep
 
@@ -29,12 +28,12 @@ KEY = "a key that only Bob has"
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def environ(log: HandwrittenLog, postgres: LocalPostgres) -> dict[str, str]:
+def environ(log: HandwrittenLog, postgres: DatabaseServer) -> dict[str, str]:
     url = postgres.create_database(f"process_{uuid.uuid4().hex[:12]}")
     return dict(os.environ) | {
         "EXCHANGE_KAFKA": log.bootstrap,

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from infra.postgres import LocalPostgres
 from schemas.brokers import Broker
 from schemas.orders import OrderRecord
 from schemas.units import TIMESTAMP_MS_MAX
@@ -25,13 +24,14 @@ from services.sink.errors import ForeignDatabaseError, MigrationError, Overtaken
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
 from services.sink.rows import Rows
 from services.sink.store import LOST, Move, Store
+from tests.support.servers import DatabaseServer
 from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 
 ALL = ["0001_tables.sql", "0002_sums.sql", "0003_webhooks.sql", "0004_webhooks_pruned.sql"]
 
 
 @pytest.fixture
-def empty(postgres: LocalPostgres) -> str:
+def empty(postgres: DatabaseServer) -> str:
     return postgres.create_database(f"store_{uuid.uuid4().hex[:12]}")
 
 

@@ -8,14 +8,13 @@ import psycopg
 import pytest
 from msgspec import structs
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from services.runtime.consumer import Partition
 from services.sink.loop import Sink
 from services.sink.migrate import migrate
 from services.sink.store import Store
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import T0, batch, fill, limit
 
@@ -24,12 +23,12 @@ Queued = set[tuple[str, str, str, int]]
 
 
 @pytest.fixture
-def log(kafka: LocalKafka) -> HandwrittenLog:
+def log(kafka: KafkaServer) -> HandwrittenLog:
     return HandwrittenLog(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def urls(postgres: LocalPostgres) -> list[str]:
+def urls(postgres: DatabaseServer) -> list[str]:
     made = [postgres.create_database(f"queue_{uuid.uuid4().hex[:12]}") for _ in range(2)]
     for url in made:
         migrate(url)

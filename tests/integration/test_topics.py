@@ -2,13 +2,13 @@
 
 import pytest
 
-from infra.broker import LocalKafka
 from services.runtime.errors import TopicsError
 from services.runtime.kafka_access import KafkaAccess
 from services.runtime.topics import TopicsAdmin
+from tests.support.servers import KafkaServer
 
 
-def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: LocalKafka) -> None:
+def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: KafkaServer) -> None:
     admin = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "lonely.")
     with pytest.raises(TopicsError, match="replicated needs 3 brokers"):
         admin.apply(1, "replicated")
@@ -17,7 +17,7 @@ def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: LocalKaf
 
 
 def test_topics_when_applied_again_change_their_durability_and_nothing_else(
-    kafka: LocalKafka,
+    kafka: KafkaServer,
 ) -> None:
     admin = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "again.")
     assert admin.apply(1, None).durability == "fsync"

@@ -14,8 +14,6 @@ from functools import partial
 import psycopg
 from msgspec import Struct
 
-from infra.broker import LocalKafka
-from infra.postgres import LocalPostgres
 from schemas.brokers import Broker
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import (
@@ -24,6 +22,7 @@ from tests.integration.test_sink_loop import (
     eventually,
     running_sink,
 )
+from tests.support.servers import DatabaseServer, KafkaServer
 from tests.unit.reader.flow import Flow
 from tests.unit.reader.outcomes import ALICE, BOB, T0
 
@@ -74,7 +73,7 @@ def two_sinks(environ: dict[str, str]) -> Iterator[Sinks]:
             process.wait()
 
 
-def migrated(postgres: LocalPostgres) -> str:
+def migrated(postgres: DatabaseServer) -> str:
     url = postgres.create_database(f"two_{uuid.uuid4().hex[:12]}")
     migrate(url)
     return url
@@ -87,7 +86,7 @@ def rows(url: str, table: str) -> list[tuple[object, ...]]:
 
 
 def test_two_sinks_killed_and_frozen_fill_the_tables_as_one_does(
-    kafka: LocalKafka, postgres: LocalPostgres
+    kafka: KafkaServer, postgres: DatabaseServer
 ) -> None:
     rng = random.Random(SEED)
     log, flows = HandwrittenLog(kafka.bootstrap_servers), [Flow(0, SEED), Flow(1, SEED + 1)]

@@ -10,17 +10,17 @@ import pytest
 from msgspec import structs
 from standardwebhooks import Webhook
 
-from infra.postgres import LocalPostgres
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from tests.support.outbox import SECRET, Outbox, a_sender, start_sender, wait_for
 from tests.support.receiver import Received, Reply, a_receiver
+from tests.support.servers import DatabaseServer
 from tests.unit.reader.outcomes import T0
 
 OLD = webhook_secret(b"o" * 32)
 
 
 @pytest.fixture
-def outbox(postgres: LocalPostgres) -> Iterator[Outbox]:
+def outbox(postgres: DatabaseServer) -> Iterator[Outbox]:
     made = Outbox(postgres.create_database(f"webhooks_{uuid.uuid4().hex[:12]}"))
     yield made
     made.close()
@@ -308,7 +308,7 @@ def test_postgres_that_cuts_the_connection_costs_nothing(outbox: Outbox) -> None
         assert set(receiver.ids()) == {f"{trade_id}-bid" for trade_id in trades}
 
 
-def test_sender_without_an_outbox_says_so_and_ends(postgres: LocalPostgres) -> None:
+def test_sender_without_an_outbox_says_so_and_ends(postgres: DatabaseServer) -> None:
     url = postgres.create_database(f"empty_{uuid.uuid4().hex[:12]}")
     assert start_sender(url).wait(60) == 3
     assert start_sender("postgresql://127.0.0.1:1/x", {"EXCHANGE_PORT": "x"}).wait(60) == 2

@@ -1,0 +1,23 @@
+"""What can go wrong with containers. Each message names the way out.
+
+ContainersError
+├── NoEngineError       no Docker engine answers
+├── ImageMissingError   an image is not here and cannot be pulled
+└── NotReadyError       a container ended, or did not come up in time; with its last words
+"""
+
+
+class ContainersError(Exception):
+    """An exchange in containers cannot be had; the message is meant for who runs the tests."""
+
+
+class NoEngineError(ContainersError):
+    """No Docker engine answers."""
+
+
+class ImageMissingError(ContainersError):
+    """An image is neither on this machine nor to be had from a registry."""
+
+
+class NotReadyError(ContainersError):
+    """A container ended, or did not come up in time."""
