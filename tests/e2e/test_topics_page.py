@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,15 +67,23 @@ def test_page_line_pasted_tells_what_was_traded(line: str, symbol: str, folder: 
     if line.startswith("kcat") and shutil.which("kcat") is None:
         pytest.skip("kcat is not installed: apt-get install kcat")
     environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
-    done = subprocess.run(
-        ["bash", "-e"],
-        input="\n".join([*SETUP, line, ""]),
+    seen: list[str] = []
+    with subprocess.Popen(
+        ["bash", "-e", "-c", "\n".join([*SETUP, line])],
         cwd=folder,
         env=environ,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert symbol in done.stdout
+        start_new_session=True,
+    ) as shell:
+        assert shell.stdout is not None
+        try:
+            for told in shell.stdout:
+                seen.append(told)
+                if symbol in told:
+                    return
+        finally:
+            # Some lines follow the topic until Ctrl-C.
+            os.killpg(shell.pid, signal.SIGKILL)
+    pytest.fail("".join(seen))
