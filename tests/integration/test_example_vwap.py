@@ -201,13 +201,26 @@ def test_vwap_killed_between_part_and_state_writes_each_trade_once(
     analyst.counted("--parquet", folder)
     # What a kill leaves when the part was written, and its state not yet.
     (folder / "state.json").write_bytes(before)
-    (folder / "trades" / "part-000001.new").write_bytes(b"half a file")
     topic.tell(trades[200:])
     analyst.counted("--parquet", folder)
     stored = [(row["symbol"], row["sequence"]) for row in rows(folder / "trades")]
     assert stored == [(each.symbol, each.sequence) for each in trades]
     assert sums(analyst.state(folder / "state.json")) == sums_of(trades)
-    assert list((folder / "trades").glob("*.new")) == []
+
+
+def test_vwap_that_finds_a_part_no_state_knows_removes_it(
+    topic: MadeUpTopic, analyst: Analyst
+) -> None:
+    folder = analyst.data_dir
+    topic.tell([trade("AAA", 1), trade("AAA", 2, at_s=61)])
+    analyst.counted("--parquet", folder)
+    (candles,) = (folder / "candles").glob("*.parquet")
+    # A run that was killed after these had come further than the next one will.
+    shutil.copy(candles, folder / "candles" / "part-000001.parquet")
+    (folder / "trades" / "part-000001.new").write_bytes(b"half a file")
+    analyst.counted("--parquet", folder)
+    assert [row["trades"] for row in rows(folder / "candles")] == [1]
+    assert {path.name for path in (folder / "trades").iterdir()} == {"part-000000.parquet"}
 
 
 def test_vwap_killed_while_live_goes_on_from_what_it_saved(
