@@ -45,12 +45,13 @@ def replay(kafka: str, commands: Partition, engine: Engine) -> Iterator[Position
 
 def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engine | None:
     """The engine that has the symbol's book, as far as it came; None when there is no such book."""
-    count = TopicsAdmin(settings.kafka, settings.topic_prefix).verify().partitions
+    kafka = settings.kafka
+    count = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
     first = default_partition(symbol, count)
     for number in sorted(range(count), key=lambda number: number != first):
         engine, told_s = Engine(number), time.monotonic()
         commands = Partition(settings.topic_prefix + COMMANDS.name, number)
-        for at in replay(settings.kafka, commands, engine):
+        for at in replay(kafka, commands, engine):
             if time.monotonic() - told_s >= PROGRESS_EVERY_S:
                 told_s = time.monotonic()
                 print(f"partition {number}: {at.offset + 1:,} commands", file=sys.stderr)

@@ -41,12 +41,12 @@ class Feed:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "log_level": 0,
-            "error_cb": warn_when_away,
+            "error_cb": warn_of,
         }
         self._consumer = Consumer(settings | dict(options.client))
         try:
-            self.cluster = self._consumer.cluster_id(timeout=KAFKA_TIMEOUT_S)
             self.ranges = self._ranges()
+            self.cluster = self._consumer.cluster_id(timeout=KAFKA_TIMEOUT_S)
         except BaseException:
             self.close()
             raise
@@ -100,10 +100,11 @@ def warn(text: str) -> None:
     print(f"{Path(sys.argv[0]).stem}: {text}", file=sys.stderr, flush=True)
 
 
-def warn_when_away(error: KafkaError) -> None:
+def warn_of(error: KafkaError) -> None:
     """The client goes on trying; without a word its user would wonder."""
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        warn("Kafka does not answer, trying again")
+    # That one comes with each attempt; when no broker answers at all there is another.
+    if error.code() != KafkaError._TRANSPORT:
+        warn(f"Kafka: {error.str()}, trying again")
 
 
 def local(field: str) -> str | None:

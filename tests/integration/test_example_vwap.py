@@ -333,6 +333,10 @@ def test_vwap_that_cannot_begin_says_why_in_one_line(
     broken = analyst.once()
     assert (broken.returncode, len(broken.stderr.splitlines())) == (1, 1)
     assert "is no state of this program" in broken.stderr
+    away = analyst.once("--kafka", "127.0.0.1:1")
+    assert away.returncode == 1
+    assert away.stderr.splitlines()[-1].startswith("live_vwap: Kafka at 127.0.0.1:1: ")
+    assert "Traceback" not in away.stderr
     nowhere = example("live_vwap", data_dir=tmp_path)
     assert nowhere.returncode == 2
     assert "--kafka" in nowhere.stderr
