@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
 .PHONY: help run up down demo test images integration-containers correctness simulate chaos bench \
-  bench-quick compare check format lock clean
+  bench-quick compare check format schemas lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -87,6 +87,9 @@ check: $(READY) ## Format, lint, types, import contracts
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+schemas: $(READY) ## Write JSON Schemas and asyncapi.yaml anew, after a change of a message
+	$(BIN)/python -m schemas.export
 
 lock: ## Pin every dependency with its hashes
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,9 +1,11 @@
-"""JSON Schema of every message, for consumers that are not written in Python.
+"""The contract for consumers that are not written in Python: JSON Schemas and an AsyncAPI document.
 
-`python -m schemas.export DIR` writes one file per topic. Only this module of the package does I/O.
+`python -m schemas.export` writes `json/` and `asyncapi.yaml` of this folder anew. Only this module
+of the package does I/O.
 """
 
 import argparse
+import re
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
@@ -11,41 +13,59 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
+from schemas.asyncapi import Examples, document, tidied
 from schemas.topics import TOPICS, Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """Message name to its schema, every message of every topic."""
-    messages = [message for topic in TOPICS for message in topic.messages]
-    return {message.__name__: msgspec.json.schema(message) for message in messages}
+HERE = Path(__file__).parent
 
 
 def topic_schema(topic: Topic) -> dict[str, Any]:
     """What a record of the topic may hold: any of its messages."""
-    schema = msgspec.json.schema(reduce(or_, topic.messages))
+    schema = tidied(msgspec.json.schema(reduce(or_, topic.messages)))
     return {"$schema": DIALECT, "title": topic.name, "description": topic.purpose, **schema}
 
 
+def examples_of(topic: Topic, message: type[Struct]) -> Examples:
+    """The golden values by what sets them apart: `limit` and `market` of an order."""
+    kind = re.sub(r"(?<=.)(?=[A-Z])", "_", message.__name__).lower()
+    stem = f"{topic.name}.{kind}"
+    return {
+        path.stem.removeprefix(stem).lstrip(".") or kind: msgspec.json.decode(path.read_bytes())
+        for path in sorted((HERE / "examples").glob(f"{stem}*.json"))
+    }
+
+
 def write(directory: Path) -> list[Path]:
-    """One `<topic>.schema.json` for each topic; makes the directory where there is none."""
-    directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for topic in TOPICS:
-        path = directory / f"{topic.name}.schema.json"
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(topic_schema(topic))) + b"\n")
-        written.append(path)
-    return written
+    """`json/<topic>.schema.json` for each topic, and `asyncapi.yaml`; makes the directories."""
+    (directory / "json").mkdir(parents=True, exist_ok=True)
+    written = {
+        directory / "json" / f"{topic.name}.schema.json": msgspec.json.format(
+            msgspec.json.encode(topic_schema(topic))
+        )
+        + b"\n"
+        for topic in TOPICS
+    }
+    examples = {
+        message: examples_of(topic, message) for topic in TOPICS for message in topic.messages
+    }
+    written[directory / "asyncapi.yaml"] = msgspec.yaml.encode(document(examples))
+    for path, text in written.items():
+        path.write_bytes(text)
+    return list(written)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m schemas.export",
-        description="Write the JSON Schema of every topic's messages, one file per topic.",
+        description="Write the contract as JSON Schemas, one file per topic, and as an AsyncAPI "
+        "document.",
     )
-    parser.add_argument("directory", type=Path, help="where to write; made if it does not exist")
+    parser.add_argument(
+        "directory", type=Path, nargs="?", default=HERE, help="default: the package's own folder"
+    )
     for path in write(parser.parse_args(arguments).directory):
         print(path)
 

@@ -1,8 +1,6 @@
 """The golden bytes of every message: what is written today must be read, and written, for ever."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -13,7 +11,7 @@ from msgspec import Struct
 
 from schemas import codec
 from schemas.executions import Event, OrderAccepted, Outcomes, RefusalCode
-from schemas.export import json_schemas, topic_schema
+from schemas.export import topic_schema
 from schemas.topics import (
     BOOK,
     BROKERS,
@@ -100,11 +98,6 @@ def test_examples_of_outcomes_show_every_kind_of_event() -> None:
     assert any(outcome.expired for outcome in outcomes)
 
 
-def test_json_schemas_exported_name_every_message() -> None:
-    names = {message.__name__ for topic in TOPICS for message in topic.messages}
-    assert json_schemas().keys() == names
-
-
 @each_topic
 def test_exported_schema_given_another_document_refuses_it(topic: Topic) -> None:
     validator = jsonschema_rs.validator_for(topic_schema(topic))
@@ -122,19 +115,6 @@ def test_exported_schema_given_values_out_of_bounds_refuses_them() -> None:
         assert not validator.is_valid(order | change), change
 
 
-def test_export_command_given_a_directory_writes_a_file_per_topic(tmp_path: Path) -> None:
-    target = tmp_path / "not" / "there"
-    command = [sys.executable, "-m", "schemas.export", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    names = {f"{topic.name}.schema.json" for topic in TOPICS}
-    assert {Path(line).name for line in done.stdout.splitlines()} == names
-    for topic in TOPICS:
-        written = json.loads((target / f"{topic.name}.schema.json").read_bytes())
-        assert written == json.loads(json.dumps(topic_schema(topic)))
-        jsonschema_rs.meta.validate(written)
-
-
-def test_export_command_asked_for_help_says_what_it_does() -> None:
-    command = [sys.executable, "-m", "schemas.export", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "one file per topic" in done.stdout
+@each_topic
+def test_exported_schema_by_its_own_dialect_is_a_schema(topic: Topic) -> None:
+    jsonschema_rs.meta.validate(topic_schema(topic))

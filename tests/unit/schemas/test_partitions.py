@@ -16,10 +16,82 @@ VECTORS = {
     "abc": 479470107,
 }
 
+# What Kafka 4.4's Java client says of symbols of every length, and of letters of many bytes:
+# `Utils.murmur2`, and `BuiltInPartitioner.partitionForKey` of 12 partitions.
+JAVA = {
+    "PETR4": (-1665922814, 6),
+    "VALE3": (877537424, 8),
+    "ITUB4": (1755745232, 8),
+    "BBDC4": (-197776859, 9),
+    "ABEV3": (978813543, 3),
+    "B3SA3": (1966830804, 0),
+    "BPAC11": (-100656559, 1),
+    "BOVA11": (-937188812, 0),
+    "PETR4F": (517305023, 11),
+    "A": (1592744578, 10),
+    "AB": (-556062482, 6),
+    "ABC": (2103866058, 6),
+    "ABCD": (1790169069, 9),
+    "ABCDE": (-554406335, 9),
+    "ABCDEF": (-867988839, 5),
+    "ABCDEFG": (434209470, 6),
+    "ABCDEFGH": (-1542716145, 11),
+    "ABCDEFGHI": (2013549906, 6),
+    "ABCDEFGHIJ": (1348258831, 7),
+    "0": (971027396, 8),
+    "0123456789": (-631703640, 8),
+    "A.B": (754470968, 8),
+    "A-B": (1412587359, 3),
+    "A_B": (991498799, 11),
+    "...": (-1960257541, 7),
+    "---": (-727150718, 6),
+    "Z.9_-": (943923611, 11),
+    "ÁÇÃO": (-576966316, 4),
+    "é€😀": (-232818566, 6),
+    "U": (118149132, 0),
+    "J": (-749472762, 2),
+    "Z": (-219423179, 9),
+    "DE": (-694007203, 1),
+    "8G": (-146289701, 3),
+    "X_": (-1765103948, 0),
+    "D6N": (-1219474015, 1),
+    "CF1": (1036625154, 6),
+    "0EP": (-2040756108, 8),
+    "F91D": (545878283, 11),
+    ".HO_": (348573193, 1),
+    "D._Z": (-621175443, 5),
+    "DOC9I": (1657679193, 9),
+    "S0J8H": (-1384767075, 5),
+    ".T9LG": (-1251934277, 3),
+    "_.MXG9": (326231722, 10),
+    "E.DN58": (52428337, 1),
+    "1U3_3X": (1233771211, 7),
+    "TPLPF.T": (1942714441, 1),
+    "75V2S-E": (-579923768, 0),
+    "H60KVJ5": (-911416229, 3),
+    "0CE9.UVW": (1332394264, 4),
+    "-5_3EFR4": (1045171860, 0),
+    "EDT.2SYW": (-710740798, 10),
+    "B3WKH5DNS": (-1758017121, 11),
+    "IPZZ5FK2Z": (-1797414636, 8),
+    "9RI19R0WY": (-105342041, 3),
+    "OJFLJOOA5_": (-1518442490, 6),
+    "LQSAJ08X.U": (-424188043, 1),
+    "I6D39ZZZZG": (479760145, 1),
+}
+
 
 @pytest.mark.parametrize(("text", "expected"), VECTORS.items(), ids=VECTORS.keys())
 def test_murmur2_of_kafkas_vectors_is_kafkas_hash(text: str, expected: int) -> None:
     assert murmur2(text.encode()) == expected & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("key", JAVA)
+def test_partition_of_a_symbol_is_the_java_clients(key: str) -> None:
+    assert (murmur2(key.encode()), default_partition(key, 12)) == (
+        JAVA[key][0] & 0xFFFFFFFF,
+        JAVA[key][1],
+    )
 
 
 def test_murmur2_of_any_bytes_fits_32_bits() -> None:

@@ -1,0 +1,349 @@
+"""Live VWAP and one-minute candles of every symbol, from the public topic of trades alone.
+
+    python -m examples.live_vwap --from-beginning
+    python -m examples.live_vwap --symbols PETR4,VALE3 --parquet trades/
+
+It shows all that a careful consumer of `market.trades.v1` has to do:
+
+1. It reads every partition without a group, each from where the last run stopped.
+2. It drops a trade whose `sequence` it has counted, and tells when numbers are missing: they are
+   dense per symbol, so a repeat is a duplicate and a jump is a loss.
+3. It keeps its position and what it computed up to there in one file, replaced whole: killed at
+   any moment, it goes on without losing a trade or counting one twice.
+4. A minute ends by the trades' own time, which never runs back within a partition. No clock of
+   this machine is asked, so the candles of a replay are those of the day.
+
+Needs confluent-kafka and msgspec, and pyarrow for --parquet. Prices are integers, in cents.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import Message
+from msgspec import Struct, field
+from msgspec.structs import astuple
+
+from examples.tail import DATA_DIR, Feed, StopError, ended, options_parser, warn
+
+MINUTE_MS = 60_000
+DRAW_EVERY_S = 1.0
+ROWS_MAX = 15
+# What a kill costs is reading this much again.
+SAVE_EVERY_S = 5.0
+# A Parquet file is read in bulk: few large ones.
+PART_EVERY_S = 60.0
+PART_TRADES_MAX = 100_000
+
+
+class Trade(Struct, frozen=True):
+    """A record's value. What a later version adds to it is ignored."""
+
+    symbol: str
+    sequence: int
+    trade_id: str
+    time: int
+    price: int
+    quantity: int
+    aggressor_side: str
+
+
+class Candle(Struct):
+    """One symbol's trades of a span of time; `value` is the sum of price times quantity."""
+
+    symbol: str
+    start: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int = 0
+    value: int = 0
+    trades: int = 0
+
+    @classmethod
+    def of(cls, trade: Trade, start: int) -> "Candle":
+        """One that is to begin with this trade."""
+        return cls(trade.symbol, start, trade.price, trade.price, trade.price, trade.price)
+
+    def add(self, trade: Trade) -> None:
+        """Count one more trade."""
+        self.high, self.low = max(self.high, trade.price), min(self.low, trade.price)
+        self.close = trade.price
+        self.volume += trade.quantity
+        self.value += trade.price * trade.quantity
+        self.trades += 1
+
+
+class Tape(Struct):
+    """One symbol: all since the first trade seen, and the minute that runs."""
+
+    partition: int
+    sequence: int
+    whole: Candle
+    minute: Candle | None = None
+    repeated: int = 0
+    missing: int = 0
+
+
+class State(Struct):
+    """All that was computed, and up to where: in one file, so that the two never disagree.
+
+    By partition: the offset to read next, and the minute that its trades have reached. `parts`:
+    how many Parquet files hold it.
+    """
+
+    cluster: str
+    topic: str
+    symbols: list[str]
+    offsets: list[int]
+    minutes: list[int]
+    tapes: dict[str, Tape] = field(default_factory=dict)
+    parts: int = 0
+
+    def tape(self, partition: int, trade: Trade) -> Tape:
+        """The symbol's; what it traded before it was first seen is not missing."""
+        if trade.symbol not in self.tapes:
+            whole = Candle.of(trade, trade.time)
+            self.tapes[trade.symbol] = Tape(partition, trade.sequence - 1, whole)
+        return self.tapes[trade.symbol]
+
+    def add(self, partition: int, trade: Trade) -> list[Candle]:
+        """Count a trade that was not counted yet; the minutes that are over by now."""
+        minute = max(trade.time - trade.time % MINUTE_MS, self.minutes[partition])
+        closed = self._close(partition) if minute > self.minutes[partition] else []
+        self.minutes[partition] = minute
+        tape = self.tape(partition, trade)
+        tape.missing += trade.sequence - tape.sequence - 1
+        tape.sequence = trade.sequence
+        tape.whole.add(trade)
+        tape.minute = tape.minute or Candle.of(trade, minute)
+        tape.minute.add(trade)
+        return closed
+
+    def _close(self, partition: int) -> list[Candle]:
+        """End the minute of every symbol that trades in the partition."""
+        tapes = [tape for tape in self.tapes.values() if tape.partition == partition]
+        closed = [tape.minute for tape in tapes if tape.minute is not None]
+        for tape in tapes:
+            tape.minute = None
+        return closed
+
+
+class Keeper:
+    """Writes what was counted: first a part in Parquet, then the state that says it is there.
+
+    A run that is killed in between leaves a part that no state knows: the next run removes it and
+    counts those trades again.
+    """
+
+    def __init__(self, state: State, path: Path, directory: Path | None) -> None:
+        self._state = state
+        self._path = path
+        self._directory = directory
+        self._trades: list[Trade] = []
+        self._candles: list[Candle] = []
+        self._saved = time.monotonic()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if directory is not None:
+            require_pyarrow()
+            for kind in ("trades", "candles"):
+                (directory / kind).mkdir(parents=True, exist_ok=True)
+                for part in (directory / kind).glob("part-*"):
+                    if int(part.stem.removeprefix("part-")) >= state.parts:
+                        part.unlink()
+
+    def add(self, trade: Trade, closed: list[Candle]) -> None:
+        """This is to be written."""
+        if self._directory is not None:
+            self._trades.append(trade)
+            self._candles += closed
+
+    def save_if_due(self) -> None:
+        """Save when it is time to, or when there is much to write."""
+        every = SAVE_EVERY_S if self._directory is None else PART_EVERY_S
+        if time.monotonic() - self._saved >= every or len(self._trades) >= PART_TRADES_MAX:
+            self.save()
+
+    def save(self) -> None:
+        """Write everything that was counted so far."""
+        if self._directory is not None and self._trades:
+            name = f"part-{self._state.parts:06}.parquet"
+            write_parquet(self._directory / "trades" / name, self._trades)
+            if self._candles:
+                write_parquet(self._directory / "candles" / name, self._candles)
+            self._trades, self._candles = [], []
+            self._state.parts += 1
+        fresh = self._path.with_name(self._path.name + ".new")
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(self._state))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        self._saved = time.monotonic()
+
+
+def require_pyarrow() -> None:
+    """Raises StopError before a long run, not at its end."""
+    try:
+        import pyarrow.parquet  # noqa: F401, PLC0415 - large, and only --parquet needs it
+    except ImportError as error:
+        raise StopError("--parquet needs pyarrow: pip install pyarrow") from error
+
+
+def write_parquet(path: Path, rows: Sequence[Trade] | Sequence[Candle]) -> None:
+    """A file that is there whole or not at all; a field is a column, instants are timestamps."""
+    import pyarrow.parquet  # noqa: PLC0415 - as above
+
+    instant: Any = pyarrow.timestamp("ms", tz="UTC")
+    columns = zip(*(astuple(row) for row in rows), strict=True)
+    named = zip(rows[0].__struct_fields__, columns, strict=True)
+    table = {
+        name: pyarrow.array(column, instant if name in ("time", "start") else None)
+        for name, column in named
+    }
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        pyarrow.parquet.write_table(pyarrow.table(table), file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+class Screen:
+    """A line for each candle; on a terminal a table under them that is drawn again each second."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._drawn = 0.0
+        self._rows = 0
+
+    def say(self, line: str) -> None:
+        """What stays, above the table."""
+        self.clear()
+        print(line, flush=True)
+
+    def clear(self) -> None:
+        """Take the table away."""
+        if self._rows:
+            print(f"\x1b[{self._rows}F\x1b[J", end="", flush=True)
+            self._rows = 0
+
+    def draw_if_due(self, state: State) -> None:
+        """The table as it is now."""
+        if self._terminal and time.monotonic() - self._drawn >= DRAW_EVERY_S:
+            lines = table_of(state, ROWS_MAX)
+            self.say("\n".join(lines))
+            self._rows, self._drawn = len(lines), time.monotonic()
+
+
+def candle_line(candle: Candle) -> str:
+    """A whole minute of one symbol."""
+    start = datetime.fromtimestamp(candle.start / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    prices = (candle.open, candle.high, candle.low, candle.close, candle.value / candle.volume)
+    opened, high, low, close, vwap = (f"{price / 100:.2f}" for price in prices)
+    return (
+        f"{start} {candle.symbol} open {opened} high {high} low {low} close {close} vwap {vwap} "
+        f"volume {candle.volume} trades {candle.trades}"
+    )
+
+
+def table_of(state: State, rows: int | None = None) -> list[str]:
+    """Every symbol with its VWAP, or those that most money went through."""
+    head = f"{'SYMBOL':<10} {'LAST':>9} {'VWAP':>12} {'VOLUME':>14} {'TRADES':>10}"
+    lines = [f"{head} {'REPEATED':>9} {'MISSING':>8}"]
+    ranked = sorted(state.tapes.values(), key=lambda tape: (-tape.whole.value, tape.whole.symbol))
+    for tape in ranked[:rows]:
+        all_ = tape.whole
+        lines.append(
+            f"{all_.symbol:<10} {all_.close / 100:>9.2f} {all_.value / all_.volume / 100:>12.4f} "
+            f"{all_.volume:>14,} {all_.trades:>10,} {tape.repeated:>9,} {tape.missing:>8,}"
+        )
+    return lines
+
+
+def begin(feed: Feed, options: argparse.Namespace) -> State:
+    """As the last run left it, else with nothing counted at one end of the topic."""
+    try:
+        state = msgspec.json.decode(options.state.read_bytes(), type=State)
+    except FileNotFoundError:
+        offsets = [low if options.from_beginning else end for low, end in feed.ranges]
+        return State(feed.cluster, feed.topic, options.symbols, offsets, [0] * len(offsets))
+    except msgspec.MsgspecError as error:
+        raise StopError(f"{options.state} is no state of this program: {error}") from error
+    if (state.cluster, state.topic, state.symbols) != (feed.cluster, feed.topic, options.symbols):
+        raise StopError(
+            f"{options.state} counts another Kafka, topic or choice of symbols: delete it, or "
+            f"name another with --state"
+        )
+    # Out of range: retention was faster than we were, or the broker lost its newest records in a
+    # power cut and is told them again. The sequences say what is missing or repeated.
+    ranges = zip(state.offsets, feed.ranges, strict=True)
+    state.offsets = [at if low <= at <= end else low for at, (low, end) in ranges]
+    return state
+
+
+def count(message: Message, state: State, keeper: Keeper, screen: Screen) -> None:
+    """One record, unless it was counted before."""
+    partition = message.partition() or 0
+    try:
+        trade = msgspec.json.decode(message.value() or b"", type=Trade)
+    except msgspec.MsgspecError as error:
+        screen.clear()
+        warn(f"the record {partition}@{message.offset()} is no trade: {error}")
+        return
+    tape = state.tape(partition, trade)
+    if trade.sequence <= tape.sequence:
+        tape.repeated += 1
+        return
+    if trade.sequence > tape.sequence + 1:
+        screen.clear()
+        missing = f"{tape.sequence + 1} to {trade.sequence - 1}"
+        warn(f"{trade.symbol}: trades {missing} are missing")
+    closed = state.add(partition, trade)
+    keeper.add(trade, closed)
+    for candle in closed:
+        screen.say(candle_line(candle))
+
+
+def live_vwap(feed: Feed, options: argparse.Namespace) -> int:
+    """Count until told to stop; with --once, all that is there now."""
+    state, screen = begin(feed, options), Screen()
+    keeper = Keeper(state, options.state, options.parquet)
+    wanted = {symbol.encode() for symbol in options.symbols}
+    for message in feed.read(state.offsets, once=options.once):
+        if message is None:
+            screen.draw_if_due(state)
+            keeper.save_if_due()
+        elif not wanted or message.key() in wanted:
+            count(message, state, keeper, screen)
+    keeper.save()
+    screen.say("\n".join(table_of(state)))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """See the top."""
+    parser = options_parser(__doc__)
+    add = parser.add_argument
+    add("--topic", default="market.trades.v1", help="with its prefix, if it has one")
+    add("--symbols", default="", metavar="A,B", help="only these; else all")
+    add("--from-beginning", action="store_true", help="with nothing to resume: all that is kept")
+    add("--once", action="store_true", help="count what is there now, and end")
+    add("--parquet", type=Path, metavar="DIR", help="write trades and candles there too")
+    add("--state", type=Path, help="default: state.json in DIR, else .local/live_vwap.json")
+    options = parser.parse_args(arguments)
+    options.symbols = sorted(set(filter(None, options.symbols.split(","))))
+    kept = options.parquet / "state.json" if options.parquet else DATA_DIR / "live_vwap.json"
+    options.state = options.state or kept
+    return ended(options, lambda feed: live_vwap(feed, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""A matcher's books, made again from the command log by the engine itself.
+
+    python -m examples.replay_book PETR4
+
+It shows that the log is the truth: `replay` is all it takes to have the state of a matcher as it
+was after any command, in a process that only reads. The same commands always give the same state,
+so the digest is the one that `exchange replay` tells, and the matcher's own.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from schemas.partitions import default_partition
+from schemas.topics import COMMANDS
+from schemas.units import Side, rfc3339
+from services.cli.foreground import quiet_kafka
+from services.cli.settings import operator_settings
+from services.matcher.engine import Engine, Position
+from services.matcher.partition import command_of
+from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.errors import ExchangeError, UnavailableError
+from services.runtime.settings import Settings
+from services.runtime.topics import TopicsAdmin
+
+SHOWN_MAX = 10
+PROGRESS_EVERY_S = 2.0
+
+
+def replay(kafka: str, commands: Partition, engine: Engine) -> Iterator[Position]:
+    """Apply the log of a partition as far as it goes by now; each position it has come to."""
+    with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as log:
+        held = log.range(commands)
+        if held.low > 0:
+            raise UnavailableError(f"{commands.topic} has lost what was before {held.low}")
+        for record in log.read(commands, *held):
+            at = Position(commands.number, record.offset() or 0, record.timestamp()[1])
+            engine.apply(command_of(record, at), at)
+            yield at
+
+
+def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engine | None:
+    """The engine that has the symbol's book, as far as it came; None when there is no such book."""
+    kafka = settings.kafka
+    count = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
+    first = default_partition(symbol, count)
+    for number in sorted(range(count), key=lambda number: number != first):
+        engine, told_s = Engine(number), time.monotonic()
+        commands = Partition(settings.topic_prefix + COMMANDS.name, number)
+        for at in replay(kafka, commands, engine):
+            if time.monotonic() - told_s >= PROGRESS_EVERY_S:
+                told_s = time.monotonic()
+                print(f"partition {number}: {at.offset + 1:,} commands", file=sys.stderr)
+            if stopping.is_set():
+                print(f"stopped after command {at.offset}", file=sys.stderr)
+                return engine if symbol in engine.books else None
+        if symbol in engine.books:
+            return engine
+    return None
+
+
+def show(symbol: str, engine: Engine) -> None:
+    """What only the matcher knows: each level's orders, in the order they would trade."""
+    book = engine.books[symbol]
+    print(f"{symbol} on partition {engine.partition} at {rfc3339(engine.clock)}")
+    print(f"change {book.sequence}, trade {book.trade_sequence}, digest {engine.digest().hex()}")
+    sides: tuple[Side, ...] = ("bid", "ask")
+    for side in sides:
+        orders = list(book.orders(side))
+        for level in book.levels(side, SHOWN_MAX):
+            queue = [str(order.remaining) for order in orders if order.price == level.price]
+            print(f"{side} {level.price / 100:>9.2f} {level.total_quantity:>9,}  {'+'.join(queue)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """See the top. Exit code 1: nobody ever ordered the symbol; else the exchange's own codes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="EXCHANGE_KAFKA, EXCHANGE_TOPIC_PREFIX: else the exchange that runs in this folder.",
+    )
+    parser.add_argument("symbol", help="such as PETR4")
+    symbol = parser.parse_args(arguments).symbol
+    quiet_kafka()
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        engine = rebuilt(operator_settings(), symbol, stopping)
+    except ExchangeError as error:
+        print(f"replay_book: {error}", file=sys.stderr)
+        return error.exit_code
+    if engine is None:
+        print(f"replay_book: the log knows no book of {symbol}", file=sys.stderr)
+        return 1
+    show(symbol, engine)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Where other producers put a symbol: Apache Kafka's own Java client, and librdkafka."""
+
+import random
+import subprocess
+import time
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from infra.broker import LocalKafka
+from infra.jars import default_cache_dir, fetch_jars, find_java
+from infra.jvm import FLAGS, Jvm
+from schemas.partitions import default_partition
+from services.runtime.consumer import Fetch, LogConsumer, Partition
+from tests.unit.schemas.test_partitions import JAVA
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+PARTITIONS = 7
+
+
+def keys(seed: int) -> list[str]:
+    """Symbols of every length, and the vectors of the unit tests."""
+    rng = random.Random(seed)
+    drawn = {"".join(rng.choices(LETTERS, k=rng.randint(1, 10))) for _ in range(400)}
+    return sorted(drawn | JAVA.keys())
+
+
+def found(bootstrap: str, topic: str) -> dict[str, int]:
+    """Where each key lies."""
+    where: dict[str, int] = {}
+    with closing(LogConsumer(bootstrap, Fetch(wait_ms=10))) as consumer:
+        for number in range(PARTITIONS):
+            partition = Partition(topic, number)
+            for message in consumer.read(partition, *consumer.range(partition)):
+                where[str(message.key() or b"", "utf-8")] = number
+    return where
+
+
+@pytest.fixture
+def topic(kafka: LocalKafka) -> str:
+    name = f"partitioned.{time.time_ns()}"
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(name, PARTITIONS)])[name].result()
+    return name
+
+
+def test_symbols_sent_by_the_java_producer_are_where_we_put_them(
+    kafka: LocalKafka, topic: str
+) -> None:
+    seed = random.SystemRandom().getrandbits(32)
+    jvm = Jvm(find_java()[0], fetch_jars(default_cache_dir()), FLAGS["short"])
+    options = ["--bootstrap-server", kafka.bootstrap_servers, "--topic", topic]
+    options += ["--reader-property", "parse.key=true"]
+    sent = subprocess.run(
+        jvm.command("org.apache.kafka.tools.ConsoleProducer", options),
+        input="".join(f"{key}\t{key}\n" for key in keys(seed)),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
+    ours = {key: default_partition(key, PARTITIONS) for key in keys(seed)}
+    assert found(kafka.bootstrap_servers, topic) == ours, f"seed {seed}"
+
+
+def test_symbols_sent_by_librdkafka_with_murmur2_are_where_we_put_them(
+    kafka: LocalKafka, topic: str
+) -> None:
+    seed = random.SystemRandom().getrandbits(32)
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "partitioner": "murmur2_random"}
+    )
+    for key in keys(seed):
+        producer.produce(topic, key.encode(), key.encode())
+    assert producer.flush(30) == 0
+    ours = {key: default_partition(key, PARTITIONS) for key in keys(seed)}
+    assert found(kafka.bootstrap_servers, topic) == ours, f"seed {seed}"
