@@ -24,6 +24,7 @@ from services.matcher.engine import Engine, Position
 from services.matcher.partition import command_of
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError, UnavailableError
+from services.runtime.kafka_access import KafkaAccess, kafka_access
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 
@@ -31,7 +32,7 @@ SHOWN_MAX = 10
 PROGRESS_EVERY_S = 2.0
 
 
-def replay(kafka: str, commands: Partition, engine: Engine) -> Iterator[Position]:
+def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[Position]:
     """Apply the log of a partition as far as it goes by now; each position it has come to."""
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as log:
         held = log.range(commands)
@@ -45,7 +46,7 @@ def replay(kafka: str, commands: Partition, engine: Engine) -> Iterator[Position
 
 def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engine | None:
     """The engine that has the symbol's book, as far as it came; None when there is no such book."""
-    kafka = settings.kafka
+    kafka = kafka_access(settings)
     count = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
     first = default_partition(symbol, count)
     for number in sorted(range(count), key=lambda number: number != first):

@@ -12,6 +12,7 @@ from schemas.topics import COMMANDS
 from services.cli.log_reader import LogReader
 from services.runtime.consumer import Partition
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka_access import kafka_access
 from services.runtime.settings import Settings
 
 _POLL_S: Final = 0.5
@@ -71,5 +72,5 @@ def _connect(settings: Settings) -> psycopg.Connection:
 
 def _end(settings: Settings, number: int) -> int:
     partition = Partition(settings.topic_prefix + COMMANDS.name, number)
-    with closing(LogReader(settings.kafka, partition)) as reader:
+    with closing(LogReader(kafka_access(settings), partition)) as reader:
         return reader.end

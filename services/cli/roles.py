@@ -22,7 +22,7 @@ from schemas.topics import (
 )
 
 Operation = Literal["read", "write", "describe", "describe_configs", "create", "alter_configs"]
-Privilege = Literal["SELECT", "INSERT", "UPDATE"]
+Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
 
 class Right(Struct, frozen=True):
@@ -95,6 +95,7 @@ _TABLES = (
     "trades",
     "webhook_deliveries",
     "webhook_endpoints",
+    "webhook_pruned",
 )
 _VIEWS = _grants(
     "SELECT",
@@ -114,7 +115,10 @@ _OUTBOX = (
     Grant("UPDATE", "webhook_endpoints", ("failures", "paused_until", "disabled_at")),
 )
 _DELIVERING = (
-    *_grants("SELECT", "webhook_deliveries", "webhook_endpoints"),
+    *_grants("SELECT", "webhook_deliveries", "webhook_endpoints", "webhook_pruned"),
+    *_grants("DELETE", "webhook_deliveries"),
+    *_grants("INSERT", "webhook_pruned"),
+    Grant("UPDATE", "webhook_pruned", ("before", "sides")),
     Grant(
         "UPDATE",
         "webhook_deliveries",

@@ -80,7 +80,7 @@ def test_replay_when_stopped_keeps_what_it_has_come_to(
     capsys.readouterr()
     stopping.set()
     number = whole.partition
-    first = next(replay(exchange.bootstrap, Partition(COMMANDS.name, number), Engine(number)))
+    first = next(replay(exchange.access, Partition(COMMANDS.name, number), Engine(number)))
     assert first.offset == 0
     part = rebuilt(settings, symbol, stopping)
     assert part is None or len(part.open_orders) == 1

@@ -14,6 +14,7 @@ from infra.jars import default_cache_dir, fetch_jars, find_java
 from infra.jvm import FLAGS, Jvm
 from schemas.partitions import default_partition
 from services.runtime.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka_access import KafkaAccess
 from tests.unit.schemas.test_partitions import JAVA
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -30,7 +31,7 @@ def keys(seed: int) -> list[str]:
 def found(bootstrap: str, topic: str) -> dict[str, int]:
     """Where each key lies."""
     where: dict[str, int] = {}
-    with closing(LogConsumer(bootstrap, Fetch(wait_ms=10))) as consumer:
+    with closing(LogConsumer(KafkaAccess(bootstrap), Fetch(wait_ms=10))) as consumer:
         for number in range(PARTITIONS):
             partition = Partition(topic, number)
             for message in consumer.read(partition, *consumer.range(partition)):
