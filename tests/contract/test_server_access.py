@@ -87,6 +87,10 @@ class KafkaUser:
         return self._allowed(lambda: self._admin.list_offsets({at: latest})[at].result(TIMEOUT_S))
 
     def read(self, topic: str) -> bool:
+        # A topic that it may not see is not asked for at all by the client library, nor complained of.
+        found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            return _judged(found.error)
         self._consumer.assign([TopicPartition(topic, 0, 0)])
         while True:
             message = self._consumer.poll(TIMEOUT_S)
