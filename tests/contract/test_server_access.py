@@ -87,7 +87,7 @@ class KafkaUser:
         return self._allowed(lambda: self._admin.list_offsets({at: latest})[at].result(TIMEOUT_S))
 
     def read(self, topic: str) -> bool:
-        # A topic that it may not see is not asked for at all by the client library, nor complained of.
+        # The client library neither asks for a topic that it may not see, nor complains of it.
         found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         if found.error is not None:
             return _judged(found.error)
