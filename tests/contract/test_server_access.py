@@ -87,6 +87,10 @@ class KafkaUser:
         return self._allowed(lambda: self._admin.list_offsets({at: latest})[at].result(TIMEOUT_S))
 
     def read(self, topic: str) -> bool:
+        # The client library neither asks for a topic that it may not see, nor complains of it.
+        found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            return _judged(found.error)
         self._consumer.assign([TopicPartition(topic, 0, 0)])
         while True:
             message = self._consumer.poll(TIMEOUT_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError
 from msgspec import structs
 from psycopg.conninfo import make_conninfo
 
@@ -104,8 +104,7 @@ def test_analyst_reads_trades_in_a_group_of_his_own_and_no_commands(secured: Exc
 
         eventually("the trade", found)
         consumer.commit(asynchronous=False)
-        consumer.unsubscribe()
-        consumer.assign([TopicPartition(COMMANDS.name, 0, 0)])
+        consumer.subscribe([COMMANDS.name])
         message = consumer.poll(20.0)
     assert message is not None
     error = message.error()
