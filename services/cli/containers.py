@@ -25,6 +25,12 @@ from services.runtime.settings import PREFIX, Settings, read_settings
 IMAGE: Final = "EXCHANGE_IMAGE"
 KAFKA_PORT = "9094"
 POSTGRES_PORT = "15432"
+# What a profile adds, and where it is published unless a variable says otherwise.
+ADDED: Final = (
+    ("apart", "apart", "APART_PORT", "8001"),
+    ("monitoring", "Prometheus", "PROMETHEUS_PORT", "9090"),
+    ("monitoring", "Grafana", "GRAFANA_PORT", "3000"),
+)
 # The containers are ready by then: only the way from this machine to them is left to be asked.
 READY_TIMEOUT_S = 20.0
 INTERRUPTED = 130
@@ -135,6 +141,12 @@ def banner(stack: Stack) -> str:
         ("Kafka", f"{stack.endpoints.kafka}, for programs of this machine"),
         ("PostgreSQL", stack.endpoints.database_url),
         ("logs", "docker logs -f CONTAINER; docker ps names them"),
+    ]
+    profiles = stack.environ.get("COMPOSE_PROFILES", "").split(",")
+    rows += [
+        (name, f"http://{LOOPBACK}:{stack.environ.get(port) or default}")
+        for profile, name, port, default in ADDED
+        if profile in profiles
     ]
     lines = ["", "The exchange is open, in containers.", ""]
     lines += [f"  {name:<11} {value}" for name, value in rows]

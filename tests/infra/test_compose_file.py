@@ -12,7 +12,7 @@ import pytest
 from infra.broker import TEMPLATE
 from infra.compose import COMPOSE_FILE, EVERY_PROFILE
 from infra.jars import POM
-from services.cli.containers import KAFKA_PORT, POSTGRES_PORT
+from services.cli.containers import ADDED, KAFKA_PORT, POSTGRES_PORT
 from services.runtime.settings import Settings, parse_partitions, read_settings, variable
 from tests.support.compose_file import OUR_IMAGE, environment, services, uninterpolated
 
@@ -117,6 +117,10 @@ def test_ports_that_make_up_tells_are_those_published() -> None:
     assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{KAFKA_PORT}:9094"]
     assert SERVICES["postgres"]["ports"] == [f"127.0.0.1:{POSTGRES_PORT}:5432"]
     assert SERVICES["gateway"]["ports"] == ["127.0.0.1:8000:8000"]
+    for profile, _, _, port in ADDED:
+        added = [each for each in SERVICES.values() if profile in each.get("profiles", [])]
+        published = itertools.chain(*(each.get("ports", []) for each in added))
+        assert any(where.startswith(f"127.0.0.1:{port}:") for where in published)
 
 
 def test_every_variable_is_a_setting_or_told_in_the_readme() -> None:

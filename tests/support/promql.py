@@ -37,7 +37,10 @@ class Named(Struct, frozen=True):
 
 
 def named(expression: str) -> Named:
-    """What is left when grouping, ranges, matchers and PromQL's own words are gone is a metric."""
+    """What is left when grouping, ranges, matchers and PromQL's own words are gone is a metric.
+
+    Raises ValueError for what only Prometheus itself understands.
+    """
     wanted = frozenset(
         (label, each)
         for _, matchers in _SELECTOR.findall(expression)
@@ -48,6 +51,8 @@ def named(expression: str) -> Named:
         label.strip() for found in _GROUPING.findall(expression) for label in found.split(",")
     )
     bare = _RANGE.sub("", _GROUPING.sub("", _SELECTOR.sub(r"\1 ", expression)))
+    if set(bare) & set("{}[]"):
+        raise ValueError(f"not understood: {expression}")
     return Named(
         expression,
         frozenset(_NAME.findall(bare)) - _WORDS,

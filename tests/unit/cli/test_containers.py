@@ -67,3 +67,11 @@ def test_banner_names_everything_an_operator_needs(tmp_path: Path) -> None:
     for line in shell_lines(stack.endpoints.url, stack.admin_key):
         assert line in text
     assert f"EXCHANGE_DATA_DIR={tmp_path / 'containers'} " in text
+
+
+def test_banner_tells_where_what_a_profile_adds_is(tmp_path: Path) -> None:
+    assert "Grafana" not in banner(stack_of(environ(tmp_path)))
+    added = {"COMPOSE_PROFILES": "apart,monitoring", "GRAFANA_PORT": "3001"}
+    text = banner(stack_of(environ(tmp_path, **added)))
+    for wanted in ("http://127.0.0.1:8001", "http://127.0.0.1:9090", "http://127.0.0.1:3001"):
+        assert wanted in text
