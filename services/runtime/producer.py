@@ -101,11 +101,16 @@ class Sender:
             self.available = False
 
     def _poll(self) -> None:
-        # Waiting outside of poll() gathers the reports of a few milliseconds into one wake-up.
-        while not self._stopping.wait(POLL_INTERVAL_S):
-            self._producer.poll(0)
-            if not self.available:
-                self._probe()
+        try:
+            # Waiting outside of poll() gathers the reports of a few milliseconds into one wake-up.
+            while not self._stopping.wait(POLL_INTERVAL_S):
+                self._producer.poll(0)
+                if not self.available:
+                    self._probe()
+        except (KafkaException, SystemError) as error:
+            # Fatal, as when we may write nothing at all: the library takes no more from us, ever.
+            self.available = False
+            log.error("Kafka takes nothing from us: %s", error)
 
     def _probe(self) -> None:
         try:

@@ -146,7 +146,9 @@ def test_ingest_and_reader_apart_answer_with_rights_of_their_own(
     secured: Exchange, tmp_path: Path
 ) -> None:
     def run_as(role: str) -> dict[str, str]:
-        return environment({}, secured.stack.settings_of(role), {})
+        given = environment({}, secured.stack.settings_of(role), {})
+        named = ("KAFKA_USER", "KAFKA_PASSWORD_FILE", "DATABASE_URL")
+        return {f"EXCHANGE_{name}": given.get(f"EXCHANGE_{name}", "") for name in named}
 
     broker = secured.broker()
     with (
