@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas.book import BookUpdate
 from schemas.codec import encode
 from schemas.trades import Trade
-from tests.support.api import Api
+from tests.support.api import Api, eventually
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 100
@@ -76,6 +76,11 @@ class MadeUpTopic:
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
         self._producer = Producer({"bootstrap.servers": bootstrap})
         self._admin.create_topics([NewTopic(self.name, partitions)])[self.name].result()
+        eventually("the topic has leaders", lambda: self._leaders() == partitions)
+
+    def _leaders(self) -> int:
+        listed = self._admin.list_topics(self.name, timeout=10).topics[self.name]
+        return sum(each.leader >= 0 for each in listed.partitions.values())
 
     def tell(self, messages: Iterable[Trade | BookUpdate], partition: int = 0) -> None:
         """Append messages as a matcher would."""
