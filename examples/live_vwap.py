@@ -221,6 +221,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
+        self._rows_max = ROWS_MAX if self._terminal else None
         self._drawn = 0.0
         self._rows = 0
 
@@ -236,11 +237,15 @@ class Screen:
             self._rows = 0
 
     def draw_if_due(self, state: State) -> None:
-        """The table as it is now."""
+        """The table as it is now, until something else is said."""
         if self._terminal and time.monotonic() - self._drawn >= DRAW_EVERY_S:
-            lines = table_of(state, ROWS_MAX)
-            self.say("\n".join(lines))
-            self._rows, self._drawn = len(lines), time.monotonic()
+            self._rows, self._drawn = self.draw(state), time.monotonic()
+
+    def draw(self, state: State) -> int:
+        """The table, to stay; how many lines it has."""
+        lines = table_of(state, self._rows_max)
+        self.say("\n".join(lines))
+        return len(lines)
 
 
 def candle_line(candle: Candle) -> str:
@@ -254,7 +259,7 @@ def candle_line(candle: Candle) -> str:
     )
 
 
-def table_of(state: State, rows: int | None = None) -> list[str]:
+def table_of(state: State, rows: int | None) -> list[str]:
     """Every symbol with its VWAP, or those that most money went through."""
     head = f"{'SYMBOL':<10} {'LAST':>9} {'VWAP':>12} {'VOLUME':>14} {'TRADES':>10}"
     lines = [f"{head} {'REPEATED':>9} {'MISSING':>8}"]
@@ -324,7 +329,7 @@ def live_vwap(feed: Feed, options: argparse.Namespace) -> int:
         elif not wanted or message.key() in wanted:
             count(message, state, keeper, screen)
     keeper.save()
-    screen.say("\n".join(table_of(state)))
+    screen.draw(state)
     return 0
 
 

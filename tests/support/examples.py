@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas.book import BookUpdate
 from schemas.codec import encode
 from schemas.trades import Trade
-from tests.support.api import Api
+from tests.support.api import Api, eventually
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 100
@@ -73,9 +73,14 @@ class MadeUpTopic:
     def __init__(self, bootstrap: str, name: str, partitions: int = 1) -> None:
         self.bootstrap = bootstrap
         self.name = f"{name}.{time.time_ns()}"
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
-        self._producer = Producer({"bootstrap.servers": bootstrap})
+        client = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self._admin, self._producer = AdminClient(client), Producer(client)
         self._admin.create_topics([NewTopic(self.name, partitions)])[self.name].result()
+        eventually("the topic has leaders", lambda: self._leaders() == partitions)
+
+    def _leaders(self) -> int:
+        listed = self._admin.list_topics(self.name, timeout=10).topics[self.name]
+        return sum(each.leader >= 0 for each in listed.partitions.values())
 
     def tell(self, messages: Iterable[Trade | BookUpdate], partition: int = 0) -> None:
         """Append messages as a matcher would."""
