@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean images integration-containers
+.PHONY: help run demo test correctness simulate chaos bench bench-quick compare check format lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -32,6 +32,7 @@ test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 
 # What infra/images/build.sh takes, such as IMAGES=--build.
 IMAGES ?=
+.PHONY: images integration-containers
 
 images: ## Images for containers, official ones or built here; IMAGES=--build asks no registry
 	@bash infra/images/build.sh $(IMAGES)
