@@ -108,7 +108,7 @@ kafka_image() {
     cp -a "$libs" "$context/libs"
     tools="$(dirname "$libs")/tools"
     [ -e "$tools/kafka-tools-$kafka_version.jar" ] ||
-        mvn --batch-mode --quiet dependency:copy "-DoutputDirectory=$tools" \
+        mvn --batch-mode --quiet -Dstyle.color=never dependency:copy "-DoutputDirectory=$tools" \
             "-Dartifact=org.apache.kafka:kafka-tools:$kafka_version"
     cp -a "$tools/." "$context/libs"
     build "$KAFKA_TAG" "$context" --build-arg "BASE=$BASE"
