@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run up down demo test images integration-containers correctness simulate chaos bench \
-  bench-quick compare check format schemas lock clean
+.PHONY: help run up down demo test correctness simulate chaos bench bench-quick compare check format \
+  schemas lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -39,6 +39,7 @@ test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
 
 # What infra/images/build.sh takes, such as IMAGES=--build.
 IMAGES ?=
+.PHONY: images integration-containers
 
 images: ## Images for containers, official ones or built here; IMAGES=--build asks no registry
 	@bash infra/images/build.sh $(IMAGES)

@@ -29,7 +29,7 @@ USER = DATABASE = "exchange"
 POSTGRES_ALIAS = "postgres"
 PORT = 8000
 DATA_DIR = "/tmp/exchange"  # noqa: S108 - inside of the container, which has no other user
-# Measured: 6 s; the rest is for a machine busy with other things.
+# Seconds on a quiet machine; the rest is for one busy with other things.
 READY_TIMEOUT_S = 180.0
 _PROBE_TIMEOUT_S = 2.0
 _HTTP_OK = 200

@@ -14,7 +14,7 @@ ALIAS = "kafka"
 PORT = 9092
 PORT_INSIDE = 19092
 NODE_ID = 1
-# Measured: 4 s; the rest is for a machine busy with other things.
+# Seconds on a quiet machine; the rest is for one busy with other things.
 READY_TIMEOUT_S = 120.0
 _ANSWER_TIMEOUT_S = 3.0
 

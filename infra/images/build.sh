@@ -4,7 +4,8 @@
 #   exchange-local/python:3.11   exchange-local/kafka:VERSION   exchange-local/postgres:15   exchange:local
 #
 # The first three are the official ones under another name when a registry answers, else equivalents built
-# on this machine from Debian's packages and Kafka's jars. What is there is kept.
+# on this machine from Debian's packages and Kafka's jars. What is there is kept; what was built here is built
+# again when what makes it has changed.
 #
 #   bash infra/images/build.sh [--build] [--fresh]
 #     --build   build, ask no registry
@@ -31,13 +32,16 @@ for argument in "$@"; do
     --build) pull="" ;;
     --fresh) fresh=yes ;;
     *)
-        sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     esac
 done
 
 say() { printf 'images: %4d s  %s\n' "$SECONDS" "$*" >&2; }
+
+# Empty for an image that is not there or was not built here; the built ones have it from their base.
+recipe_of() { docker image inspect --format '{{index .Config.Labels "recipe"}}' "$1" 2>/dev/null || true; }
 
 present() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -49,7 +53,8 @@ build() {
     say "$tag: building (all of it in $log)"
     # The host's network reaches whatever mirror or resolver this machine reaches.
     if ! docker build --network host --tag "$tag" ${fresh:+--no-cache} "$@" "$context" 2>&1 |
-        tee "$log" | { grep --line-buffered -E '^(Step |#[0-9]+ \[)' || true; } | sed -u 's/^/    /' >&2; then
+        tee "$log" | { grep --line-buffered -E '^(Step |#[0-9]+ \[)' || true; } |
+        sed -u -E 's/^(.{90}).+/\1.../; s/^/    /' >&2; then
         tail -n 20 "$log" >&2
         say "$tag: the build failed; its last lines are above"
         exit 1
@@ -78,10 +83,7 @@ base() {
     [ -z "$based" ] || return 0
     based=yes
     recipe="$(cat "$HERE/base.sh" /usr/local/share/ca-certificates/*.crt 2>/dev/null | sha256sum | cut -c1-16)"
-    if [ -z "$fresh" ] &&
-        [ "$(docker image inspect --format '{{index .Config.Labels "recipe"}}' "$BASE" 2>/dev/null)" = "$recipe" ]; then
-        return
-    fi
+    if [ -z "$fresh" ] && [ "$(recipe_of "$BASE")" = "$recipe" ]; then return; fi
     say "$BASE: bootstrapping Debian $SUITE"
     bash "$HERE/base.sh" "$SUITE" | docker import --change "LABEL recipe=$recipe" - "$BASE" >/dev/null
 }
@@ -99,20 +101,25 @@ postgres_image() {
 # The jars of the local broker, and the command line tools that come in a jar of their own.
 kafka_image() {
     base
-    local context="$LOGS/kafka" libs
+    local context="$LOGS/kafka" libs tools
     libs="$(python3 -c 'from infra.jars import default_cache_dir, fetch_jars; print(fetch_jars(default_cache_dir()))')"
     rm -rf "$context"
     cp -a "$HERE/kafka" "$context"
     cp -a "$libs" "$context/libs"
-    mvn --batch-mode --quiet dependency:copy "-Dartifact=org.apache.kafka:kafka-tools:$kafka_version" \
-        "-DoutputDirectory=$context/libs"
+    tools="$(dirname "$libs")/tools"
+    [ -e "$tools/kafka-tools-$kafka_version.jar" ] ||
+        mvn --batch-mode --quiet -Dstyle.color=never dependency:copy "-DoutputDirectory=$tools" \
+            "-Dartifact=org.apache.kafka:kafka-tools:$kafka_version"
+    cp -a "$tools/." "$context/libs"
     build "$KAFKA_TAG" "$context" --build-arg "BASE=$BASE"
     rm -rf "$context"
 }
 
 # obtain TAG OFFICIAL FUNCTION
 obtain() {
-    if present "$1" && [ -z "$fresh" ]; then
+    if [ -z "$fresh" ] && [ -n "$(recipe_of "$1")" ]; then
+        "$3"
+    elif [ -z "$fresh" ] && present "$1"; then
         say "$1: is there"
     elif ! fetched "$1" "$2"; then
         "$3"
@@ -130,4 +137,5 @@ if [ -e infra/Dockerfile ]; then
     build "$EXCHANGE_TAG" . --file infra/Dockerfile --build-arg "PYTHON_IMAGE=$PYTHON_TAG"
 fi
 say "done"
-docker image ls --format '    {{.Repository}}:{{.Tag}}  {{.Size}}' | grep -E '^ +(exchange-local/|exchange:local)' >&2
+docker image ls --format '{{.Repository}}:{{.Tag}}  {{.Size}}' |
+    grep -E '^exchange(-local/|:local)' | sed 's/^/    /' >&2

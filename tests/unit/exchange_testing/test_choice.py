@@ -1,13 +1,15 @@
 """Which servers and images are chosen, without an engine."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import cast
 
 import docker.errors  # type: ignore[import-untyped]  # ships no annotations
 import pytest
 from testcontainers.core.docker_client import DockerClient
 
-from exchange_testing.images import Image
+from exchange_testing.images import KAFKA, Image
+from infra.jars import release_dir
 from tests.support.servers import Choice, choose
 
 IMAGE = Image("TEST_SOME_IMAGE", ("ours:1", "official:1"))
@@ -73,3 +75,8 @@ def test_image_is_the_given_or_named_one_else_one_that_is_here(
     given: str | None, environ: dict[str, str], held: tuple[str, ...], chosen: str
 ) -> None:
     assert IMAGE.choose(client(*held), given, environ) == chosen
+
+
+def test_kafka_image_is_of_the_version_that_runs_locally() -> None:
+    version = release_dir(Path()).name.split("-")[1]
+    assert {name.rsplit(":")[1] for name in KAFKA.names} == {version}
