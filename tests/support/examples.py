@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -73,7 +74,7 @@ class MadeUpTopic:
     def __init__(self, bootstrap: str, name: str, partitions: int = 1) -> None:
         self.bootstrap = bootstrap
         self.name = f"{name}.{time.time_ns()}"
-        client = {"bootstrap.servers": bootstrap, "log_level": 0}
+        client: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0}
         self._admin, self._producer = AdminClient(client), Producer(client)
         self._admin.create_topics([NewTopic(self.name, partitions)])[self.name].result()
         eventually("the topic has leaders", lambda: self._leaders() == partitions)
