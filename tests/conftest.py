@@ -35,7 +35,8 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One whose services are users of their own on Kafka and PostgreSQL."""
-    settings = Settings(port=0, access="secured")
+    # What is tested here is who may do it, not how soon.
+    settings = Settings(port=0, access="secured", outcome_wait_ms=10_000)
     with an_exchange(tmp_path_factory.mktemp("secured"), settings) as running:
         yield running
 

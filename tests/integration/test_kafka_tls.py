@@ -54,7 +54,7 @@ def make_certificates(folder: Path, address: str = "127.0.0.1") -> Path:
     def keytool(*words: str) -> None:
         secret = ("-storepass", OPENS_STORES, "-storetype", "PKCS12")
         command = [str(java.resolve().with_name("keytool")), *words, *secret]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=110)
 
     key = ("-keyalg", "EC", "-dname", "CN=broker", "-ext", f"SAN=IP:{address}", "-validity", "2")
     keytool("-genkeypair", "-alias", "broker", "-keystore", "keystore", *key)
