@@ -73,7 +73,10 @@ class MadeUpTopic:
     def __init__(self, bootstrap: str, name: str, partitions: int = 1) -> None:
         self.bootstrap = bootstrap
         self.name = f"{name}.{time.time_ns()}"
-        client = {"bootstrap.servers": bootstrap, "log_level": 0}
+        client: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap,
+            "log_level": 0,
+        }
         self._admin, self._producer = AdminClient(client), Producer(client)
         self._admin.create_topics([NewTopic(self.name, partitions)])[self.name].result()
         eventually("the topic has leaders", lambda: self._leaders() == partitions)
