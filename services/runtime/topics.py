@@ -132,7 +132,7 @@ class TopicsAdmin:
                 self._prefix + topic.name,
                 num_partitions=topology.partitions_of(topic),
                 replication_factor=replicas,
-                config=_config_of(topic, topology.durability),
+                config=config_of(topic, topology.durability),
             )
             for topic in topics
         ]
@@ -170,7 +170,7 @@ class TopicsAdmin:
                 self._prefix + topic.name,
                 incremental_configs=[
                     ConfigEntry(key, text, incremental_operation=AlterConfigOpType.SET)
-                    for key, text in _config_of(topic, topology.durability).items()
+                    for key, text in config_of(topic, topology.durability).items()
                 ],
             )
             for topic in TOPICS
@@ -210,7 +210,8 @@ def _shape(metadata: TopicMetadata) -> _Shape:
     return _Shape(len(replicas), min(replicas, default=0))
 
 
-def _config_of(topic: Topic, durability: Durability) -> dict[str, str]:
+def config_of(topic: Topic, durability: Durability) -> dict[str, str]:
+    """What is set on a topic, to the letter; all else is left to the brokers' defaults."""
     config = dict(topic.config)
     config["min.insync.replicas"] = "2" if durability == "replicated" else "1"
     if topic in _FLUSHED:

@@ -1,0 +1,88 @@
+"""Topics and users as Strimzi's objects, from the tables that the services run by. Pure.
+
+Strimzi's operators create what these say and undo what anybody changes: topics have to be to the
+letter what `TopicsAdmin.verify` asks for, and users may do what `exchange access show` says.
+"""
+
+from typing import Literal
+
+from infra.kubernetes.manifests import Manifest
+from schemas.topics import TOPICS
+from services.cli.roles import ROLES, Operation, Role
+from services.runtime.topics import Topology, config_of
+
+API = "kafka.strimzi.io/v1"
+# Name of the Kafka object; Strimzi derives those of services and secrets from it.
+CLUSTER = "kafka"
+# Of the topics by symbol, for ever; as many matchers.
+TOPOLOGY = Topology(prefix="", partitions=4, durability="replicated")
+REPLICAS = 3
+_OPERATIONS: dict[Operation, str] = {
+    "read": "Read",
+    "write": "Write",
+    "describe": "Describe",
+    "describe_configs": "DescribeConfigs",
+    "create": "Create",
+    "alter_configs": "AlterConfigs",
+}
+_Resource = tuple[Literal["topic", "group"], str, bool]
+
+
+def topics(topology: Topology = TOPOLOGY) -> list[Manifest]:
+    """One KafkaTopic for each topic of the exchange."""
+    return [
+        _object(
+            "KafkaTopic",
+            topology.prefix + topic.name,
+            {
+                "partitions": topology.partitions_of(topic),
+                "replicas": REPLICAS,
+                "config": config_of(topic, topology.durability),
+            },
+        )
+        for topic in TOPICS
+    ]
+
+
+def users(topic_prefix: str = TOPOLOGY.prefix) -> list[Manifest]:
+    """One KafkaUser for each role that Kafka knows; Strimzi makes a secret of the same name."""
+    return [
+        _object(
+            "KafkaUser",
+            role.user(topic_prefix),
+            {
+                "authentication": {"type": "scram-sha-512"},
+                "authorization": {"type": "simple", "acls": _rules(role, topic_prefix)},
+            },
+        )
+        for role in ROLES
+        if role.kafka
+    ]
+
+
+def _rules(role: Role, topic_prefix: str) -> list[Manifest]:
+    """One for each resource, with everything that any right allows there."""
+    allowed: dict[_Resource, set[Operation]] = {}
+    for right in role.kafka:
+        name = right.full_name(topic_prefix)
+        allowed.setdefault((right.resource, name, right.prefixed), set()).update(right.operations)
+    return [
+        {
+            "resource": {
+                "type": resource,
+                "name": name,
+                "patternType": "prefix" if prefixed else "literal",
+            },
+            "operations": [text for key, text in _OPERATIONS.items() if key in operations],
+        }
+        for (resource, name, prefixed), operations in allowed.items()
+    ]
+
+
+def _object(kind: str, name: str, spec: Manifest) -> Manifest:
+    return {
+        "apiVersion": API,
+        "kind": kind,
+        "metadata": {"name": name, "labels": {"strimzi.io/cluster": CLUSTER}},
+        "spec": spec,
+    }

@@ -1,0 +1,85 @@
+"""What Strimzi would make of topics and users is what the services start with and are allowed."""
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+from msgspec import structs
+
+from infra.broker import LocalKafka
+from infra.kubernetes.kafka_objects import TOPOLOGY
+from services.cli.access_kafka import rules_of
+from services.cli.roles import ROLES, Role
+from services.runtime.kafka_access import KafkaAccess
+from services.runtime.topics import TopicsAdmin
+from tests.infra.kubernetes.objects import objects
+
+PREFIX = "strimzi."
+# As Strimzi's documentation has them.
+OPERATIONS = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    "Create": AclOperation.CREATE,
+    "AlterConfigs": AclOperation.ALTER_CONFIGS,
+}
+PATTERNS = {"literal": ResourcePatternType.LITERAL, "prefix": ResourcePatternType.PREFIXED}
+RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+USERS = {user["metadata"]["name"]: user for user in objects("KafkaUser")}
+
+
+def rules(user: str) -> set[AclBinding]:
+    """As Strimzi would give them to Kafka."""
+    return {
+        AclBinding(
+            RESOURCES[rule["resource"]["type"]],
+            rule["resource"]["name"],
+            PATTERNS[rule["resource"]["patternType"]],
+            f"User:{user}",
+            rule.get("host", "*"),
+            OPERATIONS[operation],
+            AclPermissionType.ALLOW,
+        )
+        for rule in USERS[user]["spec"]["authorization"]["acls"]
+        for operation in rule["operations"]
+    }
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role.kafka], ids=lambda role: role.name)
+def test_user_may_do_what_its_role_may_and_nothing_else(role: Role) -> None:
+    assert rules(role.name) == rules_of(role, TOPOLOGY.prefix)
+
+
+def test_users_are_the_roles_that_kafka_knows() -> None:
+    assert USERS.keys() == {role.name for role in ROLES if role.kafka}
+
+
+def test_analyst_reads_public_topics_and_writes_nowhere() -> None:
+    on_topics = {rule for rule in rules("analyst") if rule.restype == ResourceType.TOPIC}
+    assert {(rule.name, rule.operation) for rule in on_topics} == {("market.", AclOperation.READ)}
+    assert {rule.operation for rule in rules("analyst")} == {AclOperation.READ}
+
+
+def test_topics_of_the_manifests_are_those_that_services_start_with(kafka: LocalKafka) -> None:
+    new = [
+        NewTopic(
+            PREFIX + each["metadata"]["name"],
+            num_partitions=each["spec"]["partitions"],
+            # One broker has to do here; what a service asks for does not depend on it.
+            replication_factor=1,
+            config=each["spec"]["config"],
+        )
+        for each in objects("KafkaTopic")
+    ]
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.create_topics(new).values():
+        future.result()
+    told = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).verify()
+    assert told == structs.replace(TOPOLOGY, prefix=PREFIX)

@@ -1,0 +1,209 @@
+"""What the manifests must say, whatever the schemas allow. Needs no cluster and no network."""
+
+import re
+
+import pytest
+
+from infra.kubernetes.__main__ import COMMENT, generated
+from infra.kubernetes.kafka_objects import CLUSTER, TOPOLOGY
+from infra.kubernetes.manifests import FOLDER, Manifest, read, text
+from services.cli.roles import ROLE
+from services.runtime.settings import PREFIX, parse_partitions, read_settings
+from tests.infra.kubernetes.objects import (
+    FILES,
+    KUSTOMIZATIONS,
+    containers,
+    objects,
+    pod,
+    secret_keys,
+    settings_file,
+    workloads,
+)
+
+WORKLOADS = workloads()
+every_workload = pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+every_matcher = pytest.mark.parametrize("name", ["matcher", "matcher-standby"])
+
+
+def test_workloads_are_every_service_of_the_exchange() -> None:
+    assert WORKLOADS.keys() == {"gateway", "matcher", "matcher-standby", "sink", "webhooks"}
+
+
+def test_kustomizations_name_every_file_beside_them() -> None:
+    for path in KUSTOMIZATIONS:
+        (kustomization,) = read(path)
+        beside = {each.name for each in FILES if each.parent == path.parent}
+        files = {name for name in kustomization["resources"] if name.endswith(".yaml")}
+        assert files == beside
+
+
+@pytest.mark.parametrize("name", generated())
+def test_generated_file_is_what_the_tables_say(name: str) -> None:
+    written = (FOLDER / "base" / name).read_text()
+    assert written == text(generated()[name], COMMENT), "run: python -m infra.kubernetes"
+
+
+@every_matcher
+def test_matchers_have_one_partition_each_and_no_partition_is_left_out(name: str) -> None:
+    workload = WORKLOADS[name]
+    (container,) = containers(workload)
+    (partition,) = (each for each in container["env"] if each["name"] == "PARTITION")
+    index = "metadata.labels['apps.kubernetes.io/pod-index']"
+    assert partition["valueFrom"] == {"fieldRef": {"fieldPath": index}}
+    replicas = workload["spec"]["replicas"]
+    # What Kubernetes makes of the argument in each pod.
+    arguments = [
+        [each.replace("$(PARTITION)", str(ordinal)) for each in container["args"]]
+        for ordinal in range(replicas)
+    ]
+    flags = ["--standby"] if name == "matcher-standby" else []
+    assert {tuple(each[:1] + each[2:]) for each in arguments} == {("--partitions", *flags)}
+    chosen = [parse_partitions(each[1], TOPOLOGY.partitions) for each in arguments]
+    assert chosen == [[partition] for partition in range(TOPOLOGY.partitions)]
+
+
+@every_workload
+def test_settings_of_a_workload_are_known_and_its_role_has_a_use_for_them(
+    workload: Manifest,
+) -> None:
+    (container,) = containers(workload)
+    own = [each for each in container["env"] if each["name"].startswith(PREFIX)]
+    settings = read_settings(
+        settings_file() | {each["name"]: each.get("value", "a secret of its own") for each in own}
+    )
+    role = ROLE[container["command"][2].removeprefix("services.")]
+    assert settings.kafka_user == (role.name if role.kafka else "")
+    assert bool(settings.kafka_password) == bool(role.kafka)
+    assert bool(settings.database_url) == bool(role.postgres)
+    assert bool(settings.admin_key) == (role.name == "gateway")
+    assert secret_keys(container).items() <= {
+        ("EXCHANGE_KAFKA_PASSWORD", (role.name, "password")),
+        ("EXCHANGE_DATABASE_URL", ("database", role.name)),
+        ("EXCHANGE_ADMIN_KEY", ("admin-key", "key")),
+    }
+
+
+@every_workload
+def test_pod_with_a_kafka_user_has_the_file_that_kafka_is_trusted_by(workload: Manifest) -> None:
+    (container,) = containers(workload)
+    volumes = pod(workload)["spec"].get("volumes", [])
+    if "EXCHANGE_KAFKA_PASSWORD" not in secret_keys(container):
+        assert volumes == []
+        return
+    ((volume,), (mount,)) = (volumes, container["volumeMounts"])
+    assert volume["name"] == mount["name"]
+    assert volume["secret"]["secretName"] == f"{CLUSTER}-cluster-ca-cert"
+    (item,) = volume["secret"]["items"]
+    assert f"{mount['mountPath']}/{item['path']}" == settings_file()["EXCHANGE_KAFKA_CA"]
+
+
+def test_settings_name_the_listener_that_strimzi_makes() -> None:
+    (kafka,) = objects("Kafka")
+    (listener,) = kafka["spec"]["kafka"]["listeners"]
+    assert kafka["metadata"]["name"] == CLUSTER
+    assert settings_file()["EXCHANGE_KAFKA"] == f"{CLUSTER}-kafka-bootstrap:{listener['port']}"
+    assert listener["tls"] is True
+    assert listener["authentication"] == {"type": "scram-sha-512"}
+
+
+def test_kafka_replicates_as_the_topics_do() -> None:
+    (pool,), (kafka,) = objects("KafkaNodePool"), objects("Kafka")
+    config = kafka["spec"]["kafka"]["config"]
+    assert pool["spec"]["replicas"] == config["default.replication.factor"]
+    for topic in objects("KafkaTopic"):
+        assert topic["spec"]["replicas"] == pool["spec"]["replicas"]
+        assert topic["spec"]["config"]["min.insync.replicas"] == str(config["min.insync.replicas"])
+    assert config["auto.create.topics.enable"] is False
+
+
+def test_no_service_is_called_like_a_setting() -> None:
+    names = [each["metadata"]["name"] for each in objects("Service", "Kafka")]
+    prefix = PREFIX.lower().replace("_", "-")
+    assert [name for name in names if f"{name}-".startswith(prefix)] == []
+
+
+def test_words_that_the_schemas_leave_free_are_those_that_kubernetes_knows() -> None:
+    known = {
+        "pathType": {"Prefix", "Exact", "ImplementationSpecific"},
+        "podManagementPolicy": {"Parallel", "OrderedReady"},
+        "policyTypes": {"Ingress", "Egress"},
+        "protocol": {"TCP", "UDP", "SCTP"},
+        "whenUnsatisfiable": {"ScheduleAnyway", "DoNotSchedule"},
+    }
+    said: dict[str, set[str]] = {}
+
+    def look(at: object) -> None:
+        for key, value in at.items() if isinstance(at, dict) else ():
+            if key in known:
+                said.setdefault(key, set()).update(value if isinstance(value, list) else [value])
+            look(value)
+        for each in at if isinstance(at, list) else ():
+            look(each)
+
+    look(objects())
+    assert said.keys() == known.keys()
+    assert {key: words - known[key] for key, words in said.items() if words - known[key]} == {}
+
+
+@every_workload
+def test_pod_may_do_nothing_that_it_need_not(workload: Manifest) -> None:
+    spec = pod(workload)["spec"]
+    assert spec["enableServiceLinks"] is False
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in containers(workload):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"].keys() == {"requests", "limits"}
+        assert container["image"] == "exchange"
+
+
+@every_workload
+def test_pod_is_asked_whether_it_lives_and_is_ready(workload: Manifest) -> None:
+    (container,) = containers(workload)
+    (port,) = container["ports"]
+    for probe, path in {"livenessProbe": "/livez", "readinessProbe": "/readyz"}.items():
+        assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
+    wanted = "8000" if port["name"] == "http" else settings_file()["EXCHANGE_METRICS_PORT"]
+    assert str(port["containerPort"]) == wanted
+    assert pod(workload)["metadata"]["annotations"]["prometheus.io/port"] == wanted
+
+
+@every_workload
+def test_pod_reaches_the_servers_whose_secrets_it_has_and_no_other(workload: Manifest) -> None:
+    (container,) = containers(workload)
+    secrets = secret_keys(container)
+    labels = pod(workload)["metadata"]["labels"]
+    assert labels["app.kubernetes.io/part-of"] == "exchange"
+    assert ("EXCHANGE_KAFKA_PASSWORD" in secrets) == (labels.get("reaches-kafka") == "true")
+    assert ("EXCHANGE_DATABASE_URL" in secrets) == (labels.get("reaches-postgres") == "true")
+    assert workload["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_sink_and_webhooks_are_never_two() -> None:
+    for name in ("sink", "webhooks"):
+        assert WORKLOADS[name]["spec"]["replicas"] == 1
+        assert WORKLOADS[name]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_readme_tells_how_to_make_every_secret_that_strimzi_does_not_make() -> None:
+    used = {
+        reference
+        for workload in WORKLOADS.values()
+        for container in containers(workload)
+        for reference in secret_keys(container).values()
+    }
+    users = {user["metadata"]["name"] for user in objects("KafkaUser")}
+    readme = (FOLDER / "README.md").read_text()
+    told = {
+        (secret, key)
+        for secret, arguments in re.findall(r"secret generic (\S+)((?: \\\n|[^\n])+)", readme)
+        for key in re.findall(r"--from-literal=(\w+)=", arguments)
+    }
+    assert told == {(secret, key) for secret, key in used if secret not in users}
+    assert {key for secret, key in used if secret in users} == {"password"}
