@@ -28,31 +28,31 @@ _OPERATIONS: dict[Operation, str] = {
 _Resource = tuple[Literal["topic", "group"], str, bool]
 
 
-def topics(topology: Topology = TOPOLOGY) -> list[Manifest]:
+def topics() -> list[Manifest]:
     """One KafkaTopic for each topic of the exchange."""
     return [
         _object(
             "KafkaTopic",
-            topology.prefix + topic.name,
+            TOPOLOGY.prefix + topic.name,
             {
-                "partitions": topology.partitions_of(topic),
+                "partitions": TOPOLOGY.partitions_of(topic),
                 "replicas": REPLICAS,
-                "config": config_of(topic, topology.durability),
+                "config": config_of(topic, TOPOLOGY.durability),
             },
         )
         for topic in TOPICS
     ]
 
 
-def users(topic_prefix: str = TOPOLOGY.prefix) -> list[Manifest]:
+def users() -> list[Manifest]:
     """One KafkaUser for each role that Kafka knows; Strimzi makes a secret of the same name."""
     return [
         _object(
             "KafkaUser",
-            role.user(topic_prefix),
+            role.user(TOPOLOGY.prefix),
             {
                 "authentication": {"type": "scram-sha-512"},
-                "authorization": {"type": "simple", "acls": _rules(role, topic_prefix)},
+                "authorization": {"type": "simple", "acls": _rules(role)},
             },
         )
         for role in ROLES
@@ -60,11 +60,11 @@ def users(topic_prefix: str = TOPOLOGY.prefix) -> list[Manifest]:
     ]
 
 
-def _rules(role: Role, topic_prefix: str) -> list[Manifest]:
+def _rules(role: Role) -> list[Manifest]:
     """One for each resource, with everything that any right allows there."""
     allowed: dict[_Resource, set[Operation]] = {}
     for right in role.kafka:
-        name = right.full_name(topic_prefix)
+        name = right.full_name(TOPOLOGY.prefix)
         allowed.setdefault((right.resource, name, right.prefixed), set()).update(right.operations)
     return [
         {
