@@ -8,7 +8,6 @@ from subprocess import CompletedProcess
 import pytest
 from msgspec import structs
 
-from infra.broker import LocalKafka
 from schemas.book import BookUpdate, Level
 from schemas.codec import decode_book_update
 from schemas.topics import BOOK
@@ -21,6 +20,7 @@ from tests.support.examples import (
     trading,
 )
 from tests.support.exchange import Exchange
+from tests.support.servers import KafkaServer
 
 
 def update(sequence: int, *levels: tuple[int, int], whole: bool = False) -> BookUpdate:
@@ -108,7 +108,7 @@ def test_book_followed_live_is_the_apis_each_time(exchange: Exchange, tmp_path: 
 
 
 @pytest.fixture
-def topic(kafka: LocalKafka) -> MadeUpTopic:
+def topic(kafka: KafkaServer) -> MadeUpTopic:
     return MadeUpTopic(kafka.bootstrap_servers, "made-up-book", partitions=2)
 
 

@@ -17,11 +17,11 @@ import pyarrow.parquet
 import pytest
 
 from examples.live_vwap import State
-from infra.broker import LocalKafka
 from schemas.codec import encode
 from schemas.trades import Trade
 from tests.support.api import eventually
 from tests.support.examples import MadeUpTopic, example, running_example
+from tests.support.servers import KafkaServer
 
 MINUTE_MS = 60_000
 START_MS = 1_795_000_000_000 // MINUTE_MS * MINUTE_MS
@@ -80,7 +80,7 @@ def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], list[int]]:
 
 
 @pytest.fixture
-def topic(kafka: LocalKafka) -> MadeUpTopic:
+def topic(kafka: KafkaServer) -> MadeUpTopic:
     return MadeUpTopic(kafka.bootstrap_servers, "made-up-trades", partitions=2)
 
 

@@ -9,12 +9,12 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from infra.broker import LocalKafka
 from infra.jars import default_cache_dir, fetch_jars, find_java
 from infra.jvm import FLAGS, Jvm
 from schemas.partitions import default_partition
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka_access import KafkaAccess
+from tests.support.servers import KafkaServer
 from tests.unit.schemas.test_partitions import JAVA
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -40,7 +40,7 @@ def found(bootstrap: str, topic: str) -> dict[str, int]:
 
 
 @pytest.fixture
-def topic(kafka: LocalKafka) -> str:
+def topic(kafka: KafkaServer) -> str:
     name = f"partitioned.{time.time_ns()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     admin.create_topics([NewTopic(name, PARTITIONS)])[name].result()
@@ -48,7 +48,7 @@ def topic(kafka: LocalKafka) -> str:
 
 
 def test_symbols_sent_by_the_java_producer_are_where_we_put_them(
-    kafka: LocalKafka, topic: str
+    kafka: KafkaServer, topic: str
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
     jvm = Jvm(find_java()[0], fetch_jars(default_cache_dir()), FLAGS["short"])
@@ -68,7 +68,7 @@ def test_symbols_sent_by_the_java_producer_are_where_we_put_them(
 
 
 def test_symbols_sent_by_librdkafka_with_murmur2_are_where_we_put_them(
-    kafka: LocalKafka, topic: str
+    kafka: KafkaServer, topic: str
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
     producer = Producer(
