@@ -6,6 +6,7 @@ It answers before it verifies, and shares no process with anything that is measu
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -107,6 +108,8 @@ class _Receiving:
             return
         if asked is None:
             cpu_s = time.process_time()
+            # Watched by a loop, the pipe has become one that refuses what does not fit at once.
+            os.set_blocking(self._pipe.fileno(), True)
             self._pipe.send(Heard(self._brokers, self._ids, self._at_us, self._wrong, cpu_s))
         else:
             self._webhooks = [Webhook(secret) for secret in asked]
