@@ -25,6 +25,7 @@ from services.matcher.partition import command_of
 from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError, UnavailableError
 from services.runtime.kafka_access import KafkaAccess, kafka_access
+from services.runtime.log import configure
 from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("symbol", help="such as PETR4")
     symbol = parser.parse_args(arguments).symbol
+    configure("replay_book", "WARNING")
     quiet_kafka()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
