@@ -1,0 +1,29 @@
+"""The benchmark's receiver: the account of what came, however long it has become."""
+
+import socket
+
+import pytest
+
+from loadgen.webhooks.receiver import running_receiver
+
+# Their ids alone are more than a pipe takes at once.
+WEBHOOKS = 20_000
+
+
+# One that cannot answer is waited for.
+@pytest.mark.timeout(30)
+def test_receiver_gives_the_whole_account_of_more_than_fits_into_its_pipe() -> None:
+    ids = [f"msg_{number:032}" for number in range(WEBHOOKS)]
+    with running_receiver() as receiver:
+        receiver.know(["whsec_" + "A" * 32])
+        host, _, path = receiver.url(0).removeprefix("http://").partition("/")
+        name, _, port = host.partition(":")
+        with socket.create_connection((name, int(port)), timeout=30) as connection:
+            for id_ in ids:
+                head = f"POST /{path} HTTP/1.1\r\nHost: {host}\r\nwebhook-id: {id_}\r\n"
+                connection.sendall(head.encode() + b"Content-Length: 2\r\n\r\n{}")
+                assert connection.recv(4_096).startswith(b"HTTP/1.1 200 ")
+        heard = receiver.heard()
+        again = receiver.heard()
+    assert heard.ids == ids == again.ids
+    assert (set(heard.brokers), heard.wrong) == ({0}, WEBHOOKS)
