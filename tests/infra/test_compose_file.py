@@ -123,11 +123,11 @@ def test_ports_that_make_up_tells_are_those_published() -> None:
         assert any(where.startswith(f"127.0.0.1:{port}:") for where in published)
 
 
-def test_every_variable_is_a_setting_or_told_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_every_variable_is_a_setting_or_told_in_the_docs() -> None:
+    page = (ROOT / "docs/containers.md").read_text()
     settings = {variable(field) for field in Settings.__struct_fields__}
     for name in set(re.findall(r"\$\{(\w+)", COMPOSE_FILE.read_text())):
-        assert name in settings or name in readme, name
+        assert name in settings or name in page, name
 
 
 def test_every_profile_is_ended_by_make_down() -> None:
