@@ -10,7 +10,6 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from infra.ports import LOOPBACK, free_port
@@ -72,12 +71,7 @@ class FaultProxy:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_CALL_S)
         finally:
