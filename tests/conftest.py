@@ -7,7 +7,6 @@ import pytest
 from infra.broker import LocalKafka
 from infra.ports import LOOPBACK
 from infra.postgres import LocalPostgres
-from services.runtime.settings import Settings
 from tests.support.exchange import Exchange, an_exchange
 from tests.support.servers import chosen
 
@@ -29,15 +28,6 @@ def pytest_report_header() -> str:
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One exchange for the whole run. A test that stops a part of it starts it again."""
     with an_exchange(tmp_path_factory.mktemp("exchange")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    """One whose services are users of their own on Kafka and PostgreSQL."""
-    # What is tested here is who may do it, not how soon.
-    settings = Settings(port=0, access="secured", outcome_wait_ms=10_000)
-    with an_exchange(tmp_path_factory.mktemp("secured"), settings) as running:
         yield running
 
 

@@ -7,10 +7,10 @@ ones of their own, wherever the others run.
 from collections.abc import Iterator
 
 import pytest
+from msgspec import structs
 
-from services.runtime.settings import Settings
 from tests.support.containers import Containers, running_containers
-from tests.support.exchange import Exchange, an_exchange
+from tests.support.exchange import SETTINGS, Exchange, an_exchange
 from tests.support.servers import DatabaseServer, KafkaServer, chosen
 
 
@@ -34,8 +34,8 @@ def exchange(
     if containers is None:
         yield request.getfixturevalue("exchange")
         return
-    settings = Settings(
-        port=0,
+    settings = structs.replace(
+        SETTINGS,
         kafka=containers.kafka.bootstrap_servers,
         database_url=containers.postgres.url,
     )

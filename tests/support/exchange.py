@@ -18,6 +18,10 @@ from services.runtime.settings import Settings
 from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api
 
+# Several idle side by side while others are tested; asked as often as by default, a broker that
+# has nothing to do takes a third of a core.
+SETTINGS = Settings(port=0, fetch_wait_ms=10)
+
 
 class Exchange:
     """What a test may see and do: addresses, brokers, topics, and each process by its name."""
@@ -123,7 +127,7 @@ class Exchange:
 
 
 @contextmanager
-def an_exchange(data_dir: Path, settings: Settings | None = None) -> Iterator[Exchange]:
+def an_exchange(data_dir: Path, settings: Settings = SETTINGS) -> Iterator[Exchange]:
     """A fresh exchange, ended after."""
     with running_exchange(data_dir, settings) as stack:
         yield Exchange(stack)
