@@ -20,7 +20,7 @@ from tests.support.api import Api
 
 # Several idle side by side while others are tested; asked as often as by default, a broker that
 # has nothing to do takes a third of a core.
-SETTINGS = Settings(port=0, fetch_wait_ms=10)
+SETTINGS = Settings(port=0, fetch_wait_ms=20)
 
 
 class Exchange:
