@@ -1,0 +1,28 @@
+"""`python -m loadgen.secured`: both exchanges take the flow, and both lines are told."""
+
+import pytest
+
+from loadgen.secured import main
+
+
+@pytest.mark.timeout(300)
+def test_measurement_tells_both_kinds_at_every_scale(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXCHANGE_FETCH_WAIT_MS", "20")
+    assert main(["--scales", "2", "4", "--seconds", "2", "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        [scale, "%", kind] for scale in ("2", "4") for kind in ("open", "secured")
+    ]
+    assert all("us a request" in line for line in lines)
+
+
+@pytest.mark.parametrize("wrong", [["--rounds", "0"], ["--scales", "0"], ["--seconds", "-1"]])
+def test_measurement_asked_for_nothing_is_a_usage_error(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(wrong)
+    assert ended.value.code == 2
+    assert "must be more than 0" in capsys.readouterr().err
