@@ -52,8 +52,6 @@ class FaultProxy:
     def __init__(self, target_port: int, target_host: str = LOOPBACK) -> None:
         self.port = free_port()
         self._target = (target_host, target_port)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
         self._open: dict[asyncio.Task[None], _Connection] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -62,6 +60,8 @@ class FaultProxy:
         self._budget: int | None = None
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
         self._thread.start()
         try:
             listening = asyncio.start_server(self._accepted, LOOPBACK, self.port)
