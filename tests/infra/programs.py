@@ -32,7 +32,7 @@ def end(program: subprocess.Popen[str]) -> None:
     program.stdout.close()
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> bool:
+def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

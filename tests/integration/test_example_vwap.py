@@ -360,6 +360,8 @@ def test_vwap_on_a_terminal_draws_a_table_under_the_candles(
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     os.close(ours)
+    before = seen.partition(" AAA open 1.00 ")[0]
+    assert before.count("SYMBOL") == before.count("\x1b[J")
 
 
 def test_vwap_copied_away_runs_without_the_exchange(

@@ -67,3 +67,4 @@ def test_wrong_password_or_none_is_told_in_a_few_lines(secured: Exchange) -> Non
         assert "Traceback" not in done.stderr
         assert WRONG not in done.stderr
     assert "authentication failed" in wrong.stderr.lower()
+    assert f"Kafka at {secured.bootstrap}: " in none.stderr
