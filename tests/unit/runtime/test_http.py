@@ -353,18 +353,3 @@ def test_same_method_and_path_twice_is_a_mistake_of_the_program() -> None:
     call = Call("GET", "/livez", echo, "anyone", "")
     with pytest.raises(ValueError, match="twice"):
         Edge([call, call], BrokerDirectory(ADMIN_KEY))
-
-
-def test_lifespan_is_answered() -> None:
-    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-    told: list[str] = []
-
-    async def receive() -> dict[str, str]:
-        return next(messages)
-
-    async def send(message: object) -> None:
-        assert isinstance(message, dict)
-        told.append(message["type"])
-
-    asyncio.run(make_edge()({"type": "lifespan"}, receive, send))
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
