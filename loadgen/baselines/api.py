@@ -14,11 +14,11 @@ from loadgen.baselines.design import Design
 from schemas.brokers import Broker
 from schemas.rest import FieldFault, OrderResource, Registration
 from schemas.units import OrderId, Symbol
+from services.api.brokers import Caller
+from services.api.headers import bearer_key
+from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_nothing, admit_registration
 from services.ingest.registration import RANDOM_BYTES, new_broker
-from services.runtime.directory import Caller
-from services.runtime.http_head import bearer_key
-from services.runtime.http_messages import ProblemError
 
 BODY_BYTES_MAX = 4 * 1024
 TRADES_DEFAULT, TRADES_MAX = 50, 1_000

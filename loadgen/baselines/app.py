@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from loadgen.baselines.api import Api
 from loadgen.baselines.brokers import Brokers
 from loadgen.baselines.design import Design
-from services.runtime.http_messages import ProblemError, not_accepted
+from services.api.messages import ProblemError, not_accepted
 from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
 
 DATABASE_URL = "EXCHANGE_DATABASE_URL"

@@ -4,7 +4,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.brokers import Broker, key_hash
-from services.runtime.directory import BrokerDirectory, Caller
+from services.api.brokers import BrokerDirectory, Caller
 
 _INSERT = """
     INSERT INTO brokers (broker_id, name, api_key_hash, created_at, webhook_url)

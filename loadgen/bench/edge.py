@@ -22,6 +22,11 @@ from schemas.codec import decode_command, encode
 from schemas.executions import Outcomes
 from schemas.orders import OrderRecord
 from schemas.topics import COMMANDS
+from services.api.app import Edge
+from services.api.brokers import BrokerDirectory
+from services.api.messages import AsgiApp, Receive, Scope, Send
+from services.api.protocol import HttpProtocol
+from services.api.server import health_calls
 from services.gateway.loop import lookup_of
 from services.ingest.app import Ingest
 from services.ingest.desk import Desk
@@ -32,13 +37,8 @@ from services.ingest.waiters import Waiters
 from services.matcher.engine import Engine, Position
 from services.reader.app import Reader
 from services.reader.views import Views
-from services.runtime.directory import BrokerDirectory
 from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Health
-from services.runtime.http import Edge
-from services.runtime.http_messages import AsgiApp, Receive, Scope, Send
-from services.runtime.http_protocol import HttpProtocol
-from services.runtime.http_server import health_calls
 from services.runtime.producer import Fate
 
 ADMIN_KEY = "the admin key of a benchmark"

@@ -10,10 +10,10 @@ from loadgen.commands import broker_id
 from loadgen.tickers import tickers
 from schemas.commands import Command
 from schemas.executions import Outcome
+from services.api.messages import encode
 from services.matcher.engine import Position
 from services.reader.views import Views
 from services.runtime.follower import Batch
-from services.runtime.http_messages import encode
 
 BATCHES = (1, 10, 100, 500)
 SYMBOL = tickers(1)[0]

@@ -9,6 +9,16 @@ from contextlib import AsyncExitStack
 
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
+from services.api.app import Call, Edge, Request
+from services.api.brokers import BrokerDirectory
+from services.api.docs_page import documentation
+from services.api.rate_limits import limits_of
+from services.api.server import (
+    NOT_YET,
+    HttpServer,
+    health_calls,
+    open_when_caught_up,
+)
 from services.ingest.app import Ingest
 from services.ingest.lookup import Lookup, LookupUnavailableError
 from services.ingest.loop import add_checks, make_desk, make_sender
@@ -20,17 +30,7 @@ from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
-from services.runtime.directory import BrokerDirectory
-from services.runtime.guard import limits_of
 from services.runtime.health import Check, Health
-from services.runtime.http import Call, Edge, Request
-from services.runtime.http_docs import documentation
-from services.runtime.http_server import (
-    NOT_YET,
-    HttpServer,
-    health_calls,
-    open_when_caught_up,
-)
 from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
@@ -123,9 +123,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         stream = Stream(
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
-            directory=directory,
-            batches=[reader.apply, ingest.told],
-            listing=ingest.listed,
+            on_broker=directory.apply,
+            on_batch=[reader.apply, ingest.told],
+            on_listing=ingest.listed,
             failed=server.fail,
         )
         add_checks(health, stream, desk.publisher, topology)

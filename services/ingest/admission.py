@@ -14,7 +14,7 @@ from msgspec import NODEFAULT, Struct
 
 from schemas.rest import FieldFault, OrderRequest, RegisterRequest
 from schemas.units import TIMESTAMP_MS_MAX, milliseconds
-from services.runtime.http_messages import ProblemError
+from services.api.messages import ProblemError
 
 S = TypeVar("S", bound=Struct)
 Faults = list[FieldFault]

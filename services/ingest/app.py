@@ -11,6 +11,16 @@ from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequ
 from schemas.topics import BROKERS
 from schemas.units import rfc3339
 from schemas.webhooks import RotatedSecret
+from services.api.app import (
+    Call,
+    Parameter,
+    ProblemError,
+    Request,
+    Response,
+    json_response,
+    not_accepted,
+)
+from services.api.brokers import BrokerDirectory
 from services.ingest.admission import admit_nothing, admit_registration
 from services.ingest.app_cancel import CancelDesk
 from services.ingest.app_place import PlaceDesk
@@ -21,17 +31,7 @@ from services.ingest.registration import (
     new_broker,
     with_new_secret,
 )
-from services.runtime.directory import BrokerDirectory
 from services.runtime.follower import Batch
-from services.runtime.http import (
-    Call,
-    Parameter,
-    ProblemError,
-    Request,
-    Response,
-    json_response,
-    not_accepted,
-)
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from schemas.commands import CancelOrder
 from schemas.rest import OrderResource
 from schemas.topics import COMMANDS
 from schemas.units import OrderId
+from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.ingest.admission import admit_nothing
 from services.ingest.desk import Desk, pending, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import CancelFate
-from services.runtime.http import ProblemError, Request, Response, json_response, not_accepted
 
 # How long a reader in another process may take to learn what the matcher has told us.
 SETTLE_S = 1.0

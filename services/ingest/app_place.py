@@ -9,10 +9,10 @@ from schemas.orders import OrderRecord
 from schemas.rest import OrderRequest
 from schemas.topics import COMMANDS
 from schemas.units import milliseconds
+from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.ingest.admission import admit
 from services.ingest.desk import Desk, location, pending, preferences_of
 from services.ingest.prefer import Preferences, applied
-from services.runtime.http import ProblemError, Request, Response, json_response, not_accepted
 
 _RANDOM_BYTES = 8
 

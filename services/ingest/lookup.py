@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from schemas.rest import OrderResource
-from services.runtime.http import Request
+from services.api.app import Request
 
 Lookup = Callable[[str, Request], Awaitable[OrderResource | None]]
 

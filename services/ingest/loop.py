@@ -9,6 +9,17 @@ import os
 import time
 from contextlib import AsyncExitStack
 
+from services.api.app import Edge
+from services.api.brokers import BrokerDirectory
+from services.api.docs_page import documentation
+from services.api.rate_limits import limits_of
+from services.api.server import (
+    NOT_YET,
+    HttpServer,
+    health_calls,
+    log_check,
+    open_when_caught_up,
+)
 from services.ingest.app import Ingest
 from services.ingest.desk import Desk
 from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
@@ -16,18 +27,7 @@ from services.ingest.publish import Publisher
 from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
 from services.runtime.consumer import Fetch, LogConsumer
-from services.runtime.directory import BrokerDirectory
-from services.runtime.guard import limits_of
 from services.runtime.health import Check, Health
-from services.runtime.http import Edge
-from services.runtime.http_docs import documentation
-from services.runtime.http_server import (
-    NOT_YET,
-    HttpServer,
-    health_calls,
-    log_check,
-    open_when_caught_up,
-)
 from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import IN_FLIGHT
@@ -110,9 +110,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         stream = Stream(
             LogConsumer(kafka_access(settings), Fetch(settings.fetch_wait_ms)),
             topology,
-            directory=directory,
-            batches=[ingest.told],
-            listing=ingest.listed,
+            on_broker=directory.apply,
+            on_batch=[ingest.told],
+            on_listing=ingest.listed,
             failed=server.fail,
         )
         add_checks(health, stream, desk.publisher, topology)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from services.runtime.http_messages import Headers
+from services.api.messages import Headers
 
 WAIT_SECONDS_MAX = 10
 

@@ -7,7 +7,7 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from typing import Protocol
 
-from services.runtime.http import not_accepted
+from services.api.app import not_accepted
 from services.runtime.producer import Fate
 
 # The client gives a record up at its own deadline; its report needs a moment to get here.

@@ -13,13 +13,7 @@ import msgspec
 from schemas.orders import OrderRecord
 from schemas.rest import BalanceResource, BookResource, FieldFault, OrderResource, PriceResource
 from schemas.units import OrderId, Symbol
-from services.reader.errors import ArchiveUnavailableError, UndecidedError
-from services.reader.prices import TRADES_MAX
-from services.reader.views import Views
-from services.reader.waiting import Waiting
-from services.runtime.directory import BrokerDirectory
-from services.runtime.follower import Batch
-from services.runtime.http import (
+from services.api.app import (
     Call,
     ProblemError,
     Request,
@@ -27,7 +21,13 @@ from services.runtime.http import (
     json_response,
     not_accepted,
 )
-from services.runtime.http_query import count_parameter, read_count
+from services.api.brokers import BrokerDirectory
+from services.api.query import count_parameter, read_count
+from services.reader.errors import ArchiveUnavailableError, UndecidedError
+from services.reader.prices import TRADES_MAX
+from services.reader.views import Views
+from services.reader.waiting import Waiting
+from services.runtime.follower import Batch
 from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 
 TRADES_DEFAULT = 50

@@ -7,6 +7,17 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
+from services.api.app import Edge
+from services.api.brokers import BrokerDirectory
+from services.api.docs_page import documentation
+from services.api.rate_limits import limits_of
+from services.api.server import (
+    NOT_YET,
+    HttpServer,
+    health_calls,
+    log_check,
+    open_when_caught_up,
+)
 from services.reader.app import Reader
 from services.reader.archive import Archive
 from services.reader.command_log import CommandLog
@@ -14,18 +25,7 @@ from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
-from services.runtime.directory import BrokerDirectory
-from services.runtime.guard import limits_of
 from services.runtime.health import Health
-from services.runtime.http import Edge
-from services.runtime.http_docs import documentation
-from services.runtime.http_server import (
-    NOT_YET,
-    HttpServer,
-    health_calls,
-    log_check,
-    open_when_caught_up,
-)
 from services.runtime.kafka_access import kafka_access
 from services.runtime.lifecycle import Stop
 from services.runtime.log_identity import log_identity
@@ -60,9 +60,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         stream = Stream(
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
-            directory=directory,
-            batches=[reader.apply],
-            listing=None,
+            on_broker=directory.apply,
+            on_batch=[reader.apply],
+            on_listing=None,
             failed=server.fail,
         )
         health.add("log", lambda: log_check(stream))

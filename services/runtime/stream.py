@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
 from services.runtime.consumer import LogConsumer, Partition, Range
-from services.runtime.directory import BrokerDirectory
 from services.runtime.feed import Feed
 from services.runtime.follower import Batch, Follower, FollowerPosition
 from services.runtime.topics import Topology
 
 OnBatch = Callable[[Batch], None]
-OnListing = Callable[[bytes | None, bytes | None], None]
+# Key and value of one record.
+OnRecord = Callable[[bytes | None, bytes | None], None]
 
 _BEGINNING: Mapping[int, FollowerPosition] = MappingProxyType({})
 
@@ -34,8 +34,9 @@ class Ranges(Struct, frozen=True):
 class Stream:
     """Reads from the beginning or from given positions, then goes on. Lives on the loop's thread.
 
-    `listing` gets key and value of each listings record; without it that topic is not read.
-    `failed` is called once when the log cannot be read or followed.
+    `on_batch` gets the outcomes that count, `on_broker` each brokers record, `on_listing` each
+    listings record; without `on_listing` that topic is not read. `failed` is called once, when the
+    log cannot be read or followed.
     """
 
     def __init__(
@@ -43,9 +44,9 @@ class Stream:
         consumer: LogConsumer,
         topology: Topology,
         *,
-        directory: BrokerDirectory,
-        batches: Sequence[OnBatch],
-        listing: OnListing | None,
+        on_batch: Sequence[OnBatch],
+        on_broker: OnRecord,
+        on_listing: OnRecord | None,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._consumer = consumer
@@ -53,9 +54,9 @@ class Stream:
         self._brokers = topology.prefix + BROKERS.name
         self._listings = topology.prefix + LISTINGS.name
         self._partitions = range(topology.partitions_of(EXECUTIONS))
-        self._directory = directory
-        self._batches = tuple(batches)
-        self._listing = listing
+        self._on_batch = tuple(on_batch)
+        self._on_broker = on_broker
+        self._on_listing = on_listing
         self._beginning = dict.fromkeys(self._partitions, FollowerPosition())
         self._follower = Follower(self._beginning)
         self._feed = Feed(consumer, self.deliver, failed)
@@ -66,7 +67,7 @@ class Stream:
 
         Raises UnavailableError.
         """
-        others = [self._brokers] if self._listing is None else [self._brokers, self._listings]
+        others = [self._brokers] if self._on_listing is None else [self._brokers, self._listings]
         with self._asking:
             return Ranges(
                 [self._consumer.range(Partition(self._executions, p)) for p in self._partitions],
@@ -101,12 +102,12 @@ class Stream:
             if topic == executions:
                 batch = follow(message.partition() or 0, message.offset() or 0, message.value())
                 if batch is not None:
-                    for tell in self._batches:
-                        tell(batch)
+                    for on_batch in self._on_batch:
+                        on_batch(batch)
             elif topic == self._brokers:
-                self._directory.apply(_raw(message.key()), message.value())
-            elif self._listing is not None:
-                self._listing(_raw(message.key()), message.value())
+                self._on_broker(_raw(message.key()), message.value())
+            elif self._on_listing is not None:
+                self._on_listing(_raw(message.key()), message.value())
 
     def stop(self) -> None:
         """Stop reading and close the consumer, which nobody may be asking then."""

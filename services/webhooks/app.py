@@ -15,7 +15,7 @@ from schemas.webhooks import (
     DeliveryStatus,
     Kind,
 )
-from services.runtime.http import (
+from services.api.app import (
     Call,
     Parameter,
     ProblemError,
@@ -24,7 +24,7 @@ from services.runtime.http import (
     json_response,
     not_accepted,
 )
-from services.runtime.http_query import count_parameter, read_count
+from services.api.query import count_parameter, read_count
 from services.runtime.postgres_pool import PostgresAwayError
 from services.webhooks.deliveries import Deliveries, Key
 

@@ -20,6 +20,7 @@ from schemas import ids
 from schemas.commands import PlaceOrder
 from schemas.executions import OrderAccepted, Outcome, Outcomes
 from schemas.units import rfc3339
+from services.api.app import ProblemError, Response, not_accepted
 from services.ingest import app_place
 from services.ingest.app_cancel import CancelDesk
 from services.ingest.app_place import PlaceDesk
@@ -31,7 +32,6 @@ from services.reader.books import Book
 from services.reader.prices import Prices
 from services.reader.views import Views
 from services.runtime.follower import Batch, Follower, FollowerPosition
-from services.runtime.http import ProblemError, Response, not_accepted
 from services.runtime.producer import Sender
 from services.sink import lines, store
 from services.sink.rows import NewTrade, Rows

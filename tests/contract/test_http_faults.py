@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from schemas import ids
-from services.runtime.http import PROBLEMS
+from services.api.app import PROBLEMS
 from tests.support.api import Answer, Api
 from tests.support.exchange import Exchange
 

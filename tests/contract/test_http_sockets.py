@@ -17,10 +17,10 @@ from msgspec import structs
 from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
-from services.runtime import http_body
-from services.runtime.directory import BrokerDirectory
-from services.runtime.http import Call, Edge, Request, Response
-from services.runtime.http_protocol import Bounds
+from services.api import body as http_body
+from services.api.app import Call, Edge, Request, Response
+from services.api.brokers import BrokerDirectory
+from services.api.protocol import Bounds
 from tests.support.api import eventually
 from tests.support.edge_server import RawClient, connected, serving, status_of
 
@@ -322,9 +322,9 @@ def status_when_asked(port: int) -> int | None:
 def test_more_connections_than_the_system_has_files_for_are_a_bad_setting() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))\n"
-        "from services.runtime.http import Edge\n"
-        "from services.runtime.directory import BrokerDirectory\n"
-        "from services.runtime.http_server import HttpServer\n"
+        "from services.api.app import Edge\n"
+        "from services.api.brokers import BrokerDirectory\n"
+        "from services.api.server import HttpServer\n"
         "from services.runtime.settings import Settings\n"
         "edge = Edge([], BrokerDirectory(None))\n"
         "def made(connections):\n"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from schemas.rest import Problem
-from services.runtime.http_messages import PROBLEMS
+from services.api.messages import PROBLEMS
 from tests.support.compose_file import OUR_IMAGE, environment, services
 from tests.support.promql import ALERTS, DASHBOARD, MONITORING, Named, defined, expressions, read
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec import Struct
 
 from schemas.executions import OrderAccepted, Outcome
+from services.api.brokers import BrokerDirectory
 from services.reader.app import Reader
 from services.reader.archive import Archive
 from services.reader.command_log import CommandLog
@@ -16,7 +17,6 @@ from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.consumer import Fetch, LogConsumer
-from services.runtime.directory import BrokerDirectory
 from services.runtime.stream import Stream
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
@@ -65,9 +65,9 @@ async def begin(
     stream = Stream(
         LogConsumer(log.kafka, Fetch(4)),
         log.topology,
-        directory=directory,
-        batches=[reader.apply],
-        listing=None,
+        on_broker=directory.apply,
+        on_batch=[reader.apply],
+        on_listing=None,
         failed=failed.set_exception,
     )
     start = Start(StoredViews(url, identity, silence_max_s), stream, reader, failed.set_exception)

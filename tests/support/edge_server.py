@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import uvloop
 
-from services.runtime.http import Edge
-from services.runtime.http_protocol import Bounds
-from services.runtime.http_server import HttpServer
+from services.api.app import Edge
+from services.api.protocol import Bounds
+from services.api.server import HttpServer
 from services.runtime.settings import Settings
 
 # Far longer than any bound that a test sets: reaching it means that a connection was not ended.

@@ -11,17 +11,17 @@ from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import Event, Expired, OrderAccepted, Outcome
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
+from services.api.app import Edge, Request
+from services.api.brokers import BrokerDirectory
 from services.ingest.app import Ingest
 from services.ingest.desk import Desk
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.publish import Publisher
 from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
-from services.runtime.directory import BrokerDirectory
 from services.runtime.follower import Batch
-from services.runtime.http import Edge, Request
 from services.runtime.producer import Fate
-from tests.unit.runtime.asgi_driver import Answered, Asked, drive
+from tests.support.asgi_driver import Answered, Asked, drive
 
 NOW_MS = 1_800_000_000_000
 ADMIN_KEY = "the-admin-key-of-this-test"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX
+from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_nothing, admit_registration
-from services.runtime.http_messages import ProblemError
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
 GOOD = {

@@ -3,8 +3,8 @@
 from msgspec import structs
 
 from schemas.brokers import Broker, key_hash
+from services.api.brokers import BrokerDirectory
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
-from services.runtime.directory import BrokerDirectory
 
 ID = "33be8111-b9b1-40c1-a6e6-2395694c9eef"
 BROKER = Broker(ID, "Alfa", key_hash("first"), 5, "https://a.example/")

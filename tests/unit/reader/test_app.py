@@ -12,13 +12,13 @@ from schemas import ids
 from schemas.brokers import Broker
 from schemas.orders import OrderRecord
 from schemas.rest import BalanceResource, BookResource, OrderResource, PriceResource
+from services.api.app import ProblemError, Request, Response
+from services.api.brokers import BrokerDirectory
 from services.reader.app import KEEP_MS, Reader
 from services.reader.errors import ArchiveUnavailableError, NotFoldedError
 from services.reader.views import Views
 from services.reader.waiting import END_WAIT_S, FRESH_MS, WAIT_S, Waiting
-from services.runtime.directory import BrokerDirectory
 from services.runtime.errors import UnavailableError
-from services.runtime.http import ProblemError, Request, Response
 from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, limit, oid, sweep
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -9,8 +9,8 @@ from msgspec import Struct
 from schemas.brokers import Broker, key_hash
 from schemas.codec import encode
 from schemas.executions import Claim, Outcome, Outcomes, Ticked
+from services.api.brokers import BrokerDirectory
 from services.runtime.consumer import LogConsumer
-from services.runtime.directory import BrokerDirectory
 from services.runtime.stream import Stream
 from services.runtime.topics import Topology
 
@@ -49,10 +49,10 @@ def test_records_reach_who_wants_them_in_order() -> None:
         stream = Stream(
             cast(LogConsumer, None),
             Topology("p-", 1, "process"),
-            directory=directory,
-            batches=[lambda b: told.append(("views", b.first_command)),
+            on_broker=directory.apply,
+            on_batch=[lambda b: told.append(("views", b.first_command)),
                      lambda b: told.append(("waiters", b.first_command))],
-            listing=lambda key, value: told.append((key, value)),
+            on_listing=lambda key, value: told.append((key, value)),
             failed=told.append,
         )  # fmt: skip
         records = [

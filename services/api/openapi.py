@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from schemas.rest import OrderRequest, Problem, RegisterRequest
-from services.runtime.http_messages import PROBLEM_CONTENT_TYPE, PROBLEMS, Call, ProblemError
-from services.runtime.http_routes import Resource
+from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, Call, ProblemError
+from services.api.routing import Resource
 
 Document = dict[str, Any]
 

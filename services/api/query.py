@@ -1,6 +1,6 @@
 """Query parameters that are whole numbers: how they are read, and how they are documented. Pure."""
 
-from services.runtime.http_messages import Parameter
+from services.api.messages import Parameter
 
 
 def count_parameter(name: str, default: int, most: int, description: str) -> Parameter:

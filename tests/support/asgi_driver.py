@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from services.runtime.http_messages import AsgiApp
+from services.api.messages import AsgiApp
 
 
 class Asked(Struct, frozen=True):

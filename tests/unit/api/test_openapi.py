@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
+from services.api.app import Call, Edge
+from services.api.brokers import BrokerDirectory
+from services.api.docs_page import documentation
+from services.api.openapi import document
+from services.api.server import health_calls
 from services.gateway.loop import WatchedArchive
 from services.ingest.app import Ingest
 from services.reader.app import Reader
-from services.runtime.directory import BrokerDirectory
 from services.runtime.health import Check, Health
-from services.runtime.http import Call, Edge
-from services.runtime.http_docs import documentation
-from services.runtime.http_server import health_calls
-from services.runtime.openapi import document
+from tests.support.asgi_driver import Asked, answer
 from tests.unit.ingest.a_desk import Bench, FakeSender, on_a_loop
-from tests.unit.runtime.asgi_driver import Asked, answer
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
+from services.api.app import Call, Edge, ProblemError, Request, Response
+from services.api.brokers import BrokerDirectory
+from services.api.messages import Budget
+from services.api.rate_limits import Guard, Limits, limits_of
 from services.cli.stack import unlimited
-from services.runtime.directory import BrokerDirectory
-from services.runtime.guard import Guard, Limits, limits_of
-from services.runtime.http import Call, Edge, ProblemError, Request, Response
-from services.runtime.http_messages import Budget
 from services.runtime.settings import Settings
-from tests.unit.runtime.asgi_driver import Answered, Asked, answer
+from tests.support.asgi_driver import Answered, Asked, answer
 
 LIMITS = Limits(
     orders_per_second=1, cancels_per_second=2, reads_per_second=3, failed_keys_per_minute=4

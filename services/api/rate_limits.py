@@ -7,9 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.runtime.http_messages import Budget, ProblemError
+from services.api.messages import Budget, ProblemError
+from services.api.token_bucket import Buckets, Rate, network_of
 from services.runtime.metrics import LIMITED
-from services.runtime.rates import Buckets, Rate, network_of
 from services.runtime.settings import Settings
 
 # A whole market sends 700 orders a second, five times that for half a second: no honest broker

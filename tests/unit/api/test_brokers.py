@@ -7,7 +7,7 @@ from msgspec import structs
 
 from schemas.brokers import Broker, key_hash
 from schemas.codec import encode
-from services.runtime.directory import ADMIN, BrokerDirectory
+from services.api.brokers import ADMIN, BrokerDirectory
 
 ID = "33be8111-b9b1-40c1-a6e6-2395694c9eef"
 

@@ -14,7 +14,7 @@ from typing import cast
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from services.runtime.http_messages import ProblemError, not_accepted
+from services.api.messages import ProblemError, not_accepted
 from services.runtime.log import RateLimit
 from services.runtime.metrics import CONNECTIONS_CUT
 

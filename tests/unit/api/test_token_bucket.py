@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from services.runtime.rates import Buckets, Rate, network_of
+from services.api.token_bucket import Buckets, Rate, network_of
 
 
 def taken(buckets: Buckets, name: str, times_s: list[float]) -> int:

@@ -15,23 +15,22 @@ from urllib.parse import quote
 from prometheus_client import Histogram
 
 from schemas.brokers import Broker
-from services.runtime.directory import BrokerDirectory
-from services.runtime.guard import Guard, Limits
-from services.runtime.http_body import (
+from services.api.body import (
     BODY_BYTES_MAX,
     ClientGoneError,
     has_body,
     read_body,
     refuse_head,
 )
-from services.runtime.http_head import (
+from services.api.brokers import BrokerDirectory
+from services.api.headers import (
     accepts_json,
     bearer_key,
     chosen_request_id,
     read_headers,
     read_query,
 )
-from services.runtime.http_messages import (
+from services.api.messages import (
     NOBODY,
     PROBLEMS,
     AsgiApp,
@@ -47,7 +46,8 @@ from services.runtime.http_messages import (
     json_response,
     not_accepted,
 )
-from services.runtime.http_routes import Resource, Routes
+from services.api.rate_limits import Guard, Limits
+from services.api.routing import Resource, Routes
 from services.runtime.metrics import HTTP_SECONDS
 
 __all__ = [

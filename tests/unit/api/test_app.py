@@ -7,11 +7,11 @@ import pytest
 from msgspec import Struct
 
 from schemas.brokers import Broker, key_hash
-from services.runtime import http_body
-from services.runtime.directory import BrokerDirectory
-from services.runtime.http import BODY_BYTES_MAX, Call, Edge, Request, Response, json_response
-from services.runtime.http_messages import AsgiApp, Receive, Scope, Send
-from tests.unit.runtime.asgi_driver import Answered, Asked, answer, drive
+from services.api import body as http_body
+from services.api.app import BODY_BYTES_MAX, Call, Edge, Request, Response, json_response
+from services.api.brokers import BrokerDirectory
+from services.api.messages import AsgiApp, Receive, Scope, Send
+from tests.support.asgi_driver import Answered, Asked, answer, drive
 
 ADMIN_KEY = "the-admin-key-of-this-test"
 BROKER_KEY = "ex_broker"

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
-from services.runtime.http_head import is_json_type
-from services.runtime.http_messages import ProblemError, Receive
+from services.api.headers import is_json_type
+from services.api.messages import ProblemError, Receive
 
 # The largest acceptable order is under 1 KiB; more is a mistake or an attack.
 BODY_BYTES_MAX = 4 * 1024

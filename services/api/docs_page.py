@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 
-from services.runtime.http import Call
-from services.runtime.http_messages import AsgiApp
-from services.runtime.openapi import document
+from services.api.app import Call
+from services.api.messages import AsgiApp
+from services.api.openapi import document
 
 # Of the contract, not of the program: additive changes keep it.
 API_VERSION = "1"

@@ -13,10 +13,10 @@ import uvicorn
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.api.app import Call, Edge, Request, Response, json_response
+from services.api.protocol import Bounds, bounded, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
-from services.runtime.http import Call, Edge, Request, Response, json_response
-from services.runtime.http_protocol import Bounds, bounded, quiet_logger
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.settings import Settings
 from services.runtime.stream import Stream
