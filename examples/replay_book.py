@@ -22,12 +22,12 @@ from services.cli.foreground import quiet_kafka
 from services.cli.settings import operator_settings
 from services.matcher.engine import Engine, Position
 from services.matcher.partition import command_of
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError, UnavailableError
-from services.runtime.kafka_access import KafkaAccess, kafka_access
+from services.runtime.kafka.client_config import KafkaAccess, kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.log import configure
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 SHOWN_MAX = 10
 PROGRESS_EVERY_S = 2.0

@@ -22,9 +22,9 @@ from schemas.codec import encode
 from schemas.topics import COMMANDS
 from services.cli.foreground import quiet_kafka, temporary_data_dir
 from services.runtime.errors import ExchangeError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Durability
-from services.runtime.topics import TopicsAdmin
 
 MODES: tuple[Durability, ...] = ("process", "fsync", "replicated")
 PARTITIONS = 2

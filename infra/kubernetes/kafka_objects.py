@@ -9,7 +9,7 @@ from typing import Literal
 from infra.kubernetes.manifests import Manifest
 from schemas.topics import TOPICS
 from services.cli.roles import ROLES, Operation, Role
-from services.runtime.topics import Topology, config_of
+from services.runtime.kafka.topics import Topology, config_of
 
 API = "kafka.strimzi.io/v1"
 # Name of the Kafka object; Strimzi derives those of services and secrets from it.

@@ -37,9 +37,9 @@ from services.ingest.waiters import Waiters
 from services.matcher.engine import Engine, Position
 from services.reader.app import Reader
 from services.reader.views import Views
-from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Health
-from services.runtime.producer import Fate
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.producer import Fate
 
 ADMIN_KEY = "the admin key of a benchmark"
 OK = range(200, 300)

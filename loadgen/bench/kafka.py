@@ -20,10 +20,10 @@ from schemas.codec import encode
 from schemas.commands import Command, PlaceOrder
 from schemas.topics import COMMANDS
 from services.cli.environment import environment
-from services.runtime.kafka_access import KafkaAccess
-from services.runtime.producer import FailFastSender
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.producer import FailFastSender
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 SYMBOLS = 50
 # Times as many commands as the mixed flow has: a second's work at least.

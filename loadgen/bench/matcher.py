@@ -13,7 +13,7 @@ from services.matcher.engine import Engine
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Recovered
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.execution_filter import FollowerPosition
 
 SYMBOLS = 50
 

@@ -7,7 +7,7 @@ from loadgen.bench.harness import Scale
 from schemas.codec import encode
 from schemas.executions import Outcome, Outcomes
 from services.matcher.engine import Engine
-from services.runtime.follower import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
 
 EPOCH = 0
 SYMBOLS = 50

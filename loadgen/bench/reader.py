@@ -13,7 +13,7 @@ from schemas.executions import Outcome
 from services.api.messages import encode
 from services.matcher.engine import Position
 from services.reader.views import Views
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 BATCHES = (1, 10, 100, 500)
 SYMBOL = tickers(1)[0]

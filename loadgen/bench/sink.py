@@ -8,7 +8,7 @@ from functools import partial
 from loadgen.bench.context import Context
 from loadgen.bench.harness import Benchmark, Point, Reading
 from loadgen.bench.outcomes import EPOCH, follow, outcomes_of, records
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.execution_filter import FollowerPosition
 from services.sink.lines import change_line, order_line, trade_line
 from services.sink.migrate import migrate
 from services.sink.rows import Rows

@@ -23,8 +23,8 @@ from loadgen.tickers import tickers
 from schemas.codec import decode_trade
 from schemas.topics import TRADES
 from services.cli.stack import Stack, running_exchange
-from services.runtime.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.settings import Durability, Settings
 
 # The last one is 100 % of B3.

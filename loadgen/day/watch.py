@@ -22,9 +22,9 @@ from loadgen.day.errors import DayError
 from loadgen.resources import shared_memory_bytes, usage
 from schemas.topics import COMMANDS, Topic
 from services.cli.stack import Stack
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 
 # Often enough for a writer that is throttled by what it hears.
 LOOK_S = 0.5

@@ -13,7 +13,7 @@ from loadgen.day.flow import Flow
 from loadgen.day.watch import Watch
 from schemas.topics import COMMANDS
 from services.cli.stack import Stack
-from services.runtime.producer import FailFastSender
+from services.runtime.kafka.producer import FailFastSender
 
 CHUNK = 1_000
 LINGER_MS = 5

@@ -9,10 +9,10 @@ import psycopg
 
 from loadgen.webhooks.figures import Side
 from schemas.topics import COMMANDS
-from services.cli.log_reader import LogReader
-from services.runtime.consumer import Partition
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
 from services.runtime.settings import Settings
 
 _POLL_S: Final = 0.5

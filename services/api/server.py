@@ -17,9 +17,9 @@ from services.api.app import Call, Edge, Request, Response, json_response
 from services.api.protocol import Bounds, bounded, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
+from services.runtime.kafka.dispatcher import Stream
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.settings import Settings
-from services.runtime.stream import Stream
 
 log = logging.getLogger(__name__)
 

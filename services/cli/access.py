@@ -13,7 +13,7 @@ from services.cli.data_dir import password_file
 from services.cli.roles import ROLES, Role
 from services.cli.settings import readable_errors, show
 from services.runtime.errors import SettingsError
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import read_settings
 from services.sink.migrate import require_migrated
 

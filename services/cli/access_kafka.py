@@ -23,9 +23,9 @@ from confluent_kafka.admin import (
 from msgspec import Struct
 
 from services.cli.roles import ROLES, Role
-from services.runtime.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask
 from services.runtime.errors import AccessError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask
+from services.runtime.kafka.client_config import KafkaAccess
 
 # Kafka's least. More would slow down whoever guesses a password of 256 random bits, that is nobody.
 ITERATIONS = 4_096

@@ -25,14 +25,14 @@ from services.cli.audit_public import FoldedBooks, PublicTopic
 from services.cli.audit_recompute import Recomputation, command_of
 from services.cli.audit_report import AuditReport, Name
 from services.cli.audit_snapshots import SnapshotAudit
-from services.cli.log_reader import LogReader, Record
 from services.matcher.engine import Engine, Position
 from services.matcher.recovery import Log, commits_of
 from services.matcher.snapshot import restore
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import BrokenLogError, UnavailableError
-from services.runtime.follower import Follower, FollowerPosition
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.settings import Settings
 
 # Commands worked off before the public topics are drawn level; bounds what those owe.

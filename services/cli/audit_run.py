@@ -16,13 +16,13 @@ from services.cli.audit_database import Database
 from services.cli.audit_ledger import Totals
 from services.cli.audit_partition import Cut, PartitionAudit, Tools
 from services.cli.audit_report import AuditReport
-from services.cli.compacted import last_records
-from services.cli.log_reader import LogReader
-from services.runtime.consumer import Partition
-from services.runtime.kafka_access import kafka_access
-from services.runtime.log_identity import log_identity
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.compacted import last_records
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 POLL_S = 0.1
 TELL_INTERVAL_S = 2.0

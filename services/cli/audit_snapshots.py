@@ -10,7 +10,7 @@ from schemas.snapshots import SnapshotCommit
 from services.cli.audit_report import AuditReport
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.execution_filter import FollowerPosition
 
 # Raises UnusableSnapshotError; None: its chunks are gone by retention.
 Restore = Callable[[int, SnapshotCommit], Engine | None]

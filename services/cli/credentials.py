@@ -12,7 +12,7 @@ from services.cli.access_kafka import Changed, apply_to_kafka
 from services.cli.access_postgres import apply_to_postgres
 from services.cli.data_dir import password_file
 from services.cli.roles import ROLE
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Settings
 
 

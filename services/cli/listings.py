@@ -13,16 +13,16 @@ from schemas.codec import UnreadableError, decode_listing, encode
 from schemas.listings import Listing
 from schemas.topics import COMMANDS, LISTINGS
 from schemas.units import Symbol
-from services.cli.compacted import last_records
 from services.cli.errors import RefusedError
 from services.cli.listing_plan import listings_for, refuse_moves
-from services.cli.log_reader import LogReader
 from services.cli.settings import operator_settings, readable_errors, show
-from services.runtime.consumer import Partition
-from services.runtime.kafka_access import kafka_access
-from services.runtime.producer import FailFastSender
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.compacted import last_records
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
+from services.runtime.kafka.producer import FailFastSender
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 app = typer.Typer(help="Which partition trades which symbol.", no_args_is_help=True)
 

@@ -13,14 +13,14 @@ from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS
-from services.cli.compacted import last_records
 from services.cli.errors import RefusedError
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
 from services.ingest.registration import RANDOM_BYTES, new_broker
-from services.runtime.kafka_access import kafka_access
-from services.runtime.producer import FailFastSender
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.compacted import last_records
+from services.runtime.kafka.producer import FailFastSender
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 
 def register_broker(settings: Settings, name: str, webhook_url: str | None) -> Registration:

@@ -12,18 +12,18 @@ from msgspec import Struct
 
 from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
-from services.cli.log_reader import LogReader, Record
 from services.cli.replay_compute import Replay
 from services.cli.replay_progress import Advance
 from services.matcher.engine import Engine
 from services.matcher.recovery import Log, Recovered, commits_of, recover
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import SettingsError, UnavailableError
-from services.runtime.follower import Follower, FollowerPosition
-from services.runtime.kafka_access import kafka_access
-from services.runtime.log_identity import log_identity
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.log_reader import LogReader, Record
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 # Commands between two calls of `advance`.
 CHUNK_COMMANDS = 1_000

@@ -40,9 +40,9 @@ from services.cli.environment import environment
 from services.cli.errors import BusyError
 from services.cli.listings import apply_shares
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import KafkaAccess, kafka_access
+from services.runtime.kafka.client_config import KafkaAccess, kafka_access
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from services.sink.migrate import migrate
 
 MODULES = {

@@ -6,8 +6,8 @@ import typer
 from msgspec import Struct
 
 from services.cli.settings import operator_settings, readable_errors, show
-from services.runtime.kafka_access import kafka_access
-from services.runtime.topics import TopicsAdmin
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.topics import TopicsAdmin
 
 app = typer.Typer(help="The topics of the exchange.", no_args_is_help=True)
 

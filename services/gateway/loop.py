@@ -29,15 +29,15 @@ from services.reader.errors import ArchiveUnavailableError, UndecidedError
 from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
-from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
-from services.runtime.log_identity import log_identity
 from services.runtime.postgres_pool import PostgresPool
 from services.runtime.settings import Settings, require
-from services.runtime.stream import Stream
-from services.runtime.topics import Topology
 from services.webhooks.app import WebhookCalls
 from services.webhooks.deliveries import Deliveries
 

@@ -7,10 +7,10 @@ import sys
 import uvloop
 
 from services.ingest.loop import serve
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 
 
 def ingest(settings: Settings, stop: Stop) -> None:

@@ -31,7 +31,7 @@ from services.ingest.registration import (
     new_broker,
     with_new_secret,
 )
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 log = logging.getLogger(__name__)
 

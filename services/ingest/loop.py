@@ -26,15 +26,15 @@ from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
 from services.ingest.publish import Publisher
 from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
-from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.producer import Sender
+from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import IN_FLIGHT
-from services.runtime.producer import Sender
 from services.runtime.settings import Settings, require
-from services.runtime.stream import Stream
-from services.runtime.topics import Topology
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.api.app import not_accepted
-from services.runtime.producer import Fate
+from services.runtime.kafka.producer import Fate
 
 # The client gives a record up at its own deadline; its report needs a moment to get here.
 FATE_SLACK_S = 1.0

@@ -7,7 +7,7 @@ from asyncio import AbstractEventLoop, Future
 from typing import Literal
 
 from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 # What became of an order that somebody cancels. `gone`: cancelled now, or expired before.
 CancelFate = Literal["gone", "not_open", "not_owner"]

@@ -11,11 +11,11 @@ from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
 from services.matcher.standing_by import StandingBy
 from services.runtime.health import Health, health_answered
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
-from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, parse_partitions
-from services.runtime.topics import TopicsAdmin
 
 
 def main() -> int:

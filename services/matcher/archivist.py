@@ -22,10 +22,10 @@ from schemas.topics import EXECUTIONS, SNAPSHOTS
 from services.matcher.ownership import Ownership
 from services.matcher.recovery import Log
 from services.matcher.snapshot import Saved, Seal
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import ExchangeError
-from services.runtime.kafka_access import KafkaAccess
-from services.runtime.producer import FailFastSender, append
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.producer import FailFastSender, append
 
 logger = logging.getLogger(__name__)
 

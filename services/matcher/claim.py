@@ -12,10 +12,10 @@ from schemas.codec import UnreadableError, decode_book_update, decode_trade, enc
 from schemas.executions import Claim
 from schemas.topics import BOOK, EXECUTIONS, TRADES
 from services.matcher.recovery import Log, Reading, Recovered, recover
-from services.runtime.consumer import Partition
-from services.runtime.follower import Follower, FollowerPosition
-from services.runtime.kafka_access import KafkaAccess
-from services.runtime.producer import append
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.producer import append
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
 from services.matcher.standby import Standby
-from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Check, Health
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.producer import FailFastSender
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import OPEN_ORDERS, SNAPSHOT_PAUSE_SECONDS
-from services.runtime.producer import FailFastSender
 from services.runtime.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from schemas.codec import is_claim
 from schemas.topics import EXECUTIONS
 from services.matcher.recovery import Log
-from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.errors import SupersededError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer
 
 RECORDS_MAX = 5_000
 # A newer claim is noticed within this time; the fetch is held back for all of it.

@@ -18,9 +18,9 @@ from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError, restore
-from services.runtime.consumer import Partition, Range
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.consumer import Partition, Range
+from services.runtime.kafka.execution_filter import FollowerPosition
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from services.matcher.engine import Position
 from services.matcher.partition import CommandRecord, command_of
 from services.matcher.recovery import Log, Reading, Record, Recovered
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
 
 # Far more than a matcher leaves untold on its public topics within their linger, and applied in a
 # moment.

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from schemas.topics import COMMANDS, EXECUTIONS
 from services.matcher.recovery import Log, recover
 from services.matcher.standby import Standby
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.health import Check
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings
 

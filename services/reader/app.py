@@ -27,7 +27,7 @@ from services.reader.errors import ArchiveUnavailableError, UndecidedError
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.reader.waiting import Waiting
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 
 TRADES_DEFAULT = 50

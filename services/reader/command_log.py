@@ -5,9 +5,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import COMMANDS
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.topics import Topology
 from services.runtime.log import kafka_logger
-from services.runtime.topics import Topology
 
 ANSWER_TIMEOUT_S = 2.0
 

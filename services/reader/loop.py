@@ -24,14 +24,14 @@ from services.reader.command_log import CommandLog
 from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
-from services.runtime.consumer import Fetch, LogConsumer
 from services.runtime.health import Health
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
-from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require
-from services.runtime.stream import Stream
-from services.runtime.topics import Topology
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
 from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
-from services.runtime.follower import FollowerPosition
 from services.runtime.health import Check
+from services.runtime.kafka.dispatcher import Ranges, Stream
+from services.runtime.kafka.execution_filter import FollowerPosition
 from services.runtime.postgres_access import require_admitted
-from services.runtime.stream import Ranges, Stream
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from services.reader.archive import SELECT_ORDERS
 from services.reader.errors import ViewsNotStoredError
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
-from services.runtime.follower import FollowerPosition
-from services.runtime.log_identity import LogIdentity
+from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.silence import Silence, cut
 
 # The migration of `services.sink` whose tables are read here.

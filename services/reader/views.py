@@ -25,7 +25,7 @@ from services.reader.books import Book
 from services.reader.orders import Orders
 from services.reader.prices import Prices
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 _NO_BOOK = Book()
 

@@ -5,11 +5,11 @@ import os
 import sys
 
 from services.runtime.health import Health, health_answered
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
-from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings, require
-from services.runtime.topics import TopicsAdmin
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate, require_migrated
 

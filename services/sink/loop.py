@@ -23,17 +23,17 @@ from psycopg.errors import InsufficientPrivilege
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS, EXECUTIONS
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import UnavailableError
-from services.runtime.follower import Follower, FollowerPosition
 from services.runtime.health import Check
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.topic_identity import LogIdentity
+from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
 from services.runtime.log import RateLimit
-from services.runtime.log_identity import LogIdentity
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
 from services.runtime.postgres_access import require_admitted
-from services.runtime.topics import Topology
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
 from services.sink.store import LOST, SILENCE_MAX_S, Move, Session, Store

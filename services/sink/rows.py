@@ -18,7 +18,7 @@ from schemas.executions import (
 )
 from schemas.orders import OrderRecord
 from schemas.units import ClosedReason
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 
 class NewOrder(Struct, frozen=True):

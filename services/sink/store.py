@@ -20,8 +20,8 @@ from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import FollowerPosition
-from services.runtime.log_identity import LogIdentity
+from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.silence import Silence, Watchdog, cut
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.lines import (

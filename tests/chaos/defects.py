@@ -31,8 +31,8 @@ from services.reader.balances import Balances
 from services.reader.books import Book
 from services.reader.prices import Prices
 from services.reader.views import Views
-from services.runtime.follower import Batch, Follower, FollowerPosition
-from services.runtime.producer import Sender
+from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
+from services.runtime.kafka.producer import Sender
 from services.sink import lines, store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store

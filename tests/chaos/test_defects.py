@@ -26,8 +26,8 @@ from schemas.topics import BROKERS, EXECUTIONS
 from services.cli.audit_run import run_audit
 from services.cli.stack import LOCAL_CIDRS, Stack
 from services.ingest.registration import RANDOM_BYTES, new_broker
-from services.runtime.kafka_access import kafka_access
-from services.runtime.producer import FailFastSender, Sender
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
 from tests.chaos.crowd import Crowd

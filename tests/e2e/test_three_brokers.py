@@ -13,9 +13,9 @@ from infra.cluster import NODES, LocalKafkaCluster
 from schemas.topics import COMMANDS, TOPICS
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack, running_exchange
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api, eventually
 from tests.support.clients import LoggingClients
 

@@ -27,15 +27,15 @@ from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
 from services.cli.audit_client_log import ClientLine
 from services.cli.audit_report import AuditReport
 from services.cli.audit_run import run_audit
-from services.cli.log_reader import LogReader, Record
 from services.cli.registration import register_broker
 from services.cli.stack import Stack
-from services.runtime.consumer import Partition
-from services.runtime.kafka_access import kafka_access
-from services.runtime.log_identity import log_identity
-from services.runtime.producer import FailFastSender
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader, Record
+from services.runtime.kafka.producer import FailFastSender
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from tests.support.exchange import Exchange
 from tests.support.snapshots import sealed
 

@@ -9,7 +9,7 @@ from schemas.codec import decode_execution, encode
 from schemas.executions import OrderAccepted, OrderCancelled, Outcome, Outcomes
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import Topic
-from services.cli.log_reader import Record
+from services.runtime.kafka.log_reader import Record
 from tests.integration.audited_market import Change, resealed
 
 Edit = Callable[[list[Record]], list[Record]]

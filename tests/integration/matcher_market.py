@@ -22,13 +22,13 @@ from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS, Topic
 from services.cli.audit_run import run_audit
 from services.cli.environment import environment
-from services.cli.log_reader import LogReader, Record
 from services.cli.stack import Stack
 from services.matcher.recovery import Log, Recovered, recover
-from services.runtime.consumer import Fetch, LogConsumer
-from services.runtime.kafka_access import kafka_access
-from services.runtime.log_identity import log_identity
-from services.runtime.producer import FailFastSender, append
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.log_reader import LogReader, Record
+from services.runtime.kafka.producer import FailFastSender, append
+from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
 from tests.support.api import eventually

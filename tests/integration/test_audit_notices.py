@@ -13,8 +13,8 @@ from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from services.cli.audit_client_log import ClientLine
 from services.cli.audit_recompute import command_of
 from services.cli.audit_report import AuditReport, Name
-from services.cli.log_reader import Record
 from services.runtime.errors import UnavailableError
+from services.runtime.kafka.log_reader import Record
 from tests.integration.audited_market import (
     PARTITIONS,
     AuditedMarket,

@@ -16,7 +16,7 @@ from schemas.partitions import default_partition
 from schemas.topics import COMMANDS
 from services.cli.replay_compute import ReplaySummary
 from services.matcher.engine import Engine
-from services.runtime.consumer import Partition
+from services.runtime.kafka.consumer import Partition
 from tests.support.examples import ROOT, example, running_example, trade_at_random, trading
 from tests.support.exchange import Exchange
 from tests.support.operator import typed

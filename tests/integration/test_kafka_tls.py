@@ -12,12 +12,12 @@ from infra.broker import ADMIN, LocalKafka
 from infra.jars import find_java
 from infra.quorum import Node, Quorum
 from schemas.topics import COMMANDS
-from services.cli.log_reader import LogReader
-from services.runtime.consumer import Partition
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import KafkaAccess
-from services.runtime.producer import append
-from services.runtime.topics import TopicsAdmin
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
+from services.runtime.kafka.producer import append
+from services.runtime.kafka.topics import TopicsAdmin
 
 OPENS_STORES = "opens-stores"
 

@@ -12,8 +12,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from infra.jars import default_cache_dir, fetch_jars, find_java
 from infra.jvm import FLAGS, Jvm
 from schemas.partitions import default_partition
-from services.runtime.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from tests.support.servers import KafkaServer
 from tests.unit.schemas.test_partitions import JAVA
 

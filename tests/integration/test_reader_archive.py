@@ -8,8 +8,8 @@ import pytest
 
 from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
-from services.runtime.follower import FollowerPosition
-from services.runtime.log_identity import LogIdentity
+from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres_pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows

@@ -16,8 +16,8 @@ from services.reader.command_log import CommandLog
 from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
-from services.runtime.consumer import Fetch, LogConsumer
-from services.runtime.stream import Stream
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.dispatcher import Stream
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.market import batches, outcomes

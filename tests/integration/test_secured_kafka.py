@@ -17,14 +17,14 @@ from infra.broker import ADMIN, LocalKafka
 from infra.ports import LOOPBACK
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS
 from services.cli.access_kafka import apply_to_kafka
-from services.cli.log_reader import LogReader
 from services.cli.roles import ROLE
-from services.runtime.admin import ask
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import AccessError, TopicsError, UnavailableError
-from services.runtime.kafka_access import KafkaAccess
-from services.runtime.producer import FailFastSender, Sender, append
-from services.runtime.topics import TopicsAdmin
+from services.runtime.kafka.admin import ask
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.log_reader import LogReader
+from services.runtime.kafka.producer import FailFastSender, Sender, append
+from services.runtime.kafka.topics import TopicsAdmin
 from tests.support.api import eventually
 
 PREFIX = "gate."

@@ -18,11 +18,11 @@ from schemas.topics import BROKERS, EXECUTIONS, Topic
 from services.reader.archive import Archive
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import Batch
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.execution_filter import Batch
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop
-from services.runtime.log_identity import log_identity
-from services.runtime.topics import TopicsAdmin
 from services.sink.errors import ForeignDatabaseError
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate

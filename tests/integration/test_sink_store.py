@@ -18,8 +18,8 @@ from schemas.units import TIMESTAMP_MS_MAX
 from services.reader.archive import Archive
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
-from services.runtime.follower import Batch, FollowerPosition
-from services.runtime.log_identity import LogIdentity
+from services.runtime.kafka.execution_filter import Batch, FollowerPosition
+from services.runtime.kafka.topic_identity import LogIdentity
 from services.sink.errors import ForeignDatabaseError, MigrationError, OvertakenError
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
 from services.sink.rows import Rows

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
-from services.runtime.consumer import Partition
+from services.runtime.kafka.consumer import Partition
 from services.sink.loop import Sink
 from services.sink.migrate import migrate
 from services.sink.store import Store

@@ -3,8 +3,8 @@
 import pytest
 
 from services.runtime.errors import TopicsError
-from services.runtime.kafka_access import KafkaAccess
-from services.runtime.topics import TopicsAdmin
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.topics import TopicsAdmin
 from tests.support.servers import KafkaServer
 
 

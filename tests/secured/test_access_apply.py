@@ -13,9 +13,9 @@ from msgspec import structs
 from infra.broker import ADMIN
 from services.cli.credentials import as_role
 from services.cli.environment import environment
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from services.sink.migrate import migrate, require_migrated
 from tests.support.exchange import Exchange
 

@@ -8,7 +8,7 @@ import pytest
 
 from examples.live_vwap import State
 from schemas.topics import COMMANDS, TRADES
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
 from tests.support.examples import example
 from tests.support.exchange import Exchange
 

@@ -22,7 +22,7 @@ from services.cli.banner import banner
 from services.cli.data_dir import password_file
 from services.cli.environment import environment
 from services.cli.stack import MODULES, Stack, running_exchange
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import Settings
 from tests.support.api import Api, eventually
 from tests.support.exchange import Exchange

@@ -37,11 +37,11 @@ from psycopg.errors import InsufficientPrivilege
 from schemas.topics import COMMANDS, CONSUMER_GROUP, TOPICS
 from services.cli.credentials import apply_kafka_roles, apply_postgres_roles, as_role
 from services.cli.roles import ROLE, ROLES
-from services.runtime.admin import ask
 from services.runtime.errors import AccessError
-from services.runtime.kafka_access import KafkaAccess, kafka_access
+from services.runtime.kafka.admin import ask
+from services.runtime.kafka.client_config import KafkaAccess, kafka_access
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from services.sink.migrate import migrate
 from tests.support.api import eventually
 from tests.support.exchange import Exchange

@@ -31,7 +31,7 @@ from services.matcher.claim import take
 from services.matcher.engine import RULES, Engine, Position
 from services.matcher.market import book_updates, trades_of
 from services.matcher.snapshot import restore
-from services.runtime.follower import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
 from services.sink.rows import Rows
 from tests.simulation.matcher import COMMAND_LOG, EXECUTION_LOG, LOG, NUMBER
 from tests.simulation.memory_log import MemoryLog

@@ -25,7 +25,7 @@ from services.matcher.publish import Publisher
 from services.matcher.snapshot import Saved, Seal, save
 from services.matcher.standby import Standby
 from services.matcher.window import ClientIdWindow
-from services.runtime.follower import Batch, Follower
+from services.runtime.kafka.execution_filter import Batch, Follower
 from services.sink.store import Move
 from tests.simulation import matcher
 from tests.simulation.sink import Tables

@@ -18,8 +18,8 @@ from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
 from services.matcher.standby import Standby
-from services.runtime.consumer import Partition
 from services.runtime.errors import SupersededError
+from services.runtime.kafka.consumer import Partition
 from tests.simulation.memory_log import MemoryLog, MemorySender
 
 NUMBER: Final = 3

@@ -7,7 +7,7 @@ clock is the simulation's and never runs back.
 from collections import deque
 from collections.abc import Iterator
 
-from services.runtime.consumer import Partition, Range
+from services.runtime.kafka.consumer import Partition, Range
 
 
 class MemoryRecord:

@@ -8,7 +8,7 @@ import random
 from msgspec import Struct
 
 from schemas.units import ClosedReason
-from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
 from services.sink.errors import OvertakenError
 from services.sink.rows import Rows
 from services.sink.store import Move

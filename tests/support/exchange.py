@@ -12,10 +12,10 @@ from infra.postgres import LocalPostgres
 from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from services.cli.stack import Stack, running_exchange
-from services.runtime.consumer import Fetch, LogConsumer, Partition, Range
-from services.runtime.follower import Follower, FollowerPosition
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from tests.support.api import Api
 
 # Several idle side by side while others are tested; asked as often as by default, a broker that

@@ -15,11 +15,11 @@ from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
 from services.reader.__main__ import reader
 from services.runtime.health import Health
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import SWITCH_INTERVAL_S, Stop
-from services.runtime.log_identity import log_identity
 from services.runtime.settings import Settings
-from services.runtime.topics import TopicsAdmin
 from services.sink.__main__ import sink
 from services.webhooks.__main__ import webhooks
 from tests.support.replaced import Replacement, replaced

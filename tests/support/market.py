@@ -9,7 +9,7 @@ from loadgen.orderflow import Profile, plan
 from schemas.commands import Command, Tick
 from schemas.executions import Outcome
 from services.matcher.engine import Engine, Position
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 START_MS = 1_795_000_000_000
 # Few symbols and brokers, so that books are deep, and more trades of a symbol than are averaged.

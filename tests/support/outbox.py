@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from schemas import ids
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.execution_filter import FollowerPosition
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store

@@ -8,7 +8,7 @@ from services.cli.audit_report import AuditReport, Invariant
 from services.cli.audit_snapshots import Restore, SnapshotAudit
 from services.matcher.engine import Engine, Position
 from services.matcher.snapshot import Place, Seal, restore, save
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.execution_filter import FollowerPosition
 from tests.support.orders import limit
 from tests.support.snapshots import sealed
 

@@ -19,8 +19,8 @@ from services.ingest.lookup import LookupUnavailableError
 from services.ingest.publish import Publisher
 from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
-from services.runtime.follower import Batch
-from services.runtime.producer import Fate
+from services.runtime.kafka.execution_filter import Batch
+from services.runtime.kafka.producer import Fate
 from tests.support.asgi_driver import Answered, Asked, drive
 
 NOW_MS = 1_800_000_000_000

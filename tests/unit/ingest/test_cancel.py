@@ -7,7 +7,7 @@ import pytest
 from schemas import ids
 from schemas.commands import CancelOrder
 from schemas.executions import CommandRefused, Expired, OrderCancelled, RefusalCode, Ticked
-from services.runtime.producer import Fate
+from services.runtime.kafka.producer import Fate
 from tests.unit.ingest.a_desk import BROKER, OTHER, Bench, FakeSender, on_a_loop, resource
 
 ID = ids.order_id(1_800_000_000_000, 1, 7)

@@ -8,7 +8,7 @@ from schemas import ids
 from schemas.codec import decode_broker
 from schemas.commands import PlaceOrder
 from schemas.executions import CommandRefused, OrderRepeated
-from services.runtime.producer import Fate
+from services.runtime.kafka.producer import Fate
 from tests.unit.ingest.a_desk import (
     ADMIN_KEY,
     BROKER,

@@ -2,7 +2,7 @@
 
 from schemas.topics import TRADES
 from services.matcher.claim import Mark, told_up_to
-from services.runtime.consumer import LogConsumer, Partition, Range
+from services.runtime.kafka.consumer import LogConsumer, Partition, Range
 
 
 class TrimmedLog(LogConsumer):

@@ -10,7 +10,7 @@ from services.matcher.engine import Engine
 from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Recovered
-from services.runtime.follower import FollowerPosition
+from services.runtime.kafka.execution_filter import FollowerPosition
 
 DUE_MS = 100_000
 BROKER = order_id(1, 0, 1)

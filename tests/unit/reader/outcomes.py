@@ -14,7 +14,7 @@ from schemas.executions import (
     RefusalCode,
 )
 from schemas.units import Side
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 
 ALICE = "00000000-0000-4000-8000-00000000000a"
 BOB = "00000000-0000-4000-8000-00000000000b"

@@ -7,7 +7,7 @@ from loadgen.orderflow import Profile
 from schemas.orders import OrderTrade
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 from tests.support.market import batches, outcomes
 from tests.unit.reader.comparing import (
     answers,

@@ -9,7 +9,7 @@ from services.reader.orders import FORGET_MAX
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import Batch
+from services.runtime.kafka.execution_filter import Batch
 from tests.unit.reader.outcomes import (
     ALICE,
     BOB,

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from confluent_kafka import Message
 
-from services.runtime.consumer import LogConsumer, Partition
+from services.runtime.kafka.consumer import LogConsumer, Partition
 
 RECORDS_MAX = 2_000
 # What is fetched at once is many megabytes when the loop is far behind, and takes it seconds. In

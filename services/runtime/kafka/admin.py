@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.log import kafka_logger
 
 # The controllers have elected another, and the dead one is out of every list, after about 5 s.

@@ -15,9 +15,9 @@ from confluent_kafka.admin import (
 from msgspec import Struct
 
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS, TOPICS, Topic
-from services.runtime.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
 from services.runtime.errors import TopicsError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
+from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Durability
 
 # `flush.messages` of a topic that leaves flushing to the operating system: Kafka's own default.

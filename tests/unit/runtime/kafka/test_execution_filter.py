@@ -7,7 +7,7 @@ import pytest
 from schemas.codec import encode
 from schemas.executions import Claim, Outcome, Outcomes, Ticked
 from services.runtime.errors import BrokenLogError
-from services.runtime.follower import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
 
 
 def told(epoch: int, first: int, count: int = 1) -> bytes:

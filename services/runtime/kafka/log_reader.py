@@ -6,9 +6,9 @@ Never ahead by more than a fetch; a log whose beginning is gone can be told from
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from services.runtime.consumer import Fetch, LogConsumer, Partition
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 
 RECORDS_MAX = 2_000
 # No record in so long, although the end is not reached: Kafka is away.

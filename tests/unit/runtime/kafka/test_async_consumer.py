@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.runtime.feed import parts_of
+from services.runtime.kafka.async_consumer import parts_of
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from schemas.topics import CONSUMER_GROUP, RECORD_BYTES_MAX
 from services.runtime.errors import AccessError, BrokenLogError, UnavailableError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.log import kafka_logger
 
 # How long a start waits for the broker's answer about offsets.

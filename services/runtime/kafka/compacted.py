@@ -2,9 +2,9 @@
 
 from contextlib import closing
 
-from services.cli.log_reader import LogReader
-from services.runtime.consumer import Partition
-from services.runtime.kafka_access import kafka_access
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
 from services.runtime.settings import Settings
 
 

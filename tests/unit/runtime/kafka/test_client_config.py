@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from services.runtime.errors import AccessError, SettingsError
-from services.runtime.kafka_access import KafkaAccess, kafka_access
+from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.settings import Settings, read_settings
 
 HIDDEN = "not-to-be-seen"

@@ -5,9 +5,9 @@ from confluent_kafka.admin import AdminClient, DescribeClusterResult, TopicDescr
 from msgspec import Struct
 
 from schemas.topics import EXECUTIONS
-from services.runtime.admin import ATTEMPT_S, ask
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka_access import KafkaAccess
+from services.runtime.kafka.admin import ATTEMPT_S, ask
+from services.runtime.kafka.client_config import KafkaAccess
 
 _HALF = (1 << 64) - 1
 

@@ -1,0 +1,1 @@
+"""Kafka clients: settings they share, topics, consumers, producers, and which executions count."""
