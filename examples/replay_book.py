@@ -26,7 +26,7 @@ from services.runtime.errors import ExchangeError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.topics import TopicsAdmin
-from services.runtime.log import configure
+from services.runtime.logging_setup import configure
 from services.runtime.settings import Settings
 
 SHOWN_MAX = 10

@@ -15,7 +15,7 @@ from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from services.api.messages import ProblemError, not_accepted
-from services.runtime.log import RateLimit
+from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import CONNECTIONS_CUT
 
 # Anyone can send nonsense; nobody shall fill the log with it.

@@ -11,7 +11,7 @@ from psycopg import Connection, sql
 from psycopg.errors import InsufficientPrivilege
 
 from services.cli.roles import ROLES, Grant, Role
-from services.runtime.postgres_access import require_admitted
+from services.runtime.postgres.errors import require_admitted
 from services.sink.migrate import connect
 
 # Any number that nothing else in the database locks.

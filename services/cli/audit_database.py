@@ -16,7 +16,7 @@ from services.cli.audit_ledger import OrderState, TradeState
 from services.cli.audit_report import AuditReport, Invariant
 from services.cli.audit_webhooks import StoredWebhooks
 from services.runtime.errors import UnavailableError
-from services.runtime.postgres_access import require_admitted
+from services.runtime.postgres.errors import require_admitted
 
 BATCH_ROWS = 2_000
 CONNECT_TIMEOUT_S = 5

@@ -36,7 +36,7 @@ from services.runtime.kafka.dispatcher import Stream
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
-from services.runtime.postgres_pool import PostgresPool
+from services.runtime.postgres.pool import PostgresPool
 from services.runtime.settings import Settings, require
 from services.webhooks.app import WebhookCalls
 from services.webhooks.deliveries import Deliveries

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from schemas.orders import OrderRecord, OrderTrade
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.postgres_pool import PostgresAwayError, PostgresPool
+from services.runtime.postgres.pool import PostgresAwayError, PostgresPool
 
 T = TypeVar("T")
 

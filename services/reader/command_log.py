@@ -7,7 +7,7 @@ from schemas.topics import COMMANDS
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import Topology
-from services.runtime.log import kafka_logger
+from services.runtime.logging_setup import kafka_logger
 
 ANSWER_TIMEOUT_S = 2.0
 

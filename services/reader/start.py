@@ -23,7 +23,7 @@ from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, Stream
 from services.runtime.kafka.execution_filter import FollowerPosition
-from services.runtime.postgres_access import require_admitted
+from services.runtime.postgres.errors import require_admitted
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import FollowerPosition
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.silence import Silence, cut
+from services.runtime.postgres.watchdog import Silence, cut
 
 # The migration of `services.sink` whose tables are read here.
 SCHEMA = 4

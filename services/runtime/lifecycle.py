@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from services.runtime.errors import ExchangeError
-from services.runtime.log import configure
+from services.runtime.logging_setup import configure
 from services.runtime.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)

@@ -31,9 +31,9 @@ from services.runtime.kafka.execution_filter import Follower, FollowerPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
-from services.runtime.log import RateLimit
+from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
-from services.runtime.postgres_access import require_admitted
+from services.runtime.postgres.errors import require_admitted
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
 from services.sink.store import LOST, SILENCE_MAX_S, Move, Session, Store

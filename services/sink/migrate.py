@@ -14,8 +14,8 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.errors import UnavailableError
-from services.runtime.postgres_access import require_admitted
-from services.runtime.silence import Silence, Watchdog, cut
+from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.watchdog import Silence, Watchdog, cut
 from services.sink.errors import MigrationError
 
 DIRECTORY = Path(__file__).parent / "migrations"

@@ -22,7 +22,7 @@ from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import FollowerPosition
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.silence import Silence, Watchdog, cut
+from services.runtime.postgres.watchdog import Silence, Watchdog, cut
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.lines import (
     CHANGE_COLUMNS,

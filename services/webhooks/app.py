@@ -25,7 +25,7 @@ from services.api.app import (
     not_accepted,
 )
 from services.api.query import count_parameter, read_count
-from services.runtime.postgres_pool import PostgresAwayError
+from services.runtime.postgres.pool import PostgresAwayError
 from services.webhooks.deliveries import Deliveries, Key
 
 LIMIT_DEFAULT = 50

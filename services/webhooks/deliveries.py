@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from schemas.units import rfc3339
 from schemas.webhooks import DeliveryResource, DeliveryStatus, Kind, delivery_id
-from services.runtime.postgres_pool import PostgresPool
+from services.runtime.postgres.pool import PostgresPool
 
 _SELECT: LiteralString = """
     SELECT event_id::text, kind, status, attempts,

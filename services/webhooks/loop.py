@@ -15,10 +15,10 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.health import Check
-from services.runtime.log import RateLimit
+from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import WEBHOOKS_PENDING
-from services.runtime.postgres_access import require_admitted
-from services.runtime.silence import cut
+from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.watchdog import cut
 from services.webhooks.outbox import Attempted, Claimed, Ended
 from services.webhooks.sender import ATTEMPT_S_MAX
 from services.webhooks.store import (

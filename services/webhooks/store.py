@@ -18,7 +18,7 @@ from schemas.codec import encode
 from schemas.units import rfc3339
 from schemas.webhooks import TradeExecuted, WebhookTest
 from services.runtime.errors import UnavailableError
-from services.runtime.silence import Silence, Watchdog, cut
+from services.runtime.postgres.watchdog import Silence, Watchdog, cut
 from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
 
 CHANNEL: LiteralString = "exchange_webhooks"

@@ -10,7 +10,7 @@ from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.kafka.execution_filter import FollowerPosition
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.postgres_pool import ANSWER_TIMEOUT_S
+from services.runtime.postgres.pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.log import kafka_logger
+from services.runtime.logging_setup import kafka_logger
 
 # The controllers have elected another, and the dead one is out of every list, after about 5 s.
 TIMEOUT_S = 15.0

@@ -15,7 +15,7 @@ from msgspec import Struct
 from schemas.topics import CONSUMER_GROUP, RECORD_BYTES_MAX
 from services.runtime.errors import AccessError, BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.log import kafka_logger
+from services.runtime.logging_setup import kafka_logger
 
 # How long a start waits for the broker's answer about offsets.
 METADATA_TIMEOUT_S = 10.0

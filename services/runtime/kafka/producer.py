@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from schemas.topics import RECORD_BYTES_MAX
 from services.runtime.errors import DeliveryError, ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.log import kafka_logger
+from services.runtime.logging_setup import kafka_logger
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ import pytest
 from infra.ports import LOOPBACK, free_port
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Check, Health, health_answered
-from services.runtime.probe import port_of
+from services.runtime.healthcheck import port_of
 from services.runtime.settings import Settings
 
 
 def probed(port: int) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "services.runtime.probe"],
+        [sys.executable, "-m", "services.runtime.healthcheck"],
         env={"EXCHANGE_METRICS_PORT": str(port)},
         capture_output=True,
         text=True,

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from services.runtime.silence import Silence, Watchdog
+from services.runtime.postgres.watchdog import Silence, Watchdog
 
 SOON_S = 5.0
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from services.runtime.log import RateLimit
+from services.runtime.logging_setup import RateLimit
 
 T = TypeVar("T")
 

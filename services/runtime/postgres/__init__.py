@@ -1,0 +1,1 @@
+"""PostgreSQL clients: a connection pool, authentication errors, a watchdog for silent servers."""
