@@ -20,11 +20,11 @@ from loadgen.commands import commands
 from loadgen.orderflow import Profile, plan
 from schemas.codec import encode
 from schemas.topics import COMMANDS
+from schemas.topology import Durability
 from services.cli.foreground import quiet_kafka, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
-from services.runtime.settings import Durability
 
 MODES: tuple[Durability, ...] = ("process", "fsync", "replicated")
 PARTITIONS = 2

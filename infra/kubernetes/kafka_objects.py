@@ -7,9 +7,9 @@ letter what `TopicsAdmin.verify` asks for, and users may do what `exchange acces
 from typing import Literal
 
 from infra.kubernetes.manifests import Manifest
+from schemas.roles import ROLES, Operation, Role
 from schemas.topics import TOPICS
-from services.cli.roles import ROLES, Operation, Role
-from services.runtime.kafka.topics import Topology, config_of
+from schemas.topology import Topology, config_of
 
 API = "kafka.strimzi.io/v1"
 # Name of the Kafka object; Strimzi derives those of services and secrets from it.

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from loadgen.bench.report import Figure, figure
+from schemas.topology import Durability
 from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
-from services.runtime.settings import Durability
 
 GC_STATE = f"on, threshold {COLLECT_AFTER_OBJECTS:,} as in the services, collected before a repeat"
 

@@ -22,10 +22,11 @@ from loadgen.setup import register
 from loadgen.tickers import tickers
 from schemas.codec import decode_trade
 from schemas.topics import TRADES
+from schemas.topology import Durability
 from services.cli.stack import Stack, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.settings import Durability, Settings
+from services.runtime.settings import Settings
 
 # The last one is 100 % of B3.
 RATES = (100, 300, 700)

@@ -10,8 +10,9 @@ from infra.postgres import LocalPostgres
 from loadgen.baselines.service import Baseline
 from loadgen.mix import B3, scaled
 from loadgen.orderflow import plan
+from schemas.topology import Durability
 from services.cli.stack import STOP_ORDER, Stack, running_exchange
-from services.runtime.settings import Durability, Settings
+from services.runtime.settings import Settings
 
 
 class Contestant(Protocol):

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
+from schemas.roles import ROLES, Role
 from services.cli.credentials import apply_kafka_roles, apply_postgres_roles
 from services.cli.data_dir import password_file
-from services.cli.roles import ROLES, Role
 from services.cli.settings import readable_errors, show
 from services.runtime.errors import SettingsError
 from services.runtime.kafka.client_config import kafka_access

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
 )
 from msgspec import Struct
 
-from services.cli.roles import ROLES, Role
+from schemas.roles import ROLES, Role
 from services.runtime.errors import AccessError
 from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask
 from services.runtime.kafka.client_config import KafkaAccess

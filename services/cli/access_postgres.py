@@ -10,7 +10,7 @@ from contextlib import closing
 from psycopg import Connection, sql
 from psycopg.errors import InsufficientPrivilege
 
-from services.cli.roles import ROLES, Grant, Role
+from schemas.roles import ROLES, Grant, Role
 from services.runtime.postgres.errors import require_admitted
 from services.sink.migrate import connect
 

@@ -8,10 +8,10 @@ from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.secrets import kept_secret
+from schemas.roles import ROLE
 from services.cli.access_kafka import Changed, apply_to_kafka
 from services.cli.access_postgres import apply_to_postgres
 from services.cli.data_dir import password_file
-from services.cli.roles import ROLE
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Settings
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
+from schemas.topology import Topology
 from services.api.app import Call, Edge, Request
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
@@ -34,7 +35,6 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import Stream
 from services.runtime.kafka.topic_identity import log_identity
-from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
 from services.runtime.postgres.pool import PostgresPool
 from services.runtime.settings import Settings, require

@@ -9,6 +9,7 @@ import os
 import time
 from contextlib import AsyncExitStack
 
+from schemas.topology import Topology
 from services.api.app import Edge
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
@@ -31,7 +32,6 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import Stream
 from services.runtime.kafka.producer import Sender
-from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import IN_FLIGHT
 from services.runtime.settings import Settings, require

@@ -4,9 +4,9 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import COMMANDS
+from schemas.topology import Topology
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.kafka.topics import Topology
 from services.runtime.logging_setup import kafka_logger
 
 ANSWER_TIMEOUT_S = 2.0

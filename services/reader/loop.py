@@ -7,6 +7,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
+from schemas.topology import Topology
 from services.api.app import Edge
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
@@ -29,7 +30,6 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import Stream
 from services.runtime.kafka.topic_identity import log_identity
-from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings, require
 

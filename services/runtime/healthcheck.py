@@ -1,4 +1,4 @@
-"""`python -m services.runtime.healthcheck`: whether this container's service is ready, as an exit code.
+"""`python -m services.runtime.healthcheck`: exit code 0 when this container's service is ready.
 
 A health check runs it every few seconds, so it imports nothing that takes time to load.
 """

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.topology import Durability
 from services.runtime.errors import SettingsError
 
 PREFIX = "EXCHANGE_"
 
-Durability = Literal["fsync", "replicated", "process"]
 Access = Literal["open", "secured"]
 KafkaMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 Port = Annotated[int, Meta(ge=0, le=65535)]

@@ -23,13 +23,13 @@ from psycopg.errors import InsufficientPrivilege
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS, EXECUTIONS
+from schemas.topology import Topology
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.execution_filter import Follower, FollowerPosition
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.kafka.topics import Topology
 from services.runtime.lifecycle import Stop
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS

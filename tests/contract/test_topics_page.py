@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from schemas.topics import TOPICS, Topic
-from services.runtime.kafka.topics import Topology
+from schemas.topology import Topology
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "topics.md").read_text()

@@ -17,11 +17,11 @@ from msgspec import Struct
 from infra.broker import LocalKafka
 from schemas.codec import encode
 from schemas.topics import COMMANDS
+from schemas.topology import Durability
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.topics import TopicsAdmin
-from services.runtime.settings import Durability
 from tests.support import orders
 from tests.support.loop_disk import cut_power, loop_disk, mounted, why_not
 

@@ -3,7 +3,7 @@
 import pytest
 
 from loadgen.durability import Line
-from services.runtime.settings import Durability
+from schemas.topology import Durability
 from tests.support.servers import KafkaServer
 
 RATE = 200

@@ -34,9 +34,9 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import InsufficientPrivilege
 
+from schemas.roles import ROLE, ROLES
 from schemas.topics import COMMANDS, CONSUMER_GROUP, TOPICS
 from services.cli.credentials import apply_kafka_roles, apply_postgres_roles, as_role
-from services.cli.roles import ROLE, ROLES
 from services.runtime.errors import AccessError
 from services.runtime.kafka.admin import ask
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access

@@ -12,10 +12,10 @@ from confluent_kafka import Message
 from msgspec import Struct
 
 from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
+from schemas.topology import Topology
 from services.runtime.kafka.async_consumer import Feed
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
-from services.runtime.kafka.topics import Topology
 
 OnBatch = Callable[[Batch], None]
 # Key and value of one record.

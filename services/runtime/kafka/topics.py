@@ -14,30 +14,13 @@ from confluent_kafka.admin import (
 )
 from msgspec import Struct
 
-from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS, TOPICS, Topic
+from schemas.topics import COMMANDS, TOPICS, Topic
+from schemas.topology import Durability, Topology, config_of, durability_of
 from services.runtime.errors import TopicsError
 from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.settings import Durability
 
-# `flush.messages` of a topic that leaves flushing to the operating system: Kafka's own default.
-_NEVER_FLUSH = str(2**63 - 1)
 _REPLICAS_FOR_REPLICATED = 3
-# What `fsync` keeps through a power cut. Executions follow from the commands, but the database may
-# have stored what they told: a log that ends before the database would not be recognised.
-_FLUSHED = (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)
-
-
-class Topology(Struct, frozen=True):
-    """What an exchange's topics look like on its Kafka. The prefix sets it apart from others."""
-
-    prefix: str
-    partitions: int
-    durability: Durability
-
-    def partitions_of(self, topic: Topic) -> int:
-        """How many partitions this topic has."""
-        return self.partitions if topic.by_symbol else 1
 
 
 class _Shape(Struct, frozen=True):
@@ -93,7 +76,7 @@ class TopicsAdmin:
         topology = Topology(
             self._prefix,
             present[self._prefix + COMMANDS.name].partitions,
-            _durability(configs[COMMANDS.name]),
+            durability_of(configs[COMMANDS.name]),
         )
         for topic in TOPICS:
             self._refuse_other_count(topic, topology, present)
@@ -208,18 +191,3 @@ class TopicsAdmin:
 def _shape(metadata: TopicMetadata) -> _Shape:
     replicas = [len(partition.replicas) for partition in metadata.partitions.values()]
     return _Shape(len(replicas), min(replicas, default=0))
-
-
-def config_of(topic: Topic, durability: Durability) -> dict[str, str]:
-    """What is set on a topic, to the letter; all else is left to the brokers' defaults."""
-    config = dict(topic.config)
-    config["min.insync.replicas"] = "2" if durability == "replicated" else "1"
-    if topic in _FLUSHED:
-        config["flush.messages"] = "1" if durability == "fsync" else _NEVER_FLUSH
-    return config
-
-
-def _durability(commands: dict[str, str]) -> Durability:
-    if commands.get("flush.messages") == "1":
-        return "fsync"
-    return "replicated" if commands.get("min.insync.replicas") == "2" else "process"

@@ -7,7 +7,7 @@ import pytest
 from infra.kubernetes.__main__ import COMMENT, generated
 from infra.kubernetes.kafka_objects import CLUSTER, TOPOLOGY
 from infra.kubernetes.manifests import FOLDER, Manifest, read, text
-from services.cli.roles import ROLE
+from schemas.roles import ROLE
 from services.runtime.settings import PREFIX, parse_partitions, read_settings
 from tests.infra.kubernetes.objects import (
     FILES,

@@ -9,10 +9,10 @@ from msgspec import Struct
 from schemas.brokers import Broker, key_hash
 from schemas.codec import encode
 from schemas.executions import Claim, Outcome, Outcomes, Ticked
+from schemas.topology import Topology
 from services.api.brokers import BrokerDirectory
 from services.runtime.kafka.consumer import LogConsumer
 from services.runtime.kafka.dispatcher import Stream
-from services.runtime.kafka.topics import Topology
 
 
 class Record(Struct):

@@ -4,8 +4,8 @@ from collections.abc import Set
 
 import pytest
 
+from schemas.roles import ROLE, ROLES, Role
 from schemas.topics import TOPICS
-from services.cli.roles import ROLE, ROLES, Role
 from services.cli.stack import MODULES
 from services.sink.migrate import read_migrations
 
