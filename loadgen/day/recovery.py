@@ -25,8 +25,8 @@ from loadgen.day.watch import MIB, LogEnds, metrics, readiness, stored_commands,
 from loadgen.resources import usage
 from schemas.topics import SNAPSHOTS
 from services.cli.environment import environment
-from services.cli.replay_compute import ReplaySummary
 from services.cli.stack import Stack
+from services.replay.compare import ReplaySummary
 from services.runtime.errors import ExchangeError
 
 POLL_S = 0.05

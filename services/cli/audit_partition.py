@@ -22,12 +22,12 @@ from services.cli.audit_client_log import ClientLog
 from services.cli.audit_database import Database
 from services.cli.audit_ledger import Ledger, Totals
 from services.cli.audit_public import FoldedBooks, PublicTopic
-from services.cli.audit_recompute import Recomputation, command_of
 from services.cli.audit_report import AuditReport, Name
 from services.cli.audit_snapshots import SnapshotAudit
 from services.matcher.engine import Engine, Position
 from services.matcher.recovery import Log, commits_of
 from services.matcher.snapshot import restore
+from services.replay.recompute import Recomputation, command_of
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition

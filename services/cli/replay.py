@@ -9,12 +9,12 @@ import typer
 from msgspec import Meta
 
 from schemas.units import milliseconds, rfc3339
-from services.cli.replay_compute import ReplaySummary
-from services.cli.replay_dump import dump
-from services.cli.replay_progress import progress_on_stderr
-from services.cli.replay_run import ReplayRequest, run_replay
 from services.cli.settings import operator_settings, readable_errors
 from services.matcher.engine import Engine
+from services.replay.compare import ReplaySummary
+from services.replay.dump import dump
+from services.replay.progress import progress_on_stderr
+from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import SettingsError
 
 STDOUT = Path("-")

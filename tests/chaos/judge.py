@@ -10,10 +10,10 @@ from schemas.codec import decode_trade
 from schemas.rest import Registration
 from schemas.topics import COMMANDS, TRADES
 from services.cli.audit_client_log import ClientLine
-from services.cli.audit_recompute import command_of
 from services.cli.audit_report import Name
 from services.cli.audit_run import run_audit
 from services.cli.stack import Stack
+from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError
 from tests.chaos.crowd import Crowd
 from tests.chaos.listeners import Listeners

@@ -14,8 +14,8 @@ from msgspec import structs
 from examples.replay_book import rebuilt, replay
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS
-from services.cli.replay_compute import ReplaySummary
 from services.matcher.engine import Engine
+from services.replay.compare import ReplaySummary
 from services.runtime.kafka.consumer import Partition
 from tests.support.examples import ROOT, example, running_example, trade_at_random, trading
 from tests.support.exchange import Exchange

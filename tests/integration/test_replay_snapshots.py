@@ -6,8 +6,8 @@ import pytest
 from msgspec import structs
 
 from schemas.topics import COMMANDS
-from services.cli.replay_compute import ReplaySummary
-from services.cli.replay_run import ReplayRequest, run_replay
+from services.replay.compare import ReplaySummary
+from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import UnavailableError
 from tests.integration.matcher_market import EVERY, Market, a_market
 from tests.support.exchange import Exchange

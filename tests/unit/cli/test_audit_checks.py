@@ -20,9 +20,9 @@ from services.cli.audit_books import ToldBooks
 from services.cli.audit_client_log import ClientLine, ClientLog, read_client_log
 from services.cli.audit_ledger import Ledger, Totals
 from services.cli.audit_public import FoldedBooks, PublicTopic
-from services.cli.audit_recompute import Recomputation, command_of
 from services.cli.audit_report import AuditReport, Invariant, Name
 from services.matcher.engine import Engine, Position
+from services.replay.recompute import Recomputation, command_of
 
 MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, 5_000)
 TAKER = OrderAccepted("t", "b2", "1", "PETR4", "bid", "limit", 40, 0, 2, 11, None, None, "filled")

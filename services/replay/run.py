@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
-from services.cli.replay_compute import Replay
-from services.cli.replay_progress import Advance
 from services.matcher.engine import Engine
 from services.matcher.recovery import Log, Recovered, commits_of, recover
+from services.replay.compare import Replay
+from services.replay.progress import Advance
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition

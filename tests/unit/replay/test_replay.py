@@ -12,10 +12,10 @@ from schemas.commands import Command
 from schemas.executions import CommandRefused, OrderAccepted
 from services.cli.__main__ import app
 from services.cli.replay import bound, check_dump_path, summary_text
-from services.cli.replay_compute import SAMPLES_MAX, Replay
-from services.cli.replay_dump import dump
-from services.cli.replay_progress import PlainProgress, progress_line
 from services.matcher.engine import Engine, Position
+from services.replay.compare import SAMPLES_MAX, Replay
+from services.replay.dump import dump
+from services.replay.progress import PlainProgress, progress_line
 from services.runtime.errors import BrokenLogError, SettingsError
 from tests.support.orders import START_MS, cancel, limit, order_id
 

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from schemas.codec import encode
 from schemas.executions import Outcome
-from services.cli.audit_recompute import command_of
 from services.matcher.engine import Engine, Position
+from services.replay.recompute import command_of
 from services.runtime.errors import BrokenLogError
 
 SAMPLES_MAX = 5
