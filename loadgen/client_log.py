@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from loadgen.record import Line
-from services.cli.audit_client_log import ClientLine, Told
+from services.audit.client_log import ClientLine, Told
 
 _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
 # The first use of the client order id is in the log, and has its own line.

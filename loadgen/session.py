@@ -18,8 +18,8 @@ from loadgen.setup import SetupError, no_webhooks, register, wait_ready
 from loadgen.summary import Audit
 from loadgen.target import Target
 from schemas.rest import Registration
-from services.cli.audit_client_log import ClientLine
-from services.cli.audit_run import run_audit
+from services.audit.client_log import ClientLine
+from services.audit.run import run_audit
 
 READY_WAIT_S = 5.0
 # Books are filled with so many orders under way: quick, and no exchange is drowned by it.

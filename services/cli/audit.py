@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from services.cli.audit_client_log import ClientLogError, read_client_log
-from services.cli.audit_report import Invariant
-from services.cli.audit_run import run_audit
+from services.audit.client_log import ClientLogError, read_client_log
+from services.audit.report import Invariant
+from services.audit.run import run_audit
 from services.cli.errors import RefusedError
 from services.cli.settings import operator_settings, readable_errors, show
 from services.runtime.settings import require

@@ -6,8 +6,8 @@ Pure. Stops at the first command whose outcome nobody recorded: what follows is 
 from schemas.codec import UnreadableError, decode_command, encode
 from schemas.commands import Command
 from schemas.executions import Outcome
-from services.cli.audit_books import SIDES, ToldBooks
-from services.cli.audit_report import AuditReport
+from services.audit.books import SIDES, ToldBooks
+from services.audit.report import AuditReport
 from services.matcher.engine import Engine, Position
 
 _SHOWN_MAX = 300

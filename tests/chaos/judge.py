@@ -9,9 +9,9 @@ from loadgen.client_log import client_lines
 from schemas.codec import decode_trade
 from schemas.rest import Registration
 from schemas.topics import COMMANDS, TRADES
-from services.cli.audit_client_log import ClientLine
-from services.cli.audit_report import Name
-from services.cli.audit_run import run_audit
+from services.audit.client_log import ClientLine
+from services.audit.report import Name
+from services.audit.run import run_audit
 from services.cli.stack import Stack
 from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError

@@ -13,7 +13,7 @@ from loadgen.record import Line
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import Expired, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from schemas.units import Side
-from services.cli.audit_client_log import ClientLine
+from services.audit.client_log import ClientLine
 
 _REPEATED, _CREATED = 200, 201
 _CLIENT_ERROR, _NOT_FOUND, _SERVER_ERROR, _NOT_ACCEPTED = 400, 404, 500, 503

@@ -23,7 +23,7 @@ from schemas.executions import Claim, OrderAccepted, Outcome, Outcomes
 from schemas.ids import order_id
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
-from services.cli.audit_run import run_audit
+from services.audit.run import run_audit
 from services.cli.stack import LOCAL_CIDRS, Stack
 from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.kafka.client_config import kafka_access

@@ -6,7 +6,7 @@ from msgspec import structs
 from loadgen.record import Answer, Line
 from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
-from services.cli.audit_client_log import ClientLine
+from services.audit.client_log import ClientLine
 from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
 from tests.chaos.report import Recovery, Report, Struck

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
-from services.cli.audit_run import run_audit
+from services.audit.run import run_audit
 from services.cli.stack import Stack, running_exchange
 from services.runtime.settings import Settings
 from tests.support.api import Api, eventually

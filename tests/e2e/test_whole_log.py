@@ -1,6 +1,6 @@
 """After everything that the tests before did to one exchange, faults included: the audit."""
 
-from services.cli.audit_run import run_audit
+from services.audit.run import run_audit
 from tests.support.exchange import Exchange
 
 

@@ -24,9 +24,9 @@ from schemas.codec import decode_snapshot, encode
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
-from services.cli.audit_client_log import ClientLine
-from services.cli.audit_report import AuditReport
-from services.cli.audit_run import run_audit
+from services.audit.client_log import ClientLine
+from services.audit.report import AuditReport
+from services.audit.run import run_audit
 from services.cli.registration import register_broker
 from services.cli.stack import Stack
 from services.runtime.kafka.client_config import kafka_access

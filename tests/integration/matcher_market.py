@@ -20,7 +20,7 @@ from schemas.codec import decode_snapshot, encode
 from schemas.commands import Command, PlaceOrder
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS, Topic
-from services.cli.audit_run import run_audit
+from services.audit.run import run_audit
 from services.cli.environment import environment
 from services.cli.stack import Stack
 from services.matcher.recovery import Log, Recovered, recover

@@ -10,8 +10,8 @@ from schemas.codec import encode
 from schemas.commands import CancelOrder, PlaceOrder, Tick
 from schemas.ids import order_id
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
-from services.cli.audit_client_log import ClientLine
-from services.cli.audit_report import AuditReport, Name
+from services.audit.client_log import ClientLine
+from services.audit.report import AuditReport, Name
 from services.replay.recompute import command_of
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.log_reader import Record

@@ -11,7 +11,7 @@ import pytest
 
 from infra.postgres import LocalPostgres
 from schemas import ids
-from services.cli.audit_report import AuditReport
+from services.audit.report import AuditReport
 from services.webhooks import store
 from services.webhooks.prune import Pruner
 from services.webhooks.store import PRUNED_MAX, WebhookStore

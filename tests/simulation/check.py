@@ -25,8 +25,8 @@ from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, SNAPSHOTS, TRADES
 from schemas.trades import Trade
-from services.cli.audit_report import AuditReport
-from services.cli.audit_snapshots import SnapshotAudit
+from services.audit.report import AuditReport
+from services.audit.snapshots import SnapshotAudit
 from services.matcher.claim import take
 from services.matcher.engine import RULES, Engine, Position
 from services.matcher.market import book_updates, trades_of

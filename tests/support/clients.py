@@ -9,7 +9,7 @@ from http.client import HTTPException
 
 from msgspec import Struct
 
-from services.cli.audit_client_log import ClientLine, Told
+from services.audit.client_log import ClientLine, Told
 from tests.support.api import Api
 
 PAUSE_S = 0.02

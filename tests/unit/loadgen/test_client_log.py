@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.client_log import client_lines
 from loadgen.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Line, Operation
-from services.cli.audit_client_log import ClientLine
+from services.audit.client_log import ClientLine
 
 
 def lines_of(operation: Operation, answer: Answer) -> list[ClientLine]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import OrderRepeated, Outcome
-from services.cli.audit_report import AuditReport
+from services.audit.report import AuditReport
 
 Told = Literal["acknowledged", "refused", "unknown"]
 

@@ -14,7 +14,7 @@ from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, Out
 from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
-from services.cli.audit_report import AuditReport
+from services.audit.report import AuditReport
 from services.matcher.engine import RULES, Rules
 
 SIDES: tuple[Side, Side] = ("bid", "ask")

@@ -7,7 +7,7 @@ executions where its epoch is the current one and the next outcomes are those of
 from collections.abc import Callable, Iterable
 
 from schemas.snapshots import SnapshotCommit
-from services.cli.audit_report import AuditReport
+from services.audit.report import AuditReport
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError
 from services.runtime.kafka.execution_filter import FollowerPosition

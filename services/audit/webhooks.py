@@ -12,8 +12,8 @@ from typing import LiteralString
 from psycopg import Connection
 
 from schemas.brokers import Broker
-from services.cli.audit_ledger import TradeState
-from services.cli.audit_report import AuditReport
+from services.audit.ledger import TradeState
+from services.audit.report import AuditReport
 
 _SELECT: LiteralString = (
     "SELECT d.broker_id::text, d.event_id::text, d.kind, d.order_remaining_quantity"

@@ -6,7 +6,7 @@ Pure. A record's identity is (symbol, sequence); sequences are dense per symbol 
 from typing import Protocol, TypeVar
 
 from schemas.book import BookUpdate, Level
-from services.cli.audit_report import Invariant
+from services.audit.report import Invariant
 
 
 class Sequenced(Protocol):

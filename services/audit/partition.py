@@ -16,14 +16,14 @@ from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
-from services.cli.audit_answers import Answers
-from services.cli.audit_books import SIDES, ToldBooks
-from services.cli.audit_client_log import ClientLog
-from services.cli.audit_database import Database
-from services.cli.audit_ledger import Ledger, Totals
-from services.cli.audit_public import FoldedBooks, PublicTopic
-from services.cli.audit_report import AuditReport, Name
-from services.cli.audit_snapshots import SnapshotAudit
+from services.audit.books import SIDES, ToldBooks
+from services.audit.client_answers import Answers
+from services.audit.client_log import ClientLog
+from services.audit.database import Database
+from services.audit.ledger import Ledger, Totals
+from services.audit.public import FoldedBooks, PublicTopic
+from services.audit.report import AuditReport, Name
+from services.audit.snapshots import SnapshotAudit
 from services.matcher.engine import Engine, Position
 from services.matcher.recovery import Log, commits_of
 from services.matcher.snapshot import restore

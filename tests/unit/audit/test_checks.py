@@ -16,11 +16,11 @@ from schemas.executions import (
 )
 from schemas.ids import order_id
 from schemas.trades import Trade
-from services.cli.audit_books import ToldBooks
-from services.cli.audit_client_log import ClientLine, ClientLog, read_client_log
-from services.cli.audit_ledger import Ledger, Totals
-from services.cli.audit_public import FoldedBooks, PublicTopic
-from services.cli.audit_report import AuditReport, Invariant, Name
+from services.audit.books import ToldBooks
+from services.audit.client_log import ClientLine, ClientLog, read_client_log
+from services.audit.ledger import Ledger, Totals
+from services.audit.public import FoldedBooks, PublicTopic
+from services.audit.report import AuditReport, Invariant, Name
 from services.matcher.engine import Engine, Position
 from services.replay.recompute import Recomputation, command_of
 

@@ -4,8 +4,8 @@ import pytest
 from msgspec import structs
 
 from schemas.snapshots import SnapshotCommit
-from services.cli.audit_report import AuditReport, Invariant
-from services.cli.audit_snapshots import Restore, SnapshotAudit
+from services.audit.report import AuditReport, Invariant
+from services.audit.snapshots import Restore, SnapshotAudit
 from services.matcher.engine import Engine, Position
 from services.matcher.snapshot import Place, Seal, restore, save
 from services.runtime.kafka.execution_filter import FollowerPosition

@@ -20,7 +20,7 @@ from schemas.executions import (
 )
 from schemas.ids import partition_of
 from schemas.units import ClosedReason, Side
-from services.cli.audit_report import AuditReport
+from services.audit.report import AuditReport
 
 
 class OrderState(Struct):

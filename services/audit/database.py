@@ -12,9 +12,9 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 
 from schemas.brokers import Broker, WebhookSecret
-from services.cli.audit_ledger import OrderState, TradeState
-from services.cli.audit_report import AuditReport, Invariant
-from services.cli.audit_webhooks import StoredWebhooks
+from services.audit.ledger import OrderState, TradeState
+from services.audit.report import AuditReport, Invariant
+from services.audit.webhooks import StoredWebhooks
 from services.runtime.errors import UnavailableError
 from services.runtime.postgres.errors import require_admitted
 

@@ -11,11 +11,11 @@ from contextlib import closing
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
 from schemas.topics import BROKERS, COMMANDS
-from services.cli.audit_client_log import ClientLine, ClientLog
-from services.cli.audit_database import Database
-from services.cli.audit_ledger import Totals
-from services.cli.audit_partition import Cut, PartitionAudit, Tools
-from services.cli.audit_report import AuditReport
+from services.audit.client_log import ClientLine, ClientLog
+from services.audit.database import Database
+from services.audit.ledger import Totals
+from services.audit.partition import Cut, PartitionAudit, Tools
+from services.audit.report import AuditReport
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.compacted import last_records
 from services.runtime.kafka.consumer import Partition

@@ -16,8 +16,8 @@ from schemas.executions import (
     Outcome,
     Ticked,
 )
-from services.cli.audit_ledger import OrderState
-from services.cli.audit_report import AuditReport
+from services.audit.ledger import OrderState
+from services.audit.report import AuditReport
 from services.matcher.engine import Position
 
 _SHOWN_MAX = 300

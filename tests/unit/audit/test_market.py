@@ -18,10 +18,10 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import trade_id
-from services.cli.audit_answers import Answers
-from services.cli.audit_books import SIDES, ToldBooks
-from services.cli.audit_ledger import Ledger, Totals
-from services.cli.audit_report import AuditReport, Name
+from services.audit.books import SIDES, ToldBooks
+from services.audit.client_answers import Answers
+from services.audit.ledger import Ledger, Totals
+from services.audit.report import AuditReport, Name
 from services.matcher.engine import RULES, Engine, Position, Rules
 from services.matcher.market import book_updates, trades_of
 from tests.properties.flows import flow, random_rules, random_shape
