@@ -22,13 +22,13 @@ from infra.jvm import Profile
 from infra.ports import LOOPBACK, free_port, is_free
 from infra.process import ChildProcess
 from infra.servers import LocalServers
-from services.cli.banner import Running
-from services.cli.credentials import (
+from services.access.credentials import (
     apply_kafka_roles,
     apply_postgres_roles,
     as_role,
     without_password,
 )
+from services.cli.banner import Running
 from services.cli.data_dir import (
     Endpoints,
     admin_key,

@@ -17,7 +17,7 @@ from infra.broker import ADMIN, LocalKafka
 from infra.ports import LOOPBACK
 from schemas.roles import ROLE
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS
-from services.cli.access_kafka import apply_to_kafka
+from services.access.kafka_acls import apply_to_kafka
 from services.runtime.errors import AccessError, TopicsError, UnavailableError
 from services.runtime.kafka.admin import ask
 from services.runtime.kafka.client_config import KafkaAccess

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from infra.broker import ADMIN
-from services.cli.credentials import as_role
+from services.access.credentials import as_role
 from services.cli.environment import environment
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topics import TopicsAdmin

@@ -36,7 +36,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from schemas.roles import ROLE, ROLES
 from schemas.topics import COMMANDS, CONSUMER_GROUP, TOPICS
-from services.cli.credentials import apply_kafka_roles, apply_postgres_roles, as_role
+from services.access.credentials import apply_kafka_roles, apply_postgres_roles, as_role
 from services.runtime.errors import AccessError
 from services.runtime.kafka.admin import ask
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access

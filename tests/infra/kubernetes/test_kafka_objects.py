@@ -15,7 +15,7 @@ from msgspec import structs
 from infra.broker import LocalKafka
 from infra.kubernetes.kafka_objects import TOPOLOGY
 from schemas.roles import ROLES, Role
-from services.cli.access_kafka import rules_of
+from services.access.kafka_acls import rules_of
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
 from tests.infra.kubernetes.objects import objects

@@ -9,8 +9,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from infra.secrets import kept_secret
 from schemas.roles import ROLE
-from services.cli.access_kafka import Changed, apply_to_kafka
-from services.cli.access_postgres import apply_to_postgres
+from services.access.kafka_acls import Changed, apply_to_kafka
+from services.access.postgres_grants import apply_to_postgres
 from services.cli.data_dir import password_file
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Settings
