@@ -18,8 +18,8 @@ from contextlib import closing
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS
 from schemas.units import Side, rfc3339
-from services.cli.foreground import quiet_kafka
-from services.cli.settings import operator_settings
+from services.local.data_dir import operator_settings
+from services.local.signals import quiet_kafka
 from services.matcher.engine import Engine, Position
 from services.matcher.partition import command_of
 from services.runtime.errors import ExchangeError, UnavailableError

@@ -25,7 +25,7 @@ from loadgen.report_files import read_summary
 from loadgen.run import run_flow
 from loadgen.setup import SetupError
 from loadgen.summary import EXIT_INTERRUPTED, SummaryError, lines_of
-from services.cli.foreground import quiet_kafka, stoppable
+from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
 
 EXIT_USAGE = 2

@@ -21,7 +21,7 @@ from loadgen.orderflow import Profile, plan
 from schemas.codec import encode
 from schemas.topics import COMMANDS
 from schemas.topology import Durability
-from services.cli.foreground import quiet_kafka, temporary_data_dir
+from services.local.signals import quiet_kafka, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin

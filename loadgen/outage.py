@@ -23,9 +23,9 @@ from loadgen.orderflow import Plan, Profile, plan
 from loadgen.record import Line
 from loadgen.report import percentile
 from loadgen.setup import SetupError, register, wait_ready
-from services.cli.environment import environment
-from services.cli.foreground import quiet_kafka, temporary_data_dir
-from services.cli.stack import Stack, running_exchange
+from services.local.child_environment import environment
+from services.local.exchange import Stack, running_exchange
+from services.local.signals import quiet_kafka, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from services.runtime.settings import Settings
 

@@ -24,8 +24,8 @@ from loadgen.record import ERROR_KINDS, Line
 from loadgen.report import percentile
 from loadgen.resources import Meter
 from loadgen.setup import SetupError, register
-from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
-from services.cli.stack import Stack, running_exchange
+from services.local.exchange import Stack, running_exchange
+from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from services.runtime.settings import Access, read_settings
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from msgspec import Struct, structs
 
-from services.cli.data_dir import filled, read_endpoints
-from services.cli.foreground import temporary_data_dir
-from services.cli.stack import Stack, running_exchange
+from services.local.data_dir import filled, read_endpoints
+from services.local.exchange import Stack, running_exchange
+from services.local.signals import temporary_data_dir
 from services.runtime.settings import Settings, read_settings
 
 

@@ -25,7 +25,7 @@ from loadgen.bench.registry import ENTRIES, Entry, chosen
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, as_text, verdicts
 from loadgen.machine import commit, this_machine
 from loadgen.setup import SetupError
-from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
+from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 
 SEED = 1

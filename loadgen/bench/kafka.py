@@ -19,7 +19,7 @@ from loadgen.report import percentile
 from schemas.codec import encode
 from schemas.commands import Command, PlaceOrder
 from schemas.topics import COMMANDS
-from services.cli.environment import environment
+from services.local.child_environment import environment
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.producer import FailFastSender
 from services.runtime.kafka.topics import TopicsAdmin

@@ -23,7 +23,7 @@ from loadgen.tickers import tickers
 from schemas.codec import decode_trade
 from schemas.topics import TRADES
 from schemas.topology import Durability
-from services.cli.stack import Stack, running_exchange
+from services.local.exchange import Stack, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.settings import Settings

@@ -26,7 +26,7 @@ from loadgen.beside.table import markdown, put_into
 from loadgen.machine import commit, this_machine
 from loadgen.setup import SetupError
 from schemas.units import rfc3339
-from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
+from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 
 EXIT_FAILED = 1

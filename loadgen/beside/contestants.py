@@ -11,7 +11,7 @@ from loadgen.baselines.service import Baseline
 from loadgen.mix import B3, scaled
 from loadgen.orderflow import plan
 from schemas.topology import Durability
-from services.cli.stack import STOP_ORDER, Stack, running_exchange
+from services.local.exchange import STOP_ORDER, Stack, running_exchange
 from services.runtime.settings import Settings
 
 

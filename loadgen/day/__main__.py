@@ -21,8 +21,8 @@ from loadgen.day.recovery import STEPS, Limits
 from loadgen.day.report import as_text
 from loadgen.day.write import Pace
 from loadgen.setup import SetupError
-from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
-from services.cli.stack import running_exchange
+from services.local.exchange import running_exchange
+from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from services.runtime.settings import Settings
 

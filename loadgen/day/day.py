@@ -18,7 +18,7 @@ from loadgen.day.write import Pace, Written, write_day
 from loadgen.resources import Meter
 from loadgen.setup import register
 from schemas.topics import TRADES
-from services.cli.stack import Stack
+from services.local.exchange import Stack
 
 # Measured over commands, executions, public topics, snapshots and PostgreSQL with its log.
 DISK_BYTES_PER_ORDER = 2_000

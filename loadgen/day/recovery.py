@@ -24,8 +24,8 @@ from loadgen.day.errors import DayError
 from loadgen.day.watch import MIB, LogEnds, metrics, readiness, stored_commands, total
 from loadgen.resources import usage
 from schemas.topics import SNAPSHOTS
-from services.cli.environment import environment
-from services.cli.stack import Stack
+from services.local.child_environment import environment
+from services.local.exchange import Stack
 from services.replay.compare import ReplaySummary
 from services.runtime.errors import ExchangeError
 

@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample as Metric
 from loadgen.day.errors import DayError
 from loadgen.resources import shared_memory_bytes, usage
 from schemas.topics import COMMANDS, Topic
-from services.cli.stack import Stack
+from services.local.exchange import Stack
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition

@@ -12,7 +12,7 @@ from loadgen.day.errors import DayError
 from loadgen.day.flow import Flow
 from loadgen.day.watch import Watch
 from schemas.topics import COMMANDS
-from services.cli.stack import Stack
+from services.local.exchange import Stack
 from services.runtime.kafka.producer import FailFastSender
 
 CHUNK = 1_000

@@ -30,8 +30,8 @@ from loadgen.webhooks.outbox import sides, wait_until_drained
 from loadgen.webhooks.receiver import Receiver, running_receiver
 from loadgen.webhooks.result import SCHEMA_VERSION, Generator, Result
 from schemas.units import rfc3339
-from services.cli.foreground import quiet_kafka, stoppable
-from services.cli.stack import Stack
+from services.local.exchange import Stack
+from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
 
 WARM_UP_S = 5

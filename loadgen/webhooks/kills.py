@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from loadgen.resources import usage
 from loadgen.webhooks.figures import Killed
-from services.cli.restarts import RestartPolicy, RestartState
-from services.cli.stack import Stack
-from services.cli.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
+from services.local.exchange import Stack
+from services.local.restart_policy import RestartPolicy, RestartState
+from services.local.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
 
 _SENDER = "webhooks"
 # Each death as after a long life: single deaths are measured, not a program that cannot live.

@@ -4,6 +4,8 @@ A role's password is made at the first time and kept in the data directory; it i
 and on PostgreSQL.
 """
 
+from pathlib import Path
+
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -11,9 +13,13 @@ from infra.secrets import kept_secret
 from schemas.roles import ROLE
 from services.access.kafka_acls import Changed, apply_to_kafka
 from services.access.postgres_grants import apply_to_postgres
-from services.cli.data_dir import password_file
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Settings
+
+
+def password_file(data_dir: Path, role: str) -> Path:
+    """Where the password of a role is kept; `kept_secret` makes it at the first time."""
+    return data_dir / "access" / role
 
 
 def as_role(settings: Settings, role: str) -> Settings:

@@ -22,12 +22,13 @@ from services.audit.client_log import ClientLog
 from services.audit.database import Database
 from services.audit.ledger import Ledger, Totals
 from services.audit.public import FoldedBooks, PublicTopic
+from services.audit.recompute import Recomputation
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
 from services.matcher.engine import Engine, Position
 from services.matcher.recovery import Log, commits_of
 from services.matcher.snapshot import restore
-from services.replay.recompute import Recomputation, command_of
+from services.replay.compare import command_of
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition

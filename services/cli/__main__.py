@@ -3,7 +3,7 @@
 import typer
 
 from services.cli import access, audit, broker, doctor, listings, replay, run, topics
-from services.cli.foreground import quiet_kafka
+from services.local.signals import quiet_kafka
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a check failed, or an unexpected error; 2 a bad setting or usage; "

@@ -9,8 +9,7 @@ import typer
 from msgspec import Struct
 
 from schemas.roles import ROLES, Role
-from services.access.credentials import apply_kafka_roles, apply_postgres_roles
-from services.cli.data_dir import password_file
+from services.access.credentials import apply_kafka_roles, apply_postgres_roles, password_file
 from services.cli.settings import readable_errors, show
 from services.runtime.errors import SettingsError
 from services.runtime.kafka.client_config import kafka_access

@@ -9,8 +9,9 @@ from msgspec import Struct
 from services.audit.client_log import ClientLogError, read_client_log
 from services.audit.report import Invariant
 from services.audit.run import run_audit
-from services.cli.errors import RefusedError
-from services.cli.settings import operator_settings, readable_errors, show
+from services.cli.settings import readable_errors, show
+from services.local.data_dir import operator_settings
+from services.runtime.errors import RefusedError
 from services.runtime.settings import require
 
 WAIT_S_DEFAULT = 10.0

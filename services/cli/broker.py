@@ -10,8 +10,9 @@ from schemas.codec import UnreadableError, decode_broker
 from schemas.rest import Registration
 from schemas.topics import BROKERS
 from schemas.units import rfc3339
-from services.cli.registration import register_broker, revoke_broker, rotate_key
-from services.cli.settings import operator_settings, readable_errors, show
+from services.admin.brokers import register_broker, revoke_broker, rotate_key
+from services.cli.settings import readable_errors, show
+from services.local.data_dir import operator_settings
 from services.runtime.kafka.compacted import last_records
 
 app = typer.Typer(help="Who may trade.", no_args_is_help=True)

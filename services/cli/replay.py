@@ -9,7 +9,8 @@ import typer
 from msgspec import Meta
 
 from schemas.units import milliseconds, rfc3339
-from services.cli.settings import operator_settings, readable_errors
+from services.cli.settings import readable_errors
+from services.local.data_dir import operator_settings
 from services.matcher.engine import Engine
 from services.replay.compare import ReplaySummary
 from services.replay.dump import dump

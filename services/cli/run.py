@@ -8,11 +8,11 @@ import typer
 from msgspec import structs
 
 from infra.jvm import Profile
-from services.cli.banner import banner
-from services.cli.foreground import stoppable, temporary_data_dir
 from services.cli.settings import readable_errors
-from services.cli.stack import running_exchange
-from services.cli.supervisor import supervisor
+from services.local.banner import banner
+from services.local.exchange import running_exchange
+from services.local.signals import stoppable, temporary_data_dir
+from services.local.supervisor import supervisor
 from services.runtime.settings import Settings, read_settings
 
 

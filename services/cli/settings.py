@@ -1,6 +1,5 @@
 """The settings a command runs with: the environment, then what a running local exchange says."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -9,9 +8,7 @@ import msgspec
 import typer
 
 from infra.errors import InfraError
-from services.cli.data_dir import with_endpoints
 from services.runtime.errors import ExchangeError
-from services.runtime.settings import Settings, read_settings, require
 
 EXIT_INFRA = 3
 
@@ -29,13 +26,6 @@ def readable_errors() -> Iterator[None]:
     except InfraError as error:
         typer.echo(f"exchange: {error}", err=True)
         raise typer.Exit(EXIT_INFRA) from error
-
-
-def operator_settings() -> Settings:
-    """For commands that talk to an exchange. Raises SettingsError when no Kafka is known."""
-    settings = with_endpoints(read_settings(os.environ))
-    require(settings.kafka, "kafka")
-    return settings
 
 
 def show(value: T, *, as_json: bool, text: Callable[[T], str]) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from services.cli.settings import operator_settings, readable_errors, show
+from services.cli.settings import readable_errors, show
+from services.local.data_dir import operator_settings
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 

@@ -5,10 +5,10 @@ Pure: offsets, timestamps and bytes in; the same commands give the same digest e
 
 from msgspec import Struct
 
-from schemas.codec import encode
+from schemas.codec import UnreadableError, decode_command, encode
+from schemas.commands import Command
 from schemas.executions import Outcome
 from services.matcher.engine import Engine, Position
-from services.replay.recompute import command_of
 from services.runtime.errors import BrokenLogError
 
 SAMPLES_MAX = 5
@@ -124,3 +124,11 @@ def _around(text: str, at: int) -> str:
     first = max(0, at - _SHOWN_BEFORE)
     last = first + _SHOWN_MAX
     return f"{'...' * (first > 0)}{text[first:last]}{'...' * (last < len(text))}"
+
+
+def command_of(value: bytes | None) -> Command | None:
+    """The command in a record; None for what cannot be read, as the matcher sees it."""
+    try:
+        return decode_command(value)
+    except UnreadableError:
+        return None

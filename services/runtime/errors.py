@@ -1,4 +1,5 @@
-"""Why a process stops. Each class is one exit code; only `lifecycle` catches them.
+"""Why a process stops. Each class is one exit code; only `lifecycle` and the `exchange` command
+catch them.
 
 ExchangeError
 |-- SettingsError       2  a setting is missing, bad or unknown: correct it
@@ -7,6 +8,9 @@ ExchangeError
 |-- SupersededError     4  a newer matcher owns the partition: nothing to do
 |-- DeliveryError       5  a record may not have reached the log: restart is the recovery
 |-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, restart won't help
+|-- BusyError           9  the port or the data directory belongs to another program
+|-- GaveUpError        10  a service or a server dies again and again: its log file says why
+|-- RefusedError       11  the command would do harm and did nothing
 +-- AccessError        12  Kafka or PostgreSQL refuses this user: correct password or rights
 """
 
@@ -51,6 +55,24 @@ class BrokenLogError(ExchangeError):
     """The log contradicts itself."""
 
     exit_code = 6
+
+
+class BusyError(ExchangeError):
+    """What this run needs is in use."""
+
+    exit_code = 9
+
+
+class GaveUpError(ExchangeError):
+    """Restarting does not help."""
+
+    exit_code = 10
+
+
+class RefusedError(ExchangeError):
+    """Nothing was changed."""
+
+    exit_code = 11
 
 
 class AccessError(ExchangeError):

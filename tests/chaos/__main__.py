@@ -11,7 +11,7 @@ import msgspec
 
 from infra.errors import InfraError
 from loadgen.setup import SetupError
-from services.cli.foreground import quiet_kafka, stoppable, temporary_data_dir
+from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from tests.chaos.plan import (
     EXTRA_FAULTS,

@@ -20,9 +20,9 @@ from infra.postgres import LocalPostgres
 from infra.process import ChildProcess
 from infra.quorum import Node, Quorum
 from infra.servers import LocalServers
-from services.cli.data_dir import admin_key
-from services.cli.environment import environment
-from services.cli.stack import LOCAL_CIDRS, MODULES, Stack
+from services.local.child_environment import environment
+from services.local.data_dir import admin_key
+from services.local.exchange import LOCAL_CIDRS, MODULES, Stack
 from services.runtime.settings import Settings
 from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy

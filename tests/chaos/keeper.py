@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from infra.errors import InfraError
-from services.cli.errors import GaveUpError
-from services.cli.restarts import RestartPolicy, RestartState, Verdict
-from services.cli.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
+from services.local.restart_policy import RestartPolicy, RestartState, Verdict
+from services.local.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
+from services.runtime.errors import GaveUpError
 from tests.chaos.arena import Arena
 from tests.chaos.plan import PROGRAMS
 

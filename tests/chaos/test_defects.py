@@ -24,8 +24,8 @@ from schemas.ids import order_id
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
 from services.audit.run import run_audit
-from services.cli.stack import LOCAL_CIDRS, Stack
 from services.ingest.registration import RANDOM_BYTES, new_broker
+from services.local.exchange import LOCAL_CIDRS, Stack
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.settings import Settings

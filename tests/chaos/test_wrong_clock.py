@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from services.cli.environment import environment
+from services.local.child_environment import environment
 from services.runtime.settings import Settings
 from tests.support.wrong_clock import set_clock, shifted
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from services.admin.brokers import revoke_broker
 from services.api.app import PROBLEMS
-from services.cli.registration import revoke_broker
 from tests.support.api import Answer, Api, eventually
 from tests.support.exchange import Exchange
 from tests.support.receiver import a_receiver

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.ports import LOOPBACK
-from services.cli.foreground import stoppable
+from services.local.signals import stoppable
 from tests.support.api import Api
 
 EXIT_USAGE = 2

@@ -18,8 +18,8 @@ from psycopg import sql
 from infra.secrets import kept_secret
 from schemas.brokers import key_hash
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS
-from services.cli.data_dir import password_file
-from services.cli.stack import running_exchange
+from services.access.credentials import password_file
+from services.local.exchange import running_exchange
 from services.runtime.settings import Settings
 from tests.support.api import Answer, Api, eventually
 from tests.support.exchange import Exchange

@@ -9,7 +9,7 @@ from msgspec import structs
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from services.audit.run import run_audit
-from services.cli.stack import Stack, running_exchange
+from services.local.exchange import Stack, running_exchange
 from services.runtime.settings import Settings
 from tests.support.api import Api, eventually
 from tests.support.clients import LoggingClients

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, TopicDescription
 from infra.cluster import NODES, LocalKafkaCluster
 from schemas.topics import COMMANDS, TOPICS
 from services.audit.run import run_audit
-from services.cli.stack import Stack, running_exchange
+from services.local.exchange import Stack, running_exchange
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings

@@ -24,11 +24,11 @@ from schemas.codec import decode_snapshot, encode
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
+from services.admin.brokers import register_broker
 from services.audit.client_log import ClientLine
 from services.audit.report import AuditReport
 from services.audit.run import run_audit
-from services.cli.registration import register_broker
-from services.cli.stack import Stack
+from services.local.exchange import Stack
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader, Record

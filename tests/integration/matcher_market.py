@@ -21,8 +21,8 @@ from schemas.commands import Command, PlaceOrder
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS, Topic
 from services.audit.run import run_audit
-from services.cli.environment import environment
-from services.cli.stack import Stack
+from services.local.child_environment import environment
+from services.local.exchange import Stack
 from services.matcher.recovery import Log, Recovered, recover
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer

@@ -7,7 +7,7 @@ import pytest
 from loadgen.beside.contestants import running
 from loadgen.beside.losses import losses
 from loadgen.beside.measure import MeasureError, point
-from services.cli.foreground import temporary_data_dir
+from services.local.signals import temporary_data_dir
 
 
 @pytest.mark.timeout(300)

@@ -12,7 +12,7 @@ from loadgen.day.flow import shares_of
 from loadgen.day.recovery import Limits
 from loadgen.day.report import as_text
 from loadgen.day.write import Pace
-from services.cli.stack import Stack
+from services.local.exchange import Stack
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange

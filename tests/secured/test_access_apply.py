@@ -12,7 +12,7 @@ from msgspec import structs
 
 from infra.broker import ADMIN
 from services.access.credentials import as_role
-from services.cli.environment import environment
+from services.local.child_environment import environment
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings

@@ -18,10 +18,10 @@ from psycopg.conninfo import make_conninfo
 from infra.secrets import kept_secret
 from schemas.codec import decode_trade
 from schemas.topics import COMMANDS, TRADES
-from services.cli.banner import banner
-from services.cli.data_dir import password_file
-from services.cli.environment import environment
-from services.cli.stack import MODULES, Stack, running_exchange
+from services.access.credentials import password_file
+from services.local.banner import banner
+from services.local.child_environment import environment
+from services.local.exchange import MODULES, Stack, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import Settings
 from tests.support.api import Api, eventually

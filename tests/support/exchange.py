@@ -11,7 +11,7 @@ from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, Topic
-from services.cli.stack import Stack, running_exchange
+from services.local.exchange import Stack, running_exchange
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import Follower, FollowerPosition
 from services.runtime.kafka.topics import TopicsAdmin

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from services.cli.stack import Stack
 from services.gateway.__main__ import gateway
+from services.local.exchange import Stack
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
 from services.reader.__main__ import reader

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from infra.ports import free_port
 from infra.process import ChildProcess
-from services.cli.environment import environment
+from services.local.child_environment import environment
 from tests.support.api import Api, eventually
 from tests.support.exchange import Exchange
 

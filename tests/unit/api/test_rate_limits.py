@@ -8,7 +8,7 @@ from services.api.app import Call, Edge, ProblemError, Request, Response
 from services.api.brokers import BrokerDirectory
 from services.api.messages import Budget
 from services.api.rate_limits import Guard, Limits, limits_of
-from services.cli.stack import unlimited
+from services.local.exchange import unlimited
 from services.runtime.settings import Settings
 from tests.support.asgi_driver import Answered, Asked, answer
 

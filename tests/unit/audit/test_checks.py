@@ -20,9 +20,10 @@ from services.audit.books import ToldBooks
 from services.audit.client_log import ClientLine, ClientLog, read_client_log
 from services.audit.ledger import Ledger, Totals
 from services.audit.public import FoldedBooks, PublicTopic
+from services.audit.recompute import Recomputation
 from services.audit.report import AuditReport, Invariant, Name
 from services.matcher.engine import Engine, Position
-from services.replay.recompute import Recomputation, command_of
+from services.replay.compare import command_of
 
 MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, 5_000)
 TAKER = OrderAccepted("t", "b2", "1", "PETR4", "bid", "limit", 40, 0, 2, 11, None, None, "filled")

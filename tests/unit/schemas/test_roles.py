@@ -6,7 +6,7 @@ import pytest
 
 from schemas.roles import ROLE, ROLES, Role
 from schemas.topics import TOPICS
-from services.cli.stack import MODULES
+from services.local.exchange import MODULES
 from services.sink.migrate import read_migrations
 
 

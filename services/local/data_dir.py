@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from infra.secrets import kept_secret
-from services.runtime.settings import Settings
+from services.runtime.settings import Settings, read_settings, require
 
 _PRIVATE = 0o600
 
@@ -30,11 +30,6 @@ def admin_key(data_dir: Path) -> str:
     """The key of the first run; made now if this is it. Only its owner may read the file."""
     data_dir.mkdir(parents=True, exist_ok=True)
     return kept_secret(data_dir / "admin-key")
-
-
-def password_file(data_dir: Path, role: str) -> Path:
-    """Where the password of a role is kept; `kept_secret` makes it at the first time."""
-    return data_dir / "access" / role
 
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
@@ -57,6 +52,16 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
         return msgspec.json.decode((data_dir / "endpoints.json").read_bytes(), type=Endpoints)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def operator_settings() -> Settings:
+    """For commands that talk to an exchange: the environment, then the exchange that runs here.
+
+    Raises SettingsError when no Kafka is known.
+    """
+    settings = with_endpoints(read_settings(os.environ))
+    require(settings.kafka, "kafka")
+    return settings
 
 
 def with_endpoints(settings: Settings) -> Settings:

@@ -13,9 +13,9 @@ from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS
-from services.cli.errors import RefusedError
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
 from services.ingest.registration import RANDOM_BYTES, new_broker
+from services.runtime.errors import RefusedError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.compacted import last_records
 from services.runtime.kafka.producer import FailFastSender

@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.listings import Listing
-from services.cli.errors import RefusedError
-from services.cli.listing_plan import listings_for, refuse_moves
+from services.admin.listing_plan import listings_for, refuse_moves
+from services.runtime.errors import RefusedError
 
 
 def test_listings_of_an_empty_exchange_are_spread_by_share() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.cli.restarts import RestartPolicy, RestartState
+from services.local.restart_policy import RestartPolicy, RestartState
 
 POLICY = RestartPolicy(quick_death_s=10.0, quick_deaths_max=3, backoff_s=1.0, backoff_s_max=3.0)
 

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from infra.errors import InfraError
 from infra.process import ChildProcess
-from services.cli.errors import GaveUpError
-from services.cli.restarts import RestartPolicy, RestartState
-from services.cli.stack import Stack
+from services.local.exchange import Stack
+from services.local.restart_policy import RestartPolicy, RestartState
+from services.runtime.errors import GaveUpError
 
 LOOK_INTERVAL_S = 0.2
 

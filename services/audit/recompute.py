@@ -3,7 +3,7 @@
 Pure. Stops at the first command whose outcome nobody recorded: what follows is counted only.
 """
 
-from schemas.codec import UnreadableError, decode_command, encode
+from schemas.codec import encode
 from schemas.commands import Command
 from schemas.executions import Outcome
 from services.audit.books import SIDES, ToldBooks
@@ -41,11 +41,3 @@ class Recomputation:
                 levels = [] if book is None else book.levels(side)
                 if levels != books.levels(symbol, side):
                     self._recomputed.fail(f"{symbol} {side}: the engine has another book")
-
-
-def command_of(value: bytes | None) -> Command | None:
-    """The command in a record; None for what cannot be read, as the matcher sees it."""
-    try:
-        return decode_command(value)
-    except UnreadableError:
-        return None

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from infra.errors import ServerFailedError
-from services.cli.banner import Running, banner, shell_lines
-from services.cli.data_dir import (
+from services.local.banner import Running, banner, shell_lines
+from services.local.child_environment import environment
+from services.local.data_dir import (
     Endpoints,
     admin_key,
     forget_endpoints,
     with_endpoints,
     write_endpoints,
 )
-from services.cli.environment import environment
 from services.runtime.settings import Settings, read_settings
 
 HERE = Endpoints("127.0.0.1:9", "postgresql://u:p@h/d", "http://127.0.0.1:8000")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from schemas.listings import Listing
 from schemas.partitions import spread
-from services.cli.errors import RefusedError
+from services.runtime.errors import RefusedError
 
 
 def listings_for(

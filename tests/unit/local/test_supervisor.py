@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from infra.errors import ServerFailedError
-from services.cli.errors import GaveUpError
-from services.cli.restarts import RestartPolicy, RestartState
-from services.cli.supervisor import Supervisor, Ward
+from services.local.restart_policy import RestartPolicy, RestartState
+from services.local.supervisor import Supervisor, Ward
+from services.runtime.errors import GaveUpError
 
 LOG = Path("logs/matcher.log")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.banner import shell_lines
-from services.cli.containers import banner, stack_of
+from services.local.banner import shell_lines
+from services.local.compose import banner, stack_of
 from services.runtime.errors import SettingsError
 
 

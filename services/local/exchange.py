@@ -26,20 +26,14 @@ from services.access.credentials import (
     apply_kafka_roles,
     apply_postgres_roles,
     as_role,
+    password_file,
     without_password,
 )
-from services.cli.banner import Running
-from services.cli.data_dir import (
-    Endpoints,
-    admin_key,
-    forget_endpoints,
-    password_file,
-    write_endpoints,
-)
-from services.cli.environment import environment
-from services.cli.errors import BusyError
-from services.cli.listings import apply_shares
-from services.runtime.errors import UnavailableError
+from services.admin.listings import apply_shares
+from services.local.banner import Running
+from services.local.child_environment import environment
+from services.local.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
+from services.runtime.errors import BusyError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
