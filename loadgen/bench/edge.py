@@ -27,13 +27,13 @@ from services.api.brokers import BrokerDirectory
 from services.api.messages import AsgiApp, Receive, Scope, Send
 from services.api.protocol import HttpProtocol
 from services.api.server import health_calls
-from services.gateway.loop import lookup_of
+from services.gateway.wiring import lookup_of
 from services.ingest.app import Ingest
 from services.ingest.desk import Desk
-from services.ingest.loop import now_ms
+from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
-from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
+from services.ingest.wiring import now_ms
 from services.matcher.engine import Engine, Position
 from services.reader.app import Reader
 from services.reader.views import Views

@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from services.ingest.loop import serve
+from services.ingest.wiring import serve
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run

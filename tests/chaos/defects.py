@@ -25,7 +25,7 @@ from services.ingest import app_place
 from services.ingest.app_cancel import CancelDesk
 from services.ingest.app_place import PlaceDesk
 from services.ingest.desk import Desk
-from services.ingest.routes import PartitionMap
+from services.ingest.partition_map import PartitionMap
 from services.reader.app import Reader
 from services.reader.balances import Balances
 from services.reader.books import Book

@@ -11,7 +11,7 @@ from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.openapi import document
 from services.api.server import health_calls
-from services.gateway.loop import WatchedArchive
+from services.gateway.wiring import WatchedArchive
 from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.runtime.health import Check, Health

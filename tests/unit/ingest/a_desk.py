@@ -16,8 +16,8 @@ from services.api.brokers import BrokerDirectory
 from services.ingest.app import Ingest
 from services.ingest.desk import Desk
 from services.ingest.lookup import LookupUnavailableError
+from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
-from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.kafka.producer import Fate

@@ -24,8 +24,8 @@ from services.api.server import (
 from services.ingest.app import Ingest
 from services.ingest.desk import Desk
 from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
+from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
-from services.ingest.routes import PartitionMap
 from services.ingest.waiters import Waiters
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access

@@ -9,6 +9,7 @@ from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.listings import Listing
 from schemas.partitions import default_partition
 from schemas.rest import RegisterRequest
+from services.ingest.partition_map import PartitionMap
 from services.ingest.registration import (
     FORMER_SECRET_MS,
     RANDOM_BYTES,
@@ -16,7 +17,6 @@ from services.ingest.registration import (
     new_broker,
     with_new_secret,
 )
-from services.ingest.routes import PartitionMap
 
 
 def listing(symbol: str, partition: int) -> tuple[bytes, bytes]:

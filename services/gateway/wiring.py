@@ -22,7 +22,7 @@ from services.api.server import (
 )
 from services.ingest.app import Ingest
 from services.ingest.lookup import Lookup, LookupUnavailableError
-from services.ingest.loop import add_checks, make_desk, make_sender
+from services.ingest.wiring import add_checks, make_desk, make_sender
 from services.reader.app import OrderArchive, Reader
 from services.reader.archive import Archive
 from services.reader.command_log import CommandLog
