@@ -48,7 +48,7 @@ integration-containers: $(READY) images ## tests/integration in containers; insi
 	TEST_SERVERS=containers $(BIN)/python -m pytest tests/integration tests/containers
 
 correctness: $(READY) ## The trading rules over HTTP, on an exchange at URL= with ADMIN_KEY=, else a fresh one
-	@exec $(BIN)/python -m tests.correctness $(if $(URL),--url $(URL)) \
+	@exec $(BIN)/python -m conformance $(if $(URL),--url $(URL)) \
 	  $(if $(ADMIN_KEY),--admin-key $(ADMIN_KEY)) \
 	  $(if $(RECEIVER_HOST),--receiver-host $(RECEIVER_HOST))
 

@@ -12,7 +12,7 @@ from tests.support.servers import chosen
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the trading rules (`tests/correctness`) are judged, instead of this run's exchange."""
+    """Where the trading rules (`conformance`) are judged, instead of this run's exchange."""
     parser.addoption("--url", help="an exchange that runs already")
     parser.addoption("--admin-key", help="its admin key")
     parser.addoption("--receiver-host", default=LOOPBACK, help="how it reaches this machine")

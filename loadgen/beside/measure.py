@@ -30,7 +30,7 @@ class MeasureError(Exception):
 
 def rules_hold(contestant: Contestant, folder: Path) -> bool:
     """Whether it trades by the rules; the words of each broken one are in `correctness.log`."""
-    command = ["-m", "tests.correctness", "--url", contestant.url]
+    command = ["-m", "conformance", "--url", contestant.url]
     return _run(command, contestant, folder / "correctness.log").exit_code == 0
 
 

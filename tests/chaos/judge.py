@@ -10,10 +10,10 @@ from schemas.codec import decode_trade
 from schemas.rest import Registration
 from schemas.topics import COMMANDS, TRADES
 from services.audit.client_log import ClientLine
-from services.audit.recompute import command_of
 from services.audit.report import Name
 from services.audit.run import run_audit
 from services.local.exchange import Stack
+from services.replay.compare import command_of
 from services.runtime.errors import ExchangeError
 from tests.chaos.crowd import Crowd
 from tests.chaos.listeners import Listeners

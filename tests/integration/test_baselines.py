@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from conformance.trader import Market, Trader, in_seconds
 from loadgen.baselines.__main__ import KINDS
 from loadgen.baselines.service import Baseline
-from tests.correctness.trader import Market, Trader, in_seconds
 from tests.support.servers import DatabaseServer
 
 Seen = dict[str, Any]

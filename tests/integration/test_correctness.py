@@ -7,7 +7,7 @@ import sys
 def test_rules_about_what_is_not_offered_are_told_apart_and_counted() -> None:
     # Of these rules one is about trading, and the simplest market offers no webhooks.
     rules = "replay or rotated or retry_of_an_order"
-    command = [sys.executable, "-m", "tests.correctness", "--market", "v3", "--rules", rules]
+    command = [sys.executable, "-m", "conformance", "--market", "v3", "--rules", rules]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("  ok      ") == 1

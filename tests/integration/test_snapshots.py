@@ -10,9 +10,9 @@ from msgspec import structs
 from schemas.codec import encode
 from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS
-from services.audit.recompute import command_of
 from services.matcher.engine import Engine, Position
 from services.matcher.snapshot import Place, Seal, save
+from services.replay.compare import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
 from tests.support.api import eventually

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "services", "infra", "loadgen", "examples", "exchange_testing", "tests")
+PACKAGES = (
+    "schemas",
+    "services",
+    "infra",
+    "loadgen",
+    "conformance",
+    "examples",
+    "exchange_testing",
+    "tests",
+)
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 PARAMETERS_MAX = 6

@@ -1,4 +1,4 @@
-"""`python -m tests.correctness`: the trading rules against any exchange, one line for each rule."""
+"""`python -m conformance`: the trading rules against any exchange, one line for each rule."""
 
 import argparse
 import os
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.correctness",
+        prog="python -m conformance",
         description="Judges an exchange by the trading rules, over its seven calls and, where it "
         "offers them, webhooks.",
         epilog="Exit codes: 0 all rules hold; 1 not so; 2 usage, or the key is not the admin's; "

@@ -1,6 +1,6 @@
 """Market orders"""
 
-from tests.correctness.trader import Market
+from conformance.trader import Market
 
 
 def test_market_order_takes_the_best_prices_there_are(market: Market) -> None:

@@ -1,6 +1,6 @@
 """Limit orders"""
 
-from tests.correctness.trader import Market
+from conformance.trader import Market
 
 
 def test_bid_over_a_resting_ask_trades_at_the_asks_price(market: Market) -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.correctness.trader import Market, Trader, at_once, expect, expect_answer
+from conformance.trader import Market, Trader, at_once, expect, expect_answer
 
 TAKERS = 12
 RACES = 10

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.correctness.trader import PATIENCE_S, POLL_S, Market, Trader, expect_answer
+from conformance.trader import PATIENCE_S, POLL_S, Market, Trader, expect_answer
 from tests.support.api import Answer
 from tests.support.receiver import Received, Receiver
 

@@ -1,6 +1,6 @@
 """Balances"""
 
-from tests.correctness.trader import Market, expect
+from conformance.trader import Market, expect
 
 
 def test_balance_after_a_trade_moves_cash_and_shares(market: Market) -> None:

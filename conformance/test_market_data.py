@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.correctness.trader import Market, expect, expect_answer
+from conformance.trader import Market, expect, expect_answer
 
 
 def test_book_adds_up_orders_at_a_price_best_first(market: Market) -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.correctness.trader import Market, at_once, expect_answer
+from conformance.trader import Market, at_once, expect_answer
 
 
 def test_retry_of_an_order_gives_the_same_order(market: Market) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.correctness.trader import Market, expect_answer
+from conformance.trader import Market, expect_answer
 
 ORDER = "/orders/0199aaaa-0000-7000-8000-00000000000a"
 CALLS = {

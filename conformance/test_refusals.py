@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.correctness.trader import Market, expect_answer
+from conformance.trader import Market, expect_answer
 
 GOOD = {"document_number": "12345678901", "side": "bid", "price": 1_000, "quantity": 10}
 MISSING = object()

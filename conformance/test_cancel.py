@@ -1,6 +1,6 @@
 """Cancelling, and whose an order is"""
 
-from tests.correctness.trader import Market, expect_answer, in_seconds
+from conformance.trader import Market, expect_answer, in_seconds
 
 
 def test_cancelled_order_leaves_the_book(market: Market) -> None:

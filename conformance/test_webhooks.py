@@ -1,7 +1,7 @@
 """Webhooks, where they are offered"""
 
-from tests.correctness.hooks import Hooked, Hooks
-from tests.correctness.trader import Market, expect, expect_answer
+from conformance.hooks import Hooked, Hooks
+from conformance.trader import Market, expect, expect_answer
 from tests.support.receiver import Received, Reply
 
 

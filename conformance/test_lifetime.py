@@ -1,6 +1,6 @@
 """Validity of orders"""
 
-from tests.correctness.trader import Market, in_seconds
+from conformance.trader import Market, in_seconds
 
 # Long enough for a busy exchange to take the order, and another one after it, before the end.
 VALID_S = 3.0

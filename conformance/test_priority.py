@@ -1,6 +1,6 @@
 """Price and time priority"""
 
-from tests.correctness.trader import Market
+from conformance.trader import Market
 
 
 def test_asks_trade_cheapest_first_whoever_came_first(market: Market) -> None:
