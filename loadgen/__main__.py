@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from infra.errors import InfraError
 from loadgen.capacity import find_capacity
 from loadgen.capacity import lines_of as lines_of_capacity
-from loadgen.compare import comparison
-from loadgen.fleet import FleetError
+from loadgen.client.setup import SetupError
+from loadgen.client.workers import FleetError
 from loadgen.options import (
     UsageError,
     flow_at,
@@ -19,12 +19,12 @@ from loadgen.options import (
     profile_of,
     search_of,
 )
-from loadgen.plan_file import PlanFileError, write_plan
-from loadgen.progress import progress
-from loadgen.report_files import read_summary
+from loadgen.report.compare import comparison
+from loadgen.report.files import read_summary
+from loadgen.report.progress import progress
+from loadgen.report.summary import EXIT_INTERRUPTED, SummaryError, lines_of
 from loadgen.run import run_flow
-from loadgen.setup import SetupError
-from loadgen.summary import EXIT_INTERRUPTED, SummaryError, lines_of
+from loadgen.workload.plan_file import PlanFileError, write_plan
 from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
 

@@ -9,15 +9,15 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from loadgen.fleet import INTERRUPTED
-from loadgen.machine import Machine, commit, this_machine
-from loadgen.orderflow import Plan
-from loadgen.progress import Progress
+from loadgen.client.session import Session
+from loadgen.client.workers import INTERRUPTED
+from loadgen.report.machine import Machine, commit, this_machine
+from loadgen.report.progress import Progress
+from loadgen.report.summary import EXIT_FAILED, EXIT_OK, Audit, Summary
+from loadgen.report.threshold import threshold
 from loadgen.run import How, Where, measure, open_target
 from loadgen.search import Search
-from loadgen.session import Session
-from loadgen.summary import EXIT_FAILED, EXIT_OK, Audit, Summary
-from loadgen.threshold import threshold
+from loadgen.workload.orderflow import Plan
 
 SCHEMA_VERSION: Final = 1
 # An order waits no longer than this, nearly all the time; and nearly none goes wrong.

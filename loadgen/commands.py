@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder
+from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.ids import order_id
 

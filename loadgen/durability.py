@@ -17,7 +17,7 @@ from infra.broker import LocalKafka
 from infra.cluster import LocalKafkaCluster
 from infra.errors import InfraError
 from loadgen.commands import commands
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.codec import encode
 from schemas.topics import COMMANDS
 from schemas.topology import Durability

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from infra.process_table import is_running
-from loadgen.mix import NAMED, ProfileError, profile_from, scaled
-from loadgen.orderflow import Plan, Profile, plan
-from loadgen.plan_file import read_plan
+from loadgen.report.threshold import ThresholdError, threshold
 from loadgen.run import How, Where
 from loadgen.search import SCALE_LEAST, Search
-from loadgen.threshold import ThresholdError, threshold
+from loadgen.workload.orderflow import Plan, Profile, plan
+from loadgen.workload.plan_file import read_plan
+from loadgen.workload.profiles import NAMED, ProfileError, profile_from, scaled
 
 SCALE_DEFAULT = 100.0
 SEED_DEFAULT = 1

@@ -18,11 +18,11 @@ from msgspec import structs
 from infra.errors import InfraError
 from infra.ports import free_port
 from infra.process import ChildProcess
-from loadgen.client import Job, LoadClient
-from loadgen.orderflow import Plan, Profile, plan
-from loadgen.record import Line
-from loadgen.report import percentile
-from loadgen.setup import SetupError, register, wait_ready
+from loadgen.client.client import Job, LoadClient
+from loadgen.client.record import Line
+from loadgen.client.setup import SetupError, register, wait_ready
+from loadgen.report.report import percentile
+from loadgen.workload.orderflow import Plan, Profile, plan
 from services.local.child_environment import environment
 from services.local.exchange import Stack, running_exchange
 from services.local.signals import quiet_kafka, temporary_data_dir

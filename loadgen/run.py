@@ -5,15 +5,15 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from loadgen.fleet import Ran
-from loadgen.machine import commit, this_machine
-from loadgen.orderflow import Plan
-from loadgen.progress import Progress
-from loadgen.report_files import write_report
-from loadgen.session import Session
-from loadgen.summary import Around, Config, Summary, summary
-from loadgen.target import Target, at_url, fresh_exchange
-from loadgen.threshold import Threshold
+from loadgen.client.session import Session
+from loadgen.client.target import Target, at_url, fresh_exchange
+from loadgen.client.workers import Ran
+from loadgen.report.files import write_report
+from loadgen.report.machine import commit, this_machine
+from loadgen.report.progress import Progress
+from loadgen.report.summary import Around, Config, Summary, summary
+from loadgen.report.threshold import Threshold
+from loadgen.workload.orderflow import Plan
 from schemas.units import rfc3339
 
 

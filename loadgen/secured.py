@@ -16,14 +16,14 @@ import uvloop
 from msgspec import structs
 
 from infra.errors import InfraError
-from loadgen.client import Job, LoadClient
+from loadgen.client.client import Job, LoadClient
+from loadgen.client.record import ERROR_KINDS, Line
+from loadgen.client.setup import SetupError, register
 from loadgen.day.watch import pids
-from loadgen.mix import NAMED, scaled
-from loadgen.orderflow import Plan, plan
-from loadgen.record import ERROR_KINDS, Line
-from loadgen.report import percentile
-from loadgen.resources import Meter
-from loadgen.setup import SetupError, register
+from loadgen.report.report import percentile
+from loadgen.report.resources import Meter
+from loadgen.workload.orderflow import Plan, plan
+from loadgen.workload.profiles import NAMED, scaled
 from services.local.exchange import Stack, running_exchange
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError

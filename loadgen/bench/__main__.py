@@ -23,8 +23,8 @@ from loadgen.bench.harness import FULL, GC_STATE, QUICK, Scale, as_in_the_servic
 from loadgen.bench.page import page
 from loadgen.bench.registry import ENTRIES, Entry, chosen
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, as_text, verdicts
-from loadgen.machine import commit, this_machine
-from loadgen.setup import SetupError
+from loadgen.client.setup import SetupError
+from loadgen.report.machine import commit, this_machine
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from loadgen.bench.harness import Benchmark, Point, Reading, Scale, ns_each
 from loadgen.commands import broker_id, commands
-from loadgen.orderflow import Profile, plan
-from loadgen.tickers import tickers
+from loadgen.workload.orderflow import Profile, plan
+from loadgen.workload.tickers import tickers
 from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
 from schemas.ids import order_id
 from schemas.units import Side

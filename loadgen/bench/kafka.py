@@ -15,7 +15,7 @@ from loadgen.bench.errors import BenchError
 from loadgen.bench.harness import Benchmark, Point, Reading
 from loadgen.day.watch import metrics_at
 from loadgen.durability import Line
-from loadgen.report import percentile
+from loadgen.report.report import percentile
 from schemas.codec import encode
 from schemas.commands import Command, PlaceOrder
 from schemas.topics import COMMANDS

@@ -5,7 +5,7 @@ from html import escape
 from statistics import median
 
 from loadgen.bench.report import Measured, Report, told, verdict_text
-from loadgen.charts import STYLE, Axis, Mark, Series, bar_chart, line_chart
+from loadgen.report.charts import STYLE, Axis, Mark, Series, bar_chart, line_chart
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8883 }

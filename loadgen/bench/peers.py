@@ -23,7 +23,7 @@ from loadgen.bench.errors import BenchError
 from loadgen.bench.harness import Benchmark, Point, Reading, ns_each
 from loadgen.bench.peer_worker import ADAPTERS
 from loadgen.commands import commands
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from services.matcher.engine import Engine, Position

@@ -7,7 +7,7 @@ from loadgen.bench.engine import MIDDLE, Market, price_at
 from loadgen.bench.harness import Benchmark, Point, Reading, Scale, ns_each
 from loadgen.bench.outcomes import batches, follow, outcomes_of, records
 from loadgen.commands import broker_id
-from loadgen.tickers import tickers
+from loadgen.workload.tickers import tickers
 from schemas.commands import Command
 from schemas.executions import Outcome
 from services.api.messages import encode

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.machine import Machine
+from loadgen.report.machine import Machine
 
 SCHEMA_VERSION: Final = 1
 _NS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))

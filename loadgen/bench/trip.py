@@ -18,8 +18,8 @@ from loadgen.bench.context import Context
 from loadgen.bench.errors import BenchError
 from loadgen.bench.harness import Benchmark, Point, Reading
 from loadgen.bench.kafka import readings
-from loadgen.setup import register
-from loadgen.tickers import tickers
+from loadgen.client.setup import register
+from loadgen.workload.tickers import tickers
 from schemas.codec import decode_trade
 from schemas.topics import TRADES
 from schemas.topology import Durability

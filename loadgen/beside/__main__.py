@@ -23,8 +23,8 @@ from loadgen.beside.losses import losses
 from loadgen.beside.measure import MeasureError, capacity, point, rules_hold
 from loadgen.beside.results import Comparison, Result, read, write
 from loadgen.beside.table import markdown, put_into
-from loadgen.machine import commit, this_machine
-from loadgen.setup import SetupError
+from loadgen.client.setup import SetupError
+from loadgen.report.machine import commit, this_machine
 from schemas.units import rfc3339
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from infra.postgres import LocalPostgres
 from loadgen.baselines.service import Baseline
-from loadgen.mix import B3, scaled
-from loadgen.orderflow import plan
+from loadgen.workload.orderflow import plan
+from loadgen.workload.profiles import B3, scaled
 from schemas.topology import Durability
 from services.local.exchange import STOP_ORDER, Stack, running_exchange
 from services.runtime.settings import Settings

@@ -13,10 +13,10 @@ import uvloop
 
 from loadgen.beside.contestants import Contestant
 from loadgen.beside.results import Losses
-from loadgen.client import Job, LoadClient
-from loadgen.mix import B3, scaled
-from loadgen.orderflow import plan
-from loadgen.setup import SetupError, register, wait_ready
+from loadgen.client.client import Job, LoadClient
+from loadgen.client.setup import SetupError, register, wait_ready
+from loadgen.workload.orderflow import plan
+from loadgen.workload.profiles import B3, scaled
 
 # What a slow design can nearly carry, and still enough that a flush has something to lose.
 SCALE: Final = 25.0

@@ -13,9 +13,9 @@ from loadgen.baselines.app import ADMIN_KEY
 from loadgen.beside.contestants import Contestant
 from loadgen.beside.results import Point
 from loadgen.capacity import Capacity
-from loadgen.report_files import read_summary
-from loadgen.resources import shared_memory_bytes
-from loadgen.summary import Summary, SummaryError
+from loadgen.report.files import read_summary
+from loadgen.report.resources import shared_memory_bytes
+from loadgen.report.summary import Summary, SummaryError
 
 Say = Callable[[str], None]
 POLL_S = 0.2

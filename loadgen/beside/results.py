@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from loadgen.machine import Machine
+from loadgen.report.machine import Machine
 
 
 class Point(Struct, frozen=True):

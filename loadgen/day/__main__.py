@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from infra.errors import InfraError
+from loadgen.client.setup import SetupError
 from loadgen.day.day import DayOptions, require_disk, run_day
 from loadgen.day.errors import DayError
 from loadgen.day.flow import BROKERS, ORDERS, SYMBOLS, shares_of
 from loadgen.day.recovery import STEPS, Limits
 from loadgen.day.report import as_text
 from loadgen.day.write import Pace
-from loadgen.setup import SetupError
 from services.local.exchange import running_exchange
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError

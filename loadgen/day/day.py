@@ -9,14 +9,14 @@ from pathlib import Path
 import uvloop
 from msgspec import Struct, structs
 
+from loadgen.client.setup import register
 from loadgen.day.errors import DayError
 from loadgen.day.flow import Flow, market_of
 from loadgen.day.recovery import Limits, Recoveries, Step, pauses
 from loadgen.day.report import GIB, DayReport, rates_of
 from loadgen.day.watch import LogEnds, Sample, Watch, metrics, pids, total
 from loadgen.day.write import Pace, Written, write_day
-from loadgen.resources import Meter
-from loadgen.setup import register
+from loadgen.report.resources import Meter
 from schemas.topics import TRADES
 from services.local.exchange import Stack
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from loadgen.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
+from loadgen.workload.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
 from schemas.partitions import spread
 
 # What was counted on a day at B3.

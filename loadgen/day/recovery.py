@@ -22,7 +22,7 @@ from infra.errors import InfraError
 from infra.spawner import guarded
 from loadgen.day.errors import DayError
 from loadgen.day.watch import MIB, LogEnds, metrics, readiness, stored_commands, total
-from loadgen.resources import usage
+from loadgen.report.resources import usage
 from schemas.topics import SNAPSHOTS
 from services.local.child_environment import environment
 from services.local.exchange import Stack

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample as Metric
 
 from loadgen.day.errors import DayError
-from loadgen.resources import shared_memory_bytes, usage
+from loadgen.report.resources import shared_memory_bytes, usage
 from schemas.topics import COMMANDS, Topic
 from services.local.exchange import Stack
 from services.runtime.errors import ExchangeError

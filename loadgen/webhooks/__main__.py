@@ -14,21 +14,21 @@ import msgspec
 from msgspec import Struct
 
 from infra.errors import InfraError
-from loadgen.fleet import INTERRUPTED, FleetError, Ran
-from loadgen.machine import commit, this_machine
+from loadgen.client.session import Session
+from loadgen.client.setup import SetupError
+from loadgen.client.target import fresh_stack, target_of
+from loadgen.client.workers import INTERRUPTED, FleetError, Ran
 from loadgen.options import REPORTS, SCALE_DEFAULT, SEED_DEFAULT, UsageError, flow_at, profile_of
-from loadgen.orderflow import Plan
-from loadgen.progress import Progress, progress
-from loadgen.report import report
-from loadgen.session import Session
-from loadgen.setup import SetupError
-from loadgen.summary import EXIT_INTERRUPTED, Audit
-from loadgen.target import fresh_stack, target_of
+from loadgen.report.machine import commit, this_machine
+from loadgen.report.progress import Progress, progress
+from loadgen.report.report import report
+from loadgen.report.summary import EXIT_INTERRUPTED, Audit
 from loadgen.webhooks.figures import figures
 from loadgen.webhooks.kills import Kills
 from loadgen.webhooks.outbox import sides, wait_until_drained
 from loadgen.webhooks.receiver import Receiver, running_receiver
 from loadgen.webhooks.result import SCHEMA_VERSION, Generator, Result
+from loadgen.workload.orderflow import Plan
 from schemas.units import rfc3339
 from services.local.exchange import Stack
 from services.local.signals import quiet_kafka, stoppable

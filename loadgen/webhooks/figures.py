@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from loadgen.report import Percentiles, percentiles
+from loadgen.report.report import Percentiles, percentiles
 
 
 class Side(Struct, frozen=True):

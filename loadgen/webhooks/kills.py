@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from loadgen.resources import usage
+from loadgen.report.resources import usage
 from loadgen.webhooks.figures import Killed
 from services.local.exchange import Stack
 from services.local.restart_policy import RestartPolicy, RestartState

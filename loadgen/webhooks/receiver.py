@@ -17,8 +17,8 @@ import httptools
 import uvloop
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from loadgen.fleet import start_deaf
-from loadgen.setup import SetupError
+from loadgen.client.setup import SetupError
+from loadgen.client.workers import start_deaf
 from loadgen.webhooks.figures import Heard
 
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -5,10 +5,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.machine import Machine
-from loadgen.orderflow import Profile
-from loadgen.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, Audit
+from loadgen.report.machine import Machine
+from loadgen.report.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, Audit
 from loadgen.webhooks.figures import Figures
+from loadgen.workload.orderflow import Profile
 
 SCHEMA_VERSION: Final = 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from infra.errors import InfraError
-from loadgen.setup import SetupError
+from loadgen.client.setup import SetupError
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from tests.chaos.plan import (

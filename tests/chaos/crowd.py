@@ -16,9 +16,9 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder
-from loadgen.record import NO_ANSWER, TIMED_OUT, Answer, Line, Operation, Records
-from loadgen.wire import order_body
+from loadgen.client.http_requests import order_body
+from loadgen.client.record import NO_ANSWER, TIMED_OUT, Answer, Line, Operation, Records
+from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
 from schemas.rest import Registration
 
 ATTEMPTS_MAX: Final = 6

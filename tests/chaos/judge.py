@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from loadgen.client_log import client_lines
+from loadgen.client.client_log import client_lines
 from schemas.codec import decode_trade
 from schemas.rest import Registration
 from schemas.topics import COMMANDS, TRADES

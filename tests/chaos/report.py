@@ -6,7 +6,7 @@ from statistics import median_low
 
 from msgspec import Struct
 
-from loadgen.record import Line
+from loadgen.client.record import Line
 from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
 from tests.chaos.tally import Tally

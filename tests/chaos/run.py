@@ -9,8 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.orderflow import Profile, plan
-from loadgen.setup import register
+from loadgen.client.setup import register
+from loadgen.workload.orderflow import Profile, plan
 from tests.chaos.arena import RECEIVERS_LINK, Arena, running_arena
 from tests.chaos.crowd import Crowd
 from tests.chaos.judge import Heard, judge, told_everybody

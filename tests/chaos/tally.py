@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from loadgen.record import Line
+from loadgen.client.record import Line
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import Expired, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from schemas.units import Side

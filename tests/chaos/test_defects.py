@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, structs
 
 from infra.ports import free_port
 from infra.servers import LocalServers
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.codec import decode_execution, encode
 from schemas.executions import Claim, OrderAccepted, Outcome, Outcomes
 from schemas.ids import order_id

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from loadgen.record import Answer, Line
+from loadgen.client.record import Answer, Line
 from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.audit.client_log import ClientLine

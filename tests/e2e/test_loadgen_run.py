@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.report_files import read_summary
+from loadgen.report.files import read_summary
 
 
 @pytest.mark.timeout(240)

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from infra.servers import LocalServers
 from loadgen.commands import broker_id, commands
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from schemas.codec import decode_snapshot, encode
 from schemas.commands import CancelOrder, PlaceOrder

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from loadgen.commands import commands
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.codec import decode_snapshot, encode
 from schemas.commands import Command, PlaceOrder
 from schemas.snapshots import SnapshotCommit

@@ -13,9 +13,9 @@ import pytest
 
 from infra.ports import free_port
 from infra.process_table import descendants, is_running
-from loadgen.orderflow import PLAN_VERSION
-from loadgen.report_files import read_summary
-from loadgen.summary import Summary
+from loadgen.report.files import read_summary
+from loadgen.report.summary import Summary
+from loadgen.workload.orderflow import PLAN_VERSION
 from tests.support.api import eventually
 from tests.support.venue import ADMIN_KEY
 

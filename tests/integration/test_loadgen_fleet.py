@@ -7,10 +7,10 @@ import socket
 import psutil  # type: ignore[import-untyped]  # ships no annotations
 import pytest
 
-from loadgen.client import Job
-from loadgen.fleet import Fleet, State
-from loadgen.mix import B3, scaled
-from loadgen.orderflow import plan
+from loadgen.client.client import Job
+from loadgen.client.workers import Fleet, State
+from loadgen.workload.orderflow import plan
+from loadgen.workload.profiles import B3, scaled
 
 PLAN = plan(scaled(B3, 5, 60), 1)
 

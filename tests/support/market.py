@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from loadgen.commands import commands
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import Command, Tick
 from schemas.executions import Outcome
 from services.matcher.engine import Engine, Position

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from loadgen.arrivals import Bursts, Segment, Shape, arrivals, segments_of
+from loadgen.workload.arrivals import Bursts, Segment, Shape, arrivals, segments_of
 
 SEED = 11
 MINUTE_US = 60_000_000

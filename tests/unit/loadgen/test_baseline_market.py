@@ -5,7 +5,7 @@ from msgspec import structs
 
 from loadgen.baselines.market import Market, Order
 from loadgen.commands import commands
-from loadgen.orderflow import Profile, plan
+from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import OrderAccepted
 from services.matcher.engine import Engine, Position

@@ -10,7 +10,7 @@ from loadgen.beside.__main__ import main
 from loadgen.beside.chart import svg
 from loadgen.beside.results import Comparison, Losses, Point, Result, read, write
 from loadgen.beside.table import BEGIN, END, markdown, put_into
-from loadgen.machine import Machine
+from loadgen.report.machine import Machine
 
 FINE = Point(
     scale=50,

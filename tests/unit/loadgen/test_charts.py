@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from loadgen.charts import (
+from loadgen.report.charts import (
     DOTS_MAX,
     HEIGHT,
     WIDTH,

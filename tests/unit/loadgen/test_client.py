@@ -9,9 +9,11 @@ import msgspec
 from aiohttp import web
 from msgspec import structs
 
-from loadgen.client import Job, LoadClient
-from loadgen.fleet import State
-from loadgen.orderflow import (
+from loadgen.client.client import Job, LoadClient
+from loadgen.client.record import NO_ANSWER, NOT_SENT
+from loadgen.client.workers import State
+from loadgen.report.progress import Window
+from loadgen.workload.orderflow import (
     PLAN_VERSION,
     Action,
     Plan,
@@ -20,8 +22,6 @@ from loadgen.orderflow import (
     PlannedRead,
     Profile,
 )
-from loadgen.progress import Window
-from loadgen.record import NO_ANSWER, NOT_SENT
 
 
 def order(at_us: int, number: int) -> PlannedOrder:

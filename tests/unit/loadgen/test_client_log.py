@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadgen.client_log import client_lines
-from loadgen.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Line, Operation
+from loadgen.client.client_log import client_lines
+from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Line, Operation
 from services.audit.client_log import ClientLine
 
 

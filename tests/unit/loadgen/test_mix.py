@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadgen.mix import B3, NAMED, ProfileError, profile_from, scaled
-from loadgen.orderflow import plan
+from loadgen.workload.orderflow import plan
+from loadgen.workload.profiles import B3, NAMED, ProfileError, profile_from, scaled
 
 
 def test_scaled_profile_has_its_share_of_the_rate() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.__main__ import EXIT_USAGE, main
 from loadgen.options import flow_of, options_of, parse, search_of
-from loadgen.plan_file import write_plan
+from loadgen.workload.plan_file import write_plan
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

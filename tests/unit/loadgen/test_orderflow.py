@@ -4,10 +4,18 @@ from collections import Counter
 
 import pytest
 
-from loadgen.arrivals import Bursts
 from loadgen.commands import commands
-from loadgen.mix import B3, scaled
-from loadgen.orderflow import Plan, PlannedCancel, PlannedOrder, PlannedRead, Profile, book, plan
+from loadgen.workload.arrivals import Bursts
+from loadgen.workload.orderflow import (
+    Plan,
+    PlannedCancel,
+    PlannedOrder,
+    PlannedRead,
+    Profile,
+    book,
+    plan,
+)
+from loadgen.workload.profiles import B3, scaled
 from schemas.codec import decode_command, encode
 from schemas.commands import CancelOrder, PlaceOrder
 

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from loadgen.mix import B3, scaled
-from loadgen.orderflow import (
+from loadgen.workload.orderflow import (
     PLAN_VERSION,
     Action,
     Plan,
@@ -16,7 +15,8 @@ from loadgen.orderflow import (
     PlannedRead,
     plan,
 )
-from loadgen.plan_file import PlanFileError, read_plan, write_plan
+from loadgen.workload.plan_file import PlanFileError, read_plan, write_plan
+from loadgen.workload.profiles import B3, scaled
 
 PLAN = plan(scaled(B3, 20, 5), 3)
 ORDER = PlannedOrder(10, 0, 0, "bid", "limit", 100, 1_000, None, "c")

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from loadgen import pool as pool_module
-from loadgen.pool import Pool
-from loadgen.record import ABANDONED, NO_ANSWER, TIMED_OUT
+from loadgen.client import pool as pool_module
+from loadgen.client.pool import Pool
+from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

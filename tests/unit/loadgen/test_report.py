@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.record import (
+from loadgen.client.record import (
     ABANDONED,
     NO_ANSWER,
     NOT_SENT,
@@ -12,7 +12,7 @@ from loadgen.record import (
     Operation,
     Records,
 )
-from loadgen.report import as_text, percentile, percentiles, report
+from loadgen.report.report import as_text, percentile, percentiles, report
 
 
 def line(operation: Operation, answer: Answer, done_us: int = 3_000) -> Line:

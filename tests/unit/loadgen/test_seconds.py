@@ -3,9 +3,9 @@
 import csv
 import io
 
-from loadgen.record import NOT_SENT, TIMED_OUT, Answer, Line
-from loadgen.resources import Sample, Usage
-from loadgen.seconds import Load, as_csv, loads, per_second
+from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, Line
+from loadgen.report.resources import Sample, Usage
+from loadgen.report.seconds import Load, as_csv, loads, per_second
 
 LINES = [
     Line("order", 100_000, 101_000, 200_000, Answer(201), 0, "a"),

@@ -6,16 +6,14 @@ from xml.etree import ElementTree
 import pytest
 from msgspec import structs
 
-from loadgen.compare import comparison
-from loadgen.fleet import INTERRUPTED, Ran
-from loadgen.machine import Machine
-from loadgen.mix import B3, scaled
-from loadgen.orderflow import Plan, PlannedOrder, plan
-from loadgen.page import page
-from loadgen.record import NOT_SENT, TIMED_OUT, Answer, Line, Records
-from loadgen.resources import Sample, Usage
-from loadgen.seconds import per_second
-from loadgen.summary import (
+from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, Line, Records
+from loadgen.client.workers import INTERRUPTED, Ran
+from loadgen.report.compare import comparison
+from loadgen.report.machine import Machine
+from loadgen.report.page import page
+from loadgen.report.resources import Sample, Usage
+from loadgen.report.seconds import per_second
+from loadgen.report.summary import (
     Around,
     Audit,
     Config,
@@ -27,7 +25,9 @@ from loadgen.summary import (
     operation_of,
     summary,
 )
-from loadgen.threshold import threshold
+from loadgen.report.threshold import threshold
+from loadgen.workload.orderflow import Plan, PlannedOrder, plan
+from loadgen.workload.profiles import B3, scaled
 
 PROFILE = scaled(B3, 10, 3)
 PLAN: Plan = plan(PROFILE, 1)

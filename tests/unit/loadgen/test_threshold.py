@@ -2,9 +2,9 @@
 
 import pytest
 
-from loadgen.record import TIMED_OUT, Answer, Line
-from loadgen.report import Report, report
-from loadgen.threshold import ThresholdError, judge, threshold
+from loadgen.client.record import TIMED_OUT, Answer, Line
+from loadgen.report.report import Report, report
+from loadgen.report.threshold import ThresholdError, judge, threshold
 
 
 def run_of(*latencies_ms: int) -> Report:

@@ -2,10 +2,10 @@
 
 from msgspec import structs
 
-from loadgen.machine import Machine
-from loadgen.mix import B3
+from loadgen.report.machine import Machine
 from loadgen.webhooks.figures import Heard, Killed, Side, figures
 from loadgen.webhooks.result import SCHEMA_VERSION, Generator, Result
+from loadgen.workload.profiles import B3
 
 MS = 1_000
 BROKERS = ("b0", "b1")

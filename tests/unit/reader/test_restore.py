@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from loadgen.orderflow import Profile
+from loadgen.workload.orderflow import Profile
 from schemas.orders import OrderTrade
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError

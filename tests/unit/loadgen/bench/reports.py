@@ -1,7 +1,7 @@
 """A small report, as a run would make it."""
 
 from loadgen.bench.report import SCHEMA_VERSION, Measured, Report, figure, verdicts
-from loadgen.machine import Machine
+from loadgen.report.machine import Machine
 
 MACHINE = Machine("A processor", 2, 4_096 << 20, "Linux", "3.11")
 FIGURES = [

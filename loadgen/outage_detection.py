@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from loadgen.record import ABANDONED, Records
+from loadgen.client.record import ABANDONED, Records
 
 # Fewer requests than this say nothing about the exchange.
 UNANSWERED_LEAST: Final = 10

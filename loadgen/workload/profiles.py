@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from loadgen.arrivals import Bursts
-from loadgen.orderflow import Profile
+from loadgen.workload.arrivals import Bursts
+from loadgen.workload.orderflow import Profile
 
 # What was counted at B3, at 100 per cent. Clients answer the same news, hence the bursts.
 B3: Final = Profile(

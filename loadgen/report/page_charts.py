@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import log10
 from typing import Final
 
-from loadgen.charts import Axis, Series, line_chart
-from loadgen.record import ERROR_KINDS, Line
-from loadgen.report import ALL, Percentiles, by_operation
-from loadgen.resources import Sample
-from loadgen.seconds import Load, Second, loads
+from loadgen.client.record import ERROR_KINDS, Line
+from loadgen.report.charts import Axis, Series, line_chart
+from loadgen.report.report import ALL, Percentiles, by_operation
+from loadgen.report.resources import Sample
+from loadgen.report.seconds import Load, Second, loads
 
 TIME: Final = Axis("seconds since the start")
 # Points of a distribution to each power of ten.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from loadgen.record import ERROR_KINDS, OPERATIONS, Line
+from loadgen.client.record import ERROR_KINDS, OPERATIONS, Line
 
 # What a run promises of itself; over it, its latencies are those of the generator.
 SLIP_US_P99_MAX = 10_000

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from loadgen.record import ABANDONED, NO_ANSWER, TIMED_OUT
+from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT
 
 ANSWER_TIMEOUT_S: Final = 15.0
 # What a hundred brokers keep open, five each. Over this, requests wait for a connection, and what

@@ -6,12 +6,12 @@ from typing import Final
 
 from msgspec import structs
 
-from loadgen.charts import STYLE, number
-from loadgen.fleet import Ran
-from loadgen.page_charts import distribution, errors, over_time, resources
-from loadgen.report import Percentiles
-from loadgen.seconds import Second
-from loadgen.summary import Share, Summary
+from loadgen.client.workers import Ran
+from loadgen.report.charts import STYLE, number
+from loadgen.report.page_charts import distribution, errors, over_time, resources
+from loadgen.report.report import Percentiles
+from loadgen.report.seconds import Second
+from loadgen.report.summary import Share, Summary
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8883; --soft: #8889; --bad: #cc3311; --good: #009988 }

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from loadgen.report import Percentiles
-from loadgen.summary import Summary
+from loadgen.report.report import Percentiles
+from loadgen.report.summary import Summary
 
 _WIDTH = 34
 Row = tuple[str, float, float]

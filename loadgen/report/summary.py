@@ -7,12 +7,19 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from loadgen.fleet import INTERRUPTED, Ran
-from loadgen.machine import Machine
-from loadgen.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead, Profile
-from loadgen.record import OPERATIONS, Operation
-from loadgen.report import ALL, Report, as_text, report
-from loadgen.threshold import Threshold, Verdict, judge
+from loadgen.client.record import OPERATIONS, Operation
+from loadgen.client.workers import INTERRUPTED, Ran
+from loadgen.report.machine import Machine
+from loadgen.report.report import ALL, Report, as_text, report
+from loadgen.report.threshold import Threshold, Verdict, judge
+from loadgen.workload.orderflow import (
+    Action,
+    Plan,
+    PlannedCancel,
+    PlannedOrder,
+    PlannedRead,
+    Profile,
+)
 
 SCHEMA_VERSION: Final = 1
 SYMBOLS_TOLD: Final = 10

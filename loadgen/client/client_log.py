@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from loadgen.record import Line
+from loadgen.client.record import Line
 from services.audit.client_log import ClientLine, Told
 
 _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503

@@ -1,7 +1,7 @@
 """When an exchange counts as gone, and when it is only quiet."""
 
-from loadgen.record import NO_ANSWER, Answer, Line, Records
-from loadgen.silence import Silence
+from loadgen.client.record import NO_ANSWER, Answer, Line, Records
+from loadgen.outage_detection import Silence
 
 
 def line(status: int) -> Line:

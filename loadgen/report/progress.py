@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from loadgen.fleet import State
-from loadgen.record import ERROR_KINDS, Line
-from loadgen.report import percentiles
+from loadgen.client.record import ERROR_KINDS, Line
+from loadgen.client.workers import State
+from loadgen.report.report import percentiles
 
 # A terminal is redrawn twice a second; a log file gets a line every few seconds.
 LIVE_INTERVAL_S = 0.5

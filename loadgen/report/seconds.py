@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.record import ERROR_KINDS, OPERATIONS, Kind, Line
-from loadgen.report import ALL, Percentiles, by_operation, percentiles
-from loadgen.resources import Sample
+from loadgen.client.record import ERROR_KINDS, OPERATIONS, Kind, Line
+from loadgen.report.report import ALL, Percentiles, by_operation, percentiles
+from loadgen.report.resources import Sample
 
 SECOND_US: Final = 1_000_000
 _COUNTED: Final[tuple[Kind, ...]] = ("ok", "expected", *ERROR_KINDS, "not_sent", "abandoned")

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from loadgen.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
-from loadgen.pool import Pool
-from loadgen.record import EXPIRED, NO_ANSWER, NOT_SENT, Answer, Line, Operation, Records
-from loadgen.wire import Wire, order_body
+from loadgen.client.http_requests import Wire, order_body
+from loadgen.client.pool import Pool
+from loadgen.client.record import EXPIRED, NO_ANSWER, NOT_SENT, Answer, Line, Operation, Records
+from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
 
 # A loop's timers know milliseconds; waiting for less would spin, at the cost of what is measured.
 TICK_S: Final = 0.001

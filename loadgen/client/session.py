@@ -8,15 +8,15 @@ from collections.abc import Callable
 import uvloop
 from msgspec import structs
 
-from loadgen.client import Job
-from loadgen.client_log import client_lines
-from loadgen.fleet import INTERRUPTED, Fleet, Ran
-from loadgen.orderflow import Plan, Profile, book, plan
-from loadgen.progress import Progress
-from loadgen.record import ERROR_KINDS
-from loadgen.setup import SetupError, no_webhooks, register, wait_ready
-from loadgen.summary import Audit
-from loadgen.target import Target
+from loadgen.client.client import Job
+from loadgen.client.client_log import client_lines
+from loadgen.client.record import ERROR_KINDS
+from loadgen.client.setup import SetupError, no_webhooks, register, wait_ready
+from loadgen.client.target import Target
+from loadgen.client.workers import INTERRUPTED, Fleet, Ran
+from loadgen.report.progress import Progress
+from loadgen.report.summary import Audit
+from loadgen.workload.orderflow import Plan, Profile, book, plan
 from schemas.rest import Registration
 from services.audit.client_log import ClientLine
 from services.audit.run import run_audit

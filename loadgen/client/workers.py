@@ -17,12 +17,12 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from loadgen.client import Job
-from loadgen.orderflow import Plan
-from loadgen.record import Records
-from loadgen.resources import Sample, Sampler
-from loadgen.silence import Silence
-from loadgen.worker import Told, work
+from loadgen.client.client import Job
+from loadgen.client.record import Records
+from loadgen.client.worker import Told, work
+from loadgen.outage_detection import Silence
+from loadgen.report.resources import Sample, Sampler
+from loadgen.workload.orderflow import Plan
 
 LISTEN_S: Final = 0.1
 # Senders have the start before it comes.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from loadgen.fleet import Ran
-from loadgen.page import page
-from loadgen.seconds import as_csv, per_second
-from loadgen.summary import Summary, SummaryError, decode, encode
+from loadgen.client.workers import Ran
+from loadgen.report.page import page
+from loadgen.report.seconds import as_csv, per_second
+from loadgen.report.summary import Summary, SummaryError, decode, encode
 
 SUMMARY = "summary.json"
 

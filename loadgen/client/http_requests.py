@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from loadgen.orderflow import Plan, PlannedOrder
+from loadgen.workload.orderflow import Plan, PlannedOrder
 from schemas.units import rfc3339
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.record import OPERATIONS
-from loadgen.report import ALL, Report
+from loadgen.client.record import OPERATIONS
+from loadgen.report.report import ALL, Report
 
 _US: Final = {"us": 1.0, "ms": 1_000.0, "s": 1_000_000.0}
 _FIELDS: Final = {

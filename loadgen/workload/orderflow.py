@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from loadgen.arrivals import Bursts, Shape, arrivals, segments_of
-from loadgen.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
+from loadgen.workload.arrivals import Bursts, Shape, arrivals, segments_of
+from loadgen.workload.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
 from schemas.units import OrderType, Side
 
 PLAN_VERSION: Final = 2

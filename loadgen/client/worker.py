@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 import msgspec
 import uvloop
 
-from loadgen.client import Job, LoadClient
-from loadgen.orderflow import Plan
-from loadgen.record import Batch
+from loadgen.client.client import Job, LoadClient
+from loadgen.client.record import Batch
+from loadgen.workload.orderflow import Plan
 
 # What is told at once fits into a pipe, so that telling does not wait for the one who listens.
 TELL_INTERVAL_S: Final = 0.1

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from loadgen.orderflow import PLAN_VERSION, Plan, PlannedCancel, PlannedOrder, PlannedRead
+from loadgen.workload.orderflow import PLAN_VERSION, Plan, PlannedCancel, PlannedOrder, PlannedRead
 
 
 class PlanFileError(Exception):

@@ -1,0 +1,1 @@
+"""Sends a schedule on time over HTTP/1.1 and records every answer."""
