@@ -62,21 +62,21 @@ DURATION ?= 120
 chaos: $(READY) ## Strike an exchange with faults, then prove that nothing is lost; SEED=, DURATION=
 	@exec $(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
-# What python -m loadgen.bench takes too, such as BENCH='--only engine --no-peers'.
+# What python -m benchmarks.micro takes too, such as BENCH='--only engine --no-peers'.
 BENCH ?=
 
 bench: $(READY) ## Measure each single operation with its curve; figures and plots in .local/bench
 	@mkdir -p .local/bench
-	@exec $(BIN)/python -m loadgen.bench --json .local/bench/bench.json \
+	@exec $(BIN)/python -m benchmarks.micro --json .local/bench/bench.json \
 	  --html .local/bench/bench.html $(BENCH)
 
 bench-quick: $(READY) ## The same with shorter curves and fewer repeats, in two minutes
 	@mkdir -p .local/bench
-	@exec $(BIN)/python -m loadgen.bench --quick --json .local/bench/bench-quick.json \
+	@exec $(BIN)/python -m benchmarks.micro --quick --json .local/bench/bench-quick.json \
 	  --html .local/bench/bench-quick.html $(BENCH)
 
 compare: $(READY) ## Three simpler designs and this one, measured alike on this machine; DURATION=, QUICK=1
-	@exec $(BIN)/python -m loadgen.beside $(if $(QUICK),--quick) \
+	@exec $(BIN)/python -m benchmarks.comparison $(if $(QUICK),--quick) \
 	  $(if $(filter command line environment,$(origin DURATION)),--duration $(DURATION))
 
 check: $(READY) ## Format, lint, types, import contracts

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.designs.__main__ import KINDS
+from benchmarks.designs.service import Baseline
 from conformance.hooks import Hooks
 from conformance.trader import Market
 from infra.postgres import LocalPostgres
-from loadgen.baselines.__main__ import KINDS
-from loadgen.baselines.service import Baseline
 from tests.support.exchange import Exchange
 from tests.support.receiver import a_receiver
 

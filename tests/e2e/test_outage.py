@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen import outage
+from benchmarks.experiments import outage
 
 
 @pytest.mark.timeout(240)

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.webhooks.__main__ import main
-from loadgen.webhooks.figures import Heard
-from loadgen.webhooks.receiver import Receiver, running_receiver
+from benchmarks.webhooks.__main__ import main
+from benchmarks.webhooks.figures import Heard
+from benchmarks.webhooks.receiver import Receiver, running_receiver
 from schemas.brokers import webhook_secret
 from services.webhooks.signature import signed_headers
 from tests.support.api import eventually

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.designs.__main__ import KINDS
+from benchmarks.designs.service import Baseline
 from conformance.trader import Market, Trader, in_seconds
-from loadgen.baselines.__main__ import KINDS
-from loadgen.baselines.service import Baseline
 from tests.support.servers import DatabaseServer
 
 Seen = dict[str, Any]

@@ -15,14 +15,14 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from loadgen.bench.__main__ import EXIT_INTERRUPTED, Run, one
-from loadgen.bench.context import Servers
-from loadgen.bench.errors import BenchError
-from loadgen.bench.harness import QUICK
-from loadgen.bench.peer_worker import ADAPTERS
-from loadgen.bench.peers import INSTALL_TIMEOUT_S, installed
-from loadgen.bench.registry import ENTRIES, PEERS
-from loadgen.bench.report import Measured, Report
+from benchmarks.micro.__main__ import EXIT_INTERRUPTED, Run, one
+from benchmarks.micro.context import Servers
+from benchmarks.micro.errors import BenchError
+from benchmarks.micro.harness import QUICK
+from benchmarks.micro.peer_worker import ADAPTERS
+from benchmarks.micro.peers import INSTALL_TIMEOUT_S, installed
+from benchmarks.micro.registry import ENTRIES, PEERS
+from benchmarks.micro.report import Measured, Report
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
 
@@ -97,7 +97,7 @@ def test_interrupted_run_keeps_what_it_has_measured(tmp_path: Path, number: sign
     file, html = tmp_path / "bench.json", tmp_path / "bench.html"
     options = ["--only", "engine.cross", "engine.mixed", "--repeats", "1000000", "--quick"]
     with subprocess.Popen(
-        [sys.executable, "-m", "loadgen.bench", *options, "--json", file, "--html", html],
+        [sys.executable, "-m", "benchmarks.micro", *options, "--json", file, "--html", html],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

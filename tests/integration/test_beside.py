@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.beside.contestants import running
-from loadgen.beside.losses import losses
-from loadgen.beside.measure import MeasureError, point
+from benchmarks.comparison.contestants import running
+from benchmarks.comparison.losses import losses
+from benchmarks.comparison.measure import MeasureError, point
 from services.local.signals import temporary_data_dir
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.soak.day import DayOptions, run_day
+from benchmarks.soak.flow import shares_of
+from benchmarks.soak.recovery import Limits
+from benchmarks.soak.report import as_text
+from benchmarks.soak.write import Pace
 from infra.ports import free_port
 from infra.servers import LocalServers
-from loadgen.day.day import DayOptions, run_day
-from loadgen.day.flow import shares_of
-from loadgen.day.recovery import Limits
-from loadgen.day.report import as_text
-from loadgen.day.write import Pace
 from services.local.exchange import Stack
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database

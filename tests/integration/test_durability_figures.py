@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.durability import Line
+from benchmarks.experiments.durability import Line
 from schemas.topology import Durability
 from tests.support.servers import KafkaServer
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from loadgen.webhooks.receiver import running_receiver
+from benchmarks.webhooks.receiver import running_receiver
 
 # Their ids alone are more than a pipe takes at once.
 WEBHOOKS = 20_000

@@ -1,8 +1,8 @@
-"""`python -m loadgen.secured`: both exchanges take the flow, and both lines are told."""
+"""`python -m benchmarks.experiments.secured` reports both exchanges at every scale."""
 
 import pytest
 
-from loadgen.secured import main
+from benchmarks.experiments.secured import main
 
 
 @pytest.mark.timeout(300)

@@ -13,6 +13,7 @@ PACKAGES = (
     "services",
     "infra",
     "loadgen",
+    "benchmarks",
     "conformance",
     "examples",
     "exchange_testing",

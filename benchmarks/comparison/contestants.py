@@ -1,0 +1,152 @@
+"""Who is measured, each with servers of its own and alone on the machine while it is."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from benchmarks.designs.service import Baseline
+from infra.postgres import LocalPostgres
+from loadgen.workload.orderflow import plan
+from loadgen.workload.profiles import B3, scaled
+from schemas.topology import Durability
+from services.local.exchange import STOP_ORDER, Stack, running_exchange
+from services.runtime.settings import Settings
+
+
+class Contestant(Protocol):
+    """One that runs."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers, also after a strike."""
+
+    @property
+    def admin_key(self) -> str:
+        """For registering brokers."""
+
+    def pids(self) -> dict[str, int]:
+        """Its processes by name; whatever they have started counts with them."""
+
+    def strike(self) -> None:
+        """kill -9 of all of it, its database and its log included."""
+
+    def revive(self) -> None:
+        """Start what was struck; returns when it answers."""
+
+
+class Simple:
+    """A baseline and its PostgreSQL."""
+
+    def __init__(self, baseline: Baseline, postgres: LocalPostgres) -> None:
+        self._baseline = baseline
+        self._postgres = postgres
+
+    @property
+    def url(self) -> str:
+        """As Contestant says."""
+        return self._baseline.url
+
+    @property
+    def admin_key(self) -> str:
+        """As Contestant says."""
+        return self._baseline.admin_key
+
+    def pids(self) -> dict[str, int]:
+        """As Contestant says."""
+        return {"service": self._baseline.process.pid, "PostgreSQL": self._postgres.process.pid}
+
+    def strike(self) -> None:
+        """As Contestant says."""
+        self._baseline.process.kill()
+        self._postgres.kill()
+
+    def revive(self) -> None:
+        """As Contestant says."""
+        self._postgres.start()
+        self._baseline.start()
+
+
+class Ours:
+    """The whole exchange."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    @property
+    def url(self) -> str:
+        """As Contestant says."""
+        return self._stack.url
+
+    @property
+    def admin_key(self) -> str:
+        """As Contestant says."""
+        return self._stack.admin_key
+
+    def pids(self) -> dict[str, int]:
+        """As Contestant says."""
+        servers = self._stack.servers
+        named = {"Kafka": servers.kafka, "PostgreSQL": servers.postgres}
+        return {
+            **{name: child.pid for name, child in self._stack.services.items()},
+            **{name: server.process.pid for name, server in named.items() if server is not None},
+        }
+
+    def strike(self) -> None:
+        """As Contestant says."""
+        for name in STOP_ORDER:
+            self._stack.services[name].kill()
+        for server in (self._stack.servers.kafka, self._stack.servers.postgres):
+            if server is not None:
+                server.kill()
+
+    def revive(self) -> None:
+        """As Contestant says."""
+        for server in (self._stack.servers.kafka, self._stack.servers.postgres):
+            if server is not None:
+                server.start()
+        for name in reversed(STOP_ORDER):
+            self._stack.start(name)
+        for name in reversed(STOP_ORDER):
+            self._stack.wait_ready(name)
+
+
+def _simple(design: str) -> Callable[[Path], Iterator[Contestant]]:
+    def start(folder: Path) -> Iterator[Contestant]:
+        with ExitStack() as ending:
+            postgres = ending.enter_context(LocalPostgres(folder / "postgres"))
+            key = secrets.token_urlsafe(24)
+            baseline = Baseline(design, postgres.create_database(design), key, folder / "logs")
+            ending.callback(baseline.stop)
+            baseline.start()
+            yield Simple(baseline, postgres)
+
+    return start
+
+
+def _ours(durability: Durability) -> Callable[[Path], Iterator[Contestant]]:
+    def start(folder: Path) -> Iterator[Contestant]:
+        settings = Settings(port=0, durability=durability)
+        # As an operator would who knows what is traded most.
+        shares = plan(scaled(B3, 1, 1), 1).shares()
+        with running_exchange(folder, settings, profile="sustained", shares_ppm=shares) as stack:
+            yield Ours(stack)
+
+    return start
+
+
+STARTS: Final[dict[str, Callable[[Path], Iterator[Contestant]]]] = {
+    "v1": _simple("v1"),
+    "v2": _simple("v2"),
+    "v3": _simple("v3"),
+    "process": _ours("process"),
+    "fsync": _ours("fsync"),
+}
+
+
+@contextmanager
+def running(name: str, folder: Path) -> Iterator[Contestant]:
+    """This contestant, up and ready inside. Raises what its servers and services raise."""
+    with contextmanager(STARTS[name])(folder) as contestant:
+        yield contestant

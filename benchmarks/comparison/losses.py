@@ -1,0 +1,82 @@
+"""What a kill -9 in the middle of a flow takes: orders that were acknowledged and are not there.
+
+1. brokers and a flow, 2. kill everything while it goes on, 3. start it again, 4. ask for each
+order that was acknowledged, by the id that its broker was given.
+"""
+
+import asyncio
+import os
+from typing import Final
+
+import aiohttp
+import uvloop
+
+from benchmarks.comparison.contestants import Contestant
+from benchmarks.comparison.results import Losses
+from loadgen.client.client import Job, LoadClient
+from loadgen.client.setup import SetupError, register, wait_ready
+from loadgen.workload.orderflow import plan
+from loadgen.workload.profiles import B3, scaled
+
+# What a slow design can nearly carry, and still enough that a flush has something to lose.
+SCALE: Final = 25.0
+STRIKE_AFTER_S: Final = 4
+READY_S: Final = 60.0
+# What was just started may need a moment; an order that is not there then is lost.
+PATIENCE_S: Final = 20.0
+ASKED_AT_ONCE: Final = 16
+_FOUND, _UNKNOWN = 200, 404
+_ACKNOWLEDGED: Final = frozenset({200, 201, 202})
+Acknowledged = tuple[str, str]
+
+
+def losses(contestant: Contestant, kills: int) -> Losses:
+    """Over so many kills. Raises SetupError, and what starting it again raises."""
+    acknowledged = lost = 0
+    for number in range(kills):
+        told = uvloop.run(_struck(contestant, number))
+        contestant.revive()
+        acknowledged += len(told)
+        lost += uvloop.run(_missing(contestant.url, told))
+    return Losses(kills, acknowledged, lost)
+
+
+async def _struck(contestant: Contestant, number: int) -> list[Acknowledged]:
+    """The key and the id of every order that was acknowledged before the kill."""
+    await wait_ready(contestant.url, READY_S)
+    flow = plan(scaled(B3, SCALE, 2 * STRIKE_AFTER_S), seed=number + 1)
+    brokers = await register(contestant.url, contestant.admin_key, flow.profile.brokers)
+    keys = tuple(broker.api_key for broker in brokers)
+    client = LoadClient(Job(contestant.url, keys, tag=f"{os.urandom(4).hex()}-"), flow)
+    sending = asyncio.create_task(client.run())
+    await asyncio.sleep(STRIKE_AFTER_S)
+    await asyncio.to_thread(contestant.strike)
+    client.stop()
+    await sending
+    return [
+        (keys[line.broker], line.answer.order_id)
+        for line in client.records
+        if line.operation == "order" and line.answer.status in _ACKNOWLEDGED
+    ]
+
+
+async def _missing(url: str, told: list[Acknowledged]) -> int:
+    connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        found = await asyncio.gather(*(_is_there(session, url, each) for each in told))
+    return found.count(False)
+
+
+async def _is_there(session: aiohttp.ClientSession, url: str, order: Acknowledged) -> bool:
+    key, order_id = order
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE_S
+    while True:
+        async with session.get(
+            f"{url}/orders/{order_id}", headers={"Authorization": f"Bearer {key}"}
+        ) as response:
+            if response.status in (_FOUND, _UNKNOWN):
+                return response.status == _FOUND
+        if loop.time() > deadline:
+            raise SetupError(f"GET /orders/{order_id} answers {response.status} after the kill")
+        await asyncio.sleep(0.2)

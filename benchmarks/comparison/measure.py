@@ -1,0 +1,125 @@
+"""Asks the generator and the rules, each a program of its own, and reads what they found."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.comparison.contestants import Contestant
+from benchmarks.comparison.results import Point
+from benchmarks.designs.app import ADMIN_KEY
+from infra.process import ChildProcess
+from loadgen.capacity import Capacity
+from loadgen.report.files import read_summary
+from loadgen.report.resources import shared_memory_bytes
+from loadgen.report.summary import Summary, SummaryError
+
+Say = Callable[[str], None]
+POLL_S = 0.2
+# The generator writes down what it has when it is asked to end.
+STOP_GRACE_S = 30.0
+_ROOT = Path(__file__).parents[2]
+
+
+class MeasureError(Exception):
+    """A program ended without a result; the text holds its last words."""
+
+
+def rules_hold(contestant: Contestant, folder: Path) -> bool:
+    """Whether it trades by the rules; the words of each broken one are in `correctness.log`."""
+    command = ["-m", "conformance", "--url", contestant.url]
+    return _run(command, contestant, folder / "correctness.log").exit_code == 0
+
+
+def point(contestant: Contestant, scale: float, duration_s: int, folder: Path) -> Point:
+    """One run at one scale. Raises MeasureError."""
+    folder = folder / f"scale-{scale:g}"
+    pids = [f"--pid={name}={pid}" for name, pid in contestant.pids().items()]
+    command = ["-m", "loadgen", "run", "--url", contestant.url, "--scale", f"{scale:g}"]
+    command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit", *pids]
+    program = _run(command, contestant, folder / "loadgen.log")
+    try:
+        found = read_summary(folder)
+    except (SummaryError, OSError) as error:
+        raise MeasureError(f"no figures at {scale:g} %:\n{program.tail_of_log(5)}") from error
+    return _point(found, scale, contestant)
+
+
+def _point(found: Summary, scale: float, contestant: Contestant) -> Point:
+    orders = found.figures.latency_us.get("order")
+    ours = contestant.pids()
+    notes = [
+        *([] if found.complete else [found.why]),
+        *([] if found.valid else ["the generator was late"]),
+    ]
+    return Point(
+        scale=scale,
+        p50_us=None if orders is None else orders.p50,
+        p99_us=None if orders is None else orders.p99,
+        errors_percent=found.errors_percent,
+        done_per_s=found.done_per_s,
+        cpu_us_per_request=sum(
+            cost.cpu_us_per_request for name, cost in found.processes.items() if name in ours
+        ),
+        memory_bytes=sum(shared_memory_bytes(pid) for pid in ours.values()),
+        note="; ".join(notes),
+    )
+
+
+def capacity(
+    contestant: Contestant, start: float, duration_s: int, folder: Path, say: Say
+) -> tuple[float | None, str]:
+    """The largest scale carried, and what is to be said about it. Raises MeasureError."""
+    folder = folder / "capacity"
+    command = ["-m", "loadgen", "capacity", "--url", contestant.url, "--start", f"{start:g}"]
+    command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit"]
+    told = 0
+
+    def look() -> None:
+        nonlocal told
+        now = _capacity(folder)
+        for step in [] if now is None else now.steps[told:]:
+            told += 1
+            say(f"  {step.scale:g} % {'carried' if step.held else 'not carried'}")
+
+    program = _run(command, contestant, folder / "loadgen.log", look)
+    found = _capacity(folder)
+    if found is None:
+        raise MeasureError(f"no capacity was found:\n{program.tail_of_log(5)}")
+    late = any(not step.valid for step in found.steps)
+    return found.scale, "the generator was late in a step" if late else ""
+
+
+def _capacity(folder: Path) -> Capacity | None:
+    try:
+        return msgspec.json.decode((folder / "capacity.json").read_bytes(), type=Capacity)
+    except (OSError, msgspec.MsgspecError):
+        # Not there yet, or just being written.
+        return None
+
+
+def _run(
+    arguments: Sequence[str],
+    contestant: Contestant,
+    log_file: Path,
+    look: Callable[[], None] = lambda: None,
+) -> ChildProcess:
+    """To its end; an interruption ends it in good order first."""
+    program = ChildProcess(
+        [sys.executable, *arguments],
+        log_file=log_file,
+        env={**os.environ, ADMIN_KEY: contestant.admin_key},
+        cwd=_ROOT,
+    )
+    program.start()
+    try:
+        while program.alive:
+            time.sleep(POLL_S)
+            look()
+    finally:
+        program.stop(grace_s=STOP_GRACE_S)
+    look()
+    return program

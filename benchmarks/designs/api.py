@@ -1,0 +1,161 @@
+"""The seven calls over any design: keys, admission, status codes. The answers are the design's.
+
+Handlers take the request as it came and return bytes: nothing is validated or encoded twice.
+"""
+
+import secrets
+import time
+
+import msgspec
+from fastapi import Request, Response
+
+from benchmarks.designs.brokers import Brokers
+from benchmarks.designs.design import Design
+from schemas.brokers import Broker
+from schemas.rest import FieldFault, OrderResource, Registration
+from schemas.units import OrderId, Symbol
+from services.api.brokers import Caller
+from services.api.headers import bearer_key
+from services.api.messages import ProblemError
+from services.ingest.admission import admit, admit_nothing, admit_registration
+from services.ingest.registration import RANDOM_BYTES, new_broker
+
+BODY_BYTES_MAX = 4 * 1024
+TRADES_DEFAULT, TRADES_MAX = 50, 1_000
+DEPTH_DEFAULT, DEPTH_MAX = 10, 50
+_GONE = frozenset({"cancelled", "expired"})
+
+
+class Api:
+    """The handlers. Each raises ProblemError for what it refuses."""
+
+    def __init__(self, design: Design, brokers: Brokers) -> None:
+        self._design = design
+        self._brokers = brokers
+
+    async def register(self, request: Request) -> Response:
+        """`POST /register`."""
+        if isinstance(await self._caller(request), Broker):
+            raise ProblemError(403, "forbidden", "this needs the admin key")
+        wanted = admit_registration(await _body(request))
+        randomness = secrets.token_bytes(RANDOM_BYTES)
+        broker, api_key = new_broker(wanted, randomness, now_ms=now_ms())
+        await self._brokers.add(broker)
+        return _json(201, msgspec.json.encode(Registration(broker.broker_id, api_key)))
+
+    async def place(self, request: Request) -> Response:
+        """`POST /orders`."""
+        broker = await self._broker(request)
+        wanted = admit(await _body(request), now_ms())
+        placed = await self._design.place(broker.broker_id, wanted)
+        if placed.verdict == "reused":
+            raise ProblemError(409, "client_order_id_reused", "it belongs to another order")
+        return _json(201 if placed.verdict == "placed" else 200, placed.order)
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /orders/{order_id}/cancel`."""
+        broker = await self._broker(request)
+        order_id = _order_id(request)
+        admit_nothing(await _body(request))
+        cancelled = await self._design.cancel(broker.broker_id, order_id)
+        if cancelled is None:
+            raise _no_order()
+        if cancelled.reason not in _GONE:
+            raise ProblemError(
+                409,
+                "too_late_to_cancel",
+                f"the order is closed already: {cancelled.reason}",
+                order=msgspec.json.decode(cancelled.order, type=OrderResource),
+            )
+        return Response(status_code=204)
+
+    async def order(self, request: Request) -> Response:
+        """`GET /orders/{order_id}`."""
+        broker = await self._broker(request)
+        found = await self._design.order(broker.broker_id, _order_id(request))
+        if found is None:
+            raise _no_order()
+        return _json(200, found)
+
+    async def price(self, request: Request) -> Response:
+        """`GET /stocks/{symbol}/price`."""
+        await self._broker(request)
+        symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
+        found = await self._design.price(symbol, trades)
+        if found is None:
+            raise ProblemError(404, "no_trades", f"{symbol} was not traded yet.")
+        return _json(200, found)
+
+    async def book(self, request: Request) -> Response:
+        """`GET /stocks/{symbol}/book`."""
+        await self._broker(request)
+        symbol, depth = _asked(request, "depth", DEPTH_DEFAULT, DEPTH_MAX)
+        return _json(200, await self._design.book(symbol, depth))
+
+    async def balance(self, request: Request) -> Response:
+        """`GET /balance`."""
+        return _json(200, await self._design.balance(await self._broker(request)))
+
+    async def ready(self, _: Request) -> Response:
+        """`GET /readyz`: it is open as soon as it answers at all."""
+        return _json(200, b'{"status":"ready"}')
+
+    async def _caller(self, request: Request) -> Caller:
+        key = bearer_key(request.headers.get("authorization", ""))
+        caller = None if key is None else await self._brokers.caller(key)
+        if caller is None:
+            raise ProblemError(
+                401,
+                "unauthenticated",
+                "send Authorization: Bearer <key> with a key that is valid",
+                headers=(("WWW-Authenticate", "Bearer"),),
+            )
+        return caller
+
+    async def _broker(self, request: Request) -> Broker:
+        caller = await self._caller(request)
+        if isinstance(caller, Broker):
+            return caller
+        raise ProblemError(403, "forbidden", "this needs a broker's key, not the admin's")
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if len(body) > BODY_BYTES_MAX:
+        raise ProblemError(413, "body_too_large", f"the body may have {BODY_BYTES_MAX} bytes")
+    return body
+
+
+def _json(status: int, body: bytes) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+def _no_order() -> ProblemError:
+    return ProblemError(404, "order_not_found", "No such order of yours.")
+
+
+def _order_id(request: Request) -> str:
+    try:
+        return msgspec.convert(request.path_params["order_id"], OrderId)
+    except msgspec.ValidationError:
+        raise _no_order() from None
+
+
+def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, int]:
+    faults = []
+    try:
+        symbol = msgspec.convert(request.path_params["symbol"], Symbol)
+    except msgspec.ValidationError as error:
+        faults.append(FieldFault("/symbol", str(error)))
+    text = request.query_params.get(name, str(default))
+    count = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else 0
+    if not 1 <= count <= most:
+        faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
+    if faults:
+        raise ProblemError(422, "invalid", "The request is not acceptable.", errors=faults)
+    return symbol, count

@@ -1,0 +1,77 @@
+"""What V2 and V3 read of the time before, once, when they start."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, kwargs_row
+from psycopg_pool import AsyncConnectionPool
+
+from benchmarks.designs.market import Book, Market, Order, Trade
+from schemas.orders import OrderTrade
+
+_ORDERS = """
+    SELECT order_id::text, broker_id::text, document_number, symbol, side, order_type, quantity,
+           remaining_quantity, filled_value, created_at, updated_at, price, valid_until,
+           client_order_id, closed_reason, arrival
+    FROM orders ORDER BY arrival
+"""
+_TRADES = """
+    SELECT symbol, sequence, trade_id::text, price, quantity, maker_order_id::text,
+           maker_broker_id::text, taker_order_id::text, taker_broker_id::text, taker_side,
+           executed_at
+    FROM trades ORDER BY symbol, sequence
+"""
+_POSITIONS = "SELECT broker_id::text, symbol, quantity::bigint, cash::numeric FROM positions"
+
+
+async def load_open(market: Market, pool: AsyncConnectionPool) -> None:
+    """Books, and whatever a later order is compared with."""
+    async with pool.connection() as connection:
+        await _load_symbols(market, connection)
+        async for order in _orders(connection):
+            market.remember(order)
+            market.arrivals = order.arrival
+            if order.closed_reason is None:
+                market.restore(order)
+
+
+async def load_all(market: Market, pool: AsyncConnectionPool) -> None:
+    """Everything there is."""
+    async with pool.connection() as connection:
+        await _load_symbols(market, connection)
+        async for order in _orders(connection):
+            market.remember(order)
+            market.restore(order)
+        cursor = connection.cursor(row_factory=class_row(Trade))
+        await cursor.execute(_TRADES)
+        async for trade in cursor:
+            market.book(trade.symbol).prices.append(trade.price)
+            _tell(market.orders[trade.maker_order_id], trade, trade.taker_broker_id)
+            _tell(market.orders[trade.taker_order_id], trade, trade.maker_broker_id)
+        positions = await connection.execute(_POSITIONS)
+        async for broker_id, symbol, quantity, cash in positions:
+            market.balances.add(broker_id, symbol, quantity, int(cash))
+
+
+def _tell(order: Order, trade: Trade, other: str) -> None:
+    order.trades.append(
+        OrderTrade(trade.trade_id, trade.price, trade.quantity, other, trade.executed_at)
+    )
+
+
+async def _load_symbols(market: Market, connection: AsyncConnection) -> None:
+    statement = "SELECT symbol, book_sequence, trade_sequence FROM symbols"
+    async for symbol, sequence, trade_sequence in await connection.execute(statement):
+        market.books[symbol] = Book(symbol, sequence, trade_sequence)
+
+
+async def _orders(connection: AsyncConnection) -> AsyncIterator[Order]:
+    cursor = connection.cursor(row_factory=kwargs_row(_order))
+    await cursor.execute(_ORDERS)
+    async for order in cursor:
+        yield order
+
+
+def _order(**columns: Any) -> Order:
+    return Order(trades=[], **columns)

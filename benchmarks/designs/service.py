@@ -1,0 +1,61 @@
+"""A baseline as a child process: started, killed, started again on the same database."""
+
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from benchmarks.designs.app import ADMIN_KEY, DATABASE_URL
+from infra.errors import ServerFailedError
+from infra.ports import free_port
+from infra.process import ChildProcess
+
+READY_TIMEOUT_S = 60.0
+# Longer than it takes to answer what is in hand and to flush.
+STOP_GRACE_S = 15.0
+_POLL_S = 0.05
+# So that a checkout which was not installed runs as well.
+_ROOT = Path(__file__).parents[2]
+
+
+class Baseline:
+    """One of `v1`, `v2`, `v3`. Its port stays the same over a restart."""
+
+    def __init__(self, design: str, database_url: str, admin_key: str, log_dir: Path) -> None:
+        self.design = design
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_key = admin_key
+        self.process = ChildProcess(
+            [sys.executable, "-m", "benchmarks.designs", design, "--port", str(self.port)],
+            log_file=log_dir / f"{design}.log",
+            env={**os.environ, DATABASE_URL: database_url, ADMIN_KEY: admin_key},
+            cwd=_ROOT,
+        )
+
+    def start(self) -> None:
+        """Return when it answers. Raises ServerFailedError."""
+        self.process.start()
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self._ready():
+            if not self.process.alive or time.monotonic() > deadline:
+                words = self.process.tail_of_log(5)
+                self.process.kill()
+                raise ServerFailedError(
+                    f"{self.process.log_file.stem} did not get ready; its log is "
+                    f"{self.process.log_file}, the last lines:\n{words}"
+                )
+            time.sleep(_POLL_S)
+
+    def stop(self) -> None:
+        """SIGTERM: what is in hand is answered, what is in memory is flushed."""
+        self.process.stop(grace_s=STOP_GRACE_S)
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):  # noqa: S310 - our own
+                return True
+        except (urllib.error.URLError, OSError):
+            return False

@@ -1,0 +1,284 @@
+"""The gateway without Kafka: each endpoint, called through ASGI and as bytes of HTTP.
+
+Its two halves are the real ones, and behind them the real engine: what the gateway sends is matched
+at once and told at the loop's next turn, in the bytes that Kafka would have carried. The matcher's
+share of a POST is in its figure.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import count
+from typing import Any
+
+import uvloop
+from msgspec.json import decode as _decode
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from benchmarks.micro.harness import Benchmark, Point, Reading, Scale
+from schemas.codec import decode_command, encode
+from schemas.executions import Outcomes
+from schemas.orders import OrderRecord
+from schemas.topics import COMMANDS
+from services.api.app import Edge
+from services.api.brokers import BrokerDirectory
+from services.api.messages import AsgiApp, Receive, Scope, Send
+from services.api.protocol import HttpProtocol
+from services.api.server import health_calls
+from services.gateway.wiring import lookup_of
+from services.ingest.app import Ingest
+from services.ingest.desk import Desk
+from services.ingest.partition_map import PartitionMap
+from services.ingest.publish import Publisher
+from services.ingest.waiters import Waiters
+from services.ingest.wiring import now_ms
+from services.matcher.engine import Engine, Position
+from services.reader.app import Reader
+from services.reader.views import Views
+from services.runtime.health import Health
+from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.producer import Fate
+
+ADMIN_KEY = "the admin key of a benchmark"
+OK = range(200, 300)
+WAIT_MS = 10_000
+
+
+class MemoryLog:
+    """Kafka and the matcher in one: a sender for ingest, which tells outcomes to `told`."""
+
+    available = True
+
+    def __init__(self, told: Callable[[int, bytes], None]) -> None:
+        self._engine = Engine(0)
+        self._told = told
+        self._loop = asyncio.get_running_loop()
+        self._offsets = count()
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes,
+        fate: Callable[[Fate], None],
+    ) -> None:
+        """Stored at once; a command's outcome follows."""
+        fate("stored")
+        if topic != COMMANDS.name:
+            return
+        offset = next(self._offsets)
+        outcome = self._engine.apply(decode_command(value), Position(0, offset, now_ms()))
+        self._loop.call_soon(self._told, offset + 1, encode(Outcomes(0, offset, (outcome,))))
+
+
+class NoArchive:
+    """A database that has nothing; nobody asks it here."""
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """None."""
+        return None
+
+    async def positions(self) -> dict[int, int]:
+        """Nothing is stored."""
+        return {}
+
+
+class Gateway:
+    """Ingest and reader on one edge. On the running loop."""
+
+    def __init__(self) -> None:
+        directory = BrokerDirectory(ADMIN_KEY)
+        self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0)
+        self._follower = Follower({0: FollowerPosition(1, 0, 0)})
+        desk = Desk(
+            publisher=Publisher(MemoryLog(self._tell), in_flight_max=1, delivery_timeout_ms=1_000),
+            waiters=Waiters(asyncio.get_running_loop()),
+            lookup=lookup_of(self._reader),
+            routes=PartitionMap(1),
+            loop=asyncio.get_running_loop(),
+            topic_prefix="",
+            partitions=1,
+            outcome_wait_ms=WAIT_MS,
+            clock=now_ms,
+            randomness=os.urandom,
+        )
+        self._ingest = Ingest(desk, directory)
+        calls = [*self._ingest.calls(), *self._reader.calls(), *health_calls(Health())]
+        self.edge = Edge(calls, directory)
+
+    def _tell(self, record: int, value: bytes) -> None:
+        batch = self._follower.follow(0, record, value)
+        if batch is not None:
+            self._reader.apply(batch)
+            self._ingest.told(batch)
+
+
+Answer = tuple[int, bytes]
+Ask = Callable[[str, str, str, bytes], Awaitable[Answer]]
+
+
+async def _floor(_: Scope, __: Receive, send: Send) -> None:
+    """The least that an app can do: no route, no key, no body."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def over_asgi(app: AsgiApp) -> Ask:
+    """Call the app as a server would, without one."""
+
+    async def ask(method: str, path: str, key: str, body: bytes) -> Answer:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(n.lower().encode(), v.encode()) for n, v in _headers(key, body)],
+        }
+        await app(scope, receive, send)
+        return sent[0]["status"], sent[1]["body"]
+
+    return ask
+
+
+class Wire(asyncio.Transport):
+    """The other end of a connection: keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self.written: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        """Kept until it is taken."""
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+
+def over_http(app: AsgiApp) -> Ask:
+    """Bytes of a request into the services' own protocol, bytes of the answer out; no socket."""
+    config = Config(app, lifespan="off", access_log=False, log_config=None, server_header=False)
+    protocol = HttpProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+    wire = Wire()
+    protocol.connection_made(wire)
+
+    async def ask(method: str, path: str, key: str, body: bytes) -> Answer:
+        head = "".join(f"{name}: {value}\r\n" for name, value in _headers(key, body))
+        protocol.data_received(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        while not protocol.cycle.response_complete:  # noqa: ASYNC110 - a few turns of the loop
+            await asyncio.sleep(0)
+        raw = b"".join(wire.written)
+        wire.written.clear()
+        head_bytes, _, answered = raw.partition(b"\r\n\r\n")
+        return int(head_bytes[9:12]), answered
+
+    return ask
+
+
+def _headers(key: str, body: bytes) -> Iterator[tuple[str, str]]:
+    yield "Host", "127.0.0.1:8000"
+    yield "Authorization", f"Bearer {key}"
+    yield "User-Agent", "loadgen"
+    yield "Accept", "*/*"
+    if body:
+        yield "Content-Type", "application/json"
+        yield "Content-Length", str(len(body))
+
+
+def calls(scale: Scale) -> Benchmark:
+    """Each call of the API, one after the other on one connection."""
+    return Benchmark([Point(None, lambda: _measured(scale.operations // 4))])
+
+
+def _measured(times: int) -> Iterable[Reading]:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(times))
+
+
+async def _measure(times: int) -> list[Reading]:
+    found = []
+    for way, over in (("ASGI", over_asgi), ("HTTP", over_http)):
+        session = Session(over(Gateway().edge), times)
+        found += [Reading(f"{name}, {way}", ns, "ns") for name, ns in await session.run()]
+        ns = await timed(over(_floor), [("GET", "/", "", b"")] * times)
+        found.append(Reading(f"an app that does nothing, {way}", ns, "ns"))
+    return found
+
+
+class Session:
+    """Two brokers who trade with each other through one gateway, each call so many times."""
+
+    def __init__(self, ask: Ask, times: int) -> None:
+        self._ask = ask
+        self._times = times
+
+    async def run(self) -> list[tuple[str, float]]:
+        """Nanoseconds a call. Raises RuntimeError when a call does not succeed."""
+        maker, taker = [await self._registered() for _ in range(2)]
+        posts = ("POST", "/orders", maker)
+        asks = [(*posts, _order("ask", 1_000 + n % 50)) for n in range(self._times)]
+        bids = [("POST", "/orders", taker, _order("bid", 2_000)) for _ in range(self._times)]
+        found = [("POST /orders, rests", await timed(self._ask, asks))]
+        found.append(("POST /orders, fills one", await timed(self._ask, bids)))
+        ids = [await self._placed(maker) for _ in range(self._times)]
+        for name, path in (
+            ("GET /orders/{id}", f"/orders/{ids[0]}"),
+            ("GET price", "/stocks/PETR4/price"),
+            ("GET book", "/stocks/PETR4/book"),
+            ("GET /balance", "/balance"),
+            ("GET /livez", "/livez"),
+        ):
+            found.append((name, await timed(self._ask, [("GET", path, maker, b"")] * self._times)))
+        cancels = [("POST", f"/orders/{order_id}/cancel", maker, b"") for order_id in ids]
+        found.append(("POST cancel", await timed(self._ask, cancels)))
+        register = ("POST", "/register", ADMIN_KEY, b'{"name":"One of many"}')
+        found.append(("POST /register", await timed(self._ask, [register] * self._times)))
+        return found
+
+    async def _registered(self) -> str:
+        return await self._field("api_key", "/register", ADMIN_KEY, b'{"name":"A broker"}')
+
+    async def _placed(self, key: str) -> str:
+        return await self._field("order_id", "/orders", key, _order("ask", 5_000))
+
+    async def _field(self, name: str, path: str, key: str, body: bytes) -> str:
+        status, raw = await self._ask("POST", path, key, body)
+        _require(status, path, raw)
+        return str(_decode(raw)[name])
+
+
+async def timed(ask: Ask, requests: Iterable[tuple[str, str, str, bytes]]) -> float:
+    """Nanoseconds a request, one after the other. Raises RuntimeError when one is refused."""
+    given = list(requests)
+    start_ns = time.perf_counter_ns()
+    answers = [await ask(*request) for request in given]
+    ns = (time.perf_counter_ns() - start_ns) / len(given)
+    for status, raw in answers:
+        _require(status, given[0][1], raw)
+    return ns
+
+
+def _require(status: int, path: str, raw: bytes) -> None:
+    if status not in OK:
+        raise RuntimeError(f"{path} was answered {status}: {raw[:200].decode(errors='replace')}")
+
+
+def _order(side: str, price: int) -> bytes:
+    return (
+        f'{{"document_number":"12345678901","side":"{side}","symbol":"PETR4",'
+        f'"price":{price},"quantity":100}}'
+    ).encode()

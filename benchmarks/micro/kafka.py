@@ -1,0 +1,144 @@
+"""Through a real local Kafka: the matcher's process, and when a command is acknowledged."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from benchmarks.experiments.durability import Line
+from benchmarks.micro.context import Context
+from benchmarks.micro.engine import flow_of
+from benchmarks.micro.errors import BenchError
+from benchmarks.micro.harness import Benchmark, Point, Reading
+from benchmarks.soak.watch import metrics_at
+from infra.ports import free_port
+from infra.process import ChildProcess
+from loadgen.report.report import percentile
+from schemas.codec import encode
+from schemas.commands import Command, PlaceOrder
+from schemas.topics import COMMANDS
+from services.local.child_environment import environment
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.producer import FailFastSender
+from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.settings import Settings
+
+SYMBOLS = 50
+# Times as many commands as the mixed flow has: a second's work at least.
+LONGER = 4
+LOOK_S = 0.1
+DONE_TIMEOUT_S = 300.0
+STOP_GRACE_S = 15.0
+FLUSH_TIMEOUT_S = 60.0
+PERCENTS = (50, 99)
+
+
+class Look(Struct, frozen=True):
+    """What the matcher told of itself at a moment."""
+
+    at_s: float
+    commands: float
+    cpu_s: float
+
+
+def matching(context: Context) -> Benchmark:
+    """A matcher works off a log that is there; its own CPU, and by the clock beside the broker."""
+    scale = context.scale
+    flow = [command for command, _ in flow_of(scale, SYMBOLS, LONGER * scale.flow_s)]
+    bootstrap = context.servers.kafka()
+
+    def measure() -> Iterable[Reading]:
+        prefix = f"{context.servers.name('matcher')}."
+        TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(1, "process")
+        _fill(bootstrap, prefix, flow)
+        settings = Settings(kafka=bootstrap, topic_prefix=prefix, snapshot_every=0)
+        first, last = _between(_watched(context, settings, len(flow)), len(flow))
+        commands = last.commands - first.commands
+        cpu_s = last.cpu_s - first.cpu_s
+        yield Reading("one core", commands / cpu_s, "commands/s")
+        yield Reading("by the clock", commands / (last.at_s - first.at_s), "commands/s")
+        yield Reading("CPU", cpu_s / commands * 1e9, "ns/command")
+
+    return Benchmark([Point(None, measure)])
+
+
+def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
+    sender = FailFastSender(KafkaAccess(bootstrap), linger_ms=5)
+    for command in flow:
+        key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
+        sender.send(prefix + COMMANDS.name, 0, key, encode(command))
+    sender.flush(FLUSH_TIMEOUT_S)
+
+
+def _watched(context: Context, settings: Settings, count: int) -> list[Look]:
+    """Looks at a matcher from its start until so many commands are done."""
+    port = free_port()
+    child = ChildProcess(
+        [sys.executable, "-m", "services.matcher"],
+        log_file=context.servers.folder / f"{settings.topic_prefix}log",
+        env=environment(os.environ, settings, {"EXCHANGE_METRICS_PORT": str(port)}),
+    )
+    looks: list[Look] = []
+    deadline = time.monotonic() + DONE_TIMEOUT_S
+    child.start()
+    try:
+        while not looks or looks[-1].commands < count:
+            if not child.alive or time.monotonic() > deadline:
+                raise BenchError(f"the matcher did not finish: {child.tail_of_log(3)}")
+            time.sleep(LOOK_S)
+            looks += _look(port)
+    finally:
+        child.stop(grace_s=STOP_GRACE_S)
+    return looks
+
+
+def _look(port: int) -> list[Look]:
+    told = metrics_at(f"http://127.0.0.1:{port}")
+    commands = sum(m.value for m in told if m.name == "exchange_commands_total")
+    cpu_s = sum(m.value for m in told if m.name == "process_cpu_seconds_total")
+    return [Look(time.perf_counter(), commands, cpu_s)] if commands else []
+
+
+def _between(looks: Sequence[Look], count: int) -> tuple[Look, Look]:
+    """Two moments at which there was work left, the farther apart the better."""
+    busy = [look for look in looks if look.commands < count]
+    if len(busy) < 2:  # noqa: PLR2004
+        raise BenchError(f"{count:,} commands were matched between two looks: measure more")
+    return busy[0], busy[-1]
+
+
+def acknowledging(context: Context) -> Benchmark:
+    """From when a command was due until Kafka has it as the durability mode says."""
+    scale = context.scale
+    values = [encode(command) for command, _ in flow_of(scale, SYMBOLS)]
+    lines = {
+        mode: Line(
+            context.cluster() if mode == "replicated" else context.servers.kafka(),
+            mode,
+            f"{context.servers.name('ack')}.",
+        )
+        for mode in scale.modes
+    }
+    for line in lines.values():
+        line.run(values, max(scale.rates), 1.0)
+
+    def point(rate: int) -> Point:
+        def measure() -> Iterable[Reading]:
+            for mode, line in lines.items():
+                times_ms = line.run(values, rate, scale.rate_s)
+                if line.failed:
+                    raise BenchError(f"{line.failed} commands were not acknowledged as {mode}")
+                yield from readings(f"{mode} ", times_ms)
+
+        return Point(rate, measure)
+
+    return Benchmark([point(rate) for rate in scale.rates], "commands a second")
+
+
+def readings(series: str, times_ms: Iterable[float]) -> Iterable[Reading]:
+    """The percentiles of one repeat."""
+    ordered = sorted(int(time_ms * 1e6) for time_ms in times_ms)
+    for percent in PERCENTS:
+        yield Reading(f"{series}p{percent}", percentile(ordered, percent * 10), "ns")

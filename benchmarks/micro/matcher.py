@@ -1,0 +1,83 @@
+"""The matcher without Kafka: bytes of commands in, bytes of outcomes and public records out."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from benchmarks.micro.engine import flow_of
+from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from schemas.codec import encode
+from services.matcher.claim import Claimed, Mark
+from services.matcher.engine import Engine
+from services.matcher.partition import PartitionMatcher
+from services.matcher.publish import Publisher
+from services.matcher.recovery import Recovered
+from services.runtime.kafka.execution_filter import FollowerPosition
+
+SYMBOLS = 50
+
+
+class CommandBytes(Struct, frozen=True):
+    """A record of the command log, in memory."""
+
+    place: int
+    time_ms: int
+    content: bytes
+
+    def offset(self) -> int:
+        """As the client library's."""
+        return self.place
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind and milliseconds, as the client library's."""
+        return 2, self.time_ms
+
+    def value(self) -> bytes:
+        """As the client library's."""
+        return self.content
+
+
+class Nowhere:
+    """A sender without a broker: takes every record and forgets it."""
+
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        """Taken."""
+
+    def check(self) -> None:
+        """Nothing fails."""
+
+    def settle(self, timeout_s: float) -> bool:
+        """All of it is acknowledged."""
+        return timeout_s >= 0
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+def matcher() -> PartitionMatcher:
+    """One that has just claimed an empty log."""
+    recovered = Recovered(Engine(0), FollowerPosition(1, 0, 0))
+    claimed = Claimed(0, 0, 0, recovered, Mark(), Mark())
+    return PartitionMatcher(claimed, Publisher("", Nowhere(), Nowhere()))
+
+
+def handling(scale: Scale) -> Benchmark:
+    """Decode, match, encode outcomes, trades and book updates, so many commands at a time."""
+    log = [
+        CommandBytes(at.offset, at.timestamp, encode(command))
+        for command, at in flow_of(scale, SYMBOLS)
+    ]
+
+    def measure(size: int) -> Iterable[Reading]:
+        parts = [log[at : at + size] for at in range(0, len(log), size)]
+        ns = ns_each(partial(_handle, matcher(), parts), len(log))
+        yield Reading("all but Kafka", 1e9 / ns, "commands/s")
+
+    sizes = (1, 10, 100, 1_000)
+    return Benchmark([Point(size, partial(measure, size)) for size in sizes], "commands a poll")
+
+
+def _handle(one: PartitionMatcher, parts: Sequence[Sequence[CommandBytes]]) -> None:
+    for part in parts:
+        one.handle(part)

@@ -1,0 +1,203 @@
+"""Our engine beside others from the package index, in the same run and on the same flow.
+
+They live in an environment of their own below `.local`, made from `peers.txt` when it is first
+needed. A peer's figure counts only if it made our fills: the same prices and quantities, in order.
+They know neither client order ids nor our validity, so the flow has none, and no cancel that would
+come too late.
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from benchmarks.micro.context import Context
+from benchmarks.micro.engine import BROKERS, START_MS, apply_all
+from benchmarks.micro.errors import BenchError
+from benchmarks.micro.harness import Benchmark, Point, Reading, ns_each
+from benchmarks.micro.peer_worker import ADAPTERS
+from loadgen.commands import commands
+from loadgen.workload.orderflow import Profile, plan
+from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.executions import CommandRefused, OrderAccepted
+from services.matcher.engine import Engine, Position
+
+HOME: Final = Path(__file__).parents[2] / ".local" / "bench-peers"
+REQUIREMENTS: Final = Path(__file__).with_name("peers.txt")
+WORKER: Final = Path(__file__).with_name("peer_worker.py")
+INSTALL_TIMEOUT_S: Final = 600
+SYMBOLS: Final = 20
+# So slow that even the shortest flow has orders old enough to be cancelled.
+ORDERS_PER_S: Final = 200
+UNIT: Final = "commands/s"
+# Shorter flows would tell of how an engine starts.
+COMMANDS_LEAST: Final = 1_000
+
+Entry = list[str | int | bool | None]
+
+
+class Fill(Struct, frozen=True, array_like=True):
+    """Of the command with this number. A peer may tell quantities as floats."""
+
+    number: int
+    price: float
+    quantity: float
+
+
+class Told(Struct, frozen=True):
+    """A worker's answer."""
+
+    seconds: float = 0.0
+    fills: list[Fill] = []
+    version: str = ""
+    error: str = ""
+
+
+class Flow(Struct, frozen=True):
+    """Commands that all engines understand, the same as entries for a worker, and our fills."""
+
+    placed: list[tuple[Command, Position]]
+    entries: list[Entry]
+    fills: list[Fill]
+
+
+def flow_of(count: int) -> Flow:
+    """About so many commands, less the cancels that come too late."""
+    profile = Profile(
+        brokers=BROKERS,
+        symbols=SYMBOLS,
+        orders_per_s=ORDERS_PER_S,
+        duration_s=-(-count * 53 // (72 * ORDERS_PER_S)),
+        valid_short_percent=0,
+        valid_seconds_percent=0,
+        cancel_age_ms_mean=500,
+    )
+    engine, numbers = Engine(0), dict[str, tuple[int, str]]()
+    flow = Flow([], [], [])
+    for now_ms, planned in commands(plan(profile, seed=1), 0, START_MS):
+        number = len(flow.placed)
+        at = Position(0, number, now_ms)
+        command = planned
+        if isinstance(planned, PlaceOrder):
+            command = structs.replace(planned, client_order_id=None)
+        event = engine.apply(command, at).event
+        if isinstance(event, CommandRefused):
+            continue
+        flow.placed.append((command, at))
+        if isinstance(command, PlaceOrder):
+            numbers[command.order_id] = number, command.symbol
+            bid = command.side == "bid"
+            flow.entries.append([command.symbol, bid, command.price, command.quantity])
+        elif isinstance(command, CancelOrder):
+            cancelled, symbol = numbers[command.order_id]
+            flow.entries.append([symbol, cancelled])
+        if isinstance(event, OrderAccepted):
+            flow.fills.extend(Fill(number, fill.price, fill.quantity) for fill in event.fills)
+    return flow
+
+
+def difference(ours: Sequence[Fill], theirs: Sequence[Fill]) -> str:
+    """The first fill that is another; empty when there is none."""
+    for place, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+        if one != other:
+            return f"fill {place} is {other}, ours is {one}"
+    if len(ours) != len(theirs):
+        return f"{len(theirs):,} fills, ours are {len(ours):,}"
+    return ""
+
+
+class Worker:
+    """The other engines in their interpreter, with one flow."""
+
+    def __init__(self, python: Path, flow: Flow, file: Path) -> None:
+        file.write_bytes(msgspec.json.encode(flow.entries))
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
+            [python, WORKER, file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, name: str) -> Told:
+        """The flow through this engine, once. Raises BenchError when the interpreter has ended."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise BenchError("the other engines' interpreter has no pipes")
+        try:
+            self._process.stdin.write(f"{name}\n")
+            self._process.stdin.flush()
+            return msgspec.json.decode(self._process.stdout.readline(), type=Told)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise BenchError(f"the other engines' interpreter has ended: {error}") from error
+
+    def close(self) -> None:
+        """End the interpreter."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def beside(context: Context) -> Benchmark:
+    """Each engine on flows of growing length, from an empty book on."""
+    flows = {count: flow_of(count) for count in (COMMANDS_LEAST, 500 * context.scale.flow_s)}
+    workers: dict[int, Worker] = {}
+    try:
+        python = installed(context.tell)
+    except BenchError as error:
+        context.notes.append(f"NO OTHER ENGINE WAS MEASURED: {error}")
+    else:
+        for count, flow in flows.items():
+            file = context.servers.folder / f"{context.servers.name('flow')}.json"
+            workers[count] = Worker(python, flow, file)
+            context.ending.callback(workers[count].close)
+    failed: set[str] = set()
+
+    def measure(count: int) -> Iterable[Reading]:
+        flow = flows[count]
+        ns = ns_each(partial(apply_all, Engine(0), flow.placed), len(flow.placed))
+        yield Reading("ours", 1e9 / ns, UNIT)
+        for name in ADAPTERS if count in workers else ():
+            if name in failed:
+                continue
+            told = workers[count].run(name)
+            wrong = told.error or difference(flow.fills, told.fills)
+            if wrong:
+                failed.add(name)
+                context.failed.append(f"{name} does not count on {count:,} commands: {wrong}")
+            else:
+                yield Reading(f"{name} {told.version}", len(flow.placed) / told.seconds, UNIT)
+
+    return Benchmark([Point(count, partial(measure, count)) for count in flows], "commands")
+
+
+def installed(tell: Callable[[str], None]) -> Path:
+    """The interpreter of the environment, which is made if there is none. Raises BenchError."""
+    python = HOME / "bin" / "python"
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    stamp = HOME / "installed"
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return python
+    tell(f"installing other engines into {HOME}, once")
+    _run([sys.executable, "-m", "venv", "--clear", str(HOME)])
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])
+    stamp.write_text(wanted)
+    return python
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(
+            f"they cannot be installed: {error}; --no-peers leaves them out"
+        ) from error
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+        raise BenchError(f"they cannot be installed: {last}; --no-peers leaves them out")

@@ -1,0 +1,140 @@
+"""The reader's half: following records, folding outcomes into views, each query of the views."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from benchmarks.micro.engine import MIDDLE, Market, price_at
+from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from benchmarks.micro.outcomes import batches, follow, outcomes_of, records
+from loadgen.commands import broker_id
+from loadgen.workload.tickers import tickers
+from schemas.commands import Command
+from schemas.executions import Outcome
+from services.api.messages import encode
+from services.matcher.engine import Position
+from services.reader.views import Views
+from services.runtime.kafka.execution_filter import Batch
+
+BATCHES = (1, 10, 100, 500)
+SYMBOL = tickers(1)[0]
+
+
+def following(scale: Scale) -> Benchmark:
+    """The validity rule with its decoding, per outcome."""
+    told = outcomes_of(scale)
+
+    def measure(size: int) -> Iterable[Reading]:
+        values = records(told, size)
+        yield Reading("follow", ns_each(partial(_drain, values), len(told)), "ns/outcome")
+
+    return Benchmark([Point(s, partial(measure, s)) for s in BATCHES], "outcomes a record")
+
+
+def folding(scale: Scale) -> Benchmark:
+    """Outcomes into orders, prices, books and balances."""
+    told = outcomes_of(scale)
+
+    def measure(size: int) -> Iterable[Reading]:
+        work = partial(_fold, Views(), batches(told, size))
+        yield Reading("fold", ns_each(work, len(told)), "ns/outcome")
+
+    return Benchmark([Point(s, partial(measure, s)) for s in BATCHES], "outcomes a batch")
+
+
+def order_query(scale: Scale) -> Benchmark:
+    """`GET /orders/{id}` of an order with so many fills, from the views to the body's bytes."""
+
+    def point(fills: int) -> Point:
+        market = Market()
+        taker = market.order("bid", price_at("ask", 0), quantity=100 * fills)
+        makers = [market.order("ask", price_at("ask", 0)) for _ in range(fills)]
+        views = views_of(market, [*makers, taker])
+        return _query(fills, scale, lambda: _order(views, taker.order_id))
+
+    return Benchmark([point(fills) for fills in scale.up_to(1_000)], "fills of the order")
+
+
+def price_query(scale: Scale) -> Benchmark:
+    """`GET /stocks/{symbol}/price` over so many trades."""
+    market = Market()
+    views = views_of(
+        market,
+        [market.order(side, MIDDLE) for _ in range(1_000) for side in ("ask", "bid")],
+    )
+    return Benchmark(
+        [
+            _query(trades, scale, partial(views.price, SYMBOL, trades, 0))
+            for trades in scale.up_to(1_000)
+        ],
+        "trades averaged",
+    )
+
+
+def book_query(scale: Scale) -> Benchmark:
+    """`GET /stocks/{symbol}/book` to such a depth, of a book of 1,000 levels a side."""
+    market = Market()
+    views = views_of(
+        market,
+        [
+            market.order(side, price_at(side, level))
+            for level in range(1_000)
+            for side in ("bid", "ask")
+        ],
+    )
+    return Benchmark(
+        [_query(d, scale, partial(views.book, SYMBOL, d, 0)) for d in (1, 10, 50)],
+        "depth",
+    )
+
+
+def balance_query(scale: Scale) -> Benchmark:
+    """`GET /balance` of a broker with so many positions."""
+
+    def point(positions: int) -> Point:
+        views = Views()
+        for number, symbol in enumerate(tickers(positions)):
+            views.restore_balance(broker_id(0), symbol, number + 1, -number)
+        return _query(positions, scale, lambda: views.balance(broker_id(0), "A broker"))
+
+    return Benchmark([point(positions) for positions in scale.up_to(1_000)], "positions")
+
+
+def views_of(market: Market, given: Sequence[Command]) -> Views:
+    """All of a market's past, folded."""
+    views = Views()
+    told: list[Outcome] = [
+        market.engine.apply(command, Position(0, number, market.clock))
+        for number, command in enumerate(given)
+    ]
+    for batch in batches(told, 500):
+        views.apply(batch)
+    return views
+
+
+def _order(views: Views, order_id: str) -> object:
+    record = views.order(order_id)
+    return None if record is None else record.resource()
+
+
+def _query(x: int, scale: Scale, ask: Callable[[], object]) -> Point:
+    times = max(10, scale.operations // 10)
+
+    def measure() -> Iterable[Reading]:
+        yield Reading("query and encode", ns_each(partial(_ask, ask, times), times), "ns")
+
+    return Point(x, measure)
+
+
+def _ask(ask: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        encode(ask())
+
+
+def _drain(values: Sequence[bytes]) -> None:
+    for _ in follow(values):
+        pass
+
+
+def _fold(views: Views, told: Iterable[Batch]) -> None:
+    for batch in told:
+        views.apply(batch)

@@ -1,0 +1,188 @@
+"""What a run has found, for people and for programs, and what the budgets say of it. Pure."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Final
+
+from msgspec import Struct
+
+from loadgen.report.machine import Machine
+
+SCHEMA_VERSION: Final = 1
+_NS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+_LARGE = 1_000.0
+
+
+class Figure(Struct, frozen=True):
+    """One place of one curve over all repeats. `x` None: there is no curve."""
+
+    series: str
+    unit: str
+    x: int | None
+    min: float
+    median: float
+    max: float
+    samples: list[float]
+
+
+class Budget(Struct, frozen=True):
+    """What is aimed at, held against the median at the largest place, or at `x`.
+
+    `note` says what the budget speaks of where that is more than the figure.
+    """
+
+    benchmark: str
+    series: str
+    unit: str
+    limit: float
+    x: int | None = None
+    note: str = ""
+
+    @property
+    def at_least(self) -> bool:
+        """Whether more is better."""
+        return self.unit.endswith("/s")
+
+
+class Verdict(Struct, frozen=True):
+    """A budget beside its figure."""
+
+    series: str
+    unit: str
+    x: int | None
+    limit: float
+    at_least: bool
+    met: bool
+    note: str
+
+
+class Measured(Struct, frozen=True):
+    """One benchmark. `complete` False: it was interrupted or failed, the repeats before count.
+
+    `seconds`: what measuring took, with all that was made ready for it.
+    """
+
+    name: str
+    title: str
+    x: str
+    complete: bool
+    seconds: float
+    figures: list[Figure]
+    verdicts: list[Verdict]
+
+
+class Report(Struct, frozen=True):
+    """A whole run. `notes`: what could not be measured and why, and what was found amiss.
+
+    `load`: of the minute before; more than a little says that others were at work.
+    """
+
+    schema_version: int
+    scale: str
+    complete: bool
+    repeats: int
+    seed: int
+    gc: str
+    machine: Machine
+    load: float
+    commit: str
+    started: str
+    seconds: float
+    benchmarks: list[Measured]
+    notes: list[str]
+
+
+# What the design aims at on two cores that everything shares.
+BUDGETS: Final = (
+    Budget("engine.mixed", "engine alone", "commands/s", 300_000),
+    Budget("kafka.matcher", "one core", "commands/s", 100_000),
+    Budget("sink.rows", "into PostgreSQL", "rows/s", 50_000),
+    Budget(
+        "snapshot",
+        "restore",
+        "ns",
+        5e9,
+        note="a whole restart with 10 M commands in the log: benchmarks.soak",
+    ),
+    Budget("trip.process", "answer p50", "ns", 8e6, 700, "at 100 % of B3"),
+    Budget("trip.process", "answer p99", "ns", 25e6, 700, "at 100 % of B3"),
+    Budget("trip.fsync", "answer p99", "ns", 50e6, 700, "at 100 % of B3"),
+)
+
+
+def figure(series: str, unit: str, x: int | None, samples: Sequence[float]) -> Figure:
+    """Of one sample at least."""
+    found = list(samples)
+    return Figure(series, unit, x, min(found), median(found), max(found), found)
+
+
+def verdicts(
+    name: str, figures: Sequence[Figure], budgets: Sequence[Budget] = BUDGETS
+) -> list[Verdict]:
+    """Each budget of the benchmark that there is a figure for."""
+    judged = []
+    for budget in budgets:
+        fitting = [
+            one
+            for one in figures
+            if budget.benchmark == name
+            and (one.series, one.unit) == (budget.series, budget.unit)
+            and budget.x in (None, one.x)
+        ]
+        if fitting:
+            judged.append(_judge(budget, max(fitting, key=lambda one: one.x or 0)))
+    return judged
+
+
+def _judge(budget: Budget, one: Figure) -> Verdict:
+    met = one.median >= budget.limit if budget.at_least else one.median <= budget.limit
+    return Verdict(one.series, one.unit, one.x, budget.limit, budget.at_least, met, budget.note)
+
+
+def told(value: float, unit: str) -> str:
+    """A value with its unit; times in the unit that leaves few digits."""
+    name, _, per = unit.partition("/")
+    if name == "ns":
+        size, name = next(((s, n) for s, n in _NS if abs(value) >= s), _NS[-1])
+        value, unit = value / size, f"{name}/{per}" if per else name
+    return f"{value:,.0f} {unit}" if abs(value) >= _LARGE else f"{value:.4g} {unit}"
+
+
+def as_text(report: Report) -> Iterator[str]:
+    """A table for people, a line per figure."""
+    on = report.machine
+    yield f"{report.scale}: {report.repeats} repeats, seed {report.seed}, {report.seconds:.0f} s"
+    yield f"{on.cpu}, {on.cores} cores, {on.system}, Python {on.python}, load {report.load:.2f}"
+    yield f"commit {report.commit or 'unknown'}; garbage collector {report.gc}"
+    for measured in report.benchmarks:
+        yield ""
+        yield from table(measured)
+    yield ""
+    yield from (f"NOTE: {note}" for note in report.notes)
+    judged = [(m.name, v) for m in report.benchmarks for v in m.verdicts]
+    yield f"budgets: {sum(v.met for _, v in judged)} of {len(judged)} met"
+    yield from (f"  {name}: {verdict_text(verdict)}" for name, verdict in judged)
+
+
+def table(measured: Measured) -> Iterator[str]:
+    """One benchmark."""
+    unfinished = "" if measured.complete else "  (incomplete)"
+    yield f"{measured.name}: {measured.title}{unfinished}"
+    yield f"  {'':<40}{measured.x:>22}{'min':>22}{'median':>22}{'max':>22}"
+    for one in measured.figures:
+        place = "" if one.x is None else f"{one.x:,}"
+        values = "".join(f"{told(v, one.unit):>22}" for v in (one.min, one.median, one.max))
+        beside = [
+            f"  {verdict_text(v)}"
+            for v in measured.verdicts
+            if (v.series, v.unit, v.x) == (one.series, one.unit, one.x)
+        ]
+        yield f"  {one.series:<40}{place:>22}{values}{''.join(beside)}"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """`budget >= 300,000 commands/s: met`."""
+    sign = ">=" if verdict.at_least else "<="
+    met = "met" if verdict.met else "MISSED"
+    note = f" ({verdict.note})" if verdict.note else ""
+    return f"budget {sign} {told(verdict.limit, verdict.unit)}: {met}{note}"

@@ -1,0 +1,64 @@
+"""Snapshots: the pause for the matching, writing the chunks, and an engine back from them."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from benchmarks.micro.engine import Market, cancel, price_at
+from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from schemas.snapshots import SnapshotCommit
+from schemas.units import Side
+from services.matcher.engine import Engine
+from services.matcher.snapshot import Place, Saved, Seal, restore, save
+
+SYMBOLS = 50
+# Most orders are gone when their client ids are still remembered.
+CLIENT_IDS_PER_ORDER = 10
+AT = Place("a log", 0, 0, 0)
+
+
+def saving(scale: Scale) -> Benchmark:
+    """Of so many open orders, and ten times as many client order ids."""
+    return Benchmark([_point(orders) for orders in scale.sizes[2:]], "open orders")
+
+
+def _point(orders: int) -> Point:
+    # Made when it is first measured: the largest takes seconds.
+    made: list[Engine] = []
+
+    def measure() -> Iterable[Reading]:
+        if not made:
+            made.append(engine_with(orders))
+        (engine,) = made
+        yield Reading("pause: copy", ns_each(partial(save, engine, AT), 1), "ns")
+        saved = save(engine, AT)
+        yield Reading("encode and seal", ns_each(partial(written, saved), 1), "ns")
+        commit, chunks = written(saved)
+        yield Reading("restore", ns_each(partial(restore, commit, chunks), 1), "ns")
+
+    return Point(orders, measure)
+
+
+def engine_with(orders: int) -> Engine:
+    """So many orders open, and the client ids of those that left."""
+    market = Market(SYMBOLS)
+    for number in range(orders * CLIENT_IDS_PER_ORDER):
+        side: Side = "bid" if number % 2 else "ask"
+        order = market.order(
+            side,
+            price_at(side, number % 40),
+            symbol=number % SYMBOLS,
+            client_order_id=f"1-{number}",
+        )
+        market.apply([order])
+        if number % CLIENT_IDS_PER_ORDER:
+            market.apply([cancel(order)])
+    return market.engine
+
+
+def written(saved: Saved) -> tuple[SnapshotCommit, list[bytes]]:
+    """All records of it."""
+    seal, chunks = Seal(), []
+    for chunk in saved.chunks():
+        seal.add(chunk)
+        chunks.append(chunk)
+    return seal.commit(saved, 0), chunks

@@ -1,0 +1,179 @@
+"""One day in order: brokers, flow, figures, recoveries. For any stack that has just started."""
+
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+from msgspec import Struct, structs
+
+from benchmarks.soak.errors import DayError
+from benchmarks.soak.flow import Flow, market_of
+from benchmarks.soak.recovery import Limits, Recoveries, Step, pauses
+from benchmarks.soak.report import GIB, DayReport, rates_of
+from benchmarks.soak.watch import LogEnds, Sample, Watch, metrics, pids, total
+from benchmarks.soak.write import Pace, Written, write_day
+from loadgen.client.setup import register
+from loadgen.report.resources import Meter
+from schemas.topics import TRADES
+from services.local.exchange import Stack
+
+# Measured over commands, executions, public topics, snapshots and PostgreSQL with its log.
+DISK_BYTES_PER_ORDER = 2_000
+DISK_BYTES_LEAST = 3 * GIB
+
+
+class DayOptions(Struct, frozen=True):
+    """`steps`: names of recoveries, in order. `every_s` seconds between two samples."""
+
+    orders: int
+    seed: int
+    brokers: int
+    symbols: int
+    every_s: float
+    pace: Pace
+    steps: tuple[str, ...]
+    limits: Limits
+
+
+def require_disk(folder: Path, orders: int) -> None:
+    """Raises DayError, with the scale that fits, when a day of so many orders does not."""
+    free = shutil.disk_usage(folder).free - DISK_BYTES_LEAST
+    needed = orders * DISK_BYTES_PER_ORDER
+    if needed > free:
+        raise DayError(
+            f"{orders:,} orders take about {needed / GIB:.0f} GiB, {folder} has {free / GIB:.0f}: "
+            f"{max(0, free // DISK_BYTES_PER_ORDER):,} orders fit"
+        )
+
+
+def run_day(stack: Stack, options: DayOptions, tell: Callable[[str], None]) -> DayReport:
+    """What happened; what could not be finished is the report's `failure`."""
+    registered = uvloop.run(register(stack.url, stack.admin_key, options.brokers))
+    brokers = [broker.broker_id for broker in registered]
+    market = market_of(brokers, stack.settings.partitions, options.symbols)
+    flow = Flow(market, options.orders, options.seed)
+    meter = Meter(pids(stack))
+    watch = Watch(stack, options.every_s, _Progress(options.orders, flow, tell).sample)
+    written, failure = Written(0, 0, 0.0, 0.0), ""
+    try:
+        written = write_day(stack, flow, options.orders, watch, options.pace)
+    except DayError as error:
+        failure = str(error)
+        tell(f"given up: {failure}")
+    finally:
+        watch.close()
+    used = meter.spent()
+    steps: list[Step] = []
+    report = _report(stack, options, watch, written, failure)
+    if not failure:
+        steps = _recover(stack, options, watch.latest.log, tell)
+    cpu_s = {name: spent.cpu_s for name, spent in used.items()}
+    return structs.replace(report, cpu_s=cpu_s, steps=steps)
+
+
+def _recover(
+    stack: Stack, options: DayOptions, commands: int, tell: Callable[[str], None]
+) -> list[Step]:
+    recoveries = Recoveries(stack, commands, options.limits)
+    done: list[Step] = []
+    for name in options.steps:
+        tell(f"{name} ...")
+        for step in recoveries.run(name):
+            done.append(step)
+            tell(f"{step.name}: {step.seconds:.1f} s, {step.memory_mib_max:,} MiB, {step.detail}")
+    return done
+
+
+def _report(
+    stack: Stack, options: DayOptions, watch: Watch, written: Written, failure: str
+) -> DayReport:
+    """All that is known before the first recovery: a restart begins the metrics anew."""
+    matcher, sink = metrics(stack, "matcher"), metrics(stack, "sink")
+    ends = LogEnds(stack)
+    try:
+        trades = ends.records(TRADES)
+    finally:
+        ends.close()
+    return DayReport(
+        seed=options.seed,
+        machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        orders=written.orders,
+        cancels=written.cancels,
+        trades=trades,
+        events={
+            metric.labels["event"]: int(metric.value)
+            for metric in matcher
+            if metric.name == "exchange_commands_total"
+        },
+        written_s=written.written_s,
+        done_s=written.done_s,
+        rates=rates_of(watch.samples, total(sink, "exchange_sink_rows_total") or 0),
+        cpu_s={},
+        snapshots=pauses(stack),
+        samples=watch.samples,
+        disk_bytes=disk_bytes(stack),
+        steps=[],
+        failure=failure,
+    )
+
+
+def disk_bytes(stack: Stack) -> dict[str, int]:
+    """What the servers that are ours have stored, by topic and by PostgreSQL's folders."""
+    found: dict[str, int] = {}
+    for folder in (stack.data_dir / "kafka" / "log", stack.data_dir / "postgres" / "cluster"):
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            name = f"postgres {entry.name}" if folder.name == "cluster" else _topic(entry.name)
+            size = _size(entry)
+            if size > GIB // 1_000:
+                found[name] = found.get(name, 0) + size
+    return found
+
+
+def _topic(folder: str) -> str:
+    """`exchange.commands.v1-0` is of one topic with `-1`."""
+    name, _, number = folder.rpartition("-")
+    return name if number.isdecimal() and name else folder
+
+
+def _size(entry: Path) -> int:
+    # Blocks, not lengths: Kafka sets room aside for indexes that it does not use.
+    below = entry.rglob("*") if entry.is_dir() else [entry]
+    total_bytes = 0
+    for path in below:
+        try:
+            total_bytes += path.stat().st_blocks * 512
+        except OSError:
+            continue  # Kafka and PostgreSQL drop files while we look.
+    return total_bytes
+
+
+class _Progress:
+    """A line for each sample: where everybody is, and how long the rest will take."""
+
+    def __init__(self, orders: int, flow: Flow, tell: Callable[[str], None]) -> None:
+        self._orders = orders
+        self._flow = flow
+        self._tell = tell
+        self._before: Sample | None = None
+
+    def sample(self, now: Sample) -> None:
+        """Tell it, with the rate since the sample before."""
+        made, orders = self._flow.orders + self._flow.cancels, max(1, self._flow.orders)
+        planned = made * self._orders // orders
+        slowest = min(now.matcher, now.reader, now.sink)
+        before = self._before or now
+        passed_s = now.at_s - before.at_s
+        moved = slowest - min(before.matcher, before.reader, before.sink)
+        rate = moved / passed_s if passed_s else 0.0
+        average = slowest / now.at_s if now.at_s else 0.0
+        left = f"{(planned - slowest) / average:,.0f} s left" if average else "time left unknown"
+        memory = "  ".join(f"{name} {mib:,}" for name, mib in now.memory_mib.items())
+        self._before = now
+        self._tell(
+            f"{now.at_s:6.0f} s  log {now.log:,}  matcher -{now.log - now.matcher:,}  "
+            f"reader -{now.log - now.reader:,}  sink -{now.log - now.sink:,}  {rate:,.0f}/s  "
+            f"{left}  open {now.open_orders:,}  MiB: {memory}"
+        )

@@ -1,0 +1,184 @@
+"""`python -m benchmarks.webhooks`: time from a trade to its webhooks, and whether one is lost.
+
+A fresh exchange, every broker with a URL at a receiver of this machine, the market of `loadgen
+run`, and the sender killed (-9) every few seconds. Times count from the trade's own in the log.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.webhooks.figures import figures
+from benchmarks.webhooks.kills import Kills
+from benchmarks.webhooks.outbox import sides, wait_until_drained
+from benchmarks.webhooks.receiver import Receiver, running_receiver
+from benchmarks.webhooks.result import SCHEMA_VERSION, Generator, Result
+from infra.errors import InfraError
+from loadgen.client.session import Session
+from loadgen.client.setup import SetupError
+from loadgen.client.target import fresh_stack, target_of
+from loadgen.client.workers import INTERRUPTED, FleetError, Ran
+from loadgen.options import REPORTS, SCALE_DEFAULT, SEED_DEFAULT, UsageError, flow_at, profile_of
+from loadgen.report.machine import commit, this_machine
+from loadgen.report.progress import Progress, progress
+from loadgen.report.report import report
+from loadgen.report.summary import EXIT_INTERRUPTED, Audit
+from loadgen.workload.orderflow import Plan
+from schemas.units import rfc3339
+from services.local.exchange import Stack
+from services.local.signals import quiet_kafka, stoppable
+from services.runtime.errors import ExchangeError
+
+WARM_UP_S = 5
+GIVE_UP_S = 10.0
+# Who interrupts wants to see what there is, and soon.
+INTERRUPTED_S = 10.0
+EXIT_USAGE = 2
+EXIT_INFRA = 3
+
+
+class Asked(Struct, frozen=True):
+    """What is measured. `drain_s`: how long webhooks may take after the last order."""
+
+    flow: Plan
+    scale: float
+    kill_every_s: float
+    drain_s: float
+    audit: bool
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    options = _parser().parse_args(arguments)
+    quiet_kafka()
+    try:
+        asked = _asked(options)
+        folder = options.report or REPORTS / time.strftime("webhooks-%Y%m%d-%H%M%S")
+        folder.mkdir(parents=True, exist_ok=True)
+        with stoppable(), progress() as shown:
+            found = measure(asked, shown)
+    except KeyboardInterrupt:
+        return _failed("interrupted; everything is stopped", EXIT_INTERRUPTED)
+    except UsageError as error:
+        return _failed(str(error), EXIT_USAGE)
+    except ExchangeError as error:
+        return _failed(str(error), error.exit_code)
+    except (InfraError, SetupError, FleetError, OSError) as error:
+        return _failed(str(error), EXIT_INFRA)
+    file = folder / "webhooks.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    for line in (*found.lines(), f"report      {file}"):
+        sys.stdout.write(line + "\n")
+    return found.exit_code
+
+
+def measure(asked: Asked, shown: Progress) -> Result:
+    """From nothing to the figures; nothing is left after."""
+    with (
+        running_receiver() as receiver,
+        fresh_stack(asked.flow.shares(), shown.say) as stack,
+    ):
+        return _measure(asked, stack, receiver, shown)
+
+
+def _measure(asked: Asked, stack: Stack, receiver: Receiver, shown: Progress) -> Result:
+    # 1. Brokers with URLs, books, warmth; nobody is killed meanwhile.
+    flow = asked.flow
+    session = Session(target_of(stack), shown, processes=1, give_up_s=GIVE_UP_S)
+    session.prepare(flow.profile, flow.seed, receiver.url)
+    receiver.know([str(broker.webhook_secret) for broker in session.brokers])
+    session.warm_up(flow.profile, flow.seed, WARM_UP_S)
+    settings = session.target.settings
+    wait_until_drained(settings, asked.drain_s, shown.say)
+    before = receiver.heard()
+    # 2. The market, and the deaths.
+    every = f", killed every {asked.kill_every_s:g} s" if asked.kill_every_s else ""
+    shown.say(f"{len(flow.actions):,} requests in {flow.profile.duration_s} s{every}:")
+    kills = Kills(stack, asked.kill_every_s, shown.say)
+    with kills.going_on():
+        ran = session.run(flow, "run")
+    # 3. What still waits; and only then the audit, which needs the machine too.
+    drain_s = min(INTERRUPTED_S, asked.drain_s) if ran.why else asked.drain_s
+    drained = wait_until_drained(settings, drain_s, shown.say)
+    kills.measured()
+    heard = receiver.heard()
+    came = max(1, len(heard.ids) - len(before.ids))
+    audit: Audit = session.audit() if asked.audit and not ran.why else "left out"
+    ids = [broker.broker_id for broker in session.brokers]
+    since_us = ran.started_at_ms * 1_000
+    return Result(
+        schema_version=SCHEMA_VERSION,
+        scale=asked.scale,
+        seed=flow.seed,
+        kill_every_s=asked.kill_every_s,
+        profile=flow.profile,
+        machine=this_machine(),
+        commit=commit(),
+        started_at=rfc3339(ran.started_at_ms),
+        why=ran.why,
+        interrupted=ran.why == INTERRUPTED,
+        generator=_generator(ran),
+        drained=drained,
+        figures=figures(sides(settings), heard, ids, kills.killed, since_us),
+        cpu_us={
+            "sender": int(kills.cpu_s * 1_000_000 / came),
+            "receiver": int((heard.cpu_s - before.cpu_s) * 1_000_000 / came),
+        },
+        audit=audit,
+    )
+
+
+def _generator(ran: Ran) -> Generator:
+    found = report(ran.records, ran.cpu_s)
+    slip_us = found.slip_us.p99 if found.slip_us is not None else 0
+    return Generator(found.sent, found.errors, slip_us, found.late)
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    if options.kill_every < 0 or options.drain <= 0:
+        raise UsageError("--kill-every must be 0 or more, --drain more than 0")
+    flow = flow_at(options.scale, options, profile_of(options))
+    return Asked(flow, options.scale, options.kill_every, options.drain, options.audit)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.webhooks",
+        description=__doc__,
+        epilog="Exit codes: 0 every broker was told of every trade; 1 lost or wrong webhooks, "
+        "errors, or the audit fails; 2 usage; 3 the exchange cannot be started; 98 INVALID: "
+        "requests left late, the machine was busy; 130 interrupted.",
+    )
+    add = parser.add_argument
+    add("--scale", type=float, default=SCALE_DEFAULT, help="per cent of B3; default 100")
+    add("--duration", type=int, default=60, metavar="S", help="seconds; default 60")
+    add("--seed", type=int, default=SEED_DEFAULT, help="the same seed, the same flow; default 1")
+    add("--profile", metavar="NAME|FILE", help="another mix, as for `loadgen run`")
+    add(
+        "--kill-every", type=float, default=5.0, metavar="S",
+        help="kill the sender so often; 0: never; default 5",
+    )  # fmt: skip
+    add(
+        "--drain", type=float, default=120.0, metavar="S",
+        help="how long webhooks may take after the last order; default 120",
+    )  # fmt: skip
+    add("--report", type=Path, metavar="DIR", help=f"for webhooks.json; default {REPORTS}/<time>")
+    add(
+        "--audit", action=argparse.BooleanOptionalAction, default=True,
+        help="hold the log and all that follows from it against what brokers were told",
+    )  # fmt: skip
+    return parser
+
+
+def _failed(why: str, exit_code: int) -> int:
+    sys.stderr.write(f"webhooks: {why}\n")
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What brokers should have been told, and when the outbox is empty; only reads the database."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final, LiteralString
+
+import psycopg
+
+from benchmarks.webhooks.figures import Side
+from schemas.topics import COMMANDS
+from services.runtime.errors import UnavailableError
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
+from services.runtime.settings import Settings
+
+_POLL_S: Final = 0.5
+_TELL_S: Final = 5.0
+_CONNECT_TIMEOUT_S: Final = 5
+_POSITIONS: LiteralString = "SELECT partition, next_command FROM log_positions"
+_PENDING: LiteralString = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
+# From the trades, so that a side which was never queued is missed as well.
+_SIDES: LiteralString = """
+    SELECT side.broker_id::text, t.id || '-' || side.kind,
+        (extract(epoch FROM t.executed_at) * 1000000)::bigint,
+        (extract(epoch FROM d.queued_at) * 1000000)::bigint
+    FROM trades t
+    CROSS JOIN LATERAL (VALUES ('bid', t.buy_broker_id), ('ask', t.sell_broker_id))
+        AS side (kind, broker_id)
+    LEFT JOIN webhook_deliveries d
+        ON (d.broker_id, d.event_id, d.kind) = (side.broker_id, t.id, side.kind)
+"""
+
+
+def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], None]) -> bool:
+    """Until what the log holds now is stored and nothing waits; whether it came to that."""
+    ends = {number: _end(settings, number) for number in range(settings.partitions)}
+    deadline = time.monotonic() + wait_s
+    tell_at = time.monotonic() + _TELL_S
+    with closing(_connect(settings)) as connection:
+        while True:
+            stored: dict[int, int] = dict(connection.execute(_POSITIONS).fetchall())
+            behind = sum(max(0, end - stored.get(number, 0)) for number, end in ends.items())
+            pending = int(connection.execute(_PENDING).fetchall()[0][0])
+            if not behind and not pending:
+                return True
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            if now >= tell_at:
+                tell_at = now + _TELL_S
+                say(f"waiting: {behind:,} commands to store, {pending:,} webhooks to send")
+            time.sleep(_POLL_S)
+
+
+def sides(settings: Settings) -> list[Side]:
+    """Of every trade; all brokers of such an exchange have a URL."""
+    with closing(_connect(settings)) as connection:
+        return [Side(*row) for row in connection.execute(_SIDES)]
+
+
+def _connect(settings: Settings) -> psycopg.Connection:
+    try:
+        return psycopg.connect(
+            settings.database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
+        )
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
+
+
+def _end(settings: Settings, number: int) -> int:
+    partition = Partition(settings.topic_prefix + COMMANDS.name, number)
+    with closing(LogReader(kafka_access(settings), partition)) as reader:
+        return reader.end

@@ -1,0 +1,167 @@
+"""The brokers' side: a process that answers every webhook 200 and keeps when which one came.
+
+It answers before it verifies, and shares no process with anything that is measured.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, Final, cast
+
+import httptools
+import uvloop
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from benchmarks.webhooks.figures import Heard
+from loadgen.client.setup import SetupError
+from loadgen.client.workers import start_deaf
+
+_OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_LOOPBACK: Final = "127.0.0.1"
+_STOP_S: Final = 5.0
+# All brokers' connections may come at once.
+_BACKLOG: Final = 1_024
+
+
+class Receiver:
+    """Brokers are told apart by their path."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._port = int(self._hear())
+
+    def url(self, broker: int) -> str:
+        """Where this broker's webhooks go."""
+        return f"http://{_LOOPBACK}:{self._port}/{broker}"
+
+    def know(self, secrets: Sequence[str]) -> None:
+        """Each broker's secret, by its number; before the first webhook."""
+        self._pipe.send(list(secrets))
+
+    def heard(self) -> Heard:
+        """All that came so far."""
+        self._pipe.send(None)
+        found: Heard = self._hear()
+        return found
+
+    def _hear(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise SetupError("the receiver's process died") from error
+
+
+@contextmanager
+def running_receiver() -> Iterator[Receiver]:
+    """Listening inside, gone after."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    start_deaf(process)
+    theirs.close()
+    try:
+        yield Receiver(ours)
+    finally:
+        # It ends when nobody is at the pipe's other end.
+        ours.close()
+        process.join(_STOP_S)
+        process.kill()
+        process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        uvloop.run(_Receiving(pipe).run())
+
+
+class _Receiving:
+    """In the new process."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._webhooks: list[Webhook] = []
+        self._over = asyncio.Event()
+        self._brokers: list[int] = []
+        self._ids: list[str] = []
+        self._at_us: list[int] = []
+        self._wrong = 0
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Connection(self), _LOOPBACK, 0, backlog=_BACKLOG)
+        self._pipe.send(server.sockets[0].getsockname()[1])
+        loop.add_reader(self._pipe.fileno(), self._asked)
+        await self._over.wait()
+        server.close()
+
+    def _asked(self) -> None:
+        try:
+            asked = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+            self._over.set()
+            return
+        if asked is None:
+            cpu_s = time.process_time()
+            # Watched by a loop, the pipe has become one that refuses what does not fit at once.
+            os.set_blocking(self._pipe.fileno(), True)
+            self._pipe.send(Heard(self._brokers, self._ids, self._at_us, self._wrong, cpu_s))
+        else:
+            self._webhooks = [Webhook(secret) for secret in asked]
+
+    def came(self, at_us: int, broker: int, headers: dict[str, str], body: bytes) -> None:
+        """One webhook, answered by now."""
+        self._brokers.append(broker)
+        self._ids.append(headers.get("webhook-id", ""))
+        self._at_us.append(at_us)
+        try:
+            self._webhooks[broker].verify(body, headers, json_parse=False)
+        except (WebhookVerificationError, IndexError, ValueError):
+            self._wrong += 1
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of the sender; httptools calls the `on_` methods."""
+
+    def __init__(self, receiving: _Receiving) -> None:
+        self._receiving = receiving
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if self._transport is not None:
+                self._transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._body = b"", {}, b""
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        at_us = time.time_ns() // 1_000
+        if self._transport is not None:
+            self._transport.write(_OK)
+        number = self._url.lstrip(b"/")
+        broker = int(number) if number.isdigit() else -1
+        self._receiving.came(at_us, broker, self._headers, self._body)

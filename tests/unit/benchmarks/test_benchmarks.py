@@ -1,0 +1,134 @@
+"""Every benchmark that needs no server, very small: it runs, and has a figure at each place.
+
+How fast anything is, no test says.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from benchmarks.micro.__main__ import Run, main, one
+from benchmarks.micro.context import Context, Servers
+from benchmarks.micro.engine import Market, cancel, price_at
+from benchmarks.micro.errors import BenchError
+from benchmarks.micro.harness import QUICK, Benchmark, Point, Reading, as_in_the_services
+from benchmarks.micro.registry import ENTRIES, PEERS, Entry, chosen
+
+TINY = structs.replace(QUICK, repeats=2, sizes=(1, 10, 100), operations=40, flow_s=1)
+SERVERLESS = [
+    entry
+    for entry in ENTRIES
+    if entry.name != PEERS and entry.name.split(".")[0] not in {"sink", "kafka", "trip"}
+]
+
+
+def tell(_: str) -> None:
+    """Nobody listens."""
+
+
+def measure(entry: Entry, folder: Path, done: Run, repeats: int = TINY.repeats) -> None:
+    with ExitStack() as ending, as_in_the_services():
+        scale = structs.replace(TINY, repeats=repeats)
+        one(entry, scale, Servers(folder, ending, tell), done, tell)
+
+
+@pytest.mark.parametrize("entry", SERVERLESS, ids=lambda entry: entry.name)
+def test_benchmark_without_servers_has_two_samples_of_every_figure(
+    entry: Entry, tmp_path: Path
+) -> None:
+    done = Run()
+    measure(entry, tmp_path, done)
+    (measured,) = done.benchmarks
+    assert measured.complete
+    assert measured.figures
+    for figure in measured.figures:
+        assert len(figure.samples) == TINY.repeats
+        assert 0 < figure.min <= figure.median <= figure.max
+        assert (figure.x is None) == (not measured.x)
+
+
+@pytest.mark.parametrize("repeats_before", [0, 1, 3])
+def test_benchmark_that_fails_keeps_the_repeats_before_as_incomplete(
+    tmp_path: Path, repeats_before: int
+) -> None:
+    left = iter([1.0] * repeats_before)
+
+    def measure_once() -> Iterator[Reading]:
+        for value in left:
+            yield Reading("ours", value, "ns")
+            return
+        raise BenchError("no more")
+
+    entry = Entry("failing", "fails", lambda _: Benchmark([Point(None, measure_once)]))
+    done = Run()
+    with pytest.raises(BenchError):
+        measure(entry, tmp_path, done, repeats=5)
+    assert [m.figures[0].samples for m in done.benchmarks] == [[1.0] * repeats_before] * bool(
+        repeats_before
+    )
+    assert not any(measured.complete for measured in done.benchmarks)
+
+
+def test_engine_that_does_not_count_fails_the_run_and_says_so(tmp_path: Path) -> None:
+    def make(context: Context) -> Benchmark:
+        context.failed.append("it trades otherwise")
+        return Benchmark([])
+
+    done = Run()
+    measure(Entry("peers", "", make), tmp_path, done)
+    assert (done.exit_code, done.notes) == (1, ["peers FAILED: it trades otherwise"])
+
+
+def test_market_of_the_engine_benchmarks_does_what_is_asked() -> None:
+    market = Market()
+    orders = [market.order("ask", price_at("ask", level)) for level in range(3)]
+    market.apply(orders)
+    market.ns_each([market.order("bid", None, quantity=150)])
+    assert list(market.engine.open_orders) == [order.order_id for order in orders[1:]]
+    market.ns_each([cancel(orders[2])])
+    assert len(market.engine.open_orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("only", "quick", "names"),
+    [
+        (["codec"], False, {"codec.decode", "codec.encode", "codec.outcomes"}),
+        (["trip.fsync", "matcher"], True, {"trip.fsync", "matcher"}),
+        (["engine.cross"], False, {"engine.cross"}),
+    ],
+)
+def test_chosen_are_those_named_even_where_the_short_run_leaves_them_out(
+    only: list[str], quick: bool, names: set[str]
+) -> None:
+    assert {entry.name for entry in chosen(only, quick=quick, peers=True)} == names
+
+
+def test_chosen_without_names_are_all_but_what_is_left_out() -> None:
+    assert len(chosen([], quick=False, peers=True)) == len(ENTRIES)
+    left_out = {e.name for e in ENTRIES} - {e.name for e in chosen([], quick=True, peers=False)}
+    assert left_out == {"trip.fsync", PEERS}
+
+
+@pytest.mark.parametrize("only", [["engin"], ["engine.mixed.more"], ["codec", ""]])
+def test_name_of_no_benchmark_is_a_usage_error(
+    only: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--only", *only]) == 2
+    assert "--list" in capsys.readouterr().err
+
+
+def test_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    told = io.StringIO(capsys.readouterr().out).readlines()
+    assert [line.split()[0] for line in told] == [entry.name for entry in ENTRIES]
+
+
+@pytest.mark.parametrize("bad", [["--repeats", "0"], ["--json", "/nowhere/at/all.json"]])
+def test_bad_usage_is_refused_before_anything_runs(bad: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(bad)
+    assert ended.value.code == 2

@@ -1,0 +1,136 @@
+"""Table and chart of a comparison: every figure is in them, and what is wrong is marked."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from msgspec import structs
+
+from benchmarks.comparison.__main__ import main
+from benchmarks.comparison.chart import svg
+from benchmarks.comparison.results import Comparison, Losses, Point, Result, read, write
+from benchmarks.comparison.table import BEGIN, END, markdown, put_into
+from loadgen.report.machine import Machine
+
+FINE = Point(
+    scale=50,
+    p50_us=4_200,
+    p99_us=18_000,
+    errors_percent=0.0,
+    done_per_s=660.0,
+    cpu_us_per_request=1_234,
+    memory_bytes=300 << 20,
+)
+BAD = structs.replace(FINE, scale=100, p99_us=2_500_000, errors_percent=7.5)
+
+
+def a_comparison(complete: bool = True) -> Comparison:
+    return Comparison(
+        machine=Machine("Some CPU", 2, 8 << 30, "Linux 6", "3.11.7"),
+        commit="abc",
+        started_at="2026-11-25T10:00:00.000Z",
+        duration_s=30,
+        scales=[50, 100],
+        results=[
+            Result("v1", True, [FINE, BAD], 66.0, "", Losses(5, 900, 0)),
+            Result("v3", False, [structs.replace(FINE, p99_us=9_000)], None, "", Losses(5, 900, 7)),
+        ],
+        complete=complete,
+    )
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| V")]
+    return {first: rest for first, *rest in cells}
+
+
+def test_table_of_a_comparison_tells_each_figure() -> None:
+    page = markdown(a_comparison())
+    assert rows(page) == {
+        "V1": [
+            *("66", "4.2 / 18.0", "4.2 / 2,500\\*"),
+            *("1,234 us", "300 MiB", "0 of 900", "hold"),
+        ],
+        "V3": ["-", "4.2 / 9.0", "-", "1,234 us", "300 MiB", "7 of 900", "BROKEN"],
+    }
+    assert "Some CPU, 2 cores" in page
+    assert "Not finished" not in page
+
+
+def test_table_of_half_a_comparison_says_so() -> None:
+    assert "Not finished" in markdown(a_comparison(complete=False))
+
+
+def test_table_of_a_late_generator_marks_the_run() -> None:
+    found = a_comparison()
+    found.results[0].points[0] = structs.replace(FINE, note="the generator was late")
+    assert rows(markdown(found))["V1"][1] == "4.2 / 18.0†"
+
+
+def test_table_put_into_another_page_takes_its_place_there_alone() -> None:
+    page = put_into(f"head\n{BEGIN}old\n{END}tail\n", a_comparison())
+    assert rows(page) == rows(markdown(a_comparison()))
+    assert page.startswith(f"head\n{BEGIN}Some CPU")
+    assert page.endswith(f"|\n{END}tail\n")
+    assert put_into(page, a_comparison()) == page
+    with pytest.raises(ValueError, match="written by make compare"):
+        put_into("no place", a_comparison())
+
+
+def test_table_in_the_readme_is_that_of_the_page() -> None:
+    readme, page = (Path(name).read_text() for name in ("README.md", "docs/compare.md"))
+    assert rows(readme)
+    assert rows(readme) == rows(page)
+
+
+def test_table_without_the_scale_of_costs_tells_the_nearest_below() -> None:
+    found = a_comparison()
+    found.results[0].points = [structs.replace(FINE, scale=10), BAD]
+    assert rows(markdown(found))["V1"][3] == "1,234 us (at 10 %)"
+
+
+def test_chart_is_a_drawing_with_every_point_and_contestant() -> None:
+    drawing = svg(a_comparison())
+    ET.fromstring(drawing)  # noqa: S314 - our own text
+    assert drawing.count("<circle") == 3
+    # The run with errors is hollow.
+    assert drawing.count('fill="white"/>') == 2
+    assert "carries 66 % of B3" in drawing
+    assert "7 of 900 lost by kill -9" in drawing
+
+
+def test_chart_of_nothing_measured_yet_is_a_drawing() -> None:
+    found = structs.replace(a_comparison(), results=[Result("v1")])
+    ET.fromstring(svg(found))  # noqa: S314 - our own text
+    markdown(found)
+
+
+def test_comparison_written_and_drawn_again_is_the_same(tmp_path: Path) -> None:
+    write(tmp_path / "results.json", a_comparison())
+    assert read(tmp_path / "results.json") == a_comparison()
+    assert main(["--draw", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "compare.md").read_text() == markdown(a_comparison())
+    assert (tmp_path / "compare.svg").read_text() == svg(a_comparison())
+
+
+def test_comparison_is_good_only_when_all_is_there_and_all_trade_by_the_rules() -> None:
+    broken, unfinished = a_comparison(), a_comparison(complete=False)
+    fine = structs.replace(broken, results=broken.results[:1])
+    unfinished.results.pop()
+    assert [found.good for found in (broken, fine, unfinished)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--duration", "0"], ["--only", "v4"], ["--only", ""], ["--speed", "9"]]
+)
+def test_compare_asked_for_nonsense_is_a_usage_error(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+
+
+def test_compare_asked_to_draw_what_is_not_there_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--draw", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 2
+    assert "cannot be read" in capsys.readouterr().err

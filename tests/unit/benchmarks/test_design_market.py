@@ -1,0 +1,82 @@
+"""The baselines' market makes the same trades as the exchange's engine, on the same flow."""
+
+import pytest
+from msgspec import structs
+
+from benchmarks.designs.market import Market, Order
+from loadgen.commands import commands
+from loadgen.workload.orderflow import Profile, plan
+from schemas.commands import CancelOrder, PlaceOrder
+from schemas.executions import OrderAccepted
+from services.matcher.engine import Engine, Position
+
+START_MS = 1_795_000_000_000
+PROFILE = Profile(
+    duration_s=20,
+    symbols=3,
+    brokers=6,
+    cancel_age_ms_mean=800,
+    valid_short_percent=20,
+    valid_seconds_percent=20,
+)
+Traded = tuple[str, int, int, str, str]
+
+
+def order_of(command: PlaceOrder, now_ms: int) -> Order:
+    return Order(
+        **structs.asdict(command),
+        remaining_quantity=command.quantity,
+        filled_value=0,
+        created_at=now_ms,
+        updated_at=now_ms,
+        closed_reason=None,
+        trades=[],
+        arrival=0,
+    )
+
+
+def by_engine(flow: list[tuple[int, PlaceOrder | CancelOrder]]) -> list[Traded]:
+    engine, made = Engine(0), []
+    for offset, (now_ms, command) in enumerate(flow):
+        event = engine.apply(command, Position(0, offset, now_ms)).event
+        if isinstance(event, OrderAccepted):
+            made += [
+                (event.symbol, fill.price, fill.quantity, fill.maker_order_id, event.order_id)
+                for fill in event.fills
+            ]
+    return made
+
+
+def by_market(market: Market, flow: list[tuple[int, PlaceOrder | CancelOrder]]) -> list[Traded]:
+    made: list[Traded] = []
+    for now_ms, command in flow:
+        if isinstance(command, PlaceOrder):
+            market.place(order_of(command, now_ms), now_ms)
+        else:
+            market.cancel(market.orders[command.order_id], now_ms)
+        made += [
+            (each.symbol, each.price, each.quantity, each.maker_order_id, each.taker_order_id)
+            for each in market.take_changes().trades
+        ]
+    return made
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_market_of_the_baselines_trades_as_the_engine_does(seed: int) -> None:
+    flow = [
+        (now_ms, command)
+        for now_ms, command in commands(plan(PROFILE, seed), 0, START_MS)
+        if isinstance(command, PlaceOrder | CancelOrder)
+    ]
+    market = Market()
+    made = by_market(market, flow)
+    assert len(made) > 100
+    assert made == by_engine(flow), f"seed {seed}"
+    # What is left in the levels is what is left in the orders.
+    for book in market.books.values():
+        for side, levels in (("bid", book.bids), ("ask", book.asks)):
+            resting = [
+                o for o in market.orders.values() if (o.symbol, o.side) == (book.symbol, side)
+            ]
+            left = sum(o.remaining_quantity for o in resting if o.closed_reason is None)
+            assert sum(level.total for level in levels.levels.values()) == left

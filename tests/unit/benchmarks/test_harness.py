@@ -1,0 +1,78 @@
+"""Repeats: points take turns, every value is kept, an interruption leaves what was complete."""
+
+import gc
+
+import pytest
+
+from benchmarks.micro.harness import Benchmark, Point, Reading, as_in_the_services, ns_each, run
+from benchmarks.micro.report import Figure
+from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
+
+
+def told(_: str) -> None:
+    """Nobody listens."""
+
+
+def test_points_take_turns_within_every_repeat() -> None:
+    order: list[int] = []
+
+    def point(x: int) -> Point:
+        def measure() -> list[Reading]:
+            order.append(x)
+            return [Reading("ours", float(len(order)), "ns")]
+
+        return Point(x, measure)
+
+    *_, figures = run(Benchmark([point(1), point(10)], "orders"), 3, told)
+
+    assert order == [1, 10] * 3
+    assert [(f.x, f.samples) for f in figures] == [(1, [1.0, 3.0, 5.0]), (10, [2.0, 4.0, 6.0])]
+    assert (figures[1].min, figures[1].median, figures[1].max) == (2.0, 4.0, 6.0)
+
+
+def test_figures_come_by_series_as_first_measured_then_along_the_curve() -> None:
+    def measure() -> list[Reading]:
+        return [Reading("b", 1.0, "ns"), Reading("a", 1.0, "ns"), Reading("b", 1.0, "us")]
+
+    *_, figures = run(Benchmark([Point(2, measure), Point(1, measure)]), 1, told)
+
+    assert [(f.series, f.unit, f.x) for f in figures] == [
+        ("b", "ns", 1),
+        ("b", "ns", 2),
+        ("a", "ns", 1),
+        ("a", "ns", 2),
+        ("b", "us", 1),
+        ("b", "us", 2),
+    ]
+
+
+def test_repeats_before_a_failure_are_told() -> None:
+    left = iter([1.0, 2.0])
+
+    def measure() -> list[Reading]:
+        value = next(left, None)
+        if value is None:
+            raise KeyboardInterrupt
+        return [Reading("ours", value, "ns")]
+
+    found: list[list[Figure]] = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(run(Benchmark([Point(None, measure)]), 5, told))
+    assert [one.samples for one in found[-1]] == [[1.0, 2.0]]
+
+
+def test_time_is_per_operation() -> None:
+    assert 0 < ns_each(lambda: sum(range(1_000)), 1_000) < ns_each(lambda: sum(range(9_999)), 1)
+
+
+def test_collector_is_as_in_the_services_and_then_as_before() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(701, 11, 12)
+    try:
+        with as_in_the_services():
+            assert gc.isenabled()
+            assert gc.get_threshold()[0] == COLLECT_AFTER_OBJECTS
+        assert gc.get_threshold() == (701, 11, 12)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.set_threshold(*before)
