@@ -19,8 +19,8 @@ from schemas.topics import COMMANDS
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually
 from tests.integration.test_sink_processes import finished, free_port, get
+from tests.support.reader_outcomes import ALICE, batch, cancelled, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.outcomes import ALICE, batch, cancelled, sweep
 
 BROKEN_LOG = 6
 DOES_NOT_HOLD = 1

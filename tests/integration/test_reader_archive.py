@@ -14,8 +14,8 @@ from services.runtime.postgres.pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
+from tests.support.reader_outcomes import oid, sweep
 from tests.support.servers import DatabaseServer
-from tests.unit.reader.outcomes import oid, sweep
 
 BACK_WITHIN_S = 10.0
 OURS = LogIdentity("cluster", "exchange.executions.v1", "topic-id")

@@ -21,15 +21,15 @@ from services.runtime.kafka.dispatcher import Stream
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.market import batches, outcomes
-from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.comparing import (
+from tests.support.reader_comparing import (
     answers,
     known_brokers,
     known_symbols,
     open_orders,
     state,
 )
-from tests.unit.reader.flow import Flow
+from tests.support.reader_flow import Flow
+from tests.support.servers import DatabaseServer, KafkaServer
 
 PARTITIONS = 2
 NO_SERVER = "postgresql://127.0.0.1:1/nothing"

@@ -27,9 +27,9 @@ from services.sink.errors import ForeignDatabaseError
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate
 from services.sink.store import SILENCE_MAX_S
+from tests.support.reader_flow import Flow
+from tests.support.reader_outcomes import ALICE, T0, batch, cancelled, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.flow import Flow
-from tests.unit.reader.outcomes import ALICE, T0, batch, cancelled, sweep
 
 PARTITIONS = 2
 DEADLINE_S = 30.0

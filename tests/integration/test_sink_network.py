@@ -16,8 +16,8 @@ from tests.integration.test_sink_loop import (
     running_sink,
 )
 from tests.support.fault_proxy import FaultProxy
+from tests.support.reader_flow import Flow
 from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.flow import Flow
 
 FAULT_S = 2.0
 # Longer than any answer of a server that is there, even on a busy machine.

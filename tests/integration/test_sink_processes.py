@@ -20,9 +20,9 @@ import pytest
 
 from schemas.brokers import Broker, key_hash
 from tests.integration.test_sink_loop import HandwrittenLog, check_stored, eventually
+from tests.support.reader_flow import Flow
+from tests.support.reader_outcomes import BOB, T0, oid, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.flow import Flow
-from tests.unit.reader.outcomes import BOB, T0, oid, sweep
 
 KEY = "a key that only Bob has"
 

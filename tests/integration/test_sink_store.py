@@ -24,8 +24,8 @@ from services.sink.errors import ForeignDatabaseError, MigrationError, Overtaken
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
 from services.sink.rows import Rows
 from services.sink.store import LOST, Move, Store
+from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 from tests.support.servers import DatabaseServer
-from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 
 ALL = ["0001_tables.sql", "0002_sums.sql", "0003_webhooks.sql", "0004_webhooks_pruned.sql"]
 

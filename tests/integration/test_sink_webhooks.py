@@ -14,9 +14,9 @@ from services.sink.loop import Sink
 from services.sink.migrate import migrate
 from services.sink.store import Store
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
+from tests.support.reader_flow import Flow
+from tests.support.reader_outcomes import T0, batch, fill, limit
 from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.flow import Flow
-from tests.unit.reader.outcomes import T0, batch, fill, limit
 
 SECRETS = (WebhookSecret(webhook_secret(bytes(24))),)
 Queued = set[tuple[str, str, str, int]]

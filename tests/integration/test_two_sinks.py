@@ -22,9 +22,9 @@ from tests.integration.test_sink_loop import (
     eventually,
     running_sink,
 )
+from tests.support.reader_flow import Flow
+from tests.support.reader_outcomes import ALICE, BOB, T0
 from tests.support.servers import DatabaseServer, KafkaServer
-from tests.unit.reader.flow import Flow
-from tests.unit.reader.outcomes import ALICE, BOB, T0
 
 SEED = 17
 BLOWS = 12

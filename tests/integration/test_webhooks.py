@@ -12,9 +12,9 @@ from standardwebhooks import Webhook
 
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from tests.support.outbox import SECRET, Outbox, a_sender, start_sender, wait_for
+from tests.support.reader_outcomes import T0
 from tests.support.receiver import Received, Reply, a_receiver
 from tests.support.servers import DatabaseServer
-from tests.unit.reader.outcomes import T0
 
 OLD = webhook_secret(b"o" * 32)
 

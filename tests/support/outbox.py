@@ -17,7 +17,7 @@ from services.runtime.kafka.execution_filter import FollowerPosition
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
-from tests.unit.reader.outcomes import T0, batch, fill, limit
+from tests.support.reader_outcomes import T0, batch, fill, limit
 
 WAIT_S = 120.0
 SECRET = webhook_secret(b"s" * 32)

@@ -19,7 +19,7 @@ from services.reader.errors import ArchiveUnavailableError, NotFoldedError
 from services.reader.views import Views
 from services.reader.waiting import END_WAIT_S, FRESH_MS, WAIT_S, Waiting
 from services.runtime.errors import UnavailableError
-from tests.unit.reader.outcomes import ALICE, BOB, CAROL, T0, batch, limit, oid, sweep
+from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0, batch, limit, oid, sweep
 
 Handler = Callable[[Request], Awaitable[Response]]
 LATER = T0 + 100_000

@@ -10,7 +10,7 @@ from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
-from tests.unit.reader.outcomes import (
+from tests.support.reader_outcomes import (
     ALICE,
     BOB,
     CAROL,

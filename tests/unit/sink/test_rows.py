@@ -5,7 +5,7 @@ from schemas.units import rfc3339
 from services.runtime.kafka.execution_filter import Batch
 from services.sink.lines import array, change_line, order_line, trade_line
 from services.sink.rows import Rows
-from tests.unit.reader.outcomes import (
+from tests.support.reader_outcomes import (
     ALICE,
     BOB,
     CAROL,

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from schemas import ids
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, Outcome
 from services.runtime.kafka.execution_filter import Batch
-from tests.unit.reader.outcomes import ALICE, BOB, T0, limit
+from tests.support.reader_outcomes import ALICE, BOB, T0, limit
 
 
 class Flow:
