@@ -29,7 +29,7 @@ from services.api.protocol import HttpProtocol
 from services.api.server import health_calls
 from services.gateway.wiring import lookup_of
 from services.ingest.app import Ingest
-from services.ingest.desk import Desk
+from services.ingest.context import IngestContext
 from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
@@ -93,7 +93,7 @@ class Gateway:
         directory = BrokerDirectory(ADMIN_KEY)
         self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0)
         self._follower = Follower({0: FollowerPosition(1, 0, 0)})
-        desk = Desk(
+        context = IngestContext(
             publisher=Publisher(MemoryLog(self._tell), in_flight_max=1, delivery_timeout_ms=1_000),
             waiters=Waiters(asyncio.get_running_loop()),
             lookup=lookup_of(self._reader),
@@ -105,7 +105,7 @@ class Gateway:
             clock=now_ms,
             randomness=os.urandom,
         )
-        self._ingest = Ingest(desk, directory)
+        self._ingest = Ingest(context, directory)
         calls = [*self._ingest.calls(), *self._reader.calls(), *health_calls(Health())]
         self.edge = Edge(calls, directory)
 

@@ -22,7 +22,7 @@ from services.api.server import (
 )
 from services.ingest.app import Ingest
 from services.ingest.lookup import Lookup, LookupUnavailableError
-from services.ingest.wiring import add_checks, make_desk, make_sender
+from services.ingest.wiring import add_checks, make_context, make_sender
 from services.reader.app import OrderArchive, Reader
 from services.reader.archive import Archive
 from services.reader.command_log import CommandLog
@@ -108,8 +108,8 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 2. Ingest's half: the way into the log.
         sender = make_sender(settings)
         ending.push_async_callback(asyncio.to_thread, sender.close)
-        desk = make_desk(settings, topology, sender, lookup_of(reader))
-        ingest = Ingest(desk, directory)
+        context = make_context(settings, topology, sender, lookup_of(reader))
+        ingest = Ingest(context, directory)
         # 3. The outbox, where brokers see their webhooks and ask for them.
         webhooks = await webhook_calls(database_url, ending)
         # 4. The port.
@@ -128,7 +128,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             on_listing=ingest.listed,
             failed=server.fail,
         )
-        add_checks(health, stream, desk.publisher, topology)
+        add_checks(health, stream, context.publisher, topology)
         health.add("database", watched.check)
         start = Start(StoredViews(database_url, identity), stream, reader, server.fail)
         health.add("views", start.check)

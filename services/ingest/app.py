@@ -22,9 +22,9 @@ from services.api.app import (
 )
 from services.api.brokers import BrokerDirectory
 from services.ingest.admission import admit_nothing, admit_registration
-from services.ingest.app_cancel import CancelDesk
-from services.ingest.app_place import PlaceDesk
-from services.ingest.desk import Desk
+from services.ingest.app_cancel import CancelOrderHandler
+from services.ingest.app_place import PlaceOrderHandler
+from services.ingest.context import IngestContext
 from services.ingest.registration import (
     RANDOM_BYTES,
     SECRET_BYTES,
@@ -62,28 +62,30 @@ _WRITING = (
 class Ingest:
     """`told` and `listed` take what the log says, `calls` answer."""
 
-    def __init__(self, desk: Desk, directory: BrokerDirectory) -> None:
-        self._desk = desk
+    def __init__(self, context: IngestContext, directory: BrokerDirectory) -> None:
+        self._context = context
         self._directory = directory
-        self._placing = PlaceDesk(desk)
-        self._cancelling = CancelDesk(desk)
+        self._placing = PlaceOrderHandler(context)
+        self._cancelling = CancelOrderHandler(context)
 
     def told(self, batch: Batch) -> None:
         """Answer the requests that wait for an outcome in the batch."""
-        self._desk.waiters.resolve(batch)
+        self._context.waiters.resolve(batch)
 
     def listed(self, key: bytes | None, value: bytes | None) -> None:
         """Fold a listing. A bad one is another program's mistake: logged, passed over."""
         try:
-            self._desk.routes.apply(key, value)
+            self._context.routes.apply(key, value)
         except (UnreadableError, ValueError) as error:
             log.error("unusable listing", extra={"fields": {"reason": str(error)}})
 
     async def register(self, request: Request) -> Response:
         """`POST /register`."""
-        desk = self._desk
+        context = self._context
         wanted = admit_registration(request.body)
-        broker, api_key = new_broker(wanted, desk.randomness(RANDOM_BYTES), now_ms=desk.clock())
+        broker, api_key = new_broker(
+            wanted, context.randomness(RANDOM_BYTES), now_ms=context.clock()
+        )
         await self._store(
             broker, "the broker may be registered or not; its key is lost: register it again"
         )
@@ -97,10 +99,10 @@ class Ingest:
     async def rotate_secret(self, request: Request) -> Response:
         """`POST /webhooks/secret/rotate`."""
         admit_nothing(request.body)
-        desk, broker = self._desk, request.broker
+        context, broker = self._context, request.broker
         if broker.webhook_url is None:
             raise ProblemError(404, "not_found", "this broker was registered without a webhook_url")
-        changed = with_new_secret(broker, desk.randomness(SECRET_BYTES), now_ms=desk.clock())
+        changed = with_new_secret(broker, context.randomness(SECRET_BYTES), now_ms=context.clock())
         await self._store(changed, "the secret may be the new one, which is lost: rotate it again")
         newest, *former = changed.webhook_secrets
         until = former[0].until if former else None
@@ -109,11 +111,11 @@ class Ingest:
 
     async def _store(self, broker: Broker, unknown: str) -> None:
         # Returns when the log has the record.
-        desk = self._desk
-        delivery = desk.publisher.send(
-            desk.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
+        context = self._context
+        delivery = context.publisher.send(
+            context.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
         )
-        fate = await delivery.wait(desk.publisher.fate_timeout_s)
+        fate = await delivery.wait(context.publisher.fate_timeout_s)
         if fate == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
         if fate != "stored":

@@ -13,7 +13,7 @@ from schemas.topics import COMMANDS
 from schemas.units import OrderId
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.ingest.admission import admit_nothing
-from services.ingest.desk import Desk, pending, preferences_of
+from services.ingest.context import IngestContext, pending, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import CancelFate
@@ -24,12 +24,12 @@ _SETTLE_STEP_S = 0.05
 _GONE = frozenset({"cancelled", "expired"})
 
 
-class CancelDesk:
+class CancelOrderHandler:
     """Takes cancels."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._topic = desk.topic_prefix + COMMANDS.name
+    def __init__(self, context: IngestContext) -> None:
+        self._context = context
+        self._topic = context.topic_prefix + COMMANDS.name
 
     async def cancel(self, request: Request) -> Response:
         """The handler."""
@@ -39,7 +39,7 @@ class CancelDesk:
         preferences = preferences_of(request)
         order: OrderResource | None = None
         try:
-            order = _known(await self._desk.lookup(order_id, request))
+            order = _known(await self._context.lookup(order_id, request))
         except LookupUnavailableError:
             # The matcher knows the order and its owner, and will decide.
             order = None
@@ -53,25 +53,25 @@ class CancelDesk:
             msgspec.convert(order_id, OrderId)
         except msgspec.ValidationError:
             partition = None
-        if partition is None or partition >= self._desk.partitions:
+        if partition is None or partition >= self._context.partitions:
             raise _not_found()
         return partition
 
     async def _send(
         self, order_id: str, partition: int, request: Request, order: OrderResource | None
     ) -> Response:
-        desk = self._desk
+        context = self._context
         preferences = preferences_of(request)
         broker_id = request.broker.broker_id
-        waiting = desk.waiters.expect_cancel(order_id, broker_id)
+        waiting = context.waiters.expect_cancel(order_id, broker_id)
         try:
             value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
-            delivery = desk.publisher.send(self._topic, partition, None, value)
-            fate = await desk.outcome(waiting, desk.wait_ms(preferences))
+            delivery = context.publisher.send(self._topic, partition, None, value)
+            fate = await context.outcome(waiting, context.wait_ms(preferences))
         finally:
-            desk.waiters.forget_cancel(order_id, broker_id, waiting)
+            context.waiters.forget_cancel(order_id, broker_id, waiting)
         if fate is None:
-            await desk.require_stored(delivery, order_id)
+            await context.require_stored(delivery, order_id)
             return pending(order_id, order.client_order_id if order else None, preferences)
         return await self._answer(fate, order_id, request)
 
@@ -82,17 +82,17 @@ class CancelDesk:
         if fate == "not_open":
             return _closed(await self._settled(order_id, request), preferences)
         if preferences.representation:
-            order = await self._desk.find(order_id, request)
+            order = await self._context.find(order_id, request)
             if order is not None and order.closed_reason is not None:
                 return _closed(order, preferences)
         return Response(204, headers=applied(preferences, pending=False))
 
     async def _settled(self, order_id: str, request: Request) -> OrderResource:
         # The matcher says that it is not open; the reader may be a moment behind.
-        deadline = self._desk.loop.time() + SETTLE_S
+        deadline = self._context.loop.time() + SETTLE_S
         try:
-            while self._desk.loop.time() < deadline:
-                order = _known(await self._desk.lookup(order_id, request))
+            while self._context.loop.time() < deadline:
+                order = _known(await self._context.lookup(order_id, request))
                 if order.closed_reason is not None:
                     return order
                 await asyncio.sleep(_SETTLE_STEP_S)

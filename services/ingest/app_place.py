@@ -11,37 +11,37 @@ from schemas.topics import COMMANDS
 from schemas.units import milliseconds
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.ingest.admission import admit
-from services.ingest.desk import Desk, location, pending, preferences_of
+from services.ingest.context import IngestContext, location, pending, preferences_of
 from services.ingest.prefer import Preferences, applied
 
 _RANDOM_BYTES = 8
 
 
-class PlaceDesk:
+class PlaceOrderHandler:
     """Takes orders."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._topic = desk.topic_prefix + COMMANDS.name
+    def __init__(self, context: IngestContext) -> None:
+        self._context = context
+        self._topic = context.topic_prefix + COMMANDS.name
 
     async def place(self, request: Request) -> Response:
         """The handler."""
-        desk = self._desk
-        now_ms = desk.clock()
+        context = self._context
+        now_ms = context.clock()
         order = admit(request.body, now_ms)
         preferences = preferences_of(request)
-        partition = desk.routes.partition(order.symbol)
-        random_bits = int.from_bytes(desk.randomness(_RANDOM_BYTES), "big")
+        partition = context.routes.partition(order.symbol)
+        random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
         order_id = ids.order_id(now_ms, partition, random_bits)
         value = encode(_command(order, order_id, request.broker.broker_id))
-        waiting = desk.waiters.expect_placed(order_id)
+        waiting = context.waiters.expect_placed(order_id)
         try:
-            delivery = desk.publisher.send(self._topic, partition, order.symbol.encode(), value)
-            outcome = await desk.outcome(waiting, desk.wait_ms(preferences))
+            delivery = context.publisher.send(self._topic, partition, order.symbol.encode(), value)
+            outcome = await context.outcome(waiting, context.wait_ms(preferences))
         finally:
-            desk.waiters.forget_placed(order_id)
+            context.waiters.forget_placed(order_id)
         if outcome is None:
-            await desk.require_stored(delivery, order_id)
+            await context.require_stored(delivery, order_id)
             return pending(order_id, order.client_order_id, preferences)
         return await self._answer(outcome, request, preferences)
 
@@ -54,7 +54,7 @@ class PlaceDesk:
             order = OrderRecord.accepted(event, outcome.time).resource()
             return json_response(201, order, (("Location", location(event.order_id)), *honoured))
         if isinstance(event, OrderRepeated):
-            original = await self._desk.find(event.original_order_id, request)
+            original = await self._context.find(event.original_order_id, request)
             if original is None:
                 raise not_accepted(
                     f"order {event.original_order_id} has this client_order_id already, and "
@@ -67,7 +67,7 @@ class PlaceDesk:
                 409,
                 "client_order_id_reused",
                 f"order {original_id} of other content has this client_order_id",
-                order=await self._desk.find(original_id, request),
+                order=await self._context.find(original_id, request),
             )
         raise RuntimeError(f"an admitted order got the outcome {event!r}")
 

@@ -22,7 +22,7 @@ from services.api.server import (
     open_when_caught_up,
 )
 from services.ingest.app import Ingest
-from services.ingest.desk import Desk
+from services.ingest.context import IngestContext
 from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
 from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
@@ -53,7 +53,9 @@ def make_sender(settings: Settings) -> Sender:
     )
 
 
-def make_desk(settings: Settings, topology: Topology, sender: Sender, lookup: Lookup) -> Desk:
+def make_context(
+    settings: Settings, topology: Topology, sender: Sender, lookup: Lookup
+) -> IngestContext:
     """What placing and cancelling stand on. On the running loop."""
     loop = asyncio.get_running_loop()
     publisher = Publisher(
@@ -62,7 +64,7 @@ def make_desk(settings: Settings, topology: Topology, sender: Sender, lookup: Lo
         delivery_timeout_ms=settings.delivery_timeout_ms,
     )
     IN_FLIGHT.set_function(lambda: publisher.in_flight)
-    return Desk(
+    return IngestContext(
         publisher=publisher,
         waiters=Waiters(loop),
         lookup=lookup,
@@ -96,9 +98,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         lookup: Lookup = no_lookup
         if settings.reader_url:
             lookup = await ending.enter_async_context(RemoteLookup(settings.reader_url))
-        desk = make_desk(settings, topology, sender, lookup)
+        context = make_context(settings, topology, sender, lookup)
         directory = BrokerDirectory(admin_key)
-        ingest = Ingest(desk, directory)
+        ingest = Ingest(context, directory)
         # 2. The port.
         health = Health()
         calls = [*ingest.calls(), *health_calls(health)]
@@ -115,7 +117,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             on_listing=ingest.listed,
             failed=server.fail,
         )
-        add_checks(health, stream, desk.publisher, topology)
+        add_checks(health, stream, context.publisher, topology)
         ending.push_async_callback(asyncio.to_thread, stream.stop)
         stream.start(stream.ranges())
         # 4. Until the stop.

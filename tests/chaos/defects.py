@@ -22,9 +22,9 @@ from schemas.executions import OrderAccepted, Outcome, Outcomes
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
 from services.ingest import app_place
-from services.ingest.app_cancel import CancelDesk
-from services.ingest.app_place import PlaceDesk
-from services.ingest.desk import Desk
+from services.ingest.app_cancel import CancelOrderHandler
+from services.ingest.app_place import PlaceOrderHandler
+from services.ingest.context import IngestContext
 from services.ingest.partition_map import PartitionMap
 from services.reader.app import Reader
 from services.reader.balances import Balances
@@ -86,7 +86,7 @@ _judge = Follower._judge
 _judge_answer = schedule.judge
 _left = Rows._left
 _order = Reader.order
-_place_answer = PlaceDesk._answer
+_place_answer = PlaceOrderHandler._answer
 _positions = Store.positions
 _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
@@ -112,7 +112,7 @@ async def _believe(*_: object) -> None:
 
 
 def _refusing(problem: Callable[[], ProblemError]) -> Callable[..., Any]:
-    async def wrong(self: PlaceDesk, outcome: Outcome, *arguments: Any) -> Response:
+    async def wrong(self: PlaceOrderHandler, outcome: Outcome, *arguments: Any) -> Response:
         if isinstance(outcome.event, OrderAccepted) and outcome.event.fills:
             raise problem()
         return await _place_answer(self, outcome, *arguments)
@@ -293,8 +293,8 @@ def _sold(row: Any) -> Delivery:
 GATEWAY: Final[dict[str, Defect]] = {
     "acknowledged before the log has it": _defect(
         "acknowledged lost",
-        (Desk, "require_stored", _believe),
-        (Desk, "wait_ms", lambda self, preferences: 0),
+        (IngestContext, "require_stored", _believe),
+        (IngestContext, "wait_ms", lambda self, preferences: 0),
     ),
     "a symbol goes to two partitions": _defect(
         "partition", (PartitionMap, "partition", _in_turn())
@@ -305,10 +305,14 @@ GATEWAY: Final[dict[str, Defect]] = {
     ),
     "400 for what was sent": _defect(
         "refused contradiction",
-        (PlaceDesk, "_answer", _refusing(lambda: ProblemError(400, "malformed_json", "Not so."))),
+        (
+            PlaceOrderHandler,
+            "_answer",
+            _refusing(lambda: ProblemError(400, "malformed_json", "Not so.")),
+        ),
     ),
     "503 for what was sent": _defect(
-        "contradiction", (PlaceDesk, "_answer", _refusing(lambda: not_accepted("Not now.")))
+        "contradiction", (PlaceOrderHandler, "_answer", _refusing(lambda: not_accepted("Not now.")))
     ),
     "a client order id is lost": _defect(
         "acknowledged contradiction", (app_place, "_command", _nameless)
@@ -316,9 +320,9 @@ GATEWAY: Final[dict[str, Defect]] = {
     "an order is another broker's": _defect(
         "acknowledged", (app_place, "_command", _of_the_former_broker())
     ),
-    "a cancel is granted unsent": _defect("lost", (CancelDesk, "_send", _grant)),
+    "a cancel is granted unsent": _defect("lost", (CancelOrderHandler, "_send", _grant)),
     "an order in the market is called unknown": _defect(
-        "contradiction", (CancelDesk, "_send", _call_unknown)
+        "contradiction", (CancelOrderHandler, "_send", _call_unknown)
     ),
 }
 

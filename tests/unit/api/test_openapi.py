@@ -16,7 +16,7 @@ from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.runtime.health import Check, Health
 from tests.support.asgi_driver import Asked, answer
-from tests.unit.ingest.a_desk import Bench, FakeSender, on_a_loop
+from tests.support.ingest_context import Bench, FakeSender, on_a_loop
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from schemas import ids
 from schemas.commands import CancelOrder
 from schemas.executions import CommandRefused, Expired, OrderCancelled, RefusalCode, Ticked
 from services.runtime.kafka.producer import Fate
-from tests.unit.ingest.a_desk import BROKER, OTHER, Bench, FakeSender, on_a_loop, resource
+from tests.support.ingest_context import BROKER, OTHER, Bench, FakeSender, on_a_loop, resource
 
 ID = ids.order_id(1_800_000_000_000, 1, 7)
 PATH = f"/orders/{ID}/cancel"

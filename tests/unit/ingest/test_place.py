@@ -9,7 +9,7 @@ from schemas.codec import decode_broker
 from schemas.commands import PlaceOrder
 from schemas.executions import CommandRefused, OrderRepeated
 from services.runtime.kafka.producer import Fate
-from tests.unit.ingest.a_desk import (
+from tests.support.ingest_context import (
     ADMIN_KEY,
     BROKER,
     NOW_MS,

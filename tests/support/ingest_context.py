@@ -14,7 +14,7 @@ from schemas.rest import OrderResource
 from services.api.app import Edge, Request
 from services.api.brokers import BrokerDirectory
 from services.ingest.app import Ingest
-from services.ingest.desk import Desk
+from services.ingest.context import IngestContext
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
@@ -80,7 +80,7 @@ class Bench:
         self.directory.add(BROKER)
         self.directory.add(OTHER)
         self.waiters = Waiters(loop)
-        desk = Desk(
+        context = IngestContext(
             publisher=self.publisher,
             waiters=self.waiters,
             lookup=self._lookup,
@@ -92,7 +92,7 @@ class Bench:
             clock=lambda: NOW_MS,
             randomness=lambda count: bytes(range(count)),
         )
-        self.ingest = Ingest(desk, self.directory)
+        self.ingest = Ingest(context, self.directory)
         self.edge = Edge(self.ingest.calls(), self.directory)
 
     async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:

@@ -25,7 +25,7 @@ WAITING_MAX = 20_000
 _NO_PREFERENCES = Preferences()
 
 
-class Desk(Struct, frozen=True):
+class IngestContext(Struct, frozen=True):
     """The parts. `clock` is the wall clock in milliseconds, `randomness` gives so many bytes."""
 
     publisher: Publisher
