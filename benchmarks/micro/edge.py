@@ -39,7 +39,7 @@ from services.reader.app import Reader
 from services.reader.views import Views
 from services.runtime.health import Health
 from services.runtime.kafka.execution_filter import Follower, FollowerPosition
-from services.runtime.kafka.producer import Fate
+from services.runtime.kafka.producer import DeliveryResult
 
 ADMIN_KEY = "the admin key of a benchmark"
 OK = range(200, 300)
@@ -63,10 +63,10 @@ class MemoryLog:
         partition: int,
         key: bytes | None,
         value: bytes,
-        fate: Callable[[Fate], None],
+        result: Callable[[DeliveryResult], None],
     ) -> None:
         """Stored at once; a command's outcome follows."""
-        fate("stored")
+        result("stored")
         if topic != COMMANDS.name:
             return
         offset = next(self._offsets)

@@ -115,10 +115,10 @@ class Ingest:
         delivery = context.publisher.send(
             context.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
         )
-        fate = await delivery.wait(context.publisher.fate_timeout_s)
-        if fate == "not_stored":
+        result = await delivery.wait(context.publisher.delivery_timeout_s)
+        if result == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
-        if fate != "stored":
+        if result != "stored":
             raise ProblemError(504, "outcome_unknown", unknown)
         self._directory.add(broker)
 

@@ -16,7 +16,7 @@ from services.ingest.admission import admit_nothing
 from services.ingest.context import IngestContext, pending, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
-from services.ingest.waiters import CancelFate
+from services.ingest.waiters import CancelResult
 
 # How long a reader in another process may take to learn what the matcher has told us.
 SETTLE_S = 1.0
@@ -67,19 +67,19 @@ class CancelOrderHandler:
         try:
             value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
             delivery = context.publisher.send(self._topic, partition, None, value)
-            fate = await context.outcome(waiting, context.wait_ms(preferences))
+            result = await context.outcome(waiting, context.wait_ms(preferences))
         finally:
             context.waiters.forget_cancel(order_id, broker_id, waiting)
-        if fate is None:
+        if result is None:
             await context.require_stored(delivery, order_id)
             return pending(order_id, order.client_order_id if order else None, preferences)
-        return await self._answer(fate, order_id, request)
+        return await self._answer(result, order_id, request)
 
-    async def _answer(self, fate: CancelFate, order_id: str, request: Request) -> Response:
+    async def _answer(self, result: CancelResult, order_id: str, request: Request) -> Response:
         preferences = preferences_of(request)
-        if fate == "not_owner":
+        if result == "not_owner":
             raise _not_found()
-        if fate == "not_open":
+        if result == "not_open":
             return _closed(await self._settled(order_id, request), preferences)
         if preferences.representation:
             order = await self._context.find(order_id, request)

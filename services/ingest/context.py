@@ -57,10 +57,10 @@ class IngestContext(Struct, frozen=True):
 
     async def require_stored(self, delivery: Delivery, order_id: str) -> None:
         """Returns when the log has the command. Raises ProblemError: 503 or 504."""
-        fate = await delivery.wait(self.publisher.fate_timeout_s)
-        if fate == "not_stored":
+        result = await delivery.wait(self.publisher.delivery_timeout_s)
+        if result == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
-        if fate != "stored":
+        if result != "stored":
             raise ProblemError(
                 504,
                 "outcome_unknown",

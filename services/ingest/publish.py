@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.api.app import not_accepted
-from services.runtime.kafka.producer import Fate
+from services.runtime.kafka.producer import DeliveryResult
 
 # The client gives a record up at its own deadline; its report needs a moment to get here.
-FATE_SLACK_S = 1.0
+REPORT_SLACK_S = 1.0
 
 
 class LogSender(Protocol):
@@ -25,9 +25,9 @@ class LogSender(Protocol):
         partition: int,
         key: bytes | None,
         value: bytes,
-        fate: Callable[[Fate], None],
+        result: Callable[[DeliveryResult], None],
     ) -> None:
-        """Queue a record; `fate` runs on another thread. Raises BufferError when full."""
+        """Queue a record; `result` runs on another thread. Raises BufferError when full."""
 
 
 class Delivery:
@@ -39,28 +39,28 @@ class Delivery:
     def __init__(self, publisher: "Publisher", loop: AbstractEventLoop) -> None:
         self._publisher = publisher
         self._loop = loop
-        self._future: Future[Fate] | None = None
-        self.fate: Fate | None = None
+        self._future: Future[DeliveryResult] | None = None
+        self.result: DeliveryResult | None = None
 
-    def told(self, fate: Fate) -> None:
+    def told(self, result: DeliveryResult) -> None:
         """On the producer's thread. The fate is written before the future is looked for, and the
         loop does it the other way round, so one of the two sees the other."""
         self._publisher.settled += 1
-        self.fate = fate
+        self.result = result
         if self._future is not None:
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        if self._future is not None and not self._future.done() and self.fate is not None:
-            self._future.set_result(self.fate)
+        if self._future is not None and not self._future.done() and self.result is not None:
+            self._future.set_result(self.result)
 
-    async def wait(self, timeout_s: float) -> Fate | None:
+    async def wait(self, timeout_s: float) -> DeliveryResult | None:
         """The fate; None when it is not told in time."""
-        if self.fate is None:
+        if self.result is None:
             self._future = self._loop.create_future()
-            if self.fate is None:
+            if self.result is None:
                 await asyncio.wait((self._future,), timeout=timeout_s)
-        return self.fate
+        return self.result
 
 
 class Publisher:
@@ -71,7 +71,7 @@ class Publisher:
         self._sender = sender
         self._loop = asyncio.get_running_loop()
         self._in_flight_max = in_flight_max
-        self.fate_timeout_s = delivery_timeout_ms / 1000 + FATE_SLACK_S
+        self.delivery_timeout_s = delivery_timeout_ms / 1000 + REPORT_SLACK_S
         self._sent = 0
         self.settled = 0
 

@@ -10,8 +10,8 @@ from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled, Or
 from services.runtime.kafka.execution_filter import Batch
 
 # What became of an order that somebody cancels. `gone`: cancelled now, or expired before.
-CancelFate = Literal["gone", "not_open", "not_owner"]
-_REFUSED_CANCELS: dict[str, CancelFate] = {"order_not_open": "not_open", "not_owner": "not_owner"}
+CancelResult = Literal["gone", "not_open", "not_owner"]
+_REFUSED_CANCELS: dict[str, CancelResult] = {"order_not_open": "not_open", "not_owner": "not_owner"}
 
 
 class Waiters:
@@ -23,7 +23,7 @@ class Waiters:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._placed: dict[str, Future[Outcome | None]] = {}
-        self._cancels: dict[tuple[str, str], list[Future[CancelFate | None]]] = {}
+        self._cancels: dict[tuple[str, str], list[Future[CancelResult | None]]] = {}
 
     def __len__(self) -> int:
         return len(self._placed) + len(self._cancels)
@@ -40,7 +40,7 @@ class Waiters:
 
     def expect_cancel(self, order_id: str, broker_id: str) -> "Future[CancelFate | None]":
         """Before the command is sent. Give it back with `forget_cancel`."""
-        future: Future[CancelFate | None] = self._loop.create_future()
+        future: Future[CancelResult | None] = self._loop.create_future()
         self._cancels.setdefault((order_id, broker_id), []).append(future)
         return future
 
@@ -70,18 +70,18 @@ class Waiters:
                 self._refused(event, outcome)
 
     def _refused(self, event: CommandRefused, outcome: Outcome) -> None:
-        fate = _REFUSED_CANCELS.get(event.code)
-        if fate is None:
+        result = _REFUSED_CANCELS.get(event.code)
+        if result is None:
             self._tell_placed(event.order_id or "", outcome)
         else:
-            self._tell_cancels(event.order_id or "", event.broker_id or "", fate)
+            self._tell_cancels(event.order_id or "", event.broker_id or "", result)
 
     def _tell_placed(self, order_id: str, outcome: Outcome) -> None:
         future = self._placed.pop(order_id, None)
         if future is not None and not future.done():
             future.set_result(outcome)
 
-    def _tell_cancels(self, order_id: str, broker_id: str, fate: CancelFate) -> None:
+    def _tell_cancels(self, order_id: str, broker_id: str, result: CancelResult) -> None:
         for future in self._cancels.pop((order_id, broker_id), ()):
             if not future.done():
-                future.set_result(fate)
+                future.set_result(result)

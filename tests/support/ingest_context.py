@@ -20,7 +20,7 @@ from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.kafka.execution_filter import Batch
-from services.runtime.kafka.producer import Fate
+from services.runtime.kafka.producer import DeliveryResult
 from tests.support.asgi_driver import Answered, Asked, drive
 
 NOW_MS = 1_800_000_000_000
@@ -33,12 +33,12 @@ ORDER = b'{"document_number":"1","side":"bid","symbol":"A","quantity":10,"price"
 class FakeSender:
     """`fates` says what becomes of a record at once; None: nothing is told until the test does."""
 
-    def __init__(self, fate: Fate | None = "stored") -> None:
+    def __init__(self, result: DeliveryResult | None = "stored") -> None:
         self.available = True
         self.full = False
-        self.fate = fate
+        self.result = result
         self.sent: list[tuple[str, int, bytes | None, bytes]] = []
-        self.pending: list[Callable[[Fate], None]] = []
+        self.pending: list[Callable[[DeliveryResult], None]] = []
 
     def send(
         self,
@@ -46,16 +46,16 @@ class FakeSender:
         partition: int,
         key: bytes | None,
         value: bytes,
-        fate: Callable[[Fate], None],
+        result: Callable[[DeliveryResult], None],
     ) -> None:
         """As Sender's, but the fate is told from here."""
         if self.full:
             raise BufferError
         self.sent.append((topic, partition, key, value))
-        if self.fate is None:
-            self.pending.append(fate)
+        if self.result is None:
+            self.pending.append(result)
         else:
-            fate(self.fate)
+            result(self.result)
 
 
 class Bench:

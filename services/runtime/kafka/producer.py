@@ -28,8 +28,8 @@ PROBE_TIMEOUT_S = 0.5
 # late.
 MEET_TIMEOUT_S = 2.0
 
-Fate = Literal["stored", "not_stored", "unknown"]
-OnFate = Callable[[Fate], None]
+DeliveryResult = Literal["stored", "not_stored", "unknown"]
+OnFate = Callable[[DeliveryResult], None]
 
 
 def _config(kafka: KafkaAccess, linger_ms: int) -> dict[str, Any]:
@@ -68,7 +68,7 @@ _CERTAINLY_NOT_STORED = frozenset(
 
 
 class Sender:
-    """Sends records whose fate somebody waits for. Thread-safe; `fate` runs on the poll thread.
+    """Sends records whose fate somebody waits for. Thread-safe; `result` runs on the poll thread.
 
     `available` is a circuit: open it goes when no broker is left, closed when one answers again.
     A caller that finds it open need not send, and then knows that nothing was written.
@@ -84,15 +84,15 @@ class Sender:
         self._thread.start()
 
     def send(
-        self, topic: str, partition: int, key: bytes | None, value: bytes, fate: OnFate
+        self, topic: str, partition: int, key: bytes | None, value: bytes, result: OnFate
     ) -> None:
         """Queue a record. Raises BufferError when the queue is full: nothing was sent then."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is None:
-                fate("stored")
+                result("stored")
             else:
-                fate("not_stored" if error.code() in _CERTAINLY_NOT_STORED else "unknown")
+                result("not_stored" if error.code() in _CERTAINLY_NOT_STORED else "unknown")
 
         self._producer.produce(topic, value, key, partition, on_delivery=delivered)
 

@@ -7,7 +7,7 @@ import pytest
 from schemas import ids
 from schemas.commands import CancelOrder
 from schemas.executions import CommandRefused, Expired, OrderCancelled, RefusalCode, Ticked
-from services.runtime.kafka.producer import Fate
+from services.runtime.kafka.producer import DeliveryResult
 from tests.support.ingest_context import BROKER, OTHER, Bench, FakeSender, on_a_loop, resource
 
 ID = ids.order_id(1_800_000_000_000, 1, 7)
@@ -20,8 +20,8 @@ def refusal(code: RefusalCode, broker_id: str = BROKER.broker_id) -> CommandRefu
     return CommandRefused(code, ID, broker_id)
 
 
-def bench_with_open_order(fate: Fate | None = "stored", wait_ms: int = 2_000) -> Bench:
-    bench = Bench(FakeSender(fate), wait_ms=wait_ms)
+def bench_with_open_order(result: DeliveryResult | None = "stored", wait_ms: int = 2_000) -> Bench:
+    bench = Bench(FakeSender(result), wait_ms=wait_ms)
     bench.orders[ID] = resource(ID, client_order_id="mine")
     return bench
 
@@ -210,9 +210,11 @@ def test_stranger_is_refused_by_the_matcher_without_waking_the_owner() -> None:
 @pytest.mark.parametrize(
     ("fate", "status"), [("stored", 202), ("not_stored", 503), ("unknown", 504), (None, 504)]
 )
-def test_no_outcome_in_time_is_answered_by_the_records_fate(fate: Fate | None, status: int) -> None:
+def test_no_outcome_in_time_is_answered_by_the_records_fate(
+    result: DeliveryResult | None, status: int
+) -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order(fate, wait_ms=5)
+        bench = bench_with_open_order(result, wait_ms=5)
         answered = await bench.post(PATH)
         assert answered.status == status
         if status == 202:

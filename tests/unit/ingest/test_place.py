@@ -8,7 +8,7 @@ from schemas import ids
 from schemas.codec import decode_broker
 from schemas.commands import PlaceOrder
 from schemas.executions import CommandRefused, OrderRepeated
-from services.runtime.kafka.producer import Fate
+from services.runtime.kafka.producer import DeliveryResult
 from tests.support.ingest_context import (
     ADMIN_KEY,
     BROKER,
@@ -116,10 +116,10 @@ def test_outcome_that_cannot_be_is_500() -> None:
     ],
 )
 def test_no_outcome_in_time_is_answered_by_the_records_fate(
-    fate: Fate | None, status: int, code: str | None
+    result: DeliveryResult | None, status: int, code: str | None
 ) -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(fate), wait_ms=10)
+        bench = Bench(FakeSender(result), wait_ms=10)
         answered = await bench.post("/orders", ORDER)
         command = await bench.command()
         assert isinstance(command, PlaceOrder)
@@ -191,8 +191,8 @@ def test_nothing_is_written_when_it_cannot_be_accepted() -> None:
             assert (refused.status, refused.body["code"]) == (503, "not_accepted")
             assert (refused.headers["retry-after"], refused.body["retryable"]) == ("1", True)
         assert len(sender.sent) == 2
-        for fate in sender.pending:
-            fate("stored")
+        for result in sender.pending:
+            result("stored")
         assert [answered.status for answered in await asyncio.gather(*held)] == [202, 202]
         assert len(bench.waiters) == 0
 
@@ -227,9 +227,11 @@ def test_registered_broker_may_trade_at_once() -> None:
 
 
 @pytest.mark.parametrize(("fate", "status"), [("not_stored", 503), ("unknown", 504), (None, 504)])
-def test_broker_the_log_may_not_have_is_not_known(fate: Fate | None, status: int) -> None:
+def test_broker_the_log_may_not_have_is_not_known(
+    result: DeliveryResult | None, status: int
+) -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(fate))
+        bench = Bench(FakeSender(result))
         before = len(bench.directory)
         answered = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
         assert answered.status == status
