@@ -70,7 +70,7 @@ def claimed(
     executions = log.partition(EXECUTIONS.name, partition)
     next_command = _next_command(logs, executions, epoch, seen)
     marks = [
-        told_up_to(logs, log.partition(topic.name, partition), next_command)
+        published_up_to(logs, log.partition(topic.name, partition), next_command)
         for topic in (TRADES, BOOK)
     ]
     fields = {"partition": partition, "epoch": epoch, "next_command": next_command}
@@ -85,7 +85,7 @@ def _next_command(logs: Reading, executions: Partition, epoch: int, start: Follo
     return follower.position(executions.number).next_command
 
 
-def told_up_to(logs: Reading, public: Partition, next_command: int) -> Mark:
+def published_up_to(logs: Reading, public: Partition, next_command: int) -> Mark:
     """The mark of a public partition; the record after it is the first to send."""
     held = logs.range(public)
     if held.end and held.low == held.end:

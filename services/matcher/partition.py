@@ -67,7 +67,7 @@ class PartitionMatcher:
                 if not unsent:
                     first_unsent = offset
                 unsent.append(outcome)
-            self._tell_public(outcome, at)
+            self._publish_market_data(outcome, at)
         if unsent:
             self._publisher.outcomes(
                 self._claimed.partition, self._claimed.epoch, first_unsent, unsent
@@ -76,7 +76,7 @@ class PartitionMatcher:
             for kind, count in Counter(type(told.event).__name__ for told in unsent).items():
                 COMMANDS.labels(kind).inc(count)
 
-    def _tell_public(self, outcome: Outcome, at: Position) -> None:
+    def _publish_market_data(self, outcome: Outcome, at: Position) -> None:
         partition = self._claimed.partition
         trades, book = self._claimed.trades, self._claimed.book
         if at.offset >= trades.command_offset:

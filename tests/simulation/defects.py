@@ -17,7 +17,7 @@ from schemas.trades import Trade
 from services.matcher import claim, engine, partition, snapshot
 from services.matcher.archivist import Archivist
 from services.matcher.book import Order, PriceLevel
-from services.matcher.claim import Mark, told_up_to
+from services.matcher.claim import Mark, published_up_to
 from services.matcher.engine import Engine, EngineState
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
@@ -74,7 +74,7 @@ def _fence_that_stays(self: Tables, move: Move) -> None:
 
 def _mark_shifted(commands: int, index: int) -> Callable[..., Mark]:
     def wrong(*arguments: Any) -> Mark:
-        mark = told_up_to(*arguments)
+        mark = published_up_to(*arguments)
         return Mark(mark.command_offset + commands, mark.index + index)
 
     return wrong
