@@ -23,7 +23,7 @@ WAIT_S = 0.25
 Record = TypeVar("Record", bound=Sized)
 
 
-class Feed:
+class AsyncConsumer:
     """Delivers records of assigned partitions to `deliver` on the loop's thread, in log order.
 
     `failed` is called on the loop when reading or `deliver` raises; nothing is delivered after.

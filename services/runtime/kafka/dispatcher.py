@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
-from services.runtime.kafka.async_consumer import Feed
+from services.runtime.kafka.async_consumer import AsyncConsumer
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
 
@@ -59,7 +59,7 @@ class Stream:
         self._on_listing = on_listing
         self._beginning = dict.fromkeys(self._partitions, FollowerPosition())
         self._follower = Follower(self._beginning)
-        self._feed = Feed(consumer, self.deliver, failed)
+        self._feed = AsyncConsumer(consumer, self.deliver, failed)
         self._asking = threading.Lock()
 
     def ranges(self) -> Ranges:
