@@ -17,7 +17,7 @@ from services.api.app import Call, Edge, Request, Response, json_response
 from services.api.protocol import Bounds, bounded, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
-from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.settings import Settings
 
@@ -88,16 +88,16 @@ class HttpServer:
             raise self._failure
 
 
-async def open_when_caught_up(edge: Edge, stream: Stream) -> None:
+async def open_when_caught_up(edge: Edge, dispatcher: TopicDispatcher) -> None:
     """Take requests once everything that the log held at the start is known."""
-    await stream.wait_caught_up()
+    await dispatcher.wait_caught_up()
     edge.accept()
     log.info("caught up")
 
 
-def log_check(stream: Stream) -> Check:
+def log_check(dispatcher: TopicDispatcher) -> Check:
     """Whether the log's past is known."""
-    return Check(stream.caught_up, "caught up" if stream.caught_up else "catching up")
+    return Check(dispatcher.caught_up, "caught up" if dispatcher.caught_up else "catching up")
 
 
 def _allow_files(connections: int) -> None:

@@ -33,7 +33,7 @@ from services.reader.views import Views
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
-from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.lifecycle import Stop
 from services.runtime.postgres.pool import PostgresPool
@@ -104,7 +104,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         watched = WatchedArchive(archive)
         directory = BrokerDirectory(admin_key)
         commands = CommandLog(kafka, topology)
-        reader = Reader(Views(), watched, directory, lambda: stream.caught_up, commands.end)
+        reader = Reader(Views(), watched, directory, lambda: dispatcher.caught_up, commands.end)
         # 2. Ingest's half: the way into the log.
         sender = make_sender(settings)
         ending.push_async_callback(asyncio.to_thread, sender.close)
@@ -120,7 +120,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)
         # 5. The log.
-        stream = Stream(
+        dispatcher = TopicDispatcher(
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
             on_broker=directory.apply,
@@ -128,13 +128,13 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             on_listing=ingest.listed,
             failed=server.fail,
         )
-        add_checks(health, stream, context.publisher, topology)
+        add_checks(health, dispatcher, context.publisher, topology)
         health.add("database", watched.check)
-        start = Start(StoredViews(database_url, identity), stream, reader, server.fail)
+        start = Start(StoredViews(database_url, identity), dispatcher, reader, server.fail)
         health.add("views", start.check)
-        ending.push_async_callback(asyncio.to_thread, stream.stop)
+        ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         # 6. Until the stop.
-        for work in (start.run(), open_when_caught_up(edge, stream), reader.forget_stored()):
+        for work in (start.run(), open_when_caught_up(edge, dispatcher), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

@@ -30,7 +30,7 @@ from services.ingest.waiters import Waiters
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
-from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.kafka.producer import Sender
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import IN_FLIGHT
@@ -78,9 +78,11 @@ def make_context(
     )
 
 
-def add_checks(health: Health, stream: Stream, publisher: Publisher, topology: Topology) -> None:
+def add_checks(
+    health: Health, dispatcher: TopicDispatcher, publisher: Publisher, topology: Topology
+) -> None:
     """What an ingest is ready by."""
-    health.add("log", lambda: log_check(stream))
+    health.add("log", lambda: log_check(dispatcher))
     health.add(
         "kafka",
         lambda: Check(publisher.available, "answers" if publisher.available else "is away"),
@@ -109,7 +111,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)
         # 3. The log.
-        stream = Stream(
+        dispatcher = TopicDispatcher(
             LogConsumer(kafka_access(settings), Fetch(settings.fetch_wait_ms)),
             topology,
             on_broker=directory.apply,
@@ -117,11 +119,11 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             on_listing=ingest.listed,
             failed=server.fail,
         )
-        add_checks(health, stream, context.publisher, topology)
-        ending.push_async_callback(asyncio.to_thread, stream.stop)
-        stream.start(stream.ranges())
+        add_checks(health, dispatcher, context.publisher, topology)
+        ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
+        dispatcher.start(dispatcher.ranges())
         # 4. Until the stop.
-        opening = asyncio.create_task(open_when_caught_up(edge, stream))
+        opening = asyncio.create_task(open_when_caught_up(edge, dispatcher))
         ending.callback(opening.cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

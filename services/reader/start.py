@@ -21,7 +21,7 @@ from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.health import Check
-from services.runtime.kafka.dispatcher import Ranges, Stream
+from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
 from services.runtime.kafka.execution_filter import FollowerPosition
 from services.runtime.postgres.errors import require_admitted
 
@@ -39,12 +39,12 @@ class Start:
     def __init__(
         self,
         stored: StoredViews,
-        stream: Stream,
+        dispatcher: TopicDispatcher,
         reader: Reader,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._stored = stored
-        self._stream = stream
+        self._stream = dispatcher
         self._reader = reader
         self._failed = failed
         self._begun = False

@@ -28,7 +28,7 @@ from services.reader.views import Views
 from services.runtime.health import Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
-from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings, require
@@ -48,7 +48,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         ending.push_async_callback(archive.close)
         directory = BrokerDirectory(settings.admin_key)
         commands = CommandLog(kafka, topology)
-        reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
+        reader = Reader(Views(), archive, directory, lambda: dispatcher.caught_up, commands.end)
         # 2. The port.
         health = Health()
         calls = [*reader.calls(), *health_calls(health)]
@@ -57,7 +57,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)
         # 3. The log.
-        stream = Stream(
+        dispatcher = TopicDispatcher(
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
             on_broker=directory.apply,
@@ -65,12 +65,12 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             on_listing=None,
             failed=server.fail,
         )
-        health.add("log", lambda: log_check(stream))
-        start = Start(StoredViews(database_url, identity), stream, reader, server.fail)
+        health.add("log", lambda: log_check(dispatcher))
+        start = Start(StoredViews(database_url, identity), dispatcher, reader, server.fail)
         health.add("views", start.check)
-        ending.push_async_callback(asyncio.to_thread, stream.stop)
+        ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         # 4. Until the stop.
-        for work in (start.run(), open_when_caught_up(edge, stream), reader.forget_stored()):
+        for work in (start.run(), open_when_caught_up(edge, dispatcher), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

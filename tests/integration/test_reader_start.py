@@ -17,7 +17,7 @@ from services.reader.start import Start
 from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.kafka.consumer import Fetch, LogConsumer
-from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.market import batches, outcomes
@@ -61,8 +61,8 @@ async def begin(
     await archive.open()
     directory = BrokerDirectory("an admin key that is long")
     commands = CommandLog(log.kafka, log.topology)
-    reader = Reader(Views(), archive, directory, lambda: stream.caught_up, commands.end)
-    stream = Stream(
+    reader = Reader(Views(), archive, directory, lambda: dispatcher.caught_up, commands.end)
+    dispatcher = TopicDispatcher(
         LogConsumer(log.kafka, Fetch(4)),
         log.topology,
         on_broker=directory.apply,
@@ -70,17 +70,19 @@ async def begin(
         on_listing=None,
         failed=failed.set_exception,
     )
-    start = Start(StoredViews(url, identity, silence_max_s), stream, reader, failed.set_exception)
+    start = Start(
+        StoredViews(url, identity, silence_max_s), dispatcher, reader, failed.set_exception
+    )
     assert not start.check().ok
     starting = asyncio.create_task(start.run())
-    caught_up = asyncio.create_task(stream.wait_caught_up())
+    caught_up = asyncio.create_task(dispatcher.wait_caught_up())
     try:
         await asyncio.wait(
             [caught_up, failed], timeout=CAUGHT_UP_WITHIN_S, return_when="FIRST_COMPLETED"
         )
         if failed.done():
             await failed
-        assert stream.caught_up
+        assert dispatcher.caught_up
         check = start.check()
         assert check.ok
         found = [await reader._find(order_id) for order_id in order_ids]
@@ -88,7 +90,7 @@ async def begin(
     finally:
         starting.cancel()
         caught_up.cancel()
-        await asyncio.to_thread(stream.stop)
+        await asyncio.to_thread(dispatcher.stop)
         await archive.close()
 
 

@@ -31,7 +31,7 @@ class Ranges(Struct, frozen=True):
     others: Mapping[Partition, Range]
 
 
-class Stream:
+class TopicDispatcher:
     """Reads from the beginning or from given positions, then goes on. Lives on the loop's thread.
 
     `on_batch` gets the outcomes that count, `on_broker` each brokers record, `on_listing` each

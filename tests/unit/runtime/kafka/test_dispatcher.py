@@ -12,7 +12,7 @@ from schemas.executions import Claim, Outcome, Outcomes, Ticked
 from schemas.topology import Topology
 from services.api.brokers import BrokerDirectory
 from services.runtime.kafka.consumer import LogConsumer
-from services.runtime.kafka.dispatcher import Stream
+from services.runtime.kafka.dispatcher import TopicDispatcher
 
 
 class Record(Struct):
@@ -46,7 +46,7 @@ def test_records_reach_who_wants_them_in_order() -> None:
 
     async def scenario() -> BrokerDirectory:
         directory = BrokerDirectory("the-admin-key")
-        stream = Stream(
+        dispatcher = TopicDispatcher(
             cast(LogConsumer, None),
             Topology("p-", 1, "process"),
             on_broker=directory.apply,
@@ -62,8 +62,8 @@ def test_records_reach_who_wants_them_in_order() -> None:
             Record("p-exchange.executions.v1", 1, encode(outcome)),
             Record("p-exchange.executions.v1", 2, encode(outcome)),
         ]
-        stream.deliver(cast(list[Message], records))
-        assert not stream.caught_up
+        dispatcher.deliver(cast(list[Message], records))
+        assert not dispatcher.caught_up
         return directory
 
     directory = asyncio.run(scenario())
