@@ -38,7 +38,7 @@ from services.matcher.engine import Engine, Position
 from services.reader.app import Reader
 from services.reader.views import Views
 from services.runtime.health import Health
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import DeliveryResult
 
 ADMIN_KEY = "the admin key of a benchmark"
@@ -92,7 +92,7 @@ class Gateway:
     def __init__(self) -> None:
         directory = BrokerDirectory(ADMIN_KEY)
         self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0)
-        self._follower = Follower({0: FollowerPosition(1, 0, 0)})
+        self._filter = ExecutionFilter({0: FilterPosition(1, 0, 0)})
         context = IngestContext(
             publisher=Publisher(MemoryLog(self._tell), in_flight_max=1, delivery_timeout_ms=1_000),
             waiters=Waiters(asyncio.get_running_loop()),
@@ -110,7 +110,7 @@ class Gateway:
         self.edge = Edge(calls, directory)
 
     def _tell(self, record: int, value: bytes) -> None:
-        batch = self._follower.follow(0, record, value)
+        batch = self._filter.follow(0, record, value)
         if batch is not None:
             self._reader.apply(batch)
             self._ingest.told(batch)

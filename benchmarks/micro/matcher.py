@@ -13,7 +13,7 @@ from services.matcher.engine import Engine
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Recovered
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 
 SYMBOLS = 50
 
@@ -57,7 +57,7 @@ class Nowhere:
 
 def matcher() -> PartitionMatcher:
     """One that has just claimed an empty log."""
-    recovered = Recovered(Engine(0), FollowerPosition(1, 0, 0))
+    recovered = Recovered(Engine(0), FilterPosition(1, 0, 0))
     claimed = Claimed(0, 0, 0, recovered, Mark(), Mark())
     return PartitionMatcher(claimed, Publisher("", Nowhere(), Nowhere()))
 

@@ -7,7 +7,7 @@ from benchmarks.micro.harness import Scale
 from schemas.codec import encode
 from schemas.executions import Outcome, Outcomes
 from services.matcher.engine import Engine
-from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 
 EPOCH = 0
 SYMBOLS = 50
@@ -34,8 +34,8 @@ def records(told: Sequence[Outcome], size: int) -> list[bytes]:
 
 def follow(values: Sequence[bytes]) -> Iterator[Batch]:
     """What counts, which is all of it. The claim at record 0 was read before."""
-    follower = Follower({0: FollowerPosition(1, EPOCH, 0)})
+    execution_filter = ExecutionFilter({0: FilterPosition(1, EPOCH, 0)})
     for number, value in enumerate(values):
-        batch = follower.follow(0, number + 1, value)
+        batch = execution_filter.follow(0, number + 1, value)
         if batch is not None:
             yield batch

@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks.micro.context import Context
 from benchmarks.micro.harness import Benchmark, Point, Reading
 from benchmarks.micro.outcomes import EPOCH, follow, outcomes_of, records
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.sink.lines import change_line, order_line, trade_line
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
@@ -59,7 +59,7 @@ def _into(store: Store, values: Sequence[bytes], size: int) -> float:
     count, stored, start_s = 0, 0, time.perf_counter()
     for rows in _gathered(values, size):
         end = stored + rows.outcomes
-        store.write(rows, {0: Move(stored, FollowerPosition(end + 1, EPOCH, end))})
+        store.write(rows, {0: Move(stored, FilterPosition(end + 1, EPOCH, end))})
         stored = end
         count += _count(rows)
     return count / (time.perf_counter() - start_s)

@@ -32,7 +32,7 @@ from services.replay.compare import command_of
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.settings import Settings
 
@@ -169,14 +169,14 @@ class PartitionAudit:
 
     def _outcomes(self, reader: LogReader) -> Iterator[Outcome]:
         """The recorded outcomes that count, in the order of the commands."""
-        follower = Follower({self._number: FollowerPosition()})
+        execution_filter = ExecutionFilter({self._number: FilterPosition()})
         try:
             for record in reader.records():
-                self._snapshots.told(follower.position(self._number))
-                batch = follower.follow(self._number, record.offset, record.value)
+                self._snapshots.told(execution_filter.position(self._number))
+                batch = execution_filter.follow(self._number, record.offset, record.value)
                 if batch is not None:
                     yield from batch.outcomes
-            self._snapshots.told(follower.position(self._number))
+            self._snapshots.told(execution_filter.position(self._number))
         except BrokenLogError as error:
             self._tools.report["outcomes"].fail(str(error))
 

@@ -10,7 +10,7 @@ from schemas.snapshots import SnapshotCommit
 from services.audit.report import AuditReport
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 
 # Raises UnusableSnapshotError; None: its chunks are gone by retention.
 Restore = Callable[[int, SnapshotCommit], Engine | None]
@@ -33,7 +33,7 @@ class SnapshotAudit:
             self._by_record.setdefault(commit.next_record, []).append((record, commit))
             self._no_boundary.setdefault(commit.next_command, []).append((record, commit))
 
-    def told(self, at: FollowerPosition) -> None:
+    def told(self, at: FilterPosition) -> None:
         """A follower of the executions stands here, before it reads the next record."""
         self._no_boundary.pop(at.next_command, None)
         for record, commit in self._by_record.pop(at.next_record, ()):

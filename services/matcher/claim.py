@@ -14,7 +14,7 @@ from schemas.topics import BOOK, EXECUTIONS, TRADES
 from services.matcher.recovery import Log, Reading, Recovered, recover
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import append
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:
 
 
 def claimed(
-    logs: Reading, log: Log, epoch: int, recovered: Recovered, seen: FollowerPosition
+    logs: Reading, log: Log, epoch: int, recovered: Recovered, seen: FilterPosition
 ) -> Claimed:
     """Read what was told between `seen`, which the engine is not ahead of, and the claim."""
     partition = recovered.engine.partition
@@ -78,11 +78,11 @@ def claimed(
     return Claimed(partition, epoch, next_command, recovered, *marks)
 
 
-def _next_command(logs: Reading, executions: Partition, epoch: int, start: FollowerPosition) -> int:
-    follower = Follower({executions.number: start})
+def _next_command(logs: Reading, executions: Partition, epoch: int, start: FilterPosition) -> int:
+    execution_filter = ExecutionFilter({executions.number: start})
     for message in logs.read(executions, start.next_record, epoch + 1):
-        follower.follow(executions.number, message.offset() or 0, message.value())
-    return follower.position(executions.number).next_command
+        execution_filter.follow(executions.number, message.offset() or 0, message.value())
+    return execution_filter.position(executions.number).next_command
 
 
 def published_up_to(logs: Reading, public: Partition, next_command: int) -> Mark:

@@ -20,7 +20,7 @@ from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError, restore
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.consumer import Partition, Range
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Recovered(Struct, frozen=True):
     """An engine and where it stands; `commit`: the record of its snapshot, if it comes from one."""
 
     engine: Engine
-    position: FollowerPosition
+    position: FilterPosition
     commit: int | None = None
 
 
@@ -80,7 +80,7 @@ def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
             fields = {"partition": number, "record": record, "reason": str(error)}
             logger.warning("unusable snapshot, passed over", extra={"fields": fields})
             continue
-        position = FollowerPosition(commit.next_record, commit.epoch, commit.next_command)
+        position = FilterPosition(commit.next_record, commit.epoch, commit.next_command)
         fields = {"partition": number, "record": record, "next_command": commit.next_command}
         logger.info("snapshot loaded", extra={"fields": fields})
         return Recovered(engine, position, record)
@@ -89,7 +89,7 @@ def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
             f"{COMMANDS.name}/{number} begins at {commands.low} and no good snapshot reaches it: "
             f"its books cannot be rebuilt; bring back the older commands or a snapshot"
         )
-    return Recovered(Engine(number), FollowerPosition(executions.low))
+    return Recovered(Engine(number), FilterPosition(executions.low))
 
 
 def _require_fit(

@@ -16,7 +16,7 @@ from services.matcher.engine import Position
 from services.matcher.partition import CommandRecord, command_of
 from services.matcher.recovery import Log, Reading, Record, Recovered
 from services.runtime.errors import BrokenLogError
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 
 # Far more than a matcher leaves untold on its public topics within their linger, and applied in a
 # moment.
@@ -33,16 +33,16 @@ class Standby:
         self.engine = recovered.engine
         self.next_offset = recovered.position.next_command
         self._lag = lag_commands
-        self._follower = Follower({partition: recovered.position})
+        self._filter = ExecutionFilter({partition: recovered.position})
         self._waiting: deque[CommandRecord] = deque()
         self._trades = Mark()
         self._book = Mark()
         self._silent_since_s: float | None = None
 
     @property
-    def position(self) -> FollowerPosition:
+    def position(self) -> FilterPosition:
         """What of the executions was seen."""
-        return self._follower.position(self.partition)
+        return self._filter.position(self.partition)
 
     @property
     def read_to(self) -> int:
@@ -58,7 +58,7 @@ class Standby:
     def execution(self, record: Record) -> None:
         """The next record of executions. Raises BrokenLogError."""
         before = self.position.next_command
-        self._follower.follow(self.partition, record.offset() or 0, record.value())
+        self._filter.follow(self.partition, record.offset() or 0, record.value())
         if self.position.next_command > before:
             self._silent_since_s = None
 
@@ -88,7 +88,7 @@ class Standby:
 
     def take_over(self, logs: Reading, log: Log, epoch: int) -> Claimed:
         """As the matcher of this claim. Raises BrokenLogError, UnavailableError."""
-        recovered = Recovered(self.engine, FollowerPosition(next_command=self.next_offset))
+        recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
         taken = claimed(logs, log, epoch, recovered, self.position)
         if taken.trades < self._trades or taken.book < self._book:
             return take(logs, log, self.partition, epoch)

@@ -22,7 +22,7 @@ from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.postgres.errors import require_admitted
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Start:
             self._failed(error)
 
     async def _run(self) -> None:
-        positions: Mapping[int, FollowerPosition] = {}
+        positions: Mapping[int, FilterPosition] = {}
         lack: Exception | None = None
         try:
             positions = await self._restore()
@@ -78,7 +78,7 @@ class Start:
         self._begun = True
         self._stream.start(held, positions)
 
-    async def _restore(self) -> dict[int, FollowerPosition]:
+    async def _restore(self) -> dict[int, FilterPosition]:
         begun = time.monotonic()
         try:
             positions, views = await self._answer(self._load)
@@ -99,7 +99,7 @@ class Start:
         log.info("views from PostgreSQL", extra={"fields": fields})
         return positions
 
-    def _load(self) -> tuple[dict[int, FollowerPosition], Views]:
+    def _load(self) -> tuple[dict[int, FilterPosition], Views]:
         with closing(self._stored) as stored:
             positions = stored.positions()
             # Asked only now: the log that the sink has read reaches to its position at least.
@@ -156,13 +156,13 @@ def _fail(answer: "asyncio.Future[T]", error: Exception) -> None:
         answer.set_exception(error)
 
 
-def _require_reach(positions: Mapping[int, FollowerPosition], held: Ranges) -> None:
+def _require_reach(positions: Mapping[int, FilterPosition], held: Ranges) -> None:
     """Raises ViewsNotStoredError unless the log goes on from every partition's position."""
     foreign = positions.keys() - set(range(len(held.executions)))
     if foreign:
         raise ViewsNotStoredError(f"knows of a partition {min(foreign)}, the log does not")
     for number, range_ in enumerate(held.executions):
-        record = positions.get(number, FollowerPosition()).next_record
+        record = positions.get(number, FilterPosition()).next_record
         if not range_.low <= record <= range_.end:
             raise ViewsNotStoredError(
                 f"stands at record {record} of partition {number}, "

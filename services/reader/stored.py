@@ -16,7 +16,7 @@ from services.reader.archive import SELECT_ORDERS
 from services.reader.errors import ViewsNotStoredError
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.watchdog import Silence, cut
 
@@ -93,7 +93,7 @@ class StoredViews:
         self.rows = 0
         self.silence = Silence(silence_max_s)
 
-    def positions(self) -> dict[int, FollowerPosition]:
+    def positions(self) -> dict[int, FilterPosition]:
         """Where each partition stands that has outcomes stored. Raises ViewsNotStoredError."""
         self._connection = connection = psycopg.connect(
             self._url, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
@@ -109,14 +109,14 @@ class StoredViews:
         for partition, *position, clock, summed_from in connection.execute(_POSITIONS):
             if summed_from != 0:
                 raise ViewsNotStoredError("was filled in part before it kept sums")
-            held[partition] = FollowerPosition(*position)
+            held[partition] = FilterPosition(*position)
             self._clocks[partition] = clock
         if not held:
             raise ViewsNotStoredError("is empty")
         self.silence.heard()
         return held
 
-    def views(self, positions: dict[int, FollowerPosition]) -> Views:
+    def views(self, positions: dict[int, FilterPosition]) -> Views:
         """The views at these positions, which are those of `positions`."""
         views = Views()
         for partition, at in positions.items():

@@ -19,7 +19,7 @@ from services.replay.progress import Advance
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
@@ -78,7 +78,7 @@ def _beginning(
     kafka = kafka_access(settings)
     log = Log(settings.topic_prefix, log_identity(kafka, settings.topic_prefix).topic_id)
     digests: dict[int, list[str]] = {}
-    begun = Recovered(Engine(number), FollowerPosition())
+    begun = Recovered(Engine(number), FilterPosition())
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as consumer:
         if request.from_snapshot:
             begun = recover(consumer, log, number, executions_end - 1)
@@ -108,10 +108,10 @@ def _until(records: Iterator[Record], until_ms: int | None) -> Iterator[Record]:
     return takewhile(lambda record: record.timestamp < until_ms, records)
 
 
-def _outcomes(reader: LogReader, number: int, start: FollowerPosition) -> Iterator[Outcome]:
+def _outcomes(reader: LogReader, number: int, start: FilterPosition) -> Iterator[Outcome]:
     """The recorded outcomes that count, in the order of the commands."""
-    follower = Follower({number: start})
+    execution_filter = ExecutionFilter({number: start})
     for record in reader.records(start.next_record):
-        batch = follower.follow(number, record.offset, record.value)
+        batch = execution_filter.follow(number, record.offset, record.value)
         if batch is not None:
             yield from batch.outcomes

@@ -28,7 +28,7 @@ from services.runtime.errors import UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.lifecycle import Stop
 from services.runtime.logging_setup import RateLimit
@@ -84,8 +84,8 @@ class Sink:
         self._brokers = Partition(source.topology.prefix + BROKERS.name, 0)
         self._store: Store | None = None
         self._left_behind: Session | None = None
-        self._stored: dict[int, FollowerPosition] = {}
-        self._follower = Follower({})
+        self._stored: dict[int, FilterPosition] = {}
+        self._filter = ExecutionFilter({})
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
         # Brokers that were looked for, and those of them that have a URL.
@@ -168,7 +168,7 @@ class Sink:
         self._brokers_next = self._consumer.range(self._brokers).low
         self._read_brokers(store)
         self._stored = held
-        self._follower = Follower(held)
+        self._filter = ExecutionFilter(held)
         self._pending.clear()
         offsets = {Partition(self._executions, n): at.next_record for n, at in held.items()}
         self._consumer.assign(offsets | {self._brokers: self._brokers_next})
@@ -212,7 +212,7 @@ class Sink:
 
     def _follow(self, message: Message, rows: Rows) -> None:
         number, record = message.partition() or 0, message.offset() or 0
-        batch = self._follower.follow(number, record, message.value())
+        batch = self._filter.follow(number, record, message.value())
         if batch is not None:
             rows.add(batch)
 
@@ -242,7 +242,7 @@ class Sink:
     def _store_batch(self, store: Store, rows: Rows) -> None:
         moves = {}
         for number, at in self._stored.items():
-            target = self._follower.position(number)
+            target = self._filter.position(number)
             if target.next_command != at.next_command:
                 moves[number] = Move(at.next_command, target)
         if moves:
@@ -261,7 +261,7 @@ class Sink:
 
     def _note_ends(self) -> None:
         for number in list(self._ends):
-            if self._follower.position(number).next_record >= self._ends[number]:
+            if self._filter.position(number).next_record >= self._ends[number]:
                 del self._ends[number]
 
     def _measure_lag(self, *, idle: bool) -> None:
@@ -278,7 +278,7 @@ class Sink:
                 end = self._end_now(number)
             except UnavailableError:
                 return
-            LAG_RECORDS.labels(number).set(end - self._follower.position(number).next_record)
+            LAG_RECORDS.labels(number).set(end - self._filter.position(number).next_record)
 
     def postgres(self) -> Check:
         """Whether there is a connection that is not known to be lost."""

@@ -20,7 +20,7 @@ from schemas.brokers import Broker
 from schemas.codec import encode
 from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.watchdog import Silence, Watchdog, cut
 from services.sink.errors import ForeignDatabaseError, OvertakenError
@@ -61,7 +61,7 @@ class Move(Struct, frozen=True):
     """A partition's position goes from the command `expected` to `target`."""
 
     expected: int
-    target: FollowerPosition
+    target: FilterPosition
 
 
 class Session(Struct, frozen=True):
@@ -148,7 +148,7 @@ class Store:
                 f"use the database of this exchange, or an empty one"
             )
 
-    def positions(self, partitions: int) -> dict[int, FollowerPosition]:
+    def positions(self, partitions: int) -> dict[int, FilterPosition]:
         """Where each partition stands; from the beginning where nothing is stored."""
         for partition in range(partitions):
             self._execute(
@@ -158,7 +158,7 @@ class Store:
         rows = self._execute(
             "SELECT partition, next_record, epoch, next_command FROM log_positions"
         )
-        return {partition: FollowerPosition(*position) for partition, *position in rows}
+        return {partition: FilterPosition(*position) for partition, *position in rows}
 
     def write(
         self, rows: Rows, moves: Mapping[int, Move], hooked: Container[str] = frozenset()

@@ -31,7 +31,7 @@ from services.reader.balances import Balances
 from services.reader.books import Book
 from services.reader.prices import Prices
 from services.reader.views import Views
-from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import Sender
 from services.sink import lines, store
 from services.sink.rows import NewTrade, Rows
@@ -82,7 +82,7 @@ _best = Book.best
 _claimed = outbox._delivery
 _command = app_place._command
 _delivery_lines = lines.delivery_lines
-_judge = Follower._judge
+_judge = ExecutionFilter._judge
 _judge_answer = schedule.judge
 _left = Rows._left
 _order = Reader.order
@@ -204,7 +204,7 @@ def both_at_the_same_place() -> Replacement:
     start = threading.Barrier(2, timeout=10.0)
     met: Counter[str] = Counter()
 
-    def positions(self: Store, partitions: int) -> dict[int, FollowerPosition]:
+    def positions(self: Store, partitions: int) -> dict[int, FilterPosition]:
         found = _positions(self, partitions)
         database = self._connection.info.dbname
         if met[database] < start.parties:
@@ -229,7 +229,7 @@ def lose_the_connection() -> Replacement:
     return (Store, "_sum", sum_)
 
 
-def _any_epoch(self: Follower, number: int, record: int, told: Outcomes) -> Batch | None:
+def _any_epoch(self: ExecutionFilter, number: int, record: int, told: Outcomes) -> Batch | None:
     at = self.position(number)
     return _judge(self, number, record, structs.replace(told, epoch=at.epoch))
 
@@ -348,7 +348,7 @@ SINK: Final[dict[str, Defect]] = {
         "stored_orders stored_trades", (Store, "_fence", _position_first), lose_the_connection()
     ),
     "a stale matcher is believed": _defect(
-        "stored stored_orders", (Follower, "_judge", _any_epoch)
+        "stored stored_orders", (ExecutionFilter, "_judge", _any_epoch)
     ),
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
@@ -34,7 +34,7 @@ def stored_sweep(url: str) -> None:
     if store.positions(1)[0].next_command == 0:
         rows = Rows()
         rows.add(sweep())
-        store.write(rows, {0: Move(0, FollowerPosition(1, 0, 8))})
+        store.write(rows, {0: Move(0, FilterPosition(1, 0, 8))})
     store.close()
 
 

@@ -18,7 +18,7 @@ from schemas.units import TIMESTAMP_MS_MAX
 from services.reader.archive import Archive
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
-from services.runtime.kafka.execution_filter import Batch, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.sink.errors import ForeignDatabaseError, MigrationError, OvertakenError
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
@@ -53,7 +53,7 @@ def write(store: Store, told: Batch, expected: int | None = None) -> None:
     rows.add(told)
     end = told.first_command + len(told.outcomes)
     start = told.first_command if expected is None else expected
-    store.write(rows, {0: Move(start, FollowerPosition(end, 0, end))})
+    store.write(rows, {0: Move(start, FilterPosition(end, 0, end))})
 
 
 def archived(url: str, *order_ids: str) -> list[OrderRecord | None]:
@@ -167,8 +167,8 @@ def test_overtaken_sink_writes_nothing(store: Store, url: str) -> None:
     with pytest.raises(OvertakenError):
         write(store, batch(limit(2, ALICE, "bid", 5, 10)))
     assert store.positions(2) == {
-        0: FollowerPosition(1, 0, 1),
-        1: FollowerPosition(),
+        0: FilterPosition(1, 0, 1),
+        1: FilterPosition(),
     }
     assert archived(url, oid(2)) == [None]
 

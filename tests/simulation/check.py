@@ -31,7 +31,7 @@ from services.matcher.claim import take
 from services.matcher.engine import RULES, Engine, Position
 from services.matcher.market import book_updates, trades_of
 from services.matcher.snapshot import restore
-from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.sink.rows import Rows
 from tests.simulation.matcher import COMMAND_LOG, EXECUTION_LOG, LOG, NUMBER
 from tests.simulation.memory_log import MemoryLog
@@ -99,14 +99,14 @@ def _commands(log: MemoryLog) -> Iterator[tuple[Position, Command | None]]:
 
 def _outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
     told: list[Outcome] = []
-    follower = Follower({NUMBER: FollowerPosition()})
+    execution_filter = ExecutionFilter({NUMBER: FilterPosition()})
     for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
-        batch = follower.follow(NUMBER, record.offset(), record.value())
+        batch = execution_filter.follow(NUMBER, record.offset(), record.value())
         if batch is not None:
             assert batch.first_command == len(told), "a batch is out of place"
             told += batch.outcomes
         if record.offset() % 7 == 0:
-            follower = Follower({NUMBER: follower.position(NUMBER)})
+            execution_filter = ExecutionFilter({NUMBER: execution_filter.position(NUMBER)})
     assert len(told) == len(expected), f"{len(expected)} commands, {len(told)} outcomes"
     for offset, (mine, its) in enumerate(zip(expected, told, strict=True)):
         assert encode(mine) == encode(its), f"command {offset}: {its}, the model says {mine}"
@@ -121,11 +121,11 @@ def _snapshots(log: MemoryLog, commands: Sequence[tuple[Position, Command | None
 
     report = AuditReport()
     audited = SnapshotAudit(commits_of(log), restored, report)
-    follower = Follower({NUMBER: FollowerPosition()})
+    execution_filter = ExecutionFilter({NUMBER: FilterPosition()})
     for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
-        audited.told(follower.position(NUMBER))
-        follower.follow(NUMBER, record.offset(), record.value())
-    audited.told(follower.position(NUMBER))
+        audited.told(execution_filter.position(NUMBER))
+        execution_filter.follow(NUMBER, record.offset(), record.value())
+    audited.told(execution_filter.position(NUMBER))
     engine = Engine(NUMBER)
     audited.reached(0, engine)
     for at, command in commands:

@@ -25,7 +25,7 @@ from services.matcher.publish import Publisher
 from services.matcher.snapshot import Saved, Seal, save
 from services.matcher.standby import Standby
 from services.matcher.window import ClientIdWindow
-from services.runtime.kafka.execution_filter import Batch, Follower
+from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
 from services.sink.store import Move
 from tests.simulation import matcher
 from tests.simulation.sink import Tables
@@ -39,7 +39,7 @@ def switched_on(defect: str) -> AbstractContextManager[None]:
 
 _outcomes = Publisher.outcomes
 _trade = Publisher.trade
-_judge = Follower._judge
+_judge = ExecutionFilter._judge
 _expire_due = Engine._expire_due
 _snapshot = Engine.snapshot
 _restore = Engine.restore
@@ -86,12 +86,12 @@ def _expire_a_tick_late(self: Engine, expired: list[Any]) -> None:
     self.clock += 1
 
 
-def _any_epoch(self: Follower, number: int, record: int, told: Outcomes) -> Batch | None:
+def _any_epoch(self: ExecutionFilter, number: int, record: int, told: Outcomes) -> Batch | None:
     at = self.position(number)
     return _judge(self, number, record, structs.replace(told, epoch=at.epoch))
 
 
-def _any_repeat(self: Follower, number: int, record: int, told: Outcomes) -> Batch | None:
+def _any_repeat(self: ExecutionFilter, number: int, record: int, told: Outcomes) -> Batch | None:
     at = self.position(number)
     first = max(told.first_offset, at.next_command)
     return _judge(self, number, record, structs.replace(told, first_offset=first))
@@ -155,8 +155,8 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "the mark is a command too high": [(claim, "told_up_to", _mark_shifted(1, 0))],
     "there is no mark": [(claim, "told_up_to", lambda *arguments: Mark())],
     "orders expire a tick late": [(Engine, "_expire_due", _expire_a_tick_late)],
-    "a stale epoch is accepted": [(Follower, "_judge", _any_epoch)],
-    "a repeated outcome is accepted": [(Follower, "_judge", _any_repeat)],
+    "a stale epoch is accepted": [(ExecutionFilter, "_judge", _any_epoch)],
+    "a repeated outcome is accepted": [(ExecutionFilter, "_judge", _any_repeat)],
     "saved before it is acknowledged": [(Publisher, "settle", lambda self: True)],
     "saved while another owns": [(Ownership, "own_up_to", lambda self, number, end: True)],
     "a snapshot reads on from the end": [(Archivist, "steps", _read_on_from_the_end)],

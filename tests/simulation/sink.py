@@ -8,7 +8,7 @@ import random
 from msgspec import Struct
 
 from schemas.units import ClosedReason
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.sink.errors import OvertakenError
 from services.sink.rows import Rows
 from services.sink.store import Move
@@ -29,7 +29,7 @@ class Tables:
     """What PostgreSQL would hold."""
 
     def __init__(self) -> None:
-        self.position = FollowerPosition()
+        self.position = FilterPosition()
         self.orders: dict[str, StoredOrder] = {}
         self.trades: dict[str, int] = {}
 
@@ -74,16 +74,16 @@ class SimulatedSink:
     def restart(self) -> None:
         """What was not stored is read again."""
         self._stored = self._tables.position
-        self._follower = Follower({NUMBER: self._stored})
+        self._filter = ExecutionFilter({NUMBER: self._stored})
         self._rows = Rows()
 
     def step(self, records_max: int = 6) -> None:
         """Read some records, or store what was read."""
-        at = self._follower.position(NUMBER)
+        at = self._filter.position(NUMBER)
         if self._rng.random() < 0.5:
             end = min(at.next_record + records_max, self._log.range(EXECUTION_LOG).end)
             for record in self._log.read(EXECUTION_LOG, at.next_record, end):
-                batch = self._follower.follow(NUMBER, record.offset(), record.value())
+                batch = self._filter.follow(NUMBER, record.offset(), record.value())
                 if batch is not None:
                     self._rows.add(batch)
         elif at.next_command != self._stored.next_command:
@@ -97,6 +97,6 @@ class SimulatedSink:
     @property
     def idle(self) -> bool:
         """Whether everything is read and stored."""
-        at = self._follower.position(NUMBER)
+        at = self._filter.position(NUMBER)
         read = at.next_record == self._log.range(EXECUTION_LOG).end
         return read and at.next_command == self._stored.next_command

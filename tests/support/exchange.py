@@ -13,7 +13,7 @@ from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from services.local.exchange import Stack, running_exchange
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
-from services.runtime.kafka.execution_filter import Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 from tests.support.api import Api
@@ -112,10 +112,10 @@ class Exchange:
 
     def outcomes(self, partition: int) -> list[Outcome]:
         """The outcomes that count, in command order."""
-        follower = Follower({partition: FollowerPosition()})
+        execution_filter = ExecutionFilter({partition: FilterPosition()})
         found: list[Outcome] = []
         for record, value in enumerate(self._values(EXECUTIONS, partition)):
-            batch = follower.follow(partition, record, value)
+            batch = execution_filter.follow(partition, record, value)
             if batch is not None:
                 found.extend(batch.outcomes)
         return found

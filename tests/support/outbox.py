@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from schemas import ids
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
@@ -82,7 +82,7 @@ class Outbox:
         )
         rows = Rows()
         rows.add(batch(*makers, taker, first=first))
-        end = FollowerPosition(first, 0, first + count + 1)
+        end = FilterPosition(first, 0, first + count + 1)
         self._store.write(rows, {0: Move(first, end)}, self._hooked)
         return [one.trade_id for one in fills]
 

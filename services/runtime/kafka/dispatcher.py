@@ -15,13 +15,13 @@ from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
 from services.runtime.kafka.async_consumer import AsyncConsumer
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
-from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 
 OnBatch = Callable[[Batch], None]
 # Key and value of one record.
 OnRecord = Callable[[bytes | None, bytes | None], None]
 
-_BEGINNING: Mapping[int, FollowerPosition] = MappingProxyType({})
+_BEGINNING: Mapping[int, FilterPosition] = MappingProxyType({})
 
 
 class Ranges(Struct, frozen=True):
@@ -57,8 +57,8 @@ class TopicDispatcher:
         self._on_batch = tuple(on_batch)
         self._on_broker = on_broker
         self._on_listing = on_listing
-        self._beginning = dict.fromkeys(self._partitions, FollowerPosition())
-        self._follower = Follower(self._beginning)
+        self._beginning = dict.fromkeys(self._partitions, FilterPosition())
+        self._filter = ExecutionFilter(self._beginning)
         self._feed = AsyncConsumer(consumer, self.deliver, failed)
         self._asking = threading.Lock()
 
@@ -74,14 +74,14 @@ class TopicDispatcher:
                 {Partition(name, 0): self._consumer.range(Partition(name, 0)) for name in others},
             )
 
-    def start(self, held: Ranges, positions: Mapping[int, FollowerPosition] = _BEGINNING) -> None:
+    def start(self, held: Ranges, positions: Mapping[int, FilterPosition] = _BEGINNING) -> None:
         """Begin reading, executions from `positions` on. `held`: what the log held just now."""
         ranges = {Partition(self._executions, p): held.executions[p] for p in self._partitions}
         ranges |= held.others
         offsets = {partition: range_.low for partition, range_ in ranges.items()}
         for number, at in positions.items():
             offsets[Partition(self._executions, number)] = at.next_record
-        self._follower = Follower({**self._beginning, **positions})
+        self._filter = ExecutionFilter({**self._beginning, **positions})
         self._feed.start(offsets, {partition: range_.end for partition, range_ in ranges.items()})
 
     @property
@@ -96,7 +96,7 @@ class TopicDispatcher:
     def deliver(self, messages: list[Message]) -> None:
         """Sort one list of records. Raises BrokenLogError."""
         executions = self._executions
-        follow = self._follower.follow
+        follow = self._filter.follow
         for message in messages:
             topic = message.topic()
             if topic == executions:

@@ -20,7 +20,7 @@ from services.runtime.errors import BrokenLogError
 NO_EPOCH = -1
 
 
-class FollowerPosition(Struct, frozen=True):
+class FilterPosition(Struct, frozen=True):
     """Where a reader of one executions partition stands.
 
     `next_record`: offset in executions to read next. `next_command`: offset of the first command
@@ -40,13 +40,13 @@ class Batch(Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
 
 
-class Follower:
+class ExecutionFilter:
     """Applies the rule to any number of partitions."""
 
-    def __init__(self, positions: Mapping[int, FollowerPosition]) -> None:
+    def __init__(self, positions: Mapping[int, FilterPosition]) -> None:
         self._positions = dict(positions)
 
-    def position(self, partition: int) -> FollowerPosition:
+    def position(self, partition: int) -> FilterPosition:
         """Where this partition stands: everything before was told, nothing after."""
         return self._positions[partition]
 
@@ -60,7 +60,7 @@ class Follower:
         except UnreadableError as error:
             raise BrokenLogError(f"executions {partition}@{record}: {error}") from error
         if isinstance(execution, Claim):
-            self._positions[partition] = FollowerPosition(record + 1, record, at.next_command)
+            self._positions[partition] = FilterPosition(record + 1, record, at.next_command)
             return None
         return self._judge(partition, record, execution)
 
@@ -73,7 +73,7 @@ class Follower:
                 f"expected {at.next_command}"
             )
         seen = at.next_command + (len(told.outcomes) if counts else 0)
-        self._positions[partition] = FollowerPosition(record + 1, at.epoch, seen)
+        self._positions[partition] = FilterPosition(record + 1, at.epoch, seen)
         if not counts:
             return None
         return Batch(partition, told.first_offset, told.outcomes)

@@ -8,7 +8,7 @@ from services.audit.report import AuditReport, Invariant
 from services.audit.snapshots import Restore, SnapshotAudit
 from services.matcher.engine import Engine, Position
 from services.matcher.snapshot import Place, Seal, restore, save
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from tests.support.orders import limit
 from tests.support.snapshots import sealed
 
@@ -16,10 +16,10 @@ COMMANDS = 3
 RECORD = 5
 # A claim at 0, then two commands in a record, then one.
 PLACES = [
-    FollowerPosition(0, -1, 0),
-    FollowerPosition(1, 0, 0),
-    FollowerPosition(2, 0, 2),
-    FollowerPosition(3, 0, 3),
+    FilterPosition(0, -1, 0),
+    FilterPosition(1, 0, 0),
+    FilterPosition(2, 0, 2),
+    FilterPosition(3, 0, 3),
 ]
 
 

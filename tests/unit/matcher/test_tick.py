@@ -10,7 +10,7 @@ from services.matcher.engine import Engine
 from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Recovered
-from services.runtime.kafka.execution_filter import FollowerPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 
 DUE_MS = 100_000
 BROKER = order_id(1, 0, 1)
@@ -60,7 +60,7 @@ class Market:
 
     def __init__(self) -> None:
         self._sent = Sent()
-        recovered = Recovered(Engine(0), FollowerPosition())
+        recovered = Recovered(Engine(0), FilterPosition())
         claimed = Claimed(0, 0, 0, recovered, Mark(), Mark())
         self._matcher = PartitionMatcher(claimed, Publisher("", self._sent, Sent()))
         self._end = 0

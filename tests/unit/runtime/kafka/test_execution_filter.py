@@ -7,7 +7,7 @@ import pytest
 from schemas.codec import encode
 from schemas.executions import Claim, Outcome, Outcomes, Ticked
 from services.runtime.errors import BrokenLogError
-from services.runtime.kafka.execution_filter import Batch, Follower, FollowerPosition
+from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 
 
 def told(epoch: int, first: int, count: int = 1) -> bytes:
@@ -18,10 +18,10 @@ def told(epoch: int, first: int, count: int = 1) -> bytes:
 CLAIM = encode(Claim("m"))
 
 
-def follow(records: Sequence[bytes | None], start: FollowerPosition | None = None) -> list[int]:
+def follow(records: Sequence[bytes | None], start: FilterPosition | None = None) -> list[int]:
     """The first command of each batch that counts; the nth record is at offset n."""
-    follower = Follower({0: start or FollowerPosition()})
-    batches = [follower.follow(0, at, value) for at, value in enumerate(records)]
+    execution_filter = ExecutionFilter({0: start or FilterPosition()})
+    batches = [execution_filter.follow(0, at, value) for at, value in enumerate(records)]
     return [batch.first_command for batch in batches if batch is not None]
 
 
@@ -65,27 +65,27 @@ def test_record_that_cannot_be_read_is_a_broken_log(value: bytes | None) -> None
 def test_position_resumes_exactly_there() -> None:
     records: list[bytes | None] = [CLAIM, told(0, 0, 2), told(0, 2), CLAIM, told(3, 3)]
     for cut in range(len(records) + 1):
-        first = Follower({0: FollowerPosition()})
+        first = ExecutionFilter({0: FilterPosition()})
         seen = [first.follow(0, at, value) for at, value in enumerate(records[:cut])]
         # What was read before is read again after a restart and must not count twice.
-        resumed = Follower({0: first.position(0)})
+        resumed = ExecutionFilter({0: first.position(0)})
         seen += [resumed.follow(0, at, value) for at, value in enumerate(records)]
         assert [batch.first_command for batch in seen if batch] == [0, 2, 3]
 
 
 def test_partitions_do_not_know_each_other() -> None:
-    follower = Follower({0: FollowerPosition(), 5: FollowerPosition()})
-    follower.follow(0, 0, CLAIM)
-    follower.follow(5, 9, CLAIM)
-    batch = follower.follow(5, 10, told(9, 0, 2))
+    execution_filter = ExecutionFilter({0: FilterPosition(), 5: FilterPosition()})
+    execution_filter.follow(0, 0, CLAIM)
+    execution_filter.follow(5, 9, CLAIM)
+    batch = execution_filter.follow(5, 10, told(9, 0, 2))
     assert batch == Batch(5, 0, (Outcome(0, Ticked()), Outcome(1, Ticked())))
-    assert follower.position(5) == FollowerPosition(11, 9, 2)
-    assert follower.position(0) == FollowerPosition(1, 0, 0)
+    assert execution_filter.position(5) == FilterPosition(11, 9, 2)
+    assert execution_filter.position(0) == FilterPosition(1, 0, 0)
 
 
 def test_old_claim_read_again_does_not_bring_its_epoch_back() -> None:
-    follower = Follower({0: FollowerPosition(4, 3, 7)})
-    assert follower.follow(0, 0, CLAIM) is None
-    batch = follower.follow(0, 4, told(3, 7))
+    execution_filter = ExecutionFilter({0: FilterPosition(4, 3, 7)})
+    assert execution_filter.follow(0, 0, CLAIM) is None
+    batch = execution_filter.follow(0, 4, told(3, 7))
     assert batch is not None
     assert batch.first_command == 7
