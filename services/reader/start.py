@@ -125,7 +125,7 @@ class Start:
 
         threading.Thread(target=ask, name="stored views", daemon=True).start()
         try:
-            with self._stored.silence.asking():
+            with self._stored.last_response.asking():
                 await self._watch(answer)
             return answer.result()
         finally:
@@ -138,9 +138,9 @@ class Start:
             await asyncio.wait([answer], timeout=WATCH_S)
             if answer.done():
                 return
-            silence, now = self._stored.silence, time.monotonic()
-            if silence.too_long():
-                raise ArchiveUnavailableError(f"was silent for {silence.max_s:g} s")
+            last_response, now = self._stored.last_response, time.monotonic()
+            if last_response.too_long():
+                raise ArchiveUnavailableError(f"was silent for {last_response.max_s:g} s")
             if now - told_at > TELL_INTERVAL_S:
                 told_at = now
                 log.info("loading views", extra={"fields": {"rows": self._stored.rows}})

@@ -18,7 +18,7 @@ from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.postgres.watchdog import Silence, cut
+from services.runtime.postgres.watchdog import LastResponse, cut
 
 # The migration of `services.sink` whose tables are read here.
 SCHEMA = 4
@@ -80,7 +80,7 @@ _BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM
 class StoredViews:
     """Asked in the order of the methods. psycopg.Error from any of them: not this time.
 
-    `rows` have come so far; `silence` is for whoever watches that they go on coming.
+    `rows` have come so far; `last_response` is for whoever watches that they go on coming.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class StoredViews:
         self._connection: Connection | None = None
         self._clocks: dict[int, int] = {}
         self.rows = 0
-        self.silence = Silence(silence_max_s)
+        self.last_response = LastResponse(silence_max_s)
 
     def positions(self) -> dict[int, FilterPosition]:
         """Where each partition stands that has outcomes stored. Raises ViewsNotStoredError."""
         self._connection = connection = psycopg.connect(
             self._url, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        self.silence.heard()
+        self.last_response.heard()
         row = connection.execute("SELECT max(version) FROM schema_migrations").fetchone()
         version = row[0] if row else None
         if version != SCHEMA:
@@ -113,7 +113,7 @@ class StoredViews:
             self._clocks[partition] = clock
         if not held:
             raise ViewsNotStoredError("is empty")
-        self.silence.heard()
+        self.last_response.heard()
         return held
 
     def views(self, positions: dict[int, FilterPosition]) -> Views:
@@ -156,5 +156,5 @@ class StoredViews:
             cursor.execute(query, parameters)
             while rows := cursor.fetchmany(portion):
                 self.rows += len(rows)
-                self.silence.heard()
+                self.last_response.heard()
                 yield from rows

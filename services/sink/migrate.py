@@ -15,7 +15,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.errors import UnavailableError
 from services.runtime.postgres.errors import require_admitted
-from services.runtime.postgres.watchdog import Silence, Watchdog, cut
+from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.errors import MigrationError
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -78,11 +78,11 @@ def require_migrated(
 
     Raises UnavailableError also for a server that takes the connection and then says nothing.
     """
-    silence = Silence(silence_max_s)
+    last_response = LastResponse(silence_max_s)
     with closing(connect(database_url)) as connection:
-        watchdog = Watchdog(silence, lambda: cut(connection))
+        watchdog = Watchdog(last_response, lambda: cut(connection))
         try:
-            with silence.asking():
+            with last_response.asking():
                 missing = _missing_now(connection, read_migrations(directory))
         except (psycopg.OperationalError, InsufficientPrivilege) as error:
             require_admitted(error)

@@ -22,7 +22,7 @@ from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.postgres.watchdog import Silence, Watchdog, cut
+from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.lines import (
     CHANGE_COLUMNS,
@@ -81,8 +81,8 @@ class Store:
         self._connection: Connection = psycopg.connect(
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        self._silence = Silence(silence_max_s)
-        self._watchdog = Watchdog(self._silence, self._bite)
+        self._last_response = LastResponse(silence_max_s)
+        self._watchdog = Watchdog(self._last_response, self._bite)
         try:
             self._execute(
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
@@ -107,21 +107,21 @@ class Store:
         cut(self._connection)
 
     def _bite(self) -> None:
-        log.warning("PostgreSQL was silent for %g s: cut", self._silence.max_s)
+        log.warning("PostgreSQL was silent for %g s: cut", self._last_response.max_s)
         self.cut()
 
     def _execute(
         self, query: LiteralString, parameters: Sequence[object] = ()
     ) -> Cursor[tuple[Any, ...]]:
-        with self._silence.asking():
+        with self._last_response.asking():
             return self._connection.execute(query, parameters)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._silence.asking(), self._connection.transaction():
+        with self._last_response.asking(), self._connection.transaction():
             yield
             # The commit is a question of its own.
-            self._silence.heard()
+            self._last_response.heard()
 
     def end(self, session: Session) -> None:
         """End what the server keeps of a connection that was cut, and holds locks for.

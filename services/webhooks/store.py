@@ -18,7 +18,7 @@ from schemas.codec import encode
 from schemas.units import rfc3339
 from schemas.webhooks import TradeExecuted, WebhookTest
 from services.runtime.errors import UnavailableError
-from services.runtime.postgres.watchdog import Silence, Watchdog, cut
+from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
 
 CHANNEL: LiteralString = "exchange_webhooks"
@@ -141,8 +141,8 @@ class WebhookStore:
 
     def __init__(self, connection: AsyncConnection, silence_max_s: float) -> None:
         self._connection = connection
-        self._silence = Silence(silence_max_s)
-        self._watchdog = Watchdog(self._silence, lambda: cut(connection))
+        self._last_response = LastResponse(silence_max_s)
+        self._watchdog = Watchdog(self._last_response, lambda: cut(connection))
         self._session: dict[str, Any] = {}
 
     @classmethod
@@ -175,7 +175,7 @@ class WebhookStore:
         cut(self._connection)
 
     async def _execute(self, query: LiteralString, parameters: Any = None) -> list[Any]:
-        with self._silence.asking():
+        with self._last_response.asking():
             cursor = await self._connection.execute(query, parameters)
             return await cursor.fetchall() if cursor.description else []
 
@@ -207,7 +207,7 @@ class WebhookStore:
 
     async def record(self, attempted: Sequence[Attempted], ended: Sequence[Ended]) -> None:
         """All of it, or nothing. May be told again: each attempt counts once."""
-        with self._silence.asking():
+        with self._last_response.asking():
             async with self._connection.transaction():
                 if attempted:
                     await self._execute(_ATTEMPTED, _columns(map(_attempt_row, attempted)))

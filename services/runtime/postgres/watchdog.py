@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 
-class Silence:
+class LastResponse:
     """Told by the thread that asks, read by any. Longer than `max_s` is too long."""
 
     def __init__(self, max_s: float) -> None:
@@ -46,14 +46,14 @@ class Silence:
 
 
 class Watchdog:
-    """A thread that calls `bite` each time a silence has become too long, until `close`."""
+    """A thread that calls `abort` each time a silence has become too long, until `close`."""
 
-    def __init__(self, silence: Silence, bite: Callable[[], None]) -> None:
-        self._silence = silence
-        self._bite = bite
+    def __init__(self, last_response: LastResponse, abort: Callable[[], None]) -> None:
+        self._last_response = last_response
+        self._bite = abort
         self._closed = threading.Event()
         # Late by a tenth at most, and next to no work.
-        self._every_s = silence.max_s / 10
+        self._every_s = last_response.max_s / 10
         threading.Thread(target=self._watch, name="silence", daemon=True).start()
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._closed.wait(self._every_s):
-            if self._silence.too_long():
+            if self._last_response.too_long():
                 self._bite()
 
 

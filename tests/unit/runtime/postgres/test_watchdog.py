@@ -3,47 +3,47 @@
 import threading
 import time
 
-from services.runtime.postgres.watchdog import Silence, Watchdog
+from services.runtime.postgres.watchdog import LastResponse, Watchdog
 
 SOON_S = 5.0
 
 
 def test_silence_counts_only_while_somebody_asks() -> None:
-    silence = Silence(0.0)
-    assert not silence.too_long()
-    with silence.asking():
+    last_response = LastResponse(0.0)
+    assert not last_response.too_long()
+    with last_response.asking():
         time.sleep(0.01)
-        assert silence.too_long()
-    assert not silence.too_long()
+        assert last_response.too_long()
+    assert not last_response.too_long()
 
 
 def test_silence_ends_with_whatever_is_heard() -> None:
-    silence = Silence(0.2)
-    with silence.asking():
+    last_response = LastResponse(0.2)
+    with last_response.asking():
         for _ in range(10):
             time.sleep(0.03)
-            silence.heard()
-        assert not silence.too_long()
+            last_response.heard()
+        assert not last_response.too_long()
         time.sleep(0.3)
-        assert silence.too_long()
+        assert last_response.too_long()
 
 
 def test_silence_after_a_part_of_a_question_counts_on() -> None:
-    silence = Silence(0.0)
-    with silence.asking():
-        with silence.asking():
+    last_response = LastResponse(0.0)
+    with last_response.asking():
+        with last_response.asking():
             pass
         time.sleep(0.01)
-        assert silence.too_long()
-    assert not silence.too_long()
+        assert last_response.too_long()
+    assert not last_response.too_long()
 
 
 def test_watchdog_bites_in_silence_until_it_is_closed() -> None:
-    silence, bitten = Silence(0.1), threading.Event()
-    watchdog = Watchdog(silence, bitten.set)
+    last_response, bitten = LastResponse(0.1), threading.Event()
+    watchdog = Watchdog(last_response, bitten.set)
     time.sleep(0.3)
     assert not bitten.is_set()
-    with silence.asking():
+    with last_response.asking():
         assert bitten.wait(SOON_S)
         watchdog.close()
         time.sleep(0.05)
