@@ -34,7 +34,7 @@ class Delivery:
     """One record on its way. The producer's thread tells its fate; most often nobody waits for it,
     and then the loop is not woken."""
 
-    __slots__ = ("_future", "_loop", "_publisher", "fate")
+    __slots__ = ("_future", "_loop", "_publisher", "result")
 
     def __init__(self, publisher: "Publisher", loop: AbstractEventLoop) -> None:
         self._publisher = publisher

@@ -38,14 +38,14 @@ class Waiters:
         """Nobody waits any longer."""
         self._placed.pop(order_id, None)
 
-    def expect_cancel(self, order_id: str, broker_id: str) -> "Future[CancelFate | None]":
+    def expect_cancel(self, order_id: str, broker_id: str) -> "Future[CancelResult | None]":
         """Before the command is sent. Give it back with `forget_cancel`."""
         future: Future[CancelResult | None] = self._loop.create_future()
         self._cancels.setdefault((order_id, broker_id), []).append(future)
         return future
 
     def forget_cancel(
-        self, order_id: str, broker_id: str, future: "Future[CancelFate | None]"
+        self, order_id: str, broker_id: str, future: "Future[CancelResult | None]"
     ) -> None:
         """This one waits no longer."""
         waiting = self._cancels.get((order_id, broker_id))
