@@ -26,7 +26,7 @@ from services.api.app import Edge
 from services.api.brokers import BrokerDirectory
 from services.api.messages import AsgiApp, Receive, Scope, Send
 from services.api.protocol import HttpProtocol
-from services.api.server import health_calls
+from services.api.server import health_routes
 from services.gateway.wiring import lookup_of
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
@@ -106,8 +106,8 @@ class Gateway:
             randomness=os.urandom,
         )
         self._ingest = Ingest(context, directory)
-        calls = [*self._ingest.calls(), *self._reader.calls(), *health_calls(Health())]
-        self.edge = Edge(calls, directory)
+        routes = [*self._ingest.routes(), *self._reader.routes(), *health_routes(Health())]
+        self.edge = Edge(routes, directory)
 
     def _tell(self, record: int, value: bytes) -> None:
         batch = self._filter.follow(0, record, value)
@@ -199,7 +199,7 @@ def _headers(key: str, body: bytes) -> Iterator[tuple[str, str]]:
         yield "Content-Length", str(len(body))
 
 
-def calls(scale: Scale) -> Benchmark:
+def routes(scale: Scale) -> Benchmark:
     """Each call of the API, one after the other on one connection."""
     return Benchmark([Point(None, lambda: _measured(scale.operations // 4))])
 

@@ -34,59 +34,59 @@ from services.api.messages import (
     NOBODY,
     PROBLEMS,
     AsgiApp,
-    Call,
     Headers,
     Parameter,
     ProblemError,
     Receive,
     Request,
     Response,
+    Route,
     Scope,
     Send,
     json_response,
     not_accepted,
 )
 from services.api.rate_limits import Guard, Limits
-from services.api.routing import Resource, Routes
+from services.api.routing import Resource, RoutingTable
 from services.runtime.metrics import HTTP_SECONDS
 
 __all__ = [
     "BODY_BYTES_MAX",
     "NOBODY",
     "PROBLEMS",
-    "Call",
     "Edge",
     "Headers",
     "Parameter",
     "ProblemError",
     "Request",
     "Response",
+    "Route",
     "json_response",
     "not_accepted",
 ]
 
 log = logging.getLogger(__name__)
 
-_UNMATCHED: Resource[Call | AsgiApp] = Resource("unmatched")
+_UNMATCHED: Resource[Route | AsgiApp] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNLIMITED = Limits()
 _BODILESS = frozenset({204, 304})
 
 
 class Edge:
-    """Answers `calls`, and hands exact paths of `fallback` to other ASGI apps (GET and HEAD)."""
+    """Answers `routes`, and hands exact paths of `fallback` to other ASGI apps (GET and HEAD)."""
 
     def __init__(
         self,
-        calls: Sequence[Call],
+        routes: Sequence[Route],
         directory: BrokerDirectory,
         fallback: Mapping[str, AsgiApp] | None = None,
         limits: Limits = _UNLIMITED,
     ) -> None:
         self._directory = directory
         self._guard = Guard(limits)
-        self._routes: Routes[Call | AsgiApp] = Routes()
-        for call in calls:
+        self._routes: RoutingTable[Route | AsgiApp] = RoutingTable()
+        for call in routes:
             self._routes.add(call.method, call.path, call)
         for path, app in (fallback or {}).items():
             self._routes.add("GET", path, app)
@@ -116,7 +116,7 @@ class Edge:
         resource = found or _UNMATCHED
         try:
             entry = self._entry(method, resource)
-            if isinstance(entry, Call):
+            if isinstance(entry, Route):
                 response = await self._call(
                     entry, scope, receive, (headers, parameters, request_id)
                 )
@@ -134,7 +134,9 @@ class Edge:
         await _send(send, response, request_id, method)
         self._observe(resource.template, method, response.status, time.perf_counter() - begun)
 
-    def _entry(self, method: str, resource: Resource[Call | AsgiApp]) -> Call | AsgiApp | Response:
+    def _entry(
+        self, method: str, resource: Resource[Route | AsgiApp]
+    ) -> Route | AsgiApp | Response:
         # The table's entry for the method, or the answer that needs none.
         entry = resource.methods.get("GET" if method == "HEAD" else method)
         if entry is not None:
@@ -150,7 +152,7 @@ class Edge:
 
     async def _call(
         self,
-        call: Call,
+        call: Route,
         scope: Scope,
         receive: Receive,
         read: tuple[dict[str, str], dict[str, str], str],
@@ -182,7 +184,7 @@ class Edge:
         )
         return await call.handler(request)
 
-    def _admitted(self, call: Call, scope: Scope, headers: Mapping[str, str]) -> Broker:
+    def _admitted(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
         # The broker who calls; NOBODY for the admin. Anyone else gets a problem.
         key = bearer_key(headers.get("authorization", ""))
         caller = None

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 
-from services.api.app import Call
+from services.api.app import Route
 from services.api.messages import AsgiApp
 from services.api.openapi import document
 
@@ -26,7 +26,7 @@ _STATIC = {
 }
 
 
-def documentation(calls: Sequence[Call], title: str) -> dict[str, AsgiApp]:
+def documentation(routes: Sequence[Route], title: str) -> dict[str, AsgiApp]:
     """The app for each exact path that documents these calls."""
     app = FastAPI(
         openapi_url=None,
@@ -42,7 +42,7 @@ def documentation(calls: Sequence[Call], title: str) -> dict[str, AsgiApp]:
         swagger_favicon_url="/static/favicon.png",
         swagger_ui_parameters={"validatorUrl": None},
     )
-    body = msgspec.json.encode(document(calls, title, API_VERSION))
+    body = msgspec.json.encode(document(routes, title, API_VERSION))
     app.add_route("/docs", partial(_answer, HTMLResponse(page.body)))
     app.add_route("/openapi.json", partial(_answer, Response(body, media_type="application/json")))
     folder = files("fastapi_offline") / "static"

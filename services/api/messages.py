@@ -148,7 +148,7 @@ class Parameter(Struct, frozen=True):
     description: str
 
 
-class Call(Struct, frozen=True):
+class Route(Struct, frozen=True):
     """One line of the API: how it is reached, who may, what it answers.
 
     `path` names its parameters in braces. `answers` has the body struct of every success status.

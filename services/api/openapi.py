@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.rest import OrderRequest, Problem, RegisterRequest
-from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, Call, ProblemError
+from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, ProblemError, Route
 from services.api.routing import Resource
 
 Document = dict[str, Any]
@@ -64,16 +64,16 @@ _HEADERS: dict[int, Document] = {
 }
 
 
-def document(calls: Sequence[Call], title: str, version: str) -> Document:
+def document(routes: Sequence[Route], title: str, version: str) -> Document:
     """The whole document."""
-    kinds = _kinds(calls)
+    kinds = _kinds(routes)
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )
     refs = dict(zip(kinds, schemas, strict=True))
     _tell_prices_apart(components)
     paths: Document = {}
-    for call in calls:
+    for call in routes:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call, refs)
     return {
         "openapi": "3.1.0",
@@ -94,9 +94,9 @@ def document(calls: Sequence[Call], title: str, version: str) -> Document:
     }
 
 
-def _kinds(calls: Sequence[Call]) -> list[type]:
+def _kinds(routes: Sequence[Route]) -> list[type]:
     kinds: dict[type, None] = {Problem: None}
-    for call in calls:
+    for call in routes:
         for kind in filter(None, (call.request, *call.answers.values())):
             if kind is not str:
                 kinds[kind] = None
@@ -125,7 +125,7 @@ def _plain_patterns(value: Any) -> Any:
     return [_plain_patterns(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _operation(call: Call, refs: dict[type, Document]) -> Document:
+def _operation(call: Route, refs: dict[type, Document]) -> Document:
     words = [word.strip("{}") for word in call.path.split("/") if word]
     operation: Document = {
         "operationId": "_".join([call.method.lower(), *words]).replace(".", "_"),
@@ -143,7 +143,7 @@ def _operation(call: Call, refs: dict[type, Document]) -> Document:
     return operation
 
 
-def _parameters(call: Call) -> list[Document]:
+def _parameters(call: Route) -> list[Document]:
     path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in Resource(call.path).names
@@ -155,7 +155,7 @@ def _parameters(call: Call) -> list[Document]:
     return [*path, *described]
 
 
-def _successes(call: Call, refs: dict[type, Document]) -> Document:
+def _successes(call: Route, refs: dict[type, Document]) -> Document:
     responses: Document = {}
     for status, kind in sorted(call.answers.items()):
         headers: Document = {"X-Request-Id": _REQUEST_ID}
@@ -175,7 +175,7 @@ def _successes(call: Call, refs: dict[type, Document]) -> Document:
     return responses
 
 
-def _problems(call: Call, refs: dict[type, Document]) -> Document:
+def _problems(call: Route, refs: dict[type, Document]) -> Document:
     told = set(call.problems) | set(_ALWAYS)
     if call.who != "anyone":
         told |= {*_KEYED, (503, "not_accepted")}

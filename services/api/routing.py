@@ -33,7 +33,7 @@ class _Node(Generic[T]):
         self.resource: Resource[T] | None = None
 
 
-class Routes(Generic[T]):
+class RoutingTable(Generic[T]):
     """The table of all paths. A fixed segment wins over a parameter."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import uvicorn
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.api.app import Call, Edge, Request, Response, json_response
+from services.api.app import Edge, Request, Response, Route, json_response
 from services.api.protocol import Bounds, bounded, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
@@ -131,7 +131,7 @@ class Alive(Struct, frozen=True):
     status: str = "alive"
 
 
-def health_calls(health: Health) -> list[Call]:
+def health_routes(health: Health) -> list[Route]:
     """`/livez`, `/readyz` and `/metrics`, open to anyone."""
 
     async def livez(_: Request) -> Response:
@@ -145,10 +145,10 @@ def health_calls(health: Health) -> list[Call]:
         return Response(200, generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
     return [
-        Call(
+        Route(
             "GET", "/livez", livez, "anyone", "Whether the process is alive", answers={200: Alive}
         ),
-        Call(
+        Route(
             "GET",
             "/readyz",
             readyz,
@@ -156,5 +156,5 @@ def health_calls(health: Health) -> list[Call]:
             "Whether it is caught up and connected, with each check",
             answers={200: Readiness, 503: Readiness},
         ),
-        Call("GET", "/metrics", metrics, "anyone", "Prometheus metrics", answers={200: str}),
+        Route("GET", "/metrics", metrics, "anyone", "Prometheus metrics", answers={200: str}),
     ]

@@ -10,14 +10,14 @@ from contextlib import AsyncExitStack
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from schemas.topology import Topology
-from services.api.app import Call, Edge, Request
+from services.api.app import Edge, Request, Route
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.rate_limits import limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
-    health_calls,
+    health_routes,
     open_when_caught_up,
 )
 from services.ingest.app import Ingest
@@ -38,7 +38,7 @@ from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.lifecycle import Stop
 from services.runtime.postgres.pool import PostgresPool
 from services.runtime.settings import Settings, require
-from services.webhooks.app import WebhookCalls
+from services.webhooks.app import WebhookRoutes
 from services.webhooks.deliveries import Deliveries
 
 log = logging.getLogger(__name__)
@@ -82,12 +82,12 @@ def lookup_of(reader: Reader) -> Lookup:
     return lookup
 
 
-async def webhook_calls(database_url: str, ending: AsyncExitStack) -> list[Call]:
+async def webhook_routes(database_url: str, ending: AsyncExitStack) -> list[Route]:
     """What brokers may ask of the outbox, until the ending."""
     pool = PostgresPool(database_url, read_only=False)
     await pool.open()
     ending.push_async_callback(pool.close)
-    return WebhookCalls(Deliveries(pool)).calls()
+    return WebhookRoutes(Deliveries(pool)).routes()
 
 
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
@@ -111,11 +111,11 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         context = make_context(settings, topology, sender, lookup_of(reader))
         ingest = Ingest(context, directory)
         # 3. The outbox, where brokers see their webhooks and ask for them.
-        webhooks = await webhook_calls(database_url, ending)
+        webhooks = await webhook_routes(database_url, ending)
         # 4. The port.
         health = Health()
-        calls = [*ingest.calls(), *reader.calls(), *webhooks, *health_calls(health)]
-        edge = Edge(calls, directory, documentation(calls, "Exchange"), limits_of(settings))
+        routes = [*ingest.routes(), *reader.routes(), *webhooks, *health_routes(health)]
+        edge = Edge(routes, directory, documentation(routes, "Exchange"), limits_of(settings))
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)

@@ -12,11 +12,11 @@ from schemas.topics import BROKERS
 from schemas.units import rfc3339
 from schemas.webhooks import RotatedSecret
 from services.api.app import (
-    Call,
     Parameter,
     ProblemError,
     Request,
     Response,
+    Route,
     json_response,
     not_accepted,
 )
@@ -60,7 +60,7 @@ _WRITING = (
 
 
 class Ingest:
-    """`told` and `listed` take what the log says, `calls` answer."""
+    """`told` and `listed` take what the log says, `routes` answer."""
 
     def __init__(self, context: IngestContext, directory: BrokerDirectory) -> None:
         self._context = context
@@ -75,7 +75,7 @@ class Ingest:
     def listed(self, key: bytes | None, value: bytes | None) -> None:
         """Fold a listing. A bad one is another program's mistake: logged, passed over."""
         try:
-            self._context.routes.apply(key, value)
+            self._context.partition_map.apply(key, value)
         except (UnreadableError, ValueError) as error:
             log.error("unusable listing", extra={"fields": {"reason": str(error)}})
 
@@ -122,10 +122,10 @@ class Ingest:
             raise ProblemError(504, "outcome_unknown", unknown)
         self._directory.add(broker)
 
-    def calls(self) -> list[Call]:
+    def routes(self) -> list[Route]:
         """The routes, as the gateway and the documentation want them."""
         return [
-            Call(
+            Route(
                 method="POST",
                 path="/register",
                 handler=self.register,
@@ -135,7 +135,7 @@ class Ingest:
                 answers={201: Registration},
                 problems=_WRITING,
             ),
-            Call(
+            Route(
                 method="POST",
                 path="/webhooks/secret/rotate",
                 handler=self.rotate_secret,
@@ -144,7 +144,7 @@ class Ingest:
                 answers={200: RotatedSecret},
                 problems=((404, "not_found"), *_WRITING),
             ),
-            Call(
+            Route(
                 method="POST",
                 path="/orders",
                 handler=self._placing.place,
@@ -155,7 +155,7 @@ class Ingest:
                 problems=((409, "client_order_id_reused"), *_WRITING),
                 parameters=(_PREFER_PLACE,),
             ),
-            Call(
+            Route(
                 method="POST",
                 path="/orders/{order_id}/cancel",
                 handler=self._cancelling.cancel,

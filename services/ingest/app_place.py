@@ -30,7 +30,7 @@ class PlaceOrderHandler:
         now_ms = context.clock()
         order = admit(request.body, now_ms)
         preferences = preferences_of(request)
-        partition = context.routes.partition(order.symbol)
+        partition = context.partition_map.partition(order.symbol)
         random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
         order_id = ids.order_id(now_ms, partition, random_bits)
         value = encode(_command(order, order_id, request.broker.broker_id))

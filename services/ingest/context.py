@@ -31,7 +31,7 @@ class IngestContext(Struct, frozen=True):
     publisher: Publisher
     waiters: Waiters
     lookup: Lookup
-    routes: PartitionMap
+    partition_map: PartitionMap
     loop: AbstractEventLoop
     topic_prefix: str
     partitions: int

@@ -17,7 +17,7 @@ from services.api.rate_limits import limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
-    health_calls,
+    health_routes,
     log_check,
     open_when_caught_up,
 )
@@ -68,7 +68,7 @@ def make_context(
         publisher=publisher,
         waiters=Waiters(loop),
         lookup=lookup,
-        routes=PartitionMap(topology.partitions),
+        partition_map=PartitionMap(topology.partitions),
         loop=loop,
         topic_prefix=topology.prefix,
         partitions=topology.partitions,
@@ -105,8 +105,10 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         ingest = Ingest(context, directory)
         # 2. The port.
         health = Health()
-        calls = [*ingest.calls(), *health_calls(health)]
-        edge = Edge(calls, directory, documentation(calls, "Exchange: ingest"), limits_of(settings))
+        routes = [*ingest.routes(), *health_routes(health)]
+        edge = Edge(
+            routes, directory, documentation(routes, "Exchange: ingest"), limits_of(settings)
+        )
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)

@@ -14,10 +14,10 @@ from schemas.orders import OrderRecord
 from schemas.rest import BalanceResource, BookResource, FieldFault, OrderResource, PriceResource
 from schemas.units import OrderId, Symbol
 from services.api.app import (
-    Call,
     ProblemError,
     Request,
     Response,
+    Route,
     json_response,
     not_accepted,
 )
@@ -56,7 +56,7 @@ def now_ms() -> int:
 
 
 class Reader:
-    """`apply` folds, `calls` answer. `ready`: the views hold all that the log held at the start.
+    """`apply` folds, `routes` answer. `ready`: the views hold all that the log held at the start.
 
     `commands_end` as Waiting wants it.
     """
@@ -173,10 +173,10 @@ class Reader:
         name = self._directory.name(broker.broker_id) or broker.name
         return json_response(200, self._views.balance(broker.broker_id, name))
 
-    def calls(self) -> list[Call]:
+    def routes(self) -> list[Route]:
         """The routes, as the gateway and the documentation want them."""
         return [
-            Call(
+            Route(
                 method="GET",
                 path="/orders/{order_id}",
                 handler=self.get_order,
@@ -185,7 +185,7 @@ class Reader:
                 answers={200: OrderResource},
                 problems=((404, "order_not_found"), (503, "not_accepted")),
             ),
-            Call(
+            Route(
                 method="GET",
                 path="/stocks/{symbol}/price",
                 handler=self.get_price,
@@ -197,7 +197,7 @@ class Reader:
                     count_parameter("trades", TRADES_DEFAULT, TRADES_MAX, "Trades to average"),
                 ),
             ),
-            Call(
+            Route(
                 method="GET",
                 path="/stocks/{symbol}/book",
                 handler=self.get_book,
@@ -209,7 +209,7 @@ class Reader:
                     count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
                 ),
             ),
-            Call(
+            Route(
                 method="GET",
                 path="/balance",
                 handler=self.get_balance,

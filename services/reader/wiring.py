@@ -15,7 +15,7 @@ from services.api.rate_limits import limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
-    health_calls,
+    health_routes,
     log_check,
     open_when_caught_up,
 )
@@ -51,8 +51,10 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         reader = Reader(Views(), archive, directory, lambda: dispatcher.caught_up, commands.end)
         # 2. The port.
         health = Health()
-        calls = [*reader.calls(), *health_calls(health)]
-        edge = Edge(calls, directory, documentation(calls, "Exchange: reader"), limits_of(settings))
+        routes = [*reader.routes(), *health_routes(health)]
+        edge = Edge(
+            routes, directory, documentation(routes, "Exchange: reader"), limits_of(settings)
+        )
         edge.refuse(NOT_YET)
         server = HttpServer(edge, settings)
         stop.on_set(server.stop)

@@ -16,11 +16,11 @@ from schemas.webhooks import (
     Kind,
 )
 from services.api.app import (
-    Call,
     Parameter,
     ProblemError,
     Request,
     Response,
+    Route,
     json_response,
     not_accepted,
 )
@@ -37,8 +37,8 @@ _AWAY = "The deliveries cannot be reached now."
 _RANDOM_BITS = 62
 
 
-class WebhookCalls:
-    """`calls` answer from PostgreSQL; while it is away with 503."""
+class WebhookRoutes:
+    """`routes` answer from PostgreSQL; while it is away with 503."""
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
@@ -85,11 +85,11 @@ class WebhookCalls:
             raise ProblemError(404, "not_found", "no such delivery of yours")
         return json_response(200, replayed)
 
-    def calls(self) -> list[Call]:
+    def routes(self) -> list[Route]:
         """The routes, as the gateway and the documentation want them."""
         asking = ((404, "not_found"), (422, "invalid"), (503, "not_accepted"))
         return [
-            Call(
+            Route(
                 method="GET",
                 path="/webhooks/deliveries",
                 handler=self.get_deliveries,
@@ -113,7 +113,7 @@ class WebhookCalls:
                     ),
                 ),
             ),
-            Call(
+            Route(
                 method="POST",
                 path="/webhooks/deliveries/{delivery_id}/replay",
                 handler=self.post_replay,
@@ -122,7 +122,7 @@ class WebhookCalls:
                 answers={200: DeliveryResource},
                 problems=asking,
             ),
-            Call(
+            Route(
                 method="POST",
                 path="/webhooks/test",
                 handler=self.post_test,

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
-from services.api.app import Call, Edge, Request, Response
+from services.api.app import Edge, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.protocol import Bounds
 from tests.support.api import eventually
@@ -66,14 +66,14 @@ async def page(_: Request) -> Response:
 def edge() -> Edge:
     directory = BrokerDirectory("the-admin-key")
     directory.add(Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("key"), 0))
-    calls = [
-        Call("GET", "/fast", fast, "anyone", ""),
-        Call("GET", "/slow", slow, "anyone", ""),
-        Call("GET", "/large", large, "anyone", ""),
-        Call("GET", "/page", page, "anyone", ""),
-        Call("POST", "/echo", echo, "broker", ""),
+    routes = [
+        Route("GET", "/fast", fast, "anyone", ""),
+        Route("GET", "/slow", slow, "anyone", ""),
+        Route("GET", "/large", large, "anyone", ""),
+        Route("GET", "/page", page, "anyone", ""),
+        Route("POST", "/echo", echo, "broker", ""),
     ]
-    return Edge(calls, directory)
+    return Edge(routes, directory)
 
 
 @pytest.fixture(scope="module")

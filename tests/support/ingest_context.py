@@ -84,7 +84,7 @@ class Bench:
             publisher=self.publisher,
             waiters=self.waiters,
             lookup=self._lookup,
-            routes=PartitionMap(2),
+            partition_map=PartitionMap(2),
             loop=loop,
             topic_prefix="t-",
             partitions=2,
@@ -93,7 +93,7 @@ class Bench:
             randomness=lambda count: bytes(range(count)),
         )
         self.ingest = Ingest(context, self.directory)
-        self.edge = Edge(self.ingest.calls(), self.directory)
+        self.edge = Edge(self.ingest.routes(), self.directory)
 
     async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:
         if self.reader_is_away:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
-from services.api.app import BODY_BYTES_MAX, Call, Edge, Request, Response, json_response
+from services.api.app import BODY_BYTES_MAX, Edge, Request, Response, Route, json_response
 from services.api.brokers import BrokerDirectory
 from services.api.messages import AsgiApp, Receive, Scope, Send
 from tests.support.asgi_driver import Answered, Asked, answer, drive
@@ -66,16 +66,16 @@ async def page(scope: Scope, _: Receive, send: Send) -> None:
 def make_edge(fallback: dict[str, AsgiApp] | None = None) -> Edge:
     directory = BrokerDirectory(ADMIN_KEY)
     directory.add(BROKER)
-    calls = [
-        Call("POST", "/orders", echo, "broker", "place"),
-        Call("GET", "/orders/{order_id}", echo, "broker", "order"),
-        Call("POST", "/orders/{order_id}/cancel", no_content, "broker", "cancel"),
-        Call("GET", "/stocks/{symbol}/price", echo, "broker", "price"),
-        Call("POST", "/register", echo, "admin", "register"),
-        Call("GET", "/livez", echo, "anyone", "alive"),
-        Call("GET", "/broken", broken, "anyone", "broken"),
+    routes = [
+        Route("POST", "/orders", echo, "broker", "place"),
+        Route("GET", "/orders/{order_id}", echo, "broker", "order"),
+        Route("POST", "/orders/{order_id}/cancel", no_content, "broker", "cancel"),
+        Route("GET", "/stocks/{symbol}/price", echo, "broker", "price"),
+        Route("POST", "/register", echo, "admin", "register"),
+        Route("GET", "/livez", echo, "anyone", "alive"),
+        Route("GET", "/broken", broken, "anyone", "broken"),
     ]
-    return Edge(calls, directory, fallback)
+    return Edge(routes, directory, fallback)
 
 
 def post(path: str, *parts: bytes, **headers: str) -> Asked:
@@ -350,6 +350,6 @@ def test_fallback_answers_its_exact_paths_with_a_request_id() -> None:
 
 
 def test_same_method_and_path_twice_is_a_mistake_of_the_program() -> None:
-    call = Call("GET", "/livez", echo, "anyone", "")
+    call = Route("GET", "/livez", echo, "anyone", "")
     with pytest.raises(ValueError, match="twice"):
         Edge([call, call], BrokerDirectory(ADMIN_KEY))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.api.app import Call, Edge
+from services.api.app import Edge, Route
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.openapi import document
-from services.api.server import health_calls
+from services.api.server import health_routes
 from services.gateway.wiring import WatchedArchive
 from services.ingest.app import Ingest
 from services.reader.app import Reader
@@ -20,22 +20,22 @@ from tests.support.ingest_context import Bench, FakeSender, on_a_loop
 
 
 @pytest.fixture(scope="module")
-def calls() -> list[Call]:
-    found: list[Call] = []
+def routes() -> list[Route]:
+    found: list[Route] = []
 
     async def scenario() -> None:
         ingest: Ingest = Bench(FakeSender()).ingest
-        found.extend(ingest.calls())
+        found.extend(ingest.routes())
 
     on_a_loop(scenario)
-    found.extend(Reader.calls(Reader.__new__(Reader)))
-    found.extend(health_calls(Health()))
+    found.extend(Reader.routes(Reader.__new__(Reader)))
+    found.extend(health_routes(Health()))
     return found
 
 
 @pytest.fixture(scope="module")
-def made(calls: list[Call]) -> dict[str, Any]:
-    return document(calls, "Exchange", "1")
+def made(routes: list[Route]) -> dict[str, Any]:
+    return document(routes, "Exchange", "1")
 
 
 def refs(value: object) -> set[str]:
@@ -43,9 +43,9 @@ def refs(value: object) -> set[str]:
 
 
 def test_every_call_is_documented_with_its_parameters(
-    calls: list[Call], made: dict[str, Any]
+    routes: list[Route], made: dict[str, Any]
 ) -> None:
-    for call in calls:
+    for call in routes:
         operation = made["paths"][call.path][call.method.lower()]
         names = {parameter["name"] for parameter in operation["parameters"]}
         assert names == set(re.findall(r"{(\w+)}", call.path)) | {p.name for p in call.parameters}
@@ -71,8 +71,8 @@ def test_every_answer_names_its_headers(made: dict[str, Any]) -> None:
     assert codes["properties"]["code"]["enum"] == ["client_order_id_reused"]
 
 
-def test_docs_come_from_here_alone(calls: list[Call]) -> None:
-    edge = Edge(calls, BrokerDirectory("the-admin-key"), documentation(calls, "Exchange"))
+def test_docs_come_from_here_alone(routes: list[Route]) -> None:
+    edge = Edge(routes, BrokerDirectory("the-admin-key"), documentation(routes, "Exchange"))
     page = answer(edge, Asked("GET", "/docs"))
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -92,7 +92,7 @@ def test_readiness_is_503_until_every_check_is_ok() -> None:
     health = Health()
     ok = False
     health.add("log", lambda: Check(ok, "catching up"))
-    edge = Edge(health_calls(health), BrokerDirectory("the-admin-key"))
+    edge = Edge(health_routes(health), BrokerDirectory("the-admin-key"))
     edge.refuse("starting")
     assert answer(edge, Asked("GET", "/livez")).body == {"status": "alive"}
     before = answer(edge, Asked("GET", "/readyz"))

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
-from services.api.app import Call, Edge, ProblemError, Request, Response
+from services.api.app import Edge, ProblemError, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.messages import Budget
 from services.api.rate_limits import Guard, Limits, limits_of
@@ -31,14 +31,14 @@ def make_edge(limits: Limits = LIMITS) -> Edge:
     for name in ("a", "b"):
         broker_id = f"{name * 8}-b9b1-40c1-a6e6-2395694c9eef"
         directory.add(Broker(broker_id, name, key_hash(name), 0))
-    calls = [
-        Call("POST", "/orders", done, "broker", ""),
-        Call("POST", "/orders/{id}/cancel", done, "broker", "", budget="cancels"),
-        Call("GET", "/balance", done, "broker", ""),
-        Call("POST", "/register", done, "admin", ""),
-        Call("GET", "/livez", done, "anyone", ""),
+    routes = [
+        Route("POST", "/orders", done, "broker", ""),
+        Route("POST", "/orders/{id}/cancel", done, "broker", "", budget="cancels"),
+        Route("GET", "/balance", done, "broker", ""),
+        Route("POST", "/register", done, "admin", ""),
+        Route("GET", "/livez", done, "anyone", ""),
     ]
-    return Edge(calls, directory, limits=limits)
+    return Edge(routes, directory, limits=limits)
 
 
 def ask(edge: Edge, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:

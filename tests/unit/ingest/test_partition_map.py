@@ -24,28 +24,28 @@ def listing(symbol: str, partition: int) -> tuple[bytes, bytes]:
 
 
 def test_unlisted_symbol_goes_where_kafka_would_put_it() -> None:
-    routes = PartitionMap(7)
+    partition_map = PartitionMap(7)
     for symbol in ("PETR4", "A", "VALE3", "X.Y-Z_9"):
-        assert routes.partition(symbol) == default_partition(symbol, 7)
+        assert partition_map.partition(symbol) == default_partition(symbol, 7)
 
 
 def test_listed_symbol_goes_where_it_is_listed_until_it_is_not() -> None:
-    routes = PartitionMap(4)
+    partition_map = PartitionMap(4)
     elsewhere = (default_partition("PETR4", 4) + 1) % 4
-    routes.apply(*listing("PETR4", elsewhere))
-    assert routes.partition("PETR4") == elsewhere
-    routes.apply(b"PETR4", None)
-    assert routes.partition("PETR4") == default_partition("PETR4", 4)
-    routes.apply(None, None)
+    partition_map.apply(*listing("PETR4", elsewhere))
+    assert partition_map.partition("PETR4") == elsewhere
+    partition_map.apply(b"PETR4", None)
+    assert partition_map.partition("PETR4") == default_partition("PETR4", 4)
+    partition_map.apply(None, None)
 
 
 def test_listing_on_a_partition_there_is_not_is_refused() -> None:
-    routes = PartitionMap(2)
+    partition_map = PartitionMap(2)
     with pytest.raises(ValueError, match="there are 2"):
-        routes.apply(*listing("PETR4", 2))
+        partition_map.apply(*listing("PETR4", 2))
     with pytest.raises(UnreadableError):
-        routes.apply(b"PETR4", b"{}")
-    assert routes.partition("PETR4") == default_partition("PETR4", 2)
+        partition_map.apply(b"PETR4", b"{}")
+    assert partition_map.partition("PETR4") == default_partition("PETR4", 2)
 
 
 def test_new_broker_keeps_the_hash_of_the_key_only() -> None:

@@ -77,14 +77,14 @@ class Desk:
         return asyncio.run(self.asked(path, broker, **query))
 
     async def asked(self, path: str, broker: str = ALICE, **query: str) -> Response:
-        calls = {call.path: call.handler for call in self.reader.calls()}
+        routes = {call.path: call.handler for call in self.reader.routes()}
         first, *rest = path.strip("/").split("/")
         if first == "balance":
-            handler, parameters = calls["/balance"], {}
+            handler, parameters = routes["/balance"], {}
         elif first == "orders":
-            handler, parameters = calls["/orders/{order_id}"], {"order_id": rest[0]}
+            handler, parameters = routes["/orders/{order_id}"], {"order_id": rest[0]}
         else:
-            handler = calls[f"/stocks/{{symbol}}/{rest[1]}"]
+            handler = routes[f"/stocks/{{symbol}}/{rest[1]}"]
             parameters = {"symbol": rest[0]}
         who = Broker(broker, "Named", "0" * 64, T0)
         return await handler(Request(parameters=parameters, query=query, broker=who))
