@@ -22,7 +22,7 @@ from schemas.codec import decode_command, encode
 from schemas.executions import Outcomes
 from schemas.orders import OrderRecord
 from schemas.topics import COMMANDS
-from services.api.app import Edge
+from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.messages import AsgiApp, Receive, Scope, Send
 from services.api.protocol import HttpProtocol
@@ -107,7 +107,7 @@ class Gateway:
         )
         self._ingest = Ingest(context, directory)
         routes = [*self._ingest.routes(), *self._reader.routes(), *health_routes(Health())]
-        self.edge = Edge(routes, directory)
+        self.edge = ApiApp(routes, directory)
 
     def _tell(self, record: int, value: bytes) -> None:
         batch = self._filter.follow(0, record, value)

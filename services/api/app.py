@@ -54,7 +54,7 @@ __all__ = [
     "BODY_BYTES_MAX",
     "NOBODY",
     "PROBLEMS",
-    "Edge",
+    "ApiApp",
     "Headers",
     "Parameter",
     "ProblemError",
@@ -73,7 +73,7 @@ _UNLIMITED = Limits()
 _BODILESS = frozenset({204, 304})
 
 
-class Edge:
+class ApiApp:
     """Answers `routes`, and hands exact paths of `fallback` to other ASGI apps (GET and HEAD)."""
 
     def __init__(

@@ -13,7 +13,7 @@ import uvicorn
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.api.app import Edge, Request, Response, Route, json_response
+from services.api.app import ApiApp, Request, Response, Route, json_response
 from services.api.protocol import Bounds, bounded, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
@@ -43,18 +43,18 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """One per process. The port is taken when it is made; raises UnavailableError if it cannot."""
 
-    def __init__(self, edge: Edge, settings: Settings, bounds: Bounds | None = None) -> None:
+    def __init__(self, app: ApiApp, settings: Settings, bounds: Bounds | None = None) -> None:
         """`bounds`: by default those of the settings."""
         bounds = bounds or Bounds(connections_max=settings.connections_max)
         _allow_files(bounds.connections_max + bounds.crowd_max)
-        self._edge = edge
+        self._app = app
         self._failure: BaseException | None = None
         self._listener = _listen(settings.host, settings.port)
         self.port: int = self._listener.getsockname()[1]
         quiet_logger()
         self._server = _Uvicorn(
             uvicorn.Config(
-                edge,
+                app,
                 http=bounded(bounds),
                 ws="none",
                 lifespan="off",
@@ -70,7 +70,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Begin the end. May be called from a signal handler."""
-        self._edge.refuse("the exchange is stopping; nothing was written", close=True)
+        self._app.refuse("the exchange is stopping; nothing was written", close=True)
         self._server.should_exit = True
 
     def fail(self, error: BaseException) -> None:
@@ -88,10 +88,10 @@ class HttpServer:
             raise self._failure
 
 
-async def open_when_caught_up(edge: Edge, dispatcher: TopicDispatcher) -> None:
+async def open_when_caught_up(app: ApiApp, dispatcher: TopicDispatcher) -> None:
     """Take requests once everything that the log held at the start is known."""
     await dispatcher.wait_caught_up()
-    edge.accept()
+    app.accept()
     log.info("caught up")
 
 

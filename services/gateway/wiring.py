@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from schemas.topology import Topology
-from services.api.app import Edge, Request, Route
+from services.api.app import ApiApp, Request, Route
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.rate_limits import limits_of
@@ -115,9 +115,9 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 4. The port.
         health = Health()
         routes = [*ingest.routes(), *reader.routes(), *webhooks, *health_routes(health)]
-        edge = Edge(routes, directory, documentation(routes, "Exchange"), limits_of(settings))
-        edge.refuse(NOT_YET)
-        server = HttpServer(edge, settings)
+        app = ApiApp(routes, directory, documentation(routes, "Exchange"), limits_of(settings))
+        app.refuse(NOT_YET)
+        server = HttpServer(app, settings)
         stop.on_set(server.stop)
         # 5. The log.
         dispatcher = TopicDispatcher(
@@ -134,7 +134,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         health.add("views", start.check)
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         # 6. Until the stop.
-        for work in (start.run(), open_when_caught_up(edge, dispatcher), reader.forget_stored()):
+        for work in (start.run(), open_when_caught_up(app, dispatcher), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

@@ -10,7 +10,7 @@ import time
 from contextlib import AsyncExitStack
 
 from schemas.topology import Topology
-from services.api.app import Edge
+from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.rate_limits import limits_of
@@ -106,11 +106,11 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 2. The port.
         health = Health()
         routes = [*ingest.routes(), *health_routes(health)]
-        edge = Edge(
+        app = ApiApp(
             routes, directory, documentation(routes, "Exchange: ingest"), limits_of(settings)
         )
-        edge.refuse(NOT_YET)
-        server = HttpServer(edge, settings)
+        app.refuse(NOT_YET)
+        server = HttpServer(app, settings)
         stop.on_set(server.stop)
         # 3. The log.
         dispatcher = TopicDispatcher(
@@ -125,7 +125,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         dispatcher.start(dispatcher.ranges())
         # 4. Until the stop.
-        opening = asyncio.create_task(open_when_caught_up(edge, dispatcher))
+        opening = asyncio.create_task(open_when_caught_up(app, dispatcher))
         ending.callback(opening.cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

@@ -8,7 +8,7 @@ import logging
 from contextlib import AsyncExitStack
 
 from schemas.topology import Topology
-from services.api.app import Edge
+from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.rate_limits import limits_of
@@ -52,11 +52,11 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 2. The port.
         health = Health()
         routes = [*reader.routes(), *health_routes(health)]
-        edge = Edge(
+        app = ApiApp(
             routes, directory, documentation(routes, "Exchange: reader"), limits_of(settings)
         )
-        edge.refuse(NOT_YET)
-        server = HttpServer(edge, settings)
+        app.refuse(NOT_YET)
+        server = HttpServer(app, settings)
         stop.on_set(server.stop)
         # 3. The log.
         dispatcher = TopicDispatcher(
@@ -72,7 +72,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         health.add("views", start.check)
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         # 4. Until the stop.
-        for work in (start.run(), open_when_caught_up(edge, dispatcher), reader.forget_stored()):
+        for work in (start.run(), open_when_caught_up(app, dispatcher), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

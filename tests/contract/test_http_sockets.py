@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
-from services.api.app import Edge, Request, Response, Route
+from services.api.app import ApiApp, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.protocol import Bounds
 from tests.support.api import eventually
@@ -63,7 +63,7 @@ async def page(_: Request) -> Response:
     return Response(200, b"x" * 4_000_000)
 
 
-def edge() -> Edge:
+def edge() -> ApiApp:
     directory = BrokerDirectory("the-admin-key")
     directory.add(Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("key"), 0))
     routes = [
@@ -73,7 +73,7 @@ def edge() -> Edge:
         Route("GET", "/page", page, "anyone", ""),
         Route("POST", "/echo", echo, "broker", ""),
     ]
-    return Edge(routes, directory)
+    return ApiApp(routes, directory)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import uvloop
 
-from services.api.app import Edge
+from services.api.app import ApiApp
 from services.api.protocol import Bounds
 from services.api.server import HttpServer
 from services.runtime.settings import Settings
@@ -19,7 +19,7 @@ _TRICKLE_S = 0.02
 
 
 @contextlib.contextmanager
-def serving(edge: Edge, bounds: Bounds) -> Iterator[int]:
+def serving(edge: ApiApp, bounds: Bounds) -> Iterator[int]:
     """The port, for as long as the server runs."""
     server = HttpServer(edge, Settings(port=0), bounds)
     thread = threading.Thread(target=lambda: uvloop.run(server.run()))

@@ -11,7 +11,7 @@ from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import Event, Expired, OrderAccepted, Outcome
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
-from services.api.app import Edge, Request
+from services.api.app import ApiApp, Request
 from services.api.brokers import BrokerDirectory
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
@@ -93,7 +93,7 @@ class Bench:
             randomness=lambda count: bytes(range(count)),
         )
         self.ingest = Ingest(context, self.directory)
-        self.edge = Edge(self.ingest.routes(), self.directory)
+        self.edge = ApiApp(self.ingest.routes(), self.directory)
 
     async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:
         if self.reader_is_away:

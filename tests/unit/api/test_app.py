@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
-from services.api.app import BODY_BYTES_MAX, Edge, Request, Response, Route, json_response
+from services.api.app import BODY_BYTES_MAX, ApiApp, Request, Response, Route, json_response
 from services.api.brokers import BrokerDirectory
 from services.api.messages import AsgiApp, Receive, Scope, Send
 from tests.support.asgi_driver import Answered, Asked, answer, drive
@@ -63,7 +63,7 @@ async def page(scope: Scope, _: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(scope["path"]).encode()})
 
 
-def make_edge(fallback: dict[str, AsgiApp] | None = None) -> Edge:
+def make_edge(fallback: dict[str, AsgiApp] | None = None) -> ApiApp:
     directory = BrokerDirectory(ADMIN_KEY)
     directory.add(BROKER)
     routes = [
@@ -75,7 +75,7 @@ def make_edge(fallback: dict[str, AsgiApp] | None = None) -> Edge:
         Route("GET", "/livez", echo, "anyone", "alive"),
         Route("GET", "/broken", broken, "anyone", "broken"),
     ]
-    return Edge(routes, directory, fallback)
+    return ApiApp(routes, directory, fallback)
 
 
 def post(path: str, *parts: bytes, **headers: str) -> Asked:
@@ -352,4 +352,4 @@ def test_fallback_answers_its_exact_paths_with_a_request_id() -> None:
 def test_same_method_and_path_twice_is_a_mistake_of_the_program() -> None:
     call = Route("GET", "/livez", echo, "anyone", "")
     with pytest.raises(ValueError, match="twice"):
-        Edge([call, call], BrokerDirectory(ADMIN_KEY))
+        ApiApp([call, call], BrokerDirectory(ADMIN_KEY))

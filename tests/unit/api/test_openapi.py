@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.api.app import Edge, Route
+from services.api.app import ApiApp, Route
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
 from services.api.openapi import document
@@ -72,7 +72,7 @@ def test_every_answer_names_its_headers(made: dict[str, Any]) -> None:
 
 
 def test_docs_come_from_here_alone(routes: list[Route]) -> None:
-    edge = Edge(routes, BrokerDirectory("the-admin-key"), documentation(routes, "Exchange"))
+    edge = ApiApp(routes, BrokerDirectory("the-admin-key"), documentation(routes, "Exchange"))
     page = answer(edge, Asked("GET", "/docs"))
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -92,7 +92,7 @@ def test_readiness_is_503_until_every_check_is_ok() -> None:
     health = Health()
     ok = False
     health.add("log", lambda: Check(ok, "catching up"))
-    edge = Edge(health_routes(health), BrokerDirectory("the-admin-key"))
+    edge = ApiApp(health_routes(health), BrokerDirectory("the-admin-key"))
     edge.refuse("starting")
     assert answer(edge, Asked("GET", "/livez")).body == {"status": "alive"}
     before = answer(edge, Asked("GET", "/readyz"))

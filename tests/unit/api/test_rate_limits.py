@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
-from services.api.app import Edge, ProblemError, Request, Response, Route
+from services.api.app import ApiApp, ProblemError, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.messages import Budget
 from services.api.rate_limits import Guard, Limits, limits_of
@@ -26,7 +26,7 @@ async def done(_: Request) -> Response:
     return Response(204)
 
 
-def make_edge(limits: Limits = LIMITS) -> Edge:
+def make_edge(limits: Limits = LIMITS) -> ApiApp:
     directory = BrokerDirectory("the-admin-key")
     for name in ("a", "b"):
         broker_id = f"{name * 8}-b9b1-40c1-a6e6-2395694c9eef"
@@ -38,10 +38,10 @@ def make_edge(limits: Limits = LIMITS) -> Edge:
         Route("POST", "/register", done, "admin", ""),
         Route("GET", "/livez", done, "anyone", ""),
     ]
-    return Edge(routes, directory, limits=limits)
+    return ApiApp(routes, directory, limits=limits)
 
 
-def ask(edge: Edge, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
+def ask(edge: ApiApp, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
     method, path = CALLS[budget]
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     return answer(edge, Asked(method, path, headers, client=client))
