@@ -18,9 +18,9 @@ from schemas.brokers import Broker
 from services.api.body import (
     BODY_BYTES_MAX,
     ClientGoneError,
+    check_body_headers,
     has_body,
     read_body,
-    refuse_head,
 )
 from services.api.brokers import BrokerDirectory
 from services.api.headers import (
@@ -170,7 +170,7 @@ class ApiApp:
                 raise ProblemError(406, "not_acceptable", "answers are application/json")
         body = b""
         if call.method == "POST" and has_body(headers):
-            refuse_head(headers)
+            check_body_headers(headers)
             body = await read_body(receive)
         request = Request(
             method=scope["method"],

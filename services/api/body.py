@@ -23,7 +23,7 @@ def has_body(headers: Mapping[str, str]) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def refuse_head(headers: Mapping[str, str]) -> None:
+def check_body_headers(headers: Mapping[str, str]) -> None:
     """Raises ProblemError for a body that need not be read to be refused."""
     if not is_json_type(headers.get("content-type", "")):
         raise ProblemError(

@@ -22,12 +22,12 @@ from services.runtime.metrics import CONNECTIONS_CUT
 _LINES_PER_MINUTE_MAX = 20
 
 
-class Bounds(Struct, frozen=True, kw_only=True):
+class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """Of one port and its connections. The defaults are far from what honest clients need."""
 
     connections_max: int = 2_000
     """More than these are told 503."""
-    crowd_max: int = 100
+    overflow_connections_max: int = 100
     """More than these waiting to be told so are not listened to at all."""
     crowd_s: float = 1.0
     """How long one of them may take to send something."""
@@ -37,7 +37,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """Headers of a request."""
     head_s: float = 10.0
     """From the first byte of a head to its last, and for a body that nobody waits for."""
-    ahead_max: int = 100
+    pipelined_max: int = 100
     """Requests sent before the answer to an earlier one."""
     idle_s: int = 75
     """Longer than clients keep an idle connection: never closed under their next request."""
@@ -57,7 +57,7 @@ class _RefusedError(Exception):
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Timers run only while a client owes bytes that one packet would bring."""
 
-    bounds = Bounds()
+    limits = ConnectionLimits()
     _due: TimerHandle | None = None
     _unread: TimerHandle | None = None
     _crowded = False
@@ -75,13 +75,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast(Transport, transport))
         # Requests without a whole answer, in order; only the first is worked on.
         self._open: deque[RequestResponseCycle] = deque()
-        too_many = len(self.connections) - self.bounds.connections_max
-        if too_many > self.bounds.crowd_max:
+        too_many = len(self.connections) - self.limits.connections_max
+        if too_many > self.limits.overflow_connections_max:
             CONNECTIONS_CUT.labels("too_many").inc()
             self.transport.abort()
             return
         self._crowded = too_many > 0
-        wait_s = self.bounds.crowd_s if self._crowded else self.bounds.head_s
+        wait_s = self.limits.crowd_s if self._crowded else self.limits.head_s
         self._due = self.loop.call_later(wait_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -107,7 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._in_head and self._heads == heads:
             self._head_bytes += len(data)
-            if self._head_bytes > self.bounds.head_bytes_max:
+            if self._head_bytes > self.limits.head_bytes_max:
                 self._cut("head_too_large", self._head_too_large())
                 return
         self._watch()
@@ -117,7 +117,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._in_message:
             if self._due is None:
-                self._due = self.loop.call_later(self.bounds.head_s, self._give_up)
+                self._due = self.loop.call_later(self.limits.head_s, self._give_up)
         elif self.timeout_keep_alive_task is None and self._due is None:
             # What came was the rest of a request that is answered, or nothing at all.
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -133,15 +133,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: judge its size, and how many requests wait before it."""
-        bounds = self.bounds
+        limits = self.limits
         # A head that came in one packet of less than the bound need not be added up.
-        if len(self.headers) > bounds.head_fields_max or (
-            self._head_bytes + self._packet_bytes > bounds.head_bytes_max
-            and self._size_of_head() > bounds.head_bytes_max
+        if len(self.headers) > limits.head_fields_max or (
+            self._head_bytes + self._packet_bytes > limits.head_bytes_max
+            and self._size_of_head() > limits.head_bytes_max
         ):
             raise self._refusal("head_too_large", self._head_too_large())
-        if len(self._open) > bounds.ahead_max:
-            ahead = not_accepted(f"at most {bounds.ahead_max} requests may wait", close=True)
+        if len(self._open) > limits.pipelined_max:
+            ahead = not_accepted(f"at most {limits.pipelined_max} requests may wait", close=True)
             raise self._refusal("too_many_ahead", ahead)
         self._in_head = False
         if self._due is not None:
@@ -196,7 +196,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._due = None
         if not self.transport.is_closing():
-            late = f"the head did not arrive within {self.bounds.head_s:.0f} s"
+            late = f"the head did not arrive within {self.limits.head_s:.0f} s"
             # Nothing was asked: an answer would be taken for that of the next request.
             problem = ProblemError(408, "request_timeout", late) if self._in_head else None
             self._cut("too_many" if self._crowded else "slow", problem)
@@ -224,7 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _expect_reading(self) -> None:
         if self._unread is None:
-            self._unread = self.loop.call_later(self.bounds.unread_s, self._abort)
+            self._unread = self.loop.call_later(self.limits.unread_s, self._abort)
 
     def _abort(self) -> None:
         CONNECTIONS_CUT.labels("not_reading").inc()
@@ -240,17 +240,17 @@ class HttpProtocol(HttpToolsProtocol):
         return len(self.url) + fields
 
     def _head_too_large(self) -> ProblemError:
-        bounds = self.bounds
+        limits = self.limits
         return ProblemError(
             431,
             "head_too_large",
-            f"the head may have {bounds.head_bytes_max} bytes and {bounds.head_fields_max} headers",
+            f"the head may have {limits.head_bytes_max} bytes and {limits.head_fields_max} headers",
         )
 
 
-def bounded(bounds: Bounds) -> type[HttpProtocol]:
+def limited_protocol(limits: ConnectionLimits) -> type[HttpProtocol]:
     """The protocol with these bounds: uvicorn makes its connections from a class."""
-    return type("BoundedProtocol", (HttpProtocol,), {"bounds": bounds})
+    return type("BoundedProtocol", (HttpProtocol,), {"bounds": limits})
 
 
 def _raw(problem: ProblemError) -> bytes:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.api.app import ApiApp, Request, Response, Route, json_response
-from services.api.protocol import Bounds, bounded, quiet_logger
+from services.api.protocol import ConnectionLimits, limited_protocol, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Check, Health, Readiness
 from services.runtime.kafka.dispatcher import TopicDispatcher
@@ -43,10 +43,12 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """One per process. The port is taken when it is made; raises UnavailableError if it cannot."""
 
-    def __init__(self, app: ApiApp, settings: Settings, bounds: Bounds | None = None) -> None:
-        """`bounds`: by default those of the settings."""
-        bounds = bounds or Bounds(connections_max=settings.connections_max)
-        _allow_files(bounds.connections_max + bounds.crowd_max)
+    def __init__(
+        self, app: ApiApp, settings: Settings, limits: ConnectionLimits | None = None
+    ) -> None:
+        """`limits`: by default those of the settings."""
+        limits = limits or ConnectionLimits(connections_max=settings.connections_max)
+        _allow_files(limits.connections_max + limits.overflow_connections_max)
         self._app = app
         self._failure: BaseException | None = None
         self._listener = _listen(settings.host, settings.port)
@@ -55,14 +57,14 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=bounded(bounds),
+                http=limited_protocol(limits),
                 ws="none",
                 lifespan="off",
                 access_log=False,
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=bounds.idle_s,
+                timeout_keep_alive=limits.idle_s,
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )

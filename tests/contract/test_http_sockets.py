@@ -20,18 +20,18 @@ from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
 from services.api.app import ApiApp, Request, Response, Route
 from services.api.brokers import BrokerDirectory
-from services.api.protocol import Bounds
+from services.api.protocol import ConnectionLimits
 from tests.support.api import eventually
 from tests.support.edge_server import RawClient, connected, serving, status_of
 
-BOUNDS = Bounds(
+BOUNDS = ConnectionLimits(
     connections_max=8,
-    crowd_max=2,
+    overflow_connections_max=2,
     crowd_s=0.5,
     head_bytes_max=2_000,
     head_fields_max=20,
     head_s=0.5,
-    ahead_max=10,
+    pipelined_max=10,
     idle_s=1,
     unread_s=2.0,
 )
@@ -349,10 +349,12 @@ def test_crowd_that_waits_to_be_refused_is_bounded() -> None:
             each.send(GET)
             assert each.answers(1) == [200]
         with connected(port, 20) as crowd:
-            aborted = 20 - patient.crowd_max
+            aborted = 20 - patient.overflow_connections_max
             eventually("not listened to", lambda: cut("too_many") == before + aborted)
             for each in crowd:
                 with contextlib.suppress(OSError):
                     each.send(GET)
             answers = [status_of(each.rest()) for each in crowd]
-        assert sorted(answers, key=str) == [503] * patient.crowd_max + [None] * aborted
+        assert (
+            sorted(answers, key=str) == [503] * patient.overflow_connections_max + [None] * aborted
+        )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import uvloop
 
 from services.api.app import ApiApp
-from services.api.protocol import Bounds
+from services.api.protocol import ConnectionLimits
 from services.api.server import HttpServer
 from services.runtime.settings import Settings
 
@@ -19,9 +19,9 @@ _TRICKLE_S = 0.02
 
 
 @contextlib.contextmanager
-def serving(edge: ApiApp, bounds: Bounds) -> Iterator[int]:
+def serving(edge: ApiApp, limits: ConnectionLimits) -> Iterator[int]:
     """The port, for as long as the server runs."""
-    server = HttpServer(edge, Settings(port=0), bounds)
+    server = HttpServer(edge, Settings(port=0), limits)
     thread = threading.Thread(target=lambda: uvloop.run(server.run()))
     thread.start()
     try:
