@@ -46,7 +46,7 @@ from services.api.messages import (
     json_response,
     not_accepted,
 )
-from services.api.rate_limits import Guard, Limits
+from services.api.rate_limits import RateLimiter, RateLimits
 from services.api.routing import Resource, RoutingTable
 from services.runtime.metrics import HTTP_SECONDS
 
@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 
 _UNMATCHED: Resource[Route | AsgiApp] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_UNLIMITED = Limits()
+_UNLIMITED = RateLimits()
 _BODILESS = frozenset({204, 304})
 
 
@@ -81,10 +81,10 @@ class ApiApp:
         routes: Sequence[Route],
         directory: BrokerDirectory,
         fallback: Mapping[str, AsgiApp] | None = None,
-        limits: Limits = _UNLIMITED,
+        limits: RateLimits = _UNLIMITED,
     ) -> None:
         self._directory = directory
-        self._guard = Guard(limits)
+        self._rate_limiter = RateLimiter(limits)
         self._routes: RoutingTable[Route | AsgiApp] = RoutingTable()
         for call in routes:
             self._routes.add(call.method, call.path, call)
@@ -165,7 +165,7 @@ class ApiApp:
             broker = self._admitted(call, scope, headers)
             if broker is not NOBODY:
                 budget = call.budget or ("orders" if call.method == "POST" else "reads")
-                self._guard.spend(broker.broker_id, budget, time.monotonic())
+                self._rate_limiter.spend(broker.broker_id, budget, time.monotonic())
             if not accepts_json(headers.get("accept", "")):
                 raise ProblemError(406, "not_acceptable", "answers are application/json")
         body = b""
@@ -193,7 +193,7 @@ class ApiApp:
         if caller is None:
             # Of the connection, not of a header that a client can write as it likes.
             address, _ = scope.get("client") or ("", 0)
-            raise self._guard.unauthenticated(address, time.monotonic())
+            raise self._rate_limiter.unauthenticated(address, time.monotonic())
         if isinstance(caller, Broker):
             if call.who == "broker":
                 return caller

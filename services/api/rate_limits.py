@@ -26,7 +26,7 @@ _BROKERS_MAX = 100_000
 _ADDRESSES_MAX = 10_000
 
 
-class Limits(Struct, frozen=True):
+class RateLimits(Struct, frozen=True):
     """0: no limit."""
 
     orders_per_second: int = 0
@@ -35,13 +35,13 @@ class Limits(Struct, frozen=True):
     failed_keys_per_minute: int = 0
 
 
-def limits_of(settings: Settings) -> Limits:
+def rate_limits_of(settings: Settings) -> RateLimits:
     """What the settings say; what they leave open is limited generously."""
 
     def chosen(given: int | None, default: int) -> int:
         return default if given is None else given
 
-    return Limits(
+    return RateLimits(
         chosen(settings.rate_orders, ORDERS_PER_SECOND),
         chosen(settings.rate_cancels, CANCELS_PER_SECOND),
         chosen(settings.rate_reads, READS_PER_SECOND),
@@ -49,10 +49,10 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-class Guard:
+class RateLimiter:
     """Stands behind the key of a request and before everything that costs more."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         self._rates: dict[Budget, int] = {
             "orders": limits.orders_per_second,
             "cancels": limits.cancels_per_second,

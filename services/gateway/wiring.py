@@ -13,7 +13,7 @@ from schemas.topology import Topology
 from services.api.app import ApiApp, Request, Route
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
-from services.api.rate_limits import limits_of
+from services.api.rate_limits import rate_limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
@@ -115,7 +115,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 4. The port.
         health = Health()
         routes = [*ingest.routes(), *reader.routes(), *webhooks, *health_routes(health)]
-        app = ApiApp(routes, directory, documentation(routes, "Exchange"), limits_of(settings))
+        app = ApiApp(routes, directory, documentation(routes, "Exchange"), rate_limits_of(settings))
         app.refuse(NOT_YET)
         server = HttpServer(app, settings)
         stop.on_set(server.stop)

@@ -13,7 +13,7 @@ from schemas.topology import Topology
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.docs_page import documentation
-from services.api.rate_limits import limits_of
+from services.api.rate_limits import rate_limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
@@ -107,7 +107,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         health = Health()
         routes = [*ingest.routes(), *health_routes(health)]
         app = ApiApp(
-            routes, directory, documentation(routes, "Exchange: ingest"), limits_of(settings)
+            routes, directory, documentation(routes, "Exchange: ingest"), rate_limits_of(settings)
         )
         app.refuse(NOT_YET)
         server = HttpServer(app, settings)

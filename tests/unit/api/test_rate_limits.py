@@ -7,12 +7,12 @@ from schemas.brokers import Broker, key_hash
 from services.api.app import ApiApp, ProblemError, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.messages import Budget
-from services.api.rate_limits import Guard, Limits, limits_of
+from services.api.rate_limits import RateLimiter, RateLimits, rate_limits_of
 from services.local.exchange import unlimited
 from services.runtime.settings import Settings
 from tests.support.asgi_driver import Answered, Asked, answer
 
-LIMITS = Limits(
+LIMITS = RateLimits(
     orders_per_second=1, cancels_per_second=2, reads_per_second=3, failed_keys_per_minute=4
 )
 CALLS: dict[Budget, tuple[str, str]] = {
@@ -26,7 +26,7 @@ async def done(_: Request) -> Response:
     return Response(204)
 
 
-def make_edge(limits: Limits = LIMITS) -> ApiApp:
+def make_edge(limits: RateLimits = LIMITS) -> ApiApp:
     directory = BrokerDirectory("the-admin-key")
     for name in ("a", "b"):
         broker_id = f"{name * 8}-b9b1-40c1-a6e6-2395694c9eef"
@@ -56,17 +56,17 @@ def test_budget_spent_is_429_with_retry_after_for_this_broker_alone(
     budget: Budget, rate: int
 ) -> None:
     before = limited(budget)
-    guard = Guard(LIMITS)
+    rate_limiter = RateLimiter(LIMITS)
     for _ in range(2 * rate):
-        guard.spend("a", budget, 10.0)
+        rate_limiter.spend("a", budget, 10.0)
     with pytest.raises(ProblemError) as caught:
-        guard.spend("a", budget, 10.0)
+        rate_limiter.spend("a", budget, 10.0)
     assert (caught.value.status, caught.value.code) == (429, "rate_limited")
     assert caught.value.headers == (("Retry-After", "1"),)
     assert f"at most {rate} {budget} a second; nothing was written" in caught.value.detail
     assert limited(budget) == before + 1
-    guard.spend("b", budget, 10.0)
-    guard.spend("a", budget, 11.1)
+    rate_limiter.spend("b", budget, 10.0)
+    rate_limiter.spend("a", budget, 11.1)
 
 
 @pytest.mark.parametrize("spent", ["orders", "cancels", "reads"])
@@ -119,18 +119,18 @@ def test_failed_keys_limit_believes_the_connection_and_no_header() -> None:
 
 
 def test_failed_keys_grow_back_within_the_minute() -> None:
-    guard = Guard(LIMITS)
-    codes = [guard.unauthenticated("192.0.2.1", 0.0).status for _ in range(5)]
-    codes += [guard.unauthenticated("192.0.2.1", 15.1).status for _ in range(2)]
+    rate_limiter = RateLimiter(LIMITS)
+    codes = [rate_limiter.unauthenticated("192.0.2.1", 0.0).status for _ in range(5)]
+    codes += [rate_limiter.unauthenticated("192.0.2.1", 15.1).status for _ in range(2)]
     assert codes == [401] * 4 + [429] + [401, 429]
 
 
 def test_settings_that_say_nothing_limit_services_and_not_a_local_exchange() -> None:
-    assert limits_of(Settings()) == Limits(1_000, 2_000, 4_000, 60)
-    assert limits_of(unlimited(Settings())) == Limits()
+    assert rate_limits_of(Settings()) == RateLimits(1_000, 2_000, 4_000, 60)
+    assert rate_limits_of(unlimited(Settings())) == RateLimits()
 
 
 def test_settings_that_say_a_limit_are_followed_by_both() -> None:
     given = Settings(rate_orders=5, rate_cancels=0, failed_keys=7)
-    assert limits_of(given) == Limits(5, 0, 4_000, 7)
-    assert limits_of(unlimited(given)) == Limits(5, 0, 0, 7)
+    assert rate_limits_of(given) == RateLimits(5, 0, 4_000, 7)
+    assert rate_limits_of(unlimited(given)) == RateLimits(5, 0, 0, 7)
