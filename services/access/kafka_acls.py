@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from schemas.roles import ROLES, Role
 from services.runtime.errors import AccessError
-from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask
+from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess
 
 # Kafka's least. More would slow down whoever guesses a password of 256 random bits, that is nobody.
@@ -82,7 +82,7 @@ def _set_passwords(admin: KafkaAccess, passwords: Mapping[str, str]) -> None:
         for future in futures.values():
             future.result()
 
-    ask(admin, alter)
+    call_with_retry(admin, alter)
 
 
 def _set_rules(admin: KafkaAccess, role: Role, topic_prefix: str) -> Changed:
@@ -102,7 +102,7 @@ def _set_rules(admin: KafkaAccess, role: Role, topic_prefix: str) -> Changed:
     def describe(client: AdminClient) -> set[AclBinding]:
         return set(client.describe_acls(held, request_timeout=ATTEMPT_S).result())
 
-    present = ask(admin, describe)
+    present = call_with_retry(admin, describe)
     missing, extra = wanted - present, present - wanted
 
     def alter(client: AdminClient) -> None:
@@ -114,9 +114,9 @@ def _set_rules(admin: KafkaAccess, role: Role, topic_prefix: str) -> Changed:
             for deleted in client.delete_acls(filters, request_timeout=ATTEMPT_S).values():
                 deleted.result()
 
-    ask(admin, alter)
+    call_with_retry(admin, alter)
     deadline = time.monotonic() + TIMEOUT_S
-    while ask(admin, describe) != wanted and time.monotonic() < deadline:
+    while call_with_retry(admin, describe) != wanted and time.monotonic() < deadline:
         time.sleep(RETRY_S)
     return Changed(user, len(missing), len(extra))
 
@@ -137,7 +137,7 @@ def _wait(user: KafkaAccess) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         try:
-            ask(user, lambda client: client.list_topics(timeout=ATTEMPT_S))
+            call_with_retry(user, lambda client: client.list_topics(timeout=ATTEMPT_S))
         except AccessError:
             if time.monotonic() >= deadline:
                 raise

@@ -35,7 +35,7 @@ _AWAY = frozenset(
 Answer = TypeVar("Answer")
 
 
-def ask(kafka: KafkaAccess, question: Callable[[AdminClient], Answer]) -> Answer:
+def call_with_retry(kafka: KafkaAccess, question: Callable[[AdminClient], Answer]) -> Answer:
     """What `question` returns; its own time-outs should be ATTEMPT_S.
 
     Raises UnavailableError when nobody answers in time, AccessError when we are refused, and

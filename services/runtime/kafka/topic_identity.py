@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import UnavailableError
-from services.runtime.kafka.admin import ATTEMPT_S, ask
+from services.runtime.kafka.admin import ATTEMPT_S, call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess
 
 _HALF = (1 << 64) - 1
@@ -30,7 +30,7 @@ def log_identity(kafka: KafkaAccess, prefix: str) -> LogIdentity:
         return cluster, topics[topic].result()
 
     try:
-        cluster, described = ask(kafka, describe)
+        cluster, described = call_with_retry(kafka, describe)
     except KafkaException as error:
         raise UnavailableError(f"Kafka does not describe {topic}: {error}") from error
     return LogIdentity(str(cluster.cluster_id), topic, _text(described.topic_id))

@@ -17,7 +17,7 @@ from msgspec import Struct
 from schemas.topics import COMMANDS, TOPICS, Topic
 from schemas.topology import Durability, Topology, config_of, durability_of
 from services.runtime.errors import TopicsError
-from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, ask, is_away
+from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, call_with_retry, is_away
 from services.runtime.kafka.client_config import KafkaAccess
 
 _REPLICAS_FOR_REPLICATED = 3
@@ -105,7 +105,7 @@ class TopicsAdmin:
 
     def _listed(self) -> tuple[int, dict[str, _Shape]]:
         """How many brokers there are, and those of our topics that are there, by full name."""
-        metadata = ask(self._kafka, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
+        metadata = call_with_retry(self._kafka, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
         ours = {self._prefix + topic.name for topic in TOPICS} & metadata.topics.keys()
         return len(metadata.brokers), {name: _shape(metadata.topics[name]) for name in ours}
 
@@ -132,7 +132,7 @@ class TopicsAdmin:
                         told = TopicsError(f"topic {name}: {why.str()}")
                         raise self._kafka.refusal(why) or told from error
 
-        ask(self._kafka, create)
+        call_with_retry(self._kafka, create)
 
     def _wait_until_told(self, topology: Topology) -> Topology:
         """What is done is done before every broker knows of it: a moment, on a slow disk more."""
@@ -164,7 +164,7 @@ class TopicsAdmin:
             for future in futures.values():
                 future.result()
 
-        ask(self._kafka, alter)
+        call_with_retry(self._kafka, alter)
 
     def _configs(self) -> dict[str, dict[str, str]]:
         """Config of each of our topics by its plain name."""
@@ -179,7 +179,7 @@ class TopicsAdmin:
                 for resource, future in answers.items()
             }
 
-        return ask(self._kafka, describe)
+        return call_with_retry(self._kafka, describe)
 
     def show(self) -> list[tuple[Topic, int, dict[str, str]]]:
         """Each topic with its partition count and config, once verified."""
