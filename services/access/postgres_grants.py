@@ -11,7 +11,7 @@ from psycopg import Connection, sql
 from psycopg.errors import InsufficientPrivilege
 
 from schemas.roles import ROLES, Grant, Role
-from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.errors import raise_if_auth_error
 from services.sink.migrate import connect
 
 # Any number that nothing else in the database locks.
@@ -31,7 +31,7 @@ def apply_to_postgres(
             with connection.transaction():
                 _apply(connection, roles, topic_prefix, passwords)
         except InsufficientPrivilege as error:
-            require_admitted(error)
+            raise_if_auth_error(error)
     return [role.user(topic_prefix) for role in roles]
 
 

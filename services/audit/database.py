@@ -16,7 +16,7 @@ from services.audit.ledger import OrderState, TradeState
 from services.audit.report import AuditReport, Invariant
 from services.audit.webhooks import StoredWebhooks
 from services.runtime.errors import UnavailableError
-from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.errors import raise_if_auth_error
 
 BATCH_ROWS = 2_000
 CONNECT_TIMEOUT_S = 5
@@ -134,7 +134,7 @@ class Database:
                 self._url, connect_timeout=CONNECT_TIMEOUT_S, options="-c timezone=UTC"
             )
         except psycopg.OperationalError as error:
-            require_admitted(error)
+            raise_if_auth_error(error)
             reason = str(error).strip().splitlines()[-1]
             raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
 
@@ -146,7 +146,7 @@ class Database:
                 "SELECT partition, next_command, summed_from FROM log_positions"
             ).fetchall()
         except psycopg.Error as error:
-            require_admitted(error)
+            raise_if_auth_error(error)
             raise UnavailableError(f"PostgreSQL cannot be read: {error}") from error
         self._summed_from = max((row[2] for row in rows), default=0)
         return {partition: next_command for partition, next_command, _ in rows}

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from schemas.orders import OrderRecord, OrderTrade
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.kafka.topic_identity import LogIdentity
-from services.runtime.postgres.pool import PostgresAwayError, PostgresPool
+from services.runtime.postgres.pool import PostgresPool, PostgresUnavailableError
 
 T = TypeVar("T")
 
@@ -87,5 +87,5 @@ class Archive:
     async def _ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         try:
             return await self._pool.ask(question)
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             raise ArchiveUnavailableError(str(error)) from error

@@ -23,7 +23,7 @@ from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
 from services.runtime.kafka.execution_filter import FilterPosition
-from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.errors import raise_if_auth_error
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Start:
             positions, views = await self._answer(self._load)
         except (psycopg.Error, OSError) as error:
             # A server that is away comes back; one that refuses us goes on doing so.
-            require_admitted(error)
+            raise_if_auth_error(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ArchiveUnavailableError(f"does not give them: {reason}") from error
         except BrokenLogError as error:

@@ -33,7 +33,7 @@ from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.lifecycle import Stop
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
-from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.errors import raise_if_auth_error
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
 from services.sink.store import LOST, SILENCE_MAX_S, Move, Session, Store
@@ -133,7 +133,7 @@ class Sink:
             self._close()
             self._stop.wait(YIELD_S)
         except (*LOST, InsufficientPrivilege) as error:
-            require_admitted(error)
+            raise_if_auth_error(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             self._try_again(f"PostgreSQL is away: {reason}")
         except UnavailableError as error:

@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.errors import UnavailableError
-from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.errors import raise_if_auth_error
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.errors import MigrationError
 
@@ -85,7 +85,7 @@ def require_migrated(
             with last_response.asking():
                 missing = _missing_now(connection, read_migrations(directory))
         except (psycopg.OperationalError, InsufficientPrivilege) as error:
-            require_admitted(error)
+            raise_if_auth_error(error)
             raise UnavailableError(f"PostgreSQL does not answer: {error}") from error
         finally:
             watchdog.close()
@@ -104,7 +104,7 @@ def connect(database_url: str) -> Connection:
     try:
         return psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S)
     except psycopg.OperationalError as error:
-        require_admitted(error)
+        raise_if_auth_error(error)
         reason = str(error).strip().splitlines()[-1]
         raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
 

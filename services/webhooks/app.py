@@ -25,7 +25,7 @@ from services.api.app import (
     not_accepted,
 )
 from services.api.query import count_parameter, read_count
-from services.runtime.postgres.pool import PostgresAwayError
+from services.runtime.postgres.pool import PostgresUnavailableError
 from services.webhooks.deliveries import Deliveries, Key
 
 LIMIT_DEFAULT = 50
@@ -50,7 +50,7 @@ class WebhookRoutes:
         try:
             # One more than asked for tells whether there are more.
             found = await self._deliveries.newest(broker_id, limit + 1, before, status)
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
         more = len(found) > limit
         page = found[:limit]
@@ -67,7 +67,7 @@ class WebhookRoutes:
         event_id = ids.order_id(now_ms, 0, secrets.randbits(_RANDOM_BITS))
         try:
             queued = await self._deliveries.queue_test(broker.broker_id, event_id)
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
         if queued is None:
             raise not_accepted(_AWAY)
@@ -79,7 +79,7 @@ class WebhookRoutes:
         key = _key(request.parameters["delivery_id"])
         try:
             replayed = key and await self._deliveries.replay(request.broker.broker_id, key)
-        except PostgresAwayError as error:
+        except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
         if not replayed:
             raise ProblemError(404, "not_found", "no such delivery of yours")

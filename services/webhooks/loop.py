@@ -17,7 +17,7 @@ from psycopg.errors import InsufficientPrivilege
 from services.runtime.health import Check
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import WEBHOOKS_PENDING
-from services.runtime.postgres.errors import require_admitted
+from services.runtime.postgres.errors import raise_if_auth_error
 from services.runtime.postgres.watchdog import cut
 from services.webhooks.outbox import Attempted, Claimed, Ended
 from services.webhooks.sender import ATTEMPT_S_MAX
@@ -93,7 +93,7 @@ class WebhookLoop:
             try:
                 await self._session()
             except (*LOST, InsufficientPrivilege) as error:
-                require_admitted(error)
+                raise_if_auth_error(error)
                 self._connected = False
                 reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
                 log.warning("PostgreSQL is away: %s", reason)

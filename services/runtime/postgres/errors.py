@@ -15,7 +15,7 @@ _NOT_LET_IN = (
 )
 
 
-def require_admitted(error: BaseException) -> None:
+def raise_if_auth_error(error: BaseException) -> None:
     """Raises AccessError if that is what the error means; else does nothing."""
     if not isinstance(error, psycopg.Error):
         return

@@ -28,7 +28,7 @@ _OPTIONS = (
 )
 
 
-class PostgresAwayError(Exception):
+class PostgresUnavailableError(Exception):
     """There was no answer in time, so nothing is known of what it would have been."""
 
 
@@ -72,11 +72,11 @@ class PostgresPool:
         await asyncio.wait([task], timeout=ANSWER_TIMEOUT_S)
         if not task.done():
             task.cancel()
-            raise PostgresAwayError("PostgreSQL did not answer in time")
+            raise PostgresUnavailableError("PostgreSQL did not answer in time")
         try:
             return task.result()
         except (psycopg.Error, OSError) as error:
-            raise PostgresAwayError(str(error)) from error
+            raise PostgresUnavailableError(str(error)) from error
 
     async def _asked(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         async with self._pool.connection() as connection:
