@@ -7,12 +7,12 @@ from itertools import groupby
 from operator import methodcaller
 
 from schemas.topics import COMMANDS
-from services.matcher.archivist import ArchivistThread
 from services.matcher.claim import Claimed, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
+from services.matcher.snapshot_writer import SnapshotThread
 from services.matcher.standby import Standby
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
@@ -62,7 +62,7 @@ class MatcherLoop:
         claims = self._claim(partitions, followed or {})
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(kafka, self._log, {c.partition: c.epoch for c in claims})
-        archivist = ArchivistThread(kafka, self._log, watch.ownership)
+        snapshot_writer = SnapshotThread(kafka, self._log, watch.ownership)
         consumer = LogConsumer(kafka, Fetch(self._settings.fetch_wait_ms))
         try:
             self._replay(consumer, owned, watch)
@@ -70,10 +70,10 @@ class MatcherLoop:
                 self._match(consumer, owned, watch)
                 watch.check()
                 publisher.check()
-                self._save_where_due(owned.values(), publisher, watch.ownership, archivist)
+                self._save_where_due(owned.values(), publisher, watch.ownership, snapshot_writer)
             publisher.flush()
         finally:
-            archivist.close()
+            snapshot_writer.close()
             watch.close()
             consumer.close()
 
@@ -118,16 +118,16 @@ class MatcherLoop:
         owned: Iterable[PartitionMatcher],
         publisher: Publisher,
         ownership: Ownership,
-        archivist: ArchivistThread,
+        snapshot_writer: SnapshotThread,
     ) -> None:
         every = self._settings.snapshot_every
         for one in owned:
-            if not one.snapshot_due(every) or archivist.busy(one.engine.partition):
+            if not one.snapshot_due(every) or snapshot_writer.busy(one.engine.partition):
                 continue
             with SNAPSHOT_PAUSE_SECONDS.time():
                 if publisher.settle():
                     next_record = ownership.seen(one.engine.partition)
-                    archivist.hand_over(one.snapshot(self._log.topic_id, next_record))
+                    snapshot_writer.hand_over(one.snapshot(self._log.topic_id, next_record))
 
     def _note_progress(self, owned: Mapping[int, PartitionMatcher], ends: Mapping[int, int]) -> int:
         self._left = sum(max(0, end - owned[number].next_offset) for number, end in ends.items())

@@ -15,7 +15,6 @@ from schemas.executions import Outcome, Outcomes
 from schemas.ids import trade_id
 from schemas.trades import Trade
 from services.matcher import claim, engine, partition, snapshot
-from services.matcher.archivist import Archivist
 from services.matcher.book import Order, PriceLevel
 from services.matcher.claim import Mark, published_up_to
 from services.matcher.engine import Engine, EngineState
@@ -23,6 +22,7 @@ from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.snapshot import Saved, Seal, save
+from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby import Standby
 from services.matcher.window import ClientIdWindow
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
@@ -43,7 +43,7 @@ _judge = ExecutionFilter._judge
 _expire_due = Engine._expire_due
 _snapshot = Engine.snapshot
 _restore = Engine.restore
-_steps = Archivist.steps
+_steps = SnapshotWriter.steps
 _take = claim.take
 _save = save
 _take_over = Standby.take_over
@@ -97,7 +97,7 @@ def _any_repeat(self: ExecutionFilter, number: int, record: int, told: Outcomes)
     return _judge(self, number, record, structs.replace(told, first_offset=first))
 
 
-def _read_on_from_the_end(self: Archivist, saved: Saved) -> Iterator[None]:
+def _read_on_from_the_end(self: SnapshotWriter, saved: Saved) -> Iterator[None]:
     end = self._topic.end(self._log.partition("exchange.executions.v1", saved.state.partition))
     yield from _steps(self, structs.replace(saved, at=structs.replace(saved.at, next_record=end)))
 
@@ -159,7 +159,7 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "a repeated outcome is accepted": [(ExecutionFilter, "_judge", _any_repeat)],
     "saved before it is acknowledged": [(Publisher, "settle", lambda self: True)],
     "saved while another owns": [(Ownership, "own_up_to", lambda self, number, end: True)],
-    "a snapshot reads on from the end": [(Archivist, "steps", _read_on_from_the_end)],
+    "a snapshot reads on from the end": [(SnapshotWriter, "steps", _read_on_from_the_end)],
     "book sequences are not saved": [
         (Engine, "snapshot", _state_changed(books=_sequences_forgotten))
     ],

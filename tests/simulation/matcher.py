@@ -11,12 +11,12 @@ from typing import Final
 from schemas.codec import encode
 from schemas.executions import Claim
 from schemas.topics import COMMANDS, EXECUTIONS
-from services.matcher.archivist import Archivist
 from services.matcher.claim import take
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
+from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby import Standby
 from services.runtime.errors import SupersededError
 from services.runtime.kafka.consumer import Partition
@@ -30,7 +30,7 @@ _CLAIM: Final = encode(Claim("simulated"))
 
 
 class SnapshotRecords:
-    """The snapshot topic as an `Archivist` wants it."""
+    """The snapshot topic as an `SnapshotWriter` wants it."""
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
@@ -75,7 +75,7 @@ class SimulatedMatcher:
         self._publisher = Publisher("", self._outcomes, self._public)
         self._ownership = Ownership({NUMBER: self.epoch})
         self._watched = self.epoch + 1
-        self._archivist = Archivist(LOG, self._ownership, self._snapshots)
+        self._snapshot_writer = SnapshotWriter(LOG, self._ownership, self._snapshots)
         self._archiving: Iterator[None] | None = None
         self._matcher: PartitionMatcher | None = None
         self._superseded_at: int | None = None
@@ -144,7 +144,7 @@ class SimulatedMatcher:
     def _snapshot(self, matcher: PartitionMatcher) -> None:
         if self._archiving is None:
             if matcher.snapshot_due(self._every) and self._publisher.settle():
-                self._archiving = self._archivist.steps(
+                self._archiving = self._snapshot_writer.steps(
                     matcher.snapshot(LOG.topic_id, self._ownership.seen(NUMBER))
                 )
             return

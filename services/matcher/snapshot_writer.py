@@ -1,6 +1,6 @@
 """Writes snapshots beside the matching, so that only saving costs a pause.
 
-`Archivist.steps` is the protocol, `ArchivistThread` what drives it. A snapshot counts once its
+`SnapshotWriter.steps` is the protocol, `SnapshotThread` what drives it. A snapshot counts once its
 commit is in the topic, and a commit is written only after:
 1. all outputs up to it are acknowledged (the loop has seen to that before it hands over),
 2. no newer claim stands below them, so that they count for every reader,
@@ -53,7 +53,7 @@ class SnapshotTopic(Protocol):
         """Append a record, and return when it is acknowledged."""
 
 
-class Archivist:
+class SnapshotWriter:
     """For partitions of one matcher."""
 
     def __init__(self, log: Log, ownership: Ownership, topic: SnapshotTopic) -> None:
@@ -119,12 +119,12 @@ class KafkaSnapshotTopic:
         self._consumer.close()
 
 
-class ArchivistThread:
+class SnapshotThread:
     """One snapshot at a time."""
 
     def __init__(self, kafka: KafkaAccess, log: Log, ownership: Ownership) -> None:
         self._topic = KafkaSnapshotTopic(kafka)
-        self._archivist = Archivist(log, ownership, self._topic)
+        self._snapshot_writer = SnapshotWriter(log, ownership, self._topic)
         self._waiting: queue.SimpleQueue[Saved | None] = queue.SimpleQueue()
         self._busy: set[int] = set()
         self._stopping = threading.Event()
@@ -161,7 +161,7 @@ class ArchivistThread:
 
     def _write_one(self, saved: Saved) -> bool:
         deadline = time.monotonic() + STEPS_MAX_S
-        for _ in self._archivist.steps(saved):
+        for _ in self._snapshot_writer.steps(saved):
             if self._stopping.wait(_LOOK_S) or time.monotonic() > deadline:
                 return False
         return True
