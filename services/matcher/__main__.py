@@ -9,7 +9,7 @@ import uuid
 
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import Log
-from services.matcher.standing_by import StandingBy
+from services.matcher.standby import Standby
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topic_identity import log_identity
@@ -37,12 +37,12 @@ def main() -> int:
         health = Health()
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         log = Log(topology.prefix, log_identity(kafka, topology.prefix).topic_id)
-        standing_by = StandingBy(settings, log) if options.standby else None
-        if standing_by is not None:
-            signal.signal(signal.SIGUSR1, standing_by.ask)
-            health.add("standby", standing_by.check)
+        standby = Standby(settings, log) if options.standby else None
+        if standby is not None:
+            signal.signal(signal.SIGUSR1, standby.ask)
+            health.add("standby", standby.check)
         with health_answered(settings, health):
-            followed = standing_by.follow(partitions, stop) if standing_by else None
+            followed = standby.follow(partitions, stop) if standby else None
             if not stop.is_set():
                 MatcherLoop(settings, log, name, health).run(partitions, stop, followed)
 

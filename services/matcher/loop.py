@@ -13,7 +13,7 @@ from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
 from services.matcher.snapshot_writer import SnapshotThread
-from services.matcher.standby import Standby
+from services.matcher.standby_partition import StandbyPartition
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
@@ -47,7 +47,10 @@ class MatcherLoop:
         health.add("replay", self._replay_check)
 
     def run(
-        self, partitions: list[int], stop: Stop, followed: Mapping[int, Standby] | None = None
+        self,
+        partitions: list[int],
+        stop: Stop,
+        followed: Mapping[int, StandbyPartition] | None = None,
     ) -> None:
         """Until `stop`, from snapshots, or from what a standby has followed.
 
@@ -77,7 +80,9 @@ class MatcherLoop:
             watch.close()
             consumer.close()
 
-    def _claim(self, partitions: list[int], followed: Mapping[int, Standby]) -> list[Claimed]:
+    def _claim(
+        self, partitions: list[int], followed: Mapping[int, StandbyPartition]
+    ) -> list[Claimed]:
         kafka = kafka_access(self._settings)
         consumer = LogConsumer(kafka, Fetch(wait_ms=50))
         try:

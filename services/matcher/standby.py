@@ -1,95 +1,106 @@
-"""Following a partition in memory, ready to take it over: an engine that lags a little behind.
+"""The loop of a standby: follow commands and executions until it is time to take over.
 
-1. It applies commands whose outcomes were told, but for the last `LAG_COMMANDS` of them: the active
-   matcher may have told those outcomes and not yet the trades and books that go with them.
-2. It takes over when asked to, or when commands wait and no outcome comes for some time. That is
-   the active one's heartbeat: in a market where nothing waits nobody is missed.
-3. Then it claims. What it has applied must be told on the public topics to the end; if it is not,
-   the engine is dropped, and it starts as any matcher does, from a snapshot.
+Nothing is written before that. Asked to take over by SIGUSR1 (`Takeover.set`).
 """
 
-from collections import deque
+import logging
+import threading
+import time
+from collections.abc import Mapping
 
-from schemas.executions import OrderAccepted
-from services.matcher.claim import Claimed, Mark, claimed, take
-from services.matcher.engine import Position
-from services.matcher.partition import CommandRecord, command_of
-from services.matcher.recovery import Log, Reading, Record, Recovered
-from services.runtime.errors import BrokenLogError
-from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from schemas.topics import COMMANDS, EXECUTIONS
+from services.matcher.recovery import Log, recover
+from services.matcher.standby_partition import StandbyPartition
+from services.runtime.health import Check
+from services.runtime.kafka.client_config import kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.lifecycle import Stop
+from services.runtime.settings import Settings
 
-# Far more than a matcher leaves untold on its public topics within their linger, and applied in a
-# moment.
-LAG_COMMANDS = 2_000
+logger = logging.getLogger(__name__)
+
+RECORDS_MAX = 2_000
+WAIT_S = 0.05
 
 
 class Standby:
-    """One partition, from where `recover` found it."""
+    """For these partitions together: whoever misses one takes all."""
 
-    def __init__(
-        self, partition: int, recovered: Recovered, lag_commands: int = LAG_COMMANDS
-    ) -> None:
-        self.partition = partition
-        self.engine = recovered.engine
-        self.next_offset = recovered.position.next_command
-        self._lag = lag_commands
-        self._filter = ExecutionFilter({partition: recovered.position})
-        self._waiting: deque[CommandRecord] = deque()
-        self._trades = Mark()
-        self._book = Mark()
-        self._silent_since_s: float | None = None
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self._settings = settings
+        self._log = log
+        self._asked = threading.Event()
+        self._following: dict[int, StandbyPartition] = {}
 
-    @property
-    def position(self) -> FilterPosition:
-        """What of the executions was seen."""
-        return self._filter.position(self.partition)
+    def ask(self, *_: object) -> None:
+        """Take over now. Also a signal handler."""
+        self._asked.set()
 
-    @property
-    def read_to(self) -> int:
-        """The command to read next."""
-        return self.next_offset + len(self._waiting)
+    def check(self) -> Check:
+        """For `/readyz`: ready to take over once it has followed what was there."""
+        behind = sum(
+            max(0, one.position.next_command - one.read_to) for one in self._following.values()
+        )
+        return Check(bool(self._following) and not behind, f"{behind} commands behind the active")
 
-    def command(self, record: CommandRecord) -> None:
-        """The next record of the command log. Raises BrokenLogError."""
-        if record.offset() != self.read_to:
-            raise BrokenLogError(f"command {record.offset()} came, {self.read_to} was next")
-        self._waiting.append(record)
+    def follow(self, partitions: list[int], stop: Stop) -> Mapping[int, StandbyPartition] | None:
+        """Until it is time to take over; None: until the stop."""
+        consumer = LogConsumer(kafka_access(self._settings), Fetch(self._settings.fetch_wait_ms))
+        try:
+            for number in partitions:
+                self._catch_up(consumer, number, stop)
+            consumer.assign(self._offsets())
+            logger.info("standing by", extra={"fields": {"partitions": partitions}})
+            while not stop.is_set():
+                self._read(consumer)
+                if self._due():
+                    return self._following
+        finally:
+            consumer.close()
+        return None
 
-    def execution(self, record: Record) -> None:
-        """The next record of executions. Raises BrokenLogError."""
-        before = self.position.next_command
-        self._filter.follow(self.partition, record.offset() or 0, record.value())
-        if self.position.next_command > before:
-            self._silent_since_s = None
+    def _catch_up(self, consumer: LogConsumer, number: int, stop: Stop) -> None:
+        """Outcomes first, then their commands, so that no more of these wait than need be."""
+        executions = self._log.partition(EXECUTIONS.name, number)
+        commands = self._log.partition(COMMANDS.name, number)
+        end = consumer.range(executions).end
+        one = StandbyPartition(number, recover(consumer, self._log, number, end - 1))
+        self._following[number] = one
+        for told in consumer.read(executions, one.position.next_record, end):
+            one.execution(told)
+        for command in consumer.read(commands, one.read_to, one.position.next_command):
+            if stop.is_set():
+                return
+            one.command(command)
+            one.catch_up()
 
-    def catch_up(self) -> None:
-        """Apply what was told long enough ago."""
-        until = min(self.position.next_command - self._lag, self.read_to)
-        while self.next_offset < until:
-            self._apply(self._waiting.popleft())
+    def _offsets(self) -> dict[Partition, int]:
+        offsets = {}
+        for number, one in self._following.items():
+            offsets[self._log.partition(EXECUTIONS.name, number)] = one.position.next_record
+            offsets[self._log.partition(COMMANDS.name, number)] = one.read_to
+        return offsets
 
-    def _apply(self, record: CommandRecord) -> None:
-        at = Position(self.partition, self.next_offset, record.timestamp()[1])
-        outcome = self.engine.apply(command_of(record, at), at)
-        if isinstance(outcome.event, OrderAccepted) and outcome.event.fills:
-            self._trades = Mark(at.offset, len(outcome.event.fills) - 1)
-        if self.engine.changed:
-            self._book = Mark(at.offset, len(self.engine.changed) - 1)
-        self.next_offset += 1
+    def _read(self, consumer: LogConsumer) -> None:
+        executions = self._log.prefix + EXECUTIONS.name
+        for message in consumer.poll(RECORDS_MAX, WAIT_S):
+            one = self._following[message.partition() or 0]
+            if message.topic() == executions:
+                one.execution(message)
+            else:
+                one.command(message)
+        for one in self._following.values():
+            one.catch_up()
 
-    def silent_s(self, now_s: float) -> float:
-        """For how long commands have waited and no outcome came; 0.0 when none waits."""
-        if self.read_to <= self.position.next_command:
-            self._silent_since_s = None
-            return 0.0
-        if self._silent_since_s is None:
-            self._silent_since_s = now_s
-        return now_s - self._silent_since_s
-
-    def take_over(self, logs: Reading, log: Log, epoch: int) -> Claimed:
-        """As the matcher of this claim. Raises BrokenLogError, UnavailableError."""
-        recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
-        taken = claimed(logs, log, epoch, recovered, self.position)
-        if taken.trades < self._trades or taken.book < self._book:
-            return take(logs, log, self.partition, epoch)
-        return taken
+    def _due(self) -> bool:
+        if self._asked.is_set():
+            logger.info("taking over: asked to")
+            return True
+        now_s = time.monotonic()
+        for number, one in self._following.items():
+            silent_s = one.silent_s(now_s)
+            if silent_s * 1000 >= self._settings.takeover_ms:
+                fields = {"partition": number, "silent_s": round(silent_s, 3)}
+                logger.warning("taking over: no outcomes come", extra={"fields": fields})
+                return True
+        return False

@@ -23,7 +23,7 @@ from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.snapshot import Saved, Seal, save
 from services.matcher.snapshot_writer import SnapshotWriter
-from services.matcher.standby import Standby
+from services.matcher.standby_partition import StandbyPartition
 from services.matcher.window import ClientIdWindow
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
 from services.sink.store import Move
@@ -46,7 +46,7 @@ _restore = Engine.restore
 _steps = SnapshotWriter.steps
 _take = claim.take
 _save = save
-_take_over = Standby.take_over
+_take_over = StandbyPartition.take_over
 
 
 def _drop_an_outcome(
@@ -126,12 +126,12 @@ def _one_outcome_too_few(*arguments: Any) -> claim.Claimed:
     return structs.replace(taken, next_command=max(0, taken.next_command - 1))
 
 
-def _take_over_without_a_look(self: Standby, *arguments: Any) -> claim.Claimed:
+def _take_over_without_a_look(self: StandbyPartition, *arguments: Any) -> claim.Claimed:
     self._trades = self._book = Mark()
     return _take_over(self, *arguments)
 
 
-def _catch_up_with_commands(self: Standby) -> None:
+def _catch_up_with_commands(self: StandbyPartition) -> None:
     while self.next_offset < self.read_to:
         self._apply(self._waiting.popleft())
 
@@ -176,9 +176,11 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
         (engine, "trade_id", lambda *at: trade_id(random.getrandbits(40), *at[1:]))
     ],
     "a standby does not look at what is public": [
-        (Standby, "take_over", _take_over_without_a_look)
+        (StandbyPartition, "take_over", _take_over_without_a_look)
     ],
-    "a standby is ahead of what was told": [(Standby, "catch_up", _catch_up_with_commands)],
+    "a standby is ahead of what was told": [
+        (StandbyPartition, "catch_up", _catch_up_with_commands)
+    ],
     "an overtaken matcher goes on": [(Ownership, "check", lambda self: None)],
     "a snapshot has no place in the log": [
         (PartitionMatcher, "snapshot_due", lambda self, every: every > 0)

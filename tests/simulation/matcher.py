@@ -17,7 +17,7 @@ from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Log
 from services.matcher.snapshot_writer import SnapshotWriter
-from services.matcher.standby import Standby
+from services.matcher.standby_partition import StandbyPartition
 from services.runtime.errors import SupersededError
 from services.runtime.kafka.consumer import Partition
 from tests.simulation.memory_log import MemoryLog, MemorySender
@@ -57,7 +57,7 @@ class SimulatedMatcher:
         log: MemoryLog,
         rng: random.Random,
         snapshot_every: int,
-        standby: Standby | None = None,
+        standby: StandbyPartition | None = None,
     ) -> None:
         self.log = log
         self.alive = True

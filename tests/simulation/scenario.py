@@ -14,7 +14,7 @@ from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.topics import SNAPSHOTS
 from services.matcher.engine import RULES
 from services.matcher.recovery import recover
-from services.matcher.standby import Standby
+from services.matcher.standby_partition import StandbyPartition
 from tests.properties.flows import flow, random_shape
 from tests.simulation.check import check, commits_of
 from tests.simulation.matcher import (
@@ -50,7 +50,7 @@ class Scenario:
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
         self._ever: list[SimulatedMatcher] = []
-        self._standbys: list[Standby] = []
+        self._standbys: list[StandbyPartition] = []
         self._sinks = [SimulatedSink(self.log, self.tables, rng) for _ in range(rng.choice((1, 2)))]
         # How often a matcher is killed, frozen or overtaken, per step of anybody.
         self._trouble = rng.choice((0.005, 0.03, 0.1))
@@ -112,7 +112,9 @@ class Scenario:
         rng, end = self._rng, self.log.range(EXECUTION_LOG).end
         if not self._standbys:
             recovered = recover(self.log, LOG, NUMBER, end - 1)
-            self._standbys.append(Standby(NUMBER, recovered, lag_commands=rng.choice((0, 2, 9))))
+            self._standbys.append(
+                StandbyPartition(NUMBER, recovered, lag_commands=rng.choice((0, 2, 9)))
+            )
             return
         (standby,) = self._standbys
         for told in self.log.read(EXECUTION_LOG, standby.position.next_record, end):
