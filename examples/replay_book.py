@@ -20,7 +20,7 @@ from schemas.topics import COMMANDS
 from schemas.units import Side, rfc3339
 from services.local.data_dir import operator_settings
 from services.local.signals import quiet_kafka
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.partition import command_of
 from services.runtime.errors import ExchangeError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
@@ -33,14 +33,14 @@ SHOWN_MAX = 10
 PROGRESS_EVERY_S = 2.0
 
 
-def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[Position]:
+def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[EnginePosition]:
     """Apply the log of a partition as far as it goes by now; each position it has come to."""
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as log:
         held = log.range(commands)
         if held.low > 0:
             raise UnavailableError(f"{commands.topic} has lost what was before {held.low}")
         for record in log.read(commands, *held):
-            at = Position(commands.number, record.offset() or 0, record.timestamp()[1])
+            at = EnginePosition(commands.number, record.offset() or 0, record.timestamp()[1])
             engine.apply(command_of(record, at), at)
             yield at
 

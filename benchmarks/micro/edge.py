@@ -34,7 +34,7 @@ from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.ingest.wiring import now_ms
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.reader.app import Reader
 from services.reader.views import Views
 from services.runtime.health import Health
@@ -70,7 +70,7 @@ class MemoryLog:
         if topic != COMMANDS.name:
             return
         offset = next(self._offsets)
-        outcome = self._engine.apply(decode_command(value), Position(0, offset, now_ms()))
+        outcome = self._engine.apply(decode_command(value), EnginePosition(0, offset, now_ms()))
         self._loop.call_soon(self._told, offset + 1, encode(Outcomes(0, offset, (outcome,))))
 
 

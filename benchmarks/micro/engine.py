@@ -12,7 +12,7 @@ from loadgen.workload.tickers import tickers
 from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
 from schemas.ids import order_id
 from schemas.units import Side
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 
 START_MS: Final = 1_795_000_000_000
 BROKERS: Final = 100
@@ -62,20 +62,20 @@ class Market:
     def apply(self, given: Iterable[Command]) -> None:
         """Not timed."""
         for command in given:
-            self.engine.apply(command, Position(0, self._offset, self.clock))
+            self.engine.apply(command, EnginePosition(0, self._offset, self.clock))
             self._offset += 1
 
     def ns_each(self, given: Sequence[Command], operations: int = 0) -> float:
         """Apply, timed: per command, or per operation when they are others."""
         placed = [
-            (command, Position(0, self._offset + number, self.clock))
+            (command, EnginePosition(0, self._offset + number, self.clock))
             for number, command in enumerate(given)
         ]
         self._offset += len(placed)
         return ns_each(partial(apply_all, self.engine, placed), operations or len(placed))
 
 
-def apply_all(engine: Engine, placed: Iterable[tuple[Command, Position]]) -> None:
+def apply_all(engine: Engine, placed: Iterable[tuple[Command, EnginePosition]]) -> None:
     """Every outcome is made and dropped."""
     apply = engine.apply
     for command, at in placed:
@@ -218,8 +218,11 @@ def expire(scale: Scale) -> Benchmark:
             )
             for number in range(due * ticks)
         )
-        placed: list[tuple[Command, Position]] = [
-            (Tick(), Position(0, AT_ONCE_MAX * scale.operations + number, START_MS + 1 + number))
+        placed: list[tuple[Command, EnginePosition]] = [
+            (
+                Tick(),
+                EnginePosition(0, AT_ONCE_MAX * scale.operations + number, START_MS + 1 + number),
+            )
             for number in range(ticks)
         ]
         ns = ns_each(partial(apply_all, market.engine, placed), due * ticks)
@@ -243,7 +246,7 @@ def mixed(scale: Scale) -> Benchmark:
     return Benchmark([point(symbols) for symbols in (5, 50, 450)], "symbols")
 
 
-def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command, Position]]:
+def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command, EnginePosition]]:
     """Commands with their places in the log, at 2,000 orders a second, for the scale's time."""
     shape = Profile(
         brokers=BROKERS,
@@ -252,7 +255,7 @@ def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command,
         duration_s=seconds or scale.flow_s,
     )
     return [
-        (command, Position(0, offset, now_ms))
+        (command, EnginePosition(0, offset, now_ms))
         for offset, (now_ms, command) in enumerate(commands(plan(shape, seed=1), 0, START_MS))
     ]
 

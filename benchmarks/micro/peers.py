@@ -26,7 +26,7 @@ from loadgen.commands import commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 
 HOME: Final = Path(__file__).parents[2] / ".local" / "bench-peers"
 REQUIREMENTS: Final = Path(__file__).with_name("peers.txt")
@@ -62,7 +62,7 @@ class Told(Struct, frozen=True):
 class Flow(Struct, frozen=True):
     """Commands that all engines understand, the same as entries for a worker, and our fills."""
 
-    placed: list[tuple[Command, Position]]
+    placed: list[tuple[Command, EnginePosition]]
     entries: list[Entry]
     fills: list[Fill]
 
@@ -82,7 +82,7 @@ def flow_of(count: int) -> Flow:
     flow = Flow([], [], [])
     for now_ms, planned in commands(plan(profile, seed=1), 0, START_MS):
         number = len(flow.placed)
-        at = Position(0, number, now_ms)
+        at = EnginePosition(0, number, now_ms)
         command = planned
         if isinstance(planned, PlaceOrder):
             command = structs.replace(planned, client_order_id=None)

@@ -11,7 +11,7 @@ from loadgen.workload.tickers import tickers
 from schemas.commands import Command
 from schemas.executions import Outcome
 from services.api.messages import encode
-from services.matcher.engine import Position
+from services.matcher.engine import EnginePosition
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
 
@@ -103,7 +103,7 @@ def views_of(market: Market, given: Sequence[Command]) -> Views:
     """All of a market's past, folded."""
     views = Views()
     told: list[Outcome] = [
-        market.engine.apply(command, Position(0, number, market.clock))
+        market.engine.apply(command, EnginePosition(0, number, market.clock))
         for number, command in enumerate(given)
     ]
     for batch in batches(told, 500):

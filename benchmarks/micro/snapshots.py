@@ -8,12 +8,12 @@ from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
 from schemas.snapshots import SnapshotCommit
 from schemas.units import Side
 from services.matcher.engine import Engine
-from services.matcher.snapshot import Place, Saved, Seal, restore, save
+from services.matcher.snapshot import Saved, Seal, SnapshotPosition, restore, save
 
 SYMBOLS = 50
 # Most orders are gone when their client ids are still remembered.
 CLIENT_IDS_PER_ORDER = 10
-AT = Place("a log", 0, 0, 0)
+AT = SnapshotPosition("a log", 0, 0, 0)
 
 
 def saving(scale: Scale) -> Benchmark:

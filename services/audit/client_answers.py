@@ -18,7 +18,7 @@ from schemas.executions import (
 )
 from services.audit.ledger import OrderState
 from services.audit.report import AuditReport
-from services.matcher.engine import Position
+from services.matcher.engine import EnginePosition
 
 _SHOWN_MAX = 300
 
@@ -32,7 +32,7 @@ class Answers:
         self._owner = report["owner"]
         self._clock = 0
 
-    def look(self, command: Command | None, outcome: Outcome, at: Position) -> None:
+    def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         """At a command and what was recorded for it, before anybody folds it."""
         where = f"{at.partition}@{at.offset}"
         self._answers.checked += 1

@@ -25,7 +25,7 @@ from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.recompute import Recomputation
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.recovery import Log, commits_of
 from services.matcher.snapshot import restore
 from services.replay.compare import command_of
@@ -110,7 +110,7 @@ class PartitionAudit:
             if recorded is None:
                 outcomes.fail(f"{self._number}@{record.offset} has no outcome")
                 continue
-            at = Position(self._number, record.offset, record.timestamp)
+            at = EnginePosition(self._number, record.offset, record.timestamp)
             self._recomputation.apply(command, at, recorded)
             self._answers.look(command, recorded, at)
             self._books.apply(recorded, record.offset)

@@ -8,7 +8,7 @@ from schemas.commands import Command
 from schemas.executions import Outcome
 from services.audit.books import SIDES, ToldBooks
 from services.audit.report import AuditReport
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 
 _SHOWN_MAX = 300
 
@@ -21,7 +21,7 @@ class Recomputation:
         self._partition = partition
         self._recomputed = report["recomputed"]
 
-    def apply(self, command: Command | None, at: Position, recorded: Outcome) -> None:
+    def apply(self, command: Command | None, at: EnginePosition, recorded: Outcome) -> None:
         """Recompute one command, and compare it with what was recorded."""
         outcome = self.engine.apply(command, at)
         self._recomputed.checked += 1

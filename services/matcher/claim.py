@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 TAIL_RECORDS = 2_000
 
 
-class Mark(Struct, frozen=True, order=True):
+class PublishedPosition(Struct, frozen=True, order=True):
     """The highest position that a public topic already tells of."""
 
     command_offset: int = -1
@@ -42,8 +42,8 @@ class Claimed(Struct, frozen=True):
     epoch: int
     next_command: int
     recovered: Recovered
-    trades: Mark
-    book: Mark
+    trades: PublishedPosition
+    book: PublishedPosition
 
 
 def append_claim(kafka: KafkaAccess, log: Log, partition: int, matcher: str) -> int:
@@ -85,19 +85,19 @@ def _next_command(logs: Reading, executions: Partition, epoch: int, start: Filte
     return execution_filter.position(executions.number).next_command
 
 
-def published_up_to(logs: Reading, public: Partition, next_command: int) -> Mark:
+def published_up_to(logs: Reading, public: Partition, next_command: int) -> PublishedPosition:
     """The mark of a public partition; the record after it is the first to send."""
     held = logs.range(public)
     if held.end and held.low == held.end:
         # All of it is past its retention: what has an outcome was told, long ago.
-        return Mark(next_command, -1)
+        return PublishedPosition(next_command, -1)
     decode = decode_trade if TRADES.name in public.topic else decode_book_update
-    highest = Mark()
+    highest = PublishedPosition()
     for message in logs.read(public, max(held.low, held.end - TAIL_RECORDS), held.end):
         try:
             told = decode(message.value())
         except UnreadableError as error:
             logger.warning("unreadable public record: %s", error)
             continue
-        highest = max(highest, Mark(told.command_offset, told.index))
+        highest = max(highest, PublishedPosition(told.command_offset, told.index))
     return highest

@@ -34,7 +34,7 @@ from services.matcher.window import ClientIdWindow, client_id_of, content_of
 EXPIRY_SLACK = 1_000
 
 
-class Position(Struct, frozen=True, gc=False):
+class EnginePosition(Struct, frozen=True, gc=False):
     """Where a command stands in the log: all that the engine knows of the world."""
 
     partition: int
@@ -101,7 +101,7 @@ class Engine:
         self._expiries: list[tuple[int, int, Order]] = []
         self._expiring = 0
 
-    def apply(self, command: Command | None, at: Position) -> Outcome:
+    def apply(self, command: Command | None, at: EnginePosition) -> Outcome:
         """The outcome of the command at this position; None stands for an unreadable record."""
         self.clock = clock = max(self.clock, at.timestamp)
         self.changed = {}
@@ -176,7 +176,7 @@ class Engine:
             order.order_id, order.broker_id, order.symbol, remaining, book.sequence
         )
 
-    def _place(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> Event:
+    def _place(self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]) -> Event:
         client_id = content = ""
         if command.client_order_id is not None:
             client_id, content = client_id_of(command), content_of(command)
@@ -195,7 +195,9 @@ class Engine:
             self._client_ids.remember(row, at.offset, self.clock)
         return self._accept(command, at, expired)
 
-    def _accept(self, command: PlaceOrder, at: Position, expired: list[Expired]) -> OrderAccepted:
+    def _accept(
+        self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]
+    ) -> OrderAccepted:
         # An order that neither trades nor rests leaves nothing behind, not even an empty book.
         book = self.books.get(command.symbol) or Book(command.symbol)
         fills: list[Fill] = []
@@ -230,7 +232,7 @@ class Engine:
     def _match(
         self,
         command: PlaceOrder,
-        at: Position,
+        at: EnginePosition,
         book: Book,
         fills: list[Fill],
         expired: list[Expired],

@@ -8,10 +8,10 @@ from schemas.executions import OrderAccepted, Outcome
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.book import Book
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 
 
-def trades_of(outcome: Outcome, at: Position) -> list[Trade]:
+def trades_of(outcome: Outcome, at: EnginePosition) -> list[Trade]:
     """The trades of one command, in the order they happened."""
     event = outcome.event
     if not isinstance(event, OrderAccepted):
@@ -32,7 +32,7 @@ def trades_of(outcome: Outcome, at: Position) -> list[Trade]:
     ]
 
 
-def book_updates(outcome: Outcome, at: Position, engine: Engine) -> list[BookUpdate]:
+def book_updates(outcome: Outcome, at: EnginePosition, engine: Engine) -> list[BookUpdate]:
     """The books that the engine's latest command changed, in the order it first touched them."""
     return [
         _update(book, outcome.time, at.offset, index, engine)

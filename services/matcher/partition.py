@@ -14,12 +14,12 @@ from typing import Protocol
 from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
 from schemas.executions import Outcome
-from services.matcher.claim import Claimed, Mark
-from services.matcher.engine import Position
+from services.matcher.claim import Claimed, PublishedPosition
+from services.matcher.engine import EnginePosition
 from services.matcher.market import book_updates, trades_of
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Record
-from services.matcher.snapshot import Place, Saved, save
+from services.matcher.snapshot import Saved, SnapshotPosition, save
 from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
 
@@ -61,7 +61,7 @@ class PartitionMatcher:
             if offset != self.next_offset:
                 raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
             self.next_offset = offset + 1
-            at = Position(self._claimed.partition, offset, timestamp)
+            at = EnginePosition(self._claimed.partition, offset, timestamp)
             outcome = self.engine.apply(command_of(message, at), at)
             if offset >= self._claimed.next_command:
                 if not unsent:
@@ -76,16 +76,16 @@ class PartitionMatcher:
             for kind, count in Counter(type(told.event).__name__ for told in unsent).items():
                 COMMANDS.labels(kind).inc(count)
 
-    def _publish_market_data(self, outcome: Outcome, at: Position) -> None:
+    def _publish_market_data(self, outcome: Outcome, at: EnginePosition) -> None:
         partition = self._claimed.partition
         trades, book = self._claimed.trades, self._claimed.book
         if at.offset >= trades.command_offset:
             for trade in trades_of(outcome, at):
-                if Mark(trade.command_offset, trade.index) > trades:
+                if PublishedPosition(trade.command_offset, trade.index) > trades:
                     self._publisher.trade(partition, trade)
         if at.offset >= book.command_offset:
             for update in book_updates(outcome, at, self.engine):
-                if Mark(update.command_offset, update.index) > book:
+                if PublishedPosition(update.command_offset, update.index) > book:
                     self._publisher.book_update(partition, update)
 
     def snapshot_due(self, every: int) -> bool:
@@ -100,7 +100,9 @@ class PartitionMatcher:
         outcomes, which are then seen to be old, but not behind the next one.
         """
         self._saved_before = self.next_offset
-        return save(self.engine, Place(log, self._claimed.epoch, self.next_offset, next_record))
+        return save(
+            self.engine, SnapshotPosition(log, self._claimed.epoch, self.next_offset, next_record)
+        )
 
     def tick_if_due(self, now_ms: int) -> None:
         """Send a tick when an order is due and no command came along to expire it."""
@@ -116,7 +118,7 @@ class PartitionMatcher:
         self._publisher.tick(self._claimed.partition)
 
 
-def command_of(message: CommandRecord, at: Position) -> Command | None:
+def command_of(message: CommandRecord, at: EnginePosition) -> Command | None:
     """The command in a record; None, and a line in the log, for what cannot be read."""
     try:
         return decode_command(message.value())

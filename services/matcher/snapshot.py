@@ -30,7 +30,7 @@ class UnusableSnapshotError(Exception):
     """The text says what is wrong; the next older state is the way out."""
 
 
-class Place(Struct, frozen=True):
+class SnapshotPosition(Struct, frozen=True):
     """Where a state stands: see `SnapshotCommit`."""
 
     log: str
@@ -43,7 +43,7 @@ class Saved(Struct, frozen=True):
     """A snapshot before it is written. Nothing changes it any more, so another thread may write."""
 
     state: EngineState
-    at: Place
+    at: SnapshotPosition
 
     def chunks(self) -> Iterator[bytes]:
         """The state as records, encoded one by one."""
@@ -99,7 +99,7 @@ class Seal:
         return sha256.hexdigest()
 
 
-def save(engine: Engine, at: Place) -> Saved:
+def save(engine: Engine, at: SnapshotPosition) -> Saved:
     """The engine as it is now."""
     return Saved(engine.snapshot(), at)
 

@@ -11,8 +11,8 @@
 from collections import deque
 
 from schemas.executions import OrderAccepted
-from services.matcher.claim import Claimed, Mark, claimed, take
-from services.matcher.engine import Position
+from services.matcher.claim import Claimed, PublishedPosition, claimed, take
+from services.matcher.engine import EnginePosition
 from services.matcher.partition import CommandRecord, command_of
 from services.matcher.recovery import Log, Reading, Record, Recovered
 from services.runtime.errors import BrokenLogError
@@ -35,8 +35,8 @@ class StandbyPartition:
         self._lag = lag_commands
         self._filter = ExecutionFilter({partition: recovered.position})
         self._waiting: deque[CommandRecord] = deque()
-        self._trades = Mark()
-        self._book = Mark()
+        self._trades = PublishedPosition()
+        self._book = PublishedPosition()
         self._silent_since_s: float | None = None
 
     @property
@@ -69,12 +69,12 @@ class StandbyPartition:
             self._apply(self._waiting.popleft())
 
     def _apply(self, record: CommandRecord) -> None:
-        at = Position(self.partition, self.next_offset, record.timestamp()[1])
+        at = EnginePosition(self.partition, self.next_offset, record.timestamp()[1])
         outcome = self.engine.apply(command_of(record, at), at)
         if isinstance(outcome.event, OrderAccepted) and outcome.event.fills:
-            self._trades = Mark(at.offset, len(outcome.event.fills) - 1)
+            self._trades = PublishedPosition(at.offset, len(outcome.event.fills) - 1)
         if self.engine.changed:
-            self._book = Mark(at.offset, len(self.engine.changed) - 1)
+            self._book = PublishedPosition(at.offset, len(self.engine.changed) - 1)
         self.next_offset += 1
 
     def silent_s(self, now_s: float) -> float:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from schemas.codec import UnreadableError, decode_command, encode
 from schemas.commands import Command
 from schemas.executions import Outcome
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.runtime.errors import BrokenLogError
 
 SAMPLES_MAX = 5
@@ -68,7 +68,7 @@ class Replay:
         if offset != self.next_offset:
             raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
         self.next_offset = offset + 1
-        at = Position(self.engine.partition, offset, timestamp)
+        at = EnginePosition(self.engine.partition, offset, timestamp)
         return self.engine.apply(command_of(value), at)
 
     def compare(self, outcome: Outcome, recorded: Outcome | None) -> None:

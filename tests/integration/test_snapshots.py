@@ -10,8 +10,8 @@ from msgspec import structs
 from schemas.codec import encode
 from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS
-from services.matcher.engine import Engine, Position
-from services.matcher.snapshot import Place, Seal, save
+from services.matcher.engine import Engine, EnginePosition
+from services.matcher.snapshot import Seal, SnapshotPosition, save
 from services.replay.compare import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
@@ -61,7 +61,7 @@ def test_snapshot_is_the_engine_that_the_log_gives(
     engine = Engine(0)
     recovered = market.recover()
     for record in islice(market.records(COMMANDS), recovered.position.next_command):
-        at = Position(0, record.offset, record.timestamp)
+        at = EnginePosition(0, record.offset, record.timestamp)
         engine.apply(command_of(record.value), at)
     assert recovered.position.next_command >= 2 * EVERY
     assert recovered.engine.digest() == engine.digest()
@@ -96,7 +96,7 @@ def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
     """A whole snapshot with a checksum that is right, which another matcher would take."""
     number = 1 if what == "partition" else 0
     log = "another" if what == "log" else commit.log
-    place = Place(log, commit.epoch, commit.next_command, commit.next_record)
+    place = SnapshotPosition(log, commit.epoch, commit.next_command, commit.next_record)
     # An engine that saw nothing takes no chunk.
     whole = Seal().commit(save(Engine(number), place), market.end(SNAPSHOTS))
     if what == "version":

@@ -11,7 +11,7 @@ from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, Out
 from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
-from services.matcher.engine import Engine, Position, Rules
+from services.matcher.engine import Engine, EnginePosition, Rules
 from services.matcher.market import book_updates, trades_of
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
@@ -74,7 +74,7 @@ class Audit:
         self.cash: dict[str, int] = {}
         self.changed: set[str] = set()
 
-    def check(self, command: Command | None, at: Position, outcome: Outcome) -> None:
+    def check(self, command: Command | None, at: EnginePosition, outcome: Outcome) -> None:
         """Raises AssertionError at the first thing that is not as it must be."""
         self.changed = set()
         assert outcome.time == max(self.clock, at.timestamp), "the clock is not the log's"
@@ -112,7 +112,7 @@ class Audit:
         self.changed.add(entry.event.symbol)
         return entry
 
-    def _accepted(self, command: PlaceOrder, event: OrderAccepted, at: Position) -> None:
+    def _accepted(self, command: PlaceOrder, event: OrderAccepted, at: EnginePosition) -> None:
         assert command.order_id not in self.open, "an open order was accepted again"
         fields = ("broker_id", "symbol", "side", "order_type", "quantity", "price", "valid_until")
         for field in ("order_id", "document_number", "client_order_id", *fields):
@@ -160,7 +160,7 @@ class Audit:
             self.shares[broker, symbol] = self.shares.get((broker, symbol), 0) + shares
             self.cash[broker] = self.cash.get(broker, 0) - shares * fill.price
 
-    def _expected_trades(self, event: OrderAccepted, at: Position) -> list[Trade]:
+    def _expected_trades(self, event: OrderAccepted, at: EnginePosition) -> list[Trade]:
         trades = []
         for index, fill in enumerate(event.fills):
             sequence = self.trade_sequence.get(event.symbol, 0) + 1
@@ -182,7 +182,7 @@ class Audit:
             trades.append(trade)
         return trades
 
-    def _follow_book(self, updates: list[BookUpdate], at: Position) -> None:
+    def _follow_book(self, updates: list[BookUpdate], at: EnginePosition) -> None:
         assert {update.symbol for update in updates} == self.changed, "not the changed books"
         for index, update in enumerate(updates):
             assert (update.command_offset, update.index) == (at.offset, index), "wrong position"

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_command, encode
-from services.matcher.engine import Engine, Position, Rules
+from services.matcher.engine import Engine, EnginePosition, Rules
 from services.matcher.market import book_updates, trades_of
 
 PARTITION = 3
@@ -38,7 +38,7 @@ def replayed(lines: Iterable[bytes]) -> Iterator[bytes]:
     engine = Engine(PARTITION, RULES)
     for line in lines:
         logged = msgspec.json.decode(line, type=LoggedCommand)
-        at = Position(PARTITION, logged.offset, logged.timestamp)
+        at = EnginePosition(PARTITION, logged.offset, logged.timestamp)
         try:
             outcome = engine.apply(decode_command(logged.value.encode()), at)
         except UnreadableError:

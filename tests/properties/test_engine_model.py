@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from tests.properties.audit import Audit
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.naive_market import NaiveMarket
@@ -31,7 +31,7 @@ def play(seed: int) -> int:
     played = 0
     for step in flow(rng, shape, FLOW_COMMANDS):
         told = f"flow {seed}, {shape}, {rules}, {step}"
-        at = Position(PARTITION, step.offset, step.timestamp)
+        at = EnginePosition(PARTITION, step.offset, step.timestamp)
         outcome = engine.apply(step.command, at)
         assert outcome == model.apply(step.command, step.offset, step.timestamp), told
         try:

@@ -6,7 +6,7 @@ from typing import get_args
 
 from schemas.executions import CommandRefused, OrderAccepted, RefusalCode
 from schemas.units import ClosedReason
-from services.matcher.engine import Engine, Position, Rules
+from services.matcher.engine import Engine, EnginePosition, Rules
 from tests.properties.flows import flow, random_rules, random_shape
 
 FLOWS = 100
@@ -20,7 +20,7 @@ def kinds_seen(seed: int) -> Counter[str]:
     shape, rules = random_shape(rng), random_rules(rng)
     engine = Engine(0, rules)
     for step in flow(rng, shape, FLOW_COMMANDS):
-        outcome = engine.apply(step.command, Position(0, step.offset, step.timestamp))
+        outcome = engine.apply(step.command, EnginePosition(0, step.offset, step.timestamp))
         event = outcome.event
         seen[type(event).__name__] += 1
         seen["expiries"] += len(outcome.expired)

@@ -28,7 +28,7 @@ from schemas.trades import Trade
 from services.audit.report import AuditReport
 from services.audit.snapshots import SnapshotAudit
 from services.matcher.claim import take
-from services.matcher.engine import RULES, Engine, Position
+from services.matcher.engine import RULES, Engine, EnginePosition
 from services.matcher.market import book_updates, trades_of
 from services.matcher.snapshot import restore
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
@@ -86,11 +86,11 @@ def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
             yield record.offset(), snapshot
 
 
-def _commands(log: MemoryLog) -> Iterator[tuple[Position, Command | None]]:
+def _commands(log: MemoryLog) -> Iterator[tuple[EnginePosition, Command | None]]:
     """All there ever were, also those that were trimmed."""
     log = log.untrimmed()
     for record in log.read(COMMAND_LOG, 0, log.range(COMMAND_LOG).end):
-        at = Position(NUMBER, record.offset(), record.timestamp()[1])
+        at = EnginePosition(NUMBER, record.offset(), record.timestamp()[1])
         try:
             yield at, decode_command(record.value())
         except UnreadableError:
@@ -112,7 +112,7 @@ def _outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
         assert encode(mine) == encode(its), f"command {offset}: {its}, the model says {mine}"
 
 
-def _snapshots(log: MemoryLog, commands: Sequence[tuple[Position, Command | None]]) -> None:
+def _snapshots(log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command | None]]) -> None:
     where = LOG.partition(SNAPSHOTS.name, NUMBER)
 
     def restored(record: int, commit: SnapshotCommit) -> Engine:

@@ -16,7 +16,7 @@ from schemas.ids import trade_id
 from schemas.trades import Trade
 from services.matcher import claim, engine, partition, snapshot
 from services.matcher.book import Order, PriceLevel
-from services.matcher.claim import Mark, published_up_to
+from services.matcher.claim import PublishedPosition, published_up_to
 from services.matcher.engine import Engine, EngineState
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
@@ -72,10 +72,10 @@ def _fence_that_stays(self: Tables, move: Move) -> None:
     """The rows are written, the position is not."""
 
 
-def _mark_shifted(commands: int, index: int) -> Callable[..., Mark]:
-    def wrong(*arguments: Any) -> Mark:
+def _mark_shifted(commands: int, index: int) -> Callable[..., PublishedPosition]:
+    def wrong(*arguments: Any) -> PublishedPosition:
         mark = published_up_to(*arguments)
-        return Mark(mark.command_offset + commands, mark.index + index)
+        return PublishedPosition(mark.command_offset + commands, mark.index + index)
 
     return wrong
 
@@ -127,7 +127,7 @@ def _one_outcome_too_few(*arguments: Any) -> claim.Claimed:
 
 
 def _take_over_without_a_look(self: StandbyPartition, *arguments: Any) -> claim.Claimed:
-    self._trades = self._book = Mark()
+    self._trades = self._book = PublishedPosition()
     return _take_over(self, *arguments)
 
 
@@ -136,7 +136,7 @@ def _catch_up_with_commands(self: StandbyPartition) -> None:
         self._apply(self._waiting.popleft())
 
 
-def _save_a_command_late(saved_engine: Engine, at: snapshot.Place) -> Saved:
+def _save_a_command_late(saved_engine: Engine, at: snapshot.SnapshotPosition) -> Saved:
     return _save(saved_engine, structs.replace(at, next_command=at.next_command + 1))
 
 
@@ -153,7 +153,7 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "client ids are not saved": [(ClientIdWindow, "blocks", lambda self: ())],
     "the mark is a trade too low": [(claim, "told_up_to", _mark_shifted(0, -1))],
     "the mark is a command too high": [(claim, "told_up_to", _mark_shifted(1, 0))],
-    "there is no mark": [(claim, "told_up_to", lambda *arguments: Mark())],
+    "there is no mark": [(claim, "told_up_to", lambda *arguments: PublishedPosition())],
     "orders expire a tick late": [(Engine, "_expire_due", _expire_a_tick_late)],
     "a stale epoch is accepted": [(ExecutionFilter, "_judge", _any_epoch)],
     "a repeated outcome is accepted": [(ExecutionFilter, "_judge", _any_repeat)],

@@ -8,7 +8,7 @@ from loadgen.commands import commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import Command, Tick
 from schemas.executions import Outcome
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.runtime.kafka.execution_filter import Batch
 
 START_MS = 1_795_000_000_000
@@ -40,7 +40,7 @@ def outcomes(partition: int, seed: int, profile: Profile = PROFILE) -> Iterator[
 
 
 def _applied(engine: Engine, command: Command | None, offset: int, now_ms: int) -> Outcome:
-    return engine.apply(command, Position(engine.partition, offset, now_ms))
+    return engine.apply(command, EnginePosition(engine.partition, offset, now_ms))
 
 
 def batches(partition: int, told: list[Outcome], first: int = 0, size: int = 37) -> list[Batch]:

@@ -21,7 +21,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.units import Side
-from services.matcher.engine import Engine, Position, Rules
+from services.matcher.engine import Engine, EnginePosition, Rules
 from tests.support.naive_market import Limits, NaiveMarket
 
 SYMBOL: Final = "PETR4"
@@ -43,7 +43,7 @@ class EngineMarket:
         self.engine = Engine(0, rules)
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
-        return self.engine.apply(command, Position(0, offset, timestamp))
+        return self.engine.apply(command, EnginePosition(0, offset, timestamp))
 
     def levels(self, symbol: str, side: Side) -> list[Level]:
         book = self.engine.books.get(symbol)

@@ -22,7 +22,7 @@ from services.audit.ledger import Ledger, Totals
 from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.recompute import Recomputation
 from services.audit.report import AuditReport, Invariant, Name
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.replay.compare import command_of
 
 MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, 5_000)
@@ -275,7 +275,7 @@ def test_client_log_file_is_read_line_by_line() -> None:
 def test_recomputation_that_differs_shows_both() -> None:
     report = AuditReport()
     recomputation = Recomputation(0, report)
-    at = Position(0, 0, 1_000)
+    at = EnginePosition(0, 0, 1_000)
     right = Engine(0).apply(None, at)
     recomputation.apply(None, at, right)
     recomputation.apply(None, structs.replace(at, offset=1), Outcome(1_000, Ticked()))
@@ -286,7 +286,7 @@ def test_recomputation_that_differs_shows_both() -> None:
 def test_recomputation_that_ends_with_another_book_is_noticed() -> None:
     report = AuditReport()
     recomputation, books = Recomputation(0, report), ToldBooks(0, report)
-    at = Position(0, 0, 1_000)
+    at = EnginePosition(0, 0, 1_000)
     outcome = Engine(0).apply(place(1), at)
     recomputation.apply(place(1), at, outcome)
     recomputation.finish(books)

@@ -22,7 +22,7 @@ from services.audit.books import SIDES, ToldBooks
 from services.audit.client_answers import Answers
 from services.audit.ledger import Ledger, Totals
 from services.audit.report import AuditReport, Name
-from services.matcher.engine import RULES, Engine, Position, Rules
+from services.matcher.engine import RULES, Engine, EnginePosition, Rules
 from services.matcher.market import book_updates, trades_of
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
@@ -54,7 +54,7 @@ class Judge:
         self._ledger = Ledger(partition, self.totals, self.report)
         self._answers = Answers(self._ledger.open, self.report)
 
-    def look(self, command: Command | None, outcome: Outcome, at: Position) -> None:
+    def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         self._answers.look(command, outcome, at)
         self.books.apply(outcome, at.offset)
         self._ledger.apply(outcome, at.offset)
@@ -68,7 +68,7 @@ class Judge:
 def judged(*told: Told, rules: Rules = RULES) -> Judged:
     judge = Judge(rules)
     for offset, (command, outcome) in enumerate(told):
-        judge.look(command, outcome, Position(0, offset, T))
+        judge.look(command, outcome, EnginePosition(0, offset, T))
     return judge.finish()
 
 
@@ -89,7 +89,7 @@ def test_engine_of_a_random_flow_is_judged_right_and_its_public_records_are_fore
         placed = step.command.order_id if isinstance(step.command, PlaceOrder) else ""
         if placed in entered - engine.open_orders.keys():
             continue
-        at = Position(FLOW_PARTITION, step.offset, step.timestamp)
+        at = EnginePosition(FLOW_PARTITION, step.offset, step.timestamp)
         outcome = engine.apply(step.command, at)
         judge.look(step.command, outcome, at)
         if isinstance(outcome.event, OrderAccepted):
@@ -260,10 +260,10 @@ def test_cancel_that_is_not_judged_by_the_owner_is_noticed(
 def test_cancel_of_an_order_that_has_just_expired_comes_too_late() -> None:
     short = accepted(limit(1, valid_until=T + 1), 100, 1)
     judge = Judge()
-    judge.look(*short, Position(0, 0, T))
+    judge.look(*short, EnginePosition(0, 0, T))
     expired = (Expired(order_id(1), BROKER, SYMBOL, 100, 2),)
     told = Outcome(T + 1, refused("order_not_open", 1), expired)
-    judge.look(cancel(1), told, Position(0, 1, T + 1))
+    judge.look(cancel(1), told, EnginePosition(0, 1, T + 1))
     assert judge.finish().failing == set()
 
 
@@ -311,8 +311,8 @@ def test_outcomes_of_other_kinds_are_answers() -> None:
 def test_outcome_at_another_time_is_noticed() -> None:
     assert failing((Tick(), Outcome(T + 1, Ticked()))) == {"answers"}
     judge = Judge()
-    judge.look(Tick(), Outcome(T, Ticked()), Position(0, 0, T))
-    judge.look(Tick(), Outcome(T, Ticked()), Position(0, 1, T - 5))
+    judge.look(Tick(), Outcome(T, Ticked()), EnginePosition(0, 0, T))
+    judge.look(Tick(), Outcome(T, Ticked()), EnginePosition(0, 1, T - 5))
     assert judge.finish().failing == set()
 
 

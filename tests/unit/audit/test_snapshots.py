@@ -6,8 +6,8 @@ from msgspec import structs
 from schemas.snapshots import SnapshotCommit
 from services.audit.report import AuditReport, Invariant
 from services.audit.snapshots import Restore, SnapshotAudit
-from services.matcher.engine import Engine, Position
-from services.matcher.snapshot import Place, Seal, restore, save
+from services.matcher.engine import Engine, EnginePosition
+from services.matcher.snapshot import Seal, SnapshotPosition, restore, save
 from services.runtime.kafka.execution_filter import FilterPosition
 from tests.support.orders import limit
 from tests.support.snapshots import sealed
@@ -29,7 +29,7 @@ def engines() -> list[Engine]:
     for count in range(COMMANDS + 1):
         engine = Engine(0)
         for number in range(count):
-            engine.apply(limit(number), Position(0, number, 1_000 + number))
+            engine.apply(limit(number), EnginePosition(0, number, 1_000 + number))
         found.append(engine)
     return found
 
@@ -37,7 +37,7 @@ def engines() -> list[Engine]:
 def saved_before(
     command: int, next_record: int, epoch: int = 0
 ) -> tuple[list[bytes], SnapshotCommit]:
-    saved = save(engines()[command], Place("log", epoch, command, next_record))
+    saved = save(engines()[command], SnapshotPosition("log", epoch, command, next_record))
     chunks, seal = list(saved.chunks()), Seal()
     for chunk in chunks:
         seal.add(chunk)

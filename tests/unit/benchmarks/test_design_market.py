@@ -8,7 +8,7 @@ from loadgen.commands import commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import OrderAccepted
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 
 START_MS = 1_795_000_000_000
 PROFILE = Profile(
@@ -38,7 +38,7 @@ def order_of(command: PlaceOrder, now_ms: int) -> Order:
 def by_engine(flow: list[tuple[int, PlaceOrder | CancelOrder]]) -> list[Traded]:
     engine, made = Engine(0), []
     for offset, (now_ms, command) in enumerate(flow):
-        event = engine.apply(command, Position(0, offset, now_ms)).event
+        event = engine.apply(command, EnginePosition(0, offset, now_ms)).event
         if isinstance(event, OrderAccepted):
             made += [
                 (event.symbol, fill.price, fill.quantity, fill.maker_order_id, event.order_id)

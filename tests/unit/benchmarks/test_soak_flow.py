@@ -10,7 +10,7 @@ from schemas.codec import decode_command, encode
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from schemas.ids import created_ms, order_id, partition_of
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 
 SEED = 5
 NOW_MS = 1_800_000_000_000
@@ -79,7 +79,7 @@ def test_flow_through_the_engine_has_the_ratios_of_the_day_and_bounded_books() -
     refused = fills = 0
     opened = []
     for now_ms, record in records_of(flow, 60_000):
-        at = Position(record.partition, offsets[record.partition], now_ms)
+        at = EnginePosition(record.partition, offsets[record.partition], now_ms)
         offsets[record.partition] += 1
         event = engines[record.partition].apply(decode_command(record.value), at).event
         if isinstance(event, OrderAccepted):

@@ -1,7 +1,7 @@
 """What a starting matcher takes for told already, where the public topic cannot say it itself."""
 
 from schemas.topics import TRADES
-from services.matcher.claim import Mark, published_up_to
+from services.matcher.claim import PublishedPosition, published_up_to
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
 
 
@@ -17,5 +17,5 @@ class TrimmedLog(LogConsumer):
 
 def test_mark_of_a_trimmed_topic_covers_every_trade_with_an_outcome_and_no_later_one() -> None:
     mark = published_up_to(TrimmedLog(), Partition(TRADES.name, 0), next_command=7)
-    assert not Mark(6, 9_999) > mark
-    assert Mark(7, 0) > mark
+    assert not PublishedPosition(6, 9_999) > mark
+    assert PublishedPosition(7, 0) > mark

@@ -11,15 +11,15 @@ from services.matcher.engine import (
     EXPIRY_SLACK,
     BrokenInvariantError,
     Engine,
-    Position,
+    EnginePosition,
     Rules,
 )
 from tests.support.orders import SYMBOL, cancel, limit, market, order_id
 from tests.support.scenario import command_of
 
 
-def at(offset: int, timestamp: int = 0) -> Position:
-    return Position(0, offset, timestamp)
+def at(offset: int, timestamp: int = 0) -> EnginePosition:
+    return EnginePosition(0, offset, timestamp)
 
 
 def played(*texts: str, rules: Rules | None = None) -> Engine:

@@ -5,7 +5,7 @@ from schemas.commands import Command
 from schemas.executions import Expired, OrderAccepted, OrderCancelled, Outcome
 from schemas.ids import trade_id
 from schemas.trades import Trade
-from services.matcher.engine import Engine, Position, Rules
+from services.matcher.engine import Engine, EnginePosition, Rules
 from services.matcher.market import book_updates, trades_of
 from tests.support.scenario import SYMBOL, command_of
 
@@ -18,14 +18,14 @@ class Exchange:
 
     def __init__(self, rules: Rules = NEVER_WHOLE) -> None:
         self.engine = Engine(PARTITION, rules)
-        self.at = Position(PARTITION, 99, 0)
+        self.at = EnginePosition(PARTITION, 99, 0)
 
     def play(self, *texts: str) -> Outcome:
         """The last command's outcome."""
         return [self.apply(command_of(text)) for text in texts][-1]
 
     def apply(self, command: Command | None) -> Outcome:
-        self.at = Position(PARTITION, self.at.offset + 1, self.at.timestamp + 1)
+        self.at = EnginePosition(PARTITION, self.at.offset + 1, self.at.timestamp + 1)
         return self.engine.apply(command, self.at)
 
     def updates(self, *texts: str) -> list[BookUpdate]:

@@ -7,13 +7,13 @@ from msgspec import structs
 
 from schemas.codec import UnreadableError, decode_snapshot, encode
 from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market import book_updates
 from services.matcher.snapshot import (
     CHUNK_ROWS_MAX,
-    Place,
     Saved,
     Seal,
+    SnapshotPosition,
     UnusableSnapshotError,
     restore,
     save,
@@ -28,7 +28,7 @@ MASKS = tuple(1 << bit for bit in range(8))
 
 
 def written(engine: Engine, next_command: int = 7) -> tuple[list[bytes], SnapshotCommit]:
-    return sealed(save(engine, Place("the log", 2, next_command, 9)))
+    return sealed(save(engine, SnapshotPosition("the log", 2, next_command, 9)))
 
 
 def sealed(saved: Saved) -> tuple[list[bytes], SnapshotCommit]:
@@ -48,7 +48,7 @@ def small_engine() -> Engine:
             valid_until=5_000,
             client_order_id=f"c{number}",
         )
-        engine.apply(order, Position(PARTITION, number, 1_000))
+        engine.apply(order, EnginePosition(PARTITION, number, 1_000))
     return engine
 
 
@@ -64,13 +64,13 @@ def test_engine_restored_anywhere_in_a_flow_goes_on_the_same(seed: int) -> None:
     steps = list(flow(rng, shape, COMMANDS))
     engine = Engine(PARTITION, rules)
     for step in steps[:cut]:
-        engine.apply(step.command, Position(PARTITION, step.offset, step.timestamp))
+        engine.apply(step.command, EnginePosition(PARTITION, step.offset, step.timestamp))
     chunks, commit = written(engine, cut)
     twin = restore(commit, chunks, rules)
     assert twin.digest() == engine.digest()
     assert twin.next_expiry() == engine.next_expiry()
     for step in steps[cut:]:
-        at = Position(PARTITION, step.offset, step.timestamp)
+        at = EnginePosition(PARTITION, step.offset, step.timestamp)
         mine, its = engine.apply(step.command, at), twin.apply(step.command, at)
         assert encode(its) == encode(mine), f"seed {seed}, cut {cut}, {step}"
         assert book_updates(its, at, twin) == book_updates(mine, at, engine)
@@ -84,7 +84,7 @@ def test_snapshot_of_the_same_state_is_the_same_bytes() -> None:
 def test_snapshot_of_many_orders_takes_several_chunks_in_order() -> None:
     engine = Engine(PARTITION)
     for number in range(2 * CHUNK_ROWS_MAX + 1):
-        engine.apply(limit(number), Position(PARTITION, number, 1_000))
+        engine.apply(limit(number), EnginePosition(PARTITION, number, 1_000))
     chunks, commit = written(engine)
     assert commit.chunks == len(chunks) == 4
     assert restore(commit, chunks).digest() == engine.digest()
@@ -182,7 +182,7 @@ def test_snapshot_of_many_client_ids_takes_whole_blocks() -> None:
     for number in range(2 * CHUNK_ROWS_MAX):
         order = limit(number, client_order_id=f"c{number}")
         # Every third command is none with an id: blocks are of commands, chunks of rows.
-        engine.apply(order, Position(PARTITION, number * 3 // 2, 1_000))
+        engine.apply(order, EnginePosition(PARTITION, number * 3 // 2, 1_000))
     chunks, commit = written(engine)
     assert commit.chunks == len(chunks) == 1 + 2 + 3
     assert restore(commit, chunks).digest() == engine.digest()

@@ -5,7 +5,7 @@ from msgspec import Struct
 from schemas.codec import encode
 from schemas.commands import Command, PlaceOrder, Tick
 from schemas.ids import order_id
-from services.matcher.claim import Claimed, Mark
+from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import Engine
 from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
 from services.matcher.publish import Publisher
@@ -61,7 +61,7 @@ class Market:
     def __init__(self) -> None:
         self._sent = Sent()
         recovered = Recovered(Engine(0), FilterPosition())
-        claimed = Claimed(0, 0, 0, recovered, Mark(), Mark())
+        claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
         self._matcher = PartitionMatcher(claimed, Publisher("", self._sent, Sent()))
         self._end = 0
         self.write(ORDER, DUE_MS - 60_000)

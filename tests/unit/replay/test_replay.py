@@ -12,7 +12,7 @@ from schemas.commands import Command
 from schemas.executions import CommandRefused, OrderAccepted
 from services.cli.__main__ import app
 from services.cli.replay import bound, check_dump_path, summary_text
-from services.matcher.engine import Engine, Position
+from services.matcher.engine import Engine, EnginePosition
 from services.replay.compare import SAMPLES_MAX, Replay
 from services.replay.dump import dump
 from services.replay.progress import PlainProgress, progress_line
@@ -38,7 +38,7 @@ def replayed(*values: bytes) -> Replay:
 def test_replay_of_commands_gives_the_digest_of_an_engine_that_was_fed_the_same() -> None:
     engine = Engine(0)
     for offset, command in enumerate(COMMANDS):
-        engine.apply(command, Position(0, offset, START_MS + offset))
+        engine.apply(command, EnginePosition(0, offset, START_MS + offset))
     summary = replayed(*map(encode, COMMANDS)).summary(verified=False)
     assert summary.digest == engine.digest().hex()
     assert (summary.commands, summary.next_offset, summary.clock) == (5, 5, START_MS + 4)
