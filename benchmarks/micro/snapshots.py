@@ -8,7 +8,13 @@ from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
 from schemas.snapshots import SnapshotCommit
 from schemas.units import Side
 from services.matcher.engine import Engine
-from services.matcher.snapshot import Saved, Seal, SnapshotPosition, restore, save
+from services.matcher.snapshot import (
+    SnapshotChecksum,
+    SnapshotImage,
+    SnapshotPosition,
+    restore,
+    save,
+)
 
 SYMBOLS = 50
 # Most orders are gone when their client ids are still remembered.
@@ -55,9 +61,9 @@ def engine_with(orders: int) -> Engine:
     return market.engine
 
 
-def written(saved: Saved) -> tuple[SnapshotCommit, list[bytes]]:
+def written(saved: SnapshotImage) -> tuple[SnapshotCommit, list[bytes]]:
     """All records of it."""
-    seal, chunks = Seal(), []
+    seal, chunks = SnapshotChecksum(), []
     for chunk in saved.chunks():
         seal.add(chunk)
         chunks.append(chunk)

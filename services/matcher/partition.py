@@ -19,7 +19,7 @@ from services.matcher.engine import EnginePosition
 from services.matcher.market import book_updates, trades_of
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Record
-from services.matcher.snapshot import Saved, SnapshotPosition, save
+from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save
 from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
 
@@ -93,7 +93,7 @@ class PartitionMatcher:
         told = self.next_offset >= self._claimed.next_command
         return told and every > 0 and self.next_offset - self._saved_before >= every
 
-    def snapshot(self, log: str, next_record: int) -> Saved:
+    def snapshot(self, log: str, next_record: int) -> SnapshotImage:
         """The state now; every output so far has been acknowledged.
 
         `next_record`: an execution record with no newer claim below it. It may lie before the last

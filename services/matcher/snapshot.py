@@ -39,7 +39,7 @@ class SnapshotPosition(Struct, frozen=True):
     next_record: int
 
 
-class Saved(Struct, frozen=True):
+class SnapshotImage(Struct, frozen=True):
     """A snapshot before it is written. Nothing changes it any more, so another thread may write."""
 
     state: EngineState
@@ -60,7 +60,7 @@ class Saved(Struct, frozen=True):
             index += 1
 
 
-class Seal:
+class SnapshotChecksum:
     """What a commit says of the chunks, taken down while they are written."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Seal:
         self.size += len(chunk)
         self._sha256.update(chunk)
 
-    def commit(self, saved: Saved, first_chunk: int) -> SnapshotCommit:
+    def commit(self, saved: SnapshotImage, first_chunk: int) -> SnapshotCommit:
         """Complete, with its checksum. `first_chunk`: an offset at or before all the chunks'."""
         state, at = saved.state, saved.at
         commit = SnapshotCommit(
@@ -99,9 +99,9 @@ class Seal:
         return sha256.hexdigest()
 
 
-def save(engine: Engine, at: SnapshotPosition) -> Saved:
+def save(engine: Engine, at: SnapshotPosition) -> SnapshotImage:
     """The engine as it is now."""
-    return Saved(engine.snapshot(), at)
+    return SnapshotImage(engine.snapshot(), at)
 
 
 def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RULES) -> Engine:
@@ -133,9 +133,9 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
 
 def _own_chunks(
     commit: SnapshotCommit, records: Iterable[bytes]
-) -> tuple[Seal, list[SnapshotChunk]]:
+) -> tuple[SnapshotChecksum, list[SnapshotChunk]]:
     """Another matcher, or an earlier snapshot that was given up, may have written between them."""
-    seal = Seal()
+    seal = SnapshotChecksum()
     chunks: list[SnapshotChunk] = []
     for value in records:
         try:

@@ -21,7 +21,7 @@ from schemas.codec import encode
 from schemas.topics import EXECUTIONS, SNAPSHOTS
 from services.matcher.ownership import Ownership
 from services.matcher.recovery import Log
-from services.matcher.snapshot import Saved, Seal
+from services.matcher.snapshot import SnapshotChecksum, SnapshotImage
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
@@ -61,7 +61,7 @@ class SnapshotWriter:
         self._ownership = ownership
         self._topic = topic
 
-    def steps(self, saved: Saved) -> Iterator[None]:
+    def steps(self, saved: SnapshotImage) -> Iterator[None]:
         """Write a snapshot; each step returned is a moment in which there is nothing to do yet."""
         number = saved.state.partition
         end = self._topic.end(self._log.partition(EXECUTIONS.name, number))
@@ -69,7 +69,7 @@ class SnapshotWriter:
             yield
         snapshots, key = self._log.partition(SNAPSHOTS.name, number), str(number).encode()
         first = self._topic.end(snapshots)
-        seal = Seal()
+        seal = SnapshotChecksum()
         for value in saved.chunks():
             seal.add(value)
             self._topic.send(snapshots, key, value)
@@ -125,7 +125,7 @@ class SnapshotThread:
     def __init__(self, kafka: KafkaAccess, log: Log, ownership: Ownership) -> None:
         self._topic = KafkaSnapshotTopic(kafka)
         self._snapshot_writer = SnapshotWriter(log, ownership, self._topic)
-        self._waiting: queue.SimpleQueue[Saved | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[SnapshotImage | None] = queue.SimpleQueue()
         self._busy: set[int] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="snapshots", daemon=True)
@@ -135,7 +135,7 @@ class SnapshotThread:
         """Whether a snapshot of the partition is on its way; another would only pile up."""
         return partition in self._busy
 
-    def hand_over(self, saved: Saved) -> None:
+    def hand_over(self, saved: SnapshotImage) -> None:
         """Everything up to the snapshot's command has been acknowledged."""
         self._busy.add(saved.state.partition)
         self._waiting.put(saved)
@@ -159,7 +159,7 @@ class SnapshotThread:
             self._busy.discard(saved.state.partition)
         self._topic.close()
 
-    def _write_one(self, saved: Saved) -> bool:
+    def _write_one(self, saved: SnapshotImage) -> bool:
         deadline = time.monotonic() + STEPS_MAX_S
         for _ in self._snapshot_writer.steps(saved):
             if self._stopping.wait(_LOOK_S) or time.monotonic() > deadline:

@@ -11,7 +11,7 @@ from schemas.codec import encode
 from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS
 from services.matcher.engine import Engine, EnginePosition
-from services.matcher.snapshot import Seal, SnapshotPosition, save
+from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
 from services.replay.compare import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
@@ -98,7 +98,7 @@ def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
     log = "another" if what == "log" else commit.log
     place = SnapshotPosition(log, commit.epoch, commit.next_command, commit.next_record)
     # An engine that saw nothing takes no chunk.
-    whole = Seal().commit(save(Engine(number), place), market.end(SNAPSHOTS))
+    whole = SnapshotChecksum().commit(save(Engine(number), place), market.end(SNAPSHOTS))
     if what == "version":
         later = structs.replace(whole, version=SNAPSHOT_VERSION + 1)
         whole = sealed(later, ())

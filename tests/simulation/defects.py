@@ -21,7 +21,7 @@ from services.matcher.engine import Engine, EngineState
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
-from services.matcher.snapshot import Saved, Seal, save
+from services.matcher.snapshot import SnapshotChecksum, SnapshotImage, save
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
 from services.matcher.window import ClientIdWindow
@@ -97,7 +97,7 @@ def _any_repeat(self: ExecutionFilter, number: int, record: int, told: Outcomes)
     return _judge(self, number, record, structs.replace(told, first_offset=first))
 
 
-def _read_on_from_the_end(self: SnapshotWriter, saved: Saved) -> Iterator[None]:
+def _read_on_from_the_end(self: SnapshotWriter, saved: SnapshotImage) -> Iterator[None]:
     end = self._topic.end(self._log.partition("exchange.executions.v1", saved.state.partition))
     yield from _steps(self, structs.replace(saved, at=structs.replace(saved.at, next_record=end)))
 
@@ -136,7 +136,7 @@ def _catch_up_with_commands(self: StandbyPartition) -> None:
         self._apply(self._waiting.popleft())
 
 
-def _save_a_command_late(saved_engine: Engine, at: snapshot.SnapshotPosition) -> Saved:
+def _save_a_command_late(saved_engine: Engine, at: snapshot.SnapshotPosition) -> SnapshotImage:
     return _save(saved_engine, structs.replace(at, next_command=at.next_command + 1))
 
 
@@ -171,7 +171,9 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "a claim counts an outcome too many": [(matcher, "take", _one_outcome_too_far)],
     "a claim counts an outcome too few": [(matcher, "take", _one_outcome_too_few)],
     "a snapshot stands a command late": [(partition, "save", _save_a_command_late)],
-    "the checksum is not compared": [(Seal, "checksum", lambda self, commit: commit.sha256)],
+    "the checksum is not compared": [
+        (SnapshotChecksum, "checksum", lambda self, commit: commit.sha256)
+    ],
     "trade ids are random": [
         (engine, "trade_id", lambda *at: trade_id(random.getrandbits(40), *at[1:]))
     ],

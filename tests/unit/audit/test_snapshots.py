@@ -7,7 +7,7 @@ from schemas.snapshots import SnapshotCommit
 from services.audit.report import AuditReport, Invariant
 from services.audit.snapshots import Restore, SnapshotAudit
 from services.matcher.engine import Engine, EnginePosition
-from services.matcher.snapshot import Seal, SnapshotPosition, restore, save
+from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, restore, save
 from services.runtime.kafka.execution_filter import FilterPosition
 from tests.support.orders import limit
 from tests.support.snapshots import sealed
@@ -38,7 +38,7 @@ def saved_before(
     command: int, next_record: int, epoch: int = 0
 ) -> tuple[list[bytes], SnapshotCommit]:
     saved = save(engines()[command], SnapshotPosition("log", epoch, command, next_record))
-    chunks, seal = list(saved.chunks()), Seal()
+    chunks, seal = list(saved.chunks()), SnapshotChecksum()
     for chunk in chunks:
         seal.add(chunk)
     return chunks, seal.commit(saved, 2)

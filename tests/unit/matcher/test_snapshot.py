@@ -11,8 +11,8 @@ from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market import book_updates
 from services.matcher.snapshot import (
     CHUNK_ROWS_MAX,
-    Saved,
-    Seal,
+    SnapshotChecksum,
+    SnapshotImage,
     SnapshotPosition,
     UnusableSnapshotError,
     restore,
@@ -31,8 +31,8 @@ def written(engine: Engine, next_command: int = 7) -> tuple[list[bytes], Snapsho
     return sealed(save(engine, SnapshotPosition("the log", 2, next_command, 9)))
 
 
-def sealed(saved: Saved) -> tuple[list[bytes], SnapshotCommit]:
-    chunks, seal = list(saved.chunks()), Seal()
+def sealed(saved: SnapshotImage) -> tuple[list[bytes], SnapshotCommit]:
+    chunks, seal = list(saved.chunks()), SnapshotChecksum()
     for chunk in chunks:
         seal.add(chunk)
     return chunks, seal.commit(saved, 4)
@@ -168,7 +168,7 @@ def test_chunks_of_others_between_are_passed_over() -> None:
 
 def test_state_that_hashes_right_and_is_another_engine_is_refused() -> None:
     chunks, commit = small()
-    seal = Seal()
+    seal = SnapshotChecksum()
     for chunk in chunks:
         seal.add(chunk)
     lying = structs.replace(commit, digest="00")
