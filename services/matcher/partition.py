@@ -16,7 +16,7 @@ from schemas.commands import Command
 from schemas.executions import Outcome
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import EnginePosition
-from services.matcher.market import book_updates, trades_of
+from services.matcher.market_data import book_updates, trades_of
 from services.matcher.publish import Publisher
 from services.matcher.recovery import Record
 from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save

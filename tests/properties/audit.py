@@ -12,7 +12,7 @@ from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition, Rules
-from services.matcher.market import book_updates, trades_of
+from services.matcher.market_data import book_updates, trades_of
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
 

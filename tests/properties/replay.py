@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_command, encode
 from services.matcher.engine import Engine, EnginePosition, Rules
-from services.matcher.market import book_updates, trades_of
+from services.matcher.market_data import book_updates, trades_of
 
 PARTITION = 3
 # Small enough that every cap is met and whole books are told.

@@ -29,7 +29,7 @@ from services.audit.report import AuditReport
 from services.audit.snapshots import SnapshotAudit
 from services.matcher.claim import take
 from services.matcher.engine import RULES, Engine, EnginePosition
-from services.matcher.market import book_updates, trades_of
+from services.matcher.market_data import book_updates, trades_of
 from services.matcher.snapshot import restore
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.sink.rows import Rows

@@ -23,7 +23,7 @@ from services.audit.client_answers import Answers
 from services.audit.ledger import Ledger, Totals
 from services.audit.report import AuditReport, Name
 from services.matcher.engine import RULES, Engine, EnginePosition, Rules
-from services.matcher.market import book_updates, trades_of
+from services.matcher.market_data import book_updates, trades_of
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from schemas.codec import UnreadableError, decode_snapshot, encode
 from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
 from services.matcher.engine import Engine, EnginePosition
-from services.matcher.market import book_updates
+from services.matcher.market_data import book_updates
 from services.matcher.snapshot import (
     CHUNK_ROWS_MAX,
     SnapshotChecksum,
