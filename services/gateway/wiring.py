@@ -25,10 +25,10 @@ from services.ingest.lookup import Lookup, LookupUnavailableError
 from services.ingest.wiring import add_checks, make_context, make_sender
 from services.reader.app import OrderArchive, Reader
 from services.reader.archive import Archive
+from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
-from services.reader.errors import ArchiveUnavailableError, UndecidedError
-from services.reader.start import Start
-from services.reader.stored import StoredViews
+from services.reader.database_views import StoredViews
+from services.reader.errors import ArchiveUnavailableError, OrderStateUnknownError
 from services.reader.views import Views
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
@@ -76,7 +76,7 @@ def lookup_of(reader: Reader) -> Lookup:
     async def lookup(order_id: str, request: Request) -> OrderResource | None:
         try:
             return await reader.order(order_id, request.broker.broker_id)
-        except UndecidedError as error:
+        except OrderStateUnknownError as error:
             raise LookupUnavailableError(str(error)) from error
 
     return lookup
@@ -130,11 +130,13 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         )
         add_checks(health, dispatcher, context.publisher, topology)
         health.add("database", watched.check)
-        start = Start(StoredViews(database_url, identity), dispatcher, reader, server.fail)
-        health.add("views", start.check)
+        bootstrap = ViewBootstrap(
+            StoredViews(database_url, identity), dispatcher, reader, server.fail
+        )
+        health.add("views", bootstrap.check)
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         # 6. Until the stop.
-        for work in (start.run(), open_when_caught_up(app, dispatcher), reader.forget_stored()):
+        for work in (bootstrap.run(), open_when_caught_up(app, dispatcher), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

@@ -23,10 +23,10 @@ from services.api.app import (
 )
 from services.api.brokers import BrokerDirectory
 from services.api.query import count_parameter, read_count
-from services.reader.errors import ArchiveUnavailableError, UndecidedError
+from services.reader.errors import ArchiveUnavailableError, OrderStateUnknownError
 from services.reader.prices import TRADES_MAX
+from services.reader.read_your_writes import Waiting
 from services.reader.views import Views
-from services.reader.waiting import Waiting
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 
@@ -145,7 +145,7 @@ class Reader:
         self._require_ready()
         try:
             order = await self.order(request.parameters["order_id"], request.broker.broker_id)
-        except UndecidedError as error:
+        except OrderStateUnknownError as error:
             raise not_accepted("The order cannot be looked up now.") from error
         if order is None:
             raise ProblemError(404, "order_not_found", "No such order of yours.")

@@ -7,15 +7,15 @@ ViewsNotStoredError           PostgreSQL answers, and has no views of this log: 
 """
 
 
-class UndecidedError(Exception):
+class OrderStateUnknownError(Exception):
     """Whether there is such an order cannot be told now."""
 
 
-class ArchiveUnavailableError(UndecidedError):
+class ArchiveUnavailableError(OrderStateUnknownError):
     """The archive of closed orders gave no answer, so nothing is known of what it holds."""
 
 
-class NotFoldedError(UndecidedError):
+class ViewBehindError(OrderStateUnknownError):
     """The matcher has not told yet what became of the commands among which the order may be."""
 
 

@@ -21,9 +21,9 @@ from services.api.server import (
 )
 from services.reader.app import Reader
 from services.reader.archive import Archive
+from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
-from services.reader.start import Start
-from services.reader.stored import StoredViews
+from services.reader.database_views import StoredViews
 from services.reader.views import Views
 from services.runtime.health import Health
 from services.runtime.kafka.client_config import kafka_access
@@ -68,11 +68,13 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             failed=server.fail,
         )
         health.add("log", lambda: log_check(dispatcher))
-        start = Start(StoredViews(database_url, identity), dispatcher, reader, server.fail)
-        health.add("views", start.check)
+        bootstrap = ViewBootstrap(
+            StoredViews(database_url, identity), dispatcher, reader, server.fail
+        )
+        health.add("views", bootstrap.check)
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         # 4. Until the stop.
-        for work in (start.run(), open_when_caught_up(app, dispatcher), reader.forget_stored()):
+        for work in (bootstrap.run(), open_when_caught_up(app, dispatcher), reader.forget_stored()):
             ending.callback(asyncio.create_task(work).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
         await server.run()

@@ -12,9 +12,9 @@ from schemas.executions import OrderAccepted, Outcome
 from services.api.brokers import BrokerDirectory
 from services.reader.app import Reader
 from services.reader.archive import Archive
+from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
-from services.reader.start import Start
-from services.reader.stored import StoredViews
+from services.reader.database_views import StoredViews
 from services.reader.views import Views
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
@@ -70,7 +70,7 @@ async def begin(
         on_listing=None,
         failed=failed.set_exception,
     )
-    start = Start(
+    start = ViewBootstrap(
         StoredViews(url, identity, silence_max_s), dispatcher, reader, failed.set_exception
     )
     assert not start.check().ok

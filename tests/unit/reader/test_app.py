@@ -15,9 +15,9 @@ from schemas.rest import BalanceResource, BookResource, OrderResource, PriceReso
 from services.api.app import ProblemError, Request, Response
 from services.api.brokers import BrokerDirectory
 from services.reader.app import KEEP_MS, Reader
-from services.reader.errors import ArchiveUnavailableError, NotFoldedError
+from services.reader.errors import ArchiveUnavailableError, ViewBehindError
+from services.reader.read_your_writes import END_WAIT_S, FRESH_MS, WAIT_S, Waiting
 from services.reader.views import Views
-from services.reader.waiting import END_WAIT_S, FRESH_MS, WAIT_S, Waiting
 from services.runtime.errors import UnavailableError
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0, batch, limit, oid, sweep
 
@@ -239,7 +239,7 @@ def test_questions_for_the_end_are_shared_and_none_is_answered_by_an_earlier_one
 
     told, *later = asyncio.run(ask())
     assert told is None
-    assert [type(each) for each in later] == [NotFoldedError] * 3
+    assert [type(each) for each in later] == [ViewBehindError] * 3
     assert len(asked) == 2
 
 

@@ -16,8 +16,8 @@ from typing import TypeVar
 import psycopg
 
 from services.reader.app import Reader
+from services.reader.database_views import StoredViews
 from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
-from services.reader.stored import StoredViews
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.health import Check
@@ -33,7 +33,7 @@ WATCH_S = 0.25
 TELL_INTERVAL_S = 2.0
 
 
-class Start:
+class ViewBootstrap:
     """One reader's start. Lives on the loop's thread."""
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas import ids
 from schemas.orders import OrderRecord
-from services.reader.errors import NotFoldedError
+from services.reader.errors import ViewBehindError
 from services.reader.views import Views
 from services.runtime.errors import UnavailableError
 
@@ -58,9 +58,9 @@ class Waiting:
         try:
             end = await asyncio.wait_for(self._end(partition), END_WAIT_S)
         except (TimeoutError, UnavailableError) as error:
-            raise NotFoldedError(order_id) from error
+            raise ViewBehindError(order_id) from error
         if not await self._until(lambda: self._folded(partition) >= end, END_WAIT_S):
-            raise NotFoldedError(order_id)
+            raise ViewBehindError(order_id)
         return self._views.order(order_id)
 
     def _folded(self, partition: int) -> int:
