@@ -9,7 +9,7 @@ from benchmarks.micro.context import Context
 from benchmarks.micro.harness import Benchmark, Point, Reading
 from benchmarks.micro.outcomes import EPOCH, follow, outcomes_of, records
 from services.runtime.kafka.execution_filter import FilterPosition
-from services.sink.lines import change_line, order_line, trade_line
+from services.sink.copy_format import change_line, order_line, trade_line
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store

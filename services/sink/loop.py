@@ -3,7 +3,7 @@
 1. `_open`: connect, check that the database is this log's, store the brokers, read on from its
    positions.
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
-3. `_meet`: every broker that trades in it is known, so that its webhooks are queued or not.
+3. `_ensure_brokers_known`: every broker that trades in it is known, so that its webhooks are queued or not.
 4. `_store_batch`: their rows and the new positions in one transaction.
 A lost connection, one that fell silent, or another sink that was faster, leads back to 1; nothing
 is half written.
@@ -36,7 +36,7 @@ from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
 from services.runtime.postgres.errors import raise_if_auth_error
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
-from services.sink.store import LOST, SILENCE_MAX_S, Move, Session, Store
+from services.sink.store import CONNECTION_ERRORS, SILENCE_MAX_S, Move, Session, Store
 
 log = logging.getLogger(__name__)
 # A server that stays away is told of this often.
@@ -90,7 +90,7 @@ class Sink:
         self._brokers_next = 0
         # Brokers that were looked for, and those of them that have a URL.
         self._met: set[str] = set()
-        self._hooked: set[str] = set()
+        self._with_webhook: set[str] = set()
         self._ends: dict[int, int] = {}
         self._lag_at = 0.0
 
@@ -126,13 +126,13 @@ class Sink:
             store = self._open()
             while not self._stop.is_set():
                 rows = self._gather(store)
-                self._meet(rows.traders(), store)
+                self._ensure_brokers_known(rows.traders(), store)
                 self._store_batch(store, rows)
         except OvertakenError as error:
             log.info("another sink is ahead: %s", error)
             self._close()
             self._stop.wait(YIELD_S)
-        except (*LOST, InsufficientPrivilege) as error:
+        except (*CONNECTION_ERRORS, InsufficientPrivilege) as error:
             raise_if_auth_error(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             self._try_again(f"PostgreSQL is away: {reason}")
@@ -197,7 +197,7 @@ class Sink:
         self._store_brokers(brokers, store)
         return rows
 
-    def _meet(self, traders: Iterable[str], store: Store) -> None:
+    def _ensure_brokers_known(self, traders: Iterable[str], store: Store) -> None:
         # Nobody trades before his record is in the log, but it may come later to us. Who is not
         # there either is another program's invention, and has no webhooks.
         if not self._met.issuperset(traders):
@@ -222,7 +222,7 @@ class Sink:
             self._brokers_next = max(self._brokers_next, (message.offset() or 0) + 1)
             # A withdrawn broker's row stays: its orders and trades still name it.
             if message.value() is None:
-                self._hooked.discard((message.key() or b"").decode(errors="replace"))
+                self._with_webhook.discard((message.key() or b"").decode(errors="replace"))
                 continue
             try:
                 broker = decode_broker(message.value())
@@ -232,9 +232,9 @@ class Sink:
             brokers[broker.broker_id] = broker
             self._met.add(broker.broker_id)
             if broker.webhook_url is None:
-                self._hooked.discard(broker.broker_id)
+                self._with_webhook.discard(broker.broker_id)
             else:
-                self._hooked.add(broker.broker_id)
+                self._with_webhook.add(broker.broker_id)
         if brokers:
             store.upsert_brokers(list(brokers.values()))
             SINK_ROWS.labels("brokers").inc(len(brokers))
@@ -246,7 +246,7 @@ class Sink:
             if target.next_command != at.next_command:
                 moves[number] = Move(at.next_command, target)
         if moves:
-            queued = store.write(rows, moves, self._hooked)
+            queued = store.write(rows, moves, self._with_webhook)
             SINK_ROWS.labels("webhook_deliveries").inc(queued)
             self._stored |= {number: move.target for number, move in moves.items()}
             self._count(rows)

@@ -23,8 +23,7 @@ from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
-from services.sink.errors import ForeignDatabaseError, OvertakenError
-from services.sink.lines import (
+from services.sink.copy_format import (
     CHANGE_COLUMNS,
     DELIVERY_COLUMNS,
     ORDER_COLUMNS,
@@ -35,6 +34,7 @@ from services.sink.lines import (
     order_line,
     trade_line,
 )
+from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ _STATEMENT_TIMEOUT_MS = 30_000
 # for so long is gone.
 SILENCE_MAX_S = 40.0
 # From any call of `Store`: open another.
-LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 # A batch changes a few thousand orders of millions. PostgreSQL knows nothing of the temporary
 # table's size and would rather scan all orders: leave it no plan but look-ups by id.
 _OPTIONS = (
@@ -161,9 +161,9 @@ class Store:
         return {partition: FilterPosition(*position) for partition, *position in rows}
 
     def write(
-        self, rows: Rows, moves: Mapping[int, Move], hooked: Container[str] = frozenset()
+        self, rows: Rows, moves: Mapping[int, Move], with_webhook: Container[str] = frozenset()
     ) -> int:
-        """How many webhooks it queued: the sides of trades whose brokers are `hooked`.
+        """How many webhooks it queued: the sides of trades whose brokers are `with_webhook`.
 
         Raises OvertakenError: nothing was written; BrokenLogError: the rows cannot be true.
         """
@@ -173,7 +173,7 @@ class Store:
                     self._fence(partition, moves[partition], rows.clocks[partition])
                 self._copy("orders", ORDER_COLUMNS, map(order_line, rows.new.values()))
                 self._copy("trades", TRADE_COLUMNS, map(trade_line, rows.trades))
-                deliveries = list(delivery_lines(rows.trades, hooked))
+                deliveries = list(delivery_lines(rows.trades, with_webhook))
                 self._copy("webhook_deliveries", DELIVERY_COLUMNS, deliveries)
                 self._change(rows)
                 self._sum(rows)
@@ -253,7 +253,7 @@ class Store:
 
     def upsert_brokers(self, brokers: Sequence[Broker]) -> None:
         """The newest record of each broker counts; may be told again and again."""
-        hooked = [b for b in brokers if b.webhook_url is not None]
+        with_webhook = [b for b in brokers if b.webhook_url is not None]
         with self._transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO brokers (id, name, api_key_hash, webhook_url, created_at)"
@@ -271,5 +271,8 @@ class Store:
                 " SET url = excluded.url, secrets = excluded.secrets"
                 # Told again at each start: nothing changes then, and no sender is waited for.
                 " WHERE (e.url, e.secrets) IS DISTINCT FROM (excluded.url, excluded.secrets)",
-                [(b.broker_id, b.webhook_url, encode(b.webhook_secrets).decode()) for b in hooked],
+                [
+                    (b.broker_id, b.webhook_url, encode(b.webhook_secrets).decode())
+                    for b in with_webhook
+                ],
             )

@@ -33,7 +33,8 @@ from services.reader.prices import Prices
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import Sender
-from services.sink import lines, store
+from services.sink import copy_format as lines
+from services.sink import store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store
 from services.webhooks import schedule, signature, turn
@@ -169,15 +170,15 @@ def _trade_line_swapped(trade: NewTrade) -> str:
     return _trade_line(structs.replace(trade, taker=_other_side(trade.taker)))
 
 
-def _to_takers_only(trades: Iterable[NewTrade], hooked: set[str]) -> Iterator[str]:
+def _to_takers_only(trades: Iterable[NewTrade], with_webhook: set[str]) -> Iterator[str]:
     for trade in trades:
-        yield from _delivery_lines([trade], hooked & {trade.taker.broker_id})
+        yield from _delivery_lines([trade], with_webhook & {trade.taker.broker_id})
 
 
-def _left_before_the_trade(trades: Iterable[NewTrade], hooked: set[str]) -> Iterator[str]:
+def _left_before_the_trade(trades: Iterable[NewTrade], with_webhook: set[str]) -> Iterator[str]:
     for trade in trades:
         before = trade.taker_remaining + trade.fill.quantity
-        yield from _delivery_lines([structs.replace(trade, taker_remaining=before)], hooked)
+        yield from _delivery_lines([structs.replace(trade, taker_remaining=before)], with_webhook)
 
 
 def _move_from_anywhere(connection: Connection, partition: int, move: Move, clock: int) -> None:

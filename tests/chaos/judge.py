@@ -125,7 +125,7 @@ def after_all_came(market: Market, listeners: Listeners, wait_s: float) -> Notic
     """The same for a market that is known."""
     deadline = time.monotonic() + wait_s
     while True:
-        found = notices(market, listeners.hooked, listeners.told)
+        found = notices(market, listeners.with_webhook, listeners.told)
         if not found.wrong or time.monotonic() >= deadline:
             return structs.replace(found, wrong=[*found.wrong, *listeners.unverified])
         time.sleep(_POLL_S)

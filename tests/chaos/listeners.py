@@ -50,7 +50,7 @@ class Listeners:
         }
 
     @property
-    def hooked(self) -> set[str]:
+    def with_webhook(self) -> set[str]:
         """The ids of those who have a URL."""
         return {broker.broker_id for broker in self._brokers.values()}
 

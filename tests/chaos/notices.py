@@ -34,9 +34,9 @@ class Notices(Struct, frozen=True):
 Key = tuple[str, str]
 
 
-def notices(market: Market, hooked: Collection[str], told: Sequence[Told]) -> Notices:
-    """`hooked`: brokers with a URL; nobody else may be told anything."""
-    due = dict(_due(market, hooked))
+def notices(market: Market, with_webhook: Collection[str], told: Sequence[Told]) -> Notices:
+    """`with_webhook`: brokers with a URL; nobody else may be told anything."""
+    due = dict(_due(market, with_webhook))
     came: dict[Key, set[bytes]] = {}
     for one in list(told):
         came.setdefault((one.broker_id, one.webhook_id), set()).add(one.body)
@@ -53,7 +53,7 @@ def notices(market: Market, hooked: Collection[str], told: Sequence[Told]) -> No
     return Notices(len(due), first, len(told) - len(came), wrong)
 
 
-def _due(market: Market, hooked: Collection[str]) -> Iterator[tuple[Key, Any]]:
+def _due(market: Market, with_webhook: Collection[str]) -> Iterator[tuple[Key, Any]]:
     for outcome in market.outcomes:
         taker = outcome.event
         if not isinstance(taker, OrderAccepted):
@@ -71,7 +71,7 @@ def _due(market: Market, hooked: Collection[str]) -> Iterator[tuple[Key, Any]]:
                     fill.maker_remaining_quantity,
                 ),
             ):
-                if broker_id in hooked:
+                if broker_id in with_webhook:
                     yield (
                         (broker_id, f"{fill.trade_id}-{side}"),
                         {

@@ -252,8 +252,8 @@ def test_webhooks_of_a_broker_without_a_url_are_404(broker: Api) -> None:
 
 @pytest.mark.usefixtures("log_stays")
 def test_unknown_and_anothers_delivery_are_the_same_404(exchange: Exchange, broker: Api) -> None:
-    hooked = {"name": "hooked", "webhook_url": "http://receiver.invalid/"}
-    registered = exchange.admin().call("POST", "/register", hooked).body
+    with_webhook = {"name": "hooked", "webhook_url": "http://receiver.invalid/"}
+    registered = exchange.admin().call("POST", "/register", with_webhook).body
     other = Api(broker.url, registered["api_key"])
     queued = other.call("POST", "/webhooks/test")
     assert (queued.status, queued.body["status"]) == (201, "pending")

@@ -23,7 +23,7 @@ from services.runtime.kafka.topic_identity import LogIdentity
 from services.sink.errors import ForeignDatabaseError, MigrationError, OvertakenError
 from services.sink.migrate import DIRECTORY, migrate, require_migrated
 from services.sink.rows import Rows
-from services.sink.store import LOST, Move, Store
+from services.sink.store import CONNECTION_ERRORS, Move, Store
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 from tests.support.servers import DatabaseServer
 
@@ -204,7 +204,7 @@ def test_session_that_is_ended_is_a_lost_connection_and_no_other_is(url: str) ->
         assert store.positions(1)
         other.end(store.session)
         time.sleep(1.0)
-        with pytest.raises(LOST):
+        with pytest.raises(CONNECTION_ERRORS):
             store.positions(1)
         assert other.positions(1)
     finally:

@@ -56,22 +56,22 @@ def has_begun(url: str) -> bool:
     return row == (2,)
 
 
-def sides_of_stored_trades(url: str, hooked: set[str]) -> set[tuple[str, str, str]]:
+def sides_of_stored_trades(url: str, with_webhook: set[str]) -> set[tuple[str, str, str]]:
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "SELECT buy_broker_id::text, id::text, 'bid' FROM trades"
             " UNION ALL SELECT sell_broker_id::text, id::text, 'ask' FROM trades"
         ).fetchall()
-    return {row for row in rows if row[0] in hooked}
+    return {row for row in rows if row[0] in with_webhook}
 
 
 def test_sides_of_one_order_tell_what_was_left_after_each_trade(
     log: HandwrittenLog, urls: list[str]
 ) -> None:
-    hooked, plain = a_broker("http://a.invalid/"), a_broker(None)
-    for broker in (hooked, plain):
+    with_webhook, plain = a_broker("http://a.invalid/"), a_broker(None)
+    for broker in (with_webhook, plain):
         log.tell_broker(broker)
-    one, two = hooked.broker_id, plain.broker_id
+    one, two = with_webhook.broker_id, plain.broker_id
     makers = [limit(1, one, "ask", 10, 1000), limit(2, two, "ask", 20, 1000)]
     fills = (fill(1, 1, one, 1000, 10, 0), fill(2, 2, two, 1000, 15, 5))
     log.tell(batch(*makers, limit(3, one, "bid", 40, 1000, left=15, fills=fills)))
@@ -136,9 +136,11 @@ def test_two_sinks_and_a_second_database_queue_the_same_once(
     flows = [Flow(partition, partition) for partition in range(2)]
     started = [flow.batch(200) for flow in flows]
     brokers = sorted({sender for told in started for sender in traders(told)})
-    hooked = set(brokers[::2])
+    with_webhook = set(brokers[::2])
     for broker_id in brokers:
-        log.tell_broker(a_broker("http://a.invalid/" if broker_id in hooked else None, broker_id))
+        log.tell_broker(
+            a_broker("http://a.invalid/" if broker_id in with_webhook else None, broker_id)
+        )
     for told in started:
         log.tell(told)
     go_on = threading.Event()
@@ -167,7 +169,7 @@ def test_two_sinks_and_a_second_database_queue_the_same_once(
     assert len(queued(urls[0])) > 50
     assert queued(urls[0]) == queued(urls[1])
     told_sides = {row[:3] for row in queued(urls[0])}
-    assert told_sides == sides_of_stored_trades(urls[0], hooked)
+    assert told_sides == sides_of_stored_trades(urls[0], with_webhook)
 
 
 def traders(told: object) -> Iterator[str]:

@@ -43,7 +43,7 @@ class Outbox:
         self.url = url
         self._store = Store(url)
         self._store.positions(1)
-        self._hooked: set[str] = set()
+        self._with_webhook: set[str] = set()
         self._next = 0
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Outbox:
         """A broker's record."""
         self._store.upsert_brokers([broker])
         if broker.webhook_url is not None:
-            self._hooked.add(broker.broker_id)
+            self._with_webhook.add(broker.broker_id)
 
     def trade(self, buyer: str, seller: str, count: int = 1) -> list[str]:
         """So many trades of one order of the buyer with as many of the seller; the trades' ids."""
@@ -83,7 +83,7 @@ class Outbox:
         rows = Rows()
         rows.add(batch(*makers, taker, first=first))
         end = FilterPosition(first, 0, first + count + 1)
-        self._store.write(rows, {0: Move(first, end)}, self._hooked)
+        self._store.write(rows, {0: Move(first, end)}, self._with_webhook)
         return [one.trade_id for one in fills]
 
     def rows(self, broker_id: str | None = None) -> list[Row]:

@@ -3,7 +3,7 @@
 from schemas.executions import OrderRepeated, Ticked
 from schemas.units import rfc3339
 from services.runtime.kafka.execution_filter import Batch
-from services.sink.lines import array, change_line, order_line, trade_line
+from services.sink.copy_format import array, change_line, order_line, trade_line
 from services.sink.rows import Rows
 from tests.support.reader_outcomes import (
     ALICE,

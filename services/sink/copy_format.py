@@ -69,13 +69,13 @@ def trade_line(trade: NewTrade) -> str:
     )
 
 
-def delivery_lines(trades: Iterable[NewTrade], hooked: Container[str]) -> Iterator[str]:
-    """DELIVERY_COLUMNS, for each side of each trade whose broker is one of `hooked`."""
+def delivery_lines(trades: Iterable[NewTrade], with_webhook: Container[str]) -> Iterator[str]:
+    """DELIVERY_COLUMNS, for each side of each trade whose broker is one of `with_webhook`."""
     for trade in trades:
         fill, taker = trade.fill, trade.taker
-        if taker.broker_id in hooked:
+        if taker.broker_id in with_webhook:
             yield f"{taker.broker_id}\t{fill.trade_id}\t{taker.side}\t{trade.taker_remaining}\n"
-        if fill.maker_broker_id in hooked:
+        if fill.maker_broker_id in with_webhook:
             side = "bid" if taker.side == "ask" else "ask"
             left = fill.maker_remaining_quantity
             yield f"{fill.maker_broker_id}\t{fill.trade_id}\t{side}\t{left}\n"
