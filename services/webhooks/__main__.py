@@ -15,9 +15,9 @@ from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
 from services.webhooks.loop import TURN_S, WebhookLoop
 from services.webhooks.prune import Pruner
+from services.webhooks.receiver_run import SendPolicy
 from services.webhooks.schedule import POLICIES
 from services.webhooks.sender import WebhookSender
-from services.webhooks.turn import Rules
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ async def serve(settings: Settings, stop: Stop) -> None:
     if allowed:
         log.warning("webhooks may reach %s", ", ".join(map(str, allowed)))
     policy = POLICIES[settings.webhook_retries or "standard"]
-    rules = Rules(policy, settings.webhook_concurrency, TURN_S)
+    rules = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
     async with WebhookSender(allowed) as sender:
         # 2. The loop, what it says of itself, and what tidies up behind it.
         database_url = require(settings.database_url, "database_url")

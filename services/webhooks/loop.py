@@ -20,6 +20,7 @@ from services.runtime.metrics import WEBHOOKS_PENDING
 from services.runtime.postgres.errors import raise_if_auth_error
 from services.runtime.postgres.watchdog import cut
 from services.webhooks.outbox import Attempted, Claimed, Ended
+from services.webhooks.receiver_run import Post, ReceiverRun, SendPolicy
 from services.webhooks.sender import ATTEMPT_S_MAX
 from services.webhooks.store import (
     CHANNEL,
@@ -29,7 +30,6 @@ from services.webhooks.store import (
     RECEIVERS_MAX,
     WebhookStore,
 )
-from services.webhooks.turn import Post, Rules, Turn
 
 log = logging.getLogger(__name__)
 # A server that stays away is told of this often.
@@ -53,11 +53,11 @@ STOP_S = DRAIN_S + 1.0
 class WebhookLoop:
     """`run` until the stop. Several may run side by side, in one process or in many."""
 
-    def __init__(self, database_url: str, post: Post, rules: Rules) -> None:
+    def __init__(self, database_url: str, post: Post, rules: SendPolicy) -> None:
         self._database_url = database_url
         self._post = post
         self._rules = rules
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, ReceiverRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempted: list[Attempted] = []
         self._ended: list[Ended] = []
@@ -162,7 +162,7 @@ class WebhookLoop:
                 self._wake.set()
 
     def _begin(self, claimed: Claimed) -> None:
-        turn = Turn(claimed, self._rules, self._post, self._told)
+        turn = ReceiverRun(claimed, self._rules, self._post, self._told)
         self._turns[claimed.broker_id] = turn
         task = asyncio.create_task(self._run(turn))
         self._tasks.add(task)
@@ -175,7 +175,7 @@ class WebhookLoop:
             self._mistake = self._mistake or task.exception()
         self._wake.set()
 
-    async def _run(self, turn: Turn) -> None:
+    async def _run(self, turn: ReceiverRun) -> None:
         self._ended.append(await turn.run())
 
     def _told(self, attempted: Attempted) -> None:

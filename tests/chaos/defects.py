@@ -37,7 +37,8 @@ from services.sink import copy_format as lines
 from services.sink import store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store
-from services.webhooks import schedule, signature, turn
+from services.webhooks import receiver_run as turn
+from services.webhooks import schedule, signature
 from services.webhooks import store as outbox
 from services.webhooks.outbox import Delivery
 from services.webhooks.schedule import Result, Verdict

@@ -26,7 +26,7 @@ class Post(Protocol):
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
 
 
-class Rules(Struct, frozen=True):
+class SendPolicy(Struct, frozen=True):
     """`concurrency`: webhooks of one receiver on their way at once. `turn_s`: none begins later."""
 
     policy: Policy
@@ -34,11 +34,11 @@ class Rules(Struct, frozen=True):
     turn_s: float
 
 
-class Turn:
+class ReceiverRun:
     """`told` gets each attempt as it ends."""
 
     def __init__(
-        self, claimed: Claimed, rules: Rules, post: Post, told: Callable[[Attempted], None]
+        self, claimed: Claimed, rules: SendPolicy, post: Post, told: Callable[[Attempted], None]
     ) -> None:
         self._claimed = claimed
         self._rules = rules
