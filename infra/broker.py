@@ -18,13 +18,13 @@ from confluent_kafka.admin import AdminClient
 
 from infra.errors import InfraError, ServerFailedError
 from infra.folder_lock import wait_until_unused
-from infra.jars import cache_lock, default_cache_dir, fetch_jars, find_java, release_dir
 from infra.jvm import FLAGS, Jvm, Profile
+from infra.kafka_jars import cache_lock, default_cache_dir, fetch_jars, find_java, release_dir
 from infra.local_server import LocalServer
 from infra.ports import LOOPBACK, accepts, is_free, port_to_use
 from infra.process import ChildProcess, run_tool, tail
 from infra.quorum import Node, Quorum, random_id
-from infra.secrets import kept_secret, write_private
+from infra.secrets import read_or_create_secret, write_private
 
 TEMPLATE = Path(__file__).with_name("kafka") / "server.properties"
 SECURED = TEMPLATE.with_name("secured.properties")
@@ -76,7 +76,7 @@ class LocalKafka(LocalServer):
     @property
     def admin_password(self) -> str:
         """ADMIN's, to be sent by the mechanism PLAIN; empty where nobody is asked for one."""
-        return kept_secret(self.data_dir / "admin-password") if self._secured else ""
+        return read_or_create_secret(self.data_dir / "admin-password") if self._secured else ""
 
     def admin_config(self) -> dict[str, str]:
         """For a client that may do everything."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import InfraError
-from infra.jars import HOW_TO_INSTALL, default_cache_dir, find_java, find_maven, jars_present
+from infra.kafka_jars import HOW_TO_INSTALL, default_cache_dir, find_java, find_maven, jars_present
 from infra.ports import is_free
 from infra.postgres import postgres_binaries
 

@@ -9,7 +9,7 @@ from infra.errors import ServerFailedError
 _PRIVATE = 0o600
 
 
-def kept_secret(path: Path) -> str:
+def read_or_create_secret(path: Path) -> str:
     """The secret of the first time; made now if this is it. URL-safe text.
 
     Raises ServerFailedError when the file is there and says nothing.

@@ -9,7 +9,7 @@ from benchmarks.webhooks.figures import Killed
 from loadgen.report.resources import usage
 from services.local.exchange import Stack
 from services.local.restart_policy import RestartPolicy, RestartState
-from services.local.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
+from services.local.supervisor import LOOK_INTERVAL_S, SupervisedProcess, Supervisor
 
 _SENDER = "webhooks"
 # Each death as after a long life: single deaths are measured, not a program that cannot live.
@@ -60,7 +60,9 @@ class Kills:
     def _kill_and_start(self) -> None:
         now_s = time.monotonic()
         state = RestartState(_POLICY, now_s)
-        ward = Ward(_SENDER, lambda: self._child, self._start, self._child.log_file, state)
+        ward = SupervisedProcess(
+            _SENDER, lambda: self._child, self._start, self._child.log_file, state
+        )
         supervisor = Supervisor([ward], self._tell)
         next_s = now_s + self._every_s
         while not self._ending.wait(LOOK_INTERVAL_S):

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from infra.secrets import kept_secret
+from infra.secrets import read_or_create_secret
 from schemas.roles import ROLE
 from services.access.kafka_acls import Changed, apply_to_kafka
 from services.access.postgres_grants import apply_to_postgres
@@ -18,7 +18,7 @@ from services.runtime.settings import Settings
 
 
 def password_file(data_dir: Path, role: str) -> Path:
-    """Where the password of a role is kept; `kept_secret` makes it at the first time."""
+    """Where the password of a role is kept; `read_or_create_secret` makes it at the first time."""
     return data_dir / "access" / role
 
 
@@ -29,7 +29,7 @@ def as_role(settings: Settings, role: str) -> Settings:
     """
     rights = ROLE[role]
     user, file = rights.user(settings.topic_prefix), password_file(settings.data_dir, role)
-    password = kept_secret(file)
+    password = read_or_create_secret(file)
     return structs.replace(
         settings,
         kafka_user=user if rights.kafka else "",
@@ -61,4 +61,4 @@ def apply_postgres_roles(settings: Settings, owner_url: str) -> list[str]:
 
 
 def _passwords(settings: Settings) -> dict[str, str]:
-    return {role: kept_secret(password_file(settings.data_dir, role)) for role in ROLE}
+    return {role: read_or_create_secret(password_file(settings.data_dir, role)) for role in ROLE}

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from infra.ports import LOOPBACK
-from infra.secrets import kept_secret
+from infra.secrets import read_or_create_secret
 from services.local.banner import shell_lines
 from services.local.data_dir import Endpoints, admin_key
 from services.runtime.errors import UnavailableError
@@ -50,7 +50,9 @@ def stack_of(environ: Mapping[str, str]) -> Stack:
     settings = read_settings({name: text for name, text in environ.items() if name != IMAGE})
     data_dir = settings.data_dir / "containers"
     key = settings.admin_key or admin_key(data_dir)
-    password = environ.get("POSTGRES_PASSWORD") or kept_secret(data_dir / "postgres-password")
+    password = environ.get("POSTGRES_PASSWORD") or read_or_create_secret(
+        data_dir / "postgres-password"
+    )
     return Stack(
         environ=dict(environ) | {f"{PREFIX}ADMIN_KEY": key, "POSTGRES_PASSWORD": password},
         data_dir=data_dir,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from infra.secrets import kept_secret
+from infra.secrets import read_or_create_secret
 from services.runtime.settings import Settings, read_settings, require
 
 _PRIVATE = 0o600
@@ -29,7 +29,7 @@ class Endpoints(Struct, frozen=True):
 def admin_key(data_dir: Path) -> str:
     """The key of the first run; made now if this is it. Only its owner may read the file."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    return kept_secret(data_dir / "admin-key")
+    return read_or_create_secret(data_dir / "admin-key")
 
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:

@@ -29,7 +29,7 @@ class Process(Protocol):
     def exit_code(self) -> int | None: ...
 
 
-class Ward(Struct):
+class SupervisedProcess(Struct):
     """One supervised process: how to look at it, how to start it, where it complains."""
 
     name: str
@@ -43,7 +43,7 @@ class Ward(Struct):
 class Supervisor:
     """`watch` until `wanted` says no. `tell` gets a line for the operator."""
 
-    def __init__(self, wards: list[Ward], tell: Callable[[str], None]) -> None:
+    def __init__(self, wards: list[SupervisedProcess], tell: Callable[[str], None]) -> None:
         self._wards = wards
         self._tell = tell
 
@@ -64,7 +64,7 @@ class Supervisor:
             if ward.state.due_s is not None and now_s >= ward.state.due_s:
                 self._start(ward, now_s)
 
-    def _judge(self, ward: Ward, exit_code: int | None, now_s: float) -> None:
+    def _judge(self, ward: SupervisedProcess, exit_code: int | None, now_s: float) -> None:
         verdict = ward.state.died(exit_code, now_s)
         if verdict == "give_up":
             raise GaveUpError(
@@ -77,7 +77,7 @@ class Supervisor:
         else:
             self._tell(f"{ward.name} ended with exit code {exit_code}; starting it again")
 
-    def _start(self, ward: Ward, now_s: float) -> None:
+    def _start(self, ward: SupervisedProcess, now_s: float) -> None:
         ward.state.started(now_s)
         try:
             ward.start()
@@ -89,10 +89,14 @@ def supervisor(stack: Stack, tell: Callable[[str], None]) -> Supervisor:
     """Watches everything that this stack started: local servers and services."""
     now_s = time.monotonic()
 
-    def ward(name: str, look: Callable[[], ChildProcess], start: Callable[[], None]) -> Ward:
-        return Ward(name, look, start, look().log_file, RestartState(RestartPolicy(), now_s))
+    def ward(
+        name: str, look: Callable[[], ChildProcess], start: Callable[[], None]
+    ) -> SupervisedProcess:
+        return SupervisedProcess(
+            name, look, start, look().log_file, RestartState(RestartPolicy(), now_s)
+        )
 
-    wards: list[Ward] = []
+    wards: list[SupervisedProcess] = []
     for name, server in (("Kafka", stack.servers.kafka), ("PostgreSQL", stack.servers.postgres)):
         if server is not None:
             wards.append(ward(name, partial(getattr, server, "process"), server.start))

@@ -11,7 +11,7 @@ from functools import partial
 
 from infra.errors import InfraError
 from services.local.restart_policy import RestartPolicy, RestartState, Verdict
-from services.local.supervisor import LOOK_INTERVAL_S, Supervisor, Ward
+from services.local.supervisor import LOOK_INTERVAL_S, SupervisedProcess, Supervisor
 from services.runtime.errors import GaveUpError
 from tests.chaos.arena import Arena
 from tests.chaos.plan import PROGRAMS
@@ -38,7 +38,7 @@ class _Kept:
     def __init__(self, arena: Arena, name: str, tell: Callable[[str], None]) -> None:
         self.lock = threading.Lock()
         self.state = _NotingState(_POLICY, time.monotonic())
-        self.ward = Ward(
+        self.ward = SupervisedProcess(
             name,
             partial(arena.process, name),
             partial(arena.start, name),

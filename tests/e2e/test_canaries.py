@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 from psycopg import sql
 
-from infra.secrets import kept_secret
+from infra.secrets import read_or_create_secret
 from schemas.brokers import key_hash
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.access.credentials import password_file
@@ -241,11 +241,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         texts |= dict(pages(exchange, session))
         texts[Place("answers", "all")] = b"\n".join(session.said)
         passwords = {
-            path.name: kept_secret(path) for path in password_file(stack.data_dir, "").iterdir()
+            path.name: read_or_create_secret(path)
+            for path in password_file(stack.data_dir, "").iterdir()
         }
         passwords |= {
             "kafka": exchange.kafka.admin_password,
-            "postgres": kept_secret(stack.data_dir / "postgres" / "password"),
+            "postgres": read_or_create_secret(stack.data_dir / "postgres" / "password"),
         }
     keys = {one["broker_id"]: one["api_key"] for one in (seller, buyer, gone, greedy)}
     keys |= {"rotated": rotated["api_key"], "admin": ADMIN_KEY, "wrong": WRONG_KEY}

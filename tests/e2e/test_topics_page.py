@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from infra.jars import default_cache_dir
+from infra.kafka_jars import default_cache_dir
 from schemas.topics import BOOK, TRADES
 from tests.support.api import eventually
 from tests.support.exchange import Exchange

@@ -11,7 +11,7 @@ import pytest
 
 from infra.broker import TEMPLATE
 from infra.compose import COMPOSE_FILE, EVERY_PROFILE
-from infra.jars import POM
+from infra.kafka_jars import POM
 from services.local.compose import ADDED, KAFKA_PORT, POSTGRES_PORT
 from services.runtime.settings import Settings, parse_partitions, read_settings, variable
 from tests.support.compose_file import OUR_IMAGE, environment, services, uninterpolated

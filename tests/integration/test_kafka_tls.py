@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from infra.broker import ADMIN, LocalKafka
-from infra.jars import find_java
+from infra.kafka_jars import find_java
 from infra.quorum import Node, Quorum
 from schemas.topics import COMMANDS
 from services.runtime.errors import UnavailableError

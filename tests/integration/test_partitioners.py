@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from infra.jars import default_cache_dir, fetch_jars, find_java
 from infra.jvm import FLAGS, Jvm
+from infra.kafka_jars import default_cache_dir, fetch_jars, find_java
 from schemas.partitions import default_partition
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition

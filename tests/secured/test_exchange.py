@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError
 from msgspec import structs
 from psycopg.conninfo import make_conninfo
 
-from infra.secrets import kept_secret
+from infra.secrets import read_or_create_secret
 from schemas.codec import decode_trade
 from schemas.topics import COMMANDS, TRADES
 from services.access.credentials import password_file
@@ -236,7 +236,7 @@ def test_data_of_an_open_exchange_goes_on_secured_with_passwords_that_stay(
             book = Api(stack.url, key).get("/stocks/KEPT/book").body
             assert book["asks"][0]["total_quantity"] == 7
             folder = password_file(tmp_path, "")
-            found = {path.name: kept_secret(path) for path in folder.iterdir()}
+            found = {path.name: read_or_create_secret(path) for path in folder.iterdir()}
             assert set(MODULES) <= set(found)
             assert passwords in ({}, found)
             passwords = found

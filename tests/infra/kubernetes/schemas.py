@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from infra.jars import find_maven
+from infra.kafka_jars import find_maven
 from infra.kubernetes.manifests import Manifest
 from infra.process import run_tool
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.jars import default_cache_dir
+from infra.kafka_jars import default_cache_dir
 from infra.kubernetes.manifests import FOLDER, Manifest, parse, read
 from tests.infra.kubernetes.objects import FILES, containers, named, objects
 from tests.infra.kubernetes.schemas import Schemas, UnknownKindError

@@ -9,7 +9,7 @@ import pytest
 from testcontainers.core.docker_client import DockerClient
 
 from exchange_testing.images import KAFKA, Image
-from infra.jars import release_dir
+from infra.kafka_jars import release_dir
 from tests.support.servers import Choice, choose
 
 IMAGE = Image("TEST_SOME_IMAGE", ("ours:1", "official:1"))

@@ -6,7 +6,7 @@ import pytest
 
 from infra.errors import ServerFailedError
 from services.local.restart_policy import RestartPolicy, RestartState
-from services.local.supervisor import Supervisor, Ward
+from services.local.supervisor import SupervisedProcess, Supervisor
 from services.runtime.errors import GaveUpError
 
 LOG = Path("logs/matcher.log")
@@ -38,7 +38,7 @@ class Desk:
         self.process = FakeProcess()
         self.told: list[str] = []
         state = RestartState(RestartPolicy(), 0.0)
-        ward = Ward("matcher", lambda: self.process, self.process.start, LOG, state)
+        ward = SupervisedProcess("matcher", lambda: self.process, self.process.start, LOG, state)
         self.supervisor = Supervisor([ward], self.told.append)
 
 

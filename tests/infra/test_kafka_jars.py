@@ -6,7 +6,7 @@ import pytest
 
 from infra.broker import LocalKafka
 from infra.errors import JarsUnavailableError, ToolMissingError
-from infra.jars import fetch_jars, find_java, jars_present, release_dir
+from infra.kafka_jars import fetch_jars, find_java, jars_present, release_dir
 from tests.infra.programs import PROJECT, end, start_python
 
 BROKER_WITHOUT_PATH = """
@@ -87,7 +87,7 @@ def test_jars_when_two_need_them_are_fetched_once(tmp_path: Path) -> None:
     program(tmp_path / "bin", "mvn", bring)
     search_path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
     script = (
-        "import sys; from pathlib import Path; from infra.jars import fetch_jars\n"
+        "import sys; from pathlib import Path; from infra.kafka_jars import fetch_jars\n"
         "print(fetch_jars(Path(sys.argv[1]), sys.argv[2]))"
     )
 
