@@ -30,7 +30,7 @@ from services.runtime.kafka.producer import FailFastSender, append
 logger = logging.getLogger(__name__)
 
 # Longer than the watch takes to see the end of a quiet partition, and than many chunks take.
-STEPS_MAX_S = 20.0
+STEPS_S_MAX = 20.0
 UNSETTLED_CHUNKS_MAX = 50
 _LOOK_S = 0.05
 # A broker that is away must not hold up the end; what the thread would still do may be lost.
@@ -150,7 +150,7 @@ class SnapshotThread:
         while (saved := self._waiting.get()) is not None:
             try:
                 done = self._write_one(saved)
-                reason = "" if done else f"not done in {STEPS_MAX_S} s, or stopped"
+                reason = "" if done else f"not done in {STEPS_S_MAX} s, or stopped"
             except (ExchangeError, KafkaException) as error:
                 reason = str(error)
             if reason:
@@ -160,7 +160,7 @@ class SnapshotThread:
         self._topic.close()
 
     def _write_one(self, saved: SnapshotImage) -> bool:
-        deadline = time.monotonic() + STEPS_MAX_S
+        deadline = time.monotonic() + STEPS_S_MAX
         for _ in self._snapshot_writer.steps(saved):
             if self._stopping.wait(_LOOK_S) or time.monotonic() > deadline:
                 return False

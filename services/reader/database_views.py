@@ -24,7 +24,7 @@ from services.runtime.postgres.watchdog import LastResponse, cut
 SCHEMA = 4
 CONNECT_TIMEOUT_S = 5
 # The longest silence between two portions of rows; the whole may take as long as it goes on.
-SILENCE_MAX_S = 10.0
+SILENCE_S_MAX = 10.0
 PORTION_ROWS = 2_000
 # Of symbols, each with up to TRADES_MAX prices.
 PORTION_SYMBOLS = 50
@@ -84,14 +84,14 @@ class StoredViews:
     """
 
     def __init__(
-        self, database_url: str, identity: LogIdentity, silence_max_s: float = SILENCE_MAX_S
+        self, database_url: str, identity: LogIdentity, silence_s_max: float = SILENCE_S_MAX
     ) -> None:
         self._url = database_url
         self._identity = identity
         self._connection: Connection | None = None
         self._clocks: dict[int, int] = {}
         self.rows = 0
-        self.last_response = LastResponse(silence_max_s)
+        self.last_response = LastResponse(silence_s_max)
 
     def positions(self) -> dict[int, FilterPosition]:
         """Where each partition stands that has outcomes stored. Raises ViewsNotStoredError."""

@@ -36,7 +36,7 @@ from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
 from services.runtime.postgres.errors import raise_if_auth_error
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
-from services.sink.store import CONNECTION_ERRORS, SILENCE_MAX_S, Move, Session, Store
+from services.sink.store import CONNECTION_ERRORS, SILENCE_S_MAX, Move, Session, Store
 
 log = logging.getLogger(__name__)
 # A server that stays away is told of this often.
@@ -74,12 +74,12 @@ class Sink:
         source: Source,
         database_url: str,
         stop: Stop,
-        silence_max_s: float = SILENCE_MAX_S,
+        silence_s_max: float = SILENCE_S_MAX,
     ) -> None:
         self._source = source
         self._database_url = database_url
         self._stop = stop
-        self._silence_max_s = silence_max_s
+        self._silence_max_s = silence_s_max
         self._executions = source.topology.prefix + EXECUTIONS.name
         self._brokers = Partition(source.topology.prefix + BROKERS.name, 0)
         self._store: Store | None = None

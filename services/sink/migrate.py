@@ -24,7 +24,7 @@ _LOCK = 7_239_114_402
 # How long a start waits for the server.
 CONNECT_TIMEOUT_S = 5
 # What is asked at a start is answered at once, unless nobody is there.
-SILENCE_MAX_S = 10.0
+SILENCE_S_MAX = 10.0
 
 
 class Migration(Struct, frozen=True):
@@ -72,13 +72,13 @@ def migrate(database_url: str, directory: Path = DIRECTORY) -> list[str]:
 
 
 def require_migrated(
-    database_url: str, directory: Path = DIRECTORY, silence_max_s: float = SILENCE_MAX_S
+    database_url: str, directory: Path = DIRECTORY, silence_s_max: float = SILENCE_S_MAX
 ) -> None:
     """Change nothing. Raises MigrationError when the tables are not those of this version.
 
     Raises UnavailableError also for a server that takes the connection and then says nothing.
     """
-    last_response = LastResponse(silence_max_s)
+    last_response = LastResponse(silence_s_max)
     with closing(connect(database_url)) as connection:
         watchdog = Watchdog(last_response, lambda: cut(connection))
         try:

@@ -44,7 +44,7 @@ CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 30_000
 # A server that is there ends a statement before this, however slow its disk: who has said nothing
 # for so long is gone.
-SILENCE_MAX_S = 40.0
+SILENCE_S_MAX = 40.0
 # From any call of `Store`: open another.
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 # A batch changes a few thousand orders of millions. PostgreSQL knows nothing of the temporary
@@ -74,14 +74,14 @@ class Session(Struct, frozen=True):
 class Store:
     """One connection. One of LOST from any call: it is lost, open another.
 
-    A call that is not answered for `silence_max_s` loses it as well.
+    A call that is not answered for `silence_s_max` loses it as well.
     """
 
-    def __init__(self, database_url: str, silence_max_s: float = SILENCE_MAX_S) -> None:
+    def __init__(self, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> None:
         self._connection: Connection = psycopg.connect(
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        self._last_response = LastResponse(silence_max_s)
+        self._last_response = LastResponse(silence_s_max)
         self._watchdog = Watchdog(self._last_response, self._bite)
         try:
             self._execute(

@@ -25,7 +25,7 @@ CHANNEL: LiteralString = "exchange_webhooks"
 CONNECT_TIMEOUT_S = 5
 # No statement of ours takes so long, unless the server is stuck; and who says nothing is gone.
 _STATEMENT_TIMEOUT_MS = 15_000
-SILENCE_MAX_S = 20.0
+SILENCE_S_MAX = 20.0
 # From any call of `WebhookStore`: open another.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 # Receivers claimed at once, and webhooks of each: a turn's length, and what waits in memory.
@@ -139,19 +139,19 @@ _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
 class WebhookStore:
     """One connection, one caller at a time. One of LOST from any call: it is lost, open another."""
 
-    def __init__(self, connection: AsyncConnection, silence_max_s: float) -> None:
+    def __init__(self, connection: AsyncConnection, silence_s_max: float) -> None:
         self._connection = connection
-        self._last_response = LastResponse(silence_max_s)
+        self._last_response = LastResponse(silence_s_max)
         self._watchdog = Watchdog(self._last_response, lambda: cut(connection))
         self._session: dict[str, Any] = {}
 
     @classmethod
-    async def open(cls, database_url: str, silence_max_s: float = SILENCE_MAX_S) -> "WebhookStore":
+    async def open(cls, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> "WebhookStore":
         """Connected; `begin` before anything else."""
         connection = await AsyncConnection.connect(
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
-        return cls(connection, silence_max_s)
+        return cls(connection, silence_s_max)
 
     async def begin(self) -> None:
         """Raises UnavailableError when the database has no outbox."""

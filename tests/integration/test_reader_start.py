@@ -52,7 +52,7 @@ class Begun(Struct):
 
 
 async def begin(
-    log: HandwrittenLog, url: str, order_ids: list[str], silence_max_s: float = 10.0
+    log: HandwrittenLog, url: str, order_ids: list[str], silence_s_max: float = 10.0
 ) -> Begun:
     """Start a reader as the processes do, ask it, stop it. Raises what ends a process."""
     identity = log.source().identity
@@ -71,7 +71,7 @@ async def begin(
         failed=failed.set_exception,
     )
     start = ViewBootstrap(
-        StoredViews(url, identity, silence_max_s), dispatcher, reader, failed.set_exception
+        StoredViews(url, identity, silence_s_max), dispatcher, reader, failed.set_exception
     )
     assert not start.check().ok
     starting = asyncio.create_task(start.run())
@@ -95,9 +95,9 @@ async def begin(
 
 
 def begun(
-    log: HandwrittenLog, url: str, order_ids: list[str] | None = None, silence_max_s: float = 10.0
+    log: HandwrittenLog, url: str, order_ids: list[str] | None = None, silence_s_max: float = 10.0
 ) -> Begun:
-    return asyncio.run(begin(log, url, order_ids or [], silence_max_s))
+    return asyncio.run(begin(log, url, order_ids or [], silence_s_max))
 
 
 def tell(log: HandwrittenLog, partition: int, start: int, end: int) -> None:

@@ -23,7 +23,7 @@ from tests.support.servers import DatabaseServer, KafkaServer
 
 # Past the questions about positions, amid the open orders.
 AMID_THE_ROWS_BYTES = 20_000
-SILENCE_MAX_S = 0.5
+SILENCE_S_MAX = 0.5
 # Far below what a test may take, far above the bound: the machine may be busy.
 SOON_S = 20.0
 
@@ -68,7 +68,7 @@ def test_network_that_fails_leads_to_the_log_alone(
         fail, reason = FAULTS[fault]
         fail(proxy)
         start = time.monotonic()
-        found = begun(log, through, silence_max_s=SILENCE_MAX_S)
+        found = begun(log, through, silence_s_max=SILENCE_S_MAX)
         assert time.monotonic() - start < SOON_S
         proxy.heal()
     assert reason in found.detail
@@ -82,7 +82,7 @@ def test_server_that_falls_silent_leads_to_the_log_alone(
     store_flow(log, url)
     with closing(psycopg.connect(url)) as locker:
         locker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
-        found = begun(log, url, silence_max_s=SILENCE_MAX_S)
+        found = begun(log, url, silence_s_max=SILENCE_S_MAX)
     assert found.detail == "from the log alone: PostgreSQL was silent for 0.5 s"
     assert state(found.views) == state(log.views)
 

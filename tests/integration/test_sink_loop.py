@@ -26,7 +26,7 @@ from services.runtime.lifecycle import Stop
 from services.sink.errors import ForeignDatabaseError
 from services.sink.loop import Sink, Source
 from services.sink.migrate import migrate
-from services.sink.store import SILENCE_MAX_S
+from services.sink.store import SILENCE_S_MAX
 from tests.support.reader_flow import Flow
 from tests.support.reader_outcomes import ALICE, T0, batch, cancelled, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
@@ -117,11 +117,11 @@ class RunningSink:
         self,
         source: Source,
         url: str,
-        silence_max_s: float = SILENCE_MAX_S,
+        silence_s_max: float = SILENCE_S_MAX,
         kind: type[Sink] = Sink,
     ) -> None:
         self._stop = Stop()
-        self._sink = kind(source, url, self._stop, silence_max_s)
+        self._sink = kind(source, url, self._stop, silence_s_max)
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -153,9 +153,9 @@ class RunningSink:
 
 @contextmanager
 def running_sink(
-    source: Source, url: str, silence_max_s: float = SILENCE_MAX_S, kind: type[Sink] = Sink
+    source: Source, url: str, silence_s_max: float = SILENCE_S_MAX, kind: type[Sink] = Sink
 ) -> Iterator[RunningSink]:
-    sink = RunningSink(source, url, silence_max_s, kind)
+    sink = RunningSink(source, url, silence_s_max, kind)
     try:
         yield sink
     finally:

@@ -21,7 +21,7 @@ from tests.support.servers import DatabaseServer, KafkaServer
 
 FAULT_S = 2.0
 # Longer than any answer of a server that is there, even on a busy machine.
-SILENCE_MAX_S = 1.5
+SILENCE_S_MAX = 1.5
 # More than a session's beginning takes, less than the COPY of a batch of outcomes.
 MID_TRANSACTION_BYTES = 20_000
 
@@ -84,11 +84,11 @@ def test_sink_whose_server_is_silent_gives_the_connection_up(
     log: HandwrittenLog, url: str, proxy: FaultProxy
 ) -> None:
     flow = Flow(0, 12)
-    with running_sink(log.source(), through(proxy, url), SILENCE_MAX_S) as sink:
+    with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX) as sink:
         log.tell(flow.batch(300))
         eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
         # Who has nothing to ask is not silent.
-        time.sleep(2 * SILENCE_MAX_S)
+        time.sleep(2 * SILENCE_S_MAX)
         assert proxy.connections == 1
         proxy.stall()
         log.tell(flow.batch(300))
@@ -102,7 +102,7 @@ def test_sink_on_a_half_open_connection_goes_on_with_another(
     log: HandwrittenLog, url: str, proxy: FaultProxy
 ) -> None:
     flow = Flow(0, 13)
-    with running_sink(log.source(), through(proxy, url), SILENCE_MAX_S):
+    with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
         for _ in range(3):
             log.tell(flow.batch(300))
             eventually(lambda: log.stored_up_to(url), "the sink stores the run")
@@ -116,7 +116,7 @@ def test_transaction_left_behind_on_a_half_open_connection_holds_up_nobody_for_l
     flow = Flow(0, 14)
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
-        with running_sink(log.source(), through(proxy, url), SILENCE_MAX_S):
+        with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
             log.tell(flow.batch(300))
             eventually(lambda: waiting(url) > 0, "the sink has moved the position, and waits")
             # The server will answer, and then wait for a commit that never comes.

@@ -216,5 +216,5 @@ def test_server_that_says_nothing_at_the_start_is_unavailable(url: str) -> None:
     with psycopg.connect(url) as locker:
         locker.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(UnavailableError, match="does not answer"):
-            require_migrated(url, silence_max_s=0.5)
+            require_migrated(url, silence_s_max=0.5)
     require_migrated(url)

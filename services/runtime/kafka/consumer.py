@@ -23,7 +23,7 @@ METADATA_TIMEOUT_S = 10.0
 LEADER_TIMEOUT_S = 2.0
 RETRY_S = 0.1
 # A silent broker for this long during a bounded reading is a broker that is away.
-SILENCE_MAX_S = 30.0
+SILENCE_S_MAX = 30.0
 READ_RECORDS_MAX = 5_000
 # A full local queue would otherwise pause fetching for a whole second.
 _QUEUE_BACKOFF_MS = 10
@@ -136,7 +136,7 @@ class LogConsumer:
         self.assign({partition: start})
         position = start
         while position < end:
-            messages = self.poll(READ_RECORDS_MAX, SILENCE_MAX_S)
+            messages = self.poll(READ_RECORDS_MAX, SILENCE_S_MAX)
             if not messages:
                 raise UnavailableError(f"{partition.topic}/{partition.number} stays silent")
             for message in messages:
