@@ -97,7 +97,7 @@ class Gateway:
             publisher=Publisher(MemoryLog(self._tell), in_flight_max=1, delivery_timeout_ms=1_000),
             waiters=Waiters(asyncio.get_running_loop()),
             lookup=lookup_of(self._reader),
-            routes=PartitionMap(1),
+            partition_map=PartitionMap(1),
             loop=asyncio.get_running_loop(),
             topic_prefix="",
             partitions=1,
@@ -113,7 +113,7 @@ class Gateway:
         batch = self._filter.follow(0, record, value)
         if batch is not None:
             self._reader.apply(batch)
-            self._ingest.told(batch)
+            self._ingest.on_batch(batch)
 
 
 Answer = tuple[int, bytes]
@@ -199,7 +199,7 @@ def _headers(key: str, body: bytes) -> Iterator[tuple[str, str]]:
         yield "Content-Length", str(len(body))
 
 
-def routes(scale: Scale) -> Benchmark:
+def calls(scale: Scale) -> Benchmark:
     """Each call of the API, one after the other on one connection."""
     return Benchmark([Point(None, lambda: _measured(scale.operations // 4))])
 

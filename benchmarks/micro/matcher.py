@@ -8,7 +8,7 @@ from msgspec import Struct
 from benchmarks.micro.engine import flow_of
 from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
 from schemas.codec import encode
-from services.matcher.claim import Claimed, Mark
+from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import Engine
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import Publisher
@@ -58,7 +58,7 @@ class Nowhere:
 def matcher() -> PartitionMatcher:
     """One that has just claimed an empty log."""
     recovered = Recovered(Engine(0), FilterPosition(1, 0, 0))
-    claimed = Claimed(0, 0, 0, recovered, Mark(), Mark())
+    claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
     return PartitionMatcher(claimed, Publisher("", Nowhere(), Nowhere()))
 
 

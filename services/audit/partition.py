@@ -172,11 +172,11 @@ class PartitionAudit:
         execution_filter = ExecutionFilter({self._number: FilterPosition()})
         try:
             for record in reader.records():
-                self._snapshots.told(execution_filter.position(self._number))
+                self._snapshots.on_position(execution_filter.position(self._number))
                 batch = execution_filter.follow(self._number, record.offset, record.value)
                 if batch is not None:
                     yield from batch.outcomes
-            self._snapshots.told(execution_filter.position(self._number))
+            self._snapshots.on_position(execution_filter.position(self._number))
         except BrokenLogError as error:
             self._tools.report["outcomes"].fail(str(error))
 

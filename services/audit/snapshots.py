@@ -33,7 +33,7 @@ class SnapshotAudit:
             self._by_record.setdefault(commit.next_record, []).append((record, commit))
             self._no_boundary.setdefault(commit.next_command, []).append((record, commit))
 
-    def told(self, at: FilterPosition) -> None:
+    def on_position(self, at: FilterPosition) -> None:
         """A follower of the executions stands here, before it reads the next record."""
         self._no_boundary.pop(at.next_command, None)
         for record, commit in self._by_record.pop(at.next_record, ()):

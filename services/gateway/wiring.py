@@ -124,8 +124,8 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,
             on_broker=directory.apply,
-            on_batch=[reader.apply, ingest.told],
-            on_listing=ingest.listed,
+            on_batch=[reader.apply, ingest.on_batch],
+            on_listing=ingest.on_listing,
             failed=server.fail,
         )
         add_checks(health, dispatcher, context.publisher, topology)

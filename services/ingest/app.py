@@ -68,11 +68,11 @@ class Ingest:
         self._placing = PlaceOrderHandler(context)
         self._cancelling = CancelOrderHandler(context)
 
-    def told(self, batch: Batch) -> None:
+    def on_batch(self, batch: Batch) -> None:
         """Answer the requests that wait for an outcome in the batch."""
         self._context.waiters.resolve(batch)
 
-    def listed(self, key: bytes | None, value: bytes | None) -> None:
+    def on_listing(self, key: bytes | None, value: bytes | None) -> None:
         """Fold a listing. A bad one is another program's mistake: logged, passed over."""
         try:
             self._context.partition_map.apply(key, value)

@@ -42,7 +42,7 @@ class Delivery:
         self._future: Future[DeliveryResult] | None = None
         self.result: DeliveryResult | None = None
 
-    def told(self, result: DeliveryResult) -> None:
+    def on_delivery(self, result: DeliveryResult) -> None:
         """On the producer's thread. The fate is written before the future is looked for, and the
         loop does it the other way round, so one of the two sees the other."""
         self._publisher.settled += 1
@@ -93,7 +93,7 @@ class Publisher:
             raise not_accepted("too many requests wait for the log; nothing was written")
         delivery = Delivery(self, self._loop)
         try:
-            self._sender.send(topic, partition, key, value, delivery.told)
+            self._sender.send(topic, partition, key, value, delivery.on_delivery)
         except BufferError:
             raise not_accepted("the way to the log is full; nothing was written") from None
         self._sent += 1

@@ -60,28 +60,28 @@ class Waiters:
             return
         for outcome in batch.outcomes:
             for expired in outcome.expired:
-                self._tell_cancels(expired.order_id, expired.broker_id, "gone")
+                self._resolve_cancels(expired.order_id, expired.broker_id, "gone")
             event = outcome.event
             if isinstance(event, (OrderAccepted, OrderRepeated)):
-                self._tell_placed(event.order_id, outcome)
+                self._resolve_placed(event.order_id, outcome)
             elif isinstance(event, OrderCancelled):
-                self._tell_cancels(event.order_id, event.broker_id, "gone")
+                self._resolve_cancels(event.order_id, event.broker_id, "gone")
             elif isinstance(event, CommandRefused):
                 self._refused(event, outcome)
 
     def _refused(self, event: CommandRefused, outcome: Outcome) -> None:
         result = _REFUSED_CANCELS.get(event.code)
         if result is None:
-            self._tell_placed(event.order_id or "", outcome)
+            self._resolve_placed(event.order_id or "", outcome)
         else:
-            self._tell_cancels(event.order_id or "", event.broker_id or "", result)
+            self._resolve_cancels(event.order_id or "", event.broker_id or "", result)
 
-    def _tell_placed(self, order_id: str, outcome: Outcome) -> None:
+    def _resolve_placed(self, order_id: str, outcome: Outcome) -> None:
         future = self._placed.pop(order_id, None)
         if future is not None and not future.done():
             future.set_result(outcome)
 
-    def _tell_cancels(self, order_id: str, broker_id: str, result: CancelResult) -> None:
+    def _resolve_cancels(self, order_id: str, broker_id: str, result: CancelResult) -> None:
         for future in self._cancels.pop((order_id, broker_id), ()):
             if not future.done():
                 future.set_result(result)

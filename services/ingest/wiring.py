@@ -117,8 +117,8 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
             LogConsumer(kafka_access(settings), Fetch(settings.fetch_wait_ms)),
             topology,
             on_broker=directory.apply,
-            on_batch=[ingest.told],
-            on_listing=ingest.listed,
+            on_batch=[ingest.on_batch],
+            on_listing=ingest.on_listing,
             failed=server.fail,
         )
         add_checks(health, dispatcher, context.publisher, topology)

@@ -89,7 +89,7 @@ class Reader:
     def apply(self, batch: Batch) -> None:
         """Fold a batch, then wake who waits for an order in it. Raises BrokenLogError."""
         self._views.apply(batch)
-        self._waiting.told()
+        self._waiting.on_batch()
         # As fast as they come: a reader that catches up folds orders that were stored long ago.
         stored = self._stored.get(batch.partition)
         if stored is not None:

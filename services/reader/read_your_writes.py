@@ -35,7 +35,7 @@ class Waiting:
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._questions: dict[int, asyncio.Task[int]] = {}
 
-    def told(self) -> None:
+    def on_batch(self) -> None:
         """More was folded: wake those who have what they wait for."""
         for waiter, met in self._waiters.items():
             if not waiter.done() and met():

@@ -1,4 +1,4 @@
 """What any process here stands on: settings, Kafka clients, the validity rule, lifecycle, health.
 
-Knows no order, trade or symbol, except the rule of which execution records count (`execution_filter`).
+Knows no order, trade or symbol, except which execution records count (`execution_filter`).
 """

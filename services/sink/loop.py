@@ -3,7 +3,7 @@
 1. `_open`: connect, check that the database is this log's, store the brokers, read on from its
    positions.
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
-3. `_ensure_brokers_known`: every broker that trades in it is known, so that its webhooks are queued or not.
+3. `_ensure_brokers_known`: reads the brokers topic until every trader's webhook URL is known.
 4. `_store_batch`: their rows and the new positions in one transaction.
 A lost connection, one that fell silent, or another sink that was faster, leads back to 1; nothing
 is half written.

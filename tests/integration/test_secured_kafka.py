@@ -19,7 +19,7 @@ from schemas.roles import ROLE
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS
 from services.access.kafka_acls import apply_to_kafka
 from services.runtime.errors import AccessError, TopicsError, UnavailableError
-from services.runtime.kafka.admin import ask
+from services.runtime.kafka.admin import call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.log_reader import LogReader
@@ -110,7 +110,7 @@ def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKaf
         sender.flush()
     new = NewTopic(PREFIX + "another", 1, 1)
     with pytest.raises(AccessError, match=r"forbids user gate.gateway"):
-        ask(
+        call_with_retry(
             as_user(broker, "gateway"),
             lambda admin: admin.create_topics([new])["gate.another"].result(),
         )

@@ -38,7 +38,7 @@ from schemas.roles import ROLE, ROLES
 from schemas.topics import COMMANDS, CONSUMER_GROUP, TOPICS
 from services.access.credentials import apply_kafka_roles, apply_postgres_roles, as_role
 from services.runtime.errors import AccessError
-from services.runtime.kafka.admin import ask
+from services.runtime.kafka.admin import call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
@@ -195,7 +195,7 @@ def nobody(secured: Exchange) -> KafkaAccess:
     def create(admin: AdminClient) -> None:
         admin.alter_user_scram_credentials([user])["nobody"].result(TIMEOUT_S)
 
-    ask(secured.access, create)
+    call_with_retry(secured.access, create)
     access = KafkaAccess(secured.bootstrap, "nobody", "nobody's password")
     eventually("nobody is let in", lambda: _is_let_in(access))
     return access
@@ -203,7 +203,7 @@ def nobody(secured: Exchange) -> KafkaAccess:
 
 def _is_let_in(access: KafkaAccess) -> bool:
     try:
-        ask(access, lambda admin: admin.list_topics(timeout=3))
+        call_with_retry(access, lambda admin: admin.list_topics(timeout=3))
     except AccessError:
         return False
     return True
@@ -354,7 +354,7 @@ def test_applying_again_changes_nothing_and_takes_away_what_was_added(
         AclOperation.READ,
         AclPermissionType.ALLOW,
     )
-    ask(secured.access, lambda admin: admin.create_acls([rule])[rule].result(TIMEOUT_S))
+    call_with_retry(secured.access, lambda admin: admin.create_acls([rule])[rule].result(TIMEOUT_S))
     reader = as_role(settings, "reader")
     user = sql.Identifier(ROLE["reader"].user(PREFIX))
     with psycopg.connect(settings.database_url) as connection:

@@ -123,9 +123,9 @@ def _snapshots(log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command 
     audited = SnapshotAudit(commits_of(log), restored, report)
     execution_filter = ExecutionFilter({NUMBER: FilterPosition()})
     for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
-        audited.told(execution_filter.position(NUMBER))
+        audited.on_position(execution_filter.position(NUMBER))
         execution_filter.follow(NUMBER, record.offset(), record.value())
-    audited.told(execution_filter.position(NUMBER))
+    audited.on_position(execution_filter.position(NUMBER))
     engine = Engine(NUMBER)
     audited.reached(0, engine)
     for at, command in commands:

@@ -128,7 +128,7 @@ class Bench:
 
     def tell(self, event: Event, *expired: Expired) -> None:
         """As the matcher would."""
-        self.ingest.told(Batch(0, 0, (Outcome(NOW_MS + 1, event, expired),)))
+        self.ingest.on_batch(Batch(0, 0, (Outcome(NOW_MS + 1, event, expired),)))
 
 
 def accepted(order_id: str, **changes: Any) -> OrderAccepted:

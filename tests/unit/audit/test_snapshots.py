@@ -49,7 +49,7 @@ def judged(commit: SnapshotCommit, restored: Restore) -> Invariant:
     report = AuditReport()
     snapshots = SnapshotAudit([(RECORD, commit)], restored, report)
     for place in PLACES:
-        snapshots.told(place)
+        snapshots.on_position(place)
     for number, engine in enumerate(engines()):
         snapshots.reached(number, engine)
     snapshots.finish()
