@@ -1,5 +1,5 @@
 """The exchange beside three simpler designs: one machine, one generator, one run, one table.
 
-`contestants` start and strike, `measure` asks the generator, `losses` counts what a kill took,
+`systems` start and strike, `measure` asks the generator, `losses` counts what a kill took,
 `results` keeps it all, `table` and `chart` (pure) tell it.
 """

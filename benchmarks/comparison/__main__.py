@@ -16,11 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks.comparison.chart import svg
-from benchmarks.comparison.contestants import Contestant, running
 from benchmarks.comparison.entries import ENTRIES
 from benchmarks.comparison.losses import losses
 from benchmarks.comparison.measure import MeasureError, capacity, point, rules_hold
 from benchmarks.comparison.results import Comparison, Result, read, write
+from benchmarks.comparison.systems import SystemUnderTest, running
 from benchmarks.comparison.table import markdown, put_into
 from infra.errors import InfraError
 from loadgen.client.setup import SetupError
@@ -108,8 +108,8 @@ def _compare(name: str, steps: Plan, keep: _Keeper) -> None:
     try:
         with temporary_data_dir() as data_dir:
             try:
-                with running(name, data_dir) as contestant:
-                    _measure(contestant, result, steps, keep)
+                with running(name, data_dir) as system:
+                    _measure(system, result, steps, keep)
             finally:
                 _keep_logs(data_dir / "logs", keep.folder / name / "logs")
     except (InfraError, ExchangeError, SetupError, MeasureError) as error:
@@ -123,15 +123,15 @@ def _keep_logs(logs: Path, where: Path) -> None:
         shutil.copytree(logs, where, dirs_exist_ok=True)
 
 
-def _measure(contestant: Contestant, result: Result, steps: Plan, keep: _Keeper) -> None:
+def _measure(system: SystemUnderTest, result: Result, steps: Plan, keep: _Keeper) -> None:
     folder = keep.folder / result.name
     _say("  the trading rules ...")
-    result.rules_hold = rules_hold(contestant, folder)
+    result.rules_hold = rules_hold(system, folder)
     if not result.rules_hold:
         _say(f"  rules are broken, see {folder}/correctness.log")
     keep.now()
     for scale in steps.scales:
-        found = point(contestant, scale, steps.duration_s, folder)
+        found = point(system, scale, steps.duration_s, folder)
         result.points.append(found)
         p99 = "-" if found.p99_us is None else f"{found.p99_us / 1_000:,.1f} ms"
         _say(
@@ -141,11 +141,11 @@ def _measure(contestant: Contestant, result: Result, steps: Plan, keep: _Keeper)
         keep.now()
     _say("  how much it carries ...")
     result.capacity, result.capacity_note = capacity(
-        contestant, CAPACITY_START, steps.capacity_s, folder, _say
+        system, CAPACITY_START, steps.capacity_s, folder, _say
     )
     keep.now()
     _say(f"  kill -9, {steps.kills} times ...")
-    result.losses = losses(contestant, steps.kills)
+    result.losses = losses(system, steps.kills)
     _say(f"  {result.losses.lost} of {result.losses.acknowledged:,} acknowledged orders are lost")
 
 

@@ -11,8 +11,8 @@ from typing import Final
 import aiohttp
 import uvloop
 
-from benchmarks.comparison.contestants import Contestant
 from benchmarks.comparison.results import Losses
+from benchmarks.comparison.systems import SystemUnderTest
 from loadgen.client.client import Job, LoadClient
 from loadgen.client.setup import SetupError, register, wait_ready
 from loadgen.workload.orderflow import plan
@@ -30,27 +30,27 @@ _ACKNOWLEDGED: Final = frozenset({200, 201, 202})
 Acknowledged = tuple[str, str]
 
 
-def losses(contestant: Contestant, kills: int) -> Losses:
+def losses(system: SystemUnderTest, kills: int) -> Losses:
     """Over so many kills. Raises SetupError, and what starting it again raises."""
     acknowledged = lost = 0
     for number in range(kills):
-        told = uvloop.run(_struck(contestant, number))
-        contestant.revive()
+        told = uvloop.run(_struck(system, number))
+        system.restart()
         acknowledged += len(told)
-        lost += uvloop.run(_missing(contestant.url, told))
+        lost += uvloop.run(_missing(system.url, told))
     return Losses(kills, acknowledged, lost)
 
 
-async def _struck(contestant: Contestant, number: int) -> list[Acknowledged]:
+async def _struck(system: SystemUnderTest, number: int) -> list[Acknowledged]:
     """The key and the id of every order that was acknowledged before the kill."""
-    await wait_ready(contestant.url, READY_S)
+    await wait_ready(system.url, READY_S)
     flow = plan(scaled(B3, SCALE, 2 * STRIKE_AFTER_S), seed=number + 1)
-    brokers = await register(contestant.url, contestant.admin_key, flow.profile.brokers)
+    brokers = await register(system.url, system.admin_key, flow.profile.brokers)
     keys = tuple(broker.api_key for broker in brokers)
-    client = LoadClient(Job(contestant.url, keys, tag=f"{os.urandom(4).hex()}-"), flow)
+    client = LoadClient(Job(system.url, keys, tag=f"{os.urandom(4).hex()}-"), flow)
     sending = asyncio.create_task(client.run())
     await asyncio.sleep(STRIKE_AFTER_S)
-    await asyncio.to_thread(contestant.strike)
+    await asyncio.to_thread(system.kill)
     client.stop()
     await sending
     return [

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.comparison.contestants import Contestant
 from benchmarks.comparison.results import Point
+from benchmarks.comparison.systems import SystemUnderTest
 from benchmarks.designs.app import ADMIN_KEY
 from infra.process import ChildProcess
 from loadgen.capacity import Capacity
@@ -28,29 +28,29 @@ class MeasureError(Exception):
     """A program ended without a result; the text holds its last words."""
 
 
-def rules_hold(contestant: Contestant, folder: Path) -> bool:
+def rules_hold(system: SystemUnderTest, folder: Path) -> bool:
     """Whether it trades by the rules; the words of each broken one are in `correctness.log`."""
-    command = ["-m", "conformance", "--url", contestant.url]
-    return _run(command, contestant, folder / "correctness.log").exit_code == 0
+    command = ["-m", "conformance", "--url", system.url]
+    return _run(command, system, folder / "correctness.log").exit_code == 0
 
 
-def point(contestant: Contestant, scale: float, duration_s: int, folder: Path) -> Point:
+def point(system: SystemUnderTest, scale: float, duration_s: int, folder: Path) -> Point:
     """One run at one scale. Raises MeasureError."""
     folder = folder / f"scale-{scale:g}"
-    pids = [f"--pid={name}={pid}" for name, pid in contestant.pids().items()]
-    command = ["-m", "loadgen", "run", "--url", contestant.url, "--scale", f"{scale:g}"]
+    pids = [f"--pid={name}={pid}" for name, pid in system.pids().items()]
+    command = ["-m", "loadgen", "run", "--url", system.url, "--scale", f"{scale:g}"]
     command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit", *pids]
-    program = _run(command, contestant, folder / "loadgen.log")
+    program = _run(command, system, folder / "loadgen.log")
     try:
         found = read_summary(folder)
     except (SummaryError, OSError) as error:
         raise MeasureError(f"no figures at {scale:g} %:\n{program.tail_of_log(5)}") from error
-    return _point(found, scale, contestant)
+    return _point(found, scale, system)
 
 
-def _point(found: Summary, scale: float, contestant: Contestant) -> Point:
+def _point(found: Summary, scale: float, system: SystemUnderTest) -> Point:
     orders = found.figures.latency_us.get("order")
-    ours = contestant.pids()
+    ours = system.pids()
     notes = [
         *([] if found.complete else [found.why]),
         *([] if found.valid else ["the generator was late"]),
@@ -70,11 +70,11 @@ def _point(found: Summary, scale: float, contestant: Contestant) -> Point:
 
 
 def capacity(
-    contestant: Contestant, start: float, duration_s: int, folder: Path, say: Say
+    system: SystemUnderTest, start: float, duration_s: int, folder: Path, say: Say
 ) -> tuple[float | None, str]:
     """The largest scale carried, and what is to be said about it. Raises MeasureError."""
     folder = folder / "capacity"
-    command = ["-m", "loadgen", "capacity", "--url", contestant.url, "--start", f"{start:g}"]
+    command = ["-m", "loadgen", "capacity", "--url", system.url, "--start", f"{start:g}"]
     command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit"]
     told = 0
 
@@ -85,7 +85,7 @@ def capacity(
             told += 1
             say(f"  {step.scale:g} % {'carried' if step.held else 'not carried'}")
 
-    program = _run(command, contestant, folder / "loadgen.log", look)
+    program = _run(command, system, folder / "loadgen.log", look)
     found = _capacity(folder)
     if found is None:
         raise MeasureError(f"no capacity was found:\n{program.tail_of_log(5)}")
@@ -103,7 +103,7 @@ def _capacity(folder: Path) -> Capacity | None:
 
 def _run(
     arguments: Sequence[str],
-    contestant: Contestant,
+    system: SystemUnderTest,
     log_file: Path,
     look: Callable[[], None] = lambda: None,
 ) -> ChildProcess:
@@ -111,7 +111,7 @@ def _run(
     program = ChildProcess(
         [sys.executable, *arguments],
         log_file=log_file,
-        env={**os.environ, ADMIN_KEY: contestant.admin_key},
+        env={**os.environ, ADMIN_KEY: system.admin_key},
         cwd=_ROOT,
     )
     program.start()

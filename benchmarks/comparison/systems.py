@@ -15,7 +15,7 @@ from services.local.exchange import STOP_ORDER, Stack, running_exchange
 from services.runtime.settings import Settings
 
 
-class Contestant(Protocol):
+class SystemUnderTest(Protocol):
     """One that runs."""
 
     @property
@@ -29,10 +29,10 @@ class Contestant(Protocol):
     def pids(self) -> dict[str, int]:
         """Its processes by name; whatever they have started counts with them."""
 
-    def strike(self) -> None:
+    def kill(self) -> None:
         """kill -9 of all of it, its database and its log included."""
 
-    def revive(self) -> None:
+    def restart(self) -> None:
         """Start what was struck; returns when it answers."""
 
 
@@ -57,12 +57,12 @@ class Simple:
         """As Contestant says."""
         return {"service": self._baseline.process.pid, "PostgreSQL": self._postgres.process.pid}
 
-    def strike(self) -> None:
+    def kill(self) -> None:
         """As Contestant says."""
         self._baseline.process.kill()
         self._postgres.kill()
 
-    def revive(self) -> None:
+    def restart(self) -> None:
         """As Contestant says."""
         self._postgres.start()
         self._baseline.start()
@@ -93,7 +93,7 @@ class Ours:
             **{name: server.process.pid for name, server in named.items() if server is not None},
         }
 
-    def strike(self) -> None:
+    def kill(self) -> None:
         """As Contestant says."""
         for name in STOP_ORDER:
             self._stack.services[name].kill()
@@ -101,7 +101,7 @@ class Ours:
             if server is not None:
                 server.kill()
 
-    def revive(self) -> None:
+    def restart(self) -> None:
         """As Contestant says."""
         for server in (self._stack.servers.kafka, self._stack.servers.postgres):
             if server is not None:
@@ -112,8 +112,8 @@ class Ours:
             self._stack.wait_ready(name)
 
 
-def _simple(design: str) -> Callable[[Path], Iterator[Contestant]]:
-    def start(folder: Path) -> Iterator[Contestant]:
+def _simple(design: str) -> Callable[[Path], Iterator[SystemUnderTest]]:
+    def start(folder: Path) -> Iterator[SystemUnderTest]:
         with ExitStack() as ending:
             postgres = ending.enter_context(LocalPostgres(folder / "postgres"))
             key = secrets.token_urlsafe(24)
@@ -125,8 +125,8 @@ def _simple(design: str) -> Callable[[Path], Iterator[Contestant]]:
     return start
 
 
-def _ours(durability: Durability) -> Callable[[Path], Iterator[Contestant]]:
-    def start(folder: Path) -> Iterator[Contestant]:
+def _ours(durability: Durability) -> Callable[[Path], Iterator[SystemUnderTest]]:
+    def start(folder: Path) -> Iterator[SystemUnderTest]:
         settings = Settings(port=0, durability=durability)
         # As an operator would who knows what is traded most.
         shares = plan(scaled(B3, 1, 1), 1).shares()
@@ -136,7 +136,7 @@ def _ours(durability: Durability) -> Callable[[Path], Iterator[Contestant]]:
     return start
 
 
-STARTS: Final[dict[str, Callable[[Path], Iterator[Contestant]]]] = {
+STARTS: Final[dict[str, Callable[[Path], Iterator[SystemUnderTest]]]] = {
     "v1": _simple("v1"),
     "v2": _simple("v2"),
     "v3": _simple("v3"),
@@ -146,7 +146,7 @@ STARTS: Final[dict[str, Callable[[Path], Iterator[Contestant]]]] = {
 
 
 @contextmanager
-def running(name: str, folder: Path) -> Iterator[Contestant]:
+def running(name: str, folder: Path) -> Iterator[SystemUnderTest]:
     """This contestant, up and ready inside. Raises what its servers and services raise."""
-    with contextmanager(STARTS[name])(folder) as contestant:
-        yield contestant
+    with contextmanager(STARTS[name])(folder) as system:
+        yield system

@@ -4,29 +4,29 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.comparison.contestants import running
 from benchmarks.comparison.losses import losses
 from benchmarks.comparison.measure import MeasureError, point
+from benchmarks.comparison.systems import running
 from services.local.signals import temporary_data_dir
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["v1", "process"])
 def test_kill_of_everything_takes_no_order_that_was_stored_before_its_answer(name: str) -> None:
-    with temporary_data_dir() as folder, running(name, folder) as contestant:
-        found = losses(contestant, kills=1)
+    with temporary_data_dir() as folder, running(name, folder) as system:
+        found = losses(system, kills=1)
     assert (found.kills, found.lost) == (1, 0)
     assert found.acknowledged > 50
 
 
 @pytest.mark.timeout(300)
 def test_point_of_a_contestant_has_latency_cost_and_memory(tmp_path: Path) -> None:
-    with temporary_data_dir() as folder, running("v3", folder) as contestant:
-        found = point(contestant, 5, 2, tmp_path)
-        contestant.strike()
+    with temporary_data_dir() as folder, running("v3", folder) as system:
+        found = point(system, 5, 2, tmp_path)
+        system.kill()
         with pytest.raises(MeasureError, match="no figures at 10 %"):
-            point(contestant, 10, 2, tmp_path)
-        contestant.revive()
+            point(system, 10, 2, tmp_path)
+        system.restart()
     assert found.p50_us is not None
     assert found.p99_us is not None
     assert 0 < found.p50_us <= found.p99_us
