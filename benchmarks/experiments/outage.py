@@ -19,7 +19,7 @@ from infra.errors import InfraError
 from infra.ports import free_port
 from infra.process import ChildProcess
 from loadgen.client.client import Job, LoadClient
-from loadgen.client.record import Line
+from loadgen.client.record import RequestRecord
 from loadgen.client.setup import SetupError, register, wait_ready
 from loadgen.report.report import percentile
 from loadgen.workload.orderflow import Plan, Profile, plan
@@ -51,7 +51,7 @@ class Trial:
         registered = uvloop.run(register(stack.url, stack.admin_key, BROKERS))
         self._keys = tuple(broker.api_key for broker in registered)
 
-    def run(self, flow: Plan | None = None) -> list[Line]:
+    def run(self, flow: Plan | None = None) -> list[RequestRecord]:
         """Every order of the flow, or of the trial's own, with its answer."""
         tag = f"{os.urandom(4).hex()}-"
         job = Job(self._stack.url, self._keys, tag, respond_async=True)
@@ -59,7 +59,7 @@ class Trial:
         uvloop.run(client.run())
         return list(client.records)
 
-    def without(self, victim: str) -> list[Line]:
+    def without(self, victim: str) -> list[RequestRecord]:
         """The same while `victim` is dead; after it everything runs again."""
         self._stack.services[victim].kill()
         try:
@@ -134,7 +134,7 @@ def _trial(flow: Plan) -> Iterator[Trial]:
 
 def _measure(trial: Trial, rounds: int) -> int:
     """How many orders were not accepted."""
-    found: dict[str, list[Line]] = {"nobody": [], **{victim: [] for victim in VICTIMS}}
+    found: dict[str, list[RequestRecord]] = {"nobody": [], **{victim: [] for victim in VICTIMS}}
     for _ in range(rounds):
         for victim in VICTIMS:
             found["nobody"] += trial.run()
@@ -154,7 +154,7 @@ def _measure(trial: Trial, rounds: int) -> int:
     return refused
 
 
-def _times(lines: Sequence[Line]) -> list[int]:
+def _times(lines: Sequence[RequestRecord]) -> list[int]:
     return sorted(line.latency_us for line in lines)
 
 

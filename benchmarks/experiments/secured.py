@@ -18,7 +18,7 @@ from msgspec import structs
 from benchmarks.soak.watch import pids
 from infra.errors import InfraError
 from loadgen.client.client import Job, LoadClient
-from loadgen.client.record import ERROR_KINDS, Line
+from loadgen.client.record import ERROR_KINDS, RequestRecord
 from loadgen.client.setup import SetupError, register
 from loadgen.report.report import percentile
 from loadgen.report.resources import Meter
@@ -43,7 +43,7 @@ class Trial:
         self._stack = stack
         registered = uvloop.run(register(stack.url, stack.admin_key, brokers))
         self._keys = tuple(broker.api_key for broker in registered)
-        self.lines: list[Line] = []
+        self.lines: list[RequestRecord] = []
         self.cpu_s = 0.0
 
     def run(self, flow: Plan) -> None:

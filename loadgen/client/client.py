@@ -13,7 +13,15 @@ from msgspec import Struct, structs
 
 from loadgen.client.http_requests import Wire, order_body
 from loadgen.client.pool import Pool
-from loadgen.client.record import EXPIRED, NO_ANSWER, NOT_SENT, Answer, Line, Operation, Records
+from loadgen.client.record import (
+    EXPIRED,
+    NO_ANSWER,
+    NOT_SENT,
+    Answer,
+    Operation,
+    Records,
+    RequestRecord,
+)
 from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
 
 # A loop's timers know milliseconds; waiting for less would spin, at the cost of what is measured.
@@ -184,7 +192,7 @@ class LoadClient:
             if order_id:
                 answer = structs.replace(answer, order_id=order_id)
             self.records.add(
-                Line(
+                RequestRecord(
                     operation,
                     due_us,
                     sent_us,

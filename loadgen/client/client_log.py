@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from loadgen.client.record import Line
+from loadgen.client.record import RequestRecord
 from services.audit.client_log import ClientLine, Told
 
 _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
@@ -10,7 +10,7 @@ _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
 _REUSED = (409, "client_order_id_reused")
 
 
-def client_lines(lines: Iterable[Line], broker_ids: Sequence[str]) -> Iterator[ClientLine]:
+def client_lines(lines: Iterable[RequestRecord], broker_ids: Sequence[str]) -> Iterator[ClientLine]:
     """One per order. `broker_ids` by the plan's broker number."""
     for line in lines:
         answer = line.answer
@@ -21,7 +21,7 @@ def client_lines(lines: Iterable[Line], broker_ids: Sequence[str]) -> Iterator[C
         yield ClientLine(told, broker_ids[line.broker], line.client_order_id, order_id)
 
 
-def _told(line: Line) -> Told:
+def _told(line: RequestRecord) -> Told:
     status = line.answer.status
     if line.kind == "ok" and line.answer.order_id:
         return "acknowledged"

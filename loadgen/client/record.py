@@ -87,7 +87,7 @@ def kind_of(operation: Operation, answer: Answer) -> Kind:
     return "server_error" if answer.status >= _SERVER_ERROR_STATUS else "unexpected"
 
 
-class Line(Struct, frozen=True):
+class RequestRecord(Struct, frozen=True):
     """One request. `latency_us` counts from the intended time of sending."""
 
     operation: Operation
@@ -134,7 +134,7 @@ class Records:
         self._broker = array("i")
         self._texts: list[tuple[str, str, str]] = []
 
-    def add(self, line: Line) -> None:
+    def add(self, line: RequestRecord) -> None:
         """Append a line."""
         self._operation.append(OPERATIONS.index(line.operation))
         self._times.extend((line.intended_us, line.sent_us, line.done_us))
@@ -146,7 +146,7 @@ class Records:
     def __len__(self) -> int:
         return len(self._operation)
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[RequestRecord]:
         return self.since(0)
 
     def batch(self, first: int) -> Batch:
@@ -167,11 +167,11 @@ class Records:
         self._broker.frombytes(batch.brokers)
         self._texts.extend(batch.texts)
 
-    def since(self, first: int) -> Iterator[Line]:
+    def since(self, first: int) -> Iterator[RequestRecord]:
         """The lines from number `first` on."""
         for i in range(first, len(self)):
             code, order_id, client_order_id = self._texts[i]
-            yield Line(
+            yield RequestRecord(
                 operation=OPERATIONS[self._operation[i]],
                 intended_us=self._times[3 * i],
                 sent_us=self._times[3 * i + 1],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import log10
 from typing import Final
 
-from loadgen.client.record import ERROR_KINDS, Line
+from loadgen.client.record import ERROR_KINDS, RequestRecord
 from loadgen.report.charts import Axis, Series, line_chart
 from loadgen.report.report import ALL, Percentiles, by_operation
 from loadgen.report.resources import Sample
@@ -75,7 +75,7 @@ def _ms(measured: Percentiles | None, figure: str) -> float | None:
     return None if measured is None else float(getattr(measured, figure)) / 1_000
 
 
-def distribution(lines: Iterable[Line]) -> str:
+def distribution(lines: Iterable[RequestRecord]) -> str:
     """How long requests of each operation took, up to the slowest."""
     return line_chart(
         "Share of requests that took longer",

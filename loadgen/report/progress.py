@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from loadgen.client.record import ERROR_KINDS, Line
+from loadgen.client.record import ERROR_KINDS, RequestRecord
 from loadgen.client.workers import State
 from loadgen.report.report import percentiles
 
@@ -27,7 +27,7 @@ class Window(Struct):
     seen: int = 0
     done: int = 0
     errors: int = 0
-    recent: list[Line] = []
+    recent: list[RequestRecord] = []
 
     def figures(self, state: State) -> dict[str, str]:
         """The state of things: name and figure."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from loadgen.client.record import ERROR_KINDS, OPERATIONS, Line
+from loadgen.client.record import ERROR_KINDS, OPERATIONS, RequestRecord
 
 # What a run promises of itself; over it, its latencies are those of the generator.
 SLIP_US_P99_MAX = 10_000
@@ -71,7 +71,7 @@ def percentiles(values: Iterable[int]) -> Percentiles | None:
     return Percentiles(len(ordered), p50, p90, p95, p99, p99_9, ordered[-1])
 
 
-def by_operation(lines: Iterable[Line]) -> dict[str, list[int]]:
+def by_operation(lines: Iterable[RequestRecord]) -> dict[str, list[int]]:
     """Latencies of what was answered or failed, per operation and of all together."""
     found: dict[str, list[int]] = {name: [] for name in (*OPERATIONS, ALL)}
     for line in lines:
@@ -81,7 +81,7 @@ def by_operation(lines: Iterable[Line]) -> dict[str, list[int]]:
     return {name: latencies for name, latencies in found.items() if latencies}
 
 
-def in_flight_max(lines: Iterable[Line]) -> int:
+def in_flight_max(lines: Iterable[RequestRecord]) -> int:
     """The most requests under way at once."""
     steps: list[tuple[int, int]] = []
     for line in lines:
@@ -94,7 +94,7 @@ def in_flight_max(lines: Iterable[Line]) -> int:
     return most
 
 
-def report(lines: Iterable[Line], cpu_s: float) -> Report:
+def report(lines: Iterable[RequestRecord], cpu_s: float) -> Report:
     """Fold a run."""
     lines = list(lines)
     sent = [line for line in lines if line.kind != "not_sent"]
@@ -110,7 +110,7 @@ def report(lines: Iterable[Line], cpu_s: float) -> Report:
     )
 
 
-def _answer(line: Line) -> str:
+def _answer(line: RequestRecord) -> str:
     return f"{line.operation} {line.answer.status} {line.answer.code}".rstrip()
 
 

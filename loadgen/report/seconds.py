@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.client.record import ERROR_KINDS, OPERATIONS, Kind, Line
+from loadgen.client.record import ERROR_KINDS, OPERATIONS, Kind, RequestRecord
 from loadgen.report.report import ALL, Percentiles, by_operation, percentiles
 from loadgen.report.resources import Sample
 
@@ -35,10 +35,10 @@ class Second(Struct, frozen=True):
     latency_us: dict[str, Percentiles]
 
 
-def per_second(planned_us: Iterable[int], lines: Iterable[Line]) -> list[Second]:
+def per_second(planned_us: Iterable[int], lines: Iterable[RequestRecord]) -> list[Second]:
     """From the first second to the last in which anything was due, sent or done."""
     planned = Counter(at_us // SECOND_US for at_us in planned_us)
-    due: defaultdict[int, list[Line]] = defaultdict(list)
+    due: defaultdict[int, list[RequestRecord]] = defaultdict(list)
     sent, done = Counter[int](), Counter[int]()
     kinds: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for line in lines:
@@ -105,12 +105,12 @@ def as_csv(seconds: Sequence[Second], samples: Sequence[Sample]) -> str:
         ]
     )
     for row in seconds:
-        slip = row.slip_us
+        send_lag = row.slip_us
         writer.writerow(
             [
                 *(row.second, row.planned, row.sent, row.done, row.in_flight),
                 *(row.kinds.get(kind, 0) for kind in _COUNTED),
-                *((slip.p99 / 1_000, slip.max / 1_000) if slip else ("", "")),
+                *((send_lag.p99 / 1_000, send_lag.max / 1_000) if send_lag else ("", "")),
                 *(cell for name in names for cell in _cells(row.latency_us.get(name))),
                 *(cell for each in processes.values() for cell in _load(each.get(row.second))),
             ]

@@ -3,12 +3,12 @@
 import pytest
 
 from loadgen.client.client_log import client_lines
-from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Line, Operation
+from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Operation, RequestRecord
 from services.audit.client_log import ClientLine
 
 
 def lines_of(operation: Operation, answer: Answer) -> list[ClientLine]:
-    line = Line(operation, 0, 0, 1, answer, 1, "c-1")
+    line = RequestRecord(operation, 0, 0, 1, answer, 1, "c-1")
     return list(client_lines([line], ["broker-0", "broker-1"]))
 
 

@@ -1,11 +1,11 @@
 """When an exchange counts as gone, and when it is only quiet."""
 
-from loadgen.client.record import NO_ANSWER, Answer, Line, Records
+from loadgen.client.record import NO_ANSWER, Answer, Records, RequestRecord
 from loadgen.outage_detection import Silence
 
 
-def line(status: int) -> Line:
-    return Line("order", 0, 0, 0, Answer(status), 0, "")
+def line(status: int) -> RequestRecord:
+    return RequestRecord("order", 0, 0, 0, Answer(status), 0, "")
 
 
 def test_silence_is_over_when_much_was_sent_and_nothing_answered() -> None:

@@ -8,15 +8,15 @@ from loadgen.client.record import (
     NOT_SENT,
     TIMED_OUT,
     Answer,
-    Line,
     Operation,
     Records,
+    RequestRecord,
 )
 from loadgen.report.report import as_text, percentile, percentiles, report
 
 
-def line(operation: Operation, answer: Answer, done_us: int = 3_000) -> Line:
-    return Line(operation, 1_000, 1_500, done_us, answer, 0, "c")
+def line(operation: Operation, answer: Answer, done_us: int = 3_000) -> RequestRecord:
+    return RequestRecord(operation, 1_000, 1_500, done_us, answer, 0, "c")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_report_keeps_expected_answers_and_skipped_cancels_apart_from_errors() -
 
 
 def test_report_of_a_late_generator_says_so() -> None:
-    late = Line("order", 0, 50_000, 60_000, Answer(201), 0, "c")
+    late = RequestRecord("order", 0, 50_000, 60_000, Answer(201), 0, "c")
     assert report([late], 0).late
     assert not report([line("order", Answer(201))], 0).late
     assert any("slip" in text for text in as_text(report([late], 0)))
@@ -98,7 +98,7 @@ def test_report_leaves_out_what_was_abandoned_but_for_the_slip() -> None:
 
 def test_report_tells_the_most_under_way_at_once() -> None:
     spans = [(0, 10), (5, 20), (10, 30), (40, 50)]
-    lines = [Line("order", 0, sent, done, Answer(201), 0, "c") for sent, done in spans]
+    lines = [RequestRecord("order", 0, sent, done, Answer(201), 0, "c") for sent, done in spans]
     assert report(lines, 0).in_flight_max == 2
 
 

@@ -3,16 +3,16 @@
 import csv
 import io
 
-from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, Line
+from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, RequestRecord
 from loadgen.report.resources import Sample, Usage
 from loadgen.report.seconds import Load, as_csv, loads, per_second
 
 LINES = [
-    Line("order", 100_000, 101_000, 200_000, Answer(201), 0, "a"),
-    Line("order", 900_000, 905_000, 1_200_000, Answer(201), 0, "b"),
-    Line("read_price", 1_100_000, 1_100_000, 1_150_000, Answer(404, "no_trades"), 0, ""),
-    Line("cancel", 1_500_000, 1_500_000, 1_500_000, Answer(NOT_SENT), 0, ""),
-    Line("order", 1_600_000, 1_600_000, 3_600_000, Answer(TIMED_OUT), 0, "c"),
+    RequestRecord("order", 100_000, 101_000, 200_000, Answer(201), 0, "a"),
+    RequestRecord("order", 900_000, 905_000, 1_200_000, Answer(201), 0, "b"),
+    RequestRecord("read_price", 1_100_000, 1_100_000, 1_150_000, Answer(404, "no_trades"), 0, ""),
+    RequestRecord("cancel", 1_500_000, 1_500_000, 1_500_000, Answer(NOT_SENT), 0, ""),
+    RequestRecord("order", 1_600_000, 1_600_000, 3_600_000, Answer(TIMED_OUT), 0, "c"),
 ]
 SAMPLES = [
     Sample(-0.1, {"gateway": Usage(10.0, 100)}),

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from msgspec import structs
 
-from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, Line, Records
+from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, Records, RequestRecord
 from loadgen.client.workers import INTERRUPTED, Ran
 from loadgen.report.compare import comparison
 from loadgen.report.machine import Machine
@@ -44,12 +44,12 @@ def ran(*, why: str = "", slip_us: int = 1_000, last: int = 201) -> Ran:
         order = isinstance(action, PlannedOrder)
         status = 201 if order else 204 if operation_of(action) == "cancel" else 200
         sent_us = action.at_us + slip_us
-        line = Line(
+        line = RequestRecord(
             operation_of(action), action.at_us, sent_us, sent_us + 5_000, Answer(status), 0, ""
         )
         records.add(line)
-    records.add(Line("order", 2_999_000, 2_999_000, 3_000_000, Answer(last), 0, ""))
-    records.add(Line("cancel", 2_999_000, 2_999_000, 2_999_000, Answer(NOT_SENT), 0, ""))
+    records.add(RequestRecord("order", 2_999_000, 2_999_000, 3_000_000, Answer(last), 0, ""))
+    records.add(RequestRecord("cancel", 2_999_000, 2_999_000, 2_999_000, Answer(NOT_SENT), 0, ""))
     return Ran(PLAN, records, len(records), 0.01, 0, SAMPLES, why)
 
 

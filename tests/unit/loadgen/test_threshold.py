@@ -2,14 +2,16 @@
 
 import pytest
 
-from loadgen.client.record import TIMED_OUT, Answer, Line
+from loadgen.client.record import TIMED_OUT, Answer, RequestRecord
 from loadgen.report.report import Report, report
 from loadgen.report.threshold import ThresholdError, judge, threshold
 
 
 def run_of(*latencies_ms: int) -> Report:
-    lines = [Line("order", 0, 2_000, ms * 1_000, Answer(201), 0, "c") for ms in latencies_ms]
-    return report([*lines, Line("cancel", 0, 0, 100, Answer(TIMED_OUT), 0, "")], 0)
+    lines = [
+        RequestRecord("order", 0, 2_000, ms * 1_000, Answer(201), 0, "c") for ms in latencies_ms
+    ]
+    return report([*lines, RequestRecord("cancel", 0, 0, 100, Answer(TIMED_OUT), 0, "")], 0)
 
 
 @pytest.mark.parametrize(
