@@ -15,7 +15,7 @@ from loadgen.report.machine import Machine, commit, this_machine
 from loadgen.report.progress import Progress
 from loadgen.report.summary import EXIT_FAILED, EXIT_OK, Audit, Summary
 from loadgen.report.threshold import threshold
-from loadgen.run import How, Where, measure, open_target
+from loadgen.run import RunOptions, TargetSpec, measure, open_target
 from loadgen.search import Search
 from loadgen.workload.orderflow import Plan
 
@@ -60,8 +60,8 @@ class Capacity(Struct, frozen=True, kw_only=True):
 def find_capacity(
     flow_at: Callable[[float], Plan],
     search: Search,
-    where: Where,
-    how: How,
+    where: TargetSpec,
+    how: RunOptions,
     folder: Path,
     progress: Progress,
 ) -> Capacity:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from infra.process_table import is_running
 from loadgen.report.threshold import ThresholdError, threshold
-from loadgen.run import How, Where
+from loadgen.run import RunOptions, TargetSpec
 from loadgen.search import SCALE_LEAST, Search
 from loadgen.workload.orderflow import Plan, Profile, plan
 from loadgen.workload.plan_file import read_plan
@@ -34,8 +34,8 @@ class UsageError(Exception):
 class Options(Struct, frozen=True):
     """What the commands that send requests have in common."""
 
-    where: Where
-    how: How
+    where: TargetSpec
+    how: RunOptions
     folder: Path
 
 
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """All of it."""
     top = argparse.ArgumentParser(
         prog="loadgen",
-        description="How much of B3 an exchange carries, and at which latency.",
+        description="RunOptions much of B3 an exchange carries, and at which latency.",
         epilog=EPILOG,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -78,9 +78,9 @@ def options_of(given: argparse.Namespace) -> Options:
         thresholds = tuple(threshold(text) for text in given.threshold)
     except ThresholdError as error:
         raise UsageError(f"--threshold: {error}") from error
-    how = How(None, given.processes, given.warm_up, given.give_up, given.audit, thresholds)
+    how = RunOptions(None, given.processes, given.warm_up, given.give_up, given.audit, thresholds)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    where = Where(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
+    where = TargetSpec(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
     return Options(where, how, given.report or REPORTS / stamp)
 
 

@@ -11,13 +11,13 @@ from loadgen.client.workers import Ran
 from loadgen.report.files import write_report
 from loadgen.report.machine import commit, this_machine
 from loadgen.report.progress import Progress
-from loadgen.report.summary import Around, Config, Summary, summary
+from loadgen.report.summary import Config, RunContext, Summary, summary
 from loadgen.report.threshold import Threshold
 from loadgen.workload.orderflow import Plan
 from schemas.units import rfc3339
 
 
-class Where(Struct, frozen=True):
+class TargetSpec(Struct, frozen=True):
     """Which exchange. Without a URL: a fresh one."""
 
     url: str | None
@@ -25,7 +25,7 @@ class Where(Struct, frozen=True):
     pids: dict[str, int]
 
 
-class How(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """How a flow is sent and judged. `scale` is for the record."""
 
     scale: float | None
@@ -35,13 +35,13 @@ class How(Struct, frozen=True):
     audit: bool
     thresholds: tuple[Threshold, ...]
 
-    def at(self, scale: float | None) -> "How":
+    def at(self, scale: float | None) -> "RunOptions":
         """The same at this scale."""
         return structs.replace(self, scale=scale)
 
 
 def open_target(
-    where: Where, shares_ppm: dict[str, int], say: Progress, ending: ExitStack
+    where: TargetSpec, shares_ppm: dict[str, int], say: Progress, ending: ExitStack
 ) -> Target:
     """It is there until `ending` unwinds."""
     if where.url and where.admin_key:
@@ -49,7 +49,9 @@ def open_target(
     return ending.enter_context(fresh_exchange(shares_ppm, say.say))
 
 
-def run_flow(flow: Plan, where: Where, how: How, folder: Path, progress: Progress) -> Summary:
+def run_flow(
+    flow: Plan, where: TargetSpec, how: RunOptions, folder: Path, progress: Progress
+) -> Summary:
     """Everything from a ready exchange to the files of the report."""
     with ExitStack() as ending:
         target = open_target(where, flow.shares(), progress, ending)
@@ -58,7 +60,9 @@ def run_flow(flow: Plan, where: Where, how: How, folder: Path, progress: Progres
         return measure(session, flow, how, folder, progress)
 
 
-def measure(session: Session, flow: Plan, how: How, folder: Path, progress: Progress) -> Summary:
+def measure(
+    session: Session, flow: Plan, how: RunOptions, folder: Path, progress: Progress
+) -> Summary:
     """Warm up, run, audit; the report is written whatever becomes of the run."""
     profile = flow.profile
     session.warm_up(profile, flow.seed, how.warm_up_s)
@@ -74,7 +78,7 @@ def measure(session: Session, flow: Plan, how: How, folder: Path, progress: Prog
         warm_up_s=how.warm_up_s,
         profile=profile,
     )
-    around = Around(
+    around = RunContext(
         config=config,
         machine=this_machine(),
         commit=commit(),
@@ -90,7 +94,7 @@ def measure(session: Session, flow: Plan, how: How, folder: Path, progress: Prog
     return found
 
 
-def _written(ran: Ran, around: Around, how: How, folder: Path) -> Summary:
+def _written(ran: Ran, around: RunContext, how: RunOptions, folder: Path) -> Summary:
     found = summary(ran, around, how.thresholds)
     write_report(folder, ran, found)
     return found

@@ -49,7 +49,7 @@ def over_time(seconds: Sequence[Second]) -> Iterator[str]:
         Axis("requests"),
     )
     yield line_chart(
-        "How late requests left the generator",
+        "RunOptions late requests left the generator",
         [
             _by_second("p99", seconds, lambda each: _ms(each.slip_us, "p99")),
             _by_second("max", seconds, lambda each: _ms(each.slip_us, "max")),

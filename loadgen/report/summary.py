@@ -96,7 +96,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     audit: Audit
 
 
-class Around(Struct, frozen=True):
+class RunContext(Struct, frozen=True):
     """What is known of a run besides what happened in it."""
 
     config: Config
@@ -107,7 +107,7 @@ class Around(Struct, frozen=True):
     audit: Audit
 
 
-def summary(ran: Ran, around: Around, thresholds: Sequence[Threshold]) -> Summary:
+def summary(ran: Ran, around: RunContext, thresholds: Sequence[Threshold]) -> Summary:
     """Fold a run, and decide how it ends."""
     figures = report(ran.records, ran.cpu_s)
     done = figures.sent - figures.kinds.get("abandoned", 0)

@@ -14,9 +14,9 @@ from loadgen.report.page import page
 from loadgen.report.resources import Sample, Usage
 from loadgen.report.seconds import per_second
 from loadgen.report.summary import (
-    Around,
     Audit,
     Config,
+    RunContext,
     Summary,
     SummaryError,
     decode,
@@ -57,7 +57,7 @@ def summary_of(
     run: Ran, *thresholds: str, audit: Audit = "holds", errors_before: int = 0
 ) -> Summary:
     config = Config("http://127.0.0.1:1", 10, 3, 1, 1, 0, PROFILE)
-    around = Around(config, MACHINE, "abc", "2026-01-01T00:00:00.000Z", errors_before, audit)
+    around = RunContext(config, MACHINE, "abc", "2026-01-01T00:00:00.000Z", errors_before, audit)
     return summary(run, around, [threshold(text) for text in thresholds])
 
 
