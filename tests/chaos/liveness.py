@@ -7,7 +7,7 @@ from http.client import HTTPException
 from typing import Final
 
 from schemas.partitions import default_partition
-from tests.chaos.arena import SERVICES, Arena
+from tests.chaos.cluster import SERVICES, Cluster
 from tests.support.api import Answer, Api
 
 READY_S: Final = 120.0
@@ -18,23 +18,23 @@ EXPIRED_S: Final = 15.0
 _POLL_S = 0.2
 
 
-def not_live(arena: Arena) -> list[str]:
+def not_live(cluster: Cluster) -> list[str]:
     """What does not work within its time, in words; nothing when all is well."""
     deadline = time.monotonic() + READY_S
     waiting = set(SERVICES)
     while waiting and time.monotonic() < deadline:
-        waiting = {name for name in waiting if not arena.stack.ready(name)}
+        waiting = {name for name in waiting if not cluster.stack.ready(name)}
         time.sleep(_POLL_S)
     if waiting:
         return [f"{name} is not ready {READY_S:.0f} s after all was healed" for name in waiting]
-    admin = Api(arena.stack.url, arena.stack.admin_key)
+    admin = Api(cluster.stack.url, cluster.stack.admin_key)
     registered = _until(201, lambda: admin.call("POST", "/register", {"name": "Fresh"}))
     if registered.status != 201:
         return [f"a fresh broker cannot register: {registered.status}"]
-    broker = Api(arena.stack.url, str(registered.body["api_key"]))
+    broker = Api(cluster.stack.url, str(registered.body["api_key"]))
     symbols = [
-        _symbol(number, arena.stack.settings.partitions)
-        for number in range(arena.stack.settings.partitions)
+        _symbol(number, cluster.stack.settings.partitions)
+        for number in range(cluster.stack.settings.partitions)
     ]
     found = [fault for symbol in symbols for fault in _trade(broker, symbol)]
     return found or _expire(broker, symbols)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from schemas.executions import OrderAccepted
 from schemas.units import rfc3339
-from tests.chaos.tally import Market
+from tests.chaos.reconciliation import Market
 
 
 class Told(Struct, frozen=True):

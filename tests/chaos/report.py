@@ -9,7 +9,7 @@ from msgspec import Struct
 from loadgen.client.record import Line
 from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
-from tests.chaos.tally import Tally
+from tests.chaos.reconciliation import Reconciliation
 
 _SHOWN_MAX = 5
 # More recoveries than these are told by their targets only.
@@ -48,7 +48,7 @@ class Report(Struct, frozen=True, kw_only=True):
     duration_s: int
     recoveries: list[Recovery]
     answers: dict[str, int]
-    tally: Tally
+    reconciliation: Reconciliation
     contradictions: list[str]
     not_live: list[str]
     notices: Notices
@@ -94,8 +94,8 @@ class Report(Struct, frozen=True, kw_only=True):
         struck = {fault.kind for recovery in self.recoveries for fault in recovery.faults}
         # Without a disk a broker ends itself; its supervisor brings it back.
         forgiven = {"kafka"} if "fill_disk" in struck else set()
-        found = [f"LOST: {line}" for line in self.tally.lost]
-        found += [f"DOUBLED: {line}" for line in self.tally.doubled]
+        found = [f"LOST: {line}" for line in self.reconciliation.lost]
+        found += [f"DOUBLED: {line}" for line in self.reconciliation.doubled]
         found += [f"CONTRADICTION: {line}" for line in self.contradictions]
         found += [f"NOT LIVE: {line}" for line in self.not_live]
         found += [f"WEBHOOK: {line}" for line in self.notices.wrong]
@@ -150,10 +150,10 @@ class Report(Struct, frozen=True, kw_only=True):
         for name, codes in self.stops.items():
             yield f"stopped  {name}, exit codes {codes}"
         yield (
-            f"acknowledged {self.tally.acknowledged:,}, cancelled {self.tally.cancelled:,}, "
-            f"trades {self.tally.trades:,}"
+            f"acknowledged {self.reconciliation.acknowledged:,}, cancelled {self.reconciliation.cancelled:,}, "
+            f"trades {self.reconciliation.trades:,}"
         )
-        yield f"lost {len(self.tally.lost)}, doubled {len(self.tally.doubled)}"
+        yield f"lost {len(self.reconciliation.lost)}, doubled {len(self.reconciliation.doubled)}"
         told = self.notices
         yield f"webhooks: {told.told:,} of {told.sides:,} sides told, {told.repeated:,} repeats"
         yield from self.audit

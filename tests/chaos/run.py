@@ -11,15 +11,15 @@ from msgspec import Struct
 
 from loadgen.client.setup import register
 from loadgen.workload.orderflow import Profile, plan
-from tests.chaos.arena import RECEIVERS_LINK, Arena, running_arena
-from tests.chaos.crowd import Crowd
-from tests.chaos.judge import Heard, judge, told_everybody
-from tests.chaos.keeper import Keeper
-from tests.chaos.listeners import Listeners
+from tests.chaos.checker import Heard, judge, told_everybody
+from tests.chaos.clients import Clients
+from tests.chaos.cluster import RECEIVERS_LINK, Cluster, running_arena
+from tests.chaos.fault_injector import FaultInjector, Healed
 from tests.chaos.liveness import not_live
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
-from tests.chaos.striker import Healed, Striker
+from tests.chaos.supervisor import Supervisor
+from tests.chaos.webhook_receivers import WebhookReceivers
 
 # What the market does before the first strike and, at most, until it is well after the last.
 CALM_S: Final = 2.0
@@ -46,21 +46,26 @@ def run_chaos(strikes: ChaosPlan, data_dir: Path, tell: Tell, load: Load | None 
     tell(f"seed {strikes.seed}: {len(faults)} faults; starting an exchange ...")
     fills_disk = any(fault.kind == "fill_disk" for fault in faults)
     with (
-        Listeners() as listeners,
-        running_arena(data_dir, listeners.port, with_small_disk=fills_disk) as arena,
+        WebhookReceivers() as webhook_receivers,
+        running_arena(data_dir, webhook_receivers.port, with_small_disk=fills_disk) as cluster,
     ):
-        return _Run(arena, listeners, strikes, load or Load(), tell).run()
+        return _Run(cluster, webhook_receivers, strikes, load or Load(), tell).run()
 
 
 class _Run:
     def __init__(
-        self, arena: Arena, listeners: Listeners, plan_: ChaosPlan, load: Load, tell: Tell
+        self,
+        cluster: Cluster,
+        webhook_receivers: WebhookReceivers,
+        plan_: ChaosPlan,
+        load: Load,
+        tell: Tell,
     ) -> None:
-        self._arena = arena
-        self._listeners = listeners
+        self._arena = cluster
+        self._listeners = webhook_receivers
         self._plan = plan_
         self._tell = tell
-        self._keeper = Keeper(arena, tell)
+        self._keeper = Supervisor(cluster, tell)
         # Long enough for strikes that are late; what is left over is not sent.
         late_s = ONE_BY_ONE_S * len(plan_.strikes) if plan_.one_by_one else 0
         profile = Profile(
@@ -70,19 +75,19 @@ class _Run:
             duration_s=3 * plan_.duration_s + late_s + 120,
         )
         self._flow = plan(profile, plan_.seed)
-        stack = arena.stack
-        port = arena.links[RECEIVERS_LINK].port
+        stack = cluster.stack
+        port = cluster.links[RECEIVERS_LINK].port
         self._brokers = asyncio.run(
             register(
                 stack.url,
                 stack.admin_key,
                 load.brokers,
-                lambda number: listeners.url(number, port) if number else None,
+                lambda number: webhook_receivers.url(number, port) if number else None,
             )
         )
-        listeners.know(self._brokers)
-        self._crowd = Crowd(stack.url, self._brokers, self._flow)
-        self._striker = Striker(arena, self._keeper, tell, self._crowd)
+        webhook_receivers.know(self._brokers)
+        self._crowd = Clients(stack.url, self._brokers, self._flow)
+        self._striker = FaultInjector(cluster, self._keeper, tell, self._crowd)
 
     def run(self) -> Report:
         with self._keeper.watching():
@@ -125,7 +130,7 @@ class _Run:
             one_by_one=self._plan.one_by_one,
             recoveries=recoveries,
             answers=answers_of(records),
-            tally=verdict.tally,
+            reconciliation=verdict.reconciliation,
             contradictions=verdict.contradictions,
             not_live=[*dead, *verdict.not_shown],
             notices=notices,

@@ -19,7 +19,7 @@ def test_exchange_struck_everywhere_keeps_what_it_promised(tmp_path: Path) -> No
     report = run_chaos(strikes, tmp_path / "exchange", told.append)
     # The seed repeats it: python -m tests.chaos --seed N --duration 30 --faults 16.
     assert report.holds, "\n".join([*told, *report.lines()])
-    assert report.tally.acknowledged > 100, "the market was hardly open"
+    assert report.reconciliation.acknowledged > 100, "the market was hardly open"
     assert report.notices.told > 20, "hardly anybody was told of anything"
 
 

@@ -30,7 +30,8 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
-from tests.chaos.crowd import Crowd
+from tests.chaos.checker import Heard, Verdict, after_all_came, judge, market_of
+from tests.chaos.clients import Clients
 from tests.chaos.defects import (
     GATEWAY,
     READER,
@@ -42,11 +43,10 @@ from tests.chaos.defects import (
     die,
     lose_the_connection,
 )
-from tests.chaos.judge import Heard, Verdict, after_all_came, judge, market_of
-from tests.chaos.listeners import Listeners
 from tests.chaos.notices import Notices
-from tests.chaos.tally import Market
+from tests.chaos.reconciliation import Market
 from tests.chaos.views import not_shown
+from tests.chaos.webhook_receivers import WebhookReceivers
 from tests.integration.audited_market import create_database
 from tests.support.api import eventually
 from tests.support.exchange import Exchange
@@ -112,10 +112,10 @@ def a_stack(exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int
 
 
 def trade(stack: Stack, brokers: list[Registration], profile: Profile = PROFILE) -> Heard:
-    crowd = Crowd(stack.url, brokers, plan(profile, SEED))
-    with crowd.trading():
+    clients = Clients(stack.url, brokers, plan(profile, SEED))
+    with clients.trading():
         time.sleep(TRADING_S)
-    return Heard(crowd, brokers, SEED)
+    return Heard(clients, brokers, SEED)
 
 
 def some_brokers(stack: Stack) -> list[Registration]:
@@ -138,8 +138,8 @@ def some_brokers(stack: Stack) -> list[Registration]:
 def found_in(verdict: Verdict) -> set[str]:
     found: set[str] = set(verdict.failing)
     for check, differences in (
-        ("lost", verdict.tally.lost),
-        ("doubled", verdict.tally.doubled),
+        ("lost", verdict.reconciliation.lost),
+        ("doubled", verdict.reconciliation.doubled),
         ("contradiction", verdict.contradictions),
         ("views", verdict.not_shown),
     ):
@@ -180,7 +180,9 @@ def recorded(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Re
         verdict = judge(stack, heard, [stack.url], SINK_WAIT_S, quiet)
         market = market_of(stack)
     assert found_in(verdict) == set(), told(verdict)
-    assert min(verdict.tally.trades, verdict.tally.cancelled) > 5, "the market was hardly open"
+    assert min(verdict.reconciliation.trades, verdict.reconciliation.cancelled) > 5, (
+        "the market was hardly open"
+    )
     write_stale_record(Exchange(stack))
     empty = create_database(exchange.database_url, "empty")
     migrate(empty)
@@ -292,13 +294,13 @@ def pending(database_url: str) -> int:
 def told_by_a_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> Notices:
     """What receivers were told that refuse one webhook in four the first time."""
     url = create_database(exchange.database_url, "told", recorded.outbox)
-    with Listeners(refuse_one_in=4) as listeners:
-        listeners.know(recorded.heard.brokers)
+    with WebhookReceivers(refuse_one_in=4) as webhook_receivers:
+        webhook_receivers.know(recorded.heard.brokers)
         with psycopg.connect(url) as connection:
             for number, broker in enumerate(recorded.heard.brokers):
                 connection.execute(
                     "UPDATE webhook_endpoints SET url = %s WHERE broker_id = %s",
-                    [listeners.url(number, listeners.port), broker.broker_id],
+                    [webhook_receivers.url(number, webhook_receivers.port), broker.broker_id],
                 )
         settings = structs.replace(
             recorded.stack.settings,
@@ -309,7 +311,7 @@ def told_by_a_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> 
         stack = Stack(settings, recorded.stack.servers)
         with working(stack, "webhooks", replacements=defect.replacements):
             eventually("nothing is left to send", lambda: not pending(url), SENDER_WAIT_S)
-        return after_all_came(recorded.market, listeners, 0)
+        return after_all_came(recorded.market, webhook_receivers, 0)
 
 
 def test_sender_that_is_right_is_found_right(exchange: Exchange, recorded: Recorded) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.executions import Fill, OrderAccepted, Outcome
 from tests.chaos.notices import Notices, Told, notices
-from tests.chaos.tally import Market
+from tests.chaos.reconciliation import Market
 
 MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10)
 TAKER = OrderAccepted(

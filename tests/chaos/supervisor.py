@@ -13,7 +13,7 @@ from infra.errors import InfraError
 from services.local.restart_policy import RestartPolicy, RestartState, Verdict
 from services.local.supervisor import LOOK_INTERVAL_S, SupervisedProcess, Supervisor
 from services.runtime.errors import GaveUpError
-from tests.chaos.arena import Arena
+from tests.chaos.cluster import Cluster
 from tests.chaos.plan import PROGRAMS
 
 # Chaos kills more often than any market; giving up is what the liveness phase is for.
@@ -35,28 +35,28 @@ class _NotingState(RestartState):
 class _Kept:
     """One program."""
 
-    def __init__(self, arena: Arena, name: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster, name: str, tell: Callable[[str], None]) -> None:
         self.lock = threading.Lock()
         self.state = _NotingState(_POLICY, time.monotonic())
         self.ward = SupervisedProcess(
             name,
-            partial(arena.process, name),
-            partial(arena.start, name),
-            arena.process(name).log_file,
+            partial(cluster.process, name),
+            partial(cluster.start, name),
+            cluster.process(name).log_file,
             self.state,
         )
         # A broker that does not start tells the whole end of its log.
         self.supervisor = Supervisor([self.ward], lambda line: tell(line.splitlines()[0]))
 
 
-class Keeper:
+class Supervisor:
     """Watches from `with` to its end."""
 
-    def __init__(self, arena: Arena, tell: Callable[[str], None]) -> None:
-        self._arena = arena
+    def __init__(self, cluster: Cluster, tell: Callable[[str], None]) -> None:
+        self._arena = cluster
         self._tell = tell
         self._ending = threading.Event()
-        self._kept: dict[str, _Kept] = {name: _Kept(arena, name, tell) for name in PROGRAMS}
+        self._kept: dict[str, _Kept] = {name: _Kept(cluster, name, tell) for name in PROGRAMS}
         self.gave_up: list[str] = []
 
     @contextmanager

@@ -9,21 +9,21 @@ from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeate
 from services.audit.client_log import ClientLine
 from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
-from tests.chaos.report import Recovery, Report, Struck
-from tests.chaos.tally import (
+from tests.chaos.reconciliation import (
     Account,
     Market,
+    Reconciliation,
     Shop,
     Standing,
-    Tally,
     accounts,
     answered_with_two,
     called_unknown,
     entered_though_refused,
+    reconciliation,
     shops,
     standings,
-    tally,
 )
+from tests.chaos.report import Recovery, Report, Struck
 
 FILL = Fill("x", 1, 10, 40, "m", "b1", 60)
 MAKER = OrderAccepted(
@@ -66,7 +66,7 @@ LINES = [
 
 
 def found(market: Market, lines: list[ClientLine] = LINES) -> tuple[int, int]:
-    told = tally(lines, ["m"], market)
+    told = reconciliation(lines, ["m"], market)
     return len(told.lost), len(told.doubled)
 
 
@@ -76,8 +76,8 @@ def without(market: Market, index: int) -> Market:
 
 
 def test_tally_of_a_good_history_finds_nothing() -> None:
-    told = tally(LINES, ["m"], GOOD)
-    assert told == Tally(acknowledged=3, cancelled=1, trades=1, lost=[], doubled=[])
+    told = reconciliation(LINES, ["m"], GOOD)
+    assert told == Reconciliation(acknowledged=3, cancelled=1, trades=1, lost=[], doubled=[])
 
 
 def test_tally_of_what_is_missing_counts_it_as_lost() -> None:
@@ -124,7 +124,7 @@ def report() -> Report:
         duration_s=10,
         recoveries=[Recovery((Fault("kill", "sink", 0),), 120)],
         answers={"order 201": 3},
-        tally=Tally(3, 1, 1, [], []),
+        reconciliation=Reconciliation(3, 1, 1, [], []),
         contradictions=[],
         not_live=[],
         notices=Notices(2, 2, 1, []),
@@ -146,11 +146,11 @@ def test_report_of_a_good_run_holds() -> None:
 
 def test_report_with_anything_wrong_does_not_hold() -> None:
     good = report()
-    lost, doubled = Tally(3, 1, 1, ["o"], []), Tally(3, 1, 1, [], ["o"])
+    lost, doubled = Reconciliation(3, 1, 1, ["o"], []), Reconciliation(3, 1, 1, [], ["o"])
     never = [Recovery((Fault("kill", "sink", 0),), None)]
     wrong = [
-        structs.replace(good, tally=lost),
-        structs.replace(good, tally=doubled),
+        structs.replace(good, reconciliation=lost),
+        structs.replace(good, reconciliation=doubled),
         structs.replace(good, recoveries=never),
         structs.replace(good, contradictions=["c1"]),
         structs.replace(good, not_live=["the sink is not ready"]),

@@ -113,7 +113,7 @@ class ProxiedStack(Stack):
         )
 
 
-class Arena:
+class Cluster:
     """Everything that can be struck, by its name in the plan."""
 
     def __init__(
@@ -172,7 +172,7 @@ class Arena:
 @contextmanager
 def running_arena(
     data_dir: Path, receivers_port: int, *, with_small_disk: bool = False
-) -> Iterator[Arena]:
+) -> Iterator[Cluster]:
     """Everything up and ready inside, everything ended after. Raises NoMountError.
 
     `receivers_port`: where the brokers listen for webhooks; they are struck at RECEIVERS_LINK.
@@ -206,9 +206,9 @@ def running_arena(
         stack.prepare()
         ending.callback(stack.stop_all)
         stack.start_all(tuple(SERVICES))
-        arena = Arena(stack, {"kafka": kafka, "postgres": postgres}, links)
-        ending.callback(arena.kill_usurped)
-        yield arena
+        cluster = Cluster(stack, {"kafka": kafka, "postgres": postgres}, links)
+        ending.callback(cluster.kill_usurped)
+        yield cluster
 
 
 def _through(proxy: FaultProxy, url: str) -> str:

@@ -15,18 +15,18 @@ from services.audit.run import run_audit
 from services.local.exchange import Stack
 from services.replay.compare import command_of
 from services.runtime.errors import ExchangeError
-from tests.chaos.crowd import Crowd
-from tests.chaos.listeners import Listeners
+from tests.chaos.clients import Clients
 from tests.chaos.notices import Notices, notices
-from tests.chaos.tally import (
+from tests.chaos.reconciliation import (
     Market,
-    Tally,
+    Reconciliation,
     answered_with_two,
     called_unknown,
     entered_though_refused,
-    tally,
+    reconciliation,
 )
 from tests.chaos.views import not_shown
+from tests.chaos.webhook_receivers import WebhookReceivers
 from tests.support.exchange import Exchange
 
 Tell = Callable[[str], None]
@@ -36,14 +36,14 @@ _POLL_S = 0.2
 class Heard(Struct, frozen=True):
     """The clients' side of the story. `brokers` in the order of the flow's broker numbers."""
 
-    crowd: Crowd
+    clients: Clients
     brokers: Sequence[Registration]
     seed: int
 
     def lines(self) -> list[ClientLine]:
         """What each request was answered, as the audit takes it."""
         brokers = [broker.broker_id for broker in self.brokers]
-        return list(client_lines(self.crowd.records, brokers))
+        return list(client_lines(self.clients.records, brokers))
 
     def keys(self) -> dict[str, str]:
         """Each broker's key by its id."""
@@ -51,18 +51,18 @@ class Heard(Struct, frozen=True):
 
     def contradictions(self) -> list[str]:
         """What cannot be true whatever the log holds."""
-        records = self.crowd.records
+        records = self.clients.records
         return [
             *entered_though_refused(records),
             *answered_with_two(records),
-            *self.crowd.refused_wrongly,
+            *self.clients.refused_wrongly,
         ]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """`failing` names the audit's invariants that do not hold, `audit` tells of them."""
 
-    tally: Tally
+    reconciliation: Reconciliation
     contradictions: list[str]
     not_shown: list[str]
     failing: set[Name]
@@ -81,19 +81,19 @@ def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tel
     except ExchangeError as error:
         # The exchange did start: what cannot be read now was lost on the way.
         audit, holds = [f"audit: {error}"], False
-    counted, differences = Tally(0, 0, 0, [], []), []
+    counted, differences = Reconciliation(0, 0, 0, [], []), []
     contradictions = heard.contradictions()
     try:
         market = market_of(stack)
     except (ExchangeError, AssertionError) as error:
         differences.append(f"the log cannot be read: {error}")
     else:
-        counted = tally(lines, heard.crowd.cancelled, market)
-        contradictions += called_unknown(heard.crowd.records, market)
+        counted = reconciliation(lines, heard.clients.cancelled, market)
+        contradictions += called_unknown(heard.clients.records, market)
         for url in readers:
             differences += not_shown(url, heard.keys(), market, heard.seed)
     return Verdict(
-        tally=counted,
+        reconciliation=counted,
         contradictions=contradictions,
         not_shown=differences,
         failing=failing,
@@ -112,20 +112,20 @@ def market_of(stack: Stack) -> Market:
     )
 
 
-def told_everybody(stack: Stack, listeners: Listeners, wait_s: float) -> Notices:
+def told_everybody(stack: Stack, webhook_receivers: WebhookReceivers, wait_s: float) -> Notices:
     """What brokers were told, once all of it has come or the time for it is over."""
     try:
         market = market_of(stack)
     except (ExchangeError, AssertionError) as error:
         return Notices(0, 0, 0, [f"the log cannot be read: {error}"])
-    return after_all_came(market, listeners, wait_s)
+    return after_all_came(market, webhook_receivers, wait_s)
 
 
-def after_all_came(market: Market, listeners: Listeners, wait_s: float) -> Notices:
+def after_all_came(market: Market, webhook_receivers: WebhookReceivers, wait_s: float) -> Notices:
     """The same for a market that is known."""
     deadline = time.monotonic() + wait_s
     while True:
-        found = notices(market, listeners.with_webhook, listeners.told)
+        found = notices(market, webhook_receivers.with_webhook, webhook_receivers.told)
         if not found.wrong or time.monotonic() >= deadline:
-            return structs.replace(found, wrong=[*found.wrong, *listeners.unverified])
+            return structs.replace(found, wrong=[*found.wrong, *webhook_receivers.unverified])
         time.sleep(_POLL_S)

@@ -40,7 +40,7 @@ class Standing(Struct):
     open: bool
 
 
-class Tally(Struct, frozen=True):
+class Reconciliation(Struct, frozen=True):
     """Every difference is a line that names the order or trade."""
 
     acknowledged: int
@@ -50,7 +50,9 @@ class Tally(Struct, frozen=True):
     doubled: list[str]
 
 
-def tally(lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market) -> Tally:
+def reconciliation(
+    lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market
+) -> Reconciliation:
     """`cancelled`: orders whose cancel was granted."""
     acknowledged = {
         line.order_id: (line.broker_id, line.client_order_id)
@@ -83,7 +85,7 @@ def tally(lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market)
     doubled += [f"trade {i} was published {n} times" for i, n in published.items() if n > 1]
     made = Counter(fill.trade_id for fill in fills)
     doubled += [f"trade {i} was made {n} times" for i, n in made.items() if n > 1]
-    return Tally(len(acknowledged), len(granted), len(made), lost, doubled)
+    return Reconciliation(len(acknowledged), len(granted), len(made), lost, doubled)
 
 
 def _events(market: Market, kind: type[E]) -> list[E]:

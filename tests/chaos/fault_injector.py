@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from msgspec import Struct, structs
 
 from infra.errors import InfraError
-from tests.chaos.arena import Arena
-from tests.chaos.crowd import Crowd
-from tests.chaos.keeper import Keeper
+from tests.chaos.clients import Clients
+from tests.chaos.cluster import Cluster
 from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, Strike
 from tests.chaos.small_disk import fill, make_room
+from tests.chaos.supervisor import Supervisor
 
 _REFILL_S = 0.1
 # A matcher says that it needs a second to see a newer claim; the rest is for a busy machine.
@@ -34,17 +34,21 @@ class Healed(Struct, frozen=True):
     ready_us: int | None = None
 
 
-class Striker:
+class FaultInjector:
     """`tell` gets a line per strike; the crowd's clock is that of the report."""
 
     def __init__(
-        self, arena: Arena, keeper: Keeper, tell: Callable[[str], None], crowd: Crowd
+        self,
+        cluster: Cluster,
+        supervisor: Supervisor,
+        tell: Callable[[str], None],
+        clients: Clients,
     ) -> None:
-        self._arena = arena
-        self._keeper = keeper
+        self._arena = cluster
+        self._keeper = supervisor
         self._tell = tell
-        self._crowd = crowd
-        self._now_us = crowd.now_us
+        self._crowd = clients
+        self._now_us = clients.now_us
         self._ending = threading.Event()
         self.stops: dict[str, list[int | None]] = {}
 

@@ -44,7 +44,7 @@ class _Answered(Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Answered).decode
 
 
-class Crowd:
+class Clients:
     """`records` grows while it trades; `cancelled` holds the orders whose cancel was granted.
 
     `refused_wrongly`: the plan's orders are good, so none is refused but for a validity that is
@@ -111,9 +111,9 @@ class _Client:
     """One broker."""
 
     def __init__(
-        self, crowd: Crowd, url: str, flow: Plan, number: int, broker: Registration
+        self, clients: Clients, url: str, flow: Plan, number: int, broker: Registration
     ) -> None:
-        self._crowd = crowd
+        self._crowd = clients
         self._url = url
         self._flow = flow
         self._number = number

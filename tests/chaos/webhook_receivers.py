@@ -16,7 +16,7 @@ _NOT_NOW: Final = Reply(503)
 _REFUSED: Final = Reply(400)
 
 
-class Listeners:
+class WebhookReceivers:
     """Listening inside of `with`.
 
     `refuse_one_in`: so many new webhooks are each refused once before they are taken; 0: none.
@@ -31,7 +31,7 @@ class Listeners:
         self._receiver = Receiver(self._take)
         self.port = self._receiver.port
 
-    def __enter__(self) -> "Listeners":
+    def __enter__(self) -> "WebhookReceivers":
         return self
 
     def __exit__(self, *_: object) -> None:
