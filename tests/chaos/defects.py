@@ -42,7 +42,7 @@ from services.webhooks import schedule, signature
 from services.webhooks import store as outbox
 from services.webhooks.outbox import Delivery
 from services.webhooks.schedule import Result, Verdict
-from tests.support.replaced import Replacement
+from tests.support.patching import Replacement
 
 Check = Literal[
     "acknowledged",

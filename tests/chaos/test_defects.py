@@ -51,7 +51,7 @@ from tests.integration.audited_market import create_database
 from tests.support.api import eventually
 from tests.support.exchange import Exchange
 from tests.support.in_threads import InThread
-from tests.support.replaced import Replacement
+from tests.support.patching import Replacement
 
 SEED = 3
 PROFILE = Profile(

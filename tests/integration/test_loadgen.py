@@ -17,16 +17,16 @@ from loadgen.report.files import read_summary
 from loadgen.report.summary import Summary
 from loadgen.workload.orderflow import PLAN_VERSION
 from tests.support.api import eventually
-from tests.support.venue import ADMIN_KEY
+from tests.support.stub_exchange import ADMIN_KEY
 
 QUICK = ("--scale", "5", "--duration", "3", "--warm-up", "0")
 
 
 @contextlib.contextmanager
-def venue(*options: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def stub_exchange(*options: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Its URL and its process."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.support.venue", str(port), *options]
+    command = [sys.executable, "-m", "tests.support.stub_exchange", str(port), *options]
     with subprocess.Popen(command) as process:
         try:
             yield f"http://127.0.0.1:{port}", process
@@ -60,7 +60,7 @@ def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
 
 def test_loadgen_run_reports_and_its_plan_can_be_repeated(tmp_path: Path) -> None:
     first, again, plan = tmp_path / "a", tmp_path / "b", tmp_path / "plan"
-    with venue() as (url, process):
+    with stub_exchange() as (url, process):
         pid = ("--pid", f"venue={process.pid}")
         options = ("--report", str(first), "--plan-out", str(plan), "--processes", "2", *pid)
         code, said = ended("run", url, *QUICK, *options)
@@ -92,7 +92,7 @@ def test_loadgen_threshold_that_fails_ends_with_99_or_a_late_generator_with_98(
     tmp_path: Path,
 ) -> None:
     options = ("--report", str(tmp_path), "--threshold", "p50(order)<1us")
-    with venue() as (url, _):
+    with stub_exchange() as (url, _):
         code, said = ended("run", url, *QUICK, *options)
     found = read_summary(tmp_path)
     assert code == (99 if found.valid else 98), said
@@ -100,7 +100,7 @@ def test_loadgen_threshold_that_fails_ends_with_99_or_a_late_generator_with_98(
 
 
 def test_loadgen_capacity_ends_at_the_most_it_may_try(tmp_path: Path) -> None:
-    with venue() as (url, _):
+    with stub_exchange() as (url, _):
         code, said = ended(
             "capacity", url, "--start", "2", "--most", "3", "--duration", "2", "--warm-up", "0",
             "--report", str(tmp_path), "--threshold", "errors<1%",
@@ -126,7 +126,7 @@ def test_loadgen_that_is_interrupted_keeps_what_it_has(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     options = ("--scale", "5", "--duration", "60", "--warm-up", "0", "--report", str(tmp_path))
-    with venue() as (url, _), started("run", url, *options) as process:
+    with stub_exchange() as (url, _), started("run", url, *options) as process:
         wait_for(process, "run: time")
         children = descendants(process.pid)
         process.send_signal(number)
@@ -142,7 +142,7 @@ def test_loadgen_that_is_interrupted_keeps_what_it_has(
 def test_loadgen_whose_exchange_dies_keeps_what_it_has(mute: bool, tmp_path: Path) -> None:
     options = ("--scale", "5", "--duration", "60", "--warm-up", "0", "--give-up", "2")
     with (
-        venue() as (url, server),
+        stub_exchange() as (url, server),
         started("run", url, *options, "--report", str(tmp_path)) as process,
     ):
         wait_for(process, "run: time")
@@ -157,7 +157,7 @@ def test_loadgen_whose_exchange_dies_keeps_what_it_has(mute: bool, tmp_path: Pat
 
 
 def test_loadgen_whose_exchange_never_answers_says_so_before_it_measures(tmp_path: Path) -> None:
-    with venue("--mute") as (url, _):
+    with stub_exchange("--mute") as (url, _):
         code, said = ended("run", url, *QUICK, "--give-up", "1", "--report", str(tmp_path))
     assert code == 3
     assert "books: 1 s without any answer: the exchange is gone" in said
@@ -170,7 +170,7 @@ def test_loadgen_without_an_exchange_or_with_a_wrong_key_says_so(tmp_path: Path)
     assert code == 3
     assert "is not ready after 5 s" in said
     assert time.monotonic() - began < 60
-    with venue() as (url, _):
+    with stub_exchange() as (url, _):
         code, said = ended("run", url, *QUICK, *report, key="wrong")
     assert code == 3
     assert f"{url} does not take this admin key" in said

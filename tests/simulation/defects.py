@@ -29,7 +29,7 @@ from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
 from services.sink.store import Move
 from tests.simulation import matcher
 from tests.simulation.sink import Tables
-from tests.support.replaced import Replacement, replaced
+from tests.support.patching import Replacement, replaced
 
 
 def switched_on(defect: str) -> AbstractContextManager[None]:

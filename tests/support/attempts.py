@@ -14,7 +14,7 @@ from services.webhooks import connector
 from services.webhooks.address import Network, parse_networks
 from services.webhooks.schedule import Answer
 from services.webhooks.sender import WebhookSender
-from tests.support.replaced import replaced
+from tests.support.patching import replaced
 
 LOOPBACK = parse_networks("127.0.0.0/8,::1/128")
 HEADERS = {"webhook-id": "an-id"}

@@ -22,7 +22,7 @@ from services.runtime.lifecycle import SWITCH_INTERVAL_S, Stop
 from services.runtime.settings import Settings
 from services.sink.__main__ import sink
 from services.webhooks.__main__ import webhooks
-from tests.support.replaced import Replacement, replaced
+from tests.support.patching import Replacement, replaced
 
 _READY_S = 20.0
 _END_S = 20.0

@@ -11,7 +11,7 @@ from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from services.matcher.book import Order, PriceLevel
 from services.matcher.engine import Engine, Rules
-from tests.support.replaced import replaced
+from tests.support.patching import replaced
 
 
 @pytest.fixture(scope="module")

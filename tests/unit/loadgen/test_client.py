@@ -32,7 +32,7 @@ def plan_of(*actions: Action) -> Plan:
     return Plan(PLAN_VERSION, 1, Profile(), ("PETR4",), (1_000_000,), actions)
 
 
-class Venue:
+class StubExchange:
     """Answers orders with an id made from the client's, after `delay_s`; remembers everything."""
 
     def __init__(self, delay_s: float = 0.0, refusal: object = None) -> None:
@@ -66,11 +66,11 @@ class Venue:
 
 
 @asynccontextmanager
-async def serving(venue: Venue) -> AsyncIterator[str]:
+async def serving(stub_exchange: StubExchange) -> AsyncIterator[str]:
     app = web.Application()
-    app.router.add_post("/orders", venue.place)
-    app.router.add_post("/orders/{order}/cancel", venue.cancel)
-    app.router.add_get("/{path:.*}", venue.look)
+    app.router.add_post("/orders", stub_exchange.place)
+    app.router.add_post("/orders/{order}/cancel", stub_exchange.cancel)
+    app.router.add_get("/{path:.*}", stub_exchange.look)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -82,10 +82,15 @@ async def serving(venue: Venue) -> AsyncIterator[str]:
 
 
 def run(
-    venue: Venue, plan: Plan, *, under_way_max: int | None = None, part: int = 0, parts: int = 1
+    stub_exchange: StubExchange,
+    plan: Plan,
+    *,
+    under_way_max: int | None = None,
+    part: int = 0,
+    parts: int = 1,
 ) -> LoadClient:
     async def main() -> LoadClient:
-        async with serving(venue) as url:
+        async with serving(stub_exchange) as url:
             keys = ("key", *["other"] * 3)
             job = Job(url, keys, "t-", under_way_max=under_way_max, part=part, parts=parts)
             client = LoadClient(job, plan)
@@ -96,16 +101,16 @@ def run(
 
 
 def test_client_sends_the_next_order_while_the_first_is_outstanding() -> None:
-    venue = Venue(delay_s=0.3)
-    client = run(venue, plan_of(order(0, 0), order(20_000, 1), order(40_000, 2)))
-    assert venue.arrived_s[2] - venue.arrived_s[0] < 0.2
+    stub_exchange = StubExchange(delay_s=0.3)
+    client = run(stub_exchange, plan_of(order(0, 0), order(20_000, 1), order(40_000, 2)))
+    assert stub_exchange.arrived_s[2] - stub_exchange.arrived_s[0] < 0.2
     assert [line.kind for line in client.records] == ["ok"] * 3
     assert all(line.latency_us >= 300_000 for line in client.records)
 
 
 def test_client_that_is_late_counts_it_as_slip_and_as_latency() -> None:
     async def main() -> LoadClient:
-        async with serving(Venue()) as url:
+        async with serving(StubExchange()) as url:
             client = LoadClient(Job(url, ("key",), "t-"), plan_of(order(0, 0)))
             await client.run(start=time.monotonic() - 0.5)
             return client
@@ -116,28 +121,28 @@ def test_client_that_is_late_counts_it_as_slip_and_as_latency() -> None:
 
 
 def test_client_cancel_uses_the_id_the_order_was_answered() -> None:
-    venue = Venue()
-    run(venue, plan_of(order(0, 0), PlannedCancel(200_000, 0, 0)))
-    assert venue.cancelled == ["id-t-1-0"]
+    stub_exchange = StubExchange()
+    run(stub_exchange, plan_of(order(0, 0), PlannedCancel(200_000, 0, 0)))
+    assert stub_exchange.cancelled == ["id-t-1-0"]
 
 
 def test_client_cancel_of_an_unanswered_order_is_not_sent() -> None:
-    venue = Venue(delay_s=0.3)
-    client = run(venue, plan_of(order(0, 0), PlannedCancel(50_000, 0, 0)))
-    assert venue.cancelled == []
+    stub_exchange = StubExchange(delay_s=0.3)
+    client = run(stub_exchange, plan_of(order(0, 0), PlannedCancel(50_000, 0, 0)))
+    assert stub_exchange.cancelled == []
     assert sorted(line.answer.status for line in client.records) == [NOT_SENT, 201]
 
 
 def test_client_reads_by_the_broker_and_own_orders_by_their_id() -> None:
-    venue = Venue()
+    stub_exchange = StubExchange()
     reads = [
         PlannedRead(200_000, 0, "read_order", 0),
         PlannedRead(200_001, 1, "read_price", 0),
         PlannedRead(200_002, 0, "read_book", 0),
         PlannedRead(200_003, 1, "read_balance", -1),
     ]
-    client = run(venue, plan_of(order(0, 0), *reads))
-    assert sorted(venue.read) == [
+    client = run(stub_exchange, plan_of(order(0, 0), *reads))
+    assert sorted(stub_exchange.read) == [
         ("/balance", "Bearer other"),
         ("/orders/id-t-1-0", "Bearer key"),
         ("/stocks/PETR4/book", "Bearer key"),
@@ -148,9 +153,9 @@ def test_client_reads_by_the_broker_and_own_orders_by_their_id() -> None:
 
 
 def test_client_read_of_an_unanswered_order_is_not_sent() -> None:
-    venue = Venue(delay_s=0.3)
-    client = run(venue, plan_of(order(0, 0), PlannedRead(50_000, 0, "read_order", 0)))
-    assert venue.read == []
+    stub_exchange = StubExchange(delay_s=0.3)
+    client = run(stub_exchange, plan_of(order(0, 0), PlannedRead(50_000, 0, "read_order", 0)))
+    assert stub_exchange.read == []
     assert client.sent == 1
 
 
@@ -158,31 +163,33 @@ def test_client_part_sends_only_the_actions_of_its_brokers() -> None:
     actions = [structs.replace(order(0, number), broker=number % 4) for number in range(8)]
     sent: list[int] = []
     for part in range(3):
-        client = run(Venue(), plan_of(*actions), part=part, parts=3)
+        client = run(StubExchange(), plan_of(*actions), part=part, parts=3)
         sent += [line.broker for line in client.records]
         assert {line.broker % 3 for line in client.records} == {part}
     assert sorted(sent) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_client_with_a_limit_has_no_more_under_way_and_is_never_late() -> None:
-    venue = Venue(delay_s=0.02)
-    client = run(venue, plan_of(*(order(0, number) for number in range(12))), under_way_max=3)
-    assert venue.at_once_max == 3
+    stub_exchange = StubExchange(delay_s=0.02)
+    client = run(
+        stub_exchange, plan_of(*(order(0, number) for number in range(12))), under_way_max=3
+    )
+    assert stub_exchange.at_once_max == 3
     assert all(line.slip_us == 0 for line in client.records)
 
 
 def test_client_order_refused_for_its_validity_is_expected() -> None:
     fault = {"code": "invalid", "errors": [{"pointer": "/valid_until", "detail": "over"}]}
-    client = run(Venue(refusal=fault), plan_of(order(0, 0)))
+    client = run(StubExchange(refusal=fault), plan_of(order(0, 0)))
     assert [line.kind for line in client.records] == ["expected"]
     fault = {"code": "invalid", "errors": [{"pointer": "/price", "detail": "over"}]}
-    client = run(Venue(refusal=fault), plan_of(order(0, 0)))
+    client = run(StubExchange(refusal=fault), plan_of(order(0, 0)))
     assert [line.kind for line in client.records] == ["unexpected"]
 
 
 def test_client_that_is_stopped_sends_no_more_and_abandons_what_is_under_way() -> None:
     async def main() -> LoadClient:
-        async with serving(Venue(delay_s=30)) as url:
+        async with serving(StubExchange(delay_s=30)) as url:
             client = LoadClient(
                 Job(url, ("key",), "t-"), plan_of(order(0, 0), order(60_000_000, 1))
             )
@@ -197,9 +204,9 @@ def test_client_that_is_stopped_sends_no_more_and_abandons_what_is_under_way() -
 
 
 def test_client_body_holds_what_the_plan_says() -> None:
-    venue = Venue()
-    run(venue, plan_of(order(0, 0)))
-    assert venue.bodies == [
+    stub_exchange = StubExchange()
+    run(stub_exchange, plan_of(order(0, 0)))
+    assert stub_exchange.bodies == [
         {
             "document_number": "00000000000",
             "side": "bid",

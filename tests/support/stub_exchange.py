@@ -1,6 +1,6 @@
 """A venue without a market, as a process: knows the seven calls and answers them by rote.
 
-For what must hold of the load generator whatever is behind the URL. `python -m tests.support.venue
+For what must hold of the load generator whatever is behind the URL. `python -m tests.support.stub_exchange
 PORT` serves until it is ended; `--mute` takes orders and never answers one.
 """
 
