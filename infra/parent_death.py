@@ -1,6 +1,6 @@
 """Becomes another program, which the kernel ends when its starter ends, however that happens.
 
-A script (`guard.py <parent pid> <program> <argument>...`) that imports nothing of ours.
+A script (`parent_death.py <parent pid> <program> <argument>...`) that imports nothing of ours.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     parent_pid, command = int(arguments[0]), arguments[1:]
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        print(f"guard: prctl: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
+        print(f"parent_death: prctl: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
         return 1
     # The parent may have died before the line above took effect; then no signal would ever come.
     if os.getppid() != parent_pid:
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:
-        print(f"guard: {command[0]}: {error.strerror}", file=sys.stderr)
+        print(f"parent_death: {command[0]}: {error.strerror}", file=sys.stderr)
     return EXIT_NOT_FOUND
 
 

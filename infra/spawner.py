@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(__file__).with_name("parent_death.py")
 
 Process = subprocess.Popen[bytes]
 _Job = tuple[Callable[[], Process], "Future[Process]"]
@@ -22,7 +22,7 @@ _Job = tuple[Callable[[], Process], "Future[Process]"]
 def guarded(command: Sequence[str], prefix: Sequence[str] = ()) -> list[str]:
     """The command line of a program that cannot outlive this process.
 
-    `prefix` is a program that changes identity and then runs the rest. It stands before the guard,
+    `prefix` is a program that changes identity and then runs the rest. It stands before `parent_death.py`,
     because a change of identity clears the parent-death signal.
     """
     # -I -S: neither the environment nor site-packages take part in starting the guard.

@@ -250,7 +250,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 def limited_protocol(limits: ConnectionLimits) -> type[HttpProtocol]:
     """The protocol with these bounds: uvicorn makes its connections from a class."""
-    return type("BoundedProtocol", (HttpProtocol,), {"bounds": limits})
+    return type("LimitedProtocol", (HttpProtocol,), {"limits": limits})
 
 
 def _raw(problem: ProblemError) -> bytes:

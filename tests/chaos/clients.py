@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.client.http_requests import order_body
-from loadgen.client.record import NO_ANSWER, TIMED_OUT, Answer, Line, Operation, Records
+from loadgen.client.record import NO_ANSWER, TIMED_OUT, Answer, Operation, Records, RequestRecord
 from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
 from schemas.rest import Registration
 
@@ -89,7 +89,7 @@ class Clients:
         next_ = bisect_right(self._created_us, moment_us)
         return self._created_us[next_] if next_ < len(self._created_us) else None
 
-    def answered(self, line: Line) -> None:
+    def answered(self, line: RequestRecord) -> None:
         """Another request was."""
         self.records.add(line)
         if line.answer.status == 201:
@@ -195,7 +195,9 @@ class _Client:
                 answer = Answer(answer.status, answer.code, name)
             client_order_id = name if operation == "order" else ""
             self._crowd.answered(
-                Line(operation, sent_us, sent_us, now_us, answer, self._number, client_order_id)
+                RequestRecord(
+                    operation, sent_us, sent_us, now_us, answer, self._number, client_order_id
+                )
             )
             if answer.status not in _RETRIED:
                 break

@@ -13,7 +13,7 @@ from tests.chaos.clients import Clients
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, Strike
 from tests.chaos.small_disk import fill, make_room
-from tests.chaos.supervisor import Supervisor
+from tests.chaos.supervisor import ChaosSupervisor
 
 _REFILL_S = 0.1
 # A matcher says that it needs a second to see a newer claim; the rest is for a busy machine.
@@ -40,11 +40,11 @@ class FaultInjector:
     def __init__(
         self,
         cluster: Cluster,
-        supervisor: Supervisor,
+        supervisor: ChaosSupervisor,
         tell: Callable[[str], None],
         clients: Clients,
     ) -> None:
-        self._arena = cluster
+        self._cluster = cluster
         self._keeper = supervisor
         self._tell = tell
         self._crowd = clients
@@ -68,12 +68,12 @@ class FaultInjector:
 
     def heal_all(self) -> None:
         """Whatever was struck: links flow, frozen programs go on, dead ones are started."""
-        for link in self._arena.links.values():
+        for link in self._cluster.links.values():
             link.heal()
         for name in CLOCKS:
-            self._arena.stack.set_clock(name, 0)
+            self._cluster.stack.set_clock(name, 0)
         for name in PROGRAMS:
-            self._arena.process(name).resume()
+            self._cluster.process(name).resume()
             self._keeper.give_back(name)
 
     def _strike(self, strike: Strike) -> Healed:
@@ -92,7 +92,7 @@ class FaultInjector:
         deadline = time.monotonic() + _RECOVERY_S
         ready_us = None
         while time.monotonic() < deadline and not self._ending.is_set():
-            if ready_us is None and self._arena.all_ready():
+            if ready_us is None and self._cluster.all_ready():
                 ready_us = self._now_us()
             if ready_us is not None and self._crowd.first_created_after(healed_us) is not None:
                 break
@@ -101,14 +101,14 @@ class FaultInjector:
 
     def _carry_out(self, fault: Fault) -> int:
         """When it was healed; a start that takes its time belongs to the recovery."""
-        if fault.target in self._arena.links:
+        if fault.target in self._cluster.links:
             return self._on_link(fault)
         if fault.kind == "fill_disk":
             return self._on_disk(fault)
         return self._on_program(fault)
 
     def _on_link(self, fault: Fault) -> int:
-        link = self._arena.links[fault.target]
+        link = self._cluster.links[fault.target]
         match fault.kind:
             case "cut":
                 link.cut()
@@ -126,7 +126,7 @@ class FaultInjector:
 
     def _on_disk(self, fault: Fault) -> int:
         """The broker ends by itself, and is started in vain until there is room again."""
-        folder = self._arena.servers[fault.target].data_dir
+        folder = self._cluster.servers[fault.target].data_dir
         fill(folder)
         end = time.monotonic() + fault.hold_ms / 1000
         while time.monotonic() < end and not self._ending.is_set():
@@ -140,7 +140,7 @@ class FaultInjector:
         name = fault.target
         match fault.kind:
             case "freeze":
-                self._keeper.take(name, lambda: self._arena.process(name).pause())
+                self._keeper.take(name, lambda: self._cluster.process(name).pause())
             case "stop":
                 self._keeper.take(name, lambda: self._stop(name))
             case "usurp":
@@ -148,38 +148,38 @@ class FaultInjector:
             case "clock_jump":
                 return self._on_clock(fault)
             case "clock_wrong_start":
-                self._keeper.take(name, lambda: self._arena.kill(name))
+                self._keeper.take(name, lambda: self._cluster.kill(name))
                 return self._on_clock(fault)
             case "restart_twice":
                 self._keeper.take(name, lambda: self._die_while_starting(fault))
             case _:
-                self._keeper.take(name, lambda: self._arena.kill(name))
+                self._keeper.take(name, lambda: self._cluster.kill(name))
         if fault.kind != "usurp":
             self._wait(fault.hold_ms / 1000)
         healed_us = self._now_us()
         if fault.kind == "freeze":
-            self._arena.process(name).resume()
+            self._cluster.process(name).resume()
         self._keeper.give_back(name)
         return healed_us
 
     def _on_clock(self, fault: Fault) -> int:
         """Wrong for a while in a running program, be it from its start on; then right at once."""
-        self._arena.stack.set_clock(fault.target, fault.detail)
+        self._cluster.stack.set_clock(fault.target, fault.detail)
         self._keeper.give_back(fault.target)
         self._wait(fault.hold_ms / 1000)
-        self._arena.stack.set_clock(fault.target, 0)
+        self._cluster.stack.set_clock(fault.target, 0)
         return self._now_us()
 
     def _stop(self, name: str) -> None:
         # It may be away already, for want of something else that was struck.
-        was_there = self._arena.process(name).alive
-        exit_code = self._arena.stop(name)
+        was_there = self._cluster.process(name).alive
+        exit_code = self._cluster.stop(name)
         if was_there:
             self.stops.setdefault(name, []).append(exit_code)
 
     def _usurp(self, fault: Fault) -> None:
-        self._arena.process(fault.target).pause()
-        former = self._arena.usurp(fault.target)
+        self._cluster.process(fault.target).pause()
+        former = self._cluster.usurp(fault.target)
         self._wait(fault.hold_ms / 1000)
         former.resume()
         # It must notice by itself; the report looks at its exit code.
@@ -188,15 +188,15 @@ class FaultInjector:
         self.stops.setdefault(f"usurped {fault.target}", []).append(former.exit_code)
 
     def _die_while_starting(self, fault: Fault) -> None:
-        self._arena.kill(fault.target)
+        self._cluster.kill(fault.target)
         with ThreadPoolExecutor(1) as pool:
-            starting = pool.submit(self._arena.start, fault.target)
+            starting = pool.submit(self._cluster.start, fault.target)
             self._wait(fault.detail / 1000)
-            self._arena.process(fault.target).kill()
+            self._cluster.process(fault.target).kill()
             # A server that is killed before it answers says so; that was the wish.
             with contextlib.suppress(InfraError):
                 starting.result()
-        self._arena.kill(fault.target)
+        self._cluster.kill(fault.target)
 
     def _wait(self, seconds: float) -> None:
         self._ending.wait(max(0.0, seconds))

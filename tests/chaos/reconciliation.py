@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from loadgen.client.record import Line
+from loadgen.client.record import RequestRecord
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import Expired, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from schemas.units import Side
@@ -92,7 +92,7 @@ def _events(market: Market, kind: type[E]) -> list[E]:
     return [o.event for o in market.outcomes if isinstance(o.event, kind)]
 
 
-def entered_though_refused(lines: Iterable[Line]) -> list[str]:
+def entered_though_refused(lines: Iterable[RequestRecord]) -> list[str]:
     """200 says that an earlier attempt made the order; then not all of those were refused.
 
     `lines` as they were answered: the attempts at one order follow each other. The audit cannot
@@ -110,7 +110,7 @@ def entered_though_refused(lines: Iterable[Line]) -> list[str]:
     return found
 
 
-def called_unknown(lines: Iterable[Line], market: Market) -> list[str]:
+def called_unknown(lines: Iterable[RequestRecord], market: Market) -> list[str]:
     """A cancel of a broker's own order may come too late, but the order is there."""
     entered = {event.order_id for event in _events(market, OrderAccepted)}
     return [
@@ -122,7 +122,7 @@ def called_unknown(lines: Iterable[Line], market: Market) -> list[str]:
     ]
 
 
-def answered_with_two(lines: Iterable[Line]) -> list[str]:
+def answered_with_two(lines: Iterable[RequestRecord]) -> list[str]:
     """One client order id is one order, whenever it is asked for."""
     ids: dict[tuple[int, str], set[str]] = {}
     for line in lines:

@@ -6,7 +6,7 @@ from statistics import median_low
 
 from msgspec import Struct
 
-from loadgen.client.record import Line
+from loadgen.client.record import RequestRecord
 from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
 from tests.chaos.reconciliation import Reconciliation
@@ -150,7 +150,8 @@ class Report(Struct, frozen=True, kw_only=True):
         for name, codes in self.stops.items():
             yield f"stopped  {name}, exit codes {codes}"
         yield (
-            f"acknowledged {self.reconciliation.acknowledged:,}, cancelled {self.reconciliation.cancelled:,}, "
+            f"acknowledged {self.reconciliation.acknowledged:,}, "
+            f"cancelled {self.reconciliation.cancelled:,}, "
             f"trades {self.reconciliation.trades:,}"
         )
         yield f"lost {len(self.reconciliation.lost)}, doubled {len(self.reconciliation.doubled)}"
@@ -168,12 +169,12 @@ def _seconds(took_ms: int | None) -> str:
     return "never" if took_ms is None else f"{took_ms / 1000:.1f} s"
 
 
-def answers_of(lines: Iterable[Line]) -> dict[str, int]:
+def answers_of(lines: Iterable[RequestRecord]) -> dict[str, int]:
     """How often each kind of request was answered how."""
     return dict(Counter(_answer(line) for line in lines))
 
 
-def _answer(line: Line) -> str:
+def _answer(line: RequestRecord) -> str:
     status = {0: "connection lost", 1: "timeout"}.get(line.answer.status, str(line.answer.status))
     return (
         f"{line.operation} {status} {line.answer.code if line.kind != 'transport' else ''}".rstrip()

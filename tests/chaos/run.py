@@ -18,7 +18,7 @@ from tests.chaos.fault_injector import FaultInjector, Healed
 from tests.chaos.liveness import not_live
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
-from tests.chaos.supervisor import Supervisor
+from tests.chaos.supervisor import ChaosSupervisor
 from tests.chaos.webhook_receivers import WebhookReceivers
 
 # What the market does before the first strike and, at most, until it is well after the last.
@@ -61,11 +61,11 @@ class _Run:
         load: Load,
         tell: Tell,
     ) -> None:
-        self._arena = cluster
+        self._cluster = cluster
         self._listeners = webhook_receivers
         self._plan = plan_
         self._tell = tell
-        self._keeper = Supervisor(cluster, tell)
+        self._keeper = ChaosSupervisor(cluster, tell)
         # Long enough for strikes that are late; what is left over is not sent.
         late_s = ONE_BY_ONE_S * len(plan_.strikes) if plan_.one_by_one else 0
         profile = Profile(
@@ -98,7 +98,7 @@ class _Run:
                 self._tell("all healed; waiting for the market")
                 recoveries = self._recoveries(healed)
             self._tell("clients are done; is everything alive?")
-            dead = [*self._keeper.gave_up, *not_live(self._arena)]
+            dead = [*self._keeper.gave_up, *not_live(self._cluster)]
             return self._report(recoveries, dead)
 
     def _recoveries(self, healed: list[Healed]) -> list[Recovery]:
@@ -119,7 +119,7 @@ class _Run:
     def _report(self, recoveries: list[Recovery], dead: list[str]) -> Report:
         records = self._crowd.records
         self._tell(f"auditing what became of {len(records):,} requests ...")
-        stack = self._arena.stack
+        stack = self._cluster.stack
         heard = Heard(self._crowd, self._brokers, self._plan.seed)
         verdict = judge(stack, heard, (stack.url, stack.reader_url), AUDIT_WAIT_S, self._tell)
         self._tell("was every broker told of every trade?")

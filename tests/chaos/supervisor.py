@@ -49,11 +49,11 @@ class _Kept:
         self.supervisor = Supervisor([self.ward], lambda line: tell(line.splitlines()[0]))
 
 
-class Supervisor:
+class ChaosSupervisor:
     """Watches from `with` to its end."""
 
     def __init__(self, cluster: Cluster, tell: Callable[[str], None]) -> None:
-        self._arena = cluster
+        self._cluster = cluster
         self._tell = tell
         self._ending = threading.Event()
         self._kept: dict[str, _Kept] = {name: _Kept(cluster, name, tell) for name in PROGRAMS}
@@ -91,8 +91,8 @@ class Supervisor:
         kept = self._kept[name]
         with kept.lock:
             try:
-                if not self._arena.process(name).alive:
-                    self._arena.start(name)
+                if not self._cluster.process(name).alive:
+                    self._cluster.start(name)
             except (InfraError, OSError) as error:
                 self._tell(f"{name} does not start: {error}".splitlines()[0])
             kept.state.started(time.monotonic())

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from loadgen.client.record import Answer, Line
+from loadgen.client.record import Answer, RequestRecord
 from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.audit.client_log import ClientLine
@@ -96,8 +96,8 @@ def test_tally_of_what_is_there_twice_counts_it_as_doubled() -> None:
     assert found(structs.replace(GOOD, outcomes=[*GOOD.outcomes, another])) == (0, 1)
 
 
-def attempt(status: int, client_order_id: str = "c", order_id: str = "") -> Line:
-    return Line("order", 0, 0, 0, Answer(status, "", order_id), 0, client_order_id)
+def attempt(status: int, client_order_id: str = "c", order_id: str = "") -> RequestRecord:
+    return RequestRecord("order", 0, 0, 0, Answer(status, "", order_id), 0, client_order_id)
 
 
 @pytest.mark.parametrize("first", [201, 202, 504, 0, 1, 500])
@@ -205,5 +205,5 @@ def test_standings_accounts_and_shops_follow_every_fill() -> None:
 def test_cancel_of_an_order_in_the_market_is_never_called_unknown(
     status: int, order_id: str, found: int
 ) -> None:
-    line = Line("cancel", 0, 0, 1, Answer(status, "", order_id), 0, "")
+    line = RequestRecord("cancel", 0, 0, 1, Answer(status, "", order_id), 0, "")
     assert len(called_unknown([line], GOOD)) == found

@@ -322,13 +322,13 @@ def status_when_asked(port: int) -> int | None:
 def test_more_connections_than_the_system_has_files_for_are_a_bad_setting() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))\n"
-        "from services.api.app import Edge\n"
+        "from services.api.app import ApiApp\n"
         "from services.api.brokers import BrokerDirectory\n"
         "from services.api.server import HttpServer\n"
         "from services.runtime.settings import Settings\n"
-        "edge = Edge([], BrokerDirectory(None))\n"
+        "app = ApiApp([], BrokerDirectory(None))\n"
         "def made(connections):\n"
-        "    return HttpServer(edge, Settings(port=0, connections_max=connections))\n"
+        "    return HttpServer(app, Settings(port=0, connections_max=connections))\n"
         "try:\n    made(1_000)\nexcept Exception as error:\n    print(error)\n"
     )
     done = subprocess.run(

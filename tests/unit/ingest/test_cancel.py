@@ -208,7 +208,7 @@ def test_stranger_is_refused_by_the_matcher_without_waking_the_owner() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "status"), [("stored", 202), ("not_stored", 503), ("unknown", 504), (None, 504)]
+    ("result", "status"), [("stored", 202), ("not_stored", 503), ("unknown", 504), (None, 504)]
 )
 def test_no_outcome_in_time_is_answered_by_the_records_fate(
     result: DeliveryResult | None, status: int

@@ -107,7 +107,7 @@ def test_outcome_that_cannot_be_is_500() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "status", "code"),
+    ("result", "status", "code"),
     [
         ("stored", 202, None),
         ("not_stored", 503, "not_accepted"),
@@ -226,7 +226,7 @@ def test_registered_broker_may_trade_at_once() -> None:
     on_a_loop(scenario)
 
 
-@pytest.mark.parametrize(("fate", "status"), [("not_stored", 503), ("unknown", 504), (None, 504)])
+@pytest.mark.parametrize(("result", "status"), [("not_stored", 503), ("unknown", 504), (None, 504)])
 def test_broker_the_log_may_not_have_is_not_known(
     result: DeliveryResult | None, status: int
 ) -> None:
