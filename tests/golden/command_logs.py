@@ -1,0 +1,158 @@
+"""Three command logs, each a fixed sequence of records. Pure.
+
+The records are written as text, without the structs and the codec of the product, and the only
+source of randomness is `random.Random.random`, whose values are the same in every Python version.
+So the bytes depend on this file alone; `golden.json` holds their SHA-256, which makes a change of
+this file as visible as a change of a recorded file would be.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+PARTITION = 3
+START_MS = 1_767_225_600_000
+_HOUR_MS = 3_600_000
+
+
+class LoggedCommand(NamedTuple):
+    """One record of a command log; `timestamp` in milliseconds."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+class _Market:
+    """Draws values and writes commands; remembers what it placed, to cancel and repeat it."""
+
+    def __init__(self, seed: int, *, symbols: int, brokers: int, prices: int) -> None:
+        self._random = random.Random(seed)
+        self._symbols = symbols
+        self._brokers = brokers
+        self._prices = prices
+        self.placed: list[tuple[str, str]] = []
+
+    def chance(self, probability: float) -> bool:
+        """True with this probability."""
+        return self._random.random() < probability
+
+    def below(self, bound: int) -> int:
+        """An integer from 0 to `bound` - 1."""
+        return int(self._random.random() * bound)
+
+    def broker_id(self) -> str:
+        """One of the brokers."""
+        return f"{self.below(self._brokers):08x}-0000-4000-8000-000000000000"
+
+    def new_order_id(self) -> str:
+        """A UUIDv7 of the golden partition, numbered."""
+        number = len(self.placed)
+        return f"{number >> 16:08x}-{number & 0xFFFF:04x}-7{PARTITION:03x}-8000-{number:012x}"
+
+    def place(self, *, valid_until: int | None = None, client_id: str | None = None) -> bytes:
+        """A new order; every tenth is a market order."""
+        order_id, broker = self.new_order_id(), self.broker_id()
+        self.placed.append((order_id, broker))
+        side = "bid" if self.chance(0.5) else "ask"
+        symbol = f"SYM{self.below(self._symbols)}"
+        quantity = 100 * (1 + self.below(20))
+        market = self.chance(0.1)
+        # Both sides overlap in a fifth of their prices, so that books fill and orders trade.
+        step = self.below(self._prices)
+        price = 2_000 + (step if side == "ask" else self._prices // 5 - step)
+        text = (
+            f'{{"type":"place_order","order_id":"{order_id}","broker_id":"{broker}",'
+            f'"document_number":"{10_000_000_000 + self.below(90_000_000)}","symbol":"{symbol}",'
+            f'"side":"{side}","order_type":"{"market" if market else "limit"}",'
+            f'"quantity":{quantity}'
+        )
+        if not market:
+            text += f',"price":{price}'
+            if valid_until is not None:
+                text += f',"valid_until":{valid_until}'
+        if client_id is not None:
+            text += f',"client_order_id":"{client_id}"'
+        return (text + "}").encode()
+
+    def cancel(self) -> bytes:
+        """The cancel of a recent order, one in ten by a broker who may not own it."""
+        recent = min(len(self.placed), 2_000)
+        order_id, broker = self.placed[-1 - self.below(recent)]
+        if self.chance(0.1):
+            broker = self.broker_id()
+        return f'{{"type":"cancel_order","order_id":"{order_id}","broker_id":"{broker}"}}'.encode()
+
+
+_TICK = b'{"type":"tick"}'
+_UNREADABLE = (None, b"", b"[]", b'{"type":"place_order"}', b"\xff", b'{"type":"unknown"}')
+
+
+def mixed() -> Iterator[LoggedCommand]:
+    """100,000 commands of a market: orders, cancels, ticks, unreadable records, late timestamps."""
+    market = _Market(11, symbols=60, brokers=25, prices=50)
+    now = START_MS
+    for offset in range(100_000):
+        now += market.below(20)
+        draw = market.below(1_000)
+        value: bytes | None
+        if draw < 5:
+            value = _UNREADABLE[market.below(len(_UNREADABLE))]
+        elif draw < 15:
+            value = _TICK
+        elif draw < 270 and market.placed:
+            value = market.cancel()
+        else:
+            value = market.place(
+                valid_until=now + market.below(60_000) if market.chance(0.1) else None,
+                client_id=f"c-{market.below(30_000)}" if market.chance(0.3) else None,
+            )
+        # A record's timestamp may lie before the one of the record in front of it.
+        yield LoggedCommand(offset, now - market.below(50), value)
+
+
+def expiries() -> Iterator[LoggedCommand]:
+    """30,000 commands: orders that end together, more at once than one command may expire."""
+    market = _Market(12, symbols=8, brokers=5, prices=400)
+    now = START_MS
+    for offset in range(30_000):
+        now += market.below(10)
+        if offset == 25_000:
+            now = START_MS + _HOUR_MS
+        if market.chance(0.02):
+            value = _TICK
+        elif market.placed and market.chance(0.05):
+            value = market.cancel()
+        elif market.chance(0.8):
+            value = market.place(valid_until=START_MS + _HOUR_MS - market.below(3))
+        else:
+            value = market.place(valid_until=now + market.below(2_000) - 2)
+        yield LoggedCommand(offset, now, value)
+
+
+def repeated_client_ids() -> Iterator[LoggedCommand]:
+    """30,000 commands: the same order again, another order under its id, ids after their hour."""
+    market = _Market(13, symbols=5, brokers=4, prices=30)
+    sent: list[bytes] = []
+    now = START_MS
+    for offset in range(30_000):
+        now += market.below(800)
+        if sent and market.chance(0.4):
+            value = sent[-1 - market.below(min(len(sent), 12_000))]
+            if market.chance(0.3):
+                value = value.replace(b'"document_number":"1', b'"document_number":"2', 1)
+            if market.chance(0.5):
+                value = value.replace(b"-8000-0", b"-8000-f", 1)
+        elif market.placed and market.chance(0.1):
+            value = market.cancel()
+        else:
+            value = market.place(client_id=f"r.{market.below(9_000)}")
+            sent.append(value)
+        yield LoggedCommand(offset, now, value)
+
+
+LOGS: dict[str, Callable[[], Iterator[LoggedCommand]]] = {
+    "mixed": mixed,
+    "expiries": expiries,
+    "repeated_client_ids": repeated_client_ids,
+}

@@ -1,0 +1,90 @@
+"""SHA-256 of everything that the engine makes of a golden log.
+
+`python -m tests.golden.replay` prints them for every log; `golden.json` holds those of version
+0.1.0. They are never regenerated: a difference means that an old log would replay to other trades.
+"""
+
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from schemas.codec import UnreadableError, decode_command, encode
+from services.matcher.engine import Engine, EnginePosition
+from services.matcher.market_data import book_updates, trades_of
+from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
+from tests.golden.command_logs import LOGS, PARTITION, LoggedCommand
+
+# Commands between two snapshots.
+_SNAPSHOT_EVERY = 10_000
+_TOPIC_ID = "golden"
+_EPOCH = 7
+
+
+class _Hashes:
+    """One SHA-256 for each kind of bytes, each value followed by a line feed."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, hashlib._Hash] = {}
+        self.counts: Counter[str] = Counter()
+
+    def add(self, kind: str, value: bytes) -> None:
+        found = self._all.setdefault(kind, hashlib.sha256())
+        found.update(value)
+        found.update(b"\n")
+
+    def result(self) -> dict[str, str]:
+        return {kind: found.hexdigest() for kind, found in sorted(self._all.items())}
+
+
+def replay(log: Iterable[LoggedCommand]) -> tuple[dict[str, str], dict[str, int]]:
+    """The SHA-256 by kind of bytes, and the number of events by kind."""
+    hashes = _Hashes()
+    engine = Engine(PARTITION)
+    for record in log:
+        hashes.add("log", b"%d %d " % (record.offset, record.timestamp) + (record.value or b"-"))
+        at = EnginePosition(PARTITION, record.offset, record.timestamp)
+        try:
+            command = decode_command(record.value)
+        except UnreadableError:
+            command = None
+        outcome = engine.apply(command, at)
+        hashes.counts[type(outcome.event).__name__] += 1
+        hashes.counts["expired"] += len(outcome.expired)
+        hashes.counts["expired_at_once"] = max(
+            hashes.counts["expired_at_once"], len(outcome.expired)
+        )
+        hashes.add("outcomes", encode(outcome))
+        for trade in trades_of(outcome, at):
+            hashes.counts["trades"] += 1
+            hashes.add("trades", encode(trade))
+        for update in book_updates(outcome, at, engine):
+            hashes.add("book", encode(update))
+        if (record.offset + 1) % _SNAPSHOT_EVERY == 0:
+            _add_snapshot(hashes, engine, record.offset + 1)
+    return hashes.result(), dict(sorted(hashes.counts.items()))
+
+
+def _add_snapshot(hashes: _Hashes, engine: Engine, next_command: int) -> None:
+    position = SnapshotPosition(_TOPIC_ID, _EPOCH, next_command, next_command)
+    image, checksum = save(engine, position), SnapshotChecksum()
+    for chunk in image.chunks():
+        checksum.add(chunk)
+        hashes.add("snapshot_chunks", chunk)
+    hashes.add("snapshot_commits", encode(checksum.commit(image, 0)))
+    hashes.add("digests", engine.digest())
+
+
+def main() -> None:
+    """Print the hashes and counts of every log as JSON."""
+    found = {}
+    for name, log in LOGS.items():
+        hashes, counts = replay(log())
+        found[name] = {"sha256": hashes, "counts": counts}
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
