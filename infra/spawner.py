@@ -22,8 +22,8 @@ _Job = tuple[Callable[[], Process], "Future[Process]"]
 def guarded(command: Sequence[str], prefix: Sequence[str] = ()) -> list[str]:
     """The command line of a program that cannot outlive this process.
 
-    `prefix` is a program that changes identity and then runs the rest. It stands before `parent_death.py`,
-    because a change of identity clears the parent-death signal.
+    `prefix` is a program that changes identity and then runs the rest. It precedes
+    `parent_death.py`, because a change of identity clears the parent-death signal.
     """
     # -I -S: neither the environment nor site-packages take part in starting the guard.
     return [*prefix, sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), *command]

@@ -1,7 +1,7 @@
 """A venue without a market, as a process: knows the seven calls and answers them by rote.
 
-For what must hold of the load generator whatever is behind the URL. `python -m tests.support.stub_exchange
-PORT` serves until it is ended; `--mute` takes orders and never answers one.
+For tests of the load generator. `python -m tests.support.stub_exchange PORT` serves until it is
+ended; with `--mute` it accepts orders and never answers one.
 """
 
 import asyncio
