@@ -51,8 +51,8 @@ def test_exchange_of_the_fixture_is_ready(exchange):
 
 
 def example() -> str:
-    """The README's, as it stands there."""
-    blocks = (ROOT / "README.md").read_text().split("```python\n")
+    """The example of `docs/containers.md`, as printed there."""
+    blocks = (ROOT / "docs/containers.md").read_text().split("```python\n")
     (found,) = (block.split("```")[0] for block in blocks if "ExchangeContainer()" in block)
     return found
 

@@ -77,12 +77,6 @@ def test_table_put_into_another_page_takes_its_place_there_alone() -> None:
         put_into("no place", a_comparison())
 
 
-def test_table_in_the_readme_is_that_of_the_page() -> None:
-    readme, page = (Path(name).read_text() for name in ("README.md", "docs/compare.md"))
-    assert rows(readme)
-    assert rows(readme) == rows(page)
-
-
 def test_table_without_the_scale_of_costs_tells_the_nearest_below() -> None:
     found = a_comparison()
     found.results[0].points = [structs.replace(FINE, scale=10), BAD]
