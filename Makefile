@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run up down demo test correctness simulate chaos bench bench-quick compare check format \
+.PHONY: help run up down demo test conformance correctness simulate chaos bench bench-quick compare check format \
   schemas lock clean
 
 help: ## What there is to make
@@ -47,10 +47,13 @@ images: ## Images for containers, official ones or built here; IMAGES=--build as
 integration-containers: $(READY) images ## tests/integration in containers; insists on a Docker engine
 	TEST_SERVERS=containers $(BIN)/python -m pytest tests/integration tests/containers
 
-correctness: $(READY) ## The trading rules over HTTP, on an exchange at URL= with ADMIN_KEY=, else a fresh one
+conformance: $(READY) ## Judge an exchange by the trading rules: at URL= with ADMIN_KEY=, else a fresh one
 	@exec $(BIN)/python -m conformance $(if $(URL),--url $(URL)) \
 	  $(if $(ADMIN_KEY),--admin-key $(ADMIN_KEY)) \
 	  $(if $(RECEIVER_HOST),--receiver-host $(RECEIVER_HOST))
+
+# Former name of the target.
+correctness: conformance
 
 simulate: $(READY) ## 100,000 scenarios of the matcher's protocol without Kafka; SEED=n repeats them
 	@exec $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))

@@ -1,7 +1,8 @@
-"""The trading rules as a broker may rely on them, judged over HTTP alone, against any exchange.
+"""Conformance suite: the trading rules over HTTP alone, for any exchange.
 
-Every rule trades symbols and registers brokers of its own, so runs may go on side by side, and
-beside other traffic. Nothing is timed: what must become true is waited for. The docstring of a
-test is the rule, the docstring of its module the chapter; the command line prints both. What an
-exchange may leave out (webhooks) is asked of its OpenAPI document, and told as not offered.
+Each rule trades its own symbols and registers its own brokers, so several runs may share one
+exchange with each other and with other traffic. No rule measures time: a test polls until the
+expected state appears. The docstring of a test is the rule and the docstring of its module the
+chapter; `python -m conformance` prints both. Webhooks are optional: where the exchange's OpenAPI
+document has no such calls, their rules are reported as not offered.
 """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.api import Api
 from infra.ports import LOOPBACK
 from services.local.signals import stoppable
-from tests.support.api import Api
 
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
@@ -19,13 +19,13 @@ EXIT_INTERRUPTED = 130
 REGISTERED = 201
 # Of pytest's: all passed, some failed, interrupted, nothing collected for --rules.
 EXIT_CODES = {0: 0, 1: 1, 2: EXIT_INTERRUPTED, 5: EXIT_USAGE}
-MARKETS = ("ours", "v1", "v2", "v3")
-# The rules of this folder in the quietest manner: the lines are this module's own.
+# Reporter prints the lines, so pytest prints none. Several runs may share this folder: no cache.
 QUIETLY = ("-qq", "--no-header", "--no-summary", "--tb=short", "-o", "addopts=")
+NO_CACHE = ("-p", "no:cacheprovider")
 
 
 class Reporter:
-    """A pytest plugin that tells each rule by its docstring, under the docstring of its chapter."""
+    """A pytest plugin that prints each rule by its docstring, under the docstring of its module."""
 
     def __init__(self) -> None:
         self._chapter = ""
@@ -36,26 +36,26 @@ class Reporter:
         self.not_offered = 0
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """To end it early."""
+        """Keep the session, so that a failed setup can end it early."""
         self._session = session
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Learn the words of each rule."""
+        """Collect the text of each rule."""
         for item in items:
             rule = (getattr(item, "function", None) or item).__doc__ or item.name
             chapter = getattr(getattr(item, "module", None), "__doc__", "") or ""
             self._rules[item.nodeid] = (chapter.splitlines()[0], _with_case(rule, item.name))
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str]:
-        """No dots and letters."""
+        """Print no dots and letters."""
         return report.outcome, "", ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """One line; a broken rule with what was expected."""
+        """Print one line; for a broken rule also the expected and the actual result."""
         if report.passed and report.when != "call":
             return
         if report.when == "setup" and not report.skipped and self._session is not None:
-            # Without an exchange no rule is broken, and none of the others can be judged.
+            # Without an exchange no rule can be judged, and none is broken.
             self._session.shouldfail = "there is no exchange to judge"
             _out(f"\nthe exchange did not start:\n{report.longreprtext}")
             return
@@ -78,26 +78,28 @@ class Reporter:
 
 
 def _with_case(rule: str, name: str) -> str:
-    _, _, case = name.partition("[")
-    case = case.removesuffix("]").split("-", 1)[-1] if "-" in case else ""
+    _, _, case = name.removesuffix("]").partition("[")
     return f"{rule.splitlines()[0]} ({case})" if case else rule.splitlines()[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
     options = _options(arguments)
-    command = [str(Path(__file__).parent), *QUIETLY, "--receiver-host", options.receiver_host]
+    command = [
+        str(Path(__file__).parent),
+        *QUIETLY,
+        *NO_CACHE,
+        "--receiver-host",
+        options.receiver_host,
+    ]
     if options.url:
-        trouble = _trouble(options.url, options.admin_key)
-        if trouble is not None:
-            sys.stderr.write(f"correctness: {trouble[1]}\n")
-            return trouble[0]
+        obstacle = _obstacle(options.url, options.admin_key)
+        if obstacle is not None:
+            sys.stderr.write(f"conformance: {obstacle[1]}\n")
+            return obstacle[0]
         command += ["--url", options.url, "--admin-key", options.admin_key]
     else:
-        sys.stderr.write(
-            f"correctness: no --url, so a fresh exchange ({options.market}) is started\n"
-        )
-        command += ["--market", options.market]
+        sys.stderr.write("conformance: no --url, starting a fresh exchange\n")
     if options.rules:
         command += ["-k", options.rules]
     reporter = Reporter()
@@ -106,32 +108,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = EXIT_CODES.get(int(pytest.main(command, plugins=[reporter])), EXIT_UNREACHABLE)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    told = f"{reporter.held} rules hold, {reporter.broken} are broken"
+    summary = f"{reporter.held} rules hold, {reporter.broken} are broken"
     if reporter.not_offered:
-        told += f", {reporter.not_offered} WERE NOT JUDGED: /openapi.json offers no webhooks"
-    _out(f"\n{told}")
+        summary += f", {reporter.not_offered} WERE NOT JUDGED: /openapi.json offers no webhooks"
+    _out(f"\n{summary}")
     return code
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m conformance",
-        description="Judges an exchange by the trading rules, over its seven calls and, where it "
+        description="Judges an exchange by the trading rules, over its seven calls and, if it "
         "offers them, webhooks.",
-        epilog="Exit codes: 0 all rules hold; 1 not so; 2 usage, or the key is not the admin's; "
-        "3 nothing answers there; 130 interrupted.",
+        epilog="Exit codes: 0 all rules hold; 1 a rule is broken; 2 usage, or a refused admin "
+        "key; 3 the exchange does not answer; 130 interrupted.",
     )
-    parser.add_argument("--url", help="the exchange; a fresh one of this machine if not given")
+    parser.add_argument("--url", help="URL of the exchange; without it a fresh one is started")
     parser.add_argument(
         "--admin-key",
         default=os.environ.get("EXCHANGE_ADMIN_KEY"),
         help="its admin key; EXCHANGE_ADMIN_KEY if not given",
-    )
-    parser.add_argument(
-        "--market",
-        choices=MARKETS,
-        default=MARKETS[0],
-        help="what to start without --url: this exchange, or a simpler one to compare it with",
     )
     parser.add_argument(
         "--receiver-host",
@@ -149,16 +145,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _trouble(url: str, admin_key: str) -> tuple[int, str] | None:
-    """Why the rules cannot be judged there, with an exit code."""
+def _obstacle(url: str, admin_key: str) -> tuple[int, str] | None:
+    """Reason and exit code when the exchange cannot be judged; None when it can."""
     try:
-        answer = Api(url, admin_key).call("POST", "/register", {"name": "Correctness"})
+        answer = Api(url, admin_key).call("POST", "/register", {"name": "Conformance"})
     except (OSError, HTTPException, ValueError) as error:
         return EXIT_UNREACHABLE, f"{url} does not answer: {error}"
     if answer.status in (401, 403):
-        return EXIT_USAGE, f"{url} does not take this admin key ({answer.status})"
+        return EXIT_USAGE, f"{url} refuses this admin key ({answer.status})"
     if answer.status != REGISTERED:
-        return EXIT_UNREACHABLE, f"{url} registers nobody: {answer.status} {answer.raw[:200]!r}"
+        return (
+            EXIT_UNREACHABLE,
+            f"{url} refuses a registration: {answer.status} {answer.raw[:200]!r}",
+        )
     return None
 
 

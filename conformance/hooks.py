@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from conformance.api import Answer
+from conformance.receiver import Received, Receiver
 from conformance.trader import PATIENCE_S, POLL_S, Market, Trader, expect_answer
-from tests.support.api import Answer
-from tests.support.receiver import Received, Receiver
 
 Event = dict[str, Any]
 

@@ -1,8 +1,8 @@
 """Webhooks, where they are offered"""
 
 from conformance.hooks import Hooked, Hooks
+from conformance.receiver import Received, Reply
 from conformance.trader import Market, expect, expect_answer
-from tests.support.receiver import Received, Reply
 
 
 def test_registration_with_a_url_gives_a_secret(market: Market, hooks: Hooks) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.support.api import Answer, Api
+from conformance.api import Answer, Api
 
 T = TypeVar("T")
 PATIENCE_S = 30.0

@@ -5,18 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from infra.broker import LocalKafka
-from infra.ports import LOOPBACK
 from infra.postgres import LocalPostgres
 from tests.support.exchange import Exchange, an_exchange
 from tests.support.servers import chosen
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the trading rules (`conformance`) are judged, instead of this run's exchange."""
-    parser.addoption("--url", help="an exchange that runs already")
-    parser.addoption("--admin-key", help="its admin key")
-    parser.addoption("--receiver-host", default=LOOPBACK, help="how it reaches this machine")
-    parser.addoption("--market", action="append", help="only this: ours, v1, v2, v3; repeatable")
 
 
 def pytest_report_header() -> str:

@@ -128,7 +128,7 @@ def _measure(system: SystemUnderTest, result: Result, steps: Plan, keep: _Keeper
     _say("  the trading rules ...")
     result.rules_hold = rules_hold(system, folder)
     if not result.rules_hold:
-        _say(f"  rules are broken, see {folder}/correctness.log")
+        _say(f"  rules are broken, see {folder}/conformance.log")
     keep.now()
     for scale in steps.scales:
         found = point(system, scale, steps.duration_s, folder)

@@ -29,9 +29,9 @@ class MeasureError(Exception):
 
 
 def rules_hold(system: SystemUnderTest, folder: Path) -> bool:
-    """Whether it trades by the rules; the words of each broken one are in `correctness.log`."""
+    """Whether it trades by the rules; each broken rule is explained in `conformance.log`."""
     command = ["-m", "conformance", "--url", system.url]
-    return _run(command, system, folder / "correctness.log").exit_code == 0
+    return _run(command, system, folder / "conformance.log").exit_code == 0
 
 
 def point(system: SystemUnderTest, scale: float, duration_s: int, folder: Path) -> Point:

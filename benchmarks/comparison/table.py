@@ -12,7 +12,7 @@ BEGIN, END = "<!-- written by make compare -->\n", "<!-- until here -->\n"
 _HEAD = """# Beside simpler designs
 
 Written by `make compare`, which runs each of these alone on the same machine, one after the other,
-with the same generator and the same trading rules (`make correctness`).
+with the same generator and the same trading rules (`make conformance`).
 """
 _FOOT = """
 Latencies are of orders, from the moment at which each should have been sent, as p50 / p99 in

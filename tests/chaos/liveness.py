@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import Final
 
+from conformance.api import Answer, Api
 from schemas.partitions import default_partition
 from tests.chaos.cluster import SERVICES, Cluster
-from tests.support.api import Answer, Api
 
 READY_S: Final = 120.0
 ANSWER_S: Final = 60.0

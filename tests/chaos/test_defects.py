@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from msgspec import UNSET, Struct, structs
 
+from conformance.api import eventually
 from infra.ports import free_port
 from infra.servers import LocalServers
 from loadgen.workload.orderflow import Profile, plan
@@ -48,7 +49,6 @@ from tests.chaos.reconciliation import Market
 from tests.chaos.views import not_shown
 from tests.chaos.webhook_receivers import WebhookReceivers
 from tests.integration.audited_market import create_database
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 from tests.support.in_threads import InThread
 from tests.support.patching import Replacement

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from typing import Final
 
+from conformance.api import Answer, Api
 from tests.chaos.reconciliation import Account, Market, Shop, Standing, accounts, shops, standings
-from tests.support.api import Answer, Api
 
 # Each costs a request; a view that is wrong is seldom wrong about one order only.
 ORDERS_ASKED_MAX: Final = 300

@@ -7,9 +7,9 @@ from typing import Final
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from conformance.receiver import Received, Receiver, Reply
 from schemas.rest import Registration
 from tests.chaos.notices import Told
-from tests.support.receiver import Received, Receiver, Reply
 
 _TAKEN: Final = Reply(200)
 _NOT_NOW: Final = Reply(503)

@@ -9,11 +9,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from conformance.api import eventually
 from exchange_testing.engine import engine
 from exchange_testing.images import KAFKA, POSTGRES
 from exchange_testing.kafka import PORT_INSIDE
 from tests.containers.running import docker
-from tests.support.api import eventually
 from tests.support.containers import ContainerPostgres, Containers, running_containers
 
 TOPIC = "kept"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from conformance.api import Answer, Api, eventually
+from conformance.receiver import a_receiver
 from services.admin.brokers import revoke_broker
 from services.api.app import PROBLEMS
-from tests.support.api import Answer, Api, eventually
 from tests.support.exchange import Exchange
-from tests.support.receiver import a_receiver
 
 TABLE = Path(__file__).with_name("access.md")
 CALLERS = ("no key", "malformed", "unknown", "revoked", "another broker", "admin", "the right key")

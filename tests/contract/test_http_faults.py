@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from conformance.api import Answer, Api
 from schemas import ids
 from services.api.app import PROBLEMS
-from tests.support.api import Answer, Api
 from tests.support.exchange import Exchange
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

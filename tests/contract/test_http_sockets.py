@@ -16,12 +16,12 @@ import pytest
 from msgspec import structs
 from prometheus_client import REGISTRY
 
+from conformance.api import eventually
 from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
 from services.api.app import ApiApp, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.protocol import ConnectionLimits
-from tests.support.api import eventually
 from tests.support.edge_server import RawClient, connected, serving, status_of
 
 BOUNDS = ConnectionLimits(

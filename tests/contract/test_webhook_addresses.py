@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from conformance.receiver import Received, Receiver, Reply, a_receiver
 from services.webhooks.schedule import Answer
 from tests.support.attempts import LOOPBACK, NameServer, posts
 from tests.support.exchange import Exchange
-from tests.support.receiver import Received, Receiver, Reply, a_receiver
 
 TABLE = Path(__file__).with_name("webhook_addresses.md")
 NOT_SENT = "not sent: "

@@ -15,13 +15,13 @@ from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 from psycopg import sql
 
+from conformance.api import Answer, Api, eventually
 from infra.secrets import read_or_create_secret
 from schemas.brokers import key_hash
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.access.credentials import password_file
 from services.local.exchange import running_exchange
 from services.runtime.settings import Settings
-from tests.support.api import Answer, Api, eventually
 from tests.support.exchange import Exchange
 from tests.support.operator import typed
 

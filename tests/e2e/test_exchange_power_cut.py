@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from conformance.api import Api, eventually
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from services.audit.run import run_audit
 from services.local.exchange import Stack, running_exchange
 from services.runtime.settings import Settings
-from tests.support.api import Api, eventually
 from tests.support.clients import LoggingClients
 from tests.support.loop_disk import cut_power, loop_disk, mounted, why_not
 

@@ -7,12 +7,12 @@ from collections import Counter
 import psycopg
 import pytest
 
+from conformance.api import Api, eventually
 from schemas import ids
 from schemas.codec import decode_trade
 from schemas.executions import CommandRefused
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS, TRADES
-from tests.support.api import Api, eventually
 from tests.support.clients import LoggingClients
 from tests.support.exchange import Exchange
 

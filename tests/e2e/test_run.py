@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.api import Api, eventually
 from infra.ports import free_port, is_free
 from infra.process_table import descendants, is_running
-from tests.support.api import Api, eventually
 
 LAST_LINE = "Ctrl-C stops everything."
 

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, TopicDescription
 
+from conformance.api import Api, eventually
 from infra.cluster import NODES, LocalKafkaCluster
 from schemas.topics import COMMANDS, TOPICS
 from services.audit.run import run_audit
@@ -16,7 +17,6 @@ from services.local.exchange import Stack, running_exchange
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from tests.support.api import Api, eventually
 from tests.support.clients import LoggingClients
 
 # Measured: 2-4 s until orders go on; the rest is for a machine busy with other things.

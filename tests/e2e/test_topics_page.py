@@ -11,9 +11,9 @@ from typing import Final
 
 import pytest
 
+from conformance.api import eventually
 from infra.kafka_jars import default_cache_dir
 from schemas.topics import BOOK, TRADES
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 
 ROOT: Final = Path(__file__).parents[2]

@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from conformance.api import Api, eventually
 from schemas import ids
-from tests.support.api import Api, eventually
 from tests.support.exchange import Exchange
 
 

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.webhooks.__main__ import main
 from benchmarks.webhooks.figures import Heard
 from benchmarks.webhooks.receiver import Receiver, running_receiver
+from conformance.api import eventually
 from schemas.brokers import webhook_secret
 from services.webhooks.signature import signed_headers
-from tests.support.api import eventually
 
 SECRETS = [webhook_secret(bytes([number]) * 24) for number in range(2)]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.support.api import Api, eventually
+from conformance.api import Api, eventually
+from conformance.receiver import Received, Reply, a_receiver
 from tests.support.exchange import Exchange
-from tests.support.receiver import Received, Reply, a_receiver
 
 
 def hooked_broker(exchange: Exchange, url: str) -> tuple[Api, str]:

@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from conformance.api import eventually
 from infra.cluster import LocalKafkaCluster
 from infra.errors import FolderBusyError, ServerFailedError
 from infra.process_table import is_running
-from tests.support.api import eventually
 
 TOPIC = "records"
 

@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from msgspec import Struct, structs
 
+from conformance.api import eventually
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from loadgen.commands import commands
@@ -31,7 +32,6 @@ from services.runtime.kafka.producer import FailFastSender, append
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 
 EVERY = 150

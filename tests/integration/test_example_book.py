@@ -8,10 +8,10 @@ from subprocess import CompletedProcess
 import pytest
 from msgspec import structs
 
+from conformance.api import eventually
 from schemas.book import BookUpdate, Level
 from schemas.codec import decode_book_update
 from schemas.topics import BOOK
-from tests.support.api import eventually
 from tests.support.examples import (
     MadeUpTopic,
     example,

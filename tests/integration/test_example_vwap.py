@@ -17,10 +17,10 @@ import msgspec
 import pyarrow.parquet
 import pytest
 
+from conformance.api import eventually
 from examples.live_vwap import State
 from schemas.codec import encode
 from schemas.trades import Trade
-from tests.support.api import eventually
 from tests.support.examples import MadeUpTopic, example, running_example
 from tests.support.servers import KafkaServer
 

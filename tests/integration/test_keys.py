@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.api import Api, eventually
+from conformance.api import Api, eventually
 from tests.support.exchange import Exchange
 from tests.support.operator import edge_service, ended, environ_of, typed
 

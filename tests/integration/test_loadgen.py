@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from conformance.api import eventually
 from infra.ports import free_port
 from infra.process_table import descendants, is_running
 from loadgen.report.files import read_summary
 from loadgen.report.summary import Summary
 from loadgen.workload.orderflow import PLAN_VERSION
-from tests.support.api import eventually
 from tests.support.stub_exchange import ADMIN_KEY
 
 QUICK = ("--scale", "5", "--duration", "3", "--warm-up", "0")

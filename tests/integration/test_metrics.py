@@ -5,8 +5,8 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from conformance.api import eventually
 from infra.ports import LOOPBACK
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 from tests.support.promql import defined, expressions
 

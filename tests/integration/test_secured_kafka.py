@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka.admin import NewTopic
 from msgspec import structs
 
+from conformance.api import eventually
 from infra.broker import ADMIN, LocalKafka
 from infra.ports import LOOPBACK
 from schemas.roles import ROLE
@@ -25,7 +26,6 @@ from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.producer import FailFastSender, Sender, append
 from services.runtime.kafka.topics import TopicsAdmin
-from tests.support.api import eventually
 
 PREFIX = "gate."
 WRONG = "guessed"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from conformance.api import eventually
 from schemas.codec import encode
 from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS
@@ -15,7 +16,6 @@ from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
 from services.replay.compare import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 from tests.support.snapshots import sealed
 

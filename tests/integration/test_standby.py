@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from conformance.api import eventually
 from infra.process import ChildProcess
 from schemas.codec import decode_execution
 from schemas.executions import Claim, Outcomes
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import SupersededError
 from tests.integration.matcher_market import WAIT_S, Market, a_market
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from conformance.receiver import a_receiver
 from infra.postgres import LocalPostgres
 from schemas import ids
 from services.audit.report import AuditReport
@@ -18,7 +19,6 @@ from services.webhooks.store import PRUNED_MAX, WebhookStore
 from tests.integration.audited_market import AuditedMarket, recorded_market, with_changed_rows
 from tests.support.exchange import Exchange
 from tests.support.outbox import Outbox, a_sender, wait_for
-from tests.support.receiver import a_receiver
 
 DAY_MS = 86_400_000
 KEEP_DAYS = 30

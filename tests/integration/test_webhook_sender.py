@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from conformance.receiver import Received, Reply, a_receiver
 from services.webhooks.schedule import Answer
 from services.webhooks.sender import ANSWER_BYTES_MAX, WebhookSender
 from tests.support.attempts import HEADERS, LOOPBACK, post
-from tests.support.receiver import Received, Reply, a_receiver
 
 
 def test_attempt_arrives_as_it_was_made() -> None:

@@ -10,10 +10,10 @@ import pytest
 from msgspec import structs
 from standardwebhooks import Webhook
 
+from conformance.receiver import Received, Reply, a_receiver
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from tests.support.outbox import SECRET, Outbox, a_sender, start_sender, wait_for
 from tests.support.reader_outcomes import T0
-from tests.support.receiver import Received, Reply, a_receiver
 from tests.support.servers import DatabaseServer
 
 OLD = webhook_secret(b"o" * 32)

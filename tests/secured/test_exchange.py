@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, KafkaError
 from msgspec import structs
 from psycopg.conninfo import make_conninfo
 
+from conformance.api import Api, eventually
+from conformance.receiver import a_receiver
 from infra.secrets import read_or_create_secret
 from schemas.codec import decode_trade
 from schemas.topics import COMMANDS, TRADES
@@ -24,10 +26,8 @@ from services.local.child_environment import environment
 from services.local.exchange import MODULES, Stack, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import Settings
-from tests.support.api import Api, eventually
 from tests.support.exchange import Exchange
 from tests.support.operator import edge_service, ended, typed
-from tests.support.receiver import a_receiver
 
 
 def trade(exchange: Exchange, symbol: str) -> None:

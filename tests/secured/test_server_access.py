@@ -34,6 +34,7 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import InsufficientPrivilege
 
+from conformance.api import eventually
 from schemas.roles import ROLE, ROLES
 from schemas.topics import COMMANDS, CONSUMER_GROUP, TOPICS
 from services.access.credentials import apply_kafka_roles, apply_postgres_roles, as_role
@@ -43,7 +44,6 @@ from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
-from tests.support.api import eventually
 from tests.support.exchange import Exchange
 
 TABLE = Path(__file__).with_name("server_access.md")

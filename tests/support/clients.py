@@ -9,8 +9,8 @@ from http.client import HTTPException
 
 from msgspec import Struct
 
+from conformance.api import Api
 from services.audit.client_log import ClientLine, Told
-from tests.support.api import Api
 
 PAUSE_S = 0.02
 _TOLD: dict[int, Told] = {200: "acknowledged", 201: "acknowledged", 202: "acknowledged"}

@@ -14,10 +14,10 @@ from typing import Any
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from conformance.api import Api, eventually
 from schemas.book import BookUpdate
 from schemas.codec import encode
 from schemas.trades import Trade
-from tests.support.api import Api, eventually
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 100

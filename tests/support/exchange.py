@@ -7,6 +7,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
+from conformance.api import Api
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from schemas.executions import Outcome
@@ -16,7 +17,6 @@ from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
-from tests.support.api import Api
 
 # Several idle side by side while others are tested; asked as often as by default, a broker that
 # has nothing to do takes a third of a core.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from msgspec import structs
 
+from conformance.api import Api, eventually
 from infra.ports import free_port
 from infra.process import ChildProcess
 from services.local.child_environment import environment
-from tests.support.api import Api, eventually
 from tests.support.exchange import Exchange
 
 

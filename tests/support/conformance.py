@@ -1,0 +1,32 @@
+"""Runs the conformance suite against a URL, as its own process, and counts its verdicts."""
+
+import subprocess
+import sys
+
+from msgspec import Struct
+
+TIMEOUT_S = 300.0
+
+
+class ConformanceRun(Struct, frozen=True):
+    """Exit code, printed lines, and the number of rules by verdict."""
+
+    exit_code: int
+    output: str
+
+    @property
+    def held(self) -> int:
+        """Rules that hold."""
+        return self.output.count("  ok      ")
+
+    @property
+    def not_offered(self) -> int:
+        """Rules about a part that the exchange does not offer."""
+        return self.output.count("  ABSENT  ")
+
+
+def run_conformance(url: str, admin_key: str, *more: str) -> ConformanceRun:
+    """Run `python -m conformance` to its end."""
+    command = [sys.executable, "-m", "conformance", "--url", url, "--admin-key", admin_key, *more]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return ConformanceRun(ended.returncode, ended.stdout + ended.stderr)
