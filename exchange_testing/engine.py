@@ -1,4 +1,4 @@
-"""The Docker engine, asked shortly: does it answer, which images does it have."""
+"""The Docker engine: whether it answers, and which images it has, with a short time limit."""
 
 import os
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def engine() -> Iterator[DockerClient]:
 
 
 def has_image(client: DockerClient, name: str) -> bool:
-    """Whether it is on the engine's machine; no registry is asked."""
+    """True if the engine has the image; no registry is contacted."""
     try:
         client.client.images.get(name)
     except docker.errors.ImageNotFound:

@@ -3,7 +3,7 @@
 ContainersError
 ├── NoEngineError       no Docker engine answers
 ├── ImageMissingError   an image is not here and cannot be pulled
-└── NotReadyError       a container ended, or did not come up in time; with its last words
+└── NotReadyError       a container ended, or was not ready in time; with its last log lines
 """
 
 

@@ -53,7 +53,7 @@ _silent.propagate = False
 class KafkaContainer(DockerContainer):
     """`bootstrap_servers` is for this machine; `inside` is for containers of the same network.
 
-    The port is chosen before the start: a broker tells its clients where it is reached.
+    The port is chosen before the start, because a broker announces its address to its clients.
     """
 
     def __init__(self, image: str, **options: Any) -> None:
@@ -82,7 +82,7 @@ class KafkaContainer(DockerContainer):
         return self
 
     def _name_inside(self) -> str:
-        # Without a network of its own it has no name but this.
+        # Without a network a container is reachable from inside only as localhost.
         return ALIAS if self._network is not None else "localhost"
 
     def _answers(self) -> bool:

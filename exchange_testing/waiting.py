@@ -1,4 +1,4 @@
-"""Until a container is ready, or the reason why it will not be, with its last words."""
+"""Waits until a container is ready; its errors quote the container's last log lines."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def last_words(container: DockerContainer) -> str:
 
 @contextmanager
 def explained(container: DockerContainer, name: str) -> Iterator[None]:
-    """Whatever the engine or the library says of a start, said with the image and its log."""
+    """Add the image and the container's log to errors of the engine or the library."""
     try:
         yield
     except ContainersError:

@@ -1,12 +1,12 @@
-"""The servers an exchange stands on, started on this machine: Apache Kafka and PostgreSQL.
+"""Apache Kafka and PostgreSQL on this machine, as an exchange needs them.
 
     servers.py    LocalServers: both at once, one lock, ordered stop
-      broker.py     LocalKafka: one KRaft node     jars.py: its jars, by Maven, once
-      postgres.py   LocalPostgres: one cluster     unprivileged.py: how it runs for root
+      broker.py     LocalKafka: one KRaft node     kafka_jars.py: its jars, by Maven
+      postgres.py   LocalPostgres: one cluster     unprivileged.py: running it as root
         process.py    ChildProcess: log, stop, kill, pause; parent_death.py: no orphans
-    compose.py    the containers of compose.yaml, by whichever Compose there is; Dockerfile: ours
-    doctor.py     what this machine lacks; bootstrap.sh installs it
-    docker.sh     a Docker engine, used or installed; images/ builds what no registry gives
+    compose.py    the containers of compose.yaml, through the installed Docker Compose
+    doctor.py     reports missing programs; bootstrap.sh installs them
+    docker.sh     uses or installs a Docker engine; images/ builds images without a registry
 
-Knows nothing of orders, topics or services, and reads no setting: everything is an argument.
+Independent of orders, topics and services, and of settings: everything is an argument.
 """

@@ -1,7 +1,7 @@
 """One Apache Kafka node (KRaft) on this machine: format, start, ready, stop, and faults for tests.
 
 A broker keeps its port as long as its object lives, so clients find it again after a restart.
-Alone it is a quorum of one; as a member of several (see cluster.py) it is told who the others are.
+Alone it is a quorum of one; as a member of several (see cluster.py) it is given the whole quorum.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class LocalKafka(LocalServer):
     ) -> None:
         """`jvm` replaces the one that the profile and the cache lead to.
 
-        `secured`: nobody may do anything without a user and a rule; rules begin with ADMIN.
+        `secured`: clients need a user, and an ACL for every operation; ADMIN exists at the start.
         """
         super().__init__(data_dir)
         self._profile: Profile = profile
@@ -75,7 +75,7 @@ class LocalKafka(LocalServer):
 
     @property
     def admin_password(self) -> str:
-        """ADMIN's, to be sent by the mechanism PLAIN; empty where nobody is asked for one."""
+        """Password of ADMIN for the mechanism PLAIN; empty on a broker without authentication."""
         return read_or_create_secret(self.data_dir / "admin-password") if self._secured else ""
 
     def admin_config(self) -> dict[str, str]:
@@ -196,7 +196,7 @@ def _jvm_for(profile: Profile, cache_dir: Path) -> Jvm:
         with cache_lock(cache_dir):
             if not archive.exists():
                 _make_class_archive(jvm, archive)
-    # Empty: this Java could not make one, and is not asked again.
+    # An empty archive marks a Java that cannot make one, so that no later start tries again.
     if archive.exists() and archive.stat().st_size > 0:
         return jvm.with_flags(
             f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"

@@ -1,6 +1,6 @@
 """Three Apache Kafka nodes on this machine that replicate each other, for the `replicated` mode.
 
-Any one of them may die and come back while the other two go on. Three processes on one machine
+Any one of them may die and come back while the other two continue. Three processes on one machine
 and one disk: for tests and trials, no protection against the loss of either.
 """
 

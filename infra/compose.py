@@ -1,6 +1,7 @@
-"""The containers of compose.yaml, through whichever Docker Compose this machine has.
+"""The containers of compose.yaml, through the Docker Compose that this machine has.
 
-How they are is asked of the engine, by the project's label: each Compose prints a table of its own.
+The engine reports their state, selected by the project's label: the output of Compose itself
+differs from version to version.
 """
 
 import json
@@ -27,7 +28,7 @@ _POLL_S = 1.0
 
 @dataclass(frozen=True)
 class Container:
-    """As the engine sees it. `health` is empty for one without a check."""
+    """State of one container, from the engine. `health` is empty without a health check."""
 
     container_id: str
     service: str
@@ -38,13 +39,13 @@ class Container:
 
     @property
     def failed(self) -> bool:
-        """Whether waiting for it is in vain."""
+        """True when waiting longer cannot help: it ended with an error, or restarts repeatedly."""
         ended = self.status in ("exited", "dead") and self.exit_code != 0
         return ended or self.restarts >= RESTARTS_MAX
 
     @property
     def done(self) -> bool:
-        """Whether it does what it is there for, or has done it."""
+        """True when it is running and healthy, or has ended with success."""
         if self.status == "exited":
             return self.exit_code == 0
         return self.status == "running" and self.health in ("", "healthy")
@@ -74,7 +75,7 @@ def containers_of(inspected: str) -> list[Container]:
 
 
 def find_compose(search_path: str | None = None) -> list[str]:
-    """How Compose is called here: Docker's plug-in, else the program before it.
+    """The command of Docker Compose on this machine: the plug-in, else the standalone program.
 
     Raises ToolMissingError.
     """
@@ -166,7 +167,7 @@ class ComposeProject:
         return _run(["docker", *words], self._environ)
 
     def _call(self, environ: Mapping[str, str], *words: str) -> None:
-        # What Compose tells of its progress is for the person at the terminal.
+        # Compose writes its progress to the terminal, so its output is not captured.
         command = [*self._compose, "--project-name", self.name, "--file", str(COMPOSE_FILE)]
         done = subprocess.run(  # noqa: S603 - our own words, no shell
             [*command, *words], env=environ, stdin=subprocess.DEVNULL, check=False

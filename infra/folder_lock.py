@@ -43,7 +43,7 @@ class FolderLock:
 
 
 def wait_until_unused(folder: Path, program: str, timeout_s: float = ORPHAN_WAIT_S) -> None:
-    """Refuse to start a server beside one that still works in its folder."""
+    """Wait until no process of `program` works in `folder`. Raises FolderBusyError."""
     left = wait_until_gone(working_in(folder, program), timeout_s)
     if left:
         raise FolderBusyError(

@@ -1,4 +1,4 @@
-"""How the broker's JVM is run: the profiles, their flags, and the command line."""
+"""Command line of the broker's JVM: profiles and their flags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ Profile = Literal["short", "sustained"]
 LOG4J = Path(__file__).with_name("kafka") / "log4j2.properties"
 
 # A cold broker costs 1,500 us of CPU an order under the full compiler and 900 us under C1, a warm
-# one 105-150 us against 185: C1 for tests and short runs, C2 where the load goes on.
+# one 105-150 us against 185: C1 for tests and short runs, C2 for sustained load.
 FLAGS: dict[Profile, tuple[str, ...]] = {
     "short": ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
     "sustained": ("-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),

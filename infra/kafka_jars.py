@@ -57,7 +57,7 @@ def find_maven(search_path: str | None = None) -> Path:
 
 
 def release_dir(cache_dir: Path) -> Path:
-    """Where this pom's jars are kept; another pom has another folder."""
+    """The cache folder of this pom's jars; another pom has another folder."""
     text = POM.read_text()
     version = re.search(r"<kafka.version>(.+?)<", text)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -110,7 +110,7 @@ def _copy_dependencies(maven: Path, libs: Path) -> None:
         except ServerFailedError as error:
             raise JarsUnavailableError(
                 f"Maven could not fetch the jars that {POM} names; is its repository reachable? "
-                f"A second try goes on where this one stopped.\n{error}"
+                f"The next try continues where this one stopped.\n{error}"
             ) from error
         if not any(target.glob("kafka_*.jar")):
             raise JarsUnavailableError(f"Maven reported success but brought no broker: see {POM}")
@@ -129,5 +129,5 @@ def _java_version(java: str) -> str:
     )
     answer = re.search(r'version "(\d[^"]*)"', done.stderr + done.stdout)
     if answer is None:
-        raise ToolMissingError(f"{java} does not tell its version. {HOW_TO_INSTALL}")
+        raise ToolMissingError(f"{java} reports no version. {HOW_TO_INSTALL}")
     return answer[1]

@@ -1,4 +1,4 @@
-"""What the local servers share: a process and a locked data directory, ended or frozen at will."""
+"""Base of the local servers: a process, a locked data directory, and faults for tests."""
 
 import signal
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ STOP_GRACE_S = 20.0
 
 
 class LocalServer(ABC):
-    """`start` is the server's own; the rest is the same for all."""
+    """One server. Subclasses implement `start`."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[int] = signal.SIGTERM

@@ -1,6 +1,6 @@
-"""Becomes another program, which the kernel ends when its starter ends, however that happens.
+"""Replaces itself by another program, which the kernel kills when the parent process ends.
 
-A script (`parent_death.py <parent pid> <program> <argument>...`) that imports nothing of ours.
+A script (`parent_death.py <parent pid> <program> <argument>...`) with no imports of the project.
 """
 
 import ctypes

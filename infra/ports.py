@@ -11,13 +11,13 @@ _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
+    """True if a server could listen on this port of the loopback address now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a connection of the past that lingers is no obstacle, a listener is.
+        # As servers do: an old connection in TIME_WAIT is no obstacle, a listener is.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-            # Binding alone succeeds beside another bound socket that does not listen yet.
+            # Binding alone succeeds while another socket is bound and does not listen yet.
             probe.listen(1)
         except OSError:
             return False
@@ -41,12 +41,12 @@ def free_port() -> int:
 
 
 def port_to_use(remembered: int | None) -> int:
-    """The one of the last run if nobody has taken it since, else another."""
+    """The port of the last run if it is still free, else a new one."""
     return remembered if remembered is not None and is_free(remembered) else free_port()
 
 
 def accepts(port: int) -> bool:
-    """Whether something listens there."""
+    """True if a server accepts connections on this port of the loopback address."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0

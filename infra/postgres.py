@@ -76,8 +76,8 @@ class LocalPostgres(LocalServer):
             wait_until_unused(self._cluster, "postgres")
             prefix = prefix_for(binaries / "postgres", self._cluster)
             self._create_cluster(binaries, prefix)
-            # Nobody works here any more (see above), yet the number in the file may meanwhile be
-            # another program's, and PostgreSQL would take that for a living server.
+            # No server runs here (see above), yet the pid in the file may have been reused by
+            # another program, which PostgreSQL would take for a running server.
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
             self._choose_port()
             self._process = self._program(binaries, prefix)
@@ -104,7 +104,8 @@ class LocalPostgres(LocalServer):
         return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{path}"
 
     def _create_cluster(self, binaries: Path, prefix: tuple[str, ...]) -> None:
-        """Once. `initialized` is written last: a creation that was cut short is begun anew."""
+        """Create the cluster once. `initialized` is written last, so that a creation that was cut
+        short is repeated from the beginning."""
         password_file = self.data_dir / "password"
         done = self.data_dir / "initialized"
         if done.exists():

@@ -56,7 +56,7 @@ class ChildProcess:
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches only the supervisor."""
+        """Start it in a separate session, so that Ctrl-C reaches only the supervisor."""
         if self.alive:
             raise ServerFailedError(f"{self.command[0]} runs already (pid {self.pid})")
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ class ChildProcess:
         return True
 
     def stop(self, signal_number: int = signal.SIGTERM, grace_s: float = 10.0) -> int | None:
-        """Ask it to end; after the grace, kill it. Return its exit code."""
+        """Send the signal; kill the process after the grace period. Return its exit code."""
         if self._process is not None and self.alive:
             self._process.send_signal(signal_number)
             # A paused program would keep the signal pending and never see it.

@@ -45,10 +45,10 @@ def descendants(pid: int) -> list[int]:
 
 
 def working_in(folder: Path, program: str) -> list[int]:
-    """Processes of that program whose current directory is `folder`.
+    """Process ids of `program` whose current directory is `folder`.
 
-    The program matters: a person's shell may well stand there. Processes of other users may stay
-    unseen.
+    Other programs, such as a shell in that folder, are left out. Processes of other users may be
+    invisible.
     """
     wanted = str(folder.resolve())
     found = []

@@ -1,4 +1,4 @@
-"""Who belongs to a Kafka of one or several nodes, and what each node is told of the others.
+"""Members of a Kafka of one or several nodes, and the settings that introduce them to each other.
 
 Every node is broker and controller. The voters are fixed when the nodes are formatted, by name,
 port and directory, so they find each other in whatever order they start.
@@ -15,7 +15,7 @@ _REPLICAS_MAX = 3
 
 @dataclass(frozen=True)
 class Node:
-    """One member: where it listens, and the id of the directory it votes with."""
+    """One member: the ports it listens on, and the id of the directory it votes with."""
 
     node_id: int
     broker_port: int
@@ -39,7 +39,7 @@ class Quorum:
         return ",".join(f"{LOOPBACK}:{node.broker_port}" for node in self.nodes)
 
     def settings(self, node: Node) -> dict[str, str | int]:
-        """What the template of `server.properties` leaves open."""
+        """Values for the placeholders of the `server.properties` template."""
         replicas = min(len(self.nodes), _REPLICAS_MAX)
         return {
             "node_id": node.node_id,

@@ -1,4 +1,4 @@
-"""Secrets in files that only their owner may read: made once, kept from then on."""
+"""Secrets in files that only their owner may read: created once, then reused."""
 
 import os
 import secrets
@@ -10,9 +10,9 @@ _PRIVATE = 0o600
 
 
 def read_or_create_secret(path: Path) -> str:
-    """The secret of the first time; made now if this is it. URL-safe text.
+    """The secret in this file, URL-safe text; creates file and secret if there is none.
 
-    Raises ServerFailedError when the file is there and says nothing.
+    Raises ServerFailedError when the file is empty.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -20,7 +20,7 @@ def read_or_create_secret(path: Path) -> str:
     except FileExistsError:
         kept = path.read_text(encoding="utf-8").strip()
         if not kept:
-            raise ServerFailedError(f"{path} is empty: delete it, a new one is made then") from None
+            raise ServerFailedError(f"{path} is empty: delete it to get a new secret") from None
         return kept
     made = secrets.token_urlsafe(32)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -29,7 +29,7 @@ def read_or_create_secret(path: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Anew, whatever was there."""
+    """Replace the file by one that only its owner may read."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL for one exchange: started at once, stopped in order, one owner a folder."""
+"""Kafka and PostgreSQL for one exchange: started in parallel, stopped in order, one lock."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +10,7 @@ from infra.postgres import LocalPostgres
 
 
 class LocalServers:
-    """What `kafka` and `database_url` do not replace runs under the data directory."""
+    """Servers that `kafka` and `database_url` do not replace; they run in the data directory."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class LocalServers:
     ) -> None:
         """`kafka` (bootstrap servers) and `database_url` name servers that run already.
 
-        `secured`: the local Kafka lets in nobody without a user; PostgreSQL never does.
+        `secured`: the local Kafka requires a user, as PostgreSQL always does.
         """
         self.data_dir = data_dir.resolve()
         self._lock = FolderLock(self.data_dir)

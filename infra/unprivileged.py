@@ -1,4 +1,4 @@
-"""How a program that refuses to run as root is run by root: as another user, with our files.
+"""Runs a program that refuses to run as root when root starts it: under another user.
 
 Two ways, in this order. Neither needs the data directory to be reachable for other users, so a
 clone in a folder that only root may enter works as well.
@@ -25,10 +25,10 @@ CAPABILITIES = ("dac_read_search", "dac_override")
 
 
 def prefix_for(program: Path, folder: Path) -> tuple[str, ...]:
-    """What to put before `program` so that it can run, and write to `folder`.
+    """Command words to put before `program` so that it can run and write to `folder`.
 
-    Gives `folder` to the account of the second way when it has to be taken, and stays with that
-    account from then on.
+    Changes the owner of `folder` to a system account where the second way is needed; the folder
+    keeps that owner. Raises RootRefusedError.
     """
     if os.geteuid() != 0:
         return ()

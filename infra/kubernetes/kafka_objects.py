@@ -1,7 +1,7 @@
-"""Topics and users as Strimzi's objects, from the tables that the services run by. Pure.
+"""Topics and users as Strimzi's objects, from the tables that the services use. Pure.
 
-Strimzi's operators create what these say and undo what anybody changes: topics have to be to the
-letter what `TopicsAdmin.verify` asks for, and users may do what `exchange access show` says.
+Strimzi's operators create these objects and revert manual changes. So the topics must be exactly
+those that `TopicsAdmin.verify` requires, and the users have the rights of `exchange access show`.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ from schemas.topology import Topology, config_of
 API = "kafka.strimzi.io/v1"
 # Name of the Kafka object; Strimzi derives those of services and secrets from it.
 CLUSTER = "kafka"
-# Of the topics by symbol, for ever; as many matchers.
+# Partitions of the topics keyed by symbol, and so the number of matchers. It never changes.
 TOPOLOGY = Topology(prefix="", partitions=4, durability="replicated")
 REPLICAS = 3
 _OPERATIONS: dict[Operation, str] = {

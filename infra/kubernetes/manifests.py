@@ -23,6 +23,6 @@ def read(path: Path) -> list[Manifest]:
 
 
 def text(manifests: Iterable[Manifest], comment: str) -> str:
-    """What a file with these objects holds, below a line of comment."""
+    """Text of a file with these objects, below a line of comment."""
     documents = [msgspec.yaml.encode(manifest).decode() for manifest in manifests]
     return f"# {comment}\n" + "---\n".join(documents)

@@ -58,7 +58,7 @@ def test_java_when_new_enough_is_taken(tmp_path: Path, version: str) -> None:
 def test_java_when_it_only_complains_is_refused(tmp_path: Path) -> None:
     program(tmp_path, "java", "echo 'no runtime present, requesting install'; exit 1")
 
-    with pytest.raises(ToolMissingError, match="does not tell its version"):
+    with pytest.raises(ToolMissingError, match="reports no version"):
         find_java(str(tmp_path))
 
 
