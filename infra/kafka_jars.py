@@ -92,7 +92,7 @@ def cache_lock(cache_dir: Path) -> Iterator[None]:
 
 
 def _copy_dependencies(maven: Path, libs: Path) -> None:
-    """Into a temporary folder first: whoever sees the final name sees all of it."""
+    """Copy into a temporary folder first, so that a folder of the final name is complete."""
     with tempfile.TemporaryDirectory(dir=libs.parent, prefix="building-") as building:
         target = Path(building) / "libs"
         try:

@@ -1,4 +1,4 @@
-"""`python -m services.matcher --partitions 0-3`: the matcher's composition root."""
+"""`python -m services.matcher --partitions 0-3`: composes and runs the matcher."""
 
 import argparse
 import os

@@ -1,6 +1,6 @@
 """One symbol's order book: two sides of price levels, each level a queue in order of arrival.
 
-Pure. Keeps quantities and counts; decides nothing about when orders match (`engine` does).
+Pure. Keeps quantities and counts; `engine` decides which orders match.
 """
 
 from collections import OrderedDict
@@ -14,7 +14,7 @@ from schemas.units import Side
 
 
 class Order(Struct, gc=False):
-    """An order while it can trade. `accepted_at` is the offset of the command that brought it."""
+    """An open order. `accepted_at` is the offset of the command that placed it."""
 
     order_id: str
     broker_id: str
@@ -29,8 +29,8 @@ class Order(Struct, gc=False):
 class PriceLevel:
     """All open orders at one price, oldest first.
 
-    An OrderedDict, not a dict: taking the first key of a dict whose head was deleted many times
-    walks over all the holes.
+    An OrderedDict, not a dict: finding the first key of a dict after many deletions at its front
+    takes time proportional to the deleted entries.
     """
 
     __slots__ = ("orders", "price", "total")
@@ -41,11 +41,11 @@ class PriceLevel:
         self.orders: OrderedDict[str, Order] = OrderedDict()
 
     def oldest(self) -> Order:
-        """The order that trades next. The level is not empty."""
+        """The oldest order, which trades next. The level must not be empty."""
         return next(iter(self.orders.values()))
 
     def as_message(self) -> Level:
-        """The level as it travels."""
+        """The level as published."""
         return Level(self.price, self.total, len(self.orders))
 
 
@@ -72,7 +72,7 @@ class BookSide:
         level.total += order.remaining
 
     def take(self, level: PriceLevel, order: Order, quantity: int) -> None:
-        """Fill `quantity` of an order of this level; it leaves when nothing is left of it."""
+        """Fill `quantity` of an order of this level; remove the order when it is filled."""
         order.remaining -= quantity
         level.total -= quantity
         if order.remaining == 0:
@@ -81,7 +81,7 @@ class BookSide:
                 self._drop(level)
 
     def remove(self, order: Order) -> None:
-        """Take the order out with what is left of it."""
+        """Remove an order with its remaining quantity."""
         level = self._levels[self._sign * order.price]
         del level.orders[order.order_id]
         level.total -= order.remaining
@@ -94,7 +94,7 @@ class BookSide:
             self.best = self._levels.peekitem(0)[1] if self._levels else None
 
     def level(self, price: int) -> Level:
-        """Totals at a price; zeros where no order is."""
+        """Totals at a price; zeros if there is no order."""
         level = self._levels.get(self._sign * price)
         return Level(price, 0, 0) if level is None else level.as_message()
 
@@ -104,7 +104,7 @@ class BookSide:
         return [level.as_message() for level in (found if depth is None else found[:depth])]
 
     def orders(self) -> Iterator[Order]:
-        """Every order in the order it would trade."""
+        """Every order in priority order."""
         for level in self._levels.values():
             yield from level.orders.values()
 
@@ -115,7 +115,7 @@ class BookSide:
 class Book:
     """One symbol's market. `sequence` counts the commands that changed the book, from 1.
 
-    `changed` holds the sides and prices that the latest of them changed, `trade_sequence` is the
+    `changed` holds the sides and prices that the latest of them changed; `trade_sequence` is the
     number of trades so far.
     """
 
@@ -130,22 +130,22 @@ class Book:
         self.changed: dict[tuple[Side, int], None] = {}
 
     def side(self, side: Side) -> BookSide:
-        """The side that orders of this side rest on."""
+        """The side of the book for orders of this side."""
         return self.bids if side == "bid" else self.asks
 
     def level(self, side: Side, price: int) -> Level:
-        """Totals at a price; zeros where no order is."""
+        """Totals at a price; zeros if there is no order."""
         return self.side(side).level(price)
 
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
-        """Best first."""
+        """The levels of a side, best first."""
         return self.side(side).levels(depth)
 
     def orders(self, side: Side) -> Iterator[Order]:
-        """In the order they would trade."""
+        """The orders of a side in priority order."""
         return self.side(side).orders()
 
     def begin_change(self) -> None:
-        """Another command is about to change the book."""
+        """Prepare for changes by another command."""
         self.sequence += 1
         self.changed = {}

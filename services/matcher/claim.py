@@ -1,7 +1,7 @@
-"""Taking a partition: 1. append a claim, 2. recover, 3. read what was told up to the claim.
+"""Claims a partition: 1. append a claim, 2. recover, 3. read the outcomes published before it.
 
-A claim's offset in executions is the epoch of all that its matcher writes; a later claim makes
-those records stale for every reader. Reading never waits for more than the log held at the claim.
+A claim's offset in executions is the epoch of everything that its matcher writes; a later claim
+makes those records stale for every reader. Reading never waits for records after the claim.
 """
 
 import logging
@@ -19,23 +19,23 @@ from services.runtime.kafka.producer import append
 
 logger = logging.getLogger(__name__)
 
-# Records at the end of a public partition among which the highest position is looked for. A stale
-# matcher may have added old ones behind it, but never more than its queue held.
+# Records at the end of a public partition that are searched for the highest position. A stale
+# matcher may have appended old records there, but never more than its queue held.
 TAIL_RECORDS = 2_000
 
 
 class PublishedPosition(Struct, frozen=True, order=True):
-    """The highest position that a public topic already tells of."""
+    """The highest position that a public topic contains."""
 
     command_offset: int = -1
     index: int = -1
 
 
 class Claimed(Struct, frozen=True):
-    """A partition taken: the epoch to write with, and what earlier matchers already told.
+    """A claimed partition: the epoch to write with, and how far earlier matchers have published.
 
-    `next_command` is the first command without a valid outcome. `recovered` is where the matcher
-    begins: a snapshot, or nothing at the beginning of the log.
+    `next_command` is the first command without a valid outcome. `recovered` is the starting state:
+    a snapshot, or an empty engine at the beginning of the command log.
     """
 
     partition: int
@@ -47,16 +47,16 @@ class Claimed(Struct, frozen=True):
 
 
 def append_claim(kafka: KafkaAccess, log: Log, partition: int, matcher: str) -> int:
-    """Append a claim; its offset, the epoch. Raises DeliveryError."""
+    """Append a claim and return its offset, the epoch. Raises DeliveryError."""
     executions = log.partition(EXECUTIONS.name, partition)
     key, value = str(partition).encode(), encode(Claim(matcher))
     return append(kafka, executions.topic, partition, key, value)
 
 
 def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:
-    """Find the newest good snapshot, then read what was told between it and the claim.
+    """Find the newest valid snapshot, then read the outcomes between it and the claim.
 
-    Raises BrokenLogError when neither a snapshot nor the log's beginning is there to start from.
+    Raises BrokenLogError if there is neither a snapshot nor the beginning of the command log.
     """
     recovered = recover(logs, log, partition, epoch)
     return claimed(logs, log, epoch, recovered, recovered.position)
@@ -65,7 +65,7 @@ def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:
 def claimed(
     logs: Reading, log: Log, epoch: int, recovered: Recovered, seen: FilterPosition
 ) -> Claimed:
-    """Read what was told between `seen`, which the engine is not ahead of, and the claim."""
+    """Read the outcomes between `seen`, which the engine has not passed, and the claim."""
     partition = recovered.engine.partition
     executions = log.partition(EXECUTIONS.name, partition)
     next_command = _next_command(logs, executions, epoch, seen)
@@ -86,10 +86,10 @@ def _next_command(logs: Reading, executions: Partition, epoch: int, start: Filte
 
 
 def published_up_to(logs: Reading, public: Partition, next_command: int) -> PublishedPosition:
-    """The mark of a public partition; the record after it is the first to send."""
+    """The published position of a public partition; the next record is the first to send."""
     held = logs.range(public)
     if held.end and held.low == held.end:
-        # All of it is past its retention: what has an outcome was told, long ago.
+        # Everything is past its retention, so it was published long ago.
         return PublishedPosition(next_command, -1)
     decode = decode_trade if TRADES.name in public.topic else decode_book_update
     highest = PublishedPosition()

@@ -30,12 +30,12 @@ from schemas.units import ClosedReason, Side
 from services.matcher.book import Book, BookSide, Order
 from services.matcher.window import ClientIdWindow, client_id_of, content_of
 
-# Dead entries the expiry queue may hold beside live ones before it is rebuilt.
+# Dead entries that the expiry queue may hold in addition to live ones before it is rebuilt.
 EXPIRY_SLACK = 1_000
 
 
 class EnginePosition(Struct, frozen=True, gc=False):
-    """Where a command stands in the log: all that the engine knows of the world."""
+    """Position and timestamp of a command: all that the engine knows apart from the command."""
 
     partition: int
     offset: int
@@ -43,14 +43,14 @@ class EnginePosition(Struct, frozen=True, gc=False):
 
 
 class Rules(Struct, frozen=True):
-    """Bounds that are part of the market's rules: changing one changes what a log means.
+    """Bounds that are part of the market's rules: a change would change what a command log means.
 
-    `fills_max` and `expiries_max` keep an outcome below the size of a record; the rest of such an
-    order is cancelled, the rest of such a backlog expires with the next command.
+    `fills_max` and `expiries_max` keep an outcome below the size of a record. Beyond them the rest
+    of the order is cancelled, and the rest of the backlog expires with the next command.
     `client_id_window_ms` covers any retry of a request; `client_ids_max` bounds its memory; ids are
-    forgotten together with those of so many commands as `client_id_block` says.
-    `whole_book_every` changes of a book, unless it has more than `whole_book_levels_max` levels,
-    the public record tells it whole.
+    forgotten in blocks, one for each `client_id_block` commands.
+    Every `whole_book_every` changes of a book its public record contains the whole book, unless
+    that has more than `whole_book_levels_max` levels.
     """
 
     fills_max: int = 10_000
@@ -66,7 +66,7 @@ RULES = Rules()
 
 
 class EngineState(Struct, frozen=True):
-    """All that an engine knows. Orders as they would trade in their book, ids oldest first."""
+    """The engine's whole state. Orders in priority order of their book, client ids oldest first."""
 
     partition: int
     clock: int
@@ -75,12 +75,12 @@ class EngineState(Struct, frozen=True):
     client_ids: tuple[ClientIdBlock, ...]
 
     def digest(self) -> bytes:
-        """SHA-256 of it all, the same in every process that applied the same commands."""
+        """SHA-256 of the state, equal in every process that applied the same commands."""
         return _digest((self.partition, self.clock), self.books, self.orders, *self.client_ids)
 
 
 class BrokenInvariantError(Exception):
-    """The engine contradicts itself; going on would only spread it."""
+    """The engine contradicts itself. The process must stop, or the error would spread."""
 
 
 class Engine:
@@ -92,17 +92,21 @@ class Engine:
         self.clock = 0
         self.books: dict[str, Book] = {}
         self.open_orders: dict[str, Order] = {}
-        # The books that the latest command changed, by symbol, in the order first touched.
+        # The books changed by the latest command, by symbol, in the order they were first changed.
+        # `market_data.book_updates` reads them: it is the second output of `apply`.
         self.changed: dict[str, Book] = {}
         self._client_ids = ClientIdWindow(
             rules.client_ids_max, rules.client_id_window_ms, rules.client_id_block
         )
-        # (valid_until, accepted_at, order). An order that left is found dead when it comes up.
+        # (valid_until, accepted_at, order). Entries of closed orders are discarded later.
         self._expiries: list[tuple[int, int, Order]] = []
         self._expiring = 0
 
     def apply(self, command: Command | None, at: EnginePosition) -> Outcome:
-        """The outcome of the command at this position; None stands for an unreadable record."""
+        """Apply a command and return its outcome; None stands for an unreadable record.
+
+        Changed books are in `changed` until the next call.
+        """
         self.clock = clock = max(self.clock, at.timestamp)
         self.changed = {}
         expiries = self._expiries
@@ -121,7 +125,7 @@ class Engine:
         return Outcome(clock, event, tuple(expired))
 
     def next_expiry(self) -> int | None:
-        """When the next open order is due, in milliseconds; None when none ever is."""
+        """The earliest `valid_until` of an open order, in milliseconds; None if there is none."""
         expiries = self._expiries
         while expiries and expiries[0][2].remaining == 0:
             heappop(expiries)
@@ -140,14 +144,14 @@ class Engine:
         return Expired(order.order_id, order.broker_id, order.symbol, remaining, book.sequence)
 
     def _touch(self, book: Book, side: Side, price: int) -> None:
-        """Note a change of a level. All changes by one command count as one of the book."""
+        """Record a changed level. All changes by one command count as one change of the book."""
         if book.symbol not in self.changed:
             self.changed[book.symbol] = book
             book.begin_change()
         book.changed[side, price] = None
 
     def _withdraw(self, book: Book, order: Order) -> int:
-        """Take an open order out of everything; what was left of it."""
+        """Remove an open order from all structures and return its remaining quantity."""
         remaining = order.remaining
         self._touch(book, order.side, order.price)
         book.side(order.side).remove(order)
@@ -160,7 +164,7 @@ class Engine:
         if order.valid_until is not None:
             self._expiring -= 1
             if len(self._expiries) > 2 * self._expiring + EXPIRY_SLACK:
-                # In place: callers hold on to the list while they walk it.
+                # In place, because callers iterate over the same list.
                 self._expiries[:] = [entry for entry in self._expiries if entry[2].remaining]
                 heapify(self._expiries)
 
@@ -198,7 +202,7 @@ class Engine:
     def _accept(
         self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]
     ) -> OrderAccepted:
-        # An order that neither trades nor rests leaves nothing behind, not even an empty book.
+        # An order that neither trades nor rests leaves no trace, not even an empty book.
         book = self.books.get(command.symbol) or Book(command.symbol)
         fills: list[Fill] = []
         remaining = command.quantity
@@ -237,9 +241,9 @@ class Engine:
         fills: list[Fill],
         expired: list[Expired],
     ) -> int:
-        """Trade with the best opposite orders, oldest first; what is left of the quantity.
+        """Trade with the best opposite orders, oldest first, and return the remaining quantity.
 
-        A maker that is itself due, left by a backlog of expiries, expires instead of trading.
+        A maker that is itself due, left over from a backlog of expiries, expires instead.
         """
         remaining, clock = command.quantity, self.clock
         opposite = book.asks if command.side == "bid" else book.bids
@@ -294,7 +298,7 @@ class Engine:
             self._expiring += 1
 
     def snapshot(self) -> EngineState:
-        """The state as a value that nothing changes any more."""
+        """The state as an immutable value."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
         return EngineState(
             self.partition,
@@ -311,7 +315,7 @@ class Engine:
 
     @classmethod
     def restore(cls, state: EngineState, rules: Rules = RULES) -> "Engine":
-        """An engine that goes on exactly as the one that was saved."""
+        """Build an engine that behaves exactly like the saved one."""
         engine = cls(state.partition, rules)
         engine.clock = state.clock
         for row in state.books:
@@ -329,7 +333,7 @@ class Engine:
         return engine
 
     def digest(self) -> bytes:
-        """The state's, made without `snapshot`, so that a mistake there does not agree with it."""
+        """Digest of the state, computed without `snapshot`, so that an error there is detected."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
         orders = [o for book in books for side in (book.bids, book.asks) for o in side.orders()]
         return _digest(
@@ -357,7 +361,7 @@ def _crosses(command: PlaceOrder, price: int) -> bool:
 def _closed_reason(command: PlaceOrder, remaining: int, opposite: BookSide) -> ClosedReason | None:
     if remaining == 0:
         return "filled"
-    # Still crossing after matching: the order met the bound on fills and gives up its rest.
+    # Still crossing after matching: the order reached `fills_max`, and its rest is cancelled.
     if opposite.best is not None and _crosses(command, opposite.best.price):
         return "cancelled"
     return "no_liquidity" if command.order_type == "market" else None

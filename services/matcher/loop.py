@@ -25,9 +25,9 @@ from services.runtime.settings import Settings
 logger = logging.getLogger(__name__)
 
 RECORDS_MAX = 2_000
-# The longest pause between two looks at the clock, at claims and at delivery errors.
+# The longest pause between two checks of the clock, of claims and of delivery errors.
 WAIT_S = 0.02
-# A loop that took longer was frozen, or as good as: others may have taken its partitions.
+# A round that took longer means a frozen process: others may have claimed its partitions.
 FROZEN_S = 1.0
 PROGRESS_EVERY_S = 5.0
 _INSTANT_S = 0.001
@@ -52,7 +52,7 @@ class MatcherLoop:
         stop: Stop,
         followed: Mapping[int, StandbyPartition] | None = None,
     ) -> None:
-        """Until `stop`, from snapshots, or from what a standby has followed.
+        """Match until `stop`, starting from snapshots or from the engines of a standby.
 
         Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError.
         """
@@ -102,7 +102,7 @@ class MatcherLoop:
     def _replay(
         self, consumer: LogConsumer, owned: Mapping[int, PartitionMatcher], watch: ClaimWatch
     ) -> None:
-        """From where each partition was recovered to what the log holds now."""
+        """Commands between each partition's recovered position and the present end of its log."""
         where = {number: self._log.partition(COMMANDS.name, number) for number in owned}
         ends = {number: consumer.range(partition).end for number, partition in where.items()}
         consumer.assign({where[number]: one.next_offset for number, one in owned.items()})

@@ -1,6 +1,6 @@
-"""The public face of an outcome: its trades, and the price levels that its command changed.
+"""Public records of an outcome: its trades, and the price levels that its command changed.
 
-Pure. Nothing private leaves here: no broker, no order id, no customer document.
+Pure. Contains no private data: no broker, no order id, no customer document.
 """
 
 from schemas.book import BookUpdate, Level
@@ -33,7 +33,7 @@ def trades_of(outcome: Outcome, at: EnginePosition) -> list[Trade]:
 
 
 def book_updates(outcome: Outcome, at: EnginePosition, engine: Engine) -> list[BookUpdate]:
-    """The books that the engine's latest command changed, in the order it first touched them."""
+    """Records of the books that the engine's latest command changed, in the order of change."""
     return [
         _update(book, outcome.time, at.offset, index, engine)
         for index, book in enumerate(engine.changed.values())

@@ -1,6 +1,7 @@
-"""Whose a partition is: executions since our claim, looked through for a newer one.
+"""Detects that another matcher has claimed our partition, by reading execution records written
+after our claim.
 
-`Ownership` is told of records and draws conclusions; `ClaimWatch` is the thread that reads them.
+`Ownership` evaluates the records; `ClaimWatch` is the thread that reads them.
 """
 
 import threading
@@ -15,47 +16,47 @@ from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 
 RECORDS_MAX = 5_000
-# A newer claim is noticed within this time; the fetch is held back for all of it.
+# A newer claim is noticed within this time: the broker holds a fetch back for that long.
 WATCH = Fetch(wait_ms=500, bytes_min=8 * 1024 * 1024)
 CONFIRM_LOOK_S = 0.01
 
 
 class Ownership:
-    """Of the partitions claimed at these epochs."""
+    """Ownership of the partitions that were claimed at these epochs."""
 
     def __init__(self, epochs: Mapping[int, int]) -> None:
         self._newer: str | None = None
-        # Up to here, exclusive, no newer claim was found.
+        # Exclusive: there is no newer claim below this record.
         self._seen = {partition: epoch + 1 for partition, epoch in epochs.items()}
 
     @property
     def partitions(self) -> list[int]:
-        """Those that were claimed."""
+        """The claimed partitions."""
         return list(self._seen)
 
     def seen(self, partition: int) -> int:
-        """The record below which all were looked at."""
+        """The record below which all have been examined."""
         return self._seen[partition]
 
     def observe(self, partition: int, record: int, value: bytes | None) -> None:
-        """The next record of an executions partition after our claim."""
+        """Examine the next record of an executions partition after our claim."""
         if is_claim(value):
             self._newer = f"partition {partition}: a newer matcher claimed it at {record}"
-        # Last, so that who sees the record counted sees its claim too.
+        # Last, because a thread that sees the new count must also see the claim.
         self._seen[partition] = record + 1
 
     def own_up_to(self, partition: int, end: int) -> bool:
-        """Whether no newer claim stands below the record `end`; False while that is not known."""
+        """True if there is no newer claim below the record `end`; False while that is unknown."""
         return self._seen[partition] >= end and self._newer is None
 
     def check(self) -> None:
-        """Raises SupersededError once a newer claim was seen."""
+        """Raises SupersededError if a newer claim exists."""
         if self._newer is not None:
             raise SupersededError(self._newer)
 
 
 class ClaimWatch:
-    """Feeds an `Ownership` with what is appended, until closed."""
+    """Passes appended execution records to an `Ownership`, until closed."""
 
     def __init__(self, kafka: KafkaAccess, log: Log, epochs: Mapping[int, int]) -> None:
         self.ownership = Ownership(epochs)
@@ -70,15 +71,15 @@ class ClaimWatch:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises SupersededError, and what reading raised."""
+        """Raises SupersededError, and any error of the reading thread."""
         self.ownership.check()
         if self._failure is not None:
             raise self._failure
 
     def confirm(self, consumer: LogConsumer) -> None:
-        """Wait until it is known that all partitions are still ours. Raises SupersededError.
+        """Wait until all partitions are confirmed as ours. Raises SupersededError.
 
-        For a process that was frozen: what it sends now may be another's business already.
+        For a process that was frozen: another matcher may have claimed them meanwhile.
         """
         for partition in self.ownership.partitions:
             end = consumer.range(self._log.partition(EXECUTIONS.name, partition)).end
@@ -97,7 +98,7 @@ class ClaimWatch:
             self._failure = error
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop reading."""
         self._stopping.set()
         self._thread.join()
         self._consumer.close()

@@ -1,9 +1,9 @@
-"""One partition under one claim: commands in, outcomes and public records out, each told once.
+"""One claimed partition: reads commands, publishes each outcome and public record once.
 
-1. Replay, from where the claim recovered: commands below `next_command` have their outcomes in
-   the log; they are applied, not sent.
-2. Live: later ones are sent with our epoch, in runs of consecutive commands.
-3. Public records follow marks of their own, so a restart neither repeats nor skips one.
+1. Replay from the recovered position: commands below `next_command` already have outcomes in the
+   topic; they are applied, and nothing is sent.
+2. Live: later outcomes are sent with our epoch, in runs of consecutive commands.
+3. Public records have separate published positions, so a restart neither repeats nor skips one.
 """
 
 import logging
@@ -26,22 +26,22 @@ from services.runtime.metrics import COMMANDS
 log = logging.getLogger(__name__)
 
 # A due order waits this long for a command to expire it before a tick is sent: in a busy market
-# the next order brings the time along.
+# the next order advances the clock.
 TICK_GRACE_MS = 20
-# A tick that is not seen again after this long is sent once more; duplicates are harmless.
-# One that is seen, and has not ended the order, came too early by the log's clock: the next one
-# waits for as long as that clock has left, else a clock ahead of the broker's would fill the log.
+# A tick that is not read back after this long is sent once more; duplicates are harmless. A tick
+# that was read back and did not expire the order came too early by the log's clock: the next one
+# waits for the remaining time. Otherwise a clock ahead of the broker's would fill the log.
 TICK_REPEAT_MS = 1_000
 
 
 class CommandRecord(Record, Protocol):
-    """A record of the command log; `timestamp` as the client library gives it: kind and ms."""
+    """A record of the command log; `timestamp` as Kafka's client returns it: kind and ms."""
 
     def timestamp(self) -> tuple[int, int]: ...
 
 
 class PartitionMatcher:
-    """The engine of one partition with its place in the log."""
+    """The engine of one partition and its position in the command log."""
 
     def __init__(self, claimed: Claimed, publisher: Publisher) -> None:
         self.engine = claimed.recovered.engine
@@ -54,7 +54,7 @@ class PartitionMatcher:
         self._tick_seen = False
 
     def handle(self, messages: Sequence[CommandRecord]) -> None:
-        """Apply commands in log order and send what was not told yet."""
+        """Apply commands in log order and publish outcomes that are not published yet."""
         first_unsent, unsent = 0, list[Outcome]()
         for message in messages:
             offset, (_, timestamp) = message.offset() or 0, message.timestamp()
@@ -89,15 +89,15 @@ class PartitionMatcher:
                     self._publisher.book_update(partition, update)
 
     def snapshot_due(self, every: int) -> bool:
-        """Whether so many commands were applied since the last one, and all of them told."""
+        """True if `every` commands with published outcomes were applied since the last snapshot."""
         told = self.next_offset >= self._claimed.next_command
         return told and every > 0 and self.next_offset - self._saved_before >= every
 
     def snapshot(self, log: str, next_record: int) -> SnapshotImage:
-        """The state now; every output so far has been acknowledged.
+        """Capture the state. Every output so far has been acknowledged.
 
-        `next_record`: an execution record with no newer claim below it. It may lie before the last
-        outcomes, which are then seen to be old, but not behind the next one.
+        `next_record`: an execution record with no newer claim before it. It may precede the last
+        outcomes, which readers then drop as duplicates, but not follow the next one.
         """
         self._saved_before = self.next_offset
         return save(
@@ -105,13 +105,13 @@ class PartitionMatcher:
         )
 
     def tick_if_due(self, now_ms: int) -> None:
-        """Send a tick when an order is due and no command came along to expire it."""
+        """Send a tick if an order is due and no command has expired it."""
         due = self.engine.next_expiry()
         if due is None or now_ms < due + TICK_GRACE_MS:
             return
         if due == self._ticked_due_ms:
             wait_ms = due - self.engine.clock if self._tick_seen else TICK_REPEAT_MS
-            # The wall clock may also have gone back.
+            # `abs`, because the wall clock may have been set back.
             if abs(now_ms - self._tick_sent_ms) < wait_ms:
                 return
         self._ticked_due_ms, self._tick_sent_ms, self._tick_seen = due, now_ms, False
@@ -119,7 +119,7 @@ class PartitionMatcher:
 
 
 def command_of(message: CommandRecord, at: EnginePosition) -> Command | None:
-    """The command in a record; None, and a line in the log, for what cannot be read."""
+    """Decode a command; for an unreadable record, log the reason and return None."""
     try:
         return decode_command(message.value())
     except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""What a matcher writes: outcomes at once, public records with a longer linger, ticks on demand."""
+"""Publishes a matcher's records: outcomes at once, public records with a longer linger, ticks."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,17 +10,18 @@ from schemas.executions import Outcome, Outcomes
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
 from schemas.trades import Trade
 
-# Bounds of one execution record; a single outcome may exceed the bytes, being one command's.
+# Bounds of one execution record. A single outcome may exceed the bytes: it is one command's, and
+# is never split. A batch so large is rare, since few commands arrive in one poll.
 OUTCOMES_MAX = 500
 RECORD_BYTES_MAX = 256 * 1024
-# Matching pauses meanwhile: a broker that takes longer puts the snapshot off.
+# Matching pauses meanwhile, so a slower broker postpones the snapshot.
 SETTLE_S = 0.25
 
 _TICK = encode(Tick())
 
 
 class RecordSender(Protocol):
-    """`FailFastSender` is one."""
+    """Producer that sends records; implemented by `FailFastSender`."""
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None: ...
     def check(self) -> None: ...
@@ -29,7 +30,7 @@ class RecordSender(Protocol):
 
 
 class Publisher:
-    """Two producers: public records may wait for company, outcomes are waited for."""
+    """Publishes on two producers: outcomes without delay, public records with a linger."""
 
     def __init__(self, prefix: str, outcomes: RecordSender, public: RecordSender) -> None:
         self._outcomes = outcomes
@@ -52,24 +53,24 @@ class Publisher:
         self._outcomes.send(self._executions, partition, str(partition).encode(), value)
 
     def trade(self, partition: int, trade: Trade) -> None:
-        """Tell the public of a trade."""
+        """Publish a trade."""
         self._public.send(self._trades, partition, trade.symbol.encode(), encode(trade))
 
     def book_update(self, partition: int, update: BookUpdate) -> None:
-        """Tell the public of changed levels."""
+        """Publish changed price levels."""
         self._public.send(self._book, partition, update.symbol.encode(), encode(update))
 
     def tick(self, partition: int) -> None:
-        """Move the partition's clock."""
+        """Append a tick to the partition's commands, which advances its clock."""
         self._outcomes.send(self._commands, partition, None, _TICK)
 
     def check(self) -> None:
-        """Raises DeliveryError when a record was lost."""
+        """Raises DeliveryError if a record was lost."""
         self._outcomes.check()
         self._public.check()
 
     def settle(self) -> bool:
-        """Wait a moment until everything is acknowledged; False when it is not."""
+        """Wait up to `SETTLE_S` until everything is acknowledged; False if it is not."""
         return self._outcomes.settle(SETTLE_S) and self._public.settle(SETTLE_S)
 
     def flush(self) -> None:

@@ -1,10 +1,11 @@
-"""Where a starting matcher begins: the newest snapshot that is good, else the log's beginning.
+"""Finds the starting state of a matcher: the newest valid snapshot, else the empty engine.
 
-1. Commits are looked for from the topic's end backwards, each of them: a chain could lead past the
-   newer ones, since a matcher that was overtaken may still finish a snapshot of its own.
+1. Commits are searched one by one from the end of the topic. A chain of commits could lead past
+   the newest one, since an overtaken matcher may still finish an older snapshot.
 2. A snapshot that is damaged, incomplete, foreign, of another version, or that does not fit the
-   logs as they are, is passed over for the one before, and it is said why.
-3. Without any, the whole log is replayed, if it still has its beginning; else nobody starts.
+   present logs is skipped with a log line that gives the reason.
+3. Without any snapshot the whole command log is replayed. If its beginning is gone, the matcher
+   does not start.
 """
 
 import logging
@@ -24,40 +25,40 @@ from services.runtime.kafka.execution_filter import FilterPosition
 
 logger = logging.getLogger(__name__)
 
-# Records that are fetched at once on the way back to a commit; usually it is the very last.
+# Records per fetch on the way back to a commit, which usually is the very last record.
 LOOK_BACK_RECORDS = 64
 
 
 class Record(Protocol):
-    """A record as the client library gives it."""
+    """A record as returned by the Kafka client."""
 
     def offset(self) -> int | None: ...
     def value(self) -> bytes | None: ...
 
 
 class Reading(Protocol):
-    """What a start needs of the log; `LogConsumer` is one."""
+    """Reads that recovery needs; implemented by `LogConsumer`."""
 
     def range(self, partition: Partition) -> Range:
-        """What the partition holds now."""
+        """The offsets that the partition holds now."""
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[Record]:
         """The records from `start` up to but not including `end`."""
 
 
 class Log(Struct, frozen=True):
-    """The log a matcher works on: its topics' prefix, and the executions topic's own id."""
+    """The topics of one exchange: their prefix, and the id of the executions topic."""
 
     prefix: str
     topic_id: str
 
     def partition(self, topic_name: str, number: int) -> Partition:
-        """One of its partitions."""
+        """One partition of a topic."""
         return Partition(self.prefix + topic_name, number)
 
 
 class Recovered(Struct, frozen=True):
-    """An engine and where it stands; `commit`: the record of its snapshot, if it comes from one."""
+    """An engine and its position; `commit` is the record of its snapshot, if it comes from one."""
 
     engine: Engine
     position: FilterPosition
@@ -65,7 +66,7 @@ class Recovered(Struct, frozen=True):
 
 
 def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
-    """For the matcher whose claim is `epoch`. Raises BrokenLogError, UnavailableError."""
+    """Recover for the claim `epoch`. Raises BrokenLogError, UnavailableError."""
     commands = logs.range(log.partition(COMMANDS.name, number))
     executions = Range(logs.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
     snapshots = log.partition(SNAPSHOTS.name, number)
@@ -110,7 +111,7 @@ def _require_fit(
 
 
 def commits_of(logs: Reading, snapshots: Partition) -> Iterator[tuple[int, SnapshotCommit]]:
-    """Record and commit, newest first."""
+    """Commits and their record offsets, newest first."""
     held = logs.range(snapshots)
     before = held.end
     while (found := _newest_commit(logs, snapshots, Range(held.low, before))) is not None:

@@ -1,7 +1,7 @@
-"""A matcher's state as chunks of bytes with a commit, and back, or a reason why not.
+"""Encodes a matcher's state as chunks and a commit, and restores it from them.
 
-Pure. Nothing damaged, foreign or incomplete gets through: the commit carries a checksum over the
-chunks and over itself, and the restored engine must have the digest of the one that was saved.
+Pure. Damaged, foreign or incomplete snapshots are refused: the commit carries a checksum over the
+chunks and itself, and the restored engine must have the digest of the saved one.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from services.matcher.engine import RULES, Engine, EngineState, Rules
 
 T = TypeVar("T")
 
-# The longest row takes 300 bytes, so a chunk stays under 512 KiB.
+# The longest row takes 300 bytes, so a chunk stays below 512 KiB.
 CHUNK_ROWS_MAX = 1_000
 
 
 class UnusableSnapshotError(Exception):
-    """The text says what is wrong; the next older state is the way out."""
+    """The snapshot cannot be used; the text gives the reason. Recovery tries the one before."""
 
 
 class SnapshotPosition(Struct, frozen=True):
-    """Where a state stands: see `SnapshotCommit`."""
+    """Position of a snapshot in the topics: see `SnapshotCommit`."""
 
     log: str
     epoch: int
@@ -40,13 +40,13 @@ class SnapshotPosition(Struct, frozen=True):
 
 
 class SnapshotImage(Struct, frozen=True):
-    """A snapshot before it is written. Nothing changes it any more, so another thread may write."""
+    """A snapshot before it is written. It is immutable, so another thread may write it."""
 
     state: EngineState
     at: SnapshotPosition
 
     def chunks(self) -> Iterator[bytes]:
-        """The state as records, encoded one by one."""
+        """Encode the state as records, one by one."""
         place = (self.at.epoch, self.at.next_command)
         index = 0
         for books in _parts(self.state.books):
@@ -61,7 +61,7 @@ class SnapshotImage(Struct, frozen=True):
 
 
 class SnapshotChecksum:
-    """What a commit says of the chunks, taken down while they are written."""
+    """Number, size and SHA-256 of the chunks, for the commit."""
 
     def __init__(self) -> None:
         self.chunks = 0
@@ -69,13 +69,13 @@ class SnapshotChecksum:
         self._sha256 = hashlib.sha256()
 
     def add(self, chunk: bytes) -> None:
-        """The next one, in order."""
+        """Add the next chunk, in order."""
         self.chunks += 1
         self.size += len(chunk)
         self._sha256.update(chunk)
 
     def commit(self, saved: SnapshotImage, first_chunk: int) -> SnapshotCommit:
-        """Complete, with its checksum. `first_chunk`: an offset at or before all the chunks'."""
+        """The complete commit. `first_chunk`: an offset at or before all the chunks'."""
         state, at = saved.state, saved.at
         commit = SnapshotCommit(
             version=SNAPSHOT_VERSION,
@@ -93,19 +93,19 @@ class SnapshotChecksum:
         return structs.replace(commit, sha256=self.checksum(commit))
 
     def checksum(self, commit: SnapshotCommit) -> str:
-        """Over the chunks, then over the commit without its checksum."""
+        """SHA-256 over the chunks, then over the commit without its checksum, in hex."""
         sha256 = self._sha256.copy()
         sha256.update(encode(structs.replace(commit, sha256="")))
         return sha256.hexdigest()
 
 
 def save(engine: Engine, at: SnapshotPosition) -> SnapshotImage:
-    """The engine as it is now."""
+    """Capture the engine's present state."""
     return SnapshotImage(engine.snapshot(), at)
 
 
 def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RULES) -> Engine:
-    """The engine, from the records between `first_chunk` and the commit.
+    """Restore the engine from the records between `first_chunk` and the commit.
 
     Raises UnusableSnapshotError.
     """
@@ -134,7 +134,7 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
 def _own_chunks(
     commit: SnapshotCommit, records: Iterable[bytes]
 ) -> tuple[SnapshotChecksum, list[SnapshotChunk]]:
-    """Another matcher, or an earlier snapshot that was given up, may have written between them."""
+    """Chunks of this snapshot. Other snapshots, even abandoned ones, may lie between them."""
     seal = SnapshotChecksum()
     chunks: list[SnapshotChunk] = []
     for value in records:
@@ -157,7 +157,7 @@ def _parts(rows: Iterable[T]) -> Iterator[tuple[T, ...]]:
 
 
 def _blocks(blocks: Iterable[ClientIdBlock]) -> Iterator[tuple[ClientIdBlock, ...]]:
-    """As many whole blocks as a chunk may have rows of, one at least."""
+    """Groups of whole blocks, each of at most the rows of a chunk or of one larger block."""
     part: list[ClientIdBlock] = []
     rows = 0
     for block in blocks:

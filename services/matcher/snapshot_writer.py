@@ -1,11 +1,11 @@
-"""Writes snapshots beside the matching, so that only saving costs a pause.
+"""Writes snapshots in a thread of their own, so that matching pauses only while state is copied.
 
-`SnapshotWriter.steps` is the protocol, `SnapshotThread` what drives it. A snapshot counts once its
+`SnapshotWriter.steps` is the protocol; `SnapshotThread` runs it. A snapshot is valid once its
 commit is in the topic, and a commit is written only after:
-1. all outputs up to it are acknowledged (the loop has seen to that before it hands over),
-2. no newer claim stands below them, so that they count for every reader,
+1. all outputs up to it are acknowledged (ensured by the loop before it hands the snapshot over),
+2. no newer claim precedes their end, so that they count for every reader,
 3. all its chunks are acknowledged.
-A snapshot that does not come about is given up: the next one is on its way.
+A failed snapshot is dropped; the next one replaces it.
 """
 
 import logging
@@ -29,32 +29,32 @@ from services.runtime.kafka.producer import FailFastSender, append
 
 logger = logging.getLogger(__name__)
 
-# Longer than the watch takes to see the end of a quiet partition, and than many chunks take.
+# Longer than the watch needs to see the end of a quiet partition, and than many chunks take.
 STEPS_S_MAX = 20.0
 UNSETTLED_CHUNKS_MAX = 50
 _LOOK_S = 0.05
-# A broker that is away must not hold up the end; what the thread would still do may be lost.
+# An absent broker must not delay shutdown; an unfinished snapshot may be lost.
 CLOSE_S = 2.0
 
 
 class SnapshotTopic(Protocol):
-    """What is needed of Kafka."""
+    """Kafka operations that the protocol needs."""
 
     def end(self, partition: Partition) -> int:
-        """The offset that the next record will get at least."""
+        """A lower bound of the next record's offset."""
 
     def send(self, partition: Partition, key: bytes, value: bytes) -> None:
         """Queue a record."""
 
     def settled(self) -> bool:
-        """Whether all that was queued is acknowledged by now."""
+        """True if every queued record is acknowledged."""
 
     def append(self, partition: Partition, key: bytes, value: bytes) -> None:
-        """Append a record, and return when it is acknowledged."""
+        """Append a record and wait for its acknowledgement."""
 
 
 class SnapshotWriter:
-    """For partitions of one matcher."""
+    """Writes the snapshots of one matcher's partitions."""
 
     def __init__(self, log: Log, ownership: Ownership, topic: SnapshotTopic) -> None:
         self._log = log
@@ -62,7 +62,7 @@ class SnapshotWriter:
         self._topic = topic
 
     def steps(self, saved: SnapshotImage) -> Iterator[None]:
-        """Write a snapshot; each step returned is a moment in which there is nothing to do yet."""
+        """Write a snapshot. Yields whenever it has to wait before the next step."""
         number = saved.state.partition
         end = self._topic.end(self._log.partition(EXECUTIONS.name, number))
         while not self._ownership.own_up_to(number, end):
@@ -73,7 +73,7 @@ class SnapshotWriter:
         for value in saved.chunks():
             seal.add(value)
             self._topic.send(snapshots, key, value)
-            # Not all at once: a large state would lie in memory twice.
+            # Chunk by chunk, because a large state would otherwise be in memory twice.
             if seal.chunks % UNSETTLED_CHUNKS_MAX == 0:
                 while not self._topic.settled():
                     yield
@@ -91,7 +91,7 @@ class SnapshotWriter:
 
 
 class KafkaSnapshotTopic:
-    """The real one. For one thread."""
+    """Implementation on Kafka's clients, for use by one thread."""
 
     def __init__(self, kafka: KafkaAccess) -> None:
         self._kafka = kafka
@@ -115,12 +115,12 @@ class KafkaSnapshotTopic:
         append(self._kafka, partition.topic, partition.number, key, value)
 
     def close(self) -> None:
-        """Give the consumer back."""
+        """Close the consumer."""
         self._consumer.close()
 
 
 class SnapshotThread:
-    """One snapshot at a time."""
+    """Runs one snapshot at a time."""
 
     def __init__(self, kafka: KafkaAccess, log: Log, ownership: Ownership) -> None:
         self._topic = KafkaSnapshotTopic(kafka)
@@ -132,16 +132,16 @@ class SnapshotThread:
         self._thread.start()
 
     def busy(self, partition: int) -> bool:
-        """Whether a snapshot of the partition is on its way; another would only pile up."""
+        """True if a snapshot of the partition is being written; another one would only queue up."""
         return partition in self._busy
 
     def hand_over(self, saved: SnapshotImage) -> None:
-        """Everything up to the snapshot's command has been acknowledged."""
+        """Queue a snapshot. Everything up to its command has been acknowledged."""
         self._busy.add(saved.state.partition)
         self._waiting.put(saved)
 
     def close(self) -> None:
-        """Give up what is on its way."""
+        """Abandon the snapshot in progress and stop the thread."""
         self._stopping.set()
         self._waiting.put(None)
         self._thread.join(CLOSE_S)

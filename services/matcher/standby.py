@@ -1,6 +1,6 @@
-"""The loop of a standby: follow commands and executions until it is time to take over.
+"""The loop of a standby: follows commands and executions until it takes over.
 
-Nothing is written before that. Asked to take over by SIGUSR1 (`Takeover.set`).
+It writes nothing before that. SIGUSR1 requests the takeover.
 """
 
 import logging
@@ -24,7 +24,7 @@ WAIT_S = 0.05
 
 
 class Standby:
-    """For these partitions together: whoever misses one takes all."""
+    """Standby of several partitions, which it takes over together when one of them stalls."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
@@ -33,18 +33,18 @@ class Standby:
         self._following: dict[int, StandbyPartition] = {}
 
     def ask(self, *_: object) -> None:
-        """Take over now. Also a signal handler."""
+        """Request the takeover. Also a signal handler."""
         self._asked.set()
 
     def check(self) -> Check:
-        """For `/readyz`: ready to take over once it has followed what was there."""
+        """For `/readyz`: ready once it has caught up with the active matcher."""
         behind = sum(
             max(0, one.position.next_command - one.read_to) for one in self._following.values()
         )
         return Check(bool(self._following) and not behind, f"{behind} commands behind the active")
 
     def follow(self, partitions: list[int], stop: Stop) -> Mapping[int, StandbyPartition] | None:
-        """Until it is time to take over; None: until the stop."""
+        """Follow until the takeover, and return the partitions; None if stopped before."""
         consumer = LogConsumer(kafka_access(self._settings), Fetch(self._settings.fetch_wait_ms))
         try:
             for number in partitions:
@@ -60,7 +60,7 @@ class Standby:
         return None
 
     def _catch_up(self, consumer: LogConsumer, number: int, stop: Stop) -> None:
-        """Outcomes first, then their commands, so that no more of these wait than need be."""
+        """Read outcomes first, then their commands, so that few commands have to be kept."""
         executions = self._log.partition(EXECUTIONS.name, number)
         commands = self._log.partition(COMMANDS.name, number)
         end = consumer.range(executions).end

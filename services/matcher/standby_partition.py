@@ -1,11 +1,11 @@
-"""Following a partition in memory, ready to take it over: an engine that lags a little behind.
+"""One partition of a standby: an engine in memory that lags slightly behind the active matcher.
 
-1. It applies commands whose outcomes were told, but for the last `LAG_COMMANDS` of them: the active
-   matcher may have told those outcomes and not yet the trades and books that go with them.
-2. It takes over when asked to, or when commands wait and no outcome comes for some time. That is
-   the active one's heartbeat: in a market where nothing waits nobody is missed.
-3. Then it claims. What it has applied must be told on the public topics to the end; if it is not,
-   the engine is dropped, and it starts as any matcher does, from a snapshot.
+1. It applies commands whose outcomes are published, except the last `LAG_COMMANDS`: the active
+   matcher may have published those outcomes and not yet their trades and book changes.
+2. It takes over on request, or when commands wait and no outcome is published for some time.
+   Outcomes are the heartbeat of the active matcher; without waiting commands none is expected.
+3. Then it claims. If a command that it has applied lacks public records, the engine is dropped
+   and recovery starts from a snapshot, as for any matcher.
 """
 
 from collections import deque
@@ -18,13 +18,13 @@ from services.matcher.recovery import Log, Reading, Record, Recovered
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 
-# Far more than a matcher leaves untold on its public topics within their linger, and applied in a
-# moment.
+# Far more commands than a matcher's public records can lag behind within their linger, and
+# applied in a moment.
 LAG_COMMANDS = 2_000
 
 
 class StandbyPartition:
-    """One partition, from where `recover` found it."""
+    """One partition, starting from the state that `recover` found."""
 
     def __init__(
         self, partition: int, recovered: Recovered, lag_commands: int = LAG_COMMANDS
@@ -41,29 +41,29 @@ class StandbyPartition:
 
     @property
     def position(self) -> FilterPosition:
-        """What of the executions was seen."""
+        """The position up to which executions were read."""
         return self._filter.position(self.partition)
 
     @property
     def read_to(self) -> int:
-        """The command to read next."""
+        """The offset of the next command to read."""
         return self.next_offset + len(self._waiting)
 
     def command(self, record: CommandRecord) -> None:
-        """The next record of the command log. Raises BrokenLogError."""
+        """Add the next record of the command log. Raises BrokenLogError."""
         if record.offset() != self.read_to:
             raise BrokenLogError(f"command {record.offset()} came, {self.read_to} was next")
         self._waiting.append(record)
 
     def execution(self, record: Record) -> None:
-        """The next record of executions. Raises BrokenLogError."""
+        """Add the next record of executions. Raises BrokenLogError."""
         before = self.position.next_command
         self._filter.follow(self.partition, record.offset() or 0, record.value())
         if self.position.next_command > before:
             self._silent_since_s = None
 
     def catch_up(self) -> None:
-        """Apply what was told long enough ago."""
+        """Apply commands whose outcomes lie at least `LAG_COMMANDS` back."""
         until = min(self.position.next_command - self._lag, self.read_to)
         while self.next_offset < until:
             self._apply(self._waiting.popleft())
@@ -78,7 +78,7 @@ class StandbyPartition:
         self.next_offset += 1
 
     def silent_s(self, now_s: float) -> float:
-        """For how long commands have waited and no outcome came; 0.0 when none waits."""
+        """Seconds for which commands have waited without an outcome; 0.0 if none waits."""
         if self.read_to <= self.position.next_command:
             self._silent_since_s = None
             return 0.0
@@ -87,7 +87,7 @@ class StandbyPartition:
         return now_s - self._silent_since_s
 
     def take_over(self, logs: Reading, log: Log, epoch: int) -> Claimed:
-        """As the matcher of this claim. Raises BrokenLogError, UnavailableError."""
+        """Become the matcher of this claim. Raises BrokenLogError, UnavailableError."""
         recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
         taken = claimed(logs, log, epoch, recovered, self.position)
         if taken.trades < self._trades or taken.book < self._book:

@@ -1,8 +1,7 @@
-"""The client order ids an engine remembers, so that a retried request makes no second order.
+"""Client order ids that an engine remembers, so that a retried request makes no second order.
 
-Pure. Bounded by log time and by count; what falls out of the window would be a new order. There are
-a million ids: they are kept as text, and in blocks, of which a full one never changes and need not
-be copied by a snapshot.
+Pure. Bounded by log time and by count; an id outside the window would make a new order. A million
+ids are kept as text in blocks: a full block is immutable, so a snapshot need not copy it.
 """
 
 from collections import deque
@@ -13,10 +12,10 @@ from schemas.snapshots import ClientIdBlock, ClientIdRow
 
 
 class ClientIdWindow:
-    """Blocks of ids, oldest first. The last one is open: ids are still added to it.
+    """Blocks of ids, oldest first. New ids are added to the last one, the open block.
 
-    A block is forgotten when its newest id is `window_ms` old, or when there are more than
-    `ids_max` ids in all and it is not the open one.
+    A block is dropped when its newest id is `window_ms` old. It is also dropped, unless it is the
+    open one, when there are more than `ids_max` ids in all.
     """
 
     __slots__ = (
@@ -42,7 +41,7 @@ class ClientIdWindow:
         self._rows: list[ClientIdRow] = []
 
     def find(self, client_id: str, clock: int) -> ClientIdRow | None:
-        """The order that used this id, if the window still holds it."""
+        """The order that used this id, if the window still contains it."""
         full, out_of_time = self._full, clock - self._window_ms
         while full and full[0].time <= out_of_time:
             self._forget(full.popleft().rows)
@@ -52,7 +51,7 @@ class ClientIdWindow:
         return self._known.get(client_id)
 
     def remember(self, row: ClientIdRow, offset: int, clock: int) -> None:
-        """The id, which is not in the window, was used by the command at `offset`."""
+        """Add an id, which is not in the window, used by the command at `offset`."""
         number = offset // self._block_commands
         if number != self._number:
             if self._rows:
@@ -66,13 +65,13 @@ class ClientIdWindow:
             self._forget(self._full.popleft().rows)
 
     def blocks(self) -> tuple[ClientIdBlock, ...]:
-        """Everything remembered, in a value that nothing changes any more."""
+        """All blocks as an immutable value."""
         if not self._rows:
             return tuple(self._full)
         return (*self._full, ClientIdBlock(self._number, self._time, tuple(self._rows)))
 
     def restore(self, blocks: Iterable[ClientIdBlock]) -> None:
-        """Remember what `blocks` gave."""
+        """Load blocks that `blocks` returned."""
         self._full = deque(blocks)
         self._known = {row.client_id: row for block in self._full for row in block.rows}
         if self._full:
@@ -88,12 +87,12 @@ class ClientIdWindow:
 
 
 def client_id_of(command: PlaceOrder) -> str:
-    """A client order id is the broker's own within one symbol."""
+    """Key of a client order id, which is unique per broker and symbol."""
     return f"{command.broker_id} {command.symbol} {command.client_order_id}"
 
 
 def content_of(command: PlaceOrder) -> str:
-    """The part of an order that a retry repeats."""
+    """The fields of an order that a retry must repeat."""
     return (
         f"{command.side} {command.order_type} {command.price} {command.quantity} "
         f"{command.valid_until} {command.document_number}"

@@ -1,5 +1,5 @@
-"""The sink: executions and brokers into PostgreSQL, exactly once.
+"""Stores executions and brokers in PostgreSQL, exactly once.
 
 Reads executions, brokers. Writes PostgreSQL: rows and log position in one fenced transaction.
-Owns the tables. Pure part: `rows` (what a batch changes) and `lines` (the same as COPY text).
+Owns the tables. Pure: `rows` (changes of a batch) and `copy_format` (the same as COPY text).
 """

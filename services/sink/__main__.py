@@ -1,4 +1,4 @@
-"""`python -m services.sink`: the composition root. `--migrate` brings the tables up to date."""
+"""`python -m services.sink`: composes and runs the sink. `--migrate` updates the tables."""
 
 import argparse
 import os
@@ -15,13 +15,13 @@ from services.sink.migrate import migrate, require_migrated
 
 
 def sink(settings: Settings, stop: Stop) -> None:
-    """The sink of every partition, until the stop."""
-    # 1. Both ends must be what this version needs.
+    """Run the sink of every partition until the stop."""
+    # 1. Topics and tables must be those of this version.
     kafka = kafka_access(settings)
     database_url = require(settings.database_url, "database_url")
     topology = TopicsAdmin(kafka, settings.topic_prefix).verify()
     require_migrated(database_url)
-    # 2. The loop, and what it says of itself.
+    # 2. The loop and its health checks.
     identity = log_identity(kafka, settings.topic_prefix)
     loop = Sink(Source(kafka, topology, identity), database_url, stop)
     health = Health()
@@ -33,7 +33,7 @@ def sink(settings: Settings, stop: Stop) -> None:
 
 
 def migrations(settings: Settings, _: Stop) -> None:
-    """Apply what is missing and end."""
+    """Apply missing migrations and exit."""
     applied = migrate(require(settings.database_url, "database_url"))
     sys.stdout.write(f"applied: {', '.join(applied) or 'nothing, all is up to date'}\n")
 

@@ -1,7 +1,7 @@
-"""Rows as lines of PostgreSQL's COPY text format, in the order of the column lists beside them.
+"""Rows as lines of PostgreSQL's COPY text format, in the order of the column lists below.
 
-Pure. Plain text straight into the table is several times faster than a statement per row, and a
-column of thousands of values as the text of one array than as so many parameters.
+Pure. COPY into the table is several times faster than a statement per row, and one array as text
+is faster than thousands of parameters.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -23,17 +23,17 @@ TRADE_COLUMNS = (
 DELIVERY_COLUMNS = "broker_id, event_id, kind, order_remaining_quantity"
 _NULL = r"\N"
 
-# Outcomes of the same millisecond come together.
+# Cached, because outcomes of the same millisecond come together.
 _instant = lru_cache(maxsize=4096)(rfc3339)
 
 
 def _text(value: str) -> str:
-    # Control characters, which COPY would have escaped too, cannot be in what the log accepts.
+    # No escape for control characters: admission refuses them.
     return value.replace("\\", "\\\\") if "\\" in value else value
 
 
 def order_line(new: NewOrder) -> str:
-    """ORDER_COLUMNS."""
+    """A line of ORDER_COLUMNS."""
     order = new.record
     price = _NULL if order.price is None else order.price
     valid_until = _NULL if order.valid_until is None else _instant(order.valid_until)
@@ -47,7 +47,7 @@ def order_line(new: NewOrder) -> str:
 
 
 def change_line(order_id: str, change: OrderChange) -> str:
-    """CHANGE_COLUMNS."""
+    """A line of CHANGE_COLUMNS."""
     return (
         f"{order_id}\t{change.remaining_quantity}\t{change.filled_value}\t"
         f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\n"
@@ -55,7 +55,7 @@ def change_line(order_id: str, change: OrderChange) -> str:
 
 
 def trade_line(trade: NewTrade) -> str:
-    """TRADE_COLUMNS."""
+    """A line of TRADE_COLUMNS."""
     fill, taker = trade.fill, trade.taker
     orders = f"{fill.maker_order_id}\t{taker.order_id}"
     brokers = f"{fill.maker_broker_id}\t{taker.broker_id}"
@@ -70,7 +70,7 @@ def trade_line(trade: NewTrade) -> str:
 
 
 def delivery_lines(trades: Iterable[NewTrade], with_webhook: Container[str]) -> Iterator[str]:
-    """DELIVERY_COLUMNS, for each side of each trade whose broker is one of `with_webhook`."""
+    """Lines of DELIVERY_COLUMNS, one per side of a trade whose broker is in `with_webhook`."""
     for trade in trades:
         fill, taker = trade.fill, trade.taker
         if taker.broker_id in with_webhook:
@@ -83,5 +83,5 @@ def delivery_lines(trades: Iterable[NewTrade], with_webhook: Container[str]) -> 
 
 def array(values: Iterable[int | str]) -> str:
     """A PostgreSQL array of numbers, ids or symbols, none of which can hold a quote."""
-    # In quotes, since a symbol may be called NULL.
+    # Quoted, because NULL is a valid symbol.
     return "{" + ",".join([f'"{value}"' for value in values]) + "}"

@@ -1,12 +1,12 @@
-"""Executions into PostgreSQL, a batch at a time, from the position that PostgreSQL itself holds.
+"""Stores executions in PostgreSQL in batches, starting from the position stored there.
 
-1. `_open`: connect, check that the database is this log's, store the brokers, read on from its
-   positions.
+1. `_open`: connect, check that the database belongs to this log, store the brokers, read on from
+   its positions.
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
 3. `_ensure_brokers_known`: reads the brokers topic until every trader's webhook URL is known.
 4. `_store_batch`: their rows and the new positions in one transaction.
-A lost connection, one that fell silent, or another sink that was faster, leads back to 1; nothing
-is half written.
+A lost or silent connection, or another sink that was faster, leads back to 1; nothing is half
+written.
 """
 
 import logging
@@ -39,27 +39,27 @@ from services.sink.rows import Rows
 from services.sink.store import CONNECTION_ERRORS, SILENCE_S_MAX, Move, Session, Store
 
 log = logging.getLogger(__name__)
-# A server that stays away is told of this often.
+# Interval of log lines while PostgreSQL is away.
 log.addFilter(RateLimit(lines_per_minute=6))
 
-# The sink may be a second behind: records travel together, at little cost for the broker.
+# The sink may lag a second: larger fetches cost the broker little.
 FETCH = Fetch(wait_ms=100)
 # One transaction: large enough for COPY's full speed, small enough to end within a second.
 OUTCOMES_MAX = 5_000
 RECORDS_MAX = 500
 POLL_S = 0.25
 RETRY_S = 0.5
-# How long a sink that was overtaken leaves the field to the faster one.
+# Pause of an overtaken sink, which leaves the work to the faster one.
 YIELD_S = 1.0
-# A transaction that runs when the stop comes may end within this; then its connection is cut.
+# A transaction in progress at the stop may take this long; then its connection is aborted.
 GRACE_S = 0.7
-# How long a start waits for every partition to have a leader.
+# Longest wait at the start until every partition has a leader.
 START_S = 10.0
 LAG_INTERVAL_S = 5.0
 
 
 class Source(Struct, frozen=True):
-    """Where the log is."""
+    """Kafka's address, and the exchange's topics there."""
 
     kafka: KafkaAccess
     topology: Topology
@@ -67,7 +67,7 @@ class Source(Struct, frozen=True):
 
 
 class Sink:
-    """`run` until the stop. Raises what `services.sink.errors` and `runtime.errors` name."""
+    """Run with `run` until the stop. Raises errors of `services.sink.errors`, `runtime.errors`."""
 
     def __init__(
         self,
@@ -88,14 +88,14 @@ class Sink:
         self._filter = ExecutionFilter({})
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
-        # Brokers that were looked for, and those of them that have a URL.
+        # Brokers that were looked up, and those of them that have a URL.
         self._met: set[str] = set()
         self._with_webhook: set[str] = set()
         self._ends: dict[int, int] = {}
         self._lag_at = 0.0
 
     def run(self) -> None:
-        """Follow the log until the stop, through every absence of PostgreSQL."""
+        """Store outcomes until the stop; wait whenever PostgreSQL is unavailable."""
         self._stop.on_set(self._end_soon)
         self._consumer = LogConsumer(self._source.kafka, FETCH)
         try:
@@ -198,15 +198,15 @@ class Sink:
         return rows
 
     def _ensure_brokers_known(self, traders: Iterable[str], store: Store) -> None:
-        # Nobody trades before his record is in the log, but it may come later to us. Who is not
-        # there either is another program's invention, and has no webhooks.
+        # A broker is registered before its first trade, but the topics may be read in another
+        # order. An id that is still unknown then was not created by this exchange: no webhooks.
         if not self._met.issuperset(traders):
             self._read_brokers(store)
             self._met.update(traders)
 
     def _read_brokers(self, store: Store) -> None:
         end = self._consumer.range(self._brokers).end
-        # A consumer of its own, since the other one goes on where it is.
+        # A second consumer, because the first one must keep its positions.
         with closing(LogConsumer(self._source.kafka, FETCH)) as consumer:
             self._store_brokers(consumer.read(self._brokers, self._brokers_next, end), store)
 
@@ -220,7 +220,7 @@ class Sink:
         brokers: dict[str, Broker] = {}
         for message in messages:
             self._brokers_next = max(self._brokers_next, (message.offset() or 0) + 1)
-            # A withdrawn broker's row stays: its orders and trades still name it.
+            # The row of a deleted broker stays: its orders and trades still refer to it.
             if message.value() is None:
                 self._with_webhook.discard((message.key() or b"").decode(errors="replace"))
                 continue
@@ -265,7 +265,7 @@ class Sink:
                 del self._ends[number]
 
     def _measure_lag(self, *, idle: bool) -> None:
-        # Only a broker that just sent something is asked: one that is away would hold up the stop.
+        # Only a broker that just sent something is polled again: waiting would delay the stop.
         if idle:
             for number in self._stored:
                 LAG_RECORDS.labels(number).set(0)
@@ -281,11 +281,11 @@ class Sink:
             LAG_RECORDS.labels(number).set(end - self._filter.position(number).next_record)
 
     def postgres(self) -> Check:
-        """Whether there is a connection that is not known to be lost."""
+        """True if there is a connection that is not known to be lost."""
         connected = self._store is not None
         return Check(connected, "connected" if connected else "away, trying again")
 
     def caught_up(self) -> Check:
-        """Whether everything that the log held at the start is stored."""
+        """True if everything that the log contained at the start is stored."""
         behind = len(self._ends)
         return Check(not behind, f"{behind} partitions are behind" if behind else "caught up")

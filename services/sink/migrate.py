@@ -1,7 +1,7 @@
 """Brings the tables to this version: numbered SQL files, each applied once, in order.
 
-All in one transaction under an advisory lock: two that start at once do it once. A file that was
-changed after it was applied, or one applied that we do not know, is a MigrationError.
+All in one transaction under an advisory lock, so that of two concurrent starts one migrates. A
+file changed after it was applied, or an unknown applied file, is a MigrationError.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.errors import MigrationError
 
 DIRECTORY = Path(__file__).parent / "migrations"
-# Any number that nothing else in the database locks.
+# Any number that no other program locks in this database.
 _LOCK = 7_239_114_402
-# How long a start waits for the server.
+# Longest wait for the server at a start.
 CONNECT_TIMEOUT_S = 5
-# What is asked at a start is answered at once, unless nobody is there.
+# Queries at a start are answered at once; a longer silence means a dead connection.
 SILENCE_S_MAX = 10.0
 
 
@@ -41,7 +41,7 @@ class Migration(Struct, frozen=True):
 
 
 def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
-    """The files of a directory in order. Raises MigrationError on a gap in the numbers."""
+    """The files of a directory in order. Raises MigrationError on a gap in their numbers."""
     found = [
         Migration(int(path.name.split("_")[0]), path.name, path.read_text(encoding="utf-8"))
         for path in sorted(directory.glob("*.sql"))
@@ -52,7 +52,7 @@ def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
 
 
 def migrate(database_url: str, directory: Path = DIRECTORY) -> list[str]:
-    """Apply what is missing; the names applied. Raises MigrationError, UnavailableError."""
+    """Apply missing files and return their names. Raises MigrationError, UnavailableError."""
     migrations = read_migrations(directory)
     with connect(database_url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -74,9 +74,10 @@ def migrate(database_url: str, directory: Path = DIRECTORY) -> list[str]:
 def require_migrated(
     database_url: str, directory: Path = DIRECTORY, silence_s_max: float = SILENCE_S_MAX
 ) -> None:
-    """Change nothing. Raises MigrationError when the tables are not those of this version.
+    """Check, without a change, that the tables are those of this version.
 
-    Raises UnavailableError also for a server that takes the connection and then says nothing.
+    Raises MigrationError; UnavailableError also for a server that accepts the connection and then
+    sends nothing.
     """
     last_response = LastResponse(silence_s_max)
     with closing(connect(database_url)) as connection:
@@ -97,7 +98,7 @@ def require_migrated(
 
 
 def connect(database_url: str) -> Connection:
-    """A connection for a start, where a server that does not answer is the end.
+    """A connection for a start, which fails if the server does not answer.
 
     Raises UnavailableError, AccessError.
     """

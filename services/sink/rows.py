@@ -1,6 +1,6 @@
-"""What a run of outcomes changes in the tables: new orders, changed ones, trades, sums.
+"""Changes of the tables by a run of outcomes: new orders, changed ones, trades, sums.
 
-Pure. An order that comes and goes within one run is one new row in its final state.
+Pure. An order that opens and closes within one run is one new row in its final state.
 """
 
 from typing import assert_never
@@ -22,7 +22,7 @@ from services.runtime.kafka.execution_filter import Batch
 
 
 class NewOrder(Struct, frozen=True):
-    """An order that this run brought, as it stands at the run's end."""
+    """An order accepted in this run, in its state at the run's end."""
 
     record: OrderRecord
     partition: int
@@ -30,9 +30,9 @@ class NewOrder(Struct, frozen=True):
 
 
 class OrderChange(Struct):
-    """What happened to an order that an earlier run brought.
+    """Change of an order that an earlier run accepted.
 
-    `filled_value` is what this run adds to it, the rest is the state at the run's end.
+    `filled_value` is what this run adds; the other fields are the state at the run's end.
     """
 
     remaining_quantity: int
@@ -54,17 +54,17 @@ class NewTrade(Struct, frozen=True, gc=False):
 
 
 class BalanceChange(Struct, gc=False):
-    """What a run adds to a broker's shares and cents from one symbol."""
+    """Change of a broker's shares and cents from one symbol by a run."""
 
     quantity: int = 0
     value: int = 0
 
 
 class Rows:
-    """Folds batches, in log order. `newest_time`: of the last outcome, None before any.
+    """Applies batches in log order. `newest_time`: of the last outcome, None before any.
 
-    `book_sequences` by partition and symbol and `clocks` by partition: as at the run's end.
-    `balances` by broker and symbol: what the run adds.
+    `book_sequences` by partition and symbol and `clocks` by partition: at the run's end.
+    `balances` by broker and symbol: the run's change.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Rows:
         self.newest_time: int | None = None
 
     def add(self, batch: Batch) -> None:
-        """Fold one batch."""
+        """Apply one batch."""
         command = batch.first_command
         for outcome in batch.outcomes:
             time = outcome.time
@@ -98,7 +98,7 @@ class Rows:
         self.outcomes += len(batch.outcomes)
 
     def traders(self) -> set[str]:
-        """The brokers of all trades."""
+        """The brokers that take part in the run's trades."""
         brokers = {trade.fill.maker_broker_id for trade in self.trades}
         brokers.update(trade.taker.broker_id for trade in self.trades)
         return brokers

@@ -1,10 +1,9 @@
 """The sink's SQL. Rows and log position commit together or not at all.
 
-`write`: 1. fence: move each position, only from where this sink thinks it stands. 2. copy new
-orders, trades and webhooks. 3. change earlier orders. 4. move the sums. The fence comes first: its
-row lock makes a second sink wait, and then tells it that it was overtaken before it has written
-anything.
-Commits are synchronous: others act on the position (the reader forgets), so it never goes back.
+`write`: 1. fence: move each position, only from the one this sink expects. 2. copy new orders,
+trades and webhooks. 3. change earlier orders. 4. move the sums. The fence comes first: its row
+lock makes a second sink wait, and then reports that it was overtaken before it has written.
+Commits are synchronous, because readers forget orders by the position, which must never go back.
 """
 
 import logging
@@ -40,41 +39,41 @@ from services.sink.rows import Rows
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5
-# No statement of ours takes so long, unless the server is stuck.
+# No statement takes so long unless the server is stuck.
 _STATEMENT_TIMEOUT_MS = 30_000
-# A server that is there ends a statement before this, however slow its disk: who has said nothing
-# for so long is gone.
+# A running server ends a statement before this, however slow its disk, so a longer silence means
+# that it is gone.
 SILENCE_S_MAX = 40.0
-# From any call of `Store`: open another.
+# Errors of any call of `Store` that mean a lost connection.
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
-# A batch changes a few thousand orders of millions. PostgreSQL knows nothing of the temporary
-# table's size and would rather scan all orders: leave it no plan but look-ups by id.
+# A batch changes a few thousand orders of millions. PostgreSQL has no statistics of the temporary
+# table and would scan all orders, so every plan but look-ups by id is switched off.
 _OPTIONS = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
-    # A machine of ours that is gone must not hold its locks for the two hours of the default.
+    # Keepalives, so that a vanished machine does not hold its locks for two hours, the default.
     " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
     " -c enable_hashjoin=off -c enable_mergejoin=off"
 )
 
 
 class Move(Struct, frozen=True):
-    """A partition's position goes from the command `expected` to `target`."""
+    """Moves a partition's position from the command `expected` to `target`."""
 
     expected: int
     target: FilterPosition
 
 
 class Session(Struct, frozen=True):
-    """The server's side of a connection. Its process ids come again, with another start."""
+    """The server process of a connection. Its start time is included: process ids are reused."""
 
     pid: int
     started: str
 
 
 class Store:
-    """One connection. One of LOST from any call: it is lost, open another.
+    """One connection. After one of CONNECTION_ERRORS from any call, open another.
 
-    A call that is not answered for `silence_s_max` loses it as well.
+    A call without an answer for `silence_s_max` loses the connection as well.
     """
 
     def __init__(self, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> None:
@@ -98,12 +97,12 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._watchdog.close()
         self._connection.close()
 
     def cut(self) -> None:
-        """From another thread: end a call that waits for a server which does not answer."""
+        """Abort, from another thread, a call that waits for a silent server."""
         cut(self._connection)
 
     def _bite(self) -> None:
@@ -120,13 +119,13 @@ class Store:
     def _transaction(self) -> Iterator[None]:
         with self._last_response.asking(), self._connection.transaction():
             yield
-            # The commit is a question of its own.
+            # The commit is a separate round trip with its own time limit.
             self._last_response.heard()
 
     def end(self, session: Session) -> None:
-        """End what the server keeps of a connection that was cut, and holds locks for.
+        """End the server process of a connection that was aborted, because it still holds locks.
 
-        It may not learn of the cut by itself; amid a COPY no time-out of its own ends it either.
+        It may not notice the lost connection, and no time-out applies in the middle of a COPY.
         """
         self._execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -135,7 +134,7 @@ class Store:
         )
 
     def bind(self, identity: LogIdentity) -> None:
-        """The database belongs to this log from now on. Raises ForeignDatabaseError."""
+        """Bind the database to this log. Raises ForeignDatabaseError."""
         self._execute(
             "INSERT INTO log_identity (cluster_id, topic, topic_id) VALUES (%s, %s, %s)"
             " ON CONFLICT DO NOTHING",
@@ -149,7 +148,7 @@ class Store:
             )
 
     def positions(self, partitions: int) -> dict[int, FilterPosition]:
-        """Where each partition stands; from the beginning where nothing is stored."""
+        """The stored position of each partition; the beginning where nothing is stored."""
         for partition in range(partitions):
             self._execute(
                 "INSERT INTO log_positions VALUES (%s, 0, 0, -1) ON CONFLICT DO NOTHING",
@@ -163,9 +162,9 @@ class Store:
     def write(
         self, rows: Rows, moves: Mapping[int, Move], with_webhook: Container[str] = frozenset()
     ) -> int:
-        """How many webhooks it queued: the sides of trades whose brokers are `with_webhook`.
+        """Store a run and return the number of webhooks queued, for brokers in `with_webhook`.
 
-        Raises OvertakenError: nothing was written; BrokenLogError: the rows cannot be true.
+        Raises OvertakenError: nothing was written; BrokenLogError: the rows contradict the tables.
         """
         try:
             with self._transaction():
@@ -178,7 +177,7 @@ class Store:
                 self._change(rows)
                 self._sum(rows)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
-            raise BrokenLogError(f"PostgreSQL refuses what the log says: {error}") from error
+            raise BrokenLogError(f"PostgreSQL refuses rows of the log: {error}") from error
         return len(deliveries)
 
     def _fence(self, partition: int, move: Move, clock: int) -> None:
@@ -221,10 +220,10 @@ class Store:
         )
         if changed.rowcount != len(rows.changed):
             missing = len(rows.changed) - changed.rowcount
-            raise BrokenLogError(f"{missing} orders that the log changes are not here")
+            raise BrokenLogError(f"{missing} orders that the log changes are missing in the database")
 
     def _sum(self, rows: Rows) -> None:
-        # Sorted, so that two sinks at work on two partitions never wait for each other in a ring.
+        # Sorted, so that two sinks on two partitions never deadlock.
         sequences = sorted(rows.book_sequences.items())
         self._execute(
             "INSERT INTO symbols (partition, symbol, book_sequence)"
@@ -252,7 +251,7 @@ class Store:
         )
 
     def upsert_brokers(self, brokers: Sequence[Broker]) -> None:
-        """The newest record of each broker counts; may be told again and again."""
+        """Store brokers; the newest record of each counts. Safe to repeat."""
         with_webhook = [b for b in brokers if b.webhook_url is not None]
         with self._transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
@@ -269,7 +268,7 @@ class Store:
                 "INSERT INTO webhook_endpoints AS e (broker_id, url, secrets) VALUES (%s, %s, %s)"
                 " ON CONFLICT (broker_id) DO UPDATE"
                 " SET url = excluded.url, secrets = excluded.secrets"
-                # Told again at each start: nothing changes then, and no sender is waited for.
+                # Repeated at each start: an unchanged row is not written, so no sender waits.
                 " WHERE (e.url, e.secrets) IS DISTINCT FROM (excluded.url, excluded.secrets)",
                 [
                     (b.broker_id, b.webhook_url, encode(b.webhook_secrets).decode())
