@@ -220,7 +220,9 @@ class Store:
         )
         if changed.rowcount != len(rows.changed):
             missing = len(rows.changed) - changed.rowcount
-            raise BrokenLogError(f"{missing} orders that the log changes are missing in the database")
+            raise BrokenLogError(
+                f"{missing} orders that the log changes are missing in the database"
+            )
 
     def _sum(self, rows: Rows) -> None:
         # Sorted, so that two sinks on two partitions never deadlock.
