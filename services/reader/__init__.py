@@ -1,6 +1,6 @@
-"""The reader: executions folded into views in memory, answered over HTTP.
+"""Answers queries from views in memory, which it builds from executions.
 
 Reads executions, brokers; PostgreSQL at its start, and for closed orders that have left memory.
-Writes nothing.
-Owns the query views. Pure part: `views` and its rooms `orders`, `prices`, `books`, `balances`.
+Writes nothing. Owns the query views. Pure: `views` and its parts `orders`, `prices`, `books`,
+`balances`.
 """

@@ -1,6 +1,6 @@
-"""The reader's SQL: closed orders that have left memory, and how far PostgreSQL has come.
+"""The reader's SQL: closed orders that have left memory, and the position of PostgreSQL.
 
-Whatever goes wrong is an ArchiveUnavailableError.
+Every failure is an ArchiveUnavailableError.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ from services.runtime.postgres.pool import PostgresPool, PostgresUnavailableErro
 
 T = TypeVar("T")
 
-# An OrderRecord without its trades. Exact milliseconds: extract gives a numeric.
+# The columns of an OrderRecord without trades. Times in exact milliseconds: extract is numeric.
 SELECT_ORDERS: LiteralString = """
     SELECT id::text, broker_id::text, document_number, symbol, side, order_type, quantity,
         remaining_quantity, filled_value::bigint, (extract(epoch FROM created_at) * 1000)::bigint,
@@ -43,18 +43,18 @@ _POSITIONS = """
 
 
 class Archive:
-    """PostgreSQL as the reader sees it. `open` and `close` on the event loop that uses it."""
+    """Closed orders in PostgreSQL. `open` and `close` on the event loop that uses it."""
 
     def __init__(self, database_url: str, identity: LogIdentity) -> None:
         self._identity = identity
         self._pool = PostgresPool(database_url, read_only=True)
 
     async def open(self) -> None:
-        """Begin connecting; does not wait for success."""
+        """Begin connecting, without waiting for success."""
         await self._pool.open()
 
     async def close(self) -> None:
-        """Give the connections back, waiting for no answer."""
+        """Close the connections without waiting for an answer."""
         await self._pool.close()
 
     async def order(self, order_id: str) -> OrderRecord | None:
@@ -73,9 +73,9 @@ class Archive:
         return await self._ask(question)
 
     async def positions(self) -> dict[int, int]:
-        """Per partition the first command that is not stored. Raises ArchiveUnavailableError.
+        """The first command that is not stored, by partition. Raises ArchiveUnavailableError.
 
-        A database that was filled from another log has none of ours.
+        Empty for a database that was filled from another log.
         """
 
         async def question(connection: AsyncConnection) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""The balances room: each broker's cash and shares, from trades alone.
+"""View of balances: each broker's cash and shares, from trades alone.
 
 Pure. A trade moves the same value and quantity from one broker to the other: sums stay zero.
 """
@@ -14,12 +14,12 @@ class Balances:
         self._positions: dict[str, dict[str, int]] = {}
 
     def traded(self, symbol: str, buyer: str, seller: str, *, quantity: int, value: int) -> None:
-        """One trade; the two may be the same broker."""
+        """Apply one trade; the two brokers may be the same."""
         self.add(buyer, symbol, quantity, -value)
         self.add(seller, symbol, -quantity, value)
 
     def add(self, broker_id: str, symbol: str, quantity: int, value: int) -> None:
-        """What one trade brings to one side, or what all trades so far have brought."""
+        """Add the change of one trade, or of all stored trades, to one broker."""
         self._cash[broker_id] = self._cash.get(broker_id, 0) + value
         positions = self._positions.get(broker_id)
         if positions is None:
@@ -31,6 +31,6 @@ class Balances:
         return self._cash.get(broker_id, 0)
 
     def positions(self, broker_id: str) -> list[PositionResource]:
-        """By symbol; a position that came back to zero is none."""
+        """Positions by symbol; those of zero are left out."""
         held = self._positions.get(broker_id, {})
         return [PositionResource(symbol, held[symbol]) for symbol in sorted(held) if held[symbol]]

@@ -1,6 +1,6 @@
-"""The books room: price levels with their totals, folded from events alone.
+"""View of order books: price levels with their totals, from events alone.
 
-Pure. It knows no single order: whoever tells it of a change knows side and price.
+Pure. It holds no single order: each change comes with side and price.
 """
 
 from itertools import islice
@@ -27,7 +27,7 @@ class Book:
         return self._bids if side == "bid" else self._asks
 
     def add(self, side: Side, price: int, quantity: int) -> None:
-        """An order comes to rest."""
+        """Add a resting order."""
         levels = self._side(side)
         level = levels.get(price)
         if level is None:
@@ -37,7 +37,7 @@ class Book:
             level[1] += 1
 
     def take(self, side: Side, price: int, quantity: int, *, leaves: bool) -> None:
-        """Quantity goes from a level; `leaves`: and its order with it. Raises BrokenLogError."""
+        """Remove quantity from a level; `leaves`: with its order. Raises BrokenLogError."""
         levels = self._side(side)
         level = levels.get(price)
         if level is None:

@@ -1,8 +1,8 @@
-"""How a reader's views begin: as PostgreSQL has them, then the log from there; else all the log.
+"""Starting state of the views: from PostgreSQL and the rest of the log, else from the whole log.
 
-1. Where PostgreSQL stands. 2. Whether the log goes on from there. 3. The views. 4. The log's rest.
-Whatever PostgreSQL fails at, the log alone gives the same views, only later. The loop stays free:
-PostgreSQL is asked in a thread, which is left behind when it falls silent.
+1. The positions in PostgreSQL. 2. Whether the log continues from there. 3. The views. 4. The rest
+of the log. If PostgreSQL fails at any step, the log alone gives the same views, only later. The
+event loop stays free: a thread queries PostgreSQL and is abandoned if that falls silent.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ TELL_INTERVAL_S = 2.0
 
 
 class ViewBootstrap:
-    """One reader's start. Lives on the loop's thread."""
+    """The start of one reader. Lives on the loop's thread."""
 
     def __init__(
         self,
@@ -51,13 +51,14 @@ class ViewBootstrap:
         self._from = "PostgreSQL"
 
     def check(self) -> Check:
-        """Whether the views have begun, and from where; catching up is the stream's."""
+        """Whether the views have started, and from which source; the dispatcher reports catching
+        up."""
         if self._begun:
             return Check(True, f"from {self._from}")
         return Check(False, f"loading from PostgreSQL, {self._stored.rows:,} rows so far")
 
     async def run(self) -> None:
-        """Begin the views, then the stream. What ends the process goes to `failed`."""
+        """Load the views, then start the dispatcher. Fatal errors go to `failed`."""
         try:
             await self._run()
         except Exception as error:
@@ -83,7 +84,7 @@ class ViewBootstrap:
         try:
             positions, views = await self._answer(self._load)
         except (psycopg.Error, OSError) as error:
-            # A server that is away comes back; one that refuses us goes on doing so.
+            # A server that is away comes back; one that refuses this user keeps refusing.
             raise_if_auth_error(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ArchiveUnavailableError(f"does not give them: {reason}") from error
@@ -102,7 +103,7 @@ class ViewBootstrap:
     def _load(self) -> tuple[dict[int, FilterPosition], Views]:
         with closing(self._stored) as stored:
             positions = stored.positions()
-            # Asked only now: the log that the sink has read reaches to its position at least.
+            # Only now, so that the log reaches at least to the position that the sink has read.
             _require_reach(positions, self._stream.ranges())
             return positions, stored.views(positions)
 
@@ -119,7 +120,7 @@ class ViewBootstrap:
                 tell(_tell, result)
 
         def tell(how: Callable[..., None], what: object) -> None:
-            # The loop may have ended meanwhile: then nobody waits any more.
+            # The loop may have ended meanwhile, and then has no use for the result.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(how, answer, what)
 
@@ -157,7 +158,7 @@ def _fail(answer: "asyncio.Future[T]", error: Exception) -> None:
 
 
 def _require_reach(positions: Mapping[int, FilterPosition], held: Ranges) -> None:
-    """Raises ViewsNotStoredError unless the log goes on from every partition's position."""
+    """Raises ViewsNotStoredError unless the log continues from every partition's position."""
     foreign = positions.keys() - set(range(len(held.executions)))
     if foreign:
         raise ViewsNotStoredError(f"knows of a partition {min(foreign)}, the log does not")
@@ -171,7 +172,7 @@ def _require_reach(positions: Mapping[int, FilterPosition], held: Ranges) -> Non
 
 
 def _require_beginning(held: Ranges, lack: Exception) -> None:
-    """Views made from half a log would be wrong."""
+    """Raises BrokenLogError if the log has lost its beginning: its views would be wrong."""
     for number, range_ in enumerate(held.executions):
         if range_.low > 0:
             text = (

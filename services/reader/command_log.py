@@ -1,4 +1,4 @@
-"""How far the command log goes, asked of Kafka: whether outcomes are still to come."""
+"""The end of the command log according to Kafka: whether outcomes are still to come."""
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -13,8 +13,8 @@ ANSWER_TIMEOUT_S = 2.0
 
 
 class CommandLog:
-    """Asks by a client of its own each time. A consumer that another thread polls is not given this
-    answer, and a client that was kept asks with what it knew before a broker's restart."""
+    """Creates a client for each question. A consumer that another thread polls does not get this
+    answer, and a kept client answers from before a broker's restart."""
 
     def __init__(self, kafka: KafkaAccess, topology: Topology) -> None:
         self._kafka = kafka
@@ -22,9 +22,9 @@ class CommandLog:
         self._partitions = topology.partitions
 
     def end(self, partition: int) -> int:
-        """The offset of a partition's next command; 0 where there is no such partition.
+        """The offset of a partition's next command; 0 for an unknown partition.
 
-        May take a moment; on any thread. Raises UnavailableError.
+        May block; for any thread. Raises UnavailableError.
         """
         if partition >= self._partitions:
             return 0

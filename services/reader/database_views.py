@@ -1,7 +1,7 @@
-"""The views as PostgreSQL has them: all that a starting reader need not read the log for.
+"""The views stored in PostgreSQL, so that a starting reader need not read the whole log.
 
-Blocking, for one thread at a time; `cut` from any. One repeatable-read transaction serves it all:
-positions, orders, trades and sums belong together. Rows come in portions, never all at once.
+Blocking, for one thread at a time; `cut` from any. One repeatable-read transaction makes
+positions, orders, trades and sums consistent. Rows come in portions, never all at once.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from services.runtime.postgres.watchdog import LastResponse, cut
 # The migration of `services.sink` whose tables are read here.
 SCHEMA = 4
 CONNECT_TIMEOUT_S = 5
-# The longest silence between two portions of rows; the whole may take as long as it goes on.
+# The longest silence between two portions of rows; the whole may take longer.
 SILENCE_S_MAX = 10.0
 PORTION_ROWS = 2_000
-# Of symbols, each with up to TRADES_MAX prices.
+# Symbols per query, each with up to TRADES_MAX prices.
 PORTION_SYMBOLS = 50
-# Of a freshly filled database PostgreSQL knows no sizes yet and would rather scan whole tables:
-# leave it no plan but look-ups.
+# A freshly filled database has no statistics, and PostgreSQL would scan whole tables: every plan
+# but look-ups is switched off.
 _OPTIONS = (
     "-c timezone=UTC -c default_transaction_read_only=on"
     " -c default_transaction_isolation=repeatable\\ read"
@@ -48,7 +48,7 @@ _SYMBOLS: LiteralString = """
     SELECT symbol, partition, book_sequence FROM symbols ORDER BY partition, symbol
 """
 _OPEN_ORDERS = SELECT_ORDERS + " WHERE closed_reason IS NULL ORDER BY partition, command_offset"
-# An open order with trades of its own: it has bought, or it has sold.
+# Trades of each open order, on either side of it.
 _OPEN_TRADES: LiteralString = """
     SELECT t.order_id::text, t.id::text, t.price, t.quantity, t.counterparty::text,
         (extract(epoch FROM t.executed_at) * 1000)::bigint
@@ -78,9 +78,9 @@ _BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM
 
 
 class StoredViews:
-    """Asked in the order of the methods. psycopg.Error from any of them: not this time.
+    """Queries, to be called in the order of the methods. psycopg.Error from any of them: give up.
 
-    `rows` have come so far; `last_response` is for whoever watches that they go on coming.
+    `rows` counts the rows read; `last_response` lets a watchdog see a silent server.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class StoredViews:
         self.last_response = LastResponse(silence_s_max)
 
     def positions(self) -> dict[int, FilterPosition]:
-        """Where each partition stands that has outcomes stored. Raises ViewsNotStoredError."""
+        """The position of each partition with stored outcomes. Raises ViewsNotStoredError."""
         self._connection = connection = psycopg.connect(
             self._url, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
@@ -117,7 +117,7 @@ class StoredViews:
         return held
 
     def views(self, positions: dict[int, FilterPosition]) -> Views:
-        """The views at these positions, which are those of `positions`."""
+        """Load the views at the positions that `positions` returned."""
         views = Views()
         for partition, at in positions.items():
             views.restore_partition(partition, at.next_command, self._clocks[partition])
@@ -135,12 +135,12 @@ class StoredViews:
         return views
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
     def cut(self) -> None:
-        """End a question that waits for a server which does not answer."""
+        """Abort, from another thread, a query that waits for a silent server."""
         cut(self._connection)
 
     def _rows(

@@ -1,23 +1,23 @@
-"""What can go wrong while answering or starting; nothing here ends a process by itself.
+"""Errors while answering or starting; none of them ends the process.
 
-UndecidedError                nobody can tell now whether there is such an order: try again
+OrderStateUnknownError        it is unknown now whether there is such an order: try again
 ├── ArchiveUnavailableError   PostgreSQL did not answer in time
-└── NotFoldedError            the log holds commands that the views have not folded yet
-ViewsNotStoredError           PostgreSQL answers, and has no views of this log: read it all
+└── ViewBehindError           the log holds commands that the views have not applied yet
+ViewsNotStoredError           PostgreSQL answers, and has no views of this log: read the whole log
 """
 
 
 class OrderStateUnknownError(Exception):
-    """Whether there is such an order cannot be told now."""
+    """It is unknown now whether there is such an order."""
 
 
 class ArchiveUnavailableError(OrderStateUnknownError):
-    """The archive of closed orders gave no answer, so nothing is known of what it holds."""
+    """The archive of closed orders gave no answer."""
 
 
 class ViewBehindError(OrderStateUnknownError):
-    """The matcher has not told yet what became of the commands among which the order may be."""
+    """The command log holds commands without an outcome; the order may be among them."""
 
 
 class ViewsNotStoredError(Exception):
-    """What PostgreSQL holds is nothing to begin from."""
+    """PostgreSQL holds no usable starting state."""

@@ -1,6 +1,6 @@
-"""The orders room: every open order, and closed ones until PostgreSQL has them.
+"""View of orders: all open orders, and closed ones until PostgreSQL has stored them.
 
-Pure. A closed order is queued once and forgotten once, so forgetting costs O(1) an order.
+Pure. A closed order is queued once and forgotten once, so forgetting costs O(1) per order.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from schemas.executions import OrderAccepted
 from schemas.orders import OrderRecord
 from services.runtime.errors import BrokenLogError
 
-# A few milliseconds: who asks for an answer meanwhile shall not notice.
+# A few milliseconds of work, so that requests in between see no delay.
 FORGET_MAX = 2_000
 
 
@@ -19,7 +19,7 @@ class Orders:
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
         self._closed: dict[int, deque[tuple[int, OrderRecord]]] = {}
-        # The same few thousand symbols and brokers come again in millions of orders.
+        # Interned texts: the same few thousand symbols and brokers occur in millions of orders.
         self._texts: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -30,13 +30,13 @@ class Orders:
         return self._records.get(order_id)
 
     def accept(self, event: OrderAccepted, time: int) -> OrderRecord:
-        """Remember a new order as it stands after its own command."""
+        """Add a new order in its state after its own command."""
         record = OrderRecord.accepted(event, time)
         self.remember(record)
         return record
 
     def remember(self, record: OrderRecord) -> None:
-        """Hold an order that is not held yet. Raises BrokenLogError when it is."""
+        """Add an order. Raises BrokenLogError if its id is present."""
         if record.order_id in self._records:
             raise BrokenLogError(f"order {record.order_id} was accepted twice")
         record.symbol = self._texts.setdefault(record.symbol, record.symbol)
@@ -44,7 +44,7 @@ class Orders:
         self._records[record.order_id] = record
 
     def open(self, order_id: str) -> OrderRecord:
-        """An order that rests in a book. Raises BrokenLogError when there is none."""
+        """An order that rests in a book. Raises BrokenLogError if there is none."""
         record = self._records.get(order_id)
         if record is None or record.closed_reason is not None:
             state = "unknown" if record is None else "closed"
@@ -52,14 +52,14 @@ class Orders:
         return record
 
     def closed(self, record: OrderRecord, partition: int, command: int) -> None:
-        """The order was closed by this command and may be forgotten once that is stored."""
+        """Mark the order as closed by this command; it may be forgotten once that is stored."""
         queue = self._closed.get(partition)
         if queue is None:
             queue = self._closed[partition] = deque()
         queue.append((command, record))
 
     def forget(self, partition: int, next_command: int, closed_by: int) -> bool:
-        """Forget what was closed by a command below `next_command`, at `closed_by` or before.
+        """Forget orders closed by a command below `next_command`, at `closed_by` or before.
 
         At most FORGET_MAX at once; True: there may be more.
         """

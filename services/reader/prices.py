@@ -1,6 +1,6 @@
-"""The prices room: the last trades of each symbol.
+"""View of prices: the last trades of each symbol.
 
-Pure. Memory is bounded: the newest `TRADES_MAX` prices a symbol, older ones fall off.
+Pure. Memory is bounded: the newest `TRADES_MAX` prices of a symbol are kept.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from schemas.units import rounded_average
 
-# The longest average that can be asked for.
+# The longest average that can be requested.
 TRADES_MAX = 1_000
 
 
@@ -32,7 +32,7 @@ class Prices:
         self._sequences: dict[str, int] = {}
 
     def traded(self, symbol: str, price: int, sequence: int) -> None:
-        """One more trade."""
+        """Add a trade."""
         prices = self._prices.get(symbol)
         if prices is None:
             prices = self._prices[symbol] = deque(maxlen=TRADES_MAX)
@@ -40,12 +40,12 @@ class Prices:
         self._sequences[symbol] = sequence
 
     def restore(self, symbol: str, prices: Iterable[int], sequence: int) -> None:
-        """The newest trades so far, oldest first; `sequence` is the newest one's."""
+        """Load the newest trades, oldest first; `sequence` belongs to the newest one."""
         self._prices[symbol] = deque(prices, maxlen=TRADES_MAX)
         self._sequences[symbol] = sequence
 
     def average(self, symbol: str, trades: int) -> Average | None:
-        """Over the last `trades`, or as many as there are; None before the first."""
+        """Prices of the last `trades`, or of as many as there are; None before the first."""
         prices = self._prices.get(symbol)
         if prices is None:
             return None

@@ -1,8 +1,7 @@
-"""Read-your-writes: an order that nobody knows yet may be on its way from the log.
+"""Read-your-writes: a read of a new order id waits briefly for the order's outcome.
 
-Who asks for a fresh id waits shortly until its outcome is folded; after that, whether it can still
-come is told by where the log of commands ends. Woken by the fold, never polling, and bounded in
-time and in how many wait at once.
+After that, the end of the command log decides whether the outcome can still arrive. Requests are
+woken when outcomes are applied, without polling; their time and number are bounded.
 """
 
 import asyncio
@@ -15,42 +14,42 @@ from services.reader.errors import ViewBehindError
 from services.reader.views import Views
 from services.runtime.errors import UnavailableError
 
-# An order id younger than this may be on its way through log and matcher.
+# An order id younger than this may still be on its way through log and matcher.
 FRESH_MS = 5_000
 WAIT_S = 1.0
-# How long the question for the log's end may take, and then the fold up to there.
+# Time limits for finding the end of the log, and for applying outcomes up to it.
 END_WAIT_S = 0.5
-# Anybody can make up a fresh id; beyond so many, nobody waits.
+# Clients can make up fresh ids; beyond this number requests do not wait.
 WAITERS_MAX = 1_000
 
 
 class Waiting:
-    """Who waits for which order. `commands_end` asks Kafka, on any thread, where a partition of
-    the command log ends; it raises UnavailableError."""
+    """Waiting requests by order. `commands_end` returns, on any thread, the end of a partition of
+    the command log; it raises UnavailableError."""
 
     def __init__(self, views: Views, commands_end: Callable[[int], int]) -> None:
         self._views = views
         self._commands_end = commands_end
-        # Each with the test that ends its waiting.
+        # Each with the condition that ends its waiting.
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._questions: dict[int, asyncio.Task[int]] = {}
 
     def on_batch(self) -> None:
-        """More was folded: wake those who have what they wait for."""
+        """Wake the requests whose condition holds now, after outcomes were applied."""
         for waiter, met in self._waiters.items():
             if not waiter.done() and met():
                 waiter.set_result(None)
 
     async def order(self, order_id: str, now_ms: int) -> OrderRecord | None:
-        """The order once it is known; None at once for an old id, or when time is out."""
+        """The order once it is known; None at once for an old id, or after the time limit."""
         if abs(now_ms - ids.created_ms(order_id)) <= FRESH_MS:
             await self._until(lambda: self._views.order(order_id) is not None, WAIT_S)
         return self._views.order(order_id)
 
     async def last_look(self, order_id: str) -> OrderRecord | None:
-        """The order if it came after all; None when the log holds no such order.
+        """The order if its outcome arrived; None if the log holds no such order.
 
-        Raises NotFoldedError while the log holds commands that may be it.
+        Raises ViewBehindError while the log holds commands that may be this order.
         """
         partition = ids.partition_of(order_id)
         if partition is None:
@@ -78,7 +77,8 @@ class Waiting:
         return met()
 
     async def _end(self, partition: int) -> int:
-        # One question at a time; one that was put before ours may be answered too low.
+        # One query at a time. An answer to a query sent before ours may be too low, so it is not
+        # shared.
         earlier = self._questions.get(partition)
         if earlier is not None:
             await asyncio.wait([earlier])
@@ -92,5 +92,5 @@ class Waiting:
     def _answered(self, partition: int, question: "asyncio.Task[Any]") -> None:
         del self._questions[partition]
         if not question.cancelled():
-            # Seen here too: whoever asked may have left before the answer.
+            # Retrieved here too, because the request that started the query may be gone.
             question.exception()

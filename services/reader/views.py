@@ -1,8 +1,9 @@
-"""All query views of one process, folded from the outcomes of commands.
+"""All query views of one process, built from the outcomes of commands.
 
-Pure: batches that count go in by `apply`, in log order; time is an argument. Lives on one thread.
-A batch that contradicts what went before is a BrokenLogError: going on would show invented books.
-Views may begin amid the log too: `restore_...` all that stood there, each symbol before its orders.
+Pure: `apply` takes batches that count, in log order; time is an argument. Lives on one thread.
+A batch that contradicts earlier ones raises BrokenLogError: the views would show wrong books.
+Views may also start in the middle of a log: `restore_...` loads the state there, each symbol
+before its orders.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,7 +44,7 @@ class Views:
         self._folded: dict[int, int] = {}
 
     def apply(self, batch: Batch) -> None:
-        """Fold a batch. Raises BrokenLogError."""
+        """Apply a batch. Raises BrokenLogError."""
         partition = batch.partition
         command = batch.first_command
         for outcome in batch.outcomes:
@@ -109,7 +110,7 @@ class Views:
         book.sequence = event.book_sequence
 
     def restore_symbol(self, symbol: str, partition: int, book_sequence: int) -> None:
-        """A symbol that was ordered before, and how often its book has changed."""
+        """Load a symbol that had orders before, and how often its book has changed."""
         book = self._books.get(symbol)
         if book is None:
             book = self._books[symbol] = Book()
@@ -117,7 +118,7 @@ class Views:
         book.sequence = book_sequence
 
     def restore_order(self, record: OrderRecord) -> None:
-        """An open order with its trades so far. Raises BrokenLogError when it cannot rest."""
+        """Load an open order. Raises BrokenLogError if it cannot rest."""
         book = self._books.get(record.symbol)
         if book is None or record.price is None or record.closed_reason is not None:
             raise BrokenLogError(f"order {record.order_id} is stored as open and cannot rest")
@@ -125,38 +126,39 @@ class Views:
         book.add(record.side, record.price, record.remaining_quantity)
 
     def restore_trade(self, order_id: str, trade: OrderTrade) -> None:
-        """A trade of a restored order, oldest first. Its quantity is known from the order."""
+        """Load a trade of a restored order, oldest first. The order already includes its
+        quantity."""
         self._orders.open(order_id).trades.append(trade)
 
     def restore_prices(self, symbol: str, prices: Iterable[int], sequence: int) -> None:
-        """The symbol's newest trades, at most `TRADES_MAX`, oldest first."""
+        """Load the symbol's newest trades, at most `TRADES_MAX`, oldest first."""
         self._prices.restore(symbol, prices, sequence)
 
     def restore_balance(self, broker_id: str, symbol: str, quantity: int, value: int) -> None:
-        """What the broker bought less what it sold, and earned less what it paid."""
+        """Load a broker's shares bought minus sold, and cents earned minus paid, of one symbol."""
         self._balances.add(broker_id, symbol, quantity, value)
 
     def restore_partition(self, partition: int, next_command: int, clock: int) -> None:
-        """Where the partition stands, and the time of its last outcome."""
+        """Set the partition's position and the time of its last outcome."""
         self._folded[partition] = next_command
         self._clocks[partition] = clock
 
     def forget_stored(
         self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX
     ) -> bool:
-        """PostgreSQL has everything below `next_command`: closed orders may go.
+        """Forget closed orders that PostgreSQL has stored, below `next_command`.
 
-        Those closed after `closed_by` stay. A position ahead of ours is harmless: what was not
-        folded cannot be forgotten. True: call again, there may be more.
+        Those closed after `closed_by` stay. A position ahead of ours is harmless, because outcomes
+        that were not applied cannot be forgotten. True: call again, there may be more.
         """
         return self._orders.forget(partition, next_command, closed_by)
 
     def folded(self) -> Mapping[int, int]:
-        """Per partition the offset of the first command whose outcome was not folded yet."""
+        """The first command whose outcome was not applied yet, by partition."""
         return self._folded
 
     def orders_in_memory(self) -> int:
-        """Open orders, and closed ones not forgotten yet."""
+        """Number of open orders, and of closed ones that are not forgotten yet."""
         return len(self._orders)
 
     def order(self, order_id: str) -> OrderRecord | None:
@@ -178,7 +180,7 @@ class Views:
         )
 
     def book(self, symbol: str, depth: int, now: int) -> BookResource:
-        """The best levels; empty with sequence 0 for a symbol that nobody touched."""
+        """The best levels; empty with sequence 0 for a symbol without any order so far."""
         book = self._books.get(symbol, _NO_BOOK)
         return BookResource(
             symbol=symbol,
@@ -190,7 +192,7 @@ class Views:
         )
 
     def balance(self, broker_id: str, broker_name: str) -> BalanceResource:
-        """Cash and positions; zero and none for a broker that never traded."""
+        """Cash and positions; zero and none for a broker without trades."""
         return BalanceResource(
             broker_id=broker_id,
             broker_name=broker_name,

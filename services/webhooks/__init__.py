@@ -1,6 +1,6 @@
-"""The sender of webhooks: the outbox in PostgreSQL to brokers' URLs, at least once, in order.
+"""Sends webhooks: from the outbox in PostgreSQL to brokers' URLs, at least once, in order.
 
-Reads the outbox. Writes HTTP to brokers, and what came of it into the outbox; `app` shows it.
-Owns deliveries, retries, and the end of both (`prune`). Pure parts: `signature`, `schedule` (when),
-`address` (where not).
+Reads the outbox. Writes HTTP requests to brokers and their results into the outbox; `app` shows
+them. Owns deliveries, retries and pruning (`prune`). Pure: `signature`, `schedule` (when to send),
+`address` (where not to send).
 """

@@ -1,4 +1,4 @@
-"""`python -m services.webhooks`: the composition root."""
+"""`python -m services.webhooks`: composes and runs the webhook sender."""
 
 import argparse
 import asyncio
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def allowed_networks(settings: Settings) -> tuple[Network, ...]:
-    """Raises SettingsError with one readable line."""
+    """Check the settings of the sender. Raises SettingsError with one readable line."""
     try:
         return parse_networks(settings.webhook_allow_cidrs)
     except ValueError as error:
@@ -32,15 +32,15 @@ def allowed_networks(settings: Settings) -> tuple[Network, ...]:
 
 
 async def serve(settings: Settings, stop: Stop) -> None:
-    """Until the stop."""
-    # 1. Where webhooks go, and by which rules.
+    """Send webhooks until the stop."""
+    # 1. Allowed addresses and the retry policy.
     allowed = allowed_networks(settings)
     if allowed:
         log.warning("webhooks may reach %s", ", ".join(map(str, allowed)))
     policy = POLICIES[settings.webhook_retries or "standard"]
     rules = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
     async with WebhookSender(allowed) as sender:
-        # 2. The loop, what it says of itself, and what tidies up behind it.
+        # 2. The loop, its health checks, and the pruning of old rows.
         database_url = require(settings.database_url, "database_url")
         loop = WebhookLoop(database_url, sender.post, rules)
         health = Health()
@@ -69,7 +69,7 @@ async def serve(settings: Settings, stop: Stop) -> None:
 
 
 def webhooks(settings: Settings, stop: Stop) -> None:
-    """The sender of all brokers' webhooks."""
+    """Send the webhooks of all brokers."""
     uvloop.run(serve(settings, stop))
 
 

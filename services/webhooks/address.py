@@ -1,7 +1,7 @@
-"""Where a webhook may go, so that no broker reaches a machine of ours through it. Pure.
+"""Decides where a webhook may go, so that no broker reaches an internal machine with it. Pure.
 
-A URL is looked at for its form only. What decides is the address that a connection is made to:
-names can be made to resolve to anything, also to something else the next moment.
+A URL is checked for its form only. The decision is made on the address of the connection, because
+a name may resolve to any address, and to another one the next moment.
 """
 
 from collections.abc import Iterable
@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 Network = IPv4Network | IPv6Network
 
 SCHEMES: Final = frozenset({"http", "https"})
-# Where public web servers listen. Inside of an allowed range any port goes.
+# Ports of public web servers. Inside an allowed range any port may be used.
 PUBLIC_PORTS: Final = frozenset({80, 443, 8080, 8443})
-# What carries an IPv4 address to wherever a translator takes it (RFC 6052, 8215, 3056, 4380, 3068).
+# Networks that embed an IPv4 address for a translator (RFC 6052, 8215, 3056, 4380, 3068).
 _TRANSLATED: Final = tuple(
     ip_network(text)
     for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "192.88.99.0/24")
 )
-# What Python takes for public in some of its versions (RFC 6890, 9602, 9637), and an address of the
-# kind that is public by its number and a cloud's own by what answers there.
+# Special ranges that some versions of Python take for public (RFC 6890, 9602, 9637), and an address
+# that is public by its number but reserved for a cloud's own services.
 _NOT_PUBLIC: Final = tuple(
     ip_network(text)
     for text in ("192.0.0.0/24", "2001::/23", "3fff::/20", "5f00::/16", "168.63.129.16/32")
@@ -35,17 +35,18 @@ _NOT_PUBLIC: Final = tuple(
 
 
 class RefusedAddressError(Exception):
-    """A webhook may not go there; the text says why, and names no address of ours."""
+    """A webhook may not go to this address; the text gives the reason without internal
+    addresses."""
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """`10.0.0.0/8,::1/128`. Raises ValueError naming the part that is no network."""
+    """Parse networks such as `10.0.0.0/8,::1/128`. Raises ValueError naming the invalid part."""
     parts = [part.strip() for part in text.split(",")]
     return tuple(ip_network(part) for part in parts if part)
 
 
 def check_url(url: str) -> None:
-    """Raises RefusedAddressError for a URL of a form that is never sent to."""
+    """Check the form of a URL. Raises RefusedAddressError."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -60,12 +61,12 @@ def check_url(url: str) -> None:
 
 
 def check_address(host: str, port: int, allowed: Iterable[Network]) -> None:
-    """Raises RefusedAddressError unless a connection may be made to this very address.
+    """Check the address of a connection. Raises RefusedAddressError.
 
     `host` as a socket takes it; anything but a plain IP address is refused.
     """
     try:
-        # A zone belongs to a link, and links are not public.
+        # A zone belongs to one link, and links are not public.
         address = ip_address(host.partition("%")[0])
     except ValueError as error:
         raise RefusedAddressError("the host is not an address") from error

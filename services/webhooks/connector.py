@@ -1,8 +1,8 @@
-"""Connections to addresses that were checked, and to no others.
+"""Connects to checked addresses only.
 
-A name is resolved for each connection, and every address it has must be allowed. The one that is
-then connected to is checked once more, at the socket: an address that stands in the URL is never
-resolved. Between a look and a connection nobody is asked anything who could answer differently.
+A name is resolved for each connection, and all its addresses must be allowed. The address of the
+connection is checked once more at the socket, because an address literal in a URL is never
+resolved. No further look-up lies between the check and the connection, so its answer cannot change.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.webhooks.address import Network, check_address
 
-# A name server that does not answer keeps a thread for as long as the system's resolver waits: so
-# many brokers with such names delay nobody else.
+# A name server that does not answer occupies a thread until the resolver's time-out. So many
+# brokers with such names can be served before others are delayed.
 RESOLVING_MAX = 64
 KEEP_ALIVE_S = 30.0
 
@@ -27,7 +27,7 @@ Lookup = Callable[..., Sequence[AddressInfo]]
 
 
 class CheckedResolver(AbstractResolver):
-    """`lookup` is `socket.getaddrinfo`, or stands for a name server of a test."""
+    """`lookup` is `socket.getaddrinfo`, or a test's replacement of it."""
 
     def __init__(self, allowed: Sequence[Network], lookup: Lookup) -> None:
         self._allowed = allowed
@@ -37,7 +37,7 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises RefusedAddressError when one of the addresses is not allowed."""
+        """Resolve a name. Raises RefusedAddressError if one of its addresses is not allowed."""
         asking = partial(self._lookup, host, port, family=family, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, asking)
         results = []
@@ -57,12 +57,12 @@ class CheckedResolver(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Waits for no answer."""
+        """Close without waiting for look-ups in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def checked_connector(allowed: Sequence[Network], lookup: Lookup) -> aiohttp.TCPConnector:
-    """For a session on the running loop."""
+    """A connector for a session on the running loop."""
 
     def make_socket(info: AddressInfo) -> socket.socket:
         family, kind, proto, _, address = info
@@ -73,7 +73,7 @@ def checked_connector(allowed: Sequence[Network], lookup: Lookup) -> aiohttp.TCP
         resolver=CheckedResolver(allowed, lookup),
         use_dns_cache=False,
         socket_factory=make_socket,
-        # Each broker has its own bound; a common one would let some of them use it up.
+        # Each broker has its own bound; a shared one could be used up by a few of them.
         limit=0,
         keepalive_timeout=KEEP_ALIVE_S,
     )

@@ -1,6 +1,6 @@
-"""The outbox as its brokers see it: what was sent, what is to be sent again. SQL for `app`.
+"""The outbox as brokers see it: list, test and replay deliveries. SQL for `app`.
 
-Every look-up carries the broker, so nobody sees or touches another's.
+Every query is restricted to the calling broker.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _SELECT: LiteralString = """
 """
 _OF_KEY: LiteralString = " AND (event_id, kind) = (%s, %s)"
 _BEFORE_KEY: LiteralString = " AND (event_id, kind) < (%s, %s)"
-# As literals, which alone let PostgreSQL see that a partial index will do.
+# As literals, because only these let PostgreSQL choose a partial index.
 _OF_STATUS: dict[DeliveryStatus, LiteralString] = {
     "pending": " AND status = 'pending'",
     "delivered": " AND status = 'delivered'",
@@ -31,24 +31,24 @@ _NEWEST: LiteralString = " ORDER BY event_id DESC, kind DESC LIMIT %s"
 _QUEUE: LiteralString = (
     "INSERT INTO webhook_deliveries (broker_id, event_id, kind) VALUES (%s, %s, %s)"
 )
-# Asked for again: it has all its attempts before it.
+# A replayed delivery starts with all its attempts left.
 _REPLAY: LiteralString = (
     "UPDATE webhook_deliveries SET status = 'pending', attempts = 0, queued_at = now(),"
     " next_attempt_at = now(), finished_at = NULL"
     " WHERE broker_id = %s AND (event_id, kind) = (%s, %s)"
 )
-# Whoever asks for a webhook says that the receiver is there.
+# A broker that requests a webhook declares its receiver available again.
 _OPEN: LiteralString = (
     "UPDATE webhook_endpoints SET failures = 0, paused_until = '-infinity', disabled_at = NULL"
     " WHERE broker_id = %s AND (failures > 0 OR disabled_at IS NOT NULL)"
 )
 
-# A delivery's place among its broker's: event and kind.
+# Position of a delivery within its broker's: event and kind.
 Key = tuple[str, Kind]
 
 
 class Deliveries:
-    """Raises PostgresAwayError from every call."""
+    """Deliveries of brokers. Every call may raise PostgresUnavailableError."""
 
     def __init__(self, pool: PostgresPool) -> None:
         self._pool = pool
@@ -56,7 +56,7 @@ class Deliveries:
     async def newest(
         self, broker_id: str, limit: int, before: Key | None, status: DeliveryStatus | None
     ) -> list[DeliveryResource]:
-        """At most so many, from the newest on; those that came before `before`."""
+        """At most `limit` deliveries, newest first; only those before `before`."""
         query, parameters = _SELECT, [broker_id]
         if status is not None:
             query += _OF_STATUS[status]
@@ -71,11 +71,12 @@ class Deliveries:
         return await self._pool.ask(question)
 
     async def queue_test(self, broker_id: str, event_id: str) -> DeliveryResource | None:
-        """A test, on its way."""
+        """Queue a test webhook."""
         return await self._asked_for(_QUEUE, broker_id, (event_id, "test"))
 
     async def replay(self, broker_id: str, key: Key) -> DeliveryResource | None:
-        """As it stands now: pending. None: the broker has no such delivery."""
+        """Queue the delivery again and return it, pending. None: the broker has no such
+        delivery."""
         return await self._asked_for(_REPLAY, broker_id, key)
 
     async def _asked_for(

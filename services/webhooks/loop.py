@@ -1,10 +1,10 @@
-"""From the outbox to the receivers, for as long as it runs.
+"""Sends the outbox to the receivers until the stop.
 
-1. `_open`: a session with PostgreSQL; what an earlier one had claimed is void.
-2. `_record`: what came of attempts, as much as has gathered.
-3. `_claim`: receivers with something due, each a turn of its own.
-4. `_wait`: for an attempt's end, PostgreSQL's word, or the next look.
-A lost connection leads back to 1; attempts go on meanwhile, and are recorded then.
+1. `_open`: a session with PostgreSQL; claims of an earlier session are void.
+2. `_record`: results of attempts, as many as have gathered.
+3. `_claim`: receivers with a webhook due; each gets a `ReceiverRun`.
+4. `_wait`: for the end of an attempt, a notification of PostgreSQL, or the next poll.
+A lost connection leads back to 1; attempts continue meanwhile, and are recorded then.
 """
 
 import asyncio
@@ -32,26 +32,26 @@ from services.webhooks.store import (
 )
 
 log = logging.getLogger(__name__)
-# A server that stays away is told of this often.
+# Interval of log lines while PostgreSQL is away.
 log.addFilter(RateLimit(lines_per_minute=6))
 
-# Attempts that were due at a time: PostgreSQL wakes nobody for these.
+# Interval of polls for retries that are due: NOTIFY announces only new deliveries.
 LOOK_S = 1.0
 RETRY_S = 0.5
-# Results gather so long: what is not recorded when the process is killed is sent once more.
+# Results gather this long; those lost by a kill are sent once more.
 GATHER_S = 0.01
-# How often hopeless webhooks are looked for.
+# Interval of parking webhooks that have used up their time.
 SWEEP_S = 60.0
 # No attempt begins so late that it could outlive the lease.
 TURN_S = LEASE_S - ATTEMPT_S_MAX - 2.0
-# Attempts under way when the stop comes end within this; a PostgreSQL that does not take down what
-# came of them is left soon after.
+# Attempts in progress at the stop end within this time. A PostgreSQL that does not record their
+# results is abandoned soon after.
 DRAIN_S = ATTEMPT_S_MAX + 1.0
 STOP_S = DRAIN_S + 1.0
 
 
 class WebhookLoop:
-    """`run` until the stop. Several may run side by side, in one process or in many."""
+    """Runs with `run` until the stop. Several may run at the same time, in one process or many."""
 
     def __init__(self, database_url: str, post: Post, rules: SendPolicy) -> None:
         self._database_url = database_url
@@ -71,7 +71,7 @@ class WebhookLoop:
         self._mistake: BaseException | None = None
 
     def stop(self) -> None:
-        """On the loop: begin nothing more."""
+        """Begin no further work. Called on the loop's thread."""
         self._stopping = True
         self._wake.set()
         asyncio.get_running_loop().call_later(STOP_S, self._cut)
@@ -81,13 +81,13 @@ class WebhookLoop:
             self._store.cut()
 
     def postgres(self) -> Check:
-        """Whether there is a connection that is not known to be lost."""
+        """True if there is a connection that is not known to be lost."""
         return Check(self._connected, "connected" if self._connected else "away, trying again")
 
     async def run(self) -> None:
-        """Through every absence of PostgreSQL.
+        """Send until the stop; wait whenever PostgreSQL is unavailable.
 
-        Raises UnavailableError without an outbox, AccessError when we are refused.
+        Raises UnavailableError without an outbox, AccessError if PostgreSQL refuses this user.
         """
         while not self._stopping:
             try:
@@ -112,7 +112,7 @@ class WebhookLoop:
                 await self._wait(listener)
             await self._drain(store)
         finally:
-            # Cut first: a question that was not answered would be waited for, cancelled or not.
+            # Abort first: closing would wait for a query without an answer, cancelled or not.
             cut(self._listening)
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
@@ -142,7 +142,7 @@ class WebhookLoop:
         if attempted or ended:
             await store.record(attempted, ended)
             del self._attempted[: len(attempted)], self._ended[: len(ended)]
-        # Only now: whoever is not busy is claimed again, with what is not recorded.
+        # Only now, because an idle receiver is claimed again, together with unrecorded results.
         for one in ended:
             self._turns.pop(one.broker_id, None)
             self._look = True
@@ -171,7 +171,7 @@ class WebhookLoop:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # A mistake of ours, which must not leave a receiver busy for ever.
+            # A programming error must not leave a receiver busy permanently.
             self._mistake = self._mistake or task.exception()
         self._wake.set()
 

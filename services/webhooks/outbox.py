@@ -1,4 +1,4 @@
-"""What the outbox hands to its sender, and what it is told back. Pure."""
+"""Values exchanged between the outbox and the sender. Pure."""
 
 from msgspec import Struct
 
@@ -8,8 +8,8 @@ from services.webhooks.schedule import Answer, Result
 
 
 class Delivery(Struct, frozen=True):
-    """One webhook that is due. `attempts` before this one; `happened_ms`: when its trade was made,
-    None for a test."""
+    """One webhook that is due. `attempts` before this one; `happened_ms`: time of its trade, None
+    for a test."""
 
     event_id: str
     kind: Kind
@@ -19,12 +19,12 @@ class Delivery(Struct, frozen=True):
 
     @property
     def webhook_id(self) -> str:
-        """The same over all attempts."""
+        """The id of this webhook, equal in all its attempts."""
         return delivery_id(self.event_id, self.kind)
 
 
 class Claimed(Struct, frozen=True):
-    """A receiver that is ours for the length of a lease, and its first webhooks in their order.
+    """A receiver leased to this sender, and its first due webhooks in order.
 
     `failures`: attempts in a row that failed.
     """
@@ -37,7 +37,7 @@ class Claimed(Struct, frozen=True):
 
 
 class Attempted(Struct, frozen=True):
-    """What came of the attempt. `delay_s` until the next one, where `result` is retry."""
+    """Result of an attempt. `delay_s` until the next one, if `result` is retry."""
 
     broker_id: str
     delivery: Delivery
@@ -47,7 +47,7 @@ class Attempted(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """The receiver is given back as it was found."""
+    """End of a lease, with the receiver's new state."""
 
     broker_id: str
     failures: int

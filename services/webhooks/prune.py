@@ -1,9 +1,9 @@
-"""Deletes deliveries that ended long ago, a few at a time, on a connection of its own.
+"""Deletes deliveries that ended long ago, a few at a time, on a separate connection.
 
-What is deleted is counted in the same transaction, by broker and below which id, so that the audit
-still knows of each side of a trade whether its row is there, was deleted, or is lost. Rows are
-found by their key: ids begin with the time, so what is old stands first in each broker's range.
-Neither a receiver nor anything that waits is locked.
+The same transaction counts what it deletes, by broker and up to which id, so that the audit can
+tell whether the row of a trade's side exists, was deleted, or is lost. Rows are found by their
+key: ids begin with the time, so old rows come first in each broker's range. No receiver and no
+pending row is locked.
 """
 
 import asyncio
@@ -15,16 +15,15 @@ from services.webhooks.store import PRUNED_MAX, WebhookStore
 
 log = logging.getLogger(__name__)
 
-# Between two statements: some tens of millions of rows a day, and no burst on the disk.
+# Pause between two statements: some tens of millions of rows a day without a burst on the disk.
 PAUSE_S = 1.0
-# When there is nothing to delete, this is how long until there may be something; and a sender
-# that has just started has better things to do.
+# Pause when there is nothing to delete, also at the start, when other work comes first.
 LOOK_S = 600.0
 START_S = 5.0
 
 
 class Pruner:
-    """`keep_days`: from a webhook's end, and from its trade, until its row may go; 0: for ever."""
+    """`keep_days` from a webhook's end, and from its trade, until its row is deleted; 0: never."""
 
     def __init__(self, database_url: str, keep_days: int) -> None:
         self._database_url = database_url
@@ -33,13 +32,13 @@ class Pruner:
         self._store: WebhookStore | None = None
 
     def stop(self) -> None:
-        """On the loop: end soon."""
+        """End soon. Called on the loop's thread."""
         self._stopping.set()
         if self._store is not None:
             self._store.cut()
 
     async def run(self) -> None:
-        """Until the stop. Without it webhooks go out as ever, so it ends nothing else."""
+        """Delete until the stop. Its errors end nothing else: webhooks are sent without it."""
         if not self._keep_days:
             return
         await self._pause(START_S)

@@ -1,5 +1,5 @@
-"""One receiver's turn: its webhooks one after the other, until they are sent, time is up, or the
-receiver is paused. Shares nothing with other turns, so that none waits for another."""
+"""Sends one receiver's due webhooks in order, until they are sent, time is up, or the receiver is
+paused. Independent of other runs, so that none waits for another."""
 
 import asyncio
 import logging
@@ -21,13 +21,14 @@ _random = SystemRandom()
 
 
 class Post(Protocol):
-    """What `WebhookSender.post` offers."""
+    """Sends one request; implemented by `WebhookSender.post`."""
 
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
 
 
 class SendPolicy(Struct, frozen=True):
-    """`concurrency`: webhooks of one receiver on their way at once. `turn_s`: none begins later."""
+    """`concurrency`: a receiver's webhooks in progress at once. `turn_s`: no attempt begins
+    later."""
 
     policy: Policy
     concurrency: int
@@ -35,7 +36,7 @@ class SendPolicy(Struct, frozen=True):
 
 
 class ReceiverRun:
-    """`told` gets each attempt as it ends."""
+    """`told` receives each attempt as it ends."""
 
     def __init__(
         self, claimed: Claimed, rules: SendPolicy, post: Post, told: Callable[[Attempted], None]
@@ -54,18 +55,18 @@ class ReceiverRun:
         self._over = True
 
     async def run(self) -> Ended:
-        """All that is due, or as far as it goes."""
+        """Send all that is due, as far as time and receiver permit."""
         waiting = iter(self._claimed.deliveries)
         until = time.monotonic() + self._rules.turn_s
 
         async def lane() -> None:
-            # Lanes share the iterator: attempts begin in order.
+            # The lanes share one iterator, so attempts begin in order.
             for delivery in waiting:
                 if self._over or time.monotonic() > until:
                     return
                 await self._attempt(delivery)
 
-        # A receiver that failed last is asked with one webhook whether it is back.
+        # After a failure a single webhook probes whether the receiver is back.
         lanes = 1 if self._failures else self._rules.concurrency
         await asyncio.gather(*(lane() for _ in range(lanes)))
         return Ended(self._claimed.broker_id, self._failures, self._pause_s, self._gone)

@@ -1,7 +1,7 @@
-"""What an answer means, when a webhook is tried again, and how long its receiver is left alone.
+"""Meaning of a response: when a webhook is retried, and how long its receiver is paused.
 
-Pure: time and jitter are arguments. Two clocks: a webhook has its own attempts; and a receiver that
-fails several times in a row is paused as a whole, so that the others' attempts are not used up.
+Pure: time and jitter are arguments. A webhook has its own attempts; a receiver that fails several
+times in a row is paused as a whole, so that its other webhooks keep their attempts.
 """
 
 from email.utils import parsedate_to_datetime
@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-# An attempt is put off by up to this share of its delay, so that many do not come at once.
+# Retries are delayed by up to this share of their delay, so that many do not come at once.
 JITTER = 0.1
-# Longer than this nobody puts us off: the schedule goes on.
+# Longest Retry-After that is honoured; beyond it the schedule applies.
 RETRY_AFTER_S_MAX = 3600.0
 _GONE = 410
 _SUCCESS = range(200, 300)
@@ -32,24 +32,24 @@ class Policy(Struct, frozen=True):
 
     @property
     def span_s(self) -> float:
-        """How long a webhook is tried, when each attempt comes when it is due."""
+        """Seconds from the first to the last attempt of a webhook, if each is made when due."""
         return sum(self.delays_s)
 
 
-# The example of the Standard Webhooks specification: 75 hours.
+# The example of the Standard Webhooks specification: 75 hours in all.
 STANDARD: Final = Policy(
     (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
     failures_max=3,
     pause_s_min=5.0,
     pause_s_max=300.0,
 )
-# For people who wait: a minute.
+# For interactive use: a minute in all.
 SECONDS: Final = Policy((0, 1, 2, 4, 8, 15, 30), failures_max=3, pause_s_min=0.5, pause_s_max=5.0)
 POLICIES: Final = {"standard": STANDARD, "seconds": SECONDS}
 
 
 class Answer(Struct, frozen=True):
-    """What came of an attempt. `status` None: there was no answer, `error` says why."""
+    """Response to an attempt. `status` None: there was none, and `error` gives the reason."""
 
     status: int | None
     error: str | None = None
@@ -57,9 +57,9 @@ class Answer(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """`delay_s` until the next attempt of this webhook; 0 where there is none.
+    """`delay_s` until the next attempt of this webhook; 0 if there is none.
 
-    `failures` of the receiver in a row by now, and `pause_s` until it is sent anything again.
+    `failures` of the receiver in a row, and `pause_s` until anything is sent to it again.
     """
 
     result: Result
@@ -71,7 +71,7 @@ class Verdict(Struct, frozen=True):
 def judge(
     answer: Answer, policy: Policy, *, attempts: int, failures: int, jitter: float
 ) -> Verdict:
-    """The `attempts`th attempt (from 1) at a receiver with so many failures in a row before it.
+    """Judge the `attempts`th attempt (from 1) at a receiver with `failures` failures before it.
 
     `jitter` is drawn from 0 to 1.
     """
@@ -92,13 +92,13 @@ def _pause_s(policy: Policy, failures: int) -> float:
     over = failures - policy.failures_max
     if over < 0:
         return 0
-    # A receiver may be away for months: the exponent must not grow with it.
+    # A receiver may be away for months: the exponent is bounded.
     return min(policy.pause_s_max, policy.pause_s_min * 2.0 ** min(over, 30))
 
 
 def retry_after_s(header: str | None, now_s: float) -> float | None:
-    """Seconds that a `Retry-After` asks for, as a number or as a date; None when it says nothing
-    that is understood."""
+    """Seconds of a `Retry-After` header, given as a number or a date; None if it is missing or
+    malformed."""
     if header is None:
         return None
     text = header.strip()

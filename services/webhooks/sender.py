@@ -1,5 +1,5 @@
-"""One POST to a broker's URL and what came of it. Bounded in time and in what it reads; follows
-nothing, believes nothing but the status, and shows nobody what a receiver wrote."""
+"""Sends one POST to a broker's URL. Bounded in time and in bytes read; follows no redirect, uses
+only the status, and never shows what a receiver wrote."""
 
 import asyncio
 import socket
@@ -19,9 +19,9 @@ CONNECT_S_MAX = 5.0
 ATTEMPT_S_MAX = 10.0
 ANSWER_BYTES_MAX = 4 * 1024
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "exchange-webhooks/1"}
-# Words of our own: a broker reads them, and what the libraries say may name our network.
+# Fixed texts for brokers: the libraries' messages may name internal addresses.
 _REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
-    # InvalidURL is one too.
+    # The base class of InvalidURL too.
     (ValueError, "not sent: the URL cannot be used"),
     (TimeoutError, f"no answer within {ATTEMPT_S_MAX:.0f} s"),
     (aiohttp.ClientConnectorDNSError, "the host's name does not resolve"),
@@ -36,7 +36,7 @@ _REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str],
 
 
 class WebhookSender:
-    """`async with` on the loop that uses it."""
+    """An HTTP session; `async with` on the loop that uses it."""
 
     def __init__(self, allowed: Sequence[Network], lookup: Lookup = socket.getaddrinfo) -> None:
         self._allowed = allowed
@@ -64,7 +64,7 @@ class WebhookSender:
         await self._session.close()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Never raises for what a receiver does."""
+        """Send one request. Never raises because of a receiver."""
         try:
             check_url(url)
             async with asyncio.timeout(ATTEMPT_S_MAX):
@@ -73,7 +73,8 @@ class WebhookSender:
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                     if isinstance(error, aiohttp.ClientConnectorError):
                         raise
-                    # One that was open from before, and that the receiver closed in this moment.
+                    # A kept-alive connection that the receiver closed at this moment: try once
+                    # more.
                     return await self._post(url, headers, body)
         except (RefusedAddressError, aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(None, _reason(error))
@@ -91,7 +92,7 @@ class WebhookSender:
 
 
 async def _read_a_little(response: aiohttp.ClientResponse) -> None:
-    # To its end, so that the connection can be used again; or not at all.
+    # Read to the end, so that the connection can be reused, or close it.
     read = 0
     try:
         async for chunk in response.content.iter_any():
@@ -100,7 +101,7 @@ async def _read_a_little(response: aiohttp.ClientResponse) -> None:
                 response.close()
                 return
     except (aiohttp.ClientError, OSError):
-        # The status has come, and it alone counts.
+        # The status has arrived, and nothing else matters.
         response.close()
 
 

@@ -1,4 +1,4 @@
-"""Standard Webhooks: the headers that let a receiver verify who sent a body, and when. Pure."""
+"""Standard Webhooks signatures: headers that prove the sender and the time of a body. Pure."""
 
 import base64
 import hashlib
@@ -11,15 +11,15 @@ _PREFIX = "whsec_"
 
 
 def valid_secrets(secrets: Iterable[WebhookSecret], now_ms: int) -> list[str]:
-    """Those that sign now, newest first."""
+    """The secrets that are valid now, newest first."""
     return [known.secret for known in secrets if known.until is None or now_ms < known.until]
 
 
 def signed_headers(
     webhook_id: str, timestamp_s: int, body: bytes, secrets: Iterable[str]
 ) -> dict[str, str]:
-    """For exactly these bytes; one signature for each secret, so that a receiver with any of them
-    accepts it."""
+    """Headers for exactly these bytes, with one signature per secret, so that a receiver with any
+    of them accepts it."""
     signatures = " ".join(_signature(webhook_id, timestamp_s, body, secret) for secret in secrets)
     return {
         "webhook-id": webhook_id,

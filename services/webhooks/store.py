@@ -1,9 +1,10 @@
-"""The sender's SQL. A receiver is claimed, not a webhook: its webhooks then go out in order, from
-one sender at a time, however many there are.
+"""The sender's SQL. It claims receivers, not webhooks, so that the webhooks of a receiver are sent
+in order, by one sender at a time.
 
-A lease is void when its time is over, and at once when its session is gone: kill -9 loses nothing
-and holds nothing up. What came of an attempt counts once, by the number of attempts before it.
-Commits need not reach the disk: what PostgreSQL forgets is sent once more.
+A lease is void when its time is over, and at once when its session has ended, so a killed sender
+loses nothing and blocks nothing. The result of an attempt counts once, by the number of attempts
+before it. Commits need not reach the disk: what a crash of PostgreSQL loses is sent once more.
+Bodies are not stored: `_CLAIM` joins the trades again, and the body is made from both.
 """
 
 from collections.abc import Sequence
@@ -23,18 +24,18 @@ from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
 
 CHANNEL: LiteralString = "exchange_webhooks"
 CONNECT_TIMEOUT_S = 5
-# No statement of ours takes so long, unless the server is stuck; and who says nothing is gone.
+# No statement takes so long unless the server is stuck; a longer silence means it is gone.
 _STATEMENT_TIMEOUT_MS = 15_000
 SILENCE_S_MAX = 20.0
-# From any call of `WebhookStore`: open another.
+# Errors of any call of `WebhookStore` that mean a lost connection.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
-# Receivers claimed at once, and webhooks of each: a turn's length, and what waits in memory.
+# Receivers per claim, and webhooks of each: bounds of a run's length and of memory.
 RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
 LEASE_S = 30.0
-# Rows deleted in one statement: a few milliseconds' work.
+# Rows deleted in one statement: a few milliseconds of work.
 PRUNED_MAX = 500
-# Queues grow and shrink faster than PostgreSQL's statistics: leave it no plan but look-ups.
+# Queues change faster than PostgreSQL's statistics, so every plan but look-ups is switched off.
 _OPTIONS = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
     " -c synchronous_commit=off -c plan_cache_mode=force_custom_plan"
@@ -103,8 +104,8 @@ _PARK: LiteralString = """
         OR e.failures > 0 AND d.queued_at < now() - make_interval(secs => %s)
     )
 """
-# Of several senders each takes rows that no other has: SKIP LOCKED. A row that is asked for again
-# meanwhile has no end any more, and stays. Brokers in order, so that no two wait in a ring.
+# Several senders take different rows: SKIP LOCKED. A row that is replayed meanwhile has no end any
+# more, and stays. Brokers in order, so that two statements never deadlock.
 _PRUNE: LiteralString = """
     WITH bound AS (
         SELECT now() - make_interval(days => %(days)s) AS ended, rpad(lpad(to_hex(
@@ -137,7 +138,7 @@ _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
 
 
 class WebhookStore:
-    """One connection, one caller at a time. One of LOST from any call: it is lost, open another."""
+    """One connection with one caller at a time. After one of CONNECTION_ERRORS, open another."""
 
     def __init__(self, connection: AsyncConnection, silence_s_max: float) -> None:
         self._connection = connection
@@ -147,14 +148,14 @@ class WebhookStore:
 
     @classmethod
     async def open(cls, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> "WebhookStore":
-        """Connected; `begin` before anything else."""
+        """Connect. Call `begin` before anything else."""
         connection = await AsyncConnection.connect(
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
         return cls(connection, silence_s_max)
 
     async def begin(self) -> None:
-        """Raises UnavailableError when the database has no outbox."""
+        """Check the tables. Raises UnavailableError if the database has no outbox."""
         ((outbox, pid, started),) = await self._execute(
             "SELECT to_regclass('webhook_pruned'), pid, backend_start"
             " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -166,12 +167,12 @@ class WebhookStore:
         self._session = {"pid": pid, "started": started}
 
     async def close(self) -> None:
-        """Give the connection back, and with it every lease."""
+        """Close the connection, which ends every lease of its session."""
         self._watchdog.close()
         await self._connection.close()
 
     def cut(self) -> None:
-        """End a call that waits for a server which does not answer."""
+        """Abort, from another thread, a call that waits for a silent server."""
         cut(self._connection)
 
     async def _execute(self, query: LiteralString, parameters: Any = None) -> list[Any]:
@@ -180,7 +181,7 @@ class WebhookStore:
             return await cursor.fetchall() if cursor.description else []
 
     async def claim(self, busy: Sequence[str]) -> list[Claimed]:
-        """Receivers that nobody works on and something is due for; not those of `busy`."""
+        """Lease receivers with a webhook due that no sender has leased; not those of `busy`."""
         rows = await self._execute(
             _CLAIM,
             {
@@ -206,7 +207,7 @@ class WebhookStore:
         ]
 
     async def record(self, attempted: Sequence[Attempted], ended: Sequence[Ended]) -> None:
-        """All of it, or nothing. May be told again: each attempt counts once."""
+        """Store results, all or none. Safe to repeat: each attempt counts once."""
         with self._last_response.asking():
             async with self._connection.transaction():
                 if attempted:
@@ -216,16 +217,17 @@ class WebhookStore:
                     await self._execute(_ENDED, [*_columns(rows), *self._session.values()])
 
     async def park(self, span_s: float) -> None:
-        """What waits for a receiver that is gone, or has failed for so long."""
+        """Park webhooks of receivers that are gone or have failed for too long."""
         await self._execute(_PARK, [span_s])
 
     async def prune(self, keep_days: int) -> int:
-        """Delete some rows that ended so long ago; how many. Fewer than PRUNED_MAX: no more."""
+        """Delete rows that ended long ago and return their number; below PRUNED_MAX none are
+        left."""
         rows = await self._execute(_PRUNE, {"days": keep_days, "rows": PRUNED_MAX})
         return int(rows[0][0])
 
     async def pending(self) -> int:
-        """Webhooks that wait, in all."""
+        """Number of pending webhooks."""
         rows = await self._execute(
             "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
         )
