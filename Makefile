@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run up down demo test conformance correctness simulate chaos bench bench-quick compare check format \
+.PHONY: help run up down demo test test-unit test-rest test-all conformance correctness simulate chaos bench bench-quick compare check format \
   schemas lock clean
 
 help: ## What there is to make
@@ -34,8 +34,20 @@ demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 	@# A late generator (98) spoils the figures, not what the audit proves.
 	@$(BIN)/loadgen run --profile steady --scale 40 --duration 30 || test $$? -eq 98
 
-test: $(READY) ## Every test, on a real Kafka and a real PostgreSQL
-	$(BIN)/python -m pytest
+# What pytest takes too, such as ARGS='-x -k matcher'.
+ARGS ?=
+
+test-unit: $(READY) ## Tests without servers, in half a minute; ARGS= goes to pytest
+	@exec $(BIN)/python -m tests unit $(ARGS)
+
+test: $(READY) ## The essential tests on a real Kafka and a real PostgreSQL, in minutes
+	@exec $(BIN)/python -m tests essential $(ARGS)
+
+test-rest: $(READY) ## What test-all runs and test does not
+	@exec $(BIN)/python -m tests rest $(ARGS)
+
+test-all: $(READY) ## Every test at full size: faults, defects, benchmarks, secured servers
+	@exec $(BIN)/python -m tests all $(ARGS)
 
 # What infra/images/build.sh takes, such as IMAGES=--build.
 IMAGES ?=
@@ -44,8 +56,11 @@ IMAGES ?=
 images: ## Images for containers, official ones or built here; IMAGES=--build asks no registry
 	@bash infra/images/build.sh $(IMAGES)
 
-integration-containers: $(READY) images ## tests/integration in containers; insists on a Docker engine
-	TEST_SERVERS=containers $(BIN)/python -m pytest tests/integration tests/containers
+# The tests that integration-containers runs; `.ci/run` chooses fewer.
+IN_CONTAINERS ?= tests/integration
+
+integration-containers: $(READY) images ## tests/integration in containers; requires a Docker engine
+	TEST_SERVERS=containers $(BIN)/python -m pytest $(IN_CONTAINERS) tests/containers
 
 conformance: $(READY) ## Judge an exchange by the trading rules: at URL= with ADMIN_KEY=, else a fresh one
 	@exec $(BIN)/python -m conformance $(if $(URL),--url $(URL)) \

@@ -300,6 +300,16 @@ def terminated_waiting(url: str) -> bool:
         return ended.fetchone() is not None
 
 
+def waits_for_a_lock(url: str) -> bool:
+    """Whether a session of this database waits for a lock."""
+    with psycopg.connect(url) as connection:
+        waiting = connection.execute(
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return waiting.fetchone() is not None
+
+
 def test_stop_while_postgres_does_not_answer_takes_about_a_second(
     log: HandwrittenLog, url: str, postgres: DatabaseServer
 ) -> None:
@@ -309,7 +319,7 @@ def test_stop_while_postgres_does_not_answer_takes_about_a_second(
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE log_positions IN ACCESS EXCLUSIVE MODE")
         log.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
-        time.sleep(1.0)
+        eventually(lambda: waits_for_a_lock(url), "the sink waits for the locked table")
         assert sink.stop() < 2.0
     assert sink.failure is None
     assert not log.stored_up_to(url)

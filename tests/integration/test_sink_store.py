@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import psycopg
 import pytest
 from msgspec import structs
 
+from conformance.api import eventually
 from schemas.brokers import Broker
 from schemas.orders import OrderRecord
 from schemas.units import TIMESTAMP_MS_MAX
@@ -197,13 +197,20 @@ def test_broker_told_again_is_replaced(store: Store, url: str) -> None:
     assert rows == [("New", "1" * 64, "https://example.org/hook")]
 
 
+def is_connected(url: str, pid: int) -> bool:
+    """Whether PostgreSQL still has a session with this process id."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid])
+        return found.fetchone() is not None
+
+
 def test_session_that_is_ended_is_a_lost_connection_and_no_other_is(url: str) -> None:
     store, other = Store(url), Store(url)
     try:
         other.end(structs.replace(store.session, started="another start"))
         assert store.positions(1)
         other.end(store.session)
-        time.sleep(1.0)
+        eventually("the session ends", lambda: not is_connected(url, store.session.pid))
         with pytest.raises(CONNECTION_ERRORS):
             store.positions(1)
         assert other.positions(1)

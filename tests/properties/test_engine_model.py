@@ -13,11 +13,12 @@ from tests.properties.audit import Audit
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.naive_market import NaiveMarket
 from tests.support.scenario import limits_of
+from tests.support.sizes import sized
 
 PARTITION = 3
 RUNS = 40
 FLOW_COMMANDS = 250
-COMMANDS = int(os.environ.get("PROPERTY_COMMANDS", "200000"))
+COMMANDS = int(os.environ.get("PROPERTY_COMMANDS", sized(20_000, 200_000)))
 SEED = int(os.environ.get("PROPERTY_SEED", random.SystemRandom().randrange(1 << 32)))
 
 

@@ -194,7 +194,12 @@ def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: by
             offsets.append(offset)
 
     producer = _producer(_config(kafka, 0))
-    producer.produce(topic, value, key, partition, on_delivery=delivered)
+    try:
+        producer.produce(topic, value, key, partition, on_delivery=delivered)
+    except KafkaException as error:
+        # Kafka has refused this producer already: flush() below raises the reason.
+        if error.args[0].code() != KafkaError._FATAL:
+            raise
     try:
         producer.flush(FLUSH_TIMEOUT_S)
     except (KafkaException, SystemError) as error:

@@ -1,0 +1,77 @@
+"""`python -m tests TARGET`: a selection of the tests in two processes side by side.
+
+Each process has its own servers. Their lines appear as they come, with the number of the process.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.selection import TARGETS, Target
+from tests.support.sizes import VARIABLE
+
+ROOT = Path(__file__).parents[1]
+# Of pytest: nothing collected, which a shard of a narrow selection may have.
+NO_TESTS = 5
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The first exit code of a process that is not 0, or 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests",
+        description="Runs a selection of the tests. Other options go to pytest.",
+        epilog=f"{VARIABLE}=small or full overrides the size of the target.",
+    )
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--shards", type=int, help="number of processes side by side")
+    options, more = parser.parse_known_args(arguments)
+    target = TARGETS[options.target]
+    shards = options.shards or target.shards
+    began = time.monotonic()
+    codes = _run(options.target, target, shards, more)
+    sys.stdout.write(f"tests: {options.target} took {time.monotonic() - began:.0f} s\n")
+    return next((code for code in codes if code not in (0, NO_TESTS)), 0)
+
+
+def _run(name: str, target: Target, shards: int, more: Sequence[str]) -> list[int]:
+    environment = {VARIABLE: target.size, **os.environ}
+    running: list[subprocess.Popen[str]] = []
+    for number in range(1, shards + 1):
+        command = [sys.executable, "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command += ["--target", name, "--shard", f"{number}/{shards}", *more, *target.paths]
+        running.append(
+            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        )
+    # Ctrl-C reaches every process of the terminal: each ends its servers, and is waited for here.
+    former = signal.signal(signal.SIGINT, lambda *_: None)
+    printers = [
+        threading.Thread(target=_print_lines, args=(number, process))
+        for number, process in enumerate(running, 1)
+    ]
+    try:
+        for printer in printers:
+            printer.start()
+        for printer in printers:
+            printer.join()
+        codes = [process.wait() for process in running]
+    finally:
+        signal.signal(signal.SIGINT, former)
+    return [EXIT_INTERRUPTED if code < 0 else code for code in codes]
+
+
+def _print_lines(number: int, process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        sys.stdout.write(f"{number}| {line}")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
