@@ -1,4 +1,5 @@
-"""What any process here stands on: settings, Kafka clients, the validity rule, lifecycle, health.
+"""Mechanisms shared by all processes: settings, Kafka and PostgreSQL clients, lifecycle, health.
 
-Knows no order, trade or symbol, except which execution records count (`execution_filter`).
+Independent of orders, trades and symbols, except for the rule of which execution records count
+(`kafka.execution_filter`).
 """

@@ -1,22 +1,22 @@
-"""Why a process stops. Each class is one exit code; only `lifecycle` and the `exchange` command
-catch them.
+"""Errors that end a process. Each class has one exit code; only `lifecycle` and the `exchange`
+command catch them.
 
 ExchangeError
 |-- SettingsError       2  a setting is missing, bad or unknown: correct it
-|-- UnavailableError    3  Kafka or PostgreSQL did not answer in time: start it, then us
+-- UnavailableError    3  Kafka or PostgreSQL did not answer in time: start it first
 |-- TopicsError         3  the topics are not what this version needs: `exchange topics apply`
 |-- SupersededError     4  a newer matcher owns the partition: nothing to do
 |-- DeliveryError       5  a record may not have reached the log: restart is the recovery
-|-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, restart won't help
+-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, no restart helps
 |-- BusyError           9  the port or the data directory belongs to another program
-|-- GaveUpError        10  a service or a server dies again and again: its log file says why
-|-- RefusedError       11  the command would do harm and did nothing
+-- GaveUpError        10  a service or server fails repeatedly: its log file says why
+-- RefusedError       11  the command would do harm and changed nothing
 +-- AccessError        12  Kafka or PostgreSQL refuses this user: correct password or rights
 """
 
 
 class ExchangeError(Exception):
-    """A process cannot go on; `exit_code` says why to whoever supervises it."""
+    """The process cannot continue; `exit_code` gives the supervisor the reason."""
 
     exit_code = 1
 
@@ -28,7 +28,7 @@ class SettingsError(ExchangeError):
 
 
 class UnavailableError(ExchangeError):
-    """A server that this process cannot start without did not answer in time."""
+    """A server that this process needs did not answer in time."""
 
     exit_code = 3
 
@@ -58,24 +58,24 @@ class BrokenLogError(ExchangeError):
 
 
 class BusyError(ExchangeError):
-    """What this run needs is in use."""
+    """The port or the data directory is in use."""
 
     exit_code = 9
 
 
 class GaveUpError(ExchangeError):
-    """Restarting does not help."""
+    """A process fails repeatedly, and restarting it does not help."""
 
     exit_code = 10
 
 
 class RefusedError(ExchangeError):
-    """Nothing was changed."""
+    """The command was refused, and nothing was changed."""
 
     exit_code = 11
 
 
 class AccessError(ExchangeError):
-    """A server does not let this user in, or forbids what it needs."""
+    """A server refuses this user, or forbids a necessary operation."""
 
     exit_code = 12

@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics: what is checked, and a small server for services without HTTP."""
+"""Liveness, readiness and metrics, and a small HTTP server for services without an API."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,31 +15,31 @@ from services.runtime.settings import Settings
 
 
 class Check(Struct, frozen=True):
-    """One condition of being ready; `detail` says how far off it is."""
+    """One condition of readiness; `detail` describes its present state."""
 
     ok: bool
     detail: str
 
 
 class Readiness(Struct, frozen=True):
-    """Body of `/readyz`: ready when every check is ok."""
+    """Body of `/readyz`: ready if every check is ok."""
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, Check]
 
 
 class Health:
-    """Named checks, asked when somebody asks. Thread-safe when the checks are."""
+    """Named checks, evaluated per request. Thread-safe if the checks are."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Callable[[], Check]] = {}
 
     def add(self, name: str, check: Callable[[], Check]) -> None:
-        """A check must answer at once: it looks at what is known, it asks nobody."""
+        """Add a check. It must return at once, from state that is already known."""
         self._checks[name] = check
 
     def readiness(self) -> Readiness:
-        """All checks now."""
+        """The result of all checks now."""
         checks = {name: check() for name, check in self._checks.items()}
         ready = all(check.ok for check in checks.values())
         return Readiness("ready" if ready else "not_ready", checks)
@@ -47,7 +47,7 @@ class Health:
 
 @contextmanager
 def health_answered(settings: Settings, health: Health) -> Iterator[None]:
-    """Whoever asks at the port that the settings name is answered inside; without one nobody is."""
+    """Serve health on the port of the settings inside this context; without a port, nothing."""
     if not settings.metrics_port:
         yield
         return
@@ -59,7 +59,7 @@ def health_answered(settings: Settings, health: Health) -> Iterator[None]:
 
 
 class HealthServer:
-    """`/livez`, `/readyz` and `/metrics`, in a thread of its own. Raises UnavailableError."""
+    """`/livez`, `/readyz` and `/metrics` in a separate thread. Raises UnavailableError."""
 
     def __init__(self, host: str, port: int, health: Health) -> None:
         class Handler(BaseHTTPRequestHandler):
@@ -72,7 +72,7 @@ class HealthServer:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Silence: probes come every second."""
+                """Write no log line: probes come every second."""
 
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
@@ -85,7 +85,7 @@ class HealthServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 

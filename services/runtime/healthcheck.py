@@ -9,20 +9,20 @@ import sys
 from collections.abc import Mapping
 
 LOOPBACK = "127.0.0.1"
-# Of `/readyz`; longer than a service that is alive takes, shorter than a health check waits.
+# Time limit for `/readyz`: above a live service's answer time, below the health check's own limit.
 TIMEOUT_S = 2.0
 ANSWER_BYTES_MAX = 16 * 1024
 _REQUEST = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def port_of(environ: Mapping[str, str]) -> int:
-    """Where a service with these settings answers: its metrics' port if it has one."""
+    """Host and port of a service's health: the metrics port if it has one, else the API's."""
     named = (environ.get("EXCHANGE_METRICS_PORT"), environ.get("EXCHANGE_PORT"))
     return next((int(text) for text in named if text and int(text)), 8000)
 
 
 def ask(port: int) -> tuple[bool, str]:
-    """Whether it is ready, and what it said. Raises OSError where nobody answers."""
+    """Whether the service is ready, and its answer. Raises OSError if it cannot be reached."""
     answer = b""
     with socket.create_connection((LOOPBACK, port), TIMEOUT_S) as connection:
         connection.sendall(_REQUEST)
@@ -33,7 +33,7 @@ def ask(port: int) -> tuple[bool, str]:
 
 
 def main() -> int:
-    """0: ready; 1: not, or nobody answers. What it says is printed: Docker keeps it."""
+    """Exit code 0: ready; 1: not ready or not reachable. Docker keeps the printed answer."""
     port = port_of(os.environ)
     try:
         ready, words = ask(port)

@@ -1,6 +1,6 @@
-"""How a process starts and ends: signals, exit codes, one readable line for what went wrong.
+"""Start and end of a process: signals, exit codes, and one readable line for an error.
 
-SIGTERM and SIGINT ask for a stop; a second one is not needed, every wait here is bounded.
+SIGTERM and SIGINT request a stop. One signal is enough: every wait of a process is bounded.
 """
 
 import gc
@@ -16,40 +16,40 @@ from services.runtime.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
 
-# Threads hand over to each other thousands of times a second; the default of 5 ms is an age.
+# Threads switch thousands of times a second; the default interval of 5 ms would be too long.
 SWITCH_INTERVAL_S = 0.0002
-# Messages have no cycles: the collector finds nothing in them and only costs. Look seldom.
+# Messages have no cycles, so the collector finds nothing in them: let it run rarely.
 COLLECT_AFTER_OBJECTS = 200_000
 
 
 class Stop:
-    """Set once somebody wants the process to end; threads wait on it instead of sleeping."""
+    """Set once the process shall end; threads wait on it instead of sleeping."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
 
     def set(self, *_: object) -> None:
-        """Ask for the end. Also a signal handler."""
+        """Request the stop. Also a signal handler."""
         self._event.set()
         for callback in self._callbacks:
             callback()
 
     def is_set(self) -> bool:
-        """Whether the end was asked for."""
+        """True once the stop was requested."""
         return self._event.is_set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for it; True when it was asked for."""
+        """Wait up to the time-out for the stop; True once it was requested."""
         return self._event.wait(timeout_s)
 
     def on_set(self, callback: Callable[[], None]) -> None:
-        """Call this too, in the thread that asks."""
+        """Call `callback` when the stop is requested, in the requesting thread."""
         self._callbacks.append(callback)
 
 
 def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], None]) -> int:
-    """Run `main` as a service; the process's exit code (see `errors`)."""
+    """Run `main` as a service and return the process's exit code (see `errors`)."""
     configure(service, environ.get("EXCHANGE_LOG_LEVEL") or "INFO")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()

@@ -1,6 +1,6 @@
-"""JSON lines on standard error; Kafka's C client goes through the same door, at a bounded rate.
+"""Logs JSON lines on standard error, also those of Kafka's C client, at a bounded rate.
 
-Fields are an allow-list: nothing but what a call names in `extra={"fields": {...}}` is written.
+Only fields that a call names in `extra={"fields": {...}}` are written.
 """
 
 import logging
@@ -13,14 +13,14 @@ KAFKA_LINES_PER_MINUTE_MAX = 20
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, service, logger, message, then the fields."""
+    """One JSON object per line: time, level, service, logger, message, then the fields."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """Encoded as JSON, so that a newline in a value cannot forge a line."""
+        """Encode as JSON, so that a newline in a value cannot forge a line."""
         line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03d}Z",
@@ -36,7 +36,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class RateLimit(logging.Filter):
-    """At most so many lines a minute; the rest are counted and told of with the next one."""
+    """Passes a number of lines per minute; the next one reports how many were dropped."""
 
     def __init__(self, lines_per_minute: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class RateLimit(logging.Filter):
         self._count = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """True if the line shall be written."""
         minute = int(record.created // 60)
         if minute != self._minute:
             dropped = max(0, self._count - self._limit)
@@ -58,14 +58,14 @@ class RateLimit(logging.Filter):
 
 
 def configure(service: str, level: str) -> None:
-    """Call once, first thing in a process."""
+    """Configure logging. Call it once, first in a process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def kafka_logger() -> logging.Logger:
-    """For `logger=` of Kafka's clients: they tell of each failed connection attempt."""
+    """For `logger=` of Kafka's clients, which log every failed connection attempt."""
     logger = logging.getLogger("kafka")
     if not logger.filters:
         logger.addFilter(RateLimit(KAFKA_LINES_PER_MINUTE_MAX))

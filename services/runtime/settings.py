@@ -23,26 +23,26 @@ Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The field's name in capitals behind `EXCHANGE_` is the variable's name."""
+    """All settings. A variable's name is `EXCHANGE_` and the field's name in capitals."""
 
     kafka: str = ""
     """Bootstrap servers; empty: `exchange run` starts a local broker."""
     database_url: str = ""
     """PostgreSQL URL; empty: `exchange run` starts a local server."""
     kafka_user: str = ""
-    """Who we are to Kafka, proved by SASL; empty: it is not asked for."""
+    """User of this process on Kafka, authenticated by SASL; empty: no authentication."""
     kafka_password: str = ""
     """The user's password."""
     kafka_password_file: Path | None = None
     """A file with the password, instead of the password."""
     kafka_mechanism: KafkaMechanism = "SCRAM-SHA-512"
-    """How the password is proved."""
+    """SASL mechanism of the password."""
     kafka_ca: str = ""
-    """TLS with Kafka: file of who signed its certificate; `probe`: whoever the system trusts."""
+    """TLS with Kafka: file with the certificate authority; `probe`: the system's authorities."""
     access: Access = "open"
-    """Secured: `exchange run` gives every service a user of its own on Kafka and PostgreSQL."""
+    """Secured: `exchange run` gives every service a separate user on Kafka and PostgreSQL."""
     topic_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,40}$(?!\n)")] = ""
-    """Put before every topic's name, so that several exchanges can share one Kafka."""
+    """Prefix of every topic's name, so that several exchanges can share one Kafka."""
     partitions: Annotated[int, Meta(ge=1, le=4096)] = 2
     """Partitions of the symbol topics, at creation; they never change afterwards."""
     durability: Durability | None = None
@@ -52,53 +52,53 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: Port = 8000
     """Port that the HTTP API listens on."""
     data_dir: Path = Path(".local")
-    """Where `exchange run` keeps its servers' data, logs and the admin key."""
+    """Directory of `exchange run` for its servers' data, logs and the admin key."""
     admin_key: Annotated[str, Meta(min_length=16, max_length=200)] | None = None
     """Key for `POST /register`."""
     reader_url: str = ""
-    """Base URL of a reader, for ingest running apart from it."""
+    """Base URL of a reader, for ingest that runs without one in the same process."""
     metrics_port: Port = 0
     """Port of /livez, /readyz and /metrics of matcher, sink and webhooks; 0: none."""
     metrics_host: str = "127.0.0.1"
-    """Address that this port listens on: others must reach it in a container."""
+    """Address of the metrics port; in a container it must be reachable from outside."""
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
-    """Requests waiting for the log at once; one more is answered 503."""
+    """Requests that wait for the command log at once; further ones are answered 503."""
     rate_orders: PerTime | None = None
-    """New orders a second of one broker; twice as many at once. 0: no limit; `exchange run` has
-    none unless it is set. Else 1,000."""
+    """New orders per second of one broker, with bursts of two seconds' worth. 0: no limit, the
+    default of `exchange run`. Else 1,000."""
     rate_cancels: PerTime | None = None
-    """The same for cancels; else 2,000."""
+    """Cancels per second of one broker, likewise; else 2,000."""
     rate_reads: PerTime | None = None
-    """The same for everything a broker only asks; else 4,000."""
+    """Reads per second of one broker, likewise; else 4,000."""
     failed_keys: PerTime | None = None
-    """Requests without a valid key a minute from one address, more are answered 429 instead of
-    401. 0: no limit; `exchange run` has none unless it is set. Else 60."""
+    """Requests without a valid key per minute and address; further ones are answered 429 instead
+    of 401. 0: no limit, the default of `exchange run`. Else 60."""
     connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
-    """Connections to the HTTP API at once; one more is answered 503 and closed."""
+    """Connections to the HTTP API at once; further ones are answered 503 and closed."""
     outcome_wait_ms: Milliseconds = 1_000
-    """How long POST waits for the outcome before it answers 202."""
+    """Time that POST waits for the outcome before it answers 202."""
     delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
-    """How long ingest's records may take into the log before they are given up."""
+    """Time limit for the delivery of ingest's records."""
     linger_ms: Milliseconds = 1
-    """How long commands and executions wait for company in a request."""
+    """Time that commands and executions wait in a producer for further records."""
     linger_public_ms: Milliseconds = 25
     """The same for the public market topics."""
     fetch_wait_ms: Milliseconds = 2
-    """How long the broker holds a fetch back so that several records travel together."""
+    """Time that the broker holds a fetch back, so that several records travel together."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
-    """Commands of a partition between two snapshots of its matcher; 0: none are taken."""
+    """Commands of a partition between two snapshots of its matcher; 0: no snapshots."""
     takeover_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
-    """A standby matcher takes over when commands wait so long and no outcome comes."""
+    """Time without outcomes for waiting commands after which a standby takes over."""
     webhook_allow_cidrs: str = ""
-    """Ranges that webhooks may go to beside public addresses, as `10.0.0.0/8,::1/128`."""
+    """Networks that webhooks may go to besides public addresses, as `10.0.0.0/8,::1/128`."""
     webhook_retries: Literal["standard", "seconds"] | None = None
-    """When webhooks are tried again: over three days, or over a minute; `exchange run`: seconds."""
+    """Retry schedule of webhooks: three days, or one minute (`seconds`, used by `exchange run`)."""
     webhook_concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Webhooks of one broker on their way at once; more than 1 is faster and loses their order."""
+    """Webhooks of one broker in progress at once; more than 1 is faster and loses their order."""
     webhook_keep_days: Annotated[int, Meta(ge=0, le=10_000)] = 30
     """Days from a webhook's end, and from its trade, until its row is deleted; 0: never."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
 
 
 def variable(field: str) -> str:
@@ -107,7 +107,7 @@ def variable(field: str) -> str:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Settings from the environment. Empty text counts as not set."""
+    """Read settings from the environment. An empty text counts as not set. Raises SettingsError."""
     given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
     known = {variable(field): field for field in Settings.__struct_fields__}
     unknown = sorted(given.keys() - known.keys())
@@ -137,14 +137,14 @@ def _decode(kind: type, value: object) -> object:
 
 
 def require(value: str | None, field: str) -> str:
-    """The value of a setting this process cannot do without."""
+    """The value of a required setting. Raises SettingsError if it is missing."""
     if not value:
         raise SettingsError(f"{variable(field)} is needed and not set")
     return value
 
 
 def parse_partitions(text: str, count: int) -> list[int]:
-    """`0-3`, `0,2`, `all` to partition numbers below `count`."""
+    """Parse `0-3`, `0,2` or `all` to partition numbers below `count`. Raises SettingsError."""
     if text == "all":
         return list(range(count))
     chosen: set[int] = set()

@@ -1,1 +1,1 @@
-"""Kafka clients: settings they share, topics, consumers, producers, and which executions count."""
+"""Kafka clients: their shared settings, topics, consumers, producers, valid executions."""

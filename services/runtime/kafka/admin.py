@@ -1,7 +1,7 @@
-"""Questions and orders to Kafka's administration that outlive the death of one broker of several.
+"""Kafka admin calls that survive the loss of one broker of several.
 
-A client keeps asking the controller that it was told of, and on several nodes that may be the one
-that has just died; a new client is told of another. What is asked must bear being asked twice.
+A client keeps calling the controller that it found first, which may have just died; a new client
+finds another one. Calls must be idempotent.
 """
 
 import time
@@ -15,9 +15,9 @@ from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.logging_setup import kafka_logger
 
-# The controllers have elected another, and the dead one is out of every list, after about 5 s.
+# A new controller is elected, and the dead one out of every list, after about 5 s.
 TIMEOUT_S = 15.0
-# How long one client is asked.
+# Time limit of one client.
 ATTEMPT_S = 3.0
 RETRY_S = 0.1
 _AWAY = frozenset(
@@ -27,7 +27,7 @@ _AWAY = frozenset(
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NOT_CONTROLLER,
-        # One that has left the cluster: its replacement answers.
+        # Answer of a broker that has left the cluster; its replacement answers properly.
         KafkaError._DESTROY_BROKER,
     }
 )
@@ -36,9 +36,9 @@ Answer = TypeVar("Answer")
 
 
 def call_with_retry(kafka: KafkaAccess, question: Callable[[AdminClient], Answer]) -> Answer:
-    """What `question` returns; its own time-outs should be ATTEMPT_S.
+    """The result of `question`, whose own time-outs should be ATTEMPT_S.
 
-    Raises UnavailableError when nobody answers in time, AccessError when we are refused, and
+    Raises UnavailableError without an answer in time, AccessError if Kafka refuses this user, and
     KafkaException on any other error.
     """
     deadline = time.monotonic() + TIMEOUT_S
@@ -49,7 +49,7 @@ def call_with_retry(kafka: KafkaAccess, question: Callable[[AdminClient], Answer
         try:
             return question(admin)
         except KafkaException as error:
-            # Why there is no connection is told beside the answer, which only says that it is late.
+            # The reason arrives by the error callback; the exception itself is only a time-out.
             admin.poll(0)
             for told in (error.args[0], *heard):
                 if (refusal := kafka.refusal(told)) is not None:
@@ -62,5 +62,5 @@ def call_with_retry(kafka: KafkaAccess, question: Callable[[AdminClient], Answer
 
 
 def is_away(error: KafkaException) -> bool:
-    """Whether the same question to another client may be answered."""
+    """True if another client may get an answer to the same call."""
     return error.args[0].code() in _AWAY

@@ -1,6 +1,6 @@
-"""From Kafka onto an event loop: a thread fetches and hands over lists, the loop does the rest.
+"""Consumes on a thread and delivers lists of records to an event loop.
 
-One wake-up of the loop per list. The thread waits while the loop is too many lists behind.
+One wake-up of the loop per list. The thread pauses while the loop is too many lists behind.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from confluent_kafka import Message
 from services.runtime.kafka.consumer import LogConsumer, Partition
 
 RECORDS_MAX = 2_000
-# What is fetched at once is many megabytes when the loop is far behind, and takes it seconds. In
-# parts it takes some ten milliseconds: whoever asks something meanwhile is answered in between.
+# A fetch can be many megabytes when the loop is far behind, and takes it seconds to process. In
+# parts of some ten milliseconds each, requests are answered in between.
 PART_BYTES_MAX = 256 * 1024
-# Lists handed over and not yet worked off; more would only be memory.
+# Lists delivered and not yet processed; more would only use memory.
 LISTS_AHEAD_MAX = 4
 WAIT_S = 0.25
 
@@ -27,7 +27,7 @@ class AsyncConsumer:
     """Delivers records of assigned partitions to `deliver` on the loop's thread, in log order.
 
     `failed` is called on the loop when reading or `deliver` raises; nothing is delivered after.
-    `caught_up` is set when everything that the log held at the start was delivered.
+    `caught_up` is set when everything that the log contained at the start was delivered.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class AsyncConsumer:
         self._thread = threading.Thread(target=self._fetch, name="feed", daemon=True)
 
     def start(self, offsets: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
-        """Begin reading at `offsets`. `ends`: where each partition of the log ended just now."""
+        """Begin reading at `offsets`. `ends`: the end of each partition just now."""
         self._behind = {
             partition: ends[partition]
             for partition, offset in offsets.items()
@@ -106,7 +106,7 @@ class AsyncConsumer:
 
 
 def parts_of(records: Sequence[Record], bytes_max: int) -> Iterator[list[Record]]:
-    """The records in order, in lists of at most so many bytes, or of one record that is larger."""
+    """Split records, in order, into lists of at most `bytes_max`, or of one larger record."""
     part: list[Record] = []
     size = 0
     for record in records:

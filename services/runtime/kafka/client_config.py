@@ -1,7 +1,7 @@
-"""Where Kafka is and who asks it: what every client of it is made with, and how it is refused.
+"""Kafka connection settings shared by all clients, and how authentication errors are raised.
 
-Without a user nothing is sent that was not sent before; with one the client proves by SASL that it
-knows the password. A password is in no log line and in no `repr`.
+Without a user the configuration is just the address; with one the client authenticates by SASL.
+A password never appears in a log line or a `repr`.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ _FORBIDDEN = frozenset(
 
 
 class KafkaAccess(Struct, frozen=True):
-    """`servers` as Kafka's clients want them; `ca` is the file of who signed their certificates."""
+    """`servers` as Kafka's clients take them; `ca` is a file with certificate authorities."""
 
     servers: str
     user: str = ""
@@ -35,7 +35,7 @@ class KafkaAccess(Struct, frozen=True):
         return f"KafkaAccess({self.servers!r}, user={self.user!r})"
 
     def config(self) -> dict[str, Any]:
-        """The part of a client's configuration that says where and who."""
+        """The part of a client's configuration that names address and user."""
         config: dict[str, Any] = {"bootstrap.servers": self.servers}
         if self.ca:
             config |= {"security.protocol": "SSL", "ssl.ca.location": self.ca}
@@ -49,7 +49,7 @@ class KafkaAccess(Struct, frozen=True):
         return config
 
     def refusal(self, error: KafkaError) -> AccessError | None:
-        """What to raise if Kafka knows us and says no; None when something else is the matter."""
+        """The error to raise if Kafka refuses this user; None for any other error."""
         who = f"user {self.user}" if self.user else "whoever has no user"
         if error.code() in _NOT_LET_IN:
             return AccessError(
@@ -62,7 +62,7 @@ class KafkaAccess(Struct, frozen=True):
 
 
 def kafka_access(settings: Settings) -> KafkaAccess:
-    """As the settings say. Raises SettingsError."""
+    """Connection settings from the process's settings. Raises SettingsError."""
     servers = require(settings.kafka, "kafka")
     password = settings.kafka_password
     file = settings.kafka_password_file

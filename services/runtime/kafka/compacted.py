@@ -9,7 +9,7 @@ from services.runtime.settings import Settings
 
 
 def last_records(settings: Settings, topic: str) -> dict[str, bytes]:
-    """Value by key, in the order of the keys' last records; deleted keys are left out."""
+    """Last value by key, in the order of the keys' last records; deleted keys are left out."""
     found: dict[str, bytes] = {}
     partition = Partition(settings.topic_prefix + topic, 0)
     with closing(LogReader(kafka_access(settings), partition)) as reader:

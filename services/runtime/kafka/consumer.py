@@ -1,7 +1,7 @@
-"""A consumer with partitions assigned by hand: no group, no rebalance, positions are the caller's.
+"""A consumer with manually assigned partitions: no group, no rebalance, positions of the caller.
 
-`poll` waits for the first record and then takes what is there: waiting for a full list would hold
-the first record back.
+`poll` waits for the first record and then returns all that has arrived: waiting for a full list
+would delay the first record.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ from services.runtime.errors import AccessError, BrokenLogError, UnavailableErro
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.logging_setup import kafka_logger
 
-# How long a start waits for the broker's answer about offsets.
+# Time limit at a start for the broker's answer about offsets.
 METADATA_TIMEOUT_S = 10.0
-# A leader that has just died does not answer: who leads now is asked after this time.
+# A leader that has just died does not answer: after this time the current leader is looked up.
 LEADER_TIMEOUT_S = 2.0
 RETRY_S = 0.1
-# A silent broker for this long during a bounded reading is a broker that is away.
+# A silence of this length during a bounded read means that the broker is away.
 SILENCE_S_MAX = 30.0
 READ_RECORDS_MAX = 5_000
 # A full local queue would otherwise pause fetching for a whole second.
 _QUEUE_BACKOFF_MS = 10
-# Errors that the client mends by itself while it goes on fetching.
+# Errors from which the client recovers by itself while it continues fetching.
 _PASSING = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -37,31 +37,31 @@ _PASSING = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
-        # One that has just become the leader.
+        # Answer of a leader that has just been elected.
         KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
-        # One that has left the cluster: its replacement answers.
+        # Answer of a broker that has left the cluster; its replacement answers properly.
         KafkaError._DESTROY_BROKER,
     }
 )
 
 
 class Fetch(Struct, frozen=True):
-    """How a fetch trades latency for wake-ups: held back `wait_ms` unless `bytes_min` are there."""
+    """Trades latency for wake-ups: a fetch is held back `wait_ms` unless `bytes_min` are there."""
 
     wait_ms: int
     bytes_min: int = 100_000
 
 
 class Partition(NamedTuple):
-    """A topic's partition."""
+    """One partition of a topic."""
 
     topic: str
     number: int
 
 
 class Range(NamedTuple):
-    """Offsets a partition holds: from `low` up to but not including `end`."""
+    """Offsets that a partition holds: from `low` up to but not including `end`."""
 
     low: int
     end: int
@@ -97,10 +97,10 @@ class LogConsumer:
         )
 
     def poll(self, records_max: int, wait_s: float) -> list[Message]:
-        """What has arrived, at most so many records; empty after `wait_s` without any.
+        """Records that have arrived, at most `records_max`; empty after `wait_s` without any.
 
-        Raises BrokenLogError when a position is outside of what the log still holds, AccessError
-        when Kafka refuses us.
+        Raises BrokenLogError if a position is outside the range that the log holds, AccessError if
+        Kafka refuses this user.
         """
         first = self._consumer.poll(wait_s)
         if first is None:
@@ -127,9 +127,9 @@ class LogConsumer:
         self._refusal = self._refusal or self._kafka.refusal(error)
 
     def read(self, partition: Partition, start: int, end: int) -> Iterator[Message]:
-        """The records from `start` up to but not including `end`, which the log holds.
+        """The records from `start` up to but not including `end`, which the log must hold.
 
-        Raises UnavailableError when they do not come, BrokenLogError as `poll` does.
+        Raises UnavailableError if they do not arrive, BrokenLogError as `poll` does.
         """
         if start >= end:
             return
@@ -145,7 +145,7 @@ class LogConsumer:
                     yield message
 
     def range(self, partition: Partition) -> Range:
-        """What the partition holds now, by asking the broker.
+        """The offsets that the partition holds now, by a request to the broker.
 
         Raises UnavailableError, AccessError.
         """
@@ -157,8 +157,8 @@ class LogConsumer:
                 )
                 return Range(low, end)
             except KafkaException as error:
-                # A topic made a moment ago may have no leader yet, another has lost its own, the
-                # broker that was asked has left: whatever the error, to ask again does no harm.
+                # A new topic may have no leader yet, another has lost its own, the requested broker
+                # has left: whatever the error, the request is repeated without harm.
                 if time.monotonic() > deadline:
                     raise UnavailableError(
                         f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
@@ -174,5 +174,5 @@ class LogConsumer:
                 raise refusal
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close the consumer."""
         self._consumer.close()

@@ -1,7 +1,7 @@
-"""One consumer's records, sorted to who wants them: executions, brokers, listings.
+"""Dispatches one consumer's records by topic: executions, brokers, listings.
 
-Every half of the API stands on it: executions pass the validity rule once and are told to the
-listeners in order, so that views are up to date before anyone who waits is answered.
+Used by every half of the API. Executions pass the filter once and go to the listeners in order, so
+that views are up to date before any waiting request is answered.
 """
 
 import threading
@@ -25,14 +25,14 @@ _BEGINNING: Mapping[int, FilterPosition] = MappingProxyType({})
 
 
 class Ranges(Struct, frozen=True):
-    """What the log held at one moment: executions by partition, and the other topics read."""
+    """Offsets held at one moment: executions by partition, and the other topics read."""
 
     executions: Sequence[Range]
     others: Mapping[Partition, Range]
 
 
 class TopicDispatcher:
-    """Reads from the beginning or from given positions, then goes on. Lives on the loop's thread.
+    """Reads from the beginning or from given positions, then follows. Lives on the loop's thread.
 
     `on_batch` gets the outcomes that count, `on_broker` each brokers record, `on_listing` each
     listings record; without `on_listing` that topic is not read. `failed` is called once, when the
@@ -63,7 +63,7 @@ class TopicDispatcher:
         self._asking = threading.Lock()
 
     def ranges(self) -> Ranges:
-        """What the log holds now. Asks the broker, which may take a moment: on any thread.
+        """Offsets that the topics hold now. Blocks for the broker's answer, on any thread.
 
         Raises UnavailableError.
         """
@@ -75,7 +75,7 @@ class TopicDispatcher:
             )
 
     def start(self, held: Ranges, positions: Mapping[int, FilterPosition] = _BEGINNING) -> None:
-        """Begin reading, executions from `positions` on. `held`: what the log held just now."""
+        """Begin reading, executions from `positions` on. `held`: the present `ranges`."""
         ranges = {Partition(self._executions, p): held.executions[p] for p in self._partitions}
         ranges |= held.others
         offsets = {partition: range_.low for partition, range_ in ranges.items()}
@@ -86,15 +86,15 @@ class TopicDispatcher:
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that the log held at the start was delivered."""
+        """True if everything that the log contained at the start was delivered."""
         return self._feed.caught_up.is_set()
 
     async def wait_caught_up(self) -> None:
-        """Until then."""
+        """Wait until `caught_up`."""
         await self._feed.caught_up.wait()
 
     def deliver(self, messages: list[Message]) -> None:
-        """Sort one list of records. Raises BrokenLogError."""
+        """Dispatch one list of records. Raises BrokenLogError."""
         executions = self._executions
         follow = self._filter.follow
         for message in messages:
@@ -110,7 +110,7 @@ class TopicDispatcher:
                 self._on_listing(_raw(message.key()), message.value())
 
     def stop(self) -> None:
-        """Stop reading and close the consumer, which nobody may be asking then."""
+        """Stop reading and close the consumer, which no other thread may be using then."""
         with self._asking:
             self._feed.stop()
 

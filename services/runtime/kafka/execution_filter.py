@@ -1,10 +1,10 @@
-"""Which execution records count. The one place that knows it; used by every reader of executions.
+"""Which execution records count. The only implementation, used by every reader of executions.
 
 1. A claim sets the current epoch to its own offset.
 2. A record of outcomes counts iff its epoch is the current one and its first command offset is
    the last one seen + 1.
-3. A lower first offset is a duplicate: dropped. A record of another epoch is a stale matcher's:
-   dropped. A gap is a bug: BrokenLogError.
+3. A lower first offset is a duplicate: dropped. A record of another epoch comes from a stale
+   matcher: dropped. A gap is a bug: BrokenLogError.
 
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
 """
@@ -21,7 +21,7 @@ NO_EPOCH = -1
 
 
 class FilterPosition(Struct, frozen=True):
-    """Where a reader of one executions partition stands.
+    """Position of a reader in one executions partition.
 
     `next_record`: offset in executions to read next. `next_command`: offset of the first command
     whose outcome was not seen yet. `epoch`: the current one, NO_EPOCH before any claim.
@@ -47,11 +47,11 @@ class ExecutionFilter:
         self._positions = dict(positions)
 
     def position(self, partition: int) -> FilterPosition:
-        """Where this partition stands: everything before was told, nothing after."""
+        """The position behind the last record that was examined."""
         return self._positions[partition]
 
     def follow(self, partition: int, record: int, value: bytes | None) -> Batch | None:
-        """The batch in the record at offset `record`; None when it does not count."""
+        """The batch in the record at offset `record`; None if it does not count."""
         at = self._positions[partition]
         if record < at.next_record:
             return None

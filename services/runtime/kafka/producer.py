@@ -1,6 +1,6 @@
-"""Idempotent producers. One thread polls for delivery reports, seldom: wake-ups are the cost.
+"""Idempotent producers. One thread polls for delivery reports, rarely: wake-ups are the cost.
 
-`Sender` tells each record's fate; `FailFastSender` tells nothing but that something went wrong.
+`Sender` reports the result of each record; `FailFastSender` only that a delivery failed.
 """
 
 import logging
@@ -18,14 +18,14 @@ from services.runtime.logging_setup import kafka_logger
 
 log = logging.getLogger(__name__)
 
-# Delivery reports are collected this often. They matter to callers who wait for the log alone.
+# Interval of collecting delivery reports, which matter only to requests with a late outcome.
 POLL_INTERVAL_S = 0.005
-# Bounds what may be stuck in the client while the broker is away.
+# Bounds the records in the client while the broker is away.
 QUEUE_RECORDS_MAX = 100_000
 FLUSH_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 0.5
-# How long a new producer looks for a broker: one that has met none asks for its id half a second
-# late.
+# Time that a new producer looks for a broker: one that starts without a broker sends
+# InitProducerId half a second late.
 MEET_TIMEOUT_S = 2.0
 
 DeliveryResult = Literal["stored", "not_stored", "unknown"]
@@ -46,15 +46,15 @@ def _config(kafka: KafkaAccess, linger_ms: int) -> dict[str, Any]:
 
 
 def _producer(config: dict[str, Any]) -> Producer:
-    """One that is ready to send, if Kafka is there at all."""
+    """A producer that is ready to send, if Kafka is reachable at all."""
     producer = Producer(config, logger=kafka_logger())
     with suppress(KafkaException):
         producer.list_topics(timeout=MEET_TIMEOUT_S)
     return producer
 
 
-# What a broker or the client refuses outright was certainly not written. Everything else that
-# fails may have been: the Python client does not pass on what the C client knows of it.
+# Errors by which broker or client refuse a record outright: it was certainly not written. After
+# any other error it may have been, since the Python client does not pass on more.
 _CERTAINLY_NOT_STORED = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -68,10 +68,10 @@ _CERTAINLY_NOT_STORED = frozenset(
 
 
 class Sender:
-    """Sends records whose fate somebody waits for. Thread-safe; `result` runs on the poll thread.
+    """Sends records with a result for each. Thread-safe; `result` runs on the poll thread.
 
-    `available` is a circuit: open it goes when no broker is left, closed when one answers again.
-    A caller that finds it open need not send, and then knows that nothing was written.
+    `available` is a circuit breaker: False when no broker is left, True once one answers again. A
+    caller that finds it False need not send, and knows that nothing was written.
     """
 
     def __init__(self, kafka: KafkaAccess, *, linger_ms: int, timeout_ms: int) -> None:
@@ -86,7 +86,7 @@ class Sender:
     def send(
         self, topic: str, partition: int, key: bytes | None, value: bytes, result: OnFate
     ) -> None:
-        """Queue a record. Raises BufferError when the queue is full: nothing was sent then."""
+        """Queue a record. Raises BufferError if the queue is full: nothing was sent then."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is None:
@@ -102,13 +102,13 @@ class Sender:
 
     def _poll(self) -> None:
         try:
-            # Waiting outside of poll() gathers the reports of a few milliseconds into one wake-up.
+            # Sleeping outside poll() gathers the reports of a few milliseconds into one wake-up.
             while not self._stopping.wait(POLL_INTERVAL_S):
                 self._producer.poll(0)
                 if not self.available:
                     self._probe()
         except (KafkaException, SystemError) as error:
-            # Fatal, as when we may write nothing at all: the library takes no more from us, ever.
+            # A fatal error, such as a missing right to write: the client accepts no further record.
             self.available = False
             log.error("Kafka takes nothing from us: %s", error)
 
@@ -121,7 +121,7 @@ class Sender:
         log.info("Kafka answers again")
 
     def close(self) -> int:
-        """Flush to a deadline; returns how many records' fate stays unknown."""
+        """Flush until a deadline; returns the number of records whose result stays unknown."""
         self._stopping.set()
         self._thread.join()
         return self._producer.flush(FLUSH_TIMEOUT_S)
@@ -130,7 +130,7 @@ class Sender:
 class FailFastSender:
     """Sends records that must all arrive, in order. Any delivery error ends the process.
 
-    No time-out: while the broker is away the records wait. Not thread-safe.
+    No time-out: records wait while the broker is away. Not thread-safe.
     """
 
     def __init__(self, kafka: KafkaAccess, *, linger_ms: int) -> None:
@@ -143,7 +143,7 @@ class FailFastSender:
         self._producer = _producer(config)
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        """Queue a record; waits while the queue is full. Raises DeliveryError."""
+        """Queue a record; blocks while the queue is full. Raises DeliveryError."""
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
@@ -158,19 +158,21 @@ class FailFastSender:
             self._failure = error
 
     def check(self) -> None:
-        """Serve delivery errors. Raises DeliveryError if there was one, AccessError if refused."""
+        """Process delivery reports. Raises DeliveryError after a failure, AccessError if
+        refused."""
         self._producer.poll(0)
         if self._failure is not None:
             raise _error(self._kafka, self._failure, "a record was not delivered")
 
     def settle(self, timeout_s: float) -> bool:
-        """Whether every record is acknowledged within the time. Raises DeliveryError."""
+        """Wait for acknowledgements; True if every record has one in time. Raises DeliveryError."""
         left = self._producer.flush(timeout_s)
         self.check()
         return not left
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
-        """Wait until every record is acknowledged. Raises DeliveryError, also when time is out."""
+        """Wait until every record is acknowledged. Raises DeliveryError, also after the time
+        limit."""
         if not self.settle(timeout_s):
             raise DeliveryError(f"records were not acknowledged in {timeout_s} s")
 
@@ -180,7 +182,7 @@ def _error(kafka: KafkaAccess, error: KafkaError, what: str) -> ExchangeError:
 
 
 def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: bytes) -> int:
-    """Append one record with a producer of its own and return its offset.
+    """Append one record with a producer made for it, and return its offset.
 
     Raises DeliveryError, AccessError.
     """
@@ -203,8 +205,8 @@ def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: by
     try:
         producer.flush(FLUSH_TIMEOUT_S)
     except (KafkaException, SystemError) as error:
-        # Who may write nothing at all is told by an exception, which the library lets the callback
-        # above run into.
+        # A missing right to write raises inside the client's callback, which the library turns into
+        # this exception.
         fatal = error if isinstance(error, KafkaException) else error.__cause__
         if not isinstance(fatal, KafkaException):
             raise

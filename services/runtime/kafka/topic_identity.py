@@ -1,4 +1,4 @@
-"""Which log this is, asked of Kafka: the same names on another cluster, or made anew, differ."""
+"""Identity of a log: its topic's id, unique even among topics of the same name."""
 
 from confluent_kafka import KafkaException, TopicCollection, Uuid
 from confluent_kafka.admin import AdminClient, DescribeClusterResult, TopicDescription
@@ -13,7 +13,7 @@ _HALF = (1 << 64) - 1
 
 
 class LogIdentity(Struct, frozen=True):
-    """Kafka never gives a topic id twice, not even to a topic of the same name."""
+    """Cluster, topic name and topic id. Kafka never reuses a topic id."""
 
     cluster_id: str
     topic: str
@@ -37,7 +37,7 @@ def log_identity(kafka: KafkaAccess, prefix: str) -> LogIdentity:
 
 
 def _text(topic_id: Uuid) -> str:
-    # The halves come as signed numbers; the library's stubs do not name the methods.
+    # Both halves come as signed numbers; the library's stubs do not name the methods.
     high: int = topic_id.get_most_significant_bits()  # type: ignore[attr-defined]
     low: int = topic_id.get_least_significant_bits()  # type: ignore[attr-defined]
     return f"{high & _HALF:016x}{low & _HALF:016x}"

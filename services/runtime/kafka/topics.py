@@ -1,4 +1,4 @@
-"""Creates the topics and verifies them. A topic of the wrong shape is a refusal to start."""
+"""Creates the topics and verifies them. A topic of the wrong shape prevents the start."""
 
 import time
 
@@ -24,7 +24,7 @@ _REPLICAS_FOR_REPLICATED = 3
 
 
 class _Shape(Struct, frozen=True):
-    """What a topic was created with; `replicas` of the partition that has the fewest."""
+    """Present shape of a topic; `replicas` of the partition that has the fewest."""
 
     partitions: int
     replicas: int
@@ -38,10 +38,10 @@ class TopicsAdmin:
         self._prefix = prefix
 
     def apply(self, partitions: int, durability: Durability | None) -> Topology:
-        """Create what is missing, set every policy. Raises TopicsError on another shape.
+        """Create missing topics and set all policies. Raises TopicsError on another shape.
 
-        How often topics are replicated is settled when they are created; brokers that are away
-        later, or come in addition, change nothing about it.
+        The replication factor is fixed at creation; brokers that are away later, or added, do not
+        change it.
         """
         brokers, present = self._listed()
         replicas = min([_REPLICAS_FOR_REPLICATED, *(each.replicas for each in present.values())])
@@ -64,7 +64,7 @@ class TopicsAdmin:
         return self._wait_until_told(topology)
 
     def verify(self) -> Topology:
-        """What the topics are. Raises TopicsError when one is missing or of another shape."""
+        """The present topology. Raises TopicsError if a topic is missing or of another shape."""
         _, present = self._listed()
         missing = [t.name for t in TOPICS if self._prefix + t.name not in present]
         if missing:
@@ -89,7 +89,7 @@ class TopicsAdmin:
         return topology
 
     def _or_hidden(self) -> str:
-        # Kafka does not tell a topic that may not be seen from one that is not there.
+        # Kafka does not distinguish a topic that this user may not see from a missing one.
         return f", or not for user {self._kafka.user} to see" if self._kafka.user else ""
 
     def _refuse_other_count(
@@ -104,7 +104,7 @@ class TopicsAdmin:
             )
 
     def _listed(self) -> tuple[int, dict[str, _Shape]]:
-        """How many brokers there are, and those of our topics that are there, by full name."""
+        """Number of brokers, and the exchange's existing topics by full name."""
         metadata = call_with_retry(self._kafka, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
         ours = {self._prefix + topic.name for topic in TOPICS} & metadata.topics.keys()
         return len(metadata.brokers), {name: _shape(metadata.topics[name]) for name in ours}
@@ -127,7 +127,7 @@ class TopicsAdmin:
                 except KafkaException as error:
                     if is_away(error):
                         raise
-                    # Two starts may race for the same topic, and an answer may have been lost.
+                    # Two starts may create the same topic, and an answer may have been lost.
                     if (why := error.args[0]).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                         told = TopicsError(f"topic {name}: {why.str()}")
                         raise self._kafka.refusal(why) or told from error
@@ -135,7 +135,7 @@ class TopicsAdmin:
         call_with_retry(self._kafka, create)
 
     def _wait_until_told(self, topology: Topology) -> Topology:
-        """What is done is done before every broker knows of it: a moment, on a slow disk more."""
+        """Wait until every broker knows the new topics: a moment, longer on a slow disk."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
             try:
@@ -167,7 +167,7 @@ class TopicsAdmin:
         call_with_retry(self._kafka, alter)
 
     def _configs(self) -> dict[str, dict[str, str]]:
-        """Config of each of our topics by its plain name."""
+        """Settings of each topic by its name without prefix."""
         resources = [ConfigResource(ResourceType.TOPIC, self._prefix + t.name) for t in TOPICS]
 
         def describe(admin: AdminClient) -> dict[str, dict[str, str]]:
@@ -182,7 +182,7 @@ class TopicsAdmin:
         return call_with_retry(self._kafka, describe)
 
     def show(self) -> list[tuple[Topic, int, dict[str, str]]]:
-        """Each topic with its partition count and config, once verified."""
+        """Each topic with its partition count and settings, once verified."""
         topology = self.verify()
         configs = self._configs()
         return [(t, topology.partitions_of(t), configs[t.name]) for t in TOPICS]

@@ -1,11 +1,11 @@
-"""How PostgreSQL refuses a user: not like a server that is away, since waiting does not help."""
+"""Authentication errors of PostgreSQL, which differ from an outage: waiting does not help."""
 
 import psycopg
 from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.errors import AccessError
 
-# Of a connection that does not come about the client library keeps no code, only the text.
+# For a failed connection the client library keeps no error code, only the text.
 _NOT_LET_IN = (
     "authentication failed",
     "no pg_hba.conf entry",
@@ -16,7 +16,7 @@ _NOT_LET_IN = (
 
 
 def raise_if_auth_error(error: BaseException) -> None:
-    """Raises AccessError if that is what the error means; else does nothing."""
+    """Raise AccessError if the error means a refused user; else do nothing."""
     if not isinstance(error, psycopg.Error):
         return
     text = str(error)

@@ -1,6 +1,6 @@
-"""PostgreSQL for who answers requests: never holds the event loop, never waits longer than a bound,
-connects again by itself. Whatever goes wrong is a PostgresAwayError; the pool's complaints are
-logged at a bounded rate.
+"""PostgreSQL for request handlers: never blocks the event loop, bounds every wait, reconnects by
+itself. Every failure is a PostgresUnavailableError; the pool's own messages are logged at a bounded
+rate.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from services.runtime.logging_setup import RateLimit
 
 T = TypeVar("T")
 
-# A broker waits for the answer; one look-up takes a millisecond.
+# A broker waits for the answer; a look-up usually takes a millisecond.
 ANSWER_TIMEOUT_S = 1.0
 CONNECTIONS_MAX = 4
-# After so long without success the pool tries again when somebody asks, not by its own growing
-# pauses, so that a server that is back is found at once.
+# After this time without success the pool reconnects on the next request instead of after its own
+# growing pauses, so that a server that is back is used at once.
 _RECONNECT_S = 2.0
 _LINES_PER_MINUTE = 4
 _OPTIONS = (
@@ -29,11 +29,11 @@ _OPTIONS = (
 
 
 class PostgresUnavailableError(Exception):
-    """There was no answer in time, so nothing is known of what it would have been."""
+    """There was no answer in time; the result is unknown."""
 
 
 class PostgresPool:
-    """`open` and `close` on the event loop that uses it. Each question is a transaction."""
+    """`open` and `close` on the event loop that uses it. Each query is a transaction."""
 
     def __init__(self, database_url: str, *, read_only: bool) -> None:
         logger = logging.getLogger("psycopg.pool")
@@ -53,19 +53,19 @@ class PostgresPool:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
-        """Begin connecting; does not wait for success."""
+        """Begin connecting, without waiting for success."""
         await self._pool.open()
 
     async def close(self) -> None:
-        """Give the connections back, waiting for no answer."""
+        """Close the connections without waiting for an answer."""
         for task in self._running:
             task.cancel()
         await self._pool.close(timeout=ANSWER_TIMEOUT_S)
 
     async def ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """What it answers. Raises PostgresAwayError."""
-        # psycopg itself would wait seconds for a stuck server to confirm that it gives up, so a
-        # late question is left behind instead of awaited.
+        """Run one query function. Raises PostgresUnavailableError."""
+        # psycopg would wait seconds for a stuck server to confirm a cancellation, so a late query
+        # is abandoned instead.
         task = asyncio.create_task(self._asked(question))
         self._running.add(task)
         task.add_done_callback(self._finished)
@@ -84,6 +84,6 @@ class PostgresPool:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        # Asked for, so that asyncio does not report an error that nobody waits for any more.
+        # Retrieve the exception of an abandoned query; asyncio would report it as never retrieved.
         if not task.cancelled():
             task.exception()

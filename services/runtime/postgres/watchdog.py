@@ -1,7 +1,7 @@
-"""How long a PostgreSQL server has not been heard, and the end of a call that waits in vain.
+"""Time since PostgreSQL last responded, and a watchdog that aborts a call that waits too long.
 
-A half-open connection never fails by itself: the client library waits for ever. Whoever watches
-another thread's questions cuts its connection, and that thread sees it as lost.
+A half-open connection never fails by itself: the client library waits without limit. The watchdog
+shuts the socket down, and the waiting thread sees a lost connection.
 """
 
 import os
@@ -16,7 +16,7 @@ import psycopg
 
 
 class LastResponse:
-    """Told by the thread that asks, read by any. Longer than `max_s` is too long."""
+    """Written by the querying thread, read by any. A silence above `max_s` is too long."""
 
     def __init__(self, max_s: float) -> None:
         self.max_s = max_s
@@ -24,9 +24,9 @@ class LastResponse:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """From a question to its answer. Out of this, nobody waits and nothing is too long.
+        """Mark the time from a query to its answer. Outside of it no silence is too long.
 
-        A question that consists of several may ask each of them so.
+        May be nested: a query that consists of several marks each of them.
         """
         inner = self._since is not None
         self.heard()
@@ -36,41 +36,42 @@ class LastResponse:
             self._since = time.monotonic() if inner else None
 
     def heard(self) -> None:
-        """The server has said something; it may go on."""
+        """Record a response of the server in the middle of a query."""
         self._since = time.monotonic()
 
     def too_long(self) -> bool:
-        """Whether somebody asks, and was not answered for too long."""
+        """True if a query has been without a response for too long."""
         since = self._since
         return since is not None and time.monotonic() - since > self.max_s
 
 
 class Watchdog:
-    """A thread that calls `abort` each time a silence has become too long, until `close`."""
+    """A thread that calls `abort` whenever a silence becomes too long, until `close`."""
 
     def __init__(self, last_response: LastResponse, abort: Callable[[], None]) -> None:
         self._last_response = last_response
-        self._bite = abort
+        self._abort = abort
         self._closed = threading.Event()
-        # Late by a tenth at most, and next to no work.
+        # At most a tenth late, for almost no work.
         self._every_s = last_response.max_s / 10
-        threading.Thread(target=self._watch, name="silence", daemon=True).start()
+        threading.Thread(target=self._watch, name="postgres-watchdog", daemon=True).start()
 
     def close(self) -> None:
-        """It bites no more."""
+        """Abort nothing from now on."""
         self._closed.set()
 
     def _watch(self) -> None:
         while not self._closed.wait(self._every_s):
             if self._last_response.too_long():
-                self._bite()
+                self._abort()
 
 
 def cut(connection: "psycopg.BaseConnection[Any] | None") -> None:
-    """From another thread: end a call that waits for a server which does not answer."""
+    """Shut a connection's socket down from another thread, to end a call that waits for a
+    server."""
     if connection is None or connection.closed:
         return
-    # Closed in this very moment by its own thread: as well.
+    # The owner may close the connection at this moment, which has the same effect.
     with (
         suppress(OSError, psycopg.Error),
         socket.socket(fileno=os.dup(connection.fileno())) as wire,
