@@ -1,4 +1,4 @@
-"""A small HTTP client for tests: one call, one answer, nothing hidden, nothing retried."""
+"""Small HTTP client for tests: one request, one response, no retries."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ TIMEOUT_S = 20.0
 
 
 class Answer(Struct, frozen=True):
-    """Status, headers by lower-case name, and the body as it came."""
+    """Status, headers by lower-case name, and the raw body."""
 
     status: int
     headers: dict[str, str]

@@ -1,7 +1,7 @@
-"""What a trader is told without asking: a receiver that keeps what came, and what should have come.
+"""A broker with a webhook receiver: received webhooks against the expected ones.
 
-Webhooks may repeat, and some come later than others. What must not come is therefore looked for
-behind a mark: a test webhook that is asked for when everything else is there.
+Webhooks may repeat and arrive late. To prove that no further one comes, a test requests a test
+webhook after all expected ones have arrived: nothing else may arrive before it.
 """
 
 import time
@@ -30,11 +30,11 @@ class Hooked(Trader):
         self._path = f"/hooks/{path}"
 
     def received(self) -> list[Received]:
-        """All that came to this broker's URL, repeats too."""
+        """All requests to this broker's URL, with repeats."""
         return [came for came in list(self._receiver.received) if came.path == self._path]
 
     def told(self) -> list[Event]:
-        """The same, each verified, and each webhook-id once."""
+        """Verified events, each webhook-id once."""
         __tracebackhide__ = True
         found = {came.webhook_id: self.verified(came) for came in self.received()}
         return list(found.values())
@@ -49,7 +49,7 @@ class Hooked(Trader):
         pytest.fail(told, pytrace=False)
 
     def expect_told(self, *events: Event) -> None:
-        """These come, in this order, and no others."""
+        """Fail unless exactly these events arrive, in this order."""
         __tracebackhide__ = True
         self._wait_for(len(events))
         self._expect(list(events))
@@ -73,7 +73,7 @@ class Hooked(Trader):
             )
 
     def events_of(self, order_id: str) -> list[Event]:
-        """What the order's trades are told as."""
+        """The expected events of the order's trades."""
         order = self.order(order_id)
         left = order["quantity"]
         events = []
@@ -95,19 +95,19 @@ class Hooked(Trader):
         return events
 
     def test(self) -> Answer:
-        """Ask for a webhook that tells of nothing."""
+        """Request a test webhook."""
         __tracebackhide__ = True
         return expect_answer("a test", self.api.call("POST", "/webhooks/test"), 201)
 
     def deliveries(self, query: str = "") -> list[dict[str, Any]]:
-        """What became of the webhooks, newest first."""
+        """The broker's deliveries, newest first."""
         __tracebackhide__ = True
         answer = self.api.get(f"/webhooks/deliveries{query}")
         return list(expect_answer("the deliveries", answer, 200).body["deliveries"])
 
 
 class Hooks:
-    """The receiver of one test, and the brokers who are told there."""
+    """The receiver of one test, and the brokers registered with it."""
 
     def __init__(self, market: Market, receiver: Receiver) -> None:
         self.receiver = receiver

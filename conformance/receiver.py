@@ -1,5 +1,4 @@
-"""A receiver of webhooks for tests: a real HTTP server that keeps what it is sent, and answers as
-the test says."""
+"""Webhook receiver for tests: an HTTP server that records requests and answers by a script."""
 
 import threading
 import time
@@ -24,7 +23,7 @@ class Received(Struct, frozen=True):
 
     @property
     def webhook_id(self) -> str:
-        """What repeats have in common."""
+        """The `webhook-id` header; repeats of a webhook share it."""
         return self.headers["webhook-id"]
 
     @property
@@ -34,7 +33,7 @@ class Received(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """What the receiver answers."""
+    """The receiver's response."""
 
     status: int = 200
     headers: dict[str, str] = {}
@@ -45,15 +44,15 @@ Script = Callable[[Received], Reply]
 
 
 def accept(_: Received) -> Reply:
-    """What a good receiver answers."""
+    """Answer 200, as a good receiver does."""
     return Reply()
 
 
 class Receiver:
-    """`received` in the order of arrival. `script` may wait; it runs on a thread per connection.
+    """`received` holds requests in the order of arrival. `script` runs on a thread per connection.
 
-    `host`: how senders reach this machine. Unless that is the machine itself, all its addresses
-    are listened on: the name may mean something else where the sender is, as in a container.
+    `host`: the address under which senders reach this machine. With any other than 127.0.0.1 the
+    server listens on all addresses: inside a container the name may resolve differently.
     """
 
     def __init__(self, script: Script = accept, host: str = LOOPBACK) -> None:
@@ -89,14 +88,14 @@ class Receiver:
                 self.wfile.write(reply.body)
 
             def log_message(self, *_: object) -> None:
-                """Silence."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
 
             def handle_error(self, *_: object) -> None:
-                """A sender that goes away is part of some tests."""
+                """Ignore a sender that disconnects: some tests kill it."""
 
         self._server = Server((host if host == LOOPBACK else "", 0), Handler)
         self.port: int = self._server.server_address[1]
@@ -105,11 +104,11 @@ class Receiver:
         self._thread.start()
 
     def ids(self) -> list[str]:
-        """Of all that came."""
+        """The `webhook-id` of every request."""
         return [one.webhook_id for one in self.received]
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -117,7 +116,7 @@ class Receiver:
 
 @contextmanager
 def a_receiver(script: Script = accept, host: str = LOOPBACK) -> Iterator[Receiver]:
-    """Listening inside."""
+    """A receiver that listens inside the block."""
     receiver = Receiver(script, host)
     try:
         yield receiver

@@ -26,11 +26,11 @@ def test_balances_of_many_brokers_sum_to_zero(market: Market) -> None:
         return cash, {s: sum(held.get(s, 0) for _, held in told) for s in symbols}
 
     expect("cash and shares of all to sum to zero", (0, dict.fromkeys(symbols, 0)), sums)
-    assert any(held for _, held in (trader.balance() for trader in traders)), "nobody traded"
+    assert any(held for _, held in (trader.balance() for trader in traders)), "expected a trade"
 
 
 def test_balance_after_buying_and_selling_back_is_the_profit(market: Market) -> None:
-    """Who buys and sells the same shares is left with the difference in cash."""
+    """Buying and then selling the same shares leaves the difference in cash."""
     symbol, (maker, trader) = market.symbol(), market.traders(2)
     maker.sell(symbol, 10, 100)
     trader.buy(symbol, 10, 100)

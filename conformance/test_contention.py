@@ -17,7 +17,7 @@ def filled(orders: list[tuple[Trader, str]]) -> int:
 
 
 def test_one_order_hit_by_many_limits_trades_exactly_its_shares(market: Market) -> None:
-    """When many bid for one offer, exactly the shares offered trade; the other bids wait."""
+    """Of many bids for one offer, exactly the shares offered trade; the other bids wait."""
     symbol, (maker, *takers) = market.symbol(), market.traders(1 + TAKERS)
     offer = maker.sell(symbol, 65, 100)
     bids = at_once([partial(taker.buy, symbol, 10, 100) for taker in takers])
@@ -32,7 +32,7 @@ def test_one_order_hit_by_many_limits_trades_exactly_its_shares(market: Market) 
 
 
 def test_one_order_hit_by_many_market_orders_trades_exactly_its_shares(market: Market) -> None:
-    """When many take one offer at any price, exactly its shares trade; the rest is cancelled."""
+    """Of many market orders for one offer, exactly its shares trade; the rest is cancelled."""
     symbol, (maker, *takers) = market.symbol(), market.traders(1 + TAKERS)
     offer = maker.sell(symbol, 65, 100)
     taken = at_once([partial(taker.buy, symbol, 10) for taker in takers])
@@ -44,7 +44,7 @@ def test_one_order_hit_by_many_market_orders_trades_exactly_its_shares(market: M
 
 
 def test_both_sides_at_once_leave_nothing_crossed(market: Market) -> None:
-    """Buyers and sellers who come at once at one price all trade; no bid waits over an ask."""
+    """Simultaneous buyers and sellers at one price all trade; no bid rests above an ask."""
     symbol, sides = market.symbol(), market.traders(TAKERS)
     sellers, buyers = sides[::2], sides[1::2]
     places = [
@@ -82,7 +82,7 @@ def test_cancel_racing_a_taker_has_one_winner(market: Market) -> None:
 
 
 def test_refusals_at_once_are_each_answered(market: Market) -> None:
-    """Many brokers who are refused at once all hear why."""
+    """Refusals sent to many brokers at once each give the reason."""
     symbol, traders = market.symbol(), market.traders(4)
     for _ in range(8):
         asked = [partial(trader.api.get, f"/stocks/{symbol}/price") for trader in traders * 4]

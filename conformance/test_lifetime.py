@@ -15,7 +15,7 @@ def test_order_past_its_time_leaves_the_market(market: Market) -> None:
 
 
 def test_expired_order_does_not_trade(market: Market) -> None:
-    """Nobody trades with an order whose time is over; the next in the queue does."""
+    """An order whose time is over does not trade; the next in the queue does."""
     symbol, (early, second, buyer) = market.symbol(), market.traders(3)
     brief = early.sell(symbol, 10, 100, valid_until=in_seconds(VALID_S))
     lasting = second.sell(symbol, 10, 100, valid_until=in_seconds(3_600))
@@ -27,7 +27,7 @@ def test_expired_order_does_not_trade(market: Market) -> None:
 
 
 def test_order_filled_in_part_expires_with_the_rest(market: Market) -> None:
-    """What was traded before the end stays traded; only the rest expires."""
+    """Shares traded before the end stay traded; only the rest expires."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     ask = seller.sell(symbol, 10, 100, valid_until=in_seconds(2 * VALID_S))
     buyer.buy(symbol, 4, 100)

@@ -69,7 +69,7 @@ def test_orders_for_different_symbols_do_not_trade(market: Market) -> None:
 
 
 def test_resting_order_taken_in_part_keeps_the_rest(market: Market) -> None:
-    """What is left of a resting order keeps waiting."""
+    """The rest of a partly filled resting order stays in the book."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     ask = seller.sell(symbol, 100, 1_000)
     bid = buyer.buy(symbol, 30, 1_000)
@@ -80,7 +80,7 @@ def test_resting_order_taken_in_part_keeps_the_rest(market: Market) -> None:
 
 
 def test_incoming_order_filled_in_part_rests_with_the_rest(market: Market) -> None:
-    """What the market cannot give an incoming limit order waits at its own price."""
+    """The unfilled rest of an incoming limit order rests at its own price."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     ask = seller.sell(symbol, 30, 1_000)
     bid = buyer.buy(symbol, 100, 1_005)

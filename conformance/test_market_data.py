@@ -31,7 +31,7 @@ def test_book_asked_for_a_depth_shows_so_many_levels(market: Market) -> None:
 
 
 def test_book_nobody_touched_is_empty(market: Market) -> None:
-    """A symbol that nobody traded has an empty book and no price."""
+    """A symbol without orders has an empty book and no price."""
     symbol, trader = market.symbol(), market.trader()
     trader.expect_bids(symbol)
     trader.expect_asks(symbol)

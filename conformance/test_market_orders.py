@@ -25,7 +25,7 @@ def test_market_sale_takes_the_best_bids(market: Market) -> None:
 
 
 def test_market_order_larger_than_the_book_gives_up_the_rest(market: Market) -> None:
-    """What the book cannot give a market order is cancelled, and never waits."""
+    """The unfilled rest of a market order is cancelled; it never rests in the book."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     seller.sell(symbol, 40, 1_000)
     order = buyer.buy(symbol, 100)
@@ -37,7 +37,7 @@ def test_market_order_larger_than_the_book_gives_up_the_rest(market: Market) -> 
 
 
 def test_market_order_in_an_empty_book_trades_nothing(market: Market) -> None:
-    """A market order that finds nobody is cancelled as a whole."""
+    """A market order in an empty book is cancelled as a whole."""
     symbol, trader = market.symbol(), market.trader()
     order = trader.sell(symbol, 100)
     trader.expect_closed(order, "no_liquidity", 0)

@@ -26,7 +26,7 @@ def test_bids_trade_dearest_first_whoever_came_first(market: Market) -> None:
 
 
 def test_orders_at_one_price_trade_oldest_first(market: Market) -> None:
-    """At one price, who came first trades first."""
+    """At one price, the oldest order trades first."""
     for side in ("ask", "bid"):
         symbol, (*resting, taker) = market.symbol(), market.traders(4)
         place = [each.sell if side == "ask" else each.buy for each in resting]
@@ -52,7 +52,7 @@ def test_order_taken_in_part_keeps_its_place(market: Market) -> None:
 
 
 def test_order_behind_a_cancelled_one_moves_up(market: Market) -> None:
-    """When the first in the queue is withdrawn, the next is the first."""
+    """After the first order in a queue is cancelled, the next one is first."""
     symbol, (first, second, third, buyer) = market.symbol(), market.traders(4)
     gone = first.sell(symbol, 10, 500)
     next_one = second.sell(symbol, 10, 500)

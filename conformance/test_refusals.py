@@ -55,7 +55,7 @@ def test_market_order_with_a_price_is_refused(market: Market) -> None:
 
 
 def test_order_with_many_faults_hears_of_all(market: Market) -> None:
-    """Every fault of an order is named at once."""
+    """The answer lists every fault of an order."""
     answer = market.trader().api.call("POST", "/orders", {"side": "up", "quantity": 0})
     expect_answer("the order to be refused", answer, 422, "invalid")
     named = {fault["pointer"] for fault in answer.body["errors"]}
@@ -64,6 +64,6 @@ def test_order_with_many_faults_hears_of_all(market: Market) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]x", b"\xff"], ids=["none", "half", "more", "ff"])
 def test_body_that_is_not_json_is_refused(market: Market, body: bytes) -> None:
-    """What is not JSON is refused as such."""
+    """A body that is not JSON is refused with its own code."""
     answer = market.trader().api.call("POST", "/orders", body)
     expect_answer("the body to be refused", answer, 400, "malformed_json")

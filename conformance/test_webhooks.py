@@ -6,7 +6,7 @@ from conformance.trader import Market, expect, expect_answer
 
 
 def test_registration_with_a_url_gives_a_secret(market: Market, hooks: Hooks) -> None:
-    """Who registers with a URL gets a secret of his own; who has none gets none."""
+    """A broker registered with a URL gets its own secret; one without a URL gets none."""
     one, other = hooks.traders(2)
     assert one.secret.startswith("whsec_"), "expected a secret of the Standard Webhooks form"
     assert one.secret != other.secret, "expected a secret of each broker's own"
@@ -15,7 +15,7 @@ def test_registration_with_a_url_gives_a_secret(market: Market, hooks: Hooks) ->
 
 
 def test_registration_with_a_url_of_another_scheme_is_refused(market: Market, hooks: Hooks) -> None:
-    """Webhooks go to http and https; another URL registers nobody."""
+    """Webhooks go to http and https; a registration with another URL is refused."""
     for url in ("ftp://a.example/", "file:///etc/passwd", "a.example", "", hooks.receiver.port):
         body = {"name": "Broker", "webhook_url": url}
         answer = market.admin.call("POST", "/register", body)
@@ -24,7 +24,7 @@ def test_registration_with_a_url_of_another_scheme_is_refused(market: Market, ho
 
 
 def test_both_sides_of_a_trade_are_told_once(market: Market, hooks: Hooks) -> None:
-    """Buyer and seller are each told of their side of a trade, once, signed."""
+    """Buyer and seller each get a signed webhook for their side of a trade, once."""
     symbol, (seller, buyer) = market.symbol(), hooks.traders(2)
     offer = seller.sell(symbol, 100, 1_000)
     bid = buyer.buy(symbol, 30, 1_010)
@@ -39,7 +39,7 @@ def test_both_sides_of_a_trade_are_told_once(market: Market, hooks: Hooks) -> No
 
 
 def test_order_with_several_fills_is_told_of_each_in_order(market: Market, hooks: Hooks) -> None:
-    """An order that takes several others is told of each trade, with what was left after it."""
+    """An order that takes several others gets a webhook per trade, with its remaining quantity."""
     symbol, (first, second, third, taker) = market.symbol(), hooks.traders(4)
     offers = [
         first.sell(symbol, 10, 1_001),
@@ -57,7 +57,7 @@ def test_order_with_several_fills_is_told_of_each_in_order(market: Market, hooks
 
 
 def test_trades_of_a_broker_are_told_in_order(market: Market, hooks: Hooks) -> None:
-    """A broker hears of its trades in the order in which they happened."""
+    """A broker gets its webhooks in the order of its trades."""
     symbol, (maker, taker) = market.symbol(), hooks.traders(2)
     offers, bids = [], []
     for price in (1_000, 900, 1_100, 950, 1_050):
@@ -70,7 +70,7 @@ def test_trades_of_a_broker_are_told_in_order(market: Market, hooks: Hooks) -> N
 
 
 def test_orders_that_do_not_trade_are_not_told(market: Market, hooks: Hooks) -> None:
-    """Nobody is told of an order that rests, is cancelled or finds nobody."""
+    """An order that rests, is cancelled or finds no counterparty causes no webhook."""
     symbol, (trader, other) = market.symbol(), hooks.traders(2)
     trader.cancel(trader.sell(symbol, 10, 1_000))
     trader.buy(symbol, 10, 900)
@@ -80,7 +80,7 @@ def test_orders_that_do_not_trade_are_not_told(market: Market, hooks: Hooks) -> 
 
 
 def test_broker_without_a_url_is_not_told(market: Market, hooks: Hooks) -> None:
-    """Who has no URL is not told, and has no deliveries; the other side is told all the same."""
+    """A broker without a URL gets no webhook and no delivery; the other side gets its own."""
     symbol, deaf, hearing = market.symbol(), market.trader(), hooks.trader()
     deaf.sell(symbol, 10, 1_000)
     bid = hearing.buy(symbol, 10, 1_000)
@@ -91,7 +91,7 @@ def test_broker_without_a_url_is_not_told(market: Market, hooks: Hooks) -> None:
     test = deaf.api.call("POST", "/webhooks/test")
     expect_answer("a test without a URL to be refused", test, 404, "not_found")
     told = {came.path for came in hooks.receiver.received}
-    assert len(told) == 1, "expected nobody else to be told"
+    assert len(told) == 1, "expected no other webhook"
 
 
 def test_deliveries_tell_what_became_of_each(market: Market, hooks: Hooks) -> None:
@@ -122,12 +122,12 @@ def test_deliveries_tell_what_became_of_each(market: Market, hooks: Hooks) -> No
 
 
 def delivered(trader: Hooked, count: int) -> bool:
-    """Whether there are so many, and none that still waits."""
+    """Return whether there are `count` deliveries and all are delivered."""
     return [each["status"] for each in trader.deliveries()] == ["delivered"] * count
 
 
 def test_test_webhook_comes_signed_and_tells_of_nothing(hooks: Hooks) -> None:
-    """A broker may ask for a webhook that tells of nothing."""
+    """A broker may request a test webhook, which reports no trade."""
     trader = hooks.trader()
     queued = trader.test().body
     expect("the test to come", [queued["id"]], lambda: [r.webhook_id for r in trader.received()])
@@ -137,7 +137,7 @@ def test_test_webhook_comes_signed_and_tells_of_nothing(hooks: Hooks) -> None:
 
 
 def test_replay_sends_the_same_again_under_its_id(market: Market, hooks: Hooks) -> None:
-    """A webhook that its broker asks for again has the same id and the same body."""
+    """A replayed webhook has the same id and the same body."""
     symbol, (maker, taker) = market.symbol(), hooks.traders(2)
     maker.sell(symbol, 10, 1_000)
     bid = taker.buy(symbol, 10, 1_000)
@@ -153,7 +153,7 @@ def test_replay_sends_the_same_again_under_its_id(market: Market, hooks: Hooks) 
 
 
 def test_deliveries_of_another_broker_are_unknown(hooks: Hooks) -> None:
-    """Nobody sees or replays what is another broker's."""
+    """Deliveries of another broker can be neither seen nor replayed."""
     owner, stranger = hooks.traders(2)
     delivery = owner.test().body["id"]
     replay = stranger.api.call("POST", f"/webhooks/deliveries/{delivery}/replay")
@@ -180,7 +180,7 @@ def test_rotated_secret_signs_beside_the_former(hooks: Hooks) -> None:
 
 
 def test_webhook_that_failed_comes_again_under_its_id(market: Market, hooks: Hooks) -> None:
-    """A webhook that was not accepted comes again, with the same id and body; none is lost."""
+    """A refused webhook is sent again with the same id and body; none is lost."""
     refused: list[str] = []
 
     def refuse_the_first(came: Received) -> Reply:
@@ -204,7 +204,7 @@ def test_webhook_that_failed_comes_again_under_its_id(market: Market, hooks: Hoo
 
 
 def test_redirect_is_a_failure_and_is_not_followed(hooks: Hooks) -> None:
-    """Where a receiver points to another place, nothing is sent there."""
+    """A redirect of the receiver is not followed."""
     elsewhere = f"{hooks.receiver.url}/elsewhere"
     hooks.receiver.script = lambda _: Reply(307, {"Location": elsewhere})
     trader = hooks.trader()

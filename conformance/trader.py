@@ -1,6 +1,6 @@
-"""What a trader can do and see, in a trader's words, over the seven calls and nothing else.
+"""A broker's actions and expectations in trading terms, over the seven HTTP calls.
 
-What must become true is asked for again until it is, for a bound that no working exchange needs.
+Expectations poll until they hold, up to PATIENCE_S, which no working exchange needs.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from conformance.api import Answer, Api
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
-# Of one answer: however slow the exchange is, that is no matter of rules.
+# Of one answer. A slow exchange breaks no rule.
 ANSWER_S = 120.0
 POLL_S = 0.05
 SYMBOL_LENGTH = 10
@@ -28,7 +28,7 @@ _PENDING = 202
 
 
 def expect(what: str, wanted: T, look: Callable[[], T]) -> None:
-    """Look until it is so; fails with what a trader should have seen, and what there was."""
+    """Poll until `look` returns `wanted`; fail with the wanted and the seen value."""
     __tracebackhide__ = True
     deadline = time.monotonic() + PATIENCE_S
     while (seen := look()) != wanted:
@@ -54,13 +54,13 @@ def in_seconds(seconds: float) -> str:
 
 
 def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
-    """Do all of it at the same time; what each came to."""
+    """Run the actions at the same time; their results."""
     with ThreadPoolExecutor(len(actions)) as pool:
         return [doing.result() for doing in [pool.submit(action) for action in actions]]
 
 
 class Calls(Api):
-    """Calls to an exchange that has to answer, whatever it answers."""
+    """An Api for which a missing answer fails the test."""
 
     def call(
         self,
@@ -69,7 +69,7 @@ class Calls(Api):
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """As Api's; no answer is a failure."""
+        """As Api.call; fails the test without an answer."""
         __tracebackhide__ = True
         try:
             return super().call(method, path, body, headers)
@@ -205,16 +205,16 @@ class Market:
         self.admin = Calls(url, admin_key, ANSWER_S)
 
     def offers(self, path: str) -> bool:
-        """Whether its OpenAPI document names this path; it may have none."""
+        """Return whether the exchange's OpenAPI document, if any, has this path."""
         answer = self.stranger(None).get("/openapi.json")
         return answer.status == _OK and path in answer.body["paths"]
 
     def symbol(self) -> str:
-        """A symbol that nobody else trades, in this run or another."""
+        """A random symbol, unused in this run and others."""
         return "".join(secrets.choice(_LETTERS) for _ in range(SYMBOL_LENGTH))
 
     def stranger(self, key: str | None) -> Api:
-        """Calls with a key of the caller's making, or none."""
+        """Calls with any key, or without one."""
         return Calls(self.admin.url, key, ANSWER_S)
 
     def trader(self, name: str = "Trader") -> Trader:
@@ -223,11 +223,11 @@ class Market:
         return Trader(self.stranger(told["api_key"]), told["broker_id"])
 
     def registered(self, body: Mapping[str, str]) -> dict[str, Any]:
-        """What the admin is told of a new broker."""
+        """The admin's response to a registration."""
         __tracebackhide__ = True
         answer = self.admin.call("POST", "/register", body)
         return dict(expect_answer("the broker to be registered", answer, 201).body)
 
     def traders(self, count: int) -> list[Trader]:
-        """So many new brokers."""
+        """`count` new brokers."""
         return [self.trader(f"Trader {number + 1}") for number in range(count)]

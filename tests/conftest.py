@@ -12,13 +12,13 @@ from tests.support.servers import chosen
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What `python -m tests` passes to each of its processes."""
+    """Options that `python -m tests` passes to each of its processes."""
     parser.addoption("--target", choices=TARGETS, help="leave out what this target leaves out")
     parser.addoption("--shard", default="1/1", metavar="N/OF", help="run one part of the files")
 
 
 def pytest_report_header() -> str:
-    """Where the integration tests find their servers, and why there."""
+    """Kind of servers that tests/integration uses, and the reason."""
     return str(chosen())
 
 

@@ -135,12 +135,12 @@ TARGETS = {
 
 
 def within(file: str, paths: Iterable[str]) -> bool:
-    """Whether the file is one of the paths, or lies in one of them."""
+    """Return whether the file is one of the paths, or lies in one of them."""
     return any(file == path or file.startswith(f"{path}/") for path in paths)
 
 
 def left_out(file: str, target: Target) -> bool:
-    """Whether the target leaves the file out; files that TEST_SIZE makes smaller stay."""
+    """Return whether the target leaves the file out; files of SIZED stay."""
     return within(file, target.without) and file not in SIZED
 
 

@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL in containers of testcontainers, for tests that use servers as they are."""
+"""Kafka and PostgreSQL in containers of testcontainers, for tests that need no local server."""
 
 import secrets
 import time
@@ -19,7 +19,7 @@ BACK_WITHIN_S = 60.0
 
 
 def missing() -> str:
-    """What this machine lacks for containers; empty when nothing."""
+    """Return what this machine lacks for containers; empty when nothing."""
     try:
         with engine() as client:
             wanted = [image.choose(client, None) for image in (KAFKA, POSTGRES)]
@@ -71,7 +71,7 @@ class Containers(Struct, frozen=True):
 
 @contextmanager
 def running_containers() -> Iterator[Containers]:
-    """Started, and removed after."""
+    """Both servers, removed at the end."""
     with engine() as client:
         settle_reaper(client)
         kafka_image, postgres_image = (image.choose(client, None) for image in (KAFKA, POSTGRES))
@@ -79,7 +79,7 @@ def running_containers() -> Iterator[Containers]:
     postgres = PostgresContainer(
         postgres_image, username="exchange", password=password, dbname="exchange", driver=None
     )
-    # A port that the engine chose would be another one after a kill.
+    # A port chosen by the engine would change after a kill.
     postgres.with_bind_ports(postgres.port, free_port())
     with KafkaContainer(kafka_image) as kafka, postgres:
         yield Containers(kafka, ContainerPostgres(postgres))

@@ -1,4 +1,4 @@
-"""A whole exchange for tests: real Kafka, real PostgreSQL, every service a process of its own."""
+"""A whole exchange for tests: real Kafka, real PostgreSQL, each service in its own process."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosit
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 
-# Several idle side by side while others are tested; asked as often as by default, a broker that
-# has nothing to do takes a third of a core.
+# Several exchanges run side by side; polled at the default interval, an idle broker takes a third
+# of a core.
 SETTINGS = Settings(port=0, fetch_wait_ms=20)
 
 
 class Exchange:
-    """What a test may see and do: addresses, brokers, topics, and each process by its name."""
+    """A running exchange for tests: addresses, brokers, topics, and each process by name."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -33,7 +33,7 @@ class Exchange:
         self.bootstrap = stack.bootstrap
         self.database_url = stack.database_url
         self.topic_prefix = stack.topic_prefix
-        # Whoever looks into the log may do everything there.
+        # Tests read and write every topic.
         self.access = stack.admin
         self.partitions = TopicsAdmin(self.access, self.topic_prefix).verify().partitions
         self._symbols = (f"T{number}" for number in itertools.count(1))
@@ -51,7 +51,7 @@ class Exchange:
         return self.stack.servers.postgres
 
     def symbol(self) -> str:
-        """A symbol that no other test trades."""
+        """A symbol for one test."""
         return next(self._symbols)
 
     def admin(self) -> Api:
@@ -69,7 +69,7 @@ class Exchange:
         return Api(self.url, self.register(name))
 
     def log_ends(self, topic: Topic = COMMANDS) -> list[int]:
-        """Where each partition of a topic ends now."""
+        """The present end offset of each partition of a topic."""
         return [held.end for held in self._ranges(topic)]
 
     def _ranges(self, topic: Topic) -> list[Range]:
@@ -92,13 +92,13 @@ class Exchange:
         consumer.assign({where: held.low})
         while len(found) < held.end - held.low:
             messages = consumer.poll(1_000, 10.0)
-            assert messages, f"{where} stays silent"
+            assert messages, f"{where} returns no records"
             found.extend(message.value() or b"" for message in messages)
         consumer.close()
         return found
 
     def write(self, topic: Topic, partition: int, value: bytes | None) -> int:
-        """Append a record as some other program would; its offset."""
+        """Append a record directly to the topic; return its offset."""
         offsets: list[int] = []
         producer = Producer(self.access.config())
         producer.produce(
@@ -111,7 +111,7 @@ class Exchange:
         return offsets[0]
 
     def outcomes(self, partition: int) -> list[Outcome]:
-        """The outcomes that count, in command order."""
+        """The outcomes of the valid epochs, in command order."""
         execution_filter = ExecutionFilter({partition: FilterPosition()})
         found: list[Outcome] = []
         for record, value in enumerate(self._values(EXECUTIONS, partition)):
@@ -128,6 +128,6 @@ class Exchange:
 
 @contextmanager
 def an_exchange(data_dir: Path, settings: Settings = SETTINGS) -> Iterator[Exchange]:
-    """A fresh exchange, ended after."""
+    """A fresh exchange, stopped at the end."""
     with running_exchange(data_dir, settings) as stack:
         yield Exchange(stack)

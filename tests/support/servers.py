@@ -1,7 +1,7 @@
-"""Where `tests/integration` finds Kafka and PostgreSQL: in containers, or as local processes.
+"""Choice of Kafka and PostgreSQL for `tests/integration`: containers or local processes.
 
-TEST_SERVERS says so: `containers` insists, `local` does not ask, `auto` takes containers when a
-Docker engine answers and has the images. Nothing is pulled or built by a test run.
+TEST_SERVERS chooses: `containers` requires them, `local` never uses them, `auto` uses them when a
+Docker engine answers and has the images. A test run pulls and builds no image.
 """
 
 import functools
@@ -37,7 +37,7 @@ class DatabaseServer(Protocol):
 
 
 class Choice(Struct, frozen=True):
-    """What was chosen, and why, in a few words."""
+    """The choice and its reason."""
 
     containers: bool
     why: str
@@ -48,7 +48,7 @@ class Choice(Struct, frozen=True):
 
 
 def choose(wanted: str, lacking: Callable[[], str]) -> Choice:
-    """`lacking` tells what containers would need and do not have; empty: nothing."""
+    """Choose by TEST_SERVERS; `lacking` returns what containers lack, empty when nothing."""
     if wanted == "local":
         return Choice(False, f"{VARIABLE}=local")
     if wanted not in ("auto", "containers"):
@@ -68,7 +68,7 @@ def chosen() -> Choice:
 
 
 def insisted() -> bool:
-    """Whether this run is about containers: their images are as this tree makes them."""
+    """Return whether containers are required; then their images are built from this tree."""
     return _wanted() == "containers"
 
 
@@ -77,7 +77,7 @@ def _wanted() -> str:
 
 
 def _lacking() -> str:
-    # Most runs have no engine: they need not load the client for it to learn that.
+    # Most runs have no engine: without these files the client need not be loaded.
     places = (Path("/var/run/docker.sock"), Path.home() / ".docker" / "config.json")
     if "DOCKER_HOST" not in os.environ and not any(place.exists() for place in places):
         return "no Docker engine"

@@ -9,7 +9,7 @@ SIZES = ("small", "full")
 
 
 def is_small() -> bool:
-    """Whether this run has the small sizes. Raises UsageError for an unknown size."""
+    """Return whether this run has the small sizes. Raises UsageError for an unknown size."""
     size = os.environ.get(VARIABLE) or "full"
     if size not in SIZES:
         raise pytest.UsageError(f"{VARIABLE}={size}: write {' or '.join(SIZES)}")
