@@ -1,13 +1,16 @@
-"""Who may do what on Kafka and PostgreSQL: the one table of roles, which `exchange access` applies.
+"""Permissions of each role on Kafka and PostgreSQL, applied by `exchange access`.
 
-Pure. What no right names is forbidden. Reading or writing a topic implies seeing it (its end, its
-configuration apart); a service must see every topic, because it verifies them all at its start.
+Pure. Everything not granted here is forbidden. A right to read or write a topic includes
+`describe`, but not `describe_configs`; a service needs both on every topic, because it verifies
+all of them at its start.
 """
 
 from typing import Literal
 
 from msgspec import Struct
 
+from schemas import tables
+from schemas.tables import Table
 from schemas.topics import (
     BOOK,
     BROKERS,
@@ -26,7 +29,7 @@ Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
 
 class Right(Struct, frozen=True):
-    """On Kafka. `prefixed`: on all names that begin so. A topic gets the exchange's own prefix."""
+    """A right on Kafka. `prefixed`: on all names with this prefix."""
 
     resource: Literal["topic", "group"]
     name: str
@@ -34,12 +37,12 @@ class Right(Struct, frozen=True):
     prefixed: bool = False
 
     def full_name(self, topic_prefix: str) -> str:
-        """As Kafka knows it."""
+        """The resource's name on Kafka: a topic has the exchange's prefix."""
         return topic_prefix + self.name if self.resource == "topic" else self.name
 
 
 class Grant(Struct, frozen=True):
-    """On PostgreSQL: of a table, or of these columns alone."""
+    """A right on PostgreSQL: on a whole table, or on `columns` only."""
 
     privilege: Privilege
     table: str
@@ -47,7 +50,7 @@ class Grant(Struct, frozen=True):
 
 
 class Role(Struct, frozen=True):
-    """`temporary`: may make tables of its own that end with its session."""
+    """A user on both servers. `temporary`: may create temporary tables."""
 
     name: str
     purpose: str
@@ -56,7 +59,7 @@ class Role(Struct, frozen=True):
     temporary: bool = False
 
     def user(self, topic_prefix: str) -> str:
-        """Its name on both servers: exchanges that share them have users of their own."""
+        """Its user name on both servers, prefixed so that exchanges can share them."""
         return topic_prefix + self.name
 
 
@@ -72,11 +75,20 @@ def _writes(*topics: Topic) -> tuple[Right, ...]:
     return _on(topics, "write")
 
 
-def _grants(privilege: Privilege, *tables: str) -> tuple[Grant, ...]:
-    return tuple(Grant(privilege, table) for table in tables)
+def _grants(privilege: Privilege, *stored: Table) -> tuple[Grant, ...]:
+    return tuple(Grant(privilege, table.name) for table in stored)
 
 
-# What every client of ours does: it verifies the topics, and names a group that it never joins.
+def _selects(role: str) -> tuple[Grant, ...]:
+    """The grants to read, as `schemas.tables` lists them."""
+    return tuple(
+        Grant("SELECT", table.name, table.readers[role])
+        for table in tables.TABLES
+        if role in table.readers
+    )
+
+
+# Every service verifies the topics, and names a consumer group that it never joins.
 _CLIENT = (
     *_on(TOPICS, "describe", "describe_configs"),
     Right("group", CONSUMER_GROUP, ("describe",)),
@@ -84,111 +96,92 @@ _CLIENT = (
 _INGEST = (*_reads(BROKERS, LISTINGS, EXECUTIONS), *_writes(COMMANDS, BROKERS))
 _READER = _reads(BROKERS, EXECUTIONS)
 
-_TABLES = (
-    "balances",
-    "brokers",
-    "log_identity",
-    "log_positions",
-    "orders",
-    "schema_migrations",
-    "symbols",
-    "trades",
-    "webhook_deliveries",
-    "webhook_endpoints",
-    "webhook_pruned",
-)
-_VIEWS = _grants(
-    "SELECT",
-    *("balances", "log_identity", "log_positions", "orders", "schema_migrations", "symbols"),
-    "trades",
-)
-# What a broker may ask of his webhooks; where they go and how they are signed is not read here.
-_OUTBOX = (
-    *_grants("SELECT", "webhook_deliveries"),
-    Grant("INSERT", "webhook_deliveries", ("broker_id", "event_id", "kind")),
+# What the REST API changes when a broker asks for a test webhook or to send one again.
+_REQUEUING = (
+    Grant("INSERT", tables.WEBHOOK_DELIVERIES.name, ("broker_id", "event_id", "kind")),
     Grant(
         "UPDATE",
-        "webhook_deliveries",
+        tables.WEBHOOK_DELIVERIES.name,
         ("status", "attempts", "queued_at", "next_attempt_at", "finished_at"),
     ),
-    Grant("SELECT", "webhook_endpoints", ("broker_id", "failures", "disabled_at")),
-    Grant("UPDATE", "webhook_endpoints", ("failures", "paused_until", "disabled_at")),
+    Grant("UPDATE", tables.WEBHOOK_ENDPOINTS.name, ("failures", "paused_until", "disabled_at")),
 )
 _DELIVERING = (
-    *_grants("SELECT", "webhook_deliveries", "webhook_endpoints", "webhook_pruned"),
-    *_grants("DELETE", "webhook_deliveries"),
-    *_grants("INSERT", "webhook_pruned"),
-    Grant("UPDATE", "webhook_pruned", ("before", "sides")),
+    *_grants("DELETE", tables.WEBHOOK_DELIVERIES),
+    *_grants("INSERT", tables.WEBHOOK_PRUNED),
+    Grant("UPDATE", tables.WEBHOOK_PRUNED.name, ("before", "sides")),
     Grant(
         "UPDATE",
-        "webhook_deliveries",
+        tables.WEBHOOK_DELIVERIES.name,
         ("status", "attempts", "next_attempt_at", "finished_at", "last_status", "last_error"),
     ),
     Grant(
         "UPDATE",
-        "webhook_endpoints",
+        tables.WEBHOOK_ENDPOINTS.name,
         ("failures", "paused_until", "disabled_at", "lease_pid", "lease_started", "leased_until"),
     ),
-    Grant(
-        "SELECT",
-        "trades",
-        ("id", "buy_order_id", "sell_order_id", "symbol", "price", "quantity", "executed_at"),
-    ),
 )
-# What is changed or compared must also be read.
-_MOVED = ("balances", "brokers", "log_positions", "orders", "symbols")
+# Rows that the sink writes again when they change.
+_UPSERTED = (
+    tables.BALANCES,
+    tables.BROKERS,
+    tables.LOG_POSITIONS,
+    tables.ORDERS,
+    tables.SYMBOLS,
+)
 _STORING = (
-    *_grants("SELECT", *_MOVED, "log_identity", "schema_migrations", "webhook_endpoints"),
-    *_grants("INSERT", *_MOVED, "log_identity", "trades", "webhook_endpoints"),
+    *_grants("INSERT", *_UPSERTED, tables.LOG_IDENTITY, tables.TRADES, tables.WEBHOOK_ENDPOINTS),
     Grant(
         "INSERT",
-        "webhook_deliveries",
+        tables.WEBHOOK_DELIVERIES.name,
         ("broker_id", "event_id", "kind", "order_remaining_quantity"),
     ),
-    *_grants("UPDATE", *_MOVED),
-    Grant("UPDATE", "webhook_endpoints", ("url", "secrets")),
-)
-# As market.trades.v1 has them: nobody's orders, nobody's name.
-_PUBLIC_TRADES = Grant(
-    "SELECT",
-    "trades",
-    ("id", "symbol", "price", "quantity", "aggressor_side", "sequence", "executed_at"),
+    *_grants("UPDATE", *_UPSERTED),
+    Grant("UPDATE", tables.WEBHOOK_ENDPOINTS.name, ("url", "secrets")),
 )
 
 ROLES = (
-    Role("gateway", "ingest and reader in one", _CLIENT + _INGEST, _VIEWS + _OUTBOX),
-    Role("ingest", "takes orders into the log", _CLIENT + _INGEST),
-    Role("reader", "answers from views", _CLIENT + _READER, _VIEWS),
+    Role(
+        "gateway", "ingest and reader in one", _CLIENT + _INGEST, _selects("gateway") + _REQUEUING
+    ),
+    Role("ingest", "writes orders to the command log", _CLIENT + _INGEST),
+    Role("reader", "answers from views", _CLIENT + _READER, _selects("reader")),
     Role(
         "matcher",
-        "matches; also reads what it told",
+        "matches orders; also reads its own records",
         (
             *_CLIENT,
             *_reads(COMMANDS, EXECUTIONS, TRADES, BOOK, SNAPSHOTS),
             *_writes(COMMANDS, EXECUTIONS, TRADES, BOOK, SNAPSHOTS),
         ),
     ),
-    Role("sink", "stores outcomes", _CLIENT + _reads(BROKERS, EXECUTIONS), _STORING, True),
-    Role("webhooks", "delivers the outbox", (), _DELIVERING),
+    Role(
+        "sink",
+        "stores outcomes",
+        _CLIENT + _reads(BROKERS, EXECUTIONS),
+        _selects("sink") + _STORING,
+        True,
+    ),
+    Role("webhooks", "delivers the outbox", (), _selects("webhooks") + _DELIVERING),
     Role(
         "operator",
-        "makes the topics, keeps brokers and listings, audits",
+        "creates topics, maintains brokers and listings, audits",
         (
             *_CLIENT,
             *_on(TOPICS, "create", "alter_configs", "read"),
             *_writes(BROKERS, LISTINGS),
         ),
-        _grants("SELECT", *_TABLES),
+        _selects("operator"),
     ),
     Role(
         "analyst",
-        "reads what is public",
+        "reads public market data",
         (
             Right("topic", "market.", ("read",), prefixed=True),
-            # No service of ours is in a group, so all groups are the analysts'.
+            # No service joins a consumer group, so analysts may use any group.
             Right("group", "*", ("read",)),
         ),
-        (_PUBLIC_TRADES,),
+        _selects("analyst"),
     ),
 )
 ROLE = {role.name: role for role in ROLES}

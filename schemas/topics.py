@@ -1,4 +1,4 @@
-"""The topics as data: key, messages, writer, readers, partitions, policy. Named only here."""
+"""The topics of Kafka as data: key, messages, writer, readers, configuration. Named only here."""
 
 from msgspec import Struct
 
@@ -10,20 +10,20 @@ from schemas.listings import Listing
 from schemas.snapshots import SnapshotChunk, SnapshotCommit
 from schemas.trades import Trade
 
-# What every consumer of ours names because Kafka's client wants a name. Partitions are taken by
-# hand: nobody is ever a member, and nothing is committed.
+# Kafka's client requires a group name. Partitions are assigned by hand: the group never has a
+# member, and no offset is committed.
 CONSUMER_GROUP = "exchange-assigns-by-hand"
 # One outcome carries at most 10,000 fills and 10,000 expiries of about 200 bytes each.
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 
-_FOR_EVER = "-1"
+_UNLIMITED = "-1"
 _SEVEN_DAYS_MS = str(7 * 24 * 60 * 60 * 1000)
 
 
 class Topic(Struct, frozen=True):
-    """`by_symbol`: as many partitions as the exchange has, the same number means the same books.
+    """`by_symbol`: as many partitions as the exchange has, and equal numbers hold equal symbols.
 
-    Otherwise one partition. `config` is what the broker must say of the topic, to the letter.
+    Otherwise one partition. `config`: settings that the topic must have on Kafka, as exact text.
     """
 
     name: str
@@ -45,11 +45,11 @@ COMMANDS = Topic(
     by_symbol=True,
     config={
         "cleanup.policy": "delete",
-        "retention.ms": _FOR_EVER,
+        "retention.ms": _UNLIMITED,
         "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime",
     },
-    purpose="The log: what brokers asked for, in the order it counts.",
+    purpose="The command log: requests of brokers, in the order in which they are executed.",
 )
 EXECUTIONS = Topic(
     name="exchange.executions.v1",
@@ -60,7 +60,7 @@ EXECUTIONS = Topic(
     by_symbol=True,
     config={
         "cleanup.policy": "delete",
-        "retention.ms": _FOR_EVER,
+        "retention.ms": _UNLIMITED,
         "retention.bytes": "-1",
         "max.message.bytes": str(RECORD_BYTES_MAX),
     },
@@ -94,7 +94,7 @@ BROKERS = Topic(
     readers=("ingest", "reader", "sink"),
     by_symbol=False,
     config={"cleanup.policy": "compact"},
-    purpose="Who may trade.",
+    purpose="Registered brokers.",
 )
 LISTINGS = Topic(
     name="exchange.listings.v1",
@@ -104,7 +104,7 @@ LISTINGS = Topic(
     readers=("ingest",),
     by_symbol=False,
     config={"cleanup.policy": "compact"},
-    purpose="Which partition trades which symbol, where murmur2 shall not decide.",
+    purpose="The partition of each symbol that is not placed by its murmur2 hash.",
 )
 
 SNAPSHOTS = Topic(
@@ -114,14 +114,14 @@ SNAPSHOTS = Topic(
     writer="matcher",
     readers=("matcher",),
     by_symbol=True,
-    # The last few: a state of a million client order ids takes a third of this.
+    # Keeps the last few snapshots: one with a million client order ids takes a third of this.
     config={
         "cleanup.policy": "delete",
-        "retention.ms": _FOR_EVER,
+        "retention.ms": _UNLIMITED,
         "retention.bytes": str(1024 * 1024 * 1024),
         "segment.bytes": str(128 * 1024 * 1024),
     },
-    purpose="What the matcher's state was at some command: a restart begins there.",
+    purpose="The matcher's state after some command; a restart continues from it.",
 )
 
 TOPICS = (COMMANDS, EXECUTIONS, TRADES, BOOK, BROKERS, LISTINGS, SNAPSHOTS)

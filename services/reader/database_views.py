@@ -12,6 +12,7 @@ from msgspec import structs
 from psycopg import Connection
 
 from schemas.orders import OrderRecord, OrderTrade
+from schemas.tables import SCHEMA_VERSION
 from services.reader.archive import SELECT_ORDERS
 from services.reader.errors import ViewsNotStoredError
 from services.reader.prices import TRADES_MAX
@@ -20,8 +21,6 @@ from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.watchdog import LastResponse, cut
 
-# The migration of `services.sink` whose tables are read here.
-SCHEMA = 4
 CONNECT_TIMEOUT_S = 5
 # The longest silence between two portions of rows; the whole may take longer.
 SILENCE_S_MAX = 10.0
@@ -101,8 +100,8 @@ class StoredViews:
         self.last_response.heard()
         row = connection.execute("SELECT max(version) FROM schema_migrations").fetchone()
         version = row[0] if row else None
-        if version != SCHEMA:
-            raise ViewsNotStoredError(f"has tables of version {version}, not {SCHEMA}")
+        if version != SCHEMA_VERSION:
+            raise ViewsNotStoredError(f"has tables of version {version}, not {SCHEMA_VERSION}")
         if connection.execute(_IDENTITY, structs.astuple(self._identity)).fetchone() is None:
             raise ViewsNotStoredError("was not filled from this log")
         held = {}

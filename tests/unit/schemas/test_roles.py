@@ -5,9 +5,9 @@ from collections.abc import Set
 import pytest
 
 from schemas.roles import ROLE, ROLES, Role
+from schemas.tables import TABLES
 from schemas.topics import TOPICS
 from services.local.exchange import MODULES
-from services.sink.migrate import read_migrations
 
 
 def topics_of(role: Role, operation: str) -> Set[str]:
@@ -24,11 +24,11 @@ def test_every_service_has_a_role() -> None:
 
 
 def test_writers_of_a_topic_are_those_that_the_topic_names() -> None:
-    told_as = {"gateway": "ingest", "ingest": "ingest"}
+    named_as = {"gateway": "ingest", "ingest": "ingest"}
     for topic in TOPICS:
         for role in ROLES:
             if topic.name in topics_of(role, "write"):
-                assert told_as.get(role.name, role.name) in topic.writer, (topic.name, role.name)
+                assert named_as.get(role.name, role.name) in topic.writer, (topic.name, role.name)
 
 
 def test_gateway_may_do_what_ingest_and_reader_may_and_asks_for_webhooks() -> None:
@@ -38,11 +38,22 @@ def test_gateway_may_do_what_ingest_and_reader_may_and_asks_for_webhooks() -> No
     assert {grant.table for grant in more} == {"webhook_deliveries", "webhook_endpoints"}
 
 
-def test_tables_that_are_granted_are_made_by_a_migration() -> None:
-    made = "\n".join(migration.sql for migration in read_migrations())
+def test_grants_name_tables_and_columns_that_exist() -> None:
+    columns = {table.name: set(table.columns) for table in TABLES}
     for role in ROLES:
         for grant in role.postgres:
-            assert grant.table == "schema_migrations" or f"TABLE {grant.table} (" in made
+            assert set(grant.columns) <= columns[grant.table], (role.name, grant)
+
+
+def test_grants_to_write_match_the_writers_of_each_table() -> None:
+    for table in TABLES:
+        granted = {
+            role.name
+            for role in ROLES
+            for grant in role.postgres
+            if grant.table == table.name and grant.privilege != "SELECT"
+        }
+        assert granted == set(table.writers), table.name
 
 
 @pytest.mark.parametrize("name", ["webhooks", "analyst", "ingest", "matcher"])
