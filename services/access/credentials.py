@@ -1,7 +1,7 @@
-"""The roles of one exchange with their passwords: given to its servers, and to whoever acts as one.
+"""Passwords of an exchange's roles: created, given to both servers and to each role's process.
 
-A role's password is made at the first time and kept in the data directory; it is the same on Kafka
-and on PostgreSQL.
+A role's password is created once and kept in the data directory; it is the same on Kafka and on
+PostgreSQL.
 """
 
 from pathlib import Path
@@ -18,14 +18,14 @@ from services.runtime.settings import Settings
 
 
 def password_file(data_dir: Path, role: str) -> Path:
-    """Where the password of a role is kept; `read_or_create_secret` makes it at the first time."""
+    """The file with the password of a role, created by `read_or_create_secret`."""
     return data_dir / "access" / role
 
 
 def as_role(settings: Settings, role: str) -> Settings:
-    """What a process is started with that is this role and no more. The settings name the servers.
+    """Settings of a process in this role, derived from settings that name the servers.
 
-    What a role does not use it is not told.
+    Credentials that the role does not need are left out.
     """
     rights = ROLE[role]
     user, file = rights.user(settings.topic_prefix), password_file(settings.data_dir, role)
@@ -43,17 +43,17 @@ def as_role(settings: Settings, role: str) -> Settings:
 
 
 def without_password(database_url: str) -> str:
-    """To be shown."""
+    """The URL without its password, for display."""
     return make_conninfo("", **(conninfo_to_dict(database_url) | {"password": None}))
 
 
 def apply_kafka_roles(settings: Settings, admin: KafkaAccess) -> list[Changed]:
-    """`admin` may give rights. Raises AccessError, UnavailableError."""
+    """Apply the roles to Kafka as `admin`. Raises AccessError, UnavailableError."""
     return apply_to_kafka(admin, settings.topic_prefix, _passwords(settings))
 
 
 def apply_postgres_roles(settings: Settings, owner_url: str) -> list[str]:
-    """The users, once the tables are there; `owner_url` is theirs who may give rights.
+    """Apply the roles to PostgreSQL, whose tables must exist, as the owner in `owner_url`.
 
     Raises AccessError, UnavailableError.
     """

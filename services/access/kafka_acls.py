@@ -1,7 +1,7 @@
-"""Roles on Kafka: users with SCRAM passwords, and the rules of what they may do.
+"""Roles on Kafka: users with SCRAM passwords, and their ACLs.
 
-1. `_set_passwords` 2. `_set_rules`: what lacks is added, what is too much goes. 3. `_wait`: until
-every user is let in, since what is done is done before the broker knows of it. Safe to repeat.
+1. `_set_passwords` 2. `_set_rules`: add missing ACLs, remove superfluous ones. 3. `_wait` until
+every user can log in, because brokers learn of changes later. Safe to repeat.
 """
 
 import time
@@ -27,13 +27,13 @@ from services.runtime.errors import AccessError
 from services.runtime.kafka.admin import ATTEMPT_S, RETRY_S, TIMEOUT_S, call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess
 
-# Kafka's least. More would slow down whoever guesses a password of 256 random bits, that is nobody.
+# Kafka's minimum. More iterations would only hinder guessing, which 256 random bits exclude.
 ITERATIONS = 4_096
 _RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
 
 
 class Changed(Struct, frozen=True):
-    """How many rules of a user were added and taken away."""
+    """Number of ACLs added and removed for a user."""
 
     user: str
     added: int
@@ -43,7 +43,8 @@ class Changed(Struct, frozen=True):
 def apply_to_kafka(
     admin: KafkaAccess, topic_prefix: str, passwords: Mapping[str, str]
 ) -> list[Changed]:
-    """Users and rules of every role, `passwords` by role. Raises AccessError, UnavailableError."""
+    """Set users and ACLs of every role, `passwords` by role. Raises AccessError,
+    UnavailableError."""
     roles = [role for role in ROLES if role.kafka]
     _set_passwords(admin, {role.user(topic_prefix): passwords[role.name] for role in roles})
     changed = [_set_rules(admin, role, topic_prefix) for role in roles]
@@ -54,7 +55,7 @@ def apply_to_kafka(
 
 
 def rules_of(role: Role, topic_prefix: str) -> set[AclBinding]:
-    """As Kafka wants them."""
+    """A role's ACLs as Kafka's client takes them."""
     return {
         AclBinding(
             _RESOURCES[right.resource],
@@ -88,7 +89,7 @@ def _set_passwords(admin: KafkaAccess, passwords: Mapping[str, str]) -> None:
 def _set_rules(admin: KafkaAccess, role: Role, topic_prefix: str) -> Changed:
     wanted = rules_of(role, topic_prefix)
     user = role.user(topic_prefix)
-    # None is whatever there is, although the stubs know of no filter without a name.
+    # None matches any name, although the stubs require one.
     held = AclBindingFilter(
         ResourceType.ANY,
         None,  # type: ignore[arg-type]

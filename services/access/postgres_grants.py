@@ -1,7 +1,7 @@
-"""Roles on PostgreSQL: users with SCRAM passwords, and what they may do with the tables.
+"""Roles on PostgreSQL: users with SCRAM passwords, and their grants.
 
-All in one transaction, so that nobody is without his rights for a moment. Safe to repeat; what is
-not in the table of roles is taken away, from everybody that connects without a role too.
+All in one transaction, so that no user is without rights for a moment. Safe to repeat. Rights that
+are not in the table of roles are revoked, also from PUBLIC.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from schemas.roles import ROLES, Grant, Role
 from services.runtime.postgres.errors import raise_if_auth_error
 from services.sink.migrate import connect
 
-# Any number that nothing else in the database locks.
+# Any number that no other program locks in this database.
 _LOCK = 7_239_114_403
 
 
 def apply_to_postgres(
     database_url: str, topic_prefix: str, passwords: Mapping[str, str]
 ) -> list[str]:
-    """The users that now are as the table of roles says, `passwords` by role.
+    """Set users and grants of every role, `passwords` by role. Returns the users.
 
-    The tables must be there. Raises UnavailableError, AccessError.
+    The tables must exist. Raises UnavailableError, AccessError.
     """
     roles = [role for role in ROLES if role.postgres]
     with closing(connect(database_url)) as connection:
@@ -51,7 +51,7 @@ def _set_password(connection: Connection, user: str, password: str) -> None:
     known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [user]).fetchone()
     if known is None:
         connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(user)))
-    # Hashed here, so that the password is in no statement, which the server might log.
+    # Hashed here, so that no statement, which the server might log, contains the password.
     verifier = connection.pgconn.encrypt_password(
         password.encode(), user.encode(), b"scram-sha-256"
     )

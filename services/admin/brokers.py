@@ -1,6 +1,7 @@
-"""Writes brokers' records for an operator: a new one as `POST /register` does, or other keys.
+"""Writes brokers' records for an operator: registration as by `POST /register`, revocation,
+rotation.
 
-Two operators who change one broker at the same moment: the later record counts.
+If two operators change one broker at the same moment, the later record counts.
 """
 
 import os
@@ -24,7 +25,7 @@ from services.runtime.settings import Settings
 
 
 def register_broker(settings: Settings, name: str, webhook_url: str | None) -> Registration:
-    """The id and key, once the record is in the log. Raises RefusedError on a bad name or URL."""
+    """Register a broker; returns id and key once the record is written. Raises RefusedError."""
     asked = {"name": name, "webhook_url": webhook_url}
     try:
         request = msgspec.convert(asked, RegisterRequest)
@@ -38,14 +39,14 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
 
 
 def revoke_broker(settings: Settings, broker_id: str) -> Broker:
-    """The broker without a valid key, once that is in the log. Raises RefusedError."""
+    """End all keys of a broker; returns it once the record is written. Raises RefusedError."""
     broker = revoked(_find(settings, broker_id), now_ms=_now_ms())
     _write(settings, broker)
     return broker
 
 
 def rotate_key(settings: Settings, broker_id: str, keep_former_s: int) -> str:
-    """The broker's new key, once its hash is in the log. Raises RefusedError."""
+    """Give a broker a new key; returns the key once its hash is written. Raises RefusedError."""
     api_key = new_key(os.urandom(KEY_BYTES))
     former = _find(settings, broker_id)
     keep_former_ms = keep_former_s * 1_000

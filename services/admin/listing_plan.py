@@ -1,6 +1,6 @@
-"""Which listings a file of shares asks for, given what is listed and traded already. Pure.
+"""Plans the listings that a file of shares requires, given what is listed and traded. Pure.
 
-A symbol's books live on one partition for ever: nothing that has commands elsewhere is placed anew.
+A symbol's books stay on one partition permanently: a symbol with commands is never moved.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from services.runtime.errors import RefusedError
 def listings_for(
     shares_ppm: Mapping[str, int], listed: Mapping[str, Listing], partitions: int
 ) -> list[Listing]:
-    """New listings, by symbol. Listed symbols keep their partition and weigh on it.
+    """New and changed listings, by symbol. Listed symbols keep their partition and its load.
 
-    A share that changed is told anew; one that did not is left out.
+    Unchanged listings are left out.
     """
     fixed = {symbol: listing.partition for symbol, listing in listed.items()}
     fresh = {symbol: share for symbol, share in shares_ppm.items() if symbol not in fixed}
@@ -32,7 +32,7 @@ def listings_for(
 def _beside(
     fresh: Mapping[str, int], listed: Mapping[str, Listing], partitions: int
 ) -> dict[str, int]:
-    # As `spread`, but the partitions carry something already.
+    # As `spread`, on partitions that already carry load.
     load = [0] * partitions
     for listing in listed.values():
         load[listing.partition] += listing.share_ppm
@@ -47,7 +47,7 @@ def _beside(
 def refuse_moves(
     wanted: list[Listing], traded: Mapping[str, frozenset[int]], listed: Mapping[str, Listing]
 ) -> None:
-    """Raises RefusedError when a symbol has commands on another partition than it would get."""
+    """Raises RefusedError if a symbol has commands on another partition than it would get."""
     moved = [
         f"{listing.symbol} (has commands on partition {sorted(elsewhere)[0]})"
         for listing in wanted

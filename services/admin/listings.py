@@ -1,4 +1,4 @@
-"""Writes listings for an operator: which partition trades which symbol."""
+"""Writes listings for an operator: the partition of each symbol."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -18,7 +18,7 @@ from services.runtime.settings import Settings
 
 
 def apply_shares(settings: Settings, shares: Mapping[str, int]) -> list[Listing]:
-    """Write the listings that are new or changed; those written. Raises RefusedError."""
+    """Write new and changed listings, and return them. Raises RefusedError."""
     topology = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
     listed = listed_symbols(settings)
     wanted = listings_for(shares, listed, topology.partitions)
@@ -32,7 +32,7 @@ def apply_shares(settings: Settings, shares: Mapping[str, int]) -> list[Listing]
 
 
 def listed_symbols(settings: Settings) -> dict[str, Listing]:
-    """Every listing, by symbol. Raises RefusedError when one cannot be read."""
+    """Every listing, by symbol. Raises RefusedError if one cannot be read."""
     found: dict[str, Listing] = {}
     for key, value in last_records(settings, LISTINGS.name).items():
         try:
@@ -43,7 +43,7 @@ def listed_symbols(settings: Settings) -> dict[str, Listing]:
 
 
 def _traded(settings: Settings, partitions: int) -> dict[str, frozenset[int]]:
-    """Partitions that hold commands, by symbol. Orders carry their symbol as the record's key."""
+    """Partitions with commands, by symbol. Orders carry their symbol as the record's key."""
     found: dict[str, frozenset[int]] = {}
     for number in range(partitions):
         partition = Partition(settings.topic_prefix + COMMANDS.name, number)

@@ -1,7 +1,7 @@
-"""The books as the recorded outcomes alone tell them, and whether each trade was the right one.
+"""Order books rebuilt from the recorded outcomes alone, with a check of every trade.
 
-Pure, and independent of the engine: queues, totals and sequences are kept here once more, from
-what the outcomes say. What they lead to in public, trades and changed levels, comes out as well.
+Pure, and independent of the engine: queues, totals and sequences are implemented here a second
+time. The public records that must follow, trades and changed levels, are computed as well.
 """
 
 from collections import OrderedDict
@@ -28,7 +28,7 @@ class _Resting(Struct):
 
 
 class _Level(Struct):
-    """The oldest order first; `total` is the sum of what remains of them."""
+    """The orders of a level, oldest first; `total` is the sum of their remaining quantities."""
 
     orders: OrderedDict[str, _Resting]
     total: int = 0
@@ -55,7 +55,7 @@ class _Book:
         levels[key].total += order.remaining
 
     def leave(self, order: _Resting, remaining: int) -> None:
-        """So much remains of the order from now on."""
+        """Set the remaining quantity of an order."""
         level = self._sides[order.side][_key(order.side, order.price)]
         level.total += remaining - order.remaining
         order.remaining = remaining
@@ -80,7 +80,7 @@ class _Book:
 
 
 class ToldBooks:
-    """Every book of one partition. `trades` and `updates` are those of the latest outcome."""
+    """Every book of one partition. `trades` and `updates` belong to the latest outcome."""
 
     def __init__(self, partition: int, report: AuditReport, rules: Rules = RULES) -> None:
         self.trades: list[Trade] = []
@@ -96,7 +96,7 @@ class ToldBooks:
         self._changed: dict[str, _Book] = {}
 
     def apply(self, outcome: Outcome, offset: int) -> None:
-        """Fold the outcome of the command at `offset`."""
+        """Apply the outcome of the command at `offset`."""
         self.trades, self._changed = [], {}
         self.clock = outcome.time
         event = outcome.event
@@ -116,16 +116,16 @@ class ToldBooks:
             self._look_at_ends(book, offset)
 
     def sequences(self) -> dict[str, int]:
-        """How often each book has changed."""
+        """The number of changes of each book."""
         return {symbol: book.sequence for symbol, book in self._books.items()}
 
     def levels(self, symbol: str, side: Side) -> list[Level]:
-        """Best first."""
+        """The levels of a side, best first."""
         book = self._books.get(symbol)
         return [] if book is None else book.levels(side)
 
     def _leaves(self, order_id: str) -> None:
-        # An order that is not there is the ledger's to tell.
+        # An unknown order is reported by the ledger.
         order = self._orders.pop(order_id, None)
         if order is not None:
             book = self._books[order.symbol]
@@ -159,7 +159,7 @@ class ToldBooks:
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
         if event.closed_reason is None and event.price is not None:
             resting = _Resting(event.symbol, event.side, event.price, event.remaining_quantity)
-            # Of two open orders with one id the ledger tells.
+            # Two open orders with one id are reported by the ledger.
             self._leaves(event.order_id)
             self._orders[event.order_id] = resting
             self._touch(book, resting)
@@ -195,15 +195,15 @@ class ToldBooks:
     def _look_at_what_is_left(
         self, book: _Book, event: OrderAccepted, expired: int, where: str
     ) -> None:
-        """Did it give up what it could have had, or keep in the book what must not rest?"""
+        """Check that an order gave up nothing it could have had, and rests only where it may."""
         reason = event.closed_reason
         if reason in ("filled", "expired"):
             return
         first = book.first(_opposite(event.side))
-        # The bound counts orders that expired on the way as well.
+        # The bound includes orders that expired during matching.
         bound = len(event.fills) + expired >= self._rules.fills_max
         if first is not None and _crosses(event, first[1].price):
-            # One that rests there all the same leaves a crossed book.
+            # An order that rests all the same leaves a crossed book, which another check reports.
             wrong = reason == "no_liquidity" or (reason == "cancelled" and not bound)
         elif event.order_type == "market":
             wrong = reason != "no_liquidity"

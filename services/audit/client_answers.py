@@ -1,7 +1,7 @@
-"""Whether each outcome is what its command asked for, and only owners cancelled orders.
+"""Checks that each outcome matches its command, and that only owners cancelled orders.
 
-Pure, and independent of the engine: judged from the command, what was recorded for it, and the
-orders that the outcomes before left open.
+Pure, and independent of the engine: judged from the command, its recorded outcome, and the orders
+that earlier outcomes left open.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _SHOWN_MAX = 300
 
 
 class Answers:
-    """One partition. `open_orders` is read as it stands before the outcome looked at."""
+    """The check of one partition. `open_orders` must be in its state before the outcome."""
 
     def __init__(self, open_orders: Mapping[str, OrderState], report: AuditReport) -> None:
         self._open = open_orders
@@ -33,7 +33,7 @@ class Answers:
         self._clock = 0
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
-        """At a command and what was recorded for it, before anybody folds it."""
+        """Check a command and its recorded outcome, before that outcome is applied."""
         where = f"{at.partition}@{at.offset}"
         self._answers.checked += 1
         if not _answers(command, outcome.event):
@@ -65,7 +65,7 @@ class Answers:
             )
 
     def _look_at_original(self, event: OrderRepeated | CommandRefused, where: str) -> None:
-        """A repeated order is told the first one's id: that one must be the broker's own."""
+        """A repeated order must refer to an order of the same broker."""
         if event.original_order_id is None:
             return
         self._owner.checked += 1

@@ -1,8 +1,8 @@
-"""What clients were told, held against the log: acknowledged in it once, by the broker and the
-client order id that it was sent with; refused not in it.
+"""Compares what clients were answered with the command log: acknowledged orders are in it once, by
+their broker and under their client order id; refused orders are not in it.
 
-Pure. JSON lines, one per order sent; `unknown` may be in the log at most once. A retry under the
-same client order id that the engine told apart from a new order does not count: it made none.
+Pure. JSON lines, one per order sent; `unknown` may be in the log at most once. A retry that the
+engine recognised by its client order id does not count, because it made no order.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ Told = Literal["acknowledged", "refused", "unknown"]
 
 
 class ClientLine(Struct, frozen=True, omit_defaults=True):
-    """One order. `order_id` only where the answer named one."""
+    """One order. `order_id` is present if the answer named one."""
 
     told: Told
     broker_id: str
@@ -28,11 +28,11 @@ class ClientLine(Struct, frozen=True, omit_defaults=True):
 
 
 class ClientLogError(ValueError):
-    """The file is no client log."""
+    """The file is not a client log."""
 
 
 def read_client_log(lines: Iterable[bytes]) -> list[ClientLine]:
-    """Raises ClientLogError, with the line's number."""
+    """Read the lines. Raises ClientLogError with the line's number."""
     decoder = msgspec.json.Decoder(ClientLine)
     found: list[ClientLine] = []
     for number, line in enumerate(lines, 1):
@@ -45,7 +45,7 @@ def read_client_log(lines: Iterable[bytes]) -> list[ClientLine]:
 
 
 class ClientLog:
-    """Counts what the log holds of the orders that clients know of, and of no others."""
+    """Counts, in the log, the orders that clients know of."""
 
     def __init__(self, lines: Iterable[ClientLine]) -> None:
         self._times: dict[str, int] = {}
@@ -65,12 +65,12 @@ class ClientLog:
                 self._names[line.order_id] = name
             else:
                 self._unknown[name] = 0
-        # Sent again after a refusal, and then not refused: the log may well have it.
+        # The client sent it again after a refusal, with success: it may be in the log.
         for name in known & self._refused.keys():
             del self._refused[name]
 
     def command(self, command: Command | None, outcome: Outcome | None) -> None:
-        """A command of the log, and what became of it where that is recorded."""
+        """Count a command of the log, with its outcome if recorded."""
         if not isinstance(command, PlaceOrder):
             return
         name = (command.broker_id, command.client_order_id or "")
@@ -85,7 +85,7 @@ class ClientLog:
                 counts[name] += 1
 
     def check(self, report: AuditReport) -> None:
-        """At the end of the log."""
+        """Report differences at the end of the log."""
         acknowledged = report["acknowledged"]
         acknowledged.checked += len(self._times) + len(self._unknown)
         for order_id, times in self._times.items():

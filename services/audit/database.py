@@ -1,6 +1,7 @@
-"""Holds PostgreSQL against the ledger: row by row, all columns, and no row too many. Only reads.
+"""Compares PostgreSQL with the ledger: every row, all columns, no row too many. Only reads.
 
-One repeatable-read snapshot serves the whole comparison, so rows and positions belong together.
+One repeatable-read snapshot serves the whole comparison, so rows and positions are consistent. The
+rules are implemented here a second time: independence is the purpose of an audit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,14 +55,14 @@ _SELECT_ENDPOINTS: LiteralString = (
 )
 _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
 
-# A URL and its secrets.
+# Webhook URL and secrets of a broker.
 Endpoint = tuple[str, tuple[WebhookSecret, ...]]
 Value = str | int | Decimal | None
 Row = tuple[Value, ...]
 
 
 def order_row(state: OrderState, partition: int) -> Row:
-    """In the order of _SELECT_ORDERS."""
+    """Expected row of an order, in the order of _SELECT_ORDERS."""
     event = state.accepted
     return (
         event.order_id,
@@ -86,7 +87,7 @@ def order_row(state: OrderState, partition: int) -> Row:
 
 
 def trade_row(trade: TradeState, partition: int) -> Row:
-    """In the order of _SELECT_TRADES."""
+    """Expected row of a trade, in the order of _SELECT_TRADES."""
     fill, taker = trade.fill, trade.taker
     bid = (taker.order_id, taker.broker_id)
     ask = (fill.maker_order_id, fill.maker_broker_id)
@@ -111,7 +112,7 @@ def trade_row(trade: TradeState, partition: int) -> Row:
 
 
 class Database:
-    """The tables as they are at one moment. Raises UnavailableError, AccessError."""
+    """The tables at one moment. Raises UnavailableError, AccessError."""
 
     def __init__(self, database_url: str, report: AuditReport) -> None:
         self._url = database_url
@@ -125,7 +126,7 @@ class Database:
         self.webhooks = StoredWebhooks(self._connection, report)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._connection.close()
 
     def _connect(self) -> Connection:
@@ -152,14 +153,14 @@ class Database:
         return {partition: next_command for partition, next_command, _ in rows}
 
     def compare_orders(self, states: Sequence[OrderState], partition: int) -> None:
-        """These orders must be there as the ledger has them."""
+        """Compare these orders with their rows."""
         rows = [order_row(state, partition) for state in states]
         query = _SELECT_ORDERS + " WHERE id = ANY(%s::uuid[])"
         invariant = self._report["stored_orders"]
         self._present["orders"] += self._compare(invariant, query, rows)
 
     def compare_trades(self, trades: Sequence[TradeState], partition: int) -> None:
-        """These trades must be there."""
+        """Compare these trades with their rows."""
         rows = [trade_row(trade, partition) for trade in trades]
         query = _SELECT_TRADES + " WHERE id = ANY(%s::uuid[])"
         invariant = self._report["stored_trades"]
@@ -176,13 +177,13 @@ class Database:
                 sums[1] += cents
 
     def compare_books(self, sequences: Mapping[str, int], clock: int, partition: int) -> None:
-        """At PostgreSQL's position: how often each book has changed, and the time."""
-        # An order that neither traded nor rested has brought its symbol, but no change of a book.
+        """Compare each book's number of changes, and the clock, at PostgreSQL's position."""
+        # An order that neither traded nor rested adds its symbol, but no change of a book.
         self._compare_sums(_SELECT_SYMBOLS, sequences, [partition], absent=0)
         self._compare_sums(_SELECT_CLOCK, {"clock": clock}, [partition])
 
     def compare_brokers(self, brokers: Sequence[Broker]) -> list[str]:
-        """Differences now, by a fresh look: brokers arrive on a topic of their own."""
+        """Compare brokers in a fresh snapshot, because they arrive on a separate topic."""
         wanted: dict[Value, Row] = {
             b.broker_id: (b.broker_id, b.name, b.api_key_hash, b.webhook_url, b.created_at)
             for b in brokers
@@ -206,7 +207,7 @@ class Database:
             for b in brokers
             if b.webhook_url is not None
         }
-        # Secrets are compared and never told.
+        # Secrets are compared and never printed.
         differences += [
             f"broker {name}: where its webhooks go is another"
             for name in hooked.keys() | endpoints.keys()
@@ -215,7 +216,7 @@ class Database:
         return sorted(differences)
 
     def no_row_too_many(self) -> None:
-        """At the end: all rows are those that were found by their ids; balances are complete."""
+        """Check at the end that no rows are left over and that balances are complete."""
         self._compare_sums(_SELECT_BALANCES, self._balances, [])
         self.webhooks.no_row_too_many()
         self._count(self._report["stored_orders"], "orders", "SELECT count(*) FROM orders")

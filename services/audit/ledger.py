@@ -1,7 +1,7 @@
-"""Folds the recorded outcomes of one partition order by order, by rules of its own.
+"""Applies the recorded outcomes of one partition to every order, by separate rules.
 
-Pure, and independent of the engine: what the outcomes say must add up by itself. Keeps open orders,
-and the closed ones until `take_closed`.
+Pure, and independent of the engine: the outcomes must be consistent in themselves. Keeps open
+orders, and closed ones until `take_closed`.
 """
 
 from typing import assert_never
@@ -24,7 +24,7 @@ from services.audit.report import AuditReport
 
 
 class OrderState(Struct):
-    """An order as the outcomes so far tell it."""
+    """An order after the outcomes so far."""
 
     accepted: OrderAccepted
     offset: int
@@ -37,7 +37,7 @@ class OrderState(Struct):
 
 
 class TradeState(Struct, frozen=True):
-    """A trade as the outcomes tell it; `offset` and `index` say where in the partition."""
+    """A trade of an outcome; `offset` and `index` locate it within the partition."""
 
     fill: Fill
     taker: OrderAccepted
@@ -47,7 +47,7 @@ class TradeState(Struct, frozen=True):
 
 
 class Totals(Struct):
-    """Over all partitions: cents by broker, shares bought and sold by symbol, and where it is."""
+    """Sums over all partitions: cents by broker, shares bought and sold and partition by symbol."""
 
     partitions: dict[str, int] = {}
     cash: dict[str, int] = {}
@@ -55,17 +55,17 @@ class Totals(Struct):
     sold: dict[str, int] = {}
 
     def order(self, state: OrderState) -> None:
-        """Count an order in the state it has at the end of its life, or of the log."""
+        """Count an order in its final state, or in its state at the end of the log."""
         side = self.bought if state.accepted.side == "bid" else self.sold
         symbol = state.accepted.symbol
         side[symbol] = side.get(symbol, 0) + state.accepted.quantity - state.remaining
 
     def pays(self, broker: str, side: Side, value: int) -> None:
-        """A broker buys (bid) or sells (ask) for so many cents."""
+        """Count a broker's purchase (bid) or sale (ask) in cents."""
         self.cash[broker] = self.cash.get(broker, 0) + (-value if side == "bid" else value)
 
     def check(self, report: AuditReport) -> None:
-        """At the end of all partitions."""
+        """Check the sums after all partitions."""
         symbols = self.bought.keys() | self.sold.keys()
         report["bought_sold"].checked += len(symbols)
         for symbol in sorted(symbols):
@@ -79,7 +79,7 @@ class Totals(Struct):
 
 
 class Ledger:
-    """One partition. `trades` fills up until somebody takes it."""
+    """The ledger of one partition. `trades` grows until `take_trades`."""
 
     def __init__(self, partition: int, totals: Totals, report: AuditReport) -> None:
         self.partition = partition
@@ -93,7 +93,7 @@ class Ledger:
         self._partition = report["partition"]
 
     def apply(self, outcome: Outcome, offset: int) -> None:
-        """Fold the outcome of the command at `offset`."""
+        """Apply the outcome of the command at `offset`."""
         for expired in outcome.expired:
             self._expired(expired, outcome.time, offset)
         match outcome.event:
@@ -107,17 +107,17 @@ class Ledger:
                 assert_never(never)
 
     def take_closed(self) -> list[OrderState]:
-        """The orders that closed since the last call."""
+        """Return the orders closed since the last call."""
         taken, self._closed = self._closed, []
         return taken
 
     def take_trades(self) -> list[TradeState]:
-        """The trades since the last call."""
+        """Return the trades since the last call."""
         taken, self.trades = self.trades, []
         return taken
 
     def finish(self) -> None:
-        """At the end of the partition: orders still open count as they stand."""
+        """End of the partition: count orders that are still open."""
         for state in self.open.values():
             self._totals.order(state)
 
@@ -152,7 +152,7 @@ class Ledger:
             self._close(state)
 
     def _placed(self, event: OrderAccepted) -> None:
-        """A symbol on two partitions has two books; an id of another has no cancel."""
+        """A symbol must trade on one partition, and an order id must name that partition."""
         self._partition.checked += 1
         home = self._totals.partitions.setdefault(event.symbol, self.partition)
         if home != self.partition:

@@ -1,7 +1,7 @@
 """Audits one partition as streams: commands, recorded outcomes, snapshots, the public topics.
 
-All are read side by side, a chunk of commands at a time, so memory holds books, open orders and
-what the public topics still owe, never a log.
+All are read in parallel, a chunk of commands at a time, so memory holds books, open orders and
+expected public records, never a log.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,21 +36,21 @@ from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosit
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.settings import Settings
 
-# Commands worked off before the public topics are drawn level; bounds what those owe.
+# Commands per chunk; bounds the public records that are expected and not yet read.
 CHUNK_COMMANDS = 5_000
 
 Public = Trade | BookUpdate
 
 
 class Cut(Struct, frozen=True):
-    """Command offsets that this audit stops before: in the log, and in PostgreSQL."""
+    """Offsets at which the audit stops: in the command log, and in PostgreSQL."""
 
     log: int
     stored: int
 
 
 class Tools(Struct, frozen=True):
-    """What the partitions of one audit share. `topic_id`: of the executions."""
+    """Shared parts of one audit. `topic_id`: of the executions topic."""
 
     settings: Settings
     topic_id: str
@@ -62,7 +62,7 @@ class Tools(Struct, frozen=True):
 
 
 class PartitionAudit:
-    """One partition, once."""
+    """The audit of one partition, for one use."""
 
     def __init__(self, number: int, cut: Cut, tools: Tools) -> None:
         self._number = number
@@ -77,11 +77,11 @@ class PartitionAudit:
         self._stored_done = cut.stored == 0
 
     def run(self) -> None:
-        """Raises UnavailableError when the log cannot be read from its beginning."""
+        """Run the audit. Raises UnavailableError if the log cannot be read from its beginning."""
         with ExitStack() as closes:
             commands = self._whole(COMMANDS, closes)
             commands.end = min(commands.end, self._cut.log)
-            # Before the executions' end is taken, so that it lies behind what they continue at.
+            # Before the end of executions is taken, so that every snapshot's position is below it.
             self._snapshots = self._found_snapshots(closes)
             told = self._outcomes(self._whole(EXECUTIONS, closes))
             public = [
@@ -92,7 +92,7 @@ class PartitionAudit:
             while chunk := list(islice(records, CHUNK_COMMANDS)):
                 self._chunk(chunk, told, public)
                 self._tools.progress(len(chunk))
-            # The end of the executions, for the snapshots that stand there.
+            # Examine snapshots whose position is the end of executions.
             for _ in told:
                 pass
             self._finish(public)
@@ -128,7 +128,8 @@ class PartitionAudit:
         self._compare_stored(last=False)
 
     def _compare_stored(self, *, last: bool) -> None:
-        """What closed and what traded since, and at PostgreSQL's position what is open as well."""
+        """Compare closed orders and new trades, and at PostgreSQL's position the open orders
+        too."""
         closed, trades = self._ledger.take_closed(), self._ledger.take_trades()
         if self._stored_done:
             return
@@ -231,7 +232,7 @@ class PartitionAudit:
 
 
 class PublicStream:
-    """A public topic read up to a command at a time."""
+    """A public topic, read up to a given command."""
 
     def __init__(
         self,
@@ -263,7 +264,7 @@ class PublicStream:
                 self._folded.apply(item)
 
     def finish(self) -> None:
-        """To the end of the topic; what the cut leaves out is no business of this audit."""
+        """Compare up to the cut; later records are not part of this audit."""
         self.advance(self._cut - 1)
         self.topic.finish()
 

@@ -1,4 +1,4 @@
-"""Compares a public topic with what it must hold: none missing, none twice, none altered.
+"""Compares a public topic with the records it must hold: none missing, repeated or altered.
 
 Pure. A record's identity is (symbol, sequence); sequences are dense per symbol from 1.
 """
@@ -24,10 +24,9 @@ T = TypeVar("T", bound=Sequenced)
 
 
 class PublicTopic:
-    """One partition of a public topic. Holds only what is expected and was not found yet.
+    """One partition of a public topic. Holds only records that are expected and not yet found.
 
-    `partial`: the beginning is gone by retention, so everything before the first record found is
-    passed over.
+    `partial`: retention removed the beginning, so records before the first one found are skipped.
     """
 
     def __init__(self, name: str, invariant: Invariant, *, partial: bool) -> None:
@@ -38,12 +37,12 @@ class PublicTopic:
         self._last: dict[str, int] = {}
 
     def expect(self, item: Sequenced) -> None:
-        """This must be in the topic."""
+        """Expect a record in the topic."""
         self._expected[item.symbol, item.sequence] = item
         self._last[item.symbol] = item.sequence
 
     def found(self, item: Sequenced, offset: int) -> None:
-        """This is in the topic, at `offset`. Everything up to its command was expected before."""
+        """Compare a record of the topic at `offset`. All records up to its command are expected."""
         if self._partial:
             self._pass_over(item)
         self._invariant.checked += 1
@@ -57,12 +56,12 @@ class PublicTopic:
             self._invariant.fail(f"{where} is {item}, expected {wanted}")
 
     def unreadable(self, offset: int, reason: str) -> None:
-        """A record that is no message of this topic."""
+        """Report a record that is no message of this topic."""
         self._invariant.checked += 1
         self._invariant.fail(f"{self._name}@{offset}: {reason}")
 
     def finish(self) -> None:
-        """At the end of the topic."""
+        """Report missing records at the end of the topic."""
         for symbol, sequence in self._expected:
             self._invariant.fail(f"{self._name}: {symbol} #{sequence} is missing")
 
@@ -82,7 +81,7 @@ class FoldedBooks:
         self._sides: dict[tuple[str, str], dict[int, Level]] = {}
 
     def apply(self, update: BookUpdate) -> None:
-        """Fold one update."""
+        """Apply one update."""
         for side, levels in (("bid", update.bids), ("ask", update.asks)):
             book = self._sides.setdefault((update.symbol, side), {})
             if update.whole:
@@ -94,9 +93,9 @@ class FoldedBooks:
                     book.pop(level.price, None)
 
     def levels(self, symbol: str, side: str) -> list[Level]:
-        """By price, lowest first."""
+        """The levels of a side by price, lowest first."""
         return sorted(self._sides.get((symbol, side), {}).values(), key=lambda it: it.price)
 
     def symbols(self) -> set[str]:
-        """Every symbol that was ever told of."""
+        """Every symbol in the topic."""
         return {symbol for symbol, _ in self._sides}

@@ -1,4 +1,4 @@
-"""What an audit found: one line per invariant, with counts and the first few differences. Pure."""
+"""Result of an audit: one line per invariant, with counts and the first differences. Pure."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -34,7 +34,7 @@ Name = Literal[
     "stored_webhooks",
 ]
 
-# In the order of the report: what must hold, and what is counted.
+# In the order of the report: the invariant, and the unit of its count.
 TEXTS: dict[Name, tuple[str, str]] = {
     "outcomes": ("every command has one outcome, in order", "commands"),
     "answers": ("every outcome is what its command asked for", "outcomes"),
@@ -64,7 +64,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
 
 
 class Invariant(Struct):
-    """`checked` things were looked at, `differences` of them are not as they must be."""
+    """One invariant: `checked` things were compared, `differences` of them violate it."""
 
     name: Name
     text: str
@@ -75,13 +75,13 @@ class Invariant(Struct):
     note: str = ""
 
     def fail(self, sample: str, count: int = 1) -> None:
-        """Note a difference, or several of a kind; the first few are told in full."""
+        """Record a difference, or several of a kind; the first few are reported in full."""
         self.differences += count
         if len(self.samples) < SAMPLES_MAX:
             self.samples.append(sample)
 
     def line(self) -> str:
-        """For people."""
+        """The invariant's line of the report."""
         mark = "FAIL" if self.differences else "ok  "
         line = f"{mark} {self.text:<52} {self.checked:>11,} {self.unit}"
         if self.differences:
@@ -90,7 +90,7 @@ class Invariant(Struct):
 
 
 class AuditReport:
-    """Every invariant by name; those that were not asked about are left out of the result."""
+    """Every invariant by name. Those that were left out are not part of the result."""
 
     def __init__(self) -> None:
         self._all = {name: Invariant(name, *texts) for name, texts in TEXTS.items()}
@@ -100,20 +100,20 @@ class AuditReport:
         return self._all[name]
 
     def leave_out(self, *names: Name) -> None:
-        """These cannot be asked in this run."""
+        """Leave out invariants that this run cannot check."""
         self._left_out.update(names)
 
     def invariants(self) -> list[Invariant]:
-        """In the order of the report."""
+        """The checked invariants in the order of the report."""
         return [found for name, found in self._all.items() if name not in self._left_out]
 
     @property
     def holds(self) -> bool:
-        """Whether there is no difference at all."""
+        """True if there is no difference at all."""
         return not any(invariant.differences for invariant in self.invariants())
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The report as text."""
         for invariant in self.invariants():
             yield invariant.line()
             for sample in invariant.samples:

@@ -1,7 +1,7 @@
-"""The steps of an audit: 1. cut, 2. every partition, 3. what spans them, 4. brokers.
+"""The steps of an audit: 1. cut, 2. every partition, 3. sums over partitions, 4. brokers.
 
-The cut: everything the command log held at the start, and PostgreSQL's own position in one snapshot
-at or after it, so that a running exchange can be audited too. Reads only.
+The cut is the end of the command log at the start, and PostgreSQL's position in one snapshot at
+or after it, so that a running exchange can be audited. Only reads.
 """
 
 import time
@@ -26,7 +26,7 @@ from services.runtime.settings import Settings
 
 POLL_S = 0.1
 TELL_INTERVAL_S = 2.0
-# The matcher's public records wait for company; one linger later they are all there.
+# The matcher's public records linger; they are all written one linger later.
 PUBLIC_SETTLE_S = 0.5
 
 Tell = Callable[[str], None]
@@ -35,7 +35,7 @@ Tell = Callable[[str], None]
 def run_audit(
     settings: Settings, client_lines: Iterable[ClientLine] | None, wait_s: float, tell: Tell
 ) -> AuditReport:
-    """Raises UnavailableError, TopicsError when there is nothing to read."""
+    """Run an audit. Raises UnavailableError, TopicsError if the topics cannot be read."""
     report = AuditReport()
     if client_lines is None:
         report.leave_out("acknowledged", "refused")
@@ -45,7 +45,7 @@ def run_audit(
     with closing(Database(settings.database_url, report)) as database:
         progress = _Progress(tell)
         cuts = _cut(settings, database, partitions, wait_s, progress)
-        # After the cut: whoever trades in it is registered by now.
+        # After the cut, so that every broker that trades before it is included.
         database.webhooks.begin(_read_brokers(settings))
         progress.total = sum(cut.log for cut in cuts.values())
         topic_id = log_identity(kafka, settings.topic_prefix).topic_id
@@ -91,7 +91,7 @@ def _read_brokers(settings: Settings) -> list[Broker]:
         try:
             brokers.append(decode_broker(value))
         except UnreadableError:
-            # Another program's record; every reader passes it over.
+            # A record of a foreign writer, which every reader skips.
             continue
     return brokers
 
@@ -111,7 +111,7 @@ def _brokers(settings: Settings, database: Database, report: AuditReport, wait_s
 
 
 class _Progress:
-    """A line every few seconds, of a long wait or a long log."""
+    """Print a line every few seconds during a long wait or a long log."""
 
     def __init__(self, tell: Tell) -> None:
         self._done = 0

@@ -1,7 +1,7 @@
-"""Each snapshot of a partition against the log: who goes on from it goes on as the log does.
+"""Compares each snapshot of a partition with the command log.
 
-A snapshot must restore, be the engine that the log gives before its command, and continue in the
-executions where its epoch is the current one and the next outcomes are those of its command.
+A snapshot must restore, equal the recomputed engine before its command, and point to an execution
+record where its epoch is the current one and the next outcomes are those of its command.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError
 from services.runtime.kafka.execution_filter import FilterPosition
 
-# Raises UnusableSnapshotError; None: its chunks are gone by retention.
+# Raises UnusableSnapshotError; None: retention removed its chunks.
 Restore = Callable[[int, SnapshotCommit], Engine | None]
 
 
@@ -34,7 +34,7 @@ class SnapshotAudit:
             self._no_boundary.setdefault(commit.next_command, []).append((record, commit))
 
     def on_position(self, at: FilterPosition) -> None:
-        """A follower of the executions stands here, before it reads the next record."""
+        """Examine snapshots that point to this position of a reader of executions."""
         self._no_boundary.pop(at.next_command, None)
         for record, commit in self._by_record.pop(at.next_record, ()):
             if at.epoch != commit.epoch or at.next_command > commit.next_command:
@@ -46,7 +46,7 @@ class SnapshotAudit:
                 )
 
     def reached(self, next_command: int, engine: Engine) -> None:
-        """The engine has applied the whole log before this command."""
+        """Examine snapshots before this command; the engine has applied everything before it."""
         for record, commit in self._by_command.pop(next_command, ()):
             if (commit.clock, commit.digest) != (engine.clock, engine.digest().hex()):
                 self._fail(record, commit, "is not the engine that the log gives")
@@ -61,7 +61,7 @@ class SnapshotAudit:
                 self._fail(record, commit, "restores another engine than the log gives")
 
     def finish(self) -> None:
-        """At the end of the log."""
+        """Report snapshots that were not examined by the end of the log."""
         for lacking, reason in (
             (self._by_command, "stands where no outcome is recorded yet"),
             (self._by_record, "continues at an execution record that is not there"),

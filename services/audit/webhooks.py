@@ -1,8 +1,8 @@
-"""Holds the webhook outbox against the ledger: one row for each side of a stored trade whose broker
-has a URL, and none that no trade brought. What became of them is the senders' business.
+"""Compares the webhook outbox with the ledger: one row per side of a stored trade whose broker has
+a URL, and no other rows. The results of sending are not checked.
 
-They delete old rows too, and count them: so many rows of a broker may be missing, no more and no
-less, and none that they did not come to.
+Senders delete old rows and count them: exactly that many rows of a broker may be missing, all below
+the recorded id.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ Side = tuple[str, str, str]
 
 
 class StoredWebhooks:
-    """On the database's connection, in its snapshot."""
+    """The check on the database's connection, in its snapshot."""
 
     def __init__(self, connection: Connection, report: AuditReport) -> None:
         self._connection = connection
@@ -42,13 +42,14 @@ class StoredWebhooks:
         self._hooked: set[str] = set()
         self._queued_from: dict[int, int] = {}
         self._present = 0
-        # By broker: below which id the senders have deleted; how many, and how many are missing.
+        # By broker: the id below which senders have deleted, how many rows, and how many are
+        # missing.
         self._before: dict[str, str] = {}
         self._pruned: dict[str, int] = {}
         self._absent: Counter[str] = Counter()
 
     def begin(self, brokers: Sequence[Broker]) -> None:
-        """Before the first trade, when the snapshot is taken: who there is."""
+        """Load brokers and counts before the first trade, when the snapshot is taken."""
         self._brokers = [broker.broker_id for broker in brokers]
         self._hooked = {broker.broker_id for broker in brokers if broker.webhook_url is not None}
         rows = self._connection.execute("SELECT partition, queued_from FROM log_positions")
@@ -63,7 +64,7 @@ class StoredWebhooks:
             self._invariant.note = "; ".join(filter(None, (self._invariant.note, told)))
 
     def compare(self, trades: Sequence[TradeState], partition: int) -> None:
-        """These trades' webhooks must be there."""
+        """Compare the webhooks of these trades with their rows."""
         since = self._queued_from.get(partition, 0)
         wanted: dict[Side, int] = {}
         for trade in trades:
@@ -96,7 +97,7 @@ class StoredWebhooks:
         return {side: left for side, left in sides.items() if side[0] in self._hooked}
 
     def no_row_too_many(self) -> None:
-        """At the end, nor too few. A withdrawn broker's webhooks stay, and are not looked at."""
+        """Report rows too many or too few. Webhooks of a deleted broker are not examined."""
         row = self._connection.execute(_COUNT, [self._brokers]).fetchone()
         extra = (row[0] if row else 0) - self._present
         if extra:

@@ -1,4 +1,4 @@
-"""`exchange`: the composition root of the operator's command."""
+"""`exchange`: the operator's command with all its subcommands."""
 
 import typer
 

@@ -1,6 +1,5 @@
-"""`exchange access`: a user of its own for every service, on Kafka and PostgreSQL, and no rights
-that it does not need.
-"""
+"""`exchange access`: separate users for all services on Kafka and PostgreSQL, with minimal
+rights."""
 
 import os
 from typing import Annotated
@@ -20,7 +19,7 @@ app = typer.Typer(help="Which service may do what on Kafka and PostgreSQL.", no_
 
 
 class RoleRow(Struct, frozen=True):
-    """A role as it is on the servers."""
+    """A role's state on the servers."""
 
     role: str
     user: str
@@ -31,11 +30,12 @@ class RoleRow(Struct, frozen=True):
 
 @app.command()
 def apply() -> None:
-    """Make users and rights as `exchange access show` has them. Safe to repeat.
+    """Create users and rights as `exchange access show` lists them. Safe to repeat.
 
-    On the servers that EXCHANGE_KAFKA and EXCHANGE_DATABASE_URL name, as a user who may do that;
-    `exchange run` does it for its own with EXCHANGE_ACCESS=secured. Passwords are made once, in a
-    file for each role in EXCHANGE_DATA_DIR/access: delete one and apply again for a new one.
+    Uses the servers of EXCHANGE_KAFKA and EXCHANGE_DATABASE_URL, as users who may grant rights;
+    `exchange run` with EXCHANGE_ACCESS=secured does it for its own servers. Passwords are created
+    once, in one file per role in EXCHANGE_DATA_DIR/access: delete a file and apply again for a new
+    one.
     """
     with readable_errors():
         settings = read_settings(os.environ)
@@ -60,7 +60,7 @@ def apply() -> None:
 def show_access(
     *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
-    """Every role with its rights; what is not named is forbidden. Asks no server."""
+    """Show every role with its rights; everything else is forbidden. Contacts no server."""
     with readable_errors():
         prefix = read_settings(os.environ).topic_prefix
         show([_row(role, prefix) for role in ROLES], as_json=as_json, text=_text)

@@ -1,4 +1,4 @@
-"""`exchange audit`: does everything that was derived say what the log says?"""
+"""`exchange audit`: compares all derived data with the command log."""
 
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +35,7 @@ def audit(
     ] = WAIT_S_DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Recompute the whole log, judge the market, compare topics, snapshots and PostgreSQL.
+    """Recompute the whole log, check the market's rules, compare topics, snapshots and PostgreSQL.
 
     Only reads. Exit code 0: everything holds; 1: something differs; 3: something cannot be read.
     """

@@ -1,4 +1,4 @@
-"""`exchange broker`: register brokers without the HTTP API, list them, change or end their keys."""
+"""`exchange broker`: registers brokers without the HTTP API, lists them, ends or replaces keys."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ class BrokerRow(Struct, frozen=True):
 
 
 class NewKey(Struct, frozen=True):
-    """What a rotation gives; shown this once."""
+    """Result of a rotation; the key is shown only once."""
 
     broker_id: str
     api_key: str
@@ -48,7 +48,7 @@ def register(
     webhook_url: Annotated[str | None, typer.Option(help="http(s) URL.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a broker. Its key, and its webhooks' secret, are printed this once."""
+    """Register a broker. Its key, and its webhook secret, are printed only once."""
     with readable_errors():
         made = register_broker(operator_settings(), name, webhook_url)
         show(
@@ -60,7 +60,7 @@ def register(
 
 @app.command("list")
 def list_brokers(*, as_json: AsJson = False) -> None:
-    """Every broker, in the order of registration."""
+    """List all brokers in the order of registration."""
     with readable_errors():
         rows: list[BrokerRow] = []
         for key, value in last_records(operator_settings(), BROKERS.name).items():
@@ -78,7 +78,7 @@ def list_brokers(*, as_json: AsJson = False) -> None:
 def revoke(broker_id: BrokerId, *, as_json: AsJson = False) -> None:
     """End every key of a broker, everywhere within a second. Its open orders stay in the market.
 
-    `rotate` gives it a new key, should it be welcome again.
+    `rotate` gives the broker a new key and readmits it.
     """
     with readable_errors():
         show(
@@ -97,7 +97,7 @@ def rotate(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Give a broker a new key, printed this once. The old one ends within a second."""
+    """Give a broker a new key, printed only once. The old one ends within a second."""
     with readable_errors():
         show(
             NewKey(broker_id, rotate_key(operator_settings(), broker_id, keep_old_for)),

@@ -1,4 +1,4 @@
-"""`make up` and `make down`: starts and ends the exchange in containers."""
+"""`make up` and `make down`: starts and stops the exchange in containers."""
 
 import os
 from typing import Annotated
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.command()
 def up() -> None:
-    """Build the image (unless EXCHANGE_IMAGE names one), start all, wait until all are ready."""
+    """Build the image (unless EXCHANGE_IMAGE names one), start all and wait until all are ready."""
     with readable_errors():
         stack = stack_of(os.environ)
         project = ComposeProject(stack.project, stack.environ)
@@ -46,7 +46,7 @@ def down(
         bool, typer.Option("--volumes", help="Also remove the data: log, database, metrics.")
     ] = False,
 ) -> None:
-    """End all; the data stays in its volumes for the next `up`."""
+    """Stop and remove the containers; the data stays in volumes for the next `up`."""
     with readable_errors():
         stack = stack_of(os.environ)
         ComposeProject(stack.project, stack.environ).down(volumes=volumes)

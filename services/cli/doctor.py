@@ -1,4 +1,4 @@
-"""`exchange doctor`: what this machine lacks to run an exchange, and how to get it."""
+"""`exchange doctor`: reports what an exchange needs on this machine and how to install it."""
 
 import os
 from typing import Annotated
@@ -13,7 +13,7 @@ from services.runtime.settings import read_settings
 def doctor(
     *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
-    """Look at this machine; change nothing. Exit code 1 when something is missing."""
+    """Check this machine without a change. Exit code 1 if something is missing."""
     with readable_errors():
         settings = read_settings(os.environ)
         findings = diagnose(settings.data_dir, port=settings.port)

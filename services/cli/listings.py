@@ -1,4 +1,4 @@
-"""`exchange listings`: which partition trades which symbol."""
+"""`exchange listings`: the partition of each listed symbol."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ Shares = dict[Symbol, Annotated[int, Meta(ge=0, le=1_000_000)]]
 def apply(
     file: Annotated[Path, typer.Argument(help='JSON: {"PETR4": 180000, ...}, parts per million.')],
 ) -> None:
-    """List symbols by their expected share of volume. A listed symbol stays where it is."""
+    """List symbols by their expected share of volume. Listed symbols keep their partition."""
     with readable_errors():
         try:
             shares = msgspec.json.decode(file.read_bytes(), type=Shares)
@@ -36,7 +36,7 @@ def apply(
 def show_listings(
     *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
-    """Every listed symbol; all others are placed by the hash of their name."""
+    """Show every listed symbol; other symbols are placed by the hash of their name."""
     with readable_errors():
         show(
             sorted(

@@ -1,4 +1,4 @@
-"""`exchange replay`: what a fresh engine makes of one partition's command log."""
+"""`exchange replay`: recomputes one partition's command log with a fresh engine."""
 
 from datetime import datetime
 from pathlib import Path
@@ -85,7 +85,7 @@ def _replay(request: ReplayRequest, dump_to: Path | None, *, as_json: bool) -> R
 
 
 def bound(text: str | None) -> tuple[int | None, int | None]:
-    """An offset, or the milliseconds of an RFC 3339 time, rounded up. Raises SettingsError."""
+    """Parse an offset, or an RFC 3339 time to milliseconds, rounded up. Raises SettingsError."""
     if text is None:
         return None, None
     if text.isascii() and text.isdecimal():
@@ -101,7 +101,7 @@ def bound(text: str | None) -> tuple[int | None, int | None]:
 
 
 def check_dump_path(path: Path | None) -> None:
-    """A long replay should not end at a file that cannot be written. Raises SettingsError."""
+    """Check that the file can be written before a long replay starts. Raises SettingsError."""
     if path is None or path == STDOUT:
         return
     if path.is_dir() or not path.parent.is_dir():
@@ -109,7 +109,7 @@ def check_dump_path(path: Path | None) -> None:
 
 
 def summary_text(summary: ReplaySummary) -> str:
-    """For a person."""
+    """The summary as text."""
     lines = [
         f"partition     {summary.partition}",
         f"commands      {summary.commands:,} from {summary.begun_at} on",

@@ -26,8 +26,8 @@ def run(
         bool, typer.Option("--ephemeral", help="Keep nothing: a data directory for this run only.")
     ] = False,
 ) -> None:
-    """Start Kafka and PostgreSQL (unless EXCHANGE_KAFKA, EXCHANGE_DATABASE_URL name some) and all
-    services; print how to use them; restart what dies; stop everything on Ctrl-C."""
+    """Start Kafka and PostgreSQL (unless EXCHANGE_KAFKA or EXCHANGE_DATABASE_URL name others) and
+    all services; print how to use them; restart processes that die; stop everything on Ctrl-C."""
     with readable_errors():
         settings = read_settings(os.environ)
         try:

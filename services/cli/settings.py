@@ -1,4 +1,4 @@
-"""The settings a command runs with: the environment, then what a running local exchange says."""
+"""Output and errors of commands."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """One line on standard error and the error's exit code, instead of a stack trace."""
+    """Turn errors into one line on standard error and the error's exit code."""
     try:
         yield
     except ExchangeError as error:
@@ -29,5 +29,5 @@ def readable_errors() -> Iterator[None]:
 
 
 def show(value: T, *, as_json: bool, text: Callable[[T], str]) -> None:
-    """Print what was read, for a program or for a person."""
+    """Print a value as JSON or as text."""
     typer.echo(msgspec.json.encode(value).decode() if as_json else text(value))

@@ -1,4 +1,4 @@
-"""`exchange topics`: create the topics, or show what they are."""
+"""`exchange topics`: creates and shows the topics."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="The topics of the exchange.", no_args_is_help=True)
 
 
 class TopicRow(Struct, frozen=True):
-    """A topic as it is."""
+    """A topic's present state."""
 
     name: str
     partitions: int
@@ -26,7 +26,7 @@ class TopicRow(Struct, frozen=True):
 
 @app.command()
 def apply() -> None:
-    """Create what is missing, set every policy, verify. Safe to repeat."""
+    """Create missing topics, set all policies, verify. Safe to repeat."""
     with readable_errors():
         settings = operator_settings()
         admin = TopicsAdmin(kafka_access(settings), settings.topic_prefix)
@@ -38,7 +38,7 @@ def apply() -> None:
 def show_topics(
     *, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
-    """Each topic with its partitions, policy, writer and readers."""
+    """Show each topic with its partitions, policy, writer and readers."""
     with readable_errors():
         settings = operator_settings()
         rows = [

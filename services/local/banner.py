@@ -1,4 +1,4 @@
-"""What `exchange run` prints when all is ready: where things are, and lines to paste. Pure."""
+"""Text that `exchange run` prints when all is ready: addresses, and lines to paste. Pure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ _JSON = "-H 'Content-Type: application/json'"
 
 
 class Running(Struct, frozen=True):
-    """The facts of a running exchange that its operator needs."""
+    """Facts about a running exchange for its operator."""
 
     url: str
     admin_key: str
@@ -19,11 +19,11 @@ class Running(Struct, frozen=True):
     bootstrap: str
     database_url: str
     access_dir: Path | None = None
-    """Where every role's password is, if there are roles."""
+    """Directory with the roles' passwords; None without access control."""
 
 
 def shell_lines(url: str, admin_key: str) -> Iterator[str]:
-    """POSIX shell, one after the other: register, order, book, cancel. No tool but curl and sed."""
+    """Lines for a POSIX shell: register, order, book, cancel, with curl and sed only."""
     yield (
         f"KEY=$(curl -s -X POST {url}/register -H 'Authorization: Bearer {admin_key}' {_JSON} "
         """-d '{"name":"First Broker"}' | sed 's/.*"api_key":"\\([^"]*\\)".*/\\1/'); """

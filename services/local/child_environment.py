@@ -1,4 +1,4 @@
-"""The environment that a service is started with: ours without its settings, plus these. Pure."""
+"""Environment of a child service: ours without settings, plus the child's settings. Pure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import services
 from services.runtime.settings import PREFIX, Settings, variable
 
-# So that a checkout which was not installed runs as well.
+# On PYTHONPATH, so that a checkout that is not installed runs as well.
 _ROOT = Path(services.__file__).resolve().parents[1]
 
 
 def environment(
     base: Mapping[str, str], settings: Settings, overrides: Mapping[str, str]
 ) -> dict[str, str]:
-    """`settings` as EXCHANGE_... variables; `overrides` are whole variables and win."""
+    """`settings` as EXCHANGE_... variables; `overrides` are whole variables and take precedence."""
     made = {name: text for name, text in base.items() if not name.startswith(PREFIX)}
     for field in Settings.__struct_fields__:
         value = getattr(settings, field)

@@ -1,4 +1,4 @@
-"""`make up` and `make down`: the containers of infra/compose.yaml, with keys that are made once."""
+"""The containers of infra/compose.yaml for `make up` and `make down`, with their keys."""
 
 import time
 import urllib.error
@@ -17,22 +17,22 @@ from services.local.data_dir import Endpoints, admin_key
 from services.runtime.errors import UnavailableError
 from services.runtime.settings import PREFIX, Settings, read_settings
 
-# What compose.yaml takes beside the settings; the only one of them that is named like a setting.
+# A variable of compose.yaml that is named like a setting and is none.
 IMAGE: Final = "EXCHANGE_IMAGE"
 KAFKA_PORT = "9094"
 POSTGRES_PORT = "15432"
-# What a profile adds, and where it is published unless a variable says otherwise.
+# Services that a profile adds, with the variable and the default of their published port.
 ADDED: Final = (
     ("apart", "apart", "APART_PORT", "8001"),
     ("monitoring", "Prometheus", "PROMETHEUS_PORT", "9090"),
     ("monitoring", "Grafana", "GRAFANA_PORT", "3000"),
 )
-# The containers are ready by then: only the way from this machine to them is left to be asked.
+# The containers are ready by then; only the path from this machine to them is checked.
 READY_TIMEOUT_S = 20.0
 
 
 class Stack(Struct, frozen=True):
-    """What this machine knows of the containers: their keys, and where they are published."""
+    """Environment, keys and published addresses of the containers."""
 
     environ: dict[str, str]
     """The whole environment for Compose, keys included."""
@@ -43,7 +43,7 @@ class Stack(Struct, frozen=True):
 
 
 def stack_of(environ: Mapping[str, str]) -> Stack:
-    """From the variables; a key that is not set is the one in the data directory, or a new one.
+    """Read the variables; a missing key is read from the data directory, or created there.
 
     Raises SettingsError.
     """
@@ -78,7 +78,7 @@ def wait_until_reached(url: str) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         try:
-            # Anything but 200 is an error of this call.
+            # Any status but 200 raises an error here.
             with urllib.request.urlopen(f"{url}/readyz", timeout=2.0):  # noqa: S310 - our own
                 return
         except (urllib.error.URLError, OSError) as error:
@@ -90,7 +90,7 @@ def wait_until_reached(url: str) -> None:
 
 
 def banner(stack: Stack) -> str:
-    """Where things are, and lines to paste."""
+    """Addresses, and lines to paste."""
     rows = [
         ("API", stack.endpoints.url),
         ("docs", f"{stack.endpoints.url}/docs"),

@@ -1,7 +1,7 @@
-"""What an exchange keeps in its data directory beside its servers' data: secrets and addresses.
+"""Secrets and addresses in an exchange's data directory, besides its servers' data.
 
-`access/` has a file for each role's password. `endpoints.json` lets `exchange audit`, `broker list`
-and the like find a running local exchange.
+`access/` has a file for each role's password. `endpoints.json` lets commands such as `exchange
+audit` and `broker list` find a running local exchange.
 """
 
 import os
@@ -17,7 +17,7 @@ _PRIVATE = 0o600
 
 
 class Endpoints(Struct, frozen=True):
-    """Where a running exchange listens, and as whom its operator asks Kafka."""
+    """Addresses of a running exchange, and its operator's user on Kafka."""
 
     kafka: str
     database_url: str
@@ -27,13 +27,13 @@ class Endpoints(Struct, frozen=True):
 
 
 def admin_key(data_dir: Path) -> str:
-    """The key of the first run; made now if this is it. Only its owner may read the file."""
+    """The admin key, created at the first run. Only its owner may read the file."""
     data_dir.mkdir(parents=True, exist_ok=True)
     return read_or_create_secret(data_dir / "admin-key")
 
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
-    """Atomic, and private: a database URL may hold a password."""
+    """Write the file atomically and privately, because a database URL may hold a password."""
     fresh = data_dir / "endpoints.json.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
     with os.fdopen(descriptor, "wb") as file:
@@ -42,12 +42,12 @@ def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
 
 
 def forget_endpoints(data_dir: Path) -> None:
-    """The exchange is no longer there."""
+    """Remove the file when the exchange has stopped."""
     (data_dir / "endpoints.json").unlink(missing_ok=True)
 
 
 def read_endpoints(data_dir: Path) -> Endpoints | None:
-    """Those of the exchange that runs there; None when none does."""
+    """The endpoints of the exchange that runs in this directory; None if there is none."""
     try:
         return msgspec.json.decode((data_dir / "endpoints.json").read_bytes(), type=Endpoints)
     except (OSError, msgspec.MsgspecError):
@@ -55,9 +55,9 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
 
 
 def operator_settings() -> Settings:
-    """For commands that talk to an exchange: the environment, then the exchange that runs here.
+    """Settings of commands: the environment, then the exchange that runs in the data directory.
 
-    Raises SettingsError when no Kafka is known.
+    Raises SettingsError if no Kafka is known.
     """
     settings = with_endpoints(read_settings(os.environ))
     require(settings.kafka, "kafka")
@@ -65,13 +65,13 @@ def operator_settings() -> Settings:
 
 
 def with_endpoints(settings: Settings) -> Settings:
-    """Servers that are not set: those of the exchange that runs in the data directory."""
+    """Fill missing server addresses with those of the exchange that runs in the data directory."""
     found = read_endpoints(settings.data_dir)
     return settings if found is None else filled(settings, found)
 
 
 def filled(settings: Settings, found: Endpoints) -> Settings:
-    """What is not set, from these. Whoever names a Kafka also says who he is there."""
+    """Fill missing settings. The Kafka user belongs to the Kafka address, so both or neither."""
     settings = structs.replace(settings, database_url=settings.database_url or found.database_url)
     if settings.kafka:
         return settings

@@ -1,7 +1,7 @@
-"""A whole exchange on this machine: servers, topics, tables, services, and its ordered end.
+"""A whole exchange on this machine: servers, topics, tables, services, and an ordered stop.
 
 `exchange run`, the demo and the tests share `running_exchange`. Start: 1. port, 2. servers,
-3. topics, tables and, where access is secured, who may do what with them, 4. services, 5. ready.
+3. topics, tables and, with access control, users and rights, 4. services, 5. readiness.
 Stop: gateway, matcher, sink, webhooks, PostgreSQL, Kafka.
 """
 
@@ -46,10 +46,10 @@ MODULES = {
     "gateway": ("services.gateway",),
 }
 STOP_ORDER = ("gateway", "matcher", "sink", "webhooks")
-# Who tries an exchange on one machine has a receiver there, and does not wait for hours.
+# Defaults for trying the exchange on one machine: receivers are local, and retries are quick.
 LOCAL_CIDRS = "127.0.0.0/8,::1/128"
 READY_TIMEOUT_S = 60.0
-# Longer than a service takes to drain what it has in hand; after that it is killed.
+# Longer than a service takes to finish its work; after that it is killed.
 STOP_GRACE_S = 15.0
 _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 2.0
@@ -83,12 +83,12 @@ class Stack:
 
     @property
     def secured(self) -> bool:
-        """Whether each service is a user of its own on both servers."""
+        """True if each service has a separate user on both servers."""
         return self.settings.access == "secured"
 
     @property
     def admin(self) -> KafkaAccess:
-        """For who may do everything on Kafka. PostgreSQL's owner is in `database_url`."""
+        """Kafka access with all rights. `database_url` contains PostgreSQL's owner."""
         local = self.servers.kafka
         if local is not None and local.admin_password:
             return KafkaAccess(self.bootstrap, ADMIN, local.admin_password, "PLAIN")
@@ -96,18 +96,18 @@ class Stack:
 
     @property
     def operator(self) -> Settings:
-        """For the commands of an operator."""
+        """Settings for the commands of an operator."""
         return self.settings_of("operator")
 
     def settings_of(self, role: str) -> Settings:
-        """What a process of this role is started with: its servers, and who it is there."""
+        """Settings of a process in this role: server addresses, and its user there."""
         settings = structs.replace(
             self.settings, kafka=self.bootstrap, database_url=self.database_url
         )
         return as_role(settings, role) if self.secured else settings
 
     def prepare(self, shares_ppm: Mapping[str, int] | None = None) -> None:
-        """Create topics and tables; list symbols while nobody can trade them yet."""
+        """Create topics and tables, and list symbols before the first order."""
         if self.secured:
             apply_kafka_roles(self.settings, self.admin)
         operator = self.operator
@@ -129,21 +129,21 @@ class Stack:
             self.wait_ready(name)
 
     def start(self, name: str) -> None:
-        """Start a service that is not running, as it was started before."""
+        """Start a stopped service again."""
         self.services[name].start()
 
     def stop(self, name: str) -> int | None:
-        """SIGTERM, and its exit code."""
+        """Stop a service by SIGTERM and return its exit code."""
         return self.services[name].stop(grace_s=STOP_GRACE_S)
 
     def stop_all(self) -> None:
-        """Every service, the one that takes orders first."""
+        """Stop every service, the one that takes orders first."""
         for name in STOP_ORDER:
             if name in self.services:
                 self.stop(name)
 
     def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Until its `/readyz` says 200. Raises UnavailableError, with its last words."""
+        """Wait until `/readyz` is 200. Raises UnavailableError with the last lines of the log."""
         child = self.services[name]
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -161,7 +161,7 @@ class Stack:
         )
 
     def ready(self, name: str) -> bool:
-        """Whether it is, now."""
+        """True if the service is ready now."""
         port = self.probes.get(name)
         base = self.url if port is None else f"http://{LOOPBACK}:{port}"
         try:
@@ -173,7 +173,7 @@ class Stack:
             return False
 
     def facts(self) -> Running:
-        """For the banner."""
+        """The facts for the banner."""
         return Running(
             url=self.url,
             admin_key=self.admin_key,
@@ -186,7 +186,7 @@ class Stack:
         )
 
     def endpoints(self) -> Endpoints:
-        """For the commands that find this exchange by its data directory."""
+        """Addresses for commands that find this exchange by its data directory."""
         asks = self.operator
         return Endpoints(
             asks.kafka,
@@ -218,7 +218,8 @@ def running_exchange(
     profile: Profile = "short",
     shares_ppm: Mapping[str, int] | None = None,
 ) -> Iterator[Stack]:
-    """Everything up and ready inside, everything ended after. Nobody restarts what dies.
+    """Run an exchange inside this context, ready at its start. Processes that die are not
+    restarted.
 
     Port 0 takes a free one; `shares_ppm` lists symbols.
     Raises BusyError, UnavailableError, TopicsError, InfraError.
@@ -258,7 +259,7 @@ def running_exchange(
 
 
 def unlimited(settings: Settings) -> Settings:
-    """No limit that is not asked for: one person's machine, whose programs share an address."""
+    """Settings without default limits: all programs of one machine share an address."""
     open_ones = ("rate_orders", "rate_cancels", "rate_reads", "failed_keys")
     return structs.replace(
         settings, **{name: 0 for name in open_ones if getattr(settings, name) is None}

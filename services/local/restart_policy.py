@@ -1,14 +1,14 @@
-"""When a dead process is started again: a policy as a value, and its state per process.
+"""Decides when a dead process is restarted: an immutable policy, and a state per process.
 
-Pure: time is an argument. Quick deaths in a row are counted, and wait longer each time; a long life
-forgives them, and who lived long is started at once.
+Pure: time is an argument. Quick deaths in a row are counted, and wait longer each time. A process
+that has lived long is restarted at once, and its count begins again.
 """
 
 from typing import Literal
 
 from msgspec import Struct
 
-# Exit codes that say a restart cannot help (see services.runtime.errors).
+# Exit codes after which a restart cannot help (see services.runtime.errors).
 EXIT_SETTINGS = 2
 EXIT_SUPERSEDED = 4
 EXIT_ACCESS = 12
@@ -17,7 +17,8 @@ Verdict = Literal["restart", "leave", "give_up"]
 
 
 class RestartPolicy(Struct, frozen=True):
-    """A life shorter than `quick_death_s` is a quick death; so many in a row are the end."""
+    """A life below `quick_death_s` is a quick death; more than `quick_deaths_max` in a row end
+    all."""
 
     quick_death_s: float = 20.0
     quick_deaths_max: int = 6
@@ -26,7 +27,7 @@ class RestartPolicy(Struct, frozen=True):
 
 
 class RestartState:
-    """What happened to one process so far."""
+    """History of one process."""
 
     def __init__(self, policy: RestartPolicy, started_s: float) -> None:
         self._policy = policy
@@ -35,12 +36,12 @@ class RestartState:
         self.due_s: float | None = None
 
     def started(self, now_s: float) -> None:
-        """It runs again."""
+        """Record a start."""
         self._started_s = now_s
         self.due_s = None
 
     def died(self, exit_code: int | None, now_s: float) -> Verdict:
-        """Judge a death; on `restart` the time to do so is in `due_s`."""
+        """Judge a death; for `restart`, `due_s` holds the time to do so."""
         if exit_code == EXIT_SUPERSEDED:
             return "leave"
         quick = now_s - self._started_s < self._policy.quick_death_s

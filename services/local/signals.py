@@ -1,4 +1,4 @@
-"""For what runs in a terminal until told to stop: signals that unwind, a directory for once."""
+"""Signals and temporary directories of programs that run in a terminal until they are stopped."""
 
 import logging
 import shutil
@@ -11,7 +11,8 @@ from types import FrameType
 
 
 def quiet_kafka() -> None:
-    """Kafka's client tells of attempts that it repeats by itself; what fails comes as an error."""
+    """Silence Kafka's client, which logs attempts that it repeats; failures are raised as
+    errors."""
     logger = logging.getLogger("kafka")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
@@ -19,9 +20,9 @@ def quiet_kafka() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C or SIGTERM unwinds what is inside by a KeyboardInterrupt, once.
+    """Raise KeyboardInterrupt in the context on Ctrl-C or SIGTERM, once.
 
-    A second one cannot cut the end short.
+    A second signal cannot cut the cleanup short.
     """
 
     def interrupt(_: int, __: FrameType | None) -> None:
@@ -41,7 +42,8 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def temporary_data_dir() -> Iterator[Path]:
-    """A directory that is gone afterwards. PostgreSQL may run as another user: it must get in."""
+    """A directory that is removed afterwards. PostgreSQL may run as another user and must reach
+    it."""
     data_dir = Path(tempfile.mkdtemp(prefix="exchange-"))
     try:
         data_dir.chmod(0o755)

@@ -1,6 +1,6 @@
-"""Keeps an exchange running: starts again what dies, gives up when that does not help.
+"""Keeps an exchange running: restarts dead processes, and gives up if that does not help.
 
-One thread, looking a few times a second; nothing here is on the path of an order.
+One thread that checks a few times a second, outside the path of an order.
 """
 
 import time
@@ -21,7 +21,7 @@ LOOK_INTERVAL_S = 0.2
 
 
 class Process(Protocol):
-    """What the supervisor needs of a child; infra's ChildProcess is one."""
+    """A child process; implemented by infra's ChildProcess."""
 
     @property
     def alive(self) -> bool: ...
@@ -30,7 +30,7 @@ class Process(Protocol):
 
 
 class SupervisedProcess(Struct):
-    """One supervised process: how to look at it, how to start it, where it complains."""
+    """One supervised process: access to it, how to start it, its log file and its history."""
 
     name: str
     look: Callable[[], Process]
@@ -41,20 +41,20 @@ class SupervisedProcess(Struct):
 
 
 class Supervisor:
-    """`watch` until `wanted` says no. `tell` gets a line for the operator."""
+    """`watch` runs until `wanted` returns False. `tell` gets lines for the operator."""
 
     def __init__(self, wards: list[SupervisedProcess], tell: Callable[[str], None]) -> None:
         self._wards = wards
         self._tell = tell
 
     def watch(self, wanted: Callable[[], bool]) -> None:
-        """Raises GaveUpError."""
+        """Check until `wanted` returns False. Raises GaveUpError."""
         while wanted():
             self.look_after(time.monotonic())
             time.sleep(LOOK_INTERVAL_S)
 
     def look_after(self, now_s: float) -> None:
-        """One round over all processes."""
+        """Check all processes once."""
         for ward in self._wards:
             process = ward.look()
             if process.alive or ward.left:
@@ -86,7 +86,7 @@ class Supervisor:
 
 
 def supervisor(stack: Stack, tell: Callable[[str], None]) -> Supervisor:
-    """Watches everything that this stack started: local servers and services."""
+    """A supervisor of everything that this exchange started: local servers and services."""
     now_s = time.monotonic()
 
     def ward(

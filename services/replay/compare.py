@@ -1,4 +1,4 @@
-"""One partition's commands applied to a fresh engine, and what came out held against the record.
+"""Applies one partition's commands to a fresh engine and compares the outcomes with the record.
 
 Pure: offsets, timestamps and bytes in; the same commands give the same digest everywhere.
 """
@@ -17,10 +17,10 @@ _SHOWN_BEFORE = 150
 
 
 class Difference(Struct, frozen=True):
-    """A command whose recorded outcome is not the recomputed one, or an engine before it that is
-    not the one of a snapshot.
+    """A command with a recorded outcome other than the recomputed one, or a snapshot whose digest
+    differs from the engine's.
 
-    Of both the JSON text around the first character that differs, or the digests.
+    Both as JSON text around the first differing character, or as digests.
     """
 
     offset: int
@@ -31,8 +31,8 @@ class Difference(Struct, frozen=True):
 class ReplaySummary(Struct, frozen=True, kw_only=True):
     """What `--json` prints. `clock` in milliseconds; `samples` are the first differences.
 
-    `begun_at`: 0, or where a snapshot stood. `snapshots`: how many digests were compared.
-    `not_recorded`: commands whose outcome the matcher did not write yet.
+    `begun_at`: 0, or the position of a snapshot. `snapshots`: the number of compared digests.
+    `not_recorded`: commands whose outcome the matcher has not written yet.
     """
 
     partition: int
@@ -51,7 +51,7 @@ class ReplaySummary(Struct, frozen=True, kw_only=True):
 
 
 class Replay:
-    """The engine of a partition with its place in the log."""
+    """The engine of a partition and its position in the command log."""
 
     def __init__(self, engine: Engine, next_offset: int = 0) -> None:
         self.engine = engine
@@ -64,7 +64,7 @@ class Replay:
         self._samples: list[Difference] = []
 
     def apply(self, offset: int, timestamp: int, value: bytes | None) -> Outcome:
-        """The outcome of the next record, as the matcher would tell it."""
+        """Apply the next record and return its outcome, as the matcher would publish it."""
         if offset != self.next_offset:
             raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
         self.next_offset = offset + 1
@@ -72,7 +72,7 @@ class Replay:
         return self.engine.apply(command_of(value), at)
 
     def compare(self, outcome: Outcome, recorded: Outcome | None) -> None:
-        """Hold the outcome of the latest command against what was recorded for it, if anything."""
+        """Compare the latest command's outcome with the recorded one, if there is one."""
         if recorded is None:
             self._not_recorded += 1
             return
@@ -85,7 +85,7 @@ class Replay:
             self._samples.append(_difference(self.next_offset - 1, theirs, mine))
 
     def compare_digest(self, digest: str) -> None:
-        """Hold the engine as it is now against what a snapshot says of it."""
+        """Compare the present engine with the digest of a snapshot."""
         self._snapshots += 1
         mine = self.engine.digest().hex()
         if mine != digest:
@@ -94,7 +94,7 @@ class Replay:
                 self._samples.append(Difference(self.next_offset, digest, mine))
 
     def summary(self, *, verified: bool) -> ReplaySummary:
-        """Where the replay stands."""
+        """The state of the replay."""
         return ReplaySummary(
             partition=self.engine.partition,
             begun_at=self._begun_at,
@@ -127,7 +127,7 @@ def _around(text: str, at: int) -> str:
 
 
 def command_of(value: bytes | None) -> Command | None:
-    """The command in a record; None for what cannot be read, as the matcher sees it."""
+    """Decode a command; None for an unreadable record, as in the matcher."""
     try:
         return decode_command(value)
     except UnreadableError:

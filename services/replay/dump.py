@@ -1,6 +1,6 @@
 """The books and open orders of an engine as structs, to be written as JSON.
 
-Pure. What a dump leaves out is the window of client order ids; the digest covers that too.
+Pure. Client order ids are left out; the digest covers them too.
 """
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from services.matcher.engine import Engine
 
 
 class OpenOrder(Struct, frozen=True):
-    """An order that rests. `accepted_at` is the offset of the command that brought it."""
+    """An open order. `accepted_at` is the offset of the command that placed it."""
 
     order_id: str
     broker_id: str
@@ -23,7 +23,7 @@ class OpenOrder(Struct, frozen=True):
 
 
 class DumpedBook(Struct, frozen=True):
-    """One symbol: levels best first, orders in the order they would trade."""
+    """One symbol: levels best first, orders in priority order."""
 
     symbol: str
     sequence: int
@@ -46,7 +46,7 @@ class Dump(Struct, frozen=True):
 
 
 def dump(engine: Engine, next_offset: int) -> Dump:
-    """Every book of the engine, by symbol, also those that are empty by now."""
+    """Every book of the engine by symbol, including empty ones."""
     return Dump(
         engine.partition,
         next_offset,

@@ -1,4 +1,4 @@
-"""How far a replay is: a bar on a terminal, plain lines elsewhere, always on standard error."""
+"""Progress of a replay: a bar on a terminal, plain lines elsewhere, always on standard error."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 PLAIN_INTERVAL_S = 2.0
 
-# Called with the next offset and the offset where the replay will end at the latest.
+# Called with the next offset and the latest possible end of the replay.
 Advance = Callable[[int, int], None]
 
 
 @contextmanager
 def progress_on_stderr() -> Iterator[Advance]:
-    """What to call after every few commands."""
+    """The callback that shows progress; call it after every few commands."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield PlainProgress(time.monotonic, lambda line: typer.echo(line, err=True)).advance
@@ -40,7 +40,7 @@ def progress_on_stderr() -> Iterator[Advance]:
 
 
 class PlainProgress:
-    """A line every two seconds."""
+    """Prints a line every two seconds."""
 
     def __init__(self, now: Callable[[], float], tell: Callable[[str], None]) -> None:
         self._now = now
@@ -48,7 +48,7 @@ class PlainProgress:
         self._started = self._told = now()
 
     def advance(self, position: int, end: int) -> None:
-        """Tell where the replay is, unless that was told just now."""
+        """Print the position, at most every two seconds."""
         now = self._now()
         if now - self._told >= PLAIN_INTERVAL_S:
             self._told = now
@@ -56,7 +56,7 @@ class PlainProgress:
 
 
 def progress_line(position: int, end: int, elapsed_s: float) -> str:
-    """Position, commands a second and time left."""
+    """Position, commands per second and time left."""
     rate = position / elapsed_s
     left = f"{(end - position) / rate:,.0f} s" if rate else "unknown"
     return f"replayed {position:,} of {end:,} commands, {rate:,.0f}/s, {left} left"

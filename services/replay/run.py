@@ -1,6 +1,6 @@
-"""Reads a partition's commands, and to verify its executions beside them, into a `Replay`.
+"""Reads a partition's commands, and its executions for verification, into a `Replay`.
 
-Reads only: no producer, no claim. The end of both logs is fixed at the start, commands first, so a
+Only reads: no producer, no claim. The end of both logs is fixed at the start, commands first, so a
 running exchange can be replayed; memory holds the engine and a few fetches.
 """
 
@@ -40,7 +40,7 @@ class ReplayRequest(Struct, frozen=True):
 
 
 def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> Replay:
-    """Raises UnavailableError when a log cannot be read from where the replay begins."""
+    """Run a replay. Raises UnavailableError if a log cannot be read from the replay's beginning."""
     partitions = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify().partitions
     number = request.partition
     if not 0 <= number < partitions:
@@ -54,7 +54,7 @@ def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> 
             commands.end = min(commands.end, request.until_offset)
         told = None
         if request.verify:
-            # The claims too: without those of the beginning nobody knows which records count.
+            # From the first claim on, because claims decide which records count.
             _require_held(executions, EXECUTIONS, begun.position.next_record)
             told = _outcomes(executions, number, begun.position)
         replay = Replay(begun.engine, begun.position.next_command)
@@ -73,7 +73,7 @@ def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> 
 def _beginning(
     settings: Settings, request: ReplayRequest, executions_end: int
 ) -> tuple[Recovered, dict[int, list[str]]]:
-    """Where to begin, and what snapshots say of the engine before which command."""
+    """The starting state, and the snapshots' digests by the command they precede."""
     number = request.partition
     kafka = kafka_access(settings)
     log = Log(settings.topic_prefix, log_identity(kafka, settings.topic_prefix).topic_id)
