@@ -1,0 +1,31 @@
+"""Test targets: existing paths only, and every file in exactly one shard of its target."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.selection import ALONE, ESSENTIAL, LAST, SIZED, TARGETS, WEIGHTS_S, left_out, shard_of
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+def test_named_paths_exist() -> None:
+    named = {*ESSENTIAL, *ALONE, *SIZED, *WEIGHTS_S, LAST}
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_essential_and_rest_together_are_all() -> None:
+    rest = {file for file in FILES if not left_out(file, TARGETS["rest"])}
+    essential = {file for file in FILES if any(file.startswith(path) for path in ESSENTIAL)}
+    assert essential | rest == set(FILES)
+    assert set(SIZED) <= rest
+    assert {file for file in FILES if not left_out(file, TARGETS["all"])} == set(FILES)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_every_file_has_one_shard_and_measuring_files_share_the_first(shards: int) -> None:
+    placed = shard_of(FILES, shards)
+    assert set(placed) == set(FILES)
+    assert set(placed.values()) == set(range(shards))
+    assert {placed[file] for file in FILES if file.startswith(ALONE)} == {0}
