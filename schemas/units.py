@@ -1,11 +1,11 @@
 """Units and bounds of every value that crosses a boundary: cents, shares, milliseconds, names.
 
 Prices are integer cents, quantities whole shares, instants whole milliseconds since the epoch, UTC.
- Patterns end in `$(?!\\n)` because Python's `$` alone would let a trailing newline through.
+Patterns end in `$(?!\\n)` because Python's `$` alone would let a trailing newline through.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
@@ -40,8 +40,15 @@ Side = Literal["bid", "ask"]
 OrderType = Literal["limit", "market"]
 ClosedReason = Literal["filled", "cancelled", "expired", "no_liquidity"]
 
+T = TypeVar("T")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def buyer_and_seller(taker_side: Side, taker: T, maker: T) -> tuple[T, T]:
+    """A trade's two parties, or one field of each, as buyer and seller."""
+    return (taker, maker) if taker_side == "bid" else (maker, taker)
 
 
 def rfc3339(timestamp_ms: int) -> str:

@@ -14,7 +14,7 @@ from sortedcontainers import SortedDict
 from schemas import ids
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.rest import LevelResource
-from schemas.units import ClosedReason, Side
+from schemas.units import ClosedReason, Side, buyer_and_seller
 from services.reader.balances import Balances
 
 # The longest average that can be asked for.
@@ -232,7 +232,7 @@ class Market:
             if maker.remaining_quantity == 0:
                 maker.closed_reason = "filled"
             opposite.leave(price, quantity, int(maker.remaining_quantity == 0))
-            buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
+            buyer, seller = buyer_and_seller(taker.side, taker, maker)
             self.balances.traded(
                 book.symbol,
                 buyer.broker_id,

@@ -11,7 +11,7 @@ from schemas.codec import encode
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import Engine
 from services.matcher.partition import PartitionMatcher
-from services.matcher.publish import Publisher
+from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Recovered
 from services.runtime.kafka.execution_filter import FilterPosition
 
@@ -59,7 +59,7 @@ def matcher() -> PartitionMatcher:
     """One that has just claimed an empty log."""
     recovered = Recovered(Engine(0), FilterPosition(1, 0, 0))
     claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
-    return PartitionMatcher(claimed, Publisher("", Nowhere(), Nowhere()))
+    return PartitionMatcher(claimed, OutcomePublisher("", Nowhere(), Nowhere()))
 
 
 def handling(scale: Scale) -> Benchmark:

@@ -10,7 +10,7 @@ from schemas.topics import COMMANDS
 from services.matcher.claim import Claimed, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
-from services.matcher.publish import Publisher
+from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Log
 from services.matcher.snapshot_writer import SnapshotThread
 from services.matcher.standby_partition import StandbyPartition
@@ -57,7 +57,7 @@ class MatcherLoop:
         Raises SupersededError, DeliveryError, BrokenLogError, UnavailableError.
         """
         kafka = kafka_access(self._settings)
-        publisher = Publisher(
+        publisher = OutcomePublisher(
             self._log.prefix,
             FailFastSender(kafka, linger_ms=self._settings.linger_ms),
             FailFastSender(kafka, linger_ms=self._settings.linger_public_ms),
@@ -121,7 +121,7 @@ class MatcherLoop:
     def _save_where_due(
         self,
         owned: Iterable[PartitionMatcher],
-        publisher: Publisher,
+        publisher: OutcomePublisher,
         ownership: Ownership,
         snapshot_writer: SnapshotThread,
     ) -> None:

@@ -17,8 +17,8 @@ from schemas.executions import Outcome
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import EnginePosition
 from services.matcher.market_data import book_updates, trades_of
-from services.matcher.publish import Publisher
-from services.matcher.recovery import Record
+from services.matcher.publish import OutcomePublisher
+from services.matcher.recovery import StoredRecord
 from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save
 from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
@@ -34,7 +34,7 @@ TICK_GRACE_MS = 20
 TICK_REPEAT_MS = 1_000
 
 
-class CommandRecord(Record, Protocol):
+class CommandRecord(StoredRecord, Protocol):
     """A record of the command log; `timestamp` as Kafka's client returns it: kind and ms."""
 
     def timestamp(self) -> tuple[int, int]: ...
@@ -43,7 +43,7 @@ class CommandRecord(Record, Protocol):
 class PartitionMatcher:
     """The engine of one partition and its position in the command log."""
 
-    def __init__(self, claimed: Claimed, publisher: Publisher) -> None:
+    def __init__(self, claimed: Claimed, publisher: OutcomePublisher) -> None:
         self.engine = claimed.recovered.engine
         self.next_offset = claimed.recovered.position.next_command
         self._saved_before = self.next_offset

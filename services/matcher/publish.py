@@ -29,7 +29,7 @@ class RecordSender(Protocol):
     def flush(self) -> None: ...
 
 
-class Publisher:
+class OutcomePublisher:
     """Publishes on two producers: outcomes without delay, public records with a linger."""
 
     def __init__(self, prefix: str, outcomes: RecordSender, public: RecordSender) -> None:
@@ -41,14 +41,14 @@ class Publisher:
         self._book = prefix + BOOK.name
 
     def outcomes(
-        self, partition: int, epoch: int, first_offset: int, told: Sequence[Outcome]
+        self, partition: int, epoch: int, first_offset: int, outcomes: Sequence[Outcome]
     ) -> None:
         """Send the outcomes of consecutive commands, in as few records as the bounds allow."""
-        value = encode(Outcomes(epoch, first_offset, tuple(told)))
-        if len(told) > 1 and (len(told) > OUTCOMES_MAX or len(value) > RECORD_BYTES_MAX):
-            half = len(told) // 2
-            self.outcomes(partition, epoch, first_offset, told[:half])
-            self.outcomes(partition, epoch, first_offset + half, told[half:])
+        value = encode(Outcomes(epoch, first_offset, tuple(outcomes)))
+        if len(outcomes) > 1 and (len(outcomes) > OUTCOMES_MAX or len(value) > RECORD_BYTES_MAX):
+            half = len(outcomes) // 2
+            self.outcomes(partition, epoch, first_offset, outcomes[:half])
+            self.outcomes(partition, epoch, first_offset + half, outcomes[half:])
             return
         self._outcomes.send(self._executions, partition, str(partition).encode(), value)
 

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 LOOK_BACK_RECORDS = 64
 
 
-class Record(Protocol):
+class StoredRecord(Protocol):
     """A record as returned by the Kafka client."""
 
     def offset(self) -> int | None: ...
@@ -42,7 +42,7 @@ class Reading(Protocol):
     def range(self, partition: Partition) -> Range:
         """The offsets that the partition holds now."""
 
-    def read(self, partition: Partition, start: int, end: int) -> Iterator[Record]:
+    def read(self, partition: Partition, start: int, end: int) -> Iterator[StoredRecord]:
         """The records from `start` up to but not including `end`."""
 
 

@@ -14,7 +14,7 @@ from schemas.executions import OrderAccepted
 from services.matcher.claim import Claimed, PublishedPosition, claimed, take
 from services.matcher.engine import EnginePosition
 from services.matcher.partition import CommandRecord, command_of
-from services.matcher.recovery import Log, Reading, Record, Recovered
+from services.matcher.recovery import Log, Reading, Recovered, StoredRecord
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 
@@ -55,7 +55,7 @@ class StandbyPartition:
             raise BrokenLogError(f"command {record.offset()} came, {self.read_to} was next")
         self._waiting.append(record)
 
-    def execution(self, record: Record) -> None:
+    def execution(self, record: StoredRecord) -> None:
         """Add the next record of executions. Raises BrokenLogError."""
         before = self.position.next_command
         self._filter.follow(self.partition, record.offset() or 0, record.value())

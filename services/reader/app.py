@@ -121,7 +121,7 @@ class Reader:
         """Until cancelled: let closed orders go that PostgreSQL has. While it is away, none."""
         while True:
             await asyncio.sleep(interval_s)
-            for partition, next_command in self._views.folded().items():
+            for partition, next_command in self._views.next_commands().items():
                 NEXT_COMMAND.labels(partition).set(next_command)
             ORDERS_IN_MEMORY.set(self._views.orders_in_memory())
             try:

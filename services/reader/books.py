@@ -12,7 +12,7 @@ from schemas.units import Side
 from services.runtime.errors import BrokenLogError
 
 
-class Book:
+class BookView:
     """One symbol's levels; `sequence` counts the commands that changed it."""
 
     __slots__ = ("_asks", "_bids", "sequence")

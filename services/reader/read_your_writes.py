@@ -58,12 +58,12 @@ class Waiting:
             end = await asyncio.wait_for(self._end(partition), END_WAIT_S)
         except (TimeoutError, UnavailableError) as error:
             raise ViewBehindError(order_id) from error
-        if not await self._until(lambda: self._folded(partition) >= end, END_WAIT_S):
+        if not await self._until(lambda: self._next_command(partition) >= end, END_WAIT_S):
             raise ViewBehindError(order_id)
         return self._views.order(order_id)
 
-    def _folded(self, partition: int) -> int:
-        return self._views.folded().get(partition, 0)
+    def _next_command(self, partition: int) -> int:
+        return self._views.next_commands().get(partition, 0)
 
     async def _until(self, met: Callable[[], bool], wait_s: float) -> bool:
         if met() or len(self._waiters) >= WAITERS_MAX:

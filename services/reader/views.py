@@ -22,13 +22,13 @@ from schemas.orders import OrderRecord, OrderTrade
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
-from services.reader.books import Book
+from services.reader.books import BookView
 from services.reader.orders import Orders
 from services.reader.prices import Prices
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
 
-_NO_BOOK = Book()
+_NO_BOOK = BookView()
 
 
 class Views:
@@ -37,11 +37,11 @@ class Views:
     def __init__(self) -> None:
         self._orders = Orders()
         self._prices = Prices()
-        self._books: dict[str, Book] = {}
+        self._books: dict[str, BookView] = {}
         self._balances = Balances()
         self._clocks: dict[int, int] = {}
         self._partitions: dict[str, int] = {}
-        self._folded: dict[int, int] = {}
+        self._next_commands: dict[int, int] = {}
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. Raises BrokenLogError."""
@@ -62,13 +62,13 @@ class Views:
                     assert_never(never)
             command += 1
             self._clocks[partition] = time
-        self._folded[partition] = command
+        self._next_commands[partition] = command
 
     def _accepted(self, event: OrderAccepted, at: tuple[int, int], time: int) -> None:
         record = self._orders.accept(event, time)
         book = self._books.get(record.symbol)
         if book is None:
-            book = self._books[record.symbol] = Book()
+            book = self._books[record.symbol] = BookView()
             self._partitions[record.symbol] = at[0]
         for fill in event.fills:
             self._filled(fill, record, book, at)
@@ -80,7 +80,7 @@ class Views:
             book.add(event.side, event.price, event.remaining_quantity)
         book.sequence = event.book_sequence
 
-    def _filled(self, fill: Fill, taker: OrderRecord, book: Book, at: tuple[int, int]) -> None:
+    def _filled(self, fill: Fill, taker: OrderRecord, book: BookView, at: tuple[int, int]) -> None:
         maker = self._orders.open(fill.maker_order_id)
         maker.filled_as_maker(fill, taker.broker_id, taker.updated_at)
         gone = fill.maker_remaining_quantity == 0
@@ -88,6 +88,7 @@ class Views:
         if gone:
             self._orders.closed(maker, *at)
         self._prices.traded(taker.symbol, fill.price, fill.sequence)
+        # `buyer_and_seller` inlined: a call per fill would slow the apply of every trade.
         buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
         self._balances.traded(
             taker.symbol,
@@ -113,7 +114,7 @@ class Views:
         """Load a symbol that had orders before, and how often its book has changed."""
         book = self._books.get(symbol)
         if book is None:
-            book = self._books[symbol] = Book()
+            book = self._books[symbol] = BookView()
             self._partitions[symbol] = partition
         book.sequence = book_sequence
 
@@ -140,7 +141,7 @@ class Views:
 
     def restore_partition(self, partition: int, next_command: int, clock: int) -> None:
         """Set the partition's position and the time of its last outcome."""
-        self._folded[partition] = next_command
+        self._next_commands[partition] = next_command
         self._clocks[partition] = clock
 
     def forget_stored(
@@ -153,9 +154,9 @@ class Views:
         """
         return self._orders.forget(partition, next_command, closed_by)
 
-    def folded(self) -> Mapping[int, int]:
+    def next_commands(self) -> Mapping[int, int]:
         """The first command whose outcome was not applied yet, by partition."""
-        return self._folded
+        return self._next_commands
 
     def orders_in_memory(self) -> int:
         """Number of open orders, and of closed ones that are not forgotten yet."""

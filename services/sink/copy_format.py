@@ -7,7 +7,7 @@ is faster than thousands of parameters.
 from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 
-from schemas.units import rfc3339
+from schemas.units import buyer_and_seller, rfc3339
 from services.sink.rows import NewOrder, NewTrade, OrderChange
 
 ORDER_COLUMNS = (
@@ -57,13 +57,11 @@ def change_line(order_id: str, change: OrderChange) -> str:
 def trade_line(trade: NewTrade) -> str:
     """A line of TRADE_COLUMNS."""
     fill, taker = trade.fill, trade.taker
-    orders = f"{fill.maker_order_id}\t{taker.order_id}"
-    brokers = f"{fill.maker_broker_id}\t{taker.broker_id}"
-    if taker.side == "bid":
-        orders = f"{taker.order_id}\t{fill.maker_order_id}"
-        brokers = f"{taker.broker_id}\t{fill.maker_broker_id}"
+    buy_order, sell_order = buyer_and_seller(taker.side, taker.order_id, fill.maker_order_id)
+    buyer, seller = buyer_and_seller(taker.side, taker.broker_id, fill.maker_broker_id)
     return (
-        f"{fill.trade_id}\t{orders}\t{brokers}\t{taker.symbol}\t{fill.price}\t{fill.quantity}\t"
+        f"{fill.trade_id}\t{buy_order}\t{sell_order}\t{buyer}\t{seller}\t"
+        f"{taker.symbol}\t{fill.price}\t{fill.quantity}\t"
         f"{taker.side}\t{fill.sequence}\t{_instant(trade.time)}\t{trade.partition}\t"
         f"{trade.command_offset}\t{trade.index}\n"
     )

@@ -36,7 +36,7 @@ from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
 from services.runtime.postgres.errors import raise_if_auth_error
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.rows import Rows
-from services.sink.store import CONNECTION_ERRORS, SILENCE_S_MAX, Move, Session, Store
+from services.sink.store import CONNECTION_ERRORS, SILENCE_S_MAX, Move, SinkSession, Store
 
 log = logging.getLogger(__name__)
 # Interval of log lines while PostgreSQL is away.
@@ -83,13 +83,13 @@ class Sink:
         self._executions = source.topology.prefix + EXECUTIONS.name
         self._brokers = Partition(source.topology.prefix + BROKERS.name, 0)
         self._store: Store | None = None
-        self._left_behind: Session | None = None
+        self._left_behind: SinkSession | None = None
         self._stored: dict[int, FilterPosition] = {}
         self._filter = ExecutionFilter({})
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
         # Brokers that were looked up, and those of them that have a URL.
-        self._met: set[str] = set()
+        self._known_brokers: set[str] = set()
         self._with_webhook: set[str] = set()
         self._ends: dict[int, int] = {}
         self._lag_at = 0.0
@@ -200,9 +200,9 @@ class Sink:
     def _ensure_brokers_known(self, traders: Iterable[str], store: Store) -> None:
         # A broker is registered before its first trade, but the topics may be read in another
         # order. An id that is still unknown then was not created by this exchange: no webhooks.
-        if not self._met.issuperset(traders):
+        if not self._known_brokers.issuperset(traders):
             self._read_brokers(store)
-            self._met.update(traders)
+            self._known_brokers.update(traders)
 
     def _read_brokers(self, store: Store) -> None:
         end = self._consumer.range(self._brokers).end
@@ -230,7 +230,7 @@ class Sink:
                 log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
                 continue
             brokers[broker.broker_id] = broker
-            self._met.add(broker.broker_id)
+            self._known_brokers.add(broker.broker_id)
             if broker.webhook_url is None:
                 self._with_webhook.discard(broker.broker_id)
             else:

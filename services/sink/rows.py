@@ -17,7 +17,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord
-from schemas.units import ClosedReason
+from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
 
 
@@ -64,7 +64,7 @@ class Rows:
     """Applies batches in log order. `newest_time`: of the last outcome, None before any.
 
     `book_sequences` by partition and symbol and `clocks` by partition: at the run's end.
-    `balances` by broker and symbol: the run's change.
+    `balances` by broker and symbol: the run's change; only a starting reader uses the stored sums.
     """
 
     def __init__(self) -> None:
@@ -114,9 +114,7 @@ class Rows:
         self.book_sequences[partition, event.symbol] = event.book_sequence
 
     def _sum(self, fill: Fill, taker: OrderAccepted) -> None:
-        buyer, seller = taker.broker_id, fill.maker_broker_id
-        if taker.side == "ask":
-            buyer, seller = seller, buyer
+        buyer, seller = buyer_and_seller(taker.side, taker.broker_id, fill.maker_broker_id)
         value = fill.price * fill.quantity
         bought = self._balance(buyer, taker.symbol)
         bought.quantity += fill.quantity

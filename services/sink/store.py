@@ -63,7 +63,7 @@ class Move(Struct, frozen=True):
     target: FilterPosition
 
 
-class Session(Struct, frozen=True):
+class SinkSession(Struct, frozen=True):
     """The server process of a connection. Its start time is included: process ids are reused."""
 
     pid: int
@@ -91,7 +91,7 @@ class Store:
             row = self._execute(
                 "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
             ).fetchone()
-            self.session = Session(*row or (0, ""))
+            self.session = SinkSession(*row or (0, ""))
         except BaseException:
             self.close()
             raise
@@ -122,7 +122,7 @@ class Store:
             # The commit is a separate round trip with its own time limit.
             self._last_response.heard()
 
-    def end(self, session: Session) -> None:
+    def end(self, session: SinkSession) -> None:
         """End the server process of a connection that was aborted, because it still holds locks.
 
         It may not notice the lost connection, and no time-out applies in the middle of a COPY.

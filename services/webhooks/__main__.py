@@ -38,11 +38,11 @@ async def serve(settings: Settings, stop: Stop) -> None:
     if allowed:
         log.warning("webhooks may reach %s", ", ".join(map(str, allowed)))
     policy = POLICIES[settings.webhook_retries or "standard"]
-    rules = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
+    send_policy = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
     async with WebhookSender(allowed) as sender:
         # 2. The loop, its health checks, and the pruning of old rows.
         database_url = require(settings.database_url, "database_url")
-        loop = WebhookLoop(database_url, sender.post, rules)
+        loop = WebhookLoop(database_url, sender.post, send_policy)
         health = Health()
         health.add("postgres", loop.postgres)
         pruner = Pruner(database_url, settings.webhook_keep_days)

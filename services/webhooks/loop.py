@@ -19,14 +19,14 @@ from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import WEBHOOKS_PENDING
 from services.runtime.postgres.errors import raise_if_auth_error
 from services.runtime.postgres.watchdog import cut
-from services.webhooks.outbox import Attempted, Claimed, Ended
+from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended
 from services.webhooks.receiver_run import Post, ReceiverRun, SendPolicy
 from services.webhooks.sender import ATTEMPT_S_MAX
 from services.webhooks.store import (
     CHANNEL,
     CONNECT_TIMEOUT_S,
+    CONNECTION_ERRORS,
     LEASE_S,
-    LOST,
     RECEIVERS_MAX,
     WebhookStore,
 )
@@ -53,10 +53,10 @@ STOP_S = DRAIN_S + 1.0
 class WebhookLoop:
     """Runs with `run` until the stop. Several may run at the same time, in one process or many."""
 
-    def __init__(self, database_url: str, post: Post, rules: SendPolicy) -> None:
+    def __init__(self, database_url: str, post: Post, send_policy: SendPolicy) -> None:
         self._database_url = database_url
         self._post = post
-        self._rules = rules
+        self._send_policy = send_policy
         self._turns: dict[str, ReceiverRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempted: list[Attempted] = []
@@ -92,7 +92,7 @@ class WebhookLoop:
         while not self._stopping:
             try:
                 await self._session()
-            except (*LOST, InsufficientPrivilege) as error:
+            except (*CONNECTION_ERRORS, InsufficientPrivilege) as error:
                 raise_if_auth_error(error)
                 self._connected = False
                 reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -147,7 +147,7 @@ class WebhookLoop:
             self._turns.pop(one.broker_id, None)
             self._look = True
         if any(one.gone for one in ended) or time.monotonic() >= self._sweep_at:
-            await store.park(self._rules.policy.span_s)
+            await store.park(self._send_policy.policy.span_s)
             WEBHOOKS_PENDING.set(await store.pending())
             self._sweep_at = time.monotonic() + SWEEP_S
 
@@ -161,8 +161,8 @@ class WebhookLoop:
                 self._look = True
                 self._wake.set()
 
-    def _begin(self, claimed: Claimed) -> None:
-        turn = ReceiverRun(claimed, self._rules, self._post, self._told)
+    def _begin(self, claimed: ClaimedReceiver) -> None:
+        turn = ReceiverRun(claimed, self._send_policy, self._post, self._on_attempt)
         self._turns[claimed.broker_id] = turn
         task = asyncio.create_task(self._run(turn))
         self._tasks.add(task)
@@ -178,7 +178,7 @@ class WebhookLoop:
     async def _run(self, turn: ReceiverRun) -> None:
         self._ended.append(await turn.run())
 
-    def _told(self, attempted: Attempted) -> None:
+    def _on_attempt(self, attempted: Attempted) -> None:
         self._attempted.append(attempted)
         self._wake.set()
 

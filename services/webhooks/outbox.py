@@ -4,10 +4,10 @@ from msgspec import Struct
 
 from schemas.brokers import WebhookSecret
 from schemas.webhooks import Kind, delivery_id
-from services.webhooks.schedule import Answer, Result
+from services.webhooks.schedule import ReceiverResponse, Result
 
 
-class Delivery(Struct, frozen=True):
+class WebhookDelivery(Struct, frozen=True):
     """One webhook that is due. `attempts` before this one; `happened_ms`: time of its trade, None
     for a test."""
 
@@ -23,7 +23,7 @@ class Delivery(Struct, frozen=True):
         return delivery_id(self.event_id, self.kind)
 
 
-class Claimed(Struct, frozen=True):
+class ClaimedReceiver(Struct, frozen=True):
     """A receiver leased to this sender, and its first due webhooks in order.
 
     `failures`: attempts in a row that failed.
@@ -33,15 +33,15 @@ class Claimed(Struct, frozen=True):
     url: str
     secrets: tuple[WebhookSecret, ...]
     failures: int
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[WebhookDelivery, ...]
 
 
 class Attempted(Struct, frozen=True):
     """Result of an attempt. `delay_s` until the next one, if `result` is retry."""
 
     broker_id: str
-    delivery: Delivery
-    answer: Answer
+    delivery: WebhookDelivery
+    answer: ReceiverResponse
     result: Result
     delay_s: float
 

@@ -11,8 +11,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from services.runtime.metrics import WEBHOOK_AGE_SECONDS, WEBHOOK_SECONDS, WEBHOOKS
-from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
-from services.webhooks.schedule import Answer, Policy, judge
+from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
+from services.webhooks.schedule import Policy, ReceiverResponse, judge
 from services.webhooks.signature import signed_headers, valid_secrets
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,9 @@ _random = SystemRandom()
 class Post(Protocol):
     """Sends one request; implemented by `WebhookSender.post`."""
 
-    async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
+    async def __call__(
+        self, url: str, headers: dict[str, str], body: bytes
+    ) -> ReceiverResponse: ...
 
 
 class SendPolicy(Struct, frozen=True):
@@ -36,15 +38,19 @@ class SendPolicy(Struct, frozen=True):
 
 
 class ReceiverRun:
-    """`told` receives each attempt as it ends."""
+    """`on_attempt` receives each attempt as it ends."""
 
     def __init__(
-        self, claimed: Claimed, rules: SendPolicy, post: Post, told: Callable[[Attempted], None]
+        self,
+        claimed: ClaimedReceiver,
+        send_policy: SendPolicy,
+        post: Post,
+        on_attempt: Callable[[Attempted], None],
     ) -> None:
         self._claimed = claimed
-        self._rules = rules
+        self._send_policy = send_policy
         self._post = post
-        self._told = told
+        self._on_attempt = on_attempt
         self._failures = claimed.failures
         self._pause_s = 0.0
         self._gone = False
@@ -57,7 +63,7 @@ class ReceiverRun:
     async def run(self) -> Ended:
         """Send all that is due, as far as time and receiver permit."""
         waiting = iter(self._claimed.deliveries)
-        until = time.monotonic() + self._rules.turn_s
+        until = time.monotonic() + self._send_policy.turn_s
 
         async def lane() -> None:
             # The lanes share one iterator, so attempts begin in order.
@@ -67,16 +73,16 @@ class ReceiverRun:
                 await self._attempt(delivery)
 
         # After a failure a single webhook probes whether the receiver is back.
-        lanes = 1 if self._failures else self._rules.concurrency
+        lanes = 1 if self._failures else self._send_policy.concurrency
         await asyncio.gather(*(lane() for _ in range(lanes)))
         return Ended(self._claimed.broker_id, self._failures, self._pause_s, self._gone)
 
-    async def _attempt(self, delivery: Delivery) -> None:
+    async def _attempt(self, delivery: WebhookDelivery) -> None:
         begun = time.perf_counter()
         answer = await self._send(delivery)
         verdict = judge(
             answer,
-            self._rules.policy,
+            self._send_policy.policy,
             attempts=delivery.attempts + 1,
             failures=self._failures,
             jitter=_random.random(),
@@ -90,12 +96,14 @@ class ReceiverRun:
         self._gone = self._gone or verdict.result == "gone"
         self._over = self._over or verdict.pause_s > 0 or self._gone
         broker_id = self._claimed.broker_id
-        self._told(Attempted(broker_id, delivery, answer, verdict.result, verdict.delay_s))
+        self._on_attempt(Attempted(broker_id, delivery, answer, verdict.result, verdict.delay_s))
 
-    async def _send(self, delivery: Delivery) -> Answer:
+    async def _send(self, delivery: WebhookDelivery) -> ReceiverResponse:
         now_ms = time.time_ns() // 1_000_000
         secrets = valid_secrets(self._claimed.secrets, now_ms)
         if not secrets:
-            return Answer(None, "there is no secret to sign with: POST /webhooks/secret/rotate")
+            return ReceiverResponse(
+                None, "there is no secret to sign with: POST /webhooks/secret/rotate"
+            )
         headers = signed_headers(delivery.webhook_id, now_ms // 1000, delivery.body, secrets)
         return await self._post(self._claimed.url, headers, delivery.body)

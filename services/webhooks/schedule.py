@@ -48,7 +48,7 @@ SECONDS: Final = Policy((0, 1, 2, 4, 8, 15, 30), failures_max=3, pause_s_min=0.5
 POLICIES: Final = {"standard": STANDARD, "seconds": SECONDS}
 
 
-class Answer(Struct, frozen=True):
+class ReceiverResponse(Struct, frozen=True):
     """Response to an attempt. `status` None: there was none, and `error` gives the reason."""
 
     status: int | None
@@ -56,7 +56,7 @@ class Answer(Struct, frozen=True):
     retry_after_s: float | None = None
 
 
-class Verdict(Struct, frozen=True):
+class AttemptVerdict(Struct, frozen=True):
     """`delay_s` until the next attempt of this webhook; 0 if there is none.
 
     `failures` of the receiver in a row, and `pause_s` until anything is sent to it again.
@@ -69,23 +69,23 @@ class Verdict(Struct, frozen=True):
 
 
 def judge(
-    answer: Answer, policy: Policy, *, attempts: int, failures: int, jitter: float
-) -> Verdict:
+    answer: ReceiverResponse, policy: Policy, *, attempts: int, failures: int, jitter: float
+) -> AttemptVerdict:
     """Judge the `attempts`th attempt (from 1) at a receiver with `failures` failures before it.
 
     `jitter` is drawn from 0 to 1.
     """
     if answer.status is not None and answer.status in _SUCCESS:
-        return Verdict("delivered", 0, 0, 0)
+        return AttemptVerdict("delivered", 0, 0, 0)
     failures += 1
     if answer.status == _GONE:
-        return Verdict("gone", 0, failures, 0)
+        return AttemptVerdict("gone", 0, failures, 0)
     put_off_s = min(answer.retry_after_s or 0.0, RETRY_AFTER_S_MAX)
     pause_s = max(put_off_s, _pause_s(policy, failures) * (1 + JITTER * jitter))
     if attempts >= len(policy.delays_s):
-        return Verdict("parked", 0, failures, pause_s)
+        return AttemptVerdict("parked", 0, failures, pause_s)
     delay_s = max(put_off_s, policy.delays_s[attempts] * (1 + JITTER * jitter))
-    return Verdict("retry", delay_s, failures, pause_s)
+    return AttemptVerdict("retry", delay_s, failures, pause_s)
 
 
 def _pause_s(policy: Policy, failures: int) -> float:

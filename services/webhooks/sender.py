@@ -13,7 +13,7 @@ import aiohttp
 
 from services.webhooks.address import Network, RefusedAddressError, check_url
 from services.webhooks.connector import Lookup, checked_connector
-from services.webhooks.schedule import Answer, retry_after_s
+from services.webhooks.schedule import ReceiverResponse, retry_after_s
 
 CONNECT_S_MAX = 5.0
 ATTEMPT_S_MAX = 10.0
@@ -63,7 +63,7 @@ class WebhookSender:
     ) -> None:
         await self._session.close()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverResponse:
         """Send one request. Never raises because of a receiver."""
         try:
             check_url(url)
@@ -77,18 +77,18 @@ class WebhookSender:
                     # more.
                     return await self._post(url, headers, body)
         except (RefusedAddressError, aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(None, _reason(error))
+            return ReceiverResponse(None, _reason(error))
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverResponse:
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
         ) as response:
             await _read_a_little(response)
             status = response.status
             if status // 100 == 2:  # noqa: PLR2004 - as everybody knows it
-                return Answer(status)
+                return ReceiverResponse(status)
             wait_s = retry_after_s(response.headers.get("Retry-After"), time.time())
-            return Answer(status, f"answered {status}", wait_s)
+            return ReceiverResponse(status, f"answered {status}", wait_s)
 
 
 async def _read_a_little(response: aiohttp.ClientResponse) -> None:

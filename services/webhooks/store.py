@@ -20,7 +20,7 @@ from schemas.units import rfc3339
 from schemas.webhooks import TradeExecuted, WebhookTest
 from services.runtime.errors import UnavailableError
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
-from services.webhooks.outbox import Attempted, Claimed, Delivery, Ended
+from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
 
 CHANNEL: LiteralString = "exchange_webhooks"
 CONNECT_TIMEOUT_S = 5
@@ -28,7 +28,7 @@ CONNECT_TIMEOUT_S = 5
 _STATEMENT_TIMEOUT_MS = 15_000
 SILENCE_S_MAX = 20.0
 # Errors of any call of `WebhookStore` that mean a lost connection.
-LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 # Receivers per claim, and webhooks of each: bounds of a run's length and of memory.
 RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
@@ -180,7 +180,7 @@ class WebhookStore:
             cursor = await self._connection.execute(query, parameters)
             return await cursor.fetchall() if cursor.description else []
 
-    async def claim(self, busy: Sequence[str]) -> list[Claimed]:
+    async def claim(self, busy: Sequence[str]) -> list[ClaimedReceiver]:
         """Lease receivers with a webhook due that no sender has leased; not those of `busy`."""
         rows = await self._execute(
             _CLAIM,
@@ -196,7 +196,7 @@ class WebhookStore:
         for row in rows:
             found.setdefault(row[0], []).append(row)
         return [
-            Claimed(
+            ClaimedReceiver(
                 broker_id=broker_id,
                 url=of_one[0][1],
                 secrets=_secrets.decode(of_one[0][2]),
@@ -251,10 +251,10 @@ def _attempt_row(done: Attempted) -> tuple[Any, ...]:
     )
 
 
-def _delivery(row: Sequence[Any]) -> Delivery:
+def _delivery(row: Sequence[Any]) -> WebhookDelivery:
     event_id, kind, attempts, left, order_id, symbol, price, quantity, executed_ms = row
     if kind == "test":
-        return Delivery(event_id, kind, attempts, encode(WebhookTest(event_id)), None)
+        return WebhookDelivery(event_id, kind, attempts, encode(WebhookTest(event_id)), None)
     body = TradeExecuted(
         trade_id=event_id,
         order_id=order_id,
@@ -265,4 +265,4 @@ def _delivery(row: Sequence[Any]) -> Delivery:
         order_remaining_quantity=left,
         executed_at=rfc3339(executed_ms),
     )
-    return Delivery(event_id, kind, attempts, encode(body), executed_ms)
+    return WebhookDelivery(event_id, kind, attempts, encode(body), executed_ms)

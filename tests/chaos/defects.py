@@ -28,7 +28,7 @@ from services.ingest.context import IngestContext
 from services.ingest.partition_map import PartitionMap
 from services.reader.app import Reader
 from services.reader.balances import Balances
-from services.reader.books import Book
+from services.reader.books import BookView
 from services.reader.prices import Prices
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
@@ -40,8 +40,8 @@ from services.sink.store import Move, Store
 from services.webhooks import receiver_run as turn
 from services.webhooks import schedule, signature
 from services.webhooks import store as outbox
-from services.webhooks.outbox import Delivery
-from services.webhooks.schedule import Result, Verdict
+from services.webhooks.outbox import WebhookDelivery
+from services.webhooks.schedule import AttemptVerdict, Result
 from tests.support.patching import Replacement
 
 Check = Literal[
@@ -80,7 +80,7 @@ def _defect(found_by: str, *replacements: Replacement) -> Defect:
     return Defect(replacements, checks)
 
 
-_best = Book.best
+_best = BookView.best
 _claimed = outbox._delivery
 _command = app_place._command
 _delivery_lines = lines.delivery_lines
@@ -265,7 +265,7 @@ async def _anybodys(self: Reader, order_id: str, _: str) -> Any:
     return None if record is None else record.resource()
 
 
-def _worst_first(self: Book, side: Any, depth: int) -> Any:
+def _worst_first(self: BookView, side: Any, depth: int) -> Any:
     return _best(self, side, depth)[::-1]
 
 
@@ -274,8 +274,8 @@ def _first_price_stays(self: Prices, symbol: str, price: int, sequence: int) -> 
     _price_traded(self, symbol, told[0] if told else price, sequence)
 
 
-def _refused_is(result: Result) -> Callable[..., Verdict]:
-    def wrong(*arguments: Any, **more: Any) -> Verdict:
+def _refused_is(result: Result) -> Callable[..., AttemptVerdict]:
+    def wrong(*arguments: Any, **more: Any) -> AttemptVerdict:
         verdict = _judge_answer(*arguments, **more)
         return structs.replace(verdict, result=result) if verdict.result == "retry" else verdict
 
@@ -286,7 +286,7 @@ def _sign_as_another(webhook_id: str, *arguments: Any) -> dict[str, str]:
     return _signed(f"{webhook_id}-again", *arguments)
 
 
-def _sold(row: Any) -> Delivery:
+def _sold(row: Any) -> WebhookDelivery:
     found = _claimed(row)
     return structs.replace(found, body=found.body.replace(b'"bid"', b'"ask"'))
 
@@ -368,7 +368,7 @@ READER: Final[dict[str, Defect]] = {
     "cancelled orders stay": _defect("views", (Views, "_left", _keep_cancelled)),
     "buyer and seller change places": _defect("views", (Balances, "traded", _swap)),
     "an order is shown to anybody": _defect("views", (Reader, "order", _anybodys)),
-    "the worst prices come first": _defect("views", (Book, "best", _worst_first)),
+    "the worst prices come first": _defect("views", (BookView, "best", _worst_first)),
     "the last price is the first": _defect("views", (Prices, "traded", _first_price_stays)),
 }
 READER_OF_DATABASE: Final[dict[str, Defect]] = {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from conformance.receiver import Received, Receiver, Reply, a_receiver
-from services.webhooks.schedule import Answer
+from services.webhooks.schedule import ReceiverResponse
 from tests.support.attempts import LOOPBACK, NameServer, posts
 from tests.support.exchange import Exchange
 
@@ -131,7 +131,7 @@ class Trial:
         answer = self._exchange.admin().call("POST", "/register", body)
         return "201" if answer.status == 201 else f"{answer.status} {answer.body['code']}"
 
-    def _sent(self, url: str, answers: tuple[str, ...], allowed: Any) -> list[Answer]:
+    def _sent(self, url: str, answers: tuple[str, ...], allowed: Any) -> list[ReceiverResponse]:
         before = self._receiver.connections
         names = NameServer(*answers)
         lookup = names if answers else socket.getaddrinfo
@@ -145,11 +145,11 @@ class Trial:
         return found
 
 
-def _sent(answer: Answer) -> bool:
+def _sent(answer: ReceiverResponse) -> bool:
     return answer.error is None or not answer.error.startswith(NOT_SENT)
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: ReceiverResponse) -> str:
     if _sent(answer):
         return "sent"
     return f"refused: {(answer.error or '').removeprefix(NOT_SENT)}"

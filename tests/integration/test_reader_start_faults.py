@@ -102,7 +102,7 @@ def test_views_loaded_while_the_sink_writes_are_of_one_moment(
             # What is torn contradicts the log's rest and would end the reader.
             found = begun(log, url)
             assert found.detail == "from PostgreSQL"
-            assert found.views.folded() == log.views.folded()
+            assert found.views.next_commands() == log.views.next_commands()
             assert open_orders(found.views) == open_orders(log.views)
 
 

@@ -107,7 +107,7 @@ class HandwrittenLog:
         with psycopg.connect(url) as connection:
             rows = connection.execute("SELECT partition, next_command FROM log_positions")
             stored = {partition: command for partition, command in rows if command}
-        return stored == dict(self.views.folded())
+        return stored == dict(self.views.next_commands())
 
 
 class RunningSink:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from conformance.receiver import Received, Reply, a_receiver
-from services.webhooks.schedule import Answer
+from services.webhooks.schedule import ReceiverResponse
 from services.webhooks.sender import ANSWER_BYTES_MAX, WebhookSender
 from tests.support.attempts import HEADERS, LOOPBACK, post
 
 
 def test_attempt_arrives_as_it_was_made() -> None:
     with a_receiver() as receiver:
-        assert post(receiver.url + "?a=1") == Answer(200)
+        assert post(receiver.url + "?a=1") == ReceiverResponse(200)
         (came,) = receiver.received
     assert (came.path, came.body) == ("/hooks?a=1", b"{}")
     assert came.headers["webhook-id"] == "an-id"
@@ -30,7 +30,7 @@ def test_attempts_share_a_connection() -> None:
     async def three(url: str) -> None:
         async with WebhookSender(LOOPBACK) as sender:
             for _ in range(3):
-                assert await sender.post(url, HEADERS, b"{}") == Answer(200)
+                assert await sender.post(url, HEADERS, b"{}") == ReceiverResponse(200)
 
     with a_receiver() as receiver:
         asyncio.run(three(receiver.url))
@@ -41,13 +41,13 @@ def test_attempts_share_a_connection() -> None:
 def test_redirect_is_a_failure_and_is_not_followed(status: int) -> None:
     with a_receiver() as inner:
         with a_receiver(lambda _: Reply(status, {"Location": inner.url})) as receiver:
-            assert post(receiver.url) == Answer(status, f"answered {status}")
+            assert post(receiver.url) == ReceiverResponse(status, f"answered {status}")
         assert inner.received == []
 
 
 def test_wait_that_is_asked_for_is_told() -> None:
     with a_receiver(lambda _: Reply(429, {"Retry-After": "7"})) as receiver:
-        assert post(receiver.url) == Answer(429, "answered 429", 7.0)
+        assert post(receiver.url) == ReceiverResponse(429, "answered 429", 7.0)
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -103,13 +103,13 @@ def listening_for(answer: bytes) -> tuple[socket.socket, str]:
 def test_what_does_not_speak_http_is_a_failure_without_its_words(answer: bytes, error: str) -> None:
     listener, url = listening_for(answer)
     with listener:
-        assert post(url) == Answer(None, error)
+        assert post(url) == ReceiverResponse(None, error)
 
 
 def test_nobody_there_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert post(f"http://127.0.0.1:{port}/") == Answer(None, "no connection")
+    assert post(f"http://127.0.0.1:{port}/") == ReceiverResponse(None, "no connection")
 
 
 def test_name_that_does_not_resolve_is_a_failure() -> None:
@@ -117,4 +117,4 @@ def test_name_that_does_not_resolve_is_a_failure() -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     answer = post("http://broker.example/", lookup=unknown)
-    assert answer == Answer(None, "the host's name does not resolve")
+    assert answer == ReceiverResponse(None, "the host's name does not resolve")

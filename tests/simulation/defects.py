@@ -20,7 +20,7 @@ from services.matcher.claim import PublishedPosition, published_up_to
 from services.matcher.engine import Engine, EngineState
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
-from services.matcher.publish import Publisher
+from services.matcher.publish import OutcomePublisher
 from services.matcher.snapshot import SnapshotChecksum, SnapshotImage, save
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
@@ -37,8 +37,8 @@ def switched_on(defect: str) -> AbstractContextManager[None]:
     return replaced(DEFECTS[defect])
 
 
-_outcomes = Publisher.outcomes
-_trade = Publisher.trade
+_outcomes = OutcomePublisher.outcomes
+_trade = OutcomePublisher.trade
 _judge = ExecutionFilter._judge
 _expire_due = Engine._expire_due
 _snapshot = Engine.snapshot
@@ -50,12 +50,12 @@ _take_over = StandbyPartition.take_over
 
 
 def _drop_an_outcome(
-    self: Publisher, number: int, epoch: int, first: int, told: list[Outcome]
+    self: OutcomePublisher, number: int, epoch: int, first: int, told: list[Outcome]
 ) -> None:
     _outcomes(self, number, epoch, first, told[:-1] if len(told) > 1 else told)
 
 
-def _tell_a_trade_twice(self: Publisher, number: int, trade: Trade) -> None:
+def _tell_a_trade_twice(self: OutcomePublisher, number: int, trade: Trade) -> None:
     _trade(self, number, trade)
     _trade(self, number, trade)
 
@@ -145,8 +145,8 @@ def _sequences_forgotten(state: EngineState) -> Any:
 
 
 DEFECTS: Final[dict[str, list[Replacement]]] = {
-    "an outcome is dropped": [(Publisher, "outcomes", _drop_an_outcome)],
-    "a trade is told twice": [(Publisher, "trade", _tell_a_trade_twice)],
+    "an outcome is dropped": [(OutcomePublisher, "outcomes", _drop_an_outcome)],
+    "a trade is told twice": [(OutcomePublisher, "trade", _tell_a_trade_twice)],
     "the newest maker trades first": [(PriceLevel, "oldest", _newest_first)],
     "the fence is skipped": [(Tables, "_fence", _no_fence)],
     "the sink's position stays": [(Tables, "_fence", _fence_that_stays)],
@@ -157,7 +157,7 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "orders expire a tick late": [(Engine, "_expire_due", _expire_a_tick_late)],
     "a stale epoch is accepted": [(ExecutionFilter, "_judge", _any_epoch)],
     "a repeated outcome is accepted": [(ExecutionFilter, "_judge", _any_repeat)],
-    "saved before it is acknowledged": [(Publisher, "settle", lambda self: True)],
+    "saved before it is acknowledged": [(OutcomePublisher, "settle", lambda self: True)],
     "saved while another owns": [(Ownership, "own_up_to", lambda self, number, end: True)],
     "a snapshot reads on from the end": [(SnapshotWriter, "steps", _read_on_from_the_end)],
     "book sequences are not saved": [

@@ -14,7 +14,7 @@ from schemas.topics import COMMANDS, EXECUTIONS
 from services.matcher.claim import take
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
-from services.matcher.publish import Publisher
+from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Log
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
@@ -72,7 +72,7 @@ class SimulatedMatcher:
         self._outcomes = MemorySender(log)
         self._public = MemorySender(log)
         self._snapshots = SnapshotRecords(log)
-        self._publisher = Publisher("", self._outcomes, self._public)
+        self._publisher = OutcomePublisher("", self._outcomes, self._public)
         self._ownership = Ownership({NUMBER: self.epoch})
         self._watched = self.epoch + 1
         self._snapshot_writer = SnapshotWriter(LOG, self._ownership, self._snapshots)

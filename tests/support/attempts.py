@@ -12,7 +12,7 @@ from typing import Any
 
 from services.webhooks import connector
 from services.webhooks.address import Network, parse_networks
-from services.webhooks.schedule import Answer
+from services.webhooks.schedule import ReceiverResponse
 from services.webhooks.sender import WebhookSender
 from tests.support.patching import replaced
 
@@ -37,17 +37,17 @@ _GUARDED = SimpleNamespace(**(vars(socket) | {"socket": _OfThisMachine}))
 
 def post(
     url: str, allowed: Sequence[Network] = LOOPBACK, lookup: Any = socket.getaddrinfo
-) -> Answer:
+) -> ReceiverResponse:
     """One attempt."""
     return posts(url, 1, allowed, lookup)[0]
 
 
 def posts(
     url: str, count: int, allowed: Sequence[Network], lookup: Any = socket.getaddrinfo
-) -> list[Answer]:
+) -> list[ReceiverResponse]:
     """One after the other, by one sender."""
 
-    async def all_of_them() -> list[Answer]:
+    async def all_of_them() -> list[ReceiverResponse]:
         async with WebhookSender(allowed, lookup) as sender:
             return [await sender.post(url, HEADERS, b"{}") for _ in range(count)]
 

@@ -54,5 +54,5 @@ def state(views: Views) -> dict[str, object]:
         "positions": views._balances._positions,
         "clocks": views._clocks,
         "partitions": views._partitions,
-        "folded": views._folded,
+        "folded": views._next_commands,
     }

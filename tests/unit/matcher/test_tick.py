@@ -8,7 +8,7 @@ from schemas.ids import order_id
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import Engine
 from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
-from services.matcher.publish import Publisher
+from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Recovered
 from services.runtime.kafka.execution_filter import FilterPosition
 
@@ -62,7 +62,7 @@ class Market:
         self._sent = Sent()
         recovered = Recovered(Engine(0), FilterPosition())
         claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
-        self._matcher = PartitionMatcher(claimed, Publisher("", self._sent, Sent()))
+        self._matcher = PartitionMatcher(claimed, OutcomePublisher("", self._sent, Sent()))
         self._end = 0
         self.write(ORDER, DUE_MS - 60_000)
 

@@ -24,7 +24,7 @@ BUSY = Profile(duration_s=8, symbols=3, brokers=4, cancel_age_ms_mean=500)
 def restored(folded: Views) -> Views:
     """New views with what a database would hold of these."""
     views = Views()
-    for partition, command in folded.folded().items():
+    for partition, command in folded.next_commands().items():
         views.restore_partition(partition, command, folded._clocks[partition])
     for symbol, book in folded._books.items():
         views.restore_symbol(symbol, folded._partitions[symbol], book.sequence)

@@ -190,7 +190,7 @@ def test_events_without_effect_change_nothing_but_the_clock() -> None:
     repeated = OrderRepeated(oid(9), ALICE, oid(1))
     views = folded(batch(limit(1, ALICE, "bid", 5, 10), repeated, refused(), Ticked()))
     assert views.orders_in_memory() == 1
-    assert views.folded() == {0: 4}
+    assert views.next_commands() == {0: 4}
     assert views.book("PETR4", 1, NOW).as_of == rfc3339(T0 + 3000)
 
 

@@ -6,7 +6,12 @@ from math import floor
 
 import pytest
 
-from schemas.units import TIMESTAMP_MS_MAX, milliseconds, rfc3339, rounded_average
+from schemas.units import TIMESTAMP_MS_MAX, buyer_and_seller, milliseconds, rfc3339, rounded_average
+
+
+def test_buyer_of_a_trade_is_the_party_on_the_bid_side() -> None:
+    assert buyer_and_seller("bid", "taker", "maker") == ("taker", "maker")
+    assert buyer_and_seller("ask", "taker", "maker") == ("maker", "taker")
 
 
 @pytest.mark.parametrize(

@@ -7,33 +7,35 @@ from services.webhooks.schedule import (
     RETRY_AFTER_S_MAX,
     SECONDS,
     STANDARD,
-    Answer,
+    AttemptVerdict,
     Policy,
-    Verdict,
+    ReceiverResponse,
     judge,
     retry_after_s,
 )
 
 NOW_S = 1_800_000_000.0
-DOWN = Answer(None, "no connection")
+DOWN = ReceiverResponse(None, "no connection")
 
 
-def verdict(answer: Answer, attempts: int = 1, failures: int = 0, jitter: float = 0.0) -> Verdict:
+def verdict(
+    answer: ReceiverResponse, attempts: int = 1, failures: int = 0, jitter: float = 0.0
+) -> AttemptVerdict:
     return judge(answer, STANDARD, attempts=attempts, failures=failures, jitter=jitter)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_2xx_is_delivered_and_forgives_failures(status: int) -> None:
-    assert verdict(Answer(status), 7, 9) == Verdict("delivered", 0, 0, 0)
+    assert verdict(ReceiverResponse(status), 7, 9) == AttemptVerdict("delivered", 0, 0, 0)
 
 
 @pytest.mark.parametrize("status", [100, 301, 302, 307, 308, 400, 401, 404, 429, 500, 503, None])
 def test_anything_else_is_tried_again(status: int | None) -> None:
-    assert verdict(Answer(status)) == Verdict("retry", 5, 1, 0)
+    assert verdict(ReceiverResponse(status)) == AttemptVerdict("retry", 5, 1, 0)
 
 
 def test_410_ends_the_receiver() -> None:
-    assert verdict(Answer(410)).result == "gone"
+    assert verdict(ReceiverResponse(410)).result == "gone"
 
 
 def test_attempts_follow_the_specifications_schedule_and_then_end() -> None:
@@ -61,10 +63,10 @@ def test_receiver_is_paused_from_the_third_failure_on_twice_as_long_each_time() 
 
 
 def test_retry_after_holds_for_webhook_and_receiver() -> None:
-    assert verdict(Answer(429, None, 60.0)) == Verdict("retry", 60, 1, 60)
-    assert verdict(Answer(503, None, 1.0), 2, 5) == Verdict("retry", 300, 6, 40)
-    assert verdict(Answer(503, None, 1e9)).pause_s == RETRY_AFTER_S_MAX
-    assert verdict(Answer(429, None, 60.0), 10) == Verdict("parked", 0, 1, 60)
+    assert verdict(ReceiverResponse(429, None, 60.0)) == AttemptVerdict("retry", 60, 1, 60)
+    assert verdict(ReceiverResponse(503, None, 1.0), 2, 5) == AttemptVerdict("retry", 300, 6, 40)
+    assert verdict(ReceiverResponse(503, None, 1e9)).pause_s == RETRY_AFTER_S_MAX
+    assert verdict(ReceiverResponse(429, None, 60.0), 10) == AttemptVerdict("parked", 0, 1, 60)
 
 
 @pytest.mark.parametrize(
