@@ -14,7 +14,7 @@ import uvloop
 from benchmarks.comparison.results import Losses
 from benchmarks.comparison.systems import SystemUnderTest
 from loadgen.client.client import Job, LoadClient
-from loadgen.client.setup import SetupError, register, wait_ready
+from loadgen.client.setup import SetupError, register, require_ready
 from loadgen.workload.orderflow import plan
 from loadgen.workload.profiles import B3, scaled
 
@@ -43,7 +43,7 @@ def losses(system: SystemUnderTest, kills: int) -> Losses:
 
 async def _struck(system: SystemUnderTest, number: int) -> list[Acknowledged]:
     """The key and the id of every order that was acknowledged before the kill."""
-    await wait_ready(system.url, READY_S)
+    require_ready(system.url, READY_S)
     flow = plan(scaled(B3, SCALE, 2 * STRIKE_AFTER_S), seed=number + 1)
     brokers = await register(system.url, system.admin_key, flow.profile.brokers)
     keys = tuple(broker.api_key for broker in brokers)

@@ -2,20 +2,17 @@
 
 import os
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from benchmarks.designs.app import ADMIN_KEY, DATABASE_URL
 from infra.errors import ServerFailedError
 from infra.ports import free_port
 from infra.process import ChildProcess
+from services.runtime.readiness import wait_ready
 
 READY_TIMEOUT_S = 60.0
 # Longer than it takes to answer what is in hand and to flush.
 STOP_GRACE_S = 15.0
-_POLL_S = 0.05
 # So that a checkout which was not installed runs as well.
 _ROOT = Path(__file__).parents[2]
 
@@ -36,26 +33,18 @@ class Baseline:
         )
 
     def start(self) -> None:
-        """Return when it answers. Raises ServerFailedError."""
+        """Start it and wait until it is ready. Raises ServerFailedError."""
         self.process.start()
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not self._ready():
-            if not self.process.alive or time.monotonic() > deadline:
-                words = self.process.tail_of_log(5)
-                self.process.kill()
-                raise ServerFailedError(
-                    f"{self.process.log_file.stem} did not get ready; its log is "
-                    f"{self.process.log_file}, the last lines:\n{words}"
-                )
-            time.sleep(_POLL_S)
+        reason = wait_ready(self.url, READY_TIMEOUT_S, ended=lambda: not self.process.alive)
+        if reason is None:
+            return
+        lines = self.process.tail_of_log(5)
+        self.process.kill()
+        raise ServerFailedError(
+            f"{self.process.log_file.stem} did not get ready ({reason}); its log is "
+            f"{self.process.log_file}, the last lines:\n{lines}"
+        )
 
     def stop(self) -> None:
         """SIGTERM: what is in hand is answered, what is in memory is flushed."""
         self.process.stop(grace_s=STOP_GRACE_S)
-
-    def _ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):  # noqa: S310 - our own
-                return True
-        except (urllib.error.URLError, OSError):
-            return False

@@ -6,7 +6,6 @@ machine does falls on both. Times count from when an order was due.
 """
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from infra.ports import free_port
 from infra.process import ChildProcess
 from loadgen.client.client import Job, LoadClient
 from loadgen.client.record import RequestRecord
-from loadgen.client.setup import SetupError, register, wait_ready
+from loadgen.client.setup import SetupError, register, require_ready
 from loadgen.report.report import percentile
 from loadgen.workload.orderflow import Plan, Profile, plan
 from services.local.child_environment import environment
@@ -67,7 +66,7 @@ class Trial:
         finally:
             self._stack.start(victim)
             if victim == "reader":
-                asyncio.run(wait_ready(self._reader_url, READY_S))
+                require_ready(self._reader_url, READY_S)
             else:
                 self._stack.wait_ready(victim, READY_S)
 
@@ -89,7 +88,7 @@ class Trial:
             cwd=self._stack.data_dir,
         )
         child.start()
-        asyncio.run(wait_ready(url, READY_S))
+        require_ready(url, READY_S)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from msgspec import structs
 from loadgen.client.client import Job
 from loadgen.client.client_log import client_lines
 from loadgen.client.record import ERROR_KINDS
-from loadgen.client.setup import SetupError, no_webhooks, register, wait_ready
+from loadgen.client.setup import SetupError, no_webhooks, register, require_ready
 from loadgen.client.target import Target
 from loadgen.client.workers import INTERRUPTED, Fleet, Ran
 from loadgen.report.progress import Progress
@@ -49,7 +49,7 @@ class Session:
     ) -> None:
         """Raises SetupError when the exchange cannot be used, KeyboardInterrupt when asked to."""
         target, say = self.target, self._progress.say
-        uvloop.run(wait_ready(target.url, READY_WAIT_S))
+        require_ready(target.url, READY_WAIT_S)
         self.brokers = uvloop.run(
             register(target.url, target.admin_key, profile.brokers, webhook_url)
         )

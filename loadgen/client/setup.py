@@ -1,15 +1,13 @@
 """Gets an exchange ready for a run: waits until it is ready, registers the brokers."""
 
-import asyncio
-import time
 from collections.abc import Callable
 
 import aiohttp
 import msgspec
 
 from schemas.rest import RegisterRequest, Registration
+from services.runtime.readiness import wait_ready
 
-READY_POLL_S = 0.1
 _READY = (200, 404)
 _KEY_REFUSED = (401, 403)
 
@@ -18,25 +16,15 @@ class SetupError(Exception):
     """The exchange cannot be used; the text says why."""
 
 
-async def wait_ready(url: str, timeout_s: float) -> None:
-    """Until `/readyz` says so; a server without one is ready when it answers. Raises SetupError."""
-    deadline = time.monotonic() + timeout_s
-    last = "no answer"
-    async with aiohttp.ClientSession() as session:
-        while time.monotonic() < deadline:
-            try:
-                async with session.get(f"{url}/readyz") as response:
-                    last = f"{response.status} {await response.text()}"
-                    if response.status in _READY:
-                        return
-            except (aiohttp.ClientError, OSError) as error:
-                last = str(error)
-            await asyncio.sleep(READY_POLL_S)
-    raise SetupError(f"{url} is not ready after {timeout_s:.0f} s: {last}")
+def require_ready(url: str, timeout_s: float) -> None:
+    """Wait until `/readyz` is 200, or 404 on a server without it. Raises SetupError."""
+    reason = wait_ready(url, timeout_s, statuses=_READY)
+    if reason is not None:
+        raise SetupError(f"{url} is not ready after {timeout_s:.0f} s: {reason}")
 
 
 def no_webhooks(_: int) -> str | None:
-    """For brokers that are told nothing."""
+    """No webhook URL for any broker."""
     return None
 
 

@@ -1,8 +1,5 @@
 """The containers of infra/compose.yaml for `make up` and `make down`, with their keys."""
 
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +12,7 @@ from infra.secrets import read_or_create_secret
 from services.local.banner import shell_lines
 from services.local.data_dir import Endpoints, admin_key
 from services.runtime.errors import UnavailableError
+from services.runtime.readiness import wait_ready
 from services.runtime.settings import PREFIX, Settings, read_settings
 
 # A variable of compose.yaml that is named like a setting and is none.
@@ -75,18 +73,10 @@ def _endpoints(settings: Settings, environ: Mapping[str, str], password: str) ->
 
 
 def wait_until_reached(url: str) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while True:
-        try:
-            # Any status but 200 raises an error here.
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2.0):  # noqa: S310 - our own
-                return
-        except (urllib.error.URLError, OSError) as error:
-            if time.monotonic() >= deadline:
-                raise UnavailableError(
-                    f"the containers are ready, but {url}/readyz says: {error}"
-                ) from error
-        time.sleep(0.2)
+    """Wait until this machine reaches the ready API. Raises UnavailableError."""
+    reason = wait_ready(url, READY_TIMEOUT_S)
+    if reason is not None:
+        raise UnavailableError(f"the containers are ready, but {url}/readyz says: {reason}")
 
 
 def banner(stack: Stack) -> str:

@@ -8,9 +8,6 @@ Stop: gateway, matcher, sink, webhooks, PostgreSQL, Kafka.
 import contextlib
 import os
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -36,6 +33,7 @@ from services.local.data_dir import Endpoints, admin_key, forget_endpoints, writ
 from services.runtime.errors import BusyError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.readiness import not_ready, wait_ready
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
 
@@ -51,9 +49,6 @@ LOCAL_CIDRS = "127.0.0.0/8,::1/128"
 READY_TIMEOUT_S = 60.0
 # Longer than a service takes to finish its work; after that it is killed.
 STOP_GRACE_S = 15.0
-_POLL_S = 0.05
-_PROBE_TIMEOUT_S = 2.0
-_HTTP_OK = 200
 
 
 class Stack:
@@ -145,32 +140,24 @@ class Stack:
     def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until `/readyz` is 200. Raises UnavailableError with the last lines of the log."""
         child = self.services[name]
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self.ready(name):
-                return
-            if not child.alive:
-                raise UnavailableError(
-                    f"{name} ended with exit code {child.exit_code} before it was ready; "
-                    f"its log is {child.log_file}, the last lines:\n{child.tail_of_log(5)}"
-                )
-            time.sleep(_POLL_S)
+        if wait_ready(self._base(name), timeout_s, ended=lambda: not child.alive) is None:
+            return
+        why = (
+            f"was not ready after {timeout_s:.0f} s"
+            if child.alive
+            else f"ended with exit code {child.exit_code} before it was ready"
+        )
         raise UnavailableError(
-            f"{name} was not ready after {timeout_s:.0f} s; its log is {child.log_file}, "
-            f"the last lines:\n{child.tail_of_log(5)}"
+            f"{name} {why}; its log is {child.log_file}, the last lines:\n{child.tail_of_log(5)}"
         )
 
     def ready(self, name: str) -> bool:
         """True if the service is ready now."""
+        return not_ready(self._base(name)) is None
+
+    def _base(self, name: str) -> str:
         port = self.probes.get(name)
-        base = self.url if port is None else f"http://{LOOPBACK}:{port}"
-        try:
-            with urllib.request.urlopen(  # noqa: S310 - an address of our own making
-                f"{base}/readyz", timeout=_PROBE_TIMEOUT_S
-            ) as answer:
-                return bool(answer.status == _HTTP_OK)
-        except (urllib.error.URLError, OSError):
-            return False
+        return self.url if port is None else f"http://{LOOPBACK}:{port}"
 
     def facts(self) -> Running:
         """The facts for the banner."""

@@ -16,7 +16,7 @@ _REQUEST = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\
 
 
 def port_of(environ: Mapping[str, str]) -> int:
-    """Host and port of a service's health: the metrics port if it has one, else the API's."""
+    """Port of a service's health: the metrics port if it has one, else the API's."""
     named = (environ.get("EXCHANGE_METRICS_PORT"), environ.get("EXCHANGE_PORT"))
     return next((int(text) for text in named if text and int(text)), 8000)
 
@@ -38,7 +38,7 @@ def main() -> int:
     try:
         ready, words = ask(port)
     except OSError as error:
-        ready, words = False, f"nobody answers on port {port}: {error}"
+        ready, words = False, f"nothing answers on port {port}: {error}"
     sys.stdout.write(words + "\n")
     return 0 if ready else 1
 

@@ -126,19 +126,24 @@ class LogConsumer:
         kafka_logger().error("%s", error.str())
         self._refusal = self._refusal or self._kafka.refusal(error)
 
-    def read(self, partition: Partition, start: int, end: int) -> Iterator[Message]:
+    def read(
+        self, partition: Partition, start: int, end: int, silence_s_max: float = SILENCE_S_MAX
+    ) -> Iterator[Message]:
         """The records from `start` up to but not including `end`, which the log must hold.
 
-        Raises UnavailableError if they do not arrive, BrokenLogError as `poll` does.
+        Raises UnavailableError after `silence_s_max` without one, BrokenLogError as `poll` does.
         """
         if start >= end:
             return
         self.assign({partition: start})
         position = start
         while position < end:
-            messages = self.poll(READ_RECORDS_MAX, SILENCE_S_MAX)
+            messages = self.poll(READ_RECORDS_MAX, silence_s_max)
             if not messages:
-                raise UnavailableError(f"{partition.topic}/{partition.number} stays silent")
+                raise UnavailableError(
+                    f"{partition.topic}/{partition.number} delivers nothing at {position}, "
+                    f"its end is {end}"
+                )
             for message in messages:
                 position = (message.offset() or 0) + 1
                 if position <= end:
@@ -161,7 +166,7 @@ class LogConsumer:
                 # has left: whatever the error, the request is repeated without harm.
                 if time.monotonic() > deadline:
                     raise UnavailableError(
-                        f"Kafka does not tell the end of {partition}: {error.args[0].str()}"
+                        f"Kafka does not report the end of {partition}: {error.args[0].str()}"
                     ) from error
                 self._look_again(partition.topic)
                 time.sleep(RETRY_S)

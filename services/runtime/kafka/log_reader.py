@@ -1,23 +1,21 @@
-"""Reads one partition of a topic from the start to a fixed end, as an iterator of records.
+"""One partition of a topic as an iterator of records, from the start to a fixed end.
 
-Never ahead by more than a fetch; a log whose beginning is gone can be told from one that is whole.
+For operators' commands: a `LogConsumer` for one reading, with its records as plain values.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 
-RECORDS_MAX = 2_000
-# No record in so long, although the end is not reached: Kafka is away.
+# Commands run at a terminal, so they report an absent Kafka sooner than a service does.
 SILENCE_S_MAX = 15.0
 _FETCH = Fetch(wait_ms=10, bytes_min=1)
 
 
 class Record(NamedTuple):
-    """A record as it lies in the log; `timestamp` in milliseconds."""
+    """A record of a topic; `timestamp` in milliseconds."""
 
     offset: int
     timestamp: int
@@ -26,7 +24,7 @@ class Record(NamedTuple):
 
 
 class LogReader:
-    """One partition up to `end`, exclusive; `low` is the first offset still held."""
+    """One partition up to `end`, exclusive; `low` is the first offset that it still holds."""
 
     def __init__(self, kafka: KafkaAccess, partition: Partition) -> None:
         self._consumer = LogConsumer(kafka, _FETCH)
@@ -38,22 +36,14 @@ class LogReader:
             raise
 
     def records(self, first: int = 0) -> Iterator[Record]:
-        """From offset `first` on, or from the first that is still held."""
-        position = max(first, self.low)
-        self._consumer.assign({self._partition: position})
-        while position < self.end:
-            messages = self._consumer.poll(RECORDS_MAX, SILENCE_S_MAX)
-            if not messages:
-                raise UnavailableError(
-                    f"{self._partition.topic}/{self._partition.number} delivers nothing at "
-                    f"{position}, its end is {self.end}"
-                )
-            for message in messages:
-                position = (message.offset() or 0) + 1
-                if position > self.end:
-                    return
-                yield Record(position - 1, message.timestamp()[1], message.key(), message.value())
+        """Records from offset `first` on, or from the first one held. Raises as
+        `LogConsumer.read`."""
+        start = max(first, self.low)
+        for message in self._consumer.read(self._partition, start, self.end, SILENCE_S_MAX):
+            yield Record(
+                message.offset() or 0, message.timestamp()[1], message.key(), message.value()
+            )
 
     def close(self) -> None:
-        """Give the consumer back."""
+        """Close the consumer."""
         self._consumer.close()

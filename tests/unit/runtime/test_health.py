@@ -39,7 +39,7 @@ def test_probe_tells_whether_the_service_is_ready_and_why(ready: bool) -> None:
 def test_probe_without_a_service_fails_with_one_line() -> None:
     code, words = probed(port := free_port())
     assert code == 1
-    assert words.startswith(f"nobody answers on port {port}: ")
+    assert words.startswith(f"nothing answers on port {port}: ")
     assert words.count("\n") == 1
 
 
