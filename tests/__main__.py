@@ -44,7 +44,7 @@ def _run(name: str, target: Target, shards: int, more: Sequence[str]) -> list[in
     environment = {VARIABLE: target.size, **os.environ}
     running: list[subprocess.Popen[str]] = []
     for number in range(1, shards + 1):
-        command = [sys.executable, "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider"]
         command += ["--target", name, "--shard", f"{number}/{shards}", *more, *target.paths]
         running.append(
             subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
