@@ -26,7 +26,7 @@ from loadgen.report.resources import usage
 from schemas.topics import SNAPSHOTS
 from services.local.child_environment import environment
 from services.local.exchange import Stack
-from services.replay.compare import ReplaySummary
+from services.replay.recompute import ReplaySummary
 from services.runtime.errors import ExchangeError
 
 POLL_S = 0.05

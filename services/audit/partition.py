@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from schemas.book import BookUpdate
 from schemas.codec import UnreadableError, decode_book_update, decode_trade
+from schemas.commands import Command
 from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
@@ -22,17 +23,17 @@ from services.audit.client_log import ClientLog
 from services.audit.database import Database
 from services.audit.ledger import Ledger, Totals
 from services.audit.public import FoldedBooks, PublicTopic
-from services.audit.recompute import Recomputation
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.recovery import Log, commits_of
 from services.matcher.snapshot import restore
-from services.replay.compare import command_of
+from services.replay.recompute import Recomputation, command_of
+from services.replay.recorded import recorded_outcomes
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.settings import Settings
 
@@ -71,7 +72,7 @@ class PartitionAudit:
         self._ledger = Ledger(number, tools.totals, tools.report)
         self._answers = Answers(self._ledger.open, tools.report)
         self._books = ToldBooks(number, tools.report)
-        self._recomputation = Recomputation(number, tools.report)
+        self._recomputation = Recomputation(Engine(number))
         self._folded = FoldedBooks()
         self._recorded = 0
         self._stored_done = cut.stored == 0
@@ -111,7 +112,7 @@ class PartitionAudit:
                 outcomes.fail(f"{self._number}@{record.offset} has no outcome")
                 continue
             at = EnginePosition(self._number, record.offset, record.timestamp)
-            self._recomputation.apply(command, at, recorded)
+            self._recompute(command, at, recorded)
             self._answers.look(command, recorded, at)
             self._books.apply(recorded, record.offset)
             for trade in self._books.trades:
@@ -126,6 +127,17 @@ class PartitionAudit:
         for stream in public:
             stream.advance(chunk[-1].offset)
         self._compare_stored(last=False)
+
+    def _recompute(self, command: Command | None, at: EnginePosition, recorded: Outcome) -> None:
+        invariant = self._tools.report["recomputed"]
+        invariant.checked += 1
+        outcome = self._recomputation.apply(at.offset, at.timestamp, command)
+        difference = self._recomputation.compare(outcome, recorded)
+        if difference is not None:
+            invariant.fail(
+                f"{self._number}@{at.offset}: recorded {difference.recorded}, "
+                f"recomputed {difference.recomputed}"
+            )
 
     def _compare_stored(self, *, last: bool) -> None:
         """Compare closed orders and new trades, and at PostgreSQL's position the open orders
@@ -145,7 +157,7 @@ class PartitionAudit:
         self._compare_stored(last=True)
         self._compare_positions()
         self._ledger.finish()
-        self._recomputation.finish(self._books)
+        compare_engine(self._recomputation.engine, self._books, self._tools.report)
         self._snapshots.finish()
         for stream in public:
             stream.finish()
@@ -168,16 +180,11 @@ class PartitionAudit:
                 if levels != self._folded.levels(symbol, side):
                     invariant.fail(f"{symbol} {side}: the folded book is another")
 
-    def _outcomes(self, reader: LogReader) -> Iterator[Outcome]:
-        """The recorded outcomes that count, in the order of the commands."""
-        execution_filter = ExecutionFilter({self._number: FilterPosition()})
+    def _outcomes(self, executions: LogReader) -> Iterator[Outcome]:
+        """The recorded outcomes that count; a log that contradicts itself ends them."""
+        start, on_position = FilterPosition(), self._snapshots.on_position
         try:
-            for record in reader.records():
-                self._snapshots.on_position(execution_filter.position(self._number))
-                batch = execution_filter.follow(self._number, record.offset, record.value)
-                if batch is not None:
-                    yield from batch.outcomes
-            self._snapshots.on_position(execution_filter.position(self._number))
+            yield from recorded_outcomes(executions, self._number, start, on_position)
         except BrokenLogError as error:
             self._tools.report["outcomes"].fail(str(error))
 
@@ -229,6 +236,16 @@ class PartitionAudit:
         settings = self._tools.settings
         partition = Partition(settings.topic_prefix + topic.name, self._number)
         return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
+
+
+def compare_engine(engine: Engine, books: ToldBooks, report: AuditReport) -> None:
+    """Compare the recomputed engine's books with those of the outcomes, at the end of the log."""
+    for symbol in sorted(engine.books.keys() | books.sequences().keys()):
+        book = engine.books.get(symbol)
+        for side in SIDES:
+            levels = [] if book is None else book.levels(side)
+            if levels != books.levels(symbol, side):
+                report["recomputed"].fail(f"{symbol} {side}: the engine has another book")
 
 
 class PublicStream:

@@ -12,9 +12,9 @@ from schemas.units import milliseconds, rfc3339
 from services.cli.settings import readable_errors
 from services.local.data_dir import operator_settings
 from services.matcher.engine import Engine
-from services.replay.compare import ReplaySummary
 from services.replay.dump import dump
 from services.replay.progress import progress_on_stderr
+from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import SettingsError
 

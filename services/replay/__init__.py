@@ -1,4 +1,4 @@
 """Recomputes one partition from its command log, compares it with the recorded outcomes, dumps it.
 
-Reads commands, executions and snapshots; writes nothing. Pure: recompute, compare, dump.
+Reads commands, executions and snapshots; writes nothing. Pure: recompute, dump.
 """

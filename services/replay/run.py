@@ -1,4 +1,4 @@
-"""Reads a partition's commands, and its executions for verification, into a `Replay`.
+"""Reads a partition's commands, and its executions for verification, into a `Recomputation`.
 
 Only reads: no producer, no claim. The end of both logs is fixed at the start, commands first, so a
 running exchange can be replayed; memory holds the engine and a few fetches.
@@ -10,16 +10,16 @@ from itertools import islice, takewhile
 
 from msgspec import Struct
 
-from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.matcher.engine import Engine
 from services.matcher.recovery import Log, Recovered, commits_of, recover
-from services.replay.compare import Replay
 from services.replay.progress import Advance
+from services.replay.recompute import Recomputation, command_of
+from services.replay.recorded import recorded_outcomes
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
@@ -39,7 +39,7 @@ class ReplayRequest(Struct, frozen=True):
     from_snapshot: bool = False
 
 
-def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> Replay:
+def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> Recomputation:
     """Run a replay. Raises UnavailableError if a log cannot be read from the replay's beginning."""
     partitions = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify().partitions
     number = request.partition
@@ -52,18 +52,18 @@ def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> 
         _require_held(commands, COMMANDS, begun.position.next_command)
         if request.until_offset is not None:
             commands.end = min(commands.end, request.until_offset)
-        told = None
+        recorded = None
         if request.verify:
             # From the first claim on, because claims decide which records count.
             _require_held(executions, EXECUTIONS, begun.position.next_record)
-            told = _outcomes(executions, number, begun.position)
-        replay = Replay(begun.engine, begun.position.next_command)
+            recorded = recorded_outcomes(executions, number, begun.position)
+        replay = Recomputation(begun.engine, begun.position.next_command)
         records = _until(commands.records(replay.next_offset), request.until_ms)
         while chunk := list(islice(records, CHUNK_COMMANDS)):
             for record in chunk:
-                outcome = replay.apply(record.offset, record.timestamp, record.value)
-                if told is not None:
-                    replay.compare(outcome, next(told, None))
+                outcome = replay.apply(record.offset, record.timestamp, command_of(record.value))
+                if recorded is not None:
+                    replay.compare(outcome, next(recorded, None))
                 for digest in digests.get(replay.next_offset, ()):
                     replay.compare_digest(digest)
             advance(replay.next_offset, commands.end)
@@ -106,12 +106,3 @@ def _until(records: Iterator[Record], until_ms: int | None) -> Iterator[Record]:
     if until_ms is None:
         return records
     return takewhile(lambda record: record.timestamp < until_ms, records)
-
-
-def _outcomes(reader: LogReader, number: int, start: FilterPosition) -> Iterator[Outcome]:
-    """The recorded outcomes that count, in the order of the commands."""
-    execution_filter = ExecutionFilter({number: start})
-    for record in reader.records(start.next_record):
-        batch = execution_filter.follow(number, record.offset, record.value)
-        if batch is not None:
-            yield from batch.outcomes

@@ -13,7 +13,7 @@ from services.audit.client_log import ClientLine
 from services.audit.report import Name
 from services.audit.run import run_audit
 from services.local.exchange import Stack
-from services.replay.compare import command_of
+from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError
 from tests.chaos.clients import Clients
 from tests.chaos.notices import Notices, notices

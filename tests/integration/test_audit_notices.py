@@ -12,7 +12,7 @@ from schemas.ids import order_id
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from services.audit.client_log import ClientLine
 from services.audit.report import AuditReport, Name
-from services.replay.compare import command_of
+from services.replay.recompute import command_of
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.log_reader import Record
 from tests.integration.audited_market import (

@@ -15,7 +15,7 @@ from examples.replay_book import rebuilt, replay
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS
 from services.matcher.engine import Engine
-from services.replay.compare import ReplaySummary
+from services.replay.recompute import ReplaySummary
 from services.runtime.kafka.consumer import Partition
 from tests.support.examples import ROOT, example, running_example, trade_at_random, trading
 from tests.support.exchange import Exchange

@@ -16,8 +16,8 @@ from schemas.commands import Tick
 from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from schemas.units import rfc3339
 from services.cli.__main__ import app
-from services.replay.compare import ReplaySummary
 from services.replay.dump import Dump, OpenOrder
+from services.replay.recompute import ReplaySummary
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader, Record

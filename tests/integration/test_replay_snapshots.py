@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from schemas.topics import COMMANDS
-from services.replay.compare import ReplaySummary
+from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import UnavailableError
 from tests.integration.matcher_market import EVERY, Market, a_market

@@ -13,7 +13,7 @@ from schemas.snapshots import SNAPSHOT_VERSION, SnapshotChunk, SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
-from services.replay.compare import command_of
+from services.replay.recompute import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
 from tests.support.exchange import Exchange

@@ -19,11 +19,11 @@ from schemas.trades import Trade
 from services.audit.books import ToldBooks
 from services.audit.client_log import ClientLine, ClientLog, read_client_log
 from services.audit.ledger import Ledger, Totals
+from services.audit.partition import compare_engine
 from services.audit.public import FoldedBooks, PublicTopic
-from services.audit.recompute import Recomputation
 from services.audit.report import AuditReport, Invariant, Name
 from services.matcher.engine import Engine, EnginePosition
-from services.replay.compare import command_of
+from services.replay.recompute import command_of
 
 MAKER = OrderAccepted("m", "b1", "1", "PETR4", "ask", "limit", 100, 100, 1, 10, 5_000)
 TAKER = OrderAccepted("t", "b2", "1", "PETR4", "bid", "limit", 40, 0, 2, 11, None, None, "filled")
@@ -272,27 +272,14 @@ def test_client_log_file_is_read_line_by_line() -> None:
     assert read_client_log(text.splitlines()) == [ClientLine("refused", "b", "c")]
 
 
-def test_recomputation_that_differs_shows_both() -> None:
+def test_engine_with_another_book_is_reported() -> None:
     report = AuditReport()
-    recomputation = Recomputation(0, report)
-    at = EnginePosition(0, 0, 1_000)
-    right = Engine(0).apply(None, at)
-    recomputation.apply(None, at, right)
-    recomputation.apply(None, structs.replace(at, offset=1), Outcome(1_000, Ticked()))
-    assert report["recomputed"].differences == 1
-    assert '"ticked"' in report["recomputed"].samples[0]
-
-
-def test_recomputation_that_ends_with_another_book_is_noticed() -> None:
-    report = AuditReport()
-    recomputation, books = Recomputation(0, report), ToldBooks(0, report)
-    at = EnginePosition(0, 0, 1_000)
-    outcome = Engine(0).apply(place(1), at)
-    recomputation.apply(place(1), at, outcome)
-    recomputation.finish(books)
+    engine, books = Engine(0), ToldBooks(0, report)
+    outcome = engine.apply(place(1), EnginePosition(0, 0, 1_000))
+    compare_engine(engine, books, report)
     assert report["recomputed"].samples == ["A bid: the engine has another book"]
     books.apply(outcome, 0)
-    recomputation.finish(books)
+    compare_engine(engine, books, report)
     assert report["recomputed"].differences == 1
 
 

@@ -13,9 +13,9 @@ from schemas.executions import CommandRefused, OrderAccepted
 from services.cli.__main__ import app
 from services.cli.replay import bound, check_dump_path, summary_text
 from services.matcher.engine import Engine, EnginePosition
-from services.replay.compare import SAMPLES_MAX, Replay
 from services.replay.dump import dump
 from services.replay.progress import PlainProgress, progress_line
+from services.replay.recompute import SAMPLES_MAX, Recomputation, command_of
 from services.runtime.errors import BrokenLogError, SettingsError
 from tests.support.orders import START_MS, cancel, limit, order_id
 
@@ -28,10 +28,10 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 
-def replayed(*values: bytes) -> Replay:
-    replay = Replay(Engine(0))
+def replayed(*values: bytes) -> Recomputation:
+    replay = Recomputation(Engine(0))
     for offset, value in enumerate(values):
-        replay.apply(offset, START_MS + offset, value)
+        replay.apply(offset, START_MS + offset, command_of(value))
     return replay
 
 
@@ -46,35 +46,35 @@ def test_replay_of_commands_gives_the_digest_of_an_engine_that_was_fed_the_same(
 
 
 def test_replay_of_an_unreadable_command_refuses_it_as_the_matcher_does() -> None:
-    outcome = Replay(Engine(0)).apply(0, START_MS, b"not a command")
+    outcome = Recomputation(Engine(0)).apply(0, START_MS, command_of(b"not a command"))
     assert outcome.event == CommandRefused("malformed_command")
 
 
 def test_replay_of_a_log_with_a_hole_stops() -> None:
     replay = replayed(encode(limit(1)))
     with pytest.raises(BrokenLogError, match="command 2 came, 1 was next"):
-        replay.apply(2, START_MS, encode(limit(2)))
+        replay.apply(2, START_MS, command_of(encode(limit(2))))
 
 
 def test_compare_of_equal_outcomes_finds_nothing() -> None:
-    replay = Replay(Engine(0))
-    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    replay = Recomputation(Engine(0))
+    outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     replay.compare(outcome, structs.replace(outcome))
     summary = replay.summary(verified=True)
     assert (summary.compared, summary.differences, summary.samples) == (1, 0, [])
 
 
 def test_compare_without_a_record_counts_it_apart() -> None:
-    replay = Replay(Engine(0))
-    replay.compare(replay.apply(0, START_MS, encode(limit(1))), None)
+    replay = Recomputation(Engine(0))
+    replay.compare(replay.apply(0, START_MS, command_of(encode(limit(1)))), None)
     summary = replay.summary(verified=True)
     assert (summary.compared, summary.not_recorded, summary.differences) == (0, 1, 0)
 
 
 def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
-    replay = Replay(Engine(0))
+    replay = Recomputation(Engine(0))
     for number in range(SAMPLES_MAX + 2):
-        outcome = replay.apply(number, START_MS, encode(limit(number + 1)))
+        outcome = replay.apply(number, START_MS, command_of(encode(limit(number + 1))))
         # Of every outcome but the first, something is changed.
         replay.compare(outcome, structs.replace(outcome, time=START_MS + min(number, 1)))
     summary = replay.summary(verified=True)
@@ -85,8 +85,8 @@ def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
 
 
 def test_compare_of_an_outcome_beyond_ascii_shows_it() -> None:
-    replay = Replay(Engine(0))
-    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    replay = Recomputation(Engine(0))
+    outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     assert isinstance(outcome.event, OrderAccepted)
     event = structs.replace(outcome.event, broker_id="é" * 500)
     replay.compare(outcome, structs.replace(outcome, event=event))
@@ -94,8 +94,8 @@ def test_compare_of_an_outcome_beyond_ascii_shows_it() -> None:
 
 
 def test_compare_of_long_outcomes_shows_where_they_differ() -> None:
-    replay = Replay(Engine(0))
-    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    replay = Recomputation(Engine(0))
+    outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     assert isinstance(outcome.event, OrderAccepted)
     mine, theirs = (
         structs.replace(outcome, event=structs.replace(outcome.event, broker_id="a" * 5_000 + end))
@@ -194,8 +194,8 @@ def test_summary_text_without_verification_leaves_its_figures_out() -> None:
 
 
 def test_summary_text_with_a_difference_shows_both_outcomes() -> None:
-    replay = Replay(Engine(0))
-    outcome = replay.apply(0, START_MS, encode(limit(1)))
+    replay = Recomputation(Engine(0))
+    outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     replay.compare(outcome, structs.replace(outcome, time=7))
     text = summary_text(replay.summary(verified=True))
     assert "differences   1" in text

@@ -50,7 +50,7 @@ class ReplaySummary(Struct, frozen=True, kw_only=True):
     samples: list[Difference]
 
 
-class Replay:
+class Recomputation:
     """The engine of a partition and its position in the command log."""
 
     def __init__(self, engine: Engine, next_offset: int = 0) -> None:
@@ -63,26 +63,31 @@ class Replay:
         self._differences = 0
         self._samples: list[Difference] = []
 
-    def apply(self, offset: int, timestamp: int, value: bytes | None) -> Outcome:
-        """Apply the next record and return its outcome, as the matcher would publish it."""
+    def apply(self, offset: int, timestamp: int, command: Command | None) -> Outcome:
+        """Apply the next command and return its outcome, as the matcher would publish it.
+
+        None stands for an unreadable record. Raises BrokenLogError if a command is missing.
+        """
         if offset != self.next_offset:
             raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
         self.next_offset = offset + 1
         at = EnginePosition(self.engine.partition, offset, timestamp)
-        return self.engine.apply(command_of(value), at)
+        return self.engine.apply(command, at)
 
-    def compare(self, outcome: Outcome, recorded: Outcome | None) -> None:
-        """Compare the latest command's outcome with the recorded one, if there is one."""
+    def compare(self, outcome: Outcome, recorded: Outcome | None) -> Difference | None:
+        """The difference between the latest command's outcome and the recorded one, if any."""
         if recorded is None:
             self._not_recorded += 1
-            return
+            return None
         self._compared += 1
         mine, theirs = encode(outcome), encode(recorded)
         if mine == theirs:
-            return
+            return None
+        difference = _difference(self.next_offset - 1, theirs, mine)
         self._differences += 1
         if len(self._samples) < SAMPLES_MAX:
-            self._samples.append(_difference(self.next_offset - 1, theirs, mine))
+            self._samples.append(difference)
+        return difference
 
     def compare_digest(self, digest: str) -> None:
         """Compare the present engine with the digest of a snapshot."""
