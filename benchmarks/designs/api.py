@@ -14,10 +14,11 @@ from benchmarks.designs.design import Design
 from schemas.brokers import Broker
 from schemas.rest import FieldFault, OrderResource, Registration
 from schemas.units import OrderId, Symbol
+from services.api.body import require_no_fields
 from services.api.brokers import Caller
 from services.api.headers import bearer_key
 from services.api.messages import ProblemError
-from services.ingest.admission import admit, admit_nothing, admit_registration
+from services.ingest.admission import admit, admit_registration
 from services.ingest.registration import RANDOM_BYTES, new_broker
 
 BODY_BYTES_MAX = 4 * 1024
@@ -56,7 +57,7 @@ class Api:
         """`POST /orders/{order_id}/cancel`."""
         broker = await self._broker(request)
         order_id = _order_id(request)
-        admit_nothing(await _body(request))
+        require_no_fields(await _body(request))
         cancelled = await self._design.cancel(broker.broker_id, order_id)
         if cancelled is None:
             raise _no_order()

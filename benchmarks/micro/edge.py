@@ -24,9 +24,10 @@ from schemas.orders import OrderRecord
 from schemas.topics import COMMANDS
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
+from services.api.framework import make_framework
 from services.api.messages import AsgiApp, Receive, Scope, Send
 from services.api.protocol import HttpProtocol
-from services.api.server import health_routes
+from services.api.server import health_router
 from services.gateway.wiring import lookup_of
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
@@ -106,8 +107,9 @@ class Gateway:
             randomness=os.urandom,
         )
         self._ingest = Ingest(context, directory)
-        routes = [*self._ingest.routes(), *self._reader.routes(), *health_routes(Health())]
-        self.edge = ApiApp(routes, directory)
+        routes = [*self._ingest.routes(), *self._reader.routes()]
+        routers = [self._ingest.router(), health_router(Health())]
+        self.edge = ApiApp(routes, directory, make_framework("Exchange", routes, routers))
 
     def _tell(self, record: int, value: bytes) -> None:
         batch = self._filter.follow(0, record, value)

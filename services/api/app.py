@@ -1,35 +1,23 @@
-"""The HTTP edge as a plain ASGI app: the one place for routing, keys, limits, problems, metrics.
+"""The HTTP edge: answers the hot calls as a plain ASGI app, and hands all others to FastAPI.
 
-Order of checks: route, method, open for business, key, budget, headers, body. A handler sees
-only what passed all of them.
+Routing, request ids and metrics are the edge's for every call. Order of checks: route, method,
+accepting calls, key, rate limit, headers, body. A handler receives only what passed all of them.
 """
 
 import itertools
-import logging
 import secrets
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from prometheus_client import Histogram
 
-from schemas.brokers import Broker
-from services.api.body import (
-    BODY_BYTES_MAX,
-    ClientGoneError,
-    check_body_headers,
-    has_body,
-    read_body,
-)
+from services.api.body import BODY_BYTES_MAX, ClientGoneError, read_body_of
 from services.api.brokers import BrokerDirectory
-from services.api.headers import (
-    accepts_json,
-    bearer_key,
-    chosen_request_id,
-    read_headers,
-    read_query,
-)
+from services.api.checks import RequestChecks
+from services.api.framework import Framework
+from services.api.headers import chosen_request_id, read_headers, read_query
 from services.api.messages import (
     NOBODY,
     PROBLEMS,
@@ -43,10 +31,11 @@ from services.api.messages import (
     Route,
     Scope,
     Send,
+    internal_error,
     json_response,
     not_accepted,
 )
-from services.api.rate_limits import RateLimiter, RateLimits
+from services.api.rate_limits import RateLimits
 from services.api.routing import Resource, RoutingTable
 from services.runtime.metrics import HTTP_SECONDS
 
@@ -65,8 +54,6 @@ __all__ = [
     "not_accepted",
 ]
 
-log = logging.getLogger(__name__)
-
 _UNMATCHED: Resource[Route | AsgiApp] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNLIMITED = RateLimits()
@@ -74,34 +61,28 @@ _BODILESS = frozenset({204, 304})
 
 
 class ApiApp:
-    """Answers `routes`, and hands exact paths of `fallback` to other ASGI apps (GET and HEAD)."""
+    """Answers the hot `routes` itself and passes the calls of `framework` on to FastAPI."""
 
     def __init__(
         self,
         routes: Sequence[Route],
         directory: BrokerDirectory,
-        fallback: Mapping[str, AsgiApp] | None = None,
+        framework: Framework | None = None,
         limits: RateLimits = _UNLIMITED,
     ) -> None:
-        self._directory = directory
-        self._rate_limiter = RateLimiter(limits)
+        self._checks = RequestChecks(directory, limits)
+        self.refuse = self._checks.refuse
+        self.accept = self._checks.accept
         self._routes: RoutingTable[Route | AsgiApp] = RoutingTable()
         for call in routes:
             self._routes.add(call.method, call.path, call)
-        for path, app in (fallback or {}).items():
-            self._routes.add("GET", path, app)
-        self._refusal: ProblemError | None = None
+        if framework is not None:
+            framework.app.state.checks = self._checks
+            for method, path in framework.entries:
+                self._routes.add(method, path, framework.app)
         self._id_prefix = secrets.token_hex(8)
         self._id_count = itertools.count(1)
         self._timers: dict[tuple[str, str, int], Histogram] = {}
-
-    def refuse(self, reason: str, *, close: bool = False) -> None:
-        """From now on every call that needs a key is answered 503, before the key is looked at."""
-        self._refusal = not_accepted(reason, close=close)
-
-    def accept(self) -> None:
-        """Open for business."""
-        self._refusal = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -123,14 +104,22 @@ class ApiApp:
             elif isinstance(entry, Response):
                 response = entry
             else:
-                await _pass_on(entry, scope, receive, send, request_id)
+                state = {
+                    "headers": headers,
+                    "parameters": parameters,
+                    "request_id": request_id,
+                    "template": resource.template,
+                }
+                status = await _pass_on(entry, {**scope, "state": state}, receive, send)
+                if status:
+                    self._observe(resource.template, method, status, time.perf_counter() - begun)
                 return
         except ProblemError as problem:
             response = problem.response(request_id)
         except ClientGoneError:
             return
-        except Exception:
-            response = _internal_error(request_id, resource.template)
+        except Exception as error:
+            response = internal_error(error, request_id, resource.template)
         await _send(send, response, request_id, method)
         self._observe(resource.template, method, response.status, time.perf_counter() - begun)
 
@@ -158,20 +147,8 @@ class ApiApp:
         read: tuple[dict[str, str], dict[str, str], str],
     ) -> Response:
         headers, parameters, request_id = read
-        broker = NOBODY
-        if call.who != "anyone":
-            if self._refusal is not None:
-                raise self._refusal
-            broker = self._admitted(call, scope, headers)
-            if broker is not NOBODY:
-                budget = call.budget or ("orders" if call.method == "POST" else "reads")
-                self._rate_limiter.spend(broker.broker_id, budget, time.monotonic())
-            if not accepts_json(headers.get("accept", "")):
-                raise ProblemError(406, "not_acceptable", "answers are application/json")
-        body = b""
-        if call.method == "POST" and has_body(headers):
-            check_body_headers(headers)
-            body = await read_body(receive)
+        broker = self._checks.admit(call, scope, headers)
+        body = await read_body_of(call.method, headers, receive)
         request = Request(
             method=scope["method"],
             parameters=parameters,
@@ -183,24 +160,6 @@ class ApiApp:
             request_id=request_id,
         )
         return await call.handler(request)
-
-    def _admitted(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
-        # The broker who calls; NOBODY for the admin. Anyone else gets a problem.
-        key = bearer_key(headers.get("authorization", ""))
-        caller = None
-        if key is not None:
-            caller = self._directory.caller(key, time.time_ns() // 1_000_000)
-        if caller is None:
-            # Of the connection, not of a header that a client can write as it likes.
-            address, _ = scope.get("client") or ("", 0)
-            raise self._rate_limiter.unauthenticated(address, time.monotonic())
-        if isinstance(caller, Broker):
-            if call.who == "broker":
-                return caller
-            raise ProblemError(403, "forbidden", "this needs the admin key")
-        if call.who == "admin":
-            return NOBODY
-        raise ProblemError(403, "forbidden", "this needs a broker's key, not the admin's")
 
     def _observe(self, route: str, method: str, status: int, seconds: float) -> None:
         timer = self._timers.get((route, method, status))
@@ -218,13 +177,6 @@ def _raw_path(scope: Scope) -> str:
     return quote(scope["path"]) if raw is None else raw.decode("latin-1")
 
 
-def _internal_error(request_id: str, route: str) -> Response:
-    # Inside of an except block: the trace goes to the log, never to the client.
-    log.exception("request failed", extra={"fields": {"request_id": request_id, "route": route}})
-    problem = ProblemError(500, "internal_error", "see the log of the exchange by the request id")
-    return problem.response(request_id)
-
-
 async def _send(send: Send, response: Response, request_id: str, method: str) -> None:
     headers = [(b"x-request-id", request_id.encode())]
     if response.status not in _BODILESS:
@@ -237,15 +189,29 @@ async def _send(send: Send, response: Response, request_id: str, method: str) ->
     await send({"type": "http.response.body", "body": body})
 
 
-async def _pass_on(
-    app: AsgiApp, scope: Scope, receive: Receive, send: Send, request_id: str
-) -> None:
+async def _pass_on(app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> int:
+    # The status that the framework sent; 0 where the client closed the connection first.
+    status = 0
+    request_id: str = scope["state"]["request_id"]
+    is_head = scope["method"] == "HEAD"
+
     async def send_with_id(message: MutableMapping[str, Any]) -> None:
+        nonlocal status
         if message["type"] == "http.response.start":
+            status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             message = {**message, "headers": headers}
-        elif scope["method"] == "HEAD":
+        elif is_head:
             message = {**message, "body": b""}
         await send(message)
 
-    await app(scope, receive, send_with_id)
+    # The path still percent-encoded: an encoded slash must not split a segment.
+    method = "GET" if is_head else scope["method"]
+    inner = {**scope, "path": _raw_path(scope), "method": method}
+    try:
+        await app(inner, receive, send_with_id)
+    except Exception:
+        # Starlette sends the answer of the exception handler, then raises the exception again.
+        if not status:
+            raise
+    return status

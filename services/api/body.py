@@ -1,30 +1,45 @@
-"""Reads a request's body within bounds of size and time, whatever its head promised."""
+"""Reads a request's body within bounds of size and time, whatever its headers announce."""
 
 import asyncio
 from collections.abc import Mapping
 
+import msgspec
+from msgspec import Struct
+
+from services.api.decoding import DECODE_ERRORS, body_problem
 from services.api.headers import is_json_type
 from services.api.messages import ProblemError, Receive
 
 # The largest acceptable order is under 1 KiB; more is a mistake or an attack.
 BODY_BYTES_MAX = 4 * 1024
-# A body is one packet; whoever takes longer is not sending it.
+# A body is one packet; a client that takes longer has stalled.
 BODY_SECONDS_MAX = 10.0
 
 _CLOSE = (("Connection", "close"),)
 
 
+# The usual bodies of a call without fields, accepted without decoding.
+_EMPTY = frozenset({b"", b"{}"})
+
+
+class NoFields(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of a call that takes no fields."""
+
+
+_no_fields = msgspec.json.Decoder(NoFields)
+
+
 class ClientGoneError(Exception):
-    """The client hung up before the request was complete: nobody waits for an answer."""
+    """The client closed the connection before its request was complete; no answer is sent."""
 
 
 def has_body(headers: Mapping[str, str]) -> bool:
-    """Whether the head announces a body (RFC 9112 6.3)."""
+    """Whether the headers announce a body (RFC 9112 6.3)."""
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def check_body_headers(headers: Mapping[str, str]) -> None:
-    """Raises ProblemError for a body that need not be read to be refused."""
+    """Raises ProblemError (415, 413) for a body that can be refused unread."""
     if not is_json_type(headers.get("content-type", "")):
         raise ProblemError(
             415,
@@ -42,6 +57,14 @@ def check_body_headers(headers: Mapping[str, str]) -> None:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:20]) > BODY_BYTES_MAX:
         raise _too_large()
+
+
+async def read_body_of(method: str, headers: Mapping[str, str], receive: Receive) -> bytes:
+    """The body of a POST; empty where there is none. Raises as the two functions below."""
+    if method != "POST" or not has_body(headers):
+        return b""
+    check_body_headers(headers)
+    return await read_body(receive)
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -74,7 +97,20 @@ async def _read(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
+def require_no_fields(body: bytes) -> None:
+    """Accepts an empty body and an object without fields.
+
+    Raises ProblemError: malformed_json for a body that is not JSON, invalid for any other.
+    """
+    if body in _EMPTY:
+        return
+    try:
+        _no_fields.decode(body)
+    except DECODE_ERRORS:
+        raise body_problem(body, NoFields) from None
+
+
 def _too_large() -> ProblemError:
     return ProblemError(
-        413, "body_too_large", f"the body may have {BODY_BYTES_MAX} bytes", headers=_CLOSE
+        413, "body_too_large", f"the body may have at most {BODY_BYTES_MAX} bytes", headers=_CLOSE
     )

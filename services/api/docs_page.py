@@ -1,7 +1,4 @@
-"""`/docs` and `/openapi.json`; Swagger UI comes from an installed package, nothing from elsewhere.
-
-FastAPI serves them behind the edge; the calls themselves never pass through it.
-"""
+"""`/docs` and `/openapi.json`. Swagger UI is served from an installed package, not from a CDN."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,8 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 
-from services.api.app import Route
-from services.api.messages import AsgiApp
+from services.api.messages import Route
 from services.api.openapi import document
 
 # Of the contract, not of the program: additive changes keep it.
@@ -26,14 +22,8 @@ _STATIC = {
 }
 
 
-def documentation(routes: Sequence[Route], title: str) -> dict[str, AsgiApp]:
-    """The app for each exact path that documents these calls."""
-    app = FastAPI(
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
-    )
+def add_pages(app: FastAPI, routes: Sequence[Route], title: str) -> list[str]:
+    """Serve the document of these calls and its page; returns the paths."""
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=title,
@@ -53,8 +43,7 @@ def documentation(routes: Sequence[Route], title: str) -> dict[str, AsgiApp]:
             headers={"Cache-Control": "public, max-age=86400"},
         )
         app.add_route(f"/static/{name}", partial(_answer, asset))
-    paths = ["/docs", "/openapi.json", *(f"/static/{name}" for name in _STATIC)]
-    return dict.fromkeys(paths, app)
+    return ["/docs", "/openapi.json", *(f"/static/{name}" for name in _STATIC)]
 
 
 async def _answer(response: Response, _: object) -> Response:

@@ -3,6 +3,7 @@
 No I/O, no framework: a handler takes a Request and returns a Response or raises a ProblemError.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, Literal
 
@@ -21,6 +22,8 @@ Budget = Literal["orders", "cancels", "reads"]
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 NOBODY: Final = Broker(broker_id="", name="", api_key_hash="", created_at=0)
+
+log = logging.getLogger(__name__)
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -139,6 +142,17 @@ def not_accepted(detail: str, *, close: bool = False) -> ProblemError:
     )
 
 
+def internal_error(error: Exception, request_id: str, route: str) -> Response:
+    """500. The traceback goes to the service log, never to the client."""
+    log.error(
+        "request failed",
+        exc_info=error,
+        extra={"fields": {"request_id": request_id, "route": route}},
+    )
+    detail = "search the service log for the request id"
+    return ProblemError(500, "internal_error", detail).response(request_id)
+
+
 class Parameter(Struct, frozen=True):
     """A query or header parameter as documented; path parameters follow from the path."""
 
@@ -158,7 +172,7 @@ class Route(Struct, frozen=True):
 
     method: Literal["GET", "POST"]
     path: str
-    handler: Callable[[Request], Awaitable[Response]]
+    handler: Callable[..., Awaitable[Response]]
     who: Literal["broker", "admin", "anyone"]
     summary: str
     request: type | None = None

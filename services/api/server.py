@@ -10,13 +10,13 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from msgspec import Struct
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.api.app import ApiApp, Request, Response, Route, json_response
+from services.api.app import ApiApp
+from services.api.framework import ServiceRouter
+from services.api.messages import Response, Route
 from services.api.protocol import ConnectionLimits, limited_protocol, quiet_logger
 from services.runtime.errors import SettingsError, UnavailableError
-from services.runtime.health import Check, Health, Readiness
+from services.runtime.health import Alive, Check, Health, Readiness, answer_probe
 from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.settings import Settings
@@ -127,36 +127,21 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-class Alive(Struct, frozen=True):
-    """Body of `/livez`."""
-
-    status: str = "alive"
-
-
-def health_routes(health: Health) -> list[Route]:
+def health_router(health: Health) -> ServiceRouter:
     """`/livez`, `/readyz` and `/metrics`, open to anyone."""
 
-    async def livez(_: Request) -> Response:
-        return json_response(200, Alive())
+    def route(path: str, summary: str, answers: dict[int, type | None]) -> Route:
+        async def handler() -> Response:
+            status, content_type, body = answer_probe(path, health)
+            return Response(status, body, content_type=content_type)
 
-    async def readyz(_: Request) -> Response:
-        readiness = health.readiness()
-        return json_response(200 if readiness.status == "ready" else 503, readiness)
+        return Route("GET", path, handler, "anyone", summary, answers=answers)
 
-    async def metrics(_: Request) -> Response:
-        return Response(200, generate_latest(), content_type=CONTENT_TYPE_LATEST)
-
-    return [
-        Route(
-            "GET", "/livez", livez, "anyone", "Whether the process is alive", answers={200: Alive}
-        ),
-        Route(
-            "GET",
-            "/readyz",
-            readyz,
-            "anyone",
-            "Whether it is caught up and connected, with each check",
-            answers={200: Readiness, 503: Readiness},
-        ),
-        Route("GET", "/metrics", metrics, "anyone", "Prometheus metrics", answers={200: str}),
-    ]
+    ready: dict[int, type | None] = {200: Readiness, 503: Readiness}
+    return ServiceRouter(
+        [
+            route("/livez", "Whether the process is alive", {200: Alive}),
+            route("/readyz", "Whether the process is ready, with the result of each check", ready),
+            route("/metrics", "Prometheus metrics", {200: str}),
+        ]
+    )

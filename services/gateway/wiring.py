@@ -10,14 +10,14 @@ from contextlib import AsyncExitStack
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from schemas.topology import Topology
-from services.api.app import ApiApp, Request, Route
+from services.api.app import ApiApp, Request
 from services.api.brokers import BrokerDirectory
-from services.api.docs_page import documentation
+from services.api.framework import ServiceRouter, make_framework
 from services.api.rate_limits import rate_limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
-    health_routes,
+    health_router,
     open_when_caught_up,
 )
 from services.ingest.app import Ingest
@@ -82,12 +82,12 @@ def lookup_of(reader: Reader) -> Lookup:
     return lookup
 
 
-async def webhook_routes(database_url: str, ending: AsyncExitStack) -> list[Route]:
+async def webhook_router(database_url: str, ending: AsyncExitStack) -> ServiceRouter:
     """What brokers may ask of the outbox, until the ending."""
     pool = PostgresPool(database_url, read_only=False)
     await pool.open()
     ending.push_async_callback(pool.close)
-    return WebhookRoutes(Deliveries(pool)).routes()
+    return WebhookRoutes(Deliveries(pool)).router()
 
 
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
@@ -111,11 +111,13 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         context = make_context(settings, topology, sender, lookup_of(reader))
         ingest = Ingest(context, directory)
         # 3. The outbox, where brokers see their webhooks and ask for them.
-        webhooks = await webhook_routes(database_url, ending)
+        webhooks = await webhook_router(database_url, ending)
         # 4. The port.
         health = Health()
-        routes = [*ingest.routes(), *reader.routes(), *webhooks, *health_routes(health)]
-        app = ApiApp(routes, directory, documentation(routes, "Exchange"), rate_limits_of(settings))
+        routes = [*ingest.routes(), *reader.routes()]
+        routers = [ingest.router(), webhooks, health_router(health)]
+        framework = make_framework("Exchange", routes, routers)
+        app = ApiApp(routes, directory, framework, rate_limits_of(settings))
         app.refuse(NOT_YET)
         server = HttpServer(app, settings)
         stop.on_set(server.stop)

@@ -14,14 +14,15 @@ from schemas.webhooks import RotatedSecret
 from services.api.app import (
     Parameter,
     ProblemError,
-    Request,
     Response,
     Route,
     json_response,
     not_accepted,
 )
+from services.api.body import require_no_fields
 from services.api.brokers import BrokerDirectory
-from services.ingest.admission import admit_nothing, admit_registration
+from services.api.framework import Body, Caller, ServiceRouter
+from services.ingest.admission import admit_registration
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.context import IngestContext
@@ -79,10 +80,10 @@ class Ingest:
         except (UnreadableError, ValueError) as error:
             log.error("unusable listing", extra={"fields": {"reason": str(error)}})
 
-    async def register(self, request: Request) -> Response:
+    async def register(self, body: Body) -> Response:
         """`POST /register`."""
         context = self._context
-        wanted = admit_registration(request.body)
+        wanted = admit_registration(body)
         broker, api_key = new_broker(
             wanted, context.randomness(RANDOM_BYTES), now_ms=context.clock()
         )
@@ -96,10 +97,10 @@ class Ingest:
         )
         return json_response(201, shown_once, _NO_STORE)
 
-    async def rotate_secret(self, request: Request) -> Response:
+    async def rotate_secret(self, broker: Caller, body: Body) -> Response:
         """`POST /webhooks/secret/rotate`."""
-        admit_nothing(request.body)
-        context, broker = self._context, request.broker
+        require_no_fields(body)
+        context = self._context
         if broker.webhook_url is None:
             raise ProblemError(404, "not_found", "this broker was registered without a webhook_url")
         changed = with_new_secret(broker, context.randomness(SECRET_BYTES), now_ms=context.clock())
@@ -123,27 +124,8 @@ class Ingest:
         self._directory.add(broker)
 
     def routes(self) -> list[Route]:
-        """The routes, as the gateway and the documentation want them."""
+        """The hot calls, served by the edge."""
         return [
-            Route(
-                method="POST",
-                path="/register",
-                handler=self.register,
-                who="admin",
-                summary="Register a broker; its key is shown this once",
-                request=RegisterRequest,
-                answers={201: Registration},
-                problems=_WRITING,
-            ),
-            Route(
-                method="POST",
-                path="/webhooks/secret/rotate",
-                handler=self.rotate_secret,
-                who="broker",
-                summary="A new webhook secret, shown this once; the former signs on for a day",
-                answers={200: RotatedSecret},
-                problems=((404, "not_found"), *_WRITING),
-            ),
             Route(
                 method="POST",
                 path="/orders",
@@ -167,3 +149,29 @@ class Ingest:
                 budget="cancels",
             ),
         ]
+
+    def router(self) -> ServiceRouter:
+        """All other calls, served by FastAPI."""
+        return ServiceRouter(
+            [
+                Route(
+                    method="POST",
+                    path="/register",
+                    handler=self.register,
+                    who="admin",
+                    summary="Register a broker; its key is shown this once",
+                    request=RegisterRequest,
+                    answers={201: Registration},
+                    problems=_WRITING,
+                ),
+                Route(
+                    method="POST",
+                    path="/webhooks/secret/rotate",
+                    handler=self.rotate_secret,
+                    who="broker",
+                    summary="A new webhook secret, shown this once; the former signs on for a day",
+                    answers={200: RotatedSecret},
+                    problems=((404, "not_found"), *_WRITING),
+                ),
+            ]
+        )

@@ -12,7 +12,7 @@ from schemas.rest import OrderResource
 from schemas.topics import COMMANDS
 from schemas.units import OrderId
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
-from services.ingest.admission import admit_nothing
+from services.api.body import require_no_fields
 from services.ingest.context import IngestContext, pending, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
@@ -35,7 +35,7 @@ class CancelOrderHandler:
         """The handler."""
         order_id = request.parameters["order_id"]
         partition = self._partition(order_id)
-        admit_nothing(request.body)
+        require_no_fields(request.body)
         preferences = preferences_of(request)
         order: OrderResource | None = None
         try:

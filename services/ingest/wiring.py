@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack
 from schemas.topology import Topology
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
-from services.api.docs_page import documentation
+from services.api.framework import make_framework
 from services.api.rate_limits import rate_limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
-    health_routes,
+    health_router,
     log_check,
     open_when_caught_up,
 )
@@ -105,9 +105,13 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         ingest = Ingest(context, directory)
         # 2. The port.
         health = Health()
-        routes = [*ingest.routes(), *health_routes(health)]
+        routes = ingest.routes()
+        routers = [ingest.router(), health_router(health)]
         app = ApiApp(
-            routes, directory, documentation(routes, "Exchange: ingest"), rate_limits_of(settings)
+            routes,
+            directory,
+            make_framework("Exchange: ingest", routes, routers),
+            rate_limits_of(settings),
         )
         app.refuse(NOT_YET)
         server = HttpServer(app, settings)

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack
 from schemas.topology import Topology
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
-from services.api.docs_page import documentation
+from services.api.framework import make_framework
 from services.api.rate_limits import rate_limits_of
 from services.api.server import (
     NOT_YET,
     HttpServer,
-    health_routes,
+    health_router,
     log_check,
     open_when_caught_up,
 )
@@ -51,9 +51,12 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         reader = Reader(Views(), archive, directory, lambda: dispatcher.caught_up, commands.end)
         # 2. The port.
         health = Health()
-        routes = [*reader.routes(), *health_routes(health)]
+        routes = reader.routes()
         app = ApiApp(
-            routes, directory, documentation(routes, "Exchange: reader"), rate_limits_of(settings)
+            routes,
+            directory,
+            make_framework("Exchange: reader", routes, [health_router(health)]),
+            rate_limits_of(settings),
         )
         app.refuse(NOT_YET)
         server = HttpServer(app, settings)

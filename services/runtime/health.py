@@ -21,6 +21,12 @@ class Check(Struct, frozen=True):
     detail: str
 
 
+class Alive(Struct, frozen=True):
+    """Body of `/livez`."""
+
+    status: str = "alive"
+
+
 class Readiness(Struct, frozen=True):
     """Body of `/readyz`: ready if every check is ok."""
 
@@ -64,7 +70,7 @@ class HealthServer:
     def __init__(self, host: str, port: int, health: Health) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, kind, body = _answer(self.path, health)
+                status, kind, body = answer_probe(self.path, health)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -90,9 +96,10 @@ class HealthServer:
         self._server.server_close()
 
 
-def _answer(path: str, health: Health) -> tuple[int, str, bytes]:
+def answer_probe(path: str, health: Health) -> tuple[int, str, bytes]:
+    """Status, content type and body of `/livez`, `/readyz` and `/metrics`; 404 for other paths."""
     if path == "/livez":
-        return 200, "application/json", b'{"status":"alive"}'
+        return 200, "application/json", msgspec.json.encode(Alive())
     if path == "/readyz":
         readiness = health.readiness()
         body = msgspec.json.encode(readiness)

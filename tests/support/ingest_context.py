@@ -13,6 +13,7 @@ from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from services.api.app import ApiApp, Request
 from services.api.brokers import BrokerDirectory
+from services.api.framework import make_framework
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
 from services.ingest.lookup import LookupUnavailableError
@@ -93,7 +94,9 @@ class Bench:
             randomness=lambda count: bytes(range(count)),
         )
         self.ingest = Ingest(context, self.directory)
-        self.edge = ApiApp(self.ingest.routes(), self.directory)
+        routes = self.ingest.routes()
+        framework = make_framework("Ingest", routes, [self.ingest.router()])
+        self.edge = ApiApp(routes, self.directory, framework)
 
     async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:
         if self.reader_is_away:

@@ -4,13 +4,16 @@ import asyncio
 import logging
 
 import pytest
+from fastapi import FastAPI
 from msgspec import Struct
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse
 
 from schemas.brokers import Broker, key_hash
 from services.api import body as http_body
 from services.api.app import BODY_BYTES_MAX, ApiApp, Request, Response, Route, json_response
 from services.api.brokers import BrokerDirectory
-from services.api.messages import AsgiApp, Receive, Scope, Send
+from services.api.framework import Framework
 from tests.support.asgi_driver import Answered, Asked, answer, drive
 
 ADMIN_KEY = "the-admin-key-of-this-test"
@@ -57,13 +60,11 @@ async def no_content(_: Request) -> Response:
     return Response(204)
 
 
-async def page(scope: Scope, _: Receive, send: Send) -> None:
-    headers = [(b"content-type", b"text/html")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": str(scope["path"]).encode()})
+async def page(request: HttpRequest) -> HTMLResponse:
+    return HTMLResponse(request.url.path)
 
 
-def make_edge(fallback: dict[str, AsgiApp] | None = None) -> ApiApp:
+def make_edge(framework: Framework | None = None) -> ApiApp:
     directory = BrokerDirectory(ADMIN_KEY)
     directory.add(BROKER)
     routes = [
@@ -75,7 +76,7 @@ def make_edge(fallback: dict[str, AsgiApp] | None = None) -> ApiApp:
         Route("GET", "/livez", echo, "anyone", "alive"),
         Route("GET", "/broken", broken, "anyone", "broken"),
     ]
-    return ApiApp(routes, directory, fallback)
+    return ApiApp(routes, directory, framework)
 
 
 def post(path: str, *parts: bytes, **headers: str) -> Asked:
@@ -340,8 +341,10 @@ def test_refusing_edge_answers_503_before_the_key_and_stays_alive() -> None:
     assert answer(edge, Asked("POST", "/orders")).status == 401
 
 
-def test_fallback_answers_its_exact_paths_with_a_request_id() -> None:
-    edge = make_edge({"/docs": page})
+def test_framework_answers_its_exact_paths_with_a_request_id() -> None:
+    app = FastAPI(openapi_url=None)
+    app.add_route("/docs", page)
+    edge = make_edge(Framework(app, (("GET", "/docs"),)))
     answered = answer(edge, Asked("GET", "/docs"))
     assert (answered.status, answered.raw) == (200, b"/docs")
     assert answered.headers["x-request-id"]

@@ -8,13 +8,14 @@ import pytest
 
 from services.api.app import ApiApp, Route
 from services.api.brokers import BrokerDirectory
-from services.api.docs_page import documentation
+from services.api.framework import make_framework
 from services.api.openapi import document
-from services.api.server import health_routes
+from services.api.server import health_router
 from services.gateway.wiring import WatchedArchive
 from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.runtime.health import Check, Health
+from services.webhooks.app import WebhookRoutes
 from tests.support.asgi_driver import Asked, answer
 from tests.support.ingest_context import Bench, FakeSender, on_a_loop
 
@@ -26,10 +27,12 @@ def routes() -> list[Route]:
     async def scenario() -> None:
         ingest: Ingest = Bench(FakeSender()).ingest
         found.extend(ingest.routes())
+        found.extend(ingest.router().calls)
 
     on_a_loop(scenario)
     found.extend(Reader.routes(Reader.__new__(Reader)))
-    found.extend(health_routes(Health()))
+    found.extend(health_router(Health()).calls)
+    found.extend(WebhookRoutes.router(WebhookRoutes.__new__(WebhookRoutes)).calls)
     return found
 
 
@@ -72,7 +75,7 @@ def test_every_answer_names_its_headers(made: dict[str, Any]) -> None:
 
 
 def test_docs_come_from_here_alone(routes: list[Route]) -> None:
-    edge = ApiApp(routes, BrokerDirectory("the-admin-key"), documentation(routes, "Exchange"))
+    edge = ApiApp(routes, BrokerDirectory("the-admin-key"), make_framework("Exchange", routes, []))
     page = answer(edge, Asked("GET", "/docs"))
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -92,7 +95,8 @@ def test_readiness_is_503_until_every_check_is_ok() -> None:
     health = Health()
     ok = False
     health.add("log", lambda: Check(ok, "catching up"))
-    edge = ApiApp(health_routes(health), BrokerDirectory("the-admin-key"))
+    framework = make_framework("Exchange", [], [health_router(health)])
+    edge = ApiApp([], BrokerDirectory("the-admin-key"), framework)
     edge.refuse("starting")
     assert answer(edge, Asked("GET", "/livez")).body == {"status": "alive"}
     before = answer(edge, Asked("GET", "/readyz"))

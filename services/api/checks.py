@@ -1,0 +1,65 @@
+"""Checks that every call passes before its handler runs: key, rate limit, Accept header.
+
+The edge and the FastAPI dependencies call the same object, so both refuse in the same order.
+"""
+
+import time
+from collections.abc import Mapping
+
+from schemas.brokers import Broker
+from services.api.brokers import BrokerDirectory
+from services.api.headers import accepts_json, bearer_key
+from services.api.messages import NOBODY, ProblemError, Route, Scope, not_accepted
+from services.api.rate_limits import RateLimiter, RateLimits
+
+
+class RequestChecks:
+    """The broker directory, the rate limiter, and whether the process accepts calls now."""
+
+    def __init__(self, directory: BrokerDirectory, limits: RateLimits) -> None:
+        self._directory = directory
+        self._rate_limiter = RateLimiter(limits)
+        self._refusal: ProblemError | None = None
+
+    def refuse(self, reason: str, *, close: bool = False) -> None:
+        """Answer 503 to every call that needs a key, before the key is checked."""
+        self._refusal = not_accepted(reason, close=close)
+
+    def accept(self) -> None:
+        """Accept calls again."""
+        self._refusal = None
+
+    def admit(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
+        """The calling broker; NOBODY for the admin and for open calls.
+
+        Raises ProblemError: 503, 401, 403, 429 or 406, checked in this order. A request with an
+        unacceptable Accept header still counts against the rate limit.
+        """
+        if call.who == "anyone":
+            return NOBODY
+        if self._refusal is not None:
+            raise self._refusal
+        broker = self._authenticated(call, scope, headers)
+        if broker is not NOBODY:
+            budget = call.budget or ("orders" if call.method == "POST" else "reads")
+            self._rate_limiter.spend(broker.broker_id, budget, time.monotonic())
+        if not accepts_json(headers.get("accept", "")):
+            raise ProblemError(406, "not_acceptable", "answers are application/json")
+        return broker
+
+    def _authenticated(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
+        key = bearer_key(headers.get("authorization", ""))
+        caller = None
+        if key is not None:
+            caller = self._directory.caller(key, time.time_ns() // 1_000_000)
+        if caller is None:
+            # The connection's address: a client can write any header it likes.
+            address, _ = scope.get("client") or ("", 0)
+            raise self._rate_limiter.unauthenticated(address, time.monotonic())
+        if isinstance(caller, Broker):
+            if call.who == "broker":
+                return caller
+            raise ProblemError(403, "forbidden", "this call needs the admin key")
+        if call.who == "admin":
+            return NOBODY
+        raise ProblemError(403, "forbidden", "this call needs a broker's key, not the admin key")

@@ -1,0 +1,100 @@
+"""The problem for a refused JSON body, with every fault at once. Pure."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, Struct
+
+from schemas.rest import FieldFault
+from services.api.messages import ProblemError
+
+Faults = list[FieldFault]
+# RecursionError: nesting deeper than the decoder's stack.
+DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class _Doubled(dict[str, Any]):
+    # A JSON object; `twice` has the names that occur more than once.
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice = [] if len(self) == len(pairs) else _repeated([name for name, _ in pairs])
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def body_problem(
+    body: bytes,
+    kind: type[Struct],
+    contradictions: Callable[[dict[str, Any]], Faults] = lambda _: [],
+) -> ProblemError:
+    """The problem of a body that the strict decoder of `kind` refused: every fault at once.
+
+    `contradictions` returns the faults between the valid fields, which it receives by name.
+    """
+    try:
+        read = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_Doubled, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError):
+        return ProblemError(400, "malformed_json", "the body is not JSON")
+    if not isinstance(read, _Doubled):
+        return invalid_fields([FieldFault("", "must be an object")])
+    faults, fields = _each_field(read, kind)
+    faults += contradictions(fields)
+    if not faults:
+        # What only the strict decoder refuses, such as half of a surrogate pair.
+        return ProblemError(400, "malformed_json", "the body is not JSON in UTF-8")
+    return invalid_fields(faults)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _each_field(read: _Doubled, kind: type[Struct]) -> tuple[Faults, dict[str, Any]]:
+    # The faults of single fields, and the fields that have none.
+    faults = [FieldFault(_pointer(name), "is given twice") for name in read.twice]
+    fields: dict[str, Any] = {}
+    known = msgspec.structs.fields(kind)
+    for field in known:
+        if field.name not in read:
+            if field.default is NODEFAULT:
+                faults.append(FieldFault(_pointer(field.name), "is needed"))
+            else:
+                fields[field.name] = field.default
+            continue
+        try:
+            fields[field.name] = msgspec.convert(read[field.name], field.type)
+        except msgspec.ValidationError as error:
+            faults.append(FieldFault(_pointer(field.name), _reason(error, field.type)))
+    names = {field.name for field in known}
+    faults += [
+        FieldFault(_pointer(name), "is not a field of this request")
+        for name in read
+        if name not in names
+    ]
+    return faults, fields
+
+
+def _reason(error: msgspec.ValidationError, kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        # The error quotes the input; a value in the wrong field must not be repeated.
+        return f"must be one of {', '.join(get_args(kind))}"
+    return str(error).split(" - at ")[0].replace("`", "").replace(r"$(?!\n)", "$")
+
+
+def _pointer(name: str) -> str:
+    # RFC 6901. Lone surrogates are replaced: UTF-8 cannot encode them, and the answer is UTF-8.
+    escaped = name.replace("~", "~0").replace("/", "~1")
+    return "/" + escaped.encode("utf-8", "replace").decode()
+
+
+def invalid_fields(faults: Faults) -> ProblemError:
+    """422 with these faults; the detail names the first three."""
+    detail = "; ".join(f"{fault.pointer or 'the body'}: {fault.detail}" for fault in faults[:3])
+    return ProblemError(422, "invalid", detail, errors=faults)
