@@ -15,10 +15,11 @@ from prometheus_client import Histogram
 
 from services.api.body import BODY_BYTES_MAX, ClientGoneError, read_body_of
 from services.api.brokers import BrokerDirectory
-from services.api.checks import RequestChecks
+from services.api.checks import RequestChecks, internal_error
 from services.api.framework import Framework
 from services.api.headers import chosen_request_id, read_headers, read_query
 from services.api.messages import (
+    BODILESS,
     NOBODY,
     PROBLEMS,
     AsgiApp,
@@ -31,7 +32,6 @@ from services.api.messages import (
     Route,
     Scope,
     Send,
-    internal_error,
     json_response,
     not_accepted,
 )
@@ -57,7 +57,6 @@ __all__ = [
 _UNMATCHED: Resource[Route | AsgiApp] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNLIMITED = RateLimits()
-_BODILESS = frozenset({204, 304})
 
 
 class ApiApp:
@@ -179,7 +178,7 @@ def _raw_path(scope: Scope) -> str:
 
 async def _send(send: Send, response: Response, request_id: str, method: str) -> None:
     headers = [(b"x-request-id", request_id.encode())]
-    if response.status not in _BODILESS:
+    if response.status not in BODILESS:
         headers.append((b"content-type", response.content_type.encode()))
         headers.append((b"content-length", b"%d" % len(response.body)))
     for name, value in response.headers:

@@ -3,14 +3,17 @@
 The edge and the FastAPI dependencies call the same object, so both refuse in the same order.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 
 from schemas.brokers import Broker
 from services.api.brokers import BrokerDirectory
 from services.api.headers import accepts_json, bearer_key
-from services.api.messages import NOBODY, ProblemError, Route, Scope, not_accepted
+from services.api.messages import NOBODY, ProblemError, Response, Route, Scope, not_accepted
 from services.api.rate_limits import RateLimiter, RateLimits
+
+log = logging.getLogger(__name__)
 
 
 class RequestChecks:
@@ -63,3 +66,14 @@ class RequestChecks:
         if call.who == "admin":
             return NOBODY
         raise ProblemError(403, "forbidden", "this call needs a broker's key, not the admin key")
+
+
+def internal_error(error: Exception, request_id: str, route: str) -> Response:
+    """500. The traceback goes to the service log, never to the client."""
+    log.error(
+        "request failed",
+        exc_info=error,
+        extra={"fields": {"request_id": request_id, "route": route}},
+    )
+    detail = "search the service log for the request id"
+    return ProblemError(500, "internal_error", detail).response(request_id)

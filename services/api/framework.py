@@ -19,8 +19,9 @@ from starlette.types import Receive, Scope, Send
 from schemas.brokers import Broker
 from schemas.rest import FieldFault
 from services.api.body import ClientGoneError, read_body_of
+from services.api.checks import internal_error
 from services.api.docs_page import add_pages
-from services.api.messages import Parameter, ProblemError, Response, Route, internal_error
+from services.api.messages import BODILESS, Parameter, ProblemError, Response, Route
 
 _Endpoint = Callable[..., Awaitable[HttpResponse]]
 
@@ -110,7 +111,7 @@ def _answering(handler: Callable[..., Awaitable[Response]]) -> _Endpoint:
 
 
 def _http_response(response: Response) -> HttpResponse:
-    headers = {"content-type": response.content_type}
+    headers = {} if response.status in BODILESS else {"content-type": response.content_type}
     made = HttpResponse(response.body, response.status, headers)
     for name, value in response.headers:
         made.headers.append(name, value)

@@ -3,7 +3,6 @@
 No I/O, no framework: a handler takes a Request and returns a Response or raises a ProblemError.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, Literal
 
@@ -20,10 +19,10 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[str, str], ...]
 Budget = Literal["orders", "cancels", "reads"]
 
+# Statuses whose answers have neither a body nor a Content-Type.
+BODILESS: Final = frozenset({204, 304})
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 NOBODY: Final = Broker(broker_id="", name="", api_key_hash="", created_at=0)
-
-log = logging.getLogger(__name__)
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -140,17 +139,6 @@ def not_accepted(detail: str, *, close: bool = False) -> ProblemError:
         detail,
         headers=(*headers, ("Connection", "close")) if close else headers,
     )
-
-
-def internal_error(error: Exception, request_id: str, route: str) -> Response:
-    """500. The traceback goes to the service log, never to the client."""
-    log.error(
-        "request failed",
-        exc_info=error,
-        extra={"fields": {"request_id": request_id, "route": route}},
-    )
-    detail = "search the service log for the request id"
-    return ProblemError(500, "internal_error", detail).response(request_id)
 
 
 class Parameter(Struct, frozen=True):

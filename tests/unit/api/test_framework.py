@@ -1,0 +1,189 @@
+"""FastAPI behind the edge: it refuses and answers as the edge does for its own calls."""
+
+import asyncio
+import logging
+from typing import Annotated
+
+import pytest
+from fastapi import Query
+from msgspec import Struct
+
+from schemas.brokers import Broker, key_hash
+from services.api.app import ApiApp, Response, Route, json_response
+from services.api.body import require_no_fields
+from services.api.brokers import BrokerDirectory
+from services.api.framework import Body, Caller, ServiceRouter, make_framework
+from services.api.query import Count
+from services.api.rate_limits import RateLimits
+from services.runtime.metrics import HTTP_SECONDS
+from tests.support.asgi_driver import Answered, Asked, answer, drive
+
+ADMIN_KEY = "the-admin-key-of-this-test"
+BROKER = Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("alfa"), 0)
+AS_BROKER = {"Authorization": "Bearer alfa"}
+JSON = {"Content-Type": "application/json"}
+
+
+class Echo(Struct, frozen=True):
+    broker: str
+    item_id: str = ""
+    limit: int = 0
+    body: str = ""
+
+
+async def hot(_: object) -> Response:
+    return Response(204)
+
+
+async def item(
+    broker: Caller,
+    item_id: str,
+    limit: Annotated[int, Count(200), Query(description="Items")] = 50,
+) -> Response:
+    return json_response(200, Echo(broker.name, item_id, limit), (("X-Kind", "echo"),))
+
+
+async def make(broker: Caller, body: Body) -> Response:
+    return json_response(201, Echo(broker.name, body=body.decode()))
+
+
+async def clear(_: Caller, body: Body) -> Response:
+    require_no_fields(body)
+    return Response(204)
+
+
+async def broken() -> Response:
+    raise RuntimeError("secret inner workings")
+
+
+def make_edge(limits: RateLimits | None = None) -> ApiApp:
+    directory = BrokerDirectory(ADMIN_KEY)
+    directory.add(BROKER)
+    routes = [Route("POST", "/items/{item_id}", hot, "broker", "hot")]
+    router = ServiceRouter(
+        [
+            Route("GET", "/items/{item_id}", item, "broker", "item", answers={200: Echo}),
+            Route("POST", "/items", make, "broker", "make", answers={201: Echo}),
+            Route("POST", "/clear", clear, "broker", "clear", answers={204: None}),
+            Route("POST", "/admin", clear, "admin", "admin", answers={204: None}),
+            Route("GET", "/broken", broken, "anyone", "broken"),
+        ]
+    )
+    framework = make_framework("Test", routes, [router])
+    return ApiApp(routes, directory, framework, limits or RateLimits())
+
+
+def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Asked:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    length = {"Content-Length": str(len(body))}
+    return Asked(method, path, AS_BROKER | JSON | length | named, (body,))
+
+
+def problem(answered: Answered) -> tuple[int, str]:
+    assert answered.headers["content-type"] == "application/problem+json"
+    assert answered.body["request_id"] == answered.headers["x-request-id"]
+    assert answered.headers["content-length"] == str(len(answered.raw))
+    return answered.status, answered.body["code"]
+
+
+def test_handler_gets_caller_parameters_and_body() -> None:
+    edge = make_edge()
+    got = answer(edge, ask("GET", "/items/7?limit=3&limit=4"))
+    assert got.body == {"broker": "Alfa", "item_id": "7", "limit": 4, "body": ""}
+    assert (got.headers["x-kind"], got.headers["content-type"]) == ("echo", "application/json")
+    assert answer(edge, ask("GET", "/items/7")).body["limit"] == 50
+    assert answer(edge, ask("POST", "/items", b'{"a":1}')).body["body"] == '{"a":1}'
+
+
+def test_path_parameter_is_split_before_it_is_decoded() -> None:
+    assert answer(make_edge(), ask("GET", "/items/a%2Fb%20c")).body["item_id"] == "a/b c"
+
+
+@pytest.mark.parametrize("limit", ["", "0", "201", "5.0", "+5", "1_0", "x", "\xb2"])
+def test_count_out_of_bounds_is_422_with_its_pointer(limit: str) -> None:
+    answered = answer(make_edge(), ask("GET", f"/items/7?limit={limit}"))
+    assert problem(answered) == (422, "invalid")
+    assert answered.body["errors"] == [
+        {"pointer": "/limit", "detail": "a whole number from 1 to 200"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked("GET", "/items/7"), (401, "unauthenticated")),
+        (Asked("GET", "/items/7?limit=x"), (401, "unauthenticated")),
+        (ask("POST", "/admin"), (403, "forbidden")),
+        (ask("GET", "/items/7", Accept="text/html"), (406, "not_acceptable")),
+        (ask("POST", "/items", b"{}", Content_Type="text/plain"), (415, "unsupported_media_type")),
+        (ask("POST", "/items", b"x" * 5_000), (413, "body_too_large")),
+        (ask("POST", "/clear", b"{"), (400, "malformed_json")),
+        (ask("POST", "/clear", b'{"a":1}'), (422, "invalid")),
+        (ask("GET", "/items/7/8"), (404, "not_found")),
+        (ask("DELETE", "/items/7"), (405, "method_not_allowed")),
+    ],
+)
+def test_refusals_are_those_of_the_edge(asked: Asked, expected: tuple[int, str]) -> None:
+    assert problem(answer(make_edge(), asked)) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"{ }"])
+def test_call_without_fields_accepts_an_empty_body_or_object(body: bytes) -> None:
+    answered = answer(make_edge(), ask("POST", "/clear", body))
+    assert (answered.status, answered.raw) == (204, b"")
+    assert "content-type" not in answered.headers
+    assert "content-length" not in answered.headers
+
+
+def test_allow_names_hot_and_other_methods_of_a_path() -> None:
+    answered = answer(make_edge(), ask("OPTIONS", "/items/7"))
+    assert (answered.status, answered.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+    assert answer(make_edge(), ask("POST", "/items/7")).status == 204
+
+
+def test_head_answers_as_get_without_the_body() -> None:
+    got, head = (answer(make_edge(), ask(method, "/items/7")) for method in ("GET", "HEAD"))
+    assert (head.status, head.raw) == (200, b"")
+    assert head.headers["content-length"] == str(len(got.raw))
+
+
+def test_refusing_edge_answers_503_before_the_key() -> None:
+    edge = make_edge()
+    edge.refuse("starting")
+    answered = answer(edge, Asked("GET", "/items/7"))
+    assert problem(answered) == (503, "not_accepted")
+    assert answered.headers["retry-after"] == "1"
+    edge.accept()
+    assert answer(edge, ask("GET", "/items/7")).status == 200
+
+
+def test_rate_limit_is_shared_with_the_hot_calls() -> None:
+    edge = make_edge(RateLimits(orders_per_second=1))
+    assert [answer(edge, ask("POST", "/items/7")).status for _ in range(2)] == [204, 204]
+    assert problem(answer(edge, ask("POST", "/items", b"{}"))) == (429, "rate_limited")
+
+
+def test_unexpected_exception_is_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        answered = answer(make_edge(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
+    assert problem(answered) == (500, "internal_error")
+    assert b"secret" not in answered.raw
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"request_id": "mine", "route": "/broken"}
+    assert record.exc_info is not None
+
+
+def test_client_that_hangs_up_gets_no_answer() -> None:
+    headers = AS_BROKER | JSON | {"Content-Length": "9"}
+    asked = Asked("POST", "/items", headers, (b"{",), gone=True)
+    assert asyncio.run(drive(make_edge(), asked)) is None
+
+
+def test_metrics_count_the_route_template_method_and_status() -> None:
+    def count() -> float:
+        timer = HTTP_SECONDS.labels("/items/{item_id}", "GET", "200")
+        return sum(bucket.get() for bucket in timer._buckets)
+
+    before = count()
+    answer(make_edge(), ask("GET", "/items/one"))
+    assert count() == before + 1
