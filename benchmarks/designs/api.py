@@ -37,7 +37,7 @@ class Api:
     async def register(self, request: Request) -> Response:
         """`POST /register`."""
         if isinstance(await self._caller(request), Broker):
-            raise ProblemError(403, "forbidden", "this needs the admin key")
+            raise ProblemError("forbidden", "this needs the admin key")
         wanted = admit_registration(await _body(request))
         randomness = secrets.token_bytes(RANDOM_BYTES)
         broker, api_key = new_broker(wanted, randomness, now_ms=now_ms())
@@ -50,7 +50,7 @@ class Api:
         wanted = admit(await _body(request), now_ms())
         placed = await self._design.place(broker.broker_id, wanted)
         if placed.verdict == "reused":
-            raise ProblemError(409, "client_order_id_reused", "it belongs to another order")
+            raise ProblemError("client_order_id_reused", "it belongs to another order")
         return _json(201 if placed.verdict == "placed" else 200, placed.order)
 
     async def cancel(self, request: Request) -> Response:
@@ -63,7 +63,6 @@ class Api:
             raise _no_order()
         if cancelled.reason not in _GONE:
             raise ProblemError(
-                409,
                 "too_late_to_cancel",
                 f"the order is closed already: {cancelled.reason}",
                 order=msgspec.json.decode(cancelled.order, type=OrderResource),
@@ -84,7 +83,7 @@ class Api:
         symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
         found = await self._design.price(symbol, trades)
         if found is None:
-            raise ProblemError(404, "no_trades", f"{symbol} was not traded yet.")
+            raise ProblemError("no_trades", f"{symbol} was not traded yet.")
         return _json(200, found)
 
     async def book(self, request: Request) -> Response:
@@ -106,7 +105,6 @@ class Api:
         caller = None if key is None else await self._brokers.caller(key)
         if caller is None:
             raise ProblemError(
-                401,
                 "unauthenticated",
                 "send Authorization: Bearer <key> with a key that is valid",
                 headers=(("WWW-Authenticate", "Bearer"),),
@@ -117,7 +115,7 @@ class Api:
         caller = await self._caller(request)
         if isinstance(caller, Broker):
             return caller
-        raise ProblemError(403, "forbidden", "this needs a broker's key, not the admin's")
+        raise ProblemError("forbidden", "this needs a broker's key, not the admin's")
 
 
 def now_ms() -> int:
@@ -128,7 +126,7 @@ def now_ms() -> int:
 async def _body(request: Request) -> bytes:
     body = await request.body()
     if len(body) > BODY_BYTES_MAX:
-        raise ProblemError(413, "body_too_large", f"the body may have {BODY_BYTES_MAX} bytes")
+        raise ProblemError("body_too_large", f"the body may have {BODY_BYTES_MAX} bytes")
     return body
 
 
@@ -137,7 +135,7 @@ def _json(status: int, body: bytes) -> Response:
 
 
 def _no_order() -> ProblemError:
-    return ProblemError(404, "order_not_found", "No such order of yours.")
+    return ProblemError("order_not_found", "No such order of yours.")
 
 
 def _order_id(request: Request) -> str:
@@ -158,5 +156,5 @@ def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, i
     if not 1 <= count <= most:
         faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
     if faults:
-        raise ProblemError(422, "invalid", "The request is not acceptable.", errors=faults)
+        raise ProblemError("invalid", "The request is not acceptable.", errors=faults)
     return symbol, count

@@ -79,8 +79,8 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004
-        return await _problem(request, ProblemError(405, "method_not_allowed", "see Allow"))
-    return await _problem(request, ProblemError(404, "not_found", "there is nothing at this path"))
+        return await _problem(request, ProblemError("method_not_allowed", "see Allow"))
+    return await _problem(request, ProblemError("not_found", "there is nothing at this path"))
 
 
 async def _no_connection(request: Request, _: Exception) -> Response:
@@ -89,4 +89,4 @@ async def _no_connection(request: Request, _: Exception) -> Response:
 
 async def _lost_connection(request: Request, error: Exception) -> Response:
     told = f"the database went away: {error}"
-    return await _problem(request, ProblemError(504, "outcome_unknown", told))
+    return await _problem(request, ProblemError("outcome_unknown", told))

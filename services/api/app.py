@@ -130,13 +130,11 @@ class ApiApp:
         if entry is not None:
             return entry
         if resource is _UNMATCHED:
-            raise ProblemError(404, "not_found", "there is nothing at this path")
+            raise ProblemError("not_found", "there is nothing at this path")
         allow = (("Allow", resource.allow),)
         if method == "OPTIONS":
             return Response(204, headers=allow)
-        raise ProblemError(
-            405, "method_not_allowed", f"allowed here: {resource.allow}", headers=allow
-        )
+        raise ProblemError("method_not_allowed", f"allowed here: {resource.allow}", headers=allow)
 
     async def _call(
         self,

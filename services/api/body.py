@@ -42,14 +42,12 @@ def check_body_headers(headers: Mapping[str, str]) -> None:
     """Raises ProblemError (415, 413) for a body that can be refused unread."""
     if not is_json_type(headers.get("content-type", "")):
         raise ProblemError(
-            415,
             "unsupported_media_type",
             "Content-Type must be application/json in UTF-8",
             headers=(("Accept-Post", "application/json"), *_CLOSE),
         )
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise ProblemError(
-            415,
             "unsupported_media_type",
             "Content-Encoding must be identity",
             headers=(("Accept-Encoding", "identity"), *_CLOSE),
@@ -74,7 +72,6 @@ async def read_body(receive: Receive) -> bytes:
             return await _read(receive)
     except TimeoutError:
         raise ProblemError(
-            408,
             "request_timeout",
             f"the body did not arrive within {BODY_SECONDS_MAX:.0f} s",
             headers=_CLOSE,
@@ -112,5 +109,5 @@ def require_no_fields(body: bytes) -> None:
 
 def _too_large() -> ProblemError:
     return ProblemError(
-        413, "body_too_large", f"the body may have at most {BODY_BYTES_MAX} bytes", headers=_CLOSE
+        "body_too_large", f"the body may have at most {BODY_BYTES_MAX} bytes", headers=_CLOSE
     )

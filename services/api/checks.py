@@ -47,7 +47,7 @@ class RequestChecks:
             budget = call.budget or ("orders" if call.method == "POST" else "reads")
             self._rate_limiter.spend(broker.broker_id, budget, time.monotonic())
         if not accepts_json(headers.get("accept", "")):
-            raise ProblemError(406, "not_acceptable", "answers are application/json")
+            raise ProblemError("not_acceptable", "answers are application/json")
         return broker
 
     def _authenticated(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
@@ -62,10 +62,10 @@ class RequestChecks:
         if isinstance(caller, Broker):
             if call.who == "broker":
                 return caller
-            raise ProblemError(403, "forbidden", "this call needs the admin key")
+            raise ProblemError("forbidden", "this call needs the admin key")
         if call.who == "admin":
             return NOBODY
-        raise ProblemError(403, "forbidden", "this call needs a broker's key, not the admin key")
+        raise ProblemError("forbidden", "this call needs a broker's key, not the admin key")
 
 
 def internal_error(error: Exception, request_id: str, route: str) -> Response:
@@ -76,4 +76,4 @@ def internal_error(error: Exception, request_id: str, route: str) -> Response:
         extra={"fields": {"request_id": request_id, "route": route}},
     )
     detail = "search the service log for the request id"
-    return ProblemError(500, "internal_error", detail).response(request_id)
+    return ProblemError("internal_error", detail).response(request_id)

@@ -41,14 +41,14 @@ def body_problem(
             body.decode("utf-8"), object_pairs_hook=_Doubled, parse_constant=_no_constant
         )
     except (ValueError, RecursionError):
-        return ProblemError(400, "malformed_json", "the body is not JSON")
+        return ProblemError("malformed_json", "the body is not JSON")
     if not isinstance(read, _Doubled):
         return invalid_fields([FieldFault("", "must be an object")])
     faults, fields = _each_field(read, kind)
     faults += contradictions(fields)
     if not faults:
         # What only the strict decoder refuses, such as half of a surrogate pair.
-        return ProblemError(400, "malformed_json", "the body is not JSON in UTF-8")
+        return ProblemError("malformed_json", "the body is not JSON in UTF-8")
     return invalid_fields(faults)
 
 
@@ -97,4 +97,4 @@ def _pointer(name: str) -> str:
 def invalid_fields(faults: Faults) -> ProblemError:
     """422 with these faults; the detail names the first three."""
     detail = "; ".join(f"{fault.pointer or 'the body'}: {fault.detail}" for fault in faults[:3])
-    return ProblemError(422, "invalid", detail, errors=faults)
+    return ProblemError("invalid", detail, errors=faults)

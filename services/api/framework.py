@@ -124,7 +124,7 @@ async def _on_problem(request: Request, error: ProblemError) -> HttpResponse:
 
 async def _on_validation_error(request: Request, error: RequestValidationError) -> HttpResponse:
     faults = [_fault(each) for each in error.errors()]
-    problem = ProblemError(422, "invalid", "the request is not acceptable", errors=faults)
+    problem = ProblemError("invalid", "the request is not acceptable", errors=faults)
     return _http_response(problem.response(request.state.request_id))
 
 

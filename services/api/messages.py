@@ -91,11 +91,10 @@ PROBLEMS: Final = {
 
 
 class ProblemError(Exception):
-    """Ends a request with a problem. `code` is one of PROBLEMS and `status` the status it has."""
+    """Ends a request with a problem. `code` is one of PROBLEMS, which has its status."""
 
     def __init__(
         self,
-        status: int,
         code: str,
         detail: str,
         *,
@@ -104,9 +103,7 @@ class ProblemError(Exception):
         headers: Headers = (),
     ) -> None:
         super().__init__(detail)
-        if PROBLEMS[code].status != status:
-            raise ValueError(f"problem {code} has status {PROBLEMS[code].status}, not {status}")
-        self.status = status
+        self.status = PROBLEMS[code].status
         self.code = code
         self.detail = detail
         self.errors = errors
@@ -134,7 +131,6 @@ def not_accepted(detail: str, *, close: bool = False) -> ProblemError:
     """503: certainly not written, safe to send again in a moment."""
     headers: Headers = (("Retry-After", "1"),)
     return ProblemError(
-        503,
         "not_accepted",
         detail,
         headers=(*headers, ("Connection", "close")) if close else headers,
@@ -154,7 +150,7 @@ class Route(Struct, frozen=True):
     """One line of the API: how it is reached, who may, what it answers.
 
     `path` names its parameters in braces. `answers` has the body struct of every success status.
-    `problems` are (status, code) pairs this handler raises itself; the edge adds its own.
+    `problems` are the codes that the handler itself raises; the checks before it add theirs.
     `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
     """
 
@@ -165,6 +161,6 @@ class Route(Struct, frozen=True):
     summary: str
     request: type | None = None
     answers: dict[int, type | None] = {}
-    problems: tuple[tuple[int, str], ...] = ()
+    problems: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     budget: Budget | None = None

@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document, made from the table of calls and the structs they speak. Pure.
+"""The OpenAPI 3.1 document, built from the calls and the structs of their bodies. Pure.
 
-What the edge answers by itself (keys, limits, time-outs) is added to every call it stands before.
+The answers of the shared checks (keys, limits, time-outs) are added to every call they apply to.
 """
 
 from collections.abc import Sequence
@@ -28,33 +28,34 @@ _EXAMPLES: dict[type, Document] = {
     },
 }
 _KEYED = (
-    (401, "unauthenticated"),
-    (403, "forbidden"),
-    (406, "not_acceptable"),
-    (429, "rate_limited"),
+    "unauthenticated",
+    "forbidden",
+    "not_acceptable",
+    "rate_limited",
+    "not_accepted",
 )
 _POSTED = (
-    (408, "request_timeout"),
-    (413, "body_too_large"),
-    (415, "unsupported_media_type"),
+    "request_timeout",
+    "body_too_large",
+    "unsupported_media_type",
 )
-_ALWAYS = ((500, "internal_error"),)
+_ALWAYS = ("internal_error",)
 _STATUSES = {
     200: "Done",
     201: "Created",
-    202: "In the log; the outcome was not seen in time",
-    204: "Done; nothing to tell",
+    202: "Written to the command log; the outcome did not arrive in time",
+    204: "Done; no content",
 }
 _REQUEST_ID = {
-    "description": "The client's X-Request-Id where it sent a fit one, else made here.",
+    "description": "The X-Request-Id of the request if it is valid, else a new id.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
 _LOCATION = {
-    "description": "Where the order is looked up.",
+    "description": "URL of the order.",
     "schema": {"type": "string", "format": "uri-reference"},
 }
 _RETRY_AFTER = {
-    "description": "Seconds to wait before the next try.",
+    "description": "Seconds to wait before trying again.",
     "schema": {"type": "integer", "minimum": 0},
 }
 _HEADERS: dict[int, Document] = {
@@ -71,7 +72,7 @@ def document(routes: Sequence[Route], title: str, version: str) -> Document:
         kinds, ref_template="#/components/schemas/{name}"
     )
     refs = dict(zip(kinds, schemas, strict=True))
-    _tell_prices_apart(components)
+    _add_price_rule(components)
     paths: Document = {}
     for call in routes:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call, refs)
@@ -103,8 +104,8 @@ def _kinds(routes: Sequence[Route]) -> list[type]:
     return list(kinds)
 
 
-def _tell_prices_apart(components: Document) -> None:
-    # The rule between two fields that the struct's types cannot say.
+def _add_price_rule(components: Document) -> None:
+    # A rule between two fields, which the struct's types cannot express.
     order = components.get(OrderRequest.__name__)
     if order is None:
         return
@@ -116,7 +117,7 @@ def _tell_prices_apart(components: Document) -> None:
 
 
 def _plain_patterns(value: Any) -> Any:
-    # JSON Schema's `$` is the very end; only Python's needs to be told so.
+    # `$` matches only the very end in JSON Schema, but also before a final newline in Python.
     if isinstance(value, dict):
         return {
             key: inner.replace(r"(?!\n)", "") if key == "pattern" else _plain_patterns(inner)
@@ -163,10 +164,10 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
             headers["Location"] = _LOCATION
         if any(parameter.name == "Prefer" for parameter in call.parameters):
             headers["Preference-Applied"] = {
-                "description": "The preferences that were honoured.",
+                "description": "The preferences that were applied.",
                 "schema": {"type": "string"},
             }
-        described = _STATUSES.get(status, "Not now")
+        described = _STATUSES.get(status, "Not available now")
         responses[str(status)] = {"description": described, "headers": headers}
         if kind is str:
             responses[str(status)]["content"] = {"text/plain": {"schema": {"type": "string"}}}
@@ -176,23 +177,25 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
 
 
 def _problems(call: Route, refs: dict[type, Document]) -> Document:
-    told = set(call.problems) | set(_ALWAYS)
+    codes = {*call.problems, *_ALWAYS}
     if call.who != "anyone":
-        told |= {*_KEYED, (503, "not_accepted")}
+        codes |= {*_KEYED}
     if call.method == "POST":
-        told |= set(_POSTED)
-    responses: Document = {}
-    for status in sorted({status for status, _ in told}):
-        codes = sorted(code for other, code in told if other == status)
-        responses[str(status)] = _problem(status, codes, refs[Problem])
-    return responses
+        codes |= {*_POSTED}
+    by_status: dict[int, list[str]] = {}
+    for code in sorted(codes):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {
+        str(status): _problem(status, each, refs[Problem])
+        for status, each in sorted(by_status.items())
+    }
 
 
 def _problem(status: int, codes: list[str], schema: Document) -> Document:
     narrowed = {
         "allOf": [schema, {"properties": {"status": {"const": status}, "code": {"enum": codes}}}]
     }
-    examples = {code: {"value": _example(status, code)} for code in codes}
+    examples = {code: {"value": _example(code)} for code in codes}
     return {
         "description": "; ".join(PROBLEMS[code].title for code in codes),
         "headers": {"X-Request-Id": _REQUEST_ID} | _HEADERS.get(status, {}),
@@ -200,6 +203,6 @@ def _problem(status: int, codes: list[str], schema: Document) -> Document:
     }
 
 
-def _example(status: int, code: str) -> Any:
-    problem = ProblemError(status, code, "what was wrong with this request")
+def _example(code: str) -> Any:
+    problem = ProblemError(code, "what was wrong with this request")
     return msgspec.json.decode(problem.response("b7e4-1").body)

@@ -186,7 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused is not None:
             self._cut(self._refused.reason, self._refused.problem)
         else:
-            self._cut("malformed", ProblemError(400, "malformed_request", msg))
+            self._cut("malformed", ProblemError("malformed_request", msg))
 
     def _refusal(self, reason: str, problem: ProblemError) -> _RefusedError:
         # The parser swallows the error and comes back through send_400_response.
@@ -198,7 +198,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             late = f"the head did not arrive within {self.limits.head_s:.0f} s"
             # Nothing was asked: an answer would be taken for that of the next request.
-            problem = ProblemError(408, "request_timeout", late) if self._in_head else None
+            problem = ProblemError("request_timeout", late) if self._in_head else None
             self._cut("too_many" if self._crowded else "slow", problem)
 
     def _cut(self, reason: str, problem: ProblemError | None) -> None:
@@ -242,7 +242,6 @@ class HttpProtocol(HttpToolsProtocol):
     def _head_too_large(self) -> ProblemError:
         limits = self.limits
         return ProblemError(
-            431,
             "head_too_large",
             f"the head may have {limits.head_bytes_max} bytes and {limits.head_fields_max} headers",
         )

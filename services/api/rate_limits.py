@@ -83,7 +83,6 @@ class RateLimiter:
                 "failed_keys", "too many requests without a valid key from this address", wait_s
             )
         return ProblemError(
-            401,
             "unauthenticated",
             "send Authorization: Bearer <key> with a key that is valid",
             headers=(("WWW-Authenticate", "Bearer"),),
@@ -92,6 +91,4 @@ class RateLimiter:
 
 def _limited(budget: str, detail: str, wait_s: float) -> ProblemError:
     LIMITED.labels(budget).inc()
-    return ProblemError(
-        429, "rate_limited", detail, headers=(("Retry-After", str(math.ceil(wait_s))),)
-    )
+    return ProblemError("rate_limited", detail, headers=(("Retry-After", str(math.ceil(wait_s))),))

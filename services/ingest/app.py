@@ -53,10 +53,10 @@ _PREFER_CANCEL = Parameter(
 )
 # What may go wrong with everything that writes.
 _WRITING = (
-    (400, "malformed_json"),
-    (422, "invalid"),
-    (503, "not_accepted"),
-    (504, "outcome_unknown"),
+    "malformed_json",
+    "invalid",
+    "not_accepted",
+    "outcome_unknown",
 )
 
 
@@ -102,7 +102,7 @@ class Ingest:
         require_no_fields(body)
         context = self._context
         if broker.webhook_url is None:
-            raise ProblemError(404, "not_found", "this broker was registered without a webhook_url")
+            raise ProblemError("not_found", "this broker was registered without a webhook_url")
         changed = with_new_secret(broker, context.randomness(SECRET_BYTES), now_ms=context.clock())
         await self._store(changed, "the secret may be the new one, which is lost: rotate it again")
         newest, *former = changed.webhook_secrets
@@ -120,7 +120,7 @@ class Ingest:
         if result == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
         if result != "stored":
-            raise ProblemError(504, "outcome_unknown", unknown)
+            raise ProblemError("outcome_unknown", unknown)
         self._directory.add(broker)
 
     def routes(self) -> list[Route]:
@@ -134,7 +134,7 @@ class Ingest:
                 summary="Place an order and learn how it stands after matching",
                 request=OrderRequest,
                 answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
-                problems=((409, "client_order_id_reused"), *_WRITING),
+                problems=("client_order_id_reused", *_WRITING),
                 parameters=(_PREFER_PLACE,),
             ),
             Route(
@@ -144,7 +144,7 @@ class Ingest:
                 who="broker",
                 summary="Withdraw what is left of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},
-                problems=((404, "order_not_found"), (409, "too_late_to_cancel"), *_WRITING),
+                problems=("order_not_found", "too_late_to_cancel", *_WRITING),
                 parameters=(_PREFER_CANCEL,),
                 budget="cancels",
             ),
@@ -171,7 +171,7 @@ class Ingest:
                     who="broker",
                     summary="A new webhook secret, shown this once; the former signs on for a day",
                     answers={200: RotatedSecret},
-                    problems=((404, "not_found"), *_WRITING),
+                    problems=("not_found", *_WRITING),
                 ),
             ]
         )

@@ -108,13 +108,12 @@ def _known(order: OrderResource | None) -> OrderResource:
 
 
 def _not_found() -> ProblemError:
-    return ProblemError(404, "order_not_found", "No such order of yours.")
+    return ProblemError("order_not_found", "No such order of yours.")
 
 
 def _closed(order: OrderResource, preferences: Preferences) -> Response:
     if order.closed_reason not in _GONE:
         raise ProblemError(
-            409,
             "too_late_to_cancel",
             f"the order is closed already: {order.closed_reason}",
             order=order,

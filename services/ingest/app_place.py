@@ -64,7 +64,6 @@ class PlaceOrderHandler:
         if isinstance(event, CommandRefused) and event.code == "client_order_id_reused":
             original_id = event.original_order_id or ""
             raise ProblemError(
-                409,
                 "client_order_id_reused",
                 f"order {original_id} of other content has this client_order_id",
                 order=await self._context.find(original_id, request),

@@ -62,7 +62,6 @@ class IngestContext(Struct, frozen=True):
             raise not_accepted("the log refused it; nothing was written")
         if result != "stored":
             raise ProblemError(
-                504,
                 "outcome_unknown",
                 f"order {order_id} may be in the log or not: look it up, or send the same request "
                 "with the same client_order_id again",

@@ -148,7 +148,7 @@ class Reader:
         except OrderStateUnknownError as error:
             raise not_accepted("The order cannot be looked up now.") from error
         if order is None:
-            raise ProblemError(404, "order_not_found", "No such order of yours.")
+            raise ProblemError("order_not_found", "No such order of yours.")
         return json_response(200, order)
 
     async def get_price(self, request: Request) -> Response:
@@ -157,7 +157,7 @@ class Reader:
         symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
         price = self._views.price(symbol, trades, self._clock())
         if price is None:
-            raise ProblemError(404, "no_trades", f"{symbol} was not traded yet.")
+            raise ProblemError("no_trades", f"{symbol} was not traded yet.")
         return json_response(200, price)
 
     async def get_book(self, request: Request) -> Response:
@@ -183,7 +183,7 @@ class Reader:
                 who="broker",
                 summary="One of your orders as it stands, with its trades",
                 answers={200: OrderResource},
-                problems=((404, "order_not_found"), (503, "not_accepted")),
+                problems=("order_not_found", "not_accepted"),
             ),
             Route(
                 method="GET",
@@ -192,7 +192,7 @@ class Reader:
                 who="broker",
                 summary="Last price, and the mean of the last trades",
                 answers={200: PriceResource},
-                problems=((404, "no_trades"), (422, "invalid"), (503, "not_accepted")),
+                problems=("no_trades", "invalid", "not_accepted"),
                 parameters=(
                     count_parameter("trades", TRADES_DEFAULT, TRADES_MAX, "Trades to average"),
                 ),
@@ -204,7 +204,7 @@ class Reader:
                 who="broker",
                 summary="The best price levels of both sides",
                 answers={200: BookResource},
-                problems=((422, "invalid"), (503, "not_accepted")),
+                problems=("invalid", "not_accepted"),
                 parameters=(
                     count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
                 ),
@@ -216,7 +216,7 @@ class Reader:
                 who="broker",
                 summary="Your cash and positions",
                 answers={200: BalanceResource},
-                problems=((503, "not_accepted"),),
+                problems=("not_accepted",),
             ),
         ]
 
@@ -240,5 +240,5 @@ def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, i
     if count is None:
         faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
     if count is None or faults:
-        raise ProblemError(422, "invalid", "The request is not acceptable.", errors=faults)
+        raise ProblemError("invalid", "The request is not acceptable.", errors=faults)
     return symbol, count

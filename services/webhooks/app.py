@@ -36,7 +36,7 @@ LIMIT_MAX = 200
 _DELIVERY_ID: Final = re.compile(DELIVERY_ID)
 _AWAY = "The deliveries cannot be reached now."
 _RANDOM_BITS = 62
-_FINDING = ((404, "not_found"), (422, "invalid"), (503, "not_accepted"))
+_FINDING = ("not_found", "invalid", "not_accepted")
 
 
 def _checked_cursor(text: str) -> str:
@@ -85,7 +85,7 @@ class WebhookRoutes:
         """`POST /webhooks/test`."""
         require_no_fields(body)
         if broker.webhook_url is None:
-            raise ProblemError(404, "not_found", "this broker was registered without a webhook_url")
+            raise ProblemError("not_found", "this broker was registered without a webhook_url")
         # Made like an order's id: it begins with the time, as the ids of trades do.
         now_ms = time.time_ns() // 1_000_000
         event_id = ids.order_id(now_ms, 0, secrets.randbits(_RANDOM_BITS))
@@ -106,7 +106,7 @@ class WebhookRoutes:
         except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
         if not replayed:
-            raise ProblemError(404, "not_found", "no such delivery of yours")
+            raise ProblemError("not_found", "no such delivery of yours")
         return json_response(200, replayed)
 
     def router(self) -> ServiceRouter:
@@ -120,7 +120,7 @@ class WebhookRoutes:
                     who="broker",
                     summary="Your webhooks and how far they have come, newest first",
                     answers={200: DeliveriesResource},
-                    problems=((422, "invalid"), (503, "not_accepted")),
+                    problems=("invalid", "not_accepted"),
                 ),
                 Route(
                     method="POST",

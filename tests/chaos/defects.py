@@ -146,7 +146,7 @@ async def _grant(*_: object) -> Response:
 
 
 async def _call_unknown(*_: object) -> Response:
-    raise ProblemError(404, "order_not_found", "No such order of yours.")
+    raise ProblemError("order_not_found", "No such order of yours.")
 
 
 def _other_partition(time_ms: int, partition: int, random_bits: int) -> str:
@@ -310,7 +310,7 @@ GATEWAY: Final[dict[str, Defect]] = {
         (
             PlaceOrderHandler,
             "_answer",
-            _refusing(lambda: ProblemError(400, "malformed_json", "Not so.")),
+            _refusing(lambda: ProblemError("malformed_json", "Not so.")),
         ),
     ),
     "503 for what was sent": _defect(

@@ -182,7 +182,7 @@ def test_client_that_hangs_up_gets_no_answer() -> None:
 def test_metrics_count_the_route_template_method_and_status() -> None:
     def count() -> float:
         timer = HTTP_SECONDS.labels("/items/{item_id}", "GET", "200")
-        return sum(bucket.get() for bucket in timer._buckets)
+        return float(sum(bucket.get() for bucket in timer._buckets))
 
     before = count()
     answer(make_edge(), ask("GET", "/items/one"))
