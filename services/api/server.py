@@ -7,14 +7,16 @@ import contextlib
 import logging
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 
 from services.api.app import ApiApp
-from services.api.framework import ServiceRouter
+from services.api.brokers import BrokerDirectory
+from services.api.framework import ServiceRouter, make_framework
 from services.api.messages import Response, Route
 from services.api.protocol import ConnectionLimits, limited_protocol, quiet_logger
+from services.api.rate_limits import rate_limits_of
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Alive, Check, Health, Readiness, answer_probe
 from services.runtime.kafka.dispatcher import TopicDispatcher
@@ -88,6 +90,20 @@ class HttpServer:
             self._listener.close()
         if self._failure is not None:
             raise self._failure
+
+
+def make_server(
+    title: str,
+    routes: Sequence[Route],
+    routers: Sequence[ServiceRouter],
+    directory: BrokerDirectory,
+    settings: Settings,
+) -> tuple[ApiApp, HttpServer]:
+    """The API of these calls and its port. It answers 503 until `open_when_caught_up`."""
+    framework = make_framework(title, routes, routers)
+    app = ApiApp(routes, directory, framework, rate_limits_of(settings))
+    app.refuse(NOT_YET)
+    return app, HttpServer(app, settings)
 
 
 async def open_when_caught_up(app: ApiApp, dispatcher: TopicDispatcher) -> None:

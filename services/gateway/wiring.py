@@ -10,14 +10,12 @@ from contextlib import AsyncExitStack
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from schemas.topology import Topology
-from services.api.app import ApiApp, Request
+from services.api.app import Request
 from services.api.brokers import BrokerDirectory
-from services.api.framework import ServiceRouter, make_framework
-from services.api.rate_limits import rate_limits_of
+from services.api.framework import ServiceRouter
 from services.api.server import (
-    NOT_YET,
-    HttpServer,
     health_router,
+    make_server,
     open_when_caught_up,
 )
 from services.ingest.app import Ingest
@@ -116,10 +114,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         health = Health()
         routes = [*ingest.routes(), *reader.routes()]
         routers = [ingest.router(), webhooks, health_router(health)]
-        framework = make_framework("Exchange", routes, routers)
-        app = ApiApp(routes, directory, framework, rate_limits_of(settings))
-        app.refuse(NOT_YET)
-        server = HttpServer(app, settings)
+        app, server = make_server("Exchange", routes, routers, directory, settings)
         stop.on_set(server.stop)
         # 5. The log.
         dispatcher = TopicDispatcher(

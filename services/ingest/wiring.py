@@ -10,15 +10,11 @@ import time
 from contextlib import AsyncExitStack
 
 from schemas.topology import Topology
-from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
-from services.api.framework import make_framework
-from services.api.rate_limits import rate_limits_of
 from services.api.server import (
-    NOT_YET,
-    HttpServer,
     health_router,
     log_check,
+    make_server,
     open_when_caught_up,
 )
 from services.ingest.app import Ingest
@@ -107,14 +103,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         health = Health()
         routes = ingest.routes()
         routers = [ingest.router(), health_router(health)]
-        app = ApiApp(
-            routes,
-            directory,
-            make_framework("Exchange: ingest", routes, routers),
-            rate_limits_of(settings),
-        )
-        app.refuse(NOT_YET)
-        server = HttpServer(app, settings)
+        app, server = make_server("Exchange: ingest", routes, routers, directory, settings)
         stop.on_set(server.stop)
         # 3. The log.
         dispatcher = TopicDispatcher(

@@ -8,15 +8,11 @@ import logging
 from contextlib import AsyncExitStack
 
 from schemas.topology import Topology
-from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
-from services.api.framework import make_framework
-from services.api.rate_limits import rate_limits_of
 from services.api.server import (
-    NOT_YET,
-    HttpServer,
     health_router,
     log_check,
+    make_server,
     open_when_caught_up,
 )
 from services.reader.app import Reader
@@ -52,14 +48,8 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         # 2. The port.
         health = Health()
         routes = reader.routes()
-        app = ApiApp(
-            routes,
-            directory,
-            make_framework("Exchange: reader", routes, [health_router(health)]),
-            rate_limits_of(settings),
-        )
-        app.refuse(NOT_YET)
-        server = HttpServer(app, settings)
+        routers = [health_router(health)]
+        app, server = make_server("Exchange: reader", routes, routers, directory, settings)
         stop.on_set(server.stop)
         # 3. The log.
         dispatcher = TopicDispatcher(
