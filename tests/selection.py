@@ -10,7 +10,7 @@ from msgspec import Struct
 from tests.support.sizes import is_small
 
 # No servers.
-UNIT = ("tests/unit", "tests/properties", "tests/simulation")
+UNIT = ("tests/unit", "tests/golden", "tests/properties", "tests/simulation")
 # What one exchange promises, on real servers.
 ESSENTIAL = (
     *UNIT,

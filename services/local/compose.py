@@ -29,7 +29,7 @@ ADDED: Final = (
 READY_TIMEOUT_S = 20.0
 
 
-class Stack(Struct, frozen=True):
+class ComposeStack(Struct, frozen=True):
     """Environment, keys and published addresses of the containers."""
 
     environ: dict[str, str]
@@ -40,7 +40,7 @@ class Stack(Struct, frozen=True):
     endpoints: Endpoints
 
 
-def stack_of(environ: Mapping[str, str]) -> Stack:
+def stack_of(environ: Mapping[str, str]) -> ComposeStack:
     """Read the variables; a missing key is read from the data directory, or created there.
 
     Raises SettingsError.
@@ -51,7 +51,7 @@ def stack_of(environ: Mapping[str, str]) -> Stack:
     password = environ.get("POSTGRES_PASSWORD") or read_or_create_secret(
         data_dir / "postgres-password"
     )
-    return Stack(
+    return ComposeStack(
         environ=dict(environ) | {f"{PREFIX}ADMIN_KEY": key, "POSTGRES_PASSWORD": password},
         data_dir=data_dir,
         project=environ.get("COMPOSE_PROJECT_NAME") or "exchange",
@@ -79,7 +79,7 @@ def wait_until_reached(url: str) -> None:
         raise UnavailableError(f"the containers are ready, but {url}/readyz says: {reason}")
 
 
-def banner(stack: Stack) -> str:
+def banner(stack: ComposeStack) -> str:
     """Addresses, and lines to paste."""
     rows = [
         ("API", stack.endpoints.url),

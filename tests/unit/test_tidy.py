@@ -29,8 +29,6 @@ PERSON = re.compile(
     r"\b(h" r"e|h" r"is|h" r"im|no" r"body|some" r"body|who" r"ever|any" r"body)\b", re.I
 )
 
-# Classes that still share a name.
-NAMES_PENDING = {"Stack"}
 # Folders and files whose prose does not follow the two rules about it yet.
 PROSE_PENDING: tuple[str, ...] = (
     "benchmarks/comparison/",
@@ -179,7 +177,7 @@ def test_class_names_of_the_product_have_one_meaning() -> None:
     for module in modules():
         if module.name.startswith(PRODUCT):
             for node in module.tree.body:
-                if isinstance(node, ast.ClassDef) and node.name not in NAMES_PENDING:
+                if isinstance(node, ast.ClassDef):
                     where[node.name].append(module.name)
     twice = {name: files for name, files in where.items() if len(files) > 1}
     assert twice == {}
