@@ -21,7 +21,7 @@ from benchmarks.comparison.losses import losses
 from benchmarks.comparison.measure import MeasureError, capacity, point, rules_hold
 from benchmarks.comparison.results import Comparison, Result, read, write
 from benchmarks.comparison.systems import SystemUnderTest, running
-from benchmarks.comparison.table import markdown, put_into
+from benchmarks.comparison.table import markdown
 from infra.errors import InfraError
 from loadgen.client.setup import SetupError
 from loadgen.report.machine import commit, this_machine
@@ -33,11 +33,10 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 REPORTS = Path(".local/compare")
-PAGE, CHART, RESULTS = "compare.md", "compare.svg", "results.json"
+PAGE, CHART, RESULTS = "comparison.md", "comparison.svg", "results.json"
 # Of the search for the capacity: it goes up by half, or halves, from there.
 CAPACITY_START = 25.0
 PAGES = Path("docs")
-README = Path("README.md")
 
 
 class Plan(Struct, frozen=True):
@@ -153,8 +152,6 @@ def _draw(found: Comparison, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(markdown(found), encoding="utf-8")
     (out / CHART).write_text(svg(found), encoding="utf-8")
-    if out == PAGES:
-        README.write_text(put_into(README.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
 def _draw_again(results: Path, out: Path) -> int:
@@ -199,8 +196,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"of table and chart; default {PAGES}, and the table into {README}; with --quick or "
-        "--only that of --report",
+        help=f"of table and chart; default {PAGES}; with --quick or --only that of --report",
     )
     add("--report", type=Path, metavar="DIR", help=f"of everything; default {REPORTS}/<time>")
     add("--draw", type=Path, metavar="RESULTS", help="only draw again what a results.json says")

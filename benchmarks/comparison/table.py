@@ -7,9 +7,7 @@ from benchmarks.comparison.results import Comparison, Point, Result
 
 # CPU and memory are told at this scale, or at the nearest below that was measured.
 COST_SCALE = 50.0
-# What stands between these in another page is written anew with each comparison.
-BEGIN, END = "<!-- written by make compare -->\n", "<!-- until here -->\n"
-_HEAD = """# Beside simpler designs
+_HEAD = """# Comparison with simpler designs
 
 Written by `make compare`, which runs each of these alone on the same machine, one after the other,
 with the same generator and the same trading rules (`make conformance`).
@@ -30,22 +28,12 @@ def markdown(found: Comparison) -> str:
     return "\n".join(_lines(found)) + "\n"
 
 
-def put_into(page: str, found: Comparison) -> str:
-    """Another page with this table at its place. Raises ValueError when it has none."""
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"no {BEGIN.strip()} ... {END.strip()}")
-    table = "\n".join([_measured_on(found), "", *_table(found)])
-    return f"{head}{begin}{table}\n{end}{tail}"
-
-
 def _lines(found: Comparison) -> Iterator[str]:
     yield _HEAD
     yield _measured_on(found)
     if not found.complete:
         yield "\n**Not finished**: what is missing was not measured."
-    yield "\n![p99 of orders at each share of B3](compare.svg)\n"
+    yield "\n![p99 of orders at each share of B3](comparison.svg)\n"
     yield from _table(found)
     yield ""
     for result in found.results:

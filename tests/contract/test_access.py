@@ -1,6 +1,6 @@
 """Who reaches what: every route of the document with every kind of key, the exact answers a table.
 
-The table is `access.md` beside this file. A route that is not in it, or answers otherwise, fails
+The table is `docs/access.md`. A route that is not in it, or answers otherwise, fails
 here with the table as it would be: read it, and put it there if it is right.
 """
 
@@ -17,7 +17,7 @@ from services.admin.brokers import revoke_broker
 from services.api.app import PROBLEMS
 from tests.support.exchange import Exchange
 
-TABLE = Path(__file__).with_name("access.md")
+TABLE = Path(__file__).parents[2] / "docs/access.md"
 CALLERS = ("no key", "malformed", "unknown", "revoked", "another broker", "admin", "the right key")
 STRANGERS = CALLERS[:4]
 HEAD = """# Who reaches what

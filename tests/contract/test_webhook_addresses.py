@@ -1,6 +1,6 @@
 """Where a webhook may go: every form of a URL and of an address, tried, the outcomes a table.
 
-The table is `webhook_addresses.md` beside this file. A form that turns out otherwise fails here
+The table is `docs/webhook-addresses.md`. A form that turns out otherwise fails here
 with the table as it would be: read it, and put it there if it is right.
 """
 
@@ -16,7 +16,7 @@ from services.webhooks.schedule import ReceiverResponse
 from tests.support.attempts import LOOPBACK, NameServer, posts
 from tests.support.exchange import Exchange
 
-TABLE = Path(__file__).with_name("webhook_addresses.md")
+TABLE = Path(__file__).parents[2] / "docs/webhook-addresses.md"
 NOT_SENT = "not sent: "
 THEN = ", then "
 HEAD = """# Where webhooks go

@@ -1,6 +1,6 @@
 """Single attempts at a real receiver: what is sent, and what is believed.
 
-Where nothing goes is told by `tests/contract/webhook_addresses.md`.
+Where nothing goes is told by `docs/webhook-addresses.md`.
 """
 
 import asyncio

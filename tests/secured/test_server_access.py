@@ -1,6 +1,6 @@
 """Who may do what on Kafka and PostgreSQL: every role on every topic and table, really tried.
 
-The tables are `server_access.md` beside this file, not made from the table of roles. A right that
+The tables are in `docs/server-access.md`, not made from the table of roles. A right that
 is too much or lacks fails here with the tables as they would be: read them, and put them there if
 they are right.
 """
@@ -46,7 +46,7 @@ from services.runtime.settings import Settings
 from services.sink.migrate import migrate
 from tests.support.exchange import Exchange
 
-TABLE = Path(__file__).with_name("server_access.md")
+TABLE = Path(__file__).parents[2] / "docs/server-access.md"
 # An exchange of its own on the servers of another, so that nothing is written where somebody reads.
 PREFIX = "matrix."
 TIMEOUT_S = 20.0

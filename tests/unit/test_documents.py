@@ -1,16 +1,92 @@
-"""Documents agree with the tree: figures, links, paths, settings and exit codes."""
+"""Documents agree with the tree: figures, links, paths, modules, settings and exit codes."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-README_LINES_MAX = 130
+import pytest
+
+from services.runtime.errors import ExchangeError
+from services.runtime.settings import Settings, variable
+from services.sink.errors import ForeignDatabaseError, MigrationError
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (ROOT / "README.md").read_text()
+OPERATING: Final = (ROOT / "docs/operating.md").read_text()
+README_LINES_MAX: Final = 130
+TOP_LEVEL: Final = {path.name for path in ROOT.iterdir() if path.is_dir()} - {".venv", ".local"}
+PAGES: Final = [
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "infra/kubernetes/README.md",
+]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@each_page
+def test_page_links_lead_to_files_and_headings(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"\w+://", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@each_page
+def test_page_paths_in_backticks_exist(page: Path) -> None:
+    quoted = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", page.read_text())
+    paths = [path for path in quoted if path.split("/")[0] in TOP_LEVEL]
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert missing == []
+
+
+@each_page
+def test_page_modules_to_run_exist(page: Path) -> None:
+    named = set(re.findall(r"python -m ([a-z][\w.]*\w)", page.read_text()))
+    ours = [name for name in named if name.split(".")[0] in TOP_LEVEL]
+    assert [name for name in ours if find_spec(name) is None] == []
+
+
+def test_operating_page_has_every_setting_with_its_default() -> None:
+    rows = re.findall(r"^\| `(EXCHANGE_\w+)` \| (`[^`]*`|not set) \|", OPERATING, re.MULTILINE)
+    defaults = {}
+    for field, default in zip(
+        Settings.__struct_fields__, Settings.__struct_defaults__, strict=True
+    ):
+        defaults[variable(field)] = "not set" if default in (None, "") else f"`{default}`"
+    settings = [row for row in rows if row[0] != "EXCHANGE_DURABILITY" or row[1] == "not set"]
+    assert sorted(settings) == sorted(defaults.items())
+
+
+def subclasses(kind: type[ExchangeError]) -> set[type[ExchangeError]]:
+    """A class and everything that is derived from it."""
+    return {kind}.union(*(subclasses(derived) for derived in kind.__subclasses__()))
+
+
+def test_operating_page_has_every_exit_code() -> None:
+    # The sink's own errors are classes of another module; imported, they are in the tree too.
+    assert {MigrationError, ForeignDatabaseError} <= subclasses(ExchangeError)
+    product = {kind for kind in subclasses(ExchangeError) if kind.__module__.startswith("services")}
+    section = OPERATING.split("## Exit codes")[1].split("\n## ")[0]
+    documented = [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
+    assert documented == sorted({0, *(kind.exit_code for kind in product)})
 
 
 def comparison_row(name: str) -> list[str]:
     """The cells of a design's row in the comparison's table."""
-    page = (ROOT / "docs/compare.md").read_text()
+    page = (ROOT / "docs/comparison.md").read_text()
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} |"))
     return [cell.strip() for cell in line.strip("|").split("|")]
 
@@ -22,7 +98,9 @@ def readme_figures(column: int) -> tuple[str, str, str]:
     carried = cells["orders a second carried with p99 within 50 ms"]
     latency = cells["latency of orders at 700 a second (100 % of B3)"]
     lost = cells["acknowledged orders lost by a kill -9 of everything"]
-    orders, share = re.fullmatch(r"([\d,]+) \((\d+) % of B3\)", carried).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r"([\d,]+) \((\d+) % of B3\)", carried)
+    assert found is not None
+    orders, share = found.groups()
     assert int(orders.replace(",", "")) == 7 * int(share)
     return share, latency.removesuffix(" ms"), lost
 

@@ -9,7 +9,7 @@ from msgspec import structs
 from benchmarks.comparison.__main__ import main
 from benchmarks.comparison.chart import svg
 from benchmarks.comparison.results import Comparison, Losses, Point, Result, read, write
-from benchmarks.comparison.table import BEGIN, END, markdown, put_into
+from benchmarks.comparison.table import markdown
 from loadgen.report.machine import Machine
 
 FINE = Point(
@@ -67,16 +67,6 @@ def test_table_of_a_late_generator_marks_the_run() -> None:
     assert rows(markdown(found))["V1"][1] == "4.2 / 18.0†"
 
 
-def test_table_put_into_another_page_takes_its_place_there_alone() -> None:
-    page = put_into(f"head\n{BEGIN}old\n{END}tail\n", a_comparison())
-    assert rows(page) == rows(markdown(a_comparison()))
-    assert page.startswith(f"head\n{BEGIN}Some CPU")
-    assert page.endswith(f"|\n{END}tail\n")
-    assert put_into(page, a_comparison()) == page
-    with pytest.raises(ValueError, match="written by make compare"):
-        put_into("no place", a_comparison())
-
-
 def test_table_without_the_scale_of_costs_tells_the_nearest_below() -> None:
     found = a_comparison()
     found.results[0].points = [structs.replace(FINE, scale=10), BAD]
@@ -103,8 +93,8 @@ def test_comparison_written_and_drawn_again_is_the_same(tmp_path: Path) -> None:
     write(tmp_path / "results.json", a_comparison())
     assert read(tmp_path / "results.json") == a_comparison()
     assert main(["--draw", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "compare.md").read_text() == markdown(a_comparison())
-    assert (tmp_path / "compare.svg").read_text() == svg(a_comparison())
+    assert (tmp_path / "comparison.md").read_text() == markdown(a_comparison())
+    assert (tmp_path / "comparison.svg").read_text() == svg(a_comparison())
 
 
 def test_comparison_is_good_only_when_all_is_there_and_all_trade_by_the_rules() -> None:
