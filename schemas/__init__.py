@@ -1,4 +1,5 @@
-"""The contract: every message that travels, the topics it travels on, what ids and units mean.
+"""The contract of all services: messages, topics, tables, ids and units.
 
-Pure: no clock, no I/O, no third party but msgspec. Services import this, and never each other.
+Pure: no clock, no I/O, and msgspec as the only third-party package. Services import this package,
+never each other.
 """

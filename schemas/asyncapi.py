@@ -1,6 +1,6 @@
 """The topics as an AsyncAPI 3.0 document, for catalogues and generators of clients.
 
-Pure: made from `schemas.topics` and the structs alone, so it cannot say anything else than they do.
+Pure: generated from `schemas.topics` and the structs alone, so it always matches them.
 """
 
 import re
@@ -18,12 +18,12 @@ JSON = "application/json"
 # Kafka's own settings are text; the binding wants these as numbers.
 _NUMBER = re.compile(r"-?\d+")
 
-# The golden values of a message, by a name of their own.
+# Example values of a message by variant.
 Examples = Mapping[str, Any]
 
 
 def document(examples: Mapping[type[Struct], Examples]) -> dict[str, Any]:
-    """The whole document. `examples`: of each message, as it travels."""
+    """The whole document. `examples`: of each message, as decoded JSON."""
     messages = [(message, topic) for topic in TOPICS for message in topic.messages]
     _, schemas = msgspec.json.schema_components(
         [message for message, _ in messages], ref_template="#/components/schemas/{name}"
@@ -34,9 +34,9 @@ def document(examples: Mapping[type[Struct], Examples]) -> dict[str, Any]:
             "title": "Mini stock exchange",
             "version": "1",
             "description": (
-                "What the exchange writes to Kafka: plain JSON, prices in integer cents, instants "
-                "in milliseconds. The topics market.* are public. Within .v1 changes only add: "
-                "ignore the fields that you do not know."
+                "Messages of the exchange on Kafka: plain JSON, prices in integer cents, instants "
+                "in milliseconds. The topics market.* are public. Changes within .v1 only add "
+                "fields: ignore unknown ones."
             ),
         },
         "servers": {
@@ -46,7 +46,7 @@ def document(examples: Mapping[type[Struct], Examples]) -> dict[str, Any]:
                 "variables": {
                     "bootstrap": {
                         "default": "127.0.0.1:9092",
-                        "description": "Host and port of a broker; `exchange run` prints its own.",
+                        "description": "Host and port of a broker; `exchange run` prints it.",
                     }
                 },
             }
@@ -109,8 +109,8 @@ def _message(message: type[Struct], topic: Topic, examples: Examples) -> dict[st
 def tidied(schema: Any, *, asyncapi: bool = False) -> Any:
     """A schema with descriptions on one line each, the same from every version of Python.
 
-    `asyncapi`: in its dialect, draft 7 of JSON Schema, where the places of an array are `items`,
-    and without OpenAPI's discriminators: there that word means something else.
+    `asyncapi`: in its dialect, draft 7 of JSON Schema, in which the positions of an array are
+    `items`, and without discriminators, which only OpenAPI defines.
     """
     if isinstance(schema, list):
         return [tidied(each, asyncapi=asyncapi) for each in schema]

@@ -1,10 +1,10 @@
-"""The public record of the order book: changed price levels, and now and then a whole book."""
+"""The public record of the order book: changed price levels, and at intervals a whole book."""
 
 from msgspec import Struct
 
 
 class Level(Struct, frozen=True, array_like=True, gc=False):
-    """`[price, total_quantity, order_count]`; a total of 0 says that the level is gone."""
+    """`[price, total_quantity, order_count]`; a total of 0 means that the level is empty."""
 
     price: int
     total_quantity: int
@@ -14,7 +14,7 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
 class BookUpdate(Struct, frozen=True, omit_defaults=True, gc=False):
     """The levels one command changed, with their new totals; best first when `whole`.
 
-    `sequence` is dense per symbol from 1. `whole`: forget what was known, these are all levels.
+    `sequence` is dense per symbol from 1. `whole`: all levels, which replace the known ones.
     (`command_offset`, `index`) is the position in the command log of its partition.
     """
 

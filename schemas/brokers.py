@@ -1,4 +1,4 @@
-"""A broker as the exchange knows it. The compacted topic keeps the last record of each."""
+"""The record of a broker. The compacted topic keeps the last record of each broker."""
 
 import base64
 import hashlib
@@ -19,34 +19,34 @@ KeyHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-
 
 
 def key_hash(api_key: str) -> str:
-    """SHA-256 of a key, hex. Keys carry 256 random bits, so a slow hash would defend nothing."""
+    """SHA-256 of a key, hex. Keys have 256 random bits, so a slow hash would add no protection."""
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
 def webhook_secret(randomness: bytes) -> str:
-    """As Standard Webhooks writes a symmetric secret. Needs 24 to 64 bytes."""
+    """A symmetric secret in the form of Standard Webhooks, from 24 to 64 random bytes."""
     return "whsec_" + base64.b64encode(randomness).decode()
 
 
 class WebhookSecret(Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a broker's webhooks are signed with, before `until` (None: until further notice)."""
+    """A secret that signs a broker's webhooks, until `until` (None: no end is set)."""
 
     secret: Secret
     until: TimestampMs | None = None
 
     def __repr__(self) -> str:
-        """Never the secret: records and differences of records get printed."""
+        """Text without the secret, because records and their differences are printed."""
         return f"WebhookSecret('...', until={self.until})"
 
 
 class Broker(Struct, frozen=True, omit_defaults=True, gc=False):
-    """`api_key_hash` is the SHA-256 of the key; the key itself is shown once and kept nowhere.
+    """A registered broker. `api_key_hash` is the SHA-256 of its key, which is not stored.
 
-    From `revoked_at` on no key of this broker counts. `former_key_hash` is the key before the last
-    rotation where it was left valid for a while: before `former_key_until`, and not from then on.
+    From `revoked_at` on, no key of this broker is valid. `former_key_hash` is the key before the
+    last rotation, if it remains valid: until `former_key_until`, exclusive.
 
-    A webhook's secret must be kept, since its sender signs with it. `webhook_secrets`: newest
-    first; all that are valid sign.
+    Webhook secrets are stored, because the sender signs with them. `webhook_secrets` are newest
+    first; every valid one signs.
     """
 
     broker_id: BrokerId

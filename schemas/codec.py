@@ -1,6 +1,7 @@
-"""Bytes to messages and back: plain JSON, one decoder per topic, one encoder for all.
+"""Encodes and decodes messages as plain JSON: one decoder per topic, one encoder for all.
 
-Encoding is deterministic: fields in declaration order, defaults left out where the struct says so.
+Encoding is deterministic: fields are in declaration order, and structs with `omit_defaults` leave
+out defaults.
 """
 
 from typing import Final, TypeVar
@@ -32,7 +33,7 @@ encode = _encoder.encode
 
 
 class UnreadableError(ValueError):
-    """The bytes are no message of the topic they came from."""
+    """The bytes are not a message of their topic."""
 
 
 def _read(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
@@ -45,7 +46,7 @@ def _read(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
 
 
 def decode_command(value: bytes | None) -> Command:
-    """Raises UnreadableError, also for an order whose price does not fit its type."""
+    """Decode a command. Raises UnreadableError, also if the price does not fit the order type."""
     command = _read(_command, value)
     if isinstance(command, PlaceOrder) and (command.price is None) != (
         command.order_type == "market"
@@ -55,32 +56,32 @@ def decode_command(value: bytes | None) -> Command:
 
 
 def decode_execution(value: bytes | None) -> Execution:
-    """Raises UnreadableError."""
+    """Decode a claim or outcomes. Raises UnreadableError."""
     return _read(_execution, value)
 
 
 def decode_trade(value: bytes | None) -> Trade:
-    """Raises UnreadableError."""
+    """Decode a public trade. Raises UnreadableError."""
     return _read(_trade, value)
 
 
 def decode_book_update(value: bytes | None) -> BookUpdate:
-    """Raises UnreadableError."""
+    """Decode a public book update. Raises UnreadableError."""
     return _read(_book_update, value)
 
 
 def decode_broker(value: bytes | None) -> Broker:
-    """Raises UnreadableError."""
+    """Decode a broker. Raises UnreadableError."""
     return _read(_broker, value)
 
 
 def decode_listing(value: bytes | None) -> Listing:
-    """Raises UnreadableError."""
+    """Decode a listing. Raises UnreadableError."""
     return _read(_listing, value)
 
 
 def decode_snapshot(value: bytes | None) -> Snapshot:
-    """Raises UnreadableError."""
+    """Decode a chunk or commit of a snapshot. Raises UnreadableError."""
     return _read(_snapshot, value)
 
 
@@ -88,5 +89,5 @@ _CLAIM_START: Final = b'{"type":"claim"'
 
 
 def is_claim(value: bytes | None) -> bool:
-    """Whether an execution is a claim, by its first bytes: the encoder writes the tag first."""
+    """True if an execution is a claim, by its first bytes: the encoder writes the tag first."""
     return value is not None and value.startswith(_CLAIM_START)

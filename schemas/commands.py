@@ -1,6 +1,6 @@
-"""What ingest (and the matcher's own clock) writes to the command log: one value per record.
+"""Messages of the command log, one per record: orders and cancels by ingest, ticks by the matcher.
 
-Imperative names; frozen. Bounds are part of the type, so decoding is validation.
+Imperative names; frozen. Bounds are part of the type, so decoding validates.
 """
 
 from msgspec import Struct
@@ -39,14 +39,14 @@ class PlaceOrder(
 class CancelOrder(
     Struct, frozen=True, tag_field="type", tag="cancel_order", omit_defaults=True, gc=False
 ):
-    """Withdraw what is left of an open order. Carries the broker: the matcher checks it again."""
+    """Cancel the rest of an open order. Names the broker, because the matcher checks it again."""
 
     order_id: OrderId
     broker_id: BrokerId
 
 
 class Tick(Struct, frozen=True, tag_field="type", tag="tick", gc=False):
-    """Move the partition's clock in a quiet market; its time is the record's timestamp."""
+    """Advance the partition's clock in a quiet market, to the record's timestamp."""
 
 
 Command = PlaceOrder | CancelOrder | Tick

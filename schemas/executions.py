@@ -1,7 +1,7 @@
-"""What the matcher writes to the executions topic: claims, and the outcome of every command.
+"""Messages of the executions topic, from the matcher: claims, and the outcome of every command.
 
-Past tense, frozen, without cycles (so the garbage collector need not look), self-contained:
-reader, sink and audit need nothing else. The nth outcome of a record belongs to the command at
+Past tense; frozen; without cycles, so the garbage collector skips them; self-contained: reader,
+sink and audit need no other topic. The nth outcome of a record belongs to the command at
 `first_offset + n`.
 """
 
@@ -38,9 +38,9 @@ class Fill(Struct, frozen=True, gc=False):
 class OrderAccepted(
     Struct, frozen=True, tag_field="type", tag="order_accepted", omit_defaults=True, gc=False
 ):
-    """The order entered the market; its state after matching, and its fills in order.
+    """The order was accepted: its state after matching, and its fills in order.
 
-    `closed_reason` None: it rests. `remaining_quantity` is what was not filled, also when closed.
+    `closed_reason` None: it rests. `remaining_quantity` is the unfilled part, also when closed.
     `book_sequence` is the symbol's book sequence after this command.
     """
 
@@ -61,7 +61,7 @@ class OrderAccepted(
 
 
 class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled", gc=False):
-    """The order left the book at its broker's wish with `remaining_quantity` not filled."""
+    """The broker cancelled the order, with `remaining_quantity` not filled."""
 
     order_id: str
     broker_id: str
@@ -71,7 +71,7 @@ class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled
 
 
 class OrderRepeated(Struct, frozen=True, tag_field="type", tag="order_repeated", gc=False):
-    """Same client order id, same content: nothing was entered, `original_order_id` stands."""
+    """A retry with the same client order id and content: `original_order_id` remains valid."""
 
     order_id: str
     broker_id: str
@@ -81,7 +81,7 @@ class OrderRepeated(Struct, frozen=True, tag_field="type", tag="order_repeated",
 class CommandRefused(
     Struct, frozen=True, tag_field="type", tag="command_refused", omit_defaults=True, gc=False
 ):
-    """Nothing was changed. Ids are absent where the command could not be read.
+    """The command was refused and changed nothing. Ids are absent if it was unreadable.
 
     `original_order_id` names the order that already uses the client order id.
     """
@@ -93,7 +93,7 @@ class CommandRefused(
 
 
 class Ticked(Struct, frozen=True, tag_field="type", tag="ticked", gc=False):
-    """The clock moved; what was due has expired."""
+    """The clock advanced; orders that were due have expired."""
 
 
 Event = OrderAccepted | OrderCancelled | OrderRepeated | CommandRefused | Ticked
@@ -112,7 +112,7 @@ class Expired(Struct, frozen=True, gc=False):
 class Outcome(Struct, frozen=True, omit_defaults=True, gc=False):
     """All effects of one command. `time` is the partition's clock in milliseconds.
 
-    `expired` left the book before `event` was decided, in the order given.
+    The orders in `expired` left the book before `event` was decided, in this order.
     """
 
     time: int
@@ -121,13 +121,13 @@ class Outcome(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Claim(Struct, frozen=True, tag_field="type", tag="claim", gc=False):
-    """A matcher takes the partition. The offset of this record is its epoch."""
+    """A matcher claims the partition. The offset of this record is its epoch."""
 
     matcher: str
 
 
 class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes", gc=False):
-    """The outcomes of consecutive commands. Counts only in its epoch and in sequence."""
+    """The outcomes of consecutive commands. Valid only in the current epoch and in sequence."""
 
     epoch: int
     first_offset: int

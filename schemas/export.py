@@ -1,7 +1,7 @@
-"""The contract for consumers that are not written in Python: JSON Schemas and an AsyncAPI document.
+"""Exports the contract for consumers in other languages: JSON Schemas and an AsyncAPI document.
 
-`python -m schemas.export` writes `json/` and `asyncapi.yaml` of this folder anew. Only this module
-of the package does I/O.
+`python -m schemas.export` rewrites `json/` and `asyncapi.yaml` in this folder. This is the only
+module of the package that does I/O.
 """
 
 import argparse
@@ -23,13 +23,13 @@ HERE = Path(__file__).parent
 
 
 def topic_schema(topic: Topic) -> dict[str, Any]:
-    """What a record of the topic may hold: any of its messages."""
+    """The JSON Schema of a record of the topic: any of its messages."""
     schema = tidied(msgspec.json.schema(reduce(or_, topic.messages)))
     return {"$schema": DIALECT, "title": topic.name, "description": topic.purpose, **schema}
 
 
 def examples_of(topic: Topic, message: type[Struct]) -> Examples:
-    """The golden values by what sets them apart: `limit` and `market` of an order."""
+    """Example values of a message by variant, such as `limit` and `market` of an order."""
     kind = re.sub(r"(?<=.)(?=[A-Z])", "_", message.__name__).lower()
     stem = f"{topic.name}.{kind}"
     return {
@@ -39,7 +39,7 @@ def examples_of(topic: Topic, message: type[Struct]) -> Examples:
 
 
 def write(directory: Path) -> list[Path]:
-    """`json/<topic>.schema.json` for each topic, and `asyncapi.yaml`; makes the directories."""
+    """Write `json/<topic>.schema.json` for each topic, and `asyncapi.yaml`; create directories."""
     (directory / "json").mkdir(parents=True, exist_ok=True)
     written = {
         directory / "json" / f"{topic.name}.schema.json": msgspec.json.format(

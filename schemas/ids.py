@@ -1,4 +1,4 @@
-"""Ids and what they carry: an order's partition, a trade's position in the log.
+"""Order and trade ids. They contain the order's partition and the trade's log position.
 
 Pure: time and randomness are arguments.
 """
@@ -22,14 +22,15 @@ def _uuid_text(high: int, low: int) -> str:
 def order_id(time_ms: int, partition: int, random_bits: int) -> str:
     """A UUIDv7 (RFC 9562) whose 12 `rand_a` bits hold the partition.
 
-    `random_bits` supplies the 62 bits of `rand_b`; a cancel finds its partition without a look-up.
+    `random_bits` supplies the 62 bits of `rand_b`. The partition lets a cancel find its matcher
+    without a look-up.
     """
     high = (time_ms << 16) | _VERSION_7 | partition
     return _uuid_text(high, _VARIANT | (random_bits & _RANDOM_MASK))
 
 
 def partition_of(order_id: str) -> int | None:
-    """The partition an order id carries; None when the text is no id of ours."""
+    """The partition in an order id; None if the text is not an order id of this exchange."""
     if len(order_id) != UUID_LENGTH or order_id[14] != "7":
         return None
     try:
@@ -39,12 +40,12 @@ def partition_of(order_id: str) -> int | None:
 
 
 def created_ms(order_id: str) -> int:
-    """When ingest made the id, in milliseconds since the epoch. The id must be one of ours."""
+    """Creation time in milliseconds since the epoch. The id must be from this exchange."""
     return int(order_id[:8] + order_id[9:13], 16)
 
 
 def trade_id(time_ms: int, partition: int, offset: int, index: int) -> str:
-    """A UUIDv8 (RFC 9562) laid out from the trade's position, so every replay makes the same one.
+    """A UUIDv8 (RFC 9562) made from the trade's position, so every replay gives the same id.
 
     48 bits of time, 12 of partition, 46 of command offset, 16 of index within the command.
     """

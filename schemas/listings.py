@@ -1,4 +1,4 @@
-"""Which partition trades a listed symbol. The compacted topic keeps the last record of each."""
+"""The partition of a listed symbol. The compacted topic keeps the last record of each."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""An order's life folded from its events: the one meaning that ingest, reader and sink share.
+"""The state of an order, computed from its events alike in ingest, reader and sink.
 
-Pure and mutable: `accepted` makes the record, `filled` and `closed` move it on.
+Pure and mutable: `accepted` creates the record; `filled_as_maker` and `closed` update it.
 """
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from schemas.units import ClosedReason, OrderType, Side, rfc3339, rounded_averag
 
 
 class OrderTrade(Struct, frozen=True, gc=False):
-    """One execution seen from the order's side; `time` in milliseconds."""
+    """One execution from the view of the order; `time` in milliseconds."""
 
     trade_id: str
     price: int
@@ -42,7 +42,7 @@ class OrderRecord(Struct, gc=False):
 
     @classmethod
     def accepted(cls, event: OrderAccepted, time: int) -> "OrderRecord":
-        """The order as it stands after the command that brought it."""
+        """The state of the order after its own command."""
         record = cls(
             order_id=event.order_id,
             broker_id=event.broker_id,
@@ -66,7 +66,7 @@ class OrderRecord(Struct, gc=False):
         return record
 
     def filled_as_maker(self, fill: Fill, aggressor_broker_id: str, time: int) -> None:
-        """The order was resting and `fill` took from it."""
+        """Apply a fill of the resting order."""
         self._trade(fill, aggressor_broker_id, time)
         self.remaining_quantity = fill.maker_remaining_quantity
         self.updated_at = time
@@ -74,7 +74,7 @@ class OrderRecord(Struct, gc=False):
             self.closed_reason = "filled"
 
     def closed(self, reason: ClosedReason, time: int) -> None:
-        """The order left the market with what is left not filled."""
+        """Close the order; its remaining quantity is not filled."""
         self.closed_reason = reason
         self.updated_at = time
 
@@ -83,7 +83,7 @@ class OrderRecord(Struct, gc=False):
         self.trades.append(OrderTrade(fill.trade_id, fill.price, fill.quantity, counterparty, time))
 
     def resource(self) -> OrderResource:
-        """The order as the API shows it to its owner."""
+        """The order as the API returns it to its owner."""
         filled = self.quantity - self.remaining_quantity
         return OrderResource(
             order_id=self.order_id,

@@ -1,6 +1,6 @@
-"""Symbol to partition: the listings map where there is one, murmur2 where not.
+"""Maps symbols to partitions by murmur2, and plans the listings that override it.
 
-murmur2 is Kafka's own default for keyed records, so a Java producer lands on the same partition.
+murmur2 is Kafka's default for keyed records, so a Java producer chooses the same partition.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def murmur2(data: bytes) -> int:
 
 
 def default_partition(symbol: str, partitions: int) -> int:
-    """Where Kafka's default partitioner puts this key."""
+    """The partition that Kafka's default partitioner chooses for this key."""
     return (murmur2(symbol.encode()) & 0x7FFFFFFF) % partitions
 
 

@@ -1,6 +1,6 @@
-"""What travels over HTTP: request and response bodies. Both halves of the API speak these.
+"""Request and response bodies of the REST API, shared by ingest and reader.
 
-Instants are RFC 3339 text in UTC here, prices integer cents, quantities shares.
+Instants are RFC 3339 text in UTC, prices integer cents, quantities shares.
 """
 
 from datetime import datetime
@@ -34,8 +34,7 @@ class RegisterRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Registration(Struct, frozen=True):
-    """The new broker. `api_key` is shown this once, and so is `webhook_secret`, which comes with a
-    `webhook_url`."""
+    """The new broker. `api_key` and, for a `webhook_url`, `webhook_secret` are shown only here."""
 
     broker_id: str
     api_key: str
@@ -66,7 +65,7 @@ class TradeResource(Struct, frozen=True):
 
 
 class OrderResource(Struct, frozen=True):
-    """An order as it stands. `remaining_quantity` = `quantity` - `filled_quantity`, always.
+    """The current state of an order. `remaining_quantity` = `quantity` - `filled_quantity`.
 
     `average_price` is the mean price of the fills, rounded to the nearest cent.
     """
@@ -91,7 +90,7 @@ class OrderResource(Struct, frozen=True):
 
 
 class PendingOrder(Struct, frozen=True):
-    """In the log; the outcome was not seen in time. `GET /orders/{id}` tells it."""
+    """An order that is stored but has no outcome yet. `GET /orders/{id}` returns the outcome."""
 
     order_id: str
     id: str
@@ -146,14 +145,14 @@ class BalanceResource(Struct, frozen=True):
 
 
 class FieldFault(Struct, frozen=True):
-    """One thing wrong with the request; `pointer` is an RFC 6901 JSON pointer into the body."""
+    """One fault of the request; `pointer` is an RFC 6901 JSON pointer into the body."""
 
     pointer: str
     detail: str
 
 
 class Problem(Struct, frozen=True):
-    """RFC 9457. `retryable`: sending the same request again can succeed and does no harm."""
+    """An error as in RFC 9457. `retryable`: the same request may be sent again and can succeed."""
 
     type: str
     title: str

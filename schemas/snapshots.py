@@ -1,6 +1,6 @@
-"""A matcher's state at one command, as it travels: chunks of plain JSON, then a commit record.
+"""Messages of a matcher's snapshot: chunks of plain JSON, then a commit record.
 
-A snapshot counts only through its commit. Rows are arrays, since a state has a million of them.
+A snapshot without its commit is ignored. Rows are arrays, because a state has a million of them.
 """
 
 from typing import Final
@@ -9,12 +9,12 @@ from msgspec import Struct
 
 from schemas.units import Side
 
-# Another number is another meaning of the state: a reader refuses it and takes an older snapshot.
+# To be increased when the meaning of the state changes: a matcher skips any other version.
 SNAPSHOT_VERSION: Final = 1
 
 
 class BookRow(Struct, frozen=True, array_like=True, gc=False):
-    """`[symbol, sequence, trade_sequence]`, also of a book without orders: its counts go on."""
+    """`[symbol, sequence, trade_sequence]`, also of an empty book, whose counts continue."""
 
     symbol: str
     sequence: int
@@ -35,11 +35,11 @@ class OrderRow(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ClientIdRow(Struct, frozen=True, array_like=True, gc=False):
-    """A client order id that is remembered, and what it was used for.
+    """A remembered client order id, and the order that used it.
 
     `client_id`: broker, symbol and the broker's own id. `order`: order id, side, type, price,
-    quantity, valid until, document; both with a space between. Text, since a matcher remembers a
-    million of them, and only the last part may contain a space.
+    quantity, valid until, document; both separated by spaces. Text saves memory, because a matcher
+    remembers a million of them; only the last part may contain a space.
     """
 
     client_id: str
@@ -76,9 +76,9 @@ class SnapshotChunk(
 class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):
     """The `chunks` chunks from record `first_chunk` on are the state before `next_command`.
 
-    `next_record`: from there on executions are read, in `epoch`, for what came after. `log`: id of
-    the executions topic. `clock`: the partition's. `sha256`: of the chunks' bytes one after the
-    other, and of this record without it. `digest`: of the engine.
+    `next_record`: the execution record from which later outcomes are read, in `epoch`. `log`: id
+    of the executions topic. `clock`: the partition's clock. `sha256`: over the bytes of all chunks,
+    then of this record without `sha256`. `digest`: the engine's digest.
     """
 
     version: int

@@ -16,7 +16,7 @@ _FLUSHED = (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)
 
 
 class Topology(Struct, frozen=True):
-    """The shape of an exchange's topics. `prefix` sets it apart from others on the same Kafka."""
+    """The shape of an exchange's topics. `prefix` separates exchanges on the same Kafka."""
 
     prefix: str
     partitions: int
@@ -41,7 +41,7 @@ def config_of(topic: Topic, durability: Durability) -> dict[str, str]:
 
 
 def durability_of(commands: dict[str, str]) -> Durability:
-    """The durability that the settings of the command topic amount to."""
+    """The durability that the settings of the command topic provide."""
     if commands.get("flush.messages") == "1":
         return "fsync"
     return "replicated" if commands.get("min.insync.replicas") == "2" else "process"

@@ -6,7 +6,7 @@ from schemas.units import Side
 
 
 class Trade(Struct, frozen=True, gc=False):
-    """One trade. `sequence` is dense per symbol from 1: a gap is a loss, a repeat a duplicate.
+    """One trade. `sequence` counts from 1 per symbol: a gap means a loss, a repeat a duplicate.
 
     `time` is the partition's clock in milliseconds, `price` in cents. (`command_offset`, `index`)
     is the position in the command log of its partition.

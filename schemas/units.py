@@ -1,4 +1,4 @@
-"""Units and bounds of every value that crosses a boundary: cents, shares, milliseconds, names.
+"""Units and bounds of values in messages: cents, shares, milliseconds, names.
 
 Prices are integer cents, quantities whole shares, instants whole milliseconds since the epoch, UTC.
 Patterns end in `$(?!\\n)` because Python's `$` alone would let a trailing newline through.
@@ -15,7 +15,7 @@ QUANTITY_MAX = 1_000_000_000
 TIMESTAMP_MS_MAX = 253_402_300_799_999
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
-# Control characters are refused: PostgreSQL cannot store NUL, and none belongs in a name.
+# Without control characters: PostgreSQL cannot store NUL, and names need none.
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]+$(?!\n)"
 
 PriceCents = Annotated[int, Meta(ge=1, le=PRICE_CENTS_MAX, description="Price in cents.")]

@@ -1,6 +1,6 @@
-"""What travels to a broker's URL, and what the API says of it.
+"""Webhook bodies, and the API's description of deliveries.
 
-The bodies are signed byte by byte: a retry sends the same bytes again.
+The exact bytes of a body are signed, so a retry must send the same bytes.
 """
 
 from typing import Literal
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from schemas.units import Side
 
-# Of a delivery: the side of the trade it tells of, or a test that its broker asked for.
+# Of a delivery: the broker's side of the trade, or a test that the broker requested.
 Kind = Literal["bid", "ask", "test"]
 DeliveryStatus = Literal["pending", "delivered", "parked"]
 
@@ -17,12 +17,12 @@ DELIVERY_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-(bid|ask|test)$(?!\n)
 
 
 def delivery_id(event_id: str, kind: Kind) -> str:
-    """The `webhook-id`: the same over retries, replays of the log included."""
+    """The `webhook-id`: equal in all retries, also after a replay of the command log."""
     return f"{event_id}-{kind}"
 
 
 class TradeExecuted(Struct, frozen=True, tag_field="event", tag="trade_executed"):
-    """One side of a trade, as its broker is told. `order_remaining_quantity`: after this trade."""
+    """One side of a trade, sent to its broker. `order_remaining_quantity`: after this trade."""
 
     trade_id: str
     order_id: str
@@ -35,16 +35,16 @@ class TradeExecuted(Struct, frozen=True, tag_field="event", tag="trade_executed"
 
 
 class WebhookTest(Struct, frozen=True, tag_field="event", tag="test"):
-    """What `POST /webhooks/test` sends."""
+    """The body that `POST /webhooks/test` sends."""
 
     test_id: str
 
 
 class DeliveryResource(Struct, frozen=True):
-    """One webhook and how far it has come. `id` is its `webhook-id`.
+    """The state of one webhook. `id` is its `webhook-id`.
 
-    `parked`: given up, or the receiver said 410; it is sent again only when asked for.
-    `last_status`: what the receiver answered last; `last_error`: why that was no success.
+    `parked`: all attempts failed, or the receiver returned 410; it is sent again only on request.
+    `last_status`: the receiver's last status code; `last_error`: the reason of the last failure.
     """
 
     id: str
@@ -60,14 +60,14 @@ class DeliveryResource(Struct, frozen=True):
 
 
 class DeliveriesResource(Struct, frozen=True):
-    """Newest first. `next_cursor` asks for what came before these; null: nothing did."""
+    """Deliveries, newest first. `next_cursor` requests older ones; null if there are none."""
 
     deliveries: list[DeliveryResource]
     next_cursor: str | None
 
 
 class RotatedSecret(Struct, frozen=True):
-    """The new secret, shown this once. Until `former_until` the former one signs as well."""
+    """The new secret, shown only here. Until `former_until` the former one signs as well."""
 
     webhook_secret: str
     former_until: str | None

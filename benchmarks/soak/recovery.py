@@ -112,7 +112,11 @@ class Recoveries:
             self._stack.services["gateway"].kill()
             began = time.monotonic()
             self._stack.start("gateway")
-            self._until(lambda: "from the log alone" in readiness(self._stack), "gateway", began)
+            self._until(
+                lambda: "from the executions topic alone" in readiness(self._stack),
+                "gateway",
+                began,
+            )
         finally:
             postgres.start()
         return [self._ready("reader-log", "gateway", began)]

@@ -95,9 +95,10 @@ def published_up_to(logs: Reading, public: Partition, next_command: int) -> Publ
     highest = PublishedPosition()
     for message in logs.read(public, max(held.low, held.end - TAIL_RECORDS), held.end):
         try:
-            told = decode(message.value())
+            record = decode(message.value())
         except UnreadableError as error:
-            logger.warning("unreadable public record: %s", error)
+            # Not ours to repair: a foreign record has no position, and is skipped.
+            logger.warning("unreadable public record skipped: %s", error)
             continue
-        highest = max(highest, PublishedPosition(told.command_offset, told.index))
+        highest = max(highest, PublishedPosition(record.command_offset, record.index))
     return highest

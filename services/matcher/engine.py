@@ -35,7 +35,7 @@ EXPIRY_SLACK = 1_000
 
 
 class EnginePosition(Struct, frozen=True, gc=False):
-    """Position and timestamp of a command: all that the engine knows apart from the command."""
+    """Position and timestamp of a command: the engine's only input besides the command."""
 
     partition: int
     offset: int
@@ -43,7 +43,7 @@ class EnginePosition(Struct, frozen=True, gc=False):
 
 
 class Rules(Struct, frozen=True):
-    """Bounds that are part of the market's rules: a change would change what a command log means.
+    """Bounds that are part of the market's rules: a change would alter the results of a log.
 
     `fills_max` and `expiries_max` keep an outcome below the size of a record. Beyond them the rest
     of the order is cancelled, and the rest of the backlog expires with the next command.
@@ -105,7 +105,9 @@ class Engine:
     def apply(self, command: Command | None, at: EnginePosition) -> Outcome:
         """Apply a command and return its outcome; None stands for an unreadable record.
 
-        Changed books are in `changed` until the next call.
+        There is a second output: `changed`, the books that this command changed, valid until the
+        next call. `market_data.book_updates` makes their public records. The outcome does not
+        contain them, because they take time to build and most commands of a replay need none.
         """
         self.clock = clock = max(self.clock, at.timestamp)
         self.changed = {}

@@ -24,12 +24,14 @@ from services.runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+# Commands per round, between two checks of claims and of delivery errors.
 RECORDS_MAX = 2_000
 # The longest pause between two checks of the clock, of claims and of delivery errors.
 WAIT_S = 0.02
 # A round that took longer means a frozen process: others may have claimed its partitions.
 FROZEN_S = 1.0
 PROGRESS_EVERY_S = 5.0
+# Avoids a division by zero.
 _INSTANT_S = 0.001
 
 
@@ -106,14 +108,14 @@ class MatcherLoop:
         where = {number: self._log.partition(COMMANDS.name, number) for number in owned}
         ends = {number: consumer.range(partition).end for number, partition in where.items()}
         consumer.assign({where[number]: one.next_offset for number, one in owned.items()})
-        started_at = told_at = time.monotonic()
+        started_at = logged_at = time.monotonic()
         total = self._note_progress(owned, ends)
         while left := self._note_progress(owned, ends):
             self._match(consumer, owned, watch, tick=False)
             now = time.monotonic()
             self._per_s = (total - left) / max(now - started_at, _INSTANT_S)
-            if now - told_at >= PROGRESS_EVERY_S:
-                told_at = now
+            if now - logged_at >= PROGRESS_EVERY_S:
+                logged_at = now
                 logger.info("replaying", extra={"fields": {"progress": self._progress()}})
         fields = {"commands": total, "seconds": round(time.monotonic() - started_at, 3)}
         logger.info("replayed", extra={"fields": fields})

@@ -15,9 +15,11 @@ from services.runtime.errors import SupersededError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 
+# Records per poll. They are examined by their first bytes only.
 RECORDS_MAX = 5_000
 # A newer claim is noticed within this time: the broker holds a fetch back for that long.
 WATCH = Fetch(wait_ms=500, bytes_min=8 * 1024 * 1024)
+# Interval of checks in `confirm`, while matching is paused.
 CONFIRM_LOOK_S = 0.01
 
 
@@ -95,6 +97,7 @@ class ClaimWatch:
                         message.partition() or 0, message.offset() or 0, message.value()
                     )
         except Exception as error:
+            # Raised by `check` on the matcher's thread.
             self._failure = error
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ class PartitionMatcher:
         for message in messages:
             offset, (_, timestamp) = message.offset() or 0, message.timestamp()
             if offset != self.next_offset:
-                raise BrokenLogError(f"command {offset} came, {self.next_offset} was next")
+                raise BrokenLogError(f"expected command {self.next_offset}, received {offset}")
             self.next_offset = offset + 1
             at = EnginePosition(self._claimed.partition, offset, timestamp)
             outcome = self.engine.apply(command_of(message, at), at)
@@ -73,7 +73,7 @@ class PartitionMatcher:
                 self._claimed.partition, self._claimed.epoch, first_unsent, unsent
             )
             self._tick_seen = True
-            for kind, count in Counter(type(told.event).__name__ for told in unsent).items():
+            for kind, count in Counter(type(each.event).__name__ for each in unsent).items():
                 COMMANDS.labels(kind).inc(count)
 
     def _publish_market_data(self, outcome: Outcome, at: EnginePosition) -> None:
@@ -90,8 +90,8 @@ class PartitionMatcher:
 
     def snapshot_due(self, every: int) -> bool:
         """True if `every` commands with published outcomes were applied since the last snapshot."""
-        told = self.next_offset >= self._claimed.next_command
-        return told and every > 0 and self.next_offset - self._saved_before >= every
+        published = self.next_offset >= self._claimed.next_command
+        return published and every > 0 and self.next_offset - self._saved_before >= every
 
     def snapshot(self, log: str, next_record: int) -> SnapshotImage:
         """Capture the state. Every output so far has been acknowledged.

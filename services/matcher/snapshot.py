@@ -111,13 +111,13 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
     """
     if commit.version != SNAPSHOT_VERSION:
         raise UnusableSnapshotError(
-            f"version {commit.version}, this program reads no other than {SNAPSHOT_VERSION}"
+            f"version {commit.version}, this program reads only version {SNAPSHOT_VERSION}"
         )
     seal, chunks = _own_chunks(commit, records)
     if [chunk.index for chunk in chunks] != list(range(commit.chunks)):
-        raise UnusableSnapshotError(f"{len(chunks)} of {commit.chunks} chunks are there")
+        raise UnusableSnapshotError(f"only {len(chunks)} of {commit.chunks} chunks exist")
     if seal.checksum(commit) != commit.sha256:
-        raise UnusableSnapshotError("the checksum is another")
+        raise UnusableSnapshotError("the checksum does not match")
     state = EngineState(
         commit.partition,
         commit.clock,
@@ -127,7 +127,7 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:
-        raise UnusableSnapshotError("the restored engine is another")
+        raise UnusableSnapshotError("the digest of the restored engine does not match")
     return engine
 
 

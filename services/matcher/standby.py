@@ -66,8 +66,8 @@ class Standby:
         end = consumer.range(executions).end
         one = StandbyPartition(number, recover(consumer, self._log, number, end - 1))
         self._following[number] = one
-        for told in consumer.read(executions, one.position.next_record, end):
-            one.execution(told)
+        for record in consumer.read(executions, one.position.next_record, end):
+            one.execution(record)
         for command in consumer.read(commands, one.read_to, one.position.next_command):
             if stop.is_set():
                 return
@@ -94,13 +94,15 @@ class Standby:
 
     def _due(self) -> bool:
         if self._asked.is_set():
-            logger.info("taking over: asked to")
+            logger.info("taking over: requested")
             return True
         now_s = time.monotonic()
         for number, one in self._following.items():
             silent_s = one.silent_s(now_s)
             if silent_s * 1000 >= self._settings.takeover_ms:
                 fields = {"partition": number, "silent_s": round(silent_s, 3)}
-                logger.warning("taking over: no outcomes come", extra={"fields": fields})
+                logger.warning(
+                    "taking over: commands wait and no outcome arrives", extra={"fields": fields}
+                )
                 return True
         return False

@@ -52,7 +52,7 @@ class StandbyPartition:
     def command(self, record: CommandRecord) -> None:
         """Add the next record of the command log. Raises BrokenLogError."""
         if record.offset() != self.read_to:
-            raise BrokenLogError(f"command {record.offset()} came, {self.read_to} was next")
+            raise BrokenLogError(f"expected command {self.read_to}, received {record.offset()}")
         self._waiting.append(record)
 
     def execution(self, record: StoredRecord) -> None:

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Interval of checks whether PostgreSQL is silent for too long.
 WATCH_S = 0.25
-TELL_INTERVAL_S = 2.0
+PROGRESS_EVERY_S = 2.0
 
 
 class ViewBootstrap:
@@ -51,8 +52,8 @@ class ViewBootstrap:
         self._from = "PostgreSQL"
 
     def check(self) -> Check:
-        """Whether the views have started, and from which source; the dispatcher reports catching
-        up."""
+        """Report whether the views have started, and from which source; the dispatcher reports
+        catching up."""
         if self._begun:
             return Check(True, f"from {self._from}")
         return Check(False, f"loading from PostgreSQL, {self._stored.rows:,} rows so far")
@@ -71,7 +72,7 @@ class ViewBootstrap:
             positions = await self._restore()
         except (ArchiveUnavailableError, ViewsNotStoredError) as error:
             lack = error
-            self._from = f"the log alone: PostgreSQL {error}"
+            self._from = f"the executions topic alone: PostgreSQL {error}"
             log.warning("views from %s", self._from)
         held = await asyncio.to_thread(self._stream.ranges)
         if lack is not None:
@@ -87,7 +88,7 @@ class ViewBootstrap:
             # A server that is away comes back; one that refuses this user keeps refusing.
             raise_if_auth_error(error)
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ArchiveUnavailableError(f"does not give them: {reason}") from error
+            raise ArchiveUnavailableError(f"does not return them: {reason}") from error
         except BrokenLogError as error:
             raise ViewsNotStoredError(f"contradicts itself: {error}") from error
         self._reader.restore(views)
@@ -115,12 +116,12 @@ class ViewBootstrap:
             try:
                 result = question()
             except Exception as error:
-                tell(_fail, error)
+                complete(_set_error, error)
             else:
-                tell(_tell, result)
+                complete(_set_result, result)
 
-        def tell(how: Callable[..., None], what: object) -> None:
-            # The loop may have ended meanwhile, and then has no use for the result.
+        def complete(how: Callable[..., None], what: object) -> None:
+            # Raised if the event loop has ended meanwhile: the result is not needed then.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(how, answer, what)
 
@@ -134,7 +135,7 @@ class ViewBootstrap:
                 self._stored.cut()
 
     async def _watch(self, answer: "asyncio.Future[T]") -> None:
-        told_at = time.monotonic()
+        logged_at = time.monotonic()
         while True:
             await asyncio.wait([answer], timeout=WATCH_S)
             if answer.done():
@@ -142,17 +143,17 @@ class ViewBootstrap:
             last_response, now = self._stored.last_response, time.monotonic()
             if last_response.too_long():
                 raise ArchiveUnavailableError(f"was silent for {last_response.max_s:g} s")
-            if now - told_at > TELL_INTERVAL_S:
-                told_at = now
+            if now - logged_at > PROGRESS_EVERY_S:
+                logged_at = now
                 log.info("loading views", extra={"fields": {"rows": self._stored.rows}})
 
 
-def _tell(answer: "asyncio.Future[T]", result: T) -> None:
+def _set_result(answer: "asyncio.Future[T]", result: T) -> None:
     if not answer.done():
         answer.set_result(result)
 
 
-def _fail(answer: "asyncio.Future[T]", error: Exception) -> None:
+def _set_error(answer: "asyncio.Future[T]", error: Exception) -> None:
     if not answer.done():
         answer.set_exception(error)
 
@@ -161,13 +162,15 @@ def _require_reach(positions: Mapping[int, FilterPosition], held: Ranges) -> Non
     """Raises ViewsNotStoredError unless the log continues from every partition's position."""
     foreign = positions.keys() - set(range(len(held.executions)))
     if foreign:
-        raise ViewsNotStoredError(f"knows of a partition {min(foreign)}, the log does not")
+        raise ViewsNotStoredError(
+            f"has a position of partition {min(foreign)}, which the executions topic lacks"
+        )
     for number, range_ in enumerate(held.executions):
         record = positions.get(number, FilterPosition()).next_record
         if not range_.low <= record <= range_.end:
             raise ViewsNotStoredError(
-                f"stands at record {record} of partition {number}, "
-                f"the log holds {range_.low} to {range_.end}"
+                f"has stored partition {number} up to record {record}, "
+                f"but the executions topic holds {range_.low} to {range_.end}"
             )
 
 

@@ -1,4 +1,4 @@
-"""The end of the command log according to Kafka: whether outcomes are still to come."""
+"""Reads the end of the command log from Kafka, to decide whether outcomes may still arrive."""
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -35,4 +35,4 @@ class CommandLog:
             answers = admin.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
             return int(answers[asked].result().offset)
         except KafkaException as error:
-            raise UnavailableError(f"Kafka does not tell the end of {asked}: {error}") from error
+            raise UnavailableError(f"Kafka does not return the end of {asked}: {error}") from error

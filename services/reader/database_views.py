@@ -22,8 +22,9 @@ from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.watchdog import LastResponse, cut
 
 CONNECT_TIMEOUT_S = 5
-# The longest silence between two portions of rows; the whole may take longer.
+# The longest silence between two portions of rows; the whole load may take longer.
 SILENCE_S_MAX = 10.0
+# Bounds the memory of a portion, and the time between two signs of progress.
 PORTION_ROWS = 2_000
 # Symbols per query, each with up to TRADES_MAX prices.
 PORTION_SYMBOLS = 50
@@ -107,7 +108,7 @@ class StoredViews:
         held = {}
         for partition, *position, clock, summed_from in connection.execute(_POSITIONS):
             if summed_from != 0:
-                raise ViewsNotStoredError("was filled in part before it kept sums")
+                raise ViewsNotStoredError("was filled in part before it stored sums")
             held[partition] = FilterPosition(*position)
             self._clocks[partition] = clock
         if not held:
@@ -150,7 +151,7 @@ class StoredViews:
         portion: int = PORTION_ROWS,
     ) -> Iterator[tuple[Any, ...]]:
         if self._connection is None:
-            raise ViewsNotStoredError("was not asked for its positions")
+            raise ViewsNotStoredError("has returned no positions yet")
         with self._connection.cursor(f"stored_{name}", binary=True) as cursor:
             cursor.execute(query, parameters)
             while rows := cursor.fetchmany(portion):

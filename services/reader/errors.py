@@ -3,12 +3,12 @@
 OrderStateUnknownError        it is unknown now whether there is such an order: try again
 ├── ArchiveUnavailableError   PostgreSQL did not answer in time
 └── ViewBehindError           the log holds commands that the views have not applied yet
-ViewsNotStoredError           PostgreSQL answers, and has no views of this log: read the whole log
+ViewsNotStoredError           PostgreSQL has no views of this log: the whole log is read
 """
 
 
 class OrderStateUnknownError(Exception):
-    """It is unknown now whether there is such an order."""
+    """It cannot be decided now whether the order exists."""
 
 
 class ArchiveUnavailableError(OrderStateUnknownError):

@@ -48,7 +48,9 @@ class Orders:
         record = self._records.get(order_id)
         if record is None or record.closed_reason is not None:
             state = "unknown" if record is None else "closed"
-            raise BrokenLogError(f"the log speaks of {order_id} as open, it is {state}")
+            raise BrokenLogError(
+                f"an outcome requires order {order_id} to be open, but it is {state}"
+            )
         return record
 
     def closed(self, record: OrderRecord, partition: int, command: int) -> None:

@@ -104,7 +104,9 @@ class Views:
         record = self._orders.open(event.order_id)
         book = self._books[record.symbol]
         if record.price is None or record.remaining_quantity != event.remaining_quantity:
-            raise BrokenLogError(f"order {event.order_id} left with another quantity than it had")
+            raise BrokenLogError(
+                f"order {event.order_id} left with a quantity that differs from its own"
+            )
         book.take(record.side, record.price, record.remaining_quantity, leaves=True)
         record.closed(reason, time)
         self._orders.closed(record, *at)
@@ -122,7 +124,9 @@ class Views:
         """Load an open order. Raises BrokenLogError if it cannot rest."""
         book = self._books.get(record.symbol)
         if book is None or record.price is None or record.closed_reason is not None:
-            raise BrokenLogError(f"order {record.order_id} is stored as open and cannot rest")
+            raise BrokenLogError(
+                f"order {record.order_id} is stored as open but cannot rest in a book"
+            )
         self._orders.remember(record)
         book.add(record.side, record.price, record.remaining_quantity)
 

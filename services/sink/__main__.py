@@ -45,9 +45,7 @@ def main() -> int:
         description="Stores executions and brokers in PostgreSQL. Settings are EXCHANGE_... "
         "variables: EXCHANGE_KAFKA, EXCHANGE_DATABASE_URL, EXCHANGE_METRICS_PORT.",
     )
-    parser.add_argument(
-        "--migrate", action="store_true", help="bring the tables up to date, and end"
-    )
+    parser.add_argument("--migrate", action="store_true", help="apply missing migrations, and exit")
     chosen = migrations if parser.parse_args().migrate else sink
     return run("sink", dict(os.environ), chosen)
 

@@ -88,7 +88,7 @@ class Sink:
         self._filter = ExecutionFilter({})
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
-        # Brokers that were looked up, and those of them that have a URL.
+        # Brokers whose record was read or does not exist, and those of them that have a URL.
         self._known_brokers: set[str] = set()
         self._with_webhook: set[str] = set()
         self._ends: dict[int, int] = {}
@@ -162,8 +162,8 @@ class Sink:
             end = self._ends.get(number, 0)
             if position.next_record > end and position.next_record > self._end_now(number):
                 raise ForeignDatabaseError(
-                    f"the database stands at record {position.next_record} of partition {number}, "
-                    f"the log ends before it"
+                    f"the database has stored partition {number} up to record "
+                    f"{position.next_record}, but the executions topic ends before it"
                 )
         self._brokers_next = self._consumer.range(self._brokers).low
         self._read_brokers(store)
@@ -172,7 +172,7 @@ class Sink:
         self._pending.clear()
         offsets = {Partition(self._executions, n): at.next_record for n, at in held.items()}
         self._consumer.assign(offsets | {self._brokers: self._brokers_next})
-        log.info("following the log")
+        log.info("following executions")
         return store
 
     def _end_now(self, number: int) -> int:
@@ -206,7 +206,8 @@ class Sink:
 
     def _read_brokers(self, store: Store) -> None:
         end = self._consumer.range(self._brokers).end
-        # A second consumer, because the first one must keep its positions.
+        # A second consumer, because `read` reassigns its consumer: on the first one that would
+        # lose positions and prefetched records of executions. Rare: a start, or a new broker.
         with closing(LogConsumer(self._source.kafka, FETCH)) as consumer:
             self._store_brokers(consumer.read(self._brokers, self._brokers_next, end), store)
 
@@ -277,6 +278,7 @@ class Sink:
             try:
                 end = self._end_now(number)
             except UnavailableError:
+                # Only a metric: the next interval tries again.
                 return
             LAG_RECORDS.labels(number).set(end - self._filter.position(number).next_record)
 

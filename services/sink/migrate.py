@@ -19,11 +19,11 @@ from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.errors import MigrationError
 
 DIRECTORY = Path(__file__).parent / "migrations"
-# Any number that no other program locks in this database.
+# Advisory lock of migrations: any number that no other program locks in this database.
 _LOCK = 7_239_114_402
 # Longest wait for the server at a start.
 CONNECT_TIMEOUT_S = 5
-# Queries at a start are answered at once; a longer silence means a dead connection.
+# Queries at a start take milliseconds; a longer silence means a dead connection.
 SILENCE_S_MAX = 10.0
 
 

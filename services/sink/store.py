@@ -81,7 +81,7 @@ class Store:
             database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
         )
         self._last_response = LastResponse(silence_s_max)
-        self._watchdog = Watchdog(self._last_response, self._bite)
+        self._watchdog = Watchdog(self._last_response, self._abort)
         try:
             self._execute(
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
@@ -105,8 +105,8 @@ class Store:
         """Abort, from another thread, a call that waits for a silent server."""
         cut(self._connection)
 
-    def _bite(self) -> None:
-        log.warning("PostgreSQL was silent for %g s: cut", self._last_response.max_s)
+    def _abort(self) -> None:
+        log.warning("PostgreSQL was silent for %g s: connection aborted", self._last_response.max_s)
         self.cut()
 
     def _execute(
@@ -143,7 +143,7 @@ class Store:
         row = self._execute("SELECT cluster_id, topic, topic_id FROM log_identity").fetchone()
         if row is None or LogIdentity(*row) != identity:
             raise ForeignDatabaseError(
-                f"the database was filled from another log ({row}), ours is {identity}; "
+                f"the database was filled from another log ({row}), not from {identity}; "
                 f"use the database of this exchange, or an empty one"
             )
 
@@ -177,7 +177,9 @@ class Store:
                 self._change(rows)
                 self._sum(rows)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
-            raise BrokenLogError(f"PostgreSQL refuses rows of the log: {error}") from error
+            raise BrokenLogError(
+                f"PostgreSQL refuses rows made from executions: {error}"
+            ) from error
         return len(deliveries)
 
     def _fence(self, partition: int, move: Move, clock: int) -> None:
@@ -221,7 +223,7 @@ class Store:
         if changed.rowcount != len(rows.changed):
             missing = len(rows.changed) - changed.rowcount
             raise BrokenLogError(
-                f"{missing} orders that the log changes are missing in the database"
+                f"{missing} orders changed by executions are missing in the database"
             )
 
     def _sum(self, rows: Rows) -> None:

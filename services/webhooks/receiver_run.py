@@ -17,6 +17,7 @@ from services.webhooks.signature import signed_headers, valid_secrets
 
 log = logging.getLogger(__name__)
 
+# For jitter only.
 _random = SystemRandom()
 
 

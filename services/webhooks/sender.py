@@ -85,7 +85,7 @@ class WebhookSender:
         ) as response:
             await _read_a_little(response)
             status = response.status
-            if status // 100 == 2:  # noqa: PLR2004 - as everybody knows it
+            if status // 100 == 2:  # noqa: PLR2004 - the class of successes
                 return ReceiverResponse(status)
             wait_s = retry_after_s(response.headers.get("Retry-After"), time.time())
             return ReceiverResponse(status, f"answered {status}", wait_s)

@@ -130,4 +130,4 @@ def test_database_that_is_ahead_of_the_log_ends_the_sink_with_8(environ: dict[st
         )
     ended = finished(environ, "services.sink")
     assert ended.returncode == 8, ended.stderr
-    assert "the database stands at record 99 of partition 0" in ended.stderr
+    assert "the database has stored partition 0 up to record 99" in ended.stderr

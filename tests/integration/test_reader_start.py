@@ -153,7 +153,9 @@ def test_views_from_postgres_and_the_tail_equal_those_from_the_log_alone(
     order_ids = [*order_ids_of(0)[::5], *order_ids_of(1)[::5]]
     folded = begun(log, NO_SERVER, order_ids)
     stored = begun(log, url, order_ids)
-    assert folded.detail.startswith("from the log alone: PostgreSQL does not give them")
+    assert folded.detail.startswith(
+        "from the executions topic alone: PostgreSQL does not return them"
+    )
     assert stored.detail == "from PostgreSQL"
     # 1. What clients can ask. Closed orders come from memory here, from PostgreSQL there.
     symbols, brokers = known_symbols(folded.views), known_brokers(folded.views)
@@ -202,9 +204,9 @@ def change(url: str, statement: str) -> None:
         ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
         (
             "INSERT INTO log_positions VALUES (7, 1, 1, 0, now(), 0)",
-            "knows of a partition 7, the log does not",
+            "has a position of partition 7, which the executions topic lacks",
         ),
-        ("UPDATE log_positions SET summed_from = 1 WHERE partition = 0", "before it kept sums"),
+        ("UPDATE log_positions SET summed_from = 1 WHERE partition = 0", "before it stored sums"),
         ("UPDATE log_positions SET next_command = 0", "is empty"),
         ("DELETE FROM symbols", "contradicts itself"),
         ("UPDATE orders SET price = NULL, order_type = 'market'", "contradicts itself"),
@@ -225,6 +227,6 @@ def test_database_that_is_nothing_to_begin_from_is_passed_over(
     else:
         change(url, statement)
     found = begun(log, url)
-    assert found.detail.startswith("from the log alone: PostgreSQL ")
+    assert found.detail.startswith("from the executions topic alone: PostgreSQL ")
     assert reason in found.detail
     assert state(found.views) == state(log.views)

@@ -48,11 +48,11 @@ def store_flow(log: HandwrittenLog, url: str) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[FaultProxy], None], str]] = {
-    "cut": (lambda proxy: proxy.cut(), "does not give them"),
+    "cut": (lambda proxy: proxy.cut(), "does not return them"),
     "stalled": (lambda proxy: proxy.stall(), "was silent for 0.5 s"),
     "cut_amid_the_rows": (
         lambda proxy: proxy.cut_after(AMID_THE_ROWS_BYTES),
-        "does not give them",
+        "does not return them",
     ),
 }
 
@@ -83,7 +83,7 @@ def test_server_that_falls_silent_leads_to_the_log_alone(
     with closing(psycopg.connect(url)) as locker:
         locker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
         found = begun(log, url, silence_s_max=SILENCE_S_MAX)
-    assert found.detail == "from the log alone: PostgreSQL was silent for 0.5 s"
+    assert found.detail == "from the executions topic alone: PostgreSQL was silent for 0.5 s"
     assert state(found.views) == state(log.views)
 
 
@@ -132,5 +132,5 @@ def test_log_trimmed_beyond_the_database_is_no_beginning(log: HandwrittenLog, ur
     for _ in range(3):
         log.tell(flow.batch(50))
     trim(log, 3)
-    with pytest.raises(BrokenLogError, match="stands at record 2 of partition 0"):
+    with pytest.raises(BrokenLogError, match="has stored partition 0 up to record 2"):
         begun(log, url)

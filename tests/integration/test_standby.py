@@ -60,7 +60,7 @@ def test_standby_takes_over_when_the_active_one_was_killed(
     market.stack.services["matcher"].kill()
     market.send(100)
     eventually("matched", lambda: told(market) >= 300)
-    assert "taking over: no outcomes come" in standby.log_file.read_text()
+    assert "taking over: commands wait and no outcome arrives" in standby.log_file.read_text()
     market.send(50)
     market.require_proved()
 

@@ -110,5 +110,5 @@ def test_trade_of_an_order_that_is_not_open_is_not_restored() -> None:
     views = resting()
     views.apply(batch(cancelled(1, ALICE, 5, 2), first=1))
     for order_id in (oid(1), oid(2)):
-        with pytest.raises(BrokenLogError, match="as open"):
+        with pytest.raises(BrokenLogError, match="to be open"):
             views.restore_trade(order_id, OrderTrade("t", 1, 1, ALICE, T0))
