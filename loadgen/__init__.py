@@ -1,4 +1,5 @@
-"""Drives an exchange as its brokers would: a seeded plan, an open-loop client, honest figures.
+"""Generates load as an exchange's brokers would: a seeded plan, an open-loop client, measured
+figures.
 
-`orderflow` is pure and also feeds the property tests; `run` puts the parts together.
+`workload.orderflow` is pure and also feeds the property tests; `run` combines the parts.
 """

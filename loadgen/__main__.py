@@ -1,4 +1,4 @@
-"""`loadgen`: how much an exchange carries, and at which latency. The composition root."""
+"""`loadgen`: measures how many requests an exchange carries, and at which latency."""
 
 import argparse
 import sys
@@ -81,7 +81,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code."""
+    """Run the command and return its exit code."""
     given = parse(arguments)
     quiet_kafka()
     try:

@@ -1,4 +1,4 @@
-"""`loadgen capacity`: the largest scale at which orders stay quick, found by trying."""
+"""`loadgen capacity`: searches the largest scale at which orders meet the latency bound."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,12 +20,12 @@ from loadgen.search import Search
 from loadgen.workload.orderflow import Plan
 
 SCHEMA_VERSION: Final = 1
-# An order waits no longer than this, nearly all the time; and nearly none goes wrong.
+# Bounds of a scale that is carried: 99 % of orders within this time, and hardly any errors.
 CARRIED: Final = (threshold("p99(order)<=50ms"), threshold("errors<=1%"))
 
 
 class Step(Struct, frozen=True):
-    """One scale, tried. `valid`: the generator itself kept up. `report`: the step's folder."""
+    """One tried scale. `valid`: the generator itself kept up. `report`: the step's folder."""
 
     scale: float
     held: bool
@@ -40,7 +40,7 @@ class Step(Struct, frozen=True):
 
 
 class Capacity(Struct, frozen=True, kw_only=True):
-    """What `capacity.json` holds. `scale`: the largest that held twice; None: none so far."""
+    """Content of `capacity.json`. `scale`: the largest that held twice; None: none so far."""
 
     schema_version: int = SCHEMA_VERSION
     complete: bool
@@ -52,7 +52,7 @@ class Capacity(Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 only when a scale was found and the audit does not object."""
+        """0 if a scale was found and the audit holds."""
         good = self.complete and self.scale is not None and self.audit != "fails"
         return EXIT_OK if good else EXIT_FAILED
 
@@ -65,7 +65,7 @@ def find_capacity(
     folder: Path,
     progress: Progress,
 ) -> Capacity:
-    """Every step's report is kept, that of the scale found is the folder's own as well."""
+    """Runs the search. Every step keeps its report; the folder itself holds that of the result."""
     wanted = how.audit
     how = structs.replace(how, thresholds=how.thresholds or CARRIED, audit=False)
     steps: list[Step] = []
@@ -91,7 +91,7 @@ def find_capacity(
 
 
 def lines_of(found: Capacity) -> Iterator[str]:
-    """For people."""
+    """The result as text."""
     for step in found.steps:
         yield _line(step)
     if found.scale is None:
@@ -131,7 +131,7 @@ def _line(step: Step) -> str:
 
 
 def _write(folder: Path, search: Search, steps: list[Step], audit: Audit) -> Capacity:
-    """As soon as a step is done, so that nothing found is lost."""
+    """Write the results after each step, so that an interrupted search keeps them."""
     found = Capacity(
         complete=search.next is None,
         scale=search.found,

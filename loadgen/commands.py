@@ -1,4 +1,4 @@
-"""A plan as the commands that ingest would write, for tests that need no HTTP. Pure."""
+"""A plan as the commands that ingest would write, for tests without HTTP. Pure."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from schemas.ids import order_id
 
 
 def broker_id(broker: int) -> str:
-    """A broker's id for tests: its number, as a UUID."""
+    """A broker's id for tests: its number as a UUID."""
     return f"00000000-0000-4000-8000-{broker:012x}"
 
 

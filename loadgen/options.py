@@ -1,4 +1,4 @@
-"""The command line of `loadgen`: what is said, checked and turned into what a run takes."""
+"""Command line of `loadgen`: parsed, checked and converted to a run's options."""
 
 import argparse
 import os
@@ -28,11 +28,11 @@ EPILOG = (
 
 
 class UsageError(Exception):
-    """What was asked for makes no sense; the text says what would."""
+    """The command line makes no sense; the text gives the way out."""
 
 
 class Options(Struct, frozen=True):
-    """What the commands that send requests have in common."""
+    """Options shared by the commands that send requests."""
 
     where: TargetSpec
     how: RunOptions
@@ -40,7 +40,7 @@ class Options(Struct, frozen=True):
 
 
 def parser() -> argparse.ArgumentParser:
-    """All of it."""
+    """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="loadgen",
         description="RunOptions much of B3 an exchange carries, and at which latency.",
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def options_of(given: argparse.Namespace) -> Options:
-    """Raises UsageError."""
+    """Parse common options. Raises UsageError."""
     if given.url and not given.admin_key:
         raise UsageError("--url needs --admin-key, or EXCHANGE_ADMIN_KEY")
     if given.url and not _is_http(given.url):
@@ -85,7 +85,7 @@ def options_of(given: argparse.Namespace) -> Options:
 
 
 def make_place(folder: Path) -> None:
-    """Before anything is measured, lest it is lost for want of a place. Raises UsageError."""
+    """Check the report's folder before measuring, so that no result is lost. Raises UsageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,7 +93,7 @@ def make_place(folder: Path) -> None:
 
 
 def profile_of(given: argparse.Namespace) -> Profile:
-    """At 100 per cent. Raises UsageError."""
+    """The profile at 100 per cent. Raises UsageError."""
     name = given.profile or "b3"
     found = NAMED.get(name)
     if found is None:
@@ -109,7 +109,7 @@ def profile_of(given: argparse.Namespace) -> Profile:
 
 
 def flow_of(given: argparse.Namespace) -> tuple[Plan, float | None]:
-    """The plan of `run`, and its scale where that is known. Raises UsageError, PlanFileError."""
+    """The plan of `run`, and its scale if known. Raises UsageError, PlanFileError."""
     asked = {"--scale": given.scale, "--duration": given.duration, "--seed": given.seed}
     asked["--profile"] = given.profile
     if given.plan_in is not None:
@@ -134,7 +134,7 @@ def flow_at(scale: float, given: argparse.Namespace, profile: Profile) -> Plan:
 
 
 def search_of(given: argparse.Namespace) -> Search:
-    """Raises UsageError."""
+    """Parse thresholds. Raises UsageError."""
     if not SCALE_LEAST <= given.start <= given.most < float("inf"):
         raise UsageError(f"--start must be at least {SCALE_LEAST:g}, and no more than --most")
     return Search(given.start, given.most)
@@ -203,5 +203,5 @@ def _is_http(url: str) -> bool:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Ends the program with 2 when the command line makes no sense."""
+    """Exit with 2 on an invalid command line."""
     return parser().parse_args(arguments)

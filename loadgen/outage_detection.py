@@ -1,15 +1,16 @@
-"""When an exchange counts as gone: requests are out, and nothing answers for too long. Pure."""
+"""Detects an exchange that no longer answers: requests are out, and no answer for too long.
+Pure."""
 
 from typing import Final
 
 from loadgen.client.record import ABANDONED, Records
 
-# Fewer requests than this say nothing about the exchange.
+# Fewer outstanding requests are no evidence of an outage.
 UNANSWERED_LEAST: Final = 10
 
 
 class Silence:
-    """Any HTTP answer, good or bad, is a sign of life."""
+    """Time since the last HTTP answer, good or bad."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -18,7 +19,7 @@ class Silence:
         self._sent_at_sign = 0
 
     def over(self, now_s: float, sent: int, records: Records) -> bool:
-        """Whether it is time to give up."""
+        """True if the run should end."""
         answered = any(line.answer.status > ABANDONED for line in records.since(self._seen))
         self._seen = len(records)
         if answered or self._last_sign_s is None or sent == 0:

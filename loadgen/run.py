@@ -18,7 +18,7 @@ from schemas.units import rfc3339
 
 
 class TargetSpec(Struct, frozen=True):
-    """Which exchange. Without a URL: a fresh one."""
+    """The exchange to load. Without a URL: a fresh one."""
 
     url: str | None
     admin_key: str | None
@@ -26,7 +26,7 @@ class TargetSpec(Struct, frozen=True):
 
 
 class RunOptions(Struct, frozen=True):
-    """How a flow is sent and judged. `scale` is for the record."""
+    """How a flow is sent and judged. `scale` is recorded in the summary."""
 
     scale: float | None
     processes: int
@@ -36,14 +36,14 @@ class RunOptions(Struct, frozen=True):
     thresholds: tuple[Threshold, ...]
 
     def at(self, scale: float | None) -> "RunOptions":
-        """The same at this scale."""
+        """The same options at this scale."""
         return structs.replace(self, scale=scale)
 
 
 def open_target(
     where: TargetSpec, shares_ppm: dict[str, int], say: Progress, ending: ExitStack
 ) -> Target:
-    """It is there until `ending` unwinds."""
+    """The target, which exists until `ending` unwinds."""
     if where.url and where.admin_key:
         return at_url(where.url, where.admin_key, where.pids)
     return ending.enter_context(fresh_exchange(shares_ppm, say.say))
@@ -52,7 +52,7 @@ def open_target(
 def run_flow(
     flow: Plan, where: TargetSpec, how: RunOptions, folder: Path, progress: Progress
 ) -> Summary:
-    """Everything from a ready exchange to the files of the report."""
+    """All steps from a ready exchange to the files of the report."""
     with ExitStack() as ending:
         target = open_target(where, flow.shares(), progress, ending)
         session = Session(target, progress, how.processes, how.give_up_s)
@@ -63,7 +63,7 @@ def run_flow(
 def measure(
     session: Session, flow: Plan, how: RunOptions, folder: Path, progress: Progress
 ) -> Summary:
-    """Warm up, run, audit; the report is written whatever becomes of the run."""
+    """Warm up, run, audit; the report is written in any case."""
     profile = flow.profile
     session.warm_up(profile, flow.seed, how.warm_up_s)
     progress.say(f"{len(flow.actions):,} requests in {profile.duration_s} s, open loop:")
@@ -88,7 +88,7 @@ def measure(
     )
     found = _written(ran, around, how, folder)
     if how.audit and not ran.why:
-        # The figures are safe by now, whatever the audit runs into.
+        # The figures are written before the audit, which may fail.
         around = structs.replace(around, audit=session.audit())
         found = _written(ran, around, how, folder)
     return found

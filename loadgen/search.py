@@ -1,8 +1,8 @@
-"""Which scale to try next, to find the largest that is carried. Pure.
+"""Chooses the next scale of the search for the largest one that is carried. Pure.
 
-Up by half until a step does not hold, then between the last good and the first bad one until they
-are near. The best has to hold once more. Any step that does not hold is tried once more before that
-is believed: a machine that stood still for a moment says nothing about what it carries.
+Scales grow by half until a step fails, then halve the interval between the last success and the
+first failure until it is small. The best scale has to hold once more. A failed step is repeated
+once, because a machine that stalls for a moment says nothing about its capacity.
 """
 
 from math import sqrt
@@ -10,14 +10,14 @@ from typing import Final
 
 UP: Final = 1.5
 DOWN: Final = 2.0
-# Nearer than this, two steps are told apart by chance.
+# Below this relative distance two steps differ only by chance.
 NEAR: Final = 1.11
-# Below this share of B3 the answer is that nothing is carried.
+# Below this share of B3 the result is that nothing is carried.
 SCALE_LEAST: Final = 0.5
 
 
 class Search:
-    """Ask for `next`, try it, tell by `tried`; until `next` is None. `found`: the answer."""
+    """Try `next` and report the result by `tried`, until `next` is None. `found`: the result."""
 
     def __init__(self, start: float, most: float) -> None:
         self._start = min(start, most)
@@ -30,7 +30,7 @@ class Search:
 
     @property
     def repeats(self) -> bool:
-        """Whether what is next was tried already."""
+        """True if the next scale was tried before."""
         return self.next in (*self._good, self._doubted)
 
     @property
@@ -51,7 +51,7 @@ class Search:
         return best if self._bad / best <= NEAR or between in (best, self._bad) else between
 
     def tried(self, scale: float, *, held: bool) -> None:
-        """How `next` went."""
+        """Record the result of `next`."""
         self._doubted = None
         if held and scale in self._good:
             self.found = scale
@@ -66,5 +66,5 @@ class Search:
 
 
 def _rounded(scale: float) -> float:
-    """To three figures: as exact as anybody can say it."""
+    """Round to three digits, which is as exact as the measurement."""
     return float(f"{scale:.3g}")

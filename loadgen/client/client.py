@@ -1,6 +1,7 @@
-"""Sends a plan to an exchange as an open loop: each request at its time, whatever is outstanding.
+"""Sends a plan to an exchange as an open loop: each request at its time, without waiting for
+answers.
 
-Latency counts from the intended time, so a slow server cannot hide behind a waiting client.
+Latency counts from the intended time, so a slow server does not slow down the schedule.
 """
 
 import asyncio
@@ -24,22 +25,23 @@ from loadgen.client.record import (
 )
 from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
 
-# A loop's timers know milliseconds; waiting for less would spin, at the cost of what is measured.
+# Timers of a loop have millisecond resolution; shorter waits would spin and use the CPU.
 TICK_S: Final = 0.001
-# However long nothing is due, an order to stop is seen after so long.
+# Longest sleep while nothing is due, so that a stop is noticed.
 LOOK_S: Final = 0.1
-# When behind time, so many requests leave before answers are looked at again.
+# Requests that are sent in a row when behind schedule, before answers are read again.
 SENT_AT_ONCE_MAX: Final = 32
 _UNPROCESSABLE: Final = 422
 _OK_STATUS: Final = 200
 
 
 class Job(Struct, frozen=True):
-    """How to send a plan. `tag` sets its client order ids apart from those of other runs.
+    """How to send a plan. `tag` distinguishes its client order ids from those of other runs.
 
-    `respond_async`: answers say that the log has the request, and do not wait for the outcome.
-    `under_way_max`: no more than so many at once and no schedule, to fill a book; never to measure.
-    `part` of `parts`: only the actions of every so manieth broker, so that processes share a plan.
+    `respond_async`: answers confirm that the command is written, without its outcome.
+    `under_way_max`: at most so many requests at once and no schedule, to fill books before
+    measuring.
+    `part` of `parts`: the actions of every `parts`th broker, so that processes share a plan.
     """
 
     url: str
@@ -56,7 +58,7 @@ class _Fault(Struct, frozen=True):
 
 
 class _Answered(Struct, frozen=True):
-    """What is read of a body, be it an order or a problem."""
+    """Fields that are read of a body, which is an order or a problem."""
 
     order_id: str = ""
     code: str = ""
@@ -67,7 +69,7 @@ _decode = msgspec.json.Decoder(_Answered).decode
 
 
 class LoadClient:
-    """One run of one plan. `records` grows while it goes on; `sent` counts requests on the wire."""
+    """One run of one plan. `records` grows during the run; `sent` counts requests sent."""
 
     def __init__(self, job: Job, plan: Plan) -> None:
         self._job = job
@@ -84,9 +86,9 @@ class LoadClient:
         self.cpu_s = 0.0
 
     async def run(self, start: float | None = None) -> None:
-        """Send everything, then wait for the answers still outstanding.
+        """Send everything, then wait for the outstanding answers.
 
-        `start`: the plan's zero, of the monotonic clock; now, if not given.
+        `start`: the plan's zero on the monotonic clock; now if not given.
         """
         cpu_before = time.process_time()
         self._started = time.monotonic() if start is None else start
@@ -99,12 +101,12 @@ class LoadClient:
             self.cpu_s = time.process_time() - cpu_before
 
     def stop(self) -> None:
-        """Send no more and wait for no answer: what is under way ends as not answered."""
+        """Stop sending and waiting: outstanding requests are recorded as not answered."""
         self._stopping = True
         self._ended.set()
 
     def now_us(self) -> int:
-        """Time since the start of the plan."""
+        """Microseconds since the start of the plan."""
         return int((time.monotonic() - self._started) * 1_000_000)
 
     async def _send_all(self) -> None:
@@ -151,7 +153,7 @@ class LoadClient:
                 self._exchange(action.read, action, request, -1)
 
     def _path(self, read: PlannedRead) -> str:
-        """Empty when the order to look at has no id yet."""
+        """The order's path; empty while the order has no id yet."""
         match read.read:
             case "read_order":
                 order_id = self._order_ids.get(read.subject)
@@ -166,7 +168,7 @@ class LoadClient:
     def _exchange(
         self, operation: Operation, action: Action, request: bytes, index: int, order_id: str = ""
     ) -> None:
-        """An empty request is one that cannot be sent."""
+        """Send one request; an empty one cannot be sent and is recorded so."""
         note = self._note(operation, action, index, order_id)
         if not request:
             note(NOT_SENT, b"")
@@ -213,7 +215,7 @@ class LoadClient:
 def _answer(operation: Operation, status: int, body: bytes) -> Answer:
     if status < _OK_STATUS:
         return Answer(status, body.decode())
-    # What was read is as good as its status says; only an order's answer is needed later.
+    # Only an order's answer is needed later; of others the status is enough.
     if not body or (operation != "order" and status == _OK_STATUS):
         return Answer(status)
     try:

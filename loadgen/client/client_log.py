@@ -1,4 +1,4 @@
-"""What the brokers of a run were told, in the form that the audit holds against the log. Pure."""
+"""Answers that a run's brokers received, in the form that the audit compares with the log. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,12 +6,12 @@ from loadgen.client.record import RequestRecord
 from services.audit.client_log import ClientLine, Told
 
 _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
-# The first use of the client order id is in the log, and has its own line.
+# The first order with this client order id is in the log, and has a line of its own.
 _REUSED = (409, "client_order_id_reused")
 
 
 def client_lines(lines: Iterable[RequestRecord], broker_ids: Sequence[str]) -> Iterator[ClientLine]:
-    """One per order. `broker_ids` by the plan's broker number."""
+    """One line per order. `broker_ids` by the plan's broker number."""
     for line in lines:
         answer = line.answer
         if line.operation != "order" or (answer.status, answer.code) == _REUSED:

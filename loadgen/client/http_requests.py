@@ -1,4 +1,4 @@
-"""A planned action as the bytes of an HTTP/1.1 request. Pure: the time is an argument."""
+"""Encodes a planned action as an HTTP/1.1 request. Pure: the time is an argument."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
-    """The request. `tag` sets the client order ids of one run apart from those of another."""
+    """The request. `tag` distinguishes the client order ids of one run from those of another."""
     until = None if order.valid_ms is None else rfc3339(now_ms + order.valid_ms)
     return _encode(
         OrderBody(
@@ -44,12 +44,12 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
 
 
 class Wire:
-    """Requests of each broker; what every one of them repeats is made once."""
+    """Requests of each broker; the part that all of them share is encoded once."""
 
     def __init__(self, url: str, api_keys: Sequence[str], *, respond_async: bool) -> None:
         parts = urlsplit(url)
         self._path = parts.path.rstrip("/").encode()
-        # Behind the request line; a body's length and the empty line follow.
+        # After the request line; the length of a body and the empty line follow.
         prefer = "Prefer: respond-async\r\n" if respond_async else ""
         heads = [
             f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"

@@ -1,6 +1,6 @@
-"""One line per request, held in arrays so that millions fit; what kind of answer each one was.
+"""One record per request, in arrays so that millions fit, and the category of each answer.
 
-Pure but for being filled. Instants are microseconds from the start of the plan.
+Pure apart from growing. Instants are microseconds from the start of the plan.
 """
 
 from array import array
@@ -38,13 +38,13 @@ ERROR_KINDS: Final[tuple[Kind, ...]] = (
     "unexpected",
 )
 
-# Written where an HTTP status would stand when there was none. A run that was stopped abandons
-# what is under way; what cannot be sent aims at an order that has no answer yet.
+# Values in place of an HTTP status when there was no answer. A stopped run abandons requests in
+# progress; a request cannot be sent if it refers to an order without an answer.
 NO_ANSWER: Final = 0
 TIMED_OUT: Final = 1
 NOT_SENT: Final = 2
 ABANDONED: Final = 3
-# Stands for the problem code of an order that was refused because its validity was over.
+# In place of the problem code of an order that expired before it was sent.
 EXPIRED: Final = "expired"
 
 _READ_OK: Final = frozenset({200})
@@ -56,7 +56,7 @@ _OK: Final[dict[Operation, frozenset[int]]] = {
     "read_book": _READ_OK,
     "read_balance": _READ_OK,
 }
-# What a market does to a broker in the course of things; not a fault of anybody.
+# Answers that belong to normal trading.
 _EXPECTED: Final = frozenset({(409, "too_late_to_cancel"), (404, "no_trades"), (422, EXPIRED)})
 _WITHOUT_ANSWER: Final[dict[int, Kind]] = {
     NO_ANSWER: "transport",
@@ -69,7 +69,7 @@ _SERVER_ERROR_STATUS = 500
 
 
 class Answer(Struct, frozen=True):
-    """What came back: status (or one of the four above), problem code, order id."""
+    """An answer: status (or one of the four values above), problem code, order id."""
 
     status: int
     code: str = ""
@@ -77,7 +77,7 @@ class Answer(Struct, frozen=True):
 
 
 def kind_of(operation: Operation, answer: Answer) -> Kind:
-    """The drawer this answer belongs into."""
+    """The category of this answer."""
     if answer.status in _OK[operation]:
         return "ok"
     if (answer.status, answer.code) in _EXPECTED:
@@ -100,12 +100,12 @@ class RequestRecord(Struct, frozen=True):
 
     @property
     def latency_us(self) -> int:
-        """From when it should have been sent until its answer was there."""
+        """Microseconds from the intended time of sending to the answer."""
         return self.done_us - self.intended_us
 
     @property
     def slip_us(self) -> int:
-        """How much later than intended it was sent: the generator's own fault."""
+        """Microseconds from the intended to the actual time of sending: the generator's own lag."""
         return self.sent_us - self.intended_us
 
     @property
@@ -115,7 +115,7 @@ class RequestRecord(Struct, frozen=True):
 
 
 class Batch(NamedTuple):
-    """Some lines as they travel between processes."""
+    """Records in the form in which processes exchange them."""
 
     operations: bytes
     times: bytes
@@ -125,7 +125,7 @@ class Batch(NamedTuple):
 
 
 class Records:
-    """Everything that happened in a run, in the order of completion."""
+    """All requests of a run, in the order of completion."""
 
     def __init__(self) -> None:
         self._operation = array("B")
@@ -135,7 +135,7 @@ class Records:
         self._texts: list[tuple[str, str, str]] = []
 
     def add(self, line: RequestRecord) -> None:
-        """Append a line."""
+        """Append a record."""
         self._operation.append(OPERATIONS.index(line.operation))
         self._times.extend((line.intended_us, line.sent_us, line.done_us))
         self._status.append(line.answer.status)
@@ -150,7 +150,7 @@ class Records:
         return self.since(0)
 
     def batch(self, first: int) -> Batch:
-        """The lines from number `first` on."""
+        """The records from number `first` on, for another process."""
         return Batch(
             self._operation[first:].tobytes(),
             self._times[3 * first :].tobytes(),
@@ -160,7 +160,7 @@ class Records:
         )
 
     def extend(self, batch: Batch) -> None:
-        """Append what another process recorded."""
+        """Append records of another process."""
         self._operation.frombytes(batch.operations)
         self._times.frombytes(batch.times)
         self._status.frombytes(batch.statuses)
@@ -168,7 +168,7 @@ class Records:
         self._texts.extend(batch.texts)
 
     def since(self, first: int) -> Iterator[RequestRecord]:
-        """The lines from number `first` on."""
+        """The records from number `first` on."""
         for i in range(first, len(self)):
             code, order_id, client_order_id = self._texts[i]
             yield RequestRecord(

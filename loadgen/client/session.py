@@ -1,5 +1,5 @@
-"""An exchange and its brokers for one or several runs: 1. ready, 2. brokers, 3. books, 4. runs,
-5. the audit of everything that the brokers were told.
+"""An exchange and its brokers for one or several runs: 1. readiness, 2. brokers, 3. filled books,
+4. runs, 5. an audit of everything that the brokers were answered.
 """
 
 import os
@@ -22,14 +22,14 @@ from services.audit.client_log import ClientLine
 from services.audit.run import run_audit
 
 READY_WAIT_S = 5.0
-# Books are filled with so many orders under way: quick, and no exchange is drowned by it.
+# Orders in progress while books are filled: quick, without overloading the exchange.
 BOOK_UNDER_WAY = 16
-# The sink is at most a second behind; the rest is for a machine busy with other things.
+# The sink lags at most a second; the rest is reserve for a busy machine.
 AUDIT_WAIT_S = 30.0
 
 
 class Session:
-    """`errors_before` counts errors outside of what was measured so far."""
+    """`errors_before` counts errors before the measurement."""
 
     def __init__(
         self, target: Target, progress: Progress, processes: int, give_up_s: float
@@ -47,7 +47,7 @@ class Session:
         seed: int,
         webhook_url: Callable[[int], str | None] = no_webhooks,
     ) -> None:
-        """Raises SetupError when the exchange cannot be used, KeyboardInterrupt when asked to."""
+        """Prepare the exchange. Raises SetupError, and KeyboardInterrupt on a signal."""
         target, say = self.target, self._progress.say
         require_ready(target.url, READY_WAIT_S)
         self.brokers = uvloop.run(
@@ -60,17 +60,17 @@ class Session:
             self._before("books", filling, BOOK_UNDER_WAY)
 
     def warm_up(self, profile: Profile, seed: int, seconds: int) -> None:
-        """The same flow for a while, unmeasured, so that caches, JIT and connections are there."""
+        """Send the same flow unmeasured for a while, to warm up caches, JIT and connections."""
         if seconds:
             self._progress.say(f"warming up for {seconds} s ...")
             self._before("warm-up", plan(structs.replace(profile, duration_s=seconds), seed + 1))
 
     def run(self, flow: Plan, what: str) -> Ran:
-        """Measure it."""
+        """Send the flow and measure it."""
         return self._run(flow, what, None)
 
     def audit(self) -> Audit:
-        """Hold the log and everything derived from it against what the brokers were told."""
+        """Audit the log and all derived data against the brokers' answers."""
         say = self._progress.say
         if not self.target.auditable:
             say("no audit: set EXCHANGE_KAFKA and EXCHANGE_DATABASE_URL, or EXCHANGE_DATA_DIR")

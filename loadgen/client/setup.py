@@ -1,4 +1,4 @@
-"""Gets an exchange ready for a run: waits until it is ready, registers the brokers."""
+"""Prepares an exchange for a run: waits until it is ready, registers the brokers."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ _KEY_REFUSED = (401, 403)
 
 
 class SetupError(Exception):
-    """The exchange cannot be used; the text says why."""
+    """The exchange cannot be used; the text gives the reason."""
 
 
 def require_ready(url: str, timeout_s: float) -> None:
@@ -34,7 +34,7 @@ async def register(
     count: int,
     webhook_url: Callable[[int], str | None] = no_webhooks,
 ) -> list[Registration]:
-    """So many new brokers; `webhook_url` of each by its number, from 0. Raises SetupError."""
+    """Register `count` brokers; `webhook_url` of each by its number, from 0. Raises SetupError."""
     registered: list[Registration] = []
     headers = {"Authorization": f"Bearer {admin_key}", "Content-Type": "application/json"}
     try:

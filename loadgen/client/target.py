@@ -1,4 +1,4 @@
-"""The exchange under load: one that runs already, or a fresh one that ends with the run."""
+"""The exchange under load: a running one, or a fresh one that ends with the run."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from services.runtime.settings import Settings, read_settings
 
 
 class Target(Struct, frozen=True):
-    """`settings` name its Kafka and PostgreSQL where they are known; `pids` its processes."""
+    """`settings` name its Kafka and PostgreSQL if they are known; `pids` its processes."""
 
     url: str
     admin_key: str
@@ -22,16 +22,16 @@ class Target(Struct, frozen=True):
 
     @property
     def auditable(self) -> bool:
-        """Whether its log and its database can be read."""
+        """True if its log and database can be read."""
         return bool(self.settings.kafka and self.settings.database_url)
 
 
 def at_url(url: str, admin_key: str, pids: Mapping[str, int]) -> Target:
-    """One that runs already. Its servers are those of the environment or of its data directory."""
+    """A running exchange. Its servers are those of the environment or of its data directory."""
     url = url.rstrip("/")
     settings = read_settings(os.environ)
     found = read_endpoints(settings.data_dir)
-    # What runs in the data directory may be another exchange than the one at this URL.
+    # The exchange in the data directory may be another than the one at this URL.
     if found is not None and found.url == url:
         settings = filled(settings, found)
     return Target(url, admin_key, settings, dict(pids))
@@ -39,14 +39,14 @@ def at_url(url: str, admin_key: str, pids: Mapping[str, int]) -> Target:
 
 @contextmanager
 def fresh_exchange(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> Iterator[Target]:
-    """Started here, its symbols listed; nothing of it is left after."""
+    """A fresh exchange with listed symbols, removed afterwards."""
     with fresh_stack(shares_ppm, say) as stack:
         yield target_of(stack)
 
 
 @contextmanager
 def fresh_stack(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> Iterator[Stack]:
-    """The same, for who wants to do things to its processes."""
+    """The same, with access to its processes."""
     settings = read_settings(os.environ)
     say("starting a fresh exchange ...")
     with temporary_data_dir() as data_dir:
@@ -57,7 +57,7 @@ def fresh_stack(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> It
 
 
 def target_of(stack: Stack) -> Target:
-    """An exchange of this program's own."""
+    """Settings of a fresh exchange."""
     pids = {name: child.pid for name, child in stack.services.items()}
     if stack.servers.kafka is not None:
         pids["Kafka"] = stack.servers.kafka.process.pid

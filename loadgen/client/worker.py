@@ -1,6 +1,6 @@
-"""One sending process: gets a part of a plan, waits for the start, tells as it goes.
+"""One sending process: receives a part of a plan, waits for the start, reports its progress.
 
-It sends and does nothing else, so that what watches and draws cannot make requests late.
+It only sends, so that watching and drawing cannot delay requests.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from loadgen.client.client import Job, LoadClient
 from loadgen.client.record import Batch
 from loadgen.workload.orderflow import Plan
 
-# What is told at once fits into a pipe, so that telling does not wait for the one who listens.
+# Records per message: it fits into a pipe, so that writing does not wait for the reader.
 TELL_INTERVAL_S: Final = 0.1
 
 
 class Told(NamedTuple):
-    """`sent` and `cpu_s` since the start; `batch`: the lines since the last time."""
+    """Progress: `sent` and `cpu_s` since the start; `batch`: records since the last message."""
 
     sent: int
     cpu_s: float
@@ -31,11 +31,11 @@ class Told(NamedTuple):
 
 
 def work(job: Job, raw_plan: bytes, pipe: Connection) -> None:
-    """In the new process: says None when ready, gets the start, says `Told` until all is done."""
+    """Entry point: sends None when ready, receives the start, sends progress until all is done."""
     plan = msgspec.json.decode(raw_plan, type=Plan)
-    # The plan lives as long as the process: no collection needs to walk through it.
+    # The plan lives as long as the process, so garbage collections can skip it.
     gc.freeze()
-    # Whoever listens is gone: then nobody wants an answer either.
+    # The parent process has ended, so the results are of no use.
     with contextlib.suppress(BrokenPipeError, EOFError, ConnectionResetError):
         pipe.send(None)
         uvloop.run(_work(LoadClient(job, plan), pipe.recv(), pipe))

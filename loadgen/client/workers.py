@@ -1,7 +1,7 @@
-"""Runs a plan in sending processes and watches them: records, figures on the way, resources.
+"""Runs a plan in sending processes and watches them: records, live figures, resources.
 
-1. start the processes, 2. one start for all, 3. listen until all have ended, or something says
-that it is over: a signal, an exchange that no longer answers, a sender that died.
+1. start the processes, 2. one common start time, 3. receive records until all have ended, or a
+signal, a silent exchange or a dead process ends the run.
 """
 
 import multiprocessing
@@ -25,18 +25,18 @@ from loadgen.report.resources import Sample, Sampler
 from loadgen.workload.orderflow import Plan
 
 LISTEN_S: Final = 0.1
-# Senders have the start before it comes.
+# Time for the start message to reach all senders before the start.
 HEAD_START_S: Final = 0.2
 STOP_GRACE_S: Final = 5.0
 INTERRUPTED: Final = "interrupted"
 
 
 class FleetError(Exception):
-    """Requests cannot be sent at all; nothing was."""
+    """Requests cannot be sent at all; none was sent."""
 
 
 class State(Struct):
-    """What is known while a plan is sent. `now_us` is negative before the start."""
+    """State during a run. `now_us` is negative before the start."""
 
     plan: Plan
     records: Records
@@ -46,7 +46,7 @@ class State(Struct):
 
 
 class Ran(Struct, frozen=True):
-    """What a plan came to. `why` is empty when all of it was sent and answered for."""
+    """Result of a run. `why` is empty if everything was sent and answered."""
 
     plan: Plan
     records: Records
@@ -58,7 +58,7 @@ class Ran(Struct, frozen=True):
 
 
 class Fleet(Struct, frozen=True):
-    """How plans are run. `pids`: processes to watch; `tell` is called a few times a second."""
+    """Runs plans. `pids`: processes to watch; `tell` is called a few times a second."""
 
     processes: int
     pids: Mapping[str, int]
@@ -66,7 +66,7 @@ class Fleet(Struct, frozen=True):
     tell: Callable[[State], None]
 
     def run(self, job: Job, plan: Plan) -> Ran:
-        """Until everything is answered, or something ends it; nothing is left running."""
+        """Run until everything is answered or something ends it. Leaves no process behind."""
         state = State(plan, Records())
         with _asked_to_stop() as asked:
             senders = _Senders(job, plan, self.processes)
@@ -108,7 +108,7 @@ class Fleet(Struct, frozen=True):
 
 
 class _Senders:
-    """The processes, and a pipe to each."""
+    """The processes, with a pipe to each."""
 
     def __init__(self, job: Job, plan: Plan, count: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -129,7 +129,7 @@ class _Senders:
         return [process.pid for process in self._processes if process.pid is not None]
 
     def start(self) -> float:
-        """Wait until all are ready; the monotonic instant at which they begin."""
+        """Wait until all are ready; returns the start on the monotonic clock."""
         for pipe in self.open:
             try:
                 pipe.recv()
@@ -141,7 +141,7 @@ class _Senders:
         return start
 
     def listen(self, state: State) -> None:
-        """Take in what was told, waiting for it a little."""
+        """Receive progress, with a short wait."""
         for pipe in wait(self.open, LISTEN_S) if self.open else ():
             assert isinstance(pipe, Connection)  # noqa: S101 - for the type checker
             try:
@@ -156,11 +156,11 @@ class _Senders:
         state.cpu_s = sum(told.cpu_s for told in self._told.values())
 
     def failed(self) -> bool:
-        """Whether one has ended other than by having done its part."""
+        """True if a process has ended before its part was done."""
         return any(process.exitcode for process in self._processes)
 
     def end(self, state: State) -> None:
-        """Ask those that run to end and hear their last words; then make them."""
+        """Request the end of running processes, receive their last records, then kill them."""
         for process in self._processes:
             process.terminate()
         deadline = time.monotonic() + STOP_GRACE_S
@@ -172,7 +172,7 @@ class _Senders:
 
 
 def start_deaf(process: BaseProcess) -> None:
-    """Ctrl-C reaches every process of a terminal; what it means is decided in this one."""
+    """Ignore Ctrl-C in children: a terminal sends it to all, and the parent decides."""
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()
     signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -180,7 +180,7 @@ def start_deaf(process: BaseProcess) -> None:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM are noted instead of raised, which could tear a message apart."""
+    """Record Ctrl-C and SIGTERM instead of raising, which could interrupt a message."""
     asked: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

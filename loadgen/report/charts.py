@@ -1,4 +1,4 @@
-"""Charts as SVG text, with axes and legend of their own: beside `STYLE` nothing is needed. Pure."""
+"""Charts as self-contained SVG text with axes and legend; they need only `STYLE`. Pure."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,16 +10,16 @@ from msgspec import Struct
 WIDTH: Final = 720
 HEIGHT: Final = 260
 LEFT, RIGHT, TOP, BOTTOM = 62, 26, 12, 34
-# Told apart by the colour-blind, too, in light and in dark.
+# Colours that are distinguishable for the colour-blind, in light and dark.
 COLOURS: Final = (
     "#0077bb", "#ee7733", "#009988", "#cc3311", "#aa4499", "#999933", "#33bbee", "#777777",
 )  # fmt: skip
 TICKS: Final = 5
-# A line of so few points shows them, each with its value.
+# Lines with so few points show each point with its value.
 DOTS_MAX: Final = 12
 BAR, NAME, VALUE = 20, 230, 110
 
-# What the charts need of a page's style.
+# Style that a page with charts must include.
 STYLE: Final = """
 figure { margin: 0 } figcaption span { margin-right: 1.2em; white-space: nowrap }
 figcaption i { display: inline-block; width: .8em; height: .8em; margin-right: .35em }
@@ -33,28 +33,28 @@ Point = tuple[float, float]
 
 
 class Series(Struct, frozen=True):
-    """A named line; where a value is missing there is simply no point."""
+    """A named line; missing values leave out the point."""
 
     name: str
     points: Sequence[Point]
 
 
 class Axis(Struct, frozen=True):
-    """What stands along a side. A logarithmic one begins at the power of ten below its least."""
+    """Labels of an axis. A logarithmic one begins at the power of ten below its smallest value."""
 
     label: str
     log: bool = False
 
 
 class Mark(Struct, frozen=True):
-    """A line across the chart at this y, such as a budget."""
+    """A horizontal line at this value, such as a budget."""
 
     name: str
     y: float
 
 
 class _Scale:
-    """From values to places between two pixels."""
+    """Maps values to pixels."""
 
     def __init__(self, axis: Axis, values: Sequence[float], first: float, last: float) -> None:
         self._log = axis.log
@@ -81,7 +81,7 @@ class _Scale:
 def line_chart(
     title: str, series: Sequence[Series], x: Axis, y: Axis, marks: Sequence[Mark] = ()
 ) -> str:
-    """A figure; without a single point it says so."""
+    """A line chart; without any point, a text that says so."""
     drawn = [each for each in series if each.points]
     if not drawn:
         return f"<figure><h3>{escape(title)}</h3><p>Nothing to show.</p></figure>"
@@ -126,7 +126,7 @@ def _mark(mark: Mark, ys: _Scale) -> str:
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float]], unit: str) -> str:
-    """A bar for each name, all from 0, with its value behind it."""
+    """A bar chart: a bar for each name from 0, with its value."""
     most = max((value for _, value in bars), default=0.0) or 1.0
     parts: list[str] = []
     for place, (name, value) in enumerate(bars):
@@ -188,5 +188,5 @@ def _steps(most: float) -> list[float]:
 
 
 def number(value: float) -> str:
-    """As short as it can be said: 0.25, 10, 1,500."""
+    """A short number: 0.25, 10, 1,500."""
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004

@@ -12,7 +12,7 @@ Row = tuple[str, float, float]
 
 
 def comparison(a: Summary, b: Summary) -> Iterator[str]:
-    """For people: figures of A, of B, and B in terms of A."""
+    """Text with figures of A, of B, and B relative to A."""
     yield from _differences(a, b)
     yield f"{'':{_WIDTH}}{'A':>14}{'B':>14}{'B / A':>9}"
     for name, first, second in _rows(a, b):
@@ -21,7 +21,7 @@ def comparison(a: Summary, b: Summary) -> Iterator[str]:
 
 
 def _differences(a: Summary, b: Summary) -> Iterator[str]:
-    """What makes two runs hard to compare."""
+    """Reasons why two runs are hard to compare."""
     for field in ("scale", "duration_s", "seed", "warm_up_s", "profile"):
         first, second = getattr(a.config, field), getattr(b.config, field)
         if first != second:

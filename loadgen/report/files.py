@@ -11,7 +11,7 @@ SUMMARY = "summary.json"
 
 
 def write_report(folder: Path, ran: Ran, found: Summary) -> None:
-    """Into a folder that is made if need be; what is there of an earlier run is replaced."""
+    """Write the report into a folder, which is created; an earlier report there is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     seconds = per_second((action.at_us for action in ran.plan.actions), ran.records)
     (folder / SUMMARY).write_bytes(encode(found))
@@ -20,7 +20,7 @@ def write_report(folder: Path, ran: Ran, found: Summary) -> None:
 
 
 def read_summary(path: Path) -> Summary:
-    """Of a report's folder, or of its summary.json. Raises SummaryError."""
+    """Read the summary of a report's folder, or a summary.json. Raises SummaryError."""
     file = path / SUMMARY if path.is_dir() else path
     try:
         return decode(file.read_bytes())

@@ -1,4 +1,4 @@
-"""On what a run was measured: machine, Python, commit. Without them figures say nothing."""
+"""The machine of a run: CPU, memory, Python, commit. Figures mean nothing without them."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ _GIT_TIMEOUT_S = 5.0
 
 
 class Machine(Struct, frozen=True):
-    """What the figures depend on, and no name of anybody."""
+    """Everything that figures depend on, without any personal name."""
 
     cpu: str
     cores: int
@@ -22,7 +22,7 @@ class Machine(Struct, frozen=True):
 
 
 def this_machine() -> Machine:
-    """As the operating system tells."""
+    """The present machine, as the operating system describes it."""
     return Machine(
         cpu=_cpu_model(),
         cores=os.cpu_count() or 1,
@@ -33,7 +33,7 @@ def this_machine() -> Machine:
 
 
 def commit() -> str:
-    """The version of the code, with `-dirty` when it was changed since; empty outside of git."""
+    """The commit of the code, with `-dirty` if it was changed since; empty outside of git."""
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607

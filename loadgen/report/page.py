@@ -1,4 +1,4 @@
-"""The report as one HTML page that opens anywhere: no script, no font, no other file. Pure."""
+"""The report as one HTML page without scripts, fonts or other files. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -27,7 +27,7 @@ td:first-child, th:first-child { text-align: left } th { border-bottom: 1px soli
 
 
 def page(found: Summary, ran: Ran, seconds: Sequence[Second]) -> str:
-    """All of it."""
+    """The whole page."""
     config = found.config
     scale = "a plan" if config.scale is None else f"{config.scale:g} %"
     title = f"{scale} for {config.duration_s} s, seed {config.seed}"

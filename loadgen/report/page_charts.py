@@ -1,4 +1,4 @@
-"""Which charts the report shows of a run. Pure."""
+"""Charts of a run's report. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from loadgen.report.resources import Sample
 from loadgen.report.seconds import Load, Second, loads
 
 TIME: Final = Axis("seconds since the start")
-# Points of a distribution to each power of ten.
+# Points of a distribution per power of ten.
 POINTS_PER_DECADE: Final = 12
 
 
 def over_time(seconds: Sequence[Second]) -> Iterator[str]:
-    """What was sent, how long it took, and how late it left."""
+    """Requests sent, their latency, and the generator's lag."""
     yield line_chart(
         "Requests per second",
         [
@@ -76,7 +76,7 @@ def _ms(measured: Percentiles | None, figure: str) -> float | None:
 
 
 def distribution(lines: Iterable[RequestRecord]) -> str:
-    """How long requests of each operation took, up to the slowest."""
+    """Latency distribution of each operation, up to the slowest request."""
     return line_chart(
         "Share of requests that took longer",
         [
@@ -89,7 +89,7 @@ def distribution(lines: Iterable[RequestRecord]) -> str:
 
 
 def _exceeding(ordered_us: Sequence[int]) -> list[tuple[float, float]]:
-    """(ms, per cent above it), at points evenly far apart on a logarithmic axis."""
+    """(ms, per cent above it), at equally spaced points of a logarithmic axis."""
     least, most = max(1, ordered_us[0]), max(1, ordered_us[-1])
     steps = 1 + int(log10(most / least) * POINTS_PER_DECADE)
     found: list[tuple[float, float]] = []
@@ -102,7 +102,7 @@ def _exceeding(ordered_us: Sequence[int]) -> list[tuple[float, float]]:
 
 
 def errors(seconds: Sequence[Second]) -> str:
-    """Only the kinds there were."""
+    """Errors by kind, for the kinds that occurred."""
     kinds = [kind for kind in ERROR_KINDS if any(kind in each.kinds for each in seconds)]
     return line_chart(
         "Errors per second, by kind",
@@ -117,7 +117,7 @@ def _kind(seconds: Sequence[Second], kind: str) -> Series:
 
 
 def resources(samples: Sequence[Sample]) -> Iterator[str]:
-    """What each process used."""
+    """CPU and memory of each process."""
     found = loads(samples)
     yield line_chart(
         "CPU",

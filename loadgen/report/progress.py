@@ -1,4 +1,4 @@
-"""What a run looks like while it goes on: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live table on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ WINDOW_US = 5_000_000
 
 
 class Window(Struct):
-    """The last seconds of a run, kept up by looking only at lines not seen yet."""
+    """The last seconds of a run, updated with new records only."""
 
     seen: int = 0
     done: int = 0
@@ -30,7 +30,7 @@ class Window(Struct):
     recent: list[RequestRecord] = []
 
     def figures(self, state: State) -> dict[str, str]:
-        """The state of things: name and figure."""
+        """The present state: names and figures."""
         fresh = list(state.records.since(self.seen))
         self.seen += len(fresh)
         fresh = [line for line in fresh if line.kind not in ("not_sent", "abandoned")]
@@ -52,12 +52,12 @@ class Window(Struct):
         }
 
     def line(self, state: State) -> str:
-        """The same in one line."""
+        """The present state in one line."""
         return "  ".join(f"{name} {figure}" for name, figure in self.figures(state).items())
 
 
 class Progress:
-    """Tells of one plan after the other; `what` says which."""
+    """Shows the progress of one plan after the other; `what` names the plan."""
 
     def __init__(self, live: Live | None) -> None:
         self._live = live
@@ -66,13 +66,13 @@ class Progress:
         self._next = 0.0
 
     def begin(self, what: str) -> None:
-        """Another plan is about to be sent."""
+        """Begin another plan."""
         self._what = what
         self._window = Window()
         self._next = time.monotonic() + (PLAIN_INTERVAL_S if self._live is None else 0)
 
     def tell(self, state: State) -> None:
-        """Call it often; it tells now and then."""
+        """Call often; it updates the display from time to time."""
         if time.monotonic() < self._next:
             return
         if self._live is None:
@@ -83,12 +83,12 @@ class Progress:
         self._live.update(_table(self._what, self._window.figures(state)), refresh=True)
 
     def end(self) -> None:
-        """What was told live gives way to what comes next."""
+        """Remove the live display."""
         if self._live is not None:
             self._live.update("", refresh=True)
 
     def say(self, line: str) -> None:
-        """Something that stays to be read."""
+        """Print a line that stays."""
         if self._live is None:
             sys.stderr.write(line + "\n")
         else:
@@ -97,7 +97,7 @@ class Progress:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """On standard error."""
+    """A progress display on standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Progress(None)

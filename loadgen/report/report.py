@@ -1,4 +1,4 @@
-"""Figures of a run: percentiles per operation, answers by status, slip, own cost. Pure."""
+"""Figures of a run: percentiles per operation, answers by status, send lag, own cost. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,14 +7,14 @@ from msgspec import Struct
 
 from loadgen.client.record import ERROR_KINDS, OPERATIONS, RequestRecord
 
-# What a run promises of itself; over it, its latencies are those of the generator.
+# Bound of the generator's own lag; above it, latencies are the generator's, not the exchange's.
 SLIP_US_P99_MAX = 10_000
-# Every request together, where an operation's name would stand.
+# Name of all operations together.
 ALL = "all"
 
 
 class Percentiles(Struct, frozen=True):
-    """Of one quantity, in microseconds; by rank, never interpolated."""
+    """Percentiles of one quantity in microseconds, by rank without interpolation."""
 
     count: int
     p50: int
@@ -26,7 +26,7 @@ class Percentiles(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """Everything a run has to say. `answers` counts by operation, status and problem code."""
+    """All figures of a run. `answers` counts by operation, status and problem code."""
 
     latency_us: dict[str, Percentiles]
     slip_us: Percentiles | None
@@ -37,33 +37,33 @@ class Report(Struct, frozen=True):
 
     @property
     def sent(self) -> int:
-        """Requests that went out."""
+        """The number of requests sent."""
         return self.slip_us.count if self.slip_us is not None else 0
 
     @property
     def errors(self) -> int:
-        """Answers that no broker should have got."""
+        """The number of errors: answers that no broker should get."""
         return sum(self.kinds.get(kind, 0) for kind in ERROR_KINDS)
 
     @property
     def errors_percent(self) -> float:
-        """Of what was sent."""
+        """Errors in per cent of the requests sent."""
         return 100 * self.errors / max(1, self.sent)
 
     @property
     def late(self) -> bool:
-        """Whether the generator itself was too late for its figures to count."""
+        """True if the generator was too late for its figures to be valid."""
         return self.slip_us is not None and self.slip_us.p99 > SLIP_US_P99_MAX
 
 
 def percentile(ordered: Sequence[int], per_mille: int) -> int:
-    """The smallest value that at least so many per mille of all values do not exceed."""
+    """The smallest value that at least this share, in per mille, of all values does not exceed."""
     rank = -(-len(ordered) * per_mille // 1_000)
     return ordered[max(0, rank - 1)]
 
 
 def percentiles(values: Iterable[int]) -> Percentiles | None:
-    """None when there is nothing to measure."""
+    """Percentiles of values; None if there are none."""
     ordered = sorted(values)
     if not ordered:
         return None
@@ -72,7 +72,7 @@ def percentiles(values: Iterable[int]) -> Percentiles | None:
 
 
 def by_operation(lines: Iterable[RequestRecord]) -> dict[str, list[int]]:
-    """Latencies of what was answered or failed, per operation and of all together."""
+    """Latencies of requests that were answered or failed, per operation and of all together."""
     found: dict[str, list[int]] = {name: [] for name in (*OPERATIONS, ALL)}
     for line in lines:
         if line.kind not in ("not_sent", "abandoned"):
@@ -82,7 +82,7 @@ def by_operation(lines: Iterable[RequestRecord]) -> dict[str, list[int]]:
 
 
 def in_flight_max(lines: Iterable[RequestRecord]) -> int:
-    """The most requests under way at once."""
+    """The largest number of requests in progress at once."""
     steps: list[tuple[int, int]] = []
     for line in lines:
         if line.kind != "not_sent":
@@ -95,7 +95,7 @@ def in_flight_max(lines: Iterable[RequestRecord]) -> int:
 
 
 def report(lines: Iterable[RequestRecord], cpu_s: float) -> Report:
-    """Fold a run."""
+    """Compute the figures of a run."""
     lines = list(lines)
     sent = [line for line in lines if line.kind != "not_sent"]
     answers = Counter(_answer(line) for line in sent if line.kind != "abandoned")
@@ -115,7 +115,7 @@ def _answer(line: RequestRecord) -> str:
 
 
 def as_text(told: Report) -> Iterator[str]:
-    """For people: one line per figure."""
+    """The figures as text, one line each."""
     yield from table(told.latency_us)
     if told.slip_us is not None:
         yield _row("slip", told.slip_us)

@@ -1,4 +1,4 @@
-"""CPU and memory of the processes of an exchange over a run; the only place that knows psutil."""
+"""CPU and memory of an exchange's processes during a run, read through psutil."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,14 @@ from msgspec import Struct
 
 
 class Usage(Struct, frozen=True):
-    """Of one process with everything below it. Memory counts shared pages once per process."""
+    """Usage of a process and its descendants. Memory counts shared pages once per process."""
 
     cpu_s: float
     memory_bytes: int
 
 
 def usage(pid: int) -> Usage:
-    """Since the start of the process; zero when it is gone."""
+    """Usage since the start of the process; zero if it has ended."""
     cpu_s, memory_bytes = 0.0, 0
     try:
         root = psutil.Process(pid)
@@ -29,7 +29,7 @@ def usage(pid: int) -> Usage:
         except psutil.NoSuchProcess:
             continue
         if process is root:
-            # What ended children took is with their parent: PostgreSQL's connections come and go.
+            # CPU of ended children is in their parent, such as that of PostgreSQL's connections.
             cpu_s += times.children_user + times.children_system
     return Usage(cpu_s, memory_bytes)
 
@@ -51,7 +51,7 @@ class Meter:
 
 
 def shared_memory_bytes(pid: int) -> int:
-    """Of one process with everything below it, each shared page counted once over all of them."""
+    """Memory of a process and its descendants, each shared page counted once over all of them."""
     try:
         root = psutil.Process(pid)
         family = [root, *root.children(recursive=True)]
@@ -67,14 +67,14 @@ def shared_memory_bytes(pid: int) -> int:
 
 
 class Sample(Struct, frozen=True):
-    """What each process had used by then; `at_s` since the start of the run."""
+    """Usage of each process up to a moment; `at_s` since the start of the run."""
 
     at_s: float
     usage: dict[str, Usage]
 
 
 class Sampler:
-    """Looks at processes once a second."""
+    """Samples processes once a second."""
 
     def __init__(self, pids: Mapping[str, int], start: float) -> None:
         self._pids = dict(pids)
@@ -83,11 +83,11 @@ class Sampler:
         self.samples: list[Sample] = []
 
     def look(self, now: float, *, last: bool = False) -> None:
-        """Take a sample if it is time, or if it is the last one."""
+        """Take a sample if one is due, or if it is the last one."""
         at_s = now - self._start
         if at_s < self._next and not last:
             return
         self._next = int(max(0.0, at_s)) + 1.0
         found = {name: usage(pid) for name, pid in self._pids.items()}
-        # A process that is gone has no more to tell.
+        # A process that has ended keeps its last sample.
         self.samples.append(Sample(at_s, {n: u for n, u in found.items() if u.memory_bytes}))

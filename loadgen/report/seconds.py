@@ -1,7 +1,7 @@
 """A run second by second, as rows and as CSV. Pure.
 
-What was planned and how long it took counts in the second it was due; what was sent, done and went
-wrong in the second in which that happened.
+Planned requests and their latency count in the second they were due; sent and completed requests
+and errors in the second in which they occurred.
 """
 
 import csv
@@ -23,7 +23,7 @@ _FIGURES: Final = ("count", "p50", "p90", "p95", "p99", "p99_9", "max")
 
 
 class Second(Struct, frozen=True):
-    """`in_flight`: under way at its end. `latency_us` has an entry for what was due in it."""
+    """One second. `in_flight`: at its end. `latency_us`: of the requests due in it."""
 
     second: int
     planned: int
@@ -36,7 +36,7 @@ class Second(Struct, frozen=True):
 
 
 def per_second(planned_us: Iterable[int], lines: Iterable[RequestRecord]) -> list[Second]:
-    """From the first second to the last in which anything was due, sent or done."""
+    """Rows from the first to the last second in which anything was due, sent or completed."""
     planned = Counter(at_us // SECOND_US for at_us in planned_us)
     due: defaultdict[int, list[RequestRecord]] = defaultdict(list)
     sent, done = Counter[int](), Counter[int]()
@@ -70,14 +70,14 @@ def per_second(planned_us: Iterable[int], lines: Iterable[RequestRecord]) -> lis
 
 
 class Load(Struct, frozen=True):
-    """Of one process over one second: 100 per cent is one core."""
+    """Usage of one process over one second: 100 per cent is one core."""
 
     cpu_percent: float
     memory_bytes: int
 
 
 def loads(samples: Sequence[Sample]) -> dict[str, dict[int, Load]]:
-    """By process and second, from samples that lie about a second apart."""
+    """Usage by process and second, from samples about a second apart."""
     found: defaultdict[str, dict[int, Load]] = defaultdict(dict)
     for before, after in pairwise(samples):
         elapsed_s = after.at_s - before.at_s
@@ -90,7 +90,7 @@ def loads(samples: Sequence[Sample]) -> dict[str, dict[int, Load]]:
 
 
 def as_csv(seconds: Sequence[Second], samples: Sequence[Sample]) -> str:
-    """One row a second, times in milliseconds, memory in bytes; empty: nothing measured."""
+    """One row a second, times in milliseconds, memory in bytes; empty: not measured."""
     names = (*OPERATIONS, ALL)
     processes = loads(samples)
     out = io.StringIO()

@@ -1,4 +1,4 @@
-"""What a run came to, as `summary.json` keeps it for programs and `compare` reads it back. Pure."""
+"""Result of a run, written as `summary.json` and read back by `loadgen compare`. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,11 +34,12 @@ Audit = Literal["holds", "fails", "left out"]
 
 
 class SummaryError(Exception):
-    """No summary, or one of another version; the text says why."""
+    """The file is no summary, or one of another version; the text gives the reason."""
 
 
 class Config(Struct, frozen=True):
-    """What was asked for. `scale` is per cent of the profile's rate; None: a plan from a file."""
+    """Parameters of the run. `scale` in per cent of the profile's rate; None: a plan from a
+    file."""
 
     url: str
     scale: float | None
@@ -50,14 +51,14 @@ class Config(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """Of an operation among all requests, or of a symbol among all orders."""
+    """Share of an operation among all requests, or of a symbol among all orders."""
 
     planned_percent: float
     sent_percent: float
 
 
 class Cost(Struct, frozen=True):
-    """Of one process over the run."""
+    """Cost of one process over the run."""
 
     cpu_s: float
     cpu_us_per_request: int
@@ -65,9 +66,9 @@ class Cost(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """`complete`: everything planned was sent and answered for; else `why` not.
+    """The summary. `complete`: everything planned was sent and answered; else `why` not.
 
-    `valid`: requests left on time, so that the latencies are the exchange's. `errors_before`: in
+    `valid`: requests left on time, so that the latencies are the exchange's. `errors_before`: while
     filling the books and warming up.
     """
 
@@ -97,7 +98,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class RunContext(Struct, frozen=True):
-    """What is known of a run besides what happened in it."""
+    """Facts of a run besides its requests."""
 
     config: Config
     machine: Machine
@@ -108,7 +109,7 @@ class RunContext(Struct, frozen=True):
 
 
 def summary(ran: Ran, around: RunContext, thresholds: Sequence[Threshold]) -> Summary:
-    """Fold a run, and decide how it ends."""
+    """Compute the summary, with the reason why the run ended."""
     figures = report(ran.records, ran.cpu_s)
     done = figures.sent - figures.kinds.get("abandoned", 0)
     last_done_us = max((line.done_us for line in ran.records), default=0)
@@ -144,7 +145,7 @@ def summary(ran: Ran, around: RunContext, thresholds: Sequence[Threshold]) -> Su
 
 
 def _exit_code(found: Summary, *, tolerated: bool) -> int:
-    """The worst first. Any error fails a run, unless a threshold says how many may be."""
+    """The exit code, worst reason first. Any error fails a run unless a threshold allows it."""
     if found.why == INTERRUPTED:
         return EXIT_INTERRUPTED
     errors = found.errors_before + (0 if tolerated else found.errors)
@@ -156,12 +157,12 @@ def _exit_code(found: Summary, *, tolerated: bool) -> int:
 
 
 def encode(found: Summary) -> bytes:
-    """For a file that people may look at, too."""
+    """Encode for a file that is readable for people, too."""
     return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
 
 
 def decode(raw: bytes) -> Summary:
-    """Raises SummaryError."""
+    """Decode a summary. Raises SummaryError."""
     try:
         version = msgspec.json.decode(raw, type=_Head).schema_version
         if version != SCHEMA_VERSION:
@@ -176,7 +177,7 @@ class _Head(Struct):
 
 
 def lines_of(found: Summary) -> Iterator[str]:
-    """For people, on standard output."""
+    """The summary as text for standard output."""
     config = found.config
     scale = "a plan from a file" if config.scale is None else f"{config.scale:g} % of the profile"
     yield f"{scale}, {config.duration_s} s, seed {config.seed}, {config.url}"
@@ -210,7 +211,7 @@ def _mix(ran: Ran, figures: Report) -> dict[str, Share]:
 
 
 def operation_of(action: Action) -> Operation:
-    """Under which name an action is reported."""
+    """The name under which an action is reported."""
     match action:
         case PlannedOrder():
             return "order"
@@ -221,7 +222,8 @@ def operation_of(action: Action) -> Operation:
 
 
 def _skew(ran: Ran) -> dict[str, Share]:
-    """The symbols that trade most: their share of volume in the plan, and of the orders sent."""
+    """The most traded symbols: their planned share of volume, and their share of the orders
+    sent."""
     plan = ran.plan
     last_us = max((line.intended_us for line in ran.records), default=-1)
     orders = Counter(_symbols(plan, last_us))

@@ -1,4 +1,4 @@
-"""What a run must reach, as `p99(order)<50ms` or `errors<1%`. Pure."""
+"""Thresholds of a run, such as `p99(order)<50ms` or `errors<1%`. Pure."""
 
 import re
 from typing import Final
@@ -27,7 +27,7 @@ SUBJECTS: Final = (*OPERATIONS, ALL, SLIP)
 
 
 class ThresholdError(ValueError):
-    """No threshold; the text says how one is written."""
+    """The text is no threshold; the error shows how one is written."""
 
 
 class Threshold(Struct, frozen=True):
@@ -41,12 +41,12 @@ class Threshold(Struct, frozen=True):
 
     @property
     def about_errors(self) -> bool:
-        """Whether it says how many errors there may be."""
+        """True for a threshold on the number of errors."""
         return self.figure == "errors"
 
 
 class Verdict(Struct, frozen=True):
-    """What became of a threshold. `found` is None when there was nothing to measure: a failure."""
+    """Result of a threshold. `found` is None if there was nothing to measure: a failure."""
 
     text: str
     found: float | None
@@ -54,7 +54,7 @@ class Verdict(Struct, frozen=True):
 
 
 def threshold(text: str) -> Threshold:
-    """Raises ThresholdError."""
+    """Parse a threshold. Raises ThresholdError."""
     compact = text.replace(" ", "")
     if (match := _ERRORS.fullmatch(compact)) is not None:
         return Threshold(compact, "errors", ALL, float(match["limit"]), match["sign"] == "<=")
@@ -69,7 +69,7 @@ def threshold(text: str) -> Threshold:
 
 
 def judge(wanted: Threshold, told: Report) -> Verdict:
-    """Hold a run against it."""
+    """Compare a run with the threshold."""
     found = _found(wanted, told)
     holds = found is not None and (
         found < wanted.limit or (wanted.inclusive and found == wanted.limit)

@@ -1,7 +1,7 @@
-"""When requests are due: a Poisson process whose rate has bursts and may grow. Pure and seeded.
+"""Arrival times of requests: a Poisson process whose rate has bursts and may grow. Pure and seeded.
 
-Bursts begin at random and leave the mean rate what it is; a ramp lowers it. Both only stretch time:
-the random arrivals under them stay the same.
+Bursts begin at random and keep the mean rate; a ramp lowers it. Both only stretch time: the random
+arrivals stay the same.
 """
 
 import random
@@ -15,7 +15,7 @@ STEP_US: Final = 100_000
 
 
 class Bursts(Struct, frozen=True, forbid_unknown_fields=True):
-    """Every `every_ms` on average, for `length_ms`: so many per cent of the calm rate."""
+    """Bursts every `every_ms` on average, for `length_ms`, at this percentage of the calm rate."""
 
     every_ms: Annotated[int, Meta(ge=1)]
     length_ms: Annotated[int, Meta(ge=1)]
@@ -53,7 +53,7 @@ def arrivals(rng: random.Random, rate_per_us: float, segments: list[Segment]) ->
 
 
 def segments_of(shape: Shape, rng: random.Random) -> list[Segment]:
-    """One for each stretch of time with a rate of its own. `rng` places the bursts."""
+    """Segments of constant rate. `rng` places the bursts."""
     if shape.bursts is None:
         stretches, calm, rise = [(float(shape.duration_us), False)], 1.0, 1.0
     else:
@@ -65,7 +65,7 @@ def segments_of(shape: Shape, rng: random.Random) -> list[Segment]:
     for end_us, within in stretches:
         factor = calm * (rise if within else 1.0)
         while at_us < end_us:
-            # Without a ramp nothing changes within a stretch.
+            # Without a ramp the rate is constant within a segment.
             step_us = STEP_US if shape.from_percent != 100 else end_us  # noqa: PLR2004
             until_us = min(end_us, at_us + step_us)
             found.append(Segment(until_us, factor * _height(shape, (at_us + until_us) / 2)))
@@ -76,7 +76,7 @@ def segments_of(shape: Shape, rng: random.Random) -> list[Segment]:
 def _stretches(
     duration_us: int, bursts: Bursts, rng: random.Random
 ) -> Iterator[tuple[float, bool]]:
-    """Calm and burst in turn, each with its end and whether it is a burst."""
+    """Calm and burst segments in turn, each with its end and whether it is a burst."""
     length_us = bursts.length_ms * 1_000
     calm_us = max(1, bursts.every_ms * 1_000 - length_us)
     at_us = 0.0

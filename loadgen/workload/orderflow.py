@@ -1,8 +1,8 @@
-"""A market's order flow as a plan: who sends what when, all of it decided before the first send.
+"""A market's order flow as a plan: every request with its sender and time, fixed before the start.
 
 Pure and seeded: the same profile and seed give the same plan. Times are absolute microseconds from
 the start, Poisson with bursts; nothing in a plan depends on an answer, so it can be sent as an open
-loop. `book` is what rests before the first of them.
+loop. `book` contains orders that rest before the first request.
 """
 
 import random
@@ -21,11 +21,11 @@ PLAN_VERSION: Final = 2
 SECOND_US: Final = 1_000_000
 
 LOT_SHARES: Final = 100
-# A cancel looks for an order of the age it drew among so many older ones, then gives up.
+# A cancel searches so many older orders for one of the drawn age.
 CANCEL_CANDIDATES_MAX: Final = 200
-# No broker takes back an order sooner: the first answer must come before.
+# Youngest age of a cancelled order: its answer must have arrived before.
 CANCEL_AGE_US_MIN: Final = 50_000
-# Under a second, and still longer than a loaded machine takes to pass an order on.
+# Shortest validity: under a second, and longer than a loaded machine takes to pass an order on.
 VALID_SHORT_MS: Final = (500, 999)
 VALID_SECONDS_MS: Final = (2_000, 20_000)
 # A reference price moves a cent on one order in so many.
@@ -39,8 +39,8 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The shape of a flow. Percentages are of orders, those of reads of all reads.
 
-    What is neither passive nor crossing is a market order; what is read and neither an order, a
-    price nor a book is a balance. `per_53_orders` as counted at B3.
+    Orders that are neither passive nor crossing are market orders; reads of neither an order, a
+    price nor a book are of a balance. `per_53_orders` as counted at B3.
     """
 
     brokers: Count = 20
@@ -84,7 +84,7 @@ class PlannedOrder(Struct, frozen=True, tag_field="kind", tag="order", gc=False)
 
 
 class PlannedCancel(Struct, frozen=True, tag_field="kind", tag="cancel", gc=False):
-    """Take back the order at index `order` of the plan's actions."""
+    """Cancel the order at index `order` of the plan's actions."""
 
     at_us: int
     broker: int
@@ -92,7 +92,7 @@ class PlannedCancel(Struct, frozen=True, tag_field="kind", tag="cancel", gc=Fals
 
 
 class PlannedRead(Struct, frozen=True, tag_field="kind", tag="read", gc=False):
-    """Look at something. `subject`: index of an own order's action, or of a symbol, or -1."""
+    """A read. `subject`: index of an own order's action, or of a symbol, or -1."""
 
     at_us: int
     broker: int
@@ -152,7 +152,7 @@ def _require(profile: Profile) -> None:
 
 
 class _Flow:
-    """The random walk behind a plan: reference prices, and the orders a cancel can aim at."""
+    """The random walk behind a plan: reference prices, and orders that cancels may refer to."""
 
     def __init__(self, profile: Profile, seed: int, shares: tuple[int, ...]) -> None:
         self._profile = profile
@@ -190,7 +190,8 @@ class _Flow:
                 index += 1
 
     def book(self) -> Iterator[PlannedOrder]:
-        """Both sides of every symbol, until cancelled, away from the reference price."""
+        """Resting orders on both sides of every symbol, until cancelled, off the reference
+        price."""
         rng, profile = self._random, self._profile
         for number in range(profile.symbols * profile.book_orders_per_symbol):
             symbol, layer = number % profile.symbols, number // profile.symbols
@@ -219,7 +220,7 @@ class _Flow:
         limit = passive or crossing
         price = self._price(symbol, side, crossing) if limit else None
         valid_ms = self._valid_ms() if limit else None
-        # A taker takes several resting orders as often as one, so that books stay bounded.
+        # A crossing order takes several resting orders as often as one, so that books stay bounded.
         lots = 1 + int(rng.expovariate(0.35 if passive else 0.12))
         if passive:
             until = None if valid_ms is None else at_us + valid_ms * 1_000
@@ -258,7 +259,7 @@ class _Flow:
         return None
 
     def _cancel(self, at_us: int) -> PlannedCancel | None:
-        """Aim at an order placed about the drawn age ago that should still be open."""
+        """A cancel of an order placed about the drawn age ago that should still be open."""
         for place in self._aged(at_us):
             index, broker, until = self._resting[place]
             if index not in self._cancelled and (until is None or until > at_us):
@@ -267,7 +268,7 @@ class _Flow:
         return None
 
     def _read(self, at_us: int) -> PlannedRead | None:
-        """A broker looks at an order as old as those it cancels, or at the market."""
+        """A read of an order as old as those that are cancelled, or of market data."""
         rng, profile = self._random, self._profile
         drawn = rng.randrange(100)
         if drawn < profile.read_order_percent:
@@ -284,7 +285,7 @@ class _Flow:
         return PlannedRead(at_us, broker, "read_balance", -1)
 
     def _aged(self, at_us: int) -> range:
-        """Places of the orders about as old as the age drawn, the youngest of them first."""
+        """Positions of orders of about the drawn age, the youngest first."""
         mean_us = self._profile.cancel_age_ms_mean * 1_000
         age_us = CANCEL_AGE_US_MIN + int(self._random.expovariate(1 / mean_us))
         placed_before = at_us - min(age_us, max(CANCEL_AGE_US_MIN, at_us // 2))

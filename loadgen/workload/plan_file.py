@@ -9,7 +9,7 @@ from loadgen.workload.orderflow import PLAN_VERSION, Plan, PlannedCancel, Planne
 
 
 class PlanFileError(Exception):
-    """The file cannot be read, written or believed; the text says why and what to do."""
+    """The file is unreadable or invalid; the text gives the reason and the way out."""
 
 
 class _Head(Struct):
@@ -17,7 +17,7 @@ class _Head(Struct):
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Raises PlanFileError."""
+    """Write a plan. Raises PlanFileError."""
     try:
         path.write_bytes(msgspec.json.encode(plan))
     except OSError as error:
@@ -25,7 +25,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Raises PlanFileError."""
+    """Read a plan. Raises PlanFileError."""
     try:
         raw = path.read_bytes()
         found = msgspec.json.decode(raw, type=_Head).version
@@ -48,7 +48,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def _fault(plan: Plan) -> str | None:
-    """What an edited plan may get wrong: times that fall, brokers and aims that do not exist."""
+    """Check an edited plan: falling times, unknown brokers or orders."""
     before_us = 0
     for index, action in enumerate(plan.actions):
         if action.at_us < before_us:

@@ -1,4 +1,4 @@
-"""Which flow a run sends: a named profile, or a file that says what differs from B3's. Pure."""
+"""Profiles of flows: by name, or from a file with the differences from B3's. Pure."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from msgspec import structs
 from loadgen.workload.arrivals import Bursts
 from loadgen.workload.orderflow import Profile
 
-# What was counted at B3, at 100 per cent. Clients answer the same news, hence the bursts.
+# Counted at B3, at 100 per cent. Brokers react to the same news, hence the bursts.
 B3: Final = Profile(
     brokers=100,
     symbols=450,
@@ -27,11 +27,11 @@ NAMED: Final[dict[str, Profile]] = {
 
 
 class ProfileError(ValueError):
-    """No such profile, or the file describes none."""
+    """There is no such profile, or the file describes none."""
 
 
 def profile_from(raw: bytes) -> Profile:
-    """A JSON object of the fields that differ from B3's. Raises ProfileError."""
+    """Read a JSON object of the fields that differ from B3's. Raises ProfileError."""
     try:
         given = msgspec.json.decode(raw, type=dict[str, object])
         return msgspec.convert(msgspec.to_builtins(B3) | given, Profile)
@@ -40,7 +40,7 @@ def profile_from(raw: bytes) -> Profile:
 
 
 def scaled(profile: Profile, scale_percent: float, duration_s: int | None) -> Profile:
-    """So many per cent of the profile's rate, for its own duration or the given one."""
+    """The profile at this percentage of its rate, for its own duration or the given one."""
     return structs.replace(
         profile,
         orders_per_s=profile.orders_per_s * scale_percent / 100,

@@ -1,4 +1,4 @@
-"""Plausible names and prices of a market, the most traded first. Pure."""
+"""Plausible symbols of a market, the most traded first. Pure."""
 
 from typing import Final
 
@@ -16,13 +16,13 @@ PRICE_CENTS_MAX = 9_000
 
 
 def tickers(count: int) -> tuple[str, ...]:
-    """So many distinct names; made-up ones follow when the list is at its end."""
+    """`count` distinct symbols; made-up ones follow at the end of the list."""
     made_up = (f"SYN{number}3" for number in range(count - len(TICKERS)))
     return (*TICKERS[:count], *made_up)
 
 
 def zipf_weights(count: int, exponent_percent: int) -> tuple[int, ...]:
-    """Share of volume by rank, in parts per million: 1 / rank ** exponent, scaled to a sum."""
+    """Share of volume by rank in parts per million: 1 / rank ** exponent, scaled to a sum."""
     raw = [(rank + 1) ** (-exponent_percent / 100) for rank in range(count)]
     total = sum(raw)
     return tuple(max(1, int(weight / total * 1_000_000)) for weight in raw)
