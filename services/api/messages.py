@@ -1,6 +1,6 @@
-"""The words the HTTP edge is spoken in: request, response, problem, and the table entry of a call.
+"""Request, response, problem and the table entry of a call.
 
-No I/O, no framework: a handler takes a Request and returns a Response or raises a ProblemError.
+No I/O and no framework: a handler takes a Request and returns a Response or raises a ProblemError.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -30,7 +30,7 @@ encode: Final = msgspec.json.Encoder().encode
 class Request(Struct, frozen=True):
     """One request that passed the edge. `headers` has lower-case names.
 
-    `broker` is who calls; NOBODY unless the call is a broker's. `authorization` is the header.
+    `broker` is the caller; NOBODY unless the call is a broker's. `authorization` is the header.
     """
 
     method: str = "GET"
@@ -44,7 +44,7 @@ class Request(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """What goes back; the edge adds the request id and the length."""
+    """An answer; the edge adds the request id and the length."""
 
     status: int
     body: bytes = b""
@@ -65,26 +65,26 @@ class ProblemKind(Struct, frozen=True):
     retryable: bool = False
 
 
-# A 504 is not retryable as such: only a client order id makes sending again harmless.
+# A 504 is not retryable by itself: only a client order id makes a repetition harmless.
 PROBLEMS: Final = {
     "malformed_request": ProblemKind(400, "This is not HTTP"),
     "malformed_json": ProblemKind(400, "The body is not JSON"),
-    "unauthenticated": ProblemKind(401, "The key is missing, wrong or revoked"),
+    "unauthenticated": ProblemKind(401, "The key is missing, unknown or revoked"),
     "forbidden": ProblemKind(403, "This key may not do this"),
-    "not_found": ProblemKind(404, "There is nothing here"),
-    "order_not_found": ProblemKind(404, "No such order of yours"),
+    "not_found": ProblemKind(404, "Not found"),
+    "order_not_found": ProblemKind(404, "This broker has no such order"),
     "no_trades": ProblemKind(404, "No trade yet"),
     "method_not_allowed": ProblemKind(405, "The method is not allowed here"),
     "not_acceptable": ProblemKind(406, "Answers are JSON"),
     "request_timeout": ProblemKind(408, "The request did not arrive in time", retryable=True),
-    "too_late_to_cancel": ProblemKind(409, "The order has left the market"),
-    "client_order_id_reused": ProblemKind(409, "The client order id is taken"),
+    "too_late_to_cancel": ProblemKind(409, "The order is closed already"),
+    "client_order_id_reused": ProblemKind(409, "The client order id belongs to another order"),
     "body_too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be plain JSON"),
     "invalid": ProblemKind(422, "The request is not acceptable"),
-    "head_too_large": ProblemKind(431, "The head of the request is too large"),
+    "head_too_large": ProblemKind(431, "The headers of the request are too large"),
     "rate_limited": ProblemKind(429, "Too many requests", retryable=True),
-    "internal_error": ProblemKind(500, "The exchange made a mistake"),
+    "internal_error": ProblemKind(500, "Internal error of the exchange"),
     "not_accepted": ProblemKind(503, "Not accepted; nothing was written", retryable=True),
     "outcome_unknown": ProblemKind(504, "The outcome is unknown"),
 }
@@ -128,7 +128,7 @@ class ProblemError(Exception):
 
 
 def not_accepted(detail: str, *, close: bool = False) -> ProblemError:
-    """503: certainly not written, safe to send again in a moment."""
+    """503: certainly not written, safe to send again after a second."""
     headers: Headers = (("Retry-After", "1"),)
     return ProblemError(
         "not_accepted",
@@ -147,7 +147,7 @@ class Parameter(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """One line of the API: how it is reached, who may, what it answers.
+    """One call of the API: method, path, required key, body and answers.
 
     `path` names its parameters in braces. `answers` has the body struct of every success status.
     `problems` are the codes that the handler itself raises; the checks before it add theirs.

@@ -1,5 +1,5 @@
-"""Who asks too often: a budget for each broker's orders, cancels and reads, one for each address's
-failed keys. Each process counts for itself. Time is an argument.
+"""Rate limits: one each for a broker's orders, cancels and reads, and one for failed keys per
+client address. Each process counts separately. Time is an argument.
 """
 
 import math
@@ -12,8 +12,9 @@ from services.api.token_bucket import Buckets, Rate, network_of
 from services.runtime.metrics import LIMITED
 from services.runtime.settings import Settings
 
-# A whole market sends 700 orders a second, five times that for half a second: no honest broker
-# alone meets these, and one in a loop leaves room for others. Who wants to leave must be able to.
+# A whole market sends 700 orders a second, five times that for half a second: no regular broker
+# reaches these limits, and one that loops leaves room for others. Cancels get more than orders, so
+# that a broker can always leave the market.
 ORDERS_PER_SECOND: Final = 1_000
 CANCELS_PER_SECOND: Final = 2_000
 READS_PER_SECOND: Final = 4_000
@@ -36,7 +37,7 @@ class RateLimits(Struct, frozen=True):
 
 
 def rate_limits_of(settings: Settings) -> RateLimits:
-    """What the settings say; what they leave open is limited generously."""
+    """The limits of the settings; generous defaults where they have none."""
 
     def chosen(given: int | None, default: int) -> int:
         return default if given is None else given
@@ -50,7 +51,7 @@ def rate_limits_of(settings: Settings) -> RateLimits:
 
 
 class RateLimiter:
-    """Stands behind the key of a request and before everything that costs more."""
+    """Applied after the key of a request, and before everything that costs more."""
 
     def __init__(self, limits: RateLimits) -> None:
         self._rates: dict[Budget, int] = {
@@ -84,7 +85,7 @@ class RateLimiter:
             )
         return ProblemError(
             "unauthenticated",
-            "send Authorization: Bearer <key> with a key that is valid",
+            "send Authorization: Bearer <key> with a valid key",
             headers=(("WWW-Authenticate", "Bearer"),),
         )
 

@@ -1,6 +1,6 @@
-"""An edge on a port, from the bind to the last answer. Signals are the lifecycle's, not uvicorn's.
+"""The HTTP server of a process, from the bind to the last answer. The lifecycle handles signals.
 
-Stop: 1. refuse what is new, 2. answer what is in hand, for a bounded time, 3. close the port.
+Stop: 1. refuse new calls, 2. answer those in progress, for a bounded time, 3. close the port.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from services.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
-NOT_YET = "the exchange is starting and reads its log; nothing was written"
+NOT_YET = "the exchange is starting and reads its topics; nothing was written"
 
 # A caller may ask to wait 10 s for an outcome; supervisors kill after 15.
 DRAIN_S = 11
@@ -73,7 +73,7 @@ class HttpServer:
         CONNECTIONS.set_function(lambda: len(self._server.server_state.connections))
 
     def stop(self) -> None:
-        """Begin the end. May be called from a signal handler."""
+        """Begin to stop. Safe in a signal handler."""
         self._app.refuse("the exchange is stopping; nothing was written", close=True)
         self._server.should_exit = True
 
@@ -107,20 +107,20 @@ def make_server(
 
 
 async def open_when_caught_up(app: ApiApp, dispatcher: TopicDispatcher) -> None:
-    """Take requests once everything that the log held at the start is known."""
+    """Accept requests once everything that the topics held at the start was applied."""
     await dispatcher.wait_caught_up()
     app.accept()
     log.info("caught up")
 
 
 def log_check(dispatcher: TopicDispatcher) -> Check:
-    """Whether the log's past is known."""
+    """Whether everything that the topics held at the start was applied."""
     return Check(dispatcher.caught_up, "caught up" if dispatcher.caught_up else "catching up")
 
 
 def _allow_files(connections: int) -> None:
-    # Every connection is a file to the kernel. Without one to spare nothing can be accepted, not
-    # even to say that there are too many.
+    # Every connection is an open file. Without a spare one no connection can be accepted, not even
+    # to answer that there are too many.
     wanted = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:

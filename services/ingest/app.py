@@ -1,5 +1,4 @@
-"""Ingest's half of the API: register a broker, give it a new webhook secret, place an order, cancel
-an order."""
+"""Ingest's half of the API: register brokers, rotate webhook secrets, place and cancel orders."""
 
 import logging
 
@@ -41,8 +40,8 @@ _PREFER_PLACE = Parameter(
     name="Prefer",
     where="header",
     schema={"type": "string", "examples": ["respond-async", "wait=5"]},
-    description="RFC 7240. `respond-async`: 202 as soon as the log has it. `wait=N`: wait up to N "
-    "seconds (0 to 10) for the outcome. What is not understood is passed over.",
+    description="RFC 7240. `respond-async`: 202 as soon as the order is stored. `wait=N`: wait up to "
+    "N seconds (0 to 10) for the outcome. Unknown preferences are ignored.",
 )
 _PREFER_CANCEL = Parameter(
     name="Prefer",
@@ -51,7 +50,7 @@ _PREFER_CANCEL = Parameter(
     description=_PREFER_PLACE.description
     + " `return=representation`: 200 and the order instead of 204.",
 )
-# What may go wrong with everything that writes.
+# Problems of every call that writes to Kafka.
 _WRITING = (
     "malformed_json",
     "invalid",
@@ -61,7 +60,7 @@ _WRITING = (
 
 
 class Ingest:
-    """`told` and `listed` take what the log says, `routes` answer."""
+    """Ingest's calls; `on_batch` and `on_listing` receive the records that they depend on."""
 
     def __init__(self, context: IngestContext, directory: BrokerDirectory) -> None:
         self._context = context
@@ -74,7 +73,7 @@ class Ingest:
         self._context.waiters.resolve(batch)
 
     def on_listing(self, key: bytes | None, value: bytes | None) -> None:
-        """Fold a listing. A bad one is another program's mistake: logged, passed over."""
+        """Apply a listing. An unreadable one, written by another program, is logged and skipped."""
         try:
             self._context.partition_map.apply(key, value)
         except (UnreadableError, ValueError) as error:
@@ -88,7 +87,7 @@ class Ingest:
             wanted, context.randomness(RANDOM_BYTES), now_ms=context.clock()
         )
         await self._store(
-            broker, "the broker may be registered or not; its key is lost: register it again"
+            broker, "the broker may be registered, but its key is lost: register it again"
         )
         shown_once = Registration(
             broker_id=broker.broker_id,
@@ -104,21 +103,23 @@ class Ingest:
         if broker.webhook_url is None:
             raise ProblemError("not_found", "this broker was registered without a webhook_url")
         changed = with_new_secret(broker, context.randomness(SECRET_BYTES), now_ms=context.clock())
-        await self._store(changed, "the secret may be the new one, which is lost: rotate it again")
+        await self._store(
+            changed, "the secret may have been replaced by one that is lost: rotate it again"
+        )
         newest, *former = changed.webhook_secrets
         until = former[0].until if former else None
         shown_once = RotatedSecret(newest.secret, None if until is None else rfc3339(until))
         return json_response(200, shown_once, _NO_STORE)
 
     async def _store(self, broker: Broker, unknown: str) -> None:
-        # Returns when the log has the record.
+        # Returns once Kafka has stored the record.
         context = self._context
         delivery = context.publisher.send(
             context.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
         )
         result = await delivery.wait(context.publisher.delivery_timeout_s)
         if result == "not_stored":
-            raise not_accepted("the log refused it; nothing was written")
+            raise not_accepted("Kafka refused the record; nothing was written")
         if result != "stored":
             raise ProblemError("outcome_unknown", unknown)
         self._directory.add(broker)
@@ -131,7 +132,7 @@ class Ingest:
                 path="/orders",
                 handler=self._placing.place,
                 who="broker",
-                summary="Place an order and learn how it stands after matching",
+                summary="Place an order; the answer is its state after matching",
                 request=OrderRequest,
                 answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
                 problems=("client_order_id_reused", *_WRITING),
@@ -142,7 +143,7 @@ class Ingest:
                 path="/orders/{order_id}/cancel",
                 handler=self._cancelling.cancel,
                 who="broker",
-                summary="Withdraw what is left of one of your orders",
+                summary="Cancel the remaining quantity of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},
                 problems=("order_not_found", "too_late_to_cancel", *_WRITING),
                 parameters=(_PREFER_CANCEL,),
@@ -159,7 +160,7 @@ class Ingest:
                     path="/register",
                     handler=self.register,
                     who="admin",
-                    summary="Register a broker; its key is shown this once",
+                    summary="Register a broker; its key is shown only once",
                     request=RegisterRequest,
                     answers={201: Registration},
                     problems=_WRITING,
@@ -169,7 +170,7 @@ class Ingest:
                     path="/webhooks/secret/rotate",
                     handler=self.rotate_secret,
                     who="broker",
-                    summary="A new webhook secret, shown this once; the former signs on for a day",
+                    summary="Create a webhook secret, shown only once; the former one also signs for a day",
                     answers={200: RotatedSecret},
                     problems=("not_found", *_WRITING),
                 ),

@@ -1,5 +1,5 @@
 """`POST /orders/{order_id}/cancel`: 1. look the order up, 2. send the command if it may be open,
-3. wait for the outcome, 4. say that it can no longer trade, or why that came too late."""
+3. wait for the outcome, 4. answer that the order is closed, or why it cannot be cancelled."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import CancelResult
 
-# How long a reader in another process may take to learn what the matcher has told us.
+# How long a reader in another process may lag behind the outcome that this process received.
 SETTLE_S = 1.0
 _SETTLE_STEP_S = 0.05
 _GONE = frozenset({"cancelled", "expired"})
@@ -45,7 +45,7 @@ class CancelOrderHandler:
             order = None
         if order is not None and order.closed_reason is not None:
             return _closed(order, preferences)
-        return await self._send(order_id, partition, request, order)
+        return await self._send(partition, request, preferences, order)
 
     def _partition(self, order_id: str) -> int:
         partition = ids.partition_of(order_id)
@@ -58,10 +58,14 @@ class CancelOrderHandler:
         return partition
 
     async def _send(
-        self, order_id: str, partition: int, request: Request, order: OrderResource | None
+        self,
+        partition: int,
+        request: Request,
+        preferences: Preferences,
+        order: OrderResource | None,
     ) -> Response:
         context = self._context
-        preferences = preferences_of(request)
+        order_id = request.parameters["order_id"]
         broker_id = request.broker.broker_id
         waiting = context.waiters.expect_cancel(order_id, broker_id)
         try:
@@ -73,10 +77,12 @@ class CancelOrderHandler:
         if result is None:
             await context.require_stored(delivery, order_id)
             return pending(order_id, order.client_order_id if order else None, preferences)
-        return await self._answer(result, order_id, request)
+        return await self._answer(result, request, preferences)
 
-    async def _answer(self, result: CancelResult, order_id: str, request: Request) -> Response:
-        preferences = preferences_of(request)
+    async def _answer(
+        self, result: CancelResult, request: Request, preferences: Preferences
+    ) -> Response:
+        order_id = request.parameters["order_id"]
         if result == "not_owner":
             raise _not_found()
         if result == "not_open":
@@ -88,7 +94,7 @@ class CancelOrderHandler:
         return Response(204, headers=applied(preferences, pending=False))
 
     async def _settled(self, order_id: str, request: Request) -> OrderResource:
-        # The matcher says that it is not open; the reader may be a moment behind.
+        # The matcher refused because the order is closed; the reader may lag behind it.
         deadline = self._context.loop.time() + SETTLE_S
         try:
             while self._context.loop.time() < deadline:
@@ -98,7 +104,7 @@ class CancelOrderHandler:
                 await asyncio.sleep(_SETTLE_STEP_S)
         except LookupUnavailableError:
             pass
-        raise not_accepted("the order is not open, but how it ended cannot be read now")
+        raise not_accepted("the order is not open, but its final state cannot be read now")
 
 
 def _known(order: OrderResource | None) -> OrderResource:

@@ -1,6 +1,6 @@
-"""How the caller wants to be answered: the Prefer header (RFC 7240). Pure.
+"""The Prefer header (RFC 7240) of a request. Pure.
 
-What is not understood is passed over, as the RFC says; what is honoured is named in the answer.
+Unknown preferences are ignored, as the RFC requires; applied ones are named in the answer.
 """
 
 from functools import lru_cache

@@ -35,9 +35,9 @@ def new_broker(request: RegisterRequest, randomness: bytes, *, now_ms: int) -> t
 
 
 def with_new_secret(broker: Broker, randomness: bytes, *, now_ms: int) -> Broker:
-    """The newest secret goes on beside the new one for a day, older ones end. Needs SECRET_BYTES.
+    """The former secret stays valid for one more day, older ones end. Needs SECRET_BYTES.
 
-    A second rotation does not prolong the life of what is on its way out.
+    A second rotation does not prolong the validity of a secret that is about to end.
     """
     fresh = WebhookSecret(webhook_secret(randomness))
     former = tuple(

@@ -33,15 +33,15 @@ from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 TRADES_DEFAULT = 50
 DEPTH_DEFAULT = 10
 DEPTH_MAX = 50
-# How often PostgreSQL is asked how far it has come.
+# How often the stored positions are read from PostgreSQL.
 FORGET_INTERVAL_S = 1.0
-# Closed orders stay so long at least: their brokers ask for them now, and a fresh order that is
-# not in memory is then one that was not folded yet, never one that is forgotten already.
+# Closed orders stay at least this long: their brokers read them now, and a fresh order that is not
+# in memory is then one that was not applied yet, never one that was dropped already.
 KEEP_MS = 10_000
 
 
 class OrderArchive(Protocol):
-    """What the reader asks PostgreSQL; both raise ArchiveUnavailableError."""
+    """The reader's queries to PostgreSQL; both raise ArchiveUnavailableError."""
 
     async def order(self, order_id: str) -> OrderRecord | None:
         """A stored order with its trades."""
@@ -56,7 +56,7 @@ def now_ms() -> int:
 
 
 class Reader:
-    """`apply` folds, `routes` answer. `ready`: the views hold all that the log held at the start.
+    """Answers from views. `ready`: they contain everything that the topic held at the start.
 
     `commands_end` as Waiting wants it.
     """
@@ -77,20 +77,20 @@ class Reader:
         self._clock = clock
         self._commands_end = commands_end
         self._waiting = Waiting(views, commands_end)
-        # What PostgreSQL said last: the first command of each partition that it has not.
+        # As last read from PostgreSQL: the first command of each partition that is not stored.
         self._stored: dict[int, int] = {}
         self._closed_by = 0
 
     def restore(self, views: Views) -> None:
-        """Go on from these views. Before the first batch, while nobody waits."""
+        """Continue from these views. Call before the first batch, while no request waits."""
         self._views = views
         self._waiting = Waiting(views, self._commands_end)
 
     def apply(self, batch: Batch) -> None:
-        """Fold a batch, then wake who waits for an order in it. Raises BrokenLogError."""
+        """Apply a batch, then wake the requests that wait for its orders. Raises BrokenLogError."""
         self._views.apply(batch)
         self._waiting.on_batch()
-        # As fast as they come: a reader that catches up folds orders that were stored long ago.
+        # In each batch: a reader that catches up applies orders that were stored long ago.
         stored = self._stored.get(batch.partition)
         if stored is not None:
             self._views.forget_stored(batch.partition, stored, self._closed_by)
@@ -98,7 +98,7 @@ class Reader:
     async def order(self, order_id: str, broker_id: str) -> OrderResource | None:
         """The broker's own order; None when unknown or another's.
 
-        Raises UndecidedError when PostgreSQL or the matcher would have to tell, and is away.
+        Raises OrderStateUnknownError when PostgreSQL or Kafka is needed and unavailable.
         """
         record = await self._find(order_id)
         if record is None or record.broker_id != broker_id:
@@ -118,7 +118,7 @@ class Reader:
         return record
 
     async def forget_stored(self, interval_s: float = FORGET_INTERVAL_S) -> None:
-        """Until cancelled: let closed orders go that PostgreSQL has. While it is away, none."""
+        """Drop closed orders that PostgreSQL has, until cancelled; none while it is unavailable."""
         while True:
             await asyncio.sleep(interval_s)
             for partition, next_command in self._views.next_commands().items():
@@ -138,7 +138,7 @@ class Reader:
 
     def _require_ready(self) -> None:
         if not self._ready():
-            raise not_accepted("The reader is catching up.")
+            raise not_accepted("the reader is catching up with the command log's outcomes")
 
     async def get_order(self, request: Request) -> Response:
         """`GET /orders/{order_id}`."""
@@ -146,7 +146,7 @@ class Reader:
         try:
             order = await self.order(request.parameters["order_id"], request.broker.broker_id)
         except OrderStateUnknownError as error:
-            raise not_accepted("The order cannot be looked up now.") from error
+            raise not_accepted("the order cannot be read now; try again") from error
         if order is None:
             raise ProblemError("order_not_found", "No such order of yours.")
         return json_response(200, order)
@@ -157,7 +157,7 @@ class Reader:
         symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
         price = self._views.price(symbol, trades, self._clock())
         if price is None:
-            raise ProblemError("no_trades", f"{symbol} was not traded yet.")
+            raise ProblemError("no_trades", f"{symbol} has not traded yet.")
         return json_response(200, price)
 
     async def get_book(self, request: Request) -> Response:
@@ -174,14 +174,14 @@ class Reader:
         return json_response(200, self._views.balance(broker.broker_id, name))
 
     def routes(self) -> list[Route]:
-        """The routes, as the gateway and the documentation want them."""
+        """The hot calls, served by the edge."""
         return [
             Route(
                 method="GET",
                 path="/orders/{order_id}",
                 handler=self.get_order,
                 who="broker",
-                summary="One of your orders as it stands, with its trades",
+                summary="One of your orders in its present state, with its trades",
                 answers={200: OrderResource},
                 problems=("order_not_found", "not_accepted"),
             ),
@@ -190,7 +190,7 @@ class Reader:
                 path="/stocks/{symbol}/price",
                 handler=self.get_price,
                 who="broker",
-                summary="Last price, and the mean of the last trades",
+                summary="Last price, and the mean price of the last trades",
                 answers={200: PriceResource},
                 problems=("no_trades", "invalid", "not_accepted"),
                 parameters=(
@@ -214,7 +214,7 @@ class Reader:
                 path="/balance",
                 handler=self.get_balance,
                 who="broker",
-                summary="Your cash and positions",
+                summary="Your cash balance and positions",
                 answers={200: BalanceResource},
                 problems=("not_accepted",),
             ),
@@ -230,7 +230,7 @@ def _is(kind: object, text: str) -> bool:
 
 
 def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, int]:
-    """The symbol and the count of a market data call; every fault is told at once."""
+    """The symbol and the count of a market data call; all faults are reported at once."""
     faults = []
     symbol = request.parameters["symbol"]
     if not _is(Symbol, symbol):
@@ -240,5 +240,5 @@ def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, i
     if count is None:
         faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
     if count is None or faults:
-        raise ProblemError("invalid", "The request is not acceptable.", errors=faults)
+        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
     return symbol, count

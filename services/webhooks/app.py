@@ -1,5 +1,4 @@
-"""The webhooks' part of the API: what was delivered, and what shall be sent again. For the gateway;
-the sender itself speaks to no broker but by webhooks."""
+"""The webhook calls of the API: list deliveries, replay one, send a test. Served by the gateway."""
 
 import re
 import secrets
@@ -34,14 +33,14 @@ LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 
 _DELIVERY_ID: Final = re.compile(DELIVERY_ID)
-_AWAY = "The deliveries cannot be reached now."
+_AWAY = "the deliveries are not available now"
 _RANDOM_BITS = 62
 _FINDING = ("not_found", "invalid", "not_accepted")
 
 
 def _checked_cursor(text: str) -> str:
     if _DELIVERY_ID.match(text) is None:
-        raise ValueError("the next_cursor of an answer")
+        raise ValueError("must be the next_cursor of an answer")
     return text
 
 
@@ -53,7 +52,7 @@ Cursor = Annotated[
 
 
 class WebhookRoutes:
-    """`routes` answer from PostgreSQL; while it is away with 503."""
+    """Answers from PostgreSQL; 503 while it is unavailable."""
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
@@ -61,9 +60,9 @@ class WebhookRoutes:
     async def get_deliveries(
         self,
         broker: Caller,
-        limit: Annotated[int, Count(LIMIT_MAX), Query(description="Deliveries in an answer")] = (
-            LIMIT_DEFAULT
-        ),
+        limit: Annotated[
+            int, Count(LIMIT_MAX), Query(description="Most deliveries in an answer")
+        ] = (LIMIT_DEFAULT),
         cursor: Cursor = None,
         status: Annotated[
             DeliveryStatus | None, Query(description="Only deliveries in this state")
@@ -73,7 +72,7 @@ class WebhookRoutes:
         before = None if cursor is None else _key(cursor)
         broker_id = broker.broker_id
         try:
-            # One more than asked for tells whether there are more.
+            # One more than requested shows whether another page follows.
             found = await self._deliveries.newest(broker_id, limit + 1, before, status)
         except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
@@ -86,7 +85,7 @@ class WebhookRoutes:
         require_no_fields(body)
         if broker.webhook_url is None:
             raise ProblemError("not_found", "this broker was registered without a webhook_url")
-        # Made like an order's id: it begins with the time, as the ids of trades do.
+        # Built like an order id, which begins with the time, as the ids of trades do.
         now_ms = time.time_ns() // 1_000_000
         event_id = ids.order_id(now_ms, 0, secrets.randbits(_RANDOM_BITS))
         try:
@@ -106,7 +105,7 @@ class WebhookRoutes:
         except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
         if not replayed:
-            raise ProblemError("not_found", "no such delivery of yours")
+            raise ProblemError("not_found", "this broker has no delivery with this id")
         return json_response(200, replayed)
 
     def router(self) -> ServiceRouter:
@@ -118,7 +117,7 @@ class WebhookRoutes:
                     path="/webhooks/deliveries",
                     handler=self.get_deliveries,
                     who="broker",
-                    summary="Your webhooks and how far they have come, newest first",
+                    summary="List your webhook deliveries and their state, newest first",
                     answers={200: DeliveriesResource},
                     problems=("invalid", "not_accepted"),
                 ),
@@ -127,7 +126,7 @@ class WebhookRoutes:
                     path="/webhooks/deliveries/{delivery_id}/replay",
                     handler=self.post_replay,
                     who="broker",
-                    summary="Send one of your webhooks again, under the same webhook-id",
+                    summary="Send one of your webhooks again with the same webhook-id",
                     answers={200: DeliveryResource},
                     problems=_FINDING,
                 ),
@@ -136,7 +135,7 @@ class WebhookRoutes:
                     path="/webhooks/test",
                     handler=self.post_test,
                     who="broker",
-                    summary="Send a webhook that tells of nothing, to see it arrive",
+                    summary="Send a test webhook that contains no trade",
                     answers={201: DeliveryResource},
                     problems=_FINDING,
                 ),
