@@ -40,8 +40,8 @@ _PREFER_PLACE = Parameter(
     name="Prefer",
     where="header",
     schema={"type": "string", "examples": ["respond-async", "wait=5"]},
-    description="RFC 7240. `respond-async`: 202 as soon as the order is stored. `wait=N`: wait up to "
-    "N seconds (0 to 10) for the outcome. Unknown preferences are ignored.",
+    description="RFC 7240. `respond-async`: 202 as soon as the order is stored. `wait=N`: wait up "
+    "to N seconds (0 to 10) for the outcome. Unknown preferences are ignored.",
 )
 _PREFER_CANCEL = Parameter(
     name="Prefer",
@@ -170,7 +170,7 @@ class Ingest:
                     path="/webhooks/secret/rotate",
                     handler=self.rotate_secret,
                     who="broker",
-                    summary="Create a webhook secret, shown only once; the former one also signs for a day",
+                    summary="Rotate the webhook secret, shown only once; the former signs for a day more",
                     answers={200: RotatedSecret},
                     problems=("not_found", *_WRITING),
                 ),
