@@ -170,7 +170,7 @@ class Ingest:
                     path="/webhooks/secret/rotate",
                     handler=self.rotate_secret,
                     who="broker",
-                    summary="Rotate the webhook secret, shown only once; the former signs for a day more",
+                    summary="Rotate the webhook secret, which is shown only once",
                     answers={200: RotatedSecret},
                     problems=("not_found", *_WRITING),
                 ),
