@@ -34,10 +34,10 @@ from services.ingest.context import IngestContext
 from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
-from services.ingest.wiring import now_ms
 from services.matcher.engine import Engine, EnginePosition
 from services.reader.app import Reader
 from services.reader.views import Views
+from services.runtime.clock import now_ms
 from services.runtime.health import Health
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import DeliveryResult

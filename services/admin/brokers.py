@@ -5,7 +5,6 @@ If two operators change one broker at the same moment, the later record counts.
 """
 
 import os
-import time
 
 import msgspec
 from msgspec import UNSET
@@ -16,6 +15,7 @@ from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
 from services.ingest.registration import RANDOM_BYTES, new_broker
+from services.runtime.clock import now_ms
 from services.runtime.errors import RefusedError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.compacted import last_records
@@ -32,7 +32,7 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
     except msgspec.ValidationError as error:
         raise RefusedError(str(error)) from error
     TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
-    broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=_now_ms())
+    broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=now_ms())
     _write(settings, broker)
     secret = broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET
     return Registration(broker.broker_id, api_key, secret)
@@ -40,7 +40,7 @@ def register_broker(settings: Settings, name: str, webhook_url: str | None) -> R
 
 def revoke_broker(settings: Settings, broker_id: str) -> Broker:
     """End all keys of a broker; returns it once the record is written. Raises RefusedError."""
-    broker = revoked(_find(settings, broker_id), now_ms=_now_ms())
+    broker = revoked(_find(settings, broker_id), now_ms=now_ms())
     _write(settings, broker)
     return broker
 
@@ -50,7 +50,7 @@ def rotate_key(settings: Settings, broker_id: str, keep_former_s: int) -> str:
     api_key = new_key(os.urandom(KEY_BYTES))
     former = _find(settings, broker_id)
     keep_former_ms = keep_former_s * 1_000
-    _write(settings, rotated(former, api_key, now_ms=_now_ms(), keep_former_ms=keep_former_ms))
+    _write(settings, rotated(former, api_key, now_ms=now_ms(), keep_former_ms=keep_former_ms))
     return api_key
 
 
@@ -70,7 +70,3 @@ def _write(settings: Settings, broker: Broker) -> None:
     topic = settings.topic_prefix + BROKERS.name
     sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
     sender.flush()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -12,6 +12,7 @@ from services.api.brokers import BrokerDirectory
 from services.api.headers import accepts_json, bearer_key
 from services.api.messages import NOBODY, ProblemError, Response, Route, Scope, not_accepted
 from services.api.rate_limits import RateLimiter, RateLimits
+from services.runtime.clock import now_ms
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class RequestChecks:
         key = bearer_key(headers.get("authorization", ""))
         caller = None
         if key is not None:
-            caller = self._directory.caller(key, time.time_ns() // 1_000_000)
+            caller = self._directory.caller(key, now_ms())
         if caller is None:
             # The connection's address: a client can write any header it likes.
             address, _ = scope.get("client") or ("", 0)

@@ -79,7 +79,7 @@ class _Book:
         return [self.level(side, abs(key)) for key in self._sides[side]]
 
 
-class ToldBooks:
+class OutcomeBooks:
     """Every book of one partition. `trades` and `updates` belong to the latest outcome."""
 
     def __init__(self, partition: int, report: AuditReport, rules: Rules = RULES) -> None:

@@ -17,7 +17,7 @@ from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
-from services.audit.books import SIDES, ToldBooks
+from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.client_log import ClientLog
 from services.audit.database import Database
@@ -71,7 +71,7 @@ class PartitionAudit:
         self._tools = tools
         self._ledger = Ledger(number, tools.totals, tools.report)
         self._answers = Answers(self._ledger.open, tools.report)
-        self._books = ToldBooks(number, tools.report)
+        self._books = OutcomeBooks(number, tools.report)
         self._recomputation = Recomputation(Engine(number))
         self._folded = FoldedBooks()
         self._recorded = 0
@@ -238,7 +238,7 @@ class PartitionAudit:
         return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
 
 
-def compare_engine(engine: Engine, books: ToldBooks, report: AuditReport) -> None:
+def compare_engine(engine: Engine, books: OutcomeBooks, report: AuditReport) -> None:
     """Compare the recomputed engine's books with those of the outcomes, at the end of the log."""
     for symbol in sorted(engine.books.keys() | books.sequences().keys()):
         book = engine.books.get(symbol)

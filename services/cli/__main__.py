@@ -1,26 +1,66 @@
 """`exchange`: the operator's command with all its subcommands."""
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from services.cli import access, audit, broker, doctor, listings, replay, run, topics
 from services.local.signals import quiet_kafka
+from services.runtime.errors import ExchangeError
 
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 a check failed, or an unexpected error; 2 a bad setting or usage; "
-    "3 Kafka, PostgreSQL, Java or the topics are not usable; 6 the log contradicts itself; "
-    "7 the database's tables are of another version; 9 the port or the data directory is in use; "
-    "10 a service dies again and again; 11 refused, nothing was changed; 12 Kafka or PostgreSQL "
-    "does not let this user in, or forbids what it needs."
-)
+# Equal to the version of pyproject.toml; a unit test compares them.
+SOURCE_VERSION = "0.1.0"
+
+_OTHER_EXIT_CODES = {0: ["done"], 1: ["a check failed, or an unexpected error"]}
+
+
+def exit_codes() -> str:
+    """The exit codes as one sentence, from the classes of `services.runtime.errors`."""
+    meanings = {code: list(texts) for code, texts in _OTHER_EXIT_CODES.items()}
+    for error in sorted(ExchangeError.__subclasses__(), key=lambda each: each.exit_code):
+        text = (error.__doc__ or error.__name__).strip().rstrip(".")
+        meanings.setdefault(error.exit_code, []).append(text[0].lower() + text[1:])
+    each = (f"{code} {', or '.join(texts)}" for code, texts in meanings.items())
+    return f"Exit codes: {'; '.join(each)}."
+
+
+def version() -> str:
+    """The installed version of the project, or the source tree's one if it is not installed."""
+    try:
+        return metadata.version("exchange")
+    except metadata.PackageNotFoundError:
+        return SOURCE_VERSION
+
 
 app = typer.Typer(
     name="exchange",
     help="Run and look after an exchange. Settings are EXCHANGE_... variables.",
-    epilog=EXIT_CODES,
+    epilog=exit_codes(),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"exchange {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of `exchange` itself."""
+
+
 app.command("run")(run.run)
 app.command("audit")(audit.audit)
 app.command("replay")(replay.replay)

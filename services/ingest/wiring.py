@@ -6,7 +6,6 @@ Stop: 1. no new requests, the ones in hand are answered, 2. stop reading, 3. flu
 import asyncio
 import logging
 import os
-import time
 from contextlib import AsyncExitStack
 
 from schemas.topology import Topology
@@ -23,6 +22,7 @@ from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
 from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
+from services.runtime.clock import now_ms
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
@@ -33,11 +33,6 @@ from services.runtime.metrics import IN_FLIGHT
 from services.runtime.settings import Settings, require
 
 log = logging.getLogger(__name__)
-
-
-def now_ms() -> int:
-    """The wall clock in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def make_sender(settings: Settings) -> Sender:

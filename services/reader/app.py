@@ -4,7 +4,6 @@ The views answer at once; only an order that is too fresh or has left memory tak
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -27,6 +26,7 @@ from services.reader.errors import ArchiveUnavailableError, OrderStateUnknownErr
 from services.reader.prices import TRADES_MAX
 from services.reader.read_your_writes import Waiting
 from services.reader.views import Views
+from services.runtime.clock import now_ms
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 
@@ -48,11 +48,6 @@ class OrderArchive(Protocol):
 
     async def positions(self) -> dict[int, int]:
         """Per partition the first command that is not stored."""
-
-
-def now_ms() -> int:
-    """The wall clock in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Reader:

@@ -16,7 +16,7 @@ from schemas.executions import (
 )
 from schemas.ids import order_id
 from schemas.trades import Trade
-from services.audit.books import ToldBooks
+from services.audit.books import OutcomeBooks
 from services.audit.client_log import ClientLine, ClientLog, read_client_log
 from services.audit.ledger import Ledger, Totals
 from services.audit.partition import compare_engine
@@ -274,7 +274,7 @@ def test_client_log_file_is_read_line_by_line() -> None:
 
 def test_engine_with_another_book_is_reported() -> None:
     report = AuditReport()
-    engine, books = Engine(0), ToldBooks(0, report)
+    engine, books = Engine(0), OutcomeBooks(0, report)
     outcome = engine.apply(place(1), EnginePosition(0, 0, 1_000))
     compare_engine(engine, books, report)
     assert report["recomputed"].samples == ["A bid: the engine has another book"]

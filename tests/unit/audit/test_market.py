@@ -18,7 +18,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import trade_id
-from services.audit.books import SIDES, ToldBooks
+from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.ledger import Ledger, Totals
 from services.audit.report import AuditReport, Name
@@ -37,7 +37,7 @@ class Judged(Struct):
     """What was found, and the books that came of it."""
 
     report: AuditReport
-    books: ToldBooks
+    books: OutcomeBooks
 
     @property
     def failing(self) -> set[Name]:
@@ -50,7 +50,7 @@ class Judge:
 
     def __init__(self, rules: Rules = RULES, partition: int = 0) -> None:
         self.report, self.totals = AuditReport(), Totals()
-        self.books = ToldBooks(partition, self.report, rules)
+        self.books = OutcomeBooks(partition, self.report, rules)
         self._ledger = Ledger(partition, self.totals, self.report)
         self._answers = Answers(self._ledger.open, self.report)
 
