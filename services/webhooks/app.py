@@ -35,7 +35,7 @@ LIMIT_MAX = 200
 _DELIVERY_ID: Final = re.compile(DELIVERY_ID)
 _AWAY = "the deliveries are not available now"
 _RANDOM_BITS = 62
-_FINDING = ("not_found", "invalid", "not_accepted")
+_FINDING = ("malformed_json", "not_found", "invalid", "not_accepted")
 
 
 def _checked_cursor(text: str) -> str:

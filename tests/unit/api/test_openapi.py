@@ -57,6 +57,11 @@ def test_every_call_is_documented_with_its_parameters(
     assert len(set(ids)) == len(ids)
 
 
+def test_every_post_documents_a_malformed_body(made: dict[str, Any]) -> None:
+    posts = {path: methods["post"] for path, methods in made["paths"].items() if "post" in methods}
+    assert [path for path, post in posts.items() if "400" not in post["responses"]] == []
+
+
 def test_every_reference_leads_somewhere(made: dict[str, Any]) -> None:
     assert refs(made) <= made["components"]["schemas"].keys()
     assert "(?!" not in json.dumps(made)
