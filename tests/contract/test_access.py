@@ -20,11 +20,12 @@ from tests.support.exchange import Exchange
 TABLE = Path(__file__).parents[2] / "docs/access.md"
 CALLERS = ("no key", "malformed", "unknown", "revoked", "another broker", "admin", "the right key")
 STRANGERS = CALLERS[:4]
-HEAD = """# Who reaches what
+HEAD = """# Access by route
 
 Every route of the OpenAPI document with every kind of key: status, and code where there is one.
-"The right key" is that of the broker whose order it is, for an admin's call the admin's, and any
-where none is needed; "malformed" is a right key without `Bearer`. Held by `test_access.py`.
+"The right key" is the key of the broker that owns the order, the admin key for an admin's call,
+and any key where none is needed; "malformed" is a right key without `Bearer`. Checked by
+`tests/contract/test_access.py`.
 """
 
 

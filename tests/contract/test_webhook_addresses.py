@@ -19,14 +19,15 @@ from tests.support.exchange import Exchange
 TABLE = Path(__file__).parents[2] / "docs/webhook-addresses.md"
 NOT_SENT = "not sent: "
 THEN = ", then "
-HEAD = """# Where webhooks go
+HEAD = """# Webhook addresses
 
-Every form of a URL, registered with `POST /register`, and then sent to: by a sender that may reach
-public addresses only, and by one that may reach this machine too (`EXCHANGE_WEBHOOK_ALLOW_CIDRS` is
-`127.0.0.0/8,::1/128`, as in `exchange run`). PORT is that of a receiver which listens on 127.0.0.1;
-"sent" means that a connection was made or tried, "-" that no broker can have such a URL.
-At registration only the form of a URL counts: what its name means can change at any moment, so it
-is the connection that decides. Held by `test_webhook_addresses.py`.
+Every form of a URL, registered with `POST /register`, and then sent to: by a sender that may
+reach public addresses only, and by one that may reach this machine too
+(`EXCHANGE_WEBHOOK_ALLOW_CIDRS` is `127.0.0.0/8,::1/128`, as in `exchange run`). PORT is the port
+of a receiver that listens on 127.0.0.1; "sent" means that a connection was made or tried, "-"
+that no broker can have such a URL. Registration checks only the form of a URL: a name may resolve
+to another address later, so each connection is checked. Checked by
+`tests/contract/test_webhook_addresses.py`.
 """
 
 Form = tuple[str, str]

@@ -61,11 +61,12 @@ _REFUSED = frozenset(
         KafkaError._NOENT,
     }
 )
-HEAD = """# Who may do what on Kafka and PostgreSQL
+HEAD = """# Access to Kafka and PostgreSQL
 
 Every role of `exchange access show` with every topic and every table, tried on real servers by
-`test_server_access.py`. Kafka: see (its end, its partitions), read, write, configure, create, and
-delete (of records). PostgreSQL: with columns where only these. What is not here is refused.
+`tests/secured/test_server_access.py`. Kafka: see (its end, its partitions), read, write,
+configure, create, and delete (of records). PostgreSQL: with columns where a right covers only
+these. All other access is refused.
 """
 
 
