@@ -1,4 +1,4 @@
-"""Who may trade, folded from the brokers topic: by key for authentication, by id for names."""
+"""Brokers from the brokers topic: by key for authentication, by id for names."""
 
 import hmac
 import logging
@@ -22,7 +22,8 @@ class BrokerDirectory:
         self._by_id: dict[str, Broker] = {}
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Fold one record. An unreadable one is another program's mistake: logged, passed over."""
+        """Apply one record. An unreadable one, written by another program, is logged and
+        skipped."""
         broker_id = (key or b"").decode(errors="replace")
         if value is None:
             self._forget(broker_id)
@@ -33,7 +34,8 @@ class BrokerDirectory:
             log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
 
     def add(self, broker: Broker) -> None:
-        """Add or replace a broker; keys that the new record does not name are no longer valid."""
+        """Add or replace a broker; keys that the new record does not contain are no longer
+        valid."""
         self._forget(broker.broker_id)
         self._by_id[broker.broker_id] = broker
         if broker.revoked_at is not None:
@@ -49,7 +51,7 @@ class BrokerDirectory:
             self._by_hash.pop(former.former_key_hash or "", None)
 
     def caller(self, api_key: str, now_ms: int) -> Caller | None:
-        """Who holds this key; None for nobody."""
+        """The holder of this key; None if there is none."""
         hashed = key_hash(api_key)
         broker = self._by_hash.get(hashed)
         if broker is not None:
@@ -61,7 +63,7 @@ class BrokerDirectory:
         return ADMIN if hmac.compare_digest(hashed, self._admin_hash) else None
 
     def name(self, broker_id: str) -> str | None:
-        """The broker's name; None when unknown."""
+        """The broker's name; None if unknown."""
         broker = self._by_id.get(broker_id)
         return None if broker is None else broker.name
 

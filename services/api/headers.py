@@ -1,4 +1,4 @@
-"""What the edge reads from a request's head. Pure: headers and query string in, values out."""
+"""Reads a request's headers and query string. Pure: headers and query string in, values out."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _RANGES_OF_JSON = ("application/json", "application/*", "*/*")
 
 
 def read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower-case names; a field that comes twice is one list, as RFC 9110 5.3 says."""
+    """Headers by lower-case name; a repeated field becomes one list, as RFC 9110 5.3 says."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1")
@@ -27,7 +27,7 @@ def read_query(query_string: bytes) -> dict[str, str]:
 
 
 def chosen_request_id(headers: dict[str, str]) -> str | None:
-    """The client's own request id when it is fit to be written anywhere."""
+    """The client's own request id if it is safe to write anywhere."""
     given = headers.get("x-request-id")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else None
 
@@ -41,7 +41,7 @@ def bearer_key(authorization: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def is_json_type(content_type: str) -> bool:
-    """Whether the body is declared as JSON in UTF-8; nothing declared counts as that."""
+    """True if the body is declared as JSON in UTF-8, or not declared at all."""
     kind, *parameters = [part.strip().lower() for part in content_type.split(";")]
     charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
     return kind in ("", "application/json") and all(c in ("utf-8", "utf8") for c in charsets)
@@ -49,7 +49,7 @@ def is_json_type(content_type: str) -> bool:
 
 @lru_cache(maxsize=256)
 def accepts_json(accept: str) -> bool:
-    """RFC 9110 12.5.1: the most specific range that matches decides; weight 0 means no."""
+    """RFC 9110 12.5.1: the most specific range that matches decides; weight 0 excludes it."""
     if not accept.strip():
         return True
     weights: dict[str, float] = {}

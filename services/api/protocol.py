@@ -1,7 +1,8 @@
-"""What never reaches the edge: nonsense, endless or slow heads, clients that neither send nor read,
-one connection too many. Answered in the edge's manner where an answer cannot be taken for another.
+"""Rejects what must not reach the application: malformed, oversized or slow headers, stalled
+clients, too many connections. Replies with problem+json unless the reply could be mistaken for the
+answer to another request.
 
-Bodies are the edge's to bound (`http_body`), as long as it reads them.
+The application bounds the body (`body`), as long as it reads it.
 """
 
 import logging
@@ -18,35 +19,35 @@ from services.api.messages import ProblemError, not_accepted
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import CONNECTIONS_CUT
 
-# Anyone can send nonsense; nobody shall fill the log with it.
+# Any client can send malformed requests, which must not fill the service log.
 _LINES_PER_MINUTE_MAX = 20
 
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):
-    """Of one port and its connections. The defaults are far from what honest clients need."""
+    """Limits of one port and its connections. The defaults are far from what clients need."""
 
     connections_max: int = 2_000
-    """More than these are told 503."""
+    """Further connections are answered 503."""
     overflow_connections_max: int = 100
-    """More than these waiting to be told so are not listened to at all."""
+    """Connections beyond the limit that wait for their 503; further ones are closed at once."""
     crowd_s: float = 1.0
-    """How long one of them may take to send something."""
+    """Time for such a connection to send a request."""
     head_bytes_max: int = 16 * 1024
-    """Request line and headers; ours have less than 1 KiB."""
+    """Bytes of request line and headers; usual requests have less than 1 KiB."""
     head_fields_max: int = 100
-    """Headers of a request."""
+    """Number of headers of a request."""
     head_s: float = 10.0
-    """From the first byte of a head to its last, and for a body that nobody waits for."""
+    """Time from the first byte of the headers to the last, and for a body that is not read."""
     pipelined_max: int = 100
     """Requests sent before the answer to an earlier one."""
     idle_s: int = 75
-    """Longer than clients keep an idle connection: never closed under their next request."""
+    """Idle time; longer than clients keep a connection, so that no request meets a closed one."""
     unread_s: float = 30.0
-    """For reading an answer that does not fit into the buffers; the largest has some 100 KiB."""
+    """Time to read an answer that does not fit into the buffers; the largest has some 100 KiB."""
 
 
 class _RefusedError(Exception):
-    """Leaves the parser; `problem` is told to the client."""
+    """Raised out of the parser; `problem` is the answer to the client."""
 
     def __init__(self, reason: str, problem: ProblemError) -> None:
         super().__init__(reason)
@@ -62,8 +63,8 @@ class HttpProtocol(HttpToolsProtocol):
     _unread: TimerHandle | None = None
     _crowded = False
     _refused: _RefusedError | None = None
-    # Of the request that is being read: whether its end is to come, whether that of its head is,
-    # and what arrived of the head in earlier packets. Heads are numbered to tell two apart.
+    # State of the request being read: whether it is complete, whether its headers are, and their
+    # bytes in earlier packets. Requests are numbered to tell two apart.
     _in_message = False
     _in_head = False
     _head_bytes = 0
@@ -71,9 +72,9 @@ class HttpProtocol(HttpToolsProtocol):
     _heads = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Count it, and give it a while to say something."""
+        """Count the connection, and limit its time until the first request."""
         super().connection_made(cast(Transport, transport))
-        # Requests without a whole answer, in order; only the first is worked on.
+        # Requests without a complete answer, in order; only the first is being processed.
         self._open: deque[RequestResponseCycle] = deque()
         too_many = len(self.connections) - self.limits.connections_max
         if too_many > self.limits.overflow_connections_max:
@@ -85,18 +86,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._due = self.loop.call_later(wait_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No timer outlives its connection."""
+        """Cancel all timers: none outlives its connection."""
         self._not_due()
         if self._unread is not None:
             self._unread.cancel()
         for cycle in self._open:
-            # uvicorn tells the last one alone, and the others write to a connection that is gone.
+            # uvicorn ends only the last request, and earlier ones would write to a closed
+            # connection.
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, then see what the client still owes."""
+        """Parse, then start a timer if the client still owes bytes."""
         if self._crowded:
             self._cut("too_many", not_accepted("too many connections", close=True))
             return
@@ -119,22 +121,22 @@ class HttpProtocol(HttpToolsProtocol):
             if self._due is None:
                 self._due = self.loop.call_later(self.limits.head_s, self._give_up)
         elif self.timeout_keep_alive_task is None and self._due is None:
-            # What came was the rest of a request that is answered, or nothing at all.
+            # The rest of a request that is answered already, or nothing.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """The headers of a request begin."""
         super().on_message_begin()
         self._in_message = self._in_head = True
         self._head_bytes = 0
         self._heads += 1
 
     def on_headers_complete(self) -> None:
-        """The head is whole: judge its size, and how many requests wait before it."""
+        """The headers are complete: check their size, and the number of requests in front."""
         limits = self.limits
-        # A head that came in one packet of less than the bound need not be added up.
+        # Headers that came in one packet below the limit need not be counted.
         if len(self.headers) > limits.head_fields_max or (
             self._head_bytes + self._packet_bytes > limits.head_bytes_max
             and self._size_of_head() > limits.head_bytes_max
@@ -150,14 +152,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._open.append(self.cycle)
 
     def on_message_complete(self) -> None:
-        """Nothing is owed until the next request begins."""
+        """The request is complete: the client owes nothing until the next one."""
         self._in_message = False
         if self._due is not None:
             self._not_due()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, of which a part may be here."""
+        """Wait for the next request, part of which may have arrived."""
         self._open.popleft()
         super().on_response_complete()
         if self.transport.is_closing():
@@ -166,30 +168,30 @@ class HttpProtocol(HttpToolsProtocol):
             self._watch()
 
     def pause_writing(self) -> None:
-        """The client does not read its answer: not for ever."""
+        """The client does not read its answer: start the time limit."""
         super().pause_writing()
         self._expect_reading()
 
     def resume_writing(self) -> None:
-        """It reads."""
+        """The client reads again."""
         super().resume_writing()
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nobody has used the connection for long."""
+        """Close a connection that was idle for long."""
         self._close()
 
     def send_400_response(self, msg: str) -> None:
-        """One problem, then the connection is closed: what follows cannot be told apart."""
+        """Answer with a problem and close: later bytes cannot be assigned to a request."""
         if self._refused is not None:
             self._cut(self._refused.reason, self._refused.problem)
         else:
             self._cut("malformed", ProblemError("malformed_request", msg))
 
     def _refusal(self, reason: str, problem: ProblemError) -> _RefusedError:
-        # The parser swallows the error and comes back through send_400_response.
+        # The parser swallows this error and calls send_400_response.
         self._refused = _RefusedError(reason, problem)
         return self._refused
 
@@ -197,7 +199,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._due = None
         if not self.transport.is_closing():
             late = f"the head did not arrive within {self.limits.head_s:.0f} s"
-            # Nothing was asked: an answer would be taken for that of the next request.
+            # No request was made: an answer would be taken for that of the next request.
             problem = ProblemError("request_timeout", late) if self._in_head else None
             self._cut("too_many" if self._crowded else "slow", problem)
 
@@ -209,8 +211,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     @property
     def _answerable(self) -> bool:
-        # Never before the answer to an earlier request, which would be told what is not its own:
-        # a closed connection says "unknown", which is true.
+        # An earlier request waits for its answer, and this one would be taken for it. A closed
+        # connection means "unknown", which is true.
         if len(self._open) == 1:
             in_body = self._in_message and not self._in_head
             return in_body and not self.cycle.response_started
@@ -219,7 +221,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         self._not_due()
         self.transport.close()
-        # Closing waits for what was written to be read.
+        # Closing waits until the client has read what was written.
         self._expect_reading()
 
     def _expect_reading(self) -> None:
@@ -248,7 +250,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 def limited_protocol(limits: ConnectionLimits) -> type[HttpProtocol]:
-    """The protocol with these bounds: uvicorn makes its connections from a class."""
+    """The protocol with these limits: uvicorn creates its connections from a class."""
     return type("LimitedProtocol", (HttpProtocol,), {"limits": limits})
 
 
@@ -268,7 +270,7 @@ def _raw(problem: ProblemError) -> bytes:
 
 
 def quiet_logger() -> None:
-    """Bound the rate of uvicorn's own lines."""
+    """Limit the rate of uvicorn's own log lines."""
     logger = logging.getLogger("uvicorn.error")
     if not logger.filters:
         logger.addFilter(RateLimit(_LINES_PER_MINUTE_MAX))

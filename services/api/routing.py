@@ -1,15 +1,15 @@
-"""Which resource a path names. Pure: exact segments through dicts, never a pattern to search."""
+"""Finds the resource of a path. Pure: exact segments through dicts, without pattern matching."""
 
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 T = TypeVar("T")
-# The child of a tree node that takes any one segment.
+# Key of the child node that matches any one segment.
 _ANY = "{}"
 
 
 class Resource(Generic[T]):
-    """What lives at one path template: an entry for each method."""
+    """One path template with an entry for each method."""
 
     def __init__(self, template: str) -> None:
         self.template = template
@@ -34,14 +34,14 @@ class _Node(Generic[T]):
 
 
 class RoutingTable(Generic[T]):
-    """The table of all paths. A fixed segment wins over a parameter."""
+    """The table of all paths. A fixed segment takes precedence over a parameter."""
 
     def __init__(self) -> None:
         self._fixed: dict[str, Resource[T]] = {}
         self._root: _Node[T] = _Node()
 
     def add(self, method: str, path: str, entry: T) -> None:
-        """Raises ValueError when two entries claim the same method and path."""
+        """Add an entry. Raises ValueError if the method and path have one already."""
         resource = self._resource(path)
         if method in resource.methods:
             raise ValueError(f"{method} {path} is there twice")
@@ -59,9 +59,9 @@ class RoutingTable(Generic[T]):
         return node.resource
 
     def find(self, raw_path: str) -> tuple[Resource[T] | None, dict[str, str]]:
-        """The resource at a path still percent-encoded, and its decoded parameters.
+        """The resource of a percent-encoded path, and its decoded parameters.
 
-        Segments are split before they are decoded, so an encoded slash stays inside of its own.
+        Segments are split before they are decoded, so an encoded slash stays inside its segment.
         """
         fixed = self._fixed.get(raw_path)
         if fixed is not None:

@@ -78,12 +78,12 @@ class HttpServer:
         self._server.should_exit = True
 
     def fail(self, error: BaseException) -> None:
-        """End because the process cannot go on; `run` raises the error."""
+        """Stop because of an error that the process cannot survive; `run` raises it."""
         self._failure = self._failure or error
         self.stop()
 
     async def run(self) -> None:
-        """Answer until `stop`. Raises what `fail` was given."""
+        """Serve until `stop`. Raises the error that `fail` was given."""
         try:
             await self._server.serve(sockets=[self._listener])
         finally:

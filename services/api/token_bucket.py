@@ -1,53 +1,53 @@
-"""How often someone may do something: token buckets of bounded memory. Pure: the time is given.
+"""Token buckets of bounded memory (GCRA, the generic cell rate algorithm). Pure: time is given.
 
-A bucket is one number, the moment at which it is full again (the generic cell rate algorithm).
-Taking a token puts that moment off by the time one token takes to grow; a bucket nobody has used
-for a while is full, so forgetting it changes nothing.
+A bucket is one number, the moment at which it is full again. Taking a token delays that moment by
+the time in which one token grows. A bucket that was unused for a while is full, so dropping it
+changes nothing.
 """
 
 from ipaddress import IPv6Address
 
 from msgspec import Struct
 
-# An address of IPv6 costs nothing: whoever has one has all of its network of this many bits.
+# A client with one IPv6 address usually has its whole network of this many bits.
 _NETWORK_BITS = 64
 
-# Far more of a token than sums of moments are off.
+# Tolerance for rounding errors of summed moments, far below one token.
 _ROUNDED = 0.01
 
 
 class Rate(Struct, frozen=True):
-    """`per_second` tokens grow, up to `burst` can be saved. Without any per second: no limit."""
+    """`per_second` tokens grow, up to `burst` are saved. 0 per second: no limit."""
 
     per_second: float
     burst: float
 
     @property
     def limited(self) -> bool:
-        """Whether anything is ever refused."""
+        """True if requests can be refused at all."""
         return self.per_second > 0
 
 
 class Buckets:
     """One bucket of the same rate for each name.
 
-    Memory: at most twice `names_max` names. A table that is full of strangers neither grows nor
-    is searched for room: it becomes the old one, what is still used moves to a new one, and what
-    nobody has used meanwhile goes with the old one. Brokers are fewer than that.
+    Memory: at most twice `names_max` names. A full table becomes the old one; names that are used
+    move to a new table, and the others are dropped with the old one. So unknown addresses can
+    neither make it grow nor make it slow.
     """
 
     def __init__(self, rate: Rate, names_max: int) -> None:
         self._limited = rate.limited
         self._token_s = 1 / rate.per_second if rate.limited else 0.0
-        # A full bucket gives `burst` tokens at once, the last of which finds it this far ahead, but
-        # for what was lost to rounding.
+        # A full bucket gives `burst` tokens at once; the last of them finds the moment this far
+        # ahead, apart from rounding.
         self._ahead_s_max = (rate.burst - 1 + _ROUNDED) * self._token_s
         self._names_max = names_max
         self._full_at_s: dict[str, float] = {}
         self._old: dict[str, float] = {}
 
     def take(self, name: str, now_s: float) -> float:
-        """Take a token: 0.0 when there was one, else the seconds until there is."""
+        """Take a token: 0.0 if there was one, else the seconds until there is."""
         if not self._limited:
             return 0.0
         full_at_s = self._full_at_s.get(name)
@@ -71,7 +71,7 @@ class Buckets:
 
 
 def network_of(address: str) -> str:
-    """The name under which an address is counted: itself, or its network where it is IPv6."""
+    """The name under which an address is counted: itself, or its network for IPv6."""
     if ":" not in address:
         return address
     number = IPv6Address(address.partition("%")[0])

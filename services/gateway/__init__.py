@@ -1,4 +1,4 @@
-"""One public port: ingest's, reader's and webhooks' calls, over one consumer of the log.
+"""One public port for the calls of ingest, reader and webhooks, with one consumer of the topics.
 
-Reads and writes what they do. Owns nothing. Pure part: none, it only joins.
+Reads and writes what these do. Owns nothing.
 """

@@ -1,4 +1,4 @@
-"""`python -m services.gateway`: the whole API on one port. The composition root."""
+"""`python -m services.gateway`: composes and runs the whole API on one port."""
 
 import argparse
 import os

@@ -1,6 +1,6 @@
-"""Ingest and reader on one edge and one stream: views first, then who waits for an outcome.
+"""Composes ingest and reader on one port and one dispatcher: views first, then waiting requests.
 
-A dead database never makes it unready: only closed orders that have left memory need one.
+An unavailable database does not make it unready: only closed orders that have left memory need it.
 """
 
 import asyncio
@@ -43,18 +43,18 @@ log = logging.getLogger(__name__)
 
 
 class WatchedArchive:
-    """The archive, and whether it answered when it was asked last: the reader asks every second."""
+    """The archive, with the result of its last query: the reader queries it every second."""
 
     def __init__(self, archive: OrderArchive) -> None:
         self._archive = archive
         self.reachable = False
 
     async def order(self, order_id: str) -> OrderRecord | None:
-        """As the archive's."""
+        """As in the archive."""
         return await self._archive.order(order_id)
 
     async def positions(self) -> dict[int, int]:
-        """As the archive's."""
+        """As in the archive."""
         try:
             positions = await self._archive.positions()
         except ArchiveUnavailableError:
@@ -64,12 +64,12 @@ class WatchedArchive:
         return positions
 
     def check(self) -> Check:
-        """Told for information; the exchange trades without a database."""
+        """Informational check: the exchange trades without a database."""
         return Check(True, "answers" if self.reachable else "is away; trading goes on without it")
 
 
 def lookup_of(reader: Reader) -> Lookup:
-    """The reader's own look-up, as ingest wants it."""
+    """The reader's own look-up in the form that ingest uses."""
 
     async def lookup(order_id: str, request: Request) -> OrderResource | None:
         try:
@@ -81,7 +81,7 @@ def lookup_of(reader: Reader) -> Lookup:
 
 
 async def webhook_router(database_url: str, ending: AsyncExitStack) -> ServiceRouter:
-    """What brokers may ask of the outbox, until the ending."""
+    """Calls of brokers on the outbox; its pool is closed by `ending`."""
     pool = PostgresPool(database_url, read_only=False)
     await pool.open()
     ending.push_async_callback(pool.close)
@@ -89,10 +89,10 @@ async def webhook_router(database_url: str, ending: AsyncExitStack) -> ServiceRo
 
 
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
-    """Until the stop. Raises what the log's reading or folding raised."""
+    """Serve until the stop. Raises the errors of reading the topics and applying records."""
     admin_key = require(settings.admin_key, "admin_key")
     async with AsyncExitStack() as ending:
-        # 1. The reader's half: the views and the archive behind them.
+        # 1. The reader's half: the views, and the archive of closed orders.
         kafka = kafka_access(settings)
         database_url = require(settings.database_url, "database_url")
         identity = log_identity(kafka, topology.prefix)
@@ -103,12 +103,12 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         directory = BrokerDirectory(admin_key)
         commands = CommandLog(kafka, topology)
         reader = Reader(Views(), watched, directory, lambda: dispatcher.caught_up, commands.end)
-        # 2. Ingest's half: the way into the log.
+        # 2. Ingest's half: the producer, and the context of placing and cancelling.
         sender = make_sender(settings)
         ending.push_async_callback(asyncio.to_thread, sender.close)
         context = make_context(settings, topology, sender, lookup_of(reader))
         ingest = Ingest(context, directory)
-        # 3. The outbox, where brokers see their webhooks and ask for them.
+        # 3. The outbox, for the calls on webhooks.
         webhooks = await webhook_router(database_url, ending)
         # 4. The port.
         health = Health()
@@ -116,7 +116,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         routers = [ingest.router(), webhooks, health_router(health)]
         app, server = make_server("Exchange", routes, routers, directory, settings)
         stop.on_set(server.stop)
-        # 5. The log.
+        # 5. The dispatcher.
         dispatcher = TopicDispatcher(
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,

@@ -1,6 +1,6 @@
-"""The way into the market: REST requests admitted, routed and written to the command log.
+"""Admits REST requests, routes them to partitions and writes them to the command log.
 
 Reads brokers, listings, outcomes from executions. Writes commands, brokers.
-Owns admission: who may send what, and to which partition. Pure part: `admission`, `prefer`,
+Owns admission: who may send what, and to which partition. Pure: `admission`, `prefer`,
 `partition_map`, `registration`, `waiters`.
 """

@@ -1,4 +1,4 @@
-"""`python -m services.ingest`: ingest alone, as its own process. The composition root."""
+"""`python -m services.ingest`: composes and runs ingest as a separate process."""
 
 import argparse
 import os

@@ -25,14 +25,14 @@ _GONE = frozenset({"cancelled", "expired"})
 
 
 class CancelOrderHandler:
-    """Takes cancels."""
+    """Handles cancels."""
 
     def __init__(self, context: IngestContext) -> None:
         self._context = context
         self._topic = context.topic_prefix + COMMANDS.name
 
     async def cancel(self, request: Request) -> Response:
-        """The handler."""
+        """Answer one request."""
         order_id = request.parameters["order_id"]
         partition = self._partition(order_id)
         require_no_fields(request.body)

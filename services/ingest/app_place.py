@@ -1,5 +1,5 @@
-"""`POST /orders`: 1. admit, 2. make the id and the command, 3. send it, 4. wait for the outcome,
-5. answer with the order as it stands."""
+"""`POST /orders`: 1. admit, 2. create id and command, 3. send it, 4. wait for the outcome,
+5. answer with the order after matching."""
 
 from schemas import ids
 from schemas.codec import encode
@@ -18,14 +18,14 @@ _RANDOM_BYTES = 8
 
 
 class PlaceOrderHandler:
-    """Takes orders."""
+    """Handles new orders."""
 
     def __init__(self, context: IngestContext) -> None:
         self._context = context
         self._topic = context.topic_prefix + COMMANDS.name
 
     async def place(self, request: Request) -> Response:
-        """The handler."""
+        """Answer one request."""
         context = self._context
         now_ms = context.clock()
         order = admit(request.body, now_ms)

@@ -1,5 +1,5 @@
-"""What placing and cancelling share: the way into the log, and the honest answer when no outcome
-comes in time. 202: the log has it. 503: it was certainly not written. 504: nobody can tell.
+"""Shared parts of placing and cancelling: sending a command, and the answer when no outcome arrives
+in time. 202: the command log has it. 503: it was not written. 504: unknown.
 """
 
 from asyncio import AbstractEventLoop, Future
@@ -18,15 +18,15 @@ from services.ingest.waiters import Waiters
 
 T = TypeVar("T")
 
-# More requests than this waiting for outcomes and no outcome coming: from there on the log's word
-# is enough, so that a dead matcher costs memory only up to here.
+# With more waiting requests than this and no outcomes, requests are answered 202 once they are
+# written, so that the memory of a dead matcher's backlog is bounded.
 WAITING_MAX = 20_000
 
 _NO_PREFERENCES = Preferences()
 
 
 class IngestContext(Struct, frozen=True):
-    """The parts. `clock` is the wall clock in milliseconds, `randomness` gives so many bytes."""
+    """The parts. `clock` is the wall clock in milliseconds, `randomness` returns random bytes."""
 
     publisher: Publisher
     waiters: Waiters
@@ -40,13 +40,13 @@ class IngestContext(Struct, frozen=True):
     randomness: Callable[[int], bytes]
 
     def wait_ms(self, preferences: Preferences) -> int:
-        """How long this request may wait for its outcome."""
+        """Seconds that this request may wait for its outcome."""
         if len(self.waiters) > WAITING_MAX:
             return 0
         return preferences.wait_ms(self.outcome_wait_ms)
 
     async def outcome(self, future: "Future[T]", wait_ms: int) -> T | None:
-        """The outcome; None when it does not come in time."""
+        """The outcome; None if it does not arrive in time."""
         if wait_ms == 0:
             return None
         timer = self.loop.call_later(wait_ms / 1000, _give_up, future)
@@ -56,7 +56,7 @@ class IngestContext(Struct, frozen=True):
             timer.cancel()
 
     async def require_stored(self, delivery: Delivery, order_id: str) -> None:
-        """Returns when the log has the command. Raises ProblemError: 503 or 504."""
+        """Wait until the command is written. Raises ProblemError: 503 or 504."""
         result = await delivery.wait(self.publisher.delivery_timeout_s)
         if result == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
@@ -68,7 +68,7 @@ class IngestContext(Struct, frozen=True):
             )
 
     async def find(self, order_id: str, request: Request) -> OrderResource | None:
-        """The caller's order for the body of an answer that can do without it."""
+        """The caller's order for the body of an answer; None if it is unavailable."""
         try:
             return await self.lookup(order_id, request)
         except LookupUnavailableError:
@@ -87,7 +87,7 @@ def preferences_of(request: Request) -> Preferences:
 
 
 def pending(order_id: str, client_order_id: str | None, preferences: Preferences) -> Response:
-    """202: in the log, the outcome was not seen in time."""
+    """202: written, but the outcome did not arrive in time."""
     return json_response(
         202,
         PendingOrder(order_id=order_id, id=order_id, client_order_id=client_order_id),
@@ -96,5 +96,5 @@ def pending(order_id: str, client_order_id: str | None, preferences: Preferences
 
 
 def location(order_id: str) -> str:
-    """Where the order is looked up."""
+    """The URL of an order, for the Location header."""
     return f"/orders/{order_id}"

@@ -1,4 +1,4 @@
-"""A broker's key over its life: made, replaced, withdrawn. Pure: randomness and time are given."""
+"""Life of a broker's key: created, replaced, revoked. Pure: randomness and time are arguments."""
 
 import base64
 
@@ -16,8 +16,8 @@ def new_key(randomness: bytes) -> str:
 
 
 def rotated(broker: Broker, api_key: str, *, now_ms: int, keep_former_ms: int) -> Broker:
-    """The broker with a new key, also one that was revoked. What was valid before a former
-    rotation ends now; the key until now does `keep_former_ms` later, if it was valid at all."""
+    """The broker with a new key, even after a revocation. A key before the present one ends now;
+    the present one ends `keep_former_ms` later, if it was valid."""
     keep = keep_former_ms > 0 and broker.revoked_at is None
     return structs.replace(
         broker,
@@ -29,7 +29,7 @@ def rotated(broker: Broker, api_key: str, *, now_ms: int, keep_former_ms: int) -
 
 
 def revoked(broker: Broker, *, now_ms: int) -> Broker:
-    """The broker without a valid key. A second time changes nothing."""
+    """The broker without a valid key. Repeating it changes nothing."""
     if broker.revoked_at is not None:
         return broker
     return structs.replace(broker, revoked_at=now_ms, former_key_hash=None, former_key_until=None)

@@ -1,6 +1,6 @@
-"""An order as the reader knows it: asked for over HTTP where the reader is another process.
+"""Looks orders up in a reader that runs as another process, over HTTP.
 
-In the gateway the reader's own method takes this place; there is nothing to ask over.
+In the gateway the reader's own method is used instead.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from services.api.app import Request
 
 Lookup = Callable[[str, Request], Awaitable[OrderResource | None]]
 
-# The reader answers at once or waits shortly for a fresh order.
+# The reader answers at once, or waits briefly for a new order.
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
 _OK = 200
 _NOT_FOUND = 404
@@ -23,16 +23,16 @@ _decoder = msgspec.json.Decoder(OrderResource)
 
 
 class LookupUnavailableError(Exception):
-    """Nobody can tell now whether there is such an order, or how it stands."""
+    """It is unknown now whether there is such an order, or its state is."""
 
 
 async def no_lookup(_: str, __: Request) -> OrderResource | None:
-    """Where no reader is known."""
+    """The look-up without a reader: the state of every order is unknown."""
     raise LookupUnavailableError("EXCHANGE_READER_URL is not set")
 
 
 class RemoteLookup:
-    """Asks a reader over HTTP with the caller's own key. An async context manager."""
+    """Queries a reader over HTTP with the caller's own key. An async context manager."""
 
     def __init__(self, reader_url: str) -> None:
         self._base = reader_url.rstrip("/")
@@ -50,7 +50,7 @@ class RemoteLookup:
         await self._session.close()
 
     async def __call__(self, order_id: str, request: Request) -> OrderResource | None:
-        """`order_id` must be of the shape of an id: it becomes part of a URL."""
+        """Look an order up. `order_id` must have the form of an id: it becomes part of a URL."""
         headers = {"Authorization": request.authorization, "X-Request-Id": request.request_id}
         try:
             async with self._session.get(

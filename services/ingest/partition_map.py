@@ -1,16 +1,16 @@
-"""Which partition trades a symbol: the listings map where there is one, murmur2 where not. Pure."""
+"""Maps a symbol to its partition: by its listing if there is one, else by murmur2. Pure."""
 
 from functools import lru_cache
 
 from schemas.codec import decode_listing
 from schemas.partitions import default_partition
 
-# Symbols are free text: what brokers make up must not grow the memory without end.
+# Symbols are free text, so the cache of unlisted ones is bounded.
 SYMBOLS_REMEMBERED_MAX = 16_384
 
 
 class PartitionMap:
-    """The listings folded, over murmur2. A listing never moves a symbol that has traded."""
+    """Listings, with murmur2 for other symbols. A listing never moves a symbol that has traded."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -18,7 +18,7 @@ class PartitionMap:
         self._default = lru_cache(SYMBOLS_REMEMBERED_MAX)(default_partition)
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Fold one record. Raises UnreadableError; a ValueError for a partition there is not."""
+        """Apply one record. Raises UnreadableError, and ValueError for an unknown partition."""
         if value is None:
             self._listed.pop((key or b"").decode(errors="replace"), None)
             return
@@ -31,6 +31,6 @@ class PartitionMap:
         self._listed[listing.symbol] = listing.partition
 
     def partition(self, symbol: str) -> int:
-        """Where the symbol's commands go."""
+        """The partition of the symbol's commands."""
         listed = self._listed.get(symbol)
         return self._default(symbol, self._partitions) if listed is None else listed

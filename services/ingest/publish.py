@@ -1,5 +1,5 @@
-"""Writes Kafka, the only file of ingest that does. Certain or honest: a record's fate is known,
-or it is said that it is not. Bounded: what waits for the log has a limit, over it nothing is sent.
+"""Writes records to Kafka. Every record ends as stored, not stored or unknown, and the caller
+learns which. At most `in_flight_max` records wait; beyond that, sends are refused.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ from typing import Protocol
 from services.api.app import not_accepted
 from services.runtime.kafka.producer import DeliveryResult
 
-# The client gives a record up at its own deadline; its report needs a moment to get here.
+# The client reports a record at its own deadline; the report needs a moment to arrive.
 REPORT_SLACK_S = 1.0
 
 
 class LogSender(Protocol):
-    """What `runtime.producer.Sender` offers."""
+    """Producer of records; implemented by `runtime.kafka.producer.Sender`."""
 
     available: bool
 
@@ -31,8 +31,8 @@ class LogSender(Protocol):
 
 
 class Delivery:
-    """One record on its way. The producer's thread tells its fate; most often nobody waits for it,
-    and then the loop is not woken."""
+    """One record in flight. The producer's thread stores its result, and wakes the loop only if a
+    request waits for it."""
 
     __slots__ = ("_future", "_loop", "_publisher", "result")
 
@@ -43,8 +43,8 @@ class Delivery:
         self.result: DeliveryResult | None = None
 
     def on_delivery(self, result: DeliveryResult) -> None:
-        """On the producer's thread. The fate is written before the future is looked for, and the
-        loop does it the other way round, so one of the two sees the other."""
+        """Store the result, on the producer's thread. The result is written before the future is
+        read, and the loop does it in the other order, so one of the two threads sees the other."""
         self._publisher.settled += 1
         self.result = result
         if self._future is not None:
@@ -55,7 +55,7 @@ class Delivery:
             self._future.set_result(self.result)
 
     async def wait(self, timeout_s: float) -> DeliveryResult | None:
-        """The fate; None when it is not told in time."""
+        """The result; None if it does not arrive in time."""
         if self.result is None:
             self._future = self._loop.create_future()
             if self.result is None:
@@ -77,12 +77,12 @@ class Publisher:
 
     @property
     def in_flight(self) -> int:
-        """Records whose fate is not known yet."""
+        """Number of records without a result."""
         return self._sent - self.settled
 
     @property
     def available(self) -> bool:
-        """Whether Kafka is known to be there."""
+        """True if Kafka is reachable as far as known."""
         return self._sender.available
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> Delivery:

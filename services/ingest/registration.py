@@ -1,4 +1,4 @@
-"""A new broker from a request, and a new secret for one. Pure given the randomness and the time."""
+"""Creates a broker from a request, and new secrets. Pure: randomness and time are arguments."""
 
 import uuid
 
@@ -10,9 +10,9 @@ from services.ingest.keys import KEY_BYTES, new_key
 
 _ID_BYTES = 16
 SECRET_BYTES = 32
-# What a registration needs, in this order.
+# Random bytes of a registration, in this order.
 RANDOM_BYTES = _ID_BYTES + KEY_BYTES + SECRET_BYTES
-# How long the secret before the newest signs too: time to bring the new one to every receiver.
+# Validity of the secret before the newest: time to bring the new one to every receiver.
 FORMER_SECRET_MS = 24 * 60 * 60 * 1000
 
 

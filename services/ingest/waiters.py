@@ -1,6 +1,7 @@
-"""Who waits for which outcome. Pure but for the futures: batches in, waiting requests answered.
+"""Requests that wait for an outcome. Pure apart from futures: batches in, waiting requests
+answered.
 
-Most outcomes of a busy exchange belong to somebody else: they must cost a look-up and no more.
+Most outcomes of a busy exchange belong to other gateways, so each costs one look-up only.
 """
 
 from asyncio import AbstractEventLoop, Future
@@ -9,13 +10,13 @@ from typing import Literal
 from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.runtime.kafka.execution_filter import Batch
 
-# What became of an order that somebody cancels. `gone`: cancelled now, or expired before.
+# Result of a cancel. `gone`: cancelled now, or expired before.
 CancelResult = Literal["gone", "not_open", "not_owner"]
 _REFUSED_CANCELS: dict[str, CancelResult] = {"order_not_open": "not_open", "not_owner": "not_owner"}
 
 
 class Waiters:
-    """Futures by order id, and for cancels by order and the broker who asked: None = no outcome.
+    """Futures by order id, and for cancels by order and calling broker. None: no outcome.
 
     Several requests may cancel one order; an outcome answers all of them.
     """
@@ -29,17 +30,17 @@ class Waiters:
         return len(self._placed) + len(self._cancels)
 
     def expect_placed(self, order_id: str) -> "Future[Outcome | None]":
-        """Before the command is sent. Give it back with `forget_placed`."""
+        """Register before the command is sent; release with `forget_placed`."""
         future: Future[Outcome | None] = self._loop.create_future()
         self._placed[order_id] = future
         return future
 
     def forget_placed(self, order_id: str) -> None:
-        """Nobody waits any longer."""
+        """Release a waiting order request."""
         self._placed.pop(order_id, None)
 
     def expect_cancel(self, order_id: str, broker_id: str) -> "Future[CancelResult | None]":
-        """Before the command is sent. Give it back with `forget_cancel`."""
+        """Register before the command is sent; release with `forget_cancel`."""
         future: Future[CancelResult | None] = self._loop.create_future()
         self._cancels.setdefault((order_id, broker_id), []).append(future)
         return future
@@ -47,7 +48,7 @@ class Waiters:
     def forget_cancel(
         self, order_id: str, broker_id: str, future: "Future[CancelResult | None]"
     ) -> None:
-        """This one waits no longer."""
+        """Release one waiting cancel."""
         waiting = self._cancels.get((order_id, broker_id))
         if waiting is not None and future in waiting:
             waiting.remove(future)
@@ -55,7 +56,7 @@ class Waiters:
                 del self._cancels[order_id, broker_id]
 
     def resolve(self, batch: Batch) -> None:
-        """Answer whoever waits for something in the batch."""
+        """Answer the requests that wait for an outcome of the batch."""
         if not self._placed and not self._cancels:
             return
         for outcome in batch.outcomes:

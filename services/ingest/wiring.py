@@ -1,6 +1,6 @@
-"""Ingest's parts joined on the event loop, and ingest alone in a process. Gateway uses the first.
+"""Composes ingest on the event loop, for the gateway and for a separate process.
 
-Stop: 1. no new requests, the ones in hand are answered, 2. stop reading, 3. flush the log.
+Stop: 1. refuse new requests and answer those in progress, 2. stop reading, 3. flush the producer.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ def make_sender(settings: Settings) -> Sender:
 def make_context(
     settings: Settings, topology: Topology, sender: Sender, lookup: Lookup
 ) -> IngestContext:
-    """What placing and cancelling stand on. On the running loop."""
+    """The context of placing and cancelling. Call it on the running loop."""
     loop = asyncio.get_running_loop()
     publisher = Publisher(
         sender,
@@ -72,7 +72,7 @@ def make_context(
 def add_checks(
     health: Health, dispatcher: TopicDispatcher, publisher: Publisher, topology: Topology
 ) -> None:
-    """What an ingest is ready by."""
+    """Add ingest's readiness checks."""
     health.add("log", lambda: log_check(dispatcher))
     health.add(
         "kafka",
@@ -82,10 +82,10 @@ def add_checks(
 
 
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
-    """Ingest alone, until the stop. Raises what the log's reading raised."""
+    """Serve ingest alone until the stop. Raises the errors of reading the topics."""
     admin_key = require(settings.admin_key, "admin_key")
     async with AsyncExitStack() as ending:
-        # 1. The way into the log, and who tells what became of it.
+        # 1. The producer, and the context of placing and cancelling.
         sender = make_sender(settings)
         ending.push_async_callback(asyncio.to_thread, sender.close)
         lookup: Lookup = no_lookup

@@ -1,4 +1,4 @@
-"""`python -m services.reader`: the reader alone, as its own process. The composition root."""
+"""`python -m services.reader`: composes and runs the reader as a separate process."""
 
 import argparse
 import os

@@ -1,6 +1,6 @@
-"""The reader alone in a process: follow the log, answer on a port of its own, stop on demand.
+"""Composes the reader as a separate process: follows the topics and answers on its own port.
 
-The gateway does without this file: it mounts the reader's calls beside ingest's.
+The gateway mounts the reader's calls beside ingest's and does not use this file.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
-    """Until the stop. Raises what the log's reading or folding raised."""
+    """Serve the reader alone until the stop. Raises errors of reading and applying records."""
     async with AsyncExitStack() as ending:
-        # 1. The views, and the archive behind them. No call here needs the admin's key.
+        # 1. The views, and the archive of closed orders. No call here needs the admin key.
         kafka = kafka_access(settings)
         database_url = require(settings.database_url, "database_url")
         identity = log_identity(kafka, topology.prefix)
@@ -51,7 +51,7 @@ async def serve(settings: Settings, topology: Topology, stop: Stop) -> None:
         routers = [health_router(health)]
         app, server = make_server("Exchange: reader", routes, routers, directory, settings)
         stop.on_set(server.stop)
-        # 3. The log.
+        # 3. The dispatcher.
         dispatcher = TopicDispatcher(
             LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
             topology,

@@ -3,14 +3,14 @@ command catch them.
 
 ExchangeError
 |-- SettingsError       2  a setting is missing, bad or unknown: correct it
--- UnavailableError    3  Kafka or PostgreSQL did not answer in time: start it first
+|-- UnavailableError    3  Kafka or PostgreSQL did not answer in time: start it first
 |-- TopicsError         3  the topics are not what this version needs: `exchange topics apply`
 |-- SupersededError     4  a newer matcher owns the partition: nothing to do
 |-- DeliveryError       5  a record may not have reached the log: restart is the recovery
--- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, no restart helps
+|-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, no restart helps
 |-- BusyError           9  the port or the data directory belongs to another program
--- GaveUpError        10  a service or server fails repeatedly: its log file says why
--- RefusedError       11  the command would do harm and changed nothing
+|-- GaveUpError        10  a service or server fails repeatedly: its log file says why
+|-- RefusedError       11  the command would do harm and changed nothing
 +-- AccessError        12  Kafka or PostgreSQL refuses this user: correct password or rights
 """
 

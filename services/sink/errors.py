@@ -1,7 +1,7 @@
 """Errors of the sink.
 
 ExchangeError (services.runtime.errors)
--- MigrationError        7  the tables are not those of this version: migrate, or use the other
+|-- MigrationError        7  the tables are not those of this version: migrate, or use the other
 +-- ForeignDatabaseError  8  the database holds another exchange, or a later state of this one
 OvertakenError               another sink stored this batch: `loop` re-reads the positions
 """
