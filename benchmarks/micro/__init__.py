@@ -1,5 +1,5 @@
-"""Micro-benchmarks: each single operation of the exchange, with its curve as the work grows.
+"""Micro-benchmarks: each operation of the exchange alone, with its curve as the work grows.
 
-`harness` repeats and times, `report` tells and judges (pure), `page` draws (pure), `registry`
-lists; the other modules each measure one part of the pipeline.
+`harness` repeats and times, `report` prints and compares with the budgets (pure), `page` draws
+(pure), `registry` lists the benchmarks; each other module measures one part of the pipeline.
 """

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.micro`: run the benchmarks, tell, and write what was found.
+"""`python -m benchmarks.micro`: run the benchmarks, print the results and write them to files.
 
-An interruption keeps what is measured until then, and ends every server that was started.
+An interruption keeps the results so far and ends every server that was started.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 
 SEED = 1
-# A terminal shows every step; a log file gets a line now and then.
+# Seconds between progress lines in a log file; a terminal shows every step.
 PLAIN_INTERVAL_S = 5.0
 EXIT_FAILED = 1
 EXIT_INFRA = 3
@@ -37,7 +37,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Run(Struct):
-    """What is known so far."""
+    """The results so far."""
 
     benchmarks: list[Measured] = []
     notes: list[str] = []
@@ -45,7 +45,7 @@ class Run(Struct):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when everything that was asked for was measured, budgets met or not."""
+    """The exit code: 0 when all requested benchmarks were measured, budgets met or not."""
     options = _options(arguments)
     if options.list:
         for entry in ENTRIES:
@@ -147,7 +147,7 @@ def _all(entries: Sequence[Entry], scale: Scale, done: Run, progress: "_Progress
 def one(
     entry: Entry, scale: Scale, servers: Servers, done: Run, tell: Callable[[str], None]
 ) -> None:
-    """Measure a benchmark; its repeats until an interruption or failure are kept as incomplete."""
+    """Measure a benchmark; after an interruption or failure its repeats are kept as incomplete."""
     begun = time.monotonic()
     measured = Measured(entry.name, entry.title, "", False, 0.0, [], [])
     with ExitStack() as ending:
@@ -173,8 +173,7 @@ def one(
 
 
 class _Progress:
-    """Which benchmark runs, and how far it is: one line that changes on a terminal, else now and
-    then a line."""
+    """Progress output: one line that is rewritten on a terminal, otherwise an occasional line."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -182,12 +181,12 @@ class _Progress:
         self._told_at = 0.0
 
     def begin(self, name: str) -> None:
-        """The next benchmark."""
+        """Start the next benchmark."""
         self._name = name
         self._write("")
 
     def tell(self, text: str) -> None:
-        """What it does now."""
+        """Show the current step."""
         if self._console.is_terminal or time.monotonic() > self._told_at + PLAIN_INTERVAL_S:
             self._write(text)
 
@@ -201,7 +200,7 @@ class _Progress:
         sys.stderr.flush()
 
     def close(self) -> None:
-        """Leave no half line behind."""
+        """Complete or clear the current line."""
         if self._console.is_terminal:
             self._name = ""
             self._write("")

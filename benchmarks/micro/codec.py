@@ -1,6 +1,7 @@
-"""Messages to bytes and back, each as its example has it, beside the standard library's json.
+"""Codec benchmarks: the contract's example messages to bytes and back, compared with `json`.
 
-json checks nothing and builds dicts; what it takes is what any own checking would come on top of.
+The standard library's json validates nothing and builds dicts, so its time is a lower bound to
+which any hand-written validation would add.
 """
 
 import json
@@ -22,13 +23,13 @@ DECODERS: Final[dict[str, Callable[[bytes], codec.Message]]] = {
     "market.book.v1": codec.decode_book_update,
     "market.trades.v1": codec.decode_trade,
 }
-# What one example stands for; the other outcomes differ by a word.
+# Examples that are not measured: they differ from measured outcomes by one word.
 _LEFT_OUT: Final = ("command_refused.", "order_accepted.cancelled", "order_accepted.expired")
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def examples() -> dict[str, bytes]:
-    """By name, as in the contract's folder."""
+    """Example messages by name, as in the contract's folder."""
     folder = files("schemas") / "examples"
     named = {entry.name.removesuffix(".json"): entry for entry in folder.iterdir()}
     return {
@@ -39,7 +40,7 @@ def examples() -> dict[str, bytes]:
 
 
 def decoding(scale: Scale) -> Benchmark:
-    """Bytes to a checked struct, and to a dict."""
+    """Decode bytes to a validated struct, and to a dict."""
 
     def measure() -> Iterable[Reading]:
         for name, value in examples().items():
@@ -52,7 +53,7 @@ def decoding(scale: Scale) -> Benchmark:
 
 
 def encoding(scale: Scale) -> Benchmark:
-    """A struct to bytes, and a dict to bytes."""
+    """Encode a struct to bytes, and a dict to bytes."""
 
     def measure() -> Iterable[Reading]:
         for name, value in examples().items():
@@ -67,7 +68,7 @@ def encoding(scale: Scale) -> Benchmark:
 
 
 def outcome_records(scale: Scale) -> Benchmark:
-    """An execution record of so many outcomes of the mixed flow, per outcome."""
+    """Encode and decode an execution record of `n` outcomes of the mixed flow, per outcome."""
     told = outcomes_of(scale)
 
     def measure(size: int) -> Iterable[Reading]:

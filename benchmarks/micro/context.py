@@ -1,4 +1,4 @@
-"""What benchmarks are given: their scale, and real servers, each started when first needed."""
+"""Context of a benchmark: its scale, and real servers that start when first needed."""
 
 import itertools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from infra.postgres import LocalPostgres
 
 
 class Servers:
-    """Below one folder; all end with `ending`."""
+    """Servers below one folder; all end with `ending`."""
 
     def __init__(self, folder: Path, ending: ExitStack, tell: Callable[[str], None]) -> None:
         self.folder = folder
@@ -38,14 +38,14 @@ class Servers:
         return self._postgres.create_database(self.name("bench"))
 
     def name(self, stem: str) -> str:
-        """One that was not given before: of a database, a folder, the prefix of topics."""
+        """A unique name for a database, a folder or a prefix of topics."""
         return f"{stem}{next(self._names)}"
 
 
 class Context:
-    """Of one benchmark: what it starts for itself ends with `ending`, right after it.
+    """The context of one benchmark. `ending` closes what it starts, directly after it.
 
-    `notes`: what could not be measured; `failed`: what did not do what it measures.
+    `notes`: what could not be measured; `failed`: benchmarks that did not do what they measure.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Context:
         self.failed: list[str] = []
 
     def cluster(self) -> str:
-        """Bootstrap address of three brokers that are up for this benchmark only."""
+        """Bootstrap address of three brokers that run for this benchmark only."""
         self.tell("starting three brokers")
         folder = self.servers.folder / self.servers.name("cluster")
         cluster = LocalKafkaCluster(folder, profile="sustained")

@@ -1,8 +1,8 @@
-"""The gateway without Kafka: each endpoint, called through ASGI and as bytes of HTTP.
+"""Gateway benchmarks without Kafka: each endpoint, called through ASGI and as bytes of HTTP.
 
-Its two halves are the real ones, and behind them the real engine: what the gateway sends is matched
-at once and told at the loop's next turn, in the bytes that Kafka would have carried. The matcher's
-share of a POST is in its figure.
+Ingest, reader and engine are the real ones. The engine matches each sent command at once, and the
+outcome arrives at the loop's next turn in the bytes that Kafka would carry. The figure of a POST
+therefore includes the matcher's share.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ BALANCE_BY_FASTAPI = "/fastapi/balance"
 
 
 class MemoryLog:
-    """Kafka and the matcher in one: a sender for ingest, which tells outcomes to `told`."""
+    """A stand-in for Kafka and the matcher: a sender for ingest that passes outcomes to `told`."""
 
     available = True
 
@@ -67,7 +67,7 @@ class MemoryLog:
         value: bytes,
         result: Callable[[DeliveryResult], None],
     ) -> None:
-        """Stored at once; a command's outcome follows."""
+        """Store the record at once; a command's outcome follows."""
         result("stored")
         if topic != COMMANDS.name:
             return
@@ -77,19 +77,19 @@ class MemoryLog:
 
 
 class NoArchive:
-    """A database that has nothing; nobody asks it here."""
+    """A stand-in for the database that contains no rows; these benchmarks do not query it."""
 
     async def order(self, order_id: str) -> OrderRecord | None:
-        """None."""
+        """Always None."""
         return None
 
     async def positions(self) -> dict[int, int]:
-        """Nothing is stored."""
+        """Store nothing."""
         return {}
 
 
 class Gateway:
-    """Ingest and reader on one edge. On the running loop."""
+    """Ingest and reader on one edge. Call it on the running loop."""
 
     def __init__(self) -> None:
         directory = BrokerDirectory(ADMIN_KEY)
@@ -109,7 +109,7 @@ class Gateway:
         )
         self._ingest = Ingest(context, directory)
         routes = [*self._ingest.routes(), *self._reader.routes()]
-        # The same answer as the hot GET /balance, for the cost of the framework.
+        # The same answer as the hot GET /balance, to measure the cost of the framework.
         balance = Route("GET", BALANCE_BY_FASTAPI, self._get_balance, "broker", "balance")
         routers = [self._ingest.router(), health_router(Health()), ServiceRouter([balance])]
         self.edge = ApiApp(routes, directory, make_framework("Exchange", routes, routers))
@@ -129,14 +129,14 @@ Ask = Callable[[str, str, str, bytes], Awaitable[Answer]]
 
 
 async def _floor(_: Scope, __: Receive, send: Send) -> None:
-    """The least that an app can do: no route, no key, no body."""
+    """The minimal ASGI app: no route, no key, no body."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})
 
 
 def over_asgi(app: AsgiApp) -> Ask:
-    """Call the app as a server would, without one."""
+    """Call the app as a server would, without a server."""
 
     async def ask(method: str, path: str, key: str, body: bytes) -> Answer:
         sent: list[Any] = []
@@ -162,23 +162,23 @@ def over_asgi(app: AsgiApp) -> Ask:
 
 
 class Wire(asyncio.Transport):
-    """The other end of a connection: keeps what is written."""
+    """A transport that keeps what is written to it."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.written: list[bytes] = []
 
     def write(self, data: Any) -> None:
-        """Kept until it is taken."""
+        """Keep the data until it is taken."""
         self.written.append(bytes(data))
 
     def is_closing(self) -> bool:
-        """Never."""
+        """Always False: the connection never closes."""
         return False
 
 
 def over_http(app: AsgiApp) -> Ask:
-    """Bytes of a request into the services' own protocol, bytes of the answer out; no socket."""
+    """Request bytes into the services' HTTP protocol and response bytes out, without a socket."""
     config = Config(app, lifespan="off", access_log=False, log_config=None, server_header=False)
     protocol = HttpProtocol(config, ServerState(), {}, asyncio.get_running_loop())
     wire = Wire()
@@ -208,7 +208,7 @@ def _headers(key: str, body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def calls(scale: Scale) -> Benchmark:
-    """Each call of the API, one after the other on one connection."""
+    """Every call of the API, one after the other on one connection."""
     return Benchmark([Point(None, lambda: _measured(scale.operations // 4))])
 
 
@@ -228,14 +228,14 @@ async def _measure(times: int) -> list[Reading]:
 
 
 class Session:
-    """Two brokers who trade with each other through one gateway, each call so many times."""
+    """Two brokers that trade with each other through one gateway; each call is repeated."""
 
     def __init__(self, ask: Ask, times: int) -> None:
         self._ask = ask
         self._times = times
 
     async def run(self) -> list[tuple[str, float]]:
-        """Nanoseconds a call. Raises RuntimeError when a call does not succeed."""
+        """Nanoseconds per call. Raises RuntimeError when a call does not succeed."""
         maker, taker = [await self._registered() for _ in range(2)]
         posts = ("POST", "/orders", maker)
         asks = [(*posts, _order("ask", 1_000 + n % 50)) for n in range(self._times)]
@@ -271,7 +271,7 @@ class Session:
 
 
 async def timed(ask: Ask, requests: Iterable[tuple[str, str, str, bytes]]) -> float:
-    """Nanoseconds a request, one after the other. Raises RuntimeError when one is refused."""
+    """Nanoseconds per sequential request. Raises RuntimeError when a request is refused."""
     given = list(requests)
     start_ns = time.perf_counter_ns()
     answers = [await ask(*request) for request in given]

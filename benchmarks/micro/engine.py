@@ -1,4 +1,4 @@
-"""The engine alone: commands that were made before they are timed, applied to books of any size."""
+"""Engine benchmarks: prepared commands, applied to order books of any size."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +16,16 @@ from services.matcher.engine import Engine, EnginePosition
 
 START_MS: Final = 1_795_000_000_000
 BROKERS: Final = 100
-# Bids rest below it, asks above. Levels lie two cents apart: there is room between them.
+# Bids rest below it, asks above. Levels are two cents apart, which leaves room between them.
 MIDDLE: Final = 10_000_000
 LEVEL_STEP: Final = 2
 LOT: Final = 100
-# Half of the bound on fills and expiries of one command, which no measurement may meet.
+# Half of the bound on fills and expiries of one command; no measurement may reach the bound.
 AT_ONCE_MAX: Final = 5_000
 
 
 class Market:
-    """An engine, and commands for it."""
+    """An engine and a generator of commands for it."""
 
     def __init__(self, symbols: int = 1) -> None:
         self.engine = Engine(0)
@@ -44,7 +44,7 @@ class Market:
         valid_until: int | None = None,
         client_order_id: str | None = None,
     ) -> PlaceOrder:
-        """A new one; without a price a market order."""
+        """A new order; without a price it is a market order."""
         self._made += 1
         return PlaceOrder(
             order_id(START_MS, 0, self._made),
@@ -60,13 +60,13 @@ class Market:
         )
 
     def apply(self, given: Iterable[Command]) -> None:
-        """Not timed."""
+        """Apply commands untimed."""
         for command in given:
             self.engine.apply(command, EnginePosition(0, self._offset, self.clock))
             self._offset += 1
 
     def ns_each(self, given: Sequence[Command], operations: int = 0) -> float:
-        """Apply, timed: per command, or per operation when they are others."""
+        """Apply commands, timed: per command, or per operation if `operations` is given."""
         placed = [
             (command, EnginePosition(0, self._offset + number, self.clock))
             for number, command in enumerate(given)
@@ -76,25 +76,25 @@ class Market:
 
 
 def apply_all(engine: Engine, placed: Iterable[tuple[Command, EnginePosition]]) -> None:
-    """Every outcome is made and dropped."""
+    """Produce every outcome and discard it."""
     apply = engine.apply
     for command, at in placed:
         apply(command, at)
 
 
 def cancel(order: PlaceOrder) -> CancelOrder:
-    """By its own broker."""
+    """A cancel by the order's own broker."""
     return CancelOrder(order.order_id, order.broker_id)
 
 
 def price_at(side: Side, level: int) -> int:
-    """Of the so many-th level from the best."""
+    """The price of the n-th level from the best."""
     away = LEVEL_STEP * (level + 1)
     return MIDDLE - away if side == "bid" else MIDDLE + away
 
 
 def place_by_depth(scale: Scale) -> Benchmark:
-    """A passive order into a book of so many levels a side."""
+    """A passive order into a book of `n` levels per side."""
 
     def point(depth: int) -> Point:
         market = Market()
@@ -131,7 +131,7 @@ def _place_and_cancel(market: Market, scale: Scale, symbols: int) -> Iterable[Re
 
 
 def by_open_orders(scale: Scale) -> Benchmark:
-    """Place and cancel while so many orders rest, in 50 symbols."""
+    """Place and cancel with `n` resting orders, in 50 symbols."""
 
     def point(count: int) -> Point:
         market = Market(50)
@@ -146,7 +146,7 @@ def by_open_orders(scale: Scale) -> Benchmark:
 
 
 def by_symbols(scale: Scale) -> Benchmark:
-    """Place and cancel in so many symbols, with 20 orders in each."""
+    """Place and cancel in `n` symbols, with 20 orders in each."""
 
     def point(count: int) -> Point:
         market = Market(count)
@@ -162,7 +162,7 @@ def by_symbols(scale: Scale) -> Benchmark:
 
 
 def cancel_by_place(scale: Scale) -> Benchmark:
-    """The oldest, the newest, and those in the middle of levels of so many orders."""
+    """Cancel the oldest, the newest and the middle orders of levels with `n` orders."""
 
     def measure(size: int) -> Iterable[Reading]:
         taken = max(1, size // 10)
@@ -186,7 +186,7 @@ def cancel_by_place(scale: Scale) -> Benchmark:
 
 
 def cross(scale: Scale) -> Benchmark:
-    """One order that takes so many resting ones, all at one price or each at its own."""
+    """One order that takes `n` resting orders, at a single price or each at a separate price."""
 
     def measure(fills: int) -> Iterable[Reading]:
         takers = max(1, scale.operations // fills)
@@ -207,7 +207,7 @@ def cross(scale: Scale) -> Benchmark:
 
 
 def expire(scale: Scale) -> Benchmark:
-    """A tick when so many orders are due at once."""
+    """A tick when `n` orders are due at once."""
 
     def measure(due: int) -> Iterable[Reading]:
         ticks = max(1, scale.operations // due)
@@ -247,7 +247,7 @@ def mixed(scale: Scale) -> Benchmark:
 
 
 def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command, EnginePosition]]:
-    """Commands with their places in the log, at 2,000 orders a second, for the scale's time."""
+    """Commands with their offsets in the command log, at 2,000 orders a second for `flow_s`."""
     shape = Profile(
         brokers=BROKERS,
         symbols=symbols,

@@ -1,5 +1,5 @@
-"""Why a benchmark has no figure."""
+"""Errors of the micro-benchmarks."""
 
 
 class BenchError(Exception):
-    """This one cannot be measured, or did not do what it measures; the text says why."""
+    """A benchmark cannot be measured, or did not do what it measures; the text gives the reason."""

@@ -1,7 +1,7 @@
-"""Repeats and times. The points of a benchmark take turns within every repeat, so that whatever
-else the machine does meanwhile falls on all of them.
+"""Repetition and timing. The points of a benchmark take turns within every repeat, so that other
+load on the machine affects all of them equally.
 
-The garbage collector is on and looks as seldom as in the services; it collects before each repeat.
+The garbage collector is on with the services' thresholds; it collects before each repeat.
 """
 
 import gc
@@ -20,7 +20,7 @@ GC_STATE = f"on, threshold {COLLECT_AFTER_OBJECTS:,} as in the services, collect
 
 
 class Reading(NamedTuple):
-    """One value of one series; the unit ends in `/s` where more is better."""
+    """One value of one series; a unit that ends in `/s` means that more is better."""
 
     series: str
     value: float
@@ -28,24 +28,24 @@ class Reading(NamedTuple):
 
 
 class Point(Struct, frozen=True):
-    """Where on the curve, None without one, and how it is measured once."""
+    """One point: its `x` on the curve (None without a curve) and a function that measures once."""
 
     x: int | None
     measure: Callable[[], Iterable[Reading]]
 
 
 class Benchmark(Struct, frozen=True):
-    """Points that are measured in turns. `x` says what grows; empty: nothing does."""
+    """Points that are measured in turns. `x` names what grows; empty when there is no curve."""
 
     points: Sequence[Point]
     x: str = ""
 
 
 class Scale(Struct, frozen=True):
-    """How much is measured.
+    """The amount of work to measure.
 
-    `sizes`: the curves' places; `operations`: timed at once, about; `flow_s`: of a market with
-    2,000 orders a second; `rates` a second, each for `rate_s`.
+    `sizes`: the curves' points; `operations`: approximate number timed at once; `flow_s`: seconds
+    of a market with 2,000 orders a second; `rates` per second, each for `rate_s` seconds.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Scale(Struct, frozen=True):
     modes: tuple[Durability, ...]
 
     def up_to(self, most: int) -> tuple[int, ...]:
-        """The places of a curve that ends there."""
+        """The points of a curve that ends at this value."""
         return tuple(size for size in self.sizes if size <= most)
 
 
@@ -85,7 +85,7 @@ QUICK = Scale(
 
 
 def run(benchmark: Benchmark, repeats: int, tell: Callable[[str], None]) -> Iterator[list[Figure]]:
-    """After every repeat, all figures so far, so that an interrupted run keeps what it has."""
+    """Yield all figures after every repeat, so that an interrupted run keeps its results."""
     samples: dict[tuple[str, str, int | None], list[float]] = {}
     for repeat in range(repeats):
         for number, point in enumerate(benchmark.points):
@@ -103,7 +103,7 @@ def run(benchmark: Benchmark, repeats: int, tell: Callable[[str], None]) -> Iter
 def _in_order(
     samples: dict[tuple[str, str, int | None], list[float]],
 ) -> Callable[[tuple[tuple[str, str, int | None], list[float]]], tuple[int, int]]:
-    """By series as they first came, then along the curve."""
+    """Figures by series in order of first appearance, then along the curve."""
     first: dict[tuple[str, str], int] = {}
     for series, unit, _ in samples:
         first.setdefault((series, unit), len(first))
@@ -111,7 +111,7 @@ def _in_order(
 
 
 def ns_each(work: Callable[[], object], operations: int) -> float:
-    """Nanoseconds per operation of a call that does so many."""
+    """Nanoseconds per operation of a call that performs `n` operations."""
     start_ns = time.perf_counter_ns()
     work()
     return (time.perf_counter_ns() - start_ns) / operations
@@ -119,7 +119,7 @@ def ns_each(work: Callable[[], object], operations: int) -> float:
 
 @contextmanager
 def as_in_the_services() -> Iterator[None]:
-    """The collector as the services set it, until the end."""
+    """Set the garbage collector as the services do, until the context ends."""
     former = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS)

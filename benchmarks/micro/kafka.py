@@ -1,4 +1,4 @@
-"""Through a real local Kafka: the matcher's process, and when a command is acknowledged."""
+"""Kafka benchmarks: the matcher process and command acknowledgement, on a real local broker."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 
 SYMBOLS = 50
-# Times as many commands as the mixed flow has: a second's work at least.
+# Multiple of the mixed flow's commands: enough for at least one second of work.
 LONGER = 4
 LOOK_S = 0.1
 DONE_TIMEOUT_S = 300.0
@@ -36,7 +36,7 @@ PERCENTS = (50, 99)
 
 
 class Look(Struct, frozen=True):
-    """What the matcher told of itself at a moment."""
+    """The matcher's metrics at one moment."""
 
     at_s: float
     commands: float
@@ -44,7 +44,7 @@ class Look(Struct, frozen=True):
 
 
 def matching(context: Context) -> Benchmark:
-    """A matcher works off a log that is there; its own CPU, and by the clock beside the broker."""
+    """Matcher throughput on an existing backlog: by its own CPU time, and by the clock."""
     scale = context.scale
     flow = [command for command, _ in flow_of(scale, SYMBOLS, LONGER * scale.flow_s)]
     bootstrap = context.servers.kafka()
@@ -73,7 +73,7 @@ def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
 
 
 def _watched(context: Context, settings: Settings, count: int) -> list[Look]:
-    """Looks at a matcher from its start until so many commands are done."""
+    """Sample a matcher's metrics from its start until it has processed `n` commands."""
     port = free_port()
     child = ChildProcess(
         [sys.executable, "-m", "services.matcher"],
@@ -102,7 +102,7 @@ def _look(port: int) -> list[Look]:
 
 
 def _between(looks: Sequence[Look], count: int) -> tuple[Look, Look]:
-    """Two moments at which there was work left, the farther apart the better."""
+    """Two samples taken while work was left, as far apart as possible."""
     busy = [look for look in looks if look.commands < count]
     if len(busy) < 2:  # noqa: PLR2004
         raise BenchError(f"{count:,} commands were matched between two looks: measure more")
@@ -110,7 +110,7 @@ def _between(looks: Sequence[Look], count: int) -> tuple[Look, Look]:
 
 
 def acknowledging(context: Context) -> Benchmark:
-    """From when a command was due until Kafka has it as the durability mode says."""
+    """Time from when a command was due until Kafka acknowledges it, by durability mode."""
     scale = context.scale
     values = [encode(command) for command, _ in flow_of(scale, SYMBOLS)]
     lines = {
@@ -138,7 +138,7 @@ def acknowledging(context: Context) -> Benchmark:
 
 
 def readings(series: str, times_ms: Iterable[float]) -> Iterable[Reading]:
-    """The percentiles of one repeat."""
+    """The latency percentiles of one repeat."""
     ordered = sorted(int(time_ms * 1e6) for time_ms in times_ms)
     for percent in PERCENTS:
         yield Reading(f"{series}p{percent}", percentile(ordered, percent * 10), "ns")

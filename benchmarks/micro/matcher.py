@@ -1,4 +1,4 @@
-"""The matcher without Kafka: bytes of commands in, bytes of outcomes and public records out."""
+"""Matcher benchmark without Kafka: bytes of commands in, outcomes and public records out."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -26,44 +26,44 @@ class CommandBytes(Struct, frozen=True):
     content: bytes
 
     def offset(self) -> int:
-        """As the client library's."""
+        """As in the client library."""
         return self.place
 
     def timestamp(self) -> tuple[int, int]:
-        """Kind and milliseconds, as the client library's."""
+        """Timestamp kind and milliseconds, as in the client library."""
         return 2, self.time_ms
 
     def value(self) -> bytes:
-        """As the client library's."""
+        """As in the client library."""
         return self.content
 
 
 class Nowhere:
-    """A sender without a broker: takes every record and forgets it."""
+    """A sender without a broker that accepts every record and discards it."""
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        """Taken."""
+        """Accept the record."""
 
     def check(self) -> None:
-        """Nothing fails."""
+        """Do nothing: no delivery fails."""
 
     def settle(self, timeout_s: float) -> bool:
-        """All of it is acknowledged."""
+        """Do nothing: every record is acknowledged."""
         return timeout_s >= 0
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no record is pending."""
 
 
 def matcher() -> PartitionMatcher:
-    """One that has just claimed an empty log."""
+    """A matcher that has just claimed an empty command log."""
     recovered = Recovered(Engine(0), FilterPosition(1, 0, 0))
     claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
     return PartitionMatcher(claimed, OutcomePublisher("", Nowhere(), Nowhere()))
 
 
 def handling(scale: Scale) -> Benchmark:
-    """Decode, match, encode outcomes, trades and book updates, so many commands at a time."""
+    """Decode, match, and encode outcomes, trades and book updates, by batch size."""
     log = [
         CommandBytes(at.offset, at.timestamp, encode(command))
         for command, at in flow_of(scale, SYMBOLS)

@@ -1,4 +1,4 @@
-"""A flow's outcomes from a real engine, as those who follow executions get them."""
+"""Outcomes of a flow from a real engine, in the form that consumers of executions receive."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,18 +14,18 @@ SYMBOLS = 50
 
 
 def outcomes_of(scale: Scale) -> list[Outcome]:
-    """Of the mixed flow, one a command."""
+    """Outcomes of the mixed flow, one per command."""
     engine = Engine(0)
     return [engine.apply(command, at) for command, at in flow_of(scale, SYMBOLS)]
 
 
 def batches(told: Sequence[Outcome], size: int) -> list[Batch]:
-    """In lists of so many."""
+    """Split the outcomes into lists of `n`."""
     return [Batch(0, at, tuple(told[at : at + size])) for at in range(0, len(told), size)]
 
 
 def records(told: Sequence[Outcome], size: int) -> list[bytes]:
-    """As the matcher writes them behind its claim, so many in a record."""
+    """Records as the matcher writes them after its claim, with `n` outcomes each."""
     return [
         encode(Outcomes(EPOCH, batch.first_command, batch.outcomes))
         for batch in batches(told, size)
@@ -33,7 +33,7 @@ def records(told: Sequence[Outcome], size: int) -> list[bytes]:
 
 
 def follow(values: Sequence[bytes]) -> Iterator[Batch]:
-    """What counts, which is all of it. The claim at record 0 was read before."""
+    """The counting outcomes, here all of them. The claim at record 0 was read before."""
     execution_filter = ExecutionFilter({0: FilterPosition(1, EPOCH, 0)})
     for number, value in enumerate(values):
         batch = execution_filter.follow(0, number + 1, value)

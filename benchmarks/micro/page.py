@@ -1,4 +1,4 @@
-"""A run as one HTML file that opens offline: every curve, every figure, the budgets. Pure."""
+"""Renders a run as one offline HTML file: every curve, figure and budget. Pure."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -25,7 +25,7 @@ td:first-child, th:first-child { text-align: left }
 
 
 def page(report: Report) -> str:
-    """The whole file."""
+    """The complete HTML document."""
     body = "".join(_parts(report))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -89,7 +89,7 @@ def _charts(measured: Measured) -> Iterator[str]:
 
 
 def _readable(values: Sequence[float], unit: str) -> tuple[float, str]:
-    """How many nanoseconds go into the unit to draw in, and its name; other units stay."""
+    """The nanoseconds per drawing unit and the unit's name; other units stay unchanged."""
     name, slash, per = unit.partition("/")
     for size, larger in ((1e6, "ms"), (1e3, "us")):
         if name == "ns" and median(values) >= size:

@@ -1,12 +1,12 @@
-"""Other engines on a given flow, in an interpreter of their own: `peer_worker.py FLOW`.
+"""Runs other engines on a given flow in a separate interpreter: `peer_worker.py FLOW`.
 
-Stands on nothing of ours, since its environment has nothing of ours. FLOW is a JSON list of
-[symbol, is bid, price or null, quantity] to place and [symbol, number] to cancel what was placed at
-that number. A line on standard input names an engine; the answer is a line of JSON: `seconds` for
-the flow, `fills` as [number, price, quantity] in order, `version`; or `error`.
+Imports nothing from this repository, since its environment does not contain it. FLOW is a JSON list
+of [symbol, is bid, price or null, quantity] to place and [symbol, number] to cancel the order
+placed at that number. A line on standard input names an engine; the answer is a line of JSON:
+`seconds` for the flow, `fills` as [number, price, quantity] in order, `version`; or `error`.
 
-Each adapter makes its engine's own inputs before the time counts, and gives a market order's rest
-back where the engine would let it rest: that is part of the engine's time.
+Each adapter creates its engine's inputs before the timing starts. Where an engine would let the
+remainder of a market order rest, the adapter cancels it within the engine's time.
 """
 
 import importlib
@@ -27,14 +27,14 @@ class Adapter(Protocol):
     """An engine with its flow."""
 
     def run(self) -> None:
-        """The whole flow, once."""
+        """Run the whole flow once."""
 
     def fills(self) -> Fills:
-        """What it traded, in order."""
+        """The fills, in order."""
 
 
 class Bourse:
-    """A book per symbol; time is the command's number, which two orders may not share."""
+    """One book per symbol; time is the command's number, which two orders may not share."""
 
     def __init__(self, flow: Flow) -> None:
         module = importlib.import_module("bourse.core")
@@ -61,7 +61,7 @@ class Bourse:
 
 
 class LightMatchingEngine:
-    """One engine; price 0 is a market order, whose rest would stay in the book."""
+    """One engine; price 0 is a market order, whose remainder would stay in the book."""
 
     def __init__(self, flow: Flow) -> None:
         module = importlib.import_module("lightmatchingengine.lightmatchingengine")
@@ -89,7 +89,8 @@ class LightMatchingEngine:
 
     def fills(self) -> Fills:
         """See Adapter."""
-        # Of each level it tells the taker's sum and then each maker's part; those are the fills.
+        # For each level the engine reports the taker's sum and then each maker's part, which are
+        # the fills.
         return [
             [number, trade.trade_price, trade.trade_qty]
             for number, taker, trades in self._told
@@ -99,7 +100,7 @@ class LightMatchingEngine:
 
 
 class OrderMatching:
-    """An engine per symbol; the rest of a market order would stay in its book."""
+    """One engine per symbol; the remainder of a market order would stay in its book."""
 
     def __init__(self, flow: Flow) -> None:
         importlib.import_module("loguru").logger.remove()
@@ -109,7 +110,7 @@ class OrderMatching:
         self._batch = importlib.import_module("order_matching.orders").Orders
         self._engines = {entry[0]: engines.MatchingEngine(seed=1) for entry in flow}
         self._flow = flow
-        # It compares with a time that has no zone.
+        # The engine compares it with a time without a time zone.
         start = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
         self._times = [start + timedelta(microseconds=number) for number in range(len(flow))]
         self._orders = [self._order(number, *entry[1:]) for number, entry in enumerate(flow)]
@@ -150,7 +151,7 @@ class OrderMatching:
         return [[number, fill.price, fill.size] for number, trades in self._told for fill in trades]
 
 
-# By the name of its package.
+# Adapters by package name.
 ADAPTERS: dict[str, Any] = {
     "bourse": Bourse,
     "lightmatchingengine": LightMatchingEngine,
@@ -159,7 +160,7 @@ ADAPTERS: dict[str, Any] = {
 
 
 def answer(name: str, flow: Flow) -> dict[str, Any]:
-    """One run of an engine; what goes wrong in it is its answer."""
+    """Run an engine once; an exception becomes its answer."""
     try:
         engine: Adapter = ADAPTERS[name](flow)
         start_s = time.perf_counter()
@@ -171,7 +172,7 @@ def answer(name: str, flow: Flow) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer requests until standard input ends."""
     flow: Flow = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(line.strip(), flow)) + "\n")

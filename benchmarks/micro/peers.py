@@ -1,9 +1,9 @@
-"""Our engine beside others from the package index, in the same run and on the same flow.
+"""Comparison of the engine with other packages' engines, in the same run and on the same flow.
 
-They live in an environment of their own below `.local`, made from `peers.txt` when it is first
-needed. A peer's figure counts only if it made our fills: the same prices and quantities, in order.
-They know neither client order ids nor our validity, so the flow has none, and no cancel that would
-come too late.
+The other engines run in a separate environment below `.local`, created from `peers.txt` when first
+needed. A peer's figure counts only if its fills equal those of this engine: the same prices and
+quantities, in order. Peers support neither client order ids nor order validity, so the flow
+contains neither, and no cancel that would arrive too late.
 """
 
 import hashlib
@@ -33,17 +33,17 @@ REQUIREMENTS: Final = Path(__file__).with_name("peers.txt")
 WORKER: Final = Path(__file__).with_name("peer_worker.py")
 INSTALL_TIMEOUT_S: Final = 600
 SYMBOLS: Final = 20
-# So slow that even the shortest flow has orders old enough to be cancelled.
+# So slow a rate that even the shortest flow has orders old enough to be cancelled.
 ORDERS_PER_S: Final = 200
 UNIT: Final = "commands/s"
-# Shorter flows would tell of how an engine starts.
+# Shorter flows would measure only an engine's start-up.
 COMMANDS_LEAST: Final = 1_000
 
 Entry = list[str | int | bool | None]
 
 
 class Fill(Struct, frozen=True, array_like=True):
-    """Of the command with this number. A peer may tell quantities as floats."""
+    """A fill of the command with this number. A peer may report quantities as floats."""
 
     number: int
     price: float
@@ -60,7 +60,7 @@ class Told(Struct, frozen=True):
 
 
 class Flow(Struct, frozen=True):
-    """Commands that all engines understand, the same as entries for a worker, and our fills."""
+    """Commands that all engines support, the same as entries for a worker, and expected fills."""
 
     placed: list[tuple[Command, EnginePosition]]
     entries: list[Entry]
@@ -68,7 +68,7 @@ class Flow(Struct, frozen=True):
 
 
 def flow_of(count: int) -> Flow:
-    """About so many commands, less the cancels that come too late."""
+    """About `n` commands, without the cancels that arrive too late."""
     profile = Profile(
         brokers=BROKERS,
         symbols=SYMBOLS,
@@ -103,7 +103,7 @@ def flow_of(count: int) -> Flow:
 
 
 def difference(ours: Sequence[Fill], theirs: Sequence[Fill]) -> str:
-    """The first fill that is another; empty when there is none."""
+    """A description of the first fill that differs; empty when all are equal."""
     for place, (one, other) in enumerate(zip(ours, theirs, strict=False)):
         if one != other:
             return f"fill {place} is {other}, ours is {one}"
@@ -113,7 +113,7 @@ def difference(ours: Sequence[Fill], theirs: Sequence[Fill]) -> str:
 
 
 class Worker:
-    """The other engines in their interpreter, with one flow."""
+    """The interpreter process that runs the other engines on one flow."""
 
     def __init__(self, python: Path, flow: Flow, file: Path) -> None:
         file.write_bytes(msgspec.json.encode(flow.entries))
@@ -125,7 +125,8 @@ class Worker:
         )
 
     def run(self, name: str) -> Told:
-        """The flow through this engine, once. Raises BenchError when the interpreter has ended."""
+        """Run the flow once through this engine. Raises BenchError when the interpreter has
+        ended."""
         if self._process.stdin is None or self._process.stdout is None:
             raise BenchError("the other engines' interpreter has no pipes")
         try:
@@ -142,7 +143,7 @@ class Worker:
 
 
 def beside(context: Context) -> Benchmark:
-    """Each engine on flows of growing length, from an empty book on."""
+    """Measure each engine on flows of growing length, starting from an empty book."""
     flows = {count: flow_of(count) for count in (COMMANDS_LEAST, 500 * context.scale.flow_s)}
     workers: dict[int, Worker] = {}
     try:
@@ -175,7 +176,7 @@ def beside(context: Context) -> Benchmark:
 
 
 def installed(tell: Callable[[str], None]) -> Path:
-    """The interpreter of the environment, which is made if there is none. Raises BenchError."""
+    """The interpreter of the peers' environment, created if missing. Raises BenchError."""
     python = HOME / "bin" / "python"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     stamp = HOME / "installed"

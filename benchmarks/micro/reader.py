@@ -1,4 +1,4 @@
-"""The reader's half: following records, folding outcomes into views, each query of the views."""
+"""Reader benchmarks: consuming records, applying outcomes to views, and each query."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ SYMBOL = tickers(1)[0]
 
 
 def following(scale: Scale) -> Benchmark:
-    """The validity rule with its decoding, per outcome."""
+    """The validity rule including decoding, per outcome."""
     told = outcomes_of(scale)
 
     def measure(size: int) -> Iterable[Reading]:
@@ -31,7 +31,7 @@ def following(scale: Scale) -> Benchmark:
 
 
 def folding(scale: Scale) -> Benchmark:
-    """Outcomes into orders, prices, books and balances."""
+    """Apply outcomes to orders, prices, books and balances."""
     told = outcomes_of(scale)
 
     def measure(size: int) -> Iterable[Reading]:
@@ -42,7 +42,7 @@ def folding(scale: Scale) -> Benchmark:
 
 
 def order_query(scale: Scale) -> Benchmark:
-    """`GET /orders/{id}` of an order with so many fills, from the views to the body's bytes."""
+    """`GET /orders/{id}` of an order with `n` fills, from the views to the body's bytes."""
 
     def point(fills: int) -> Point:
         market = Market()
@@ -55,7 +55,7 @@ def order_query(scale: Scale) -> Benchmark:
 
 
 def price_query(scale: Scale) -> Benchmark:
-    """`GET /stocks/{symbol}/price` over so many trades."""
+    """`GET /stocks/{symbol}/price` over `n` trades."""
     market = Market()
     views = views_of(
         market,
@@ -71,7 +71,7 @@ def price_query(scale: Scale) -> Benchmark:
 
 
 def book_query(scale: Scale) -> Benchmark:
-    """`GET /stocks/{symbol}/book` to such a depth, of a book of 1,000 levels a side."""
+    """`GET /stocks/{symbol}/book` to depth `n`, of a book of 1,000 levels per side."""
     market = Market()
     views = views_of(
         market,
@@ -88,7 +88,7 @@ def book_query(scale: Scale) -> Benchmark:
 
 
 def balance_query(scale: Scale) -> Benchmark:
-    """`GET /balance` of a broker with so many positions."""
+    """`GET /balance` of a broker with `n` positions."""
 
     def point(positions: int) -> Point:
         views = Views()
@@ -100,7 +100,7 @@ def balance_query(scale: Scale) -> Benchmark:
 
 
 def views_of(market: Market, given: Sequence[Command]) -> Views:
-    """All of a market's past, folded."""
+    """Views with the complete history of a market applied."""
     views = Views()
     told: list[Outcome] = [
         market.engine.apply(command, EnginePosition(0, number, market.clock))

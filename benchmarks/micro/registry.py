@@ -1,4 +1,4 @@
-"""Every benchmark by name, in the order they are run: those without servers first."""
+"""All benchmarks by name in execution order: those without servers first."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ from benchmarks.micro.harness import Benchmark, Scale
 
 
 class Entry(Struct, frozen=True):
-    """`quick`: also a part of the short run."""
+    """A registered benchmark. `quick`: also a part of the short run."""
 
     name: str
     title: str
@@ -75,9 +75,9 @@ ENTRIES: Final = (
 
 
 def chosen(only: Sequence[str], *, quick: bool, peers: bool) -> list[Entry]:
-    """Those of these names, or whose names begin so, or all. Raises ValueError on a name of none.
+    """The benchmarks with these names or name prefixes, or all. Raises ValueError if none matches.
 
-    What is named is run also where the short run would leave it out.
+    A named benchmark also runs when the short run would omit it.
     """
     found = [
         entry

@@ -1,4 +1,4 @@
-"""What a run has found, for people and for programs, and what the budgets say of it. Pure."""
+"""The results of a run as text and as JSON, and the comparison with the budgets. Pure."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -14,7 +14,7 @@ _LARGE = 1_000.0
 
 
 class Figure(Struct, frozen=True):
-    """One place of one curve over all repeats. `x` None: there is no curve."""
+    """One point of one curve over all repeats. `x` is None when there is no curve."""
 
     series: str
     unit: str
@@ -26,9 +26,9 @@ class Figure(Struct, frozen=True):
 
 
 class Budget(Struct, frozen=True):
-    """What is aimed at, held against the median at the largest place, or at `x`.
+    """A target, compared with the median at the largest `x`, or at the given `x`.
 
-    `note` says what the budget speaks of where that is more than the figure.
+    `note` states what the budget covers when that is more than the figure.
     """
 
     benchmark: str
@@ -40,12 +40,12 @@ class Budget(Struct, frozen=True):
 
     @property
     def at_least(self) -> bool:
-        """Whether more is better."""
+        """True if a larger value is better."""
         return self.unit.endswith("/s")
 
 
 class Verdict(Struct, frozen=True):
-    """A budget beside its figure."""
+    """A budget with its measured figure."""
 
     series: str
     unit: str
@@ -57,9 +57,9 @@ class Verdict(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """One benchmark. `complete` False: it was interrupted or failed, the repeats before count.
+    """One benchmark. `complete` is False if it was interrupted or failed; earlier repeats count.
 
-    `seconds`: what measuring took, with all that was made ready for it.
+    `seconds`: the duration of the measurement, including its preparation.
     """
 
     name: str
@@ -72,9 +72,9 @@ class Measured(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """A whole run. `notes`: what could not be measured and why, and what was found amiss.
+    """A whole run. `notes`: what could not be measured and why, and any problems found.
 
-    `load`: of the minute before; more than a little says that others were at work.
+    `load`: the load average of the minute before; a high value means that other programs ran.
     """
 
     schema_version: int
@@ -92,7 +92,7 @@ class Report(Struct, frozen=True):
     notes: list[str]
 
 
-# What the design aims at on two cores that everything shares.
+# Targets of the design on two cores that all processes share.
 BUDGETS: Final = (
     Budget("engine.mixed", "engine alone", "commands/s", 300_000),
     Budget("kafka.matcher", "one core", "commands/s", 100_000),
@@ -111,7 +111,7 @@ BUDGETS: Final = (
 
 
 def figure(series: str, unit: str, x: int | None, samples: Sequence[float]) -> Figure:
-    """Of one sample at least."""
+    """The median of at least one sample."""
     found = list(samples)
     return Figure(series, unit, x, min(found), median(found), max(found), found)
 
@@ -119,7 +119,7 @@ def figure(series: str, unit: str, x: int | None, samples: Sequence[float]) -> F
 def verdicts(
     name: str, figures: Sequence[Figure], budgets: Sequence[Budget] = BUDGETS
 ) -> list[Verdict]:
-    """Each budget of the benchmark that there is a figure for."""
+    """The budgets of the benchmark that have a figure."""
     judged = []
     for budget in budgets:
         fitting = [
@@ -140,7 +140,7 @@ def _judge(budget: Budget, one: Figure) -> Verdict:
 
 
 def told(value: float, unit: str) -> str:
-    """A value with its unit; times in the unit that leaves few digits."""
+    """A value with its unit; times use the unit that leaves few digits."""
     name, _, per = unit.partition("/")
     if name == "ns":
         size, name = next(((s, n) for s, n in _NS if abs(value) >= s), _NS[-1])
@@ -149,7 +149,7 @@ def told(value: float, unit: str) -> str:
 
 
 def as_text(report: Report) -> Iterator[str]:
-    """A table for people, a line per figure."""
+    """A table as text, one line per figure."""
     on = report.machine
     yield f"{report.scale}: {report.repeats} repeats, seed {report.seed}, {report.seconds:.0f} s"
     yield f"{on.cpu}, {on.cores} cores, {on.system}, Python {on.python}, load {report.load:.2f}"
@@ -165,7 +165,7 @@ def as_text(report: Report) -> Iterator[str]:
 
 
 def table(measured: Measured) -> Iterator[str]:
-    """One benchmark."""
+    """The lines of one benchmark."""
     unfinished = "" if measured.complete else "  (incomplete)"
     yield f"{measured.name}: {measured.title}{unfinished}"
     yield f"  {'':<40}{measured.x:>22}{'min':>22}{'median':>22}{'max':>22}"

@@ -1,4 +1,4 @@
-"""The sink: execution records into rows, and into a real PostgreSQL, so many outcomes at a time."""
+"""Sink benchmarks: execution records to rows and into a real PostgreSQL, by batch size."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
 
-# As a matcher under load writes them.
+# Outcomes per record, as a matcher under load writes them.
 OUTCOMES_A_RECORD = 100
 
 
 def storing(context: Context) -> Benchmark:
-    """Decode, fold, COPY and commit; beside it the same without the database."""
+    """Measure decode, apply, COPY and commit, and separately the same without the database."""
     values = records(outcomes_of(context.scale), OUTCOMES_A_RECORD)
 
     def measure(size: int) -> Iterable[Reading]:

@@ -1,4 +1,4 @@
-"""Snapshots: the pause for the matching, writing the chunks, and an engine back from them."""
+"""Snapshot benchmarks: the matching pause, writing the chunks, and restoring an engine."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -17,18 +17,18 @@ from services.matcher.snapshot import (
 )
 
 SYMBOLS = 50
-# Most orders are gone when their client ids are still remembered.
+# Most orders have closed while their client order ids are still remembered.
 CLIENT_IDS_PER_ORDER = 10
 AT = SnapshotPosition("a log", 0, 0, 0)
 
 
 def saving(scale: Scale) -> Benchmark:
-    """Of so many open orders, and ten times as many client order ids."""
+    """Snapshots of `n` open orders and ten times as many client order ids."""
     return Benchmark([_point(orders) for orders in scale.sizes[2:]], "open orders")
 
 
 def _point(orders: int) -> Point:
-    # Made when it is first measured: the largest takes seconds.
+    # Created at the first measurement: the largest takes seconds.
     made: list[Engine] = []
 
     def measure() -> Iterable[Reading]:
@@ -45,7 +45,7 @@ def _point(orders: int) -> Point:
 
 
 def engine_with(orders: int) -> Engine:
-    """So many orders open, and the client ids of those that left."""
+    """An engine with `n` open orders, and the client order ids of closed ones."""
     market = Market(SYMBOLS)
     for number in range(orders * CLIENT_IDS_PER_ORDER):
         side: Side = "bid" if number % 2 else "ask"
@@ -62,7 +62,7 @@ def engine_with(orders: int) -> Engine:
 
 
 def written(saved: SnapshotImage) -> tuple[SnapshotCommit, list[bytes]]:
-    """All records of it."""
+    """All records of the snapshot."""
     seal, chunks = SnapshotChecksum(), []
     for chunk in saved.chunks():
         seal.add(chunk)

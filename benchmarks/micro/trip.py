@@ -1,7 +1,7 @@
-"""End to end on a whole exchange: from when an order was due to its answer, and to its trade.
+"""End-to-end benchmark: time from when an order was due to its answer, and to its trade.
 
-Orders come in pairs that meet, an ask and then the bid that takes it, as an open loop at a steady
-rate. The price tells the pairs apart; the trade is seen by a consumer of the public topic.
+Orders come in pairs that match, an ask and then the bid that takes it, as an open loop at a steady
+rate. Each pair has a distinct price; a consumer of the public topic observes the trade.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.settings import Settings
 
-# The last one is 100 % of B3.
+# Orders per second; the last rate is 100 % of B3.
 RATES = (100, 300, 700)
-# So many that a symbol comes again only seconds later, when the pair before has long met: else the
-# wrong two orders could meet.
+# Enough symbols that one repeats only seconds later, after its previous pair has matched; otherwise
+# orders of different pairs could match.
 SYMBOLS = 1_000
 PRICE_FIRST = 1_000
-# 202: the outcome took longer than the gateway waits; that is in the figure.
+# 202: the outcome took longer than the gateway waits; the figure includes that time.
 ACCEPTED = (201, 202)
-# A trade that is not seen after this was lost.
+# Seconds after which a trade that was not observed counts as lost.
 SEEN_TIMEOUT_S = 10.0
-# Connections are opened and caches filled before anything is measured.
+# Warm-up: open connections and fill caches before the measurement.
 WARM_UP_S = 1.0
 
 
 class Trades:
-    """The public topic, followed from its end on: when each price was first seen."""
+    """A consumer of the public topic, from its end: the time at which each price first appeared."""
 
     def __init__(self, stack: Stack) -> None:
         self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=5, bytes_min=1))
@@ -63,14 +63,14 @@ class Trades:
                 self.seen_s.setdefault(decode_trade(message.value()).price, time.perf_counter())
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop consuming."""
         self._stopping.set()
         self._thread.join()
         self._consumer.close()
 
 
 class Trip:
-    """Pairs of orders through one exchange; no price comes twice."""
+    """Pairs of orders through one exchange; no price occurs twice."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -138,7 +138,7 @@ def _until_seen(due_s: Mapping[int, float], seen_s: Mapping[int, float]) -> list
 
 
 def tripping(mode: Durability, context: Context) -> Benchmark:
-    """At each rate, on an exchange of this durability."""
+    """Measure each rate on an exchange with this durability mode."""
     servers = context.servers
     settings = Settings(
         port=0,
