@@ -1,4 +1,4 @@
-"""What can go wrong with containers. Each message names the way out.
+"""Errors of containers. Each message names the way out.
 
 ContainersError
 ├── NoEngineError       no Docker engine answers

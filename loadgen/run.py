@@ -26,7 +26,7 @@ class TargetSpec(Struct, frozen=True):
 
 
 class RunOptions(Struct, frozen=True):
-    """How a flow is sent and judged. `scale` is recorded in the summary."""
+    """Options for sending and judging a flow. `scale` is recorded in the summary."""
 
     scale: float | None
     processes: int

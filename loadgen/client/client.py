@@ -36,7 +36,7 @@ _OK_STATUS: Final = 200
 
 
 class Job(Struct, frozen=True):
-    """How to send a plan. `tag` distinguishes its client order ids from those of other runs.
+    """Options for sending a plan. `tag` distinguishes its client order ids from other runs'.
 
     `respond_async`: answers confirm that the command is written, without its outcome.
     `under_way_max`: at most so many requests at once and no schedule, to fill books before

@@ -34,7 +34,7 @@ class ClientGoneError(Exception):
 
 
 def has_body(headers: Mapping[str, str]) -> bool:
-    """Whether the headers announce a body (RFC 9112 6.3)."""
+    """True if the headers announce a body (RFC 9112 6.3)."""
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 

@@ -58,7 +58,7 @@ def json_response(status: int, body: Struct, headers: Headers = ()) -> Response:
 
 
 class ProblemKind(Struct, frozen=True):
-    """What a problem code means. `retryable`: the same request can succeed and does no harm."""
+    """Meaning of a problem code. `retryable`: the same request can succeed and does no harm."""
 
     status: int
     title: str

@@ -114,7 +114,7 @@ async def open_when_caught_up(app: ApiApp, dispatcher: TopicDispatcher) -> None:
 
 
 def log_check(dispatcher: TopicDispatcher) -> Check:
-    """Whether everything that the topics held at the start was applied."""
+    """Readiness check: everything that the topics held at the start is applied."""
     return Check(dispatcher.caught_up, "caught up" if dispatcher.caught_up else "catching up")
 
 

@@ -210,7 +210,7 @@ class OutcomeBooks:
         else:
             wrong = reason is not None
         if wrong:
-            there = "nobody" if first is None else f"{first[0]} at {first[1].price}"
+            there = "no order" if first is None else f"{first[0]} at {first[1].price}"
             self._priority.fail(f"{where} became {reason or 'open'}, first was {there}")
 
     def _look_at_sequences(self, outcome: Outcome, offset: int) -> None:

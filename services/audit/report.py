@@ -49,7 +49,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
     "validity": ("no fill at or after valid_until, no expiry before", "fills"),
     "final_state": ("one final state per order, nothing after it", "orders"),
     "partition": ("symbols and order ids keep to one partition", "orders"),
-    "owner": ("nobody but its owner cancels an order", "cancels"),
+    "owner": ("only its owner cancels an order", "cancels"),
     "trades_topic": ("trades topic = trades of the outcomes, each once", "trades"),
     "book_topic": ("book topic = changes of the books, and folds to them", "updates"),
     "acknowledged": ("acknowledged orders are in the log once", "orders"),

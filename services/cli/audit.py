@@ -18,7 +18,7 @@ WAIT_S_DEFAULT = 10.0
 
 
 class AuditResult(Struct, frozen=True):
-    """What `--json` prints."""
+    """Output of `--json`."""
 
     holds: bool
     invariants: list[Invariant]

@@ -29,7 +29,7 @@ class Difference(Struct, frozen=True):
 
 
 class ReplaySummary(Struct, frozen=True, kw_only=True):
-    """What `--json` prints. `clock` in milliseconds; `samples` are the first differences.
+    """Output of `--json`. `clock` in milliseconds; `samples` are the first differences.
 
     `begun_at`: 0, or the position of a snapshot. `snapshots`: the number of compared digests.
     `not_recorded`: commands whose outcome the matcher has not written yet.

@@ -30,7 +30,7 @@ CHUNK_COMMANDS = 1_000
 
 
 class ReplayRequest(Struct, frozen=True):
-    """What to replay; both bounds are exclusive, and at most one of them is given."""
+    """Range and kind of a replay; both bounds are exclusive, and at most one of them is given."""
 
     partition: int
     until_offset: int | None = None

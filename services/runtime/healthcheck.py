@@ -22,7 +22,8 @@ def port_of(environ: Mapping[str, str]) -> int:
 
 
 def ask(port: int) -> tuple[bool, str]:
-    """Whether the service is ready, and its answer. Raises OSError if it cannot be reached."""
+    """True and the answer if the service is ready, else False and the answer. Raises OSError if
+    it cannot be reached."""
     answer = b""
     with socket.create_connection((LOOPBACK, port), TIMEOUT_S) as connection:
         connection.sendall(_REQUEST)

@@ -41,24 +41,6 @@ PROSE_PENDING: tuple[str, ...] = (
     "examples/live_vwap.py",
     "examples/replay_book.py",
     "examples/tail.py",
-    "exchange_testing/errors.py",
-    "infra/unprivileged.py",
-    "loadgen/capacity.py",
-    "loadgen/client/",
-    "loadgen/options.py",
-    "loadgen/outage_detection.py",
-    "loadgen/report/",
-    "loadgen/run.py",
-    "loadgen/search.py",
-    "loadgen/workload/",
-    "services/api/",
-    "services/audit/",
-    "services/cli/",
-    "services/gateway/",
-    "services/ingest/",
-    "services/reader/app.py",
-    "services/replay/",
-    "services/runtime/",
     "tests/chaos/",
     "tests/containers/",
     "tests/contract/",
@@ -185,12 +167,17 @@ def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
     assert riddles == []
 
 
+def _is_a_name(text: str, word: str) -> bool:
+    # A constant such as NOBODY, or the system account of that name.
+    return word.isupper() or text.strip("\"'") == "nobody"
+
+
 def test_programs_and_data_are_not_called_persons() -> None:
     persons = [
         f"{module.name}:{line} {found[0]}"
         for module in modules()
         if not module.name.startswith(PROSE_PENDING)
         for line, text in module.prose_with_persons()
-        if (found := PERSON.search(text))
+        if (found := PERSON.search(text)) and not _is_a_name(text, found[0])
     ]
     assert persons == []

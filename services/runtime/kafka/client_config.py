@@ -50,7 +50,7 @@ class KafkaAccess(Struct, frozen=True):
 
     def refusal(self, error: KafkaError) -> AccessError | None:
         """The error to raise if Kafka refuses this user; None for any other error."""
-        who = f"user {self.user}" if self.user else "whoever has no user"
+        who = f"user {self.user}" if self.user else "a client without a user"
         if error.code() in _NOT_LET_IN:
             return AccessError(
                 f"Kafka does not let {who} in: {error.str()}; correct "
