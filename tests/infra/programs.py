@@ -1,4 +1,4 @@
-"""Small programs that tests of infra start, and questions to what they started."""
+"""Helper programs started by the tests of `infra`, and checks of their processes."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def start_python(script: str, *arguments: str) -> subprocess.Popen[str]:
-    """A Python program that can import the project and talks to us over its output."""
+    """Start a Python program that can import the project; its standard output is a pipe."""
     return subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE,
@@ -25,7 +25,7 @@ def first_line(program: subprocess.Popen[str]) -> str:
 
 
 def end(program: subprocess.Popen[str]) -> None:
-    """kill -9, and let go of its output."""
+    """Kill the program (SIGKILL) and close its output."""
     program.kill()
     program.wait()
     assert program.stdout is not None
@@ -42,10 +42,10 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
 
 
 def runs(pid: int, program: str) -> bool:
-    """Whether the process has become that program; before that it is the guard."""
+    """Whether the process already runs that program; before that it runs the guard."""
     return Path(f"/proc/{pid}/comm").read_text().strip() == program
 
 
 def state_of(pid: int) -> str:
-    """The kernel's letter: T is stopped, Z is a zombie, S sleeps."""
+    """The kernel's state letter: T is stopped, Z is a zombie, S is sleeping."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""The local broker: ready when it says so, keeps its port and records, leaves nothing behind."""
+"""The local Kafka broker: readiness, stable port, kept records and complete removal."""
 
 import socket
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKaf
 
 @pytest.fixture
 def kafka(shared_broker: LocalKafka) -> LocalKafka:
-    """Running, whatever the test before did to it."""
+    """The shared broker, restarted if the previous test stopped it."""
     if not shared_broker.alive:
         shared_broker.start()
     return shared_broker
@@ -41,7 +41,7 @@ def admin(broker: LocalKafka) -> AdminClient:
 
 
 def create_topic(broker: LocalKafka) -> None:
-    # Held in a name: the client that is asked must outlive its answer.
+    # A local variable keeps the client alive until its future is resolved.
     client = admin(broker)
     client.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(20)
 

@@ -1,4 +1,4 @@
-"""Three local brokers: one Kafka that outlives each of them, the same one when started again."""
+"""A local cluster of three brokers survives the loss of one, and keeps its identity on restart."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafkaClus
 
 @pytest.fixture
 def running(cluster: LocalKafkaCluster) -> LocalKafkaCluster:
-    """All three, whatever the test before did to them."""
+    """The cluster with all three brokers running, whatever the previous test did."""
     cluster.start()
     return cluster
 
@@ -33,7 +33,7 @@ def admin(cluster: LocalKafkaCluster) -> AdminClient:
 
 
 def cluster_id(cluster: LocalKafkaCluster) -> str:
-    # Held in a name: the client that is asked must outlive its answer.
+    # A local variable keeps the client alive until its future is resolved.
     client = admin(cluster)
     return str(client.describe_cluster(request_timeout=20).result().cluster_id)
 
@@ -41,7 +41,7 @@ def cluster_id(cluster: LocalKafkaCluster) -> str:
 def replicas_in_sync(cluster: LocalKafkaCluster) -> set[int]:
     client = admin(cluster)
     try:
-        # Short: the client may have been told to ask the one that has just died.
+        # A short time-out: the client may send the request to the broker that has just died.
         [asked] = client.describe_topics(TopicCollection([TOPIC]), request_timeout=2).values()
         return {node.id for node in asked.result().partitions[0].isr}
     except KafkaException:

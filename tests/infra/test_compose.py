@@ -1,4 +1,4 @@
-"""What `make up` makes of the engine's answers. `docker` is a script here that plays the engine."""
+"""`make up` with each answer of the container engine. A `docker` script replaces the engine."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 from infra.compose import ComposeProject, Container, containers_of, find_compose
 from infra.errors import ServerFailedError, ToolMissingError
 
-# Writes down what it was asked; answers what the folder beside it says, or nothing.
+# Records each call; answers with the content of the files beside it, or with nothing.
 DOCKER = """#!/bin/sh
 here=$(dirname "$0")
 echo "docker $* ($COMPOSE_PROFILES)" >> "$here/asked"
@@ -42,7 +42,7 @@ def one(**changes: Any) -> Container:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Callable[..., ComposeProject]:
-    """A project on an engine that plays what it is told."""
+    """A Compose project on the substitute engine, with configurable answers."""
     docker = tmp_path / "docker"
     docker.write_text(DOCKER)
     docker.chmod(0o755)

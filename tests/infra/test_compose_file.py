@@ -1,4 +1,4 @@
-"""infra/compose.yaml without Docker: what it starts exists, and takes what it is given."""
+"""infra/compose.yaml, checked without Docker: its commands exist and accept their arguments."""
 
 import importlib.util
 import itertools

@@ -1,4 +1,4 @@
-"""The doctor finds what is missing and says how to get it."""
+"""The doctor reports missing programs and how to install them."""
 
 import socket
 from pathlib import Path

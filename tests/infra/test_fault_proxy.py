@@ -1,4 +1,4 @@
-"""The fault proxy in front of a real echo server: every fault, its end, and a clean close."""
+"""The fault proxy in front of a real echo server: each fault, its end, and a clean close."""
 
 import socket
 import threading
@@ -47,7 +47,7 @@ def connected(proxy: FaultProxy) -> socket.socket:
 
 
 def received(client: socket.socket, n_bytes: int) -> bytes:
-    """So many bytes, or fewer when the connection ends before."""
+    """Read `n_bytes` bytes, or fewer if the connection ends first."""
     got = b""
     while len(got) < n_bytes and (chunk := client.recv(n_bytes - len(got))):
         got += chunk
@@ -125,7 +125,7 @@ def test_delay_forwards_late_and_in_order(proxy: FaultProxy) -> None:
         for number in range(5):
             client.sendall(b"%d" % number)
         assert received(client, 5) == b"01234"
-        # Once on the way there and once on the way back.
+        # The delay applies once in each direction.
         assert time.monotonic() - start >= 0.2
         proxy.heal()
         check_echo(client)
@@ -157,7 +157,7 @@ def test_close_leaves_no_connection_and_no_thread(proxy: FaultProxy, stalled: bo
         connected(outer)
     assert outer.connections == 0
     check_connections(proxy, 0)
-    # The fixture's own proxy is the only one left.
+    # Only the fixture's proxy remains.
     assert [t.name for t in threading.enumerate()].count("fault-proxy") == 1
 
 

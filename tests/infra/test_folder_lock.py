@@ -1,4 +1,4 @@
-"""A data directory has one owner; a dead owner is none."""
+"""A data directory has at most one owner; the lock of a dead owner is released."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Which images `make images` fetches, keeps or refuses to make; a stand-in answers for the engine.
+"""Images that `make images` pulls, keeps or refuses to build; a script replaces the engine.
 
-That they are built and work is tested in `tests/containers`, on a real one.
+`tests/containers` builds and runs the images on a real engine.
 """
 
 import os
@@ -22,7 +22,7 @@ esac
 
 
 def images(tmp_path: Path, *, absent: bool) -> list[str]:
-    """What the engine was asked to fetch and to name, when it has no image or all of them."""
+    """The engine's `pull` and `tag` calls when it has no image (`absent`) or all of them."""
     program = tmp_path / "docker"
     program.write_text(DOCKER)
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What is missing is named together with what to install; nothing half fetched is ever seen."""
+"""Errors name missing programs and how to install them; downloads are complete or absent."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Dashboard and alerts: whatever they name is shown by a service that Prometheus reads."""
+"""Every metric in the dashboard and alerts is exported by a service that Prometheus scrapes."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ EXPRESSIONS = list(expressions())
 JOBS: dict[str, dict[str, Any]] = {
     job["job_name"]: job for job in read(MONITORING / "prometheus.yml")["scrape_configs"]
 }
-# Prometheus' own, of whatever it reads.
+# Labels that Prometheus adds to every scraped sample.
 TARGET_LABELS = {"job", "instance"}
 
 

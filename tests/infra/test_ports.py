@@ -1,4 +1,4 @@
-"""Ports are free, stay free, and are kept when they can be."""
+"""Port allocation: ports are free, remain free, and are reused where possible."""
 
 import socket
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The local database: ready when it says so, keeps rows, port and password, leaves nothing."""
+"""The local PostgreSQL: readiness, kept rows, stable port and password, complete removal."""
 
 import os
 import pwd
@@ -27,7 +27,7 @@ def shared_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalP
 
 @pytest.fixture
 def postgres(shared_database: LocalPostgres) -> LocalPostgres:
-    """Running, whatever the test before did to it."""
+    """The shared database, restarted if the previous test stopped it."""
     if not shared_database.alive:
         shared_database.start()
     return shared_database
@@ -67,7 +67,7 @@ def test_postgres_when_stopped_leaves_no_process_and_no_port(postgres: LocalPost
     assert postgres.process.exit_code == 0
     assert not any(is_running(pid) for pid in tree)
     assert is_free(port_of(postgres))
-    # Another run, another object: the same password and, as nobody took it, the same port.
+    # A new object keeps the password and, because it is still free, the port.
     with LocalPostgres(postgres.data_dir) as next_run:
         assert next_run.url == url
 
@@ -76,7 +76,7 @@ def test_postgres_when_the_stale_pid_is_another_programs_starts(postgres: LocalP
     pid_file = postgres.data_dir / "cluster" / "postmaster.pid"
     content = pid_file.read_text().splitlines()
     postgres.kill()
-    # A new process may have the number by now. Ours lives, and PostgreSQL could signal it.
+    # A new process may have reused the pid. This one is alive, and PostgreSQL could signal it.
     pid_file.write_text("\n".join([str(os.getppid()), *content[1:]]) + "\n")
 
     postgres.start()
@@ -153,12 +153,12 @@ def test_postgres_for_root_in_a_private_folder_runs_unprivileged(
     private.mkdir(mode=0o700)
     cluster = private / "postgres" / "cluster"
     cluster.mkdir(parents=True, mode=0o700)
-    # A cluster that an account owns is run by that account, where namespaces are allowed too.
+    # A cluster directory owned by an account runs under that account, even with namespaces.
     os.chown(cluster, account.pw_uid, account.pw_gid)
 
     with LocalPostgres(private / "postgres") as database:
         query(database.url, "CREATE TABLE kept AS SELECT 7 AS n")
-        # In a namespace the process is still root's for us; where none is allowed, an account's.
+        # Outside the namespace the process belongs to root; without namespaces, to an account.
         uid = Path(f"/proc/{database.process.pid}").stat().st_uid
         assert uid == cluster.stat().st_uid
         assert account.pw_uid in (0, uid)

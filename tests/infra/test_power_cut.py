@@ -1,7 +1,7 @@
-"""The machine under the broker loses its power: what `fsync` acknowledged is there, as promised.
+"""A power cut under the broker loses no record that was acknowledged in mode `fsync`.
 
-The counter proof runs beside it on the same disk: topics in mode `process` and a plain file lose
-what nobody flushed. Without it the test could not tell a power cut from a kill.
+As a control, topics in mode `process` and a plain file on the same disk lose unflushed data.
+Without the control, the test could not distinguish a power cut from a kill.
 """
 
 import itertools
@@ -27,16 +27,16 @@ from tests.support.loop_disk import cut_power, loop_disk, mounted, why_not
 
 MODES: tuple[Durability, ...] = ("fsync", "process")
 PARTITIONS = 2
-# Less than the half minute after which the kernel writes by itself.
+# Shorter than the 30 s after which the kernel writes dirty pages to the disk.
 PRODUCE_S = 4.0
 DISK_MEGABYTES = 256
 
-# (partition, offset) to value.
+# Value of each record by (partition, offset).
 Records = dict[tuple[int, int], bytes]
 
 
 class Cut(Struct, frozen=True):
-    """What was acknowledged before the cut and what the disk holds after it, by mode."""
+    """Records acknowledged before the cut and records on the disk after it, by mode."""
 
     acknowledged: dict[Durability, Records]
     found: dict[Durability, Records]
@@ -69,7 +69,7 @@ def has_content(file: Path) -> bool:
 
 
 def produce_until_killed(kafka: LocalKafka) -> dict[Durability, Records]:
-    """Commands to both kinds of topics as fast as they are acknowledged, up to kill -9."""
+    """Send commands to the topics of both modes without pause, then kill the broker (SIGKILL)."""
     try:
         kafka.start()
         for mode in MODES:
@@ -87,7 +87,7 @@ def produce_until_killed(kafka: LocalKafka) -> dict[Durability, Records]:
 
 
 class Acknowledged:
-    """A producer that notes where each acknowledged record lies."""
+    """A producer that keeps each acknowledged record with its partition and offset."""
 
     def __init__(self, bootstrap: str, mode: Durability) -> None:
         self._topic = f"{mode}.{COMMANDS.name}"
@@ -116,7 +116,7 @@ class Acknowledged:
 
 
 def read_all(kafka: LocalKafka) -> dict[Durability, Records]:
-    """Every command that a broker finds on this disk."""
+    """Start a broker on this disk and read all commands."""
     try:
         kafka.start()
         return {mode: read_mode(kafka.bootstrap_servers, mode) for mode in MODES}
@@ -146,7 +146,7 @@ def test_power_cut_when_commands_were_acknowledged_in_fsync_loses_none(cut: Cut)
     acknowledged, found = cut.acknowledged["fsync"], cut.found["fsync"]
     assert len(acknowledged) > 100
     assert {at: found.get(at) for at in acknowledged} == acknowledged
-    # Nor is there a hole before the first or between two of them.
+    # The offsets start at zero and have no gaps.
     for number in range(PARTITIONS):
         offsets = sorted(offset for partition, offset in found if partition == number)
         assert offsets == list(range(len(offsets)))

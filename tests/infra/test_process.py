@@ -1,4 +1,4 @@
-"""A child process ends when it is told to, and when we do, and not before."""
+"""A child process ends on request and when its parent ends, and not before."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Both servers as one: nothing outlives its owner, and one folder has one owner."""
+"""Both local servers together: they end with their owner, and a folder has one owner."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ time.sleep(600)
 
 @pytest.fixture
 def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs both servers under tmp_path, in no way prepared to be killed."""
+    """A program that runs both servers under `tmp_path` without handling its own termination."""
     program = start_python(OWNER, str(tmp_path))
     yield program
     if program.poll() is None:
@@ -49,7 +49,7 @@ def test_servers_when_their_owner_is_killed_are_gone_and_can_be_started(
     assert len(working_in(tmp_path / "postgres" / "cluster", "postgres")) > 1
 
     end(owner)
-    # At once, while the old ones may still be dying.
+    # Start immediately: the old servers may still be shutting down.
     with LocalServers(tmp_path) as servers:
         assert not any(is_running(pid) for pid in below)
         with psycopg.connect(servers.database_url) as connection:
@@ -62,7 +62,7 @@ def test_servers_when_their_owner_is_killed_are_gone_and_can_be_started(
 def test_servers_when_their_owner_is_killed_at_any_moment_leave_nothing(tmp_path: Path) -> None:
     for moment in range(4):
         program = start_python(OWNER, str(tmp_path / str(moment)))
-        # How soon it starts is not what is tested.
+        # The time until the first child process is not under test.
         assert eventually(lambda pid=program.pid: bool(descendants(pid)), timeout_s=30.0)  # type: ignore[misc]
         eventually(lambda: False, timeout_s=moment * 0.4)
         below = descendants(program.pid)
@@ -81,7 +81,7 @@ def test_servers_when_one_fails_stop_the_other(tmp_path: Path) -> None:
     assert servers.postgres is not None
     assert not servers.postgres.alive
     assert working_in(tmp_path / "postgres" / "cluster", "postgres") == []
-    # The folder is free again.
+    # The folder's lock is free again.
     lock = FolderLock(tmp_path)
     lock.acquire()
     lock.release()

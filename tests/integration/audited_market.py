@@ -1,7 +1,8 @@
-"""A recorded market for the audit's tests, and copies of it with something changed.
+"""A recorded market for the tests of the audit, and modified copies of it.
 
-A real matcher and a real sink work off a seeded flow once; a test then copies topics and database,
-changes one thing on the way, and asks the audit. Timestamps and offsets are copied as they are.
+A real matcher and a real sink process a seeded command flow once. Each test copies the topics or
+the database, changes one thing in the copy, and runs the audit. Timestamps and offsets are copied
+unchanged.
 """
 
 import itertools
@@ -40,7 +41,7 @@ from tests.support.exchange import Exchange
 from tests.support.snapshots import sealed
 
 SEED = 11
-# Validities under a second only: some orders are dead on arrival, all expiries are over soon.
+# Validities below one second: some orders expire before they arrive, and all expire early.
 PROFILE = Profile(
     duration_s=4,
     symbols=6,
@@ -50,7 +51,7 @@ PROFILE = Profile(
     valid_seconds_percent=0,
 )
 FLOW_STARTED_MS_AGO = 3_500
-# A tick could otherwise come between the last outcome and the end of the matcher.
+# Covers all expiries: otherwise a tick could follow the last outcome before the matcher stops.
 EXPIRIES_OVER_S = 3.0
 PARTITIONS = 2
 SNAPSHOT_EVERY = 150
@@ -60,13 +61,13 @@ Change = Callable[[Topic, list[Record]], list[Record]]
 
 
 class AuditedMarket(Struct, frozen=True):
-    """Where a recorded market lies, and what clients were told of it."""
+    """Settings of a recorded market, and the answers that its clients received."""
 
     settings: Settings
     told: list[ClientLine]
 
     def audit(self, told: list[ClientLine] | None = None, wait_s: float = 0.0) -> AuditReport:
-        """The audit's report."""
+        """Run the audit and return its report."""
         return run_audit(self.settings, told or self.told, wait_s, lambda _: None)
 
 
@@ -75,7 +76,7 @@ _copies = itertools.count(1)
 
 @contextmanager
 def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarket]:
-    """A market beside the given exchange, on its servers; nobody works on it any more."""
+    """A separate market on the exchange's servers; all of its services have stopped."""
     url = create_database(exchange.database_url, "audited")
     servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
     settings = Settings(
@@ -104,7 +105,7 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
 
 
 def _register_traders(settings: Settings) -> None:
-    """Three brokers of the flow, two of them with a URL."""
+    """Register three brokers of the flow, two of them with a webhook URL."""
     sender = FailFastSender(kafka_access(settings), linger_ms=0)
     for number in range(3):
         url = "http://receiver.invalid/" if number else None
@@ -139,7 +140,7 @@ def _send(settings: Settings) -> Iterator[ClientLine]:
 
 
 def create_database(server_url: str, name: str, template: str = "template0") -> str:
-    """A new database, perhaps a copy of one that nobody is connected to; its URL."""
+    """Create a database, as a copy of `template` if it has no connections; return its URL."""
     fresh = f"{name}_{time.time_ns()}"
     with closing(psycopg.connect(server_url, autocommit=True)) as connection:
         connection.execute(
@@ -151,7 +152,7 @@ def create_database(server_url: str, name: str, template: str = "template0") -> 
 
 
 def with_changed_rows(market: AuditedMarket, server_url: str, statement: str) -> AuditedMarket:
-    """A copy of the market's database in which `statement` was executed."""
+    """Copy the market's database and execute `statement` in the copy."""
     template = market.settings.database_url.rsplit("/", 1)[1]
     url = create_database(server_url, "changed", template)
     with closing(psycopg.connect(url, autocommit=True)) as connection:
@@ -162,9 +163,9 @@ def with_changed_rows(market: AuditedMarket, server_url: str, statement: str) ->
 
 
 def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
-    """A copy of the market's topics, each partition's records as `change` leaves them.
+    """Copy the market's topics, with `change` applied to the records of each partition.
 
-    The snapshots name the copy, so that they are its own.
+    The snapshots are rewritten with the copy's topic id; otherwise the audit would ignore them.
     """
     prefix = f"changed{next(_copies)}.{market.settings.topic_prefix}"
     copy = structs.replace(market.settings, topic_prefix=prefix)
@@ -188,7 +189,7 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
                     timestamp=record.timestamp,
                 )
     producer.flush(WAIT_S)
-    # From here on it looks like any other; what is written keeps the time it came with.
+    # Standard settings from here on; records keep the timestamps that they were written with.
     TopicsAdmin(kafka_access(copy), prefix).apply(PARTITIONS, "process")
     return structs.replace(market, settings=copy)
 
@@ -196,7 +197,7 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
 def resealed(
     records: list[Record], change: Callable[[SnapshotCommit], SnapshotCommit]
 ) -> list[Record]:
-    """Every commit changed, with a checksum that is right again."""
+    """Apply `change` to every snapshot commit and recompute its checksum."""
     found: list[Record] = []
     for record in records:
         commit = decode_snapshot(record.value)
@@ -211,14 +212,14 @@ def resealed(
 
 
 def trim(market: AuditedMarket, topic: Topic, before: int) -> None:
-    """Delete the records of a topic's partition 0 before this one."""
+    """Delete the records of partition 0 of a topic below offset `before`."""
     where = TopicPartition(market.settings.topic_prefix + topic.name, 0, before)
     admin = AdminClient({"bootstrap.servers": market.settings.kafka})
     admin.delete_records([where])[where].result()
 
 
 def _create_topics(settings: Settings) -> None:
-    """As the exchange would, but that records keep the time they are sent with."""
+    """Create the exchange's topics so that records keep the producer's timestamps."""
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     topics = [
         NewTopic(

@@ -1,7 +1,7 @@
-"""Servers for these tests, in containers where they are chosen, else those of the whole run.
+"""Servers of the integration tests: containers if selected, otherwise the servers of the test run.
 
-The services are processes either way. Tests that strike servers harder than by a kill start local
-ones of their own, wherever the others run.
+The services are processes in both cases. Tests with faults more severe than a kill start separate
+local servers.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.support.servers import DatabaseServer, KafkaServer, chosen
 
 @pytest.fixture(scope="session")
 def containers() -> Iterator[Containers | None]:
-    """None when local servers were chosen."""
+    """Running containers, or None if local servers were selected."""
     if not chosen().containers:
         yield None
         return
@@ -30,7 +30,7 @@ def exchange(
     containers: Containers | None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Exchange]:
-    """One exchange for all of these tests."""
+    """The exchange that all integration tests share."""
     if containers is None:
         yield request.getfixturevalue("exchange")
         return
@@ -45,11 +45,11 @@ def exchange(
 
 @pytest.fixture(scope="session")
 def kafka(exchange: Exchange, containers: Containers | None) -> KafkaServer:
-    """The exchange's broker: use a topic prefix of your own."""
+    """The exchange's broker; each test must use a separate topic prefix."""
     return containers.kafka if containers else exchange.kafka
 
 
 @pytest.fixture(scope="session")
 def postgres(exchange: Exchange, containers: Containers | None) -> DatabaseServer:
-    """The exchange's database server: make a database of your own."""
+    """The exchange's database server; each test must create a separate database."""
     return containers.postgres if containers else exchange.postgres

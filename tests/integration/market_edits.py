@@ -1,4 +1,4 @@
-"""Changes to a recorded market's records: what an audit or a replay of the copy must then see."""
+"""Changes to the records of a recorded market, for tests of the audit and the replay."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,8 @@ Edit = Callable[[list[Record]], list[Record]]
 
 
 def on(topic: Topic, change: Edit) -> Change:
-    """Change partition 0 of one topic (the first that is asked for) and nothing else."""
+    """Apply `change` to partition 0 of one topic (its first call with records) and to nothing
+    else."""
     done: list[bool] = []
 
     def changed(of: Topic, records: list[Record]) -> list[Record]:
@@ -29,7 +30,7 @@ def on(topic: Topic, change: Edit) -> Change:
 
 
 def replaced(old: str, new: str, number: int) -> Edit:
-    """In the nth record that holds `old`, put `new` in its place."""
+    """Replace `old` by `new` in the record at index `number` among those that contain `old`."""
 
     def change(records: list[Record]) -> list[Record]:
         where = [i for i, record in enumerate(records) if old.encode() in (record.value or b"")]
@@ -57,7 +58,7 @@ def extra(value: bytes) -> Edit:
 
 
 def outcome(change: Callable[[Outcome], Outcome | None]) -> Edit:
-    """Change the first outcome that `change` finds to be one of those it changes."""
+    """Replace the first outcome for which `change` does not return None."""
 
     def edit(records: list[Record]) -> list[Record]:
         for number, record in enumerate(records):
@@ -77,7 +78,7 @@ def outcome(change: Callable[[Outcome], Outcome | None]) -> Edit:
 
 
 def first_fill(**changes: int) -> Edit:
-    """So much more of each of these fields, in the first fill of all."""
+    """Add the given amounts to fields of the first fill in the partition."""
 
     def change(one: Outcome) -> Outcome | None:
         if not isinstance(one.event, OrderAccepted) or not one.event.fills:
@@ -91,7 +92,7 @@ def first_fill(**changes: int) -> Edit:
 
 
 def first_taker(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
-    """The first order that took from others, changed."""
+    """Change the first accepted order that has fills (the first taker)."""
 
     def changed(one: Outcome) -> Outcome | None:
         if not isinstance(one.event, OrderAccepted) or not one.event.fills:
@@ -102,7 +103,7 @@ def first_taker(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
 
 
 def first_to_rest(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
-    """The first bid that came to rest, changed."""
+    """Change the first accepted bid that remained open in the book."""
 
     def changed(one: Outcome) -> Outcome | None:
         event = one.event
@@ -114,7 +115,7 @@ def first_to_rest(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
 
 
 def first_cancelled(change: Callable[[OrderCancelled], OrderCancelled]) -> Edit:
-    """The first cancel that was granted, changed."""
+    """Change the first successful cancel."""
 
     def changed(one: Outcome) -> Outcome | None:
         if not isinstance(one.event, OrderCancelled):

@@ -1,4 +1,4 @@
-"""Commands in, rows out, no API: an exchange of its own for tests of the matcher alone."""
+"""A market without an API, for tests of the matcher: commands in, database rows out."""
 
 import os
 import sys
@@ -37,12 +37,12 @@ from tests.support.exchange import Exchange
 EVERY = 150
 FLOW = plan(Profile(duration_s=8, symbols=8, brokers=4, valid_seconds_percent=0), 5)
 WAIT_S = 30.0
-# No claim of a test stands so far out.
+# Higher than the epoch of every claim in a test.
 LATER_EPOCH = 1_000_000
 
 
 class Market(Struct, frozen=True):
-    """An exchange without an API on topics and a database of its own: commands in, rows out."""
+    """A matcher and a sink with a separate topic prefix and database, and no API."""
 
     stack: Stack
     settings: Settings
@@ -50,7 +50,7 @@ class Market(Struct, frozen=True):
     flow: Iterator[tuple[int, Command]]
 
     def send(self, count: int) -> None:
-        """The next commands of the flow, into the only partition."""
+        """Send the next commands of the flow to the only partition."""
         sender = FailFastSender(kafka_access(self.settings), linger_ms=1)
         for _, command in islice(self.flow, count):
             key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
@@ -58,28 +58,28 @@ class Market(Struct, frozen=True):
         sender.flush()
 
     def records(self, topic: Topic) -> list[Record]:
-        """All that a topic holds."""
+        """All records of a topic."""
         where = self.log.partition(topic.name, 0)
         with closing(LogReader(kafka_access(self.settings), where)) as reader:
             return list(reader.records())
 
     def end(self, topic: Topic) -> int:
-        """The offset that the next record will get."""
+        """End offset of a topic: the offset of its next record."""
         partition = self.log.partition(topic.name, 0)
         with closing(LogReader(kafka_access(self.settings), partition)) as reader:
             return reader.end
 
     def commits(self) -> list[tuple[int, SnapshotCommit]]:
-        """Record and commit, oldest first."""
+        """Snapshot commits with the offset of each, oldest first."""
         found = [(r.offset, decode_snapshot(r.value)) for r in self.records(SNAPSHOTS)]
         return [(record, one) for record, one in found if isinstance(one, SnapshotCommit)]
 
     def wait_for_commits(self, count: int) -> None:
-        """Until so many snapshots count."""
+        """Wait until `count` snapshots are committed."""
         eventually("a snapshot", lambda: len(self.commits()) >= count)
 
     def recover(self) -> Recovered:
-        """As a matcher would that claims now."""
+        """Recover as a matcher does that claims the partition now."""
         consumer = LogConsumer(kafka_access(self.settings), Fetch(10))
         try:
             return recover(consumer, self.log, 0, LATER_EPOCH)
@@ -87,13 +87,13 @@ class Market(Struct, frozen=True):
             consumer.close()
 
     def append_commit(self, commit: SnapshotCommit | bytes) -> int:
-        """As if somebody had written it after all others; its record."""
+        """Append a commit to the snapshots; return its offset."""
         value = commit if isinstance(commit, bytes) else encode(commit)
         topic = self.settings.topic_prefix + SNAPSHOTS.name
         return append(kafka_access(self.settings), topic, 0, b"0", value)
 
     def trim(self, topic: Topic, before: int) -> None:
-        """Delete the records of a topic before this one."""
+        """Delete the records of a topic below offset `before`."""
         where = TopicPartition(self.settings.topic_prefix + topic.name, 0, before)
         admin = AdminClient({"bootstrap.servers": self.settings.kafka})
         admin.delete_records([where])[where].result()
@@ -101,7 +101,7 @@ class Market(Struct, frozen=True):
     def second_matcher(
         self, log_file: Path, *options: str, snapshot_every: int = EVERY
     ) -> ChildProcess:
-        """Another one for the same partition; not started yet."""
+        """A second matcher for the same partition; the caller starts it."""
         settings = structs.replace(self.settings, snapshot_every=snapshot_every, takeover_ms=500)
         return ChildProcess(
             [sys.executable, "-m", "services.matcher", "--partitions", "0", *options],
@@ -110,11 +110,11 @@ class Market(Struct, frozen=True):
         )
 
     def matcher_log(self) -> str:
-        """What the matchers said so far."""
+        """Service log of the matchers up to now."""
         return self.stack.services["matcher"].log_file.read_text()
 
     def require_proved(self) -> None:
-        """The audit of the log, the topics and the database finds nothing."""
+        """Require that the audit of the topics and the database finds no difference."""
         report = run_audit(self.settings, None, WAIT_S, lambda _: None)
         assert report.holds, "\n".join(report.lines())
 

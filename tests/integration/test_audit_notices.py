@@ -1,4 +1,4 @@
-"""The audit passes on what a real matcher and sink made, and notices each change of it, alone."""
+"""The audit accepts what a real matcher and sink recorded, and reports each single change."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield recorded
 
 
-# What is not alone when the log itself was changed: the engine leads elsewhere from there on.
+# These invariants also fail when a log record changes: later engine states differ from there on.
 ENGINE: set[Name] = {"recomputed", "snapshots"}
 
 
@@ -237,11 +237,11 @@ def test_audit_of_a_database_filled_before_it_kept_sums_says_so(
         (on(SNAPSHOTS, replaced('"orders":[["', '"orders":[["0', 0)), "snapshots"),
         (on(SNAPSHOTS, replaced('"clock":', '"clock":1', 0)), "snapshots"),
         (on(SNAPSHOTS, lambda records: records[1:]), "snapshots"),
-        # A snapshot that was given up has no commit, and does no harm.
+        # A snapshot without a commit was abandoned and is ignored.
         (on(SNAPSHOTS, lambda records: [*records, records[0]]), None),
         (on(SNAPSHOTS, extra(b"{")), None),
         (on(COMMANDS, extra(encode(Tick()))), "outcomes"),
-        # A record of a stale epoch does not count, and so is no difference.
+        # A record of a stale epoch does not count and is therefore no difference.
         (on(EXECUTIONS, lambda records: [*records, records[-1]]), None),
     ],
 )
@@ -299,7 +299,7 @@ def test_audit_notices_an_outcome_that_was_altered(market: AuditedMarket) -> Non
 def test_audit_notices_an_outcome_that_breaks_the_market(
     market: AuditedMarket, edit: Edit, noticed: set[Name]
 ) -> None:
-    """Judged from the outcomes: each fails for itself, not only because the engine says other."""
+    """Invariants of the outcomes fail directly, not only by comparison with the engine."""
     report = with_changed_log(market, on(EXECUTIONS, edit)).audit()
     assert failing(report) >= {"recomputed", *noticed}, "\n".join(report.lines())
 
@@ -312,7 +312,7 @@ def test_audit_notices_a_command_that_was_altered(market: AuditedMarket) -> None
 
 def test_audit_notices_a_cancel_that_another_broker_was_granted(market: AuditedMarket) -> None:
     def change(records: list[Record]) -> list[Record]:
-        """Every cancel comes from the broker of the first; most of them were granted."""
+        """Attribute every cancel to the first one's broker; most of the cancels were successful."""
         other = ""
         for number, record in enumerate(records):
             command = command_of(record.value)

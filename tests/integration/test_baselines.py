@@ -1,4 +1,4 @@
-"""What each baseline keeps over an end, ordered or not. How they trade is judged by the rules."""
+"""State that each baseline keeps after a stop or a kill. Other tests cover its trading rules."""
 
 import secrets
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def baseline(
 
 
 def trade(seller: Trader, buyer: Trader, symbol: str) -> list[tuple[Trader, str]]:
-    """Orders that rest, fill, fill in part, expire and are cancelled."""
+    """Place orders that rest, fill, fill partly, expire and are cancelled."""
     return [
         (seller, seller.sell(symbol, 100, 1_000)),
         (seller, seller.sell(symbol, 50, 1_001, valid_until=in_seconds(3_600))),
@@ -39,7 +39,7 @@ def trade(seller: Trader, buyer: Trader, symbol: str) -> list[tuple[Trader, str]
 
 
 def seen(orders: list[tuple[Trader, str]], symbol: str) -> Seen:
-    """All that the two can see, but for the moment of looking."""
+    """Everything that the two traders can read, except the time of the reading."""
     trader = orders[0][0]
     told: Seen = {order: owner.order(order) for owner, order in orders}
     for name in ("book", "price"):
@@ -73,7 +73,7 @@ def test_baseline_killed_keeps_what_its_design_promises(baseline: Baseline) -> N
     baseline.start()
     ids = [answer.body["order_id"] for answer in answers]
     kept = [trader.api.get(f"/orders/{order}").status for order in ids].count(200)
-    # Only what was flushed is promised by V2 and V3, and that is in order: no holes.
+    # V2 and V3 guarantee only flushed orders; they flush in order, so the kept ids have no gaps.
     if baseline.design == "v1":
         assert kept == 20
     assert [trader.api.get(f"/orders/{order}").status for order in ids[:kept]] == [200] * kept

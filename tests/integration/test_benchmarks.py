@@ -1,6 +1,6 @@
-"""Benchmarks on real servers, very small: each has its figures. And an interruption keeps some.
+"""Very small benchmark runs on real servers produce all figures; interrupted runs produce some.
 
-How fast anything is, no test says.
+No test depends on the speed of anything.
 """
 
 import re
@@ -33,11 +33,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def tell(_: str) -> None:
-    """Nobody listens."""
+    """Discard the progress message."""
 
 
 class RunningServers(Servers):
-    """The servers of the whole run instead of others."""
+    """Uses the servers of the test run instead of starting new ones."""
 
     def __init__(self, folder: Path, ending: ExitStack, exchange: Exchange) -> None:
         super().__init__(folder, ending, tell)
@@ -104,7 +104,7 @@ def test_interrupted_run_keeps_what_it_has_measured(tmp_path: Path, number: sign
         text=True,
     ) as running:
         assert running.stderr is not None
-        # A whole repeat is there as soon as a later one is told of.
+        # A repeat is complete as soon as the progress output mentions a later one.
         while not re.search(r"engine.cross repeat (?!1/)", running.stderr.readline()):
             pass
         running.send_signal(number)

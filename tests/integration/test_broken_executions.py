@@ -1,7 +1,7 @@
-"""Executions with a gap, or with what is none: every reader of them stops, and says so in a line.
+"""Gaps and invalid records in the executions: every reading service stops with a one-line error.
 
-Each as the process that an operator starts, with its exit code: on a log that is broken already,
-and on one that breaks while it runs.
+Each service runs as a process, and its exit code is checked: on a log that is already broken and
+on one that breaks while the service runs.
 """
 
 import os
@@ -33,13 +33,14 @@ READERS = {
     "ingest": ("services.ingest",),
     "standby": ("services.matcher", "--standby"),
 }
-# Its own executions are read once, at its claim: it is the one that writes them.
+# A matcher reads the executions only once, at its claim: afterwards it is their only writer.
 AT_ONCE = READERS | {"matcher": ("services.matcher",)}
 
 
 @pytest.fixture
 def log(kafka: KafkaServer) -> HandwrittenLog:
-    """Ten commands, of which eight have outcomes (of others, which only a matcher would see)."""
+    """Ten commands, eight of them with outcomes (of other commands, which only a matcher
+    notices)."""
     written = HandwrittenLog(kafka.bootstrap_servers)
     for _ in range(10):
         written.write(encode(Tick()), COMMANDS)
@@ -62,7 +63,7 @@ def environ(log: HandwrittenLog, postgres: DatabaseServer) -> dict[str, str]:
 
 
 def leave_a_gap(log: HandwrittenLog) -> None:
-    """The outcome of command 9; that of command 8 is nowhere."""
+    """Write the outcome of command 9 without that of command 8."""
     log.write_outcomes(batch(cancelled(6, ALICE, 10, 9), first=9))
 
 

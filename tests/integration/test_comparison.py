@@ -1,4 +1,4 @@
-"""A comparison's steps on real contestants: figures come back, and a kill takes what it must."""
+"""The comparison's steps on real contestants: each returns figures; a kill loses what it must."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The three simpler designs keep the trading rules; comparing their figures requires that."""
+"""The three simpler designs keep the trading rules, as the comparison of figures requires."""
 
 import secrets
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from benchmarks.designs.service import Baseline
 from tests.support.conformance import TIMEOUT_S, ConformanceRun, run_conformance
 from tests.support.servers import DatabaseServer
 
-# Rules with their cases: those of the seven calls, and those of webhooks, which designs lack.
+# Numbers of test cases: rules of the seven API calls, and rules of webhooks (not in the designs).
 RULES = 87
 WEBHOOK_RULES = 14
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(2 * TIMEOUT_S)
 def designs(
     postgres: DatabaseServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Baseline]]:
-    """Each design, running on its own database."""
+    """Each design, running with a separate database."""
     folder = tmp_path_factory.mktemp("designs")
     started: dict[str, Baseline] = {}
     with ExitStack() as stopping:
@@ -37,7 +37,8 @@ def designs(
 
 @pytest.fixture(scope="module")
 def runs(designs: dict[str, Baseline]) -> dict[str, ConformanceRun]:
-    """The suite's run against each design, side by side: it mostly waits for orders to expire."""
+    """Conformance runs of all designs, in parallel because they mostly wait for orders to
+    expire."""
     with ThreadPoolExecutor(len(designs)) as pool:
         running = {
             name: pool.submit(run_conformance, design.url, design.admin_key)
@@ -56,7 +57,7 @@ def test_design_keeps_every_trading_rule(name: str, runs: dict[str, ConformanceR
 def test_rules_about_a_missing_part_are_reported_as_not_judged(
     designs: dict[str, Baseline],
 ) -> None:
-    # One of these rules is about trading; the other two are about webhooks.
+    # One of the selected rules is about trading; the other two are about webhooks.
     rules = "replay or rotated or retry_of_an_order"
     design = designs["v3"]
     run = run_conformance(design.url, design.admin_key, "--rules", rules)

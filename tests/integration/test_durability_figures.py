@@ -1,4 +1,4 @@
-"""The measurement of the durability modes: each command is acknowledged once and has a time."""
+"""The durability measurement: each command is acknowledged exactly once and has a time."""
 
 import pytest
 

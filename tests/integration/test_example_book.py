@@ -1,4 +1,5 @@
-"""`examples.full_book` on a real exchange, and on topics that lose, repeat and tell lies."""
+"""`examples.full_book` on a real exchange, and on topics with missing, repeated or wrong
+records."""
 
 import random
 import signal
@@ -24,26 +25,26 @@ from tests.support.servers import KafkaServer
 
 
 def update(sequence: int, *levels: tuple[int, int], whole: bool = False) -> BookUpdate:
-    """Asks of one order each."""
+    """A book update with asks of one order each."""
     asks = tuple(Level(price, quantity, 1 if quantity else 0) for price, quantity in levels)
     return BookUpdate("AAA", sequence, 0, 0, 0, (), asks, whole)
 
 
 def book_of(exchange: Exchange, *options: object, **more: str) -> CompletedProcess[str]:
-    """The program as it is started in the folder of a running exchange."""
+    """Run the program in the data directory of a running exchange."""
     return example("full_book", *options, data_dir=exchange.stack.data_dir, **more)
 
 
 @pytest.fixture(scope="module")
 def told(exchange: Exchange) -> tuple[str, str]:
-    """A symbol with a book, and a key that may look at it."""
+    """A symbol with orders in its book, and an API key that may read it."""
     symbol, key = exchange.symbol(), exchange.register("analyst")
     trade_at_random(exchange.broker("trader"), symbol, 250, random.Random(3))
     return symbol, key
 
 
 def updates_of(exchange: Exchange, symbol: str) -> list[BookUpdate]:
-    """What the exchange told of a symbol's book, once it told all of it."""
+    """All book updates of a symbol, read once the topic contains the book's latest change."""
     change = exchange.broker().get(f"/stocks/{symbol}/book").body["sequence"]
 
     def found() -> list[BookUpdate]:

@@ -1,4 +1,4 @@
-"""`examples.replay_book` and `examples.tail` on a real exchange; every program's `--help`."""
+"""`examples.replay_book` and `examples.tail` on a real exchange; `--help` of every example."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def symbol(exchange: Exchange) -> str:
 
 
 def level_of(line: str) -> tuple[str, int, int, int]:
-    """Side, price, total and number of orders, which must add up to the total."""
+    """Side, price, total and number of orders; the orders' quantities must add up to the total."""
     side, price, total, queue = line.split()
     orders = [int(quantity) for quantity in queue.split("+")]
     assert sum(orders) == int(total.replace(",", ""))
@@ -68,7 +68,7 @@ def test_replay_tells_of_unreadable_commands_and_says_when_nobody_ordered_the_sy
     producer.flush(30)
     done = example("replay_book", "NEVER", data_dir=exchange.stack.data_dir)
     assert (done.returncode, done.stdout) == (1, "")
-    # Other tests may have written some too.
+    # Other tests may also have written invalid records.
     *refused, last = done.stderr.splitlines()
     assert last == "replay_book: the log knows no book of NEVER"
     told = [(line["partition"], line["offset"]) for line in map(json.loads, refused)]

@@ -37,7 +37,7 @@ def trade(
 
 
 def a_market(rng: random.Random) -> dict[int, list[Trade]]:
-    """By partition: some minutes of trades, in order."""
+    """Several minutes of trades by partition, in order."""
     told: dict[int, list[Trade]] = {}
     for partition, symbols in OF_PARTITION.items():
         counts: dict[str, int] = defaultdict(int)
@@ -52,7 +52,7 @@ def a_market(rng: random.Random) -> dict[int, list[Trade]]:
 
 
 def with_repeats(trades: list[Trade], rng: random.Random) -> list[Trade]:
-    """Now and then the last few are told once more, as by a matcher that was overtaken."""
+    """Repeat the last few trades at random, as a matcher does that lost its claim."""
     told: list[Trade] = []
     for number, each in enumerate(trades):
         told.append(each)
@@ -62,7 +62,7 @@ def with_repeats(trades: list[Trade], rng: random.Random) -> list[Trade]:
 
 
 def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], list[int]]:
-    """By symbol and minute: open, high, low, close, volume, value, trades."""
+    """Expected candles by symbol and minute: open, high, low, close, volume, value, trades."""
     minutes: dict[tuple[str, int], list[Trade]] = defaultdict(list)
     for each in trades:
         minutes[each.symbol, each.time // MINUTE_MS * MINUTE_MS].append(each)
@@ -86,7 +86,7 @@ def topic(kafka: KafkaServer) -> MadeUpTopic:
 
 
 class Analyst:
-    """Runs the program with a folder of its own."""
+    """Runs the program with a separate data directory."""
 
     def __init__(self, topic: MadeUpTopic, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -112,7 +112,7 @@ def analyst(topic: MadeUpTopic, tmp_path: Path) -> Analyst:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """All parts of a folder, one after the other."""
+    """Rows of all parts in a folder, in the order of the parts."""
     parts = sorted(folder.glob("*.parquet"))
     return [row for part in parts for row in pyarrow.parquet.read_table(part).to_pylist()]
 
@@ -200,7 +200,7 @@ def test_vwap_killed_between_part_and_state_writes_each_trade_once(
     before = (folder / "state.json").read_bytes()
     topic.tell(trades[100:200])
     analyst.counted("--parquet", folder)
-    # What a kill leaves when the part was written, and its state not yet.
+    # The state after a kill between the write of the part and the write of the state.
     (folder / "state.json").write_bytes(before)
     topic.tell(trades[200:])
     analyst.counted("--parquet", folder)
@@ -216,7 +216,7 @@ def test_vwap_that_finds_a_part_no_state_knows_removes_it(
     topic.tell([trade("AAA", 1), trade("AAA", 2, at_s=61)])
     analyst.counted("--parquet", folder)
     (candles,) = (folder / "candles").glob("*.parquet")
-    # A run that was killed after these had come further than the next one will.
+    # A killed run may have written these files and more than the next run will write.
     shutil.copy(candles, folder / "candles" / "part-000001.parquet")
     (folder / "trades" / "part-000001.new").write_bytes(b"half a file")
     analyst.counted("--parquet", folder)
@@ -354,7 +354,8 @@ def test_vwap_on_a_terminal_draws_a_table_under_the_candles(
     ) as process:
         os.close(theirs)
         seen = ""
-        # An empty table may come first. Under the candle: drawn, taken away, and drawn again.
+        # An empty table may come first. The table below the candle is drawn, erased and drawn
+        # again.
         while not re.search(r" AAA open 1\.00 .*SYMBOL.*\x1b\[J.*SYMBOL", seen, re.DOTALL):
             seen += os.read(ours, 4096).decode()
         process.send_signal(signal.SIGINT)

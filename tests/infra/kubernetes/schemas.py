@@ -1,7 +1,8 @@
-"""What a Kubernetes with Strimzi accepts: schemas of pinned versions, kept outside of the project.
+"""Schemas of pinned Kubernetes and Strimzi versions, cached outside of the project.
 
-Kubernetes' own come in a Python package, of which nothing is installed or run. Strimzi's are made
-by its own generator from its Java classes. Both are fetched once, as the broker's jars are.
+The Kubernetes schemas are read from a Python package, which is neither installed nor run. The
+Strimzi schemas are generated from its Java classes by Strimzi's own generator. Both are downloaded
+once, like the broker's jars.
 """
 
 import hashlib
@@ -30,9 +31,9 @@ CLASSES = {
     "KafkaTopic": f"{MODEL}.topic.KafkaTopic",
     "KafkaUser": f"{MODEL}.user.KafkaUser",
 }
-# The oldest that knows all we say, and the newest.
+# The oldest version that supports every field in the manifests, and the newest one.
 VERSIONS = ("1.30", "1.37")
-# Within the package: every object that a version of Kubernetes knows, and no field beside.
+# Path within the package: every object of a Kubernetes version, without additional fields.
 STRICT = "kubernetes_validate/kubernetes-json-schema/v{}.0-local-strict"
 DEFINITIONS = "_definitions.json"
 BASE = "https://kubernetes.io/api"
@@ -41,11 +42,11 @@ Schema = dict[str, Any]
 
 
 class UnknownKindError(Exception):
-    """No such object in this version of Kubernetes or Strimzi."""
+    """This version of Kubernetes or Strimzi has no such object."""
 
 
 class Schemas:
-    """Fetched into the folder when they are not there. Raises ServerFailedError, InfraError."""
+    """Schemas, downloaded into the folder if absent. Raises ServerFailedError, InfraError."""
 
     def __init__(self, cache: Path) -> None:
         wheel = _kept(cache, KUBERNETES, _fetch_kubernetes)
@@ -59,11 +60,11 @@ class Schemas:
         }
 
     def close(self) -> None:
-        """Give the package back."""
+        """Close the package's file."""
         self._kubernetes.close()
 
     def faults(self, manifest: Manifest) -> list[str]:
-        """What is wrong with an object, each with its place; empty: it would be accepted.
+        """Validation errors of an object, each with its place; empty if the object is valid.
 
         Raises UnknownKindError.
         """
@@ -108,7 +109,7 @@ def _faults(validator: jsonschema_rs.Validator, manifest: Manifest) -> list[str]
 
 
 def _strict(schema: Schema) -> Schema:
-    """With every field refused that is not named: Kubernetes would drop it, kubectl refuses it."""
+    """The schema with unknown fields refused, as kubectl does: Kubernetes would drop them."""
     made = dict(schema)
     if "properties" in schema:
         made["properties"] = {name: _strict(each) for name, each in schema["properties"].items()}
@@ -121,12 +122,12 @@ def _strict(schema: Schema) -> Schema:
 
 
 def _kept(cache: Path, pinned: Path, fetch: Callable[[Path], None]) -> Path:
-    """The folder of what `fetch` brings; other pins have another folder."""
+    """Folder with the result of `fetch`, one for each version of the pinned file."""
     digest = hashlib.sha256(pinned.read_bytes()).hexdigest()[:8]
     folder = cache / f"{pinned.stem}-schemas-{digest}"
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
-        # Whoever sees the final name sees all of it.
+        # The rename makes the folder visible only when it is complete.
         with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as building:
             made = Path(building) / "made"
             made.mkdir()

@@ -1,4 +1,4 @@
-"""What Strimzi would make of topics and users is what the services start with and are allowed."""
+"""Topics and users in the Strimzi manifests match the services' topics and access rules."""
 
 import pytest
 from confluent_kafka.admin import (
@@ -21,7 +21,7 @@ from services.runtime.kafka.topics import TopicsAdmin
 from tests.infra.kubernetes.objects import objects
 
 PREFIX = "strimzi."
-# As Strimzi's documentation has them.
+# The names in Strimzi's documentation.
 OPERATIONS = {
     "Read": AclOperation.READ,
     "Write": AclOperation.WRITE,
@@ -36,7 +36,7 @@ USERS = {user["metadata"]["name"]: user for user in objects("KafkaUser")}
 
 
 def rules(user: str) -> set[AclBinding]:
-    """As Strimzi would give them to Kafka."""
+    """Access rules that Strimzi creates in Kafka for a user."""
     return {
         AclBinding(
             RESOURCES[rule["resource"]["type"]],
@@ -72,7 +72,7 @@ def test_topics_of_the_manifests_are_those_that_services_start_with(kafka: Local
         NewTopic(
             PREFIX + each["metadata"]["name"],
             num_partitions=each["spec"]["partitions"],
-            # One broker has to do here; what a service asks for does not depend on it.
+            # The test has a single broker; the services' checks do not depend on the factor.
             replication_factor=1,
             config=each["spec"]["config"],
         )

@@ -1,4 +1,4 @@
-"""What the manifests must say, whatever the schemas allow. Needs no cluster and no network."""
+"""Requirements of the manifests beyond the schemas. Needs neither a cluster nor a network."""
 
 import re
 
@@ -51,7 +51,7 @@ def test_matchers_have_one_partition_each_and_no_partition_is_left_out(name: str
     index = "metadata.labels['apps.kubernetes.io/pod-index']"
     assert partition["valueFrom"] == {"fieldRef": {"fieldPath": index}}
     replicas = workload["spec"]["replicas"]
-    # What Kubernetes makes of the argument in each pod.
+    # Kubernetes substitutes the variable in each pod's arguments.
     arguments = [
         [each.replace("$(PARTITION)", str(ordinal)) for each in container["args"]]
         for ordinal in range(replicas)

@@ -1,4 +1,4 @@
-"""Kubernetes and Strimzi would accept every manifest, and would not if it were wrong."""
+"""The Kubernetes and Strimzi schemas accept every manifest and refuse incorrect ones."""
 
 import copy
 import shutil
@@ -14,24 +14,24 @@ from infra.kubernetes.manifests import FOLDER, Manifest, parse, read
 from tests.infra.kubernetes.objects import FILES, containers, named, objects
 from tests.infra.kubernetes.schemas import Schemas, UnknownKindError
 
-# The first run on a machine fetches what it needs.
+# The first run on a machine downloads the schemas.
 pytestmark = pytest.mark.timeout(600)
 KUBECTL = shutil.which("kubectl")
-# Instead of a value: the field is taken away.
+# Used instead of a value: the field is removed.
 MISSING = object()
 CONTAINER = "spec.template.spec.containers.0"
 
 
 @pytest.fixture(scope="module")
 def schemas() -> Iterator[Schemas]:
-    """Fetched by the first run on a machine; a registry that does not answer fails the tests."""
+    """Schemas, downloaded by a machine's first run; without the registry, the tests fail."""
     known = Schemas(default_cache_dir())
     yield known
     known.close()
 
 
 def spoilt(kind: str, path: str, value: object) -> Manifest:
-    """The first object of the kind with another value there."""
+    """The first object of a kind, with the field at `path` replaced by `value`."""
     manifest = copy.deepcopy(objects(kind)[0])
     *parents, last = path.split(".")
     at: Any = manifest
