@@ -1,1 +1,1 @@
-"""Measurements of the exchange and its parts. Each subpackage or module is a program of its own."""
+"""Measurements of the exchange and its parts. Each subpackage or module is a separate program."""

@@ -1,5 +1,5 @@
-"""The exchange beside three simpler designs: one machine, one generator, one run, one table.
+"""The exchange compared with three simpler designs: one machine, one generator, one run, one table.
 
-`systems` start and strike, `measure` asks the generator, `losses` counts what a kill took,
-`results` keeps it all, `table` and `chart` (pure) tell it.
+`systems` starts and kills them, `measure` runs the generator, `losses` counts orders lost by a
+kill, `results` stores the figures, `table` and `chart` (pure) present them.
 """

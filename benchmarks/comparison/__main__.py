@@ -1,8 +1,8 @@
-"""`make compare`: the simpler designs and this exchange, measured alike, told on one page.
+"""`make compare`: measure the simpler designs and this exchange alike, and write one page.
 
-For each: 1. start it alone on servers of its own, 2. hold it to the trading rules, 3. run it at
-each share of B3, 4. find what it carries, 5. kill it under load and count what is lost. What is
-found is written down after every step.
+For each: 1. start it alone with separate servers, 2. check the trading rules, 3. run it at each
+share of B3, 4. find its capacity, 5. kill it under load and count the lost orders. The results are
+written to disk after every step.
 """
 
 import argparse
@@ -34,13 +34,13 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 REPORTS = Path(".local/compare")
 PAGE, CHART, RESULTS = "comparison.md", "comparison.svg", "results.json"
-# Of the search for the capacity: it goes up by half, or halves, from there.
+# Start of the capacity search: the scale then grows by half, or halves.
 CAPACITY_START = 25.0
 PAGES = Path("docs")
 
 
 class Plan(Struct, frozen=True):
-    """What is done with each contestant."""
+    """The steps for each system."""
 
     scales: tuple[float, ...] = (10, 25, 50, 75, 100)
     duration_s: int = 30
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             steps, duration_s=options.duration, capacity_s=max(3, options.duration // 2)
         )
     folder = options.report or REPORTS / time.strftime("%Y%m%d-%H%M%S")
-    # Only a whole comparison may replace the page that people look at.
+    # Only a complete comparison may replace the published page.
     out = options.out or (folder if options.quick or options.only else PAGES)
     found = Comparison(
         machine=this_machine(),
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Keeper:
-    # Writes everything down, each time that something was found.
+    # Write all results after each new one.
 
     def __init__(self, found: Comparison, folder: Path) -> None:
         self.found = found

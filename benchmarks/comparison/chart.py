@@ -1,6 +1,6 @@
-"""The comparison as one drawing: p99 of orders over the share of B3, both axes logarithmic. Pure.
+"""The comparison as one chart: p99 of orders over the share of B3, both axes logarithmic. Pure.
 
-Latencies span four powers of ten, and so do designs; a straight axis would show only the worst.
+Latencies span four powers of ten; a linear axis would show only the slowest design.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LIMIT_MS: Final = 50.0
 
 
 def svg(found: Comparison) -> str:
-    """The whole file."""
+    """The complete SVG document."""
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '

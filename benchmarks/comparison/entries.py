@@ -1,4 +1,4 @@
-"""The contestants in words, in the order in which they are measured and told. Pure."""
+"""The compared systems in words, in order of measurement and presentation. Pure."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Entry(Struct, frozen=True):
-    """`promise`: what a 201 is worth. `colour`: told apart by those who do not see all of them."""
+    """`promise`: the guarantee of a 201. `colour`: distinguishable with colour blindness."""
 
     title: str
     idea: str

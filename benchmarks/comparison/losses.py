@@ -1,7 +1,7 @@
-"""What a kill -9 in the middle of a flow takes: orders that were acknowledged and are not there.
+"""Counts acknowledged orders that are missing after a kill -9 in the middle of a flow.
 
-1. brokers and a flow, 2. kill everything while it goes on, 3. start it again, 4. ask for each
-order that was acknowledged, by the id that its broker was given.
+1. brokers and a flow, 2. kill everything while the flow continues, 3. start it again, 4. request
+each acknowledged order by the id that its broker received.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from loadgen.client.setup import SetupError, register, require_ready
 from loadgen.workload.orderflow import plan
 from loadgen.workload.profiles import B3, scaled
 
-# What a slow design can nearly carry, and still enough that a flush has something to lose.
+# Nearly the capacity of a slow design, and still enough orders to lose some before a flush.
 SCALE: Final = 25.0
 STRIKE_AFTER_S: Final = 4
 READY_S: Final = 60.0
-# What was just started may need a moment; an order that is not there then is lost.
+# A restarted system may need a moment; an order that is missing after this time counts as lost.
 PATIENCE_S: Final = 20.0
 ASKED_AT_ONCE: Final = 16
 _FOUND, _UNKNOWN = 200, 404
@@ -31,7 +31,7 @@ Acknowledged = tuple[str, str]
 
 
 def losses(system: SystemUnderTest, kills: int) -> Losses:
-    """Over so many kills. Raises SetupError, and what starting it again raises."""
+    """Losses over `kills` kills. Raises SetupError, and the errors of a restart."""
     acknowledged = lost = 0
     for number in range(kills):
         told = uvloop.run(_struck(system, number))

@@ -1,4 +1,4 @@
-"""Asks the generator and the rules, each a program of its own, and reads what they found."""
+"""Runs the generator and the rule checks, each a separate program, and reads their results."""
 
 import os
 import sys
@@ -19,17 +19,17 @@ from loadgen.report.summary import Summary, SummaryError
 
 Say = Callable[[str], None]
 POLL_S = 0.2
-# The generator writes down what it has when it is asked to end.
+# The generator writes its results when it is terminated, which takes a moment.
 STOP_GRACE_S = 30.0
 _ROOT = Path(__file__).parents[2]
 
 
 class MeasureError(Exception):
-    """A program ended without a result; the text holds its last words."""
+    """A program ended without a result; the text contains its last output."""
 
 
 def rules_hold(system: SystemUnderTest, folder: Path) -> bool:
-    """Whether it trades by the rules; each broken rule is explained in `conformance.log`."""
+    """True if the system follows the trading rules; `conformance.log` explains each violation."""
     command = ["-m", "conformance", "--url", system.url]
     return _run(command, system, folder / "conformance.log").exit_code == 0
 
@@ -72,7 +72,7 @@ def _point(found: Summary, scale: float, system: SystemUnderTest) -> Point:
 def capacity(
     system: SystemUnderTest, start: float, duration_s: int, folder: Path, say: Say
 ) -> tuple[float | None, str]:
-    """The largest scale carried, and what is to be said about it. Raises MeasureError."""
+    """The largest scale within the limits, with a note. Raises MeasureError."""
     folder = folder / "capacity"
     command = ["-m", "loadgen", "capacity", "--url", system.url, "--start", f"{start:g}"]
     command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit"]
@@ -97,7 +97,7 @@ def _capacity(folder: Path) -> Capacity | None:
     try:
         return msgspec.json.decode((folder / "capacity.json").read_bytes(), type=Capacity)
     except (OSError, msgspec.MsgspecError):
-        # Not there yet, or just being written.
+        # The file is missing, or is just being written.
         return None
 
 
@@ -107,7 +107,7 @@ def _run(
     log_file: Path,
     look: Callable[[], None] = lambda: None,
 ) -> ChildProcess:
-    """To its end; an interruption ends it in good order first."""
+    """Run a program to its end; an interruption terminates it gracefully first."""
     program = ChildProcess(
         [sys.executable, *arguments],
         log_file=log_file,

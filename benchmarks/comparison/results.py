@@ -1,4 +1,4 @@
-"""What a comparison has found so far, as `results.json` keeps it: written after every step."""
+"""The results of a comparison so far, as stored in `results.json` after every step."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from loadgen.report.machine import Machine
 class Point(Struct, frozen=True):
     """One run of the generator. Times of orders in microseconds; None: no order was answered.
 
-    `note` says what is wrong with the run itself; empty when nothing is.
+    `note` names a defect of the run itself; empty when there is none.
     """
 
     scale: float
@@ -25,7 +25,7 @@ class Point(Struct, frozen=True):
 
 
 class Losses(Struct, frozen=True):
-    """Orders acknowledged before a kill -9, and how many of them were not there after it."""
+    """Orders acknowledged before a kill -9, and how many of them were missing after it."""
 
     kills: int
     acknowledged: int
@@ -33,7 +33,7 @@ class Losses(Struct, frozen=True):
 
 
 class Result(Struct):
-    """One contestant. `capacity`: per cent of B3, None when none was found or none was sought."""
+    """One system. `capacity`: per cent of B3, None when none was found or the search was off."""
 
     name: str
     rules_hold: bool | None = None
@@ -45,7 +45,7 @@ class Result(Struct):
 
 
 class Comparison(Struct):
-    """All of it. `complete` once every contestant has been through every step."""
+    """The whole comparison. `complete` once every system has been through every step."""
 
     machine: Machine
     commit: str
@@ -57,17 +57,17 @@ class Comparison(Struct):
 
     @property
     def good(self) -> bool:
-        """Whether every figure is there and all traded by the rules."""
+        """True if every figure is present and all systems passed the trading rules."""
         return self.complete and all(each.rules_hold and not each.failure for each in self.results)
 
 
 def write(path: Path, found: Comparison) -> None:
-    """For programs, and to draw table and chart again."""
+    """Write the results, from which table and chart can be drawn again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = msgspec.json.format(msgspec.json.encode(found), indent=2)
     path.write_bytes(raw + b"\n")
 
 
 def read(path: Path) -> Comparison:
-    """Raises OSError, msgspec.MsgspecError."""
+    """Read the results. Raises OSError, msgspec.MsgspecError."""
     return msgspec.json.decode(path.read_bytes(), type=Comparison)

@@ -1,4 +1,4 @@
-"""Who is measured, each with servers of its own and alone on the machine while it is."""
+"""The compared systems, each alone on the machine and with separate servers while measured."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -16,24 +16,24 @@ from services.runtime.settings import Settings
 
 
 class SystemUnderTest(Protocol):
-    """One that runs."""
+    """A running system."""
 
     @property
     def url(self) -> str:
-        """Where it answers, also after a strike."""
+        """Its base URL, which stays the same after a kill."""
 
     @property
     def admin_key(self) -> str:
-        """For registering brokers."""
+        """The key for registering brokers."""
 
     def pids(self) -> dict[str, int]:
-        """Its processes by name; whatever they have started counts with them."""
+        """Its processes by name; their child processes count with them."""
 
     def kill(self) -> None:
-        """kill -9 of all of it, its database and its log included."""
+        """Kill all of it with SIGKILL, including its database and its command log."""
 
     def restart(self) -> None:
-        """Start what was struck; returns when it answers."""
+        """Start what was killed; returns when it answers."""
 
 
 class Simple:
@@ -45,25 +45,25 @@ class Simple:
 
     @property
     def url(self) -> str:
-        """As Contestant says."""
+        """See Contestant."""
         return self._baseline.url
 
     @property
     def admin_key(self) -> str:
-        """As Contestant says."""
+        """See Contestant."""
         return self._baseline.admin_key
 
     def pids(self) -> dict[str, int]:
-        """As Contestant says."""
+        """See Contestant."""
         return {"service": self._baseline.process.pid, "PostgreSQL": self._postgres.process.pid}
 
     def kill(self) -> None:
-        """As Contestant says."""
+        """See Contestant."""
         self._baseline.process.kill()
         self._postgres.kill()
 
     def restart(self) -> None:
-        """As Contestant says."""
+        """See Contestant."""
         self._postgres.start()
         self._baseline.start()
 
@@ -76,16 +76,16 @@ class Ours:
 
     @property
     def url(self) -> str:
-        """As Contestant says."""
+        """See Contestant."""
         return self._stack.url
 
     @property
     def admin_key(self) -> str:
-        """As Contestant says."""
+        """See Contestant."""
         return self._stack.admin_key
 
     def pids(self) -> dict[str, int]:
-        """As Contestant says."""
+        """See Contestant."""
         servers = self._stack.servers
         named = {"Kafka": servers.kafka, "PostgreSQL": servers.postgres}
         return {
@@ -94,7 +94,7 @@ class Ours:
         }
 
     def kill(self) -> None:
-        """As Contestant says."""
+        """See Contestant."""
         for name in STOP_ORDER:
             self._stack.services[name].kill()
         for server in (self._stack.servers.kafka, self._stack.servers.postgres):
@@ -102,7 +102,7 @@ class Ours:
                 server.kill()
 
     def restart(self) -> None:
-        """As Contestant says."""
+        """See Contestant."""
         for server in (self._stack.servers.kafka, self._stack.servers.postgres):
             if server is not None:
                 server.start()
@@ -128,7 +128,7 @@ def _simple(design: str) -> Callable[[Path], Iterator[SystemUnderTest]]:
 def _ours(durability: Durability) -> Callable[[Path], Iterator[SystemUnderTest]]:
     def start(folder: Path) -> Iterator[SystemUnderTest]:
         settings = Settings(port=0, durability=durability)
-        # As an operator would who knows what is traded most.
+        # Assign partitions as an operator would who knows which symbols are traded most.
         shares = plan(scaled(B3, 1, 1), 1).shares()
         with running_exchange(folder, settings, profile="sustained", shares_ppm=shares) as stack:
             yield Ours(stack)
@@ -147,6 +147,6 @@ STARTS: Final[dict[str, Callable[[Path], Iterator[SystemUnderTest]]]] = {
 
 @contextmanager
 def running(name: str, folder: Path) -> Iterator[SystemUnderTest]:
-    """This contestant, up and ready inside. Raises what its servers and services raise."""
+    """Context with this system up and ready. Raises the errors of its servers and services."""
     with contextmanager(STARTS[name])(folder) as system:
         yield system

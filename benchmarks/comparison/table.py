@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from benchmarks.comparison.entries import ENTRIES
 from benchmarks.comparison.results import Comparison, Point, Result
 
-# CPU and memory are told at this scale, or at the nearest below that was measured.
+# CPU and memory are shown at this scale, or at the nearest measured scale below it.
 COST_SCALE = 50.0
 _HEAD = """# Comparison with simpler designs
 
@@ -24,7 +24,7 @@ which the generator itself was late or that was not finished.
 
 
 def markdown(found: Comparison) -> str:
-    """The whole page."""
+    """The complete page."""
     return "\n".join(_lines(found)) + "\n"
 
 
@@ -83,7 +83,7 @@ def _cells(result: Result, scales: list[float]) -> list[str]:
 
 
 def cost_point(result: Result) -> Point | None:
-    """Where CPU and memory are read off: a run in which orders were answered."""
+    """The run from which CPU and memory are read: one in which orders were answered."""
     answered = [point for point in result.points if point.p50_us is not None]
     below = [point for point in answered if point.scale <= COST_SCALE]
     return max(below, key=lambda point: point.scale, default=None)

@@ -1,4 +1,5 @@
-"""The benchmark of long logs: a day of a whole market through a fresh exchange, then recoveries.
+"""Long-log benchmark: a day of a whole market through a fresh exchange, then recoveries.
 
-`flow` decides (pure), `write` sends, `watch` measures, `recovery` kills and times, `report` tells.
+`flow` generates commands (pure), `write` sends them, `watch` measures, `recovery` kills processes
+and times their recovery, `report` prints the results.
 """

@@ -1,7 +1,7 @@
 """`python -m benchmarks.soak`: a day of a whole market through a fresh exchange, then recovery.
 
 1. a fresh exchange, 2. its brokers, 3. the flow into the command log while matcher, gateway and
-sink follow, 4. recoveries on that log, 5. figures. Everything it started ends with it.
+sink follow, 4. recoveries on that log, 5. figures. Everything that it started ends with it.
 """
 
 import argparse
@@ -29,14 +29,14 @@ from services.runtime.settings import Settings
 EXIT_INFRA = 3
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
-# A slow machine shared with others still does better.
+# A bound that even a slow, shared machine keeps.
 COMMANDS_PER_S_LEAST = 2_000
 RECOVERED_PER_S_LEAST = 10_000
 BOUND_S_LEAST = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 only if everything that was asked for came about."""
+    """The exit code: 0 only if everything that was requested succeeded."""
     options = _options(arguments)
     quiet_kafka()
     try:
@@ -113,7 +113,7 @@ def _day(folder: Path, options: argparse.Namespace) -> int:
 
 @contextmanager
 def _folder(wanted: Path | None, *, keep: bool) -> Iterator[Path]:
-    """Where the data goes. It is deleted at the end, but for a folder that is to be kept."""
+    """The data folder. It is deleted at the end, except a folder that is to be kept."""
     if wanted is None and not keep:
         with temporary_data_dir() as folder:
             yield folder

@@ -1,4 +1,4 @@
-"""One day in order: brokers, flow, figures, recoveries. For any stack that has just started."""
+"""One benchmark day in order: brokers, flow, figures, recoveries. Works on any fresh stack."""
 
 import os
 import platform
@@ -20,13 +20,14 @@ from loadgen.report.resources import Meter
 from schemas.topics import TRADES
 from services.local.exchange import Stack
 
-# Measured over commands, executions, public topics, snapshots and PostgreSQL with its log.
+# Bytes per order, measured over commands, executions, public topics, snapshots and PostgreSQL
+# including its write-ahead log.
 DISK_BYTES_PER_ORDER = 2_000
 DISK_BYTES_LEAST = 3 * GIB
 
 
 class DayOptions(Struct, frozen=True):
-    """`steps`: names of recoveries, in order. `every_s` seconds between two samples."""
+    """`steps`: names of recoveries, in order. `every_s`: seconds between two samples."""
 
     orders: int
     seed: int
@@ -39,7 +40,7 @@ class DayOptions(Struct, frozen=True):
 
 
 def require_disk(folder: Path, orders: int) -> None:
-    """Raises DayError, with the scale that fits, when a day of so many orders does not."""
+    """Raises DayError, with the largest scale that fits, when the disk is too small for the day."""
     free = shutil.disk_usage(folder).free - DISK_BYTES_LEAST
     needed = orders * DISK_BYTES_PER_ORDER
     if needed > free:
@@ -50,7 +51,7 @@ def require_disk(folder: Path, orders: int) -> None:
 
 
 def run_day(stack: Stack, options: DayOptions, tell: Callable[[str], None]) -> DayReport:
-    """What happened; what could not be finished is the report's `failure`."""
+    """Run the day; the report's `failure` names what could not be finished."""
     registered = uvloop.run(register(stack.url, stack.admin_key, options.brokers))
     brokers = [broker.broker_id for broker in registered]
     market = market_of(brokers, stack.settings.partitions, options.symbols)
@@ -90,7 +91,7 @@ def _recover(
 def _report(
     stack: Stack, options: DayOptions, watch: Watch, written: Written, failure: str
 ) -> DayReport:
-    """All that is known before the first recovery: a restart begins the metrics anew."""
+    """All figures taken before the first recovery, because a restart resets the metrics."""
     matcher, sink = metrics(stack, "matcher"), metrics(stack, "sink")
     ends = LogEnds(stack)
     try:
@@ -121,7 +122,7 @@ def _report(
 
 
 def disk_bytes(stack: Stack) -> dict[str, int]:
-    """What the servers that are ours have stored, by topic and by PostgreSQL's folders."""
+    """Bytes stored by the servers of this run, by topic and by PostgreSQL's folders."""
     found: dict[str, int] = {}
     for folder in (stack.data_dir / "kafka" / "log", stack.data_dir / "postgres" / "cluster"):
         for entry in folder.iterdir() if folder.is_dir() else ():
@@ -133,13 +134,13 @@ def disk_bytes(stack: Stack) -> dict[str, int]:
 
 
 def _topic(folder: str) -> str:
-    """`exchange.commands.v1-0` is of one topic with `-1`."""
+    """The topic of a log folder: `exchange.commands.v1-0` belongs to the topic without `-0`."""
     name, _, number = folder.rpartition("-")
     return name if number.isdecimal() and name else folder
 
 
 def _size(entry: Path) -> int:
-    # Blocks, not lengths: Kafka sets room aside for indexes that it does not use.
+    # Blocks, not lengths: Kafka reserves space for indexes that it does not use.
     below = entry.rglob("*") if entry.is_dir() else [entry]
     total_bytes = 0
     for path in below:
@@ -151,7 +152,7 @@ def _size(entry: Path) -> int:
 
 
 class _Progress:
-    """A line for each sample: where everybody is, and how long the rest will take."""
+    """Prints a line for each sample: every position, and the estimated remaining time."""
 
     def __init__(self, orders: int, flow: Flow, tell: Callable[[str], None]) -> None:
         self._orders = orders
@@ -160,7 +161,7 @@ class _Progress:
         self._before: Sample | None = None
 
     def sample(self, now: Sample) -> None:
-        """Tell it, with the rate since the sample before."""
+        """Print the sample, with the rate since the previous one."""
         made, orders = self._flow.orders + self._flow.cancels, max(1, self._flow.orders)
         planned = made * self._orders // orders
         slowest = min(now.matcher, now.reader, now.sink)

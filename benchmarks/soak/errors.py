@@ -1,5 +1,5 @@
-"""Why a day ends early."""
+"""Errors of the soak benchmark."""
 
 
 class DayError(Exception):
-    """The run cannot go on, or would not fit; the text says why."""
+    """The run cannot continue, or would not fit; the text gives the reason."""

@@ -1,9 +1,9 @@
-"""A day of a whole market as records of the command log, made fast and from a seed.
+"""A day of a whole market as records of the command log, generated quickly from a seed.
 
 Pure: time is an argument. The same seed, brokers and times give the same bytes. Records are written
-by template, since making structs and encoding them takes several times as long; a test holds them
-against the codec. Every resting order is meant to leave: filled near the mid price, cancelled, or
-expired, so that the number of open orders stays bounded.
+from templates, since creating and encoding structs takes several times as long; a test compares the
+templates with the codec. Every resting order leaves the book: it is filled near the mid price,
+cancelled, or expires, so that the number of open orders stays bounded.
 """
 
 import random
@@ -16,23 +16,23 @@ from msgspec import Struct
 from loadgen.workload.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
 from schemas.partitions import spread
 
-# What was counted on a day at B3.
+# Counts of one day at B3.
 ORDERS: Final = 20_000_000
 BROKERS: Final = 100
 SYMBOLS: Final = 450
 ORDERS_PER_CANCELS: Final = (53, 19)
 
-# Shares of all orders. Takers (market or crossing) meet what rests near the mid price.
+# Shares of all orders. Takers (market or crossing) match orders that rest near the mid price.
 MARKET: Final = 0.04
 CROSSING: Final = 0.05
 NEAR: Final = 0.07
-# Nearer than this an order is likely filled before anybody cancels it.
+# An order nearer to the mid price than this is likely filled before a cancel reaches it.
 DEEP_CENTS: Final = 5
-# One order in so many of a symbol moves its mid price by a cent.
+# One order in this many of a symbol moves its mid price by a cent.
 WALK_ONE_IN: Final = 24
-# Orders that nobody will cancel end by themselves after so long.
+# Orders that will not be cancelled expire after this time.
 VALID_MS: Final = (1_000, 20_000)
-# One placed order in so many waits to be cancelled at any time: as long as 1 % of the day.
+# One placed order in this many awaits its cancel at any time, so it waits about 1 % of the day.
 WAITING_ONE_IN: Final = 100
 WAITING_LEAST: Final = 200
 LOT: Final = 100
@@ -50,7 +50,7 @@ class Record(NamedTuple):
 
 
 class Market(Struct, frozen=True):
-    """Who trades what where: brokers' ids, symbols, and each symbol's partition."""
+    """Brokers' ids, symbols, and each symbol's partition."""
 
     brokers: tuple[str, ...]
     symbols: tuple[str, ...]
@@ -64,7 +64,7 @@ def shares_of(symbols: int = SYMBOLS) -> dict[str, int]:
 
 
 def market_of(brokers: Sequence[str], partitions: int, symbols: int = SYMBOLS) -> Market:
-    """The market of these brokers, its symbols placed as fresh listings place them."""
+    """The market of these brokers, with symbols assigned to partitions as for fresh listings."""
     shares = shares_of(symbols)
     placed = spread(shares, partitions)
     return Market(
@@ -76,7 +76,7 @@ def market_of(brokers: Sequence[str], partitions: int, symbols: int = SYMBOLS) -
 
 
 class Flow:
-    """Commands without end. `orders` and `cancels` count those made; `day_orders` is the scale."""
+    """Endless commands. `orders` and `cancels` count those generated; `day_orders` is the scale."""
 
     def __init__(self, market: Market, day_orders: int, seed: int) -> None:
         self._random = random.Random(seed)
@@ -94,7 +94,7 @@ class Flow:
         self.cancels = 0
 
     def commands(self, count: int, now_ms: int) -> list[Record]:
-        """The next so many, all of this moment."""
+        """The next `n` commands, all with this time."""
         time = f"{now_ms:012x}"
         heads = {
             partition: f"{time[:8]}-{time[8:]}-7{partition:03x}-"
@@ -110,7 +110,7 @@ class Flow:
         return made
 
     def _cancel(self) -> Record:
-        """Of any order that waits for one; few of these were filled meanwhile."""
+        """A cancel of a random order that awaits one; few of these were filled meanwhile."""
         waiting = self._waiting
         at = int(self._random.random() * len(waiting))
         chosen, waiting[at] = waiting[at], waiting[-1]
@@ -150,10 +150,11 @@ class Flow:
         return Record(partition, self._keys[symbol], value.encode())
 
     def _price(self, symbol: int, bid: bool, kind: float) -> tuple[int, bool | None]:
-        """Cents, and whether the order waits to be cancelled; None: it will expire."""
+        """The price in cents, and True if the order awaits a cancel, or None if it will expire."""
         draw, mids = self._random.random, self._mids
         if draw() * WALK_ONE_IN < 1:
-            mids[symbol] = max(PRICE_CENTS_MIN // 2, mids[symbol] + (1 if draw() < 0.5 else -1))  # noqa: PLR2004
+            mids[symbol] = max(PRICE_CENTS_MIN // 2, mids[symbol] + (1 if draw() < 0.5 else -1))  #
+            noqa: PLR2004
         towards, waits = 1 if bid else -1, None
         if kind < MARKET + CROSSING:
             return mids[symbol] + towards * (1 + int(draw() * 4)), False
@@ -171,7 +172,7 @@ def _cancel_of(partition: int, order_id: str, broker_id: str) -> Record:
 
 
 def _table(weights: Sequence[int]) -> list[int]:
-    """Indexes as often as their weight says: one draw is one look-up."""
+    """Indexes in proportion to their weights, so that one draw is one look-up."""
     sums = list(accumulate(weights))
     table, index = [], 0
     for slot in range(_DRAWS):

@@ -1,8 +1,8 @@
-"""What a long log costs when something must begin again. One step after the other, each bounded.
+"""Recovery benchmarks on a long command log. The steps run one after the other, each bounded.
 
-A step that fails, or takes longer or more memory than it may, is told and the next one begins:
-every step first ends what it is about to measure. Only faults from outside; the product knows
-nothing of them.
+A step that fails, or exceeds its bound on time or memory, is reported and the next one begins:
+every step first stops what it is about to measure. All faults are injected from outside the
+services.
 """
 
 import os
@@ -30,7 +30,7 @@ from services.replay.recompute import ReplaySummary
 from services.runtime.errors import ExchangeError
 
 POLL_S = 0.05
-# Each look into PostgreSQL is a connection of its own, and takes it some milliseconds.
+# Each query opens a new PostgreSQL connection, which costs some milliseconds.
 SELDOM_S = 0.5
 MEMORY_EVERY_S = 0.5
 _TO_THE_END = -1
@@ -39,7 +39,7 @@ STEPS = ("matcher", "matcher-log", "reader", "reader-log", "reader-away", "sink"
 
 
 class Step(Struct, frozen=True):
-    """`seconds` until it was done, or until it was given up when not `ok`."""
+    """`seconds` until the step succeeded, or until it was aborted when not `ok`."""
 
     name: str
     ok: bool
@@ -49,14 +49,14 @@ class Step(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """Of one step."""
+    """The bounds of one step."""
 
     seconds: float
     memory_mib: int
 
 
 class Recoveries:
-    """The steps by name. `commands`: how many the log holds."""
+    """The steps by name. `commands`: the number in the command log."""
 
     def __init__(self, stack: Stack, commands: int, limits: Limits) -> None:
         self._stack = stack
@@ -74,7 +74,7 @@ class Recoveries:
         self._steps: Mapping[str, Callable[[], list[Step]]] = dict(zip(STEPS, steps, strict=True))
 
     def run(self, name: str) -> list[Step]:
-        """The step of this name; what goes wrong is its result."""
+        """Run the step of this name; an error becomes its result."""
         began = time.monotonic()
         try:
             return self._steps[name]()
@@ -82,11 +82,12 @@ class Recoveries:
             return [Step(name, False, time.monotonic() - began, 0, str(error))]
 
     def _matcher(self) -> list[Step]:
-        """From its newest snapshot."""
+        """Restart the matcher from its newest snapshot."""
         return [self._restarted("matcher", "matcher")]
 
     def _matcher_log(self) -> list[Step]:
-        """From the log alone: the snapshots' records are deleted while it is dead."""
+        """Restart the matcher from the command log alone, with its snapshots deleted while it is
+        down."""
         self._stack.services["matcher"].kill()
         admin = AdminClient(self._stack.admin.config())
         topic = self._stack.topic_prefix + SNAPSHOTS.name
@@ -99,11 +100,11 @@ class Recoveries:
         return [self._restarted("matcher-log", "matcher")]
 
     def _reader(self) -> list[Step]:
-        """The gateway, its views from PostgreSQL."""
+        """Restart the gateway, whose views come from PostgreSQL."""
         return [self._restarted("reader", "gateway")]
 
     def _reader_log(self) -> list[Step]:
-        """PostgreSQL is away when the views begin, and is back while they are folded."""
+        """Restart the gateway without PostgreSQL, which returns while the views are being built."""
         postgres = self._stack.servers.postgres
         if postgres is None:
             raise DayError("PostgreSQL is not ours to stop")
@@ -122,7 +123,7 @@ class Recoveries:
         return [self._ready("reader-log", "gateway", began)]
 
     def _reader_away(self) -> list[Step]:
-        """PostgreSQL is away all the time: no closed order may leave memory."""
+        """Restart the gateway without PostgreSQL throughout: all closed orders stay in memory."""
         postgres = self._stack.servers.postgres
         if postgres is None:
             raise DayError("PostgreSQL is not ours to stop")
@@ -131,13 +132,13 @@ class Recoveries:
             return [self._restarted("reader-away", "gateway")]
         finally:
             postgres.start()
-            # Fat with all orders: nobody needs it like that.
+            # The gateway holds all orders in memory; later steps need one of normal size.
             self._stack.services["gateway"].kill()
             self._stack.start("gateway")
             self._stack.wait_ready("gateway", self._limits.seconds)
 
     def _sink(self) -> list[Step]:
-        """Into an empty database."""
+        """Run the sink into an empty database."""
         stack = self._stack
         stack.services["sink"].kill()
         _empty(stack.database_url)
@@ -153,7 +154,7 @@ class Recoveries:
         return [Step("sink", done, seconds, peak, f"{detail}, {rows:,} rows")]
 
     def _replays(self) -> list[Step]:
-        """Each partition twice, under two seeds of Python's hashes, to where it ends now."""
+        """Replay each partition twice to its current end, under two seeds of Python's hashes."""
         ends = LogEnds(self._stack)
         try:
             until = ends.each()
@@ -177,7 +178,7 @@ class Recoveries:
 
     def _replayed(self, number: int, until: int, seed: int) -> ReplaySummary:
         settings = self._stack.operator
-        # Ticks may still come: both must end at the same command.
+        # Ticks may still arrive: both replays must end at the same command.
         where = ["--partition", str(number), "--from-start", "--until-offset", str(until)]
         try:
             done = subprocess.run(  # noqa: S603 - our own command, no shell
@@ -195,7 +196,7 @@ class Recoveries:
         return msgspec.json.decode(done.stdout, type=ReplaySummary)
 
     def _restarted(self, step: str, name: str) -> Step:
-        """kill -9, start, until it is ready."""
+        """Kill with SIGKILL, start, and wait until the service is ready."""
         self._stack.services[name].kill()
         began = time.monotonic()
         self._stack.start(name)
@@ -207,7 +208,8 @@ class Recoveries:
         return Step(step, done, seconds, peak, "ready" if done else self._given_up(name))
 
     def _given_up(self, name: str) -> str:
-        """Why it was; it is killed, so that it disturbs nobody else."""
+        """The reason of a failure; the process is killed so that it does not disturb later
+        steps."""
         child = self._stack.services[name]
         reason = "time or memory is out" if child.alive else f"exit code {child.exit_code}"
         reached = (
@@ -220,7 +222,8 @@ class Recoveries:
     def _until(
         self, done: Callable[[], bool], name: str, began: float, poll_s: float = POLL_S
     ) -> tuple[int, bool]:
-        """The most memory of the process meanwhile in MiB, and whether it came about."""
+        """The process's maximum memory in MiB while waiting, and True if the condition was
+        reached."""
         child, peak, looked_at = self._stack.services[name], 0, 0.0
         while not (fulfilled := done()):
             now = time.monotonic()
@@ -235,7 +238,7 @@ class Recoveries:
 
 
 def pauses(stack: Stack) -> str:
-    """How long the matcher's snapshots held up the matching, so far."""
+    """The time for which the matcher's snapshots have paused matching so far."""
     prefix = "exchange_snapshot_pause_seconds"
     found = metrics(stack, "matcher")
     count, sum_s, bounds = 0, 0.0, []
@@ -256,7 +259,7 @@ def pauses(stack: Stack) -> str:
 
 
 def _empty(database_url: str) -> None:
-    """All rows of all tables but the note of the migrations."""
+    """Delete all rows of all tables except the table of migrations."""
     with psycopg.connect(database_url) as connection:
         tables = connection.execute(
             "SELECT tablename FROM pg_tables"

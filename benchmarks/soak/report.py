@@ -1,4 +1,4 @@
-"""A finished day for people and for programs: samples, maxima, rates, disk, recoveries."""
+"""A finished day as text and as JSON: samples, maxima, rates, disk usage, recoveries."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ GIB = 1 << 30
 
 
 class Rates(Struct, frozen=True):
-    """Commands a second over the whole run, and rows a second into PostgreSQL."""
+    """Commands per second over the whole run, and rows per second into PostgreSQL."""
 
     matcher: float
     reader: float
@@ -21,7 +21,7 @@ class Rates(Struct, frozen=True):
 
 
 class DayReport(Struct, frozen=True):
-    """What `--json` prints. `events`: commands by outcome; `disk_bytes` by folder."""
+    """The content of `--json`. `events`: commands by outcome; `disk_bytes` by folder."""
 
     seed: int
     machine: str
@@ -41,12 +41,12 @@ class DayReport(Struct, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Whether everything that was asked for came about."""
+        """True if everything that was requested succeeded."""
         return not self.failure and all(step.ok for step in self.steps)
 
 
 def rates_of(samples: Sequence[Sample], sink_rows: int) -> Rates:
-    """Over the time in which each had something to do."""
+    """Rates over the time in which each process had work."""
 
     def rate(name: str) -> float:
         positions = [(sample.at_s, int(getattr(sample, name))) for sample in samples]
@@ -60,7 +60,7 @@ def rates_of(samples: Sequence[Sample], sink_rows: int) -> Rates:
 
 
 def as_text(report: DayReport) -> Iterable[str]:
-    """Line by line."""
+    """The report as lines of text."""
     yield f"{report.orders:,} orders, {report.cancels:,} cancels, {report.trades:,} trades"
     yield (
         f"trades : orders 1 : {report.orders / max(1, report.trades):.2f}, "

@@ -1,7 +1,7 @@
-"""Looks at a running exchange from outside, in a thread of its own: positions, lag, memory.
+"""Observes a running exchange from outside, in a separate thread: positions, lag, memory.
 
-Positions are commands whose outcome a process has: the matcher's from its metrics (it was started
-with the log), the reader's from the gateway's metrics, the sink's from PostgreSQL itself.
+A position is the number of commands whose outcome a process has: the matcher's and the reader's
+come from their metrics (both started with the command log), the sink's from PostgreSQL itself.
 """
 
 import shutil
@@ -26,13 +26,13 @@ from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 
-# Often enough for a writer that is throttled by what it hears.
+# Seconds between observations; short enough for a writer that is throttled by them.
 LOOK_S = 0.5
-# A process under load answers late; its last known figures stand meanwhile.
+# A process under load answers late; its last known figures remain in use meanwhile.
 ANSWER_TIMEOUT_S = 5.0
-# Less room than this on the disk, and servers begin to fail in ways that are not measured here.
+# With less free disk space, in bytes, servers begin to fail in ways that are not measured here.
 DISK_LEFT_LEAST = 2 << 30
-# Nobody has moved for so long although there is something to do.
+# Seconds without any progress, although work is left, after which the run fails.
 STALLED_S = 120.0
 OURS = ("gateway", "matcher", "sink")
 POSTGRES = "postgres"
@@ -40,7 +40,7 @@ MIB = 1 << 20
 
 
 class Sample(Struct, frozen=True):
-    """One look. `log`: commands in the log; `memory_mib` by process.
+    """One observation. `log`: commands in the command log; `memory_mib` by process.
 
     `reader_orders`: open orders, and closed ones that the reader still holds.
     """
@@ -56,23 +56,23 @@ class Sample(Struct, frozen=True):
 
     @property
     def behind(self) -> int:
-        """Commands in the log that the slowest of the three has not."""
+        """Commands in the command log that the slowest of the three processes has not processed."""
         return self.log - min(self.matcher, self.reader, self.sink)
 
     @property
     def ours_mib(self) -> int:
-        """Of all processes of the exchange, without its servers."""
+        """Memory of all processes of the exchange, without its servers."""
         return sum(self.memory_mib.get(name, 0) for name in OURS)
 
 
 def metrics(stack: Stack, name: str) -> list[Metric]:
-    """What a service tells of itself now; nothing when it does not answer."""
+    """A service's current metrics; empty when it does not answer."""
     port = stack.probes.get(name)
     return metrics_at(stack.url if port is None else f"http://127.0.0.1:{port}")
 
 
 def metrics_at(base: str) -> list[Metric]:
-    """What the service at this address tells of itself now; nothing when it does not answer."""
+    """Current metrics of the service at this address; empty when it does not answer."""
     try:
         with urllib.request.urlopen(  # noqa: S310 - an address of our own making
             f"{base}/metrics", timeout=ANSWER_TIMEOUT_S
@@ -84,7 +84,7 @@ def metrics_at(base: str) -> list[Metric]:
 
 
 def readiness(stack: Stack) -> str:
-    """What the gateway says of its being ready, or not yet; empty when it does not answer."""
+    """The gateway's answer about its readiness; empty when it does not answer."""
     try:
         with urllib.request.urlopen(  # noqa: S310 - an address of our own making
             f"{stack.url}/readyz", timeout=ANSWER_TIMEOUT_S
@@ -98,13 +98,13 @@ def readiness(stack: Stack) -> str:
 
 
 def total(found: list[Metric], name: str) -> int | None:
-    """The sum over all labels; None when the service did not tell it."""
+    """The sum over all labels; None when the service does not report the metric."""
     values = [metric.value for metric in found if metric.name == name]
     return int(sum(values)) if values else None
 
 
 def pids(stack: Stack) -> dict[str, int]:
-    """Every process of the exchange, and those of its servers that it started, by name."""
+    """Every process of the exchange and of the servers that it started, by name."""
     found = {name: child.pid for name, child in stack.services.items()}
     for name, server in (("kafka", stack.servers.kafka), (POSTGRES, stack.servers.postgres)):
         if server is not None:
@@ -121,25 +121,25 @@ def memory_mib(stack: Stack) -> dict[str, int]:
 
 
 def stored_commands(stack: Stack) -> int:
-    """How many commands' outcomes PostgreSQL has. Raises psycopg.Error."""
+    """The number of commands whose outcomes are in PostgreSQL. Raises psycopg.Error."""
     with psycopg.connect(stack.database_url, connect_timeout=int(ANSWER_TIMEOUT_S)) as connection:
         row = connection.execute("SELECT coalesce(sum(next_command), 0) FROM log_positions")
         return int((row.fetchone() or [0])[0])
 
 
 class LogEnds:
-    """How many records each topic holds. For one thread."""
+    """The number of records in each topic. For use in one thread."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=10))
 
     def records(self, topic: Topic = COMMANDS) -> int:
-        """Of all its partitions. Raises UnavailableError."""
+        """Records in all partitions of a topic. Raises UnavailableError."""
         return sum(self.each(topic))
 
     def each(self, topic: Topic = COMMANDS) -> list[int]:
-        """Where each partition ends. Raises UnavailableError."""
+        """The end offset of each partition. Raises UnavailableError."""
         name = self._stack.topic_prefix + topic.name
         return [
             self._consumer.range(Partition(name, number)).end
@@ -147,12 +147,12 @@ class LogEnds:
         ]
 
     def close(self) -> None:
-        """Give the consumer back."""
+        """Close the consumer."""
         self._consumer.close()
 
 
 class Watch:
-    """`latest` is the newest look, `samples` one every few seconds. `tell` gets a line for each."""
+    """`latest` is the newest observation, `samples` a series. `tell` gets a line for each."""
 
     def __init__(self, stack: Stack, every_s: float, tell: Callable[[Sample], None]) -> None:
         self._stack = stack
@@ -167,7 +167,7 @@ class Watch:
         self._thread.start()
 
     def require_progress(self, memory_mib_max: int) -> None:
-        """Raises DayError when a process is gone or too large, or nothing moves any more."""
+        """Raises DayError when a process has ended or is too large, or when progress stops."""
         for name, child in self._stack.services.items():
             if not child.alive:
                 raise DayError(
@@ -205,7 +205,7 @@ class Watch:
         stack = self._stack
         matcher, gateway = metrics(stack, "matcher"), metrics(stack, "gateway")
         log, sink = before.log, before.sink
-        # Away for a moment; if it stays away, nothing moves.
+        # The service is briefly unavailable; if it stays so, the check for progress fails.
         with suppress(ExchangeError, KafkaException, psycopg.Error):
             log, sink = self._ends.records(), stored_commands(stack)
         return Sample(

@@ -1,7 +1,7 @@
-"""Puts the flow into the command log, past the HTTP API, and waits until everybody has it all.
+"""Writes the flow into the command log, bypassing the HTTP API, and waits for all consumers.
 
-Fast: what is measured is the exchange behind its log, not its edge. A writer that follows the
-slowest consumer keeps the lag small; one that runs free shows what a backlog does.
+Bypassing the API is fast: the benchmark measures the exchange behind its command log. A writer that
+follows the slowest consumer keeps the lag small; an unthrottled one shows the effect of a backlog.
 """
 
 import time
@@ -21,9 +21,9 @@ PAUSE_S = 0.05
 
 
 class Pace(Struct, frozen=True):
-    """`lag_max` commands may wait for the slowest consumer; 0: no bound.
+    """`lag_max`: commands that the slowest consumer may lag behind; 0: no bound.
 
-    More than `bound_s` for it all, or `memory_mib_max` for one process, and it is given up.
+    The run is aborted after `bound_s` seconds or when a process exceeds `memory_mib_max`.
     """
 
     lag_max: int
@@ -32,7 +32,7 @@ class Pace(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """What went into the log, and when the last of it was there and was everywhere."""
+    """What was written, and when all of it was in the command log and in every consumer."""
 
     orders: int
     cancels: int
@@ -41,7 +41,7 @@ class Written(Struct, frozen=True):
 
 
 def write_day(stack: Stack, flow: Flow, orders: int, watch: Watch, pace: Pace) -> Written:
-    """Until every consumer has everything. Raises DayError, DeliveryError."""
+    """Write, and wait until every consumer has everything. Raises DayError, DeliveryError."""
     began = time.monotonic()
 
     def go_on() -> None:
