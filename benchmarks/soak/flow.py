@@ -153,8 +153,7 @@ class Flow:
         """The price in cents, and True if the order awaits a cancel, or None if it will expire."""
         draw, mids = self._random.random, self._mids
         if draw() * WALK_ONE_IN < 1:
-            mids[symbol] = max(PRICE_CENTS_MIN // 2, mids[symbol] + (1 if draw() < 0.5 else -1))  #
-            noqa: PLR2004
+            mids[symbol] = max(PRICE_CENTS_MIN // 2, mids[symbol] + (1 if draw() < 0.5 else -1))  # noqa: PLR2004
         towards, waits = 1 if bid else -1, None
         if kind < MARKET + CROSSING:
             return mids[symbol] + towards * (1 + int(draw() * 4)), False
