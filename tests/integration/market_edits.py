@@ -16,8 +16,7 @@ Edit = Callable[[list[Record]], list[Record]]
 
 
 def on(topic: Topic, change: Edit) -> Change:
-    """Apply `change` to partition 0 of one topic (its first call with records) and to nothing
-    else."""
+    """Apply `change` once, to partition 0 of one topic."""
     done: list[bool] = []
 
     def changed(of: Topic, records: list[Record]) -> list[Record]:

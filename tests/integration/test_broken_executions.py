@@ -39,8 +39,7 @@ AT_ONCE = READERS | {"matcher": ("services.matcher",)}
 
 @pytest.fixture
 def log(kafka: KafkaServer) -> HandwrittenLog:
-    """Ten commands, eight of them with outcomes (of other commands, which only a matcher
-    notices)."""
+    """Ten commands, eight with outcomes (of different commands, which only a matcher notices)."""
     written = HandwrittenLog(kafka.bootstrap_servers)
     for _ in range(10):
         written.write(encode(Tick()), COMMANDS)

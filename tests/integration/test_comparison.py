@@ -1,4 +1,4 @@
-"""The comparison's steps on real contestants: each returns figures; a kill loses what it must."""
+"""The comparison's steps on real contestants: figures, and the losses after a kill."""
 
 from pathlib import Path
 

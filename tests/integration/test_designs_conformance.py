@@ -37,8 +37,7 @@ def designs(
 
 @pytest.fixture(scope="module")
 def runs(designs: dict[str, Baseline]) -> dict[str, ConformanceRun]:
-    """Conformance runs of all designs, in parallel because they mostly wait for orders to
-    expire."""
+    """Conformance runs of all designs, in parallel: most of their time is waiting for expiries."""
     with ThreadPoolExecutor(len(designs)) as pool:
         running = {
             name: pool.submit(run_conformance, design.url, design.admin_key)

@@ -1,4 +1,4 @@
-"""TLS with Kafka: what `EXCHANGE_KAFKA_CA` gives a client, against a broker with a certificate."""
+"""Kafka over TLS: `EXCHANGE_KAFKA_CA` in clients of a broker with a test certificate."""
 
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ OPENS_STORES = "opens-stores"
 
 
 class TlsKafka(LocalKafka):
-    """Its clients' port speaks TLS only; whoever comes proves a password as well."""
+    """A broker whose client port accepts TLS only and requires a password."""
 
     def __init__(self, data_dir: Path, certificates: Path) -> None:
         super().__init__(data_dir, secured=True)
@@ -49,7 +49,7 @@ class TlsKafka(LocalKafka):
 
 
 def make_certificates(folder: Path, address: str = "127.0.0.1") -> Path:
-    """A key and its certificate, signed by itself: stores for the broker, `ca.pem` for clients."""
+    """Create a self-signed certificate: key stores for the broker, `ca.pem` for the clients."""
     java, _ = find_java()
 
     def keytool(*words: str) -> None:
@@ -96,7 +96,7 @@ def test_clients_that_know_another_signer_or_none_do_not_speak_to_it(
 ) -> None:
     other = str(make_certificates(tmp_path) / "ca.pem")
     wrong = [structs.replace(access, ca=other), structs.replace(access, ca="")]
-    # Each client gives up after the same time-out, so both wait at once.
+    # Both clients wait for the same time-out, so they run in parallel.
     with ThreadPoolExecutor(len(wrong)) as pool:
         verifying = [pool.submit(TopicsAdmin(client, "tls.").verify) for client in wrong]
     assert [type(each.exception()) for each in verifying] == [UnavailableError] * 2

@@ -1,4 +1,4 @@
-"""Keys that end, as an operator ends them: in every process that answers, and in those to come."""
+"""Revocation of API keys by an operator, in running services and in services started later."""
 
 import json
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from conformance.api import Api, eventually
 from tests.support.exchange import Exchange
 from tests.support.operator import edge_service, ended, environ_of, typed
 
-# A key that counts gets as far as the body, which is missing; on the reader to an answer.
+# Status with a valid key: 400 because the request has no body; the reader returns 200.
 REACHED = {"gateway": ("POST", "/orders", 400), "ingest": ("POST", "/orders", 400)}
 REACHED["reader"] = ("GET", "/balance", 200)
 
 
 @pytest.fixture(scope="module")
 def edges(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Api]]:
-    """Each kind of process that looks at keys."""
+    """One service of each kind that checks API keys."""
     logs = tmp_path_factory.mktemp("edges")
     with (
         edge_service(exchange, "services.ingest", logs / "ingest.log") as ingest,
@@ -28,7 +28,7 @@ def edges(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def works(edges: dict[str, Api], key: str) -> dict[str, bool]:
-    """Whether the key counts, process by process."""
+    """Whether each service accepts the key."""
     found: dict[str, bool] = {}
     for name, edge in edges.items():
         method, path, reached = REACHED[name]

@@ -1,4 +1,4 @@
-"""The load generator as its user meets it, against a venue without a market behind the URL."""
+"""The load generator's command line, run against a stub exchange without an order book."""
 
 import contextlib
 import signal
@@ -24,7 +24,7 @@ QUICK = ("--scale", "5", "--duration", "3", "--warm-up", "0")
 
 @contextlib.contextmanager
 def stub_exchange(*options: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """Its URL and its process."""
+    """Start a stub exchange; yields its URL and its process."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.stub_exchange", str(port), *options]
     with subprocess.Popen(command) as process:
@@ -44,7 +44,7 @@ def started(command: str, url: str, *options: str, key: str = ADMIN_KEY) -> "sub
 
 
 def ended(command: str, url: str, *options: str, key: str = ADMIN_KEY) -> tuple[int, str]:
-    """Exit code, and everything that was said."""
+    """Run a command to its end; return its exit code, and its output and errors."""
     with started(command, url, *options, key=key) as process:
         out, err = process.communicate(timeout=100)
         return process.returncode, out + err

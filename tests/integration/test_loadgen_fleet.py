@@ -1,4 +1,4 @@
-"""What the watching process does when a sender is gone."""
+"""The load generator's main process when one of its sending processes dies."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ PLAN = plan(scaled(B3, 5, 60), 1)
 
 
 def senders() -> list[int]:
-    """Children that send; the other one keeps the books of shared resources."""
+    """Pids of the sending children, without the resource tracker of `multiprocessing`."""
     children = psutil.Process().children()
     return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
@@ -37,7 +37,7 @@ def test_fleet_whose_sender_is_killed_ends_and_says_so() -> None:
     assert ran.why == "a sending process died"
     assert senders() == []
     assert 0 < ran.sent < len(PLAN.actions)
-    # What the other one had under way is on record, too.
+    # The records also include requests in progress in the surviving sender.
     assert any(line.kind == "abandoned" for line in ran.records)
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard and the alerts ask for is what running services show, under these labels."""
+"""Running services export the metrics and labels that the dashboard and the alerts use."""
 
 from urllib.request import urlopen
 
@@ -11,7 +11,7 @@ from tests.support.exchange import Exchange
 from tests.support.promql import defined, expressions
 
 ORDERS = {"route": "/orders", "method": "POST", "status": "201"}
-# Each only where it is asked for: the same names stand at zero on the other services' pages.
+# Each metric is checked at one service: other services export the same names with zero values.
 MOVED: list[tuple[str, str, dict[str, str]]] = [
     ("gateway", "exchange_http_request_duration_seconds_count", ORDERS),
     ("gateway", "exchange_http_request_duration_seconds_bucket", ORDERS | {"le": "+Inf"}),
@@ -36,7 +36,7 @@ def page(exchange: Exchange, job: str) -> str:
 
 @pytest.fixture
 def traded(exchange: Exchange) -> Exchange:
-    """An exchange where orders rest and have traded, and PostgreSQL knows."""
+    """An exchange with resting orders and trades, which PostgreSQL stores."""
     symbol, broker = exchange.symbol(), exchange.broker()
     assert broker.place("ask", symbol, 100, 1000).status == 201
     assert broker.place("bid", symbol, 30, 1000).status == 201
@@ -60,7 +60,7 @@ def test_metric_moves_at_the_service_that_is_asked_for_it(
 
 def test_every_metric_that_is_asked_for_is_on_the_page_of_its_service(traded: Exchange) -> None:
     pages = {job: page(traded, job) for job in ("gateway", "matcher", "sink", "webhooks")}
-    # A family with labels that nothing has happened to yet shows its name and no sample.
+    # A labelled family without any events has its name on the page but no sample.
     families = {
         job: {family.name for family in text_string_to_metric_families(text)}
         for job, text in pages.items()

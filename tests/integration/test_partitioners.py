@@ -1,4 +1,4 @@
-"""Where other producers put a symbol: Apache Kafka's own Java client, and librdkafka."""
+"""Partitions chosen by other producers for a symbol: Apache Kafka's Java client and librdkafka."""
 
 import random
 import subprocess
@@ -22,14 +22,14 @@ PARTITIONS = 7
 
 
 def keys(seed: int) -> list[str]:
-    """Symbols of every length, and the vectors of the unit tests."""
+    """Random symbols of every length, and the test vectors of the unit tests."""
     rng = random.Random(seed)
     drawn = {"".join(rng.choices(LETTERS, k=rng.randint(1, 10))) for _ in range(400)}
     return sorted(drawn | JAVA.keys())
 
 
 def found(bootstrap: str, topic: str) -> dict[str, int]:
-    """Where each key lies."""
+    """Partition that contains each key."""
     where: dict[str, int] = {}
     with closing(LogConsumer(KafkaAccess(bootstrap), Fetch(wait_ms=10))) as consumer:
         for number in range(PARTITIONS):

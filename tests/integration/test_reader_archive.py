@@ -1,4 +1,4 @@
-"""The archive through PostgreSQL's absence: bounded, quiet, and back by itself."""
+"""The archive while PostgreSQL is unavailable: bounded waits, few messages, and recovery."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ def stored_sweep(url: str) -> None:
 
 
 async def refused(archive: Archive) -> float:
-    """Seconds until the refusal."""
+    """Seconds until the archive refuses a query."""
     start = time.monotonic()
     with pytest.raises(ArchiveUnavailableError):
         await archive.order(oid(1))

@@ -1,4 +1,4 @@
-"""A reader that begins from PostgreSQL and one that reads all the log come to the same views."""
+"""A reader started from PostgreSQL has the same views as one that reads all executions."""
 
 import asyncio
 import uuid
@@ -33,7 +33,7 @@ from tests.support.servers import DatabaseServer, KafkaServer
 
 PARTITIONS = 2
 NO_SERVER = "postgresql://127.0.0.1:1/nothing"
-# A second claim in the middle of what is stored, and one in the middle of what is not.
+# Puts a second claim both into the stored part of the log and into the part after it.
 CLAIM_EVERY = 20
 CAUGHT_UP_WITHIN_S = 60.0
 
@@ -44,7 +44,7 @@ def market(partition: int) -> list[Outcome]:
 
 
 class Begun(Struct):
-    """A reader that has caught up: its views, where they came from, and each order it was asked."""
+    """A reader that has caught up: its views, their source, and its answer for each order id."""
 
     views: Views
     detail: str
@@ -54,7 +54,7 @@ class Begun(Struct):
 async def begin(
     log: HandwrittenLog, url: str, order_ids: list[str], silence_s_max: float = 10.0
 ) -> Begun:
-    """Start a reader as the processes do, ask it, stop it. Raises what ends a process."""
+    """Start a reader like the service does, query it and stop it. Raises its fatal error."""
     identity = log.source().identity
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     archive = Archive(url, identity)
@@ -101,7 +101,7 @@ def begun(
 
 
 def tell(log: HandwrittenLog, partition: int, start: int, end: int) -> None:
-    """The market's outcomes of these commands, and now and then a claim between them."""
+    """Write the market's outcomes of these commands, with a claim after every few batches."""
     told = batches(partition, market(partition)[start:end], start)
     for number, batch in enumerate(told):
         if number % CLAIM_EVERY == CLAIM_EVERY - 1:
@@ -110,7 +110,7 @@ def tell(log: HandwrittenLog, partition: int, start: int, end: int) -> None:
 
 
 def stop_between(log: HandwrittenLog, url: str, cuts: tuple[float, ...]) -> None:
-    """A whole market in the log, of which the database has each partition up to its cut."""
+    """Write the whole market, of which the database stores each partition up to its cut."""
     ends = [int(len(market(partition)) * cut) for partition, cut in enumerate(cuts)]
     for partition, end in enumerate(ends):
         tell(log, partition, 0, end)
@@ -157,13 +157,14 @@ def test_views_from_postgres_and_the_tail_equal_those_from_the_log_alone(
         "from the executions topic alone: PostgreSQL does not return them"
     )
     assert stored.detail == "from PostgreSQL"
-    # 1. What clients can ask. Closed orders come from memory here, from PostgreSQL there.
+    # 1. Results for clients. Closed orders come from memory in one case, from PostgreSQL in the
+    # other.
     symbols, brokers = known_symbols(folded.views), known_brokers(folded.views)
     assert (len(symbols), len(brokers)) == (8, 8)
     assert answers(stored.views, symbols, brokers) == answers(folded.views, symbols, brokers)
     assert None not in folded.orders
     assert stored.orders == folded.orders
-    # 2. What they do not see, after both forgot what the database held at the start.
+    # 2. Internal state, after both discarded what the database contained at the start.
     with psycopg.connect(url) as connection:
         for number, command in connection.execute(
             "SELECT partition, next_command FROM log_positions"
@@ -180,7 +181,7 @@ def test_closed_order_is_answered_between_load_and_forget(log: HandwrittenLog, u
     order_ids = [*order_ids_of(0)[::10], *order_ids_of(1)[::10]]
     stored = begun(log, url, order_ids)
     closed_since = set(stored.views._orders._records) - open_orders(stored.views).keys()
-    # PostgreSQL has them as open or not at all, so memory must have them until it is there.
+    # PostgreSQL has these as open or not at all: memory must keep them until they are stored.
     assert len(closed_since & set(order_ids)) > 100
     assert len(set(order_ids) - set(stored.views._orders._records)) > 100
     assert stored.orders == [log.views.order(order_id) for order_id in order_ids]

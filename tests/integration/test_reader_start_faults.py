@@ -1,4 +1,4 @@
-"""A reader's start while PostgreSQL fails, while the sink writes, and on a log that was trimmed."""
+"""A reader's start while PostgreSQL fails, while the sink writes, and with a trimmed log."""
 
 import time
 import uuid
@@ -21,10 +21,10 @@ from tests.support.reader_comparing import open_orders, state
 from tests.support.reader_flow import Flow
 from tests.support.servers import DatabaseServer, KafkaServer
 
-# Past the questions about positions, amid the open orders.
+# Cuts the connection after the queries for positions, within the rows of open orders.
 AMID_THE_ROWS_BYTES = 20_000
 SILENCE_S_MAX = 0.5
-# Far below what a test may take, far above the bound: the machine may be busy.
+# Far above the expected bound, because the machine may be busy, and far below a test's time-out.
 SOON_S = 20.0
 
 
@@ -99,7 +99,7 @@ def test_views_loaded_while_the_sink_writes_are_of_one_moment(
             for _ in range(15):
                 for flow in flows:
                     log.tell(flow.batch(40))
-            # What is torn contradicts the log's rest and would end the reader.
+            # An inconsistent load would contradict the later records and end the reader.
             found = begun(log, url)
             assert found.detail == "from PostgreSQL"
             assert found.views.next_commands() == log.views.next_commands()
@@ -107,7 +107,7 @@ def test_views_loaded_while_the_sink_writes_are_of_one_moment(
 
 
 def trim(log: HandwrittenLog, before: int) -> None:
-    """Take the records below this one from partition 0 of executions."""
+    """Delete the records below offset `before` from partition 0 of the executions."""
     admin = AdminClient({"bootstrap.servers": log.bootstrap})
     where = TopicPartition(log.prefix + EXECUTIONS.name, 0, before)
     admin.delete_records([where])[where].result()
@@ -117,7 +117,7 @@ def test_log_without_its_beginning_is_enough_where_postgres_reaches_it(
     log: HandwrittenLog, url: str
 ) -> None:
     store_flow(log, url)
-    # The claim, and the one record after it, are what is stored.
+    # Only the claim and the one record after it are stored.
     trim(log, 2)
     assert begun(log, url).detail == "from PostgreSQL"
     with pytest.raises(UnavailableError, match="begin at record 2 and PostgreSQL does not give"):

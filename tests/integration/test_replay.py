@@ -1,4 +1,4 @@
-"""`exchange replay` of what a real matcher recorded, and of changed copies of it, on real Kafka."""
+"""`exchange replay` on the records of a real matcher and on modified copies, with real Kafka."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -119,7 +119,7 @@ def test_replay_of_a_log_with_a_changed_outcome_finds_it(market: AuditedMarket) 
     (sample,) = found.samples
     assert "changed-" in sample.recorded
     assert "changed-" not in sample.recomputed
-    # The outcome repeats the client's id, and so tells whether the offset is the right one.
+    # The outcome repeats the client's order id, which shows that the sample's offset is correct.
     command = log_of(market, COMMANDS)[sample.offset].value or b""
     client_id = msgspec.json.decode(command)["client_order_id"]
     assert f'"client_order_id":"changed-{client_id}"' in sample.recorded
@@ -181,7 +181,7 @@ def test_replay_dump_holds_levels_that_its_open_orders_add_up_to(
 
 
 def added_up(orders: list[OpenOrder]) -> list[tuple[int, int, int]]:
-    """Levels in the order their first order comes; within a level the older order comes first."""
+    """Price levels in the order of their first order; requires time priority within each level."""
     levels: dict[int, list[OpenOrder]] = defaultdict(list)
     for order in orders:
         levels[order.price].append(order)

@@ -1,4 +1,4 @@
-"""`exchange replay` from a matcher's snapshots, and against them."""
+"""`exchange replay` started from a matcher's snapshots, and compared with them."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from tests.support.exchange import Exchange
 
 @pytest.fixture(scope="module")
 def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
-    """Two snapshots, and some commands after them; nobody works on it any more."""
+    """A stopped market with two snapshots and some commands after them."""
     with a_market(exchange, tmp_path_factory.mktemp("replayed")) as running:
         for number in (1, 2):
             running.send(EVERY)

@@ -1,5 +1,6 @@
-"""A broker that wants to know who asks: nobody comes in unknown, and whoever is refused is told so,
-in one line, soon, and instead of being tried again for ever.
+"""A broker with authentication and access rules: refused clients fail soon and permanently.
+
+Each refusal is reported in one line and is not retried.
 """
 
 import logging
@@ -34,7 +35,7 @@ FIRST = {role: f"{role}'s first password" for role in ROLE}
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """With topics, and the rights of every role."""
+    """A secured broker with topics and with the access rules of every role."""
     with LocalKafka(tmp_path_factory.mktemp("gate") / "kafka", secured=True) as kafka:
         apply_to_kafka(admin_of(kafka), PREFIX, FIRST)
         TopicsAdmin(as_user(kafka, "operator"), PREFIX).apply(1, "process")
@@ -50,11 +51,11 @@ def as_user(kafka: LocalKafka, role: str) -> KafkaAccess:
 
 
 def told_to_a_stranger(kafka: LocalKafka) -> list[bytes]:
-    """What each port says to a client that asks for the cluster without saying who it is."""
+    """Each port's answer to a request to describe the cluster without authentication."""
     assert kafka._member is not None
     node = kafka._member[1]
     told = []
-    # DescribeCluster, version 1: of the brokers, of the controllers.
+    # DescribeCluster, version 1: once for the brokers, once for the controllers.
     for port, which in ((node.broker_port, 1), (node.controller_port, 2)):
         request = struct.pack(">hhihbbbb", 60, 1, 7, -1, 0, 0, which, 0)
         with socket.create_connection((LOOPBACK, port), timeout=20) as wire:
@@ -141,7 +142,7 @@ def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(
         consumer.assign({executions: 0})
         assert consumer.poll(1, 0.5) == []
         apply_to_kafka(admin_of(broker), PREFIX, second)
-        # Who is connected stays so.
+        # Existing connections remain valid after a password change.
         assert consumer.poll(1, 0.5) == []
         broker.stop()
         broker.start()

@@ -1,4 +1,4 @@
-"""The sink between a real Kafka and a real PostgreSQL: outcomes written by hand become rows."""
+"""The sink between a real Kafka and a real PostgreSQL: handwritten outcomes become rows."""
 
 import asyncio
 import threading
@@ -37,7 +37,7 @@ SAMPLE = 300
 
 
 class HandwrittenLog:
-    """The log of a test: claims and outcomes go in by hand, the views know what must come out."""
+    """Topics with handwritten claims and outcomes, and views with the expected result."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -63,26 +63,26 @@ class HandwrittenLog:
         return offsets[0]
 
     def claim(self, partition: int) -> None:
-        """A new matcher takes over."""
+        """Write a claim, as a new matcher does when it takes over."""
         self._epochs[partition] = self._write(EXECUTIONS.name, partition, encode(Claim("hand")))
 
     def tell(self, told: Batch) -> None:
-        """One record of outcomes that count."""
+        """Write one record of valid outcomes and apply it to the views."""
         if told.partition not in self._epochs:
             self.claim(told.partition)
         self.views.apply(told)
         self._record(self._epochs[told.partition], told)
 
     def write_outcomes(self, told: Batch) -> None:
-        """A record of outcomes that the views do not know of."""
+        """Write a record of outcomes without applying it to the views."""
         self._record(self._epochs[told.partition], told)
 
     def write(self, value: bytes, topic: Topic = EXECUTIONS) -> None:
-        """A record of partition 0, whatever it holds."""
+        """Write any value as a record of partition 0."""
         self._write(topic.name, 0, value)
 
     def tell_stale(self, told: Batch) -> None:
-        """The same from a matcher that was superseded: it must not count."""
+        """Write outcomes with the epoch of a superseded matcher; readers must ignore them."""
         self._record(self._epochs[told.partition] - 1, told)
 
     def _record(self, epoch: int, told: Batch) -> None:
@@ -93,17 +93,17 @@ class HandwrittenLog:
         self._write(BROKERS.name, 0, encode(broker), broker.broker_id.encode())
 
     def stored_commands(self, url: str) -> int:
-        """How many commands the database has the outcomes of."""
+        """Number of commands whose outcomes the database stores."""
         with psycopg.connect(url) as connection:
             row = connection.execute("SELECT sum(next_command) FROM log_positions").fetchone()
         return int(row[0] or 0) if row else 0
 
     def has_more_than(self, commands: int, url: str) -> bool:
-        """Whether the database went on from there."""
+        """Whether the database stores the outcomes of more than this number of commands."""
         return self.stored_commands(url) > commands
 
     def stored_up_to(self, url: str) -> bool:
-        """Whether the database stands where the views stand."""
+        """Whether the database has reached the same positions as the views."""
         with psycopg.connect(url) as connection:
             rows = connection.execute("SELECT partition, next_command FROM log_positions")
             stored = {partition: command for partition, command in rows if command}
@@ -111,7 +111,7 @@ class HandwrittenLog:
 
 
 class RunningSink:
-    """A sink in a thread, with a stop of its own."""
+    """A sink in a thread, with a separate stop signal."""
 
     def __init__(
         self,
@@ -133,11 +133,11 @@ class RunningSink:
             self.failure = error
 
     def is_connected(self) -> bool:
-        """What it says of its connection to PostgreSQL."""
+        """Whether the sink reports a working connection to PostgreSQL."""
         return self._sink.postgres().ok
 
     def stop(self) -> float:
-        """Seconds that the stop took."""
+        """Stop the sink; return the seconds that this took."""
         start = time.monotonic()
         self._stop.set()
         self._thread.join(DEADLINE_S)
@@ -145,7 +145,7 @@ class RunningSink:
         return time.monotonic() - start
 
     def ended(self) -> BaseException | None:
-        """What it ended with, by itself."""
+        """Wait for the sink to end without a stop; return the exception that ended it, if any."""
         self._thread.join(DEADLINE_S)
         assert not self._thread.is_alive()
         return self.failure
@@ -171,9 +171,9 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 def check_stored(log: HandwrittenLog, url: str, orders: int) -> None:
-    """Every order's state equals the view of it, and so do all fields and trades of a sample.
+    """Compare every order's state with the views, and all fields and trades of a sample of orders.
 
-    The number of rows shows that none is there twice.
+    The number of rows shows that no row is stored twice.
     """
     with psycopg.connect(url) as connection:
         rows = connection.execute(
@@ -185,7 +185,7 @@ def check_stored(log: HandwrittenLog, url: str, orders: int) -> None:
     assert [tuple(row[1:]) for row in rows] == [
         (r.remaining_quantity, r.filled_value, r.closed_reason) for r in records if r is not None
     ]
-    # Every trade has two sides, each of them in the trades of one order.
+    # Every trade has two sides, and each side is in the trades of one order.
     assert trades == (sum(len(record.trades) for record in records if record is not None) // 2,)
 
     async def read() -> None:
@@ -291,7 +291,7 @@ def test_connection_lost_with_a_backlog_costs_nothing(log: HandwrittenLog, url: 
 
 
 def terminated_waiting(url: str) -> bool:
-    """End the session that waits for a lock, when there is one."""
+    """Terminate sessions that wait for a lock; return whether there was one."""
     with psycopg.connect(url) as connection:
         ended = connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -301,7 +301,7 @@ def terminated_waiting(url: str) -> bool:
 
 
 def waits_for_a_lock(url: str) -> bool:
-    """Whether a session of this database waits for a lock."""
+    """Whether a session of this database is waiting for a lock."""
     with psycopg.connect(url) as connection:
         waiting = connection.execute(
             "SELECT 1 FROM pg_stat_activity"

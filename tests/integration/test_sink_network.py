@@ -1,4 +1,4 @@
-"""The sink when the network to PostgreSQL fails in every way: all is stored, and once."""
+"""The sink stores everything exactly once through every kind of network fault to PostgreSQL."""
 
 import time
 import uuid
@@ -20,9 +20,9 @@ from tests.support.reader_flow import Flow
 from tests.support.servers import DatabaseServer, KafkaServer
 
 FAULT_S = 2.0
-# Longer than any answer of a server that is there, even on a busy machine.
+# Longer than any answer of an available server, even on a busy machine.
 SILENCE_S_MAX = 1.5
-# More than a session's beginning takes, less than the COPY of a batch of outcomes.
+# More bytes than the start of a session, fewer than the COPY of a batch of outcomes.
 MID_TRANSACTION_BYTES = 20_000
 
 FAULTS: dict[str, Callable[[FaultProxy], None]] = {
@@ -40,7 +40,7 @@ def log(kafka: KafkaServer) -> HandwrittenLog:
 
 @pytest.fixture
 def url(postgres: DatabaseServer) -> str:
-    """Past the proxy."""
+    """URL of a new database, without the proxy."""
     database_url = postgres.create_database(f"network_{uuid.uuid4().hex[:12]}")
     migrate(database_url)
     return database_url
@@ -55,7 +55,7 @@ def proxy(url: str) -> Iterator[FaultProxy]:
 
 
 def through(proxy: FaultProxy, url: str) -> str:
-    """The same database by way of the proxy."""
+    """URL of the same database through the proxy."""
     return url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")
 
 
@@ -87,7 +87,7 @@ def test_sink_whose_server_is_silent_gives_the_connection_up(
     with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX) as sink:
         log.tell(flow.batch(300))
         eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
-        # Who has nothing to ask is not silent.
+        # An idle connection must not count as a silent one.
         time.sleep(2 * SILENCE_S_MAX)
         assert proxy.connections == 1
         proxy.stall()
@@ -119,7 +119,7 @@ def test_transaction_left_behind_on_a_half_open_connection_holds_up_nobody_for_l
         with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
             log.tell(flow.batch(300))
             eventually(lambda: waiting(url) > 0, "the sink has moved the position, and waits")
-            # The server will answer, and then wait for a commit that never comes.
+            # The server will answer and then wait for a commit that never arrives.
             proxy.strand()
             blocking.rollback()
             eventually(lambda: log.stored_up_to(url), "the sink stores the run")
@@ -127,7 +127,7 @@ def test_transaction_left_behind_on_a_half_open_connection_holds_up_nobody_for_l
 
 
 def waiting(url: str) -> int:
-    """How many sessions wait for a lock."""
+    """Number of sessions that wait for a lock."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"

@@ -1,4 +1,4 @@
-"""Sink and reader as the processes an operator starts: from the log to an answer, and their end."""
+"""Sink and reader as processes, from records in the log to API answers, and their termination."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def finished(environ: dict[str, str], *words: str) -> subprocess.CompletedProces
 
 @contextmanager
 def service(environ: dict[str, str], name: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process; it must end by SIGTERM, soon and well."""
+    """A running service; it must exit with 0 soon after SIGTERM."""
     process = subprocess.Popen([sys.executable, "-m", name], env=environ)
     try:
         yield process

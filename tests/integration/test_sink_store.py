@@ -1,4 +1,4 @@
-"""Migrations and the sink's SQL on a real PostgreSQL; what is stored, the archive reads back."""
+"""Migrations and the sink's SQL on a real PostgreSQL; the archive reads all stored rows back."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""What the sink queues: each side of each trade of a broker with a URL, once, whatever happens."""
+"""The sink queues each side of a broker's trades exactly once if the broker has a URL."""
 
 import threading
 import uuid
@@ -85,7 +85,7 @@ def test_sides_of_one_order_tell_what_was_left_after_each_trade(
 
 
 class LateToBrokers(Sink):
-    """What it follows of the brokers' topic comes later than any test lasts."""
+    """A sink that does not follow the brokers' topic after its start, as if it were very slow."""
 
     def _open(self) -> Store:
         store = super()._open()
@@ -102,7 +102,8 @@ def test_broker_that_trades_as_soon_as_he_is_registered_is_told(
 ) -> None:
     expected = 0
     with running_sink(log.source(), urls[0], kind=kind):
-        # It has begun: those that come now are not among the brokers of its start.
+        # The sink has started: brokers registered from now on are not among those read at its
+        # start.
         eventually(lambda: has_begun(urls[0]), "the sink has begun")
         for number in range(25):
             broker = a_broker("http://a.invalid/")
@@ -155,7 +156,7 @@ def test_two_sinks_and_a_second_database_queue_the_same_once(
         writer = threading.Thread(target=more)
         writer.start()
         while not go_on.wait(0.3):
-            # Now the one, now the other is cut off amid its work.
+            # Terminates a random session of either sink during its work.
             with psycopg.connect(urls[0]) as connection:
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -173,7 +174,7 @@ def test_two_sinks_and_a_second_database_queue_the_same_once(
 
 
 def traders(told: object) -> Iterator[str]:
-    """Whoever has an order accepted in the batch."""
+    """Ids of the brokers that have an order accepted in the batch."""
     for outcome in getattr(told, "outcomes", ()):
         broker_id = getattr(outcome.event, "broker_id", None)
         if broker_id is not None:

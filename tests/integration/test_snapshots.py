@@ -1,4 +1,4 @@
-"""Real matchers on a real Kafka: they begin at their newest good snapshot, or further back."""
+"""Real matchers on a real Kafka start from the newest valid snapshot or an earlier position."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -22,7 +22,7 @@ from tests.support.snapshots import sealed
 
 @pytest.fixture
 def market(exchange: Exchange, tmp_path: Path) -> Iterator[Market]:
-    """A running one."""
+    """A running market."""
     with a_market(exchange, tmp_path) as running:
         yield running
 
@@ -31,7 +31,7 @@ def market(exchange: Exchange, tmp_path: Path) -> Iterator[Market]:
 def stopped(
     exchange: Exchange, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Market, int, SnapshotCommit]]:
-    """A market with two snapshots whose matcher was stopped, and the newer with its record."""
+    """A stopped market with two snapshots, the newer commit's offset, and that commit."""
     with a_market(exchange, tmp_path_factory.mktemp("stopped")) as market:
         for number in (1, 2):
             market.send(EVERY)
@@ -93,11 +93,11 @@ def test_spoilt_snapshot_is_passed_over_for_the_one_before(
 
 
 def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
-    """A whole snapshot with a checksum that is right, which another matcher would take."""
+    """A complete snapshot with a correct checksum that belongs to another matcher or version."""
     number = 1 if what == "partition" else 0
     log = "another" if what == "log" else commit.log
     place = SnapshotPosition(log, commit.epoch, commit.next_command, commit.next_record)
-    # An engine that saw nothing takes no chunk.
+    # The snapshot of an engine without any commands has no chunks.
     whole = SnapshotChecksum().commit(save(Engine(number), place), market.end(SNAPSHOTS))
     if what == "version":
         later = structs.replace(whole, version=SNAPSHOT_VERSION + 1)
@@ -118,7 +118,7 @@ def test_good_snapshot_of_something_else_is_passed_over(
 def test_snapshot_with_a_damaged_chunk_is_passed_over(
     stopped: tuple[Market, int, SnapshotCommit], byte: bytes
 ) -> None:
-    """A copy of the newest one after it, with the last byte of its kind changed in the disk."""
+    """Append a copy of the newest snapshot in which the last byte of one kind is damaged."""
     market, good, commit = stopped
     chunks = [it.value or b"" for it in market.records(SNAPSHOTS)][commit.first_chunk : good]
     first = market.end(SNAPSHOTS)
@@ -187,7 +187,7 @@ def test_second_matcher_takes_over_and_a_frozen_first_one_changes_nothing(
     market: Market, tmp_path: Path
 ) -> None:
     market.send(EVERY)
-    # Everything is acknowledged then: what waits in a producer is sent on waking, come what may.
+    # All records are then acknowledged: a resumed producer would send anything still queued.
     market.wait_for_commits(1)
     first = market.stack.services["matcher"]
     first.pause()

@@ -1,4 +1,4 @@
-"""The benchmark of long logs, very small, on real servers: all comes about and is measured."""
+"""The benchmark of long logs, very small and on real servers, completes all measurements."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ OPTIONS = DayOptions(
 
 @pytest.fixture
 def stack(exchange: Exchange, tmp_path: Path) -> Iterator[Stack]:
-    """An exchange of its own on the servers of the run."""
+    """A separate exchange on the servers of the test run."""
     url = create_database(exchange.database_url, "day")
     settings = Settings(
         kafka=exchange.bootstrap,

@@ -1,4 +1,4 @@
-"""A real standby beside a real matcher: it writes nothing until it is needed, then all goes on."""
+"""A real standby beside a real matcher: it writes nothing until it takes over and continues."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def market(exchange: Exchange, tmp_path: Path) -> Iterator[Market]:
 
 @pytest.fixture
 def standby(market: Market, tmp_path: Path) -> Iterator[ChildProcess]:
-    """One that has followed what there is."""
+    """A standby that has followed all records so far."""
     process = market.second_matcher(tmp_path / "standby.log", "--standby")
     market.send(200)
     process.start()
@@ -35,7 +35,7 @@ def standby(market: Market, tmp_path: Path) -> Iterator[ChildProcess]:
 
 
 def told(market: Market) -> int:
-    """How many commands have outcomes."""
+    """Number of commands with outcomes."""
     records = [decode_execution(record.value) for record in market.records(EXECUTIONS)]
     return sum(len(one.outcomes) for one in records if isinstance(one, Outcomes))
 

@@ -1,4 +1,4 @@
-"""Topics on a single broker: what is refused, and what a second `apply` leaves alone."""
+"""Topics on a single broker: refused settings, and topics that a second `apply` keeps unchanged."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Two sink processes on one log and one database, killed and frozen: the tables are as of one."""
+"""Two sink processes on one log and one database, killed and paused, store the same as one."""
 
 import os
 import random
@@ -33,7 +33,7 @@ TABLES = ("orders", "trades", "symbols", "balances", "log_positions", "brokers",
 
 
 class Sinks(Struct):
-    """Two processes at most; each one that is gone is started again when it is its turn."""
+    """Up to two sink processes; a killed process is replaced immediately."""
 
     environ: dict[str, str]
     processes: list[subprocess.Popen[bytes]]
@@ -43,7 +43,7 @@ class Sinks(Struct):
         self.processes.append(subprocess.Popen(command, env=self.environ))
 
     def strike(self, rng: random.Random) -> None:
-        """Kill one and start another, or freeze it for a moment."""
+        """Kill one process and start another, or pause one for a moment."""
         victim = rng.choice(self.processes)
         if rng.random() < 0.5:
             victim.kill()
@@ -58,7 +58,7 @@ class Sinks(Struct):
 
 @contextmanager
 def two_sinks(environ: dict[str, str]) -> Iterator[Sinks]:
-    """They must end by SIGTERM, and well: nobody but us has ended any of them."""
+    """Two running sinks; each must exit with 0 on SIGTERM, so that no earlier failure is missed."""
     sinks = Sinks(environ, [])
     try:
         sinks.start()

@@ -1,4 +1,4 @@
-"""Old deliveries are deleted, those and no others; and the audit knows what is lost among them."""
+"""Pruning deletes old deliveries and no others; the audit detects other missing deliveries."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ def outbox(postgres: LocalPostgres) -> Iterator[Outbox]:
 def stored(
     outbox: Outbox, broker: str, status: str, ended_days: float | None, traded_days: float
 ) -> str:
-    """A row whose trade and whose end are so many days ago; its webhook-id."""
+    """Store a row with its trade and its end that many days ago; return its webhook-id."""
     at_ms = time.time_ns() // 1_000_000 - int(traded_days * DAY_MS)
     event_id = ids.trade_id(at_ms, 0, uuid.uuid4().int & 0xFFFF_FFFF, 0)
     outbox.execute(
@@ -50,7 +50,7 @@ def stored(
 
 
 def many(outbox: Outbox, broker: str, count: int) -> None:
-    """So many rows that ended 40 days ago, each with an id of its own."""
+    """Store `count` rows with distinct ids that ended 40 days ago."""
     outbox.execute(
         "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
         " status, attempts, finished_at)"
@@ -70,7 +70,7 @@ def counted(outbox: Outbox) -> dict[str, int]:
 
 
 async def pruned(outbox: Outbox) -> int:
-    """Until nothing is old any more; how many rows."""
+    """Prune until no old row is left; return the number of deleted rows."""
     opened = await WebhookStore.open(outbox.url)
     try:
         deleted = 0
@@ -90,11 +90,11 @@ def test_rows_whose_trade_and_end_are_old_are_deleted_and_no_others(outbox: Outb
     broker, other = outbox.broker("http://a/"), outbox.broker("http://b/")
     kept = {
         stored(outbox, broker, "delivered", 29.9, 29.9),
-        # Told late, or asked for again: its end counts.
+        # Delivered late or queued again: the end of the delivery counts.
         stored(outbox, broker, "delivered", 1, 40),
         stored(outbox, other, "parked", 29.9, 33),
         stored(outbox, other, "pending", None, 40),
-        # A clock that went back must not make a trade old.
+        # A clock that was set back must not make a recent trade count as old.
         stored(outbox, other, "delivered", 40, 1),
     }
     stored(outbox, broker, "delivered", 30.1, 30.2)
@@ -131,7 +131,7 @@ def test_rows_are_found_by_their_key_and_claims_lock_nothing_here(outbox: Outbox
     broker = outbox.broker("http://a/")
     many(outbox, broker, 5_000)
     with psycopg.connect(outbox.url, options=store._OPTIONS) as sender, sender.transaction():
-        # As a claim and a result of an attempt hold them.
+        # Locks as a claim and the recording of an attempt's result take them.
         sender.execute("SELECT FROM webhook_endpoints FOR UPDATE")
         with psycopg.connect(outbox.url, autocommit=True, options=store._OPTIONS) as other:
             other.execute("SET statement_timeout = '30s'")
@@ -170,7 +170,7 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = "") -> AuditReport:
-    """What the audit says when so many rows were deleted as senders do, and what came then."""
+    """Audit after pruning `rows` rows with the senders' SQL and then executing `then`."""
     told = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
     changed = with_changed_rows(market, exchange.database_url, told)
     parameters: dict[str, Any] = {"days": 0, "rows": rows}
@@ -194,12 +194,12 @@ def test_audit_of_a_pruned_outbox_holds_and_says_so(
 @pytest.mark.parametrize(
     "statement",
     [
-        # One more than was counted, though it is as old as those that were.
+        # Deletes one more row than the count includes; it is as old as the counted ones.
         "DELETE FROM webhook_deliveries WHERE (broker_id, event_id, kind) ="
         " (SELECT broker_id, event_id, kind FROM webhook_deliveries LIMIT 1)",
         "UPDATE webhook_pruned SET sides = sides - 1"
         " WHERE broker_id = (SELECT broker_id FROM webhook_pruned LIMIT 1)",
-        # What was deleted is not as old as that.
+        # Claims that only older rows were deleted than in fact were.
         "UPDATE webhook_pruned SET before = '00000000-0000-0000-0000-000000000001'"
         " WHERE broker_id = (SELECT broker_id FROM webhook_pruned LIMIT 1)",
         "DELETE FROM webhook_pruned"

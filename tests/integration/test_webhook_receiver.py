@@ -1,4 +1,4 @@
-"""The benchmark's receiver: the account of what came, however long it has become."""
+"""The benchmark's receiver returns its complete list of webhooks, whatever its length."""
 
 import socket
 
@@ -6,11 +6,11 @@ import pytest
 
 from benchmarks.webhooks.receiver import running_receiver
 
-# Their ids alone are more than a pipe takes at once.
+# The ids alone exceed the capacity of a pipe.
 WEBHOOKS = 20_000
 
 
-# One that cannot answer is waited for.
+# The caller waits for a receiver that is blocked on its pipe, so the time-out is short.
 @pytest.mark.timeout(30)
 def test_receiver_gives_the_whole_account_of_more_than_fits_into_its_pipe() -> None:
     ids = [f"msg_{number:032}" for number in range(WEBHOOKS)]

@@ -1,6 +1,6 @@
-"""Single attempts at a real receiver: what is sent, and what is believed.
+"""Single delivery attempts at a real receiver: the request, and the accepted responses.
 
-Where nothing goes is told by `docs/webhook-addresses.md`.
+`docs/webhook-addresses.md` lists the addresses that receive no requests.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ def test_answer_up_to_the_limit_keeps_the_connection() -> None:
 
 
 def listening_for(answer: bytes) -> tuple[socket.socket, str]:
-    """A server that takes one connection after the other and answers these bytes to anything."""
+    """A server that accepts one connection after another and answers each with these bytes."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

@@ -1,4 +1,4 @@
-"""From the outbox in a real PostgreSQL to real receivers, through senders that are processes."""
+"""Webhooks from the outbox in a real PostgreSQL to real receivers, sent by sender processes."""
 
 import random
 import threading
@@ -120,7 +120,7 @@ def test_wait_that_a_receiver_asks_for_holds_for_all_its_webhooks(outbox: Outbox
         with a_sender(outbox.url):
             wait_for("one attempt", lambda: outbox.rows(broker)[0].attempts == 1)
             outbox.trade(broker, nobody, 5)
-            # The sender looks for due webhooks again for each of three later ones elsewhere.
+            # The sender looks for due webhooks again after each of these three deliveries.
             for _ in range(3):
                 outbox.trade(other, nobody)
                 wait_for("delivered", lambda: outbox.all_are("delivered", other))
@@ -211,7 +211,7 @@ def test_inner_address_is_not_reached_unless_it_is_allowed(outbox: Outbox) -> No
 
 
 class Absent:
-    """A receiver's mind that is away at times: what came meanwhile was never taken."""
+    """A receiver with outages: it does not process the requests that arrive during one."""
 
     def __init__(self) -> None:
         self.away = threading.Event()
@@ -228,13 +228,13 @@ class Absent:
         return Reply()
 
     def leave(self) -> None:
-        """From now on."""
+        """Start an outage."""
         self.back.clear()
         self.held.clear()
         self.away.set()
 
     def come_back(self) -> None:
-        """Whoever was held knows that he has to come again, if he is still there."""
+        """End the outage; requests held during it are answered with status 500."""
         self.away.clear()
         self.back.set()
 
@@ -255,7 +255,7 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
                 for trade_id in outbox.trade(brokers[0], brokers[1], 150)
                 for side in ("bid", "ask")
             }
-            # Wherever it is after so many posts, if it gets there; or while one is under way.
+            # Kill at a random moment: after so many posts or a time-out; in odd laps, during a post.
             after = len(one.received) + draw.randrange(1, 150)
             deadline = time.monotonic() + draw.uniform(2, 6)
             while len(one.received) < after and time.monotonic() < deadline:
@@ -268,7 +268,7 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
             sender.wait()
             minds[0].come_back()
         assert "pending" in outbox.statuses(), f"seed {seed}: killed too late"
-        # What a killed sender held is free at once, not only when its lease would have ended.
+        # Claims of a killed sender are free immediately, not only when the lease expires.
         outbox.execute("UPDATE webhook_endpoints SET leased_until = 'infinity'")
         with a_sender(outbox.url):
             wait_for("all told", lambda: outbox.all_are("delivered"))
