@@ -255,7 +255,7 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
                 for trade_id in outbox.trade(brokers[0], brokers[1], 150)
                 for side in ("bid", "ask")
             }
-            # Kill at a random moment: after so many posts or a time-out; in odd laps, during a post.
+            # Kill at a random moment: after so many posts or a time-out; in odd laps during a post.
             after = len(one.received) + draw.randrange(1, 150)
             deadline = time.monotonic() + draw.uniform(2, 6)
             while len(one.received) < after and time.monotonic() < deadline:
