@@ -3,14 +3,14 @@
     python -m examples.full_book PETR4
     python -m examples.full_book PETR4 --key $KEY
 
-It shows how `market.book.v1` is read, and with a broker's key that nothing is lost on the way:
+It shows how to read `market.book.v1`, and with a broker's key that no update is lost on the way:
 
-1. A record has the levels that one command changed, each with its new total; a total of 0: gone.
-2. A `whole` record has all levels of the book. Who comes late begins with one.
-3. `sequence` is dense per symbol: one that was seen is dropped; after a jump the book is not
-   known until the next whole record.
-4. `GET /stocks/{symbol}/book` answers with the same `sequence`. So the two are compared as of the
-   very same change, however fast the market is.
+1. A record has the levels that one command changed, each with its new total; 0 removes the level.
+2. A `whole` record has all levels of the book. A late consumer begins with one.
+3. `sequence` is dense per symbol: a repeated one is dropped; after a gap the book is unknown until
+   the next whole record.
+4. `GET /stocks/{symbol}/book` answers with the same `sequence`, so the program compares the two
+   after exactly the same change, however fast the market is.
 
 Needs confluent-kafka and msgspec. Prices are integers, in cents.
 """
@@ -30,12 +30,12 @@ from msgspec import Struct
 
 from examples.tail import Feed, StopError, ended, local, options_parser, warn
 
-# The API tells at most so many levels of each side.
+# The API returns at most this many levels per side.
 DEPTH_MAX = 50
 SHOWN_MAX = 10
 DRAW_EVERY_S = 1.0
 API_TIMEOUT_S = 10.0
-# The topic is told a moment after the API; what takes longer than this is not on its way.
+# The topic is slightly behind the API; an update that takes longer than this is missing.
 VERDICT_S_MAX = 30.0
 
 
@@ -51,7 +51,7 @@ Levels = list[Level]
 
 
 class BookUpdate(Struct, frozen=True):
-    """A record's value. What a later version adds to it is ignored."""
+    """A record's value. Fields that a later version adds are ignored."""
 
     symbol: str
     sequence: int
@@ -61,7 +61,7 @@ class BookUpdate(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What the API said."""
+    """The API's answer."""
 
     sequence: int
     bids: Levels
@@ -69,7 +69,7 @@ class Answer(Struct, frozen=True):
 
 
 class Book:
-    """One symbol's levels by price. Not `known` before a whole record, and after a gap."""
+    """One symbol's levels by price. `known` is False from a gap until the next whole record."""
 
     def __init__(self) -> None:
         self.sequence = 0
@@ -80,12 +80,12 @@ class Book:
         self._asks: dict[int, Level] = {}
 
     def apply(self, update: BookUpdate) -> None:
-        """Fold the next record."""
+        """Apply the next record."""
         if update.sequence <= self.sequence:
             self.repeated += 1
             return
         if update.sequence > self.sequence + 1:
-            # Before the first record nothing is missed: it only came before us.
+            # Updates before the first record are not missing: they precede the start of reading.
             self.missing += update.sequence - self.sequence - 1 if self.sequence else 0
             self.known = False
         self.sequence = update.sequence
@@ -105,7 +105,7 @@ class Book:
 
 
 class Api:
-    """The exchange's own view of the book, through a broker's key."""
+    """The exchange's own view of the book, requested with a broker's key."""
 
     def __init__(self, url: str, key: str, symbol: str) -> None:
         self._request = urllib.request.Request(  # noqa: S310 - the address that was typed
@@ -114,7 +114,7 @@ class Api:
         )
 
     def ask(self) -> Answer:
-        """The book as it is now."""
+        """The current book."""
         try:
             with urllib.request.urlopen(self._request, timeout=API_TIMEOUT_S) as answer:  # noqa: S310
                 raw = json.loads(answer.read())
@@ -133,7 +133,7 @@ class Api:
 
 
 class Comparison:
-    """Asks the API now and then, and waits until the topic has told that very change."""
+    """Requests the book from the API periodically, and waits for the same change in the topic."""
 
     def __init__(self, api: Api, every_s: float) -> None:
         self._api = api
@@ -144,7 +144,7 @@ class Comparison:
         self.different = 0
 
     def look(self, book: Book) -> str | None:
-        """To be called after each record and between them; what was found, when there is news."""
+        """Compare if possible; call it after each record and between them. Returns any result."""
         now = time.monotonic()
         if self._answer is None and (now < self._next_s or not book.known):
             return None
@@ -160,7 +160,7 @@ class Comparison:
             )
         self._answer, self._next_s = None, now
         if book.sequence > answer.sequence or not book.known:
-            # The API was behind us, or the change was lost: it is asked again.
+            # The API was behind the topic, or the change was lost: request the book again.
             return None
         self._next_s = now + self._every_s
         return self._verdict(book.best(DEPTH_MAX), (answer.bids, answer.asks))
@@ -196,7 +196,7 @@ def ladder(symbol: str, book: Book) -> str:
 
 
 def read_update(message: Message, book: Book) -> None:
-    """Fold a record of our symbol, and tell when some are missing before it."""
+    """Apply a record of this symbol, and report when records are missing before it."""
     try:
         update = msgspec.json.decode(message.value() or b"", type=BookUpdate)
     except msgspec.MsgspecError as error:
@@ -210,7 +210,7 @@ def read_update(message: Message, book: Book) -> None:
 
 
 def full_book(feed: Feed, options: argparse.Namespace) -> int:
-    """Follow the book until told to stop; with --once, up to now and to one comparison."""
+    """Follow the book until stopped; with --once, up to the current end and one comparison."""
     book, terminal, live, drawn_s = Book(), sys.stdout.isatty(), False, 0.0
     api = Api(options.url, options.key, options.symbol) if options.key else None
     comparison = Comparison(api, options.every) if api else None
@@ -240,7 +240,7 @@ def full_book(feed: Feed, options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the top. Exit code 1 also when a comparison found a difference."""
+    """The command line. Exit code 1 also when a comparison found a difference."""
     parser = options_parser(__doc__)
     add = parser.add_argument
     add("symbol", help="such as PETR4")

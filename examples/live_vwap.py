@@ -6,12 +6,12 @@
 It shows all that a careful consumer of `market.trades.v1` has to do:
 
 1. It reads every partition without a group, each from where the last run stopped.
-2. It drops a trade whose `sequence` it has counted, and tells when numbers are missing: they are
-   dense per symbol, so a repeat is a duplicate and a jump is a loss.
-3. It keeps its position and what it computed up to there in one file, replaced whole: killed at
-   any moment, it goes on without losing a trade or counting one twice.
-4. A minute ends by the trades' own time, which never runs back within a partition. No clock of
-   this machine is asked, so the candles of a replay are those of the day.
+2. It drops a trade whose `sequence` it has counted, and reports missing numbers: they are dense
+   per symbol, so a repeat is a duplicate and a jump is a loss.
+3. It stores its offsets and the results up to them in one file, which is replaced atomically: if
+   killed at any moment, it resumes without losing a trade or counting one twice.
+4. A minute ends by the trades' own time, which never decreases within a partition. The local clock
+   is not used, so the candles of a replay equal those of the day.
 
 Needs confluent-kafka and msgspec, and pyarrow for --parquet. Prices are integers, in cents.
 """
@@ -35,15 +35,15 @@ from examples.tail import DATA_DIR, Feed, StopError, ended, options_parser, warn
 MINUTE_MS = 60_000
 DRAW_EVERY_S = 1.0
 ROWS_MAX = 15
-# What a kill costs is reading this much again.
+# After a kill, at most this much is read again.
 SAVE_EVERY_S = 5.0
-# A Parquet file is read in bulk: few large ones.
+# Parquet files are read in bulk, so a few large ones are better than many small ones.
 PART_EVERY_S = 60.0
 PART_TRADES_MAX = 100_000
 
 
 class Trade(Struct, frozen=True):
-    """A record's value. What a later version adds to it is ignored."""
+    """A record's value. Fields that a later version adds are ignored."""
 
     symbol: str
     sequence: int
@@ -55,7 +55,7 @@ class Trade(Struct, frozen=True):
 
 
 class Candle(Struct):
-    """One symbol's trades of a span of time; `value` is the sum of price times quantity."""
+    """One symbol's trades in a span of time; `value` is the sum of price times quantity."""
 
     symbol: str
     start: int
@@ -69,7 +69,7 @@ class Candle(Struct):
 
     @classmethod
     def of(cls, trade: Trade, start: int) -> "Candle":
-        """One that is to begin with this trade."""
+        """A candle that begins with this trade, which is not counted yet."""
         return cls(trade.symbol, start, trade.price, trade.price, trade.price, trade.price)
 
     def add(self, trade: Trade) -> None:
@@ -82,7 +82,7 @@ class Candle(Struct):
 
 
 class Tape(Struct):
-    """One symbol: all since the first trade seen, and the minute that runs."""
+    """One symbol: the totals since the first trade read, and the current minute."""
 
     partition: int
     sequence: int
@@ -93,10 +93,10 @@ class Tape(Struct):
 
 
 class State(Struct):
-    """All that was computed, and up to where: in one file, so that the two never disagree.
+    """All results and the offsets up to which they count, in one file so that the two always agree.
 
-    By partition: the offset to read next, and the minute that its trades have reached. `parts`:
-    how many Parquet files hold it.
+    Per partition: the offset to read next, and the minute that its trades have reached. `parts`:
+    the number of Parquet files that contain the results.
     """
 
     cluster: str
@@ -108,14 +108,14 @@ class State(Struct):
     parts: int = 0
 
     def tape(self, partition: int, trade: Trade) -> Tape:
-        """The symbol's; what it traded before it was first seen is not missing."""
+        """The symbol's tape; trades before the first one read do not count as missing."""
         if trade.symbol not in self.tapes:
             whole = Candle.of(trade, trade.time)
             self.tapes[trade.symbol] = Tape(partition, trade.sequence - 1, whole)
         return self.tapes[trade.symbol]
 
     def add(self, partition: int, trade: Trade) -> list[Candle]:
-        """Count a trade that was not counted yet; the minutes that are over by now."""
+        """Count a trade that was not counted yet; returns the candles of the minutes it ends."""
         minute = max(trade.time - trade.time % MINUTE_MS, self.minutes[partition])
         closed = self._close(partition) if minute > self.minutes[partition] else []
         self.minutes[partition] = minute
@@ -137,10 +137,10 @@ class State(Struct):
 
 
 class Keeper:
-    """Writes what was counted: first a part in Parquet, then the state that says it is there.
+    """Writes the results: first a Parquet part, then the state that refers to it.
 
-    A run that is killed in between leaves a part that no state knows: the next run removes it and
-    counts those trades again.
+    A run that is killed in between leaves a part without a state: the next run removes that part
+    and counts its trades again.
     """
 
     def __init__(self, state: State, path: Path, directory: Path | None) -> None:
@@ -160,19 +160,19 @@ class Keeper:
                         part.unlink()
 
     def add(self, trade: Trade, closed: list[Candle]) -> None:
-        """This is to be written."""
+        """Queue the trade and the closed candles for writing."""
         if self._directory is not None:
             self._trades.append(trade)
             self._candles += closed
 
     def save_if_due(self) -> None:
-        """Save when it is time to, or when there is much to write."""
+        """Save when the interval has passed, or when much is queued."""
         every = SAVE_EVERY_S if self._directory is None else PART_EVERY_S
         if time.monotonic() - self._saved >= every or len(self._trades) >= PART_TRADES_MAX:
             self.save()
 
     def save(self) -> None:
-        """Write everything that was counted so far."""
+        """Write everything counted so far."""
         if self._directory is not None and self._trades:
             name = f"part-{self._state.parts:06}.parquet"
             write_parquet(self._directory / "trades" / name, self._trades)
@@ -190,7 +190,7 @@ class Keeper:
 
 
 def require_pyarrow() -> None:
-    """Raises StopError before a long run, not at its end."""
+    """Raises StopError if pyarrow is missing, before a long run and not at its end."""
     try:
         import pyarrow.parquet  # noqa: F401, PLC0415 - large, and only --parquet needs it
     except ImportError as error:
@@ -198,7 +198,7 @@ def require_pyarrow() -> None:
 
 
 def write_parquet(path: Path, rows: Sequence[Trade] | Sequence[Candle]) -> None:
-    """A file that is there whole or not at all; a field is a column, instants are timestamps."""
+    """Write a file atomically; each field becomes a column, instants become timestamps."""
     import pyarrow.parquet  # noqa: PLC0415 - as above
 
     instant: Any = pyarrow.timestamp("ms", tz="UTC")
@@ -217,7 +217,7 @@ def write_parquet(path: Path, rows: Sequence[Trade] | Sequence[Candle]) -> None:
 
 
 class Screen:
-    """A line for each candle; on a terminal a table under them that is drawn again each second."""
+    """Prints a line per candle; on a terminal also a table below, redrawn each second."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -226,30 +226,30 @@ class Screen:
         self._rows = 0
 
     def say(self, line: str) -> None:
-        """What stays, above the table."""
+        """Print a permanent line above the table."""
         self.clear()
         print(line, flush=True)
 
     def clear(self) -> None:
-        """Take the table away."""
+        """Clear the table."""
         if self._rows:
             print(f"\x1b[{self._rows}F\x1b[J", end="", flush=True)
             self._rows = 0
 
     def draw_if_due(self, state: State) -> None:
-        """The table as it is now, until something else is said."""
+        """Draw the current table, which the next output replaces."""
         if self._terminal and time.monotonic() - self._drawn >= DRAW_EVERY_S:
             self._rows, self._drawn = self.draw(state), time.monotonic()
 
     def draw(self, state: State) -> int:
-        """The table, to stay; how many lines it has."""
+        """Print the table permanently; returns its number of lines."""
         lines = table_of(state, self._rows_max)
         self.say("\n".join(lines))
         return len(lines)
 
 
 def candle_line(candle: Candle) -> str:
-    """A whole minute of one symbol."""
+    """A complete minute of one symbol."""
     start = datetime.fromtimestamp(candle.start / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
     prices = (candle.open, candle.high, candle.low, candle.close, candle.value / candle.volume)
     opened, high, low, close, vwap = (f"{price / 100:.2f}" for price in prices)
@@ -260,7 +260,7 @@ def candle_line(candle: Candle) -> str:
 
 
 def table_of(state: State, rows: int | None) -> list[str]:
-    """Every symbol with its VWAP, or those that most money went through."""
+    """Every symbol with its VWAP, or those with the highest traded value."""
     head = f"{'SYMBOL':<10} {'LAST':>9} {'VWAP':>12} {'VOLUME':>14} {'TRADES':>10}"
     lines = [f"{head} {'REPEATED':>9} {'MISSING':>8}"]
     ranked = sorted(state.tapes.values(), key=lambda tape: (-tape.whole.value, tape.whole.symbol))
@@ -274,7 +274,7 @@ def table_of(state: State, rows: int | None) -> list[str]:
 
 
 def begin(feed: Feed, options: argparse.Namespace) -> State:
-    """As the last run left it, else with nothing counted at one end of the topic."""
+    """The state of the last run, or an empty state at one end of the topic."""
     try:
         state = msgspec.json.decode(options.state.read_bytes(), type=State)
     except FileNotFoundError:
@@ -287,15 +287,15 @@ def begin(feed: Feed, options: argparse.Namespace) -> State:
             f"{options.state} counts another Kafka, topic or choice of symbols: delete it, or "
             f"name another with --state"
         )
-    # Out of range: retention was faster than we were, or the broker lost its newest records in a
-    # power cut and is told them again. The sequences say what is missing or repeated.
+    # Out of range: retention has deleted records, or the broker lost its newest records in a power
+    # cut and receives them again. The sequences show what is missing or repeated.
     ranges = zip(state.offsets, feed.ranges, strict=True)
     state.offsets = [at if low <= at <= end else low for at, (low, end) in ranges]
     return state
 
 
 def count(message: Message, state: State, keeper: Keeper, screen: Screen) -> None:
-    """One record, unless it was counted before."""
+    """Count one record, unless it was counted before."""
     partition = message.partition() or 0
     try:
         trade = msgspec.json.decode(message.value() or b"", type=Trade)
@@ -318,7 +318,7 @@ def count(message: Message, state: State, keeper: Keeper, screen: Screen) -> Non
 
 
 def live_vwap(feed: Feed, options: argparse.Namespace) -> int:
-    """Count until told to stop; with --once, all that is there now."""
+    """Count until the program is stopped; with --once, up to the current end of the topic."""
     state, screen = begin(feed, options), Screen()
     keeper = Keeper(state, options.state, options.parquet)
     wanted = {symbol.encode() for symbol in options.symbols}
@@ -334,7 +334,7 @@ def live_vwap(feed: Feed, options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the top."""
+    """The command line; see the module's docstring."""
     parser = options_parser(__doc__)
     add = parser.add_argument
     add("--topic", default="market.trades.v1", help="with its prefix, if it has one")

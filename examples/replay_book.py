@@ -1,10 +1,10 @@
-"""A matcher's books, made again from the command log by the engine itself.
+"""A matcher's books, rebuilt from the command log by the engine itself.
 
     python -m examples.replay_book PETR4
 
-It shows that the log is the truth: `replay` is all it takes to have the state of a matcher as it
-was after any command, in a process that only reads. The same commands always give the same state,
-so the digest is the one that `exchange replay` tells, and the matcher's own.
+It shows that the command log is the source of truth: `replay` rebuilds the state of a matcher after
+any command, in a process that only reads. The same commands always give the same state, so the
+digest equals the one that `exchange replay` prints, and the matcher's own.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PROGRESS_EVERY_S = 2.0
 
 
 def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[EnginePosition]:
-    """Apply the log of a partition as far as it goes by now; each position it has come to."""
+    """Apply a partition's command log up to its current end; yields each position reached."""
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as log:
         held = log.range(commands)
         if held.low > 0:
@@ -46,7 +46,7 @@ def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[
 
 
 def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engine | None:
-    """The engine that has the symbol's book, as far as it came; None when there is no such book."""
+    """The engine with the symbol's book, as far as it was replayed; None if no book exists."""
     kafka = kafka_access(settings)
     count = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
     first = default_partition(symbol, count)
@@ -66,7 +66,7 @@ def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engin
 
 
 def show(symbol: str, engine: Engine) -> None:
-    """What only the matcher knows: each level's orders, in the order they would trade."""
+    """Print what the public topics omit: each level's orders, in the order they would trade."""
     book = engine.books[symbol]
     print(f"{symbol} on partition {engine.partition} at {rfc3339(engine.clock)}")
     print(f"change {book.sequence}, trade {book.trade_sequence}, digest {engine.digest().hex()}")
@@ -79,7 +79,8 @@ def show(symbol: str, engine: Engine) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the top. Exit code 1: nobody ever ordered the symbol; else the exchange's own codes."""
+    """The command line. Exit code 1: the symbol has no book; otherwise the exchange's exit
+    codes."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,10 +1,10 @@
-"""The records of a public topic, one line of JSON each: the simplest consumer there is.
+"""The records of a public topic, one line of JSON each: the simplest possible consumer.
 
     python -m examples.tail market.trades.v1 --from-beginning --once
 
-It shows how to read a topic without a consumer group: assign every partition, begin each where you
-like, and keep your own place. The other programs here read through `Feed` too. Needs
-confluent-kafka and nothing else.
+It shows how to read a topic without a consumer group: assign every partition, start each at any
+offset, and store the position in the program itself. The other programs here also read through
+`Feed`. Needs only confluent-kafka.
 """
 
 import argparse
@@ -26,11 +26,12 @@ DATA_DIR = Path(os.environ.get("EXCHANGE_DATA_DIR") or ".local")
 
 
 class StopError(Exception):
-    """The program cannot go on; the text says why, and what would help."""
+    """The program cannot continue; the text gives the reason and a remedy."""
 
 
 class Feed:
-    """All partitions of one topic. `ranges`: of each, the oldest offset it holds and its end."""
+    """All partitions of one topic. `ranges`: per partition, the oldest offset and the end
+    offset."""
 
     def __init__(self, options: argparse.Namespace, stopping: threading.Event) -> None:
         self.topic: str = options.topic
@@ -63,17 +64,17 @@ class Feed:
         ]
 
     def read(self, offsets: list[int], *, once: bool = False) -> Iterator[Message | None]:
-        """Each record as it comes, and None between two fetches; ends on Ctrl-C.
+        """Yield each record as it arrives, and None between two fetches; ends on Ctrl-C.
 
-        `offsets`, by partition, say where to begin. They move along: past a record when the caller
-        asks for the next, so at a None they are the place to go on from. `once`: ends where the
-        topic ended at the start.
+        `offsets`, by partition, are the start offsets. The method advances them past a record when
+        the caller requests the next one, so at a None they are the offsets at which to resume.
+        `once`: end where the topic ended at the start.
         """
         self._consumer.assign(
             [TopicPartition(self.topic, number, at) for number, at in enumerate(offsets)]
         )
         while not self._stopping.is_set() and not (once and self.reached(offsets)):
-            # Not consume(many, wait): it holds the first record back until many have come.
+            # Not consume(many, wait): it delays the first record until many have arrived.
             first = self._consumer.poll(WAIT_S)
             for message in (
                 () if first is None else (first, *self._consumer.consume(RECORDS_MAX, 0))
@@ -87,22 +88,22 @@ class Feed:
             yield None
 
     def reached(self, offsets: list[int]) -> bool:
-        """Whether they have come to where the topic ended at the start."""
+        """True if the offsets have reached the end that the topic had at the start."""
         return all(at >= end for at, (_, end) in zip(offsets, self.ranges, strict=True))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._consumer.close()
 
 
 def warn(text: str) -> None:
-    """A line for a person, apart from the output."""
+    """Print a line on standard error, separate from the output."""
     print(f"{Path(sys.argv[0]).stem}: {text}", file=sys.stderr, flush=True)
 
 
 def warn_of(error: KafkaError) -> None:
-    """The client goes on trying; without a word its user would wonder."""
-    # That one comes with each attempt; when no broker answers at all there is another.
+    """Report an error after which the client retries, so that a wait is explained."""
+    # A transport error comes with each attempt; if no broker answers, a separate error is reported.
     if error.code() != KafkaError._TRANSPORT:
         warn(f"Kafka: {error.str()}, trying again")
 
@@ -116,7 +117,7 @@ def local(field: str) -> str | None:
 
 
 def client_setting(text: str) -> tuple[str, str]:
-    """A setting of the client as KEY=VALUE."""
+    """A client setting, written as KEY=VALUE."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError("write it as KEY=VALUE")
@@ -124,7 +125,7 @@ def client_setting(text: str) -> tuple[str, str]:
 
 
 def options_parser(description: str | None) -> argparse.ArgumentParser:
-    """What every program that reads a topic can be told."""
+    """A parser with the options that all programs that read a topic have in common."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -149,7 +150,10 @@ def options_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def ended(options: argparse.Namespace, program: Callable[[Feed], int]) -> int:
-    """Run it until it ends or Ctrl-C or SIGTERM come; its exit code, or 1 with one line of why."""
+    """Run the program until it ends or Ctrl-C or SIGTERM arrive; returns its exit code.
+
+    Prints one line and returns 1 on an error.
+    """
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -157,7 +161,8 @@ def ended(options: argparse.Namespace, program: Callable[[Feed], int]) -> int:
         with closing(Feed(options, stopping)) as feed:
             return program(feed)
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain when it flushes.
+        # The reader of the output has closed it; without this Python would complain at the final
+        # flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KafkaException as error:
@@ -168,7 +173,7 @@ def ended(options: argparse.Namespace, program: Callable[[Feed], int]) -> int:
 
 
 def tail(feed: Feed, options: argparse.Namespace) -> int:
-    """Print records until told to stop."""
+    """Print records until the program is stopped."""
     offsets = [low if options.from_beginning else end for low, end in feed.ranges]
     for message in feed.read(offsets, once=options.once):
         if message is not None:
@@ -179,7 +184,7 @@ def tail(feed: Feed, options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the top."""
+    """The command line; see the module's docstring."""
     parser = options_parser(__doc__)
     parser.add_argument("topic", help="such as market.trades.v1 or market.book.v1")
     parser.add_argument("--key", help="only records of this key: the symbol, in market.*")

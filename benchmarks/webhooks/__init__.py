@@ -1,5 +1,5 @@
-"""`python -m benchmarks.webhooks`: from trades to their brokers, while the sender is killed.
+"""`python -m benchmarks.webhooks`: webhook latency and losses while the sender is killed.
 
-receiver: the brokers' side, a process of its own. kills: the sender's deaths. outbox: what
-should have come, from the database. figures: one held against the other (pure); result.
+receiver: the brokers' side, a separate process. kills: kills of the sender. outbox: the expected
+webhooks, from the database. figures: comparison of both (pure). result: the report.
 """

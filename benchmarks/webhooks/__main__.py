@@ -1,7 +1,8 @@
-"""`python -m benchmarks.webhooks`: time from a trade to its webhooks, and whether one is lost.
+"""`python -m benchmarks.webhooks`: time from a trade to its webhooks, and number of losses.
 
-A fresh exchange, every broker with a URL at a receiver of this machine, the market of `loadgen
-run`, and the sender killed (-9) every few seconds. Times count from the trade's own in the log.
+A fresh exchange, every broker with a URL at a receiver on this machine, the market of `loadgen
+run`, and the sender killed (-9) every few seconds. Times count from the trade's timestamp in the
+command log.
 """
 
 import argparse
@@ -36,14 +37,14 @@ from services.runtime.errors import ExchangeError
 
 WARM_UP_S = 5
 GIVE_UP_S = 10.0
-# Who interrupts wants to see what there is, and soon.
+# Drain time after an interruption: short, so that the results appear soon.
 INTERRUPTED_S = 10.0
 EXIT_USAGE = 2
 EXIT_INFRA = 3
 
 
 class Asked(Struct, frozen=True):
-    """What is measured. `drain_s`: how long webhooks may take after the last order."""
+    """The measurement. `drain_s`: how long webhooks may take after the last order."""
 
     flow: Plan
     scale: float
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(asked: Asked, shown: Progress) -> Result:
-    """From nothing to the figures; nothing is left after."""
+    """Run from an empty exchange to the figures, and remove everything afterwards."""
     with (
         running_receiver() as receiver,
         fresh_stack(asked.flow.shares(), shown.say) as stack,
@@ -87,7 +88,7 @@ def measure(asked: Asked, shown: Progress) -> Result:
 
 
 def _measure(asked: Asked, stack: Stack, receiver: Receiver, shown: Progress) -> Result:
-    # 1. Brokers with URLs, books, warmth; nobody is killed meanwhile.
+    # 1. Brokers with URLs, books, warm-up; the sender is not killed meanwhile.
     flow = asked.flow
     session = Session(target_of(stack), shown, processes=1, give_up_s=GIVE_UP_S)
     session.prepare(flow.profile, flow.seed, receiver.url)
@@ -96,13 +97,13 @@ def _measure(asked: Asked, stack: Stack, receiver: Receiver, shown: Progress) ->
     settings = session.target.settings
     wait_until_drained(settings, asked.drain_s, shown.say)
     before = receiver.heard()
-    # 2. The market, and the deaths.
+    # 2. The market, and the kills.
     every = f", killed every {asked.kill_every_s:g} s" if asked.kill_every_s else ""
     shown.say(f"{len(flow.actions):,} requests in {flow.profile.duration_s} s{every}:")
     kills = Kills(stack, asked.kill_every_s, shown.say)
     with kills.going_on():
         ran = session.run(flow, "run")
-    # 3. What still waits; and only then the audit, which needs the machine too.
+    # 3. Pending webhooks; only then the audit, which also needs the machine.
     drain_s = min(INTERRUPTED_S, asked.drain_s) if ran.why else asked.drain_s
     drained = wait_until_drained(settings, drain_s, shown.say)
     kills.measured()

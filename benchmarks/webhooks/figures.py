@@ -1,4 +1,4 @@
-"""What came held against what should have come: lost, repeated, and how long it took. Pure."""
+"""Comparison of received with expected webhooks: lost, repeated, and latencies. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from loadgen.report.report import Percentiles, percentiles
 
 
 class Side(Struct, frozen=True):
-    """One side of a trade: whose, under which webhook-id it comes, since when it is due.
+    """One side of a trade: its broker, its webhook-id, and the time of the trade.
 
     `queued_us`: when it was in the outbox; None: never.
     """
@@ -20,9 +20,9 @@ class Side(Struct, frozen=True):
 
 
 class Heard(Struct, frozen=True):
-    """What came, in order: whose it is (by the broker's number), its webhook-id, when.
+    """Received webhooks in order: the broker's number, the webhook-id, and the time of arrival.
 
-    `at_us`: since the epoch. `wrong`: those whose signature was not right.
+    `at_us`: since the epoch. `wrong`: number of invalid signatures.
     """
 
     brokers: list[int]
@@ -33,18 +33,18 @@ class Heard(Struct, frozen=True):
 
 
 class Killed(Struct, frozen=True):
-    """When the sender was, since the epoch, and when the next one was started."""
+    """Time of a kill of the sender, since the epoch, and when the next sender was started."""
 
     at_us: int
     started_us: int
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """`lost`: sides that never came. `foreign`: webhooks that tell of no trade, or a wrong broker.
+    """`lost`: sides that never arrived. `foreign`: webhooks of unknown trades or wrong brokers.
 
-    Times are of sides that were traded from `since_us` on, in microseconds from trade to first
-    arrival, and the two parts of it: until the row was in the outbox, and from there on. `away`:
-    from a kill to the first webhook of the next sender.
+    Times cover sides traded from `since_us` on, in microseconds from trade to first arrival, and
+    its two parts: until the row was in the outbox, and from then on. `away`: from a kill to the
+    first webhook of the next sender.
     """
 
     expected: int
@@ -67,7 +67,7 @@ def figures(
     kills: Sequence[Killed],
     since_us: int,
 ) -> Figures:
-    """`broker_ids` by the number under which the receiver knows them."""
+    """`broker_ids` by the number that the receiver uses for them."""
     wanted = {(side.broker_id, side.webhook_id): side for side in expected}
     first: dict[tuple[str, str], int] = {}
     foreign = 0
@@ -103,7 +103,8 @@ def figures(
 
 
 def _away(kills: Sequence[Killed], at_us: Sequence[int]) -> Iterator[int]:
-    """What comes before the next one was started is still the dead one's."""
+    """Outage times. A webhook that arrives before the next start is still from the killed
+    sender."""
     arrivals = iter(at_us)
     for killed in kills:
         back_us = next((one for one in arrivals if one > killed.started_us), None)

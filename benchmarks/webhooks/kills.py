@@ -1,4 +1,4 @@
-"""The sender's deaths: kill -9 every so often, and started again as `exchange run` starts it."""
+"""Kills of the sender: kill -9 at an interval, then a restart as `exchange run` does it."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from services.local.restart_policy import RestartPolicy, RestartState
 from services.local.supervisor import LOOK_INTERVAL_S, SupervisedProcess, Supervisor
 
 _SENDER = "webhooks"
-# Each death as after a long life: single deaths are measured, not a program that cannot live.
+# Each kill counts as one after a long uptime: the run measures single kills, not crash loops.
 _POLICY = RestartPolicy(quick_death_s=0.0)
 
 
 class Kills:
-    """Of one stack's sender. `cpu_s`: what all its lives took from `with` on."""
+    """Kills of one stack's sender. `cpu_s`: CPU time of all its processes since `with`."""
 
     def __init__(self, stack: Stack, every_s: float, tell: Callable[[str], None]) -> None:
         self._child = stack.services[_SENDER]
@@ -31,7 +31,7 @@ class Kills:
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """None is killed any more after the end, and one runs. `every_s` 0: none is killed."""
+        """Kill until the context ends; a sender runs afterwards. `every_s` 0: no kills."""
         before_s = usage(self._child.pid).cpu_s
         thread = threading.Thread(target=self._run, name="kills")
         if self._every_s:
@@ -47,14 +47,14 @@ class Kills:
         self.cpu_s -= before_s
 
     def measured(self) -> None:
-        """Count what the one that runs has taken; once, at the end."""
+        """Add the CPU time of the running sender; call it once, at the end."""
         self.cpu_s += usage(self._child.pid).cpu_s
 
     def _run(self) -> None:
         try:
             self._kill_and_start()
         except BaseException as error:
-            # For the thread that waits for this one.
+            # The thread that joins this one raises the error.
             self._failures.append(error)
 
     def _kill_and_start(self) -> None:
@@ -68,7 +68,7 @@ class Kills:
         while not self._ending.wait(LOOK_INTERVAL_S):
             now_s = time.monotonic()
             supervisor.look_after(now_s)
-            # Behind the look, so that a death is noticed as late as it can be.
+            # After the supervisor's look, so that a kill is noticed as late as possible.
             if now_s >= next_s and self._child.alive:
                 next_s += self._every_s
                 self.cpu_s += usage(self._child.pid).cpu_s

@@ -1,4 +1,4 @@
-"""What brokers should have been told, and when the outbox is empty; only reads the database."""
+"""The expected webhooks, and a check that the outbox is empty; only reads the database."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _TELL_S: Final = 5.0
 _CONNECT_TIMEOUT_S: Final = 5
 _POSITIONS: LiteralString = "SELECT partition, next_command FROM log_positions"
 _PENDING: LiteralString = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
-# From the trades, so that a side which was never queued is missed as well.
+# Selected from the trades, so that a side which was never queued also counts as lost.
 _SIDES: LiteralString = """
     SELECT side.broker_id::text, t.id || '-' || side.kind,
         (extract(epoch FROM t.executed_at) * 1000000)::bigint,
@@ -34,7 +34,7 @@ _SIDES: LiteralString = """
 
 
 def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], None]) -> bool:
-    """Until what the log holds now is stored and nothing waits; whether it came to that."""
+    """Wait until the command log is stored and no webhook is pending; False at the time limit."""
     ends = {number: _end(settings, number) for number in range(settings.partitions)}
     deadline = time.monotonic() + wait_s
     tell_at = time.monotonic() + _TELL_S
@@ -55,7 +55,7 @@ def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], N
 
 
 def sides(settings: Settings) -> list[Side]:
-    """Of every trade; all brokers of such an exchange have a URL."""
+    """The sides of every trade; all brokers of this exchange have a URL."""
     with closing(_connect(settings)) as connection:
         return [Side(*row) for row in connection.execute(_SIDES)]
 

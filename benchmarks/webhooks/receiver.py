@@ -1,6 +1,6 @@
-"""The brokers' side: a process that answers every webhook 200 and keeps when which one came.
+"""The brokers' side: a process that answers every webhook with 200 and records its arrival.
 
-It answers before it verifies, and shares no process with anything that is measured.
+It answers before it verifies, and runs in a separate process from everything that is measured.
 """
 
 import asyncio
@@ -24,27 +24,27 @@ from loadgen.client.workers import start_deaf
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _LOOPBACK: Final = "127.0.0.1"
 _STOP_S: Final = 5.0
-# All brokers' connections may come at once.
+# All brokers may connect at once.
 _BACKLOG: Final = 1_024
 
 
 class Receiver:
-    """Brokers are told apart by their path."""
+    """Handle of the receiver process. The URL path identifies the broker."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._port = int(self._hear())
 
     def url(self, broker: int) -> str:
-        """Where this broker's webhooks go."""
+        """The webhook URL of this broker."""
         return f"http://{_LOOPBACK}:{self._port}/{broker}"
 
     def know(self, secrets: Sequence[str]) -> None:
-        """Each broker's secret, by its number; before the first webhook."""
+        """Send each broker's secret, by its number; call it before the first webhook."""
         self._pipe.send(list(secrets))
 
     def heard(self) -> Heard:
-        """All that came so far."""
+        """All webhooks received so far."""
         self._pipe.send(None)
         found: Heard = self._hear()
         return found
@@ -58,7 +58,7 @@ class Receiver:
 
 @contextmanager
 def running_receiver() -> Iterator[Receiver]:
-    """Listening inside, gone after."""
+    """Context with a listening receiver, which ends with it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -67,7 +67,7 @@ def running_receiver() -> Iterator[Receiver]:
     try:
         yield Receiver(ours)
     finally:
-        # It ends when nobody is at the pipe's other end.
+        # The process ends when the other end of its pipe is closed.
         ours.close()
         process.join(_STOP_S)
         process.kill()
@@ -80,7 +80,7 @@ def _serve(pipe: Connection) -> None:
 
 
 class _Receiving:
-    """In the new process."""
+    """The receiver inside the new process."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -108,14 +108,15 @@ class _Receiving:
             return
         if asked is None:
             cpu_s = time.process_time()
-            # Watched by a loop, the pipe has become one that refuses what does not fit at once.
+            # The event loop made the pipe non-blocking, so a send would fail if the data did not
+            # fit at once.
             os.set_blocking(self._pipe.fileno(), True)
             self._pipe.send(Heard(self._brokers, self._ids, self._at_us, self._wrong, cpu_s))
         else:
             self._webhooks = [Webhook(secret) for secret in asked]
 
     def came(self, at_us: int, broker: int, headers: dict[str, str], body: bytes) -> None:
-        """One webhook, answered by now."""
+        """Record one webhook, which is already answered."""
         self._brokers.append(broker)
         self._ids.append(headers.get("webhook-id", ""))
         self._at_us.append(at_us)

@@ -1,4 +1,4 @@
-"""The whole run: for people as lines, for programs as JSON, for the shell as an exit code."""
+"""The result of the run: lines of text, JSON, and an exit code."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ SCHEMA_VERSION: Final = 1
 
 
 class Generator(Struct, frozen=True):
-    """How the requests fared. `late`: by the generator's own fault, so that no figure counts."""
+    """Totals of the requests. `late`: the generator itself was late, so that no figure counts."""
 
     sent: int
     errors: int
@@ -23,9 +23,9 @@ class Generator(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What is kept. `why` is empty when all was sent.
+    """The stored result. `why` is empty when all requests were sent.
 
-    `drained`: whether nothing waited any more at the end. `cpu_us`: of a webhook, by process.
+    `drained`: True if nothing was pending at the end. `cpu_us`: per webhook, by process.
     """
 
     schema_version: int
@@ -46,7 +46,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """The worst first."""
+        """The exit code of the most severe problem."""
         found = self.figures
         wrong = found.lost or found.foreign or found.wrong_signatures or not found.expected
         if self.interrupted:
@@ -56,7 +56,7 @@ class Result(Struct, frozen=True, kw_only=True):
         return EXIT_INVALID if self.generator.late else EXIT_OK
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The result as lines of text."""
         found, sent = self.figures, self.generator
         killed = f"killed {found.kills} times" if found.kills else "never killed"
         yield (
