@@ -1,6 +1,6 @@
-"""A broker with authentication and access rules: refused clients fail soon and permanently.
+"""A broker with authentication and access rules: refused clients fail soon, without retries.
 
-Each refusal is reported in one line and is not retried.
+Each refusal is reported in one line.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Single delivery attempts at a real receiver: the request, and the accepted responses.
 
-`docs/webhook-addresses.md` lists the addresses that receive no requests.
+`docs/webhook-addresses.md` lists which addresses a sender contacts.
 """
 
 import asyncio
