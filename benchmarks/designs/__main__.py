@@ -1,4 +1,4 @@
-"""`python -m benchmarks.designs v1|v2|v3`: one of the three services on a port of its own."""
+"""`python -m benchmarks.designs v1|v2|v3`: one of the three services on a separate port."""
 
 import argparse
 import os
@@ -14,14 +14,14 @@ from benchmarks.designs.app import ADMIN_KEY, DATABASE_URL
 
 EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 3
-# Starved workers must not be taken for dead ones.
+# Workers short of CPU time must not be considered dead.
 HEALTH_CHECK_S = 120
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 
 
 class Kind(Struct, frozen=True):
-    """A design: its app, what its database needs, how many processes may serve it."""
+    """A design: its app, its SQL files, and the number of processes that may serve it."""
 
     app: str
     tables: tuple[str, ...]
@@ -83,7 +83,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _prepare(database_url: str, kind: Kind) -> None:
-    """Make the tables unless they are there."""
+    """Create the tables if they are missing."""
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT to_regclass('orders')").fetchone()
         if found is None or found[0] is None:

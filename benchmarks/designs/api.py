@@ -1,6 +1,6 @@
-"""The seven calls over any design: keys, admission, status codes. The answers are the design's.
+"""The seven API calls over any design: keys, admission, status codes. The design gives the bodies.
 
-Handlers take the request as it came and return bytes: nothing is validated or encoded twice.
+Handlers read the raw request and return bytes, so nothing is validated or encoded twice.
 """
 
 import secrets
@@ -28,7 +28,7 @@ _GONE = frozenset({"cancelled", "expired"})
 
 
 class Api:
-    """The handlers. Each raises ProblemError for what it refuses."""
+    """The handlers. Each raises ProblemError for a refused request."""
 
     def __init__(self, design: Design, brokers: Brokers) -> None:
         self._design = design
@@ -97,7 +97,7 @@ class Api:
         return _json(200, await self._design.balance(await self._broker(request)))
 
     async def ready(self, _: Request) -> Response:
-        """`GET /readyz`: it is open as soon as it answers at all."""
+        """`GET /readyz`: the service is ready as soon as it answers."""
         return _json(200, b'{"status":"ready"}')
 
     async def _caller(self, request: Request) -> Caller:
@@ -119,7 +119,7 @@ class Api:
 
 
 def now_ms() -> int:
-    """The wall clock in milliseconds."""
+    """The wall clock in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 

@@ -20,16 +20,16 @@ from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
 
 DATABASE_URL = "EXCHANGE_DATABASE_URL"
 ADMIN_KEY = "EXCHANGE_ADMIN_KEY"
-# More connections than cores only queue inside of PostgreSQL instead of in front of it.
+# More connections than cores would only move the queue from the pool into PostgreSQL.
 CONNECTIONS_MAX = 8
-# Plans are made while the tables are empty: reading all of one must not look cheap then.
+# Plans are made while the tables are empty, when sequential scans would wrongly look cheap.
 SESSION = "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
 _REQUEST_PREFIX = secrets.token_hex(4)
 _REQUEST_COUNT = itertools.count(1)
 
 
 def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
-    """The service, as uvicorn takes it. Reads its settings from the environment."""
+    """The ASGI app for uvicorn. Reads its settings from the environment."""
     pool = AsyncConnectionPool(
         os.environ[DATABASE_URL],
         open=False,
@@ -43,7 +43,8 @@ def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
     async def life(_: FastAPI) -> AsyncIterator[None]:
         await pool.open(wait=True)
         await design.open()
-        # As the exchange's own processes: what is there stays, and messages have no cycles.
+        # As in the exchange's processes: existing objects are permanent, and messages have no
+        # cycles.
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER_OBJECTS)
         yield
@@ -67,7 +68,7 @@ def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
     return app
 
 
-# Handlers that are not coroutines would each cost a trip to another thread.
+# A handler that is not a coroutine would run in another thread, at additional cost.
 async def _problem(_: Request, error: Exception) -> Response:
     if not isinstance(error, ProblemError):
         raise error

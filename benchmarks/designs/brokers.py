@@ -1,4 +1,4 @@
-"""Who may trade: rows in PostgreSQL, remembered by each process once they were asked for."""
+"""Registered brokers: rows in PostgreSQL, cached by each process after the first look-up."""
 
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
@@ -17,7 +17,7 @@ _FIND = """
 
 
 class Brokers:
-    """Keys are never revoked or changed here, so what was found once stays true at any time."""
+    """Keys are never revoked or changed here, so a cached broker stays valid."""
 
     def __init__(self, pool: AsyncConnectionPool, admin_key: str) -> None:
         self._pool = pool
@@ -31,7 +31,7 @@ class Brokers:
         self._known.add(broker)
 
     async def caller(self, api_key: str) -> Caller | None:
-        """Who holds this key; None for nobody."""
+        """The broker with this key; None if there is none."""
         caller = self._known.caller(api_key, now_ms=0)
         if caller is not None:
             return caller

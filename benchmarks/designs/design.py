@@ -1,4 +1,4 @@
-"""What the way in (`app`) asks of a design, and nothing more. Bodies are JSON, ready to be sent."""
+"""The interface between `app` and a design. Bodies are JSON, ready to be sent."""
 
 from typing import Literal, Protocol
 
@@ -9,14 +9,14 @@ from schemas.rest import OrderRequest
 
 
 class Placed(Struct, frozen=True):
-    """`repeated`: the order of the first time. `reused`: the client order id is another order's."""
+    """`repeated`: the first order again. `reused`: another order has the client order id."""
 
     verdict: Literal["placed", "repeated", "reused"]
     order: bytes
 
 
 class Cancelled(Struct, frozen=True):
-    """Why the order has left the market, now or before, and how it stands if it was filled."""
+    """The reason why the order is closed, now or earlier, and its state if it was filled."""
 
     reason: str
     order: bytes
@@ -26,7 +26,7 @@ class Design(Protocol):
     """One way to build an exchange. Opened before the first call, closed after the last one."""
 
     async def open(self) -> None:
-        """Connect, and load what is needed of the time before."""
+        """Connect, and load the required state from the database."""
 
     async def close(self) -> None:
         """Write what is not written yet."""
@@ -35,10 +35,10 @@ class Design(Protocol):
         """Match the order."""
 
     async def cancel(self, broker_id: str, order_id: str) -> Cancelled | None:
-        """Withdraw the order; None when the broker has none of this id."""
+        """Cancel the order; None when the broker has no order with this id."""
 
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
-        """An OrderResource; None when the broker has none of this id."""
+        """An OrderResource; None when the broker has no order with this id."""
 
     async def price(self, symbol: str, trades: int) -> bytes | None:
         """A PriceResource; None before the first trade."""

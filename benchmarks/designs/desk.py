@@ -1,4 +1,4 @@
-"""Orders and cancels of V2 and V3, against the market in memory."""
+"""Orders and cancels of V2 and V3, applied to the market in memory."""
 
 import secrets
 from abc import ABC, abstractmethod
@@ -16,14 +16,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Desk(ABC):
-    """What the two designs share."""
+    """The part that the two designs share."""
 
     def __init__(self) -> None:
         self._market = Market()
 
     @abstractmethod
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
-        """An OrderResource; None when the broker has none of this id."""
+        """An OrderResource; None when the broker has no order with this id."""
 
     async def place(self, broker_id: str, wanted: OrderRequest) -> Placed:
         """Match the order."""
@@ -40,7 +40,7 @@ class Desk(ABC):
         return Placed("placed", _encode(order.resource()))
 
     async def cancel(self, broker_id: str, order_id: str) -> Cancelled | None:
-        """Withdraw the order; None when the broker has none of this id."""
+        """Cancel the order; None when the broker has no order with this id."""
         order = self._market.orders.get(order_id)
         if order is None or order.broker_id != broker_id:
             body = await self.order(broker_id, order_id)

@@ -1,6 +1,7 @@
-"""V3: everything in memory, written behind every 30 ms; the database is read at the start only.
+"""V3: everything in memory, written behind every 30 ms; the database is read only at the start.
 
-A 201 is in memory: a kill -9 loses what was not flushed. Memory holds every order there ever was.
+A 201 means that the order is in memory: a kill -9 loses what was not flushed. Memory holds all
+orders, including closed ones.
 """
 
 import msgspec
@@ -20,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class InMemory(Desk):
-    """The design."""
+    """Design V3."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         super().__init__()
@@ -28,16 +29,16 @@ class InMemory(Desk):
         self._behind = WriteBehind(self._market, pool)
 
     async def open(self) -> None:
-        """Everything there is."""
+        """Load everything from the database."""
         await load_all(self._market, self._pool)
         self._behind.start()
 
     async def close(self) -> None:
-        """The last flush."""
+        """Flush one last time."""
         await self._behind.close()
 
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
-        """An OrderResource; None when the broker has none of this id."""
+        """An OrderResource; None when the broker has no order with this id."""
         self._market.expire(now_ms())
         order = self._market.orders.get(order_id)
         if order is None or order.broker_id != broker_id:
@@ -79,5 +80,5 @@ class InMemory(Desk):
 
 
 def app() -> FastAPI:
-    """For uvicorn."""
+    """The app for uvicorn."""
     return make_app(InMemory)

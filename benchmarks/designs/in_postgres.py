@@ -1,6 +1,6 @@
-"""V1: the API keeps nothing; an order is one call of a function of PostgreSQL, one transaction.
+"""V1: a stateless API; an order is one call of a PostgreSQL function in one transaction.
 
-A 201 is on disk. Any number of processes may serve the same database.
+A 201 means that the order is on disk. Any number of processes may serve the same database.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ from schemas.units import milliseconds
 
 log = logging.getLogger(__name__)
 
-# Only so that books stay small: what is due does not trade and does not show in any case.
+# The sweep only keeps books small: expired orders neither trade nor appear in any case.
 SWEEP_INTERVAL_S = 0.25
 _PLACE = "SELECT * FROM place_order(json_populate_record(NULL::orders, %s::json))"
 _CANCEL = "SELECT * FROM cancel_order(%s, %s)"
 
 
 class InPostgres(StoredReads):
-    """The design."""
+    """Design V1."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         super().__init__(pool)
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Nothing is loaded: there is nothing outside of the database."""
+        """Load nothing: all state is in the database."""
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def close(self) -> None:
-        """Nothing is written: there is nothing outside of the database."""
+        """Write nothing: all state is in the database."""
         if self._sweeping is not None:
             self._sweeping.cancel()
 
@@ -56,7 +56,7 @@ class InPostgres(StoredReads):
         return Placed(verdict, resource.encode())
 
     async def cancel(self, broker_id: str, order_id: str) -> Cancelled | None:
-        """Withdraw the order; None when the broker has none of this id."""
+        """Cancel the order; None when the broker has no order with this id."""
         reason, resource = await self.row(_CANCEL, order_id, broker_id)
         return None if reason is None else Cancelled(reason, resource.encode())
 
@@ -68,5 +68,5 @@ class InPostgres(StoredReads):
 
 
 def app() -> FastAPI:
-    """For uvicorn."""
+    """The app for uvicorn."""
     return make_app(InPostgres)

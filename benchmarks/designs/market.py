@@ -1,7 +1,7 @@
-"""The market of V2 and V3: a sorted dict of prices, a queue at each, every order in one dict.
+"""The market of V2 and V3: a sorted dict of prices, a queue per price, and a dict of all orders.
 
-Pure: time and ids are arguments. A closed order stays in its queue until it comes up; its shares
-leave the level at once. What a write-behind must know is gathered in `changes`.
+Pure: time and ids are arguments. A closed order stays in its queue until it reaches the front; its
+shares leave the level at once. `changes` collects what the write-behind has to write.
 """
 
 from collections import deque
@@ -17,12 +17,12 @@ from schemas.rest import LevelResource
 from schemas.units import ClosedReason, Side, buyer_and_seller
 from services.reader.balances import Balances
 
-# The longest average that can be asked for.
+# The largest number of trades that an average price may cover.
 PRICES_MAX = 1_000
 
 
 class Order(OrderRecord, gc=False):
-    """An order; `arrival` numbers all of them in the order in which they came."""
+    """An order; `arrival` numbers all orders by arrival."""
 
     arrival: int
 
@@ -44,14 +44,14 @@ class Trade(Struct, frozen=True, gc=False):
 
 
 class Known(Struct, frozen=True):
-    """The order under a client order id, and what a retry must repeat."""
+    """The order of a client order id, and the content that a retry must repeat."""
 
     order_id: str
     content: tuple[object, ...]
 
 
 class Changes(Struct):
-    """What is different from the database: orders by id, trades, markets by symbol."""
+    """Differences from the database: orders by id, trades, books by symbol."""
 
     orders: dict[str, Order] = {}
     trades: list[Trade] = []
@@ -59,7 +59,7 @@ class Changes(Struct):
 
 
 class Level:
-    """One price: its open shares and orders, and the queue, in which closed orders may be left."""
+    """One price: its open shares and orders, and the queue, which may contain closed orders."""
 
     __slots__ = ("count", "queue", "total")
 
@@ -70,7 +70,7 @@ class Level:
 
 
 class BookSide:
-    """Levels by price, best first: bids under their negated price."""
+    """Levels by price, best first: bids are stored under their negated price."""
 
     __slots__ = ("levels", "sign")
 
@@ -79,7 +79,7 @@ class BookSide:
         self.levels: SortedDict[int, Level] = SortedDict()
 
     def add(self, order: Order, price: int) -> None:
-        """Behind all others at its price."""
+        """Append the order to the queue at its price."""
         level = self.levels.get(self.sign * price)
         if level is None:
             level = self.levels[self.sign * price] = Level()
@@ -88,7 +88,7 @@ class BookSide:
         level.count += 1
 
     def leave(self, price: int, quantity: int, orders: int) -> None:
-        """Shares and orders have gone from a price."""
+        """Remove shares and a number of orders from a level."""
         level = self.levels[self.sign * price]
         level.total -= quantity
         level.count -= orders
@@ -96,7 +96,7 @@ class BookSide:
             del self.levels[self.sign * price]
 
     def best(self, limit: int | None) -> tuple[int, Order] | None:
-        """The next to trade with its price, unless it is beyond the limit."""
+        """The next order to trade and its price; None beyond the limit."""
         if not self.levels:
             return None
         key, level = self.levels.peekitem(0)
@@ -115,7 +115,7 @@ class BookSide:
 
 
 class Book:
-    """One symbol."""
+    """The order book of one symbol."""
 
     __slots__ = ("asks", "bids", "prices", "sequence", "symbol", "trade_sequence")
 
@@ -128,12 +128,12 @@ class Book:
         self.prices: deque[int] = deque(maxlen=PRICES_MAX)
 
     def side(self, side: Side) -> BookSide:
-        """Where orders of this side rest."""
+        """The side of the book on which these orders rest."""
         return self.bids if side == "bid" else self.asks
 
 
 class Market:
-    """All symbols. `client_ids` knows the order of a (broker, symbol, client order id)."""
+    """All symbols. `client_ids` maps (broker, symbol, client order id) to its order."""
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
@@ -145,32 +145,32 @@ class Market:
         self._due: list[tuple[int, int, Order]] = []
 
     def take_changes(self) -> Changes:
-        """What has changed since they were taken last."""
+        """Return the changes since the last call, and begin a new set."""
         taken, self.changes = self.changes, Changes()
         return taken
 
     def restore(self, order: Order) -> None:
-        """An order of the time before. In the order of arrival."""
+        """Add an order from the database. Call it in the order of arrival."""
         self.orders[order.order_id] = order
         self.arrivals = max(self.arrivals, order.arrival)
         if order.closed_reason is None:
             self._rest(self.book(order.symbol), order)
 
     def remember(self, order: Order) -> None:
-        """Its client order id is taken from now on."""
+        """Register the client order id as used."""
         if order.client_order_id is not None:
             key = (order.broker_id, order.symbol, order.client_order_id)
             self.client_ids[key] = Known(order.order_id, content_of(order))
 
     def book(self, symbol: str) -> Book:
-        """The symbol's market, made when it is not there."""
+        """The symbol's book, created if missing."""
         book = self.books.get(symbol)
         if book is None:
             book = self.books[symbol] = Book(symbol)
         return book
 
     def place(self, order: Order, now_ms: int) -> None:
-        """Match a new order, and let the rest of a limit order rest."""
+        """Match a new order, and let the remainder of a limit order rest."""
         self.expire(now_ms)
         self.arrivals += 1
         order.arrival = self.arrivals
@@ -188,13 +188,13 @@ class Market:
             self._touch(book)
 
     def cancel(self, order: Order, now_ms: int) -> None:
-        """Withdraw the order unless it has left already."""
+        """Cancel the order unless it is already closed."""
         self.expire(now_ms)
         if order.closed_reason is None:
             self._withdraw(order, "cancelled", now_ms)
 
     def expire(self, now_ms: int) -> None:
-        """Every order whose time is over leaves."""
+        """Close every order whose validity has ended."""
         while self._due and self._due[0][0] <= now_ms:
             valid_until, _, order = heappop(self._due)
             if order.closed_reason is None:
@@ -259,7 +259,7 @@ class Market:
 
 
 def content_of(order: Order) -> tuple[object, ...]:
-    """What a retry must repeat."""
+    """The content that a retry must repeat."""
     return (
         order.document_number,
         order.side,

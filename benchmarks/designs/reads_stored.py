@@ -1,6 +1,7 @@
 """V2: matches in memory, writes behind every 30 ms, reads from PostgreSQL.
 
-A 201 is in memory: a kill -9 loses what was not flushed. One process, since it owns the books.
+A 201 means that the order is in memory: a kill -9 loses what was not flushed. Runs as one process,
+since it owns the books.
 """
 
 from fastapi import FastAPI
@@ -15,7 +16,7 @@ from benchmarks.designs.write_behind import WriteBehind
 
 
 class ReadsStored(Desk, StoredReads):
-    """The design."""
+    """Design V2."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         Desk.__init__(self)
@@ -23,27 +24,28 @@ class ReadsStored(Desk, StoredReads):
         self._behind = WriteBehind(self._market, pool, self._forget)
 
     async def open(self) -> None:
-        """Open orders, and every client order id."""
+        """Load open orders, and every client order id."""
         await load_open(self._market, self._pool)
         self._behind.start()
 
     async def close(self) -> None:
-        """The last flush."""
+        """Flush one last time."""
         await self._behind.close()
 
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
-        """From the database, once it has what its broker was told: an order reads as written."""
+        """Read from the database, after a flush of the order, so that a broker reads its own
+        writes."""
         await self._behind.flushed(order_id)
         return await StoredReads.order(self, broker_id, order_id)
 
     def _forget(self, written: list[Order]) -> None:
-        # A closed order changes no more, and the database answers for it. One that was closed
-        # while it was being written is still to be written as such.
+        # A closed order no longer changes, so the database can answer for it. An order that was
+        # closed during its write is still pending and stays in memory.
         for order in written:
             if order.closed_reason is not None and not self._behind.changed(order.order_id):
                 self._market.orders.pop(order.order_id, None)
 
 
 def app() -> FastAPI:
-    """For uvicorn."""
+    """The app for uvicorn."""
     return make_app(ReadsStored)

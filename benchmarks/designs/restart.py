@@ -1,4 +1,4 @@
-"""What V2 and V3 read of the time before, once, when they start."""
+"""The state that V2 and V3 load from the database when they start."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,7 +26,7 @@ _POSITIONS = "SELECT broker_id::text, symbol, quantity::bigint, cash::numeric FR
 
 
 async def load_open(market: Market, pool: AsyncConnectionPool) -> None:
-    """Books, and whatever a later order is compared with."""
+    """Load books, and the client order ids with which later orders are compared."""
     async with pool.connection() as connection:
         await _load_symbols(market, connection)
         async for order in _orders(connection):
@@ -37,7 +37,7 @@ async def load_open(market: Market, pool: AsyncConnectionPool) -> None:
 
 
 async def load_all(market: Market, pool: AsyncConnectionPool) -> None:
-    """Everything there is."""
+    """Load all orders and trades."""
     async with pool.connection() as connection:
         await _load_symbols(market, connection)
         async for order in _orders(connection):

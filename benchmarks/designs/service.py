@@ -1,4 +1,4 @@
-"""A baseline as a child process: started, killed, started again on the same database."""
+"""A baseline as a child process, which can be killed and restarted on the same database."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ from infra.process import ChildProcess
 from services.runtime.readiness import wait_ready
 
 READY_TIMEOUT_S = 60.0
-# Longer than it takes to answer what is in hand and to flush.
+# Longer than it takes to answer open requests and to flush.
 STOP_GRACE_S = 15.0
-# So that a checkout which was not installed runs as well.
+# Lets a checkout that is not installed run as well.
 _ROOT = Path(__file__).parents[2]
 
 
@@ -46,5 +46,5 @@ class Baseline:
         )
 
     def stop(self) -> None:
-        """SIGTERM: what is in hand is answered, what is in memory is flushed."""
+        """Send SIGTERM: the service answers open requests and flushes its memory."""
         self.process.stop(grace_s=STOP_GRACE_S)

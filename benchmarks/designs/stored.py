@@ -1,4 +1,4 @@
-"""The four reads, answered by PostgreSQL: the half that V1 and V2 share."""
+"""The four reads, answered by PostgreSQL: the part that V1 and V2 share."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ Row = tuple[Any, ...]
 
 
 class StoredReads:
-    """Each answer is made inside of the database (`reads.sql`) and only passed on."""
+    """Each answer is built inside the database (`reads.sql`) and only passed on."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
     async def row(self, statement: str, *values: object) -> Row:
-        """The one row of a statement that runs in a transaction of its own."""
+        """The single row of a statement that runs in a separate transaction."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, values)
             return await cursor.fetchone() or ()
 
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
-        """An OrderResource; None when the broker has none of this id."""
+        """An OrderResource; None when the broker has no order with this id."""
         return _bytes(await self.row("SELECT order_resource(%s, %s)", order_id, broker_id))
 
     async def price(self, symbol: str, trades: int) -> bytes | None:

@@ -1,6 +1,6 @@
-"""Brings a market's changes into PostgreSQL every 30 ms: one transaction, three statements.
+"""Writes a market's changes to PostgreSQL every 30 ms: one transaction, three statements.
 
-What was answered since the last one is lost by a kill -9. That is the idea's price, not a mistake.
+A kill -9 loses everything answered since the last flush. This is a property of the design.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from benchmarks.designs.market import Changes, Market, Order
 log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S = 0.03
-# A database that is away is asked again at this pace; nothing is dropped meanwhile.
+# Interval of retries while the database is unavailable; no change is dropped meanwhile.
 RETRY_S = 0.5
 
 _ORDERS = """
@@ -45,7 +45,7 @@ _SYMBOLS = """
 
 
 class Batch(Struct, frozen=True):
-    """One state of the market, encoded at once: a flush that is tried again writes the same."""
+    """One state of the market, encoded once, so that a retried flush writes the same data."""
 
     changed: list[Order]
     orders: str
@@ -54,7 +54,7 @@ class Batch(Struct, frozen=True):
 
     @classmethod
     def of(cls, changes: Changes) -> "Batch":
-        """As JSON, which PostgreSQL unpacks."""
+        """Rows as JSON, which PostgreSQL unpacks."""
         changed = list(changes.orders.values())
         symbols = [
             SymbolRow(book.symbol, book.sequence, book.trade_sequence)
@@ -72,7 +72,7 @@ class SymbolRow(Struct, frozen=True):
 
 
 class WriteBehind:
-    """`written` is told which orders the database has just got, as they are since."""
+    """Flushes periodically. `written` is called with the orders just written, in current state."""
 
     def __init__(
         self,
@@ -88,11 +88,11 @@ class WriteBehind:
         self._next: asyncio.Future[None] | None = None
 
     def start(self) -> None:
-        """Begin to flush."""
+        """Start flushing."""
         self._running = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """One last flush. Raises OperationalError when the database is away."""
+        """Flush one last time. Raises OperationalError when the database is unavailable."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -100,19 +100,20 @@ class WriteBehind:
             await self._flush()
 
     def changed(self, order_id: str) -> bool:
-        """Whether the order has changed since it was written, or was never."""
+        """True if the order has changed since its last write, or was never written."""
         return order_id in self._market.changes.orders
 
     def pending(self, order_id: str) -> bool:
-        """Whether the database may not know the order as it is now."""
+        """True if the database may not contain the order's current state."""
         if self.changed(order_id):
             return True
         batch = self._in_flight
         return batch is not None and any(order.order_id == order_id for order in batch.changed)
 
     async def flushed(self, order_id: str) -> None:
-        """Wait until what is known of the order now is in the database."""
-        # The flush that runs may have begun before; the one after it has everything.
+        """Wait until the order's current state is in the database."""
+        # The running flush may have begun before the change; the flush after it includes the
+        # change.
         for _ in range(2):
             if not self.pending(order_id):
                 return

@@ -1,1 +1,1 @@
-"""One question each: the price of durability, service in an outage, the price of access control."""
+"""Single-question experiments: cost of durability, service in an outage, cost of access control."""

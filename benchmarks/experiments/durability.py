@@ -1,8 +1,8 @@
 """`python -m benchmarks.experiments.durability`: latency of each durability mode, in turns.
 
 Commands at a steady rate, open loop, into fresh topics of each mode: `process` and `fsync` on one
-local broker, `replicated` on three. The modes take turns within every round, so that whatever else
-the machine does meanwhile falls on all of them. Times count from when a command was due.
+local broker, `replicated` on three. The modes take turns within every round, so that other load on
+the machine affects all of them equally. Times count from when a command was due.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from services.runtime.kafka.topics import TopicsAdmin
 
 MODES: tuple[Durability, ...] = ("process", "fsync", "replicated")
 PARTITIONS = 2
-# As the gateway's producer does by default.
+# The default of the gateway's producer.
 LINGER_MS = 1
 FLUSH_S = 30.0
 EXIT_FAILED = 1
@@ -36,7 +36,7 @@ EXIT_INFRA = 3
 
 
 class Line:
-    """One mode's topics, the producer into them, and the times of the round that runs."""
+    """One mode's topics, its producer, and the times of the current round."""
 
     def __init__(self, bootstrap: str, mode: Durability, prefix: str = "") -> None:
         prefix = prefix or f"{mode}."
@@ -108,7 +108,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def _lines() -> Iterator[dict[Durability, Line]]:
-    """One for each mode, on servers that are up."""
+    """One trial per mode, with its servers running."""
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
         one = ending.enter_context(LocalKafka(folder / "one", profile="sustained"))

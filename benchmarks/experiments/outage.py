@@ -1,8 +1,8 @@
 """`python -m benchmarks.experiments.outage`: orders accepted while one process is dead.
 
-Ingest alone takes orders, each answered when the log has it (`Prefer: respond-async`). Matcher,
-reader and sink are killed in turn; between two outages everything runs, so that whatever else the
-machine does falls on both. Times count from when an order was due.
+Ingest alone takes orders and answers each when it is in the command log (`Prefer: respond-async`).
+Matcher, reader and sink are killed in turn; between two outages everything runs, so that other load
+on the machine affects both equally. Times count from when an order was due.
 """
 
 import argparse
@@ -37,7 +37,7 @@ EXIT_INFRA = 3
 
 
 class Trial:
-    """An exchange whose ingest and reader are processes of their own, and what was measured."""
+    """An exchange with separate ingest and reader processes."""
 
     def __init__(self, stack: Stack, flow: Plan) -> None:
         self._stack = stack
@@ -51,7 +51,7 @@ class Trial:
         self._keys = tuple(broker.api_key for broker in registered)
 
     def run(self, flow: Plan | None = None) -> list[RequestRecord]:
-        """Every order of the flow, or of the trial's own, with its answer."""
+        """Send every order of the given flow, or of the trial's flow; returns the answers."""
         tag = f"{os.urandom(4).hex()}-"
         job = Job(self._stack.url, self._keys, tag, respond_async=True)
         client = LoadClient(job, flow or self._flow)
@@ -59,7 +59,7 @@ class Trial:
         return list(client.records)
 
     def without(self, victim: str) -> list[RequestRecord]:
-        """The same while `victim` is dead; after it everything runs again."""
+        """The same while `victim` is dead; afterwards everything runs again."""
         self._stack.services[victim].kill()
         try:
             return self.run()
@@ -71,7 +71,7 @@ class Trial:
                 self._stack.wait_ready(victim, READY_S)
 
     def close(self) -> None:
-        """End what was started here; the rest belongs to the stack."""
+        """Stop the processes started here; the stack stops the others."""
         for name in ("ingest", "reader"):
             self._stack.stop(name)
 
@@ -132,7 +132,7 @@ def _trial(flow: Plan) -> Iterator[Trial]:
 
 
 def _measure(trial: Trial, rounds: int) -> int:
-    """How many orders were not accepted."""
+    """The number of orders that were not accepted."""
     found: dict[str, list[RequestRecord]] = {"nobody": [], **{victim: [] for victim in VICTIMS}}
     for _ in range(rounds):
         for victim in VICTIMS:

@@ -1,8 +1,8 @@
 """`python -m benchmarks.experiments.secured`: cost of access control against an open exchange.
 
-An open and a secured exchange, each with its own Kafka and PostgreSQL, take the same flow in turns
-within every round, so that whatever else the machine does falls on both. Times count from when a
-request was due; CPU is that of all processes of the exchange, while it has its turn.
+An open and a secured exchange, each with a separate Kafka and PostgreSQL, take the same flow in
+turns within every round, so that other load on the machine affects both equally. Times count from
+when a request was due; CPU is that of all processes of the exchange during its turn.
 """
 
 import argparse
@@ -37,7 +37,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Trial:
-    """One exchange, and what its brokers were answered at the rate that is measured."""
+    """One exchange, and its answers at the measured rate."""
 
     def __init__(self, stack: Stack, brokers: int) -> None:
         self._stack = stack
@@ -47,7 +47,7 @@ class Trial:
         self.cpu_s = 0.0
 
     def run(self, flow: Plan) -> None:
-        """Send it all; adds to what was measured."""
+        """Send the whole flow and add its answers and CPU time to the totals."""
         job = Job(self._stack.url, self._keys, tag=f"{os.urandom(4).hex()}-")
         client = LoadClient(job, flow)
         meter = Meter(pids(self._stack))
@@ -56,7 +56,7 @@ class Trial:
         self.lines += client.records
 
     def forget(self) -> None:
-        """What was measured so far."""
+        """Reset the totals."""
         self.lines, self.cpu_s = [], 0.0
 
 
@@ -106,7 +106,7 @@ def _flow(scale: float, seconds: int) -> Plan:
 
 @contextmanager
 def _trials(scale: float) -> Iterator[dict[Access, Trial]]:
-    """One for each kind, on servers that are up."""
+    """One trial per kind, with its servers running."""
     flow = _flow(scale, 1)
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
@@ -118,7 +118,7 @@ def _trials(scale: float) -> Iterator[dict[Access, Trial]]:
 
 def _started(kind: Access, folder: Path, flow: Plan, ending: ExitStack) -> Stack:
     sys.stderr.write(f"starting the {kind} exchange ...\n")
-    # Of the environment, but for whose servers they are.
+    # Settings from the environment, except the addresses of servers: each trial starts its own.
     settings = structs.replace(
         read_settings(os.environ), port=0, access=kind, kafka="", database_url=""
     )
@@ -128,7 +128,7 @@ def _started(kind: Access, folder: Path, flow: Plan, ending: ExitStack) -> Stack
 
 
 def _measure(trials: dict[Access, Trial], scale: float, options: argparse.Namespace) -> int:
-    """How many requests ended in errors."""
+    """The number of requests that ended in errors."""
     flow = _flow(scale, options.seconds)
     for trial in trials.values():
         trial.forget()
