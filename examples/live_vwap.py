@@ -34,11 +34,13 @@ from examples.tail import DATA_DIR, Feed, StopError, ended, options_parser, warn
 
 MINUTE_MS = 60_000
 DRAW_EVERY_S = 1.0
+# A table of more rows would not fit a terminal; the output to a file has all.
 ROWS_MAX = 15
 # After a kill, at most this much is read again.
 SAVE_EVERY_S = 5.0
 # Parquet files are read in bulk, so a few large ones are better than many small ones.
 PART_EVERY_S = 60.0
+# Bounds the trades held in memory.
 PART_TRADES_MAX = 100_000
 
 

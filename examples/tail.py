@@ -19,7 +19,9 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+# Bounds the records held in memory per fetch.
 RECORDS_MAX = 1_000
+# Also the longest delay before Ctrl-C takes effect.
 WAIT_S = 0.25
 KAFKA_TIMEOUT_S = 10.0
 DATA_DIR = Path(os.environ.get("EXCHANGE_DATA_DIR") or ".local")

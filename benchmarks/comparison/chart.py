@@ -15,6 +15,7 @@ WIDTH: Final = 860
 HEIGHT: Final = 470
 LEFT, RIGHT, TOP, BOTTOM = 70, 560, 56, 400
 MS_LEAST, MS_MOST = 1.0, 100_000.0
+# The p99 limit of the capacity search, drawn as a line.
 LIMIT_MS: Final = 50.0
 
 

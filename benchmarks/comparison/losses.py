@@ -20,6 +20,7 @@ from loadgen.workload.profiles import B3, scaled
 
 # Nearly the capacity of a slow design, and still enough orders to lose some before a flush.
 SCALE: Final = 25.0
+# Half of the flow, so that the kill happens under load.
 STRIKE_AFTER_S: Final = 4
 READY_S: Final = 60.0
 # A restarted system may need a moment; an order that is missing after this time counts as lost.

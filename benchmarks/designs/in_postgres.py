@@ -63,6 +63,7 @@ class InPostgres(StoredReads):
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
+            # The database is unavailable; the next sweep closes the same orders.
             with contextlib.suppress(OperationalError, PoolTimeout):
                 await self.row("SELECT expire_due()")
 

@@ -18,6 +18,7 @@ from benchmarks.designs.market import Changes, Market, Order
 
 log = logging.getLogger(__name__)
 
+# Bounds what a kill -9 can lose; shorter intervals cost more transactions.
 FLUSH_INTERVAL_S = 0.03
 # Interval of retries while the database is unavailable; no change is dropped meanwhile.
 RETRY_S = 0.5

@@ -30,6 +30,7 @@ MODES: tuple[Durability, ...] = ("process", "fsync", "replicated")
 PARTITIONS = 2
 # The default of the gateway's producer.
 LINGER_MS = 1
+# Bounds the wait for late acknowledgements at the end of a round.
 FLUSH_S = 30.0
 EXIT_FAILED = 1
 EXIT_INFRA = 3

@@ -68,7 +68,7 @@ def encoding(scale: Scale) -> Benchmark:
 
 
 def outcome_records(scale: Scale) -> Benchmark:
-    """Encode and decode an execution record of `n` outcomes of the mixed flow, per outcome."""
+    """Encode and decode an execution record of n outcomes of the mixed flow, per outcome."""
     told = outcomes_of(scale)
 
     def measure(size: int) -> Iterable[Reading]:

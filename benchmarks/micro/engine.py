@@ -94,7 +94,7 @@ def price_at(side: Side, level: int) -> int:
 
 
 def place_by_depth(scale: Scale) -> Benchmark:
-    """A passive order into a book of `n` levels per side."""
+    """A passive order into a book of n levels per side."""
 
     def point(depth: int) -> Point:
         market = Market()
@@ -131,7 +131,7 @@ def _place_and_cancel(market: Market, scale: Scale, symbols: int) -> Iterable[Re
 
 
 def by_open_orders(scale: Scale) -> Benchmark:
-    """Place and cancel with `n` resting orders, in 50 symbols."""
+    """Place and cancel with n resting orders, in 50 symbols."""
 
     def point(count: int) -> Point:
         market = Market(50)
@@ -146,7 +146,7 @@ def by_open_orders(scale: Scale) -> Benchmark:
 
 
 def by_symbols(scale: Scale) -> Benchmark:
-    """Place and cancel in `n` symbols, with 20 orders in each."""
+    """Place and cancel in n symbols, with 20 orders in each."""
 
     def point(count: int) -> Point:
         market = Market(count)
@@ -162,7 +162,7 @@ def by_symbols(scale: Scale) -> Benchmark:
 
 
 def cancel_by_place(scale: Scale) -> Benchmark:
-    """Cancel the oldest, the newest and the middle orders of levels with `n` orders."""
+    """Cancel the oldest, the newest and the middle orders of levels with n orders."""
 
     def measure(size: int) -> Iterable[Reading]:
         taken = max(1, size // 10)
@@ -186,7 +186,7 @@ def cancel_by_place(scale: Scale) -> Benchmark:
 
 
 def cross(scale: Scale) -> Benchmark:
-    """One order that takes `n` resting orders, at a single price or each at a separate price."""
+    """One order that takes n resting orders, at a single price or each at a separate price."""
 
     def measure(fills: int) -> Iterable[Reading]:
         takers = max(1, scale.operations // fills)
@@ -207,7 +207,7 @@ def cross(scale: Scale) -> Benchmark:
 
 
 def expire(scale: Scale) -> Benchmark:
-    """A tick when `n` orders are due at once."""
+    """A tick when n orders are due at once."""
 
     def measure(due: int) -> Iterable[Reading]:
         ticks = max(1, scale.operations // due)

@@ -111,7 +111,7 @@ def _in_order(
 
 
 def ns_each(work: Callable[[], object], operations: int) -> float:
-    """Nanoseconds per operation of a call that performs `n` operations."""
+    """Nanoseconds per operation of a call that performs the given number of operations."""
     start_ns = time.perf_counter_ns()
     work()
     return (time.perf_counter_ns() - start_ns) / operations

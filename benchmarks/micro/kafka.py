@@ -29,6 +29,7 @@ SYMBOLS = 50
 # Multiple of the mixed flow's commands: enough for at least one second of work.
 LONGER = 4
 LOOK_S = 0.1
+# A matcher that stops making progress must not block the run.
 DONE_TIMEOUT_S = 300.0
 STOP_GRACE_S = 15.0
 FLUSH_TIMEOUT_S = 60.0
@@ -73,7 +74,7 @@ def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
 
 
 def _watched(context: Context, settings: Settings, count: int) -> list[Look]:
-    """Sample a matcher's metrics from its start until it has processed `n` commands."""
+    """Sample a matcher's metrics from its start until it has processed `count` commands."""
     port = free_port()
     child = ChildProcess(
         [sys.executable, "-m", "services.matcher"],

@@ -20,12 +20,12 @@ def outcomes_of(scale: Scale) -> list[Outcome]:
 
 
 def batches(told: Sequence[Outcome], size: int) -> list[Batch]:
-    """Split the outcomes into lists of `n`."""
+    """Split the outcomes into lists of `size`."""
     return [Batch(0, at, tuple(told[at : at + size])) for at in range(0, len(told), size)]
 
 
 def records(told: Sequence[Outcome], size: int) -> list[bytes]:
-    """Records as the matcher writes them after its claim, with `n` outcomes each."""
+    """Records as the matcher writes them after its claim, with `size` outcomes each."""
     return [
         encode(Outcomes(EPOCH, batch.first_command, batch.outcomes))
         for batch in batches(told, size)

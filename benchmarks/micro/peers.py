@@ -31,6 +31,7 @@ from services.matcher.engine import Engine, EnginePosition
 HOME: Final = Path(__file__).parents[2] / ".local" / "bench-peers"
 REQUIREMENTS: Final = Path(__file__).with_name("peers.txt")
 WORKER: Final = Path(__file__).with_name("peer_worker.py")
+# Covers the download, and the compilation of peers without a wheel.
 INSTALL_TIMEOUT_S: Final = 600
 SYMBOLS: Final = 20
 # So slow a rate that even the shortest flow has orders old enough to be cancelled.
@@ -68,7 +69,7 @@ class Flow(Struct, frozen=True):
 
 
 def flow_of(count: int) -> Flow:
-    """About `n` commands, without the cancels that arrive too late."""
+    """About `count` commands, without the cancels that arrive too late."""
     profile = Profile(
         brokers=BROKERS,
         symbols=SYMBOLS,

@@ -42,7 +42,7 @@ def folding(scale: Scale) -> Benchmark:
 
 
 def order_query(scale: Scale) -> Benchmark:
-    """`GET /orders/{id}` of an order with `n` fills, from the views to the body's bytes."""
+    """`GET /orders/{id}` of an order with n fills, from the views to the body's bytes."""
 
     def point(fills: int) -> Point:
         market = Market()
@@ -55,7 +55,7 @@ def order_query(scale: Scale) -> Benchmark:
 
 
 def price_query(scale: Scale) -> Benchmark:
-    """`GET /stocks/{symbol}/price` over `n` trades."""
+    """`GET /stocks/{symbol}/price` over n trades."""
     market = Market()
     views = views_of(
         market,
@@ -71,7 +71,7 @@ def price_query(scale: Scale) -> Benchmark:
 
 
 def book_query(scale: Scale) -> Benchmark:
-    """`GET /stocks/{symbol}/book` to depth `n`, of a book of 1,000 levels per side."""
+    """`GET /stocks/{symbol}/book` to depth n, of a book of 1,000 levels per side."""
     market = Market()
     views = views_of(
         market,
@@ -88,7 +88,7 @@ def book_query(scale: Scale) -> Benchmark:
 
 
 def balance_query(scale: Scale) -> Benchmark:
-    """`GET /balance` of a broker with `n` positions."""
+    """`GET /balance` of a broker with n positions."""
 
     def point(positions: int) -> Point:
         views = Views()

@@ -23,7 +23,7 @@ AT = SnapshotPosition("a log", 0, 0, 0)
 
 
 def saving(scale: Scale) -> Benchmark:
-    """Snapshots of `n` open orders and ten times as many client order ids."""
+    """Snapshots of n open orders and ten times as many client order ids."""
     return Benchmark([_point(orders) for orders in scale.sizes[2:]], "open orders")
 
 
@@ -45,7 +45,7 @@ def _point(orders: int) -> Point:
 
 
 def engine_with(orders: int) -> Engine:
-    """An engine with `n` open orders, and the client order ids of closed ones."""
+    """An engine with this many open orders, and the client order ids of closed ones."""
     market = Market(SYMBOLS)
     for number in range(orders * CLIENT_IDS_PER_ORDER):
         side: Side = "bid" if number % 2 else "ask"

@@ -34,6 +34,7 @@ WALK_ONE_IN: Final = 24
 VALID_MS: Final = (1_000, 20_000)
 # One placed order in this many awaits its cancel at any time, so it waits about 1 % of the day.
 WAITING_ONE_IN: Final = 100
+# A short day still needs enough orders to choose a cancel from.
 WAITING_LEAST: Final = 200
 LOT: Final = 100
 LOTS_MAX: Final = 10
@@ -94,7 +95,7 @@ class Flow:
         self.cancels = 0
 
     def commands(self, count: int, now_ms: int) -> list[Record]:
-        """The next `n` commands, all with this time."""
+        """The next `count` commands, all with this time."""
         time = f"{now_ms:012x}"
         heads = {
             partition: f"{time[:8]}-{time[8:]}-7{partition:03x}-"

@@ -32,6 +32,7 @@ from services.runtime.errors import ExchangeError
 POLL_S = 0.05
 # Each query opens a new PostgreSQL connection, which costs some milliseconds.
 SELDOM_S = 0.5
+# Memory is read less often than readiness, to cost the measured process little CPU.
 MEMORY_EVERY_S = 0.5
 _TO_THE_END = -1
 HASH_SEEDS = (1, 2)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from benchmarks.soak.recovery import Step
 from benchmarks.soak.watch import Sample
 
+# Samples are thinned to about this many rows, so that the table fits a screen.
 ROWS_MAX = 24
 GIB = 1 << 30
 

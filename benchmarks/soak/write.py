@@ -16,6 +16,7 @@ from services.local.exchange import Stack
 from services.runtime.kafka.producer import FailFastSender
 
 CHUNK = 1_000
+# Larger batches: throughput matters here, latency does not.
 LINGER_MS = 5
 PAUSE_S = 0.05
 

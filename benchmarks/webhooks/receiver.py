@@ -23,6 +23,7 @@ from loadgen.client.workers import start_deaf
 
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _LOOPBACK: Final = "127.0.0.1"
+# Grace period before the process is killed.
 _STOP_S: Final = 5.0
 # All brokers may connect at once.
 _BACKLOG: Final = 1_024
