@@ -33,7 +33,7 @@ class Pace(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """What was written, and when all of it was in the command log and in every consumer."""
+    """Records written, and when all of them were in the command log and in every consumer."""
 
     orders: int
     cancels: int

@@ -42,7 +42,7 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
 
 
 def runs(pid: int, program: str) -> bool:
-    """Whether the process already runs that program; before that it runs the guard."""
+    """True once the process runs that program; before that it runs `parent_death.py`."""
     return Path(f"/proc/{pid}/comm").read_text().strip() == program
 
 

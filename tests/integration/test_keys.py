@@ -28,7 +28,7 @@ def edges(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def works(edges: dict[str, Api], key: str) -> dict[str, bool]:
-    """Whether each service accepts the key."""
+    """True for each service that accepts the key."""
     found: dict[str, bool] = {}
     for name, edge in edges.items():
         method, path, reached = REACHED[name]

@@ -120,7 +120,9 @@ def test_log_without_its_beginning_is_enough_where_postgres_reaches_it(
     # Only the claim and the one record after it are stored.
     trim(log, 2)
     assert begun(log, url).detail == "from PostgreSQL"
-    with pytest.raises(UnavailableError, match="begin at record 2 and PostgreSQL does not give"):
+    with pytest.raises(
+        UnavailableError, match="begin at record 2 and PostgreSQL does not return them"
+    ):
         begun(log, NO_SERVER)
 
 

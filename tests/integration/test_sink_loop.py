@@ -99,11 +99,11 @@ class HandwrittenLog:
         return int(row[0] or 0) if row else 0
 
     def has_more_than(self, commands: int, url: str) -> bool:
-        """Whether the database stores the outcomes of more than this number of commands."""
+        """True if the database stores the outcomes of more than this number of commands."""
         return self.stored_commands(url) > commands
 
     def stored_up_to(self, url: str) -> bool:
-        """Whether the database has reached the same positions as the views."""
+        """True if the database has reached the same positions as the views."""
         with psycopg.connect(url) as connection:
             rows = connection.execute("SELECT partition, next_command FROM log_positions")
             stored = {partition: command for partition, command in rows if command}
@@ -133,7 +133,7 @@ class RunningSink:
             self.failure = error
 
     def is_connected(self) -> bool:
-        """Whether the sink reports a working connection to PostgreSQL."""
+        """True if the sink reports a working connection to PostgreSQL."""
         return self._sink.postgres().ok
 
     def stop(self) -> float:
@@ -301,7 +301,7 @@ def terminated_waiting(url: str) -> bool:
 
 
 def waits_for_a_lock(url: str) -> bool:
-    """Whether a session of this database is waiting for a lock."""
+    """True if a session of this database is waiting for a lock."""
     with psycopg.connect(url) as connection:
         waiting = connection.execute(
             "SELECT 1 FROM pg_stat_activity"

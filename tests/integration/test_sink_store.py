@@ -198,7 +198,7 @@ def test_broker_told_again_is_replaced(store: Store, url: str) -> None:
 
 
 def is_connected(url: str, pid: int) -> bool:
-    """Whether PostgreSQL still has a session with this process id."""
+    """True if PostgreSQL still has a session with this process id."""
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid])
         return found.fetchone() is not None

@@ -31,21 +31,10 @@ PERSON = re.compile(
 
 # Folders and files whose prose does not follow the two rules about it yet.
 PROSE_PENDING: tuple[str, ...] = (
-    "benchmarks/comparison/",
-    "benchmarks/designs/",
-    "benchmarks/experiments/",
-    "benchmarks/micro/",
-    "benchmarks/soak/",
-    "benchmarks/webhooks/",
-    "examples/full_book.py",
-    "examples/live_vwap.py",
-    "examples/replay_book.py",
-    "examples/tail.py",
     "tests/chaos/",
     "tests/containers/",
     "tests/contract/",
     "tests/e2e/",
-    "tests/infra/",
     "tests/integration/",
     "tests/properties/",
     "tests/secured/",

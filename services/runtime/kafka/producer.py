@@ -199,9 +199,9 @@ def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: by
     try:
         producer.produce(topic, value, key, partition, on_delivery=delivered)
     except KafkaException as error:
-        # Kafka has refused this producer already: flush() below raises the reason.
+        # The client knows the refusal already. A fatal one names its reason only in flush() below.
         if error.args[0].code() != KafkaError._FATAL:
-            raise
+            errors.append(error.args[0])
     try:
         producer.flush(FLUSH_TIMEOUT_S)
     except (KafkaException, SystemError) as error:
