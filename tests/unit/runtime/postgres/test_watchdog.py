@@ -1,4 +1,4 @@
-"""Who asks and is not answered for too long is told of; who does not ask never is."""
+"""LastResponse and Watchdog: only a silence during a query counts, up to its limit."""
 
 import threading
 import time
