@@ -1,1 +1,1 @@
-"""Command logs whose outcomes never change: an old log replays to the same bytes permanently."""
+"""Command logs with permanent outcomes: a replay must always yield the same bytes."""

@@ -107,12 +107,12 @@ def mixed() -> Iterator[LoggedCommand]:
                 valid_until=now + market.below(60_000) if market.chance(0.1) else None,
                 client_id=f"c-{market.below(30_000)}" if market.chance(0.3) else None,
             )
-        # A record's timestamp may lie before the one of the record in front of it.
+        # A record's timestamp may be earlier than that of the record before it.
         yield LoggedCommand(offset, now - market.below(50), value)
 
 
 def expiries() -> Iterator[LoggedCommand]:
-    """30,000 commands: orders that end together, more at once than one command may expire."""
+    """30,000 commands: orders that expire together, more than one command may expire at once."""
     market = _Market(12, symbols=8, brokers=5, prices=400)
     now = START_MS
     for offset in range(30_000):
@@ -131,7 +131,7 @@ def expiries() -> Iterator[LoggedCommand]:
 
 
 def repeated_client_ids() -> Iterator[LoggedCommand]:
-    """30,000 commands: the same order again, another order under its id, ids after their hour."""
+    """30,000 commands: repeated orders, other orders under a used id, ids older than an hour."""
     market = _Market(13, symbols=5, brokers=4, prices=30)
     sent: list[bytes] = []
     now = START_MS

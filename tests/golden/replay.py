@@ -1,4 +1,4 @@
-"""SHA-256 of everything that the engine makes of a golden log.
+"""SHA-256 of everything that the engine produces from a golden log.
 
 `python -m tests.golden.replay` prints them for every log; `golden.json` holds those of version
 0.1.0. They are never regenerated: a difference means that an old log would replay to other trades.

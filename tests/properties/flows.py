@@ -1,5 +1,5 @@
-"""Random command flows, dense on purpose: few prices, ids and brokers, so that orders cross,
-expire, repeat and collide all the time. The same seed gives the same flow, whatever the hash seed.
+"""Random command flows with few prices, ids and brokers, so that orders often cross, expire, repeat
+and collide. The same seed gives the same flow under any hash seed.
 """
 
 import random
@@ -16,7 +16,7 @@ SIDES: tuple[Side, Side] = ("bid", "ask")
 
 
 class Step(Struct, frozen=True):
-    """One record of the log: its offset, its timestamp, its command (None is unreadable)."""
+    """One record of the command log: offset, timestamp and command (None: unreadable)."""
 
     offset: int
     timestamp: int
@@ -24,7 +24,7 @@ class Step(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """How crowded a flow is: the sizes of the spaces its values are drawn from."""
+    """Parameters of a flow: the sizes of the sets from which its values are drawn."""
 
     symbols: int
     brokers: int
@@ -38,7 +38,7 @@ class Shape(Struct, frozen=True):
 
 
 def random_shape(rng: random.Random) -> Shape:
-    """From one crowded price of one symbol to a market with room."""
+    """A shape between a single price of a single symbol and a wide market."""
     return Shape(
         symbols=rng.choice((1, 1, 2, 3)),
         brokers=rng.choice((1, 2, 4)),
@@ -53,7 +53,7 @@ def random_shape(rng: random.Random) -> Shape:
 
 
 def random_rules(rng: random.Random) -> Rules:
-    """Half of the runs have the caps of production, the others tiny ones."""
+    """The limits of production in half of the runs, very small ones in the others."""
     whole_book = (rng.choice((1, 3, 1_000)), rng.choice((0, 2, 20_000)))
     if rng.random() < 0.5:
         return Rules(whole_book_every=whole_book[0], whole_book_levels_max=whole_book[1])
@@ -69,19 +69,19 @@ def random_rules(rng: random.Random) -> Rules:
 
 
 def flow(rng: random.Random, shape: Shape, commands: int) -> Iterator[Step]:
-    """`commands` records whose clock mostly creeps, sometimes leaps and sometimes runs back."""
-    brokers = Brokers(rng, shape)
+    """`commands` records whose timestamps advance slowly, sometimes jump and sometimes go back."""
+    generator = CommandGenerator(rng, shape)
     now = START_MS
     for offset in range(commands):
         now += rng.choice((0, 0, 0, 1, 1, 2, 5))
         if rng.random() < 0.02:
             now += shape.lifetimes_ms
         behind = rng.randint(0, 10) if rng.random() < 0.1 else 0
-        yield Step(offset, now - behind, brokers.next_command(now))
+        yield Step(offset, now - behind, generator.next_command(now))
 
 
-class Brokers:
-    """All brokers of one flow: they remember what they sent, to repeat, cancel and mix it up."""
+class CommandGenerator:
+    """Commands of all brokers of one flow. Orders sent are kept, to be repeated and cancelled."""
 
     def __init__(self, rng: random.Random, shape: Shape) -> None:
         self.rng = rng
@@ -89,7 +89,7 @@ class Brokers:
         self.sent: list[PlaceOrder] = []
 
     def next_command(self, now: int) -> Command | None:
-        """None stands for a record that cannot be read."""
+        """The next command; None is an unreadable record."""
         draw = self.rng.random()
         if draw < 0.01:
             return None
@@ -113,11 +113,11 @@ class Brokers:
     def _cancel(self) -> CancelOrder:
         order = self._recent()
         is_owner = self.rng.random() < 0.8
-        stranger = broker_id(self.rng.randrange(self.shape.brokers))
-        return CancelOrder(order.order_id, order.broker_id if is_owner else stranger)
+        other_broker = broker_id(self.rng.randrange(self.shape.brokers))
+        return CancelOrder(order.order_id, order.broker_id if is_owner else other_broker)
 
     def _retry(self) -> PlaceOrder:
-        """A recent order again, sometimes not quite the same."""
+        """A recent order again, sometimes with one field changed."""
         order = structs.replace(self._recent(), order_id=self._order_id())
         changes: dict[str, object] = {
             "quantity": order.quantity + 1,
@@ -152,14 +152,14 @@ class Brokers:
         )
 
     def _price(self, side: Side) -> int:
-        """More often than not on the order's own half of the prices, where nothing crosses."""
+        """A price, in most cases in the half of the price range where orders do not cross."""
         price = 100 + self.rng.randrange(self.shape.prices)
         if self.rng.random() < 0.4:
             return price
         return price - self.shape.prices // 2 if side == "bid" else price + self.shape.prices // 2
 
     def _end(self, now: int) -> int:
-        """Most orders end together with others, as at the end of a session."""
+        """An expiry time; most orders share theirs, as at the end of a trading session."""
         lifetime = self.shape.lifetimes_ms
         if self.rng.random() < 0.7:
             return (now // lifetime + 1) * lifetime

@@ -1,6 +1,6 @@
-"""Applies a log from standard input and writes all that a fresh engine makes of it.
+"""Replay of a command log from standard input by a new engine; writes every resulting value.
 
-`python -m tests.properties.replay < LOG > BYTES`, a line of the log being a LoggedCommand.
+`python -m tests.properties.replay < LOG > BYTES`; each line of LOG is a LoggedCommand in JSON.
 """
 
 import sys
@@ -14,7 +14,7 @@ from services.matcher.engine import Engine, EnginePosition, Rules
 from services.matcher.market_data import book_updates, trades_of
 
 PARTITION = 3
-# Small enough that every cap is met and whole books are told.
+# Small, so that a flow reaches every limit and whole books are published.
 RULES = Rules(
     fills_max=3,
     expiries_max=2,
@@ -26,7 +26,7 @@ RULES = Rules(
 
 
 class LoggedCommand(Struct, frozen=True, array_like=True):
-    """A record of the command log; `value` need not be a readable command."""
+    """A record of the command log; `value` may be unreadable as a command."""
 
     offset: int
     timestamp: int

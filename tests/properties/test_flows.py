@@ -1,4 +1,4 @@
-"""The random flows are worth their time: everything that can happen to an order happens in them."""
+"""Coverage of the random flows: every kind of event, refusal and closing occurs often in them."""
 
 import random
 from collections import Counter
@@ -14,7 +14,7 @@ FLOW_COMMANDS = 200
 
 
 def kinds_seen(seed: int) -> Counter[str]:
-    """How often each kind of event and of end came up."""
+    """Number of occurrences of each kind of event and closing reason."""
     seen: Counter[str] = Counter()
     rng = random.Random(seed)
     shape, rules = random_shape(rng), random_rules(rng)
@@ -24,7 +24,7 @@ def kinds_seen(seed: int) -> Counter[str]:
         event = outcome.event
         seen[type(event).__name__] += 1
         seen["expiries"] += len(outcome.expired)
-        seen["expired on the spot"] += len(outcome.expired) > rules.expiries_max
+        seen["expired above the limit"] += len(outcome.expired) > rules.expiries_max
         if isinstance(event, CommandRefused):
             seen[event.code] += 1
         if isinstance(event, OrderAccepted):
@@ -34,7 +34,7 @@ def kinds_seen(seed: int) -> Counter[str]:
     return seen
 
 
-def test_flows_of_many_seeds_show_everything_often() -> None:
+def test_flows_of_many_seeds_contain_every_kind_often() -> None:
     total: Counter[str] = Counter()
     for seed in range(FLOWS):
         total += kinds_seen(seed)
@@ -42,17 +42,17 @@ def test_flows_of_many_seeds_show_everything_often() -> None:
         *get_args(RefusalCode),
         *get_args(ClosedReason),
         *("None", "OrderCancelled", "OrderRepeated", "Ticked"),
-        *("expiries", "expired on the spot", "fills", "sweeps"),
+        *("expiries", "expired above the limit", "fills", "sweeps"),
     ]
     rare = {kind: total[kind] for kind in wanted if total[kind] < 20}
     assert rare == {}, total
 
 
-def test_flow_of_the_same_seed_is_the_same() -> None:
+def test_flow_with_the_same_seed_is_the_same() -> None:
     first, second = ([*flow(rng, random_shape(rng), 100)] for rng in map(random.Random, (7, 7)))
     assert first == second
 
 
-def test_random_rules_of_many_seeds_are_often_those_of_production() -> None:
+def test_random_rules_of_many_seeds_are_those_of_production_in_half_of_them() -> None:
     rules = [random_rules(random.Random(seed)) for seed in range(100)]
     assert 30 < sum(one.fills_max == Rules().fills_max for one in rules) < 70

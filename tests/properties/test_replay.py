@@ -1,4 +1,4 @@
-"""The same log gives the same bytes, in any process and under any hash seed."""
+"""Determinism of the engine: a log gives the same bytes in any process, under any hash seed."""
 
 import os
 import random
@@ -17,9 +17,9 @@ COMMANDS = 5_000
 
 
 def log_of(seed: int) -> bytes:
-    """A log of commands as they travel; every unreadable one is cut off in the middle.
+    """A log of encoded commands; the unreadable ones are truncated.
 
-    Many symbols: an order that came from a hash would show.
+    It has many symbols, so that an ordering by hash would show.
     """
     rng = random.Random(seed)
     shape = structs.replace(random_shape(rng), symbols=20)

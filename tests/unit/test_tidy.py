@@ -36,7 +36,6 @@ PROSE_PENDING: tuple[str, ...] = (
     "tests/contract/",
     "tests/e2e/",
     "tests/integration/",
-    "tests/properties/",
     "tests/secured/",
     "tests/simulation/",
     "tests/support/",

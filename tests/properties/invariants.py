@@ -1,6 +1,6 @@
-"""What must hold after every command: outcomes recomputed, and held against the books.
+"""Invariants of the engine, checked after every command against a separate record of the market.
 
-Knows nothing of how the engine works: it keeps its own ledger of orders and its own public book.
+Independent of the engine's code: it keeps its own ledger of orders and its own public order book.
 """
 
 from msgspec import Struct
@@ -22,8 +22,8 @@ def opposite(side: Side) -> Side:
     return "ask" if side == "bid" else "bid"
 
 
-class Entry(Struct):
-    """An order's account: quantity = remaining + filled until it closes."""
+class LedgerEntry(Struct):
+    """An open order; its quantity is `remaining` + `filled` until it closes."""
 
     event: OrderAccepted
     offset: int
@@ -32,23 +32,23 @@ class Entry(Struct):
 
 
 class PublicBook(Struct):
-    """A symbol's book as an analyst folds it from the public topic."""
+    """A symbol's order book as a reader of the public topic rebuilds it."""
 
     sequence: int
     levels: dict[Side, dict[int, Level]]
 
-    def fold(self, update: BookUpdate) -> None:
+    def apply(self, update: BookUpdate) -> None:
         assert update.sequence == self.sequence + 1, "the book's sequence has a gap or a repeat"
         self.sequence = update.sequence
         if update.whole:
             self.levels = {side: {} for side in SIDES}
         for side, changed in zip(SIDES, (update.bids, update.asks), strict=True):
             assert list(changed) == _best_first(side, list(changed)), "levels are not best first"
-            assert len({level.price for level in changed}) == len(changed), "a level is told twice"
+            assert len({level.price for level in changed}) == len(changed), "a level occurs twice"
             for level in changed:
                 self.levels[side][level.price] = level
                 if level.total_quantity == 0:
-                    assert not update.whole, "a whole book tells of a level that is gone"
+                    assert not update.whole, "a whole book contains a removed level"
                     assert level.order_count == 0, "a level without shares has orders"
                     del self.levels[side][level.price]
 
@@ -60,14 +60,14 @@ def _best_first(side: Side, levels: list[Level]) -> list[Level]:
     return sorted(levels, key=lambda level: level.price, reverse=side == "bid")
 
 
-class Audit:
-    """Follows one engine. `check` is called after each command with what the engine made of it."""
+class InvariantChecker:
+    """Checks expired engine; `check` must be called once after each command, in order."""
 
     def __init__(self, engine: Engine, rules: Rules) -> None:
         self.engine = engine
         self.rules = rules
         self.clock = 0
-        self.open: dict[str, Entry] = {}
+        self.open: dict[str, LedgerEntry] = {}
         self.books: dict[str, PublicBook] = {}
         self.trade_sequence: dict[str, int] = {}
         self.shares: dict[tuple[str, str], int] = {}
@@ -75,82 +75,86 @@ class Audit:
         self.changed: set[str] = set()
 
     def check(self, command: Command | None, at: EnginePosition, outcome: Outcome) -> None:
-        """Raises AssertionError at the first thing that is not as it must be."""
+        """Check the outcome and the order books. Raises AssertionError at the first violation."""
         self.changed = set()
-        assert outcome.time == max(self.clock, at.timestamp), "the clock is not the log's"
+        assert outcome.time == max(self.clock, at.timestamp), "the time is not the command log's"
         self.clock = outcome.time
         trades = trades_of(outcome, at)
         updates = book_updates(outcome, at, self.engine)
-        for one in outcome.expired:
-            self._expired(one)
+        for expired in outcome.expired:
+            self._check_expired(expired)
         if isinstance(outcome.event, OrderAccepted):
             assert isinstance(command, PlaceOrder)
-            self._accepted(command, outcome.event, at)
-            assert trades == self._expected_trades(outcome.event, at), "trades are not the fills"
+            self._check_accepted(command, outcome.event, at)
+            assert trades == self._expected_trades(outcome.event, at), "trades differ from fills"
         else:
             assert trades == [], "a trade without a fill"
         if isinstance(outcome.event, OrderCancelled):
-            entry = self._left(outcome.event.order_id, outcome.event.remaining_quantity)
-            assert entry.event.broker_id == outcome.event.broker_id, "cancelled by a stranger"
-        self._follow_book(updates, at)
+            entry = self._close(outcome.event.order_id, outcome.event.remaining_quantity)
+            assert entry.event.broker_id == outcome.event.broker_id, "cancelled by another broker"
+        self._check_book_updates(updates, at)
         self._check_sequences(outcome)
         self._check_books()
-        assert sum(self.shares.values()) == 0, "bought is not sold"
-        assert sum(self.cash.values()) == 0, "cash was made or lost"
+        assert sum(self.shares.values()) == 0, "shares bought and sold differ"
+        assert sum(self.cash.values()) == 0, "cash paid and received differ"
 
-    def _expired(self, one: Expired) -> None:
-        entry = self._left(one.order_id, one.remaining_quantity)
+    def _check_expired(self, expired: Expired) -> None:
+        entry = self._close(expired.order_id, expired.remaining_quantity)
         until = entry.event.valid_until
-        assert until is not None, "an order without an end expired"
+        assert until is not None, "an order without valid_until expired"
         assert until <= self.clock, "an order expired too early"
 
-    def _left(self, order_id: str, remaining: int) -> Entry:
-        """The order leaves the book; only an open one can, and only with what is left of it."""
+    def _close(self, order_id: str, remaining: int) -> LedgerEntry:
+        """Remove a closed order; it must have been open, with this remaining quantity."""
         assert order_id in self.open, "an order that is not open left the book"
         entry = self.open.pop(order_id)
-        assert entry.event.quantity == entry.filled + remaining, "quantity is not filled + rest"
+        assert entry.event.quantity == entry.filled + remaining, "quantity: not filled + remaining"
         self.changed.add(entry.event.symbol)
         return entry
 
-    def _accepted(self, command: PlaceOrder, event: OrderAccepted, at: EnginePosition) -> None:
+    def _check_accepted(
+        self, command: PlaceOrder, event: OrderAccepted, at: EnginePosition
+    ) -> None:
         assert command.order_id not in self.open, "an open order was accepted again"
         fields = ("broker_id", "symbol", "side", "order_type", "quantity", "price", "valid_until")
         for field in ("order_id", "document_number", "client_order_id", *fields):
             assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
         for fill in event.fills:
-            self._filled(event, fill)
+            self._check_fill(event, fill)
         filled = sum(fill.quantity for fill in event.fills)
-        assert event.quantity == filled + event.remaining_quantity, "quantity is not filled + rest"
+        assert event.quantity == filled + event.remaining_quantity, "not filled + remaining"
         assert (event.closed_reason == "filled") == (event.remaining_quantity == 0)
         if event.closed_reason is None:
-            assert event.order_type == "limit", "a market order rests"
-            self.open[event.order_id] = Entry(event, at.offset, event.remaining_quantity, filled)
+            assert event.order_type == "limit", "a market order rests in the book"
+            self.open[event.order_id] = LedgerEntry(
+                event, at.offset, event.remaining_quantity, filled
+            )
             self.changed.add(event.symbol)
 
-    def _filled(self, taker: OrderAccepted, fill: Fill) -> None:
-        assert taker.valid_until is None or self.clock < taker.valid_until, "a dead order traded"
+    def _check_fill(self, taker: OrderAccepted, fill: Fill) -> None:
+        assert taker.valid_until is None or self.clock < taker.valid_until, "expired taker traded"
         queue = self._queue(taker.symbol, opposite(taker.side))
         assert queue, "a fill without a counterparty"
         maker = queue[0]
-        assert maker.event.order_id == fill.maker_order_id, "not the best price's oldest order"
-        assert maker.event.broker_id == fill.maker_broker_id, "the maker's broker is another"
-        assert maker.event.price == fill.price, "not at the resting order's price"
+        assert maker.event.order_id == fill.maker_order_id, "maker is not the best price's oldest"
+        assert maker.event.broker_id == fill.maker_broker_id, "wrong broker of the maker"
+        assert maker.event.price == fill.price, "price is not the maker's"
         until = maker.event.valid_until
         assert until is None or self.clock < until, "a fill at or after valid_until"
         if taker.price is not None:
             improvement = taker.price - fill.price
-            assert (improvement if taker.side == "bid" else -improvement) >= 0, "beyond the limit"
-        self._settle(taker, maker, fill)
+            assert (improvement if taker.side == "bid" else -improvement) >= 0, "limit price broken"
+        self._apply_fill(taker, maker, fill)
 
-    def _settle(self, taker: OrderAccepted, maker: Entry, fill: Fill) -> None:
-        assert 0 < fill.quantity <= maker.remaining, "more was taken than was there"
+    def _apply_fill(self, taker: OrderAccepted, maker: LedgerEntry, fill: Fill) -> None:
+        assert 0 < fill.quantity <= maker.remaining, "fill exceeds the maker's remaining quantity"
         sold_by_maker = maker.remaining - fill.maker_remaining_quantity
         maker.remaining = fill.maker_remaining_quantity
         maker.filled += fill.quantity
         symbol = taker.symbol
         self.changed.add(symbol)
         if maker.remaining == 0:
-            self._left(fill.maker_order_id, 0)
+            self._close(fill.maker_order_id, 0)
         sign = 1 if taker.side == "bid" else -1
         sides = (
             (taker.broker_id, sign * fill.quantity),
@@ -167,7 +171,7 @@ class Audit:
             self.trade_sequence[event.symbol] = sequence
             assert fill.sequence == sequence, "the trades' sequence has a gap or a repeat"
             name = trade_id(self.clock, at.partition, at.offset, index)
-            assert fill.trade_id == name, "the trade's id is not its position"
+            assert fill.trade_id == name, "the trade id does not encode its position"
             trade = Trade(
                 symbol=event.symbol,
                 sequence=sequence,
@@ -182,18 +186,18 @@ class Audit:
             trades.append(trade)
         return trades
 
-    def _follow_book(self, updates: list[BookUpdate], at: EnginePosition) -> None:
-        assert {update.symbol for update in updates} == self.changed, "not the changed books"
+    def _check_book_updates(self, updates: list[BookUpdate], at: EnginePosition) -> None:
+        assert {update.symbol for update in updates} == self.changed, "updates of other books"
         for index, update in enumerate(updates):
             assert (update.command_offset, update.index) == (at.offset, index), "wrong position"
             assert update.time == self.clock, "wrong time"
             empty = PublicBook(0, {side: {} for side in SIDES})
             book = self.books.setdefault(update.symbol, empty)
-            book.fold(update)
+            book.apply(update)
             counted = update.sequence == 1 or update.sequence % self.rules.whole_book_every == 0
             levels = sum(len(book.levels[side]) for side in SIDES)
             small = levels <= self.rules.whole_book_levels_max
-            assert update.whole == (counted and small), "a whole book at the wrong time"
+            assert update.whole == (counted and small), "a whole book at the wrong sequence"
 
     def _check_sequences(self, outcome: Outcome) -> None:
         events: list[Expired | OrderAccepted | OrderCancelled] = [*outcome.expired]
@@ -203,7 +207,7 @@ class Audit:
             book = self.books.get(event.symbol)
             assert event.book_sequence == (book.sequence if book else 0), "wrong book sequence"
 
-    def _queue(self, symbol: str, side: Side) -> list[Entry]:
+    def _queue(self, symbol: str, side: Side) -> list[LedgerEntry]:
         sign = -1 if side == "bid" else 1
         entries = [
             e for e in self.open.values() if (e.event.symbol, e.event.side) == (symbol, side)
@@ -220,19 +224,21 @@ class Audit:
             best: dict[Side, int] = {}
             for side in SIDES:
                 queue = self._queue(symbol, side)
-                mine = [(e.event.order_id, e.remaining) for e in queue]
-                theirs = [(o.order_id, o.remaining) for o in book.orders(side)]
-                assert mine == theirs, "the queue is not in priority order, or not the open orders"
+                expected_queue = [(e.event.order_id, e.remaining) for e in queue]
+                engine_queue = [(o.order_id, o.remaining) for o in book.orders(side)]
+                assert expected_queue == engine_queue, (
+                    "the queue is not the open orders in priority order"
+                )
                 levels = list(book.levels(side, 1_000))
                 assert levels == _totals(queue), "a level is not the sum of its orders"
-                assert levels == (public.side(side) if public else []), "the public book is another"
+                assert levels == (public.side(side) if public else []), "the public book differs"
                 if levels:
                     best[side] = levels[0].price
             if len(best) == len(SIDES):
                 assert best["bid"] < best["ask"], "the book is crossed at rest"
 
 
-def _totals(queue: list[Entry]) -> list[Level]:
+def _totals(queue: list[LedgerEntry]) -> list[Level]:
     totals: dict[int, Level] = {}
     for entry in queue:
         price = entry.event.price or 0
