@@ -1,4 +1,4 @@
-"""These tests judge images, so they run where those have just been made; else they say so."""
+"""Skips the tests of images unless `make integration-containers` has just built the images."""
 
 import pytest
 

@@ -1,10 +1,10 @@
-"""What the engine runs, asked with its own command line."""
+"""Access to the container engine through its own command line."""
 
 import subprocess
 
 
 def docker(*arguments: str) -> str:
-    """What it printed, on either stream."""
+    """Run `docker`; return its output on both streams. Raises CalledProcessError."""
     done = subprocess.run(
         ["docker", *arguments],
         stdout=subprocess.PIPE,
@@ -17,7 +17,7 @@ def docker(*arguments: str) -> str:
 
 
 def of_testcontainers() -> set[str]:
-    """Every container and network that the library has made and not removed."""
+    """Ids of the containers and networks that testcontainers created and has not removed."""
     label = ("--quiet", "--no-trunc", "--filter", "label=org.testcontainers")
     return {
         *docker("container", "ls", "--all", *label).split(),

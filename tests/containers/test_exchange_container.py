@@ -51,7 +51,7 @@ def test_exchange_of_the_fixture_is_ready(exchange):
 
 
 def example() -> str:
-    """The example of `docs/containers.md`, as printed there."""
+    """Example of `docs/containers.md`, as printed there."""
     blocks = (ROOT / "docs/containers.md").read_text().split("```python\n")
     (found,) = (block.split("```")[0] for block in blocks if "ExchangeContainer()" in block)
     return found
@@ -59,7 +59,7 @@ def example() -> str:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the distribution installed from a copy of this tree, and nothing else."""
+    """Folder that contains only the distribution, installed from a copy of this tree."""
     copy = tmp_path_factory.mktemp("tree")
     for package in ("exchange_testing", "infra", "schemas", "services"):
         shutil.copytree(ROOT / package, copy / package)
@@ -77,7 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.timeout(START_TIMEOUT_S)
 @pytest.mark.parametrize("source", [example(), FOREIGN_TOPIC_TEST, FOREIGN_PLUGIN_TEST])
-def test_foreign_project_tests_against_an_exchange_and_leaves_nothing(
+def test_other_project_with_our_distribution_tests_pass_and_leave_no_container(
     source: str, site: Path, tmp_path: Path
 ) -> None:
     before = of_testcontainers()
@@ -97,7 +97,7 @@ def test_foreign_project_tests_against_an_exchange_and_leaves_nothing(
 
 
 @pytest.mark.timeout(START_TIMEOUT_S)
-def test_exchange_with_a_bad_setting_tells_its_last_words_and_leaves_nothing() -> None:
+def test_exchange_container_with_an_invalid_setting_reports_its_exit_and_leaves_nothing() -> None:
     before = of_testcontainers()
     with (
         pytest.raises(NotReadyError, match=r"(?s)exit code 2; .*EXCHANGE_PARTITIONS"),
@@ -108,13 +108,13 @@ def test_exchange_with_a_bad_setting_tells_its_last_words_and_leaves_nothing() -
 
 
 @pytest.mark.timeout(START_TIMEOUT_S)
-def test_exchange_whose_image_is_nowhere_says_how_to_get_it() -> None:
+def test_exchange_container_without_its_image_reports_how_to_get_it() -> None:
     before = of_testcontainers()
-    # A registry that nobody runs.
-    nowhere = "127.0.0.1:1/exchange:none"
+    # No registry listens on this port.
+    unavailable = "127.0.0.1:1/exchange:none"
     with (
-        pytest.raises(ImageMissingError, match=rf"{nowhere} cannot be had .*make images"),
-        ExchangeContainer(kafka_image=nowhere),
+        pytest.raises(ImageMissingError, match=rf"{unavailable} cannot be had .*make images"),
+        ExchangeContainer(kafka_image=unavailable),
     ):
         raise AssertionError("it started")
     assert of_testcontainers() == before

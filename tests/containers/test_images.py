@@ -1,4 +1,4 @@
-"""Kafka's and PostgreSQL's images take the official images' variables and manners."""
+"""The Kafka and PostgreSQL images accept the official images' variables and behave like them."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from tests.containers.running import docker
 from tests.support.containers import ContainerPostgres, Containers, running_containers
 
 TOPIC = "kept"
-# A client is sent on to the address that its listener advertises: inside, this one is reached.
+# A broker redirects clients to the address that their listener advertises: within the container
+# only this one is reachable.
 INSIDE = f"--bootstrap-server localhost:{PORT_INSIDE}"
 TOPICS = f"/opt/kafka/bin/kafka-topics.sh {INSIDE}"
 BACK_WITHIN_S = 120.0
@@ -36,38 +37,38 @@ def value_of(servers: Containers, name: str) -> str:
     return str(client.describe_configs([resource])[resource].result()[name].value)
 
 
-def test_kafka_takes_its_settings_from_variables(servers: Containers) -> None:
+def test_kafka_reads_its_settings_from_variables(servers: Containers) -> None:
     assert value_of(servers, "message.max.bytes") == str(8 << 20)
     assert value_of(servers, "auto.create.topics.enable") == "false"
 
 
 def test_kafka_has_the_tools_that_a_health_check_runs(servers: Containers) -> None:
-    asked = f"/opt/kafka/bin/kafka-broker-api-versions.sh {INSIDE}"
-    for command in (asked, f"{TOPICS} --list"):
+    api_versions = f"/opt/kafka/bin/kafka-broker-api-versions.sh {INSIDE}"
+    for command in (api_versions, f"{TOPICS} --list"):
         assert servers.kafka.exec(["bash", "-c", command]).exit_code == 0
 
 
-def test_containers_run_as_ordinary_users(servers: Containers) -> None:
+def test_servers_in_containers_do_not_run_as_root(servers: Containers) -> None:
     assert servers.kafka.exec(["id", "-u"]).output.strip() != b"0"
-    # The official image begins as root; its server does not stay so.
+    # The official image starts as root and then runs its server as another user.
     with psycopg.connect(servers.postgres.url) as connection:
-        told = connection.execute("SELECT pg_read_file('/proc/self/status')").fetchone()
-    assert told is not None
-    assert "\nUid:\t0\t" not in told[0]
+        status = connection.execute("SELECT pg_read_file('/proc/self/status')").fetchone()
+    assert status is not None
+    assert "\nUid:\t0\t" not in status[0]
 
 
 def test_kafka_killed_and_started_keeps_its_records(servers: Containers) -> None:
     created = servers.kafka.exec(["bash", "-c", f"{TOPICS} --create --topic {TOPIC}"])
     assert created.exit_code == 0, created.output
     offsets: list[int | None] = []
-    safely = {"bootstrap.servers": servers.kafka.bootstrap_servers, "enable.idempotence": True}
-    producer = Producer(safely)
+    config = {"bootstrap.servers": servers.kafka.bootstrap_servers, "enable.idempotence": True}
+    producer = Producer(config)
     for after_kill in (False, True):
         if after_kill:
             container = servers.kafka.get_wrapped_container()
             container.kill()
             container.start()
-        producer.produce(TOPIC, b"", on_delivery=lambda _, told: offsets.append(told.offset()))
+        producer.produce(TOPIC, b"", on_delivery=lambda _, stored: offsets.append(stored.offset()))
         assert producer.flush(BACK_WITHIN_S) == 0
     assert offsets == [0, 1]
 
@@ -98,11 +99,11 @@ def test_postgres_without_a_password_refuses_its_first_start() -> None:
         docker("rm", "--force", "--volumes", name)
 
 
-def test_kafka_asked_to_stop_ends_by_itself() -> None:
+def test_kafka_stopped_by_the_engine_exits_without_being_killed() -> None:
     with engine() as client:
         image = KAFKA.choose(client, None)
     name = f"stopped-{time.time_ns()}"
-    # No variable at all: a node for itself.
+    # Without any variable the image starts a single node.
     docker("run", "--detach", "--name", name, image)
     try:
         eventually("it starts", lambda: "Server started" in docker("logs", name), BACK_WITHIN_S)

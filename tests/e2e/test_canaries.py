@@ -1,8 +1,8 @@
-"""Secrets that can be recognised go through every call and fault; then everything is searched.
+"""Search of topics, tables, logs and answers for recognisable secrets sent in every call and fault.
 
-Keys are nowhere but in the answer that shows them, their SHA-256 is in the brokers' records alone,
-and the services' passwords are nowhere at all. A customer's document is where the books are made of
-it, and nowhere else.
+A key occurs only in the answer that shows it, its SHA-256 only in the brokers' records, and a
+service's password nowhere. A customer's document number occurs only in the topics and tables that
+the order books are rebuilt from.
 """
 
 import json
@@ -27,23 +27,23 @@ from tests.support.operator import typed
 
 ADMIN_KEY = "canary-admin-key-5e1f0c7d"
 WRONG_KEY = "ex_canary-wrong-key-8a4b2f"
-# As long as a document may be, so that one more character makes it a fault.
+# The longest valid document number: one more character makes it invalid.
 DOCUMENT = "canary-document-01-x"
 BAD_DOCUMENT = "canary-document-02-too-long"
-# A field nobody knows is named to the client that sent it, and to nobody else.
+# The name of an unknown field may occur only in the answer to the client that sent it.
 FIELD_NAME = "canary-field-name-7c11"
 FAULTY_DOCUMENT = "canary-document-03-x"
 
 
 class Place(Struct, frozen=True, order=True):
-    """Where bytes were found: a kind, and which of it."""
+    """Searched place: its kind and its name within the kind."""
 
     kind: str
     name: str
 
 
 class Found(Struct, frozen=True):
-    """Everything that the exchange has written or said, by place."""
+    """Everything that the exchange has written or answered, by place."""
 
     texts: dict[Place, bytes]
 
@@ -52,11 +52,11 @@ class Found(Struct, frozen=True):
 
 
 class Session:
-    """Calls, and every byte that came back."""
+    """Sends calls and keeps every byte of the answers."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.said: list[bytes] = []
+        self.answers: list[bytes] = []
 
     def call(
         self,
@@ -67,11 +67,11 @@ class Session:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         answer = Api(self._url, key).call(method, path, body, headers)
-        self.said.append(repr(answer.headers).encode() + answer.raw)
+        self.answers.append(repr(answer.headers).encode() + answer.raw)
         return answer
 
     def register(self, name: str) -> dict[str, str]:
-        # The one answer that may hold a key.
+        # Not kept: the only answer that may contain a key.
         answer = Api(self._url, ADMIN_KEY).call("POST", "/register", {"name": name})
         assert answer.status == 201, answer
         return dict(answer.body)
@@ -83,7 +83,7 @@ def order(**changes: object) -> dict[str, object]:
 
 
 def trade(session: Session, seller: str, buyer: str) -> None:
-    """Every call that succeeds, several times so that snapshots are taken."""
+    """Make every call that succeeds, several times so that snapshots are taken."""
     for number in range(10):
         resting = session.call(seller, "POST", "/orders", order(side="ask"))
         session.call(buyer, "POST", "/orders", order(quantity=1, client_order_id=f"c-{number}"))
@@ -94,8 +94,8 @@ def trade(session: Session, seller: str, buyer: str) -> None:
         assert session.call(buyer, "GET", path).status == 200
 
 
-def err(session: Session, broker: str) -> None:
-    """Every fault that a client can make, each with a secret in it."""
+def send_invalid_requests(session: Session, broker: str) -> None:
+    """Make every mistake that a client can make, each with a secret in it."""
     bad: list[object] = [
         order(document_number=BAD_DOCUMENT),
         order(document_number=BAD_DOCUMENT + "\x00"),
@@ -128,14 +128,14 @@ def err(session: Session, broker: str) -> None:
     session.call(ADMIN_KEY, "POST", "/register", {"name": "x", FIELD_NAME: WRONG_KEY})
 
 
-def spend(session: Session, broker: str) -> None:
-    """Until the budget is gone."""
+def exhaust_budget(session: Session, broker: str) -> None:
+    """Read until the rate limit answers 429."""
     statuses = (session.call(broker, "GET", "/balance").status for _ in range(1_000))
     assert 429 in statuses
 
 
-def strike(exchange: Exchange, session: Session, broker: str) -> None:
-    """The answers that only a fault brings: 202, 503, 504."""
+def provoke_outages(exchange: Exchange, session: Session, broker: str) -> None:
+    """Cause the answers that only a fault gives: 202, 503, 504."""
     exchange.stack.stop("matcher")
     pending = session.call(broker, "POST", "/orders", order())
     assert pending.status == 202
@@ -155,7 +155,7 @@ def strike(exchange: Exchange, session: Session, broker: str) -> None:
 
 
 def topics(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
-    """Keys, values and headers of every record, as they travel."""
+    """Keys, values and headers of every record, undecoded."""
     listed = AdminClient(exchange.access.config()).list_topics(timeout=30).topics
     consumer = Consumer(exchange.access.config() | {"group.id": "canaries"})
     for name, topic in listed.items():
@@ -188,14 +188,14 @@ def tables(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
 
 
 def logs(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
-    """What every process wrote about itself, the servers' too."""
+    """Log files of every process, including the servers'."""
     for folder in ("logs", "kafka", "postgres"):
         for path in (exchange.stack.data_dir / folder).glob("*.log*"):
             yield Place("log", f"{folder}/{path.name}"), path.read_bytes()
 
 
 def pages(exchange: Exchange, session: Session) -> Iterator[tuple[Place, bytes]]:
-    """What anyone may read."""
+    """Pages that need no key."""
     for path in ("/metrics", "/readyz", "/livez", "/openapi.json", "/docs"):
         yield Place("page", path), session.call(None, "GET", path).raw
     for name, port in exchange.stack.probes.items():
@@ -203,8 +203,7 @@ def pages(exchange: Exchange, session: Session) -> Iterator[tuple[Place, bytes]]
 
 
 class Run(Struct, frozen=True):
-    """What is left of a whole day: where everything is, the keys that were used, and by which
-    passwords the services came in."""
+    """Results of one run: all texts, the keys that were used, and the services' passwords."""
 
     found: Found
     keys: dict[str, str]
@@ -228,18 +227,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         session = Session(exchange.url)
         seller, buyer, gone, greedy = map(session.register, ("Seller", "Buyer", "Gone", "Greedy"))
         trade(session, seller["api_key"], buyer["api_key"])
-        err(session, buyer["api_key"])
-        spend(session, greedy["api_key"])
+        send_invalid_requests(session, buyer["api_key"])
+        exhaust_budget(session, greedy["api_key"])
         rotation = typed(exchange, "broker", "rotate", gone["broker_id"], "--json")
         rotated = json.loads(rotation.stdout)
         assert typed(exchange, "broker", "revoke", seller["broker_id"]).returncode == 0
         old = gone["api_key"]
         eventually("old key", lambda: session.call(old, "GET", "/balance").status in (401, 429))
         session.call(rotated["api_key"], "GET", "/balance")
-        strike(exchange, session, buyer["api_key"])
+        provoke_outages(exchange, session, buyer["api_key"])
         texts = dict(topics(exchange)) | dict(tables(exchange)) | dict(logs(exchange))
         texts |= dict(pages(exchange, session))
-        texts[Place("answers", "all")] = b"\n".join(session.said)
+        texts[Place("answers", "all")] = b"\n".join(session.answers)
         passwords = {
             path.name: read_or_create_secret(path)
             for path in password_file(stack.data_dir, "").iterdir()
@@ -253,7 +252,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(Found(texts), keys, passwords)
 
 
-def test_search_looks_everywhere(run: Run) -> None:
+def test_search_covers_topics_tables_logs_pages_and_answers(run: Run) -> None:
     kinds: dict[str, set[str]] = {}
     for place in run.found.texts:
         kinds.setdefault(place.kind, set()).add(place.name)
@@ -268,18 +267,18 @@ def test_search_looks_everywhere(run: Run) -> None:
         assert b'"status":' + status in run.found.texts[Place("answers", "all")], status
 
 
-def test_keys_are_nowhere(run: Run) -> None:
+def test_keys_are_stored_nowhere(run: Run) -> None:
     for whose, key in run.keys.items():
         assert run.found.places(key.removeprefix("ex_")) == set(), whose
 
 
-def test_passwords_are_nowhere(run: Run) -> None:
+def test_passwords_are_stored_nowhere(run: Run) -> None:
     assert {"gateway", "matcher", "sink", "webhooks", "operator", "kafka"} <= set(run.passwords)
     for whose, password in run.passwords.items():
         assert run.found.places(password) == set(), whose
 
 
-def test_hashes_of_keys_are_in_the_brokers_records_alone(run: Run) -> None:
+def test_hashes_of_keys_are_only_in_the_brokers_records(run: Run) -> None:
     records = {Place("topic", BROKERS.name), Place("table", "brokers")}
     for whose, key in run.keys.items():
         places = run.found.places(key_hash(key))
@@ -290,22 +289,22 @@ def test_hashes_of_keys_are_in_the_brokers_records_alone(run: Run) -> None:
             assert places <= records
 
 
-def test_documents_are_where_the_books_are_made_and_nowhere_else(run: Run) -> None:
-    made = {Place("topic", one.name) for one in (COMMANDS, EXECUTIONS, SNAPSHOTS)}
-    assert run.found.places(DOCUMENT) == made | {Place("table", "orders")}
+def test_documents_are_only_in_topics_and_tables_of_orders(run: Run) -> None:
+    of_orders = {Place("topic", one.name) for one in (COMMANDS, EXECUTIONS, SNAPSHOTS)}
+    assert run.found.places(DOCUMENT) == of_orders | {Place("table", "orders")}
 
 
-def test_documents_of_refused_orders_are_nowhere(run: Run) -> None:
+def test_documents_of_refused_orders_are_stored_nowhere(run: Run) -> None:
     assert run.found.places(BAD_DOCUMENT) == set()
-    # This one passed the edge: the matcher refused it, as the log tells.
+    # The edge accepted this one and the matcher refused it, so it is in the command log.
     assert run.found.places(FAULTY_DOCUMENT) == {Place("topic", COMMANDS.name)}
 
 
-def test_names_of_unknown_fields_are_told_to_who_sent_them_alone(run: Run) -> None:
+def test_names_of_unknown_fields_are_only_in_the_answers(run: Run) -> None:
     assert run.found.places(FIELD_NAME) == {Place("answers", "all")}
 
 
-def test_local_files_that_hold_secrets_are_their_owners_alone(exchange: Exchange) -> None:
+def test_local_files_with_secrets_are_readable_only_by_their_owner(exchange: Exchange) -> None:
     data_dir = exchange.stack.data_dir
     assert (data_dir / "admin-key").read_text().strip() == exchange.admin_key
     for name in ("admin-key", "endpoints.json"):

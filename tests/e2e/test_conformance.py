@@ -1,16 +1,16 @@
-"""This exchange keeps every trading rule of the conformance suite, webhooks included."""
+"""This exchange conforms to every trading rule of the conformance suite, including webhooks."""
 
 import pytest
 
 from tests.support.conformance import TIMEOUT_S, run_conformance
 from tests.support.exchange import Exchange
 
-# Rules of `conformance/` with their cases. A lower count would mean that a rule was not judged.
+# Rules of `conformance/` with their cases. A lower count would mean that a rule was not checked.
 RULES = 101
 
 
 @pytest.mark.timeout(TIMEOUT_S + 60)
-def test_exchange_keeps_every_trading_rule(exchange: Exchange) -> None:
+def test_exchange_conforms_to_every_trading_rule(exchange: Exchange) -> None:
     run = run_conformance(exchange.url, exchange.admin_key)
     assert run.exit_code == 0, run.output
     assert (run.held, run.not_offered) == (RULES, 0)

@@ -1,4 +1,4 @@
-"""The machine under a whole exchange loses its power: it comes back, and what it told is true."""
+"""Power cut under a whole exchange: it starts again, and every acknowledged order is kept."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
 from tests.support.loop_disk import cut_power, loop_disk, mounted, why_not
 
-# Soon after the start, before the kernel writes by itself what nobody flushed.
+# Reached soon after the start, before the kernel writes unflushed pages by itself.
 ORDERS_BEFORE_THE_CUT = 200
 DISK_MEGABYTES = 256
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
@@ -31,13 +31,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(folder: Path) -> Iterator[LocalPostgres]:
-    """Not on the disk in question: PostgreSQL flushes what it commits, so it loses nothing."""
+    """PostgreSQL, not on the disk that is cut: it flushes every commit and would lose nothing."""
     with LocalPostgres(folder / "postgres") as server:
         yield server
 
 
 def trade_until_the_cut(stack: Stack, kafka: LocalKafka) -> LoggingClients:
-    """The broker and every service end at once, in the middle of it all."""
+    """Place orders, then kill the broker and every service at once while orders are placed."""
     answer = Api(stack.url, stack.admin_key).call("POST", "/register", {"name": "broker"})
     broker = Api(stack.url, str(answer.body["api_key"]))
     clients = LoggingClients(broker, str(answer.body["broker_id"]), SYMBOLS)
@@ -50,7 +50,7 @@ def trade_until_the_cut(stack: Stack, kafka: LocalKafka) -> LoggingClients:
 
 
 @pytest.mark.timeout(300)
-def test_exchange_after_a_power_cut_comes_back_with_all_that_was_acknowledged(
+def test_exchange_after_a_power_cut_keeps_every_acknowledged_order(
     folder: Path, database: LocalPostgres
 ) -> None:
     settings = Settings(port=0, database_url=database.url, durability="fsync")

@@ -1,4 +1,4 @@
-"""Parts of the exchange die under running clients: nothing acknowledged is lost or doubled."""
+"""Kills of single processes under running clients: no acknowledged order is lost or doubled."""
 
 import contextlib
 import time
@@ -18,7 +18,7 @@ from tests.support.exchange import Exchange
 
 
 def trade_ids_of(exchange: Exchange, symbol: str) -> list[str]:
-    """Ids of a symbol's public trades in the order of the topic, whose sequence must be dense."""
+    """Ids of a symbol's public trades in topic order. Fails if their sequence has gaps."""
     trades = [decode_trade(value) for value in exchange.records(TRADES)]
     ours = [trade for trade in trades if trade.symbol == symbol]
     assert [trade.sequence for trade in ours] == list(range(1, len(ours) + 1))
@@ -32,14 +32,14 @@ def kill_and_restart(exchange: Exchange, service: str) -> None:
 
 
 def trade_some(exchange: Exchange, broker: Api, symbol: str) -> list[str]:
-    """Orders that rest, fill and fill in part; their ids."""
+    """Place orders that rest, fill and fill in part; return their ids."""
     sides = [("ask", 100, 10), ("ask", 101, 10), ("bid", 101, 15), ("bid", 90, 5), ("ask", 100, 3)]
     answers = [broker.place(side, symbol, quantity, price) for side, price, quantity in sides]
     assert [answer.status for answer in answers] == [201] * len(answers)
     return [str(answer.body["order_id"]) for answer in answers]
 
 
-def test_matcher_killed_after_201_comes_back_with_the_same_market(exchange: Exchange) -> None:
+def test_matcher_killed_after_201_restores_the_same_order_book(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     order_ids = trade_some(exchange, broker, symbol)
     orders = [broker.order(order_id) for order_id in order_ids]
@@ -51,15 +51,15 @@ def test_matcher_killed_after_201_comes_back_with_the_same_market(exchange: Exch
     assert [broker.order(order_id) for order_id in order_ids] == orders
     after = broker.get(f"/stocks/{symbol}/book").body
     assert (after["bids"], after["asks"]) == (book["bids"], book["asks"])
-    # The engine that came back really holds the order that was left: it can be hit.
+    # The restarted engine really contains the remaining order: it can be filled.
     assert broker.place("bid", symbol, 2, 101).body["closed_reason"] == "filled"
-    eventually("trade told", lambda: len(trade_ids_of(exchange, symbol)) == len(public) + 1)
-    told = trade_ids_of(exchange, symbol)
-    assert len(set(told)) == len(told)
-    assert set(told[:-1]) == public
+    eventually("trade published", lambda: len(trade_ids_of(exchange, symbol)) == len(public) + 1)
+    published = trade_ids_of(exchange, symbol)
+    assert len(set(published)) == len(published)
+    assert set(published[:-1]) == public
 
 
-def test_matcher_killed_at_once_after_each_of_many_orders_tells_each_trade_once(
+def test_matcher_killed_right_after_each_trade_publishes_each_trade_once(
     exchange: Exchange,
 ) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
@@ -70,7 +70,7 @@ def test_matcher_killed_at_once_after_each_of_many_orders_tells_each_trade_once(
         expected |= {trade["trade_id"] for trade in taken.body["trades"]}
         kill_and_restart(exchange, "matcher")
     assert len(expected) == 4
-    eventually("all told", lambda: set(trade_ids_of(exchange, symbol)) == expected)
+    eventually("all published", lambda: set(trade_ids_of(exchange, symbol)) == expected)
 
 
 def test_sink_killed_writes_every_row_once(exchange: Exchange) -> None:
@@ -89,7 +89,7 @@ def test_sink_killed_writes_every_row_once(exchange: Exchange) -> None:
     exchange.stack.wait_ready("sink")
 
 
-def test_gateway_killed_comes_back_with_the_same_views(exchange: Exchange) -> None:
+def test_gateway_killed_and_restarted_has_the_same_views(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     order_ids = trade_some(exchange, broker, symbol)
     before = [broker.order(order_id) for order_id in order_ids], broker.get("/balance").body
@@ -98,7 +98,7 @@ def test_gateway_killed_comes_back_with_the_same_views(exchange: Exchange) -> No
     assert after == before
 
 
-def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: Exchange) -> None:
+def test_matcher_stopped_orders_are_accepted_and_matched_after_restart(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     exchange.stack.stop("matcher")
     resting = broker.place("ask", symbol, 5, 100)
@@ -114,7 +114,7 @@ def test_matcher_down_orders_are_accepted_and_matched_when_it_is_back(exchange: 
     assert {broker.order(each)["closed_reason"] for each in order_ids} == {"filled"}
 
 
-def test_matcher_down_order_is_not_called_unknown_and_its_cancel_is_taken(
+def test_matcher_stopped_order_is_not_reported_unknown_and_its_cancel_is_accepted(
     exchange: Exchange,
 ) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
@@ -132,7 +132,7 @@ def test_matcher_down_order_is_not_called_unknown_and_its_cancel_is_taken(
 
 
 @pytest.mark.parametrize("value", [b"\xff{", b"", None, b'{"type":"place_order"}', b"[" * 10_000])
-def test_record_that_is_no_command_is_refused_and_the_matcher_goes_on(
+def test_record_that_is_no_command_is_refused_and_the_matcher_continues(
     exchange: Exchange, value: bytes | None
 ) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
@@ -145,12 +145,12 @@ def test_record_that_is_no_command_is_refused_and_the_matcher_goes_on(
     assert f'"offset":{offset}' in log
 
 
-def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:
+def test_postgres_stopped_orders_are_accepted_and_stored_after_restart(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     exchange.postgres.kill()
     try:
         order_ids = trade_some(exchange, broker, symbol)
-        # Not stored, so still in memory: closed orders answer without the database.
+        # Closed orders that are not stored yet stay in memory, so this read needs no database.
         assert broker.order(order_ids[0])["closed_reason"] == "filled"
     finally:
         exchange.postgres.start()
@@ -164,7 +164,7 @@ def test_postgres_down_orders_go_on_and_rows_follow(exchange: Exchange) -> None:
     eventually("rows", lambda: rows() == len(order_ids))
 
 
-def test_kafka_stopped_and_started_answers_are_true_and_service_returns(
+def test_kafka_stopped_and_started_answers_agree_with_the_log_and_orders_resume(
     exchange: Exchange,
 ) -> None:
     symbols, broker = [exchange.symbol() for _ in range(4)], exchange.broker()
@@ -187,7 +187,7 @@ def test_kafka_stopped_and_started_answers_are_true_and_service_returns(
         if b'"client_order_id"' in value
     )
     times = {
-        status: {in_log[name] for name, told in statuses.items() if told == status}
+        status: {in_log[name] for name, answered in statuses.items() if answered == status}
         for status in (201, 202, 503, 504)
     }
     assert times[201] | times[202] == {1}

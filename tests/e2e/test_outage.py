@@ -1,4 +1,4 @@
-"""Orders are accepted whatever else is dead, and the measurement that says so can fail."""
+"""Orders are accepted during outages of other services, and the measurement of it can fail."""
 
 import pytest
 
@@ -10,9 +10,9 @@ def test_orders_are_accepted_while_matcher_reader_or_sink_is_dead(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     exit_code = outage.main(["--rate", "40", "--seconds", "1", "--rounds", "1"])
-    told = capsys.readouterr().out.splitlines()
-    assert exit_code == 0, told
-    assert [line.split()[0] for line in told] == ["nobody", *outage.VICTIMS]
+    lines = capsys.readouterr().out.splitlines()
+    assert exit_code == 0, lines
+    assert [line.split()[0] for line in lines] == ["nobody", *outage.VICTIMS]
 
 
 @pytest.mark.timeout(240)

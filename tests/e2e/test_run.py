@@ -1,4 +1,4 @@
-"""`exchange run` as an operator uses it: start, paste the printed lines, Ctrl-C, start again."""
+"""`exchange run` from an operator's view: start, paste the printed lines, Ctrl-C, start again."""
 
 import os
 import re
@@ -21,7 +21,7 @@ LAST_LINE = "Ctrl-C stops everything."
 
 @contextmanager
 def running(data_dir: Path, port: int) -> Iterator[tuple[str, list[int]]]:
-    """The banner and every process below the command; ended by SIGINT, which must give 0."""
+    """Run the command; yield its banner and the pids below it. SIGINT must end it with code 0."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
     environ |= {"EXCHANGE_PORT": str(port), "EXCHANGE_DATA_DIR": str(data_dir)}
     command = [sys.executable, "-m", "services.cli", "run", "--profile", "short"]
@@ -44,7 +44,7 @@ def lines_to_paste(banner: str) -> str:
     return banner.split("(paste as is):")[1].split(LAST_LINE, maxsplit=1)[0]
 
 
-def test_run_printed_lines_work_and_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
+def test_run_prints_lines_that_work_and_leaves_no_process_after_ctrl_c(tmp_path: Path) -> None:
     shell = shutil.which("bash")
     assert shell is not None
     port = free_port()
@@ -58,7 +58,7 @@ def test_run_printed_lines_work_and_nothing_is_left_after_ctrl_c(tmp_path: Path)
         key = re.search(r"ex_\S+", pasted.stdout)
         assert key is not None
         assert len(pids) >= 5
-    eventually("all gone", lambda: not any(is_running(pid) for pid in pids), timeout_s=5)
+    eventually("processes ended", lambda: not any(is_running(pid) for pid in pids), timeout_s=5)
     assert is_free(port)
 
     with running(tmp_path, port):
@@ -70,7 +70,7 @@ def test_run_printed_lines_work_and_nothing_is_left_after_ctrl_c(tmp_path: Path)
 @pytest.mark.parametrize(
     ("variable", "text"), [("EXCHANGE_PORT", "eighty"), ("EXCHANGE_PROT", "8000")]
 )
-def test_run_with_a_bad_setting_stops_with_one_line(variable: str, text: str) -> None:
+def test_run_with_an_invalid_setting_prints_one_line_and_exits(variable: str, text: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "services.cli", "run"],
         env=os.environ | {variable: text},

@@ -1,4 +1,4 @@
-"""The lines of `docs/topics.md`, pasted into a shell where an exchange runs."""
+"""Shell lines of `docs/topics.md`, run against an exchange."""
 
 import os
 import re
@@ -28,7 +28,7 @@ COMMANDS: Final = [line for line in LINES if line not in SETUP]
 
 @pytest.fixture(scope="module")
 def symbol(exchange: Exchange) -> str:
-    """Somebody traded it, and the public knows."""
+    """Symbol with one trade that is published."""
     symbol, broker = exchange.symbol(), exchange.broker()
     broker.place("ask", symbol, 5, 3712)
     broker.place("bid", symbol, 5, 3712)
@@ -44,7 +44,7 @@ def symbol(exchange: Exchange) -> str:
 
 @pytest.fixture(scope="module")
 def folder(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make run` leaves in a clone while it runs."""
+    """Copy of the files that a clone contains while `make run` runs."""
     folder = tmp_path_factory.mktemp("clone")
     (folder / ".local").mkdir()
     shutil.copy(exchange.stack.data_dir / "endpoints.json", folder / ".local")
@@ -63,7 +63,7 @@ def test_page_has_lines_for_each_tool() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_page_line_pasted_tells_what_was_traded(line: str, symbol: str, folder: Path) -> None:
+def test_page_line_pasted_prints_the_trade(line: str, symbol: str, folder: Path) -> None:
     if line.startswith("kcat") and shutil.which("kcat") is None:
         pytest.skip("kcat is not installed: apt-get install kcat")
     environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
@@ -79,9 +79,9 @@ def test_page_line_pasted_tells_what_was_traded(line: str, symbol: str, folder: 
     ) as shell:
         assert shell.stdout is not None
         try:
-            for told in shell.stdout:
-                seen.append(told)
-                if symbol in told:
+            for printed in shell.stdout:
+                seen.append(printed)
+                if symbol in printed:
                     return
         finally:
             # Some lines follow the topic until Ctrl-C.

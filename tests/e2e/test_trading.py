@@ -1,4 +1,4 @@
-"""The seven calls as a broker sees them, through every process of the exchange."""
+"""The seven REST calls from a broker's view, through every process of the exchange."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +49,7 @@ def test_balance_after_a_trade_sums_to_zero(exchange: Exchange) -> None:
     assert sold["broker_name"] == "S"
 
 
-def test_cancel_of_an_open_order_takes_it_out_of_the_book(exchange: Exchange) -> None:
+def test_cancel_of_an_open_order_removes_it_from_the_book(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     order = broker.place("bid", symbol, 10, 100).body
     assert broker.cancel(order["order_id"]).status == 204
@@ -58,7 +58,7 @@ def test_cancel_of_an_open_order_takes_it_out_of_the_book(exchange: Exchange) ->
     assert broker.get(f"/stocks/{symbol}/book").body["bids"] == []
 
 
-def test_cancel_of_a_filled_order_comes_too_late(exchange: Exchange) -> None:
+def test_cancel_of_a_filled_order_is_409_with_the_order(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     order = broker.place("ask", symbol, 10, 100).body
     broker.place("bid", symbol, 10, 100)
@@ -68,7 +68,7 @@ def test_cancel_of_a_filled_order_comes_too_late(exchange: Exchange) -> None:
 
 
 def first_certain(call: Callable[[], Answer]) -> Answer:
-    """The first answer but 503, which asks to repeat: a busy machine reads the log's end late."""
+    """First answer other than 503; a busy machine gives 503 until it knows the log's end."""
     answers: list[Answer] = []
 
     def is_certain() -> bool:
@@ -79,7 +79,7 @@ def first_certain(call: Callable[[], Answer]) -> Answer:
     return answers[-1]
 
 
-def test_order_of_another_broker_looks_like_an_unknown_one(exchange: Exchange) -> None:
+def test_order_of_another_broker_is_answered_like_an_unknown_order(exchange: Exchange) -> None:
     symbol, owner, stranger = exchange.symbol(), exchange.broker(), exchange.broker()
     order = owner.place("bid", symbol, 10, 100).body
     unknown = ids.order_id(ids.created_ms(order["order_id"]), 0, 12345)
@@ -96,7 +96,7 @@ def test_order_of_another_broker_looks_like_an_unknown_one(exchange: Exchange) -
     assert owner.order(order["order_id"])["status"] == "open"
 
 
-def test_market_order_takes_what_is_there_and_gives_up_the_rest(exchange: Exchange) -> None:
+def test_market_order_larger_than_the_book_fills_in_part_and_closes(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     broker.place("ask", symbol, 4, 100)
     answer = broker.place("bid", symbol, 10, None)
@@ -104,7 +104,7 @@ def test_market_order_takes_what_is_there_and_gives_up_the_rest(exchange: Exchan
     assert (answer.body["filled_quantity"], answer.body["remaining_quantity"]) == (4, 6)
 
 
-def test_ten_brokers_hitting_one_order_give_exactly_one_trade(exchange: Exchange) -> None:
+def test_ten_brokers_crossing_one_order_make_exactly_one_trade(exchange: Exchange) -> None:
     symbol, maker = exchange.symbol(), exchange.broker("maker")
     resting = maker.place("ask", symbol, 10, 100).body
     takers = [exchange.broker(f"taker {number}") for number in range(10)]
@@ -131,7 +131,7 @@ def test_repeated_client_order_id_makes_no_second_order(exchange: Exchange) -> N
     assert broker.get(f"/stocks/{symbol}/book").body["bids"][0]["order_count"] == 1
 
 
-def test_order_expires_in_a_quiet_market(exchange: Exchange) -> None:
+def test_order_past_its_validity_expires_without_other_orders(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     order = broker.place("bid", symbol, 10, 100, valid_until=in_seconds(1.5)).body
     assert order["status"] == "open"

@@ -1,4 +1,4 @@
-"""The measurement of webhooks: a receiver that verifies, and a small run with a killed sender."""
+"""The webhook benchmark: its verifying receiver, and a small run with a killed sender."""
 
 import time
 import urllib.request
@@ -20,39 +20,39 @@ SECRETS = [webhook_secret(bytes([number]) * 24) for number in range(2)]
 def post(url: str, webhook_id: str, secret: str) -> int:
     body = b'{"event":"test"}'
     headers = signed_headers(webhook_id, int(time.time()), body, [secret])
-    request = urllib.request.Request(url, body, headers)  # noqa: S310 - of our own making
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - a URL of the receiver
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         return int(answer.status)
 
 
-def came(receiver: Receiver, count: int) -> Heard:
-    eventually("all are kept", lambda: len(receiver.heard().ids) == count, 60)
+def recorded(receiver: Receiver, count: int) -> Heard:
+    eventually("all are recorded", lambda: len(receiver.heard().ids) == count, 60)
     return receiver.heard()
 
 
-def test_receiver_keeps_what_came_to_whom_and_counts_wrong_signatures() -> None:
+def test_receiver_records_each_webhook_and_counts_wrong_signatures() -> None:
     with running_receiver() as receiver:
         receiver.know(SECRETS)
         begun_us = time.time_ns() // 1_000
         assert post(receiver.url(0), "one", SECRETS[0]) == 200
         assert post(receiver.url(1), "two", SECRETS[1]) == 200
         assert post(receiver.url(1), "two", SECRETS[1]) == 200
-        found = came(receiver, 3)
+        found = recorded(receiver, 3)
         assert (found.brokers, found.ids, found.wrong) == ([0, 1, 1], ["one", "two", "two"], 0)
         assert begun_us <= found.at_us[0] <= found.at_us[1] <= time.time_ns() // 1_000
-        # Of another broker's secret, and to nobody.
+        # Signed with another broker's secret, then sent to a broker that is not registered.
         assert post(receiver.url(0), "three", SECRETS[1]) == 200
         assert post(receiver.url(7), "four", SECRETS[1]) == 200
-        assert came(receiver, 5).wrong == 2
+        assert recorded(receiver, 5).wrong == 2
 
 
 @pytest.mark.timeout(400)
-def test_run_with_a_sender_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+def test_benchmark_with_a_killed_sender_loses_no_webhook(tmp_path: Path) -> None:
     code = main(
         ["--scale", "10", "--duration", "8", "--kill-every", "2", "--report", str(tmp_path)]
     )
     found = msgspec.json.decode((tmp_path / "webhooks.json").read_bytes())
-    # A busy machine makes the generator late, and loses nothing.
+    # 98: a busy machine made the generator late, which loses no webhook.
     assert code in (0, 98), found
     figures = found["figures"]
     assert figures["expected"] == figures["delivered"] > 20
@@ -67,7 +67,7 @@ def test_run_with_a_sender_that_is_killed_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--kill-every", "-1"], ["--drain", "0"], ["--scale", "0"], ["--profile", "no"]]
 )
-def test_measurement_asked_for_nonsense_is_a_usage_error(
+def test_benchmark_with_invalid_arguments_is_a_usage_error(
     tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--report", str(tmp_path)]) == 2

@@ -1,4 +1,4 @@
-"""Webhooks as a broker sees them: registered over REST, traded over REST, told to his receiver."""
+"""Webhooks from a broker's view: registration and trades over REST, delivery to a receiver."""
 
 import time
 from typing import Any
@@ -11,9 +11,9 @@ from conformance.receiver import Received, Reply, a_receiver
 from tests.support.exchange import Exchange
 
 
-def hooked_broker(exchange: Exchange, url: str) -> tuple[Api, str]:
-    """A broker with a URL, and his secret."""
-    body = {"name": "hooked", "webhook_url": url}
+def broker_with_webhook(exchange: Exchange, url: str) -> tuple[Api, str]:
+    """Register a broker with a webhook URL; return its API and its secret."""
+    body = {"name": "with a webhook", "webhook_url": url}
     answer = exchange.admin().call("POST", "/register", body)
     assert (answer.status, answer.headers["cache-control"]) == (201, "no-store")
     return Api(exchange.url, answer.body["api_key"]), answer.body["webhook_secret"]
@@ -26,21 +26,21 @@ def deliveries(broker: Api, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
-def test_both_sides_of_a_trade_are_told_what_the_api_says(exchange: Exchange) -> None:
+def test_both_sides_of_a_trade_receive_what_the_api_reports(exchange: Exchange) -> None:
     symbol = exchange.symbol()
     with a_receiver() as sellers, a_receiver() as buyers:
-        seller, sold_with = hooked_broker(exchange, sellers.url)
-        buyer, bought_with = hooked_broker(exchange, buyers.url)
+        seller, sold_with = broker_with_webhook(exchange, sellers.url)
+        buyer, bought_with = broker_with_webhook(exchange, buyers.url)
         resting = seller.place("ask", symbol, 100, 1000).body
         taking = buyer.place("bid", symbol, 30, 1010).body
-        eventually("both told", lambda: bool(sellers.received and buyers.received), 90)
+        eventually("both received", lambda: bool(sellers.received and buyers.received), 90)
         (trade,) = taking["trades"]
         for receiver, secret, order, side in (
             (sellers, sold_with, seller.order(resting["order_id"]), "ask"),
             (buyers, bought_with, taking, "bid"),
         ):
-            (came,) = receiver.received
-            assert Webhook(secret).verify(came.body, came.headers) == {
+            (webhook,) = receiver.received
+            assert Webhook(secret).verify(webhook.body, webhook.headers) == {
                 "event": "trade_executed",
                 "trade_id": trade["trade_id"],
                 "order_id": order["order_id"],
@@ -58,11 +58,11 @@ def test_both_sides_of_a_trade_are_told_what_the_api_says(exchange: Exchange) ->
         assert [one["id"] for one in deliveries(seller)] == [f"{trade['trade_id']}-ask"]
 
 
-def test_broker_asks_for_tests_and_for_webhooks_again(exchange: Exchange) -> None:
+def test_test_webhooks_are_delivered_listed_and_replayed(exchange: Exchange) -> None:
     with a_receiver() as receiver:
-        broker, secret = hooked_broker(exchange, receiver.url)
+        broker, secret = broker_with_webhook(exchange, receiver.url)
         queued = [broker.call("POST", "/webhooks/test").body["id"] for _ in range(5)]
-        eventually("told", lambda: len(receiver.received) == len(queued), 90)
+        eventually("received", lambda: len(receiver.received) == len(queued), 90)
         eventually("recorded", lambda: not deliveries(broker, "?status=pending"))
         assert Webhook(secret).verify(receiver.received[0].body, receiver.received[0].headers) == {
             "event": "test",
@@ -81,29 +81,29 @@ def test_broker_asks_for_tests_and_for_webhooks_again(exchange: Exchange) -> Non
 
         replayed = broker.call("POST", f"/webhooks/deliveries/{queued[2]}/replay")
         assert (replayed.status, replayed.body["status"]) == (200, "pending")
-        eventually("told again", lambda: receiver.ids()[-1] == queued[2])
+        eventually("received again", lambda: receiver.ids()[-1] == queued[2])
         assert receiver.ids().count(queued[2]) == 2
 
 
-def test_receiver_that_was_gone_is_sent_to_again_when_its_broker_asks(exchange: Exchange) -> None:
+def test_parked_delivery_replayed_by_its_broker_is_delivered(exchange: Exchange) -> None:
     gone = [True]
 
     def script(_: Received) -> Reply:
         return Reply(410 if gone else 200)
 
     with a_receiver(script) as receiver:
-        broker, _ = hooked_broker(exchange, receiver.url)
+        broker, _ = broker_with_webhook(exchange, receiver.url)
         first = broker.call("POST", "/webhooks/test").body["id"]
         eventually("parked", lambda: len(deliveries(broker, "?status=parked")) == 1, 90)
         assert deliveries(broker)[0]["last_status"] == 410
         gone.clear()
         broker.call("POST", f"/webhooks/deliveries/{first}/replay")
-        eventually("told", lambda: deliveries(broker)[0]["status"] == "delivered", 90)
+        eventually("delivered", lambda: deliveries(broker)[0]["status"] == "delivered", 90)
 
 
 def test_rotated_secret_and_the_former_one_both_verify(exchange: Exchange) -> None:
     with a_receiver() as receiver:
-        broker, first = hooked_broker(exchange, receiver.url)
+        broker, first = broker_with_webhook(exchange, receiver.url)
         rotated = broker.call("POST", "/webhooks/secret/rotate")
         assert (rotated.status, rotated.headers["cache-control"]) == (200, "no-store")
         assert rotated.body["former_until"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
@@ -113,13 +113,14 @@ def test_rotated_secret_and_the_former_one_both_verify(exchange: Exchange) -> No
         def signed_by_both() -> bool:
             broker.call("POST", "/webhooks/test")
             return any(
-                came.headers["webhook-signature"].count("v1,") == 2 for came in receiver.received
+                webhook.headers["webhook-signature"].count("v1,") == 2
+                for webhook in receiver.received
             )
 
         eventually("signed by both", signed_by_both, 90)
-        came = receiver.received[-1]
+        last = receiver.received[-1]
         for secret in (first, second):
-            Webhook(secret).verify(came.body, came.headers)
+            Webhook(secret).verify(last.body, last.headers)
         third = broker.call("POST", "/webhooks/secret/rotate").body["webhook_secret"]
 
         def signed_by_the_third() -> bool:
@@ -138,20 +139,20 @@ def test_rotated_secret_and_the_former_one_both_verify(exchange: Exchange) -> No
             Webhook(first).verify(last.body, last.headers)
 
 
-def test_secret_is_shown_once_and_by_nothing_else(exchange: Exchange) -> None:
+def test_secret_is_shown_only_at_registration(exchange: Exchange) -> None:
     with a_receiver() as receiver:
-        broker, secret = hooked_broker(exchange, receiver.url)
+        broker, secret = broker_with_webhook(exchange, receiver.url)
         broker.call("POST", "/webhooks/test")
-        eventually("told", lambda: bool(receiver.received), 90)
+        eventually("received", lambda: bool(receiver.received), 90)
         shown = [broker.get(path).raw for path in ("/webhooks/deliveries", "/balance", "/readyz")]
         shown += [path.read_bytes() for path in exchange.stack.log_dir.glob("*.log")]
         assert not any(secret.encode() in text for text in shown)
 
 
-def test_webhooks_that_postgres_would_have_to_tell_of_are_503_while_it_is_away(
+def test_webhook_calls_with_postgres_stopped_are_503(
     exchange: Exchange,
 ) -> None:
-    broker, _ = hooked_broker(exchange, "http://receiver.invalid/")
+    broker, _ = broker_with_webhook(exchange, "http://receiver.invalid/")
     exchange.postgres.stop()
     try:
         for method, path in (
@@ -164,6 +165,6 @@ def test_webhooks_that_postgres_would_have_to_tell_of_are_503_while_it_is_away(
             assert answer.headers["retry-after"]
     finally:
         exchange.postgres.start()
-    eventually("it is back", lambda: broker.get("/webhooks/deliveries").status == 200, 90)
+    eventually("answers again", lambda: broker.get("/webhooks/deliveries").status == 200, 90)
     exchange.stack.wait_ready("webhooks")
     exchange.stack.wait_ready("sink")

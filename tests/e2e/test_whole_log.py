@@ -1,10 +1,10 @@
-"""After everything that the tests before did to one exchange, faults included: the audit."""
+"""Audit of the shared exchange after all tests that used it, including their faults."""
 
 from services.audit.run import run_audit
 from tests.support.exchange import Exchange
 
 
-def test_audit_of_all_that_happened_holds(exchange: Exchange) -> None:
+def test_audit_after_all_other_tests_holds(exchange: Exchange) -> None:
     report = run_audit(exchange.stack.operator, None, 30.0, lambda _: None)
     broken = [found.name for found in report.invariants() if found.differences]
     assert broken == [], "\n".join(report.lines())
