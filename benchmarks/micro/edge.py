@@ -118,7 +118,7 @@ class Gateway:
         return await self._reader.get_balance(Request(broker=broker))
 
     def _tell(self, record: int, value: bytes) -> None:
-        batch = self._filter.follow(0, record, value)
+        batch = self._filter.accept(0, record, value)
         if batch is not None:
             self._reader.apply(batch)
             self._ingest.on_batch(batch)

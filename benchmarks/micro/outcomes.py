@@ -36,6 +36,6 @@ def follow(values: Sequence[bytes]) -> Iterator[Batch]:
     """The counting outcomes, here all of them. The claim at record 0 was read before."""
     execution_filter = ExecutionFilter({0: FilterPosition(1, EPOCH, 0)})
     for number, value in enumerate(values):
-        batch = execution_filter.follow(0, number + 1, value)
+        batch = execution_filter.accept(0, number + 1, value)
         if batch is not None:
             yield batch

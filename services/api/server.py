@@ -52,7 +52,6 @@ class HttpServer:
         limits = limits or ConnectionLimits(connections_max=settings.connections_max)
         _allow_files(limits.connections_max + limits.overflow_connections_max)
         self._app = app
-        self._failure: BaseException | None = None
         self._listener = _listen(settings.host, settings.port)
         self.port: int = self._listener.getsockname()[1]
         quiet_logger()
@@ -77,19 +76,12 @@ class HttpServer:
         self._app.refuse("the exchange is stopping; nothing was written", close=True)
         self._server.should_exit = True
 
-    def fail(self, error: BaseException) -> None:
-        """Stop because of an error that the process cannot survive; `run` raises it."""
-        self._failure = self._failure or error
-        self.stop()
-
     async def run(self) -> None:
-        """Serve until `stop`. Raises the error that `fail` was given."""
+        """Serve until `stop`."""
         try:
             await self._server.serve(sockets=[self._listener])
         finally:
             self._listener.close()
-        if self._failure is not None:
-            raise self._failure
 
 
 def make_server(
@@ -115,7 +107,8 @@ async def open_when_caught_up(app: ApiApp, dispatcher: TopicDispatcher) -> None:
 
 def log_check(dispatcher: TopicDispatcher) -> Check:
     """Readiness check: everything that the topics held at the start is applied."""
-    return Check(dispatcher.caught_up, "caught up" if dispatcher.caught_up else "catching up")
+    caught_up = dispatcher.caught_up()
+    return Check(caught_up, "caught up" if caught_up else "catching up")
 
 
 def _allow_files(connections: int) -> None:

@@ -26,7 +26,7 @@ from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
 from services.matcher.engine import Engine, EnginePosition
-from services.matcher.recovery import Log, commits_of
+from services.matcher.recovery import LogTopics, commits_of
 from services.matcher.snapshot import restore
 from services.replay.recompute import Recomputation, command_of
 from services.replay.recorded import recorded_outcomes
@@ -189,7 +189,7 @@ class PartitionAudit:
             self._tools.report["outcomes"].fail(str(error))
 
     def _found_snapshots(self, closes: ExitStack) -> SnapshotAudit:
-        log = Log(self._tools.settings.topic_prefix, self._tools.topic_id)
+        log = LogTopics(self._tools.settings.topic_prefix, self._tools.topic_id)
         snapshots = log.partition(SNAPSHOTS.name, self._number)
         consumer = closes.enter_context(
             closing(LogConsumer(kafka_access(self._tools.settings), Fetch(wait_ms=10)))

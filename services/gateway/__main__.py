@@ -6,7 +6,8 @@ import sys
 
 import uvloop
 
-from services.gateway.wiring import serve
+from services.api.service import serve
+from services.gateway.wiring import build
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
@@ -16,7 +17,7 @@ from services.runtime.settings import Settings
 def gateway(settings: Settings, stop: Stop) -> None:
     """Verify the topics, then answer until the stop."""
     topology = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
-    uvloop.run(serve(settings, topology, stop))
+    uvloop.run(serve("Exchange", build, settings, topology, stop))
 
 
 def main() -> int:

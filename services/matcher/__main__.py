@@ -8,7 +8,7 @@ import sys
 import uuid
 
 from services.matcher.loop import MatcherLoop
-from services.matcher.recovery import Log
+from services.matcher.recovery import LogTopics
 from services.matcher.standby import Standby
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import kafka_access
@@ -36,7 +36,7 @@ def main() -> int:
         partitions = parse_partitions(options.partitions, topology.partitions)
         health = Health()
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        log = Log(topology.prefix, log_identity(kafka, topology.prefix).topic_id)
+        log = LogTopics(topology.prefix, log_identity(kafka, topology.prefix).topic_id)
         standby = Standby(settings, log) if options.standby else None
         if standby is not None:
             signal.signal(signal.SIGUSR1, standby.ask)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from schemas.codec import UnreadableError, decode_book_update, decode_trade, encode
 from schemas.executions import Claim
 from schemas.topics import BOOK, EXECUTIONS, TRADES
-from services.matcher.recovery import Log, Reading, Recovered, recover
+from services.matcher.recovery import LogTopics, Reading, Recovered, recover
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
@@ -46,14 +46,14 @@ class Claimed(Struct, frozen=True):
     book: PublishedPosition
 
 
-def append_claim(kafka: KafkaAccess, log: Log, partition: int, matcher: str) -> int:
+def append_claim(kafka: KafkaAccess, log: LogTopics, partition: int, matcher: str) -> int:
     """Append a claim and return its offset, the epoch. Raises DeliveryError."""
     executions = log.partition(EXECUTIONS.name, partition)
     key, value = str(partition).encode(), encode(Claim(matcher))
     return append(kafka, executions.topic, partition, key, value)
 
 
-def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:
+def take(logs: Reading, log: LogTopics, partition: int, epoch: int) -> Claimed:
     """Find the newest valid snapshot, then read the outcomes between it and the claim.
 
     Raises BrokenLogError if there is neither a snapshot nor the beginning of the command log.
@@ -63,7 +63,7 @@ def take(logs: Reading, log: Log, partition: int, epoch: int) -> Claimed:
 
 
 def claimed(
-    logs: Reading, log: Log, epoch: int, recovered: Recovered, seen: FilterPosition
+    logs: Reading, log: LogTopics, epoch: int, recovered: Recovered, seen: FilterPosition
 ) -> Claimed:
     """Read the outcomes between `seen`, which the engine has not passed, and the claim."""
     partition = recovered.engine.partition
@@ -81,7 +81,7 @@ def claimed(
 def _next_command(logs: Reading, executions: Partition, epoch: int, start: FilterPosition) -> int:
     execution_filter = ExecutionFilter({executions.number: start})
     for message in logs.read(executions, start.next_record, epoch + 1):
-        execution_filter.follow(executions.number, message.offset() or 0, message.value())
+        execution_filter.accept(executions.number, message.offset() or 0, message.value())
     return execution_filter.position(executions.number).next_command
 
 

@@ -11,7 +11,7 @@ from services.matcher.claim import Claimed, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
-from services.matcher.recovery import Log
+from services.matcher.recovery import LogTopics
 from services.matcher.snapshot_writer import SnapshotThread
 from services.matcher.standby_partition import StandbyPartition
 from services.runtime.health import Check, Health
@@ -38,7 +38,7 @@ _INSTANT_S = 0.001
 class MatcherLoop:
     """Owns its partitions from the claim to the stop."""
 
-    def __init__(self, settings: Settings, log: Log, matcher: str, health: Health) -> None:
+    def __init__(self, settings: Settings, log: LogTopics, matcher: str, health: Health) -> None:
         self._settings = settings
         self._log = log
         self._matcher = matcher

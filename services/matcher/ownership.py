@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from schemas.codec import is_claim
 from schemas.topics import EXECUTIONS
-from services.matcher.recovery import Log
+from services.matcher.recovery import LogTopics
 from services.runtime.errors import SupersededError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer
@@ -60,7 +60,7 @@ class Ownership:
 class ClaimWatch:
     """Passes appended execution records to an `Ownership`, until closed."""
 
-    def __init__(self, kafka: KafkaAccess, log: Log, epochs: Mapping[int, int]) -> None:
+    def __init__(self, kafka: KafkaAccess, log: LogTopics, epochs: Mapping[int, int]) -> None:
         self.ownership = Ownership(epochs)
         self._log = log
         self._failure: Exception | None = None

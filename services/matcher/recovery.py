@@ -46,7 +46,7 @@ class Reading(Protocol):
         """The records from `start` up to but not including `end`."""
 
 
-class Log(Struct, frozen=True):
+class LogTopics(Struct, frozen=True):
     """The topics of one exchange: their prefix, and the id of the executions topic."""
 
     prefix: str
@@ -65,7 +65,7 @@ class Recovered(Struct, frozen=True):
     commit: int | None = None
 
 
-def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
+def recover(logs: Reading, log: LogTopics, number: int, epoch: int) -> Recovered:
     """Recover for the claim `epoch`. Raises BrokenLogError, UnavailableError."""
     commands = logs.range(log.partition(COMMANDS.name, number))
     executions = Range(logs.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
@@ -94,7 +94,7 @@ def recover(logs: Reading, log: Log, number: int, epoch: int) -> Recovered:
 
 
 def _require_fit(
-    commit: SnapshotCommit, log: Log, number: int, commands: Range, executions: Range
+    commit: SnapshotCommit, log: LogTopics, number: int, commands: Range, executions: Range
 ) -> None:
     if (commit.log, commit.partition) != (log.topic_id, number):
         raise UnusableSnapshotError(f"it is of partition {commit.partition} of log {commit.log}")

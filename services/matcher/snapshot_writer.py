@@ -20,7 +20,7 @@ from confluent_kafka import KafkaException
 from schemas.codec import encode
 from schemas.topics import EXECUTIONS, SNAPSHOTS
 from services.matcher.ownership import Ownership
-from services.matcher.recovery import Log
+from services.matcher.recovery import LogTopics
 from services.matcher.snapshot import SnapshotChecksum, SnapshotImage
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess
@@ -56,7 +56,7 @@ class SnapshotTopic(Protocol):
 class SnapshotWriter:
     """Writes the snapshots of one matcher's partitions."""
 
-    def __init__(self, log: Log, ownership: Ownership, topic: SnapshotTopic) -> None:
+    def __init__(self, log: LogTopics, ownership: Ownership, topic: SnapshotTopic) -> None:
         self._log = log
         self._ownership = ownership
         self._topic = topic
@@ -122,7 +122,7 @@ class KafkaSnapshotTopic:
 class SnapshotThread:
     """Runs one snapshot at a time."""
 
-    def __init__(self, kafka: KafkaAccess, log: Log, ownership: Ownership) -> None:
+    def __init__(self, kafka: KafkaAccess, log: LogTopics, ownership: Ownership) -> None:
         self._topic = KafkaSnapshotTopic(kafka)
         self._snapshot_writer = SnapshotWriter(log, ownership, self._topic)
         self._waiting: queue.SimpleQueue[SnapshotImage | None] = queue.SimpleQueue()

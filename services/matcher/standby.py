@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from schemas.topics import COMMANDS, EXECUTIONS
-from services.matcher.recovery import Log, recover
+from services.matcher.recovery import LogTopics, recover
 from services.matcher.standby_partition import StandbyPartition
 from services.runtime.health import Check
 from services.runtime.kafka.client_config import kafka_access
@@ -26,7 +26,7 @@ WAIT_S = 0.05
 class Standby:
     """Standby of several partitions, which it takes over together when one of them stalls."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: LogTopics) -> None:
         self._settings = settings
         self._log = log
         self._asked = threading.Event()

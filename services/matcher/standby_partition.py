@@ -14,7 +14,7 @@ from schemas.executions import OrderAccepted
 from services.matcher.claim import Claimed, PublishedPosition, claimed, take
 from services.matcher.engine import EnginePosition
 from services.matcher.partition import CommandRecord, command_of
-from services.matcher.recovery import Log, Reading, Recovered, StoredRecord
+from services.matcher.recovery import LogTopics, Reading, Recovered, StoredRecord
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 
@@ -58,7 +58,7 @@ class StandbyPartition:
     def execution(self, record: StoredRecord) -> None:
         """Add the next record of executions. Raises BrokenLogError."""
         before = self.position.next_command
-        self._filter.follow(self.partition, record.offset() or 0, record.value())
+        self._filter.accept(self.partition, record.offset() or 0, record.value())
         if self.position.next_command > before:
             self._silent_since_s = None
 
@@ -86,7 +86,7 @@ class StandbyPartition:
             self._silent_since_s = now_s
         return now_s - self._silent_since_s
 
-    def take_over(self, logs: Reading, log: Log, epoch: int) -> Claimed:
+    def take_over(self, logs: Reading, log: LogTopics, epoch: int) -> Claimed:
         """Become the matcher of this claim. Raises BrokenLogError, UnavailableError."""
         recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
         taken = claimed(logs, log, epoch, recovered, self.position)

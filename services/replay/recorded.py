@@ -24,7 +24,7 @@ def recorded_outcomes(
     execution_filter = ExecutionFilter({partition: start})
     for record in executions.records(start.next_record):
         on_position(execution_filter.position(partition))
-        batch = execution_filter.follow(partition, record.offset, record.value)
+        batch = execution_filter.accept(partition, record.offset, record.value)
         if batch is not None:
             yield from batch.outcomes
     on_position(execution_filter.position(partition))

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.matcher.engine import Engine
-from services.matcher.recovery import Log, Recovered, commits_of, recover
+from services.matcher.recovery import LogTopics, Recovered, commits_of, recover
 from services.replay.progress import Advance
 from services.replay.recompute import Recomputation, command_of
 from services.replay.recorded import recorded_outcomes
@@ -76,7 +76,7 @@ def _beginning(
     """The starting state, and the snapshots' digests by the command they precede."""
     number = request.partition
     kafka = kafka_access(settings)
-    log = Log(settings.topic_prefix, log_identity(kafka, settings.topic_prefix).topic_id)
+    log = LogTopics(settings.topic_prefix, log_identity(kafka, settings.topic_prefix).topic_id)
     digests: dict[int, list[str]] = {}
     begun = Recovered(Engine(number), FilterPosition())
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as consumer:

@@ -28,6 +28,7 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
+        self._failure: BaseException | None = None
 
     def set(self, *_: object) -> None:
         """Request the stop. Also a signal handler."""
@@ -44,8 +45,21 @@ class Stop:
         return self._event.wait(timeout_s)
 
     def on_set(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the stop is requested, in the requesting thread."""
+        """Call `callback` when the stop is requested, in the requesting thread; at once if it
+        was."""
         self._callbacks.append(callback)
+        if self.is_set():
+            callback()
+
+    def fail(self, error: BaseException) -> None:
+        """Request the stop because of an error; the first one counts."""
+        self._failure = self._failure or error
+        self.set()
+
+    def raise_failure(self) -> None:
+        """Raise the error that `fail` received, if any."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], None]) -> int:

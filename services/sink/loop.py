@@ -213,7 +213,7 @@ class Sink:
 
     def _follow(self, message: Message, rows: Rows) -> None:
         number, record = message.partition() or 0, message.offset() or 0
-        batch = self._filter.follow(number, record, message.value())
+        batch = self._filter.accept(number, record, message.value())
         if batch is not None:
             rows.add(batch)
 

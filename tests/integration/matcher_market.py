@@ -24,7 +24,7 @@ from schemas.topics import COMMANDS, SNAPSHOTS, Topic
 from services.audit.run import run_audit
 from services.local.child_environment import environment
 from services.local.exchange import Stack
-from services.matcher.recovery import Log, Recovered, recover
+from services.matcher.recovery import LogTopics, Recovered, recover
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.log_reader import LogReader, Record
@@ -46,7 +46,7 @@ class Market(Struct, frozen=True):
 
     stack: Stack
     settings: Settings
-    log: Log
+    log: LogTopics
     flow: Iterator[tuple[int, Command]]
 
     def send(self, count: int) -> None:
@@ -134,7 +134,7 @@ def a_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
     stack = Stack(settings, servers)
     stack.prepare()
     identity = log_identity(kafka_access(settings), settings.topic_prefix)
-    log = Log(settings.topic_prefix, identity.topic_id)
+    log = LogTopics(settings.topic_prefix, identity.topic_id)
     flow = commands(FLOW, 0, time.time_ns() // 1_000_000)
     try:
         stack.start_all(("sink", "matcher"))

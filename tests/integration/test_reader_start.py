@@ -61,15 +61,14 @@ async def begin(
     await archive.open()
     directory = BrokerDirectory("an admin key that is long")
     commands = CommandLog(log.kafka, log.topology)
-    reader = Reader(Views(), archive, directory, lambda: dispatcher.caught_up, commands.end)
     dispatcher = TopicDispatcher(
         LogConsumer(log.kafka, Fetch(4)),
         log.topology,
         on_broker=directory.apply,
-        on_batch=[reader.apply],
-        on_listing=None,
         failed=failed.set_exception,
     )
+    reader = Reader(Views(), archive, directory, dispatcher.caught_up, commands.end)
+    dispatcher.subscribe(on_batch=reader.apply)
     start = ViewBootstrap(
         StoredViews(url, identity, silence_s_max), dispatcher, reader, failed.set_exception
     )
@@ -82,7 +81,7 @@ async def begin(
         )
         if failed.done():
             await failed
-        assert dispatcher.caught_up
+        assert dispatcher.caught_up()
         check = start.check()
         assert check.ok
         found = [await reader._find(order_id) for order_id in order_ids]

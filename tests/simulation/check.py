@@ -101,7 +101,7 @@ def _outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
     told: list[Outcome] = []
     execution_filter = ExecutionFilter({NUMBER: FilterPosition()})
     for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
-        batch = execution_filter.follow(NUMBER, record.offset(), record.value())
+        batch = execution_filter.accept(NUMBER, record.offset(), record.value())
         if batch is not None:
             assert batch.first_command == len(told), "a batch is out of place"
             told += batch.outcomes
@@ -124,7 +124,7 @@ def _snapshots(log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command 
     execution_filter = ExecutionFilter({NUMBER: FilterPosition()})
     for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
         audited.on_position(execution_filter.position(NUMBER))
-        execution_filter.follow(NUMBER, record.offset(), record.value())
+        execution_filter.accept(NUMBER, record.offset(), record.value())
     audited.on_position(execution_filter.position(NUMBER))
     engine = Engine(NUMBER)
     audited.reached(0, engine)

@@ -15,7 +15,7 @@ from services.matcher.claim import take
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
-from services.matcher.recovery import Log
+from services.matcher.recovery import LogTopics
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
 from services.runtime.errors import SupersededError
@@ -23,7 +23,7 @@ from services.runtime.kafka.consumer import Partition
 from tests.simulation.memory_log import MemoryLog, MemorySender
 
 NUMBER: Final = 3
-LOG: Final = Log("", "simulated")
+LOG: Final = LogTopics("", "simulated")
 COMMAND_LOG: Final = LOG.partition(COMMANDS.name, NUMBER)
 EXECUTION_LOG: Final = LOG.partition(EXECUTIONS.name, NUMBER)
 _CLAIM: Final = encode(Claim("simulated"))

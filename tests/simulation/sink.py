@@ -83,7 +83,7 @@ class SimulatedSink:
         if self._rng.random() < 0.5:
             end = min(at.next_record + records_max, self._log.range(EXECUTION_LOG).end)
             for record in self._log.read(EXECUTION_LOG, at.next_record, end):
-                batch = self._filter.follow(NUMBER, record.offset(), record.value())
+                batch = self._filter.accept(NUMBER, record.offset(), record.value())
                 if batch is not None:
                     self._rows.add(batch)
         elif at.next_command != self._stored.next_command:

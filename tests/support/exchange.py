@@ -115,7 +115,7 @@ class Exchange:
         execution_filter = ExecutionFilter({partition: FilterPosition()})
         found: list[Outcome] = []
         for record, value in enumerate(self._values(EXECUTIONS, partition)):
-            batch = execution_filter.follow(partition, record, value)
+            batch = execution_filter.accept(partition, record, value)
             if batch is not None:
                 found.extend(batch.outcomes)
         return found

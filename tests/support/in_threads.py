@@ -12,7 +12,7 @@ from typing import Final
 from services.gateway.__main__ import gateway
 from services.local.exchange import Stack
 from services.matcher.loop import MatcherLoop
-from services.matcher.recovery import Log
+from services.matcher.recovery import LogTopics
 from services.reader.__main__ import reader
 from services.runtime.health import Health
 from services.runtime.kafka.client_config import kafka_access
@@ -31,7 +31,7 @@ _POLL_S = 0.02
 
 def _run_matcher(settings: Settings, stop: Stop, health: Health) -> None:
     topology = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
-    log = Log(topology.prefix, log_identity(kafka_access(settings), topology.prefix).topic_id)
+    log = LogTopics(topology.prefix, log_identity(kafka_access(settings), topology.prefix).topic_id)
     partitions = list(range(topology.partitions))
     MatcherLoop(settings, log, "in a thread", health).run(partitions, stop)
 

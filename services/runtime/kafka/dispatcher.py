@@ -34,9 +34,8 @@ class Ranges(Struct, frozen=True):
 class TopicDispatcher:
     """Reads from the beginning or from given positions, then follows. Lives on the loop's thread.
 
-    `on_batch` gets the outcomes that count, `on_broker` each brokers record, `on_listing` each
-    listings record; without `on_listing` that topic is not read. `failed` is called once, when the
-    log cannot be read or followed.
+    `on_broker` gets each brokers record. `failed` is called once, when the log cannot be read or
+    followed.
     """
 
     def __init__(
@@ -44,9 +43,7 @@ class TopicDispatcher:
         consumer: LogConsumer,
         topology: Topology,
         *,
-        on_batch: Sequence[OnBatch],
         on_broker: OnRecord,
-        on_listing: OnRecord | None,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._consumer = consumer
@@ -54,13 +51,22 @@ class TopicDispatcher:
         self._brokers = topology.prefix + BROKERS.name
         self._listings = topology.prefix + LISTINGS.name
         self._partitions = range(topology.partitions_of(EXECUTIONS))
-        self._on_batch = tuple(on_batch)
+        self._on_batch: tuple[OnBatch, ...] = ()
         self._on_broker = on_broker
-        self._on_listing = on_listing
+        self._on_listing: OnRecord | None = None
         self._beginning = dict.fromkeys(self._partitions, FilterPosition())
         self._filter = ExecutionFilter(self._beginning)
         self._feed = AsyncConsumer(consumer, self.deliver, failed)
         self._asking = threading.Lock()
+
+    def subscribe(self, *, on_batch: OnBatch, on_listing: OnRecord | None = None) -> None:
+        """Deliver the outcomes that count to `on_batch`, after those who subscribed before.
+
+        At most one subscriber receives listings; without one that topic is not read. Call it before
+        `ranges`.
+        """
+        self._on_batch += (on_batch,)
+        self._on_listing = on_listing or self._on_listing
 
     def ranges(self) -> Ranges:
         """Offsets that the topics hold now. Blocks for the broker's answer, on any thread.
@@ -84,7 +90,6 @@ class TopicDispatcher:
         self._filter = ExecutionFilter({**self._beginning, **positions})
         self._feed.start(offsets, {partition: range_.end for partition, range_ in ranges.items()})
 
-    @property
     def caught_up(self) -> bool:
         """True if everything that the log contained at the start was delivered."""
         return self._feed.caught_up.is_set()
@@ -96,11 +101,11 @@ class TopicDispatcher:
     def deliver(self, messages: list[Message]) -> None:
         """Dispatch one list of records. Raises BrokenLogError."""
         executions = self._executions
-        follow = self._filter.follow
+        accept = self._filter.accept
         for message in messages:
             topic = message.topic()
             if topic == executions:
-                batch = follow(message.partition() or 0, message.offset() or 0, message.value())
+                batch = accept(message.partition() or 0, message.offset() or 0, message.value())
                 if batch is not None:
                     for on_batch in self._on_batch:
                         on_batch(batch)

@@ -50,7 +50,7 @@ class ExecutionFilter:
         """The position behind the last record that was examined."""
         return self._positions[partition]
 
-    def follow(self, partition: int, record: int, value: bytes | None) -> Batch | None:
+    def accept(self, partition: int, record: int, value: bytes | None) -> Batch | None:
         """The batch in the record at offset `record`; None if it does not count."""
         at = self._positions[partition]
         if record < at.next_record:

@@ -11,9 +11,9 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.openapi import document
 from services.api.server import health_router
-from services.gateway.wiring import WatchedArchive
 from services.ingest.app import Ingest
 from services.reader.app import Reader
+from services.reader.watched_archive import WatchedArchive
 from services.runtime.health import Check, Health
 from services.webhooks.app import WebhookRoutes
 from tests.support.asgi_driver import Asked, answer

@@ -50,11 +50,13 @@ def test_records_reach_who_wants_them_in_order() -> None:
             cast(LogConsumer, None),
             Topology("p-", 1, "process"),
             on_broker=directory.apply,
-            on_batch=[lambda b: told.append(("views", b.first_command)),
-                     lambda b: told.append(("waiters", b.first_command))],
-            on_listing=lambda key, value: told.append((key, value)),
             failed=told.append,
-        )  # fmt: skip
+        )
+        dispatcher.subscribe(on_batch=lambda batch: told.append(("views", batch.first_command)))
+        dispatcher.subscribe(
+            on_batch=lambda batch: told.append(("waiters", batch.first_command)),
+            on_listing=lambda key, value: told.append((key, value)),
+        )
         records = [
             Record("p-exchange.listings.v1", 0, b"v", b"PETR4"),
             Record("p-exchange.executions.v1", 0, encode(Claim("m"))),
@@ -63,7 +65,7 @@ def test_records_reach_who_wants_them_in_order() -> None:
             Record("p-exchange.executions.v1", 2, encode(outcome)),
         ]
         dispatcher.deliver(cast(list[Message], records))
-        assert not dispatcher.caught_up
+        assert not dispatcher.caught_up()
         return directory
 
     directory = asyncio.run(scenario())

@@ -21,7 +21,7 @@ CLAIM = encode(Claim("m"))
 def follow(records: Sequence[bytes | None], start: FilterPosition | None = None) -> list[int]:
     """The first command of each batch that counts; the nth record is at offset n."""
     execution_filter = ExecutionFilter({0: start or FilterPosition()})
-    batches = [execution_filter.follow(0, at, value) for at, value in enumerate(records)]
+    batches = [execution_filter.accept(0, at, value) for at, value in enumerate(records)]
     return [batch.first_command for batch in batches if batch is not None]
 
 
@@ -66,18 +66,18 @@ def test_position_resumes_exactly_there() -> None:
     records: list[bytes | None] = [CLAIM, told(0, 0, 2), told(0, 2), CLAIM, told(3, 3)]
     for cut in range(len(records) + 1):
         first = ExecutionFilter({0: FilterPosition()})
-        seen = [first.follow(0, at, value) for at, value in enumerate(records[:cut])]
+        seen = [first.accept(0, at, value) for at, value in enumerate(records[:cut])]
         # What was read before is read again after a restart and must not count twice.
         resumed = ExecutionFilter({0: first.position(0)})
-        seen += [resumed.follow(0, at, value) for at, value in enumerate(records)]
+        seen += [resumed.accept(0, at, value) for at, value in enumerate(records)]
         assert [batch.first_command for batch in seen if batch] == [0, 2, 3]
 
 
 def test_partitions_do_not_know_each_other() -> None:
     execution_filter = ExecutionFilter({0: FilterPosition(), 5: FilterPosition()})
-    execution_filter.follow(0, 0, CLAIM)
-    execution_filter.follow(5, 9, CLAIM)
-    batch = execution_filter.follow(5, 10, told(9, 0, 2))
+    execution_filter.accept(0, 0, CLAIM)
+    execution_filter.accept(5, 9, CLAIM)
+    batch = execution_filter.accept(5, 10, told(9, 0, 2))
     assert batch == Batch(5, 0, (Outcome(0, Ticked()), Outcome(1, Ticked())))
     assert execution_filter.position(5) == FilterPosition(11, 9, 2)
     assert execution_filter.position(0) == FilterPosition(1, 0, 0)
@@ -85,7 +85,7 @@ def test_partitions_do_not_know_each_other() -> None:
 
 def test_old_claim_read_again_does_not_bring_its_epoch_back() -> None:
     execution_filter = ExecutionFilter({0: FilterPosition(4, 3, 7)})
-    assert execution_filter.follow(0, 0, CLAIM) is None
-    batch = execution_filter.follow(0, 4, told(3, 7))
+    assert execution_filter.accept(0, 0, CLAIM) is None
+    batch = execution_filter.accept(0, 4, told(3, 7))
     assert batch is not None
     assert batch.first_command == 7

@@ -1,0 +1,93 @@
+"""Composes an API process from halves: ingest, reader and webhooks on one port and one dispatcher.
+
+Stop: 1. refuse new requests and answer those in progress, 2. stop reading, 3. close what the halves
+opened, such as the producer, in reverse order.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+from msgspec import Struct
+
+from schemas.topology import Topology
+from services.api.brokers import BrokerDirectory
+from services.api.framework import ServiceRouter
+from services.api.messages import Route
+from services.api.server import health_router, log_check, make_server, open_when_caught_up
+from services.runtime.health import Health
+from services.runtime.kafka.client_config import KafkaAccess, kafka_access
+from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.dispatcher import TopicDispatcher
+from services.runtime.lifecycle import Stop
+from services.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class ApiContext(Struct, frozen=True):
+    """Parts that the halves of one process share. A half subscribes to `dispatcher`, adds its
+    readiness checks to `health`, and leaves to `ending` what it opened."""
+
+    settings: Settings
+    topology: Topology
+    kafka: KafkaAccess
+    directory: BrokerDirectory
+    dispatcher: TopicDispatcher
+    health: Health
+    stop: Stop
+    ending: AsyncExitStack
+
+
+class Half(Struct, frozen=True):
+    """One service's share of the process: hot calls, other calls, and work until the stop.
+
+    `starts_dispatcher`: its work starts the dispatcher, from positions that only it knows.
+    """
+
+    routes: Sequence[Route] = ()
+    routers: Sequence[ServiceRouter] = ()
+    work: Sequence[Callable[[], Awaitable[None]]] = ()
+    starts_dispatcher: bool = False
+
+
+Build = Callable[[ApiContext], Awaitable[Sequence[Half]]]
+
+
+async def serve(
+    title: str, build: Build, settings: Settings, topology: Topology, stop: Stop
+) -> None:
+    """Serve the halves until the stop. Raises the errors of reading the topics and of halves."""
+    async with AsyncExitStack() as ending:
+        kafka = kafka_access(settings)
+        directory = BrokerDirectory(settings.admin_key)
+        dispatcher = TopicDispatcher(
+            LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
+            topology,
+            on_broker=directory.apply,
+            failed=stop.fail,
+        )
+        health = Health()
+        health.add("log", lambda: log_check(dispatcher))
+        context = ApiContext(settings, topology, kafka, directory, dispatcher, health, stop, ending)
+        halves = await build(context)
+        app, server = make_server(
+            title,
+            [route for half in halves for route in half.routes],
+            [*(router for half in halves for router in half.routers), health_router(health)],
+            directory,
+            settings,
+        )
+        stop.on_set(server.stop)
+        # Only now: reading ends before the halves close what the records are delivered to.
+        ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
+        if not any(half.starts_dispatcher for half in halves):
+            dispatcher.start(dispatcher.ranges())
+        opening = asyncio.create_task(open_when_caught_up(app, dispatcher))
+        ending.callback(opening.cancel)
+        for work in (work for half in halves for work in half.work):
+            ending.callback(asyncio.ensure_future(work()).cancel)
+        log.info("answering", extra={"fields": {"port": server.port}})
+        await server.run()
+        stop.raise_failure()
