@@ -1,4 +1,4 @@
-"""The edge in memory: every answer it gives by itself, in the order of its checks."""
+"""The API application in memory: all of its own responses, in the order of its checks."""
 
 import asyncio
 import logging
@@ -64,7 +64,7 @@ async def page(request: HttpRequest) -> HTMLResponse:
     return HTMLResponse(request.url.path)
 
 
-def make_edge(framework: Framework | None = None) -> ApiApp:
+def make_api(framework: Framework | None = None) -> ApiApp:
     directory = BrokerDirectory(ADMIN_KEY)
     directory.add(BROKER)
     routes = [
@@ -85,23 +85,23 @@ def post(path: str, *parts: bytes, **headers: str) -> Asked:
     return Asked("POST", path, AS_BROKER | JSON | length | named, parts)
 
 
-def is_problem(answered: Answered, status: int, code: str) -> None:
-    assert (answered.status, answered.body["code"]) == (status, code)
-    assert answered.headers["content-type"] == "application/problem+json"
-    assert answered.body["status"] == status
-    assert answered.body["type"] == f"urn:exchange:problem:{code}"
-    assert answered.body["request_id"] == answered.headers["x-request-id"]
-    assert answered.headers["content-length"] == str(len(answered.raw))
-    assert answered.body["title"]
-    assert answered.body["detail"]
+def is_problem(response: Answered, status: int, code: str) -> None:
+    assert (response.status, response.body["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.body["status"] == status
+    assert response.body["type"] == f"urn:exchange:problem:{code}"
+    assert response.body["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-length"] == str(len(response.raw))
+    assert response.body["title"]
+    assert response.body["detail"]
 
 
 def test_post_with_body_in_parts_reaches_the_handler() -> None:
-    answered = answer(make_edge(), post("/orders", b'{"a"', b":1}"))
-    assert answered.status == 200
-    assert answered.body["body"] == '{"a":1}'
-    assert answered.body["broker"] == "Alfa"
-    assert answered.headers["content-length"] == str(len(answered.raw))
+    response = answer(make_api(), post("/orders", b'{"a"', b":1}"))
+    assert response.status == 200
+    assert response.body["body"] == '{"a":1}'
+    assert response.body["broker"] == "Alfa"
+    assert response.headers["content-length"] == str(len(response.raw))
 
 
 @pytest.mark.parametrize(
@@ -117,19 +117,19 @@ def test_post_with_body_in_parts_reaches_the_handler() -> None:
 def test_path_parameters_are_split_before_they_are_decoded(
     path: str, parameters: dict[str, str]
 ) -> None:
-    assert answer(make_edge(), Asked("GET", path, AS_BROKER)).body["parameters"] == parameters
+    assert answer(make_api(), Asked("GET", path, AS_BROKER)).body["parameters"] == parameters
 
 
 def test_query_keeps_the_last_value_and_blank_ones() -> None:
-    answered = answer(make_edge(), Asked("GET", "/orders/1?a=1&a=2&b=&c=%20x", AS_BROKER))
-    assert answered.body["query"] == {"a": "2", "b": "", "c": " x"}
+    response = answer(make_api(), Asked("GET", "/orders/1?a=1&a=2&b=&c=%20x", AS_BROKER))
+    assert response.body["query"] == {"a": "2", "b": "", "c": " x"}
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/nothing", "/orders/", "/orders//cancel", "/orders/1/2", "/ORDERS", "//orders"]
 )
 def test_unknown_path_is_404_before_any_key(path: str) -> None:
-    is_problem(answer(make_edge(), Asked("POST", path)), 404, "not_found")
+    is_problem(answer(make_api(), Asked("POST", path)), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -142,23 +142,23 @@ def test_unknown_path_is_404_before_any_key(path: str) -> None:
         ("BREW", "/orders/1/cancel", "OPTIONS, POST"),
     ],
 )
-def test_wrong_method_is_405_with_allow(method: str, path: str, allow: str) -> None:
-    answered = answer(make_edge(), Asked(method, path))
-    assert (answered.status, answered.headers["allow"]) == (405, allow)
+def test_wrong_method_is_405_with_an_allow_header(method: str, path: str, allow: str) -> None:
+    response = answer(make_api(), Asked(method, path))
+    assert (response.status, response.headers["allow"]) == (405, allow)
     if method != "HEAD":
-        is_problem(answered, 405, "method_not_allowed")
+        is_problem(response, 405, "method_not_allowed")
 
 
-def test_options_is_204_with_allow_and_no_body() -> None:
-    answered = answer(make_edge(), Asked("OPTIONS", "/orders/1"))
-    assert (answered.status, answered.raw) == (204, b"")
-    assert answered.headers["allow"] == "GET, HEAD, OPTIONS"
-    assert "content-length" not in answered.headers
+def test_options_is_204_with_an_allow_header_and_no_body() -> None:
+    response = answer(make_api(), Asked("OPTIONS", "/orders/1"))
+    assert (response.status, response.raw) == (204, b"")
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert "content-length" not in response.headers
 
 
 def test_head_answers_as_get_without_the_body() -> None:
-    got = answer(make_edge(), Asked("GET", "/livez", {"X-Request-Id": "r"}))
-    head = answer(make_edge(), Asked("HEAD", "/livez", {"X-Request-Id": "r"}))
+    got = answer(make_api(), Asked("GET", "/livez", {"X-Request-Id": "r"}))
+    head = answer(make_api(), Asked("HEAD", "/livez", {"X-Request-Id": "r"}))
     assert (head.status, head.raw) == (200, b"")
     # The echo names the method, which is one letter longer.
     assert int(head.headers["content-length"]) == len(got.raw) + 1
@@ -180,23 +180,23 @@ def test_head_answers_as_get_without_the_body() -> None:
 )
 def test_missing_malformed_or_wrong_key_is_401(authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
-    answered = answer(make_edge(), Asked("POST", "/orders", headers))
-    is_problem(answered, 401, "unauthenticated")
-    assert answered.headers["www-authenticate"] == "Bearer"
+    response = answer(make_api(), Asked("POST", "/orders", headers))
+    is_problem(response, 401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_bearer_scheme_is_read_in_any_case() -> None:
+def test_authorization_scheme_is_case_insensitive() -> None:
     headers = {"Authorization": f"bearer  {BROKER_KEY}"}
-    assert answer(make_edge(), Asked("GET", "/orders/1", headers)).status == 200
+    assert answer(make_api(), Asked("GET", "/orders/1", headers)).status == 200
 
 
 @pytest.mark.parametrize(("path", "headers"), [("/register", AS_BROKER), ("/orders", AS_ADMIN)])
-def test_other_ones_key_is_403(path: str, headers: dict[str, str]) -> None:
-    is_problem(answer(make_edge(), Asked("POST", path, headers)), 403, "forbidden")
+def test_key_of_the_wrong_kind_is_403(path: str, headers: dict[str, str]) -> None:
+    is_problem(answer(make_api(), Asked("POST", path, headers)), 403, "forbidden")
 
 
-def test_admin_key_reaches_an_admin_call() -> None:
-    assert answer(make_edge(), Asked("POST", "/register", AS_ADMIN)).status == 200
+def test_admin_key_is_accepted_by_an_admin_call() -> None:
+    assert answer(make_api(), Asked("POST", "/register", AS_ADMIN)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -214,10 +214,10 @@ def test_admin_key_reaches_an_admin_call() -> None:
     ],
 )
 def test_accept_that_excludes_json_is_406(accept: str, status: int) -> None:
-    answered = answer(make_edge(), Asked("GET", "/orders/1", AS_BROKER | {"Accept": accept}))
-    assert answered.status == status
+    response = answer(make_api(), Asked("GET", "/orders/1", AS_BROKER | {"Accept": accept}))
+    assert response.status == status
     if status == 406:
-        is_problem(answered, 406, "not_acceptable")
+        is_problem(response, 406, "not_acceptable")
 
 
 @pytest.mark.parametrize(
@@ -233,59 +233,59 @@ def test_accept_that_excludes_json_is_406(accept: str, status: int) -> None:
         ({"Content_Encoding": "gzip"}, 415),
     ],
 )
-def test_body_of_another_kind_is_415(headers: dict[str, str], status: int) -> None:
-    answered = answer(make_edge(), post("/orders", b"{}", **headers))
-    assert answered.status == status
+def test_body_of_another_content_type_is_415(headers: dict[str, str], status: int) -> None:
+    response = answer(make_api(), post("/orders", b"{}", **headers))
+    assert response.status == status
     if status == 415:
-        is_problem(answered, 415, "unsupported_media_type")
-        assert answered.received == 0
+        is_problem(response, 415, "unsupported_media_type")
+        assert response.received == 0
 
 
 def test_post_without_a_body_needs_no_content_type() -> None:
-    answered = answer(make_edge(), Asked("POST", "/orders/1/cancel", AS_BROKER))
-    assert (answered.status, answered.raw, answered.received) == (204, b"", 0)
-    assert "content-type" not in answered.headers
+    response = answer(make_api(), Asked("POST", "/orders/1/cancel", AS_BROKER))
+    assert (response.status, response.raw, response.received) == (204, b"", 0)
+    assert "content-type" not in response.headers
 
 
-def test_body_of_the_limit_is_read_and_one_byte_more_is_413() -> None:
-    assert answer(make_edge(), post("/orders", b"x" * BODY_BYTES_MAX)).status == 200
-    answered = answer(make_edge(), post("/orders", b"x" * (BODY_BYTES_MAX + 1)))
-    is_problem(answered, 413, "body_too_large")
-    assert answered.headers["connection"] == "close"
-    assert answered.received == 0
+def test_body_at_the_size_limit_is_read_and_one_byte_more_is_413() -> None:
+    assert answer(make_api(), post("/orders", b"x" * BODY_BYTES_MAX)).status == 200
+    response = answer(make_api(), post("/orders", b"x" * (BODY_BYTES_MAX + 1)))
+    is_problem(response, 413, "body_too_large")
+    assert response.headers["connection"] == "close"
+    assert response.received == 0
 
 
 @pytest.mark.parametrize("length", ["99999999999999999999999999", "-1", "abc", "\xb2"])
-def test_content_length_beyond_sense_is_413(length: str) -> None:
-    answered = answer(make_edge(), post("/orders", b"{}", Content_Length=length))
-    is_problem(answered, 413, "body_too_large")
+def test_content_length_that_is_no_sensible_number_is_413(length: str) -> None:
+    response = answer(make_api(), post("/orders", b"{}", Content_Length=length))
+    is_problem(response, 413, "body_too_large")
 
 
-def test_body_that_never_ends_is_413_and_not_read_on() -> None:
+def test_endless_body_is_413_and_is_not_read_further() -> None:
     headers = AS_BROKER | JSON | {"Transfer-Encoding": "chunked"}
-    answered = answer(make_edge(), Asked("POST", "/orders", headers, None))
-    is_problem(answered, 413, "body_too_large")
-    assert answered.received == BODY_BYTES_MAX // 1024 + 1
-    assert answered.headers["connection"] == "close"
+    response = answer(make_api(), Asked("POST", "/orders", headers, None))
+    is_problem(response, 413, "body_too_large")
+    assert response.received == BODY_BYTES_MAX // 1024 + 1
+    assert response.headers["connection"] == "close"
 
 
-def test_body_that_stalls_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalled_body_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_body, "BODY_SECONDS_MAX", 0.01)
     headers = AS_BROKER | JSON | {"Content-Length": "2"}
-    answered = answer(make_edge(), Asked("POST", "/orders", headers, stalls=True))
-    is_problem(answered, 408, "request_timeout")
-    assert answered.headers["connection"] == "close"
+    response = answer(make_api(), Asked("POST", "/orders", headers, stalls=True))
+    is_problem(response, 408, "request_timeout")
+    assert response.headers["connection"] == "close"
 
 
-def test_client_that_hangs_up_gets_no_answer() -> None:
+def test_disconnected_client_gets_no_response() -> None:
     headers = AS_BROKER | JSON | {"Content-Length": "9"}
-    asked = Asked("POST", "/orders", headers, (b"{",), gone=True)
-    assert asyncio.run(drive(make_edge(), asked)) is None
+    sent = Asked("POST", "/orders", headers, (b"{",), gone=True)
+    assert asyncio.run(drive(make_api(), sent)) is None
 
 
-def test_checks_come_in_order_route_method_key_head_body() -> None:
+def test_checks_run_in_order_route_method_key_headers_body() -> None:
     bad = {"Content-Type": "text/plain", "Accept": "text/html", "Content-Length": "9999"}
-    edge = make_edge()
+    api = make_api()
     wrong = [
         Asked("PUT", "/nothing", bad),
         Asked("PUT", "/orders", bad),
@@ -295,64 +295,66 @@ def test_checks_come_in_order_route_method_key_head_body() -> None:
         Asked("POST", "/orders", bad | AS_BROKER | {"Accept": "*/*"}),
         Asked("POST", "/orders", bad | AS_BROKER | JSON | {"Accept": "*/*"}),
     ]
-    statuses = [answer(edge, asked).status for asked in wrong]
+    statuses = [answer(api, sent).status for sent in wrong]
     assert statuses == [404, 405, 401, 403, 406, 415, 413]
 
 
-def test_unexpected_exception_is_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_exception_is_500_without_a_stack_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.ERROR):
-        answered = answer(make_edge(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
-    is_problem(answered, 500, "internal_error")
-    assert b"secret" not in answered.raw
+        response = answer(make_api(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
+    is_problem(response, 500, "internal_error")
+    assert b"secret" not in response.raw
     (record,) = caplog.records
     assert record.__dict__["fields"] == {"request_id": "mine", "route": "/broken"}
     assert record.exc_info is not None
 
 
 @pytest.mark.parametrize("given", ["a", "A-b_c.9", "x" * 64])
-def test_request_id_of_the_client_is_taken_when_fit(given: str) -> None:
-    answered = answer(make_edge(), Asked("GET", "/livez", {"X-Request-Id": given}))
-    assert answered.headers["x-request-id"] == answered.body["request_id"] == given
+def test_valid_request_id_of_the_client_is_used(given: str) -> None:
+    response = answer(make_api(), Asked("GET", "/livez", {"X-Request-Id": given}))
+    assert response.headers["x-request-id"] == response.body["request_id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\nb", "é", "a/b"])
-def test_request_id_that_is_not_fit_is_replaced(given: str) -> None:
-    edge = make_edge()
+def test_invalid_request_id_of_the_client_is_replaced(given: str) -> None:
+    api = make_api()
     first, second = (
-        answer(edge, Asked("GET", "/livez", {"X-Request-Id": given})).headers["x-request-id"]
+        answer(api, Asked("GET", "/livez", {"X-Request-Id": given})).headers["x-request-id"]
         for _ in range(2)
     )
     assert given not in (first, second)
     assert first != second
 
 
-def test_refusing_edge_answers_503_before_the_key_and_stays_alive() -> None:
-    edge = make_edge()
-    edge.refuse("starting")
-    answered = answer(edge, Asked("POST", "/orders"))
-    is_problem(answered, 503, "not_accepted")
-    assert answered.body["retryable"] is True
-    assert answered.headers["retry-after"] == "1"
-    assert "connection" not in answered.headers
-    assert answer(edge, Asked("GET", "/livez")).status == 200
-    edge.refuse("stopping", close=True)
-    assert answer(edge, Asked("POST", "/orders")).headers["connection"] == "close"
-    edge.accept()
-    assert answer(edge, Asked("POST", "/orders")).status == 401
+def test_unavailable_api_answers_503_before_checking_the_key_and_stays_alive() -> None:
+    api = make_api()
+    api.refuse("starting")
+    response = answer(api, Asked("POST", "/orders"))
+    is_problem(response, 503, "not_accepted")
+    assert response.body["retryable"] is True
+    assert response.headers["retry-after"] == "1"
+    assert "connection" not in response.headers
+    assert answer(api, Asked("GET", "/livez")).status == 200
+    api.refuse("stopping", close=True)
+    assert answer(api, Asked("POST", "/orders")).headers["connection"] == "close"
+    api.accept()
+    assert answer(api, Asked("POST", "/orders")).status == 401
 
 
-def test_framework_answers_its_exact_paths_with_a_request_id() -> None:
+def test_framework_serves_its_exact_paths_with_a_request_id() -> None:
     app = FastAPI(openapi_url=None)
     app.add_route("/docs", page)
-    edge = make_edge(Framework(app, (("GET", "/docs"),)))
-    answered = answer(edge, Asked("GET", "/docs"))
-    assert (answered.status, answered.raw) == (200, b"/docs")
-    assert answered.headers["x-request-id"]
-    is_problem(answer(edge, Asked("GET", "/docs/more")), 404, "not_found")
-    is_problem(answer(edge, Asked("POST", "/docs")), 405, "method_not_allowed")
+    api = make_api(Framework(app, (("GET", "/docs"),)))
+    response = answer(api, Asked("GET", "/docs"))
+    assert (response.status, response.raw) == (200, b"/docs")
+    assert response.headers["x-request-id"]
+    is_problem(answer(api, Asked("GET", "/docs/more")), 404, "not_found")
+    is_problem(answer(api, Asked("POST", "/docs")), 405, "method_not_allowed")
 
 
-def test_same_method_and_path_twice_is_a_mistake_of_the_program() -> None:
+def test_duplicate_route_raises_value_error() -> None:
     call = Route("GET", "/livez", echo, "anyone", "")
     with pytest.raises(ValueError, match="twice"):
         ApiApp([call, call], BrokerDirectory(ADMIN_KEY))

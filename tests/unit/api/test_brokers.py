@@ -1,4 +1,4 @@
-"""Who may trade, folded from the brokers topic."""
+"""The broker directory, built from the brokers topic."""
 
 import logging
 
@@ -21,16 +21,16 @@ def directory() -> BrokerDirectory:
     return BrokerDirectory("the-admin-key")
 
 
-def test_keys_say_who_calls(directory: BrokerDirectory) -> None:
+def test_key_identifies_its_caller(directory: BrokerDirectory) -> None:
     directory.apply(ID.encode(), encode(broker("a")))
     assert directory.caller("a", 0) == broker("a")
     assert directory.caller("the-admin-key", 0) is ADMIN
-    for nobody in ("", "b", "the-admin-ke", key_hash("a"), "é\udcff"[:1]):
-        assert directory.caller(nobody, 0) is None
+    for unknown_key in ("", "b", "the-admin-ke", key_hash("a"), "é\udcff"[:1]):
+        assert directory.caller(unknown_key, 0) is None
     assert (directory.name(ID), directory.name("x"), len(directory)) == ("Alfa", None, 1)
 
 
-def test_last_record_of_a_broker_counts(directory: BrokerDirectory) -> None:
+def test_newest_record_of_a_broker_replaces_the_older_one(directory: BrokerDirectory) -> None:
     directory.apply(ID.encode(), encode(broker("old")))
     directory.apply(ID.encode(), encode(broker("new", "Beta")))
     assert directory.caller("old", 0) is None
@@ -38,14 +38,14 @@ def test_last_record_of_a_broker_counts(directory: BrokerDirectory) -> None:
     assert (directory.name(ID), len(directory)) == ("Beta", 1)
 
 
-def test_record_without_a_value_takes_the_broker_away(directory: BrokerDirectory) -> None:
+def test_record_without_a_value_removes_the_broker(directory: BrokerDirectory) -> None:
     directory.add(broker("a"))
     directory.apply(ID.encode(), None)
     directory.apply(None, None)
     assert (directory.caller("a", 0), len(directory)) == (None, 0)
 
 
-def test_unreadable_record_is_logged_and_passed_over(
+def test_unreadable_record_is_logged_and_skipped(
     directory: BrokerDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     directory.add(broker("a"))
@@ -59,16 +59,16 @@ def test_directory_without_an_admin_key_has_no_admin() -> None:
     directory = BrokerDirectory(None)
     directory.add(broker("a"))
     assert directory.caller("a", 0) == broker("a")
-    for nobody in ("", "None", "the-admin-key"):
-        assert directory.caller(nobody, 0) is None
+    for unknown_key in ("", "None", "the-admin-key"):
+        assert directory.caller(unknown_key, 0) is None
 
 
-def test_revoked_broker_has_a_name_and_no_key(directory: BrokerDirectory) -> None:
+def test_revoked_broker_keeps_its_name_and_has_no_key(directory: BrokerDirectory) -> None:
     directory.add(structs.replace(broker("a"), revoked_at=1))
     assert (directory.caller("a", 0), directory.name(ID), len(directory)) == (None, "Alfa", 1)
 
 
-def test_former_key_counts_before_its_end_and_goes_with_the_next_record(
+def test_former_key_is_valid_until_its_end_or_the_next_record(
     directory: BrokerDirectory,
 ) -> None:
     kept = structs.replace(broker("new"), former_key_hash=key_hash("old"), former_key_until=10)

@@ -1,4 +1,4 @@
-"""FastAPI behind the edge: it refuses and answers as the edge does for its own calls."""
+"""FastAPI calls behind the API application: the same checks, refusals and headers as hot calls."""
 
 import asyncio
 import logging
@@ -56,7 +56,7 @@ async def broken() -> Response:
     raise RuntimeError("secret inner workings")
 
 
-def make_edge(limits: RateLimits | None = None) -> ApiApp:
+def make_api(limits: RateLimits | None = None) -> ApiApp:
     directory = BrokerDirectory(ADMIN_KEY)
     directory.add(BROKER)
     routes = [Route("POST", "/items/{item_id}", hot, "broker", "hot")]
@@ -73,110 +73,115 @@ def make_edge(limits: RateLimits | None = None) -> ApiApp:
     return ApiApp(routes, directory, framework, limits or RateLimits())
 
 
-def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Asked:
+def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> Asked:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     length = {"Content-Length": str(len(body))}
     return Asked(method, path, AS_BROKER | JSON | length | named, (body,))
 
 
-def problem(answered: Answered) -> tuple[int, str]:
-    assert answered.headers["content-type"] == "application/problem+json"
-    assert answered.body["request_id"] == answered.headers["x-request-id"]
-    assert answered.headers["content-length"] == str(len(answered.raw))
-    return answered.status, answered.body["code"]
+def problem(response: Answered) -> tuple[int, str]:
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.body["request_id"] == response.headers["x-request-id"]
+    assert response.headers["content-length"] == str(len(response.raw))
+    return response.status, response.body["code"]
 
 
 def test_handler_gets_caller_parameters_and_body() -> None:
-    edge = make_edge()
-    got = answer(edge, ask("GET", "/items/7?limit=3&limit=4"))
+    api = make_api()
+    got = answer(api, request_of("GET", "/items/7?limit=3&limit=4"))
     assert got.body == {"broker": "Alfa", "item_id": "7", "limit": 4, "body": ""}
     assert (got.headers["x-kind"], got.headers["content-type"]) == ("echo", "application/json")
-    assert answer(edge, ask("GET", "/items/7")).body["limit"] == 50
-    assert answer(edge, ask("POST", "/items", b'{"a":1}')).body["body"] == '{"a":1}'
+    assert answer(api, request_of("GET", "/items/7")).body["limit"] == 50
+    assert answer(api, request_of("POST", "/items", b'{"a":1}')).body["body"] == '{"a":1}'
 
 
 def test_path_parameter_is_split_before_it_is_decoded() -> None:
-    assert answer(make_edge(), ask("GET", "/items/a%2Fb%20c")).body["item_id"] == "a/b c"
+    assert answer(make_api(), request_of("GET", "/items/a%2Fb%20c")).body["item_id"] == "a/b c"
 
 
 @pytest.mark.parametrize("limit", ["", "0", "201", "5.0", "+5", "1_0", "x", "\xb2"])
 def test_count_out_of_bounds_is_422_with_its_pointer(limit: str) -> None:
-    answered = answer(make_edge(), ask("GET", f"/items/7?limit={limit}"))
-    assert problem(answered) == (422, "invalid")
-    assert answered.body["errors"] == [
+    response = answer(make_api(), request_of("GET", f"/items/7?limit={limit}"))
+    assert problem(response) == (422, "invalid")
+    assert response.body["errors"] == [
         {"pointer": "/limit", "detail": "a whole number from 1 to 200"}
     ]
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("sent", "expected"),
     [
         (Asked("GET", "/items/7"), (401, "unauthenticated")),
         (Asked("GET", "/items/7?limit=x"), (401, "unauthenticated")),
-        (ask("POST", "/admin"), (403, "forbidden")),
-        (ask("GET", "/items/7", Accept="text/html"), (406, "not_acceptable")),
-        (ask("POST", "/items", b"{}", Content_Type="text/plain"), (415, "unsupported_media_type")),
-        (ask("POST", "/items", b"x" * 5_000), (413, "body_too_large")),
-        (ask("POST", "/clear", b"{"), (400, "malformed_json")),
-        (ask("POST", "/clear", b'{"a":1}'), (422, "invalid")),
-        (ask("GET", "/items/7/8"), (404, "not_found")),
-        (ask("DELETE", "/items/7"), (405, "method_not_allowed")),
+        (request_of("POST", "/admin"), (403, "forbidden")),
+        (request_of("GET", "/items/7", Accept="text/html"), (406, "not_acceptable")),
+        (
+            request_of("POST", "/items", b"{}", Content_Type="text/plain"),
+            (415, "unsupported_media_type"),
+        ),
+        (request_of("POST", "/items", b"x" * 5_000), (413, "body_too_large")),
+        (request_of("POST", "/clear", b"{"), (400, "malformed_json")),
+        (request_of("POST", "/clear", b'{"a":1}'), (422, "invalid")),
+        (request_of("GET", "/items/7/8"), (404, "not_found")),
+        (request_of("DELETE", "/items/7"), (405, "method_not_allowed")),
     ],
 )
-def test_refusals_are_those_of_the_edge(asked: Asked, expected: tuple[int, str]) -> None:
-    assert problem(answer(make_edge(), asked)) == expected
+def test_refusals_equal_those_of_hot_calls(sent: Asked, expected: tuple[int, str]) -> None:
+    assert problem(answer(make_api(), sent)) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"{ }"])
 def test_call_without_fields_accepts_an_empty_body_or_object(body: bytes) -> None:
-    answered = answer(make_edge(), ask("POST", "/clear", body))
-    assert (answered.status, answered.raw) == (204, b"")
-    assert "content-type" not in answered.headers
-    assert "content-length" not in answered.headers
+    response = answer(make_api(), request_of("POST", "/clear", body))
+    assert (response.status, response.raw) == (204, b"")
+    assert "content-type" not in response.headers
+    assert "content-length" not in response.headers
 
 
-def test_allow_names_hot_and_other_methods_of_a_path() -> None:
-    answered = answer(make_edge(), ask("OPTIONS", "/items/7"))
-    assert (answered.status, answered.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
-    assert answer(make_edge(), ask("POST", "/items/7")).status == 204
+def test_allow_header_lists_hot_and_framework_methods_of_a_path() -> None:
+    response = answer(make_api(), request_of("OPTIONS", "/items/7"))
+    assert (response.status, response.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+    assert answer(make_api(), request_of("POST", "/items/7")).status == 204
 
 
 def test_head_answers_as_get_without_the_body() -> None:
-    got, head = (answer(make_edge(), ask(method, "/items/7")) for method in ("GET", "HEAD"))
+    got, head = (answer(make_api(), request_of(method, "/items/7")) for method in ("GET", "HEAD"))
     assert (head.status, head.raw) == (200, b"")
     assert head.headers["content-length"] == str(len(got.raw))
 
 
-def test_refusing_edge_answers_503_before_the_key() -> None:
-    edge = make_edge()
-    edge.refuse("starting")
-    answered = answer(edge, Asked("GET", "/items/7"))
-    assert problem(answered) == (503, "not_accepted")
-    assert answered.headers["retry-after"] == "1"
-    edge.accept()
-    assert answer(edge, ask("GET", "/items/7")).status == 200
+def test_unavailable_api_answers_503_before_checking_the_key() -> None:
+    api = make_api()
+    api.refuse("starting")
+    response = answer(api, Asked("GET", "/items/7"))
+    assert problem(response) == (503, "not_accepted")
+    assert response.headers["retry-after"] == "1"
+    api.accept()
+    assert answer(api, request_of("GET", "/items/7")).status == 200
 
 
 def test_rate_limit_is_shared_with_the_hot_calls() -> None:
-    edge = make_edge(RateLimits(orders_per_second=1))
-    assert [answer(edge, ask("POST", "/items/7")).status for _ in range(2)] == [204, 204]
-    assert problem(answer(edge, ask("POST", "/items", b"{}"))) == (429, "rate_limited")
+    api = make_api(RateLimits(orders_per_second=1))
+    assert [answer(api, request_of("POST", "/items/7")).status for _ in range(2)] == [204, 204]
+    assert problem(answer(api, request_of("POST", "/items", b"{}"))) == (429, "rate_limited")
 
 
-def test_unexpected_exception_is_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_exception_is_500_without_a_stack_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.ERROR):
-        answered = answer(make_edge(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
-    assert problem(answered) == (500, "internal_error")
-    assert b"secret" not in answered.raw
+        response = answer(make_api(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
+    assert problem(response) == (500, "internal_error")
+    assert b"secret" not in response.raw
     (record,) = caplog.records
     assert record.__dict__["fields"] == {"request_id": "mine", "route": "/broken"}
     assert record.exc_info is not None
 
 
-def test_client_that_hangs_up_gets_no_answer() -> None:
+def test_disconnected_client_gets_no_response() -> None:
     headers = AS_BROKER | JSON | {"Content-Length": "9"}
-    asked = Asked("POST", "/items", headers, (b"{",), gone=True)
-    assert asyncio.run(drive(make_edge(), asked)) is None
+    sent = Asked("POST", "/items", headers, (b"{",), gone=True)
+    assert asyncio.run(drive(make_api(), sent)) is None
 
 
 def test_metrics_count_the_route_template_method_and_status() -> None:
@@ -185,5 +190,5 @@ def test_metrics_count_the_route_template_method_and_status() -> None:
         return float(sum(bucket.get() for bucket in timer._buckets))
 
     before = count()
-    answer(make_edge(), ask("GET", "/items/one"))
+    answer(make_api(), request_of("GET", "/items/one"))
     assert count() == before + 1

@@ -1,4 +1,4 @@
-"""The document and the page that shows it: complete, and nothing from elsewhere."""
+"""The OpenAPI document and its page: complete, and loaded from this service alone."""
 
 import json
 import re
@@ -62,37 +62,37 @@ def test_every_post_documents_a_malformed_body(made: dict[str, Any]) -> None:
     assert [path for path, post in posts.items() if "400" not in post["responses"]] == []
 
 
-def test_every_reference_leads_somewhere(made: dict[str, Any]) -> None:
+def test_every_reference_resolves(made: dict[str, Any]) -> None:
     assert refs(made) <= made["components"]["schemas"].keys()
     assert "(?!" not in json.dumps(made)
 
 
-def test_every_answer_names_its_headers(made: dict[str, Any]) -> None:
+def test_every_answer_documents_its_headers(made: dict[str, Any]) -> None:
     order = made["paths"]["/orders"]["post"]["responses"]
     assert {"201", "202", "200", "400", "401", "403", "406", "408", "409", "413", "415", "422",
             "429", "500", "503", "504"} == set(order)  # fmt: skip
     assert "Location" in order["201"]["headers"]
     assert "Retry-After" in order["503"]["headers"]
     assert "WWW-Authenticate" in order["401"]["headers"]
-    assert all("X-Request-Id" in told["headers"] for told in order.values())
+    assert all("X-Request-Id" in documented["headers"] for documented in order.values())
     codes = order["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]
     assert codes["properties"]["code"]["enum"] == ["client_order_id_reused"]
 
 
-def test_docs_come_from_here_alone(routes: list[Route]) -> None:
-    edge = ApiApp(routes, BrokerDirectory("the-admin-key"), make_framework("Exchange", routes, []))
-    page = answer(edge, Asked("GET", "/docs"))
+def test_docs_page_loads_nothing_from_other_hosts(routes: list[Route]) -> None:
+    api = ApiApp(routes, BrokerDirectory("the-admin-key"), make_framework("Exchange", routes, []))
+    page = answer(api, Asked("GET", "/docs"))
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
-    # Every reference is a path of ours.
+    # Every reference is a path of this service.
     linked = re.findall(rb"""(?:src|href)=["']([^"']+)""", page.raw)
     assert linked
     assert b"//" not in b"".join(linked)
     assert not re.search(rb"https?://", page.raw)
     for path in {b"/openapi.json", *linked}:
-        asset = answer(edge, Asked("GET", path.decode()))
+        asset = answer(api, Asked("GET", path.decode()))
         assert (asset.status, bool(asset.raw)) == (200, True)
-        head = answer(edge, Asked("HEAD", path.decode()))
+        head = answer(api, Asked("HEAD", path.decode()))
         assert (head.status, head.raw) == (200, b"")
 
 
@@ -101,20 +101,20 @@ def test_readiness_is_503_until_every_check_is_ok() -> None:
     ok = False
     health.add("log", lambda: Check(ok, "catching up"))
     framework = make_framework("Exchange", [], [health_router(health)])
-    edge = ApiApp([], BrokerDirectory("the-admin-key"), framework)
-    edge.refuse("starting")
-    assert answer(edge, Asked("GET", "/livez")).body == {"status": "alive"}
-    before = answer(edge, Asked("GET", "/readyz"))
+    api = ApiApp([], BrokerDirectory("the-admin-key"), framework)
+    api.refuse("starting")
+    assert answer(api, Asked("GET", "/livez")).body == {"status": "alive"}
+    before = answer(api, Asked("GET", "/readyz"))
     assert (before.status, before.body["status"]) == (503, "not_ready")
     assert before.body["checks"] == {"log": {"ok": False, "detail": "catching up"}}
     ok = True
-    assert answer(edge, Asked("GET", "/readyz")).status == 200
-    metrics = answer(edge, Asked("GET", "/metrics", {"Accept": "text/plain"}))
+    assert answer(api, Asked("GET", "/readyz")).status == 200
+    metrics = answer(api, Asked("GET", "/metrics", {"Accept": "text/plain"}))
     assert metrics.headers["content-type"].startswith("text/plain")
     assert b"exchange_http_request_duration_seconds_bucket" in metrics.raw
 
 
-def test_database_that_is_away_makes_nothing_unready() -> None:
+def test_unreachable_database_leaves_the_service_ready() -> None:
     watched = WatchedArchive(None)  # type: ignore[arg-type]
     assert watched.check().ok
     assert "away" in watched.check().detail

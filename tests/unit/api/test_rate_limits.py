@@ -1,4 +1,4 @@
-"""Who asks too often: which budget pays, what the client is told, which settings say so."""
+"""Rate limits: the budget charged, the response to the client, and the settings."""
 
 import pytest
 from prometheus_client import REGISTRY
@@ -26,7 +26,7 @@ async def done(_: Request) -> Response:
     return Response(204)
 
 
-def make_edge(limits: RateLimits = LIMITS) -> ApiApp:
+def make_api(limits: RateLimits = LIMITS) -> ApiApp:
     directory = BrokerDirectory("the-admin-key")
     for name in ("a", "b"):
         broker_id = f"{name * 8}-b9b1-40c1-a6e6-2395694c9eef"
@@ -41,10 +41,10 @@ def make_edge(limits: RateLimits = LIMITS) -> ApiApp:
     return ApiApp(routes, directory, limits=limits)
 
 
-def ask(edge: ApiApp, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
+def respond(api: ApiApp, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
     method, path = CALLS[budget]
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return answer(edge, Asked(method, path, headers, client=client))
+    return answer(api, Asked(method, path, headers, client=client))
 
 
 def limited(budget: str) -> float:
@@ -52,7 +52,7 @@ def limited(budget: str) -> float:
 
 
 @pytest.mark.parametrize(("budget", "rate"), [("orders", 1), ("cancels", 2), ("reads", 3)])
-def test_budget_spent_is_429_with_retry_after_for_this_broker_alone(
+def test_spent_budget_is_429_with_retry_after_for_that_broker_only(
     budget: Budget, rate: int
 ) -> None:
     before = limited(budget)
@@ -70,19 +70,19 @@ def test_budget_spent_is_429_with_retry_after_for_this_broker_alone(
 
 
 @pytest.mark.parametrize("spent", ["orders", "cancels", "reads"])
-def test_call_is_paid_from_its_own_budget(spent: Budget) -> None:
-    edge = make_edge()
-    statuses = [ask(edge, "a", spent).status for _ in range(20)]
+def test_call_is_charged_to_its_own_budget(spent: Budget) -> None:
+    api = make_api()
+    statuses = [respond(api, "a", spent).status for _ in range(20)]
     assert {204, 429} == set(statuses)
     for other in CALLS.keys() - {spent}:
-        assert ask(edge, "a", other).status == 204
-    assert ask(edge, "b", spent).status == 204
+        assert respond(api, "a", other).status == 204
+    assert respond(api, "b", spent).status == 204
 
 
-def test_refused_request_reaches_no_handler_and_its_body_is_not_read() -> None:
-    edge = make_edge()
+def test_limited_request_reaches_no_handler_and_its_body_is_not_read() -> None:
+    api = make_api()
     headers = {"Authorization": "Bearer a", "Content-Length": "2"}
-    answers = [answer(edge, Asked("POST", "/orders", headers, (b"{}",))) for _ in range(9)]
+    answers = [answer(api, Asked("POST", "/orders", headers, (b"{}",))) for _ in range(9)]
     refused = [one for one in answers if one.status == 429]
     assert refused
     assert all(one.received == 0 for one in refused)
@@ -90,47 +90,47 @@ def test_refused_request_reaches_no_handler_and_its_body_is_not_read() -> None:
     assert all(one.body["code"] == "rate_limited" and one.body["retryable"] for one in refused)
 
 
-def test_admin_and_anyone_have_no_budget() -> None:
-    edge = make_edge()
+def test_admin_and_public_calls_have_no_limit() -> None:
+    api = make_api()
     for _ in range(50):
         admin = Asked("POST", "/register", {"Authorization": "Bearer the-admin-key"})
-        assert answer(edge, admin).status == 204
-        assert answer(edge, Asked("GET", "/livez")).status == 204
+        assert answer(api, admin).status == 204
+        assert answer(api, Asked("GET", "/livez")).status == 204
 
 
-def test_failed_keys_of_an_address_are_429_after_some_and_a_right_key_still_works() -> None:
-    edge = make_edge()
+def test_failed_keys_of_an_address_are_429_above_the_limit_and_a_valid_key_still_works() -> None:
+    api = make_api()
     before = limited("failed_keys")
-    statuses = [ask(edge, key, client="192.0.2.1").status for key in (None, "x", None, "y", "z")]
+    statuses = [respond(api, key, client="192.0.2.1").status for key in (None, "x", None, "y", "z")]
     assert statuses == [401, 401, 401, 401, 429]
     assert limited("failed_keys") == before + 1
-    assert ask(edge, "a", client="192.0.2.1").status == 204
-    assert ask(edge, "x", client="192.0.2.2").status == 401
+    assert respond(api, "a", client="192.0.2.1").status == 204
+    assert respond(api, "x", client="192.0.2.2").status == 401
 
 
-def test_failed_keys_limit_believes_the_connection_and_no_header() -> None:
-    edge = make_edge()
+def test_failed_keys_limit_uses_the_address_of_the_connection_not_a_header() -> None:
+    api = make_api()
     for number in range(9):
         headers = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
-        last = answer(edge, Asked("GET", "/balance", headers, client="198.51.100.1"))
+        last = answer(api, Asked("GET", "/balance", headers, client="198.51.100.1"))
     assert last.status == 429
     assert int(last.headers["retry-after"]) in range(1, 16)
     assert "198.51" not in last.raw.decode()
 
 
-def test_failed_keys_grow_back_within_the_minute() -> None:
+def test_failed_keys_limit_refills_within_a_minute() -> None:
     rate_limiter = RateLimiter(LIMITS)
     codes = [rate_limiter.unauthenticated("192.0.2.1", 0.0).status for _ in range(5)]
     codes += [rate_limiter.unauthenticated("192.0.2.1", 15.1).status for _ in range(2)]
     assert codes == [401] * 4 + [429] + [401, 429]
 
 
-def test_settings_that_say_nothing_limit_services_and_not_a_local_exchange() -> None:
+def test_settings_without_limits_limit_services_but_not_a_local_exchange() -> None:
     assert rate_limits_of(Settings()) == RateLimits(1_000, 2_000, 4_000, 60)
     assert rate_limits_of(unlimited(Settings())) == RateLimits()
 
 
-def test_settings_that_say_a_limit_are_followed_by_both() -> None:
+def test_settings_with_a_limit_apply_to_services_and_a_local_exchange() -> None:
     given = Settings(rate_orders=5, rate_cancels=0, failed_keys=7)
     assert rate_limits_of(given) == RateLimits(5, 0, 4_000, 7)
     assert rate_limits_of(unlimited(given)) == RateLimits(5, 0, 0, 7)

@@ -1,4 +1,4 @@
-"""Token buckets: what is refused, for how long, and how much memory the strangers get."""
+"""Token buckets: refusals, waiting times, and bounded memory for unknown clients."""
 
 import random
 
@@ -11,7 +11,7 @@ def taken(buckets: Buckets, name: str, times_s: list[float]) -> int:
     return sum(buckets.take(name, at) == 0.0 for at in times_s)
 
 
-def test_full_bucket_gives_its_burst_and_then_tells_the_wait() -> None:
+def test_full_bucket_grants_its_burst_and_then_returns_the_wait() -> None:
     buckets = Buckets(Rate(per_second=10, burst=3), 100)
     assert [buckets.take("a", 5.0) for _ in range(4)] == [
         0.0,
@@ -35,20 +35,20 @@ def test_names_do_not_share_a_bucket() -> None:
     assert taken(buckets, "a", [0.0] * 5) == taken(buckets, "b", [0.0] * 5) == 2
 
 
-def test_bucket_left_alone_is_full_and_not_more() -> None:
+def test_idle_bucket_refills_to_its_burst_and_no_further() -> None:
     buckets = Buckets(Rate(per_second=10, burst=3), 100)
     taken(buckets, "a", [0.0] * 3)
     assert taken(buckets, "a", [1_000.0] * 9) == 3
 
 
-def test_rate_of_nothing_a_second_never_refuses_nor_remembers() -> None:
+def test_rate_of_zero_never_refuses_and_stores_nothing() -> None:
     buckets = Buckets(Rate(per_second=0, burst=0), 100)
     assert taken(buckets, "a", [0.0] * 1_000) == 1_000
     assert len(buckets) == 0
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_window_has_at_most_burst_and_rate(seed: int) -> None:
+def test_any_time_window_grants_at_most_burst_plus_rate(seed: int) -> None:
     chance = random.Random(seed)
     rate = Rate(per_second=chance.choice([0.5, 7, 1_000]), burst=chance.choice([1, 5, 100]))
     buckets = Buckets(rate, 100)
@@ -66,7 +66,7 @@ def test_any_window_has_at_most_burst_and_rate(seed: int) -> None:
             assert last - first + 1 <= rate.burst + span_s * rate.per_second + 0.02, seed
 
 
-def test_strangers_without_end_fill_two_tables_and_no_more() -> None:
+def test_endless_new_names_fill_two_tables_at_most() -> None:
     buckets = Buckets(Rate(per_second=1, burst=1), 10)
     for number in range(1_000):
         assert buckets.take(str(number), 0.0) == 0.0
@@ -74,7 +74,7 @@ def test_strangers_without_end_fill_two_tables_and_no_more() -> None:
     assert buckets.take("999", 0.0) > 0.0
 
 
-def test_name_that_is_still_used_outlives_the_strangers() -> None:
+def test_name_in_use_is_kept_while_new_names_arrive() -> None:
     buckets = Buckets(Rate(per_second=1, burst=1), 10)
     buckets.take("busy", 0.0)
     for number in range(1_000):
@@ -93,5 +93,5 @@ def test_name_that_is_still_used_outlives_the_strangers() -> None:
         ("", ""),
     ],
 )
-def test_address_is_counted_with_those_its_owner_has(address: str, network: str) -> None:
+def test_address_is_counted_with_its_network(address: str, network: str) -> None:
     assert network_of(address) == network

@@ -1,4 +1,4 @@
-"""The audit's pure checks, each against a small history with one thing wrong."""
+"""The audit's pure checks, each on a small history with one fault."""
 
 from msgspec import structs
 
@@ -43,12 +43,12 @@ def failing(*outcomes: Outcome) -> set[Name]:
     return {invariant.name for invariant in report.invariants() if invariant.differences}
 
 
-def test_ledger_of_a_good_history_finds_nothing() -> None:
+def test_ledger_of_a_correct_history_reports_no_difference() -> None:
     quiet = [Outcome(4_000, Ticked()), Outcome(4_000, CommandRefused("malformed_command"))]
     assert failing(*GOOD, *quiet) == set()
 
 
-def test_ledger_hands_over_what_closed_and_traded_once() -> None:
+def test_ledger_returns_closed_orders_and_trades_once() -> None:
     report = AuditReport()
     ledger = Ledger(0, Totals(), report)
     for offset, outcome in enumerate(GOOD):
@@ -65,81 +65,81 @@ def test_ledger_hands_over_what_closed_and_traded_once() -> None:
     assert ledger.take_trades() == []
 
 
-def test_ledger_maker_filled_to_the_end_closes() -> None:
+def test_ledger_closes_a_fully_filled_maker() -> None:
     all_of_it = structs.replace(FILL, quantity=100, maker_remaining_quantity=0)
     taken = structs.replace(TAKER, quantity=100, fills=(all_of_it,))
     assert failing(GOOD[0], Outcome(2_000, taken)) == set()
 
 
-def test_ledger_remaining_that_does_not_add_up_is_noticed() -> None:
+def test_ledger_remaining_quantity_that_does_not_add_up_is_reported() -> None:
     wrong = structs.replace(TAKEN, remaining_quantity=10, closed_reason="cancelled")
     assert failing(GOOD[0], Outcome(2_000, wrong)) == {"quantities", "bought_sold"}
 
 
-def test_ledger_maker_told_wrong_is_noticed() -> None:
+def test_ledger_fill_with_the_wrong_maker_broker_is_reported() -> None:
     wrong = structs.replace(TAKEN, fills=(structs.replace(FILL, maker_broker_id="b3"),))
     assert failing(GOOD[0], Outcome(2_000, wrong)) == {"quantities"}
 
 
-def test_ledger_filled_order_with_a_rest_is_noticed() -> None:
+def test_ledger_filled_order_with_a_remainder_is_reported() -> None:
     wrong = structs.replace(MAKER, closed_reason="filled")
     assert failing(Outcome(1_000, wrong)) == {"quantities"}
 
 
-def test_ledger_cancel_with_another_rest_is_noticed() -> None:
+def test_ledger_cancel_with_a_wrong_remainder_is_reported() -> None:
     wrong = structs.replace(CANCELLED, remaining_quantity=50)
     found = failing(GOOD[0], GOOD[1], Outcome(3_000, wrong))
     assert "quantities" in found
 
 
-def test_ledger_event_after_the_final_state_is_noticed() -> None:
+def test_ledger_event_after_the_final_state_is_reported() -> None:
     assert failing(*GOOD, GOOD[2]) == {"final_state"}
 
 
-def test_ledger_order_accepted_twice_while_open_is_noticed() -> None:
+def test_ledger_order_accepted_twice_while_open_is_reported() -> None:
     assert "final_state" in failing(GOOD[0], GOOD[0])
 
 
-def test_ledger_trade_with_an_order_not_open_is_noticed() -> None:
+def test_ledger_trade_with_an_order_not_open_is_reported() -> None:
     found = failing(GOOD[1])
     assert found == {"final_state", "bought_sold", "cash"}
 
 
-def test_ledger_trade_of_two_buyers_leaves_cash_behind() -> None:
+def test_ledger_trade_between_two_buyers_does_not_balance() -> None:
     buyer = structs.replace(MAKER, side="bid")
     assert failing(Outcome(1_000, buyer), GOOD[1]) == {"bought_sold", "cash"}
 
 
-def test_ledger_fill_of_a_dead_maker_is_noticed() -> None:
+def test_ledger_fill_of_an_expired_maker_is_reported() -> None:
     assert failing(GOOD[0], Outcome(5_000, TAKEN)) == {"validity"}
     assert failing(GOOD[0], Outcome(4_999, TAKEN)) == set()
 
 
-def test_ledger_fill_of_a_dead_taker_is_noticed() -> None:
+def test_ledger_fill_of_an_expired_taker_is_reported() -> None:
     late = structs.replace(TAKEN, valid_until=2_000)
     assert failing(GOOD[0], Outcome(2_000, late)) == {"validity"}
 
 
-def test_ledger_order_that_came_dead_and_rests_is_noticed() -> None:
+def test_ledger_order_expired_on_arrival_that_rests_is_reported() -> None:
     dead = structs.replace(MAKER, valid_until=1_000)
     assert failing(Outcome(1_000, dead)) == {"validity"}
     assert failing(Outcome(1_000, structs.replace(dead, closed_reason="expired"))) == set()
 
 
-def test_ledger_order_that_came_alive_and_expired_is_noticed() -> None:
+def test_ledger_order_valid_on_arrival_closed_as_expired_is_reported() -> None:
     assert failing(Outcome(4_999, structs.replace(MAKER, closed_reason="expired"))) == {"validity"}
     endless = structs.replace(MAKER, closed_reason="expired", valid_until=None)
     assert failing(Outcome(1_000, endless)) == {"validity"}
 
 
-def test_ledger_expiry_in_time_is_fine_and_before_is_noticed() -> None:
+def test_ledger_expiry_before_valid_until_is_reported() -> None:
     expired = (Expired("m", "b1", "PETR4", 100, 2),)
     assert failing(GOOD[0], Outcome(5_000, Ticked(), expired)) == set()
     assert failing(GOOD[0], Outcome(4_999, Ticked(), expired)) == {"validity"}
     assert failing(Outcome(4_999, Ticked(), expired)) == {"final_state"}
 
 
-def test_ledger_symbol_or_id_on_another_partition_is_noticed() -> None:
+def test_ledger_symbol_or_id_on_another_partition_is_reported() -> None:
     report, totals = AuditReport(), Totals()
     here, there = Ledger(0, totals, report), Ledger(1, totals, report)
     here.apply(Outcome(1_000, MAKER), 0)
@@ -166,42 +166,42 @@ def public(*found: Trade, partial: bool = False) -> Invariant:
     return invariant
 
 
-def test_public_topic_that_is_right_has_no_difference() -> None:
+def test_public_topic_with_correct_records_has_no_difference() -> None:
     assert public(trade(1), trade(2), trade(3)).differences == 0
 
 
-def test_public_topic_repeated_record_is_told_as_such() -> None:
+def test_public_topic_repeated_record_is_reported() -> None:
     assert public(trade(1), trade(2), trade(2), trade(3)).samples == [
         "trades@2: PETR4 #2 is there twice"
     ]
 
 
-def test_public_topic_missing_record_is_told_as_such() -> None:
+def test_public_topic_missing_record_is_reported() -> None:
     assert public(trade(1), trade(3)).samples == ["trades: PETR4 #2 is missing"]
 
 
-def test_public_topic_altered_record_is_told_as_such() -> None:
+def test_public_topic_altered_record_is_reported() -> None:
     assert "expected" in public(trade(1), trade(2, price=11), trade(3)).samples[0]
 
 
-def test_public_topic_invented_record_is_told_as_such() -> None:
+def test_public_topic_invented_record_is_reported() -> None:
     assert public(trade(1), trade(2), trade(3), trade(4)).samples == [
         "trades@3: PETR4 #4 never happened"
     ]
 
 
-def test_public_topic_unreadable_record_is_told_as_such() -> None:
+def test_public_topic_unreadable_record_is_reported() -> None:
     invariant = AuditReport()["trades_topic"]
     PublicTopic("trades", invariant, partial=False).unreadable(7, "no JSON")
     assert invariant.samples == ["trades@7: no JSON"]
 
 
-def test_public_topic_whose_beginning_is_gone_starts_at_its_first_record() -> None:
+def test_public_topic_trimmed_by_retention_is_checked_from_its_first_record() -> None:
     assert public(trade(2), trade(3), partial=True).differences == 0
     assert public(trade(2), partial=True).differences == 1
 
 
-def test_folded_books_replace_remove_and_forget() -> None:
+def test_book_updates_replace_remove_and_clear_levels() -> None:
     books = FoldedBooks()
     books.apply(BookUpdate("A", 1, 1, 1, 0, bids=(Level(9, 5, 1), Level(8, 5, 1))))
     books.apply(BookUpdate("A", 2, 1, 2, 0, bids=(Level(9, 0, 0),), asks=(Level(11, 1, 1),)))
@@ -218,7 +218,7 @@ def place(number: int, client_order_id: str | None = None) -> PlaceOrder:
     )
 
 
-def test_client_log_counts_what_the_log_holds() -> None:
+def test_client_log_is_compared_with_the_command_log() -> None:
     lines = [
         ClientLine("acknowledged", "b1", "c1", "o1"),
         ClientLine("acknowledged", "b1", "c2", "o2"),
@@ -241,7 +241,7 @@ def test_client_log_counts_what_the_log_holds() -> None:
     assert (report["acknowledged"].checked, report["refused"].checked) == (4, 2)
 
 
-def test_client_log_order_that_went_by_another_name_is_noticed() -> None:
+def test_client_log_order_stored_under_another_id_is_reported() -> None:
     lines = [
         ClientLine("acknowledged", "b1", "c1", "o1"),
         ClientLine("acknowledged", "b2", "c2", "o2"),
@@ -256,7 +256,7 @@ def test_client_log_order_that_went_by_another_name_is_noticed() -> None:
     ]
 
 
-def test_client_log_retry_that_made_no_order_is_not_the_order_twice() -> None:
+def test_client_log_retry_answered_as_repeated_is_not_a_duplicate() -> None:
     client_log, report = ClientLog([ClientLine("unknown", "b1", "c1")]), AuditReport()
     client_log.command(place(1, "c1"), None)
     client_log.command(place(2, "c1"), Outcome(1_000, OrderRepeated("o2", "b1", "o1")))
@@ -283,11 +283,11 @@ def test_engine_with_another_book_is_reported() -> None:
     assert report["recomputed"].differences == 1
 
 
-def test_command_of_rubbish_is_none() -> None:
+def test_command_of_unreadable_bytes_is_none() -> None:
     assert command_of(b"{") is None
 
 
-def test_report_tells_the_first_differences_and_counts_all() -> None:
+def test_report_shows_the_first_differences_and_counts_all() -> None:
     report = AuditReport()
     report.leave_out("refused")
     report["cash"].note = "by hand"

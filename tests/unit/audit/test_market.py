@@ -1,4 +1,4 @@
-"""What the audit judges from recorded outcomes alone, without an engine: one thing wrong each."""
+"""The audit's judgement of recorded outcomes, without an engine; one fault in each history."""
 
 import random
 
@@ -28,25 +28,25 @@ from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
 
 T = 1_000
-# The partition that the ids of a flow carry.
+# The partition encoded in the ids of a flow.
 FLOW_PARTITION = 3
-Told = tuple[Command | None, Outcome]
+Recorded = tuple[Command | None, Outcome]
 
 
 class Judged(Struct):
-    """What was found, and the books that came of it."""
+    """The report on a history, and the order books built from it."""
 
     report: AuditReport
     books: OutcomeBooks
 
     @property
     def failing(self) -> set[Name]:
-        """What does not hold."""
+        """Names of the invariants that do not hold."""
         return {found.name for found in self.report.invariants() if found.differences}
 
 
 class Judge:
-    """All that judges outcomes one by one, in the order of the audit."""
+    """All checks of single outcomes, in the order of the audit."""
 
     def __init__(self, rules: Rules = RULES, partition: int = 0) -> None:
         self.report, self.totals = AuditReport(), Totals()
@@ -65,19 +65,19 @@ class Judge:
         return Judged(self.report, self.books)
 
 
-def judged(*told: Told, rules: Rules = RULES) -> Judged:
+def judged(*recorded: Recorded, rules: Rules = RULES) -> Judged:
     judge = Judge(rules)
-    for offset, (command, outcome) in enumerate(told):
+    for offset, (command, outcome) in enumerate(recorded):
         judge.look(command, outcome, EnginePosition(0, offset, T))
     return judge.finish()
 
 
-def failing(*told: Told, rules: Rules = RULES) -> set[Name]:
-    return judged(*told, rules=rules).failing
+def failing(*recorded: Recorded, rules: Rules = RULES) -> set[Name]:
+    return judged(*recorded, rules=rules).failing
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_engine_of_a_random_flow_is_judged_right_and_its_public_records_are_foreseen(
+def test_random_flow_through_the_engine_passes_and_its_public_records_are_predicted(
     seed: int,
 ) -> None:
     rng = random.Random(f"judged {seed}")
@@ -85,7 +85,7 @@ def test_engine_of_a_random_flow_is_judged_right_and_its_public_records_are_fore
     engine, judge = Engine(FLOW_PARTITION, rules), Judge(rules, FLOW_PARTITION)
     entered: set[str] = set()
     for step in flow(rng, shape, 400):
-        # Ingest gives no id twice, the flow does.
+        # Ingest never issues an id twice, but the flow does.
         placed = step.command.order_id if isinstance(step.command, PlaceOrder) else ""
         if placed in entered - engine.open_orders.keys():
             continue
@@ -104,7 +104,7 @@ def test_engine_of_a_random_flow_is_judged_right_and_its_public_records_are_fore
             assert found.books.levels(symbol, side) == book.levels(side)
 
 
-def accepted(command: PlaceOrder, remaining: int, sequence: int, **changes: object) -> Told:
+def accepted(command: PlaceOrder, remaining: int, sequence: int, **changes: object) -> Recorded:
     event = OrderAccepted(
         command.order_id,
         command.broker_id,
@@ -123,57 +123,57 @@ def accepted(command: PlaceOrder, remaining: int, sequence: int, **changes: obje
 
 
 def fill(maker: int, index: int, price: int, quantity: int, left: int) -> Fill:
-    """Of the test's nth order by the command at offset 3."""
+    """A fill of the test's nth order by the command at offset 3."""
     name = trade_id(T, 0, 3, index)
     return Fill(name, index + 1, price, quantity, order_id(maker), BROKER, left)
 
 
-# Of one broker: two sellers of 100 at 10, then one at 11.
+# Orders of one broker: two asks of 100 at price 10, then one at 11.
 SELLERS = [
     accepted(limit(number, side="ask", price=price), 100, number)
     for number, price in ((1, 10), (2, 10), (3, 11))
 ]
 BUYER = limit(9, price=11)
-QUIET: list[Told] = [(Tick(), Outcome(T, Ticked()))] * 3
+QUIET: list[Recorded] = [(Tick(), Outcome(T, Ticked()))] * 3
 
 
-def bought(command: PlaceOrder, *fills: Fill, **changes: object) -> Told:
+def bought(command: PlaceOrder, *fills: Fill, **changes: object) -> Recorded:
     left = command.quantity - sum(each.quantity for each in fills)
-    told = {"fills": fills, "closed_reason": "filled" if not left else None} | changes
-    moved = bool(fills) or told["closed_reason"] is None
-    return accepted(command, left, 4 if moved else 3, **told)
+    fields = {"fills": fills, "closed_reason": "filled" if not left else None} | changes
+    moved = bool(fills) or fields["closed_reason"] is None
+    return accepted(command, left, 4 if moved else 3, **fields)
 
 
-def test_trade_at_the_best_price_with_the_oldest_is_right() -> None:
+def test_trade_at_the_best_price_with_the_oldest_order_passes() -> None:
     found = judged(*SELLERS, bought(BUYER, fill(1, 0, 10, 100, 0)))
     assert found.failing == set()
     assert found.report["priority"].checked == 1
 
 
-def test_trade_with_a_younger_order_is_noticed() -> None:
+def test_trade_with_a_younger_order_is_reported() -> None:
     assert failing(*SELLERS, bought(BUYER, fill(2, 0, 10, 100, 0))) == {"priority"}
 
 
-def test_trade_at_a_worse_price_is_noticed() -> None:
+def test_trade_at_a_worse_price_is_reported() -> None:
     assert failing(*SELLERS, bought(BUYER, fill(3, 0, 11, 100, 0))) == {"priority"}
 
 
-def test_trade_that_skips_the_rest_of_an_order_is_noticed() -> None:
+def test_trade_that_skips_the_remainder_of_an_order_is_reported() -> None:
     fills = fill(1, 0, 10, 60, 40), fill(2, 1, 10, 40, 60)
     assert failing(*SELLERS, bought(BUYER, *fills)) == {"priority"}
 
 
-def test_trade_in_two_of_what_was_to_be_had_in_one_is_noticed() -> None:
+def test_trade_split_into_two_fills_of_one_order_is_reported() -> None:
     fills = fill(1, 0, 10, 60, 40), fill(1, 1, 10, 40, 0)
     assert failing(*SELLERS, bought(BUYER, *fills)) == {"priority"}
 
 
-def test_trade_with_an_empty_book_is_noticed() -> None:
-    nobody = bought(BUYER, fill(1, 0, 10, 100, 0))
-    assert "priority" in failing(*QUIET, nobody)
+def test_trade_with_an_empty_book_is_reported() -> None:
+    taker = bought(BUYER, fill(1, 0, 10, 100, 0))
+    assert "priority" in failing(*QUIET, taker)
 
 
-def test_trade_beyond_the_limit_is_noticed() -> None:
+def test_trade_beyond_the_limit_price_is_reported() -> None:
     low = structs.replace(BUYER, price=9)
     assert failing(*SELLERS, bought(low, fill(1, 0, 10, 100, 0))) == {"priority"}
     high = limit(9, side="ask", price=12)
@@ -199,17 +199,19 @@ def test_order_that_rests_though_it_could_trade_leaves_a_crossed_book() -> None:
         (structs.replace(BUYER, price=9), "no_liquidity"),
     ],
 )
-def test_order_that_gives_up_without_need_is_noticed(command: PlaceOrder, reason: str) -> None:
+def test_order_closed_although_it_could_continue_is_reported(
+    command: PlaceOrder, reason: str
+) -> None:
     assert failing(*SELLERS, bought(command, closed_reason=reason)) == {"priority"}
 
 
 @pytest.mark.parametrize("reason", ["cancelled", None])
-def test_market_order_that_finds_nobody_has_one_end_only(reason: str | None) -> None:
-    nobody = accepted(market(1), 100, 0, closed_reason=reason)
-    assert failing(nobody) == {"priority"}
+def test_market_order_without_liquidity_has_one_closed_reason(reason: str | None) -> None:
+    taker = accepted(market(1), 100, 0, closed_reason=reason)
+    assert failing(taker) == {"priority"}
 
 
-def test_order_that_gives_up_with_need_is_right() -> None:
+def test_order_closed_at_a_cap_passes() -> None:
     one = structs.replace(BUYER, quantity=150), fill(1, 0, 10, 100, 0)
     assert failing(*SELLERS, bought(*one, closed_reason="cancelled")) == {"priority"}
     bound = Rules(fills_max=1)
@@ -217,14 +219,14 @@ def test_order_that_gives_up_with_need_is_right() -> None:
     assert failing(accepted(market(1), 100, 0, closed_reason="no_liquidity")) == set()
 
 
-def test_trade_that_is_numbered_or_named_wrong_is_noticed() -> None:
+def test_trade_with_a_wrong_sequence_or_id_is_reported() -> None:
     right = fill(1, 0, 10, 100, 0)
     assert failing(*SELLERS, bought(BUYER, structs.replace(right, sequence=2))) == {"sequences"}
     other = structs.replace(right, trade_id=trade_id(T, 0, 4, 0))
     assert failing(*SELLERS, bought(BUYER, other)) == {"sequences"}
 
 
-def test_change_of_a_book_that_is_numbered_wrong_is_noticed() -> None:
+def test_book_change_with_a_wrong_sequence_is_reported() -> None:
     skipped = accepted(limit(4, side="ask", price=12), 100, 5)
     assert failing(*SELLERS, skipped) == {"sequences"}
 
@@ -243,7 +245,7 @@ def refused(code: str, number: int, broker: str = BROKER) -> Event:
         (cancel(2), cancelled(2, 100), set()),
         (cancel(2, OTHER_BROKER), refused("not_owner", 2, OTHER_BROKER), set()),
         (cancel(7), refused("order_not_open", 7), set()),
-        # Of another broker, and granted.
+        # Granted although the order belongs to another broker.
         (cancel(2, OTHER_BROKER), cancelled(2, 100), {"owner"}),
         (cancel(2, OTHER_BROKER), refused("order_not_open", 2, OTHER_BROKER), {"owner"}),
         (cancel(2), refused("not_owner", 2), {"owner"}),
@@ -251,7 +253,7 @@ def refused(code: str, number: int, broker: str = BROKER) -> Event:
         (cancel(7), refused("not_owner", 7), {"owner"}),
     ],
 )
-def test_cancel_that_is_not_judged_by_the_owner_is_noticed(
+def test_cancel_outcome_that_contradicts_ownership_is_reported(
     command: CancelOrder, event: Event, noticed: set[Name]
 ) -> None:
     assert failing(*SELLERS, (command, Outcome(T, event))) == noticed
@@ -262,12 +264,12 @@ def test_cancel_of_an_order_that_has_just_expired_comes_too_late() -> None:
     judge = Judge()
     judge.look(*short, EnginePosition(0, 0, T))
     expired = (Expired(order_id(1), BROKER, SYMBOL, 100, 2),)
-    told = Outcome(T + 1, refused("order_not_open", 1), expired)
-    judge.look(cancel(1), told, EnginePosition(0, 1, T + 1))
+    recorded = Outcome(T + 1, refused("order_not_open", 1), expired)
+    judge.look(cancel(1), recorded, EnginePosition(0, 1, T + 1))
     assert judge.finish().failing == set()
 
 
-def test_repeated_order_that_is_told_of_another_brokers_order_is_noticed() -> None:
+def test_repeated_order_answered_with_another_brokers_order_is_reported() -> None:
     again = limit(9, broker_id=OTHER_BROKER, client_order_id="c")
     event = OrderRepeated(again.order_id, OTHER_BROKER, order_id(2))
     assert failing(*SELLERS, (again, Outcome(T, event))) == {"owner"}
@@ -295,12 +297,12 @@ def test_repeated_order_that_is_told_of_another_brokers_order_is_noticed() -> No
         (limit(9), accepted(limit(9, client_order_id="c"), 100, 4)[1].event),
     ],
 )
-def test_outcome_of_something_else_is_noticed(command: Command | None, event: Event) -> None:
+def test_outcome_of_another_command_is_reported(command: Command | None, event: Event) -> None:
     assert failing(*SELLERS[:0], (command, Outcome(T, event))) >= {"answers"}
 
 
-def test_outcomes_of_other_kinds_are_answers() -> None:
-    quiet: list[Told] = [
+def test_outcomes_of_other_kinds_pass() -> None:
+    quiet: list[Recorded] = [
         (None, Outcome(T, CommandRefused("malformed_command"))),
         (Tick(), Outcome(T, Ticked())),
         (limit(1), Outcome(T, refused("duplicate_order_id", 1))),
@@ -308,7 +310,7 @@ def test_outcomes_of_other_kinds_are_answers() -> None:
     assert failing(*SELLERS, *quiet) == set()
 
 
-def test_outcome_at_another_time_is_noticed() -> None:
+def test_outcome_with_another_time_is_reported() -> None:
     assert failing((Tick(), Outcome(T + 1, Ticked()))) == {"answers"}
     judge = Judge()
     judge.look(Tick(), Outcome(T, Ticked()), EnginePosition(0, 0, T))
@@ -316,11 +318,11 @@ def test_outcome_at_another_time_is_noticed() -> None:
     assert judge.finish().failing == set()
 
 
-def test_cancel_answered_with_another_order_is_noticed() -> None:
+def test_cancel_answered_with_another_order_is_reported() -> None:
     assert failing(*SELLERS, (cancel(1), Outcome(T, cancelled(2, 100)))) == {"answers"}
 
 
-def test_trade_with_an_order_that_left_is_the_ledgers_to_tell() -> None:
+def test_trade_with_a_closed_order_is_reported_by_the_ledger_alone() -> None:
     first = bought(BUYER, fill(1, 0, 10, 100, 0))
     gone = fill(1, 0, 10, 100, 0)
     assert "final_state" in failing(*SELLERS[:1], first, bought(limit(8, price=11), gone))

@@ -1,4 +1,5 @@
-"""The audit of snapshots: each against the engine of the log and the place it continues at."""
+"""The audit of snapshots: each compared with the recomputed engine and the position it continues
+at."""
 
 import pytest
 from msgspec import structs
@@ -14,7 +15,7 @@ from tests.support.snapshots import sealed
 
 COMMANDS = 3
 RECORD = 5
-# A claim at 0, then two commands in a record, then one.
+# Execution records: a claim at offset 0, then two commands in one record, then one command.
 PLACES = [
     FilterPosition(0, -1, 0),
     FilterPosition(1, 0, 0),
@@ -24,7 +25,7 @@ PLACES = [
 
 
 def engines() -> list[Engine]:
-    """One that has seen nothing, one that has seen a command, and so on."""
+    """Engines after no command, after one command, and so on."""
     found = []
     for count in range(COMMANDS + 1):
         engine = Engine(0)
@@ -45,7 +46,7 @@ def saved_before(
 
 
 def judged(commit: SnapshotCommit, restored: Restore) -> Invariant:
-    """As the audit goes through a log of three commands."""
+    """Judge the snapshot as the audit does, over a log of three commands."""
     report = AuditReport()
     snapshots = SnapshotAudit([(RECORD, commit)], restored, report)
     for place in PLACES:
@@ -62,7 +63,7 @@ def judged_whole(chunks: list[bytes], commit: SnapshotCommit) -> Invariant:
 
 
 @pytest.mark.parametrize(("command", "next_record"), [(2, 1), (2, 2), (3, 1), (3, 3)])
-def test_snapshot_of_the_log_is_right_wherever_it_may_continue(
+def test_snapshot_of_the_log_passes_at_every_position_it_may_continue_at(
     command: int, next_record: int
 ) -> None:
     assert judged_whole(*saved_before(command, next_record)).samples == []
@@ -78,7 +79,7 @@ def test_snapshot_of_the_log_is_right_wherever_it_may_continue(
         (2, 9, 0, "continues at an execution record that is not there"),
     ],
 )
-def test_snapshot_that_continues_elsewhere_is_noticed(
+def test_snapshot_that_continues_at_a_wrong_position_is_reported(
     command: int, next_record: int, epoch: int, reason: str
 ) -> None:
     found = judged_whole(*saved_before(command, next_record, epoch))
@@ -87,35 +88,35 @@ def test_snapshot_that_continues_elsewhere_is_noticed(
     assert reason in found.samples[0]
 
 
-def test_snapshot_of_another_engine_is_noticed() -> None:
+def test_snapshot_of_another_engine_is_reported() -> None:
     chunks, commit = saved_before(3, 3)
     forged = structs.replace(commit, next_command=2, next_record=2)
-    # Its chunks name the command that they are of: it cannot be restored either.
+    # Its chunks contain the command number, so it cannot be restored either.
     found = judged_whole(chunks, sealed(forged, chunks))
     assert "is not the engine that the log gives" in found.samples[0]
     later = structs.replace(commit, clock=commit.clock + 1)
     assert judged_whole(chunks, sealed(later, chunks)).differences >= 1
 
 
-def test_snapshot_that_restores_another_engine_is_noticed() -> None:
+def test_snapshot_that_restores_another_engine_is_reported() -> None:
     _, commit = saved_before(2, 2)
     found = judged(commit, lambda *_: engines()[3])
     assert ["restores another engine" in sample for sample in found.samples] == [True]
 
 
-def test_snapshot_that_is_damaged_is_noticed() -> None:
+def test_damaged_snapshot_is_reported() -> None:
     chunks, commit = saved_before(2, 2)
     found = judged_whole(chunks[:-1], commit)
     assert ["cannot be restored" in sample for sample in found.samples] == [True]
 
 
-def test_snapshot_beyond_what_is_recorded_is_noticed() -> None:
+def test_snapshot_beyond_the_recorded_outcomes_is_reported() -> None:
     _, commit = saved_before(3, 3)
     found = judged(structs.replace(commit, next_command=7), lambda *_: None)
     assert any("no outcome is recorded yet" in sample for sample in found.samples)
 
 
-def test_snapshot_without_its_chunks_is_told_of() -> None:
+def test_snapshot_without_its_chunks_is_noted_and_passes() -> None:
     _, commit = saved_before(2, 2)
     found = judged(commit, lambda *_: None)
     assert (found.differences, found.note) == (0, "chunks of some are gone by retention")

@@ -1,4 +1,4 @@
-"""Where a service answers for its health, and what a container's health check makes of it."""
+"""The health address of a service, and the health check of a container."""
 
 import subprocess
 import sys
@@ -26,21 +26,21 @@ def probed(port: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("ready", [True, False])
-def test_probe_tells_whether_the_service_is_ready_and_why(ready: bool) -> None:
+def test_probe_reports_readiness_and_its_reason(ready: bool) -> None:
     health = Health()
     health.add("replay", lambda: Check(ready, "7 commands left"))
     settings = Settings(metrics_port=free_port())
     with health_answered(settings, health):
-        code, words = probed(settings.metrics_port)
+        code, line = probed(settings.metrics_port)
     assert code == (0 if ready else 1)
-    assert "7 commands left" in words
+    assert "7 commands left" in line
 
 
 def test_probe_without_a_service_fails_with_one_line() -> None:
-    code, words = probed(port := free_port())
+    code, line = probed(port := free_port())
     assert code == 1
-    assert words.startswith(f"nothing answers on port {port}: ")
-    assert words.count("\n") == 1
+    assert line.startswith(f"nothing answers on port {port}: ")
+    assert line.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_probe_without_a_service_fails_with_one_line() -> None:
         ({"EXCHANGE_PORT": "", "EXCHANGE_METRICS_PORT": ""}, 8000),
     ],
 )
-def test_probe_asks_where_the_settings_say(environ: dict[str, str], port: int) -> None:
+def test_probe_uses_the_port_of_the_settings(environ: dict[str, str], port: int) -> None:
     assert port_of(environ) == port
 
 
-def test_health_answers_on_the_address_of_the_settings() -> None:
+def test_health_server_listens_on_the_address_of_the_settings() -> None:
     settings = Settings(metrics_host="127.0.0.2", metrics_port=free_port())
     with health_answered(settings, Health()):
         with urlopen(f"http://127.0.0.2:{settings.metrics_port}/livez") as answer:
@@ -65,11 +65,11 @@ def test_health_answers_on_the_address_of_the_settings() -> None:
         assert probed(settings.metrics_port)[0] == 1
 
 
-def test_health_on_a_port_in_use_is_refused_with_one_line() -> None:
+def test_health_server_on_a_port_in_use_fails_with_one_line() -> None:
     with HTTPServer((LOOPBACK, 0), BaseHTTPRequestHandler) as other:
         settings = Settings(metrics_port=other.server_port)
         with (
             pytest.raises(UnavailableError, match=f"port {other.server_port}: .*METRICS_PORT"),
             health_answered(settings, Health()),
         ):
-            raise AssertionError("nobody can listen there twice")
+            raise AssertionError("the port was bound twice")

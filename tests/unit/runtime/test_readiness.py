@@ -1,4 +1,4 @@
-"""Waiting for a service: ready, not ready, gone, and never through a proxy."""
+"""Waiting for a service that is ready, not ready or absent; never through a proxy."""
 
 import threading
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def test_ready_service_has_no_reason(service: Service) -> None:
     assert not_ready(service.url) is None
 
 
-def test_unready_service_is_quoted(service: Service) -> None:
+def test_unready_service_gives_its_answer_as_the_reason(service: Service) -> None:
     service.statuses = [503]
     assert not_ready(service.url) == "503 state"
 
@@ -54,7 +54,7 @@ def test_other_statuses_count_as_ready_where_allowed(service: Service) -> None:
     assert not_ready(service.url, {200, 404}) is None
 
 
-def test_absent_service_is_a_reason() -> None:
+def test_absent_service_gives_a_reason() -> None:
     assert "refused" in str(not_ready(f"http://127.0.0.1:{free_port()}"))
 
 
@@ -63,7 +63,7 @@ def test_wait_lasts_until_ready(service: Service) -> None:
     assert wait_ready(service.url, 30.0) is None
 
 
-def test_wait_ends_at_its_limit_or_with_the_process(service: Service) -> None:
+def test_wait_ends_at_its_limit_or_when_the_process_ends(service: Service) -> None:
     service.statuses = [503]
     assert wait_ready(service.url, 0.0) == "503 state"
     assert wait_ready(service.url, 60.0, ended=lambda: True) == "503 state"

@@ -1,4 +1,4 @@
-"""Settings: a bad or unknown one is one readable line that says which."""
+"""Settings: an invalid or unknown one is reported in one line that names it."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from services.runtime.errors import SettingsError
 from services.runtime.settings import Settings, parse_partitions, read_settings, require, variable
 
 
-def test_nothing_given_is_all_defaults_and_other_variables_are_not_ours() -> None:
+def test_settings_not_given_have_defaults_and_other_variables_are_ignored() -> None:
     assert read_settings({"PATH": "/bin", "EXCHANGE_KAFKA": ""}) == Settings()
 
 
@@ -42,26 +42,26 @@ def test_given_settings_are_converted() -> None:
         ("EXCHANGE_OUTCOME_WAIT_MS", "1e9"),
     ],
 )
-def test_bad_setting_is_one_line_with_name_and_value(name: str, text: str) -> None:
+def test_invalid_setting_is_reported_with_name_and_value(name: str, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({"EXCHANGE_KAFKA": "a:1", name: text})
     assert str(caught.value).startswith(f"{name}={text}: ")
     assert caught.value.exit_code == 2
 
 
-def test_bad_key_is_not_shown() -> None:
+def test_invalid_key_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({"EXCHANGE_ADMIN_KEY": "hunter2"})
     assert "hunter2" not in str(caught.value)
     assert "EXCHANGE_ADMIN_KEY" in str(caught.value)
 
 
-def test_unknown_setting_is_named_with_the_known_ones() -> None:
+def test_unknown_setting_is_reported_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"unknown setting EXCHANGE_PROT; known are .*_PORT"):
         read_settings({"EXCHANGE_PROT": "1"})
 
 
-def test_missing_setting_is_named() -> None:
+def test_missing_setting_is_reported_by_name() -> None:
     assert require("x", "kafka") == "x"
     for missing in (None, ""):
         with pytest.raises(SettingsError, match="EXCHANGE_DATABASE_URL is needed"):
@@ -84,11 +84,11 @@ def test_every_setting_has_a_variable() -> None:
         ("0-1,1-2", [0, 1, 2]),
     ],
 )
-def test_partitions_are_read(text: str, expected: list[int]) -> None:
+def test_partitions_are_parsed(text: str, expected: list[int]) -> None:
     assert parse_partitions(text, 4) == expected
 
 
 @pytest.mark.parametrize("text", ["", "4", "0-4", "x", "1-", "-1", "0,", "2-1", "0-x", "1 2"])
-def test_bad_partitions_are_refused(text: str) -> None:
+def test_invalid_partitions_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="partitions"):
         parse_partitions(text, 4)

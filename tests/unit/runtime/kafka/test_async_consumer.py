@@ -1,4 +1,4 @@
-"""What is fetched at once goes to the loop in parts, so that nobody waits for all of it."""
+"""Division of a fetch into parts, so that the event loop is not held by a large one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who a client is to Kafka: what it is configured with, and what a refusal is told as."""
+"""Kafka client settings of a user, and the error raised when Kafka refuses that user."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from services.runtime.settings import Settings, read_settings
 HIDDEN = "not-to-be-seen"
 
 
-def test_access_without_a_user_configures_nothing_but_the_servers() -> None:
+def test_access_without_a_user_sets_the_servers_only() -> None:
     assert KafkaAccess("a:1,b:2").config() == {"bootstrap.servers": "a:1,b:2"}
 
 
-def test_access_with_a_user_proves_the_password() -> None:
+def test_access_with_a_user_sets_scram_authentication() -> None:
     config = KafkaAccess("a:1", "sink", HIDDEN).config()
     assert config == {
         "bootstrap.servers": "a:1",
@@ -33,12 +33,12 @@ def test_access_with_a_certificate_authority_is_encrypted(user: str, protocol: s
     assert (config["security.protocol"], config["ssl.ca.location"]) == (protocol, "/etc/ca.pem")
 
 
-def test_access_shown_hides_the_password() -> None:
+def test_access_as_text_hides_the_password() -> None:
     assert HIDDEN not in repr(KafkaAccess("a:1", "sink", HIDDEN))
     assert HIDDEN not in str(KafkaAccess("a:1", "sink", HIDDEN))
 
 
-def test_settings_give_the_password_or_its_file(tmp_path: Path) -> None:
+def test_settings_contain_the_password_or_its_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(f"{HIDDEN}\n")
     given = {"EXCHANGE_KAFKA": "a:1", "EXCHANGE_KAFKA_USER": "sink"}
@@ -58,7 +58,7 @@ def test_settings_without_servers_a_password_or_its_file_are_refused(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
         (KafkaError._AUTHENTICATION, "does not let user sink in"),
         (KafkaError.SASL_AUTHENTICATION_FAILED, "does not let user sink in"),
@@ -67,13 +67,13 @@ def test_settings_without_servers_a_password_or_its_file_are_refused(tmp_path: P
         (KafkaError.CLUSTER_AUTHORIZATION_FAILED, "forbids user sink"),
     ],
 )
-def test_refusal_names_the_user_and_not_the_password(code: int, told: str) -> None:
+def test_refusal_names_the_user_and_not_the_password(code: int, message: str) -> None:
     refusal = KafkaAccess("a:1", "sink", HIDDEN).refusal(KafkaError(code))
     assert isinstance(refusal, AccessError)
-    assert told in str(refusal)
+    assert message in str(refusal)
     assert HIDDEN not in str(refusal)
     assert refusal.exit_code == 12
 
 
-def test_other_errors_are_no_refusals() -> None:
+def test_other_errors_are_not_refusals() -> None:
     assert KafkaAccess("a:1", "sink", HIDDEN).refusal(KafkaError(KafkaError._TRANSPORT)) is None

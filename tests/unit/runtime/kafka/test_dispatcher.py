@@ -1,4 +1,4 @@
-"""The stream sorts records: executions by the rule, views before waiters, the rest as they are."""
+"""TopicDispatcher: execution batches reach views before waiters, other records are unchanged."""
 
 import asyncio
 from typing import cast
@@ -16,7 +16,7 @@ from services.runtime.kafka.dispatcher import TopicDispatcher
 
 
 class Record(Struct):
-    """What a Kafka message offers."""
+    """A Kafka message with the methods that the dispatcher reads."""
 
     of: str
     at: int
@@ -39,10 +39,10 @@ class Record(Struct):
         return self.value_
 
 
-def test_records_reach_who_wants_them_in_order() -> None:
+def test_records_reach_their_subscribers_in_order() -> None:
     broker = Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("a"), 0)
     outcome = Outcomes(0, 0, (Outcome(1, Ticked()),))
-    told: list[object] = []
+    received: list[object] = []
 
     async def scenario() -> BrokerDirectory:
         directory = BrokerDirectory("the-admin-key")
@@ -50,12 +50,12 @@ def test_records_reach_who_wants_them_in_order() -> None:
             cast(LogConsumer, None),
             Topology("p-", 1, "process"),
             on_broker=directory.apply,
-            failed=told.append,
+            failed=received.append,
         )
-        dispatcher.subscribe(on_batch=lambda batch: told.append(("views", batch.first_command)))
+        dispatcher.subscribe(on_batch=lambda batch: received.append(("views", batch.first_command)))
         dispatcher.subscribe(
-            on_batch=lambda batch: told.append(("waiters", batch.first_command)),
-            on_listing=lambda key, value: told.append((key, value)),
+            on_batch=lambda batch: received.append(("waiters", batch.first_command)),
+            on_listing=lambda key, value: received.append((key, value)),
         )
         records = [
             Record("p-exchange.listings.v1", 0, b"v", b"PETR4"),
@@ -69,5 +69,5 @@ def test_records_reach_who_wants_them_in_order() -> None:
         return directory
 
     directory = asyncio.run(scenario())
-    assert told == [(b"PETR4", b"v"), ("views", 0), ("waiters", 0)]
+    assert received == [(b"PETR4", b"v"), ("views", 0), ("waiters", 0)]
     assert directory.caller("a", 0) == broker

@@ -1,4 +1,4 @@
-"""LastResponse and Watchdog: only a silence during a query counts, up to its limit."""
+"""LastResponse and Watchdog: only silence during a query counts, up to its limit."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from services.runtime.postgres.watchdog import LastResponse, Watchdog
 SOON_S = 5.0
 
 
-def test_silence_counts_only_while_somebody_asks() -> None:
+def test_silence_counts_only_during_a_query() -> None:
     last_response = LastResponse(0.0)
     assert not last_response.too_long()
     with last_response.asking():
@@ -17,7 +17,7 @@ def test_silence_counts_only_while_somebody_asks() -> None:
     assert not last_response.too_long()
 
 
-def test_silence_ends_with_whatever_is_heard() -> None:
+def test_silence_ends_with_any_response() -> None:
     last_response = LastResponse(0.2)
     with last_response.asking():
         for _ in range(10):
@@ -28,7 +28,7 @@ def test_silence_ends_with_whatever_is_heard() -> None:
         assert last_response.too_long()
 
 
-def test_silence_after_a_part_of_a_question_counts_on() -> None:
+def test_silence_after_a_nested_query_continues_to_count() -> None:
     last_response = LastResponse(0.0)
     with last_response.asking():
         with last_response.asking():
@@ -38,14 +38,14 @@ def test_silence_after_a_part_of_a_question_counts_on() -> None:
     assert not last_response.too_long()
 
 
-def test_watchdog_bites_in_silence_until_it_is_closed() -> None:
-    last_response, bitten = LastResponse(0.1), threading.Event()
-    watchdog = Watchdog(last_response, bitten.set)
+def test_watchdog_aborts_on_silence_until_it_is_closed() -> None:
+    last_response, aborted = LastResponse(0.1), threading.Event()
+    watchdog = Watchdog(last_response, aborted.set)
     time.sleep(0.3)
-    assert not bitten.is_set()
+    assert not aborted.is_set()
     with last_response.asking():
-        assert bitten.wait(SOON_S)
+        assert aborted.wait(SOON_S)
         watchdog.close()
         time.sleep(0.05)
-        bitten.clear()
-        assert not bitten.wait(0.3)
+        aborted.clear()
+        assert not aborted.wait(0.3)
