@@ -108,7 +108,7 @@ _REQUEUING = (
 )
 _DELIVERING = (
     *_grants("DELETE", tables.WEBHOOK_DELIVERIES),
-    *_grants("INSERT", tables.WEBHOOK_PRUNED),
+    *_grants("INSERT", tables.QUARANTINE, tables.WEBHOOK_PRUNED),
     Grant("UPDATE", tables.WEBHOOK_PRUNED.name, ("before", "sides")),
     Grant(
         "UPDATE",
@@ -130,7 +130,14 @@ _UPSERTED = (
     tables.SYMBOLS,
 )
 _STORING = (
-    *_grants("INSERT", *_UPSERTED, tables.LOG_IDENTITY, tables.TRADES, tables.WEBHOOK_ENDPOINTS),
+    *_grants(
+        "INSERT",
+        *_UPSERTED,
+        tables.LOG_IDENTITY,
+        tables.QUARANTINE,
+        tables.TRADES,
+        tables.WEBHOOK_ENDPOINTS,
+    ),
     Grant(
         "INSERT",
         tables.WEBHOOK_DELIVERIES.name,

@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -91,6 +91,13 @@ ORDERS = Table(
     writers=("sink",),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},
     purpose="Accepted orders in their latest state.",
+)
+QUARANTINE = Table(
+    name="quarantine",
+    columns=("source", "item", "reason", "noticed_at"),
+    writers=("sink", "webhooks"),
+    readers={"sink": ALL, "webhooks": ALL, "operator": ALL},
+    purpose="Records and rows that could not be processed and were passed over, with the reason.",
 )
 SCHEMA_MIGRATIONS = Table(
     name="schema_migrations",
@@ -208,6 +215,7 @@ TABLES = (
     LOG_IDENTITY,
     LOG_POSITIONS,
     ORDERS,
+    QUARANTINE,
     SCHEMA_MIGRATIONS,
     SYMBOLS,
     TRADES,

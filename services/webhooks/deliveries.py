@@ -17,7 +17,7 @@ _SELECT: LiteralString = """
         (extract(epoch FROM queued_at) * 1000)::bigint,
         (extract(epoch FROM next_attempt_at) * 1000)::bigint,
         (extract(epoch FROM finished_at) * 1000)::bigint, last_status, last_error
-    FROM webhook_deliveries WHERE broker_id = %s
+    FROM webhook_deliveries d WHERE broker_id = %s
 """
 _OF_KEY: LiteralString = " AND (event_id, kind) = (%s, %s)"
 _BEFORE_KEY: LiteralString = " AND (event_id, kind) < (%s, %s)"
@@ -27,7 +27,9 @@ _OF_STATUS: dict[DeliveryStatus, LiteralString] = {
     "delivered": " AND status = 'delivered'",
     "parked": " AND status = 'parked'",
 }
-_NEWEST: LiteralString = " ORDER BY event_id DESC, kind DESC LIMIT %s"
+# With the table's name: an unqualified `event_id` would be the column of the result, a text, which
+# has no index.
+_NEWEST: LiteralString = " ORDER BY d.event_id DESC, d.kind DESC LIMIT %s"
 _QUEUE: LiteralString = (
     "INSERT INTO webhook_deliveries (broker_id, event_id, kind) VALUES (%s, %s, %s)"
 )
@@ -47,6 +49,16 @@ _OPEN: LiteralString = (
 Key = tuple[str, Kind]
 
 
+def page_query(status: DeliveryStatus | None, *, after_a_page: bool) -> LiteralString:
+    """The query of a page: of one status or of all, the first page or one after a key."""
+    query = _SELECT
+    if status is not None:
+        query += _OF_STATUS[status]
+    if after_a_page:
+        query += _BEFORE_KEY
+    return query + _NEWEST
+
+
 class Deliveries:
     """Deliveries of brokers. Every call may raise PostgresUnavailableError."""
 
@@ -57,15 +69,11 @@ class Deliveries:
         self, broker_id: str, limit: int, before: Key | None, status: DeliveryStatus | None
     ) -> list[DeliveryResource]:
         """At most `limit` deliveries, newest first; only those before `before`."""
-        query, parameters = _SELECT, [broker_id]
-        if status is not None:
-            query += _OF_STATUS[status]
-        if before is not None:
-            query += _BEFORE_KEY
-            parameters += before
+        query = page_query(status, after_a_page=before is not None)
+        parameters = [broker_id, *(before or ()), limit]
 
         async def question(connection: AsyncConnection) -> list[DeliveryResource]:
-            rows = await connection.execute(query + _NEWEST, [*parameters, limit])
+            rows = await connection.execute(query, parameters)
             return [_resource(row) async for row in rows]
 
         return await self._pool.ask(question)

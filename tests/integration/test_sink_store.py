@@ -27,7 +27,13 @@ from services.sink.store import CONNECTION_ERRORS, Move, Store
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0, batch, fill, limit, oid, sweep
 from tests.support.servers import DatabaseServer
 
-ALL = ["0001_tables.sql", "0002_sums.sql", "0003_webhooks.sql", "0004_webhooks_pruned.sql"]
+ALL = [
+    "0001_tables.sql",
+    "0002_sums.sql",
+    "0003_webhooks.sql",
+    "0004_webhooks_pruned.sql",
+    "0005_quarantine.sql",
+]
 
 
 @pytest.fixture
