@@ -14,25 +14,27 @@ BROKERS = 1_000
 BUSY = "00000000-0000-0000-0000-000000000001"
 QUIET = "00000000-0000-0000-0000-000000000002"
 
-_FILL = (
+_SETTINGS = (
     "SET synchronous_commit = off",
-    # An id with the time of n milliseconds ago in front, as the exchange makes them.
+    # An id with the time of so many milliseconds ago in front, as the exchange makes them.
     "CREATE FUNCTION pg_temp.id(ago bigint, n bigint) RETURNS uuid LANGUAGE sql AS $$"
     " SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ago), 12, '0')"
     " || lpad(to_hex(n), 20, '0'))::uuid $$",
     "CREATE FUNCTION pg_temp.broker(n bigint) RETURNS uuid LANGUAGE sql AS $$"
     " SELECT lpad(to_hex(n), 32, '0')::uuid $$",
+)
+_FILL = (
     "INSERT INTO webhook_endpoints (broker_id, url, secrets)"
-    f" SELECT pg_temp.broker(n), 'http://a/', '[]' FROM generate_series(1, {BROKERS}) n",
-    # Every 10th is pending, every 10th parked; a broker's newest rows are pending.
+    " SELECT pg_temp.broker(n), 'http://a/', '[]' FROM generate_series(1, %(brokers)s) n",
+    # One row each 4 s. The newest tenth is pending; of the others every 10th is parked.
     "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
     " status, queued_at, finished_at)"
-    " SELECT pg_temp.broker(CASE WHEN n % 2 = 0 THEN 1 ELSE 1 + n / 2 % 1000 END),"
-    f" pg_temp.id(({ROWS} - n) * 4000::bigint, n), 'bid', 1, s.status,"
-    f" now() - make_interval(secs => ({ROWS} - n) * 4),"
-    f" CASE WHEN s.status <> 'pending' THEN now() - make_interval(secs => ({ROWS} - n) * 4) END"
-    f" FROM generate_series(1, {ROWS}) n CROSS JOIN LATERAL (SELECT CASE"
-    f" WHEN n > {ROWS} * 0.9 THEN 'pending' WHEN n / 2 % 10 = 1 THEN 'parked'"
+    " SELECT pg_temp.broker(CASE WHEN n %% 2 = 0 THEN 1 ELSE 1 + n / 2 %% 1000 END),"
+    " pg_temp.id(4000::bigint * (%(rows)s - n), n), 'bid', 1, s.status, s.at,"
+    " CASE WHEN s.status <> 'pending' THEN s.at END"
+    " FROM generate_series(1, %(rows)s) n CROSS JOIN LATERAL (SELECT"
+    " now() - make_interval(secs => 4 * (%(rows)s - n)) AS at,"
+    " CASE WHEN n > %(rows)s * 0.9 THEN 'pending' WHEN n / 2 %% 10 = 1 THEN 'parked'"
     " ELSE 'delivered' END AS status) s",
 )
 
@@ -40,8 +42,10 @@ _FILL = (
 def fill(database_url: str) -> None:
     """Fill a migrated database."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        for statement in _FILL:
+        for statement in _SETTINGS:
             connection.execute(statement.encode())
+        for statement in _FILL:
+            connection.execute(statement.encode(), {"rows": ROWS, "brokers": BROKERS})
         connection.execute("VACUUM ANALYZE")
 
 
