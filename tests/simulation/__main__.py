@@ -1,6 +1,6 @@
 """`python -m tests.simulation`: many scenarios of the matcher's protocol, without Kafka.
 
-Exit code 0: all hold; 1: one does not, its seed is told; 2: usage; 130: interrupted.
+Exit code 0: all scenarios pass; 1: some fail, their seeds are printed; 2: usage; 130: interrupted.
 """
 
 import argparse
@@ -15,14 +15,15 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.scenario import Scenario
 
+# Scenarios in one task of the process pool.
 BLOCK = 250
-TELL_INTERVAL_S = 5.0
+PROGRESS_INTERVAL_S = 5.0
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 
 def failures(first: int, count: int) -> list[str]:
-    """What does not hold in the scenarios of these seeds."""
+    """The failures of the scenarios with these seeds, one line each."""
     logging.disable(logging.CRITICAL)
     found = []
     for seed in range(first, first + count):
@@ -34,10 +35,10 @@ def failures(first: int, count: int) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code."""
+    """Run the scenarios; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--scenarios", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, help="of the first scenario; drawn if not given")
+    parser.add_argument("--seed", type=int, help="seed of the first scenario; default: random")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
     if options.scenarios < 1 or options.workers < 1:
@@ -53,29 +54,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(seed: int, scenarios: int, workers: int) -> int:
-    started = told = time.monotonic()
-    done, wrong = 0, 0
+    started = reported = time.monotonic()
+    done, failed = 0, 0
     with ProcessPoolExecutor(workers) as pool:
         blocks = list(_blocks(seed, scenarios))
         firsts, counts = zip(*blocks, strict=True)
         for (_, count), found in zip(blocks, pool.map(failures, firsts, counts), strict=True):
             done += count
-            wrong += len(found)
+            failed += len(found)
             for line in found:
                 print(line, flush=True)
-            if time.monotonic() - told >= TELL_INTERVAL_S:
-                told = time.monotonic()
-                rate = done / (told - started)
-                left = (scenarios - done) / rate
-                print(f"{done:,} of {scenarios:,}, {rate:,.0f}/s, {left:,.0f} s to go", flush=True)
+            if time.monotonic() - reported >= PROGRESS_INTERVAL_S:
+                reported = time.monotonic()
+                rate = done / (reported - started)
+                left_s = (scenarios - done) / rate
+                print(f"{done:,} of {scenarios:,}, {rate:,.0f}/s, {left_s:,.0f} s left", flush=True)
     seconds = time.monotonic() - started
-    print(f"{done:,} scenarios in {seconds:,.1f} s, {wrong} do not hold")
-    return EXIT_FAILED if wrong else 0
+    print(f"{done:,} scenarios in {seconds:,.1f} s, {failed} failed")
+    return EXIT_FAILED if failed else 0
 
 
 def _blocks(seed: int, scenarios: int) -> Iterator[tuple[int, int]]:
-    for begun in itertools.takewhile(lambda n: n < scenarios, itertools.count(0, BLOCK)):
-        yield seed + begun, min(BLOCK, scenarios - begun)
+    for start in itertools.takewhile(lambda n: n < scenarios, itertools.count(0, BLOCK)):
+        yield seed + start, min(BLOCK, scenarios - start)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""What must hold of a simulated log once everything is quiet; told by AssertionErrors.
+"""Checks of a simulated log at the end of a scenario. Failures are AssertionErrors.
 
-1. Every command has one outcome that counts, and it is the naive model's, byte for byte.
-2. Any follower that stops and resumes anywhere sees the same.
-3. Public topics tell each trade and book update in order, none missing, none altered; repeated only
-   where a matcher that was overtaken still spoke.
-4. The tables are what the outcomes add up to.
-5. Whoever claims now gets the engine that the whole log gives, and knows what was told.
-6. The audit finds nothing wrong with any snapshot that nobody spoilt, whoever wrote it.
+1. Every command has exactly one valid outcome, equal to the naive model's, byte for byte.
+2. An execution filter that is restarted at any position reads the same outcomes.
+3. The public topics contain every trade and book update, in order and unaltered. Repeats occur only
+   if a superseded matcher still published.
+4. The sink's tables equal the sum of the outcomes.
+5. A new claim recovers the same engine as a replay of the whole command log, and the right number
+   of published outcomes.
+6. The audit accepts every snapshot that was not corrupted, whichever matcher wrote it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,36 +43,36 @@ from tests.support.scenario import limits_of
 Public = Trade | BookUpdate
 
 
-def check(log: MemoryLog, tables: Tables, *, repeats: bool, spoilt: bool) -> None:
-    """`repeats`: public records may be told again; `spoilt`: snapshots may be unusable."""
+def check(log: MemoryLog, tables: Tables, *, repeats: bool, corrupted: bool) -> None:
+    """`repeats`: public records may be repeated; `corrupted`: snapshots may be unusable."""
     commands = list(_commands(log))
     model = NaiveMarket(NUMBER, limits_of(RULES))
     expected = [model.apply(command, at.offset, at.timestamp) for at, command in commands]
-    _outcomes(log, expected)
+    _check_outcomes(log, expected)
     engine = Engine(NUMBER)
     trades: list[Public] = []
     updates: list[Public] = []
     claimed = take(log, LOG, NUMBER, log.range(EXECUTION_LOG).end - 1)
-    assert claimed.next_command == len(commands), "who claims now does not see what was told"
+    assert claimed.next_command == len(commands), "a new claim does not see every outcome"
     recovered = claimed.recovered
     low = log.range(COMMAND_LOG).low
     usable = [record for record, commit in commits_of(log) if commit.next_command >= low]
-    if usable and not spoilt:
-        assert recovered.commit == usable[-1], "a snapshot that nobody spoilt is of no use"
+    if usable and not corrupted:
+        assert recovered.commit == usable[-1], "the newest intact snapshot is not used"
     next_command, digest = recovered.position.next_command, recovered.engine.digest()
     for at, command in commands:
         if at.offset == next_command:
-            assert digest == engine.digest(), f"the engine recovered at {next_command} is another"
+            assert digest == engine.digest(), f"the engine recovered at {next_command} differs"
         outcome = engine.apply(command, at)
         trades += trades_of(outcome, at)
         updates += book_updates(outcome, at, engine)
-    _public(log, TRADES.name, trades, repeats=repeats)
-    _public(log, BOOK.name, updates, repeats=repeats)
+    _check_public_topic(log, TRADES.name, trades, repeats=repeats)
+    _check_public_topic(log, BOOK.name, updates, repeats=repeats)
     if next_command == len(commands):
-        assert digest == engine.digest(), "the engine recovered at the end is another"
-    _tables(tables, expected)
-    if not spoilt:
-        _snapshots(log.untrimmed(), commands)
+        assert digest == engine.digest(), "the engine recovered at the end differs"
+    _check_tables(tables, expected)
+    if not corrupted:
+        _check_snapshots(log.untrimmed(), commands)
 
 
 def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
@@ -87,7 +88,7 @@ def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
 
 
 def _commands(log: MemoryLog) -> Iterator[tuple[EnginePosition, Command | None]]:
-    """All there ever were, also those that were trimmed."""
+    """All commands, including those that were trimmed."""
     log = log.untrimmed()
     for record in log.read(COMMAND_LOG, 0, log.range(COMMAND_LOG).end):
         at = EnginePosition(NUMBER, record.offset(), record.timestamp()[1])
@@ -97,22 +98,25 @@ def _commands(log: MemoryLog) -> Iterator[tuple[EnginePosition, Command | None]]
             yield at, None
 
 
-def _outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
-    told: list[Outcome] = []
+def _check_outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
+    found: list[Outcome] = []
     execution_filter = ExecutionFilter({NUMBER: FilterPosition()})
     for record in log.read(EXECUTION_LOG, 0, log.range(EXECUTION_LOG).end):
         batch = execution_filter.accept(NUMBER, record.offset(), record.value())
         if batch is not None:
-            assert batch.first_command == len(told), "a batch is out of place"
-            told += batch.outcomes
+            assert batch.first_command == len(found), "a batch is out of order"
+            found += batch.outcomes
         if record.offset() % 7 == 0:
+            # Simulates a restart at this position.
             execution_filter = ExecutionFilter({NUMBER: execution_filter.position(NUMBER)})
-    assert len(told) == len(expected), f"{len(expected)} commands, {len(told)} outcomes"
-    for offset, (mine, its) in enumerate(zip(expected, told, strict=True)):
-        assert encode(mine) == encode(its), f"command {offset}: {its}, the model says {mine}"
+    assert len(found) == len(expected), f"{len(expected)} commands, {len(found)} outcomes"
+    for offset, (wanted, actual) in enumerate(zip(expected, found, strict=True)):
+        assert encode(wanted) == encode(actual), f"command {offset}: {actual}, expected {wanted}"
 
 
-def _snapshots(log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command | None]]) -> None:
+def _check_snapshots(
+    log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command | None]]
+) -> None:
     where = LOG.partition(SNAPSHOTS.name, NUMBER)
 
     def restored(record: int, commit: SnapshotCommit) -> Engine:
@@ -135,19 +139,21 @@ def _snapshots(log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command 
     assert report.holds, f"the audit of snapshots: {report['snapshots'].samples}"
 
 
-def _public(log: MemoryLog, topic: str, expected: Sequence[Public], *, repeats: bool) -> None:
+def _check_public_topic(
+    log: MemoryLog, topic: str, expected: Sequence[Public], *, repeats: bool
+) -> None:
     where = LOG.partition(topic, NUMBER)
     decode = decode_trade if topic == TRADES.name else decode_book_update
     found: list[Public] = [decode(r.value()) for r in log.read(where, 0, log.range(where).end)]
     first: dict[tuple[str, int], Public] = {}
-    for one in found:
-        seen = first.setdefault((one.symbol, one.sequence), one)
-        assert seen == one, f"{topic}: {one} was {seen} before"
-    assert list(first.values()) == list(expected), f"{topic} is not what the log gives"
-    assert repeats or len(found) == len(expected), f"{topic} repeats"
+    for record in found:
+        seen = first.setdefault((record.symbol, record.sequence), record)
+        assert seen == record, f"{topic}: {record} was {seen} before"
+    assert list(first.values()) == list(expected), f"{topic} differs from the command log's replay"
+    assert repeats or len(found) == len(expected), f"{topic} contains repeats"
 
 
-def _tables(tables: Tables, expected: Sequence[Outcome]) -> None:
+def _check_tables(tables: Tables, expected: Sequence[Outcome]) -> None:
     rows = Rows()
     rows.add(Batch(NUMBER, 0, tuple(expected)))
     orders = {
@@ -159,7 +165,7 @@ def _tables(tables: Tables, expected: Sequence[Outcome]) -> None:
         )
         for order_id, new in rows.new.items()
     }
-    assert tables.orders == orders, "the stored orders are not the log's"
+    assert tables.orders == orders, "the stored orders differ from the outcomes"
     trades = {trade.fill.trade_id: trade.fill.quantity for trade in rows.trades}
-    assert tables.trades == trades, "the stored trades are not the log's"
+    assert tables.trades == trades, "the stored trades differ from the outcomes"
     assert tables.position.next_command == len(expected)

@@ -1,7 +1,7 @@
-"""Mistakes that somebody could make in the protocol, each to be switched on alone.
+"""Seeded defects of the matcher's protocol, each switched on alone.
 
-The simulation must find every one: a checker that finds nothing proves nothing. A defect replaces
-functions by wrong ones for as long as it is switched on.
+The simulation must find every one, which proves that its checks work. While a defect is switched
+on, wrong functions replace those of the product.
 """
 
 import random
@@ -33,7 +33,7 @@ from tests.support.patching import Replacement, replaced
 
 
 def switched_on(defect: str) -> AbstractContextManager[None]:
-    """The defect of this name is there, and gone afterwards."""
+    """A context in which the product has the defect of this name."""
     return replaced(DEFECTS[defect])
 
 
@@ -50,12 +50,12 @@ _take_over = StandbyPartition.take_over
 
 
 def _drop_an_outcome(
-    self: OutcomePublisher, number: int, epoch: int, first: int, told: list[Outcome]
+    self: OutcomePublisher, number: int, epoch: int, first: int, outcomes: list[Outcome]
 ) -> None:
-    _outcomes(self, number, epoch, first, told[:-1] if len(told) > 1 else told)
+    _outcomes(self, number, epoch, first, outcomes[:-1] if len(outcomes) > 1 else outcomes)
 
 
-def _tell_a_trade_twice(self: OutcomePublisher, number: int, trade: Trade) -> None:
+def _publish_a_trade_twice(self: OutcomePublisher, number: int, trade: Trade) -> None:
     _trade(self, number, trade)
     _trade(self, number, trade)
 
@@ -68,14 +68,14 @@ def _no_fence(self: Tables, move: Move) -> None:
     self.position = move.target
 
 
-def _fence_that_stays(self: Tables, move: Move) -> None:
-    """The rows are written, the position is not."""
+def _position_not_written(self: Tables, move: Move) -> None:
+    """Leave the position as it was, while the rows are written."""
 
 
-def _mark_shifted(commands: int, index: int) -> Callable[..., PublishedPosition]:
+def _published_shifted(commands: int, index: int) -> Callable[..., PublishedPosition]:
     def wrong(*arguments: Any) -> PublishedPosition:
-        mark = published_up_to(*arguments)
-        return PublishedPosition(mark.command_offset + commands, mark.index + index)
+        right = published_up_to(*arguments)
+        return PublishedPosition(right.command_offset + commands, right.index + index)
 
     return wrong
 
@@ -86,18 +86,18 @@ def _expire_a_tick_late(self: Engine, expired: list[Any]) -> None:
     self.clock += 1
 
 
-def _any_epoch(self: ExecutionFilter, number: int, record: int, told: Outcomes) -> Batch | None:
+def _any_epoch(self: ExecutionFilter, number: int, record: int, value: Outcomes) -> Batch | None:
     at = self.position(number)
-    return _judge(self, number, record, structs.replace(told, epoch=at.epoch))
+    return _judge(self, number, record, structs.replace(value, epoch=at.epoch))
 
 
-def _any_repeat(self: ExecutionFilter, number: int, record: int, told: Outcomes) -> Batch | None:
+def _any_repeat(self: ExecutionFilter, number: int, record: int, value: Outcomes) -> Batch | None:
     at = self.position(number)
-    first = max(told.first_offset, at.next_command)
-    return _judge(self, number, record, structs.replace(told, first_offset=first))
+    first = max(value.first_offset, at.next_command)
+    return _judge(self, number, record, structs.replace(value, first_offset=first))
 
 
-def _read_on_from_the_end(self: SnapshotWriter, saved: SnapshotImage) -> Iterator[None]:
+def _next_record_at_the_end(self: SnapshotWriter, saved: SnapshotImage) -> Iterator[None]:
     end = self._topic.end(self._log.partition("exchange.executions.v1", saved.state.partition))
     yield from _steps(self, structs.replace(saved, at=structs.replace(saved.at, next_record=end)))
 
@@ -110,13 +110,13 @@ def _state_changed(**changes: Callable[[EngineState], Any]) -> Callable[[Engine]
     return wrong
 
 
-def _restore_without_ends(state: EngineState, *rules: Any) -> Engine:
+def _restore_without_expiries(state: EngineState, *rules: Any) -> Engine:
     restored = _restore(state, *rules)
     restored._expiries.clear()
     return restored
 
 
-def _one_outcome_too_far(*arguments: Any) -> claim.Claimed:
+def _one_outcome_too_many(*arguments: Any) -> claim.Claimed:
     taken = _take(*arguments)
     return structs.replace(taken, next_command=taken.next_command + 1)
 
@@ -126,7 +126,7 @@ def _one_outcome_too_few(*arguments: Any) -> claim.Claimed:
     return structs.replace(taken, next_command=max(0, taken.next_command - 1))
 
 
-def _take_over_without_a_look(self: StandbyPartition, *arguments: Any) -> claim.Claimed:
+def _take_over_ignoring_published(self: StandbyPartition, *arguments: Any) -> claim.Claimed:
     self._trades = self._book = PublishedPosition()
     return _take_over(self, *arguments)
 
@@ -146,20 +146,32 @@ def _sequences_forgotten(state: EngineState) -> Any:
 
 DEFECTS: Final[dict[str, list[Replacement]]] = {
     "an outcome is dropped": [(OutcomePublisher, "outcomes", _drop_an_outcome)],
-    "a trade is told twice": [(OutcomePublisher, "trade", _tell_a_trade_twice)],
+    "a trade is published twice": [(OutcomePublisher, "trade", _publish_a_trade_twice)],
     "the newest maker trades first": [(PriceLevel, "oldest", _newest_first)],
     "the fence is skipped": [(Tables, "_fence", _no_fence)],
-    "the sink's position stays": [(Tables, "_fence", _fence_that_stays)],
+    "the sink's position is not stored": [(Tables, "_fence", _position_not_written)],
     "client ids are not saved": [(ClientIdWindow, "blocks", lambda self: ())],
-    "the mark is a trade too low": [(claim, "published_up_to", _mark_shifted(0, -1))],
-    "the mark is a command too high": [(claim, "published_up_to", _mark_shifted(1, 0))],
-    "there is no mark": [(claim, "published_up_to", lambda *arguments: PublishedPosition())],
+    "the published position is a trade too low": [
+        (claim, "published_up_to", _published_shifted(0, -1))
+    ],
+    "the published position is a command too high": [
+        (claim, "published_up_to", _published_shifted(1, 0))
+    ],
+    "the published position is ignored": [
+        (claim, "published_up_to", lambda *arguments: PublishedPosition())
+    ],
     "orders expire a tick late": [(Engine, "_expire_due", _expire_a_tick_late)],
     "a stale epoch is accepted": [(ExecutionFilter, "_judge", _any_epoch)],
     "a repeated outcome is accepted": [(ExecutionFilter, "_judge", _any_repeat)],
-    "saved before it is acknowledged": [(OutcomePublisher, "settle", lambda self: True)],
-    "saved while another owns": [(Ownership, "own_up_to", lambda self, number, end: True)],
-    "a snapshot reads on from the end": [(SnapshotWriter, "steps", _read_on_from_the_end)],
+    "a snapshot is saved before its outcomes are acknowledged": [
+        (OutcomePublisher, "settle", lambda self: True)
+    ],
+    "a snapshot is saved without ownership": [
+        (Ownership, "own_up_to", lambda self, number, end: True)
+    ],
+    "a snapshot's next record is the end of the topic": [
+        (SnapshotWriter, "steps", _next_record_at_the_end)
+    ],
     "book sequences are not saved": [
         (Engine, "snapshot", _state_changed(books=_sequences_forgotten))
     ],
@@ -167,24 +179,24 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
         (Engine, "snapshot", _state_changed(orders=lambda state: state.orders[::-1]))
     ],
     "the clock is not saved": [(Engine, "snapshot", _state_changed(clock=lambda state: 0))],
-    "restored orders never expire": [(Engine, "restore", _restore_without_ends)],
-    "a claim counts an outcome too many": [(matcher, "take", _one_outcome_too_far)],
+    "restored orders never expire": [(Engine, "restore", _restore_without_expiries)],
+    "a claim counts an outcome too many": [(matcher, "take", _one_outcome_too_many)],
     "a claim counts an outcome too few": [(matcher, "take", _one_outcome_too_few)],
-    "a snapshot stands a command late": [(partition, "save", _save_a_command_late)],
+    "a snapshot's position is a command late": [(partition, "save", _save_a_command_late)],
     "the checksum is not compared": [
         (SnapshotChecksum, "checksum", lambda self, commit: commit.sha256)
     ],
     "trade ids are random": [
         (engine, "trade_id", lambda *at: trade_id(random.getrandbits(40), *at[1:]))
     ],
-    "a standby does not look at what is public": [
-        (StandbyPartition, "take_over", _take_over_without_a_look)
+    "a standby ignores the public records": [
+        (StandbyPartition, "take_over", _take_over_ignoring_published)
     ],
-    "a standby is ahead of what was told": [
+    "a standby applies commands without outcomes": [
         (StandbyPartition, "catch_up", _catch_up_with_commands)
     ],
-    "an overtaken matcher goes on": [(Ownership, "check", lambda self: None)],
-    "a snapshot has no place in the log": [
+    "a superseded matcher continues": [(Ownership, "check", lambda self: None)],
+    "a snapshot is due at any time": [
         (PartitionMatcher, "snapshot_due", lambda self, every: every > 0)
     ],
 }

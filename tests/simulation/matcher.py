@@ -1,7 +1,7 @@
-"""A matcher's life in steps: the real claim, recovery, matching, watching and snapshots.
+"""A matcher in steps: the product's claim, recovery, matching, claim watch and snapshots.
 
-Between any two steps it can be frozen for as long as one likes, or killed, and whatever it had sent
-may still arrive or not. Only threads and Kafka are missing.
+Between any two steps it can be frozen for any time, or killed; records it has sent may then still
+arrive or be lost. Only the threads and Kafka are simulated.
 """
 
 import random
@@ -30,7 +30,7 @@ _CLAIM: Final = encode(Claim("simulated"))
 
 
 class SnapshotRecords:
-    """The snapshot topic as an `SnapshotWriter` wants it."""
+    """The snapshot topic, with the interface that `SnapshotWriter` needs."""
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
@@ -50,23 +50,23 @@ class SnapshotRecords:
 
 
 class SimulatedMatcher:
-    """Claims at once. `spoke_late`: something public arrived although a newer claim stood."""
+    """Claims at once. `published_late`: a public record arrived after a newer claim."""
 
     def __init__(
         self,
         log: MemoryLog,
         rng: random.Random,
-        snapshot_every: int,
+        snapshot_interval: int,
         standby: StandbyPartition | None = None,
     ) -> None:
         self.log = log
         self.alive = True
-        self.spoke_late = False
+        self.published_late = False
         self._rng = rng
-        # How often it is its turn, and how much of it goes into each kind of step.
+        # Weights of this matcher among all, and of each kind of step within it.
         self.speed = rng.choice((0.2, 1.0, 5.0))
         self._weights = [rng.choice((0.1, 1.0, 3.0)) for _ in range(5)]
-        self._every = snapshot_every
+        self._snapshot_interval = snapshot_interval
         self._standby = standby
         self.epoch = log.append(EXECUTION_LOG, _CLAIM)
         self._outcomes = MemorySender(log)
@@ -76,21 +76,21 @@ class SimulatedMatcher:
         self._ownership = Ownership({NUMBER: self.epoch})
         self._watched = self.epoch + 1
         self._snapshot_writer = SnapshotWriter(LOG, self._ownership, self._snapshots)
-        self._archiving: Iterator[None] | None = None
+        self._snapshot_steps: Iterator[None] | None = None
         self._matcher: PartitionMatcher | None = None
         self._superseded_at: int | None = None
 
     @property
     def senders(self) -> tuple[MemorySender, ...]:
-        """Everything that may still be on its way."""
+        """The senders, whose records may still be in flight."""
         return self._outcomes, self._public, self._snapshots.sender
 
-    def overtaken(self) -> None:
-        """A newer claim stands from now on, whether this one knows it or not."""
+    def supersede(self) -> None:
+        """Note a newer claim, which this matcher has not read yet."""
         self._superseded_at = self.log.range(EXECUTION_LOG).end
 
     def step(self) -> None:
-        """One of the things that a matcher does."""
+        """Take over the partition if that is due, else do one random kind of work."""
         if self._matcher is None:
             if self._standby is None:
                 claimed = take(self.log, LOG, NUMBER, self.epoch)
@@ -109,7 +109,7 @@ class SimulatedMatcher:
 
     @property
     def idle(self) -> bool:
-        """Whether everything is matched, told and known."""
+        """True if every command is matched, every record delivered and every execution read."""
         return (
             self._matcher is not None
             and self._matcher.next_offset == self.log.range(COMMAND_LOG).end
@@ -127,7 +127,7 @@ class SimulatedMatcher:
         for sender in self.senders:
             arrived = sender.deliver(self._rng.randint(0, 6))
             if arrived and sender is self._public and self._superseded_at is not None:
-                self.spoke_late = True
+                self.published_late = True
 
     def _watch(self, _: PartitionMatcher) -> None:
         end = min(self._watched + self._rng.randint(1, 20), self.log.range(EXECUTION_LOG).end)
@@ -142,22 +142,22 @@ class SimulatedMatcher:
             self.kill()
 
     def _snapshot(self, matcher: PartitionMatcher) -> None:
-        if self._archiving is None:
-            if matcher.snapshot_due(self._every) and self._publisher.settle():
-                self._archiving = self._snapshot_writer.steps(
+        if self._snapshot_steps is None:
+            if matcher.snapshot_due(self._snapshot_interval) and self._publisher.settle():
+                self._snapshot_steps = self._snapshot_writer.steps(
                     matcher.snapshot(LOG.topic_id, self._ownership.seen(NUMBER))
                 )
             return
         for _ in range(self._rng.randint(1, 4)):
-            if next(self._archiving, "done") == "done":
-                self._archiving = None
+            if next(self._snapshot_steps, "done") == "done":
+                self._snapshot_steps = None
                 return
 
     def kill(self) -> None:
-        """Some of what was sent arrives, the rest never does."""
+        """End the matcher; some of the records in flight arrive, the others are lost."""
         for sender in self.senders:
             arrived = sender.deliver(self._rng.choice((0, 0, 1, 5)))
             if arrived and sender is self._public and self._superseded_at is not None:
-                self.spoke_late = True
+                self.published_late = True
             sender.drop()
         self.alive = False

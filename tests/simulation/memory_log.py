@@ -1,7 +1,7 @@
-"""A log in memory: partitions of records, and senders whose records arrive later, in part or never.
+"""Topics in memory: partitions of records, and senders whose records arrive late, in part or never.
 
-What the matcher's protocol needs of Kafka and no more; offsets are dense, appends are atomic, the
-clock is the simulation's and never runs back.
+Only those parts of Kafka that the matcher's protocol needs. Offsets are dense, appends are atomic;
+timestamps come from the simulation's clock, which never goes back.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from services.runtime.kafka.consumer import Partition, Range
 
 
 class MemoryRecord:
-    """A record as the client library gives it."""
+    """A record with the interface of the client library."""
 
     __slots__ = ("_offset", "_timestamp", "_value")
 
@@ -39,7 +39,7 @@ class MemoryLog:
         self._low: dict[Partition, int] = {}
 
     def append(self, partition: Partition, value: bytes | None) -> int:
-        """The record's offset."""
+        """Append a record; its offset."""
         records = self._records.setdefault(partition, [])
         records.append(MemoryRecord(len(records), self.now_ms, value))
         return len(records) - 1
@@ -55,23 +55,23 @@ class MemoryLog:
         yield from self._records.get(partition, ())[start:end]
 
     def untrimmed(self) -> "MemoryLog":
-        """The same records, and all of them: for whoever judges."""
+        """All records, including the trimmed ones; used by the checks."""
         whole = MemoryLog(self.now_ms)
         whole._records = self._records
         return whole
 
     def trim(self, partition: Partition, low: int) -> None:
-        """The records below are gone."""
+        """Remove the records below the offset `low`."""
         self._low[partition] = max(low, self._low.get(partition, 0))
 
-    def spoil(self, partition: Partition, offset: int, value: bytes) -> None:
-        """The record is another one now."""
+    def corrupt(self, partition: Partition, offset: int, value: bytes) -> None:
+        """Replace the value of a record."""
         records = self._records[partition]
         records[offset] = MemoryRecord(offset, records[offset].timestamp()[1], value)
 
 
 class MemorySender:
-    """Keeps the order of each producer: what arrives is always a beginning of what was sent."""
+    """A producer that keeps its order: the records that arrive are a prefix of those sent."""
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
@@ -85,23 +85,23 @@ class MemorySender:
         self._queue.append((Partition(topic, partition), value))
 
     def deliver(self, count: int) -> int:
-        """So many of the waiting records arrive; how many did."""
+        """Append up to `count` of the queued records to the log; the number appended."""
         arriving = min(count, len(self._queue))
         for _ in range(arriving):
             self._log.append(*self._queue.popleft())
         return arriving
 
     def drop(self) -> None:
-        """The process is gone, and what waited with it."""
+        """Drop the queued records, as the end of the process does."""
         self._queue.clear()
 
     def check(self) -> None:
-        """Nothing is ever refused."""
+        """Return: this sender never fails."""
 
     def settle(self, timeout_s: float) -> bool:
-        """Whether nothing waits; time does not help, only `deliver` does."""
+        """True if the queue is empty; returns at once, because only `deliver` empties it."""
         return not self._queue
 
     def flush(self) -> None:
-        """Everything arrives."""
+        """Append all queued records to the log."""
         self.deliver(len(self._queue))

@@ -1,7 +1,8 @@
-"""One scenario from one seed: brokers, matchers that die and wake, sinks; then peace, then checks.
+"""One scenario from one seed: brokers, sinks, and matchers that are killed, frozen and superseded.
 
-Who acts next is drawn between any two steps. In the end every matcher that still lives has done all
-it wanted, the newest has caught up, and the log must tell what the naive model makes of it.
+Each step belongs to a random process. Then the faults end, the remaining matchers run until all
+but the newest have ended and the newest has caught up, and the checks compare the log with the
+naive model.
 """
 
 import random
@@ -28,11 +29,12 @@ from tests.simulation.memory_log import MemoryLog
 from tests.simulation.sink import SimulatedSink, Tables
 from tests.support.orders import START_MS, order_id
 
-# A long scenario has room for a snapshot with a past and a future.
+# Commands in a scenario. A long one has commands both before and after a snapshot.
 COMMANDS = (8, 24, 48)
+# Far above what any scenario needs to settle; ends a scenario that would never do so.
 STEPS_MAX = 20_000
-# How often a scenario in which the topics suffer makes them suffer, per step of anybody.
-HARM = 0.03
+# Probability per step that topics are damaged, in scenarios in which they are.
+DAMAGE_PROBABILITY = 0.03
 SNAPSHOT_LOG = LOG.partition(SNAPSHOTS.name, NUMBER)
 
 
@@ -43,56 +45,56 @@ class Scenario:
         self._rng = rng = random.Random(seed)
         self.log = MemoryLog(START_MS)
         self.tables = Tables()
-        self._every = rng.choice((0, 2, 5, 12))
-        self._brokers = _commands(rng)
+        self._snapshot_interval = rng.choice((0, 2, 5, 12))
+        self._command_stream = _commands(rng)
         self._trims = rng.random() < 0.2
-        self._spoils = not self._trims and rng.random() < 0.3
+        self._corrupts = not self._trims and rng.random() < 0.3
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
-        self._ever: list[SimulatedMatcher] = []
+        self._started: list[SimulatedMatcher] = []
         self._standbys: list[StandbyPartition] = []
         self._sinks = [SimulatedSink(self.log, self.tables, rng) for _ in range(rng.choice((1, 2)))]
-        # How often a matcher is killed, frozen or overtaken, per step of anybody.
-        self._trouble = rng.choice((0.005, 0.03, 0.1))
+        # Probability per step that a matcher is killed, frozen, woken or superseded.
+        self._fault_probability = rng.choice((0.005, 0.03, 0.1))
 
     def run(self) -> None:
-        """War, peace, judgement."""
+        """Run the faults, let everything settle, then check."""
         self._start()
         more = True
         while more:
-            more = self._act()
-        self._peace()
-        if self._spoils:
-            self._harm()
-        repeats = any(one.spoke_late for one in self._ever)
-        check(self.log, self.tables, repeats=repeats, spoilt=self._spoils)
+            more = self._step_any()
+        self._settle()
+        if self._corrupts:
+            self._damage_topics()
+        repeats = any(matcher.published_late for matcher in self._started)
+        check(self.log, self.tables, repeats=repeats, corrupted=self._corrupts)
 
-    def _act(self) -> bool:
-        """One step of somebody; False when the brokers have nothing left to say."""
+    def _step_any(self) -> bool:
+        """One step of a random process; False when the brokers have no more commands."""
         rng = self._rng
-        if rng.random() < self._trouble:
-            self._make_trouble()
-        if rng.random() < HARM:
-            self._harm()
+        if rng.random() < self._fault_probability:
+            self._inject_fault()
+        if rng.random() < DAMAGE_PROBABILITY:
+            self._damage_topics()
         draw = rng.random()
         if draw < 0.12:
             return self._brokers_send()
         if draw < 0.8 and self._awake:
             speeds = [matcher.speed for matcher in self._awake]
-            self._step(rng.choices(self._awake, speeds)[0])
+            self._step_matcher(rng.choices(self._awake, speeds)[0])
         elif draw < 0.95:
             rng.choice(self._sinks).step()
         elif draw < 0.96:
             rng.choice(self._sinks).restart()
         elif draw < 0.99:
-            self._stand_by()
+            self._step_standby()
         elif not self._awake:
             self._start()
         return True
 
     def _brokers_send(self) -> bool:
         for _ in range(self._rng.randint(1, 4)):
-            step = next(self._brokers, None)
+            step = next(self._command_stream, None)
             if step is None:
                 return False
             self.log.now_ms = max(self.log.now_ms, step[0])
@@ -100,15 +102,15 @@ class Scenario:
         return True
 
     def _start(self) -> None:
-        for other in self._ever:
-            other.overtaken()
+        for other in self._started:
+            other.supersede()
         standby = self._standbys.pop() if self._standbys and self._rng.random() < 0.7 else None
-        matcher = SimulatedMatcher(self.log, self._rng, self._every, standby)
-        self._ever.append(matcher)
+        matcher = SimulatedMatcher(self.log, self._rng, self._snapshot_interval, standby)
+        self._started.append(matcher)
         self._awake.append(matcher)
 
-    def _stand_by(self) -> None:
-        """A standby begins, or the one there is follows for a while."""
+    def _step_standby(self) -> None:
+        """Start a standby, or let the running one read some records."""
         rng, end = self._rng, self.log.range(EXECUTION_LOG).end
         if not self._standbys:
             recovered = recover(self.log, LOG, NUMBER, end - 1)
@@ -117,61 +119,62 @@ class Scenario:
             )
             return
         (standby,) = self._standbys
-        for told in self.log.read(EXECUTION_LOG, standby.position.next_record, end):
-            standby.execution(told)
+        for record in self.log.read(EXECUTION_LOG, standby.position.next_record, end):
+            standby.execution(record)
         read_to = standby.read_to + rng.randint(0, 20)
         for command in self.log.read(COMMAND_LOG, standby.read_to, read_to):
             standby.command(command)
         standby.catch_up()
 
-    def _step(self, matcher: SimulatedMatcher) -> None:
+    def _step_matcher(self, matcher: SimulatedMatcher) -> None:
         matcher.step()
         if not matcher.alive:
             self._awake.remove(matcher)
 
-    def _make_trouble(self) -> None:
+    def _inject_fault(self) -> None:
         rng = self._rng
-        kind = rng.choice(("kill", "freeze", "wake", "overtake"))
+        kind = rng.choice(("kill", "freeze", "wake", "supersede"))
         if kind == "kill" and self._awake:
             self._awake.pop(rng.randrange(len(self._awake))).kill()
         elif kind == "freeze" and self._awake:
             self._frozen.append(self._awake.pop(rng.randrange(len(self._awake))))
         elif kind == "wake" and self._frozen:
             self._awake.append(self._frozen.pop(rng.randrange(len(self._frozen))))
-        elif kind == "overtake":
+        elif kind == "supersede":
             self._start()
 
-    def _harm(self) -> None:
-        held = self.log.range(SNAPSHOT_LOG)
-        if not held.end:
+    def _damage_topics(self) -> None:
+        snapshots = self.log.range(SNAPSHOT_LOG)
+        if not snapshots.end:
             return
-        if self._spoils:
-            told = [record for record, _ in commits_of(self.log)]
-            self._spoil(self._rng.choice([*told, self._rng.randrange(held.end)]))
+        if self._corrupts:
+            commit_records = [record for record, _ in commits_of(self.log)]
+            self._corrupt(self._rng.choice([*commit_records, self._rng.randrange(snapshots.end)]))
         elif self._trims:
             commits = list(commits_of(self.log))
             if commits:
                 best = max(commit.next_command for _, commit in commits)
-                # A matcher that reads there now would rightly end; it is not the one to test.
-                for reading in (*self._awake, *self._frozen):
-                    reading.kill()
+                # A matcher that still reads below would rightly end; this tests only later ones.
+                for matcher in (*self._awake, *self._frozen):
+                    matcher.kill()
                 self._awake, self._frozen, self._standbys = [], [], []
                 self.log.trim(COMMAND_LOG, best)
 
-    def _spoil(self, offset: int) -> None:
-        """One bit of a record, or a figure of a commit that can then still be read."""
+    def _corrupt(self, offset: int) -> None:
+        """Flip a bit of a record, or change a number in a commit that stays readable."""
         (record,) = self.log.read(SNAPSHOT_LOG, offset, offset + 1)
         value = record.value() or b""
-        broken = bytearray(value)
-        broken[self._rng.randrange(len(broken))] ^= 1 << self._rng.randrange(8)
+        corrupted = bytearray(value)
+        corrupted[self._rng.randrange(len(corrupted))] ^= 1 << self._rng.randrange(8)
         commits = dict(commits_of(self.log))
         if offset in commits and self._rng.random() < 0.7:
             field = self._rng.choice(("next_command", "next_record", "next_record", "first_chunk"))
             wrong = getattr(commits[offset], field) + self._rng.choice((-2, -1, 1, 2, 5))
-            broken = bytearray(encode(structs.replace(commits[offset], **{field: wrong})))
-        self.log.spoil(SNAPSHOT_LOG, offset, bytes(broken))
+            corrupted = bytearray(encode(structs.replace(commits[offset], **{field: wrong})))
+        self.log.corrupt(SNAPSHOT_LOG, offset, bytes(corrupted))
 
-    def _peace(self) -> None:
+    def _settle(self) -> None:
+        """Run without faults until only the newest matcher is left and everything is idle."""
         self._awake += self._frozen
         self._frozen = []
         self._start()
@@ -179,24 +182,24 @@ class Scenario:
         for _ in range(STEPS_MAX):
             if newest.idle and len(self._awake) == 1 and all(sink.idle for sink in self._sinks):
                 return
-            self._step(self._rng.choice(self._awake))
+            self._step_matcher(self._rng.choice(self._awake))
             for sink in self._sinks:
                 sink.step()
-        raise AssertionError(f"no end after {STEPS_MAX} steps, {len(self._awake)} matchers")
+        raise AssertionError(f"not idle after {STEPS_MAX} steps, {len(self._awake)} matchers")
 
 
 def _commands(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
-    """Timestamp and record. Order ids are unique, as ingest makes them; rubbish is rubbish."""
-    named: dict[str, str] = {}
+    """Timestamps and records. Order ids are made unique, as ingest does; None is unreadable."""
+    new_ids: dict[str, str] = {}
     for step in flow(rng, random_shape(rng), rng.choice(COMMANDS)):
         command: Command | None = step.command
         if isinstance(command, PlaceOrder):
             fresh = order_id(step.offset, partition=NUMBER)
-            named[command.order_id] = fresh
+            new_ids[command.order_id] = fresh
             command = structs.replace(command, order_id=fresh)
         elif isinstance(command, CancelOrder):
-            command = structs.replace(command, order_id=named[command.order_id])
+            command = structs.replace(command, order_id=new_ids[command.order_id])
         yield step.timestamp, b"{" if command is None else encode(command)
 
 
-assert RULES.fills_max > max(COMMANDS), "the model is given the rules of production"
+assert RULES.fills_max > max(COMMANDS), "a scenario must stay below the fill limit of production"

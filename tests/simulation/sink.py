@@ -1,6 +1,6 @@
-"""A sink in steps, over tables in memory that keep PostgreSQL's promises: all or nothing, fenced.
+"""A sink in steps, with tables in memory that are written atomically and fenced like PostgreSQL's.
 
-Follower, rows and moves are the real ones. A crash loses what was read and not stored.
+The execution filter, rows and moves are the product's. A crash loses what was read but not stored.
 """
 
 import random
@@ -17,7 +17,7 @@ from tests.simulation.memory_log import MemoryLog
 
 
 class StoredOrder(Struct):
-    """The columns that change."""
+    """Those columns of an order that change."""
 
     remaining_quantity: int
     filled_value: int
@@ -26,7 +26,7 @@ class StoredOrder(Struct):
 
 
 class Tables:
-    """What PostgreSQL would hold."""
+    """The content of PostgreSQL."""
 
     def __init__(self) -> None:
         self.position = FilterPosition()
@@ -34,7 +34,11 @@ class Tables:
         self.trades: dict[str, int] = {}
 
     def write(self, rows: Rows, move: Move) -> None:
-        """Raises OvertakenError, and AssertionError where PostgreSQL would refuse a row."""
+        """Write rows and position in one step.
+
+        Raises OvertakenError if another sink wrote first, and AssertionError where PostgreSQL would
+        refuse a row.
+        """
         self._fence(move)
         for order_id, new in rows.new.items():
             assert order_id not in self.orders, f"order {order_id} is stored twice"
@@ -63,7 +67,7 @@ class Tables:
 
 
 class SimulatedSink:
-    """Reads from where the tables stand."""
+    """Reads outcomes from the stored position on."""
 
     def __init__(self, log: MemoryLog, tables: Tables, rng: random.Random) -> None:
         self._log = log
@@ -72,7 +76,7 @@ class SimulatedSink:
         self.restart()
 
     def restart(self) -> None:
-        """What was not stored is read again."""
+        """Restart at the stored position; what was read but not stored is lost."""
         self._stored = self._tables.position
         self._filter = ExecutionFilter({NUMBER: self._stored})
         self._rows = Rows()
@@ -96,7 +100,7 @@ class SimulatedSink:
 
     @property
     def idle(self) -> bool:
-        """Whether everything is read and stored."""
+        """True if every record is read and stored."""
         at = self._filter.position(NUMBER)
         read = at.next_record == self._log.range(EXECUTION_LOG).end
         return read and at.next_command == self._stored.next_command

@@ -35,7 +35,6 @@ PROSE_PENDING: tuple[str, ...] = (
     "tests/contract/",
     "tests/integration/",
     "tests/secured/",
-    "tests/simulation/",
     "tests/support/",
     "tests/unit/",
 )
