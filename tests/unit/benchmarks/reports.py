@@ -1,4 +1,4 @@
-"""A small report, as a run would make it."""
+"""A small benchmark report for the tests of its outputs."""
 
 from benchmarks.micro.report import SCHEMA_VERSION, Measured, Report, figure, verdicts
 from loadgen.report.machine import Machine
@@ -11,7 +11,7 @@ FIGURES = [
 
 
 def a_report(*, complete: bool = True) -> Report:
-    """Of one benchmark with a curve that misses its budget, and one without a curve."""
+    """A report of one benchmark with a curve that misses its budget, and one without a curve."""
     bars = [figure("a<b>", "ns", None, [1_500_000.0])]
     return Report(
         schema_version=SCHEMA_VERSION,

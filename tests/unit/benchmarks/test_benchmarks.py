@@ -1,6 +1,6 @@
-"""Every benchmark that needs no server, very small: it runs, and has a figure at each place.
+"""A very small run of every benchmark that needs no server: it produces a figure at each point.
 
-How fast anything is, no test says.
+The speed itself is not tested.
 """
 
 import io
@@ -26,14 +26,14 @@ SERVERLESS = [
 ]
 
 
-def tell(_: str) -> None:
-    """Nobody listens."""
+def discard(_: str) -> None:
+    """Discard the progress line."""
 
 
 def measure(entry: Entry, folder: Path, done: Run, repeats: int = TINY.repeats) -> None:
     with ExitStack() as ending, as_in_the_services():
         scale = structs.replace(TINY, repeats=repeats)
-        one(entry, scale, Servers(folder, ending, tell), done, tell)
+        one(entry, scale, Servers(folder, ending, discard), done, discard)
 
 
 @pytest.mark.parametrize("entry", SERVERLESS, ids=lambda entry: entry.name)
@@ -73,7 +73,7 @@ def test_benchmark_that_fails_keeps_the_repeats_before_as_incomplete(
     assert not any(measured.complete for measured in done.benchmarks)
 
 
-def test_engine_that_does_not_count_fails_the_run_and_says_so(tmp_path: Path) -> None:
+def test_failed_engine_fails_the_run_with_a_note(tmp_path: Path) -> None:
     def make(context: Context) -> Benchmark:
         context.failed.append("it trades otherwise")
         return Benchmark([])
@@ -83,7 +83,7 @@ def test_engine_that_does_not_count_fails_the_run_and_says_so(tmp_path: Path) ->
     assert (done.exit_code, done.notes) == (1, ["peers FAILED: it trades otherwise"])
 
 
-def test_market_of_the_engine_benchmarks_does_what_is_asked() -> None:
+def test_market_of_the_engine_benchmarks_applies_its_commands() -> None:
     market = Market()
     orders = [market.order("ask", price_at("ask", level)) for level in range(3)]
     market.apply(orders)
@@ -101,34 +101,34 @@ def test_market_of_the_engine_benchmarks_does_what_is_asked() -> None:
         (["engine.cross"], False, {"engine.cross"}),
     ],
 )
-def test_chosen_are_those_named_even_where_the_short_run_leaves_them_out(
+def test_named_benchmarks_are_chosen_even_if_a_quick_run_omits_them(
     only: list[str], quick: bool, names: set[str]
 ) -> None:
     assert {entry.name for entry in chosen(only, quick=quick, peers=True)} == names
 
 
-def test_chosen_without_names_are_all_but_what_is_left_out() -> None:
+def test_all_benchmarks_but_the_omitted_are_chosen_without_names() -> None:
     assert len(chosen([], quick=False, peers=True)) == len(ENTRIES)
     left_out = {e.name for e in ENTRIES} - {e.name for e in chosen([], quick=True, peers=False)}
     assert left_out == {"trip.fsync", PEERS}
 
 
 @pytest.mark.parametrize("only", [["engin"], ["engine.mixed.more"], ["codec", ""]])
-def test_name_of_no_benchmark_is_a_usage_error(
+def test_unknown_benchmark_name_is_a_usage_error(
     only: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--only", *only]) == 2
     assert "--list" in capsys.readouterr().err
 
 
-def test_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_option_prints_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
-    told = io.StringIO(capsys.readouterr().out).readlines()
-    assert [line.split()[0] for line in told] == [entry.name for entry in ENTRIES]
+    listed = io.StringIO(capsys.readouterr().out).readlines()
+    assert [line.split()[0] for line in listed] == [entry.name for entry in ENTRIES]
 
 
 @pytest.mark.parametrize("bad", [["--repeats", "0"], ["--json", "/nowhere/at/all.json"]])
-def test_bad_usage_is_refused_before_anything_runs(bad: list[str]) -> None:
+def test_invalid_usage_is_refused_before_anything_runs(bad: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(bad)
     assert ended.value.code == 2

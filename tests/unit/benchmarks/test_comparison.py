@@ -1,4 +1,4 @@
-"""Table and chart of a comparison: every figure is in them, and what is wrong is marked."""
+"""Table and chart of a comparison: they contain every figure and mark what is invalid."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -44,7 +44,7 @@ def rows(page: str) -> dict[str, list[str]]:
     return {first: rest for first, *rest in cells}
 
 
-def test_table_of_a_comparison_tells_each_figure() -> None:
+def test_table_of_a_comparison_contains_each_figure() -> None:
     page = markdown(a_comparison())
     assert rows(page) == {
         "V1": [
@@ -57,7 +57,7 @@ def test_table_of_a_comparison_tells_each_figure() -> None:
     assert "Not finished" not in page
 
 
-def test_table_of_half_a_comparison_says_so() -> None:
+def test_table_of_an_unfinished_comparison_is_marked() -> None:
     assert "Not finished" in markdown(a_comparison(complete=False))
 
 
@@ -67,29 +67,29 @@ def test_table_of_a_late_generator_marks_the_run() -> None:
     assert rows(markdown(found))["V1"][1] == "4.2 / 18.0†"
 
 
-def test_table_without_the_scale_of_costs_tells_the_nearest_below() -> None:
+def test_table_without_the_scale_of_costs_uses_the_nearest_lower_scale() -> None:
     found = a_comparison()
     found.results[0].points = [structs.replace(FINE, scale=10), BAD]
     assert rows(markdown(found))["V1"][3] == "1,234 us (at 10 %)"
 
 
-def test_chart_is_a_drawing_with_every_point_and_contestant() -> None:
+def test_chart_shows_every_point_and_system() -> None:
     drawing = svg(a_comparison())
     ET.fromstring(drawing)  # noqa: S314 - our own text
     assert drawing.count("<circle") == 3
-    # The run with errors is hollow.
+    # The run with errors is drawn as a hollow point.
     assert drawing.count('fill="white"/>') == 2
     assert "carries 66 % of B3" in drawing
     assert "7 of 900 lost by kill -9" in drawing
 
 
-def test_chart_of_nothing_measured_yet_is_a_drawing() -> None:
+def test_chart_without_measurements_is_valid() -> None:
     found = structs.replace(a_comparison(), results=[Result("v1")])
     ET.fromstring(svg(found))  # noqa: S314 - our own text
     markdown(found)
 
 
-def test_comparison_written_and_drawn_again_is_the_same(tmp_path: Path) -> None:
+def test_comparison_read_back_is_drawn_the_same(tmp_path: Path) -> None:
     write(tmp_path / "results.json", a_comparison())
     assert read(tmp_path / "results.json") == a_comparison()
     assert main(["--draw", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 0
@@ -97,7 +97,7 @@ def test_comparison_written_and_drawn_again_is_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "comparison.svg").read_text() == svg(a_comparison())
 
 
-def test_comparison_is_good_only_when_all_is_there_and_all_trade_by_the_rules() -> None:
+def test_comparison_is_good_only_when_complete_and_all_systems_conform() -> None:
     broken, unfinished = a_comparison(), a_comparison(complete=False)
     fine = structs.replace(broken, results=broken.results[:1])
     unfinished.results.pop()
@@ -107,13 +107,13 @@ def test_comparison_is_good_only_when_all_is_there_and_all_trade_by_the_rules() 
 @pytest.mark.parametrize(
     "arguments", [["--duration", "0"], ["--only", "v4"], ["--only", ""], ["--speed", "9"]]
 )
-def test_compare_asked_for_nonsense_is_a_usage_error(arguments: list[str]) -> None:
+def test_compare_with_invalid_options_is_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(arguments)
     assert refused.value.code == 2
 
 
-def test_compare_asked_to_draw_what_is_not_there_says_so(
+def test_compare_given_a_missing_file_to_draw_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--draw", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 2

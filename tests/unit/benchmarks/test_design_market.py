@@ -1,4 +1,4 @@
-"""The baselines' market makes the same trades as the exchange's engine, on the same flow."""
+"""The market of the baseline designs makes the same trades as the exchange's engine."""
 
 import pytest
 from msgspec import structs
@@ -62,7 +62,7 @@ def by_market(market: Market, flow: list[tuple[int, PlaceOrder | CancelOrder]]) 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_market_of_the_baselines_trades_as_the_engine_does(seed: int) -> None:
+def test_market_of_the_designs_trades_as_the_engine_does(seed: int) -> None:
     flow = [
         (now_ms, command)
         for now_ms, command in commands(plan(PROFILE, seed), 0, START_MS)
@@ -72,7 +72,7 @@ def test_market_of_the_baselines_trades_as_the_engine_does(seed: int) -> None:
     made = by_market(market, flow)
     assert len(made) > 100
     assert made == by_engine(flow), f"seed {seed}"
-    # What is left in the levels is what is left in the orders.
+    # The quantity of each level is the sum of what remains of its orders.
     for book in market.books.values():
         for side, levels in (("bid", book.bids), ("ask", book.asks)):
             resting = [

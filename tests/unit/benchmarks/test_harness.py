@@ -1,4 +1,5 @@
-"""Repeats: points take turns, every value is kept, an interruption leaves what was complete."""
+"""Repeats of a benchmark: points alternate, all values are kept, an interruption keeps complete
+ones."""
 
 import gc
 
@@ -9,11 +10,11 @@ from benchmarks.micro.report import Figure
 from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
 
 
-def told(_: str) -> None:
-    """Nobody listens."""
+def discard(_: str) -> None:
+    """Discard the progress line."""
 
 
-def test_points_take_turns_within_every_repeat() -> None:
+def test_points_alternate_within_every_repeat() -> None:
     order: list[int] = []
 
     def point(x: int) -> Point:
@@ -23,18 +24,18 @@ def test_points_take_turns_within_every_repeat() -> None:
 
         return Point(x, measure)
 
-    *_, figures = run(Benchmark([point(1), point(10)], "orders"), 3, told)
+    *_, figures = run(Benchmark([point(1), point(10)], "orders"), 3, discard)
 
     assert order == [1, 10] * 3
     assert [(f.x, f.samples) for f in figures] == [(1, [1.0, 3.0, 5.0]), (10, [2.0, 4.0, 6.0])]
     assert (figures[1].min, figures[1].median, figures[1].max) == (2.0, 4.0, 6.0)
 
 
-def test_figures_come_by_series_as_first_measured_then_along_the_curve() -> None:
+def test_figures_are_ordered_by_series_as_first_measured_then_by_x() -> None:
     def measure() -> list[Reading]:
         return [Reading("b", 1.0, "ns"), Reading("a", 1.0, "ns"), Reading("b", 1.0, "us")]
 
-    *_, figures = run(Benchmark([Point(2, measure), Point(1, measure)]), 1, told)
+    *_, figures = run(Benchmark([Point(2, measure), Point(1, measure)]), 1, discard)
 
     assert [(f.series, f.unit, f.x) for f in figures] == [
         ("b", "ns", 1),
@@ -46,7 +47,7 @@ def test_figures_come_by_series_as_first_measured_then_along_the_curve() -> None
     ]
 
 
-def test_repeats_before_a_failure_are_told() -> None:
+def test_repeats_before_a_failure_are_reported() -> None:
     left = iter([1.0, 2.0])
 
     def measure() -> list[Reading]:
@@ -57,15 +58,15 @@ def test_repeats_before_a_failure_are_told() -> None:
 
     found: list[list[Figure]] = []
     with pytest.raises(KeyboardInterrupt):
-        found.extend(run(Benchmark([Point(None, measure)]), 5, told))
+        found.extend(run(Benchmark([Point(None, measure)]), 5, discard))
     assert [one.samples for one in found[-1]] == [[1.0, 2.0]]
 
 
-def test_time_is_per_operation() -> None:
+def test_time_is_measured_per_operation() -> None:
     assert 0 < ns_each(lambda: sum(range(1_000)), 1_000) < ns_each(lambda: sum(range(9_999)), 1)
 
 
-def test_collector_is_as_in_the_services_and_then_as_before() -> None:
+def test_garbage_collector_is_set_as_in_services_and_restored() -> None:
     before = gc.get_threshold()
     gc.set_threshold(701, 11, 12)
     try:

@@ -1,4 +1,4 @@
-"""Equal fills: what the flow leaves out, and that an engine which trades otherwise is found."""
+"""Comparison with other engines: the flow they can process, and detection of different fills."""
 
 import re
 
@@ -29,7 +29,7 @@ def fills_of(engine: Engine, flow: Flow) -> list[Fill]:
     ]
 
 
-def test_flow_has_what_every_engine_understands_and_nothing_else(flow: Flow) -> None:
+def test_flow_has_only_commands_that_every_engine_supports(flow: Flow) -> None:
     commands = [command for command, _ in flow.placed]
     orders = [command for command in commands if isinstance(command, PlaceOrder)]
     assert len(commands) > 1_700
@@ -42,7 +42,7 @@ def test_flow_has_what_every_engine_understands_and_nothing_else(flow: Flow) -> 
     assert not any(isinstance(event, CommandRefused) for event in events)
 
 
-def test_entries_are_the_commands_and_cancels_name_the_order_they_mean(flow: Flow) -> None:
+def test_entries_match_the_commands_and_cancels_refer_to_their_order(flow: Flow) -> None:
     assert len(flow.entries) == len(flow.placed)
     for (command, _), entry in zip(flow.placed, flow.entries, strict=True):
         if isinstance(command, PlaceOrder):
@@ -57,13 +57,13 @@ def test_entries_are_the_commands_and_cancels_name_the_order_they_mean(flow: Flo
             assert (meant.order_id, meant.symbol) == (command.order_id, symbol)
 
 
-def test_our_engine_on_the_flow_alone_makes_the_fills_that_peers_are_held_against(
+def test_own_engine_makes_the_fills_that_peers_are_compared_with(
     flow: Flow,
 ) -> None:
     assert difference(flow.fills, fills_of(Engine(0), flow)) == ""
 
 
-def test_engine_that_gives_up_after_a_fill_is_found(flow: Flow) -> None:
+def test_engine_that_stops_after_one_fill_is_detected(flow: Flow) -> None:
     assert difference(flow.fills, fills_of(Engine(0, Rules(fills_max=1)), flow)).startswith("fill ")
 
 
@@ -71,45 +71,47 @@ def newest(level: PriceLevel) -> Order:
     return next(reversed(level.orders.values()))
 
 
-def test_engine_without_time_priority_is_found(flow: Flow) -> None:
+def test_engine_without_time_priority_is_detected(flow: Flow) -> None:
     with replaced([(PriceLevel, "oldest", newest)]):
         assert difference(flow.fills, fills_of(Engine(0), flow)).startswith("fill ")
 
 
-def test_other_engines_are_pinned_by_hash_and_from_no_index_in_particular() -> None:
+def test_other_engines_are_pinned_by_hash_without_a_package_index() -> None:
     pinned = REQUIREMENTS.read_text()
-    asked = REQUIREMENTS.with_suffix(".in").read_text().split()
-    assert [line.split("==")[0].split("[")[0] for line in asked] == list(ADAPTERS)
-    for line in asked:
+    required = REQUIREMENTS.with_suffix(".in").read_text().split()
+    assert [line.split("==")[0].split("[")[0] for line in required] == list(ADAPTERS)
+    for line in required:
         name, version = line.split("==")
         assert f"\n{name.split('[')[0]}=={version} \\\n    --hash=sha256:" in pinned
     assert not re.search(r"^--|://", pinned, re.MULTILINE)
 
 
-OURS = [Fill(1, 100, 5), Fill(2, 101, 7)]
+OWN_FILLS = [Fill(1, 100, 5), Fill(2, 101, 7)]
 
 
 @pytest.mark.parametrize(
-    "theirs",
+    "other_fills",
     [
         [],
-        OURS[:1],
-        [*OURS, Fill(3, 101, 1)],
-        OURS[::-1],
-        [structs.replace(OURS[0], number=2), OURS[1]],
-        [structs.replace(OURS[0], price=99), OURS[1]],
-        [OURS[0], structs.replace(OURS[1], quantity=8)],
+        OWN_FILLS[:1],
+        [*OWN_FILLS, Fill(3, 101, 1)],
+        OWN_FILLS[::-1],
+        [structs.replace(OWN_FILLS[0], number=2), OWN_FILLS[1]],
+        [structs.replace(OWN_FILLS[0], price=99), OWN_FILLS[1]],
+        [OWN_FILLS[0], structs.replace(OWN_FILLS[1], quantity=8)],
     ],
 )
-def test_difference_in_number_order_command_price_or_quantity_is_told(theirs: list[Fill]) -> None:
-    assert difference(OURS, theirs)
+def test_difference_in_count_order_command_price_or_quantity_is_reported(
+    other_fills: list[Fill],
+) -> None:
+    assert difference(OWN_FILLS, other_fills)
 
 
 def test_equal_fills_as_floats_are_equal() -> None:
-    assert difference(OURS, [Fill(1, 100.0, 5.0), Fill(2, 101.0, 7.0)]) == ""
+    assert difference(OWN_FILLS, [Fill(1, 100.0, 5.0), Fill(2, 101.0, 7.0)]) == ""
 
 
 @pytest.mark.parametrize("name", ["bourse", "no such engine"])
-def test_worker_answers_what_goes_wrong_instead_of_ending(name: str) -> None:
-    # The engines are not installed beside the tests.
+def test_worker_with_an_unavailable_engine_answers_with_an_error(name: str) -> None:
+    # The engines are not installed in the test environment.
     assert set(answer(name, [["A", True, 1, 1]])) == {"error"}

@@ -1,4 +1,4 @@
-"""Figures for people and programs: units, budgets met or missed, one page that opens offline."""
+"""Benchmark reports: units, budgets met or missed, and one page that opens offline."""
 
 import re
 from html.parser import HTMLParser
@@ -33,17 +33,19 @@ from tests.unit.benchmarks.reports import FIGURES, a_report
         (0.0, "ns", "0 ns"),
     ],
 )
-def test_values_are_told_in_a_unit_of_few_digits(value: float, unit: str, text: str) -> None:
+def test_values_are_formatted_in_the_unit_with_few_digits(
+    value: float, unit: str, text: str
+) -> None:
     assert told(value, unit) == text
 
 
-def test_budget_of_a_rate_is_held_against_the_median_at_the_end_of_the_curve() -> None:
+def test_budget_of_a_rate_is_compared_with_the_median_at_the_end_of_the_curve() -> None:
     (verdict,) = verdicts("engine.mixed", FIGURES)
     assert (verdict.x, verdict.at_least, verdict.met) == (450, True, False)
 
 
 @pytest.mark.parametrize(("limit", "met"), [(99.0, False), (100.0, True)])
-def test_budget_of_a_time_is_held_at_its_own_place(limit: float, met: bool) -> None:
+def test_budget_of_a_time_is_compared_at_its_own_x(limit: float, met: bool) -> None:
     figures = [figure("p99", "ns", x, [10.0 * x]) for x in (1, 10, 100)]
     (verdict,) = verdicts("trip", figures, [Budget("trip", "p99", "ns", limit, x=10)])
     assert (verdict.x, verdict.at_least, verdict.met) == (10, False, met)
@@ -62,11 +64,11 @@ def test_budget_without_its_figure_is_not_judged(budget: Budget) -> None:
     assert verdicts("trip", [figure("p99", "ns", 1, [5.0])], [budget]) == []
 
 
-def test_every_budget_is_of_a_benchmark_that_there_is() -> None:
+def test_every_budget_belongs_to_an_existing_benchmark() -> None:
     assert {budget.benchmark for budget in BUDGETS} <= {entry.name for entry in ENTRIES}
 
 
-def test_table_tells_every_figure_the_verdicts_and_the_notes() -> None:
+def test_table_contains_every_figure_the_verdicts_and_the_notes() -> None:
     text = "\n".join(as_text(a_report()))
     assert re.search(r"engine alone +450 +100,000 commands/s +200,000 .*MISSED", text)
     assert "budgets: 0 of 1 met" in text
@@ -75,7 +77,7 @@ def test_table_tells_every_figure_the_verdicts_and_the_notes() -> None:
     assert "incomplete" in "\n".join(as_text(a_report(complete=False)))
 
 
-def test_json_reads_back_and_has_its_version_and_every_sample() -> None:
+def test_json_is_read_back_and_has_its_version_and_every_sample() -> None:
     raw = msgspec.json.encode(a_report())
     assert msgspec.json.decode(raw, type=Report) == a_report()
     plain = msgspec.json.decode(raw)
@@ -97,7 +99,7 @@ def test_json_reads_back_and_has_its_version_and_every_sample() -> None:
 
 
 class _Tags(HTMLParser):
-    # Whether every tag that is opened is closed, and what would be fetched.
+    # Records open tags, URLs that would be fetched, and charts.
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""The day's flow: repeatable, readable by the codec, shaped as the day it stands for."""
+"""Order flow of the soak test: repeatable, valid for the codec, in the proportions of a trading
+day."""
 
 from collections import Counter
 
@@ -19,7 +20,7 @@ MARKET = market_of([broker_id(number) for number in range(100)], PARTITIONS)
 
 
 def records_of(flow: Flow, count: int) -> list[tuple[int, Record]]:
-    """Commands with their times, one each millisecond: about the pace of the day itself."""
+    """Commands with their times, one per millisecond: about the rate of a trading day."""
     return [
         (now_ms, record)
         for now_ms in range(NOW_MS, NOW_MS + count)
@@ -33,7 +34,7 @@ def test_flow_of_one_seed_is_always_the_same() -> None:
     assert records_of(Flow(MARKET, 10_000, SEED + 1), 3_000) != first
 
 
-def test_flow_records_are_what_the_codec_writes() -> None:
+def test_flow_records_equal_the_bytes_of_the_codec() -> None:
     for now_ms, record in records_of(Flow(MARKET, 10_000, SEED), 20_000):
         command = decode_command(record.value)
         assert encode(command) == record.value
@@ -49,7 +50,7 @@ def test_flow_records_are_what_the_codec_writes() -> None:
             assert record.key is None
 
 
-def test_flow_cancels_name_a_placed_order_of_their_broker_once() -> None:
+def test_flow_cancels_refer_once_to_an_order_of_their_broker() -> None:
     placed: dict[str, str] = {}
     for now_ms, record in records_of(Flow(MARKET, 10_000, SEED), 30_000):
         command = decode_command(record.value)
@@ -62,7 +63,7 @@ def test_flow_cancels_name_a_placed_order_of_their_broker_once() -> None:
             assert created_ms(command.order_id) <= now_ms
 
 
-def test_flow_symbols_are_listed_where_they_trade() -> None:
+def test_flow_symbols_follow_their_weights_over_all_partitions() -> None:
     flow = Flow(MARKET, 10_000, SEED)
     counts = Counter(record.key for _, record in records_of(flow, 20_000) if record.key)
     assert counts[b"PETR4"] / flow.orders == pytest.approx(
@@ -71,8 +72,8 @@ def test_flow_symbols_are_listed_where_they_trade() -> None:
     assert set(MARKET.partitions) == set(range(PARTITIONS))
 
 
-def test_flow_through_the_engine_has_the_ratios_of_the_day_and_bounded_books() -> None:
-    # Few symbols, so that so few commands fill their books.
+def test_flow_through_the_engine_has_the_ratios_of_a_trading_day_and_bounded_books() -> None:
+    # Few symbols, so that this number of commands fills their books.
     flow = Flow(market_of(MARKET.brokers, PARTITIONS, symbols=40), 50_000, SEED)
     engines = [Engine(number) for number in range(PARTITIONS)]
     offsets = Counter[int]()
@@ -91,5 +92,5 @@ def test_flow_through_the_engine_has_the_ratios_of_the_day_and_bounded_books() -
     assert flow.cancels / flow.orders == pytest.approx(cancelled / placed, rel=0.03)
     assert 0.12 < fills / flow.orders < 0.25
     assert refused / flow.cancels < 0.1
-    # All that expires does so within twenty seconds, a third of the flow.
+    # Every order with an expiry, a third of the flow, expires within twenty seconds.
     assert max(opened[len(opened) // 2 :]) < 1.1 * max(opened[: len(opened) // 2]) < 8_000

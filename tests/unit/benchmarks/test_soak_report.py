@@ -1,4 +1,4 @@
-"""What a day's report makes of its samples."""
+"""Figures and failures that the soak report computes from its samples."""
 
 import pytest
 
@@ -35,25 +35,25 @@ def report(*steps: Step, failure: str = "") -> DayReport:
     )
 
 
-def test_sample_is_behind_by_the_slowest_and_counts_only_our_processes() -> None:
+def test_sample_lag_is_that_of_the_slowest_and_memory_excludes_kafka() -> None:
     assert SAMPLES[1].behind == 500
     assert SAMPLES[1].ours_mib == 350
 
 
-def test_rates_end_when_the_last_command_was_there() -> None:
+def test_rates_end_when_the_last_command_was_processed() -> None:
     waited = [*SAMPLES, sample(60.0, 1_000, 1_000, 1_000)]
     rates = rates_of(waited, sink_rows=2_000)
     assert (rates.matcher, rates.sink, rates.sink_rows) == (100.0, 100.0, 200.0)
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_report_with_a_failed_step_does_not_hold_and_says_so(name: str) -> None:
+def test_report_with_a_failed_step_fails_and_names_it(name: str) -> None:
     assert report(Step(name, True, 1.0, 10, "ready")).holds
     failed = report(Step(name, False, 1.0, 10, "given up"))
     assert not failed.holds
     assert any(name in line and "FAILED" in line for line in as_text(failed))
 
 
-def test_report_of_a_flow_that_was_given_up_does_not_hold() -> None:
+def test_report_of_an_aborted_flow_fails() -> None:
     assert not report(failure="nothing has moved").holds
     assert "FAILED: nothing has moved" in list(as_text(report(failure="nothing has moved")))

@@ -1,4 +1,4 @@
-"""What came held against what should have come, on a small history with one thing wrong."""
+"""Webhooks received compared with webhooks expected, on a small history with one fault."""
 
 from msgspec import structs
 
@@ -14,7 +14,7 @@ SIDES = [
     Side("b1", "t1-ask", 10 * MS, 12 * MS),
     Side("b0", "t2-ask", 50 * MS, 51 * MS),
 ]
-HEARD = Heard(
+RECEIVED = Heard(
     [0, 1, 0, 0], ["t1-bid", "t1-ask", "t2-ask", "t1-bid"], [15_000, 16_000, 80_000, 90_000], 0, 0.1
 )
 KILLED = [Killed(60 * MS, 70 * MS)]
@@ -31,19 +31,19 @@ GOOD = Result(
     interrupted=False,
     generator=Generator(100, 0, 1_000, late=False),
     drained=True,
-    figures=figures(SIDES, HEARD, BROKERS, KILLED, 0),
+    figures=figures(SIDES, RECEIVED, BROKERS, KILLED, 0),
     cpu_us={"sender": 400},
     audit="holds",
 )
 
 
-def heard(*came: tuple[int, str], wrong: int = 0) -> Heard:
+def received(*came: tuple[int, str], wrong: int = 0) -> Heard:
     brokers, ids = zip(*came, strict=True)
     return Heard(list(brokers), list(ids), [100 * MS] * len(came), wrong, 0.1)
 
 
-def test_first_arrival_of_each_side_counts_and_the_rest_are_repeats() -> None:
-    found = figures(SIDES, HEARD, BROKERS, KILLED, 0)
+def test_first_arrival_of_each_side_is_counted_and_later_ones_are_repeats() -> None:
+    found = figures(SIDES, RECEIVED, BROKERS, KILLED, 0)
     assert (found.expected, found.delivered, found.lost) == (3, 3, 0)
     assert (found.repeated, found.foreign) == (1, 0)
     assert found.trade_to_webhook_us is not None
@@ -55,25 +55,25 @@ def test_first_arrival_of_each_side_counts_and_the_rest_are_repeats() -> None:
     assert found.outbox_to_webhook_us.max == 29 * MS
 
 
-def test_what_was_traded_before_the_window_must_come_and_is_not_timed() -> None:
-    found = figures(SIDES, HEARD, BROKERS, [], 20 * MS)
+def test_side_traded_before_the_window_is_expected_but_not_timed() -> None:
+    found = figures(SIDES, RECEIVED, BROKERS, [], 20 * MS)
     assert found.delivered == 3
     assert found.trade_to_webhook_us is not None
     assert found.trade_to_webhook_us.count == 1
 
 
-def test_sides_that_never_came_are_lost() -> None:
-    found = figures(SIDES, heard((0, "t1-bid")), BROKERS, [], 0)
+def test_sides_that_never_arrived_are_lost() -> None:
+    found = figures(SIDES, received((0, "t1-bid")), BROKERS, [], 0)
     assert (found.delivered, found.lost) == (1, 2)
 
 
-def test_what_tells_of_no_trade_or_comes_to_another_broker_is_foreign() -> None:
-    came = heard((0, "t9-bid"), (1, "t1-bid"), (0, "t1-ask"), (7, "t1-bid"), (-1, ""))
+def test_webhook_of_no_trade_or_for_another_broker_is_foreign() -> None:
+    came = received((0, "t9-bid"), (1, "t1-bid"), (0, "t1-ask"), (7, "t1-bid"), (-1, ""))
     found = figures(SIDES, came, BROKERS, [], 0)
     assert (found.delivered, found.lost, found.foreign, found.repeated) == (0, 3, 5, 0)
 
 
-def test_time_away_ends_with_the_next_sender_and_not_with_the_last_words_of_the_dead() -> None:
+def test_outage_ends_with_the_next_sender_not_with_requests_of_the_killed_one() -> None:
     came = Heard([0] * 3, ["t1-bid"] * 3, [61 * MS, 69 * MS, 75 * MS], 0, 0.1)
     found = figures(SIDES, came, BROKERS, [*KILLED, Killed(90 * MS, 95 * MS)], 0)
     assert found.kills == 2
@@ -81,7 +81,7 @@ def test_time_away_ends_with_the_next_sender_and_not_with_the_last_words_of_the_
     assert (found.away_us.count, found.away_us.max) == (1, 15 * MS)
 
 
-def test_result_of_a_good_run_tells_its_figures() -> None:
+def test_result_of_a_good_run_contains_its_figures() -> None:
     assert GOOD.exit_code == 0
     text = "\n".join(GOOD.lines())
     assert "killed 1 times" in text
@@ -89,14 +89,14 @@ def test_result_of_a_good_run_tells_its_figures() -> None:
     assert "INVALID" not in text
 
 
-def test_result_with_anything_wrong_fails() -> None:
-    lost = figures(SIDES, heard((0, "t1-bid")), BROKERS, [], 0)
+def test_result_with_any_fault_fails() -> None:
+    lost = figures(SIDES, received((0, "t1-bid")), BROKERS, [], 0)
     wrong = [
         structs.replace(GOOD, figures=lost),
         structs.replace(GOOD, figures=structs.replace(GOOD.figures, foreign=1)),
         structs.replace(GOOD, figures=structs.replace(GOOD.figures, wrong_signatures=1)),
-        # Of a market without trades nothing is learnt.
-        structs.replace(GOOD, figures=figures([], HEARD, BROKERS, [], 0)),
+        # A market without trades proves nothing.
+        structs.replace(GOOD, figures=figures([], RECEIVED, BROKERS, [], 0)),
         structs.replace(GOOD, drained=False),
         structs.replace(GOOD, why="a sending process died"),
         structs.replace(GOOD, audit="fails"),
@@ -107,9 +107,9 @@ def test_result_with_anything_wrong_fails() -> None:
     assert interrupted.exit_code == 130
 
 
-def test_result_of_a_late_generator_is_invalid_unless_something_is_lost_as_well() -> None:
+def test_result_of_a_late_generator_is_invalid_unless_a_webhook_is_lost() -> None:
     late = structs.replace(GOOD, generator=Generator(100, 0, 20_000, late=True))
     assert late.exit_code == 98
     assert "INVALID" in "\n".join(late.lines())
-    lost = figures(SIDES, heard((0, "t1-bid")), BROKERS, [], 0)
+    lost = figures(SIDES, received((0, "t1-bid")), BROKERS, [], 0)
     assert structs.replace(late, figures=lost).exit_code == 1

@@ -1,4 +1,4 @@
-"""Tests of the `exchange` command itself."""
+"""The `exchange` command: version and exit codes."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which servers and images are chosen, without an engine."""
+"""Choice of servers and images for tests, without a Docker engine."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -16,7 +16,7 @@ IMAGE = Image("TEST_SOME_IMAGE", ("ours:1", "official:1"))
 
 
 class FakeEngine:
-    """Has these images, and looks like testcontainers' client as far as they are concerned."""
+    """A Docker client that has the given images, with the few attributes that the choice reads."""
 
     def __init__(self, held: Collection[str]) -> None:
         self.client = self.images = self
@@ -35,30 +35,30 @@ def client(*held: str) -> DockerClient:
     ("wanted", "lacking", "containers"),
     [("auto", "", True), ("auto", "no engine", False), ("containers", "", True)],
 )
-def test_servers_are_in_containers_when_nothing_is_lacking(
+def test_servers_run_in_containers_when_nothing_is_missing(
     wanted: str, lacking: str, containers: bool
 ) -> None:
     assert choose(wanted, lambda: lacking).containers == containers
 
 
-def test_servers_when_local_ones_are_wanted_ask_no_engine() -> None:
-    def asked() -> str:
-        raise AssertionError("asked")
+def test_local_servers_are_chosen_without_contacting_an_engine() -> None:
+    def fail_if_called() -> str:
+        raise AssertionError("called")
 
-    assert choose("local", asked) == Choice(False, "TEST_SERVERS=local")
+    assert choose("local", fail_if_called) == Choice(False, "TEST_SERVERS=local")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"), [("containers", "no image kafka"), ("docker", "write containers, local")]
+    ("wanted", "message"), [("containers", "no image kafka"), ("docker", "write containers, local")]
 )
-def test_servers_that_cannot_be_had_as_asked_are_a_usage_error(wanted: str, said: str) -> None:
-    with pytest.raises(pytest.UsageError, match=said):
+def test_unavailable_or_unknown_servers_are_a_usage_error(wanted: str, message: str) -> None:
+    with pytest.raises(pytest.UsageError, match=message):
         choose(wanted, lambda: "no image kafka")
 
 
-def test_servers_chosen_say_where_and_why() -> None:
-    said = str(choose("auto", lambda: "no image kafka"))
-    assert said == "tests/integration: Kafka and PostgreSQL local processes (no image kafka)"
+def test_choice_as_text_has_the_servers_and_the_reason() -> None:
+    message = str(choose("auto", lambda: "no image kafka"))
+    assert message == "tests/integration: Kafka and PostgreSQL local processes (no image kafka)"
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_servers_chosen_say_where_and_why() -> None:
         (None, {}, (), "official:1"),
     ],
 )
-def test_image_is_the_given_or_named_one_else_one_that_is_here(
+def test_image_is_chosen_by_argument_then_environment_then_availability(
     given: str | None, environ: dict[str, str], held: tuple[str, ...], chosen: str
 ) -> None:
     assert IMAGE.choose(client(*held), given, environ) == chosen
 
 
-def test_kafka_image_is_of_the_version_that_runs_locally() -> None:
+def test_kafka_image_has_the_version_of_the_local_server() -> None:
     version = release_dir(Path()).name.split("-")[1]
     assert {name.rsplit(":")[1] for name in KAFKA.names} == {version}

@@ -1,4 +1,4 @@
-"""What may enter the market, and what is said of everything that may not."""
+"""Validation of orders and registrations: valid ones are admitted, faults named by JSON pointer."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def pointers(problem: ProblemError) -> list[str]:
     assert (problem.status, problem.code) == (422, "invalid")
     assert problem.errors is not None
     assert all(fault.detail for fault in problem.errors)
-    # What is refused must be writable.
+    # Pointers are part of the response, so they must be encodable.
     problem.response("id")
     return [fault.pointer for fault in problem.errors]
 
@@ -66,7 +66,7 @@ def raw_order(name: str, text: str) -> bytes:
         {"document_number": "é" * 20},
     ],
 )
-def test_good_order_is_admitted_as_it_is(changes: dict[str, Any]) -> None:
+def test_valid_order_is_admitted_unchanged(changes: dict[str, Any]) -> None:
     admitted = admit(order(**changes), NOW_MS)
     for name, value in (GOOD | changes).items():
         if name != "valid_until" and value is not ...:
@@ -99,13 +99,13 @@ def test_good_order_is_admitted_as_it_is(changes: dict[str, Any]) -> None:
         json.dumps(GOOD).replace("12345678901", "\\ud800").encode(),
     ],
 )
-def test_what_is_not_json_is_malformed(body: bytes) -> None:
+def test_body_that_is_not_json_is_malformed(body: bytes) -> None:
     problem = refused(body)
     assert (problem.status, problem.code, problem.errors) == (400, "malformed_json", None)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null", b"true", b"1.5", b"[{}]"])
-def test_json_that_is_no_object_is_invalid(body: bytes) -> None:
+def test_json_that_is_not_an_object_is_invalid(body: bytes) -> None:
     assert pointers(refused(body)) == [""]
 
 
@@ -117,7 +117,7 @@ def test_json_that_is_no_object_is_invalid(body: bytes) -> None:
         "1000000001", "9223372036854775807", "9223372036854775808", "18446744073709551616",
     ],
 )  # fmt: skip
-def test_number_that_is_no_count_is_refused(name: str, text: str) -> None:
+def test_number_outside_its_bounds_or_type_is_refused(name: str, text: str) -> None:
     assert pointers(refused(raw_order(name, text))) == [f"/{name}"]
 
 
@@ -133,7 +133,7 @@ def test_number_that_is_no_count_is_refused(name: str, text: str) -> None:
         *[("quantity", bad) for bad in (None, "x")],
     ],
 )
-def test_field_of_another_kind_is_refused(name: str, value: object) -> None:
+def test_field_with_an_invalid_value_is_refused(name: str, value: object) -> None:
     assert pointers(refused(order(**{name: value}))) == [f"/{name}"]
 
 
@@ -162,7 +162,7 @@ def test_field_of_another_kind_is_refused(name: str, value: object) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [{}, {"order_type": "market", "price": None}])
-def test_valid_until_that_is_no_future_instant_is_refused(
+def test_valid_until_that_is_not_a_future_instant_is_refused(
     value: object, kind: dict[str, Any]
 ) -> None:
     assert pointers(refused(order(valid_until=value, **kind))) == ["/valid_until"]
@@ -170,24 +170,24 @@ def test_valid_until_that_is_no_future_instant_is_refused(
 
 @pytest.mark.parametrize("name", [*GOOD, "order_type", "valid_until", "client_order_id", "odd"])
 @pytest.mark.parametrize("value", ["a secret, in the wrong place", ["a secret"], {"x": "a secret"}])
-def test_fault_never_repeats_the_value(name: str, value: object) -> None:
+def test_fault_does_not_contain_the_value(name: str, value: object) -> None:
     problem = refused(order(**{name: value}))
     assert pointers(problem) == [f"/{name}"]
     assert "secret" not in f"{problem.detail} {problem.errors}"
 
 
-def test_word_of_no_use_is_refused_with_those_that_are() -> None:
+def test_unknown_enum_value_is_refused_with_the_valid_ones() -> None:
     assert refused(order(side="buy")).detail == "/side: must be one of bid, ask"
     assert refused(order(order_type=1)).detail == "/order_type: must be one of limit, market"
 
 
-def test_limit_without_price_and_market_with_one_are_refused() -> None:
+def test_limit_order_without_price_and_market_order_with_one_are_refused() -> None:
     assert pointers(refused(order(price=...))) == ["/price"]
     assert pointers(refused(order(price=None))) == ["/price"]
     assert pointers(refused(order(order_type="market"))) == ["/price"]
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     body = {
         "symbol": "petr4",
         "quantity": 1.5,
@@ -205,20 +205,20 @@ def test_every_fault_is_told_at_once() -> None:
     )  # fmt: skip
 
 
-def test_unknown_field_alone_is_refused_even_when_it_is_one_of_an_order_made() -> None:
+def test_field_set_by_the_exchange_is_refused_as_unknown() -> None:
     assert pointers(refused(order(broker_id="33be8111-b9b1-40c1-a6e6-2395694c9eef"))) == [
         "/broker_id"
     ]
     assert pointers(refused(order(order_id="1"))) == ["/order_id"]
 
 
-def test_field_given_twice_with_a_bad_value_is_refused() -> None:
+def test_field_given_twice_is_judged_by_its_last_value() -> None:
     body = order()[:-1] + b',"price":5}'
     assert admit(body, NOW_MS).price == 5
     assert pointers(refused(order(price="x")[:-1] + b',"price":5}')) == ["/price"]
 
 
-def test_name_that_utf8_cannot_write_is_told_in_what_it_can() -> None:
+def test_field_name_that_utf8_cannot_encode_is_reported_with_a_replacement() -> None:
     assert pointers(refused(order()[:-1] + b',"\\ud800":1}'))[0] in ("/?", "/�")
 
 
@@ -232,7 +232,7 @@ def test_name_that_utf8_cannot_write_is_told_in_what_it_can() -> None:
         "http://[::1]/x",
     ],
 )
-def test_good_registration_is_admitted(url: str | None) -> None:
+def test_valid_registration_is_admitted(url: str | None) -> None:
     body = json.dumps({"name": "Alfa Corretora", "webhook_url": url}).encode()
     request = admit_registration(body)
     assert (request.name, request.webhook_url) == ("Alfa Corretora", url)
@@ -258,11 +258,11 @@ def test_good_registration_is_admitted(url: str | None) -> None:
         ({"name": "", "webhook_url": "http://:1"}, ["/name", "/webhook_url"]),
     ],
 )  # fmt: skip
-def test_bad_registration_is_refused(body: dict[str, Any], expected: list[str]) -> None:
+def test_invalid_registration_is_refused(body: dict[str, Any], expected: list[str]) -> None:
     assert pointers(refused(json.dumps(body).encode(), admit_registration)) == expected
 
 
-def test_call_that_takes_no_fields_takes_none() -> None:
+def test_call_without_fields_refuses_any_field() -> None:
     for body in (b"", b"{}", b" { } "):
         require_no_fields(body)
     assert pointers(refused(b'{"a":1}', require_no_fields)) == ["/a"]

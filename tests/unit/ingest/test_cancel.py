@@ -1,4 +1,4 @@
-"""`POST /orders/{order_id}/cancel`: what is written, what not, and each answer."""
+"""`POST /orders/{order_id}/cancel`: the command written, if any, and each response."""
 
 import asyncio
 
@@ -30,73 +30,73 @@ def bench_with_open_order(result: DeliveryResult | None = "stored", wait_ms: int
 def test_open_order_is_cancelled(body: bytes) -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
-        asking = asyncio.create_task(bench.post(PATH, body))
+        pending = asyncio.create_task(bench.post(PATH, body))
         command = await bench.command()
         assert command == CancelOrder(ID, BROKER.broker_id)
         ((topic, partition, key, _),) = bench.sender.sent
         assert (topic, partition, key) == ("t-exchange.commands.v1", 1, None)
         bench.tell(CANCELLED)
-        answered = await asking
-        assert (answered.status, answered.raw) == (204, b"")
+        response = await pending
+        assert (response.status, response.raw) == (204, b"")
         assert len(bench.waiters) == 0
 
     on_a_loop(scenario)
 
 
-def test_order_that_expires_first_is_gone_too() -> None:
+def test_order_that_expires_first_is_answered_as_cancelled() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
-        asking = asyncio.create_task(bench.post(PATH))
+        pending = asyncio.create_task(bench.post(PATH))
         await bench.command()
         expired = Expired(ID, BROKER.broker_id, "A", 10, 2)
         bench.tell(refusal("order_not_open"), expired)
-        assert (await asking).status == 204
+        assert (await pending).status == 204
 
     on_a_loop(scenario)
 
 
 @pytest.mark.parametrize("expired_elsewhere", [False, True])
-def test_every_request_that_cancels_the_same_order_is_answered(expired_elsewhere: bool) -> None:
+def test_all_requests_that_cancel_the_same_order_are_answered(expired_elsewhere: bool) -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
-        asking = [asyncio.create_task(bench.post(PATH)) for _ in range(3)]
+        pending = [asyncio.create_task(bench.post(PATH)) for _ in range(3)]
         await bench.command(3)
         if expired_elsewhere:
             bench.tell(Ticked(), Expired(ID, BROKER.broker_id, "A", 10, 2))
         else:
             bench.tell(CANCELLED)
-        assert [answered.status for answered in await asyncio.gather(*asking)] == [204] * 3
+        assert [response.status for response in await asyncio.gather(*pending)] == [204] * 3
         assert len(bench.waiters) == 0
 
     on_a_loop(scenario)
 
 
-def test_representation_is_given_where_it_is_wanted() -> None:
+def test_representation_is_returned_when_preferred() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
-        asking = asyncio.create_task(bench.post(PATH, prefer=RETURN))
+        pending = asyncio.create_task(bench.post(PATH, prefer=RETURN))
         await bench.command()
         bench.orders[ID] = resource(ID, closed_reason="cancelled")
         bench.tell(CANCELLED)
-        now, later = await asking, await bench.post(PATH, prefer=RETURN)
-        for answered in (now, later):
-            assert (answered.status, answered.body["closed_reason"]) == (200, "cancelled")
-            assert answered.headers["preference-applied"] == "return=representation"
+        now, later = await pending, await bench.post(PATH, prefer=RETURN)
+        for response in (now, later):
+            assert (response.status, response.body["closed_reason"]) == (200, "cancelled")
+            assert response.headers["preference-applied"] == "return=representation"
         assert len(bench.sender.sent) == 1
 
     on_a_loop(scenario)
 
 
-def test_representation_that_cannot_be_read_is_left_out() -> None:
+def test_representation_that_cannot_be_read_is_omitted() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
-        asking = asyncio.create_task(bench.post(PATH, prefer=RETURN))
+        pending = asyncio.create_task(bench.post(PATH, prefer=RETURN))
         await bench.command()
         bench.reader_is_away = True
         bench.tell(CANCELLED)
-        answered = await asking
-        assert answered.status == 204
-        assert "preference-applied" not in answered.headers
+        response = await pending
+        assert response.status == 204
+        assert "preference-applied" not in response.headers
 
     on_a_loop(scenario)
 
@@ -116,18 +116,18 @@ def test_representation_that_cannot_be_read_is_left_out() -> None:
         "%00",
     ],
 )
-def test_id_that_cannot_be_ours_is_404_without_a_question(order_id: str) -> None:
+def test_id_not_issued_by_this_exchange_is_404_without_a_read(order_id: str) -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
         bench.reader_is_away = True
-        answered = await bench.post(f"/orders/{order_id}/cancel")
-        assert (answered.status, answered.body["code"]) == (404, "order_not_found")
+        response = await bench.post(f"/orders/{order_id}/cancel")
+        assert (response.status, response.body["code"]) == (404, "order_not_found")
         assert bench.sender.sent == []
 
     on_a_loop(scenario)
 
 
-def test_unknown_order_and_another_brokers_look_the_same_and_write_nothing() -> None:
+def test_unknown_order_and_another_brokers_order_give_the_same_404_and_write_nothing() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
         unknown = ids.order_id(1_800_000_000_000, 1, 8)
@@ -135,7 +135,7 @@ def test_unknown_order_and_another_brokers_look_the_same_and_write_nothing() -> 
             await bench.post(PATH, key="beta"),
             await bench.post(f"/orders/{unknown}/cancel"),
         ]
-        bodies = [answered.body | {"request_id": ""} for answered in answers]
+        bodies = [response.body | {"request_id": ""} for response in answers]
         assert bodies[0] == bodies[1]
         assert answers[0].status == 404
         assert bench.sender.sent == []
@@ -147,59 +147,59 @@ def test_unknown_order_and_another_brokers_look_the_same_and_write_nothing() -> 
     ("reason", "status"),
     [("cancelled", 204), ("expired", 204), ("filled", 409), ("no_liquidity", 409)],
 )
-def test_closed_order_is_answered_from_what_is_known(reason: str, status: int) -> None:
+def test_closed_order_is_answered_from_its_stored_state(reason: str, status: int) -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
         bench.orders[ID] = resource(ID, closed_reason=reason)
-        answered = await bench.post(PATH)
-        assert answered.status == status
+        response = await bench.post(PATH)
+        assert response.status == status
         if status == 409:
-            assert answered.body["code"] == "too_late_to_cancel"
-            assert answered.body["order"]["closed_reason"] == reason
+            assert response.body["code"] == "too_late_to_cancel"
+            assert response.body["order"]["closed_reason"] == reason
         assert bench.sender.sent == []
 
     on_a_loop(scenario)
 
 
-def test_order_filled_meanwhile_is_too_late_once_the_reader_knows() -> None:
+def test_order_filled_meanwhile_is_too_late_after_the_reader_has_it() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
-        asking = asyncio.create_task(bench.post(PATH))
+        pending = asyncio.create_task(bench.post(PATH))
         await bench.command()
         bench.tell(refusal("order_not_open"))
         await asyncio.sleep(0.01)
-        assert not asking.done()
+        assert not pending.done()
         bench.orders[ID] = resource(ID, closed_reason="filled", remaining_quantity=0)
-        answered = await asking
-        assert (answered.status, answered.body["code"]) == (409, "too_late_to_cancel")
+        response = await pending
+        assert (response.status, response.body["code"]) == (409, "too_late_to_cancel")
 
     on_a_loop(scenario)
 
 
-def test_order_not_open_whose_end_cannot_be_read_is_503() -> None:
+def test_order_not_open_whose_state_cannot_be_read_is_503() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
         bench.reader_is_away = True
-        asking = asyncio.create_task(bench.post(PATH))
+        pending = asyncio.create_task(bench.post(PATH))
         await bench.command()
         bench.tell(refusal("order_not_open"))
-        answered = await asking
-        assert (answered.status, answered.body["code"]) == (503, "not_accepted")
-        assert "not open" in answered.body["detail"]
+        response = await pending
+        assert (response.status, response.body["code"]) == (503, "not_accepted")
+        assert "not open" in response.body["detail"]
 
     on_a_loop(scenario)
 
 
-def test_stranger_is_refused_by_the_matcher_without_waking_the_owner() -> None:
+def test_refusal_of_another_broker_leaves_the_request_of_the_owner_pending() -> None:
     async def scenario() -> None:
         bench = bench_with_open_order()
         bench.reader_is_away = True
         owner = asyncio.create_task(bench.post(PATH))
-        stranger = asyncio.create_task(bench.post(PATH, key="beta"))
+        other = asyncio.create_task(bench.post(PATH, key="beta"))
         await bench.command(2)
         bench.tell(refusal("not_owner", OTHER.broker_id))
-        answered = await stranger
-        assert (answered.status, answered.body["code"]) == (404, "order_not_found")
+        response = await other
+        assert (response.status, response.body["code"]) == (404, "order_not_found")
         assert not owner.done()
         bench.tell(CANCELLED)
         assert (await owner).status == 204
@@ -210,16 +210,16 @@ def test_stranger_is_refused_by_the_matcher_without_waking_the_owner() -> None:
 @pytest.mark.parametrize(
     ("result", "status"), [("stored", 202), ("not_stored", 503), ("unknown", 504), (None, 504)]
 )
-def test_no_outcome_in_time_is_answered_by_the_records_fate(
+def test_missing_outcome_is_answered_by_the_delivery_result(
     result: DeliveryResult | None, status: int
 ) -> None:
     async def scenario() -> None:
         bench = bench_with_open_order(result, wait_ms=5)
-        answered = await bench.post(PATH)
-        assert answered.status == status
+        response = await bench.post(PATH)
+        assert response.status == status
         if status == 202:
-            assert answered.body["client_order_id"] == "mine"
-            assert answered.headers["location"] == f"/orders/{ID}"
+            assert response.body["client_order_id"] == "mine"
+            assert response.headers["location"] == f"/orders/{ID}"
         assert len(bench.waiters) == 0
 
     on_a_loop(scenario)

@@ -1,4 +1,4 @@
-"""A broker's keys: what a rotation and a revocation leave valid, as the directory judges it."""
+"""API keys of a broker: the keys that stay valid after a rotation or a revocation."""
 
 from msgspec import structs
 
@@ -23,18 +23,18 @@ def rotate(broker: Broker, key: str, keep_ms: int = 0) -> Broker:
     return rotated(broker, key, now_ms=NOW_MS, keep_former_ms=keep_ms)
 
 
-def test_new_keys_differ_and_are_as_long_as_they_should_be() -> None:
+def test_new_keys_differ_and_have_the_expected_length() -> None:
     assert new_key(b"\0" * KEY_BYTES) != new_key(b"\1" * KEY_BYTES)
     assert len(new_key(b"\0" * KEY_BYTES)) == len("ex_") + 43
 
 
-def test_rotation_ends_the_old_key_at_once_and_keeps_all_else() -> None:
+def test_rotation_ends_the_old_key_at_once_and_changes_nothing_else() -> None:
     changed = rotate(BROKER, "second")
     assert valid(changed) == {"second"}
     assert structs.replace(changed, api_key_hash=BROKER.api_key_hash) == BROKER
 
 
-def test_rotation_that_keeps_the_old_key_ends_it_in_time() -> None:
+def test_rotation_that_keeps_the_old_key_ends_it_after_its_time() -> None:
     changed = rotate(BROKER, "second", keep_ms=60_000)
     assert valid(changed) == valid(changed, NOW_MS + 59_999) == {"first", "second"}
     assert valid(changed, NOW_MS + 60_000) == {"second"}
@@ -58,6 +58,6 @@ def test_second_revocation_changes_nothing() -> None:
     assert revoked(once, now_ms=NOW_MS + 1) is once
 
 
-def test_rotation_after_a_revocation_readmits_with_the_new_key_alone() -> None:
+def test_rotation_after_a_revocation_admits_the_new_key_only() -> None:
     once = revoked(BROKER, now_ms=NOW_MS)
     assert valid(rotate(once, "second", keep_ms=60_000)) == {"second"}

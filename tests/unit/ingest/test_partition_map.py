@@ -1,4 +1,4 @@
-"""Symbol to partition: listings over murmur2; and a new broker's record."""
+"""Partition of a symbol: listings take precedence over murmur2. Also the record of a new broker."""
 
 import base64
 
@@ -23,13 +23,13 @@ def listing(symbol: str, partition: int) -> tuple[bytes, bytes]:
     return symbol.encode(), encode(Listing(symbol, partition, 1))
 
 
-def test_unlisted_symbol_goes_where_kafka_would_put_it() -> None:
+def test_unlisted_symbol_has_the_partition_of_kafkas_hash() -> None:
     partition_map = PartitionMap(7)
     for symbol in ("PETR4", "A", "VALE3", "X.Y-Z_9"):
         assert partition_map.partition(symbol) == default_partition(symbol, 7)
 
 
-def test_listed_symbol_goes_where_it_is_listed_until_it_is_not() -> None:
+def test_listed_symbol_has_the_partition_of_its_listing_until_removed() -> None:
     partition_map = PartitionMap(4)
     elsewhere = (default_partition("PETR4", 4) + 1) % 4
     partition_map.apply(*listing("PETR4", elsewhere))
@@ -39,7 +39,7 @@ def test_listed_symbol_goes_where_it_is_listed_until_it_is_not() -> None:
     partition_map.apply(None, None)
 
 
-def test_listing_on_a_partition_there_is_not_is_refused() -> None:
+def test_listing_on_a_missing_partition_is_refused() -> None:
     partition_map = PartitionMap(2)
     with pytest.raises(ValueError, match="there are 2"):
         partition_map.apply(*listing("PETR4", 2))
@@ -48,7 +48,7 @@ def test_listing_on_a_partition_there_is_not_is_refused() -> None:
     assert partition_map.partition("PETR4") == default_partition("PETR4", 2)
 
 
-def test_new_broker_keeps_the_hash_of_the_key_only() -> None:
+def test_new_broker_record_contains_only_the_hash_of_the_key() -> None:
     randomness = bytes(range(RANDOM_BYTES))
     request = RegisterRequest("Alfa", "http://a/")
     broker, key = new_broker(request, randomness, now_ms=5)
@@ -60,7 +60,7 @@ def test_new_broker_keeps_the_hash_of_the_key_only() -> None:
     assert broker.broker_id == "00010203-0405-4607-8809-0a0b0c0d0e0f"
 
 
-def test_new_broker_with_a_url_has_a_secret_that_nothing_prints() -> None:
+def test_new_broker_with_a_url_has_a_secret_hidden_from_repr() -> None:
     broker, _ = new_broker(RegisterRequest("Alfa", "http://a/"), bytes(RANDOM_BYTES), now_ms=5)
     (known,) = broker.webhook_secrets
     assert base64.b64decode(known.secret.removeprefix("whsec_")) == bytes(SECRET_BYTES)
@@ -70,7 +70,7 @@ def test_new_broker_with_a_url_has_a_secret_that_nothing_prints() -> None:
     assert without.webhook_secrets == ()
 
 
-def test_rotated_secret_leaves_the_newest_former_one_for_a_day() -> None:
+def test_rotated_secret_keeps_the_newest_former_one_for_a_day() -> None:
     first, _ = new_broker(RegisterRequest("Alfa", "http://a/"), bytes(RANDOM_BYTES), now_ms=5)
     second = with_new_secret(first, b"2" * SECRET_BYTES, now_ms=1_000)
     third = with_new_secret(second, b"3" * SECRET_BYTES, now_ms=2_000)
@@ -81,6 +81,6 @@ def test_rotated_secret_leaves_the_newest_former_one_for_a_day() -> None:
     assert (third.broker_id, third.api_key_hash) == (first.broker_id, first.api_key_hash)
 
 
-def test_rotated_secret_of_a_broker_without_one_is_its_first() -> None:
+def test_rotated_secret_of_a_broker_without_one_is_the_only_one() -> None:
     old = Broker("0199f0a1-6d10-7000-8b1d-90ce5f2ad344", "Old", "0" * 64, 1, "http://a/")
     assert len(with_new_secret(old, bytes(SECRET_BYTES), now_ms=5).webhook_secrets) == 1

@@ -1,4 +1,4 @@
-"""`POST /orders` and `POST /register`: an answer for each fate of the command."""
+"""`POST /orders` and `POST /register`: the response for each result of the command."""
 
 import asyncio
 
@@ -24,10 +24,10 @@ from tests.support.ingest_context import (
 REPEATED = "01a20a15-1e95-7000-8ce8-a7ea3106b0c2"
 
 
-def test_order_is_written_once_and_answered_as_matched() -> None:
+def test_order_is_written_once_and_answered_with_its_outcome() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender())
-        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        pending = asyncio.create_task(bench.post("/orders", ORDER))
         command = await bench.command()
         assert isinstance(command, PlaceOrder)
         ((topic, partition, key, _),) = bench.sender.sent
@@ -36,28 +36,28 @@ def test_order_is_written_once_and_answered_as_matched() -> None:
         assert ids.created_ms(command.order_id) == NOW_MS
         assert command.broker_id == BROKER.broker_id
         bench.tell(accepted("01a20a15-0000-7000-8ce8-a7ea3106b0c2"))
-        assert not asking.done()
+        assert not pending.done()
         bench.tell(accepted(command.order_id))
-        answered = await asking
-        assert answered.status == 201
-        assert answered.headers["location"] == f"/orders/{command.order_id}"
-        assert answered.body["order_id"] == answered.body["id"] == command.order_id
-        assert answered.body["created_at"] == "2027-01-15T08:00:00.001Z"
+        response = await pending
+        assert response.status == 201
+        assert response.headers["location"] == f"/orders/{command.order_id}"
+        assert response.body["order_id"] == response.body["id"] == command.order_id
+        assert response.body["created_at"] == "2027-01-15T08:00:00.001Z"
         assert len(bench.waiters) == 0
 
     on_a_loop(scenario)
 
 
-def test_repeated_client_order_id_gives_the_original() -> None:
+def test_repeated_client_order_id_returns_the_original() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender())
         bench.orders[REPEATED] = resource(REPEATED)
-        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        pending = asyncio.create_task(bench.post("/orders", ORDER))
         command = await bench.command()
         bench.tell(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
-        answered = await asking
-        assert (answered.status, answered.body["order_id"]) == (200, REPEATED)
-        assert answered.headers["location"] == f"/orders/{REPEATED}"
+        response = await pending
+        assert (response.status, response.body["order_id"]) == (200, REPEATED)
+        assert response.headers["location"] == f"/orders/{REPEATED}"
 
     on_a_loop(scenario)
 
@@ -66,12 +66,12 @@ def test_repeated_order_that_cannot_be_read_is_503() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender())
         bench.reader_is_away = True
-        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        pending = asyncio.create_task(bench.post("/orders", ORDER))
         command = await bench.command()
         bench.tell(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
-        answered = await asking
-        assert (answered.status, answered.body["code"]) == (503, "not_accepted")
-        assert REPEATED in answered.body["detail"]
+        response = await pending
+        assert (response.status, response.body["code"]) == (503, "not_accepted")
+        assert REPEATED in response.body["detail"]
 
     on_a_loop(scenario)
 
@@ -82,26 +82,26 @@ def test_reused_client_order_id_is_409_with_the_original_if_it_is_found(away: bo
         bench = Bench(FakeSender())
         bench.reader_is_away = away
         bench.orders[REPEATED] = resource(REPEATED)
-        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        pending = asyncio.create_task(bench.post("/orders", ORDER))
         command = await bench.command()
         refusal = CommandRefused(
             "client_order_id_reused", command.order_id, BROKER.broker_id, REPEATED
         )
         bench.tell(refusal)
-        answered = await asking
-        assert (answered.status, answered.body["code"]) == (409, "client_order_id_reused")
-        assert answered.body.get("order", {}).get("order_id") == (None if away else REPEATED)
+        response = await pending
+        assert (response.status, response.body["code"]) == (409, "client_order_id_reused")
+        assert response.body.get("order", {}).get("order_id") == (None if away else REPEATED)
 
     on_a_loop(scenario)
 
 
-def test_outcome_that_cannot_be_is_500() -> None:
+def test_impossible_outcome_is_500() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender())
-        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        pending = asyncio.create_task(bench.post("/orders", ORDER))
         command = await bench.command()
         bench.tell(CommandRefused("duplicate_order_id", command.order_id, BROKER.broker_id))
-        assert (await asking).body["code"] == "internal_error"
+        assert (await pending).body["code"] == "internal_error"
 
     on_a_loop(scenario)
 
@@ -115,66 +115,66 @@ def test_outcome_that_cannot_be_is_500() -> None:
         (None, 504, "outcome_unknown"),
     ],
 )
-def test_no_outcome_in_time_is_answered_by_the_records_fate(
+def test_missing_outcome_is_answered_by_the_delivery_result(
     result: DeliveryResult | None, status: int, code: str | None
 ) -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender(result), wait_ms=10)
-        answered = await bench.post("/orders", ORDER)
+        response = await bench.post("/orders", ORDER)
         command = await bench.command()
         assert isinstance(command, PlaceOrder)
-        assert (answered.status, answered.body.get("code")) == (status, code)
+        assert (response.status, response.body.get("code")) == (status, code)
         if status == 202:
-            assert answered.headers["location"] == f"/orders/{command.order_id}"
-            assert answered.body["status"] == "pending"
+            assert response.headers["location"] == f"/orders/{command.order_id}"
+            assert response.body["status"] == "pending"
         if status == 503:
-            assert answered.headers["retry-after"] == "1"
+            assert response.headers["retry-after"] == "1"
         if status == 504:
-            assert command.order_id in answered.body["detail"]
+            assert command.order_id in response.body["detail"]
         assert len(bench.waiters) == 0
 
     on_a_loop(scenario)
 
 
-def test_fate_told_late_from_another_thread_is_waited_for() -> None:
+def test_late_delivery_result_from_another_thread_is_awaited() -> None:
     async def scenario() -> None:
-        # Longer than the scenario may take: only the fate itself can end the wait.
+        # Longer than the scenario may take: only the delivery result can end the wait.
         bench = Bench(FakeSender(None), wait_ms=5, delivery_ms=60_000)
-        asking = asyncio.create_task(bench.post("/orders", ORDER))
+        pending = asyncio.create_task(bench.post("/orders", ORDER))
         await bench.command()
         await asyncio.sleep(0.03)
-        assert not asking.done()
+        assert not pending.done()
         assert bench.publisher.in_flight == 1
         await asyncio.to_thread(bench.sender.pending[0], "stored")
-        assert (await asking).status == 202
+        assert (await pending).status == 202
         assert bench.publisher.in_flight == 0
 
     on_a_loop(scenario)
 
 
-def test_respond_async_is_answered_as_soon_as_the_log_has_it() -> None:
+def test_respond_async_is_answered_after_the_command_is_stored() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender())
-        answered = await bench.post("/orders", ORDER, prefer="respond-async")
-        assert answered.status == 202
-        assert answered.headers["preference-applied"] == "respond-async"
+        response = await bench.post("/orders", ORDER, prefer="respond-async")
+        assert response.status == 202
+        assert response.headers["preference-applied"] == "respond-async"
 
     on_a_loop(scenario)
 
 
-def test_preferred_wait_is_taken_instead_of_the_default() -> None:
+def test_preferred_wait_replaces_the_default() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender(), wait_ms=0)
-        asking = asyncio.create_task(bench.post("/orders", ORDER, prefer="wait=2"))
+        pending = asyncio.create_task(bench.post("/orders", ORDER, prefer="wait=2"))
         command = await bench.command()
         bench.tell(accepted(command.order_id))
-        answered = await asking
-        assert (answered.status, answered.headers["preference-applied"]) == (201, "wait=2")
+        response = await pending
+        assert (response.status, response.headers["preference-applied"]) == (201, "wait=2")
 
     on_a_loop(scenario)
 
 
-def test_nothing_is_written_when_it_cannot_be_accepted() -> None:
+def test_order_is_not_written_when_it_cannot_be_accepted() -> None:
     async def scenario() -> None:
         sender = FakeSender(None)
         bench = Bench(sender, in_flight_max=2, wait_ms=1, delivery_ms=3_000)
@@ -193,13 +193,13 @@ def test_nothing_is_written_when_it_cannot_be_accepted() -> None:
         assert len(sender.sent) == 2
         for result in sender.pending:
             result("stored")
-        assert [answered.status for answered in await asyncio.gather(*held)] == [202, 202]
+        assert [response.status for response in await asyncio.gather(*held)] == [202, 202]
         assert len(bench.waiters) == 0
 
     on_a_loop(scenario)
 
 
-def test_refused_order_writes_nothing() -> None:
+def test_refused_order_is_not_written() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender())
         assert (await bench.post("/orders", b"{}")).status == 422
@@ -213,28 +213,28 @@ def test_refused_order_writes_nothing() -> None:
 def test_registered_broker_may_trade_at_once() -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender(), wait_ms=1)
-        answered = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
-        assert answered.status == 201
-        assert answered.headers["cache-control"] == "no-store"
+        response = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
+        assert response.status == 201
+        assert response.headers["cache-control"] == "no-store"
         ((topic, partition, key, value),) = bench.sender.sent
         broker = decode_broker(value)
         assert (topic, partition) == ("t-exchange.brokers.v1", 0)
-        assert (key, broker.name) == (answered.body["broker_id"].encode(), "New")
-        order = await bench.post("/orders", ORDER, answered.body["api_key"])
+        assert (key, broker.name) == (response.body["broker_id"].encode(), "New")
+        order = await bench.post("/orders", ORDER, response.body["api_key"])
         assert order.status == 202
 
     on_a_loop(scenario)
 
 
 @pytest.mark.parametrize(("result", "status"), [("not_stored", 503), ("unknown", 504), (None, 504)])
-def test_broker_the_log_may_not_have_is_not_known(
+def test_broker_that_may_not_be_stored_is_not_in_the_directory(
     result: DeliveryResult | None, status: int
 ) -> None:
     async def scenario() -> None:
         bench = Bench(FakeSender(result))
         before = len(bench.directory)
-        answered = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
-        assert answered.status == status
+        response = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
+        assert response.status == status
         assert len(bench.directory) == before
 
     on_a_loop(scenario)

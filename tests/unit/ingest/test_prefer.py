@@ -1,4 +1,4 @@
-"""The Prefer header, as RFC 7240 writes it."""
+"""The Prefer header of RFC 7240."""
 
 import pytest
 
@@ -31,18 +31,20 @@ from services.ingest.prefer import Preferences, applied, parse_prefer
         ("handling=lenient, ,;,=", Preferences()),
     ],
 )
-def test_prefer_is_read_and_the_rest_passed_over(header: str, expected: Preferences) -> None:
+def test_prefer_header_is_parsed_and_unknown_preferences_are_ignored(
+    header: str, expected: Preferences
+) -> None:
     assert parse_prefer(header) == expected
 
 
-def test_wait_is_the_exchanges_own_unless_the_caller_says() -> None:
+def test_wait_is_the_default_of_the_exchange_unless_preferred() -> None:
     assert parse_prefer("").wait_ms(1000) == 1000
     assert parse_prefer("respond-async").wait_ms(1000) == 0
     assert parse_prefer("wait=3").wait_ms(1000) == 3000
     assert parse_prefer("respond-async, wait=2").wait_ms(1000) == 2000
 
 
-def test_applied_names_what_was_honoured() -> None:
+def test_preference_applied_lists_the_honoured_preferences() -> None:
     both = parse_prefer("respond-async, wait=2, return=representation")
     assert applied(both, pending=True) == (("Preference-Applied", "respond-async, wait=2"),)
     assert applied(both, pending=False, represented=True) == (

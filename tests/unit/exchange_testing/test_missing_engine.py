@@ -1,4 +1,4 @@
-"""An exchange in containers on a machine without an engine: one line with the way out."""
+"""An exchange in containers on a machine without a Docker engine: one line with the solution."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from infra.ports import free_port
 START = "from exchange_testing import ExchangeContainer; ExchangeContainer().start()"
 
 
-def test_start_without_an_engine_says_so() -> None:
+def test_start_without_an_engine_fails_with_the_reason() -> None:
     done = subprocess.run(
         [sys.executable, "-c", START],
         env=os.environ | {"DOCKER_HOST": f"tcp://127.0.0.1:{free_port()}"},
