@@ -1,7 +1,7 @@
-"""Who reaches what: every route of the document with every kind of key, the exact answers a table.
+"""Access rights by route: the exact answer of every documented route to every kind of key.
 
-The table is `docs/access.md`. A route that is not in it, or answers otherwise, fails
-here with the table as it would be: read it, and put it there if it is right.
+The expected answers are the table in `docs/access.md`. If a route is missing there or answers
+differently, the test fails with the new table: review it, and copy it to the page if it is right.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.support.exchange import Exchange
 
 TABLE = Path(__file__).parents[2] / "docs/access.md"
 CALLERS = ("no key", "malformed", "unknown", "revoked", "another broker", "admin", "the right key")
-STRANGERS = CALLERS[:4]
+UNAUTHENTICATED = CALLERS[:4]
 HEAD = """# Access by route
 
 Every route of the OpenAPI document with every kind of key: status, and code where there is one.
@@ -30,7 +30,7 @@ and any key where none is needed; "malformed" is a right key without `Bearer`. C
 
 
 class Route(Struct, frozen=True):
-    """An operation of the document; `who` is its security scheme, "" where it has none."""
+    """Operation of the document; `who` is its security scheme, "" if it has none."""
 
     method: str
     path: str
@@ -49,15 +49,15 @@ class Cell(Struct, frozen=True):
 
 
 def routes_of(document: Any) -> Iterator[Route]:
-    """Every operation; a GET is asked by HEAD too."""
+    """Operations of an OpenAPI document."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             schemes = [name for rule in operation.get("security", []) for name in rule]
             content = operation.get("requestBody", {}).get("content", {})
             codes = {
                 (int(status), code)
-                for status, told in operation["responses"].items()
-                for code in told.get("content", {})
+                for status, response in operation["responses"].items()
+                for code in response.get("content", {})
                 .get("application/problem+json", {})
                 .get("examples", ())
             }
@@ -75,7 +75,10 @@ Matrix = list[tuple[Route, dict[str, Cell]]]
 
 
 class Callers:
-    """A key of each kind, and what the paths name. `receiver_url` is told of the trades."""
+    """A key of each kind, and the objects that the paths name.
+
+    `receiver_url` receives the webhooks of the trades.
+    """
 
     def __init__(self, exchange: Exchange, receiver_url: str) -> None:
         self._exchange = exchange
@@ -95,13 +98,13 @@ class Callers:
         eventually("revoked", lambda: api.get("/balance").status == 401)
         return str(gone["api_key"])
 
-    def ask(self, route: Route, caller: str, method: str) -> Answer:
-        """One request that is right in all but perhaps its key."""
+    def request(self, route: Route, caller: str, method: str) -> Answer:
+        """Send a request that is valid except possibly for its key."""
         right = self._exchange.admin_key if route.who == "admin" else self._owner.key
         authorization = {
             "no key": None,
             "malformed": right,
-            "unknown": "Bearer ex_nobody-has-this-key",
+            "unknown": "Bearer ex_no-broker-has-this-key",
             "revoked": f"Bearer {self._revoked}",
             "another broker": f"Bearer {self._another.key}",
             "admin": f"Bearer {self._exchange.admin_key}",
@@ -122,7 +125,7 @@ class Callers:
         if "{delivery_id}" in path:
             delivery = self._owner.call("POST", "/webhooks/test")
             filled = filled.replace("{delivery_id}", delivery.body["id"])
-        assert "{" not in filled, f"say here what stands in {path}"
+        assert "{" not in filled, f"add the value of the parameter of {path} here"
         return filled
 
 
@@ -141,7 +144,10 @@ def callers(exchange: Exchange) -> Iterator[Callers]:
 def matrix(exchange: Exchange, callers: Callers) -> Matrix:
     routes = routes_of(Api(exchange.url, None).get("/openapi.json").body)
     return [
-        (route, {caller: cell_of(callers.ask(route, caller, route.method)) for caller in CALLERS})
+        (
+            route,
+            {caller: cell_of(callers.request(route, caller, route.method)) for caller in CALLERS},
+        )
         for route in routes
     ]
 
@@ -149,29 +155,29 @@ def matrix(exchange: Exchange, callers: Callers) -> Matrix:
 def rendered(matrix: Matrix) -> str:
     lines = [HEAD, "| | " + " | ".join(CALLERS) + " |", "|---" * (len(CALLERS) + 1) + "|"]
     for route, cells in sorted(matrix, key=lambda item: (item[0].path, item[0].method)):
-        told = " | ".join(str(cells[caller]) for caller in CALLERS)
-        lines.append(f"| `{route.method} {route.path}` | {told} |")
+        answers = " | ".join(str(cells[caller]) for caller in CALLERS)
+        lines.append(f"| `{route.method} {route.path}` | {answers} |")
     return "\n".join(lines) + "\n"
 
 
-def test_every_route_and_key_answers_as_the_table_says(
+def test_every_route_answers_every_key_as_documented(
     matrix: Matrix,
 ) -> None:
     table = rendered(matrix)
-    assert TABLE.read_text() == table, f"as {TABLE.name} would be:\n{table}"
+    assert TABLE.read_text() == table, f"new text of {TABLE.name}:\n{table}"
 
 
-def test_strangers_get_401_wherever_a_key_is_needed(
+def test_routes_with_a_key_answer_401_without_a_valid_key(
     matrix: Matrix,
 ) -> None:
     refused = Cell(401, "unauthenticated")
     keyed = [(route, cells) for route, cells in matrix if route.who]
     assert len(keyed) >= 7
     for route, cells in keyed:
-        assert {cells[caller] for caller in STRANGERS} == {refused}, route
+        assert {cells[caller] for caller in UNAUTHENTICATED} == {refused}, route
 
 
-def test_keys_of_the_other_kind_get_403(matrix: Matrix) -> None:
+def test_routes_answer_403_to_a_key_of_the_other_kind(matrix: Matrix) -> None:
     forbidden = Cell(403, "forbidden")
     for route, cells in matrix:
         if route.who == "broker":
@@ -180,7 +186,7 @@ def test_keys_of_the_other_kind_get_403(matrix: Matrix) -> None:
             assert cells["another broker"] == forbidden, route
 
 
-def test_right_key_gets_a_success_and_another_broker_never_sees_what_is_not_his(
+def test_right_key_succeeds_and_another_brokers_key_finds_no_foreign_object(
     matrix: Matrix,
 ) -> None:
     for route, cells in matrix:
@@ -194,12 +200,12 @@ def test_right_key_gets_a_success_and_another_broker_never_sees_what_is_not_his(
             assert another == right, route
 
 
-def test_routes_for_anyone_do_not_look_at_keys(matrix: Matrix) -> None:
+def test_public_routes_ignore_keys(matrix: Matrix) -> None:
     open_ones = {route.path: set(cells.values()) for route, cells in matrix if not route.who}
     assert open_ones == {path: {Cell(200, "")} for path in ("/livez", "/readyz", "/metrics")}
 
 
-def test_every_answer_is_a_documented_one(matrix: Matrix) -> None:
+def test_every_answer_is_documented(matrix: Matrix) -> None:
     for route, cells in matrix:
         for cell in cells.values():
             if cell.code:
@@ -213,5 +219,5 @@ def test_head_answers_any_key_as_get_does(exchange: Exchange, callers: Callers) 
     routes = routes_of(Api(exchange.url, None).get("/openapi.json").body)
     for route in (route for route in routes if route.method == "GET"):
         for caller in CALLERS:
-            head, got = (callers.ask(route, caller, method) for method in ("HEAD", "GET"))
+            head, got = (callers.request(route, caller, method) for method in ("HEAD", "GET"))
             assert (head.status, head.raw) == (got.status, b""), (route, caller)

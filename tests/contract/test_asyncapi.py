@@ -1,4 +1,4 @@
-"""The files made from the structs: as the repository has them, and what they promise to readers."""
+"""AsyncAPI document and topic schemas: up to date in the repository, valid and complete."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def resolved(reference: str) -> Any:
-    """What a reference within the document names; KeyError when it names nothing."""
+    """Target of a reference within the document. Raises KeyError if there is none."""
     assert reference.startswith("#/")
     node: Any = DOCUMENT
     for name in reference[2:].split("/"):
@@ -42,39 +42,39 @@ def resolved(reference: str) -> Any:
     return node
 
 
-def test_export_writes_what_the_repository_has(tmp_path: Path) -> None:
+def test_export_writes_the_files_of_the_repository(tmp_path: Path) -> None:
     written = {path.relative_to(tmp_path): path.read_bytes() for path in export.write(tmp_path)}
     names = {Path("asyncapi.yaml"), *(Path(f"json/{topic.name}.schema.json") for topic in TOPICS)}
     assert written.keys() == names
     kept = {path.relative_to(FOLDER) for path in FOLDER.glob("json/*")}
-    assert kept | {Path("asyncapi.yaml")} == names, "a file of a topic that is gone"
+    assert kept | {Path("asyncapi.yaml")} == names, "a file of a topic that no longer exists"
     old = [str(path) for path, text in written.items() if (FOLDER / path).read_bytes() != text]
     assert old == [], "run: make schemas"
 
 
-def test_export_command_given_a_directory_tells_what_it_wrote(tmp_path: Path) -> None:
+def test_export_command_given_a_directory_prints_the_files_it_wrote(tmp_path: Path) -> None:
     target = tmp_path / "not" / "there"
     command = [sys.executable, "-m", "schemas.export", str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    told = {Path(line) for line in done.stdout.splitlines()}
-    assert told == {path for path in target.rglob("*") if path.is_file()}
-    assert len(told) == len(TOPICS) + 1
+    printed = {Path(line) for line in done.stdout.splitlines()}
+    assert printed == {path for path in target.rglob("*") if path.is_file()}
+    assert len(printed) == len(TOPICS) + 1
 
 
-def test_export_command_asked_for_help_says_what_it_does() -> None:
+def test_export_command_with_help_describes_itself() -> None:
     command = [sys.executable, "-m", "schemas.export", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "one file per topic" in done.stdout
 
 
-def test_document_every_reference_names_something_in_it() -> None:
+def test_document_every_reference_resolves() -> None:
     found = set(references(DOCUMENT))
     assert len(found) > len(TOPICS)
     for reference in found:
         assert resolved(reference)
 
 
-def test_document_has_what_asyncapi_3_asks_for() -> None:
+def test_document_has_what_asyncapi_3_requires() -> None:
     assert DOCUMENT["asyncapi"] == "3.0.0"
     assert {"title", "version"} <= DOCUMENT["info"].keys()
     for server in DOCUMENT["servers"].values():
@@ -92,8 +92,8 @@ def test_document_channel_of_a_topic_has_its_messages_and_policy(topic: Topic) -
     kafka = channel["bindings"]["kafka"]
     policy = kafka["topicConfiguration"]
     assert policy.pop("cleanup.policy") == [topic.config["cleanup.policy"]]
-    told = {name: str(value) for name, value in policy.items()}
-    assert told == {k: v for k, v in topic.config.items() if k != "cleanup.policy"}
+    documented = {name: str(value) for name, value in policy.items()}
+    assert documented == {k: v for k, v in topic.config.items() if k != "cleanup.policy"}
     assert kafka.get("partitions") == (None if topic.by_symbol else 1)
 
 
@@ -106,10 +106,10 @@ def test_document_examples_of_a_message_are_valid_by_its_payload(topic: Topic) -
         assert message["examples"]
         for example in message["examples"]:
             validator.validate(example["payload"])
-            assert not validator.is_valid({"type": "stranger"})
+            assert not validator.is_valid({"type": "unknown"})
 
 
-def test_document_array_with_a_wrong_place_is_refused() -> None:
+def test_document_array_with_a_wrong_element_is_invalid() -> None:
     level = {"$schema": DRAFT_07, **DOCUMENT["components"]["schemas"]["Level"]}
     validator = jsonschema_rs.validator_for(level)
     assert validator.is_valid([3712, 100, 1])
@@ -118,13 +118,13 @@ def test_document_array_with_a_wrong_place_is_refused() -> None:
     assert not validator.is_valid([3712, "100", 1])
 
 
-def test_document_schemas_speak_no_dialect_but_draft_7() -> None:
+def test_document_schemas_use_only_keywords_of_draft_7() -> None:
     schemas = json.dumps(DOCUMENT["components"]["schemas"])
     for word in ("prefixItems", "discriminator", "$defs"):
         assert f'"{word}"' not in schemas
 
 
-def test_description_over_many_lines_is_told_on_one() -> None:
-    told = tidied({"description": "One.\n\n    Two.", "properties": {"description": {"a": "\n"}}})
-    assert told == {"description": "One. Two.", "properties": {"description": {"a": "\n"}}}
+def test_description_of_several_lines_is_joined_to_one() -> None:
+    made = tidied({"description": "One.\n\n    Two.", "properties": {"description": {"a": "\n"}}})
+    assert made == {"description": "One. Two.", "properties": {"description": {"a": "\n"}}}
     assert json.dumps(tidied([{"prefixItems": [1]}])) == '[{"prefixItems": [1]}]'

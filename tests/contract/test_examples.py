@@ -1,4 +1,4 @@
-"""The golden bytes of every message: what is written today must be read, and written, for ever."""
+"""Golden bytes of every message: every later version must read and write the same bytes."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ each_topic = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.na
 
 
 def topic_of(path: Path) -> Topic:
-    """The topic whose name the file's name begins with."""
+    """Topic whose name is the beginning of the file's name."""
     (topic,) = (topic for topic in TOPICS if path.name.startswith(topic.name + "."))
     return topic
 
@@ -50,13 +50,13 @@ def decoded(path: Path) -> Struct:
     return DECODERS[topic_of(path).name](path.read_bytes())
 
 
-def with_strangers(value: Any) -> Any:
-    """The same document with a field in every object that no version knows yet."""
+def with_unknown_fields(value: Any) -> Any:
+    """Copy of a document with an unknown field in every object."""
     if isinstance(value, dict):
-        known = {name: with_strangers(inner) for name, inner in value.items()}
+        known = {name: with_unknown_fields(inner) for name, inner in value.items()}
         return {"a_later_field": {"a": [1.5, None]}, **known}
     if isinstance(value, list):
-        return [with_strangers(inner) for inner in value]
+        return [with_unknown_fields(inner) for inner in value]
     return value
 
 
@@ -67,24 +67,24 @@ def test_example_decoded_and_encoded_gives_the_same_bytes(path: Path) -> None:
 
 @each_example
 def test_example_with_unknown_fields_reads_the_same(path: Path) -> None:
-    later = json.dumps(with_strangers(json.loads(path.read_bytes()))).encode()
+    later = json.dumps(with_unknown_fields(json.loads(path.read_bytes()))).encode()
     assert later != path.read_bytes()
     assert DECODERS[topic_of(path).name](later) == decoded(path)
 
 
 @each_example
-def test_example_against_exported_schema_is_valid(path: Path) -> None:
+def test_example_is_valid_by_the_exported_schema(path: Path) -> None:
     validator = jsonschema_rs.validator_for(topic_schema(topic_of(path)))
     validator.validate(json.loads(path.read_bytes()))
 
 
 @each_topic
-def test_topic_any_message_of_it_has_an_example(topic: Topic) -> None:
+def test_topic_has_an_example_of_each_message(topic: Topic) -> None:
     shown = {type(decoded(path)) for path in EXAMPLES if topic_of(path) == topic}
     assert shown == set(topic.messages)
 
 
-def test_examples_of_outcomes_show_every_kind_of_event() -> None:
+def test_examples_of_outcomes_contain_every_kind_of_event() -> None:
     records = [decoded(path) for path in EXAMPLES if topic_of(path) == EXECUTIONS]
     outcomes = [
         one for record in records if isinstance(record, Outcomes) for one in record.outcomes
@@ -99,14 +99,14 @@ def test_examples_of_outcomes_show_every_kind_of_event() -> None:
 
 
 @each_topic
-def test_exported_schema_given_another_document_refuses_it(topic: Topic) -> None:
+def test_exported_schema_refuses_other_documents(topic: Topic) -> None:
     validator = jsonschema_rs.validator_for(topic_schema(topic))
-    strangers: list[Any] = [{}, [], {"type": "stranger"}, None]
-    for stranger in strangers:
-        assert not validator.is_valid(stranger)
+    others: list[Any] = [{}, [], {"type": "unknown"}, None]
+    for other in others:
+        assert not validator.is_valid(other)
 
 
-def test_exported_schema_given_values_out_of_bounds_refuses_them() -> None:
+def test_exported_schema_refuses_values_out_of_bounds() -> None:
     validator = jsonschema_rs.validator_for(topic_schema(COMMANDS))
     (path,) = (path for path in EXAMPLES if path.name.endswith("place_order.limit.json"))
     order = json.loads(path.read_bytes())
@@ -116,5 +116,5 @@ def test_exported_schema_given_values_out_of_bounds_refuses_them() -> None:
 
 
 @each_topic
-def test_exported_schema_by_its_own_dialect_is_a_schema(topic: Topic) -> None:
+def test_exported_schema_is_valid_by_its_own_dialect(topic: Topic) -> None:
     jsonschema_rs.meta.validate(topic_schema(topic))

@@ -1,6 +1,6 @@
-"""Every fault of the contract, produced once against a running exchange, compared field by field.
+"""Every problem of the REST contract, caused on a running exchange and compared field by field.
 
-All of them leave the command log as it was.
+None of them changes the command log.
 """
 
 import http.client
@@ -35,15 +35,15 @@ def broker(exchange: Exchange) -> Api:
 
 
 @pytest.fixture
-def log_stays(exchange: Exchange) -> Iterator[None]:
-    """Nothing that the test does may reach the command log."""
+def log_unchanged(exchange: Exchange) -> Iterator[None]:
+    """Fails if the test appends anything to the command log."""
     before = exchange.log_ends()
     yield
     assert exchange.log_ends() == before
 
 
 def is_problem(answer: Answer, status: int, code: str) -> None:
-    """Field by field, but for the detail and the faults, which are the test's to compare."""
+    """Compare every field except `detail`, `errors` and `order`, which the test itself compares."""
     kind = PROBLEMS[code]
     assert answer.headers["content-type"] == "application/problem+json"
     fields = dict(answer.body)
@@ -98,17 +98,17 @@ INVALID: list[tuple[object, list[str]]] = [
 ]
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_unacceptable_orders_are_422_with_every_fault(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_invalid_orders_are_422_with_every_error(broker: Api) -> None:
     for body, pointers in INVALID:
         answer = broker.call("POST", "/orders", body)
         is_problem(answer, 422, "invalid")
-        told = answer.body["errors"]
-        assert sorted(fault["pointer"] for fault in told) == sorted(pointers), body
-        assert all(fault.keys() == {"pointer", "detail"} and fault["detail"] for fault in told)
+        errors = answer.body["errors"]
+        assert sorted(error["pointer"] for error in errors) == sorted(pointers), body
+        assert all(error.keys() == {"pointer", "detail"} and error["detail"] for error in errors)
 
 
-@pytest.mark.usefixtures("log_stays")
+@pytest.mark.usefixtures("log_unchanged")
 @pytest.mark.parametrize(
     "body",
     [b"{", b"\xff\xfe", b'{"symbol":"\xff"}', b'{"price":NaN}', b"x", b"[" * 4000, b'{"a":' * 800],
@@ -117,25 +117,25 @@ def test_body_that_is_not_json_is_400(broker: Api, body: bytes) -> None:
     is_problem(broker.call("POST", "/orders", body), 400, "malformed_json")
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_no_body_is_400(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_order_without_a_body_is_400(broker: Api) -> None:
     is_problem(broker.call("POST", "/orders"), 400, "malformed_json")
 
 
-@pytest.mark.usefixtures("log_stays")
+@pytest.mark.usefixtures("log_unchanged")
 @pytest.mark.parametrize("size", [4097, 5 * 1024, 20_000, 3_000_000])
 def test_body_over_the_limit_is_413(broker: Api, size: int) -> None:
     try:
         answer = broker.call("POST", "/orders", b"[" * size)
     except (BrokenPipeError, ConnectionResetError):
-        # What does not fit into the socket's buffers is still being sent when the answer comes.
+        # A body larger than the socket's buffers is still being sent when the answer arrives.
         assert size > 1_000_000
         return
     is_problem(answer, 413, "body_too_large")
     assert answer.headers["connection"] == "close"
 
 
-@pytest.mark.usefixtures("log_stays")
+@pytest.mark.usefixtures("log_unchanged")
 def test_body_that_never_ends_is_413_and_the_connection_closed(broker: Api) -> None:
     address = urlsplit(broker.url)
     with socket.create_connection(
@@ -155,7 +155,7 @@ def test_body_that_never_ends_is_413_and_the_connection_closed(broker: Api) -> N
         assert client.recv(1) == b""
 
 
-@pytest.mark.usefixtures("log_stays")
+@pytest.mark.usefixtures("log_unchanged")
 def test_keys_missing_malformed_or_wrong_are_401(broker: Api) -> None:
     for given in (
         None,
@@ -172,15 +172,15 @@ def test_keys_missing_malformed_or_wrong_are_401(broker: Api) -> None:
             assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_keys_of_another_kind_are_403(exchange: Exchange, broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_keys_of_the_wrong_kind_are_403(exchange: Exchange, broker: Api) -> None:
     is_problem(broker.call("POST", "/register", {"name": "x"}), 403, "forbidden")
     is_problem(exchange.admin().call("POST", "/orders", ORDER), 403, "forbidden")
     is_problem(exchange.admin().get("/balance"), 403, "forbidden")
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_registrations_that_are_not_acceptable_are_422(exchange: Exchange) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_invalid_registrations_are_422(exchange: Exchange) -> None:
     for body, pointer in (
         ({}, "/name"),
         ({"name": ""}, "/name"),
@@ -195,28 +195,32 @@ def test_registrations_that_are_not_acceptable_are_422(exchange: Exchange) -> No
         assert [fault["pointer"] for fault in answer.body["errors"]] == [pointer]
 
 
-def test_unknown_and_anothers_order_are_the_same_404(exchange: Exchange, broker: Api) -> None:
+def test_unknown_order_and_order_of_another_broker_are_the_same_404(
+    exchange: Exchange, broker: Api
+) -> None:
     other = exchange.broker("other").place("bid", exchange.symbol(), 1, 1).body["order_id"]
     before = exchange.log_ends()
     unknown = ids.order_id(ids.created_ms(other), 0, 12345)
     for order_id in (other, unknown, "x", "a%2Fb", "%00", other.upper(), other[:-1] + "%0A"):
-        looked = broker.get(f"/orders/{order_id}")
+        read = broker.get(f"/orders/{order_id}")
         cancelled = broker.cancel(order_id)
-        is_problem(looked, 404, "order_not_found")
+        is_problem(read, 404, "order_not_found")
         is_problem(cancelled, 404, "order_not_found")
-        assert looked.body["detail"] == cancelled.body["detail"]
+        assert read.body["detail"] == cancelled.body["detail"]
     assert exchange.log_ends() == before
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_other_404s_have_codes_of_their_own(exchange: Exchange, broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_price_without_trades_and_unknown_path_have_separate_404_codes(
+    exchange: Exchange, broker: Api
+) -> None:
     is_problem(broker.get(f"/stocks/{exchange.symbol()}/price"), 404, "no_trades")
     for path in ("/", "/nothing", "/orders/", "/stocks/A/", "/stocks//book", "/Orders"):
         is_problem(broker.get(path), 404, "not_found")
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_market_data_that_cannot_be_asked_for_is_422(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_market_data_with_invalid_parameters_is_422(broker: Api) -> None:
     for path in (
         "/stocks/petr4/price",
         "/stocks/A%2FB/book",
@@ -228,8 +232,8 @@ def test_market_data_that_cannot_be_asked_for_is_422(broker: Api) -> None:
         is_problem(broker.get(path), 422, "invalid")
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_deliveries_that_cannot_be_asked_for_are_422(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_deliveries_with_invalid_parameters_are_422(broker: Api) -> None:
     for query, pointers in (
         *((f"limit={bad}", ["/limit"]) for bad in ("0", "201", "x", "-1", "")),
         ("status=lost", ["/status"]),
@@ -242,17 +246,19 @@ def test_deliveries_that_cannot_be_asked_for_are_422(broker: Api) -> None:
         assert [fault["pointer"] for fault in answer.body["errors"]] == pointers
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_webhooks_of_a_broker_without_a_url_are_404(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_webhook_calls_of_a_broker_without_a_url_are_404(broker: Api) -> None:
     for path in ("/webhooks/test", "/webhooks/secret/rotate"):
         is_problem(broker.call("POST", path), 404, "not_found")
         is_problem(broker.call("POST", path, {"a": 1}), 422, "invalid")
     assert broker.get("/webhooks/deliveries").body == {"deliveries": [], "next_cursor": None}
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_unknown_and_anothers_delivery_are_the_same_404(exchange: Exchange, broker: Api) -> None:
-    with_webhook = {"name": "hooked", "webhook_url": "http://receiver.invalid/"}
+@pytest.mark.usefixtures("log_unchanged")
+def test_unknown_delivery_and_delivery_of_another_broker_are_the_same_404(
+    exchange: Exchange, broker: Api
+) -> None:
+    with_webhook = {"name": "with a webhook", "webhook_url": "http://receiver.invalid/"}
     registered = exchange.admin().call("POST", "/register", with_webhook).body
     other = Api(broker.url, registered["api_key"])
     queued = other.call("POST", "/webhooks/test")
@@ -266,8 +272,8 @@ def test_unknown_and_anothers_delivery_are_the_same_404(exchange: Exchange, brok
     assert other.call("POST", f"/webhooks/deliveries/{delivery_id}/replay").status == 200
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_methods_that_are_not_there_are_405_with_allow(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_unsupported_methods_are_405_with_allow(broker: Api) -> None:
     for method, path, allow in (
         ("GET", "/orders", "OPTIONS, POST"),
         ("DELETE", "/orders/x", "GET, HEAD, OPTIONS"),
@@ -281,13 +287,13 @@ def test_methods_that_are_not_there_are_405_with_allow(broker: Api) -> None:
         assert answer.headers["allow"] == allow
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_what_is_not_http_is_400(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_unknown_http_method_is_400(broker: Api) -> None:
     is_problem(broker.call("BREW", "/orders"), 400, "malformed_request")
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_head_and_options_behave(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_head_answers_like_get_without_a_body_and_options_lists_methods(broker: Api) -> None:
     for path in ("/balance", "/stocks/A/book", "/readyz", "/docs", "/openapi.json"):
         head, got = broker.call("HEAD", path), broker.get(path)
         assert (head.status, head.raw) == (200, b"")
@@ -297,8 +303,8 @@ def test_head_and_options_behave(broker: Api) -> None:
     assert (options.status, options.headers["allow"]) == (204, "OPTIONS, POST")
 
 
-@pytest.mark.usefixtures("log_stays")
-def test_kinds_of_content_are_as_http_says(broker: Api) -> None:
+@pytest.mark.usefixtures("log_unchanged")
+def test_unsupported_content_types_are_406_and_415(broker: Api) -> None:
     is_problem(
         broker.call("GET", "/balance", headers={"Accept": "text/html"}), 406, "not_acceptable"
     )
@@ -331,7 +337,7 @@ def test_client_order_id_with_other_content_is_409(exchange: Exchange, broker: A
     assert other.body["order"] == first.body
 
 
-def test_preferences_are_honoured_and_named(exchange: Exchange, broker: Api) -> None:
+def test_preferences_are_applied_and_named_in_the_answer(exchange: Exchange, broker: Api) -> None:
     symbol = exchange.symbol()
     body = order(symbol=symbol)
     pending = broker.call("POST", "/orders", body, {"Prefer": "respond-async"})
@@ -344,6 +350,6 @@ def test_preferences_are_honoured_and_named(exchange: Exchange, broker: Api) -> 
     assert (gone.status, gone.body["closed_reason"]) == (200, "cancelled")
 
 
-def test_request_id_of_the_client_comes_back(broker: Api) -> None:
+def test_request_id_of_the_client_is_returned(broker: Api) -> None:
     answer = broker.call("POST", "/orders", b"{", {"X-Request-Id": "mine-1"})
     assert answer.headers["x-request-id"] == answer.body["request_id"] == "mine-1"

@@ -1,4 +1,4 @@
-"""The document against the running exchange: requests are generated, good and bad, and sent."""
+"""The running exchange against its OpenAPI document, by generated valid and invalid requests."""
 
 from typing import Any
 
@@ -63,8 +63,8 @@ def document(exchange: Exchange) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{exchange.url}/openapi.json", config=config)
 
 
-# They take no input, or any text for an id (it is unknown then): nothing can be wrong.
-UNBREAKABLE = {
+# Calls without invalid input: they take none, or any text as an id, which is then unknown.
+WITHOUT_INVALID_INPUT = {
     "GET /orders/{order_id}",
     "POST /orders/{order_id}/cancel",
     "GET /balance",
@@ -83,8 +83,10 @@ def test_document_has_exactly_these_calls(document: schemathesis.BaseSchema) -> 
 
 
 def is_wrong(case: Case[Any]) -> bool:
-    """Whether more is wrong than a missing key, which the test adds, and than query parameters
-    nobody knows, which are passed over as HTTP servers do."""
+    """True if the request is invalid even with a key and without unknown query parameters.
+
+    The test adds the key, and the exchange ignores unknown query parameters.
+    """
     assert case.meta is not None
     wrong = {place for place, info in case.meta.components.items() if info.mode.is_negative}
     known = {parameter.name for parameter in case.operation.query}
@@ -94,9 +96,9 @@ def is_wrong(case: Case[Any]) -> bool:
 @pytest.mark.parametrize(
     ("label", "mode"),
     [(label, GenerationMode.POSITIVE) for label in CALLS]
-    + [(label, GenerationMode.NEGATIVE) for label in CALLS if label not in UNBREAKABLE],
+    + [(label, GenerationMode.NEGATIVE) for label in CALLS if label not in WITHOUT_INVALID_INPUT],
 )
-def test_generated_requests_get_what_is_documented(
+def test_generated_requests_are_answered_as_documented(
     document: schemathesis.BaseSchema, keys: dict[str, str], label: str, mode: GenerationMode
 ) -> None:
     operation = document.find_operation_by_label(label)

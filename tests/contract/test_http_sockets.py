@@ -1,5 +1,6 @@
-"""Clients that are slow, endless, silent, deaf or too many, over real sockets. None of them keeps a
-connection, and nobody is told an answer that is not his own.
+"""Slow, endless, silent, non-reading and too many clients over real sockets.
+
+The server closes their connections, and no client receives the answer to another's request.
 """
 
 import asyncio
@@ -78,16 +79,16 @@ def edge() -> ApiApp:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[int]:
-    with serving(edge(), BOUNDS) as taken:
-        yield taken
+    with serving(edge(), BOUNDS) as used_port:
+        yield used_port
 
 
 @pytest.fixture
 def port(server: int) -> Iterator[int]:
-    """Of a server without any connection."""
+    """Port of the server, once it has no connection."""
     RELEASED.clear()
     gauge = "exchange_http_connections"
-    eventually("nobody there", lambda: REGISTRY.get_sample_value(gauge) == 0)
+    eventually("no connection", lambda: REGISTRY.get_sample_value(gauge) == 0)
     yield server
     RELEASED.set()
 
@@ -110,7 +111,7 @@ def code_of(raw: bytes) -> str:
     return str(json.loads(body)["code"])
 
 
-def test_client_that_says_nothing_is_closed_without_an_answer(client: RawClient) -> None:
+def test_client_that_sends_nothing_is_closed_without_an_answer(client: RawClient) -> None:
     before = cut("slow")
     assert client.rest() == b""
     assert cut("slow") == before + 1
@@ -134,7 +135,7 @@ def test_head_that_trickles_is_408_and_closed(client: RawClient, first: bytes) -
     assert (status_of(raw), code_of(raw)) == (408, "request_timeout")
 
 
-def test_blank_lines_without_end_are_no_request(client: RawClient) -> None:
+def test_endless_blank_lines_are_closed_without_an_answer(client: RawClient) -> None:
     assert client.trickle(itertools.repeat(b"\r\n")) == b""
 
 
@@ -165,7 +166,7 @@ def test_head_without_end_is_431_and_closed(client: RawClient, begin: bytes, par
     ],
     ids=["largest", "too large", "most", "too many"],
 )
-def test_head_in_one_packet_is_judged_by_its_bounds(
+def test_head_in_one_packet_is_accepted_up_to_its_bounds(
     client: RawClient, fields: bytes, status: int
 ) -> None:
     client.send(b"GET /fast HTTP/1.1\r\n" + fields + b"\r\n")
@@ -174,7 +175,7 @@ def test_head_in_one_packet_is_judged_by_its_bounds(
         assert client.rest() == b""
 
 
-def test_many_requests_in_one_packet_are_no_large_head(client: RawClient) -> None:
+def test_many_requests_in_one_packet_are_not_counted_as_one_large_head(client: RawClient) -> None:
     padded = b"GET /fast HTTP/1.1\r\nA: " + b"b" * 900 + b"\r\n\r\n"
     client.send(padded * 6 + padded[:500])
     assert client.answers(6) == [200] * 6
@@ -218,25 +219,23 @@ def test_body_that_arrives_after_its_answer_leaves_the_connection_usable(
 
 
 @pytest.mark.parametrize("late", [b"{}", b"{}\r\n", b"{", b""])
-def test_connection_nobody_uses_after_an_early_answer_is_closed(
-    client: RawClient, late: bytes
-) -> None:
+def test_connection_unused_after_an_early_answer_is_closed(client: RawClient, late: bytes) -> None:
     client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
     assert client.answers(1) == [401]
     client.send(late)
     assert client.rest() == b""
 
 
-def test_connection_nobody_uses_is_closed_and_one_in_use_is_not(client: RawClient) -> None:
+def test_connection_in_use_stays_open_and_is_closed_when_idle(client: RawClient) -> None:
     for _ in range(30):
         client.send(GET)
         assert client.answers(1) == [200]
     assert client.rest() == b""
 
 
-def test_request_in_hand_longer_than_every_bound_is_answered(client: RawClient) -> None:
+def test_request_processed_longer_than_every_time_limit_is_answered(client: RawClient) -> None:
     client.send(SLOW + b"GET /fast HTTP/1.1\r\nHo")
-    # Longer than head, idle and unread time; the bound of this wait is the timer's own.
+    # Longer than the limits for headers, idle and unread time. The timer bounds this wait.
     threading.Timer(3.0, RELEASED.set).start()
     status, _, body = client.answer()
     assert (status, body) == (200, b'{"slow":true}')
@@ -247,9 +246,9 @@ def test_request_in_hand_longer_than_every_bound_is_answered(client: RawClient) 
 @pytest.mark.parametrize(
     "after",
     [b"BREW /x HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"a" * 3_000, GET * 30],
-    ids=["nonsense", "endless head", "too many ahead"],
+    ids=["malformed request", "endless head", "too many pipelined"],
 )
-def test_refusal_never_stands_where_an_earlier_answer_belongs(
+def test_refusal_is_never_sent_in_place_of_an_earlier_answer(
     client: RawClient, after: bytes
 ) -> None:
     client.send(SLOW)
@@ -257,21 +256,21 @@ def test_refusal_never_stands_where_an_earlier_answer_belongs(
     assert raw == b""
 
 
-def test_request_whose_connection_was_cut_is_no_error_of_the_program(
+def test_request_whose_connection_was_cut_logs_no_error(
     port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RawClient(port) as cut_off:
         cut_off.send(SLOW + GET + b"BREW /x HTTP/1.1\r\n\r\n")
         assert cut_off.rest() == b""
     RELEASED.set()
-    eventually("asked", lambda: status_when_asked(port) == 200)
+    eventually("answers", lambda: status_of_new_client(port) == 200)
     with RawClient(port) as other:
         other.send(SLOW * 3)
         assert other.answers(3) == [200] * 3
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_requests_sent_ahead_are_answered_in_order(client: RawClient) -> None:
+def test_pipelined_requests_are_answered_in_order(client: RawClient) -> None:
     bodies = [str(number).encode() for number in range(9)]
     client.send(b"".join(POST + b"Content-Length: 1\r\n\r\n" + body for body in bodies))
     assert [client.answer()[2] for _ in bodies] == bodies
@@ -285,13 +284,13 @@ def test_client_that_does_not_read_is_cut(client: RawClient, requests: int) -> N
     assert len(client.rest()) < 40_000_000
 
 
-def test_client_that_reads_a_large_answer_in_time_gets_all_of_it(client: RawClient) -> None:
+def test_client_that_reads_a_large_answer_in_time_receives_all_of_it(client: RawClient) -> None:
     client.send(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
     status, _, body = client.answer()
     assert (status, len(body)) == (200, 4_000_000)
 
 
-def test_connection_too_many_is_503_and_the_others_stay(port: int) -> None:
+def test_connection_over_the_limit_is_503_and_the_others_stay_open(port: int) -> None:
     before = cut("too_many")
     with connected(port, BOUNDS.connections_max) as inside:
         for each in inside:
@@ -310,16 +309,16 @@ def test_connection_too_many_is_503_and_the_others_stay(port: int) -> None:
             each.send(GET)
             assert each.answers(1) == [200]
         inside[0].close()
-        eventually("room for one", lambda: status_when_asked(port) == 200)
+        eventually("a free connection", lambda: status_of_new_client(port) == 200)
 
 
-def status_when_asked(port: int) -> int | None:
+def status_of_new_client(port: int) -> int | None:
     with RawClient(port) as one:
         one.send(b"GET /fast HTTP/1.1\r\nConnection: close\r\n\r\n")
         return status_of(one.rest())
 
 
-def test_more_connections_than_the_system_has_files_for_are_a_bad_setting() -> None:
+def test_connections_max_above_the_limit_of_open_files_is_refused() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))\n"
         "from services.api.app import ApiApp\n"
@@ -338,7 +337,7 @@ def test_more_connections_than_the_system_has_files_for_are_a_bad_setting() -> N
     assert "the system allows 300" in done.stdout
 
 
-def test_crowd_that_waits_to_be_refused_is_bounded() -> None:
+def test_connections_waiting_for_their_503_are_bounded() -> None:
     before = cut("too_many")
     patient = structs.replace(BOUNDS, crowd_s=60.0, idle_s=60)
     with (
@@ -350,7 +349,7 @@ def test_crowd_that_waits_to_be_refused_is_bounded() -> None:
             assert each.answers(1) == [200]
         with connected(port, 20) as crowd:
             aborted = 20 - patient.overflow_connections_max
-            eventually("not listened to", lambda: cut("too_many") == before + aborted)
+            eventually("aborted", lambda: cut("too_many") == before + aborted)
             for each in crowd:
                 with contextlib.suppress(OSError):
                     each.send(GET)

@@ -1,4 +1,4 @@
-"""`docs/topics.md`: its table is the topics as they are made, and its example values are golden."""
+"""`docs/topics.md`: its table matches the topics, and its examples are golden messages."""
 
 import re
 from pathlib import Path
@@ -16,17 +16,17 @@ GIB: Final = 1024**3
 
 
 def kept(topic: Topic) -> str:
-    """Its policy in words."""
+    """Retention policy of a topic in words."""
     if topic.config["cleanup.policy"] == "compact":
         return "the last of each key"
     size, age = topic.config.get("retention.bytes", "-1"), int(topic.config["retention.ms"])
     if size != "-1":
         return f"{int(size) // GIB} GiB a partition"
-    return "for ever" if age < 0 else f"{age // DAY_MS} days"
+    return "forever" if age < 0 else f"{age // DAY_MS} days"
 
 
 def row(topic: Topic) -> str:
-    """A topic's line of the table."""
+    """Row of a topic in the table."""
     count = Topology("", 4096, "fsync").partitions_of(topic)
     cells = [
         f"`{topic.name}`",
@@ -46,12 +46,12 @@ def test_page_table_has_a_row_for_each_topic_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    (\{\"symbol\".*\})$", PAGE, re.MULTILINE))
-def test_page_example_is_a_golden_one(line: str) -> None:
+def test_page_example_is_a_golden_message(line: str) -> None:
     golden = [path.read_text() for path in (ROOT / "schemas" / "examples").glob("*.json")]
     assert line in golden
 
 
-def test_page_links_name_files_that_are_there() -> None:
+def test_page_links_name_files_that_exist() -> None:
     links = re.findall(r"\]\(([^)]+)\)", PAGE)
     missing = [link for link in links if "://" not in link and not (ROOT / "docs" / link).exists()]
     assert links

@@ -1,7 +1,7 @@
-"""Where a webhook may go: every form of a URL and of an address, tried, the outcomes a table.
+"""Addresses that webhooks may reach: every form of a URL and of an address, tried.
 
-The table is `docs/webhook-addresses.md`. A form that turns out otherwise fails here
-with the table as it would be: read it, and put it there if it is right.
+The expected results are the table in `docs/webhook-addresses.md`. If a form has another result, the
+test fails with the new table: review it, and copy it to the page if it is right.
 """
 
 import socket
@@ -31,7 +31,7 @@ to another address later, so each connection is checked. Checked by
 """
 
 Form = tuple[str, str]
-# What it is, and how it is written.
+# Kind of address, and its ways to be written.
 FORMS: dict[str, list[str]] = {
     "loopback": ["127.0.0.1:PORT", "127.9.9.9:PORT", "localhost:PORT", "[::1]:PORT"],
     "unspecified, which is this machine": [".".join("0000") + ":PORT", "0:PORT", "[::]:PORT"],
@@ -67,7 +67,7 @@ FORMS: dict[str, list[str]] = {
         "8.8.8.8:22", "8.8.8.8:25", "8.8.8.8:5432", "8.8.8.8:9092", "[2606:4700::1111]:6379",
     ],
     "with a user name": ["user@127.0.0.1:PORT", "8.8.8.8@127.0.0.1:PORT", "u:p@8.8.8.8"],
-    "two ways to read it": [r"8.8.8.8\@127.0.0.1:PORT", "127.0.0.1:PORT#@8.8.8.8"],
+    "ambiguous": [r"8.8.8.8\@127.0.0.1:PORT", "127.0.0.1:PORT#@8.8.8.8"],
     "no port that exists": ["127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:x"],
     "no host": ["", ":PORT", "["],
 }  # fmt: skip
@@ -75,19 +75,19 @@ SCHEMES = [
     "https://127.0.0.1:PORT/", "ftp://127.0.0.1:PORT/", "file:///etc/passwd",
     "gopher://127.0.0.1:PORT/", "//127.0.0.1:PORT/", "127.0.0.1:PORT", "javascript:1",
 ]  # fmt: skip
-# What a name resolves to, at the first attempt and at the next.
+# Addresses that a name resolves to, at the first attempt and at the second.
 NAMES: dict[str, tuple[str, ...]] = {
     "a name of this machine": ("127.0.0.1",),
     "a name of a private address": ("10.1.2.3",),
     "a name of the metadata address": ("169.254.169.254",),
     "a name with a public and an inner address": ("8.8.8.8 10.1.2.3",),
-    "a name that is bound anew between two attempts": ("127.0.0.1", "10.1.2.3"),
+    "a name that resolves differently at the second attempt": ("127.0.0.1", "10.1.2.3"),
 }
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Outcome(NamedTuple):
-    """Of one URL."""
+    """Results of one URL: at registration, and for each of the two senders."""
 
     what: str
     url: str
@@ -97,7 +97,7 @@ class Outcome(NamedTuple):
 
 
 class Trial:
-    """Tries every URL at one exchange and one receiver."""
+    """Tries every URL on one exchange and one receiver."""
 
     def __init__(self, exchange: Exchange, receiver: Receiver) -> None:
         self._exchange = exchange
@@ -110,22 +110,22 @@ class Trial:
         for url in SCHEMES:
             yield self._of("another scheme" if "http" not in url else "TLS", url)
         for what, answers in NAMES.items():
-            # The port of web servers, so that it is the address that counts, unless it is ours.
+            # A public address is tried on the usual port, so that only the address can be refused.
             port = "" if answers[0].startswith("8") else ":PORT"
             yield self._of(what, f"http://broker.example{port}/", answers)
 
     def _of(self, what: str, url: str, answers: tuple[str, ...] = ()) -> Outcome:
         real = url.replace("PORT", str(self._receiver.port))
         registered = self._registered(real)
-        told = [
-            THEN.join(_told(answer) for answer in self._sent(real, answers, allowed))
+        results = [
+            THEN.join(_result(answer) for answer in self._sent(real, answers, allowed))
             for allowed in ((), LOOPBACK)
         ]
         if registered != "201":
-            # What happens if such a URL comes by another way is tested all the same.
-            assert all(text.startswith("refused") for text in told), (url, told)
-            told = ["-", "-"]
-        return Outcome(what, url, registered, *told)
+            # Not registrable; the sender must refuse such a URL all the same.
+            assert all(text.startswith("refused") for text in results), (url, results)
+            results = ["-", "-"]
+        return Outcome(what, url, registered, *results)
 
     def _registered(self, url: str) -> str:
         body = {"name": "Broker", "webhook_url": url}
@@ -138,7 +138,7 @@ class Trial:
         lookup = names if answers else socket.getaddrinfo
         found = posts(url, max(1, len(answers)), allowed, lookup)
         if answers:
-            # One question for each connection: what was looked at is what is connected to.
+            # One look-up for each connection: the address that was checked is the one connected to.
             assert names.asked == len(found)
         if not allowed:
             assert self._receiver.connections == before, url
@@ -150,7 +150,7 @@ def _sent(answer: ReceiverResponse) -> bool:
     return answer.error is None or not answer.error.startswith(NOT_SENT)
 
 
-def _told(answer: ReceiverResponse) -> str:
+def _result(answer: ReceiverResponse) -> str:
     if _sent(answer):
         return "sent"
     return f"refused: {(answer.error or '').removeprefix(NOT_SENT)}"
@@ -163,9 +163,9 @@ def outcomes(exchange: Exchange) -> list[Outcome]:
 
 
 def redirected() -> str:
-    """What comes of an answer that points to an inner address."""
+    """Result of redirects to an inner address, which must be the same for every status."""
     reached: list[Received] = []
-    told = set()
+    results = set()
     for status in REDIRECTS:
         with a_receiver() as inner:
 
@@ -174,11 +174,11 @@ def redirected() -> str:
 
             with a_receiver(script) as receiver:
                 (answer,) = posts(receiver.url, 1, LOOPBACK)
-                told.add((answer.error or "").replace(str(status), "3xx"))
+                results.add((answer.error or "").replace(str(status), "3xx"))
             reached += inner.received
     assert not reached
-    (one,) = told
-    return f"sent once, not followed: {one}"
+    (result,) = results
+    return f"sent once, not followed: {result}"
 
 
 def rendered(outcomes: list[Outcome]) -> str:
@@ -196,12 +196,12 @@ def rendered(outcomes: list[Outcome]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_every_form_of_an_address_fares_as_the_table_says(outcomes: list[Outcome]) -> None:
+def test_every_form_of_an_address_has_the_documented_result(outcomes: list[Outcome]) -> None:
     table = rendered(outcomes)
-    assert TABLE.read_text() == table, f"as {TABLE.name} would be:\n{table}"
+    assert TABLE.read_text() == table, f"new text of {TABLE.name}:\n{table}"
 
 
-def test_nothing_but_this_machine_is_sent_to_even_where_it_is_allowed(
+def test_sender_with_loopback_allowed_reaches_only_this_machine(
     outcomes: list[Outcome],
 ) -> None:
     sent = {one.what for one in outcomes if "sent" in one.with_loopback.split(THEN)}
@@ -210,9 +210,9 @@ def test_nothing_but_this_machine_is_sent_to_even_where_it_is_allowed(
         "short, decimal, hexadecimal, octal",
         "digits of another script, a dot at the end",
         "IPv4 in IPv6",
-        "two ways to read it",
+        "ambiguous",
         "TLS",
         "a name of this machine",
-        "a name that is bound anew between two attempts",
+        "a name that resolves differently at the second attempt",
     }
     assert not [one for one in outcomes if "sent" in one.public_only.split(THEN)]

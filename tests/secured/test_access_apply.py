@@ -1,5 +1,6 @@
-"""`exchange access apply` on servers of one's own: the same users and rights as `exchange run`
-gives, with passwords kept in the data directory; and what it says when it may not, or cannot.
+"""`exchange access apply` on existing servers: users, rights and passwords, and its error messages.
+
+It gives the same rights as `exchange run` and keeps the passwords in the data directory.
 """
 
 import os
@@ -24,7 +25,7 @@ PREFIX = "byhand."
 
 @pytest.fixture
 def settings(secured: Exchange, tmp_path: Path) -> Settings:
-    """Those of who may give rights. The tables are not there yet."""
+    """Settings of an administrator of both servers; the database has no tables yet."""
     return Settings(
         kafka=secured.bootstrap,
         kafka_user=ADMIN,
@@ -47,7 +48,7 @@ def applied(settings: Settings) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_apply_makes_users_that_can_do_their_work_and_is_safe_to_repeat(
+def test_apply_creates_working_users_and_is_idempotent(
     settings: Settings,
 ) -> None:
     migrate(settings.database_url)
@@ -68,7 +69,7 @@ def test_apply_makes_users_that_can_do_their_work_and_is_safe_to_repeat(
         assert password not in first.stdout + first.stderr + again.stdout
 
 
-def test_apply_to_a_role_whose_password_was_deleted_gives_it_a_new_one(
+def test_apply_after_a_password_file_was_deleted_sets_a_new_password(
     settings: Settings,
 ) -> None:
     only_kafka = structs.replace(settings, database_url="")
@@ -81,28 +82,26 @@ def test_apply_to_a_role_whose_password_was_deleted_gives_it_a_new_one(
     TopicsAdmin(kafka_access(as_role(settings, "operator")), PREFIX).apply(1, "process")
 
 
-def test_apply_without_the_right_to_give_rights_changes_nothing(
-    secured: Exchange, settings: Settings
-) -> None:
-    mere = secured.stack.operator
+def test_apply_as_an_ordinary_user_is_forbidden(secured: Exchange, settings: Settings) -> None:
+    ordinary = secured.stack.operator
     done = applied(
         structs.replace(
             settings,
-            kafka_user=mere.kafka_user,
-            kafka_password=kafka_access(mere).password,
-            kafka_mechanism=mere.kafka_mechanism,
+            kafka_user=ordinary.kafka_user,
+            kafka_password=kafka_access(ordinary).password,
+            kafka_mechanism=ordinary.kafka_mechanism,
         )
     )
     assert done.returncode == 12
     assert done.stderr.startswith("exchange: Kafka forbids user operator")
     assert len(done.stderr.splitlines()) == 1
-    on_tables = structs.replace(settings, kafka="", database_url=mere.database_url)
-    done = applied(on_tables)
+    only_postgres = structs.replace(settings, kafka="", database_url=ordinary.database_url)
+    done = applied(only_postgres)
     assert done.returncode == 12
     assert done.stderr.startswith("exchange: PostgreSQL forbids")
 
 
-def test_apply_without_tables_or_servers_says_what_lacks(settings: Settings) -> None:
+def test_apply_without_tables_or_servers_names_what_is_missing(settings: Settings) -> None:
     done = applied(structs.replace(settings, kafka=""))
     assert done.returncode == 7
     assert "run: python -m services.sink --migrate" in done.stderr

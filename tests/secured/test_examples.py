@@ -1,4 +1,4 @@
-"""The programs in `examples/` with an analyst's user, on an exchange that asks who is there."""
+"""The programs in `examples/` with an analyst's user, on an exchange with access control."""
 
 import subprocess
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.support.examples import example
 from tests.support.exchange import Exchange
 
 WRONG = "guessed"
-USERS_OWN = ("security.protocol=SASL_PLAINTEXT", "sasl.mechanism=SCRAM-SHA-512")
+WITH_PASSWORD = ("security.protocol=SASL_PLAINTEXT", "sasl.mechanism=SCRAM-SHA-512")
 
 
 @pytest.fixture(scope="module")
 def symbol(secured: Exchange) -> str:
-    """One trade of 4 at 10.00, and 6 that rest."""
+    """Symbol with one trade of 4 at 10.00 and an open order of 6."""
     symbol = secured.symbol()
     secured.broker("Seller").place("ask", symbol, 10, 1000)
     secured.broker("Buyer").place("bid", symbol, 4, 1000)
@@ -28,14 +28,16 @@ def symbol(secured: Exchange) -> str:
 def run(
     secured: Exchange, name: str, *options: object, password: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """As the analyst; `password`: instead of his."""
+    """Run an example as the analyst, with `password` instead of the analyst's if given."""
     analyst = kafka_access(secured.stack.settings_of("analyst"))
     of_user = (f"sasl.username={analyst.user}", f"sasl.password={password or analyst.password}")
-    settings = [word for setting in (*USERS_OWN, *of_user) for word in ("-X", setting)]
+    settings = [word for setting in (*WITH_PASSWORD, *of_user) for word in ("-X", setting)]
     return example(name, *options, *settings, data_dir=secured.stack.data_dir)
 
 
-def test_analyst_tails_trades_and_no_commands(secured: Exchange, symbol: str) -> None:
+def test_tail_as_analyst_reads_trades_and_is_refused_commands(
+    secured: Exchange, symbol: str
+) -> None:
     trades = run(secured, "tail", TRADES.name, "--key", symbol, "--from-beginning", "--once")
     assert trades.returncode == 0, trades.stderr
     (line,) = trades.stdout.splitlines()
@@ -45,7 +47,7 @@ def test_analyst_tails_trades_and_no_commands(secured: Exchange, symbol: str) ->
     assert "authorization failed" in commands.stderr.lower()
 
 
-def test_analyst_sees_vwap_and_the_whole_book(
+def test_live_vwap_and_full_book_as_analyst_work(
     secured: Exchange, symbol: str, tmp_path: Path
 ) -> None:
     state = tmp_path / "state.json"
@@ -59,7 +61,9 @@ def test_analyst_sees_vwap_and_the_whole_book(
     assert book.returncode == 0, book.stdout + book.stderr
 
 
-def test_wrong_password_or_none_is_told_in_a_few_lines(secured: Exchange) -> None:
+def test_tail_with_a_wrong_password_or_none_prints_an_error_without_traceback(
+    secured: Exchange,
+) -> None:
     wrong = run(secured, "tail", TRADES.name, "--once", password=WRONG)
     none = example("tail", TRADES.name, "--once", data_dir=secured.stack.data_dir)
     for done in (wrong, none):

@@ -1,5 +1,7 @@
-"""The whole exchange with a user for every service: it trades, proves itself, survives a restart of
-its servers, and whoever has the wrong password is told so and ends.
+"""The whole exchange with access control: a user for every service on Kafka and PostgreSQL.
+
+It trades, its audit holds, it survives restarts of its servers, and a service with a wrong password
+exits with one line that says so.
 """
 
 import json
@@ -45,20 +47,20 @@ def audit(exchange: Exchange) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_secured_exchange_trades_delivers_and_holds_in_the_audit(secured: Exchange) -> None:
+def test_secured_exchange_trades_delivers_webhooks_and_its_audit_holds(secured: Exchange) -> None:
     with a_receiver() as receiver:
         symbol = secured.symbol()
-        told = Api(secured.url, secured.register("Told", webhook_url=receiver.url))
-        told.place("ask", symbol, 5, 100)
+        broker = Api(secured.url, secured.register("With a webhook", webhook_url=receiver.url))
+        broker.place("ask", symbol, 5, 100)
         secured.broker().place("bid", symbol, 5, 100)
         delivered = "/webhooks/deliveries?status=delivered"
-        eventually("delivered", lambda: bool(told.get(delivered).body["deliveries"]))
-    assert told.call("POST", "/webhooks/test").status == 201
+        eventually("delivered", lambda: bool(broker.get(delivered).body["deliveries"]))
+    assert broker.call("POST", "/webhooks/test").status == 201
     trade(secured, secured.symbol())
     audit(secured)
 
 
-def test_operator_of_a_secured_exchange_can_do_all_that_he_does(secured: Exchange) -> None:
+def test_operator_of_a_secured_exchange_can_use_every_command(secured: Exchange) -> None:
     trade(secured, secured.symbol())
     for words in (
         ("topics", "apply"),
@@ -85,7 +87,9 @@ def test_commands_find_a_secured_exchange_by_its_data_directory(secured: Exchang
     assert COMMANDS.name in {row["name"] for row in json.loads(done.stdout)}
 
 
-def test_analyst_reads_trades_in_a_group_of_his_own_and_no_commands(secured: Exchange) -> None:
+def test_analyst_with_another_group_reads_trades_and_is_refused_commands(
+    secured: Exchange,
+) -> None:
     symbol = secured.symbol()
     trade(secured, symbol)
     analyst = kafka_access(secured.stack.settings_of("analyst"))
@@ -112,7 +116,7 @@ def test_analyst_reads_trades_in_a_group_of_his_own_and_no_commands(secured: Exc
     assert error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
-def test_analyst_sees_prices_in_postgres_and_nobody_behind_them(secured: Exchange) -> None:
+def test_analyst_reads_prices_in_postgres_and_is_refused_brokers(secured: Exchange) -> None:
     symbol = secured.symbol()
     trade(secured, symbol)
     url = secured.stack.settings_of("analyst").database_url
@@ -128,7 +132,7 @@ def test_analyst_sees_prices_in_postgres_and_nobody_behind_them(secured: Exchang
                 connection.execute(f"SELECT {forbidden} LIMIT 0".encode())
 
 
-def test_every_service_is_its_own_user_on_postgres(secured: Exchange) -> None:
+def test_every_service_has_its_own_user_on_postgres(secured: Exchange) -> None:
     with closing(psycopg.connect(secured.database_url, autocommit=True)) as connection:
 
         def users() -> set[str]:
@@ -138,11 +142,11 @@ def test_every_service_is_its_own_user_on_postgres(secured: Exchange) -> None:
             )
             return {row[0] for row in rows}
 
-        eventually("all are there", lambda: users() >= {"gateway", "sink", "webhooks"})
+        eventually("all are connected", lambda: users() >= {"gateway", "sink", "webhooks"})
         assert users() <= {"gateway", "sink", "webhooks", "reader", "operator", "analyst"}
 
 
-def test_ingest_and_reader_apart_answer_with_rights_of_their_own(
+def test_ingest_and_reader_as_separate_services_answer_with_their_own_rights(
     secured: Exchange, tmp_path: Path
 ) -> None:
     def run_as(role: str) -> dict[str, str]:
@@ -159,17 +163,17 @@ def test_ingest_and_reader_apart_answer_with_rights_of_their_own(
         placed = Api(i.url, broker.key).place("bid", symbol, 3, 100)
         assert placed.status == 201, placed
         reader = Api(r.url, broker.key)
-        eventually("seen", lambda: reader.get(placed.headers["location"]).status == 200)
+        eventually("order", lambda: reader.get(placed.headers["location"]).status == 200)
 
 
-def test_servers_that_die_and_come_back_let_everybody_in_again(secured: Exchange) -> None:
+def test_servers_killed_and_restarted_accept_every_service_again(secured: Exchange) -> None:
     pids = {name: child.pid for name, child in secured.stack.services.items()}
     for server in (secured.kafka, secured.postgres):
         server.kill()
         server.start()
     broker = secured.broker()
     symbol = secured.symbol()
-    eventually("orders go on", lambda: broker.place("bid", symbol, 1, 1).status == 201, 60.0)
+    eventually("orders resume", lambda: broker.place("bid", symbol, 1, 1).status == 201, 60.0)
     trade(secured, secured.symbol())
     audit(secured)
     assert {name: child.pid for name, child in secured.stack.services.items()} == pids
@@ -181,25 +185,25 @@ WRONG_ON_POSTGRES = ("gateway", "reader", "sink", "webhooks")
 
 
 @pytest.mark.parametrize("service", WRONG_ON_KAFKA)
-def test_service_with_a_wrong_password_for_kafka_ends_with_one_line(
+def test_service_with_a_wrong_kafka_password_exits_with_one_line(
     secured: Exchange, service: str
 ) -> None:
     settings = structs.replace(secured.stack.settings_of(service), kafka_password=WRONG, port=0)
-    ended_refused(service, settings, f"Kafka does not let user {service} in")
+    assert_refused(service, settings, f"Kafka does not let user {service} in")
 
 
 @pytest.mark.parametrize("service", WRONG_ON_POSTGRES)
-def test_service_with_a_wrong_password_for_postgres_ends_with_one_line(
+def test_service_with_a_wrong_postgres_password_exits_with_one_line(
     secured: Exchange, service: str
 ) -> None:
     settings = secured.stack.settings_of(service)
     url = make_conninfo(settings.database_url, password=WRONG)
     wrong = structs.replace(settings, database_url=url, port=0)
-    ended_refused(service, wrong, "PostgreSQL does not let us in")
+    assert_refused(service, wrong, "PostgreSQL does not let us in")
 
 
 @pytest.mark.parametrize(
-    ("service", "role", "told"),
+    ("service", "role", "message"),
     [
         ("matcher", "sink", "Kafka forbids user sink"),
         ("gateway", "reader", "Kafka forbids user reader"),
@@ -207,23 +211,23 @@ def test_service_with_a_wrong_password_for_postgres_ends_with_one_line(
         ("webhooks", "reader", "PostgreSQL forbids"),
     ],
 )
-def test_service_with_the_rights_of_another_ends_with_one_line(
-    secured: Exchange, service: str, role: str, told: str
+def test_service_with_the_rights_of_another_exits_with_one_line(
+    secured: Exchange, service: str, role: str, message: str
 ) -> None:
     settings = structs.replace(secured.stack.settings_of(role), port=0)
-    ended_refused(service, settings, told)
+    assert_refused(service, settings, message)
 
 
-def ended_refused(service: str, settings: Settings, told: str) -> None:
+def assert_refused(service: str, settings: Settings, message: str) -> None:
     done = ended(f"services.{service}", environment(os.environ, settings, {}))
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert line.startswith(f"{service}: {told}")
+    assert line.startswith(f"{service}: {message}")
     assert done.returncode == 12
     assert WRONG not in done.stderr
 
 
 @pytest.mark.timeout(300)
-def test_data_of_an_open_exchange_goes_on_secured_with_passwords_that_stay(
+def test_data_of_an_open_exchange_is_kept_when_secured_and_passwords_stay(
     tmp_path: Path,
 ) -> None:
     with running_exchange(tmp_path) as stack:

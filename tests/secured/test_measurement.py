@@ -6,7 +6,7 @@ from benchmarks.experiments.secured import main
 
 
 @pytest.mark.timeout(300)
-def test_measurement_tells_both_kinds_at_every_scale(
+def test_measurement_prints_both_kinds_at_every_scale(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXCHANGE_FETCH_WAIT_MS", "20")
@@ -19,7 +19,7 @@ def test_measurement_tells_both_kinds_at_every_scale(
 
 
 @pytest.mark.parametrize("wrong", [["--rounds", "0"], ["--scales", "0"], ["--seconds", "-1"]])
-def test_measurement_asked_for_nothing_is_a_usage_error(
+def test_measurement_with_a_number_that_is_not_positive_is_a_usage_error(
     wrong: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

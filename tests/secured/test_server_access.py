@@ -1,8 +1,8 @@
-"""Who may do what on Kafka and PostgreSQL: every role on every topic and table, really tried.
+"""Rights on Kafka and PostgreSQL: every role tries every operation on every topic and table.
 
-The tables are in `docs/server-access.md`, not made from the table of roles. A right that
-is too much or lacks fails here with the tables as they would be: read them, and put them there if
-they are right.
+The expected rights are the tables in `docs/server-access.md`, which are not generated from the
+roles. A right too many or too few fails with the new tables: review them, and copy them to the page
+if they are right.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,17 +47,17 @@ from services.sink.migrate import migrate
 from tests.support.exchange import Exchange
 
 TABLE = Path(__file__).parents[2] / "docs/server-access.md"
-# An exchange of its own on the servers of another, so that nothing is written where somebody reads.
+# A second exchange on the servers of a running one, so that no service reads what is written here.
 PREFIX = "matrix."
 TIMEOUT_S = 20.0
-NOBODY = "no role"
+NO_ROLE = "no role"
 ANOTHER = "another exchange's"
 _REFUSED = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        # Where a partition's end is asked, a topic that may not be seen is one that is not there.
+        # A request for a partition's end answers "unknown" for a topic that may not be seen.
         KafkaError._NOENT,
     }
 )
@@ -71,7 +71,7 @@ these. All other access is refused.
 
 
 class KafkaUser:
-    """One user's attempts on topics. Each says whether it was allowed, and harms nothing."""
+    """Attempts of one user on topics; each returns True if it was allowed, and changes nothing."""
 
     def __init__(self, access: KafkaAccess, group: str) -> None:
         quiet = access.config() | {"log_level": 0}
@@ -88,31 +88,31 @@ class KafkaUser:
         return self._allowed(lambda: self._admin.list_offsets({at: latest})[at].result(TIMEOUT_S))
 
     def read(self, topic: str) -> bool:
-        # The client library neither asks for a topic that it may not see, nor complains of it.
+        # The client library neither fetches a topic that it may not see nor reports it.
         found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         if found.error is not None:
-            return _judged(found.error)
+            return _is_allowed(found.error)
         self._consumer.assign([TopicPartition(topic, 0, 0)])
         while True:
             message = self._consumer.poll(TIMEOUT_S)
-            assert message is not None, f"{topic} stays silent"
-            # A late word on the topic before is not about this one.
+            assert message is not None, f"{topic} returns no record"
+            # A late message of the previous topic says nothing about this one.
             if message.topic() in (None, topic):
-                return _judged(message.error())
+                return _is_allowed(message.error())
 
     def write(self, topic: str) -> bool:
-        told: list[KafkaError | None] = []
+        errors: list[KafkaError | None] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
-            told.append(error)
+            errors.append(error)
 
         try:
             self._producer.produce(topic, b"an attempt", b"key", 0, on_delivery=delivered)
         except KafkaException as error:
             # The client knows the refusal already, from its metadata.
-            return _judged(error.args[0])
+            return _is_allowed(error.args[0])
         assert self._producer.flush(TIMEOUT_S) == 0
-        return _judged(told[0])
+        return _is_allowed(errors[0])
 
     def configure(self, topic: str) -> bool:
         entry = ConfigEntry("retention.ms", "1000000", incremental_operation=AlterConfigOpType.SET)
@@ -121,27 +121,27 @@ class KafkaUser:
         return self._allowed(lambda: answer.result(TIMEOUT_S))
 
     def create(self, topic: str) -> bool:
-        # It is there, which is only told to those who may make it.
+        # The topic exists; only a user who may create it receives that answer.
         answer = self._admin.create_topics([NewTopic(topic, 1, 1)], validate_only=True)[topic]
         return self._allowed(lambda: answer.result(TIMEOUT_S), KafkaError.TOPIC_ALREADY_EXISTS)
 
     def delete(self, topic: str) -> bool:
-        # Nothing before the first record.
+        # Offset 0: deletes nothing.
         at = TopicPartition(topic, 0, 0)
         answer = self._admin.delete_records([at])[at]
         return self._allowed(lambda: answer.result(TIMEOUT_S))
 
     @staticmethod
-    def _allowed(attempt: Callable[[], object], *as_good: int) -> bool:
+    def _allowed(attempt: Callable[[], object], *harmless: int) -> bool:
         try:
             attempt()
         except KafkaException as error:
-            return error.args[0].code() in as_good or _judged(error.args[0])
+            return error.args[0].code() in harmless or _is_allowed(error.args[0])
         return True
 
 
-def _judged(error: KafkaError | None) -> bool:
-    """Anything but yes and no is a test that does not work."""
+def _is_allowed(error: KafkaError | None) -> bool:
+    """True without an error. Fails on any error other than a refusal."""
     assert error is None or error.code() in _REFUSED, error
     return error is None
 
@@ -157,7 +157,7 @@ ATTEMPTS: Mapping[str, Callable[[KafkaUser, str], bool]] = {
 
 
 def settings_on(exchange: Exchange, data_dir: Path, prefix: str) -> Settings:
-    """An exchange of this prefix, with passwords of its own, on the servers of another."""
+    """Settings of an exchange with this prefix on the servers of a running one."""
     return structs.replace(
         exchange.stack.settings,
         kafka=exchange.bootstrap,
@@ -169,7 +169,7 @@ def settings_on(exchange: Exchange, data_dir: Path, prefix: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def settings(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Topics with a record each, and tables; the rights are given, nothing runs."""
+    """Settings of an exchange with rights, tables and one record in each topic; no service runs."""
     data_dir = tmp_path_factory.mktemp("matrix")
     made = settings_on(secured, data_dir / "own", PREFIX)
     apply_kafka_roles(made, secured.access)
@@ -183,30 +183,30 @@ def settings(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 
 @pytest.fixture(scope="module")
-def stranger(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The rights of another exchange on the same servers, whose tables are in another database."""
-    made = settings_on(secured, tmp_path_factory.mktemp("stranger"), "stranger.")
+def another(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of another exchange with rights on the same servers, and another database."""
+    made = settings_on(secured, tmp_path_factory.mktemp("another"), "another.")
     apply_kafka_roles(made, secured.access)
     apply_postgres_roles(made, secured.database_url)
     return made
 
 
 @pytest.fixture(scope="module")
-def nobody(secured: Exchange) -> KafkaAccess:
-    """Somebody who proves a password, and whom no rule names."""
+def without_role(secured: Exchange) -> KafkaAccess:
+    """Access of a user with a password that no access rule names."""
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
-    user = UserScramCredentialUpsertion("nobody", how, b"nobody's password")
+    user = UserScramCredentialUpsertion("without-role", how, b"a password")
 
     def create(admin: AdminClient) -> None:
-        admin.alter_user_scram_credentials([user])["nobody"].result(TIMEOUT_S)
+        admin.alter_user_scram_credentials([user])["without-role"].result(TIMEOUT_S)
 
     call_with_retry(secured.access, create)
-    access = KafkaAccess(secured.bootstrap, "nobody", "nobody's password")
-    eventually("nobody is let in", lambda: _is_let_in(access))
+    access = KafkaAccess(secured.bootstrap, "without-role", "a password")
+    eventually("the password is accepted", lambda: _can_log_in(access))
     return access
 
 
-def _is_let_in(access: KafkaAccess) -> bool:
+def _can_log_in(access: KafkaAccess) -> bool:
     try:
         call_with_retry(access, lambda admin: admin.list_topics(timeout=3))
     except AccessError:
@@ -215,7 +215,7 @@ def _is_let_in(access: KafkaAccess) -> bool:
 
 
 def attempts_of(access: KafkaAccess, group: str = CONSUMER_GROUP) -> str:
-    """A row's cells: what this user may do with each topic."""
+    """Cells of a row: the operations that this user may do on each topic."""
     with closing(KafkaUser(access, group)) as user:
         cells = [
             " ".join(
@@ -226,19 +226,19 @@ def attempts_of(access: KafkaAccess, group: str = CONSUMER_GROUP) -> str:
     return " | ".join(cell or "-" for cell in cells)
 
 
-def kafka_rows(settings: Settings, stranger: Settings, nobody: KafkaAccess) -> Iterator[str]:
+def kafka_rows(settings: Settings, another: Settings, without_role: KafkaAccess) -> Iterator[str]:
     for role in ROLES:
         cells = " | ".join(["no user"] * len(TOPICS))
         if role.kafka:
             group = "research" if role.name == "analyst" else CONSUMER_GROUP
             cells = attempts_of(kafka_access(as_role(settings, role.name)), group)
         yield f"| {role.name} | {cells} |"
-    yield f"| {NOBODY} | {attempts_of(nobody)} |"
-    yield f"| {ANOTHER} matcher | {attempts_of(kafka_access(as_role(stranger, 'matcher')))} |"
+    yield f"| {NO_ROLE} | {attempts_of(without_role)} |"
+    yield f"| {ANOTHER} matcher | {attempts_of(kafka_access(as_role(another, 'matcher')))} |"
 
 
 Columns = Mapping[str, list[str]]
-# %s is the table, then the column. No row is there, and what would be written is taken back.
+# Statements that change nothing: the tables are empty, and every attempt is rolled back.
 _COLUMN_ATTEMPTS: Mapping[str, LiteralString] = {
     "select": "SELECT {column} FROM {table} LIMIT 0",
     "insert": "INSERT INTO {table} ({column}) VALUES (DEFAULT)",
@@ -256,14 +256,14 @@ _OWN_ATTEMPTS: Mapping[str, LiteralString] = {
 
 
 def tried(connection: Connection, statement: LiteralString, **names: str) -> bool:
-    """Whether it was allowed, whatever else is wrong with it; nothing of it stays."""
+    """Execute and roll back a statement; True if allowed, even if it failed for another reason."""
     named = {name: sql.Identifier(text) for name, text in names.items()}
     try:
         connection.execute(sql.SQL(statement).format(**named))
     except InsufficientPrivilege:
         return False
     except (psycopg.IntegrityError, psycopg.DataError, psycopg.NotSupportedError):
-        # It was let through, and then there was something else the matter with it.
+        # Allowed: PostgreSQL checks rights before it raises any of these.
         return True
     finally:
         connection.rollback()
@@ -294,7 +294,7 @@ def tables_of(settings: Settings) -> Columns:
     return found
 
 
-def postgres_rows(settings: Settings, stranger: Settings) -> Iterator[str]:
+def postgres_rows(settings: Settings, another: Settings) -> Iterator[str]:
     tables = tables_of(settings)
     for role in ROLES:
         if not role.postgres:
@@ -305,32 +305,32 @@ def postgres_rows(settings: Settings, stranger: Settings) -> Iterator[str]:
                 if rights := rights_on(connection, table, columns):
                     yield f"| {role.name} | {table} | {rights} |"
             if own := [name for name, text in _OWN_ATTEMPTS.items() if tried(connection, text)]:
-                yield f"| {role.name} | of its own | {'; '.join(own)} |"
+                yield f"| {role.name} | new tables | {'; '.join(own)} |"
     elsewhere = conninfo_to_dict(settings.database_url)["dbname"]
-    url = make_conninfo(as_role(stranger, "sink").database_url, dbname=elsewhere)
+    url = make_conninfo(as_role(another, "sink").database_url, dbname=elsewhere)
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(url)
     yield f"| {ANOTHER} sink | - | cannot connect |"
 
 
-def test_every_role_may_do_what_the_tables_say_and_nothing_else(
-    settings: Settings, stranger: Settings, nobody: KafkaAccess
+def test_every_role_has_exactly_the_documented_rights(
+    settings: Settings, another: Settings, without_role: KafkaAccess
 ) -> None:
     lines = [
         HEAD,
         "| | " + " | ".join(topic.name for topic in TOPICS) + " |",
         "|---" * (len(TOPICS) + 1) + "|",
-        *kafka_rows(settings, stranger, nobody),
+        *kafka_rows(settings, another, without_role),
         "",
         "| role | table | may |",
         "|---|---|---|",
-        *postgres_rows(settings, stranger),
+        *postgres_rows(settings, another),
     ]
     tables = "\n".join(lines) + "\n"
-    assert TABLE.read_text() == tables, f"as {TABLE.name} would be:\n{tables}"
+    assert TABLE.read_text() == tables, f"new text of {TABLE.name}:\n{tables}"
 
 
-def test_no_role_is_more_than_its_rights_on_postgres(settings: Settings) -> None:
+def test_roles_on_postgres_have_scram_passwords_and_no_attributes(settings: Settings) -> None:
     with psycopg.connect(settings.database_url) as connection:
         attributes = connection.execute(
             "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) AND (rolsuper OR"
@@ -345,7 +345,7 @@ def test_no_role_is_more_than_its_rights_on_postgres(settings: Settings) -> None
     assert dict(kept) == {role.user(PREFIX): "SCRAM-SHA-256" for role in ROLES if role.postgres}
 
 
-def test_applying_again_changes_nothing_and_takes_away_what_was_added(
+def test_rights_applied_again_change_nothing_and_revoke_added_rights(
     secured: Exchange, settings: Settings
 ) -> None:
     again = apply_kafka_roles(settings, secured.access)

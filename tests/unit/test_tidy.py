@@ -32,9 +32,7 @@ PERSON = re.compile(
 # Folders and files whose prose does not follow the two rules about it yet.
 PROSE_PENDING: tuple[str, ...] = (
     "tests/chaos/",
-    "tests/contract/",
     "tests/integration/",
-    "tests/secured/",
     "tests/support/",
     "tests/unit/",
 )
