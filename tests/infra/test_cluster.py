@@ -48,7 +48,7 @@ def replicas_in_sync(cluster: LocalKafkaCluster) -> set[int]:
         return set()
 
 
-def test_cluster_when_a_node_is_killed_goes_on_and_takes_it_back(
+def test_cluster_when_a_node_is_killed_continues_and_accepts_it_again(
     running: LocalKafkaCluster,
 ) -> None:
     client = admin(running)
@@ -62,7 +62,7 @@ def test_cluster_when_a_node_is_killed_goes_on_and_takes_it_back(
     eventually("three again", lambda: replicas_in_sync(running) == {1, 2, 3})
 
 
-def test_cluster_when_stopped_leaves_no_process_and_starts_as_the_same(
+def test_cluster_when_stopped_leaves_no_process_and_keeps_its_identity(
     running: LocalKafkaCluster,
 ) -> None:
     addresses, named = running.bootstrap_servers, cluster_id(running)

@@ -10,10 +10,10 @@ import pytest
 from infra.compose import ComposeProject, Container, containers_of, find_compose
 from infra.errors import ServerFailedError, ToolMissingError
 
-# Records each call; answers with the content of the files beside it, or with nothing.
+# Records each call; answers with the content of the files in its folder, or with nothing.
 DOCKER = """#!/bin/sh
 here=$(dirname "$0")
-echo "docker $* ($COMPOSE_PROFILES)" >> "$here/asked"
+echo "docker $* ($COMPOSE_PROFILES)" >> "$here/calls"
 case "$*" in
   "compose version") exit "$(cat "$here/plugin" 2>/dev/null || echo 0)" ;;
   version*) exit "$(cat "$here/engine" 2>/dev/null || echo 0)" ;;
@@ -47,13 +47,13 @@ def engine(tmp_path: Path) -> Callable[..., ComposeProject]:
     docker.write_text(DOCKER)
     docker.chmod(0o755)
 
-    def play(*containers: dict[str, Any], **codes: int) -> ComposeProject:
+    def project(*containers: dict[str, Any], **codes: int) -> ComposeProject:
         (tmp_path / "inspected").write_text(json.dumps(containers))
         for word, code in codes.items():
             (tmp_path / word).write_text(str(code))
         return ComposeProject("exchange", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
 
-    return play
+    return project
 
 
 @pytest.mark.parametrize(
@@ -85,19 +85,21 @@ def engine(tmp_path: Path) -> Callable[..., ComposeProject]:
         ),
     ],
 )
-def test_container_is_done_failed_or_waited_for(
+def test_container_state_is_done_failed_or_waiting(
     changes: dict[str, Any], done: bool, failed: bool, words: str
 ) -> None:
     container = one(**changes)
     assert (container.done, container.failed, str(container)) == (done, failed, words)
 
 
-def test_plug_in_is_taken_before_the_program(tmp_path: Path, engine: Callable[..., object]) -> None:
+def test_compose_plug_in_is_preferred_to_the_program(
+    tmp_path: Path, engine: Callable[..., object]
+) -> None:
     engine(plugin=0)
     assert find_compose(str(tmp_path)) == [str(tmp_path / "docker"), "compose"]
 
 
-def test_program_is_taken_without_the_plug_in(
+def test_compose_program_is_used_without_the_plug_in(
     tmp_path: Path, engine: Callable[..., ComposeProject]
 ) -> None:
     (alone := tmp_path / "docker-compose").write_text("#!/bin/sh\n")
@@ -106,12 +108,12 @@ def test_program_is_taken_without_the_plug_in(
     assert find_compose(f"{tmp_path}:/usr/bin:/bin") == [str(alone)]
 
 
-def test_machine_without_docker_or_compose_is_told_what_to_install(tmp_path: Path) -> None:
+def test_compose_without_docker_names_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(ToolMissingError, match=r"no docker command: .*apt-get install"):
         find_compose(str(tmp_path))
 
 
-def test_engine_that_does_not_answer_is_one_clear_line(
+def test_compose_without_an_answering_engine_reports_one_line(
     engine: Callable[..., ComposeProject],
 ) -> None:
     with pytest.raises(ServerFailedError, match="no Docker engine answers"):
@@ -121,15 +123,15 @@ def test_engine_that_does_not_answer_is_one_clear_line(
 def test_up_returns_when_all_are_ready(
     tmp_path: Path, engine: Callable[..., ComposeProject]
 ) -> None:
-    told: list[str] = []
-    engine(inspected("topics", Status="exited"), inspected("gateway")).up(told.append)
-    assert told == []
-    asked = (tmp_path / "asked").read_text()
-    assert "docker compose --project-name exchange --file " in asked
-    assert " up --detach" in asked
+    printed: list[str] = []
+    engine(inspected("topics", Status="exited"), inspected("gateway")).up(printed.append)
+    assert printed == []
+    calls = (tmp_path / "calls").read_text()
+    assert "docker compose --project-name exchange --file " in calls
+    assert " up --detach" in calls
 
 
-def test_up_that_fails_tells_the_last_lines_of_whom_it_failed_at(
+def test_up_that_fails_reports_the_last_lines_of_the_failed_service(
     engine: Callable[..., ComposeProject],
 ) -> None:
     project = engine(inspected("topics", Status="exited", ExitCode=3), inspected("kafka"), up=1)
@@ -142,7 +144,7 @@ def test_up_that_fails_tells_the_last_lines_of_whom_it_failed_at(
     assert "kafka:" not in str(caught.value)
 
 
-def test_up_gives_up_on_a_service_that_dies_again_and_again(
+def test_up_fails_for_a_service_that_keeps_restarting(
     engine: Callable[..., ComposeProject],
 ) -> None:
     project = engine(inspected("sink", Status="restarting", RestartCount=4, Health=None))
@@ -150,22 +152,22 @@ def test_up_gives_up_on_a_service_that_dies_again_and_again(
         project.up(lambda _: None)
 
 
-def test_up_that_takes_too_long_tells_who_is_waited_for(
+def test_up_that_takes_too_long_names_the_service_not_ready(
     engine: Callable[..., ComposeProject],
 ) -> None:
-    told: list[str] = []
+    printed: list[str] = []
     project = engine(inspected("matcher-0", Health={"Status": "starting"}), inspected("kafka"))
     with pytest.raises(ServerFailedError, match=r"(?s)not ready after 1 s.*matcher-0: starting"):
-        project.up(told.append, timeout_s=1)
-    assert told == ["waiting for matcher-0: starting"]
+        project.up(printed.append, timeout_s=1)
+    assert printed == ["waiting for matcher-0: starting"]
 
 
-def test_down_ends_every_profile_and_keeps_the_data_unless_told(
+def test_down_stops_every_profile_and_removes_data_only_on_request(
     tmp_path: Path, engine: Callable[..., ComposeProject]
 ) -> None:
     project = engine()
     project.down(volumes=False)
     project.down(volumes=True)
-    *_, kept, removed = (tmp_path / "asked").read_text().splitlines()
+    *_, kept, removed = (tmp_path / "calls").read_text().splitlines()
     assert kept.endswith(" down --remove-orphans (apart,monitoring)")
     assert removed.endswith(" down --remove-orphans --volumes (apart,monitoring)")

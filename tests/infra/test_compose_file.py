@@ -27,13 +27,13 @@ def command(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_service_is_given_only_settings_that_there_are(name: str) -> None:
+def test_service_has_only_known_settings(name: str) -> None:
     given = environment(SERVICES[name])
     read_settings({key: text for key, text in given.items() if key.startswith("EXCHANGE_")})
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_service_starts_a_program_that_there_is(name: str) -> None:
+def test_service_starts_an_existing_program(name: str) -> None:
     match command(name):
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(f"{module}.__main__")
@@ -42,18 +42,18 @@ def test_service_starts_a_program_that_there_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_service_that_stays_is_asked_for_its_health_where_it_answers(name: str) -> None:
+def test_health_check_of_a_service_uses_its_port(name: str) -> None:
     service, given = SERVICES[name], environment(SERVICES[name])
     once = service["restart"] == "no"
     assert once == (name in {"topics", "tables"})
-    assert once == ("healthcheck" in service), "the image's own check is the one that counts"
+    assert once == ("healthcheck" in service), "a long-running service uses the image's check"
     if name in {"gateway", "ingest", "reader"} or once:
         assert "EXCHANGE_METRICS_PORT" not in given
     else:
         assert given["EXCHANGE_METRICS_PORT"] == "9100"
 
 
-def test_matchers_share_all_partitions_and_each_has_one() -> None:
+def test_matchers_have_one_partition_each_and_cover_all() -> None:
     count = int(environment(SERVICES["topics"])["EXCHANGE_PARTITIONS"])
     matchers = [name for name in OURS if "services.matcher" in command(name)]
     owned = [parse_partitions(command(name)[-1], count) for name in matchers]
@@ -61,14 +61,14 @@ def test_matchers_share_all_partitions_and_each_has_one() -> None:
     assert {len(each) for each in owned} == {1}
 
 
-def test_every_image_is_named_by_a_variable_and_pinned() -> None:
+def test_every_image_is_pinned_and_set_by_a_variable() -> None:
     for name, service in uninterpolated().items():
         match = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z/]+:(\S+)\}", service["image"])
         assert match, f"{name}: {service['image']}"
         assert match[1] != "latest", name
 
 
-def test_only_this_machine_reaches_a_port_and_each_is_named_by_a_variable() -> None:
+def test_ports_are_published_on_loopback_and_set_by_a_variable() -> None:
     published = [port for each in uninterpolated().values() for port in each.get("ports", [])]
     assert len(published) == 6
     for port in published:
@@ -76,7 +76,7 @@ def test_only_this_machine_reaches_a_port_and_each_is_named_by_a_variable() -> N
 
 
 @pytest.mark.parametrize("name", ["EXCHANGE_ADMIN_KEY", "POSTGRES_PASSWORD"])
-def test_key_that_is_not_given_is_asked_for(name: str) -> None:
+def test_missing_key_is_reported_with_its_name(name: str) -> None:
     others = {"EXCHANGE_ADMIN_KEY": "0123456789abcdef", "POSTGRES_PASSWORD": "secret"}
     with pytest.raises(KeyError, match=f"{name}: set {name}.* or use make up"):
         services({key: text for key, text in others.items() if key != name})
@@ -90,7 +90,7 @@ def test_password_may_have_any_characters() -> None:
             assert "secret" not in given["EXCHANGE_DATABASE_URL"]
 
 
-def test_broker_has_the_settings_of_the_local_one() -> None:
+def test_broker_has_the_settings_of_the_local_broker() -> None:
     _, _, shared = TEMPLATE.read_text().partition("log.dirs=log\n")
     lines = [line for line in shared.splitlines() if line and not line.startswith("#")]
     given = environment(SERVICES["kafka"])
@@ -100,12 +100,12 @@ def test_broker_has_the_settings_of_the_local_one() -> None:
         assert given["KAFKA_" + key.upper().replace(".", "_")] == wanted, key
 
 
-def test_broker_is_of_the_release_of_the_local_one() -> None:
+def test_broker_has_the_release_of_the_local_broker() -> None:
     version = ElementTree.parse(POM).findtext(".//{*}kafka.version")  # noqa: S314 - our own file
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
 
 
-def test_broker_sends_programs_of_this_machine_to_the_published_port() -> None:
+def test_broker_advertises_the_published_port_to_this_machine() -> None:
     kafka = services({"EXCHANGE_ADMIN_KEY": "k", "POSTGRES_PASSWORD": "p", "KAFKA_PORT": "7"})[
         "kafka"
     ]
@@ -113,7 +113,7 @@ def test_broker_sends_programs_of_this_machine_to_the_published_port() -> None:
     assert "OUTSIDE://127.0.0.1:7" in environment(kafka)["KAFKA_ADVERTISED_LISTENERS"]
 
 
-def test_ports_that_make_up_tells_are_those_published() -> None:
+def test_ports_printed_by_make_up_are_published() -> None:
     assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{KAFKA_PORT}:9094"]
     assert SERVICES["postgres"]["ports"] == [f"127.0.0.1:{POSTGRES_PORT}:5432"]
     assert SERVICES["gateway"]["ports"] == ["127.0.0.1:8000:8000"]
@@ -123,19 +123,19 @@ def test_ports_that_make_up_tells_are_those_published() -> None:
         assert any(where.startswith(f"127.0.0.1:{port}:") for where in published)
 
 
-def test_every_variable_is_a_setting_or_told_in_the_docs() -> None:
+def test_every_variable_is_a_setting_or_documented() -> None:
     page = (ROOT / "docs/containers.md").read_text()
     settings = {variable(field) for field in Settings.__struct_fields__}
     for name in set(re.findall(r"\$\{(\w+)", COMPOSE_FILE.read_text())):
         assert name in settings or name in page, name
 
 
-def test_every_profile_is_ended_by_make_down() -> None:
+def test_make_down_stops_every_profile() -> None:
     profiles = {profile for each in SERVICES.values() for profile in each.get("profiles", [])}
     assert profiles == set(EVERY_PROFILE.split(","))
 
 
-def test_mounted_files_are_there() -> None:
+def test_mounted_files_exist() -> None:
     mounted = [volume for each in SERVICES.values() for volume in each.get("volumes", [])]
     files = [volume.split(":")[0] for volume in mounted if volume.startswith("./")]
     assert len(files) == 5
@@ -143,7 +143,7 @@ def test_mounted_files_are_there() -> None:
         assert (COMPOSE_FILE.parent / file).exists(), file
 
 
-def test_image_tells_the_version_of_the_project() -> None:
+def test_image_labels_contain_the_version_of_the_project() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     dockerfile = (ROOT / "infra/Dockerfile").read_text()
     assert f'image.version="{project["version"]}"' in dockerfile

@@ -81,7 +81,7 @@ def test_proxy_without_a_fault_forwards_everything(proxy: FaultProxy) -> None:
     check_connections(proxy, 0)
 
 
-def test_half_close_still_brings_the_rest(proxy: FaultProxy) -> None:
+def test_half_closed_connection_still_forwards_the_rest(proxy: FaultProxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"last")
         client.shutdown(socket.SHUT_WR)

@@ -27,19 +27,19 @@ def images(tmp_path: Path, *, absent: bool) -> list[str]:
     program.write_text(DOCKER)
     program.chmod(0o755)
     calls = tmp_path / "calls"
-    told = {"CALLS": str(calls), "ABSENT": "1" if absent else "0"}
+    settings = {"CALLS": str(calls), "ABSENT": "1" if absent else "0"}
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(
         ["bash", "infra/images/build.sh"],
         cwd=ROOT,
-        env=os.environ | path | told,
+        env=os.environ | path | settings,
         timeout=60,
         check=True,
     )
     return [line for line in calls.read_text().splitlines() if line.startswith(("pull", "tag"))]
 
 
-def test_images_of_a_registry_that_answers_get_the_names_of_those_built_here(
+def test_images_pulled_from_a_registry_are_tagged_like_built_ones(
     tmp_path: Path,
 ) -> None:
     assert images(tmp_path, absent=True) == [
@@ -52,12 +52,12 @@ def test_images_of_a_registry_that_answers_get_the_names_of_those_built_here(
     ]
 
 
-def test_images_that_are_there_are_kept(tmp_path: Path) -> None:
+def test_images_that_exist_are_kept(tmp_path: Path) -> None:
     assert images(tmp_path, absent=False) == []
 
 
 @pytest.mark.parametrize("script", ["infra/docker.sh status", "infra/images/build.sh"])
-def test_images_without_an_engine_say_how_to_get_one(script: str) -> None:
+def test_images_without_an_engine_report_how_to_start_one(script: str) -> None:
     done = subprocess.run(
         ["bash", *script.split()],
         cwd=ROOT,

@@ -31,10 +31,10 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_broker_when_java_is_missing_says_what_to_install(tmp_path: Path) -> None:
     run = start_python(BROKER_WITHOUT_PATH, str(tmp_path))
-    said, _ = run.communicate(timeout=20)
+    printed, _ = run.communicate(timeout=20)
     end(run)
 
-    assert said == (
+    assert printed == (
         "Java 17 or newer is missing. "
         "Install both with: apt-get install openjdk-17-jre-headless maven\n"
     )
@@ -55,7 +55,7 @@ def test_java_when_new_enough_is_taken(tmp_path: Path, version: str) -> None:
     assert find_java(str(tmp_path)) == (tmp_path / "java", version)
 
 
-def test_java_when_it_only_complains_is_refused(tmp_path: Path) -> None:
+def test_java_without_a_version_is_refused(tmp_path: Path) -> None:
     program(tmp_path, "java", "echo 'no runtime present, requesting install'; exit 1")
 
     with pytest.raises(ToolMissingError, match="reports no version"):
@@ -77,14 +77,14 @@ def test_jars_when_maven_fails_quotes_it_and_leaves_nothing(tmp_path: Path) -> N
     assert [entry.name for entry in release_dir(tmp_path).iterdir()] == ["lock"]
 
 
-def test_jars_when_two_need_them_are_fetched_once(tmp_path: Path) -> None:
+def test_jars_needed_by_two_processes_are_fetched_once(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
-    bring = (
+    download = (
         f"echo call >> {calls}; sleep 0.5\n"
         'for word in "$@"; do case $word in -DoutputDirectory=*) out=${word#*=};; esac; done\n'
         'mkdir -p "$out"; touch "$out/kafka_2.13-4.4.0.jar"'
     )
-    program(tmp_path / "bin", "mvn", bring)
+    program(tmp_path / "bin", "mvn", download)
     search_path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
     script = (
         "import sys; from pathlib import Path; from infra.kafka_jars import fetch_jars\n"
@@ -92,11 +92,11 @@ def test_jars_when_two_need_them_are_fetched_once(tmp_path: Path) -> None:
     )
 
     runs = [start_python(script, str(tmp_path), search_path) for _ in range(2)]
-    said = [run.communicate(timeout=20)[0].strip() for run in runs]
+    printed = [run.communicate(timeout=20)[0].strip() for run in runs]
 
-    assert said == [str(release_dir(tmp_path) / "libs")] * 2
+    assert printed == [str(release_dir(tmp_path) / "libs")] * 2
     assert calls.read_text() == "call\n"
 
 
-def test_cache_lies_in_the_clone() -> None:
+def test_cache_is_inside_the_clone() -> None:
     assert LocalKafka(Path("unused")).cache_dir == PROJECT / ".local" / "cache"

@@ -23,7 +23,7 @@ TARGET_LABELS = {"job", "instance"}
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.text)
-def test_expression_names_only_metrics_and_labels_that_there_are(expression: Named) -> None:
+def test_expression_names_only_exported_metrics_and_labels(expression: Named) -> None:
     samples = defined()
     assert expression.metrics
     assert expression.metrics <= samples.keys()
@@ -32,11 +32,11 @@ def test_expression_names_only_metrics_and_labels_that_there_are(expression: Nam
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.text)
-def test_expression_asks_only_jobs_that_there_are(expression: Named) -> None:
+def test_expression_names_only_configured_jobs(expression: Named) -> None:
     assert {value for label, value in expression.wanted if label == "job"} <= JOBS.keys()
 
 
-def test_legends_name_labels_that_are_left() -> None:
+def test_legends_name_labels_of_their_expression() -> None:
     for panel in msgspec.json.decode(DASHBOARD.read_bytes())["panels"]:
         for target in panel["targets"]:
             shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
@@ -45,7 +45,7 @@ def test_legends_name_labels_that_are_left() -> None:
             assert shown <= (left or TARGET_LABELS), target["expr"]
 
 
-def test_every_service_is_read_where_it_answers() -> None:
+def test_every_service_is_scraped_on_its_port() -> None:
     read_at = {
         target
         for job in JOBS.values()
@@ -65,7 +65,7 @@ def test_every_service_is_read_where_it_answers() -> None:
     assert read_at == answering
 
 
-def test_dashboard_asks_the_source_that_is_provisioned() -> None:
+def test_dashboard_uses_the_provisioned_data_source() -> None:
     provisioned = read(MONITORING / "grafana/provisioning/datasources/prometheus.yml")
     uids = {source["uid"] for source in provisioned["datasources"]}
     panels = msgspec.json.decode(DASHBOARD.read_bytes())["panels"]
@@ -73,7 +73,7 @@ def test_dashboard_asks_the_source_that_is_provisioned() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-def test_every_alert_says_what_it_means_and_how_bad_it_is() -> None:
+def test_every_alert_has_a_summary_a_description_and_a_severity() -> None:
     for group in read(ALERTS)["groups"]:
         for rule in group["rules"]:
             assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
@@ -90,11 +90,11 @@ def promtool(*words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_rules_fire_when_they_should() -> None:
+def test_alert_rules_fire_as_in_their_unit_tests() -> None:
     promtool("test", "rules", "alerts_test.yml")
 
 
-def test_prometheus_understands_every_panel(tmp_path: Path) -> None:
+def test_expressions_are_valid_for_prometheus(tmp_path: Path) -> None:
     rules = [{"record": f"r{n}", "expr": each.text} for n, each in enumerate(EXPRESSIONS)]
     (file := tmp_path / "rules.yml").write_bytes(
         msgspec.yaml.encode({"groups": [{"name": "panels", "rules": rules}]})
@@ -102,7 +102,7 @@ def test_prometheus_understands_every_panel(tmp_path: Path) -> None:
     promtool("check", "rules", str(file))
 
 
-def test_proxy_without_a_service_answers_as_the_exchange_would() -> None:
+def test_proxy_without_a_service_answers_with_a_documented_problem() -> None:
     caddyfile = (MONITORING.parent / "proxy/Caddyfile").read_text()
     body, status = re.findall(r"respond `(\{.*\})` (\d+)", caddyfile)[0]
     problem = msgspec.json.decode(body, type=Problem)

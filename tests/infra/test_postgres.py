@@ -84,7 +84,7 @@ def test_postgres_when_the_stale_pid_is_another_programs_starts(postgres: LocalP
     assert query(postgres.url, "SELECT 1") == [(1,)]
 
 
-def test_postgres_when_its_creation_was_cut_short_begins_anew(tmp_path: Path) -> None:
+def test_postgres_when_its_creation_was_interrupted_starts_over(tmp_path: Path) -> None:
     cluster = tmp_path / "cluster"
     cluster.mkdir(mode=0o700)
     (cluster / "PG_VERSION").write_text("18\n")

@@ -134,7 +134,7 @@ def read_mode(bootstrap: str, mode: Durability) -> Records:
     return found
 
 
-def test_power_cut_when_nothing_was_flushed_loses_it(cut: Cut) -> None:
+def test_power_cut_in_process_mode_loses_acknowledged_records(cut: Cut) -> None:
     assert cut.flushed_file
     assert not cut.unflushed_file
     acknowledged, found = cut.acknowledged["process"], cut.found["process"]
@@ -142,7 +142,7 @@ def test_power_cut_when_nothing_was_flushed_loses_it(cut: Cut) -> None:
     assert acknowledged.keys() - found.keys()
 
 
-def test_power_cut_when_commands_were_acknowledged_in_fsync_loses_none(cut: Cut) -> None:
+def test_power_cut_in_fsync_mode_loses_no_acknowledged_command(cut: Cut) -> None:
     acknowledged, found = cut.acknowledged["fsync"], cut.found["fsync"]
     assert len(acknowledged) > 100
     assert {at: found.get(at) for at in acknowledged} == acknowledged

@@ -41,7 +41,7 @@ def test_child_when_its_parent_is_killed_ends(tmp_path: Path) -> None:
     assert eventually(lambda: not is_running(pid))
 
 
-def test_child_when_the_thread_that_started_it_ends_lives_on(tmp_path: Path) -> None:
+def test_child_when_the_thread_that_started_it_ends_continues(tmp_path: Path) -> None:
     child = child_of(tmp_path, "sleep", "600")
     may_end = threading.Event()
 
@@ -60,7 +60,7 @@ def test_child_when_the_thread_that_started_it_ends_lives_on(tmp_path: Path) -> 
     child.kill()
 
 
-def test_guard_when_the_parent_is_gone_already_runs_nothing(tmp_path: Path) -> None:
+def test_guard_when_the_parent_has_ended_runs_nothing(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     not_our_pid = "1"
 
@@ -92,7 +92,7 @@ def test_child_inherits_no_signal_that_python_ignores(tmp_path: Path) -> None:
     assert [s for s in (signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (s - 1) & 1] == []
 
 
-def test_stop_when_the_signal_is_heeded_returns_its_exit_code(tmp_path: Path) -> None:
+def test_stop_when_the_signal_is_handled_returns_the_exit_code(tmp_path: Path) -> None:
     child = child_of(
         tmp_path, "sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"
     )
@@ -146,7 +146,7 @@ def test_stop_when_paused_still_ends_it_in_order(tmp_path: Path) -> None:
     assert child.stop(grace_s=5) == 3
 
 
-def test_child_has_a_session_of_its_own(tmp_path: Path) -> None:
+def test_child_has_its_own_session(tmp_path: Path) -> None:
     child = child_of(tmp_path, "sleep", "600")
     child.start()
 

@@ -53,11 +53,11 @@ def rules(user: str) -> set[AclBinding]:
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role.kafka], ids=lambda role: role.name)
-def test_user_may_do_what_its_role_may_and_nothing_else(role: Role) -> None:
+def test_user_has_exactly_the_rights_of_its_role(role: Role) -> None:
     assert rules(role.name) == rules_of(role, TOPOLOGY.prefix)
 
 
-def test_users_are_the_roles_that_kafka_knows() -> None:
+def test_users_match_the_roles_with_kafka_rights() -> None:
     assert USERS.keys() == {role.name for role in ROLES if role.kafka}
 
 
@@ -67,7 +67,7 @@ def test_analyst_reads_public_topics_and_writes_nowhere() -> None:
     assert {rule.operation for rule in rules("analyst")} == {AclOperation.READ}
 
 
-def test_topics_of_the_manifests_are_those_that_services_start_with(kafka: LocalKafka) -> None:
+def test_topics_of_the_manifests_pass_the_check_of_the_services(kafka: LocalKafka) -> None:
     new = [
         NewTopic(
             PREFIX + each["metadata"]["name"],
@@ -81,5 +81,5 @@ def test_topics_of_the_manifests_are_those_that_services_start_with(kafka: Local
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for future in admin.create_topics(new).values():
         future.result()
-    told = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).verify()
-    assert told == structs.replace(TOPOLOGY, prefix=PREFIX)
+    found = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).verify()
+    assert found == structs.replace(TOPOLOGY, prefix=PREFIX)

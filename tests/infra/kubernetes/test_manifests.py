@@ -25,26 +25,26 @@ every_workload = pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WOR
 every_matcher = pytest.mark.parametrize("name", ["matcher", "matcher-standby"])
 
 
-def test_workloads_are_every_service_of_the_exchange() -> None:
+def test_workloads_cover_every_service() -> None:
     assert WORKLOADS.keys() == {"gateway", "matcher", "matcher-standby", "sink", "webhooks"}
 
 
-def test_kustomizations_name_every_file_beside_them() -> None:
+def test_kustomizations_list_every_file_of_their_folder() -> None:
     for path in KUSTOMIZATIONS:
         (kustomization,) = read(path)
-        beside = {each.name for each in FILES if each.parent == path.parent}
+        present = {each.name for each in FILES if each.parent == path.parent}
         files = {name for name in kustomization["resources"] if name.endswith(".yaml")}
-        assert files == beside
+        assert files == present
 
 
 @pytest.mark.parametrize("name", generated())
-def test_generated_file_is_what_the_tables_say(name: str) -> None:
+def test_generated_file_is_up_to_date(name: str) -> None:
     written = (FOLDER / "base" / name).read_text()
     assert written == text(generated()[name], COMMENT), "run: python -m infra.kubernetes"
 
 
 @every_matcher
-def test_matchers_have_one_partition_each_and_no_partition_is_left_out(name: str) -> None:
+def test_matchers_have_one_partition_each_and_cover_all(name: str) -> None:
     workload = WORKLOADS[name]
     (container,) = containers(workload)
     (partition,) = (each for each in container["env"] if each["name"] == "PARTITION")
@@ -63,13 +63,13 @@ def test_matchers_have_one_partition_each_and_no_partition_is_left_out(name: str
 
 
 @every_workload
-def test_settings_of_a_workload_are_known_and_its_role_has_a_use_for_them(
+def test_settings_of_a_workload_are_valid_and_match_its_role(
     workload: Manifest,
 ) -> None:
     (container,) = containers(workload)
     own = [each for each in container["env"] if each["name"].startswith(PREFIX)]
     settings = read_settings(
-        settings_file() | {each["name"]: each.get("value", "a secret of its own") for each in own}
+        settings_file() | {each["name"]: each.get("value", "a separate secret") for each in own}
     )
     role = ROLE[container["command"][2].removeprefix("services.")]
     assert settings.kafka_user == (role.name if role.kafka else "")
@@ -84,7 +84,7 @@ def test_settings_of_a_workload_are_known_and_its_role_has_a_use_for_them(
 
 
 @every_workload
-def test_pod_with_a_kafka_user_has_the_file_that_kafka_is_trusted_by(workload: Manifest) -> None:
+def test_pod_with_a_kafka_user_mounts_the_ca_certificate(workload: Manifest) -> None:
     (container,) = containers(workload)
     volumes = pod(workload)["spec"].get("volumes", [])
     if "EXCHANGE_KAFKA_PASSWORD" not in secret_keys(container):
@@ -97,7 +97,7 @@ def test_pod_with_a_kafka_user_has_the_file_that_kafka_is_trusted_by(workload: M
     assert f"{mount['mountPath']}/{item['path']}" == settings_file()["EXCHANGE_KAFKA_CA"]
 
 
-def test_settings_name_the_listener_that_strimzi_makes() -> None:
+def test_settings_name_the_listener_of_strimzi() -> None:
     (kafka,) = objects("Kafka")
     (listener,) = kafka["spec"]["kafka"]["listeners"]
     assert kafka["metadata"]["name"] == CLUSTER
@@ -106,7 +106,7 @@ def test_settings_name_the_listener_that_strimzi_makes() -> None:
     assert listener["authentication"] == {"type": "scram-sha-512"}
 
 
-def test_kafka_replicates_as_the_topics_do() -> None:
+def test_replication_of_kafka_matches_its_topics() -> None:
     (pool,), (kafka,) = objects("KafkaNodePool"), objects("Kafka")
     config = kafka["spec"]["kafka"]["config"]
     assert pool["spec"]["replicas"] == config["default.replication.factor"]
@@ -116,13 +116,13 @@ def test_kafka_replicates_as_the_topics_do() -> None:
     assert config["auto.create.topics.enable"] is False
 
 
-def test_no_service_is_called_like_a_setting() -> None:
+def test_names_of_services_do_not_begin_like_settings() -> None:
     names = [each["metadata"]["name"] for each in objects("Service", "Kafka")]
     prefix = PREFIX.lower().replace("_", "-")
     assert [name for name in names if f"{name}-".startswith(prefix)] == []
 
 
-def test_words_that_the_schemas_leave_free_are_those_that_kubernetes_knows() -> None:
+def test_fields_that_the_schemas_leave_open_have_known_values() -> None:
     known = {
         "pathType": {"Prefix", "Exact", "ImplementationSpecific"},
         "podManagementPolicy": {"Parallel", "OrderedReady"},
@@ -130,23 +130,23 @@ def test_words_that_the_schemas_leave_free_are_those_that_kubernetes_knows() -> 
         "protocol": {"TCP", "UDP", "SCTP"},
         "whenUnsatisfiable": {"ScheduleAnyway", "DoNotSchedule"},
     }
-    said: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
 
     def look(at: object) -> None:
         for key, value in at.items() if isinstance(at, dict) else ():
             if key in known:
-                said.setdefault(key, set()).update(value if isinstance(value, list) else [value])
+                found.setdefault(key, set()).update(value if isinstance(value, list) else [value])
             look(value)
         for each in at if isinstance(at, list) else ():
             look(each)
 
     look(objects())
-    assert said.keys() == known.keys()
-    assert {key: words - known[key] for key, words in said.items() if words - known[key]} == {}
+    assert found.keys() == known.keys()
+    assert {key: words - known[key] for key, words in found.items() if words - known[key]} == {}
 
 
 @every_workload
-def test_pod_may_do_nothing_that_it_need_not(workload: Manifest) -> None:
+def test_pod_has_no_unneeded_privileges(workload: Manifest) -> None:
     spec = pod(workload)["spec"]
     assert spec["enableServiceLinks"] is False
     assert spec["automountServiceAccountToken"] is False
@@ -164,7 +164,7 @@ def test_pod_may_do_nothing_that_it_need_not(workload: Manifest) -> None:
 
 
 @every_workload
-def test_pod_is_asked_whether_it_lives_and_is_ready(workload: Manifest) -> None:
+def test_pod_has_probes_of_liveness_and_readiness(workload: Manifest) -> None:
     (container,) = containers(workload)
     (port,) = container["ports"]
     for probe, path in {"livenessProbe": "/livez", "readinessProbe": "/readyz"}.items():
@@ -175,7 +175,7 @@ def test_pod_is_asked_whether_it_lives_and_is_ready(workload: Manifest) -> None:
 
 
 @every_workload
-def test_pod_reaches_the_servers_whose_secrets_it_has_and_no_other(workload: Manifest) -> None:
+def test_pod_reaches_exactly_the_servers_whose_secrets_it_has(workload: Manifest) -> None:
     (container,) = containers(workload)
     secrets = secret_keys(container)
     labels = pod(workload)["metadata"]["labels"]
@@ -185,13 +185,13 @@ def test_pod_reaches_the_servers_whose_secrets_it_has_and_no_other(workload: Man
     assert workload["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
-def test_sink_and_webhooks_are_never_two() -> None:
+def test_sink_and_webhooks_have_one_replica() -> None:
     for name in ("sink", "webhooks"):
         assert WORKLOADS[name]["spec"]["replicas"] == 1
         assert WORKLOADS[name]["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_readme_tells_how_to_make_every_secret_that_strimzi_does_not_make() -> None:
+def test_readme_creates_every_secret_that_strimzi_does_not() -> None:
     used = {
         reference
         for workload in WORKLOADS.values()
@@ -200,10 +200,10 @@ def test_readme_tells_how_to_make_every_secret_that_strimzi_does_not_make() -> N
     }
     users = {user["metadata"]["name"] for user in objects("KafkaUser")}
     readme = (FOLDER / "README.md").read_text()
-    told = {
+    documented = {
         (secret, key)
         for secret, arguments in re.findall(r"secret generic (\S+)((?: \\\n|[^\n])+)", readme)
         for key in re.findall(r"--from-literal=(\w+)=", arguments)
     }
-    assert told == {(secret, key) for secret, key in used if secret not in users}
+    assert documented == {(secret, key) for secret, key in used if secret not in users}
     assert {key for secret, key in used if secret in users} == {"password"}

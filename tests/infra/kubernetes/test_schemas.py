@@ -30,7 +30,7 @@ def schemas() -> Iterator[Schemas]:
     known.close()
 
 
-def spoilt(kind: str, path: str, value: object) -> Manifest:
+def invalid(kind: str, path: str, value: object) -> Manifest:
     """The first object of a kind, with the field at `path` replaced by `value`."""
     manifest = copy.deepcopy(objects(kind)[0])
     *parents, last = path.split(".")
@@ -45,7 +45,7 @@ def spoilt(kind: str, path: str, value: object) -> Manifest:
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_every_object_of_a_file_would_be_accepted(schemas: Schemas, path: Path) -> None:
+def test_every_object_of_a_file_is_valid(schemas: Schemas, path: Path) -> None:
     faults = {each["metadata"]["name"]: schemas.faults(each) for each in read(path)}
     assert {name: found for name, found in faults.items() if found} == {}
 
@@ -74,22 +74,22 @@ def test_every_object_of_a_file_would_be_accepted(schemas: Schemas, path: Path) 
         ("KafkaUser", "spec.authentication.type", "password"),
     ],
 )
-def test_spoilt_object_would_be_refused_there(
+def test_invalid_object_is_refused_at_the_invalid_field(
     schemas: Schemas, kind: str, path: str, value: object
 ) -> None:
-    faults = schemas.faults(spoilt(kind, path, value))
+    faults = schemas.faults(invalid(kind, path, value))
     assert any(path.rpartition(".")[0] in fault for fault in faults), faults
 
 
 @pytest.mark.parametrize("api", ["kafka.strimzi.io/v1beta2", "apps/v1beta1", "unheard.of/v1"])
-def test_object_of_an_api_that_is_gone_is_unknown(schemas: Schemas, api: str) -> None:
+def test_object_of_a_removed_api_is_unknown(schemas: Schemas, api: str) -> None:
     kind = "Kafka" if "strimzi" in api else "Deployment"
     with pytest.raises(UnknownKindError):
-        schemas.faults(spoilt(kind, "apiVersion", api))
+        schemas.faults(invalid(kind, "apiVersion", api))
 
 
 @pytest.mark.skipif(KUBECTL is None, reason="no kubectl here to render the example with")
-def test_rendered_example_would_be_accepted_and_has_one_image_and_its_settings(
+def test_rendered_example_is_valid_with_one_image_and_its_settings(
     schemas: Schemas,
 ) -> None:
     example = FOLDER / "overlays" / "example"
