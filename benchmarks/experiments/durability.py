@@ -7,96 +7,74 @@ the machine affects all of them equally. Times count from when a command was due
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from confluent_kafka import KafkaError, Message, Producer
+from msgspec import Struct
 
+from benchmarks.acknowledgements import AcknowledgementProbe
+from benchmarks.experiments.trial import EXIT_CODES, Trial, Turn, print_table, run_experiment
 from infra.broker import LocalKafka
 from infra.cluster import LocalKafkaCluster
-from infra.errors import InfraError
 from loadgen.commands import commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.codec import encode
-from schemas.topics import COMMANDS
 from schemas.topology import Durability
-from services.local.signals import quiet_kafka, temporary_data_dir
-from services.runtime.errors import ExchangeError
-from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.kafka.topics import TopicsAdmin
+from services.local.signals import temporary_data_dir
 
+# The first is the mode that the others are compared with.
 MODES: tuple[Durability, ...] = ("process", "fsync", "replicated")
-PARTITIONS = 2
-# The default of the gateway's producer.
-LINGER_MS = 1
-# Bounds the wait for late acknowledgements at the end of a round.
-FLUSH_S = 30.0
-EXIT_FAILED = 1
-EXIT_INFRA = 3
+# Distinct commands; a longer turn sends them again.
+COMMANDS_MAX = 10_000
+# Any time will do; it only fills the commands' timestamps.
+START_MS = 1_700_000_000_000
 
 
-class Line:
-    """One mode's topics, its producer, and the times of the current round."""
+class Rate(Struct, frozen=True):
+    """The load of one turn."""
 
-    def __init__(self, bootstrap: str, mode: Durability, prefix: str = "") -> None:
-        prefix = prefix or f"{mode}."
-        TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(PARTITIONS, mode)
-        self._topic = prefix + COMMANDS.name
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": LINGER_MS,
-                "socket.nagle.disable": True,
-                "log_level": 0,
-            }
-        )
-        self.failed = 0
+    values: Sequence[bytes]
+    per_s: int
+    seconds: float
 
-    def run(self, values: Sequence[bytes], rate: int, seconds: float) -> list[float]:
-        """Milliseconds until the acknowledgement of each command."""
-        times: list[float] = []
-        start_s = time.perf_counter()
-        for number in range(int(rate * seconds)):
-            due_s = start_s + number / rate
-            while (left_s := due_s - time.perf_counter()) > 0:
-                self._producer.poll(left_s)
-            self._send(values[number % len(values)], number % PARTITIONS, due_s, times)
-        self._producer.flush(FLUSH_S)
-        return times
 
-    def _send(self, value: bytes, partition: int, due_s: float, times: list[float]) -> None:
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            times.append((time.perf_counter() - due_s) * 1_000)
-            self.failed += error is not None
+class ModeVariant:
+    """Commands in topics of one durability mode."""
 
-        self._producer.produce(self._topic, value, partition=partition, on_delivery=delivered)
-        self._producer.poll(0)
+    def __init__(self, bootstrap: str, mode: Durability) -> None:
+        self._probe = AcknowledgementProbe(bootstrap, mode)
+
+    def __call__(self, rate: Rate) -> Turn:
+        """Send commands for the given time, and wait for their acknowledgements."""
+        failed_before = self._probe.failed
+        times_ms = self._probe.run(rate.values, rate.per_s, rate.seconds)
+        sent = int(rate.per_s * rate.seconds)
+        # A command whose acknowledgement is still missing has failed as well.
+        failed = self._probe.failed - failed_before + sent - len(times_ms)
+        return Turn([round(time_ms * 1_000) for time_ms in times_ms], sent, failed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 only if every command was acknowledged."""
     options = _options(arguments)
-    quiet_kafka()
     flow = plan(Profile(), seed=1)
-    values = [encode(command) for _, command in commands(flow, 0, 1_700_000_000_000)][:10_000]
-    try:
-        with _lines() as lines:
-            for line in lines.values():
-                line.run(values, max(options.rates), options.seconds)
-            for rate in options.rates:
-                _measure(lines, values, rate, options)
-            return EXIT_FAILED if any(line.failed for line in lines.values()) else 0
-    except (InfraError, ExchangeError) as error:
-        sys.stderr.write(f"durability: {error}\n")
-        return EXIT_INFRA
+    values = [encode(command) for _, command in commands(flow, 0, START_MS)][:COMMANDS_MAX]
+
+    def measure(trial: Trial[Rate]) -> int:
+        trial.warm_up(Rate(values, max(options.rates), options.seconds))
+        return sum(
+            print_table(
+                f"{rate:,}/s", trial.measure(Rate(values, rate, options.seconds), options.rounds)
+            )
+            for rate in options.rates
+        )
+
+    return run_experiment("durability", _trial, measure)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.experiments.durability", description=__doc__
+        prog="python -m benchmarks.experiments.durability", description=__doc__, epilog=EXIT_CODES
     )
     parser.add_argument("--rates", type=int, nargs="+", default=[100, 700, 2_500])
     parser.add_argument("--seconds", type=float, default=5.0, help="of one mode in one round")
@@ -108,36 +86,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def _lines() -> Iterator[dict[Durability, Line]]:
-    """One trial per mode, with its servers running."""
+def _trial() -> Iterator[Trial[Rate]]:
+    """A variant for each mode, with its servers running."""
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
         one = ending.enter_context(LocalKafka(folder / "one", profile="sustained"))
         three = ending.enter_context(LocalKafkaCluster(folder / "three", profile="sustained"))
-        yield {
-            mode: Line((three if mode == "replicated" else one).bootstrap_servers, mode)
-            for mode in MODES
-        }
-
-
-def _measure(
-    lines: dict[Durability, Line], values: Sequence[bytes], rate: int, options: argparse.Namespace
-) -> None:
-    times: dict[Durability, list[float]] = {mode: [] for mode in lines}
-    for _ in range(options.rounds):
-        for mode, line in lines.items():
-            times[mode] += line.run(values, rate, options.seconds)
-    process = sorted(times["process"])
-    for mode, found in times.items():
-        found.sort()
-        told = (_told(found, process, percent) for percent in (50, 99))
-        sys.stdout.write(f"{rate:>6,}/s  {mode:<11} {'   '.join(told)}\n")
-        sys.stdout.flush()
-
-
-def _told(found: Sequence[float], process: Sequence[float], percent: int) -> str:
-    time_ms, least_ms = (times[len(times) * percent // 100] for times in (found, process))
-    return f"p{percent} {time_ms:8.1f} ms ({time_ms / least_ms:4.1f} x process)"
+        yield Trial(
+            {
+                mode: ModeVariant((three if mode == "replicated" else one).bootstrap_servers, mode)
+                for mode in MODES
+            }
+        )
 
 
 if __name__ == "__main__":

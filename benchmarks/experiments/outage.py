@@ -10,38 +10,42 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import uvloop
 from msgspec import structs
 
-from infra.errors import InfraError
+from benchmarks.experiments.trial import (
+    EXIT_CODES,
+    Trial,
+    Turn,
+    print_table,
+    requests_turn,
+    run_experiment,
+)
 from infra.ports import free_port
 from infra.process import ChildProcess
 from loadgen.client.client import Job, LoadClient
-from loadgen.client.record import RequestRecord
-from loadgen.client.setup import SetupError, register, require_ready
-from loadgen.report.report import percentile
+from loadgen.client.setup import register, require_ready
 from loadgen.workload.orderflow import Plan, Profile, plan
 from services.local.child_environment import environment
 from services.local.exchange import Stack, running_exchange
-from services.local.signals import quiet_kafka, temporary_data_dir
-from services.runtime.errors import ExchangeError
+from services.local.signals import temporary_data_dir
 from services.runtime.settings import Settings
 
 VICTIMS = ("matcher", "reader", "sink")
+# The reference: no process is dead.
+ALL_RUNNING = "none"
 BROKERS = 20
-READY_S = 60.0
+READY_TIMEOUT_S = 60.0
 WARM_UP_S = 3
-EXIT_FAILED = 1
-EXIT_INFRA = 3
 
 
-class Trial:
-    """An exchange with separate ingest and reader processes."""
+class OutageTarget:
+    """An exchange with separate ingest and reader processes, any of which can be killed."""
 
-    def __init__(self, stack: Stack, flow: Plan) -> None:
+    def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._flow = flow
         self._reader_url = f"http://127.0.0.1:{free_port()}"
         stack.stop("gateway")
         del stack.services["gateway"]
@@ -50,25 +54,25 @@ class Trial:
         registered = uvloop.run(register(stack.url, stack.admin_key, BROKERS))
         self._keys = tuple(broker.api_key for broker in registered)
 
-    def run(self, flow: Plan | None = None) -> list[RequestRecord]:
-        """Send every order of the given flow, or of the trial's flow; returns the answers."""
+    def run(self, flow: Plan) -> Turn:
+        """Send every order of the flow."""
         tag = f"{os.urandom(4).hex()}-"
         job = Job(self._stack.url, self._keys, tag, respond_async=True)
-        client = LoadClient(job, flow or self._flow)
+        client = LoadClient(job, flow)
         uvloop.run(client.run())
-        return list(client.records)
+        return requests_turn(client.records, lambda record: record.kind == "ok")
 
-    def without(self, victim: str) -> list[RequestRecord]:
+    def run_without(self, victim: str, flow: Plan) -> Turn:
         """The same while `victim` is dead; afterwards everything runs again."""
         self._stack.services[victim].kill()
         try:
-            return self.run()
+            return self.run(flow)
         finally:
             self._stack.start(victim)
             if victim == "reader":
-                require_ready(self._reader_url, READY_S)
+                require_ready(self._reader_url, READY_TIMEOUT_S)
             else:
-                self._stack.wait_ready(victim, READY_S)
+                self._stack.wait_ready(victim, READY_TIMEOUT_S)
 
     def close(self) -> None:
         """Stop the processes started here; the stack stops the others."""
@@ -88,26 +92,25 @@ class Trial:
             cwd=self._stack.data_dir,
         )
         child.start()
-        require_ready(url, READY_S)
+        require_ready(url, READY_TIMEOUT_S)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 only if every order was accepted."""
     options = _options(arguments)
-    quiet_kafka()
     profile = Profile(brokers=BROKERS, orders_per_s=options.rate, cancels_per_53_orders=0)
-    try:
-        with _trial(plan(structs.replace(profile, duration_s=options.seconds), seed=1)) as trial:
-            trial.run(plan(structs.replace(profile, duration_s=WARM_UP_S), seed=2))
-            return EXIT_FAILED if _measure(trial, options.rounds) else 0
-    except (InfraError, ExchangeError, SetupError) as error:
-        sys.stderr.write(f"outage: {error}\n")
-        return EXIT_INFRA
+
+    def measure(trial: Trial[Plan]) -> int:
+        trial.warm_up(plan(structs.replace(profile, duration_s=WARM_UP_S), seed=2), ALL_RUNNING)
+        flow = plan(structs.replace(profile, duration_s=options.seconds), seed=1)
+        return print_table(f"{options.rate:,}/s", trial.measure(flow, options.rounds))
+
+    return run_experiment("outage", _trial, measure)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.experiments.outage", description=__doc__
+        prog="python -m benchmarks.experiments.outage", description=__doc__, epilog=EXIT_CODES
     )
     parser.add_argument("--rate", type=int, default=300, help="orders per second")
     parser.add_argument("--seconds", type=int, default=10, help="of one outage")
@@ -119,42 +122,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def _trial(flow: Plan) -> Iterator[Trial]:
+def _trial() -> Iterator[Trial[Plan]]:
+    """A variant for each dead process, on one exchange."""
     with (
         temporary_data_dir() as data_dir,
         running_exchange(data_dir, Settings(port=0), profile="sustained") as stack,
     ):
-        trial = Trial(stack, flow)
+        target = OutageTarget(stack)
+        dead = {f"{name} dead": partial(target.run_without, name) for name in VICTIMS}
+        turns = [name for outage in dead for name in (ALL_RUNNING, outage)]
         try:
-            yield trial
+            yield Trial({ALL_RUNNING: target.run, **dead}, turns)
         finally:
-            trial.close()
-
-
-def _measure(trial: Trial, rounds: int) -> int:
-    """The number of orders that were not accepted."""
-    found: dict[str, list[RequestRecord]] = {"nobody": [], **{victim: [] for victim in VICTIMS}}
-    for _ in range(rounds):
-        for victim in VICTIMS:
-            found["nobody"] += trial.run()
-            found[victim] += trial.without(victim)
-    normal = _times(found["nobody"])
-    refused = 0
-    for dead, lines in found.items():
-        accepted = sum(line.kind == "ok" for line in lines)
-        refused += len(lines) - accepted
-        times = _times(lines)
-        told = "   ".join(
-            f"p{per_mille // 10} {percentile(times, per_mille) / 1_000:6.1f} ms "
-            f"({percentile(times, per_mille) / percentile(normal, per_mille):.2f} x)"
-            for per_mille in (500, 990)
-        )
-        sys.stdout.write(f"{dead:<8} dead: {accepted:,} of {len(lines):,} accepted   {told}\n")
-    return refused
-
-
-def _times(lines: Sequence[RequestRecord]) -> list[int]:
-    return sorted(line.latency_us for line in lines)
+            target.close()
 
 
 if __name__ == "__main__":

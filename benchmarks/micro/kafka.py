@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from benchmarks.experiments.durability import Line
+from benchmarks.acknowledgements import AcknowledgementProbe
 from benchmarks.micro.context import Context
 from benchmarks.micro.engine import flow_of
 from benchmarks.micro.errors import BenchError
 from benchmarks.micro.harness import Benchmark, Point, Reading
-from benchmarks.soak.watch import metrics_at
+from benchmarks.processes import metrics_at
 from infra.ports import free_port
 from infra.process import ChildProcess
 from loadgen.report.report import percentile
@@ -96,9 +96,9 @@ def _watched(context: Context, settings: Settings, count: int) -> list[Look]:
 
 
 def _look(port: int) -> list[Look]:
-    told = metrics_at(f"http://127.0.0.1:{port}")
-    commands = sum(m.value for m in told if m.name == "exchange_commands_total")
-    cpu_s = sum(m.value for m in told if m.name == "process_cpu_seconds_total")
+    found = metrics_at(f"http://127.0.0.1:{port}")
+    commands = sum(m.value for m in found if m.name == "exchange_commands_total")
+    cpu_s = sum(m.value for m in found if m.name == "process_cpu_seconds_total")
     return [Look(time.perf_counter(), commands, cpu_s)] if commands else []
 
 
@@ -114,23 +114,23 @@ def acknowledging(context: Context) -> Benchmark:
     """Time from when a command was due until Kafka acknowledges it, by durability mode."""
     scale = context.scale
     values = [encode(command) for command, _ in flow_of(scale, SYMBOLS)]
-    lines = {
-        mode: Line(
+    probes = {
+        mode: AcknowledgementProbe(
             context.cluster() if mode == "replicated" else context.servers.kafka(),
             mode,
             f"{context.servers.name('ack')}.",
         )
         for mode in scale.modes
     }
-    for line in lines.values():
-        line.run(values, max(scale.rates), 1.0)
+    for probe in probes.values():
+        probe.run(values, max(scale.rates), 1.0)
 
     def point(rate: int) -> Point:
         def measure() -> Iterable[Reading]:
-            for mode, line in lines.items():
-                times_ms = line.run(values, rate, scale.rate_s)
-                if line.failed:
-                    raise BenchError(f"{line.failed} commands were not acknowledged as {mode}")
+            for mode, probe in probes.items():
+                times_ms = probe.run(values, rate, scale.rate_s)
+                if probe.failed:
+                    raise BenchError(f"{probe.failed} commands were not acknowledged as {mode}")
                 yield from readings(f"{mode} ", times_ms)
 
         return Point(rate, measure)

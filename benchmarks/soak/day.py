@@ -9,11 +9,12 @@ from pathlib import Path
 import uvloop
 from msgspec import Struct, structs
 
+from benchmarks.processes import metrics, pids, total
 from benchmarks.soak.errors import DayError
 from benchmarks.soak.flow import Flow, market_of
 from benchmarks.soak.recovery import Limits, Recoveries, Step, pauses
 from benchmarks.soak.report import GIB, DayReport, rates_of
-from benchmarks.soak.watch import LogEnds, Sample, Watch, metrics, pids, total
+from benchmarks.soak.watch import LogEnds, Sample, Watch
 from benchmarks.soak.write import Pace, Written, write_day
 from loadgen.client.setup import register
 from loadgen.report.resources import Meter

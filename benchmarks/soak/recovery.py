@@ -18,8 +18,9 @@ from confluent_kafka.admin import AdminClient
 from msgspec import Struct, structs
 from psycopg import sql
 
+from benchmarks.processes import metrics, total
 from benchmarks.soak.errors import DayError
-from benchmarks.soak.watch import MIB, LogEnds, metrics, readiness, stored_commands, total
+from benchmarks.soak.watch import MIB, LogEnds, readiness, stored_commands
 from infra.errors import InfraError
 from infra.spawner import guarded
 from loadgen.report.resources import usage

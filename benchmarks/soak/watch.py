@@ -15,9 +15,8 @@ from contextlib import suppress
 import psycopg
 from confluent_kafka import KafkaException
 from msgspec import Struct
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample as Metric
 
+from benchmarks.processes import ANSWER_TIMEOUT_S, POSTGRES, metrics, pids, total
 from benchmarks.soak.errors import DayError
 from loadgen.report.resources import shared_memory_bytes, usage
 from schemas.topics import COMMANDS, Topic
@@ -28,14 +27,11 @@ from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 
 # Seconds between observations; short enough for a writer that is throttled by them.
 LOOK_S = 0.5
-# A process under load answers late; its last known figures remain in use meanwhile.
-ANSWER_TIMEOUT_S = 5.0
 # With less free disk space, in bytes, servers begin to fail in ways that are not measured here.
 DISK_LEFT_LEAST = 2 << 30
 # Seconds without any progress, although work is left, after which the run fails.
 STALLED_S = 120.0
 OURS = ("gateway", "matcher", "sink")
-POSTGRES = "postgres"
 MIB = 1 << 20
 
 
@@ -65,28 +61,10 @@ class Sample(Struct, frozen=True):
         return sum(self.memory_mib.get(name, 0) for name in OURS)
 
 
-def metrics(stack: Stack, name: str) -> list[Metric]:
-    """A service's current metrics; empty when it does not answer."""
-    port = stack.probes.get(name)
-    return metrics_at(stack.url if port is None else f"http://127.0.0.1:{port}")
-
-
-def metrics_at(base: str) -> list[Metric]:
-    """Current metrics of the service at this address; empty when it does not answer."""
-    try:
-        with urllib.request.urlopen(  # noqa: S310 - an address of our own making
-            f"{base}/metrics", timeout=ANSWER_TIMEOUT_S
-        ) as answer:
-            text = answer.read().decode()
-    except (urllib.error.URLError, OSError):
-        return []
-    return [metric for family in text_string_to_metric_families(text) for metric in family.samples]
-
-
 def readiness(stack: Stack) -> str:
     """The gateway's answer about its readiness; empty when it does not answer."""
     try:
-        with urllib.request.urlopen(  # noqa: S310 - an address of our own making
+        with urllib.request.urlopen(  # noqa: S310 - an address of a local process
             f"{stack.url}/readyz", timeout=ANSWER_TIMEOUT_S
         ) as answer:
             return str(answer.read().decode())
@@ -95,21 +73,6 @@ def readiness(stack: Stack) -> str:
             return not_yet.read().decode()
     except OSError:
         return ""
-
-
-def total(found: list[Metric], name: str) -> int | None:
-    """The sum over all labels; None when the service does not report the metric."""
-    values = [metric.value for metric in found if metric.name == name]
-    return int(sum(values)) if values else None
-
-
-def pids(stack: Stack) -> dict[str, int]:
-    """Every process of the exchange and of the servers that it started, by name."""
-    found = {name: child.pid for name, child in stack.services.items()}
-    for name, server in (("kafka", stack.servers.kafka), (POSTGRES, stack.servers.postgres)):
-        if server is not None:
-            found[name] = server.process.pid
-    return found
 
 
 def memory_mib(stack: Stack) -> dict[str, int]:

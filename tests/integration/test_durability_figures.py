@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.experiments.durability import Line
+from benchmarks.acknowledgements import AcknowledgementProbe
 from schemas.topology import Durability
 from tests.support.servers import KafkaServer
 
@@ -14,10 +14,10 @@ SECONDS = 0.5
 def test_measured_mode_at_a_steady_rate_has_a_time_for_each_command(
     kafka: KafkaServer, mode: Durability
 ) -> None:
-    line = Line(kafka.bootstrap_servers, mode)
+    probe = AcknowledgementProbe(kafka.bootstrap_servers, mode)
 
-    times_ms = line.run([b"{}"], RATE, SECONDS)
+    times_ms = probe.run([b"{}"], RATE, SECONDS)
 
-    assert line.failed == 0
+    assert probe.failed == 0
     assert len(times_ms) == RATE * SECONDS
     assert min(times_ms) > 0
