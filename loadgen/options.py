@@ -175,11 +175,12 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     add("--report", type=Path, metavar="DIR", help=f"for its files; default {REPORTS}/<time>")
     add(
         "--audit", action=argparse.BooleanOptionalAction, default=True,
-        help="hold the log and all that follows from it against what brokers were told",
+        help="compare the command log and everything derived from it with the answers that brokers got",
     )  # fmt: skip
     add(
         "--threshold", action="append", default=[], metavar="T",
-        help="what must hold, as 'p99(order)<50ms' or 'errors<1%%'; may be repeated",
+        help="what must hold, such as 'p99(order)<50ms', 'max(send_lag)<5ms' or 'errors<1%%'; "
+        "may be repeated",
     )  # fmt: skip
     add(
         "--give-up", type=float, default=10.0, metavar="S",

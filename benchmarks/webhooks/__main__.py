@@ -136,8 +136,8 @@ def _measure(asked: Asked, stack: Stack, receiver: Receiver, shown: Progress) ->
 
 def _generator(ran: Ran) -> Generator:
     found = report(ran.records, ran.cpu_s)
-    slip_us = found.slip_us.p99 if found.slip_us is not None else 0
-    return Generator(found.sent, found.errors, slip_us, found.late)
+    send_lag_us = found.send_lag_us.p99 if found.send_lag_us is not None else 0
+    return Generator(found.sent, found.errors, send_lag_us, found.late)
 
 
 def _asked(options: argparse.Namespace) -> Asked:

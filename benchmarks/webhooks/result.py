@@ -10,7 +10,8 @@ from loadgen.report.machine import Machine
 from loadgen.report.summary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_OK, Audit
 from loadgen.workload.orderflow import Profile
 
-SCHEMA_VERSION: Final = 1
+# Version 1 called the send lag `slip_us_p99`.
+SCHEMA_VERSION: Final = 2
 
 
 class Generator(Struct, frozen=True):
@@ -18,7 +19,7 @@ class Generator(Struct, frozen=True):
 
     sent: int
     errors: int
-    slip_us_p99: int
+    send_lag_us_p99: int
     late: bool
 
 
@@ -85,7 +86,7 @@ class Result(Struct, frozen=True, kw_only=True):
             yield f"{name:<12}{cpu_us:>10,}  us of CPU a webhook"
         if self.generator.late:
             yield (
-                f"INVALID: requests left late (p99 {sent.slip_us_p99 / 1_000:.1f} ms), so the "
+                f"INVALID: requests left late (p99 {sent.send_lag_us_p99 / 1_000:.1f} ms), so the "
                 "machine was too busy for these figures to count"
             )
         if not self.drained:

@@ -104,7 +104,7 @@ class RequestRecord(Struct, frozen=True):
         return self.done_us - self.intended_us
 
     @property
-    def slip_us(self) -> int:
+    def send_lag_us(self) -> int:
         """Microseconds from the intended to the actual time of sending: the generator's own lag."""
         return self.sent_us - self.intended_us
 

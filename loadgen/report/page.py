@@ -64,9 +64,9 @@ def _verdict(found: Summary) -> Iterator[str]:
             "generator's own</span><br>"
         )
     for verdict in found.thresholds:
-        told = "good" if verdict.holds else "bad"
+        style = "good" if verdict.holds else "bad"
         outcome = "holds" if verdict.holds else "failed"
-        yield f'<span class="{told}">{escape(verdict.text)}: {outcome}</span><br>'
+        yield f'<span class="{style}">{escape(verdict.text)}: {outcome}</span><br>'
     yield (
         f"planned {number(found.planned_per_s)} requests/s, done {number(found.done_per_s)}/s, "
         f"{found.errors:,} errors ({found.errors_percent:.2f} %), audit: {found.audit}</p>"
@@ -75,8 +75,8 @@ def _verdict(found: Summary) -> Iterator[str]:
 
 def _latencies(found: Summary) -> str:
     rows = dict(found.figures.latency_us)
-    if found.figures.slip_us is not None:
-        rows["slip"] = found.figures.slip_us
+    if found.figures.send_lag_us is not None:
+        rows["send lag"] = found.figures.send_lag_us
     names = [name for name in Percentiles.__struct_fields__ if name != "count"]
     heads = ("", "count", *(f"{name.replace('_', '.')} ms" for name in names))
     return _table(

@@ -49,10 +49,10 @@ def over_time(seconds: Sequence[Second]) -> Iterator[str]:
         Axis("requests"),
     )
     yield line_chart(
-        "RunOptions late requests left the generator",
+        "Send lag: delay of requests in the generator",
         [
-            _by_second("p99", seconds, lambda each: _ms(each.slip_us, "p99")),
-            _by_second("max", seconds, lambda each: _ms(each.slip_us, "max")),
+            _by_second("p99", seconds, lambda each: _ms(each.send_lag_us, "p99")),
+            _by_second("max", seconds, lambda each: _ms(each.send_lag_us, "max")),
         ],
         TIME,
         Axis("ms"),

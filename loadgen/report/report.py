@@ -8,7 +8,7 @@ from msgspec import Struct
 from loadgen.client.record import ERROR_KINDS, OPERATIONS, RequestRecord
 
 # Bound of the generator's own lag; above it, latencies are the generator's, not the exchange's.
-SLIP_US_P99_MAX = 10_000
+SEND_LAG_US_P99_MAX = 10_000
 # Name of all operations together.
 ALL = "all"
 
@@ -29,7 +29,7 @@ class Report(Struct, frozen=True):
     """All figures of a run. `answers` counts by operation, status and problem code."""
 
     latency_us: dict[str, Percentiles]
-    slip_us: Percentiles | None
+    send_lag_us: Percentiles | None
     kinds: dict[str, int]
     answers: dict[str, int]
     in_flight_max: int
@@ -38,7 +38,7 @@ class Report(Struct, frozen=True):
     @property
     def sent(self) -> int:
         """The number of requests sent."""
-        return self.slip_us.count if self.slip_us is not None else 0
+        return self.send_lag_us.count if self.send_lag_us is not None else 0
 
     @property
     def errors(self) -> int:
@@ -53,7 +53,7 @@ class Report(Struct, frozen=True):
     @property
     def late(self) -> bool:
         """True if the generator was too late for its figures to be valid."""
-        return self.slip_us is not None and self.slip_us.p99 > SLIP_US_P99_MAX
+        return self.send_lag_us is not None and self.send_lag_us.p99 > SEND_LAG_US_P99_MAX
 
 
 def percentile(ordered: Sequence[int], per_mille: int) -> int:
@@ -102,7 +102,7 @@ def report(lines: Iterable[RequestRecord], cpu_s: float) -> Report:
     latencies = {name: percentiles(us) for name, us in by_operation(lines).items()}
     return Report(
         latency_us={name: found for name, found in latencies.items() if found is not None},
-        slip_us=percentiles(line.slip_us for line in sent),
+        send_lag_us=percentiles(line.send_lag_us for line in sent),
         kinds=dict(sorted(Counter(line.kind for line in lines).items())),
         answers=dict(sorted(answers.items())),
         in_flight_max=in_flight_max(sent),
@@ -114,18 +114,18 @@ def _answer(line: RequestRecord) -> str:
     return f"{line.operation} {line.answer.status} {line.answer.code}".rstrip()
 
 
-def as_text(told: Report) -> Iterator[str]:
+def as_text(figures: Report) -> Iterator[str]:
     """The figures as text, one line each."""
-    yield from table(told.latency_us)
-    if told.slip_us is not None:
-        yield _row("slip", told.slip_us)
-    for answer, count in told.answers.items():
+    yield from table(figures.latency_us)
+    if figures.send_lag_us is not None:
+        yield _row("send lag", figures.send_lag_us)
+    for answer, count in figures.answers.items():
         yield f"answers     {count:>10,}  {answer}"
-    skipped = told.kinds.get("not_sent", 0)
+    skipped = figures.kinds.get("not_sent", 0)
     yield f"skipped     {skipped:>10,}  cancels and reads whose order had no answer yet"
-    yield f"errors      {told.errors:>10,}  {told.errors_percent:.2f} %"
-    yield f"in flight   {told.in_flight_max:>10,}  at most"
-    yield f"client      {told.cpu_us_per_request:>10,}  us of CPU a request"
+    yield f"errors      {figures.errors:>10,}  {figures.errors_percent:.2f} %"
+    yield f"in flight   {figures.in_flight_max:>10,}  at most"
+    yield f"client      {figures.cpu_us_per_request:>10,}  us of CPU a request"
 
 
 def table(latency_us: Mapping[str, Percentiles]) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Second(Struct, frozen=True):
     done: int
     in_flight: int
     kinds: dict[str, int]
-    slip_us: Percentiles | None
+    send_lag_us: Percentiles | None
     latency_us: dict[str, Percentiles]
 
 
@@ -62,7 +62,7 @@ def per_second(planned_us: Iterable[int], lines: Iterable[RequestRecord]) -> lis
                 done[second],
                 in_flight,
                 dict(kinds[second]),
-                percentiles(line.slip_us for line in due[second]),
+                percentiles(line.send_lag_us for line in due[second]),
                 {name: figures for name, figures in latencies.items() if figures is not None},
             )
         )
@@ -99,13 +99,13 @@ def as_csv(seconds: Sequence[Second], samples: Sequence[Sample]) -> str:
         [
             *("second", "planned", "sent", "done", "in_flight"),
             *_COUNTED,
-            *("slip_p99_ms", "slip_max_ms"),
+            *("send_lag_p99_ms", "send_lag_max_ms"),
             *(f"{n}_{f}" if f == "count" else f"{n}_{f}_ms" for n in names for f in _FIGURES),
             *(f"{name} {what}" for name in processes for what in ("cpu_percent", "memory_bytes")),
         ]
     )
     for row in seconds:
-        send_lag = row.slip_us
+        send_lag = row.send_lag_us
         writer.writerow(
             [
                 *(row.second, row.planned, row.sent, row.done, row.in_flight),

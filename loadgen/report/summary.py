@@ -21,8 +21,11 @@ from loadgen.workload.orderflow import (
     Profile,
 )
 
-SCHEMA_VERSION: Final = 1
-SYMBOLS_TOLD: Final = 10
+SCHEMA_VERSION: Final = 2
+# Version 1 differs only in the name of `send_lag_us`, and is read, too.
+_VERSION_WITH_SLIP: Final = 1
+# The most traded symbols in `skew`.
+SYMBOLS_MAX: Final = 10
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -165,6 +168,9 @@ def decode(raw: bytes) -> Summary:
     """Decode a summary. Raises SummaryError."""
     try:
         version = msgspec.json.decode(raw, type=_Head).schema_version
+        if version == _VERSION_WITH_SLIP:
+            found = msgspec.json.decode(raw.replace(b'"slip_us"', b'"send_lag_us"'), type=Summary)
+            return msgspec.structs.replace(found, schema_version=SCHEMA_VERSION)
         if version != SCHEMA_VERSION:
             raise SummaryError(f"is of version {version}, this program reads {SCHEMA_VERSION}")
         return msgspec.json.decode(raw, type=Summary)
@@ -232,7 +238,7 @@ def _skew(ran: Ran) -> dict[str, Share]:
         plan.symbols[number]: Share(
             _percent(plan.shares_ppm[number], total_ppm), _percent(orders[number], orders.total())
         )
-        for number in range(min(SYMBOLS_TOLD, len(plan.symbols)))
+        for number in range(min(SYMBOLS_MAX, len(plan.symbols)))
     }
 
 

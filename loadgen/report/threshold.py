@@ -22,8 +22,10 @@ _LATENCY: Final = re.compile(
     r"(?P<sign><=?)(?P<limit>\d+(\.\d+)?)(?P<unit>us|ms|s)"
 )
 _ERRORS: Final = re.compile(r"errors(?P<sign><=?)(?P<limit>\d+(\.\d+)?)%")
-SLIP: Final = "slip"
-SUBJECTS: Final = (*OPERATIONS, ALL, SLIP)
+SEND_LAG: Final = "send_lag"
+SUBJECTS: Final = (*OPERATIONS, ALL, SEND_LAG)
+# Former names that thresholds may still use.
+ALIASES: Final = {"slip": SEND_LAG}
 
 
 class ThresholdError(ValueError):
@@ -59,16 +61,17 @@ def threshold(text: str) -> Threshold:
     if (match := _ERRORS.fullmatch(compact)) is not None:
         return Threshold(compact, "errors", ALL, float(match["limit"]), match["sign"] == "<=")
     match = _LATENCY.fullmatch(compact)
-    if match is None or match["of"] not in SUBJECTS:
+    of = None if match is None else ALIASES.get(match["of"], match["of"])
+    if match is None or of not in SUBJECTS:
         raise ThresholdError(
             f"{text!r} is no threshold: write p99(order)<50ms or errors<1%; "
             f"p50, p90, p95, p99, p99.9 or max of {', '.join(SUBJECTS)}; us, ms or s"
         )
     limit = float(match["limit"]) * _US[match["unit"]]
-    return Threshold(compact, match["figure"], match["of"], limit, match["sign"] == "<=")
+    return Threshold(compact, match["figure"], of, limit, match["sign"] == "<=")
 
 
-def judge(wanted: Threshold, told: Report) -> Verdict:
+def judge(wanted: Threshold, figures: Report) -> Verdict:
     """Compare a run with the threshold."""
     found = _found(wanted, told)
     holds = found is not None and (
@@ -77,8 +80,8 @@ def judge(wanted: Threshold, told: Report) -> Verdict:
     return Verdict(wanted.text, found, holds)
 
 
-def _found(wanted: Threshold, told: Report) -> float | None:
+def _found(wanted: Threshold, figures: Report) -> float | None:
     if wanted.about_errors:
-        return told.errors_percent if told.sent else None
-    measured = told.slip_us if wanted.of == SLIP else told.latency_us.get(wanted.of)
+        return figures.errors_percent if figures.sent else None
+    measured = figures.send_lag_us if wanted.of == SEND_LAG else figures.latency_us.get(wanted.of)
     return None if measured is None else float(getattr(measured, _FIELDS[wanted.figure]))

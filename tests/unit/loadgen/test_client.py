@@ -108,7 +108,7 @@ def test_client_sends_the_next_order_while_the_first_is_outstanding() -> None:
     assert all(line.latency_us >= 300_000 for line in client.records)
 
 
-def test_client_that_is_late_counts_it_as_slip_and_as_latency() -> None:
+def test_client_that_is_late_counts_it_as_send_lag_and_as_latency() -> None:
     async def main() -> LoadClient:
         async with serving(StubExchange()) as url:
             client = LoadClient(Job(url, ("key",), "t-"), plan_of(order(0, 0)))
@@ -116,8 +116,8 @@ def test_client_that_is_late_counts_it_as_slip_and_as_latency() -> None:
             return client
 
     (line,) = asyncio.run(main()).records
-    assert line.slip_us >= 500_000
-    assert line.latency_us >= line.slip_us
+    assert line.send_lag_us >= 500_000
+    assert line.latency_us >= line.send_lag_us
 
 
 def test_client_cancel_uses_the_id_the_order_was_answered() -> None:
@@ -175,7 +175,7 @@ def test_client_with_a_limit_has_no_more_under_way_and_is_never_late() -> None:
         stub_exchange, plan_of(*(order(0, number) for number in range(12))), under_way_max=3
     )
     assert stub_exchange.at_once_max == 3
-    assert all(line.slip_us == 0 for line in client.records)
+    assert all(line.send_lag_us == 0 for line in client.records)
 
 
 def test_client_order_refused_for_its_validity_is_expected() -> None:

@@ -57,8 +57,8 @@ def test_kind_of_answer(operation: Operation, answer: Answer, kind: str) -> None
 def test_report_counts_latency_from_the_intended_time() -> None:
     told = report([line("order", Answer(201))], cpu_s=0.001)
     assert told.latency_us["order"].max == 2_000
-    assert told.slip_us is not None
-    assert told.slip_us.max == 500
+    assert told.send_lag_us is not None
+    assert told.send_lag_us.max == 500
     assert told.cpu_us_per_request == 1_000
 
 
@@ -87,10 +87,10 @@ def test_report_of_a_late_generator_says_so() -> None:
     late = RequestRecord("order", 0, 50_000, 60_000, Answer(201), 0, "c")
     assert report([late], 0).late
     assert not report([line("order", Answer(201))], 0).late
-    assert any("slip" in text for text in as_text(report([late], 0)))
+    assert any("send lag" in text for text in as_text(report([late], 0)))
 
 
-def test_report_leaves_out_what_was_abandoned_but_for_the_slip() -> None:
+def test_report_leaves_out_abandoned_requests_except_from_the_send_lag() -> None:
     told = report([line("order", Answer(201)), line("order", Answer(ABANDONED))], 0)
     assert told.latency_us["order"].count == told.latency_us["all"].count == 1
     assert (told.sent, told.errors, told.kinds["abandoned"]) == (2, 0, 1)

@@ -34,8 +34,8 @@ def test_seconds_count_what_was_due_sent_done_and_under_way() -> None:
 def test_seconds_hold_latency_where_the_request_was_due() -> None:
     first, second, *_ = per_second([], LINES)
     assert first.latency_us["order"].max == 300_000
-    assert first.slip_us is not None
-    assert first.slip_us.max == 5_000
+    assert first.send_lag_us is not None
+    assert first.send_lag_us.max == 5_000
     assert second.latency_us["order"].max == 2_000_000
     assert second.latency_us["all"].count == 2
     assert "cancel" not in second.latency_us

@@ -38,12 +38,12 @@ SAMPLES = [
 MACHINE = Machine("a <cpu>", 2, 4 << 30, "Linux", "3.11")
 
 
-def ran(*, why: str = "", slip_us: int = 1_000, last: int = 201) -> Ran:
+def ran(*, why: str = "", send_lag_us: int = 1_000, last: int = 201) -> Ran:
     records = Records()
     for action in PLAN.actions:
         order = isinstance(action, PlannedOrder)
         status = 201 if order else 204 if operation_of(action) == "cancel" else 200
-        sent_us = action.at_us + slip_us
+        sent_us = action.at_us + send_lag_us
         line = RequestRecord(
             operation_of(action), action.at_us, sent_us, sent_us + 5_000, Answer(status), 0, ""
         )
@@ -90,8 +90,8 @@ def test_summary_tells_mix_and_skew_as_planned_and_as_sent() -> None:
         (summary_of(ran(), audit="fails"), 1),
         (summary_of(ran(), audit="left out"), 0),
         (summary_of(ran(), errors_before=1), 1),
-        (summary_of(ran(slip_us=20_000), "p99(order)<1ms"), 98),
-        (summary_of(ran(slip_us=20_000), audit="fails"), 1),
+        (summary_of(ran(send_lag_us=20_000), "p99(order)<1ms"), 98),
+        (summary_of(ran(send_lag_us=20_000), audit="fails"), 1),
         (summary_of(ran(), "p99(order)<1ms"), 99),
     ],
 )
@@ -102,14 +102,21 @@ def test_summary_exit_code_is_that_of_the_worst(found: Summary, exit_code: int) 
 def test_summary_is_read_back_and_another_version_is_refused() -> None:
     found = summary_of(ran())
     assert decode(encode(found)) == found
-    with pytest.raises(SummaryError, match="version 2, this program reads 1"):
-        decode(encode(structs.replace(found, schema_version=2)))
-    with pytest.raises(SummaryError, match="no summary"):
-        decode(b"{}")
+    with pytest.raises(SummaryError, match="version 3, this program reads 2"):
+        decode(encode(structs.replace(found, schema_version=3)))
+    for damaged in (b"{}", b'{"schema_version": 1}'):
+        with pytest.raises(SummaryError, match="no summary"):
+            decode(damaged)
+
+
+def test_summary_of_version_1_is_read_with_its_former_name_of_the_send_lag() -> None:
+    found = summary_of(ran(send_lag_us=2_000))
+    first = encode(structs.replace(found, schema_version=1)).replace(b"send_lag_us", b"slip_us")
+    assert decode(first) == found
 
 
 def test_summary_text_marks_what_does_not_count() -> None:
-    text = "\n".join(lines_of(summary_of(ran(why="gone", slip_us=20_000), "p99(order)<1ms")))
+    text = "\n".join(lines_of(summary_of(ran(why="gone", send_lag_us=20_000), "p99(order)<1ms")))
     assert "INVALID" in text
     assert "INCOMPLETE: gone" in text
     assert "FAILED  p99(order)<1ms" in text
@@ -127,7 +134,7 @@ def test_comparison_shows_ratios_and_what_differs() -> None:
     assert any(line.startswith("order, p99.9, ms") and line.endswith("1.00x") for line in text)
 
 
-@pytest.mark.parametrize("run", [ran(), ran(why="gone <now>", slip_us=20_000, last=TIMED_OUT)])
+@pytest.mark.parametrize("run", [ran(), ran(why="gone <now>", send_lag_us=20_000, last=TIMED_OUT)])
 def test_page_needs_nothing_else_and_its_charts_are_well_formed(run: Ran) -> None:
     found = summary_of(run, "p99(order)<50ms")
     seconds = per_second((action.at_us for action in PLAN.actions), run.records)
