@@ -175,7 +175,7 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     add("--report", type=Path, metavar="DIR", help=f"for its files; default {REPORTS}/<time>")
     add(
         "--audit", action=argparse.BooleanOptionalAction, default=True,
-        help="compare the command log and everything derived from it with the answers that brokers got",
+        help="compare the command log and all derived data with the answers to brokers",
     )  # fmt: skip
     add(
         "--threshold", action="append", default=[], metavar="T",

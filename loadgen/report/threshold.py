@@ -73,7 +73,7 @@ def threshold(text: str) -> Threshold:
 
 def judge(wanted: Threshold, figures: Report) -> Verdict:
     """Compare a run with the threshold."""
-    found = _found(wanted, told)
+    found = _found(wanted, figures)
     holds = found is not None and (
         found < wanted.limit or (wanted.inclusive and found == wanted.limit)
     )
