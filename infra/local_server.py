@@ -35,6 +35,11 @@ class LocalServer(ABC):
         return self._process
 
     @property
+    def launched(self) -> bool:
+        """True once its program was started, however that ended."""
+        return self._process is not None
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.alive
 

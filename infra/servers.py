@@ -3,7 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
+
 from infra.broker import LocalKafka
+from infra.errors import ServerFailedError
 from infra.folder_lock import FolderLock
 from infra.jvm import Profile
 from infra.postgres import LocalPostgres
@@ -38,6 +41,7 @@ class LocalServers:
             )
         )
         self.postgres = None if database_url else LocalPostgres(self.data_dir / "postgres")
+        self.postgres_failure: Exception | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -47,14 +51,24 @@ class LocalServers:
     def database_url(self) -> str:
         return self.postgres.url if self.postgres else str(self._database_elsewhere)
 
-    def start(self) -> None:
-        """Return when both answer. If either fails, the other is stopped and its error raised."""
+    def start(self, *, postgres_required: bool = True) -> None:
+        """Return when both answer. If either fails, the other is stopped and its error raised.
+
+        Without `postgres_required`, a PostgreSQL whose program ran and failed does not count: its
+        error is kept in `postgres_failure`, and it can be started again.
+        """
         self._lock.acquire()
         try:
             with ThreadPoolExecutor(max_workers=2) as pool:
-                starts = [pool.submit(server.start) for server in self._servers()]
-            for start in starts:
-                start.result()
+                starts = {server: pool.submit(server.start) for server in self._servers()}
+            for server, start in starts.items():
+                try:
+                    start.result()
+                except (ServerFailedError, psycopg.Error) as error:
+                    # Only a server that was launched has the port and password of its URL.
+                    if postgres_required or server is not self.postgres or not server.launched:
+                        raise
+                    self.postgres_failure = error
         except BaseException:
             self.stop()
             raise

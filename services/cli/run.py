@@ -27,7 +27,11 @@ def run(
     ] = False,
 ) -> None:
     """Start Kafka and PostgreSQL (unless EXCHANGE_KAFKA or EXCHANGE_DATABASE_URL name others) and
-    all services; print how to use them; restart processes that die; stop everything on Ctrl-C."""
+    all services; print how to use them; restart processes that die; stop everything on Ctrl-C.
+
+    Orders need Kafka, matcher and gateway. PostgreSQL, sink and webhook sender are helpers: while
+    one does not start, orders are served and /readyz lists it.
+    """
     with readable_errors():
         settings = read_settings(os.environ)
         try:
@@ -42,6 +46,8 @@ def run(
 
 def _run(settings: Settings, profile: Profile) -> None:
     typer.echo("starting ...", err=True)
-    with running_exchange(settings.data_dir, settings, profile=profile) as stack:
+    with running_exchange(
+        settings.data_dir, settings, profile=profile, helpers_required=False
+    ) as stack:
         typer.echo(banner(stack.facts()))
         supervisor(stack, lambda line: typer.echo(line, err=True)).watch(lambda: True)

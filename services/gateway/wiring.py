@@ -4,6 +4,7 @@ Each outcome reaches the views before the requests that wait for it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from schemas.rest import OrderResource
 from services.api.app import Request
@@ -13,6 +14,7 @@ from services.ingest.lookup import Lookup, LookupUnavailableError
 from services.reader import wiring as reader
 from services.reader.app import Reader
 from services.reader.errors import OrderStateUnknownError
+from services.runtime.degraded import read_degraded
 from services.webhooks import wiring as webhooks
 
 
@@ -29,7 +31,8 @@ def lookup_of(views: Reader) -> Lookup:
 
 
 async def build(context: ApiContext) -> Sequence[Half]:
-    """All halves of the API."""
+    """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
+    context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
     reading, views = await reader.half(context)
     placing = ingest.half(context, lookup_of(views))
     return [placing, reading, await webhooks.half(context)]

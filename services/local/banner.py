@@ -1,9 +1,11 @@
 """Text that `exchange run` prints when all is ready: addresses, and lines to paste. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+
+from services.runtime.health import Degraded
 
 _JSON = "-H 'Content-Type: application/json'"
 
@@ -20,6 +22,8 @@ class Running(Struct, frozen=True):
     database_url: str
     access_dir: Path | None = None
     """Directory with the roles' passwords; None without access control."""
+    degraded: Sequence[Degraded] = ()
+    """Helpers that are down."""
 
 
 def shell_lines(url: str, admin_key: str) -> Iterator[str]:
@@ -62,6 +66,10 @@ def banner(running: Running) -> str:
     if running.access_dir is not None:
         rows.append(("passwords", f"{running.access_dir}, by role: exchange access show"))
     lines = ["", "The exchange is open.", ""]
+    if running.degraded:
+        lines[1] = "The exchange is open, DEGRADED: orders are served, these helpers are down:"
+        lines += [f"  {helper.name:<11} {helper.detail}" for helper in running.degraded]
+        lines += ["  They are started again and again; /readyz lists those that are down.", ""]
     lines += [f"  {name:<11} {value}" for name, value in rows]
     lines += ["", "Register a broker, place an order, look at the book, cancel (paste as is):", ""]
     lines += shell_lines(running.url, running.admin_key)

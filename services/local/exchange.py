@@ -11,10 +11,11 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import psycopg
 from msgspec import structs
 
 from infra.broker import ADMIN
-from infra.errors import FolderBusyError
+from infra.errors import FolderBusyError, InfraError
 from infra.jvm import Profile
 from infra.ports import LOOPBACK, free_port, is_free
 from infra.process import ChildProcess
@@ -30,7 +31,9 @@ from services.admin.listings import apply_shares
 from services.local.banner import Running
 from services.local.child_environment import environment
 from services.local.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
-from services.runtime.errors import BusyError, UnavailableError
+from services.local.helper_status import UNREADY, HelperStatus
+from services.local.remedies import ended
+from services.runtime.errors import BusyError, ExchangeError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.readiness import not_ready, wait_ready
@@ -44,9 +47,15 @@ MODULES = {
     "gateway": ("services.gateway",),
 }
 STOP_ORDER = ("gateway", "matcher", "sink", "webhooks")
+POSTGRES = "PostgreSQL"
+# Orders need these. All others are helpers: the exchange serves orders while they are down.
+ESSENTIAL = frozenset({"Kafka", "matcher", "gateway"})
+START_ERRORS = (InfraError, ExchangeError, psycopg.Error, OSError)
 # Defaults for trying the exchange on one machine: receivers are local, and retries are quick.
 LOCAL_CIDRS = "127.0.0.0/8,::1/128"
 READY_TIMEOUT_S = 60.0
+# `exchange run` opens without a helper that is not ready by then, and reports it.
+HELPER_READY_TIMEOUT_S = 20.0
 # Longer than a service takes to finish its work; after that it is killed.
 STOP_GRACE_S = 15.0
 
@@ -65,6 +74,9 @@ class Stack:
         self.durability = ""
         self.probes = {name: free_port() for name in ("sink", "matcher", "webhooks")}
         self.services: dict[str, ChildProcess] = {}
+        self.commands = dict(MODULES)
+        self.helper_status = HelperStatus(settings.data_dir)
+        self._database_pending = False
 
     @property
     def bootstrap(self) -> str:
@@ -101,31 +113,74 @@ class Stack:
         )
         return as_role(settings, role) if self.secured else settings
 
-    def prepare(self, shares_ppm: Mapping[str, int] | None = None) -> None:
-        """Create topics and tables, and list symbols before the first order."""
+    def prepare(
+        self, shares_ppm: Mapping[str, int] | None = None, *, helpers_required: bool = True
+    ) -> None:
+        """Create topics and tables, and list symbols before the first order.
+
+        Without `helpers_required`, tables that cannot be created are reported as a helper that is
+        down, and are tried again at each start of the sink.
+        """
         if self.secured:
             apply_kafka_roles(self.settings, self.admin)
         operator = self.operator
         admin = TopicsAdmin(kafka_access(operator), self.topic_prefix)
         topology = admin.apply(self.settings.partitions, self.settings.durability)
         self.durability = topology.durability
-        migrate(self.database_url)
-        if self.secured:
-            apply_postgres_roles(self.settings, self.database_url)
+        try:
+            self.prepare_database()
+        except START_ERRORS as error:
+            if helpers_required:
+                raise
+            self._database_pending = True
+            self.helper_status.down("sink", f"does not start: {reason_of(error)}")
         if shares_ppm:
             apply_shares(operator, shares_ppm)
 
-    def start_all(self, names: Collection[str] = tuple(MODULES)) -> None:
-        """Start these services and wait until each is ready."""
+    def prepare_database(self) -> None:
+        """Create the tables and, with access control, the roles' rights."""
+        migrate(self.database_url)
+        if self.secured:
+            apply_postgres_roles(self.settings, self.database_url)
+        self._database_pending = False
+
+    def start_all(
+        self, names: Collection[str] = tuple(MODULES), *, helpers_required: bool = True
+    ) -> None:
+        """Start these services and wait until each is ready.
+
+        Without `helpers_required`, a helper that does not become ready is reported as down.
+        """
+        required = set(names) if helpers_required else ESSENTIAL
         for name in names:
             self.services[name] = self._child(name)
-            self.start(name)
-        for name in names:
-            self.wait_ready(name)
+            if name != "sink" or not self._database_pending:
+                self.start(name)
+        for name in sorted(names, key=lambda name: name not in required):
+            if name in required:
+                self.wait_ready(name)
+            else:
+                self._wait_helper(name)
 
     def start(self, name: str) -> None:
         """Start a stopped service again."""
+        if name == "sink" and self._database_pending:
+            self.prepare_database()
         self.services[name].start()
+
+    def make_standby(self) -> None:
+        """Let the next start of the matcher follow a newer one, and take over when that stops."""
+        self.commands["matcher"] = (*MODULES["matcher"], "--standby")
+        self.services["matcher"] = self._child("matcher")
+
+    def _wait_helper(self, name: str) -> None:
+        child = self.services[name]
+        if self.helper_status.detail(name) is not None:
+            return
+        ready = wait_ready(self._base(name), HELPER_READY_TIMEOUT_S, ended=lambda: not child.alive)
+        if ready is not None:
+            down = UNREADY if child.alive else ended(child.exit_code, child.log_file.name)
+            self.helper_status.down(name, down)
 
     def stop(self, name: str) -> int | None:
         """Stop a service by SIGTERM and return its exit code."""
@@ -170,6 +225,7 @@ class Stack:
             bootstrap=self.bootstrap,
             database_url=without_password(self.database_url) if self.secured else self.database_url,
             access_dir=password_file(self.data_dir, "") if self.secured else None,
+            degraded=self.helper_status.all_down(),
         )
 
     def endpoints(self) -> Endpoints:
@@ -190,7 +246,7 @@ class Stack:
             "EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0)),
         }
         return ChildProcess(
-            [sys.executable, "-m", *MODULES[name]],
+            [sys.executable, "-m", *self.commands[name]],
             log_file=self.log_dir / f"{name}.log",
             env=environment(os.environ, settings, overrides),
             cwd=self.data_dir,
@@ -204,15 +260,42 @@ def running_exchange(
     *,
     profile: Profile = "short",
     shares_ppm: Mapping[str, int] | None = None,
+    helpers_required: bool = True,
 ) -> Iterator[Stack]:
     """Run an exchange inside this context, ready at its start. Processes that die are not
     restarted.
 
-    Port 0 takes a free one; `shares_ppm` lists symbols.
+    Port 0 takes a free one; `shares_ppm` lists symbols. Without `helpers_required`, a helper that
+    does not start is listed in `helper_status` instead of ending the start.
     Raises BusyError, UnavailableError, TopicsError, InfraError.
     """
-    data_dir = data_dir.resolve()
-    settings = settings or Settings(port=0)
+    settings = _settings_here(data_dir.resolve(), settings or Settings(port=0))
+    with contextlib.ExitStack() as ending:
+        servers = LocalServers(
+            settings.data_dir,
+            profile=profile,
+            kafka=settings.kafka or None,
+            database_url=settings.database_url or None,
+            secured=settings.access == "secured",
+        )
+        failure = _start(servers, helpers_required=helpers_required)
+        ending.callback(servers.stop)
+        key = settings.admin_key or admin_key(settings.data_dir)
+        stack = Stack(structs.replace(unlimited(settings), admin_key=key), servers)
+        stack.helper_status.clear()
+        ending.callback(stack.helper_status.clear)
+        if failure is not None:
+            stack.helper_status.down(POSTGRES, f"does not start: {reason_of(failure)}")
+        stack.prepare(shares_ppm, helpers_required=helpers_required)
+        ending.callback(stack.stop_all)
+        stack.start_all(helpers_required=helpers_required)
+        ending.callback(forget_endpoints, settings.data_dir)
+        write_endpoints(settings.data_dir, stack.endpoints())
+        yield stack
+
+
+def _settings_here(data_dir: Path, settings: Settings) -> Settings:
+    """Settings with the defaults of one machine and a free port. Raises BusyError."""
     settings = structs.replace(
         settings,
         data_dir=data_dir,
@@ -220,29 +303,12 @@ def running_exchange(
         webhook_retries=settings.webhook_retries or "seconds",
     )
     if not settings.port:
-        settings = structs.replace(settings, port=free_port())
-    elif not is_free(settings.port):
+        return structs.replace(settings, port=free_port())
+    if not is_free(settings.port):
         raise BusyError(
             f"port {settings.port} is in use: stop what listens there, or set EXCHANGE_PORT"
         )
-    with contextlib.ExitStack() as ending:
-        servers = LocalServers(
-            data_dir,
-            profile=profile,
-            kafka=settings.kafka or None,
-            database_url=settings.database_url or None,
-            secured=settings.access == "secured",
-        )
-        _start(servers)
-        ending.callback(servers.stop)
-        key = settings.admin_key or admin_key(data_dir)
-        stack = Stack(structs.replace(unlimited(settings), admin_key=key), servers)
-        stack.prepare(shares_ppm)
-        ending.callback(stack.stop_all)
-        stack.start_all()
-        ending.callback(forget_endpoints, data_dir)
-        write_endpoints(data_dir, stack.endpoints())
-        yield stack
+    return settings
 
 
 def unlimited(settings: Settings) -> Settings:
@@ -253,10 +319,21 @@ def unlimited(settings: Settings) -> Settings:
     )
 
 
-def _start(servers: LocalServers) -> None:
+def reason_of(error: BaseException) -> str:
+    """An error in one line. The text of a database error may contain its URL and is left out."""
+    if isinstance(error, psycopg.Error):
+        text = error.diag.message_primary or type(error).__name__
+    else:
+        text = str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0]
+
+
+def _start(servers: LocalServers, *, helpers_required: bool) -> Exception | None:
+    """Start the servers; returns the error of a PostgreSQL that is not required."""
     try:
-        servers.start()
+        servers.start(postgres_required=helpers_required)
     except FolderBusyError as error:
         raise BusyError(str(error)) from error
     except OSError as error:
         raise BusyError(f"data directory {servers.data_dir}: {error.strerror}") from error
+    return servers.postgres_failure

@@ -27,11 +27,19 @@ class Alive(Struct, frozen=True):
     status: str = "alive"
 
 
+class Degraded(Struct, frozen=True):
+    """A helper that is down while orders are served; `detail` has the reason and the remedy."""
+
+    name: str
+    detail: str
+
+
 class Readiness(Struct, frozen=True):
-    """Body of `/readyz`: ready if every check is ok."""
+    """Body of `/readyz`: ready if every check is ok, also while helpers are down."""
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, Check]
+    degraded: list[Degraded] = []
 
 
 class Health:
@@ -39,16 +47,21 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Callable[[], Check]] = {}
+        self._degraded: Callable[[], list[Degraded]] = list
 
     def add(self, name: str, check: Callable[[], Check]) -> None:
         """Add a check. It must return at once, from state that is already known."""
         self._checks[name] = check
 
+    def report_degraded(self, source: Callable[[], list[Degraded]]) -> None:
+        """List the helpers of `source` too; they do not change the status."""
+        self._degraded = source
+
     def readiness(self) -> Readiness:
-        """The result of all checks now."""
+        """The result of all checks now, and the helpers that are down."""
         checks = {name: check() for name, check in self._checks.items()}
         ready = all(check.ok for check in checks.values())
-        return Readiness("ready" if ready else "not_ready", checks)
+        return Readiness("ready" if ready else "not_ready", checks, self._degraded())
 
 
 @contextmanager

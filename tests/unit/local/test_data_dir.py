@@ -15,6 +15,7 @@ from services.local.data_dir import (
     with_endpoints,
     write_endpoints,
 )
+from services.runtime.health import Degraded
 from services.runtime.settings import Settings, read_settings
 
 HERE = Endpoints("127.0.0.1:9", "postgresql://u:p@h/d", "http://127.0.0.1:8000")
@@ -78,3 +79,12 @@ def test_banner_names_everything_an_operator_needs() -> None:
         assert wanted in text
     for line in shell_lines("http://h:1", "the-key"):
         assert line in text
+
+
+def test_banner_names_helpers_that_are_down_with_their_remedy() -> None:
+    down = [Degraded("sink", "ended with exit code 7; remedy: migrate")]
+    text = banner(
+        Running("http://h:1", "k", "fsync", Path("/d"), Path("/l"), "k:9", "pg://", degraded=down)
+    )
+    assert "DEGRADED: orders are served" in text
+    assert "sink        ended with exit code 7; remedy: migrate" in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.local.restart_policy import RestartPolicy, RestartState
+from services.local.restart_policy import HELPER_POLICY, RestartPolicy, RestartState
 
 POLICY = RestartPolicy(quick_death_s=10.0, quick_deaths_max=3, backoff_s=1.0, backoff_s_max=3.0)
 
@@ -40,6 +40,24 @@ def test_a_long_life_forgives_earlier_deaths_and_is_followed_by_the_next_at_once
         state.started(0.0)
 
 
-@pytest.mark.parametrize(("exit_code", "verdict"), [(2, "give_up"), (12, "give_up"), (4, "leave")])
-def test_exit_codes_that_no_restart_can_help(exit_code: int, verdict: str) -> None:
-    assert RestartState(POLICY, started_s=0.0).died(exit_code, now_s=99.0) == verdict
+@pytest.mark.parametrize("exit_code", [2, 12])
+def test_exit_code_that_no_restart_can_help_gives_up(exit_code: int) -> None:
+    assert RestartState(POLICY, started_s=0.0).died(exit_code, now_s=99.0) == "give_up"
+
+
+def test_superseded_process_is_due_after_a_pause() -> None:
+    state = RestartState(POLICY, started_s=0.0)
+    assert state.died(4, now_s=99.0) == "superseded"
+    assert state.due_s == 100.0
+
+
+@pytest.mark.parametrize("exit_code", [-9, 1, 2, 3, 6, 7, 8, 12])
+def test_helper_is_restarted_without_end_with_growing_bounded_pauses(exit_code: int) -> None:
+    state = RestartState(HELPER_POLICY, started_s=0.0)
+    waits = []
+    for now_s in range(2_000):
+        assert state.died(exit_code, float(now_s)) == "restart"
+        waits.append((state.due_s or 0.0) - now_s)
+        state.started(float(now_s))
+    assert waits[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert set(waits[6:]) == {30.0}
