@@ -1,4 +1,4 @@
-"""When requests are due: repeatable, of the right rate, with bursts and ramps where asked for."""
+"""Times at which requests are due: repeatable, of the right rate, with bursts and ramps."""
 
 import random
 from collections import Counter
@@ -29,7 +29,7 @@ def test_arrivals_are_poisson_of_the_rate_and_repeat_with_the_seed() -> None:
     assert variance == pytest.approx(mean, rel=0.5)
 
 
-def test_bursts_raise_the_rate_for_their_length_and_keep_the_mean() -> None:
+def test_bursts_raise_the_rate_while_they_last_and_keep_the_mean() -> None:
     bursts = Bursts(every_ms=2_000, length_ms=200, rate_percent=400)
     shape = Shape(600_000_000, bursts=bursts)
     segments = segments_of(shape, random.Random(SEED))
@@ -46,7 +46,7 @@ def test_bursts_raise_the_rate_for_their_length_and_keep_the_mean() -> None:
     assert len(times(shape)) == pytest.approx(600_000, rel=0.03)
 
 
-def test_ramp_begins_low_and_ends_at_the_full_rate() -> None:
+def test_ramp_starts_low_and_ends_at_the_full_rate() -> None:
     found = times(Shape(MINUTE_US, from_percent=20))
     per_second = Counter(int(at_us) // 1_000_000 for at_us in found)
     assert per_second[0] == pytest.approx(200, rel=0.3)
@@ -54,7 +54,7 @@ def test_ramp_begins_low_and_ends_at_the_full_rate() -> None:
     assert len(found) == pytest.approx(36_000, rel=0.03)
 
 
-def test_arrivals_pass_a_segment_in_which_nothing_is_due() -> None:
+def test_arrivals_skip_a_segment_with_no_due_request() -> None:
     segments = [Segment(1_000_000, 1.0), Segment(2_000_000, 0.0), Segment(3_000_000, 1.0)]
     found = list(arrivals(random.Random(SEED), RATE, segments))
     assert not [at_us for at_us in found if 1_000_000 < at_us < 2_000_000]

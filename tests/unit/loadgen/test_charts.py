@@ -1,4 +1,4 @@
-"""Axes that people can read, and lines that stay inside of them."""
+"""SVG charts: readable axes, and lines that stay inside of them."""
 
 import re
 
@@ -42,17 +42,17 @@ def labels(text: str) -> list[str]:
         (0.03, ["0", "0.01", "0.02", "0.03"]),
     ],
 )
-def test_axis_goes_in_round_steps_to_the_largest_value(most: float, expected: list[str]) -> None:
+def test_axis_has_round_steps_up_to_the_largest_value(most: float, expected: list[str]) -> None:
     assert labels(line_chart("t", [Series("a", [(0, 0), (1, most)])], X, Y)) == expected
 
 
-def test_logarithmic_axis_goes_in_powers_of_ten() -> None:
+def test_logarithmic_axis_has_powers_of_ten() -> None:
     text = line_chart("t", [Series("a", [(0, 0.5), (1, 250), (2, 0)])], X, Axis("ms", log=True))
     assert labels(text) == ["0.1", "1", "10", "100", "1,000"]
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places(text))
 
 
-def test_chart_leaves_out_what_has_no_points_and_escapes_names() -> None:
+def test_chart_omits_series_without_points_and_escapes_names() -> None:
     text = line_chart("a < b", [Series("<x>", [(0, 1), (1, 2)]), Series("none", [])], X, Y)
     assert "&lt;x&gt;" in text
     assert "none" not in text
@@ -60,7 +60,7 @@ def test_chart_leaves_out_what_has_no_points_and_escapes_names() -> None:
     assert "Nothing to show" in line_chart("t", [Series("none", [])], X, Y)
 
 
-def test_single_point_is_a_dot() -> None:
+def test_single_point_is_drawn_as_a_dot() -> None:
     text = line_chart("t", [Series("a", [(0, 1)])], X, Y)
     assert text.count("<circle") == 1
     assert "<polyline" not in text
@@ -89,7 +89,7 @@ def test_mark_above_all_points_is_on_the_chart_with_its_name(log: bool) -> None:
     assert "budget &lt;" in text
 
 
-def test_bars_are_as_long_as_their_values_and_tell_them() -> None:
+def test_bars_have_the_length_of_their_values_and_show_them() -> None:
     text = bar_chart("t", [("<a>", 2_000.0), ("b", 500.0), ("c", 0.0)], "ns")
     first, second, third = map(float, re.findall(r'<rect[^>]* width="([^"]*)"', text))
     assert second == pytest.approx(first / 4, abs=0.1)
@@ -102,5 +102,5 @@ def test_bars_are_as_long_as_their_values_and_tell_them() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0, "0"), (0.25, "0.25"), (3, "3"), (12.6, "13"), (1_500, "1,500")]
 )
-def test_number_is_as_short_as_it_can_be(value: float, text: str) -> None:
+def test_number_is_written_as_short_as_possible(value: float, text: str) -> None:
     assert number(value) == text

@@ -1,4 +1,4 @@
-"""The client against a small server of our own: open loop, answers resolved, faults told apart."""
+"""The load client against a stub server: open loop, ids from answers, kinds of faults."""
 
 import asyncio
 import time
@@ -33,7 +33,8 @@ def plan_of(*actions: Action) -> Plan:
 
 
 class StubExchange:
-    """Answers orders with an id made from the client's, after `delay_s`; remembers everything."""
+    """Answers orders with an id made from the client order id, after `delay_s`; records all
+    requests."""
 
     def __init__(self, delay_s: float = 0.0, refusal: object = None) -> None:
         self.delay_s = delay_s
@@ -108,7 +109,7 @@ def test_client_sends_the_next_order_while_the_first_is_outstanding() -> None:
     assert all(line.latency_us >= 300_000 for line in client.records)
 
 
-def test_client_that_is_late_counts_it_as_send_lag_and_as_latency() -> None:
+def test_late_client_counts_the_delay_as_send_lag_and_as_latency() -> None:
     async def main() -> LoadClient:
         async with serving(StubExchange()) as url:
             client = LoadClient(Job(url, ("key",), "t-"), plan_of(order(0, 0)))
@@ -120,7 +121,7 @@ def test_client_that_is_late_counts_it_as_send_lag_and_as_latency() -> None:
     assert line.latency_us >= line.send_lag_us
 
 
-def test_client_cancel_uses_the_id_the_order_was_answered() -> None:
+def test_client_cancel_uses_the_id_in_the_answer_to_the_order() -> None:
     stub_exchange = StubExchange()
     run(stub_exchange, plan_of(order(0, 0), PlannedCancel(200_000, 0, 0)))
     assert stub_exchange.cancelled == ["id-t-1-0"]
@@ -133,7 +134,7 @@ def test_client_cancel_of_an_unanswered_order_is_not_sent() -> None:
     assert sorted(line.answer.status for line in client.records) == [NOT_SENT, 201]
 
 
-def test_client_reads_by_the_broker_and_own_orders_by_their_id() -> None:
+def test_client_reads_with_the_brokers_key_and_orders_by_id() -> None:
     stub_exchange = StubExchange()
     reads = [
         PlannedRead(200_000, 0, "read_order", 0),
@@ -169,7 +170,7 @@ def test_client_part_sends_only_the_actions_of_its_brokers() -> None:
     assert sorted(sent) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def test_client_with_a_limit_has_no_more_under_way_and_is_never_late() -> None:
+def test_client_with_a_limit_has_no_more_in_flight_and_is_never_late() -> None:
     stub_exchange = StubExchange(delay_s=0.02)
     client = run(
         stub_exchange, plan_of(*(order(0, number) for number in range(12))), under_way_max=3
@@ -187,7 +188,7 @@ def test_client_order_refused_for_its_validity_is_expected() -> None:
     assert [line.kind for line in client.records] == ["unexpected"]
 
 
-def test_client_that_is_stopped_sends_no_more_and_abandons_what_is_under_way() -> None:
+def test_stopped_client_sends_no_more_and_abandons_requests_in_flight() -> None:
     async def main() -> LoadClient:
         async with serving(StubExchange(delay_s=30)) as url:
             client = LoadClient(
@@ -203,7 +204,7 @@ def test_client_that_is_stopped_sends_no_more_and_abandons_what_is_under_way() -
     assert [line.kind for line in client.records] == ["abandoned"]
 
 
-def test_client_body_holds_what_the_plan_says() -> None:
+def test_client_body_contains_the_fields_of_the_plan() -> None:
     stub_exchange = StubExchange()
     run(stub_exchange, plan_of(order(0, 0)))
     assert stub_exchange.bodies == [

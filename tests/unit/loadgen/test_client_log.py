@@ -1,4 +1,4 @@
-"""Which answer becomes which line of the client log."""
+"""Lines of the client log for each kind of answer."""
 
 import pytest
 
@@ -13,14 +13,14 @@ def lines_of(operation: Operation, answer: Answer) -> list[ClientLine]:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
-def test_client_log_order_in_the_log_is_acknowledged(status: int) -> None:
+def test_client_log_order_answered_as_stored_is_acknowledged(status: int) -> None:
     assert lines_of("order", Answer(status, "", "id")) == [
         ClientLine("acknowledged", "broker-1", "c-1", "id")
     ]
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         (Answer(422, "invalid"), "refused"),
         (Answer(503, "not_accepted"), "refused"),
@@ -33,11 +33,11 @@ def test_client_log_order_in_the_log_is_acknowledged(status: int) -> None:
         (Answer(201), "unknown"),
     ],
 )
-def test_client_log_other_answers(answer: Answer, told: str) -> None:
-    assert [line.told for line in lines_of("order", answer)] == [told]
+def test_client_log_other_answers(answer: Answer, expected: str) -> None:
+    assert [line.told for line in lines_of("order", answer)] == [expected]
     assert lines_of("order", answer)[0].order_id == ""
 
 
-def test_client_log_leaves_out_cancels_and_reused_client_ids() -> None:
+def test_client_log_omits_cancels_and_reused_client_ids() -> None:
     assert lines_of("cancel", Answer(204, "", "id")) == []
     assert lines_of("order", Answer(409, "client_order_id_reused")) == []

@@ -1,4 +1,4 @@
-"""Which profiles there are, and what a file may say."""
+"""Load profiles: the named ones, and profile files with their faults."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_named_profile_makes_a_plan(name: str) -> None:
     assert plan(scaled(NAMED[name], 10, 5), 1).actions
 
 
-def test_profile_file_says_what_differs_from_b3() -> None:
+def test_profile_file_contains_the_differences_from_b3() -> None:
     found = profile_from(b'{"symbols": 3, "bursts": null, "reads_per_53_orders": 0}')
     assert (found.symbols, found.bursts, found.reads_per_53_orders) == (3, None, 0)
     assert found.brokers == B3.brokers
@@ -34,6 +34,6 @@ def test_profile_file_says_what_differs_from_b3() -> None:
         (b'{"bursts": {"every_ms": 5}}', r"missing required field `length_ms` - at `\$.bursts`"),
     ],
 )
-def test_profile_file_with_a_fault_is_refused_with_its_place(raw: bytes, why: str) -> None:
+def test_invalid_profile_file_is_refused_with_the_location(raw: bytes, why: str) -> None:
     with pytest.raises(ProfileError, match=why):
         profile_from(raw)

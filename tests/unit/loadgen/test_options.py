@@ -1,4 +1,4 @@
-"""What makes no sense on the command line is refused with what would."""
+"""Options of the load generator: invalid ones are refused with the valid form."""
 
 import os
 from pathlib import Path
@@ -48,7 +48,7 @@ URL = ("--url", "http://127.0.0.1:9", "--admin-key", "k")
         ((), "required: COMMAND"),
     ],
 )
-def test_command_line_that_makes_no_sense_is_refused(
+def test_invalid_command_line_is_refused(
     arguments: tuple[str, ...],
     why: str,
     capsys: pytest.CaptureFixture[str],
@@ -61,27 +61,27 @@ def test_command_line_that_makes_no_sense_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_profile_file_with_a_fault_is_refused_with_its_name(
+def test_invalid_profile_file_is_refused_with_its_name(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "mix.json").write_text('{"symbls": 1}')
     (tmp_path / "sum.json").write_text('{"passive_percent": 90}')
     report = ("--report", str(tmp_path / "report"))
-    said = refused(capsys, "run", *report, "--profile", str(tmp_path / "mix.json"))
-    assert "mix.json: Object contains unknown field `symbls`" in said
-    said = refused(capsys, "run", *report, "--profile", str(tmp_path / "sum.json"))
-    assert "more than 100 per cent" in said
+    message = refused(capsys, "run", *report, "--profile", str(tmp_path / "mix.json"))
+    assert "mix.json: Object contains unknown field `symbls`" in message
+    message = refused(capsys, "run", *report, "--profile", str(tmp_path / "sum.json"))
+    assert "more than 100 per cent" in message
 
 
-def test_report_folder_that_cannot_be_made_is_refused_before_anything_runs(
+def test_report_folder_that_cannot_be_created_is_refused_before_the_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    said = refused(capsys, "run", "--report", str(tmp_path / "file" / "in it"))
-    assert "--report" in said
+    message = refused(capsys, "run", "--report", str(tmp_path / "file" / "in it"))
+    assert "--report" in message
 
 
-def test_options_of_a_run_are_what_was_said(tmp_path: Path) -> None:
+def test_options_of_a_run_equal_the_command_line(tmp_path: Path) -> None:
     own = f"us={os.getpid()}"
     given = parse(
         ["run", *URL, "--scale", "50", "--duration", "7", "--seed", "3", "--pid", own,
@@ -100,7 +100,7 @@ def test_options_of_a_run_are_what_was_said(tmp_path: Path) -> None:
     assert flow_of(parse(["run", "--plan-in", str(plan)])) == (flow, None)
 
 
-def test_options_of_capacity_begin_where_they_are_told() -> None:
+def test_capacity_search_starts_at_the_given_scale() -> None:
     given = parse(["capacity", "--start", "40", "--most", "50"])
     assert search_of(given).next == 40
     assert given.duration == 20

@@ -1,4 +1,4 @@
-"""The plan: repeatable, shaped as the profile says, with cancels that can be resolved."""
+"""Load plans: repeatable, in the proportions of the profile, with cancels of planned orders."""
 
 from collections import Counter
 
@@ -51,7 +51,7 @@ def test_plan_sends_the_rate_and_mix_of_the_profile() -> None:
     assert short / len(orders) == pytest.approx(0.1, abs=0.02)
 
 
-def test_plan_prices_market_orders_never_and_limit_orders_always() -> None:
+def test_plan_has_prices_for_limit_orders_only() -> None:
     for order in orders_of(plan(PROFILE, SEED)):
         assert (order.price is None) == (order.order_type == "market")
         assert order.price is None or order.price > 0
@@ -67,7 +67,7 @@ def test_plan_symbols_follow_the_skew() -> None:
     assert sum(made.shares().values()) <= 1_000_000
 
 
-def test_plan_cancels_aim_once_at_an_older_order_of_the_same_broker() -> None:
+def test_plan_cancels_an_earlier_order_of_the_same_broker_at_most_once() -> None:
     made = plan(PROFILE, SEED)
     aimed: set[int] = set()
     for action in made.actions:
@@ -90,12 +90,12 @@ def test_plan_client_order_ids_are_unique() -> None:
     "nothing",
     [Profile(brokers=0), Profile(symbols=0), Profile(orders_per_s=0), Profile(duration_s=0)],
 )
-def test_plan_of_nothing_is_refused(nothing: Profile) -> None:
+def test_empty_plan_is_refused(nothing: Profile) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         plan(nothing, SEED)
 
 
-def test_plan_of_more_symbols_than_known_makes_names_up() -> None:
+def test_plan_of_more_symbols_than_known_generates_names() -> None:
     made = plan(Profile(symbols=450, duration_s=1), SEED)
     assert len(set(made.symbols)) == 450
 
@@ -128,7 +128,7 @@ def test_plan_reads_are_of_the_kinds_of_the_profile_and_of_own_earlier_orders() 
             assert target.at_us < read.at_us
 
 
-def test_book_rests_on_both_sides_of_every_symbol_and_never_trades_with_itself() -> None:
+def test_initial_book_rests_on_both_sides_of_every_symbol_without_trades() -> None:
     filling = orders_of(book(scaled(B3, 100, 20), SEED))
     assert len(filling) == 4 * 450
     for symbol in range(450):
@@ -148,6 +148,6 @@ def test_book_rests_on_both_sides_of_every_symbol_and_never_trades_with_itself()
         (Profile(bursts=Bursts(100, 100, 200)), "shorter"),
     ],
 )
-def test_plan_of_a_profile_that_adds_up_to_no_flow_is_refused(profile: Profile, why: str) -> None:
+def test_plan_of_a_contradictory_profile_is_refused(profile: Profile, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         plan(profile, SEED)

@@ -1,4 +1,4 @@
-"""When an exchange counts as gone, and when it is only quiet."""
+"""Detection of an exchange that stopped answering, as opposed to a quiet one."""
 
 from loadgen.client.record import NO_ANSWER, Answer, Records, RequestRecord
 from loadgen.outage_detection import Silence
@@ -8,7 +8,7 @@ def line(status: int) -> RequestRecord:
     return RequestRecord("order", 0, 0, 0, Answer(status), 0, "")
 
 
-def test_silence_is_over_when_much_was_sent_and_nothing_answered() -> None:
+def test_silence_exceeds_its_limit_when_much_was_sent_and_nothing_answered() -> None:
     silence, records = Silence(3), Records()
     assert not silence.over(0, 0, records)
     records.add(line(201))
@@ -19,7 +19,7 @@ def test_silence_is_over_when_much_was_sent_and_nothing_answered() -> None:
     assert silence.over(4, 25, records)
 
 
-def test_silence_of_a_quiet_flow_means_nothing() -> None:
+def test_silence_of_a_slow_flow_never_exceeds_its_limit() -> None:
     silence = Silence(3)
     assert not silence.over(0, 0, Records())
     assert not silence.over(100, 0, Records())
@@ -27,7 +27,7 @@ def test_silence_of_a_quiet_flow_means_nothing() -> None:
     assert not silence.over(110, 9, Records())
 
 
-def test_any_answer_is_a_sign_of_life() -> None:
+def test_silence_ends_with_any_answer() -> None:
     silence, records = Silence(3), Records()
     for second in range(20):
         records.add(line(503))

@@ -1,4 +1,4 @@
-"""A plan is read back exactly, or refused with the reason."""
+"""Plan files: read back exactly, or refused with the reason."""
 
 from pathlib import Path
 
@@ -33,19 +33,19 @@ def with_actions(*actions: Action) -> Plan:
     return structs.replace(PLAN, actions=actions)
 
 
-def test_plan_file_gives_back_the_plan(tmp_path: Path) -> None:
+def test_plan_file_is_read_back_exactly(tmp_path: Path) -> None:
     write_plan(tmp_path / "plan", PLAN)
     assert read_plan(tmp_path / "plan") == PLAN
 
 
-def test_plan_file_of_another_version_is_refused_with_both(tmp_path: Path) -> None:
+def test_plan_file_of_another_version_is_refused_with_both_versions(tmp_path: Path) -> None:
     path = tmp_path / "plan"
     path.write_bytes(msgspec.json.encode({"version": PLAN_VERSION + 1, "else": "new"}))
     assert f"version {PLAN_VERSION + 1}, this program reads version {PLAN_VERSION}" in refusal(path)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"\x00\xff", b"[]", b'{"version": "1"}'])
-def test_plan_file_that_is_none_is_refused(raw: bytes, tmp_path: Path) -> None:
+def test_file_that_is_not_a_plan_is_refused(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "plan").write_bytes(raw)
     assert "is no plan" in refusal(tmp_path / "plan")
 
@@ -59,7 +59,7 @@ def test_plan_file_cut_short_is_refused(tmp_path: Path) -> None:
     assert "not a whole plan" in refusal(path)
 
 
-def test_plan_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_plan_file_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "plan")
     with pytest.raises(PlanFileError, match="No such file"):
         write_plan(tmp_path / "no folder" / "plan", PLAN)

@@ -1,4 +1,4 @@
-"""Connections against servers that behave and servers that do not; every request ends once."""
+"""The connection pool against correct and faulty servers: every request ends exactly once."""
 
 import asyncio
 
@@ -42,7 +42,7 @@ class Server:
 def exchange(
     server: Server, count: int = 1, *, at_once: bool = False, timeout_s: float = 5.0
 ) -> list[tuple[int, bytes]]:
-    """What each request came to; one after the other unless `at_once`."""
+    """Status and body of each request, sent one after the other unless `at_once`."""
 
     async def main() -> list[tuple[int, bytes]]:
         came: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
@@ -77,7 +77,7 @@ def test_pool_opens_connections_for_requests_at_once() -> None:
     assert server.connections == 5
 
 
-def test_pool_over_its_limit_lets_requests_wait_for_a_connection(
+def test_pool_at_its_limit_queues_requests_for_a_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool_module, "CONNECTIONS_MAX", 2)
@@ -86,7 +86,7 @@ def test_pool_over_its_limit_lets_requests_wait_for_a_connection(
     assert server.connections == 2
 
 
-def test_pool_does_not_use_a_connection_that_was_idle_too_long(
+def test_pool_replaces_a_connection_that_was_idle_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool_module, "IDLE_S_MAX", 0.0)
@@ -110,20 +110,22 @@ def test_pool_reads_every_form_of_answer(answer: bytes, expected: tuple[int, byt
 
 
 @pytest.mark.parametrize("answer", [None, b"SSH-2.0-OpenSSH\r\n\r\n"])
-def test_pool_whose_server_hangs_up_or_talks_nonsense_says_no_answer(answer: bytes | None) -> None:
+def test_pool_reports_no_answer_when_the_server_disconnects_or_sends_garbage(
+    answer: bytes | None,
+) -> None:
     (status, why), *_ = exchange(Server(answer))
     assert status == NO_ANSWER
     assert why
 
 
-def test_pool_gives_up_a_request_after_its_time_and_goes_on_with_others() -> None:
+def test_pool_ends_a_request_at_its_timeout_and_continues_with_others() -> None:
     server = Server(OK, delay_s=0.3)
     found = exchange(server, 2, timeout_s=0.1)
     assert [status for status, _ in found] == [TIMED_OUT] * 2
     assert server.connections == 2
 
 
-def test_pool_without_a_server_refuses_each_request() -> None:
+def test_pool_without_a_server_reports_no_answer_for_each_request() -> None:
     async def main() -> list[int]:
         came: asyncio.Queue[int] = asyncio.Queue()
         pool = Pool("http://127.0.0.1:9")
@@ -136,7 +138,7 @@ def test_pool_without_a_server_refuses_each_request() -> None:
     assert asyncio.run(main()) == [NO_ANSWER] * 3
 
 
-def test_pool_that_is_closed_abandons_what_is_under_way_once() -> None:
+def test_closed_pool_abandons_each_request_in_flight_once() -> None:
     server = Server(OK, delay_s=30)
     found: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Figures by hand: ranks, drawers, what counts as an error and what does not."""
+"""Report figures computed by hand: percentiles, kinds of answers, errors."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_percentile_is_the_value_at_the_rank(per_mille: int, expected: int) -> N
     assert percentile(range(1, 101), per_mille) == expected
 
 
-def test_percentiles_of_nothing_are_none() -> None:
+def test_percentiles_of_no_values_are_none() -> None:
     assert percentiles([]) is None
 
 
@@ -50,19 +50,21 @@ def test_percentiles_of_nothing_are_none() -> None:
         ("cancel", Answer(NOT_SENT), "not_sent"),
     ],
 )
-def test_kind_of_answer(operation: Operation, answer: Answer, kind: str) -> None:
+def test_answer_has_the_kind_of_its_status_and_code(
+    operation: Operation, answer: Answer, kind: str
+) -> None:
     assert line(operation, answer).kind == kind
 
 
-def test_report_counts_latency_from_the_intended_time() -> None:
-    told = report([line("order", Answer(201))], cpu_s=0.001)
-    assert told.latency_us["order"].max == 2_000
-    assert told.send_lag_us is not None
-    assert told.send_lag_us.max == 500
-    assert told.cpu_us_per_request == 1_000
+def test_report_measures_latency_from_the_intended_time() -> None:
+    found = report([line("order", Answer(201))], cpu_s=0.001)
+    assert found.latency_us["order"].max == 2_000
+    assert found.send_lag_us is not None
+    assert found.send_lag_us.max == 500
+    assert found.cpu_us_per_request == 1_000
 
 
-def test_report_keeps_expected_answers_and_skipped_cancels_apart_from_errors() -> None:
+def test_report_does_not_count_expected_answers_and_skipped_cancels_as_errors() -> None:
     lines = [
         line("order", Answer(201)),
         line("cancel", Answer(409, "too_late_to_cancel")),
@@ -70,20 +72,20 @@ def test_report_keeps_expected_answers_and_skipped_cancels_apart_from_errors() -
         line("order", Answer(503, "not_accepted")),
         line("order", Answer(TIMED_OUT)),
     ]
-    told = report(lines, cpu_s=0)
-    assert told.errors == 2
-    assert told.kinds == {
+    found = report(lines, cpu_s=0)
+    assert found.errors == 2
+    assert found.kinds == {
         "expected": 1,
         "not_sent": 1,
         "ok": 1,
         "server_error": 1,
         "timeout": 1,
     }
-    assert told.answers["order 503 not_accepted"] == 1
-    assert told.latency_us["cancel"].count == 1
+    assert found.answers["order 503 not_accepted"] == 1
+    assert found.latency_us["cancel"].count == 1
 
 
-def test_report_of_a_late_generator_says_so() -> None:
+def test_report_of_a_late_generator_is_marked_late() -> None:
     late = RequestRecord("order", 0, 50_000, 60_000, Answer(201), 0, "c")
     assert report([late], 0).late
     assert not report([line("order", Answer(201))], 0).late
@@ -91,12 +93,12 @@ def test_report_of_a_late_generator_says_so() -> None:
 
 
 def test_report_leaves_out_abandoned_requests_except_from_the_send_lag() -> None:
-    told = report([line("order", Answer(201)), line("order", Answer(ABANDONED))], 0)
-    assert told.latency_us["order"].count == told.latency_us["all"].count == 1
-    assert (told.sent, told.errors, told.kinds["abandoned"]) == (2, 0, 1)
+    found = report([line("order", Answer(201)), line("order", Answer(ABANDONED))], 0)
+    assert found.latency_us["order"].count == found.latency_us["all"].count == 1
+    assert (found.sent, found.errors, found.kinds["abandoned"]) == (2, 0, 1)
 
 
-def test_report_tells_the_most_under_way_at_once() -> None:
+def test_report_has_the_maximum_of_requests_in_flight() -> None:
     spans = [(0, 10), (5, 20), (10, 30), (40, 50)]
     lines = [RequestRecord("order", 0, sent, done, Answer(201), 0, "c") for sent, done in spans]
     assert report(lines, 0).in_flight_max == 2
@@ -113,7 +115,7 @@ def test_records_of_another_process_are_appended() -> None:
     assert list(records) == lines
 
 
-def test_records_give_back_what_was_put_in() -> None:
+def test_records_return_the_lines_that_were_added() -> None:
     records = Records()
     lines = [line("order", Answer(201, "", "id-1")), line("cancel", Answer(404, "x"), 9_000)]
     for each in lines:

@@ -1,4 +1,4 @@
-"""The search finds the largest scale that is carried, whatever it is."""
+"""The capacity search finds the largest scale that the exchange sustains."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def search(limit: float, start: float = 25, most: float = 3_200) -> tuple[Search
 
 
 @pytest.mark.parametrize("limit", [1, 7, 10, 25, 26, 99, 320, 1_000])
-def test_search_finds_the_largest_scale_and_believes_nothing_but_twice(limit: float) -> None:
+def test_search_finds_the_largest_scale_and_repeats_each_decisive_trial(limit: float) -> None:
     found, tried = search(limit)
     assert found.found is not None
     assert limit / NEAR**2 < found.found <= limit
@@ -24,12 +24,12 @@ def test_search_finds_the_largest_scale_and_believes_nothing_but_twice(limit: fl
     assert all(tried.count(scale) == 2 for scale in tried if scale > limit or scale == found.found)
 
 
-def test_search_ends_at_the_most_it_may_try() -> None:
+def test_search_ends_at_its_upper_bound() -> None:
     found, tried = search(10_000, most=100)
     assert (found.found, max(tried)) == (100, 100)
 
 
-def test_search_of_an_exchange_that_carries_nothing_finds_nothing() -> None:
+def test_search_without_a_sustained_scale_finds_none() -> None:
     found, tried = search(0)
     assert found.found is None
     assert tried == sorted(tried, reverse=True)
@@ -43,7 +43,7 @@ def replay(found: Search, outcomes: dict[float, list[bool]]) -> list[tuple[float
     return tried
 
 
-def test_search_whose_best_does_not_hold_again_goes_lower() -> None:
+def test_search_whose_best_fails_its_repeat_goes_lower() -> None:
     found = Search(100, 150)
     tried = replay(
         found,
@@ -62,7 +62,7 @@ def test_search_whose_best_does_not_hold_again_goes_lower() -> None:
     assert found.found == 100
 
 
-def test_search_goes_on_from_a_step_that_holds_at_its_second_try() -> None:
+def test_search_continues_from_a_step_that_passes_its_second_trial() -> None:
     found = Search(100, 150)
     tried = replay(found, {100.0: [False, True], 150.0: [True, False, True]})
     assert tried == [(100, False), (100, True), (150, False), (150, True), (150, True)]

@@ -1,4 +1,4 @@
-"""A run by the second, and its CSV."""
+"""Figures of a run by the second, and their CSV."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ SAMPLES = [
 ]
 
 
-def test_seconds_count_what_was_due_sent_done_and_under_way() -> None:
+def test_seconds_count_requests_due_sent_done_and_in_flight() -> None:
     seconds = per_second([line.intended_us for line in LINES], LINES)
     assert [(s.planned, s.sent, s.done, s.in_flight) for s in seconds] == [
         (2, 2, 1, 1), (3, 2, 2, 1), (0, 0, 0, 1), (0, 0, 1, 0),
@@ -31,7 +31,7 @@ def test_seconds_count_what_was_due_sent_done_and_under_way() -> None:
     ]  # fmt: skip
 
 
-def test_seconds_hold_latency_where_the_request_was_due() -> None:
+def test_seconds_have_latency_in_the_second_the_request_was_due() -> None:
     first, second, *_ = per_second([], LINES)
     assert first.latency_us["order"].max == 300_000
     assert first.send_lag_us is not None
@@ -41,7 +41,7 @@ def test_seconds_hold_latency_where_the_request_was_due() -> None:
     assert "cancel" not in second.latency_us
 
 
-def test_seconds_of_nothing_are_none() -> None:
+def test_seconds_of_no_requests_are_none() -> None:
     assert per_second([], []) == []
 
 
@@ -52,7 +52,7 @@ def test_loads_are_differences_between_samples() -> None:
     assert round(found["gateway"][0].cpu_percent) == 50
 
 
-def test_csv_has_a_row_a_second_and_a_cell_for_each_heading() -> None:
+def test_csv_has_a_row_per_second_and_a_cell_for_each_heading() -> None:
     text = as_csv(per_second([line.intended_us for line in LINES], LINES), SAMPLES)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["second"] for row in rows] == ["0", "1", "2", "3"]

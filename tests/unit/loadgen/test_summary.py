@@ -1,4 +1,4 @@
-"""How a run ends, what is kept of it, how two of them compare, and the page that shows one."""
+"""Summary of a run: exit code, stored form, comparison of two runs, and the page."""
 
 import re
 from xml.etree import ElementTree
@@ -61,7 +61,7 @@ def summary_of(
     return summary(run, around, [threshold(text) for text in thresholds])
 
 
-def test_summary_of_a_good_run_ends_with_0_and_says_what_was_done() -> None:
+def test_summary_of_a_good_run_has_exit_code_0_and_its_figures() -> None:
     found = summary_of(ran(), "p99(order)<50ms")
     assert found.exit_code == 0
     assert (found.complete, found.valid) == (True, True)
@@ -70,7 +70,7 @@ def test_summary_of_a_good_run_ends_with_0_and_says_what_was_done() -> None:
     assert found.processes["gateway"].cpu_s == 0.5
 
 
-def test_summary_tells_mix_and_skew_as_planned_and_as_sent() -> None:
+def test_summary_contains_mix_and_skew_as_planned_and_as_sent() -> None:
     found = summary_of(ran())
     for share in found.mix.values():
         assert share.planned_percent == pytest.approx(share.sent_percent, abs=1)
@@ -95,7 +95,7 @@ def test_summary_tells_mix_and_skew_as_planned_and_as_sent() -> None:
         (summary_of(ran(), "p99(order)<1ms"), 99),
     ],
 )
-def test_summary_exit_code_is_that_of_the_worst(found: Summary, exit_code: int) -> None:
+def test_summary_exit_code_is_that_of_the_worst_fault(found: Summary, exit_code: int) -> None:
     assert found.exit_code == exit_code
 
 
@@ -115,7 +115,7 @@ def test_summary_of_version_1_is_read_with_its_former_name_of_the_send_lag() -> 
     assert decode(first) == found
 
 
-def test_summary_text_marks_what_does_not_count() -> None:
+def test_summary_text_marks_invalid_results() -> None:
     text = "\n".join(lines_of(summary_of(ran(why="gone", send_lag_us=20_000), "p99(order)<1ms")))
     assert "INVALID" in text
     assert "INCOMPLETE: gone" in text
@@ -135,7 +135,7 @@ def test_comparison_shows_ratios_and_what_differs() -> None:
 
 
 @pytest.mark.parametrize("run", [ran(), ran(why="gone <now>", send_lag_us=20_000, last=TIMED_OUT)])
-def test_page_needs_nothing_else_and_its_charts_are_well_formed(run: Ran) -> None:
+def test_page_is_self_contained_and_its_charts_are_well_formed(run: Ran) -> None:
     found = summary_of(run, "p99(order)<50ms")
     seconds = per_second((action.at_us for action in PLAN.actions), run.records)
     text = page(found, run, seconds)
@@ -148,7 +148,7 @@ def test_page_needs_nothing_else_and_its_charts_are_well_formed(run: Ran) -> Non
     assert ("INCOMPLETE: gone &lt;now&gt;" in text) == bool(run.why)
 
 
-def test_page_of_a_run_that_sent_nothing_is_still_a_page() -> None:
+def test_page_of_a_run_without_requests_is_valid() -> None:
     nothing = Ran(PLAN, Records(), 0, 0.0, 0, [], INTERRUPTED)
     text = page(summary_of(nothing), nothing, per_second([], []))
     assert "Nothing to show" in text

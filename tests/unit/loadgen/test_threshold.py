@@ -1,4 +1,4 @@
-"""What can be asked of a run, and when it counts as reached."""
+"""Thresholds of a run: their syntax, and whether they hold."""
 
 import pytest
 
@@ -32,13 +32,13 @@ def run_of(*latencies_ms: int) -> Report:
         ("p99(read_book)<1s", False),
     ],
 )
-def test_threshold_is_held_against_the_run(text: str, holds: bool) -> None:
+def test_threshold_is_compared_with_the_run(text: str, holds: bool) -> None:
     verdict = judge(threshold(text), run_of(10, 50))
     assert verdict.holds is holds
     assert verdict.text == text.replace(" ", "")
 
 
-def test_threshold_about_errors_of_nothing_fails() -> None:
+def test_threshold_on_errors_of_an_empty_run_fails() -> None:
     assert judge(threshold("errors<1%"), report([], 0)).found is None
     assert not judge(threshold("errors<1%"), report([], 0)).holds
 
@@ -47,6 +47,6 @@ def test_threshold_about_errors_of_nothing_fails() -> None:
     "text", ["", "p99<50ms", "p98(order)<50ms", "p99(trade)<50ms", "p99(order)>50ms", "errors<1",
              "p99(order)<50", "p99(order)<-1ms", "p99(order)<50ms; ls"],
 )  # fmt: skip
-def test_threshold_that_is_none_is_refused_with_examples(text: str) -> None:
+def test_invalid_threshold_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ThresholdError, match=r"write p99\(order\)<50ms"):
         threshold(text)

@@ -1,4 +1,4 @@
-"""What `make up` gives Compose, and tells its operator."""
+"""Environment that `make up` passes to Compose, and its banner for the operator."""
 
 import stat
 from pathlib import Path
@@ -14,7 +14,7 @@ def environ(data_dir: Path, **more: str) -> dict[str, str]:
     return {"PATH": "/bin", "EXCHANGE_DATA_DIR": str(data_dir)} | more
 
 
-def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
+def test_keys_are_generated_once_and_private(tmp_path: Path) -> None:
     first = stack_of(environ(tmp_path))
     assert stack_of(environ(tmp_path)) == first
     assert first.environ["EXCHANGE_ADMIN_KEY"] == first.admin_key
@@ -25,7 +25,7 @@ def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(mode) == 0o600
 
 
-def test_keys_that_are_given_are_taken_and_none_is_made(tmp_path: Path) -> None:
+def test_given_keys_are_used_and_none_is_generated(tmp_path: Path) -> None:
     given = {"EXCHANGE_ADMIN_KEY": "0123456789abcdef", "POSTGRES_PASSWORD": "it's"}
     stack = stack_of(environ(tmp_path, **given))
     assert stack.environ.items() >= given.items()
@@ -33,7 +33,7 @@ def test_keys_that_are_given_are_taken_and_none_is_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_setting_that_the_gateway_would_refuse_is_refused_before_anything_starts(
+def test_invalid_gateway_setting_is_refused_before_anything_starts(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(SettingsError, match="EXCHANGE_ADMIN_KEY"):
@@ -42,7 +42,7 @@ def test_setting_that_the_gateway_would_refuse_is_refused_before_anything_starts
         stack_of(environ(tmp_path, EXCHANGE_IMGAE="x"))
 
 
-def test_image_and_ports_are_variables(tmp_path: Path) -> None:
+def test_image_and_ports_are_passed_as_variables(tmp_path: Path) -> None:
     stack = stack_of(
         environ(
             tmp_path,
@@ -59,7 +59,7 @@ def test_image_and_ports_are_variables(tmp_path: Path) -> None:
     assert stack.endpoints.database_url.endswith("@127.0.0.1:5555/exchange")
 
 
-def test_banner_names_everything_an_operator_needs(tmp_path: Path) -> None:
+def test_banner_contains_everything_an_operator_needs(tmp_path: Path) -> None:
     stack = stack_of(environ(tmp_path))
     text = banner(stack)
     for wanted in (f"{stack.endpoints.url}/docs", stack.admin_key, "127.0.0.1:9094", "make down"):
@@ -69,7 +69,7 @@ def test_banner_names_everything_an_operator_needs(tmp_path: Path) -> None:
     assert f"EXCHANGE_DATA_DIR={tmp_path / 'containers'} " in text
 
 
-def test_banner_tells_where_what_a_profile_adds_is(tmp_path: Path) -> None:
+def test_banner_contains_the_addresses_of_a_profile(tmp_path: Path) -> None:
     assert "Grafana" not in banner(stack_of(environ(tmp_path)))
     added = {"COMPOSE_PROFILES": "apart,monitoring", "GRAFANA_PORT": "3001"}
     text = banner(stack_of(environ(tmp_path, **added)))

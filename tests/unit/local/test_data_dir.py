@@ -21,7 +21,7 @@ from services.runtime.settings import Settings, read_settings
 HERE = Endpoints("127.0.0.1:9", "postgresql://u:p@h/d", "http://127.0.0.1:8000")
 
 
-def test_admin_key_is_made_once_and_private(tmp_path: Path) -> None:
+def test_admin_key_is_generated_once_and_private(tmp_path: Path) -> None:
     key = admin_key(tmp_path / "new")
     assert len(key) >= 32
     assert admin_key(tmp_path / "new") == key
@@ -29,27 +29,27 @@ def test_admin_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(mode) == 0o600
 
 
-def test_admin_key_file_that_is_empty_is_refused(tmp_path: Path) -> None:
+def test_empty_admin_key_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "admin-key").touch()
     with pytest.raises(ServerFailedError, match="empty"):
         admin_key(tmp_path)
 
 
-def test_endpoints_fill_in_what_is_not_set(tmp_path: Path) -> None:
+def test_endpoints_fill_in_missing_settings(tmp_path: Path) -> None:
     write_endpoints(tmp_path, HERE)
     assert stat.S_IMODE((tmp_path / "endpoints.json").stat().st_mode) == 0o600
     found = with_endpoints(Settings(data_dir=tmp_path, kafka="other:1"))
     assert (found.kafka, found.database_url) == ("other:1", HERE.database_url)
 
 
-def test_endpoints_of_an_exchange_that_ended_are_forgotten(tmp_path: Path) -> None:
+def test_endpoints_of_a_stopped_exchange_are_ignored(tmp_path: Path) -> None:
     write_endpoints(tmp_path, HERE)
     forget_endpoints(tmp_path)
     forget_endpoints(tmp_path)
     assert with_endpoints(Settings(data_dir=tmp_path)).kafka == ""
 
 
-def test_endpoints_that_cannot_be_read_are_ignored(tmp_path: Path) -> None:
+def test_unreadable_endpoints_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "endpoints.json").write_text("{")
     assert with_endpoints(Settings(data_dir=tmp_path)).kafka == ""
 
@@ -67,11 +67,11 @@ def test_environment_gives_a_service_exactly_these_settings() -> None:
     assert read.durability is None
 
 
-def test_environment_without_a_python_path_names_only_ours() -> None:
+def test_environment_without_a_python_path_has_the_projects_only() -> None:
     assert ":" not in environment({}, Settings(), {})["PYTHONPATH"]
 
 
-def test_banner_names_everything_an_operator_needs() -> None:
+def test_banner_contains_everything_an_operator_needs() -> None:
     text = banner(
         Running("http://h:1", "the-key", "fsync", Path("/d"), Path("/d/logs"), "k:9", "pg://")
     )

@@ -1,4 +1,4 @@
-"""The supervisor over processes that die when the test says so."""
+"""The supervisor with fake processes whose deaths the test controls."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ LOG = Path("logs/matcher.log")
 
 
 class FakeProcess:
-    """Alive until an exit code is set; a start clears it, unless it fails."""
+    """Alive until an exit code is set; a start clears it unless `fails` is set."""
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
@@ -49,11 +49,11 @@ class Supervised:
             LOG,
             RestartState(policy, 0.0),
             status=status,
-            stand_by=self._stand_by if standby else None,
+            stand_by=self._start_standby if standby else None,
         )
         self.supervisor = Supervisor([self.entry], self.lines.append)
 
-    def _stand_by(self) -> None:
+    def _start_standby(self) -> None:
         self.standbys += 1
 
     def look_after(self, *seconds: float) -> None:
@@ -71,7 +71,7 @@ def test_supervisor_leaves_a_living_process_alone() -> None:
     assert one.lines == []
 
 
-def test_supervisor_starts_a_dead_process_again_once_its_wait_is_over() -> None:
+def test_supervisor_restarts_a_dead_process_after_its_wait() -> None:
     one = Supervised()
     one.process.exit_code = -9
     one.look_after(1.0)
@@ -82,14 +82,14 @@ def test_supervisor_starts_a_dead_process_again_once_its_wait_is_over() -> None:
     assert one.lines == ["matcher ended with exit code -9; starting it again"]
 
 
-def test_supervisor_starts_a_process_that_lived_long_in_the_same_round() -> None:
+def test_supervisor_restarts_a_process_that_lived_long_at_once() -> None:
     one = Supervised()
     one.process.exit_code = -9
     one.look_after(100.0)
     assert one.process.starts == 1
 
 
-def test_supervisor_leaves_a_superseded_matcher_down() -> None:
+def test_supervisor_does_not_restart_a_superseded_matcher() -> None:
     one = Supervised()
     one.process.exit_code = 4
     for now_s in (1.0, 2.0, 3.0):
@@ -98,14 +98,14 @@ def test_supervisor_leaves_a_superseded_matcher_down() -> None:
     assert len(one.lines) == 1
 
 
-def test_supervisor_gives_up_on_bad_settings_naming_the_log() -> None:
+def test_supervisor_raises_on_invalid_settings_with_the_log_file() -> None:
     one = Supervised()
     one.process.exit_code = 2
     with pytest.raises(GaveUpError, match=r"matcher ended with exit code 2.*matcher\.log"):
         one.look_after(1.0)
 
 
-def test_supervisor_gives_up_on_a_server_that_never_starts() -> None:
+def test_supervisor_raises_when_a_server_never_starts() -> None:
     one = Supervised()
     one.process.fails = True
     one.process.exit_code = 1
@@ -114,7 +114,7 @@ def test_supervisor_gives_up_on_a_server_that_never_starts() -> None:
     assert one.process.starts == RestartPolicy().quick_deaths_max
 
 
-def test_supervisor_watches_as_long_as_it_is_wanted() -> None:
+def test_supervisor_watches_until_its_condition_ends() -> None:
     one = Supervised()
     rounds = iter([True, True, False])
     one.supervisor.watch(lambda: next(rounds))
@@ -122,7 +122,7 @@ def test_supervisor_watches_as_long_as_it_is_wanted() -> None:
 
 
 @pytest.mark.parametrize("exit_code", [-9, 1, 2, 3, 6, 7, 8, 12])
-def test_supervisor_restarts_a_helper_without_end_and_lists_it_with_its_remedy(
+def test_supervisor_restarts_a_helper_forever_and_lists_it_with_its_remedy(
     tmp_path: Path, exit_code: int
 ) -> None:
     one = Supervised(HelperStatus(tmp_path))

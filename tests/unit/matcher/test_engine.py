@@ -1,4 +1,4 @@
-"""What tables do not show of the engine: next expiry, long backlogs, digest, broken invariants."""
+"""Engine properties outside the scenario tables: next expiry, backlogs, digest, invariants."""
 
 import tracemalloc
 
@@ -44,7 +44,7 @@ def test_next_expiry_of_open_orders_is_the_earliest() -> None:
     assert engine.next_expiry() is None
 
 
-def test_next_expiry_after_a_capped_backlog_stays_in_the_past() -> None:
+def test_next_expiry_after_a_capped_backlog_is_still_in_the_past() -> None:
     texts = (f"buy 1 @ 9 by ann as a{number} until 5" for number in range(4))
     engine = played(*texts, rules=Rules(expiries_max=3))
     outcome = engine.apply(command_of("tick"), at(9, 9))
@@ -55,7 +55,7 @@ def test_next_expiry_after_a_capped_backlog_stays_in_the_past() -> None:
     assert engine.next_expiry() is None
 
 
-def test_expiries_of_many_cancelled_orders_leave_those_still_open() -> None:
+def test_expiries_of_many_cancelled_orders_keep_those_still_open() -> None:
     engine = Engine(0)
     many = 2 * EXPIRY_SLACK
     for number in range(many):
@@ -71,7 +71,7 @@ def test_expiries_of_many_cancelled_orders_leave_those_still_open() -> None:
     assert engine.next_expiry() is None
 
 
-def test_expiries_of_a_long_backlog_come_in_order_over_several_commands() -> None:
+def test_expiries_of_a_long_backlog_are_applied_in_order_over_several_commands() -> None:
     engine = Engine(0, Rules(expiries_max=700))
     many = 3 * EXPIRY_SLACK
     for number in range(many):
@@ -99,7 +99,7 @@ def test_expiries_of_a_backlog_among_many_cancelled_orders_are_complete() -> Non
     assert engine.next_expiry() == 5_000
 
 
-def test_expiries_of_orders_long_gone_take_no_memory() -> None:
+def test_expiries_of_closed_orders_use_no_memory() -> None:
     engine = Engine(0)
     commands = 8 * EXPIRY_SLACK
     tracemalloc.start()
@@ -133,7 +133,7 @@ def test_levels_to_a_depth_are_the_best() -> None:
 STORY = ("buy 5 @ 9 by ann as a1 until 90 client x", "sell 2 @ 9 by bob as b1", "tick")
 
 
-def test_digest_of_the_same_story_is_the_same() -> None:
+def test_digest_of_the_same_commands_is_the_same() -> None:
     assert played(*STORY).digest() == played(*STORY).digest()
     assert len(played(*STORY).digest()) == 32
 
@@ -153,20 +153,20 @@ def test_digest_of_the_same_story_is_the_same() -> None:
         STORY[:2],
     ],
 )
-def test_digest_of_another_story_is_another(other: tuple[str, ...]) -> None:
+def test_digest_of_other_commands_differs(other: tuple[str, ...]) -> None:
     assert played(*STORY).digest() != played(*other).digest()
 
 
-def test_digest_of_another_partition_is_another() -> None:
+def test_digest_of_another_partition_differs() -> None:
     assert Engine(0).digest() != Engine(1).digest()
 
 
-def test_engine_given_a_limit_order_without_price_stops() -> None:
+def test_engine_given_a_limit_order_without_price_raises() -> None:
     with pytest.raises(BrokenInvariantError):
         Engine(0).apply(limit(price=None), at(0))
 
 
-def test_engine_given_an_order_that_does_not_rest_keeps_no_book() -> None:
+def test_engine_given_an_order_that_does_not_rest_creates_no_book() -> None:
     engine = Engine(0)
     engine.apply(market(1), at(0))
     assert engine.books == {}
@@ -177,7 +177,7 @@ def test_engine_given_a_market_order_never_rests_its_remainder() -> None:
     assert list(engine.books[SYMBOL].orders("bid")) == []
 
 
-def test_expired_order_in_any_event_keeps_its_struct() -> None:
+def test_expired_order_is_reported_in_the_event_of_any_command() -> None:
     engine = played("buy 5 @ 9 by ann as a1 until 3", "sell 2 @ 9 by bob as b1")
     (expired,) = engine.apply(None, at(7, 3)).expired
     assert structs.astuple(expired) == ("a1", "ann", SYMBOL, 3, 3)

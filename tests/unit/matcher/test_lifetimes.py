@@ -1,4 +1,4 @@
-"""Expiry, the clock, repeated client ids and the caps on one command's work, as tables."""
+"""Scenario tables of expiry, the clock, repeated client order ids and the caps of one command."""
 
 import pytest
 
@@ -213,15 +213,15 @@ CAPPED = {
 
 
 @pytest.mark.parametrize("table", EXPIRY.values(), ids=EXPIRY.keys())
-def test_expiry_as_played_gives_the_outcomes_of_the_table(table: str) -> None:
+def test_expiry_scenario_gives_the_outcomes_of_its_table(table: str) -> None:
     Scenario(table).check()
 
 
 @pytest.mark.parametrize("table", REFUSALS.values(), ids=REFUSALS.keys())
-def test_refusal_as_played_gives_the_outcomes_of_the_table(table: str) -> None:
+def test_refusal_scenario_gives_the_outcomes_of_its_table(table: str) -> None:
     Scenario(table).check()
 
 
 @pytest.mark.parametrize("scenario", CAPPED.values(), ids=CAPPED.keys())
-def test_cap_of_the_rules_when_reached_bounds_one_command(scenario: Scenario) -> None:
+def test_cap_scenario_bounds_one_command(scenario: Scenario) -> None:
     scenario.check()

@@ -1,4 +1,4 @@
-"""What the public sees of a command: trades without names, changed levels, now and then a book."""
+"""Public market data of a command: anonymous trades, changed price levels, periodic whole books."""
 
 from schemas.book import BookUpdate, Level
 from schemas.commands import Command
@@ -14,14 +14,14 @@ NEVER_WHOLE = Rules(whole_book_levels_max=0)
 
 
 class Exchange:
-    """An engine fed with scenario text; each command one offset and one millisecond later."""
+    """An engine fed with scenario text; each command is one offset and one millisecond later."""
 
     def __init__(self, rules: Rules = NEVER_WHOLE) -> None:
         self.engine = Engine(PARTITION, rules)
         self.at = EnginePosition(PARTITION, 99, 0)
 
     def play(self, *texts: str) -> Outcome:
-        """The last command's outcome."""
+        """Apply the commands and return the last outcome."""
         return [self.apply(command_of(text)) for text in texts][-1]
 
     def apply(self, command: Command | None) -> Outcome:
@@ -29,11 +29,11 @@ class Exchange:
         return self.engine.apply(command, self.at)
 
     def updates(self, *texts: str) -> list[BookUpdate]:
-        """The last command's book updates."""
+        """Apply the commands and return the book updates of the last one."""
         return book_updates(self.play(*texts), self.at, self.engine)
 
 
-def test_trades_of_a_sweep_carry_position_and_no_names() -> None:
+def test_trades_of_a_sweep_have_positions_and_no_brokers() -> None:
     exchange = Exchange()
     exchange.play("sell 1 @ 101 by ann as a1", "buy 1 @ 101 by bob as b1")
     exchange.play("sell 2 @ 101 by ann as a2", "sell 3 @ 102 by cat as c1")
@@ -50,7 +50,7 @@ def test_trades_of_a_command_that_did_not_trade_are_none() -> None:
         assert trades_of(exchange.play(text), exchange.at) == []
 
 
-def test_trade_sequence_of_each_symbol_counts_alone() -> None:
+def test_trade_sequence_is_counted_per_symbol() -> None:
     exchange = Exchange()
     exchange.play("sell 2 @ 9 by ann as a1", "sell 2 @ 9 by ann as a2 in VALE3")
     first = exchange.play("buy 1 @ 9 by bob as b1")
@@ -60,7 +60,7 @@ def test_trade_sequence_of_each_symbol_counts_alone() -> None:
     assert sequences == [1, 1, 2]
 
 
-def test_book_update_of_an_order_that_rests_tells_its_level() -> None:
+def test_book_update_of_a_resting_order_has_its_level() -> None:
     exchange = Exchange()
     assert exchange.updates("buy 5 @ 100 by ann as a1") == [
         BookUpdate(SYMBOL, 1, 1, 100, 0, bids=(Level(100, 5, 1),))
@@ -70,7 +70,7 @@ def test_book_update_of_an_order_that_rests_tells_its_level() -> None:
     ]
 
 
-def test_book_update_of_a_sweep_tells_each_level_best_first() -> None:
+def test_book_update_of_a_sweep_has_each_level_best_first() -> None:
     exchange = Exchange()
     exchange.play("sell 1 @ 103 by ann as a1", "sell 1 @ 101 by ann as a2")
     exchange.play("sell 1 @ 101 by ann as a3", "sell 5 @ 104 by ann as a4")
@@ -100,7 +100,7 @@ def test_book_update_of_a_command_that_changed_nothing_is_none() -> None:
     assert exchange.engine.books[SYMBOL].sequence == 1
 
 
-def test_book_updates_of_a_command_on_two_symbols_come_in_order_of_touch() -> None:
+def test_book_updates_of_two_symbols_are_in_order_of_change() -> None:
     exchange = Exchange()
     exchange.play("buy 5 @ 100 by ann as a1 until 4 in VALE3", "buy 3 @ 90 by ann as a2 until 4")
     exchange.play("buy 2 @ 100 by ann as a3 in VALE3")
@@ -112,7 +112,7 @@ def test_book_updates_of_a_command_on_two_symbols_come_in_order_of_touch() -> No
     ]
 
 
-def test_book_sequence_of_one_command_is_one_step_for_all_its_changes() -> None:
+def test_book_sequence_rises_by_one_for_all_changes_of_a_command() -> None:
     exchange = Exchange()
     exchange.play("sell 5 @ 100 by ann as a1 until 4", "sell 6 @ 100 by ann as a2 until 4")
     exchange.play("sell 7 @ 101 by ann as a3")
@@ -137,7 +137,7 @@ def test_book_sequence_of_an_order_that_changes_nothing_is_the_current_one() -> 
     assert unknown.book_sequence == 0
 
 
-def test_expired_of_a_dead_arrivals_symbol_carries_the_same_sequence() -> None:
+def test_expiry_and_order_expired_on_arrival_have_the_same_book_sequence() -> None:
     exchange = Exchange()
     outcome = exchange.play("buy 1 @ 9 by ann as a1 until 2", "buy 1 @ 9 by bob as b1 until 2")
     assert outcome.expired == (Expired("a1", "ann", SYMBOL, 1, 2),)
@@ -145,7 +145,7 @@ def test_expired_of_a_dead_arrivals_symbol_carries_the_same_sequence() -> None:
     assert outcome.event.book_sequence == 2
 
 
-def test_whole_book_at_first_and_every_nth_change_tells_all_levels() -> None:
+def test_whole_book_at_first_and_every_nth_change_has_all_levels() -> None:
     exchange = Exchange(Rules(whole_book_every=3))
     texts = [f"buy 1 @ {price} by ann as {price}" for price in (5, 9, 7, 8)]
     texts += ["sell 1 @ 20 by ann as s", "sell 1 @ 9 by ann as t"]
@@ -157,7 +157,7 @@ def test_whole_book_at_first_and_every_nth_change_tells_all_levels() -> None:
     assert updates[5].asks == (Level(20, 1, 1),)
 
 
-def test_whole_book_of_too_many_levels_tells_only_the_changed() -> None:
+def test_whole_book_of_too_many_levels_is_replaced_by_the_changed_levels() -> None:
     exchange = Exchange(Rules(whole_book_every=1, whole_book_levels_max=2))
     texts = ("buy 1 @ 5 by ann as a1", "sell 1 @ 9 by ann as a2", "sell 1 @ 8 by ann as a3")
     updates = [update for text in texts for update in exchange.updates(text)]
@@ -165,7 +165,7 @@ def test_whole_book_of_too_many_levels_tells_only_the_changed() -> None:
     assert (updates[2].bids, updates[2].asks) == ((), (Level(8, 1, 1),))
 
 
-def test_whole_book_of_an_emptied_book_tells_nothing_left() -> None:
+def test_whole_book_of_an_emptied_book_has_no_levels() -> None:
     exchange = Exchange(Rules(whole_book_every=1))
     assert exchange.updates("buy 1 @ 5 by ann as a1", "cancel a1 by ann") == [
         BookUpdate(SYMBOL, 2, 2, 101, 0, whole=True)

@@ -1,4 +1,4 @@
-"""Price-time priority, fills and what is left of an order, as tables of commands and books."""
+"""Scenario tables of price-time priority, fills and the remaining book."""
 
 import pytest
 
@@ -182,10 +182,10 @@ CANCELS = {
 
 
 @pytest.mark.parametrize("table", MATCHING.values(), ids=MATCHING.keys())
-def test_matching_as_played_gives_the_trades_of_the_table(table: str) -> None:
+def test_matching_scenario_gives_the_trades_of_its_table(table: str) -> None:
     Scenario(table).check()
 
 
 @pytest.mark.parametrize("table", CANCELS.values(), ids=CANCELS.keys())
-def test_cancel_as_played_gives_the_book_of_the_table(table: str) -> None:
+def test_cancel_scenario_gives_the_book_of_its_table(table: str) -> None:
     Scenario(table).check()

@@ -1,4 +1,4 @@
-"""A saved engine comes back as the same engine, and anything else comes back as a refusal."""
+"""Snapshots: an engine is restored exactly, and any damaged data is refused."""
 
 import random
 
@@ -57,7 +57,7 @@ def small() -> tuple[list[bytes], SnapshotCommit]:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_engine_restored_anywhere_in_a_flow_goes_on_the_same(seed: int) -> None:
+def test_engine_restored_anywhere_in_a_flow_continues_identically(seed: int) -> None:
     cut = random.Random(seed).randrange(1, COMMANDS)
     rng = random.Random(f"flow {seed}")
     shape, rules = random_shape(rng), random_rules(rng)
@@ -92,7 +92,7 @@ def test_snapshot_of_many_orders_takes_several_chunks_in_order() -> None:
         restore(commit, [chunks[0], chunks[2], chunks[1], chunks[3]])
 
 
-def test_snapshot_of_an_engine_that_saw_nothing_has_no_chunk() -> None:
+def test_snapshot_of_a_new_engine_has_no_chunk() -> None:
     chunks, commit = written(Engine(PARTITION), 0)
     assert chunks == []
     assert restore(commit, ()).digest() == Engine(PARTITION).digest()
@@ -138,7 +138,7 @@ def test_chunk_cut_short_anywhere_is_refused() -> None:
                 restore(commit, damaged)
 
 
-def test_commit_cut_short_anywhere_is_none() -> None:
+def test_commit_cut_short_anywhere_is_ignored() -> None:
     value = encode(small()[1])
     for length in range(len(value)):
         with pytest.raises(UnreadableError):
@@ -151,14 +151,14 @@ def test_snapshot_without_its_last_chunk_is_refused() -> None:
         restore(commit, chunks[:-1])
 
 
-def test_snapshot_of_a_later_version_is_refused_before_anything_is_read() -> None:
+def test_snapshot_of_a_later_version_is_refused_before_its_chunks_are_read() -> None:
     chunks, commit = small()
     later = structs.replace(commit, version=SNAPSHOT_VERSION + 1)
     with pytest.raises(UnusableSnapshotError, match="version 2"):
         restore(later, chunks)
 
 
-def test_chunks_of_others_between_are_passed_over() -> None:
+def test_chunks_of_other_snapshots_are_skipped() -> None:
     chunks, commit = small()
     other = encode(SnapshotChunk(commit.epoch, commit.next_command + 1, 0))
     stale = encode(SnapshotChunk(commit.epoch - 1, commit.next_command, 0))
@@ -166,7 +166,7 @@ def test_chunks_of_others_between_are_passed_over() -> None:
     assert restore(commit, records).digest().hex() == commit.digest
 
 
-def test_state_that_hashes_right_and_is_another_engine_is_refused() -> None:
+def test_state_with_a_valid_hash_of_another_engine_is_refused() -> None:
     chunks, commit = small()
     seal = SnapshotChecksum()
     for chunk in chunks:
@@ -177,7 +177,7 @@ def test_state_that_hashes_right_and_is_another_engine_is_refused() -> None:
         restore(forged, chunks)
 
 
-def test_snapshot_of_many_client_ids_takes_whole_blocks() -> None:
+def test_snapshot_of_many_client_ids_has_whole_blocks() -> None:
     engine = Engine(PARTITION)
     for number in range(2 * CHUNK_ROWS_MAX):
         order = limit(number, client_order_id=f"c{number}")

@@ -1,4 +1,4 @@
-"""When a matcher ticks: once for a due order, again when that was lost, and never in a flood."""
+"""Ticks of a matcher: one for a due order, another if it was lost, and never a flood."""
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 
 
 class Written(Struct, frozen=True):
-    """A command as it comes from the log."""
+    """A command as read from the command log."""
 
     command: Command
     at: int
@@ -37,7 +37,7 @@ class Written(Struct, frozen=True):
 
 
 class Sent:
-    """Keeps what is sent, by its topic."""
+    """A producer that records the topics it sends to."""
 
     def __init__(self) -> None:
         self.topics: list[str] = []
@@ -56,7 +56,7 @@ class Sent:
 
 
 class Market:
-    """One partition with one order that is due; its log has a clock of its own."""
+    """One partition with one order that is due; the timestamps of its command log are separate."""
 
     def __init__(self) -> None:
         self._sent = Sent()
@@ -76,7 +76,7 @@ class Market:
         return self._sent.topics.count("exchange.commands.v1") - before
 
 
-def test_tick_of_a_due_order_is_sent_once_and_again_when_it_is_lost() -> None:
+def test_tick_of_a_due_order_is_sent_once_and_again_after_a_loss() -> None:
     market = Market()
     assert market.ticks_at(LATE_MS - 1) == 0
     assert market.ticks_at(LATE_MS) == 1
@@ -86,7 +86,7 @@ def test_tick_of_a_due_order_is_sent_once_and_again_when_it_is_lost() -> None:
     assert market.ticks_at(LATE_MS + 3 * TICK_REPEAT_MS) == 0
 
 
-def test_tick_that_came_early_by_the_logs_clock_waits_for_what_that_has_left() -> None:
+def test_tick_stored_too_early_is_repeated_after_the_remaining_time() -> None:
     market = Market()
     assert market.ticks_at(LATE_MS) == 1
     market.write(Tick(), DUE_MS - 30)
@@ -94,7 +94,7 @@ def test_tick_that_came_early_by_the_logs_clock_waits_for_what_that_has_left() -
     assert market.ticks_at(LATE_MS + 30) == 1
 
 
-def test_tick_of_a_matcher_whose_clock_is_a_day_ahead_is_no_flood() -> None:
+def test_matcher_whose_clock_is_a_day_ahead_sends_one_tick() -> None:
     market = Market()
     sent = 0
     for now_ms in range(DUE_MS - 60_000, DUE_MS, 20):
@@ -102,5 +102,5 @@ def test_tick_of_a_matcher_whose_clock_is_a_day_ahead_is_no_flood() -> None:
             sent += ticks
             market.write(Tick(), now_ms)
     assert sent == 1
-    # The clock is right again: nothing is owed to the future.
+    # With a correct clock again, ticks are sent as usual.
     assert market.ticks_at(LATE_MS) == 1

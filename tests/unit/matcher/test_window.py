@@ -1,4 +1,4 @@
-"""The window of client order ids holds no more than it may, by count and by time."""
+"""The window of client order ids is bounded by count and by time."""
 
 from schemas.snapshots import ClientIdRow
 from services.matcher.window import ClientIdWindow
@@ -19,7 +19,7 @@ def held(window: ClientIdWindow) -> list[ClientIdRow]:
     return [each for block in window.blocks() for each in block.rows]
 
 
-def test_window_beyond_its_count_forgets_the_oldest() -> None:
+def test_window_beyond_its_count_drops_the_oldest() -> None:
     window = window_of(0, 1, 2, 3, 4)
     assert len(window) == 3
     assert held(window) == [row(2), row(3), row(4)]
@@ -27,7 +27,7 @@ def test_window_beyond_its_count_forgets_the_oldest() -> None:
     assert window.find(row(2).client_id, clock=5) == row(2)
 
 
-def test_window_forgets_whole_blocks_and_never_the_open_one() -> None:
+def test_window_drops_whole_blocks_and_never_the_open_one() -> None:
     window = window_of(0, 1, 2, 3, block_commands=2)
     assert held(window) == [row(2), row(3)]
     full = window_of(0, 1, 2, 3, 4, block_commands=10)
@@ -51,7 +51,7 @@ def test_window_keeps_a_block_for_the_time_of_its_newest_id() -> None:
     assert held(window) == [row(0)]
 
 
-def test_window_restored_is_the_same_window() -> None:
+def test_restored_window_equals_the_original() -> None:
     for orders in range(6):
         window = window_of(*range(orders), block_commands=2)
         twin = ClientIdWindow(ids_max=3, window_ms=100, block_commands=2)
@@ -63,7 +63,7 @@ def test_window_restored_is_the_same_window() -> None:
             assert len(twin) == len(window)
 
 
-def test_blocks_once_given_are_not_changed_by_what_comes_later() -> None:
+def test_returned_blocks_are_not_changed_by_later_ids() -> None:
     window = window_of(0, 1, block_commands=10)
     blocks = window.blocks()
     window.remember(row(2), 2, 2)

@@ -1,4 +1,4 @@
-"""Views restored at a position of the log go on as if they had folded everything before it."""
+"""Views restored at a position of the command log equal views that applied everything before it."""
 
 import pytest
 from msgspec import structs
@@ -21,51 +21,51 @@ from tests.support.reader_outcomes import ALICE, T0, batch, cancelled, limit, oi
 BUSY = Profile(duration_s=8, symbols=3, brokers=4, cancel_age_ms_mean=500)
 
 
-def restored(folded: Views) -> Views:
-    """New views with what a database would hold of these."""
+def restored(applied: Views) -> Views:
+    """New views restored with the rows that a database would have of these."""
     views = Views()
-    for partition, command in folded.next_commands().items():
-        views.restore_partition(partition, command, folded._clocks[partition])
-    for symbol, book in folded._books.items():
-        views.restore_symbol(symbol, folded._partitions[symbol], book.sequence)
-    for record in open_orders(folded).values():
+    for partition, command in applied.next_commands().items():
+        views.restore_partition(partition, command, applied._clocks[partition])
+    for symbol, book in applied._books.items():
+        views.restore_symbol(symbol, applied._partitions[symbol], book.sequence)
+    for record in open_orders(applied).values():
         views.restore_order(structs.replace(record, trades=[]))
         for trade in record.trades:
             views.restore_trade(record.order_id, trade)
-    for symbol, prices in folded._prices._prices.items():
-        views.restore_prices(symbol, prices, folded._prices._sequences[symbol])
-    for broker, positions in folded._balances._positions.items():
-        cash = folded._balances._cash[broker]
+    for symbol, prices in applied._prices._prices.items():
+        views.restore_prices(symbol, prices, applied._prices._sequences[symbol])
+    for broker, positions in applied._balances._positions.items():
+        cash = applied._balances._cash[broker]
         for symbol, quantity in positions.items():
             views.restore_balance(broker, symbol, quantity, cash)
             cash = 0
     return views
 
 
-def folded(told: list[Batch]) -> Views:
+def applied(each: list[Batch]) -> Views:
     views = Views()
-    for one in told:
+    for one in each:
         views.apply(one)
     return views
 
 
 @pytest.mark.parametrize("cut", [0, 1, 300, 1_500])
-def test_restored_views_go_on_as_the_folded_ones(cut: int) -> None:
+def test_restored_views_continue_like_views_that_applied_everything(cut: int) -> None:
     market = list(outcomes(0, 5, BUSY))
-    whole = folded(batches(0, market[:cut]) if cut else [])
+    whole = applied(batches(0, market[:cut]) if cut else [])
     views = restored(whole)
     while whole.forget_stored(0, cut):
         pass
     assert state(views) == state(whole)
-    for told in batches(0, market[cut:], cut):
-        whole.apply(told)
-        views.apply(told)
+    for each in batches(0, market[cut:], cut):
+        whole.apply(each)
+        views.apply(each)
     assert state(views) == state(whole)
     symbols, brokers = known_symbols(whole), known_brokers(whole)
     assert answers(views, symbols, brokers) == answers(whole, symbols, brokers)
 
 
-def test_symbol_of_two_partitions_is_one_book_as_of_the_first() -> None:
+def test_symbol_on_two_partitions_is_one_book_of_the_first() -> None:
     views = Views()
     views.restore_partition(0, 1, T0)
     views.restore_partition(1, 1, T0 + 500)
@@ -77,7 +77,7 @@ def test_symbol_of_two_partitions_is_one_book_as_of_the_first() -> None:
 
 
 def resting() -> Views:
-    return folded([batch(limit(1, ALICE, "bid", 5, 10))])
+    return applied([batch(limit(1, ALICE, "bid", 5, 10))])
 
 
 def test_order_of_an_unknown_symbol_is_not_restored() -> None:

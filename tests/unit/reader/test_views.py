@@ -1,4 +1,4 @@
-"""Views against outcomes written by hand."""
+"""Views after outcomes written by hand."""
 
 import pytest
 
@@ -28,15 +28,15 @@ from tests.support.reader_outcomes import (
 NOW = T0 + 1_000_000
 
 
-def folded(*batches: Batch) -> Views:
+def views_of(*batches: Batch) -> Views:
     views = Views()
-    for told in batches:
-        views.apply(told)
+    for each in batches:
+        views.apply(each)
     return views
 
 
 def test_book_after_sweep_shows_totals_and_counts_best_first() -> None:
-    views = folded(
+    views = views_of(
         batch(
             limit(1, ALICE, "bid", 10, 990, book=1),
             limit(2, BOB, "bid", 20, 995, book=2),
@@ -64,7 +64,7 @@ def test_book_after_sweep_shows_totals_and_counts_best_first() -> None:
 
 
 def test_book_after_cancel_and_expiry_keeps_what_is_left() -> None:
-    views = folded(sweep())
+    views = views_of(sweep())
     book = views.book("PETR4", 10, NOW)
     assert book.bids == [LevelResource(980, 10, 1)]
     assert book.asks == [LevelResource(1010, 100, 1)]
@@ -72,7 +72,7 @@ def test_book_after_cancel_and_expiry_keeps_what_is_left() -> None:
 
 
 def test_book_sequence_follows_cancels_and_expiries() -> None:
-    views = folded(batch(limit(1, ALICE, "bid", 5, 10), limit(2, ALICE, "bid", 5, 11, book=2)))
+    views = views_of(batch(limit(1, ALICE, "bid", 5, 10), limit(2, ALICE, "bid", 5, 11, book=2)))
     views.apply(batch(cancelled(1, ALICE, 5, 3), first=2))
     assert views.book("PETR4", 1, NOW).sequence == 3
     views.apply(batch((Ticked(), (expired(2, ALICE, 5, 4),)), first=3))
@@ -80,7 +80,7 @@ def test_book_sequence_follows_cancels_and_expiries() -> None:
 
 
 def test_orders_after_sweep_have_their_final_state() -> None:
-    views = folded(sweep())
+    views = views_of(sweep())
     rows = []
     for number in range(1, 7):
         record = views.order(oid(number))
@@ -105,7 +105,7 @@ def test_orders_after_sweep_have_their_final_state() -> None:
 
 
 def test_balance_after_sweep_sums_to_zero() -> None:
-    views = folded(sweep())
+    views = views_of(sweep())
     balances = [views.balance(broker, "name") for broker in (ALICE, BOB, CAROL)]
     assert [balance.balance for balance in balances] == [100_000, 101_000, -201_000]
     assert [balance.positions for balance in balances] == [
@@ -127,12 +127,12 @@ def test_balance_after_trade_with_oneself_is_zero_without_position() -> None:
         fills=(fill(1, 1, ALICE, 10, 5, 0),),
         book=2,
     )
-    views = folded(batch(limit(1, ALICE, "bid", 5, 10), taken))
+    views = views_of(batch(limit(1, ALICE, "bid", 5, 10), taken))
     assert views.balance(ALICE, "Alice") == BalanceResource(ALICE, "Alice", 0, [])
 
 
 def test_price_after_trades_averages_the_last_ones_rounded() -> None:
-    views = folded(sweep())
+    views = views_of(sweep())
     both = views.price("PETR4", 50, NOW)
     last = views.price("PETR4", 1, NOW)
     assert both is not None
@@ -157,26 +157,26 @@ def test_price_after_many_trades_keeps_the_newest_thousand() -> None:
         )
         for number in range(2, TRADES_MAX + 12)
     ]
-    price = folded(batch(*makers, *takers)).price("PETR4", 5_000, NOW)
+    price = views_of(batch(*makers, *takers)).price("PETR4", 5_000, NOW)
     assert price is not None
     assert (price.trades_in_average, price.sequence) == (TRADES_MAX, TRADES_MAX + 10)
 
 
-def test_price_before_any_trade_is_none() -> None:
-    assert folded(batch(limit(1, ALICE, "bid", 5, 10))).price("PETR4", 5, NOW) is None
+def test_price_before_any_trade_is_absent() -> None:
+    assert views_of(batch(limit(1, ALICE, "bid", 5, 10))).price("PETR4", 5, NOW) is None
 
 
 def test_market_order_without_liquidity_never_rests() -> None:
-    views = folded(batch(limit(1, ALICE, "bid", 5, None, closed="no_liquidity", book=0)))
+    views = views_of(batch(limit(1, ALICE, "bid", 5, None, closed="no_liquidity", book=0)))
     assert views.book("PETR4", 10, NOW).bids == []
     record = views.order(oid(1))
     assert record is not None
     assert record.closed_reason == "no_liquidity"
 
 
-def test_book_of_untouched_symbol_is_empty_as_of_the_newest_clock() -> None:
-    assert folded().book("VALE3", 5, NOW).as_of == rfc3339(NOW)
-    views = folded(
+def test_book_of_an_unknown_symbol_is_empty_at_the_newest_clock() -> None:
+    assert views_of().book("VALE3", 5, NOW).as_of == rfc3339(NOW)
+    views = views_of(
         batch(Ticked(), Ticked(), Ticked()),
         batch(limit(1, ALICE, "bid", 5, 10, symbol="ITUB4", order_id=oid(1, 1)), partition=1),
     )
@@ -188,14 +188,14 @@ def test_book_of_untouched_symbol_is_empty_as_of_the_newest_clock() -> None:
 
 def test_events_without_effect_change_nothing_but_the_clock() -> None:
     repeated = OrderRepeated(oid(9), ALICE, oid(1))
-    views = folded(batch(limit(1, ALICE, "bid", 5, 10), repeated, refused(), Ticked()))
+    views = views_of(batch(limit(1, ALICE, "bid", 5, 10), repeated, refused(), Ticked()))
     assert views.orders_in_memory() == 1
     assert views.next_commands() == {0: 4}
     assert views.book("PETR4", 1, NOW).as_of == rfc3339(T0 + 3000)
 
 
-def test_forget_stored_takes_closed_orders_below_the_position_only() -> None:
-    views = folded(sweep())
+def test_forget_stored_removes_closed_orders_below_the_position_only() -> None:
+    views = views_of(sweep())
     kept = []
     for position in range(9):
         views.forget_stored(0, position)
@@ -207,14 +207,14 @@ def test_forget_stored_takes_closed_orders_below_the_position_only() -> None:
     assert views.book("PETR4", 5, NOW).asks == [LevelResource(1010, 100, 1)]
 
 
-def test_forget_stored_keeps_what_closed_lately() -> None:
-    views = folded(sweep())
+def test_forget_stored_keeps_orders_closed_recently() -> None:
+    views = views_of(sweep())
     views.forget_stored(0, 8, T0 + 6000)
     assert [number for number in range(1, 7) if views.order(oid(number))] == [2, 5, 6]
 
 
-def test_forget_stored_ahead_of_us_or_of_unknown_partition_takes_no_more() -> None:
-    views = folded(batch(limit(1, ALICE, "bid", 5, 10), cancelled(1, ALICE, 5, 2)))
+def test_forget_stored_ahead_of_the_views_or_of_an_unknown_partition_removes_no_more() -> None:
+    views = views_of(batch(limit(1, ALICE, "bid", 5, 10), cancelled(1, ALICE, 5, 2)))
     views.forget_stored(3, 10)
     views.forget_stored(0, 1_000_000)
     assert views.orders_in_memory() == 0
@@ -243,23 +243,23 @@ def test_forget_stored_ahead_of_us_or_of_unknown_partition_takes_no_more() -> No
         ),
     ],
 )
-def test_apply_of_contradicting_log_stops(second: object) -> None:
-    views = folded(batch(limit(1, ALICE, "bid", 5, 10)))
+def test_apply_of_contradicting_outcomes_raises(second: object) -> None:
+    views = views_of(batch(limit(1, ALICE, "bid", 5, 10)))
     with pytest.raises(BrokenLogError):
         views.apply(batch(second, first=1))  # type: ignore[arg-type]
 
 
-def test_apply_of_a_closed_maker_stops() -> None:
-    views = folded(batch(limit(1, ALICE, "bid", 5, 10), cancelled(1, ALICE, 5, 2)))
+def test_apply_of_a_fill_with_a_closed_maker_raises() -> None:
+    views = views_of(batch(limit(1, ALICE, "bid", 5, 10), cancelled(1, ALICE, 5, 2)))
     with pytest.raises(BrokenLogError, match="closed"):
         views.apply(batch(cancelled(1, ALICE, 5, 3), first=2))
 
 
-def test_forget_stored_of_very_many_comes_in_bounded_steps() -> None:
+def test_forget_stored_of_very_many_orders_runs_in_bounded_steps() -> None:
     orders = [
         limit(number, ALICE, "bid", 1, None, closed="no_liquidity") for number in range(3_000)
     ]
-    views = folded(batch(*orders))
+    views = views_of(batch(*orders))
     assert views.forget_stored(0, 3_000)
     assert views.orders_in_memory() == 3_000 - FORGET_MAX
     assert not views.forget_stored(0, 3_000)

@@ -1,4 +1,4 @@
-"""The pure parts of `exchange replay`: computing, comparing, dumping, reading options, telling."""
+"""The pure parts of `exchange replay`: recomputation, comparison, dump, options and output."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def replayed(*values: bytes) -> Recomputation:
     return replay
 
 
-def test_replay_of_commands_gives_the_digest_of_an_engine_that_was_fed_the_same() -> None:
+def test_replay_of_commands_gives_the_digest_of_an_engine_with_the_same_input() -> None:
     engine = Engine(0)
     for offset, command in enumerate(COMMANDS):
         engine.apply(command, EnginePosition(0, offset, START_MS + offset))
@@ -50,13 +50,13 @@ def test_replay_of_an_unreadable_command_refuses_it_as_the_matcher_does() -> Non
     assert outcome.event == CommandRefused("malformed_command")
 
 
-def test_replay_of_a_log_with_a_hole_stops() -> None:
+def test_replay_of_a_log_with_a_gap_raises() -> None:
     replay = replayed(encode(limit(1)))
     with pytest.raises(BrokenLogError, match="command 2 came, 1 was next"):
         replay.apply(2, START_MS, command_of(encode(limit(2))))
 
 
-def test_compare_of_equal_outcomes_finds_nothing() -> None:
+def test_compare_of_equal_outcomes_finds_no_difference() -> None:
     replay = Recomputation(Engine(0))
     outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     replay.compare(outcome, structs.replace(outcome))
@@ -64,7 +64,7 @@ def test_compare_of_equal_outcomes_finds_nothing() -> None:
     assert (summary.compared, summary.differences, summary.samples) == (1, 0, [])
 
 
-def test_compare_without_a_record_counts_it_apart() -> None:
+def test_compare_without_a_record_is_counted_separately() -> None:
     replay = Recomputation(Engine(0))
     replay.compare(replay.apply(0, START_MS, command_of(encode(limit(1)))), None)
     summary = replay.summary(verified=True)
@@ -75,7 +75,7 @@ def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
     replay = Recomputation(Engine(0))
     for number in range(SAMPLES_MAX + 2):
         outcome = replay.apply(number, START_MS, command_of(encode(limit(number + 1))))
-        # Of every outcome but the first, something is changed.
+        # In every outcome but the first, something is changed.
         replay.compare(outcome, structs.replace(outcome, time=START_MS + min(number, 1)))
     summary = replay.summary(verified=True)
     assert (summary.compared, summary.differences) == (SAMPLES_MAX + 2, SAMPLES_MAX + 1)
@@ -84,7 +84,7 @@ def test_compare_of_many_differences_counts_all_and_shows_the_first() -> None:
     assert str(START_MS + 1) not in summary.samples[0].recomputed
 
 
-def test_compare_of_an_outcome_beyond_ascii_shows_it() -> None:
+def test_compare_of_an_outcome_with_non_ascii_text_shows_it() -> None:
     replay = Recomputation(Engine(0))
     outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     assert isinstance(outcome.event, OrderAccepted)
@@ -97,11 +97,11 @@ def test_compare_of_long_outcomes_shows_where_they_differ() -> None:
     replay = Recomputation(Engine(0))
     outcome = replay.apply(0, START_MS, command_of(encode(limit(1))))
     assert isinstance(outcome.event, OrderAccepted)
-    mine, theirs = (
+    mine, recorded = (
         structs.replace(outcome, event=structs.replace(outcome.event, broker_id="a" * 5_000 + end))
         for end in "bc"
     )
-    replay.compare(mine, theirs)
+    replay.compare(mine, recorded)
     (sample,) = replay.summary(verified=True).samples
     assert sample.recorded.startswith("...aaa")
     assert 'ac"' in sample.recorded
@@ -109,7 +109,7 @@ def test_compare_of_long_outcomes_shows_where_they_differ() -> None:
     assert max(len(sample.recorded), len(sample.recomputed)) < 400
 
 
-def test_dump_of_an_engine_holds_levels_and_orders_as_they_would_trade() -> None:
+def test_dump_of_an_engine_has_levels_and_orders_in_priority_order() -> None:
     replay = replayed(*map(encode, [*COMMANDS, limit(5, price=1_100), limit(6, symbol="ABEV3")]))
     dumped = dump(replay.engine, replay.next_offset)
     assert (dumped.next_offset, dumped.open_orders) == (7, 5)
@@ -133,7 +133,7 @@ def test_compare_digest_counts_snapshots_and_shows_one_that_differs() -> None:
     assert found.samples[0].recorded == "00"
 
 
-def test_dump_after_a_trade_holds_what_is_left() -> None:
+def test_dump_after_a_trade_has_the_remaining_orders() -> None:
     dumped = dump(replayed(encode(limit(1)), encode(limit(2, side="ask", quantity=40))).engine, 2)
     (book,) = dumped.books
     assert (book.trade_sequence, book.bids, book.asks) == (1, [Level(1_000, 60, 1)], [])
@@ -164,7 +164,7 @@ def test_bound_of_another_text_is_refused(text: str) -> None:
         bound(text)
 
 
-def test_check_dump_path_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+def test_check_dump_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     check_dump_path(None)
     check_dump_path(Path("-"))
     check_dump_path(tmp_path / "new.json")
@@ -174,20 +174,20 @@ def test_check_dump_path_where_no_file_can_be_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--until-time", "2026-11-23T13:00:00"], "with its zone"),
         (["--until-offset", "-1"], "write an offset"),
         (["--dump", "/nowhere/at/all"], "no file can be written there"),
     ],
 )
-def test_replay_with_bad_usage_ends_with_2(options: list[str], said: str) -> None:
+def test_replay_with_invalid_options_exits_with_2(options: list[str], message: str) -> None:
     result = CliRunner().invoke(app, ["replay", "--partition", "0", *options])
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
 
 
-def test_summary_text_without_verification_leaves_its_figures_out() -> None:
+def test_summary_text_without_verification_omits_its_figures() -> None:
     text = summary_text(replayed(encode(limit(1))).summary(verified=False))
     assert "clock         2023-11-14T22:13:20.000Z" in text
     assert "differences" not in text
@@ -202,14 +202,14 @@ def test_summary_text_with_a_difference_shows_both_outcomes() -> None:
     assert '0@0\n  recorded    {"time":7,' in text
 
 
-def test_progress_line_tells_position_rate_and_time_left() -> None:
+def test_progress_line_has_position_rate_and_time_left() -> None:
     assert progress_line(50_000, 200_000, 2.0) == (
         "replayed 50,000 of 200,000 commands, 25,000/s, 6 s left"
     )
     assert progress_line(0, 10, 2.0).endswith("unknown left")
 
 
-def test_plain_progress_within_two_seconds_says_nothing() -> None:
+def test_plain_progress_within_two_seconds_prints_nothing() -> None:
     clock, lines = [100.0], list[str]()
     progress = PlainProgress(lambda: clock[0], lines.append)
     for now in (101.0, 102.0, 103.5, 104.0):
