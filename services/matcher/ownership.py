@@ -47,6 +47,10 @@ class Ownership:
         # Last, because a thread that sees the new count must also see the claim.
         self._seen[partition] = record + 1
 
+    def reached(self, partition: int, end: int) -> None:
+        """All records below `end` were examined: the last offsets may hold no record."""
+        self._seen[partition] = max(self._seen[partition], end)
+
     def own_up_to(self, partition: int, end: int) -> bool:
         """True if there is no newer claim below the record `end`; False while that is unknown."""
         return self._seen[partition] >= end and self._newer is None
@@ -96,6 +100,8 @@ class ClaimWatch:
                     self.ownership.observe(
                         message.partition() or 0, message.offset() or 0, message.value()
                     )
+                for partition, end in self._consumer.take_reached().items():
+                    self.ownership.reached(partition.number, end)
         except Exception as error:
             # Raised by `check` on the matcher's thread.
             self._failure = error

@@ -92,6 +92,8 @@ class Sink:
         self._known_brokers: set[str] = set()
         self._with_webhook: set[str] = set()
         self._ends: dict[int, int] = {}
+        # Ends of partitions up to which all records were fetched; the last offsets may hold none.
+        self._reached: dict[Partition, int] = {}
         self._lag_at = 0.0
 
     def run(self) -> None:
@@ -170,6 +172,7 @@ class Sink:
         self._stored = held
         self._filter = ExecutionFilter(held)
         self._pending.clear()
+        self._reached.clear()
         offsets = {Partition(self._executions, n): at.next_record for n, at in held.items()}
         self._consumer.assign(offsets | {self._brokers: self._brokers_next})
         log.info("following executions")
@@ -187,6 +190,7 @@ class Sink:
             if not self._pending:
                 wait_s = 0.0 if rows.outcomes or brokers else POLL_S
                 self._pending.extend(self._consumer.poll(RECORDS_MAX, wait_s))
+                self._reached |= self._consumer.take_reached()
             if not self._pending:
                 break
             message = self._pending.popleft()
@@ -261,8 +265,11 @@ class Sink:
             SINK_BEHIND_SECONDS.set(max(0.0, time.time() - rows.newest_time / 1000))
 
     def _note_ends(self) -> None:
-        for number in list(self._ends):
-            if self._filter.position(number).next_record >= self._ends[number]:
+        for number, end in list(self._ends.items()):
+            reached = 0
+            if not self._pending:
+                reached = self._reached.get(Partition(self._executions, number), 0)
+            if max(self._filter.position(number).next_record, reached) >= end:
                 del self._ends[number]
 
     def _measure_lag(self, *, idle: bool) -> None:

@@ -82,20 +82,17 @@ class Exchange:
 
     def records(self, topic: Topic) -> list[bytes]:
         """Every value the topic holds, partition by partition."""
-        return [value for p in range(self.partitions) for value in self._values(topic, p)]
+        return [value for p in range(self.partitions) for _, value in self._held(topic, p)]
 
-    def _values(self, topic: Topic, partition: int) -> list[bytes]:
-        found: list[bytes] = []
+    def _held(self, topic: Topic, partition: int) -> list[tuple[int, bytes]]:
+        """Offset and value of each record; markers of transactions leave offsets out."""
         where = Partition(self.topic_prefix + topic.name, partition)
-        held = self._ranges(topic)[partition]
         consumer = LogConsumer(self.access, Fetch(10))
-        consumer.assign({where: held.low})
-        while len(found) < held.end - held.low:
-            messages = consumer.poll(1_000, 10.0)
-            assert messages, f"{where} returns no records"
-            found.extend(message.value() or b"" for message in messages)
-        consumer.close()
-        return found
+        try:
+            found = consumer.read(where, *consumer.range(where))
+            return [(message.offset() or 0, message.value() or b"") for message in found]
+        finally:
+            consumer.close()
 
     def write(self, topic: Topic, partition: int, value: bytes | None) -> int:
         """Append a record directly to the topic; return its offset."""
@@ -114,7 +111,7 @@ class Exchange:
         """The outcomes of the valid epochs, in command order."""
         execution_filter = ExecutionFilter({partition: FilterPosition()})
         found: list[Outcome] = []
-        for record, value in enumerate(self._values(EXECUTIONS, partition)):
+        for record, value in self._held(EXECUTIONS, partition):
             batch = execution_filter.accept(partition, record, value)
             if batch is not None:
                 found.extend(batch.outcomes)

@@ -71,6 +71,10 @@ class AsyncConsumer:
                 messages = self._consumer.poll(RECORDS_MAX, WAIT_S)
                 for part in parts_of(messages, PART_BYTES_MAX):
                     self._pass_on(part)
+                # After the records below it, which the loop must process first.
+                reached = self._consumer.take_reached()
+                if reached and not self.caught_up.is_set():
+                    self._loop.call_soon_threadsafe(self._note_reached, reached)
         except Exception as error:
             self._loop.call_soon_threadsafe(self._fail, error)
 
@@ -93,11 +97,19 @@ class AsyncConsumer:
             self._note(messages)
 
     def _note(self, messages: list[Message]) -> None:
-        for message in messages:
-            partition = Partition(message.topic() or "", message.partition() or 0)
-            if (message.offset() or 0) + 1 >= self._behind.get(partition, 0):
+        self._note_reached(
+            {
+                Partition(message.topic() or "", message.partition() or 0): (message.offset() or 0)
+                + 1
+                for message in messages
+            }
+        )
+
+    def _note_reached(self, positions: Mapping[Partition, int]) -> None:
+        for partition, position in positions.items():
+            if position >= self._behind.get(partition, 0):
                 self._behind.pop(partition, None)
-        if not self._behind:
+        if not self._behind and not self._stopping.is_set():
             self.caught_up.set()
 
     def _fail(self, error: BaseException) -> None:

@@ -1,7 +1,12 @@
 """A consumer with manually assigned partitions: no group, no rebalance, positions of the caller.
 
-`poll` waits for the first record and then returns all that has arrived: waiting for a full list
-would delay the first record.
+1. `poll` waits for the first record and then returns all that has arrived: waiting for a full list
+   would delay the first record.
+2. Offsets are not dense: a transaction marker occupies one and is never delivered. An end is reached
+   when the position is there, whether or not the last offset held a record.
+3. A record counts once it is in the log, whatever becomes of its transaction
+   (docs/decisions/read-uncommitted.md).
+4. A batch with a wrong checksum is an error.
 """
 
 import contextlib
@@ -73,6 +78,8 @@ class LogConsumer:
     def __init__(self, kafka: KafkaAccess, fetch: Fetch) -> None:
         self._kafka = kafka
         self._refusal: AccessError | None = None
+        # Ends that were reached since `take_reached`.
+        self._reached: dict[Partition, int] = {}
         self._consumer = Consumer(
             kafka.config()
             | {
@@ -81,6 +88,9 @@ class LogConsumer:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
+                "isolation.level": "read_uncommitted",
+                "enable.partition.eof": True,
+                "check.crcs": True,
                 "fetch.wait.max.ms": fetch.wait_ms,
                 "fetch.min.bytes": fetch.bytes_min,
                 "fetch.message.max.bytes": RECORD_BYTES_MAX,
@@ -92,12 +102,14 @@ class LogConsumer:
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         """Read these partitions, each from its offset on."""
+        self._reached.clear()
         self._consumer.assign(
             [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
         )
 
     def poll(self, records_max: int, wait_s: float) -> list[Message]:
-        """Records that have arrived, at most `records_max`; empty after `wait_s` without any.
+        """Records that have arrived, at most `records_max`; empty after `wait_s` without any, or
+        when the end of a partition is reached.
 
         Raises BrokenLogError if a position is outside the range that the log holds, AccessError if
         Kafka refuses this user.
@@ -115,12 +127,22 @@ class LogConsumer:
     def _without_errors(self, messages: list[Message]) -> list[Message]:
         for message in messages:
             error = message.error()
-            if error is not None and error.code() not in _PASSING:
-                where = f"{message.topic()}/{message.partition()}"
-                raise self._kafka.refusal(error) or BrokenLogError(
-                    f"reading {where}: {error.str()}"
-                )
+            if error is None:
+                continue
+            partition = Partition(message.topic() or "", message.partition() or 0)
+            if error.code() == KafkaError._PARTITION_EOF:
+                self._reached[partition] = message.offset() or 0
+            elif error.code() not in _PASSING:
+                raise self._kafka.refusal(error) or _unreadable(partition, message, error)
         return [message for message in messages if message.error() is None]
+
+    def take_reached(self) -> dict[Partition, int]:
+        """The end offset of each partition that was read to its end since the last call.
+
+        Every record below an end has been returned by `poll`.
+        """
+        reached, self._reached = self._reached, {}
+        return reached
 
     def _on_error(self, error: KafkaError) -> None:
         kafka_logger().error("%s", error.str())
@@ -139,7 +161,8 @@ class LogConsumer:
         position = start
         while position < end:
             messages = self.poll(READ_RECORDS_MAX, silence_s_max)
-            if not messages:
+            reached = self.take_reached()
+            if not messages and not reached:
                 raise UnavailableError(
                     f"{partition.topic}/{partition.number} delivers nothing at {position}, "
                     f"its end is {end}"
@@ -148,6 +171,7 @@ class LogConsumer:
                 position = (message.offset() or 0) + 1
                 if position <= end:
                     yield message
+            position = max(position, reached.get(partition, 0))
 
     def range(self, partition: Partition) -> Range:
         """The offsets that the partition holds now, by a request to the broker.
@@ -181,3 +205,13 @@ class LogConsumer:
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
+
+
+def _unreadable(partition: Partition, message: Message, error: KafkaError) -> BrokenLogError:
+    where = f"{partition.topic}/{partition.number} at offset {message.offset()}"
+    if error.code() == KafkaError._BAD_MSG:
+        return BrokenLogError(
+            f"{where} holds a damaged batch: {error.str()}; restore the partition from a replica "
+            "or a backup"
+        )
+    return BrokenLogError(f"reading {where}: {error.str()}")

@@ -1,0 +1,117 @@
+"""Foreign transactional producers on the topics: markers, aborted records, open transactions.
+
+A Java framework with exactly-once semantics writes this way. Markers occupy offsets that no
+consumer gets; nothing that such a producer does may stop the market or keep it from starting.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from confluent_kafka import Producer
+
+from conformance.api import Api
+from infra.ports import free_port
+from infra.servers import LocalServers
+from schemas.brokers import Broker
+from schemas.codec import encode
+from schemas.executions import Outcomes
+from schemas.topics import BROKERS, EXECUTIONS, Topic
+from services.local.exchange import Stack
+from services.runtime.settings import Settings
+from tests.integration.audited_market import create_database
+from tests.support.exchange import Exchange
+
+SERVICES = ("sink", "matcher", "gateway")
+# Snapshots are due often, so that a matcher that cannot confirm its ownership shows.
+SNAPSHOT_EVERY = 20
+
+
+@pytest.fixture(scope="module")
+def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """An exchange on the shared servers with separate topics and a separate database."""
+    data_dir = tmp_path_factory.mktemp("foreign")
+    url = create_database(exchange.database_url, "foreign")
+    settings = Settings(
+        kafka=exchange.bootstrap,
+        database_url=url,
+        topic_prefix=f"foreign{time.time_ns()}.",
+        partitions=1,
+        snapshot_every=SNAPSHOT_EVERY,
+        admin_key="an admin key that is long",
+        port=free_port(),
+        data_dir=data_dir,
+    )
+    stack = Stack(settings, LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url))
+    stack.prepare()
+    try:
+        stack.start_all(SERVICES)
+        yield Exchange(stack)
+    finally:
+        stack.stop_all()
+
+
+def foreign_producer(market: Exchange) -> Producer:
+    """A transactional producer of another program."""
+    name = f"foreign-{uuid.uuid4().hex[:8]}"
+    producer = Producer(market.access.config() | {"transactional.id": name})
+    producer.init_transactions(20)
+    return producer
+
+
+@contextmanager
+def transaction(market: Exchange, *, commit: bool = True) -> Iterator[Producer]:
+    """A transaction of a foreign producer around the records sent inside."""
+    producer = foreign_producer(market)
+    producer.begin_transaction()
+    yield producer
+    producer.flush(10)
+    if commit:
+        producer.commit_transaction(20)
+    else:
+        producer.abort_transaction(20)
+
+
+def send(market: Exchange, producer: Producer, topic: Topic, value: bytes, key: bytes = b"") -> None:
+    producer.produce(market.topic_prefix + topic.name, value, key or None, 0)
+    producer.flush(10)
+
+
+def restart(market: Exchange, *names: str) -> None:
+    for name in names:
+        market.stack.stop(name)
+        market.stack.start(name)
+    for name in names:
+        market.stack.wait_ready(name, 30)
+
+
+def require_trading(broker: Api, symbol: str) -> None:
+    """Two orders trade, each answered with its outcome at once."""
+    for side, remaining in (("bid", 1), ("ask", 0)):
+        answer = broker.place(side, symbol, 1, 100)
+        assert (answer.status, answer.body["remaining_quantity"]) == (201, remaining), answer
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+def test_services_start_after_a_transaction_on_brokers(market: Exchange, commit: bool) -> None:
+    broker = market.broker()
+    stranger = Broker(str(uuid.uuid4()), "stranger", uuid.uuid4().hex, created_at=1)
+    with transaction(market, commit=commit) as producer:
+        send(market, producer, BROKERS, encode(stranger), stranger.broker_id.encode())
+    restart(market, "sink", "gateway")
+    require_trading(broker, market.symbol())
+
+
+def test_matcher_snapshots_after_a_transaction_on_executions(market: Exchange) -> None:
+    broker = market.broker()
+    # Of an epoch that no claim has: every reader drops it.
+    with transaction(market) as producer:
+        send(market, producer, EXECUTIONS, encode(Outcomes(-5, 0, ())))
+    for _ in range(SNAPSHOT_EVERY):
+        require_trading(broker, market.symbol())
+    log_file = market.stack.services["matcher"].log_file
+    restart(market, "sink", "gateway", "matcher")
+    assert "snapshot loaded" in log_file.read_text()
+    require_trading(broker, market.symbol())
