@@ -21,10 +21,12 @@ from schemas.units import Side, rfc3339
 from services.local.data_dir import operator_settings
 from services.local.signals import quiet_kafka
 from services.matcher.engine import Engine, EnginePosition
-from services.matcher.partition import command_of
+from services.replay.command_log import commands as command_records
+from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
-from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.consumer import Partition
+from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.logging_setup import configure
 from services.runtime.settings import Settings
@@ -35,13 +37,12 @@ PROGRESS_EVERY_S = 2.0
 
 def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[EnginePosition]:
     """Apply a partition's command log up to its current end; yields each position reached."""
-    with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as log:
-        held = log.range(commands)
-        if held.low > 0:
-            raise UnavailableError(f"{commands.topic} has lost what was before {held.low}")
-        for record in log.read(commands, *held):
-            at = EnginePosition(commands.number, record.offset() or 0, record.timestamp()[1])
-            engine.apply(command_of(record, at), at)
+    with closing(LogReader(kafka, commands)) as log:
+        if log.low > 0:
+            raise UnavailableError(f"{commands.topic} has lost what was before {log.low}")
+        for record in command_records(log, 0):
+            at = EnginePosition(commands.number, record.offset, record.timestamp)
+            engine.apply(command_of(record.value), at)
             yield at
 
 

@@ -43,6 +43,8 @@ class Feed:
             "group.id": "examples",  # The client insists on one; nothing is committed to it.
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # The last offset of a topic may hold no record but the marker of a transaction.
+            "enable.partition.eof": True,
             "log_level": 0,
             "error_cb": warn_of,
         }
@@ -85,6 +87,8 @@ class Feed:
                 if error is None:
                     yield message
                     offsets[message.partition() or 0] = (message.offset() or 0) + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    offsets[message.partition() or 0] = message.offset() or 0
                 elif not error.retriable():
                     raise StopError(f"{self.topic}/{message.partition()}: {error.str()}")
             yield None

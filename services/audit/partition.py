@@ -28,6 +28,7 @@ from services.audit.snapshots import SnapshotAudit
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.recovery import LogTopics, commits_of
 from services.matcher.snapshot import restore
+from services.replay.command_log import commands as command_records
 from services.replay.recompute import Recomputation, command_of
 from services.replay.recorded import recorded_outcomes
 from services.runtime.errors import BrokenLogError, UnavailableError
@@ -89,7 +90,7 @@ class PartitionAudit:
                 self._stream(TRADES, "trades_topic", decode_trade, closes),
                 self._stream(BOOK, "book_topic", decode_book_update, closes),
             ]
-            records = commands.records()
+            records = command_records(commands, 0)
             while chunk := list(islice(records, CHUNK_COMMANDS)):
                 self._chunk(chunk, told, public)
                 self._tools.progress(len(chunk))

@@ -160,6 +160,8 @@ class MatcherLoop:
         self._awake_at = time.monotonic()
         for number, run in groupby(messages, methodcaller("partition")):
             owned[number].handle(list(run))
+        for partition, end in consumer.take_reached().items():
+            owned[partition.number].reached(end)
         OPEN_ORDERS.set(sum(len(one.engine.open_orders) for one in owned.values()))
         if tick:
             now_ms = int(time.time() * 1000)

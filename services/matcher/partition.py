@@ -9,18 +9,16 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
 
 from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
 from schemas.executions import Outcome
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import EnginePosition
+from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets, without_gaps
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.publish import OutcomePublisher
-from services.matcher.recovery import StoredRecord
 from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save
-from services.runtime.errors import BrokenLogError
 from services.runtime.metrics import COMMANDS
 
 log = logging.getLogger(__name__)
@@ -32,12 +30,6 @@ TICK_GRACE_MS = 20
 # that was read back and did not expire the order came too early by the log's clock: the next one
 # waits for the remaining time. Otherwise a clock ahead of the broker's would fill the log.
 TICK_REPEAT_MS = 1_000
-
-
-class CommandRecord(StoredRecord, Protocol):
-    """A record of the command log; `timestamp` as Kafka's client returns it: kind and ms."""
-
-    def timestamp(self) -> tuple[int, int]: ...
 
 
 class PartitionMatcher:
@@ -54,12 +46,13 @@ class PartitionMatcher:
         self._tick_seen = False
 
     def handle(self, messages: Sequence[CommandRecord]) -> None:
-        """Apply commands in log order and publish outcomes that are not published yet."""
+        """Apply commands in log order and publish outcomes that are not published yet.
+
+        Raises BrokenLogError if commands are missing.
+        """
         first_unsent, unsent = 0, list[Outcome]()
-        for message in messages:
+        for message in without_gaps(messages, self.next_offset):
             offset, (_, timestamp) = message.offset() or 0, message.timestamp()
-            if offset != self.next_offset:
-                raise BrokenLogError(f"expected command {self.next_offset}, received {offset}")
             self.next_offset = offset + 1
             at = EnginePosition(self._claimed.partition, offset, timestamp)
             outcome = self.engine.apply(command_of(message, at), at)
@@ -75,6 +68,11 @@ class PartitionMatcher:
             self._tick_seen = True
             for kind, count in Counter(type(each.event).__name__ for each in unsent).items():
                 COMMANDS.labels(kind).inc(count)
+
+    def reached(self, end: int) -> None:
+        """Refuse the offsets before `end`, which hold no record: the log was read to there."""
+        if end > self.next_offset:
+            self.handle(list(map(AbsentRecord, absent_offsets(self.next_offset, end))))
 
     def _publish_market_data(self, outcome: Outcome, at: EnginePosition) -> None:
         partition = self._claimed.partition
@@ -119,7 +117,11 @@ class PartitionMatcher:
 
 
 def command_of(message: CommandRecord, at: EnginePosition) -> Command | None:
-    """Decode a command; for an unreadable record, log the reason and return None."""
+    """Decode a command; for an unreadable or absent one, log the reason and return None."""
+    if isinstance(message, AbsentRecord):
+        where = {"partition": at.partition, "offset": at.offset}
+        log.warning("no record at this offset, refused", extra={"fields": where})
+        return None
     try:
         return decode_command(message.value())
     except UnreadableError as error:

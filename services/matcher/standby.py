@@ -73,6 +73,7 @@ class Standby:
                 return
             one.command(command)
             one.catch_up()
+        one.reached(max(one.read_to, one.position.next_command))
 
     def _offsets(self) -> dict[Partition, int]:
         offsets = {}
@@ -89,6 +90,10 @@ class Standby:
                 one.execution(message)
             else:
                 one.command(message)
+        for partition, end in consumer.take_reached().items():
+            one = self._following[partition.number]
+            if partition.topic != executions:
+                one.reached(max(one.read_to, end))
         for one in self._following.values():
             one.catch_up()
 

@@ -13,9 +13,9 @@ from collections import deque
 from schemas.executions import OrderAccepted
 from services.matcher.claim import Claimed, PublishedPosition, claimed, take
 from services.matcher.engine import EnginePosition
-from services.matcher.partition import CommandRecord, command_of
+from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
+from services.matcher.partition import command_of
 from services.matcher.recovery import LogTopics, Reading, Recovered, StoredRecord
-from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 
 # Far more commands than a matcher's public records can lag behind within their linger, and
@@ -51,9 +51,12 @@ class StandbyPartition:
 
     def command(self, record: CommandRecord) -> None:
         """Add the next record of the command log. Raises BrokenLogError."""
-        if record.offset() != self.read_to:
-            raise BrokenLogError(f"expected command {self.read_to}, received {record.offset()}")
+        self.reached(record.offset() or 0)
         self._waiting.append(record)
+
+    def reached(self, end: int) -> None:
+        """Add the offsets before `end` that hold no record. Raises BrokenLogError."""
+        self._waiting.extend(map(AbsentRecord, absent_offsets(self.read_to, end)))
 
     def execution(self, record: StoredRecord) -> None:
         """Add the next record of executions. Raises BrokenLogError."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.matcher.engine import Engine
 from services.matcher.recovery import LogTopics, Recovered, commits_of, recover
+from services.replay.command_log import commands as command_records
 from services.replay.progress import Advance
 from services.replay.recompute import Recomputation, command_of
 from services.replay.recorded import recorded_outcomes
@@ -58,7 +59,7 @@ def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> 
             _require_held(executions, EXECUTIONS, begun.position.next_record)
             recorded = recorded_outcomes(executions, number, begun.position)
         replay = Recomputation(begun.engine, begun.position.next_command)
-        records = _until(commands.records(replay.next_offset), request.until_ms)
+        records = _until(command_records(commands, replay.next_offset), request.until_ms)
         while chunk := list(islice(records, CHUNK_COMMANDS)):
             for record in chunk:
                 outcome = replay.apply(record.offset, record.timestamp, command_of(record.value))

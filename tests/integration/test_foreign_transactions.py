@@ -17,9 +17,13 @@ from infra.ports import free_port
 from infra.servers import LocalServers
 from schemas.brokers import Broker
 from schemas.codec import encode
+from schemas.commands import PlaceOrder
 from schemas.executions import Outcomes
-from schemas.topics import BROKERS, EXECUTIONS, Topic
+from schemas.ids import order_id
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, Topic
+from services.audit.run import run_audit
 from services.local.exchange import Stack
+from services.replay.run import ReplayRequest, run_replay
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
@@ -74,7 +78,9 @@ def transaction(market: Exchange, *, commit: bool = True) -> Iterator[Producer]:
         producer.abort_transaction(20)
 
 
-def send(market: Exchange, producer: Producer, topic: Topic, value: bytes, key: bytes = b"") -> None:
+def send(
+    market: Exchange, producer: Producer, topic: Topic, value: bytes, key: bytes = b""
+) -> None:
     producer.produce(market.topic_prefix + topic.name, value, key or None, 0)
     producer.flush(10)
 
@@ -115,3 +121,52 @@ def test_matcher_snapshots_after_a_transaction_on_executions(market: Exchange) -
     restart(market, "sink", "gateway", "matcher")
     assert "snapshot loaded" in log_file.read_text()
     require_trading(broker, market.symbol())
+
+
+def foreign_order(symbol: str, broker_id: str) -> PlaceOrder:
+    """A bid that a foreign program writes to the command log itself."""
+    new = order_id(time.time_ns() // 1_000_000, 0, uuid.uuid4().int)
+    return PlaceOrder(new, broker_id, "1", symbol, "bid", "limit", 5, 100)
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+def test_orders_trade_after_a_transaction_on_commands(market: Exchange, commit: bool) -> None:
+    registered = market.admin().call("POST", "/register", {"name": "foreign"}).body
+    broker = Api(market.url, registered["api_key"])
+    order = foreign_order(market.symbol(), registered["broker_id"])
+    with transaction(market, commit=commit) as producer:
+        send(market, producer, COMMANDS, encode(order))
+    # The marker is the last offset of the log now, and counts as reached.
+    assert broker.get(f"/orders/{order_id(1, 0, 1)}").status == 404
+    # A record counts once it is in the log, also if its transaction is aborted.
+    assert broker.order(order.order_id)["remaining_quantity"] == 5
+    require_trading(broker, market.symbol())
+    restart(market, "matcher")
+    require_trading(broker, market.symbol())
+
+
+def test_orders_trade_during_an_open_transaction(market: Exchange) -> None:
+    broker = market.broker()
+    with transaction(market, commit=False) as producer:
+        send(market, producer, COMMANDS, b"not a command")
+        for _ in range(5):
+            require_trading(broker, market.symbol())
+
+
+def test_replay_and_audit_hold_after_transactions(market: Exchange) -> None:
+    broker = market.broker()
+    with transaction(market) as producer:
+        send(market, producer, COMMANDS, b"not a command")
+    require_trading(broker, market.symbol())
+    with transaction(market, commit=False) as producer:
+        send(market, producer, COMMANDS, b"not a command")
+    settings = market.stack.operator
+    for request in (
+        ReplayRequest(0, verify=True),
+        ReplayRequest(0, verify=True, from_snapshot=True),
+    ):
+        found = run_replay(settings, request, lambda *_: None).summary(verified=True)
+        assert (found.differences, found.not_recorded) == (0, 0), found
+        assert found.next_offset == market.log_ends()[0]
+    report = run_audit(settings, None, 30.0, lambda _: None)
+    assert report.holds, "\n".join(report.lines())

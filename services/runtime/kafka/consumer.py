@@ -2,8 +2,8 @@
 
 1. `poll` waits for the first record and then returns all that has arrived: waiting for a full list
    would delay the first record.
-2. Offsets are not dense: a transaction marker occupies one and is never delivered. An end is reached
-   when the position is there, whether or not the last offset held a record.
+2. Offsets are not dense: a transaction marker occupies one and is never delivered. An end is
+   reached when the position is there, whether or not the last offset held a record.
 3. A record counts once it is in the log, whatever becomes of its transaction
    (docs/decisions/read-uncommitted.md).
 4. A batch with a wrong checksum is an error.
