@@ -1,4 +1,4 @@
-"""Documents agree with the tree: figures, links, paths, modules, settings and exit codes."""
+"""Documents compared with the tree: figures, links, paths, modules, settings and exit codes."""
 
 import re
 from importlib.util import find_spec
@@ -25,14 +25,14 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """The anchors that GitHub generates for the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}
 
 
 @each_page
-def test_page_links_lead_to_files_and_headings(page: Path) -> None:
+def test_page_links_resolve_to_files_and_headings(page: Path) -> None:
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if re.match(r"\w+://", link):
@@ -55,11 +55,11 @@ def test_page_paths_in_backticks_exist(page: Path) -> None:
 @each_page
 def test_page_modules_to_run_exist(page: Path) -> None:
     named = set(re.findall(r"python -m ([a-z][\w.]*\w)", page.read_text()))
-    ours = [name for name in named if name.split(".")[0] in TOP_LEVEL]
-    assert [name for name in ours if find_spec(name) is None] == []
+    own_modules = [name for name in named if name.split(".")[0] in TOP_LEVEL]
+    assert [name for name in own_modules if find_spec(name) is None] == []
 
 
-def test_operating_page_has_every_setting_with_its_default() -> None:
+def test_operating_page_lists_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(EXCHANGE_\w+)` \| (`[^`]*`|not set) \|", OPERATING, re.MULTILINE)
     defaults = {}
     for field, default in zip(
@@ -71,12 +71,12 @@ def test_operating_page_has_every_setting_with_its_default() -> None:
 
 
 def subclasses(kind: type[ExchangeError]) -> set[type[ExchangeError]]:
-    """A class and everything that is derived from it."""
+    """A class and all its subclasses."""
     return {kind}.union(*(subclasses(derived) for derived in kind.__subclasses__()))
 
 
-def test_operating_page_has_every_exit_code() -> None:
-    # The sink's own errors are classes of another module; imported, they are in the tree too.
+def test_operating_page_lists_every_exit_code() -> None:
+    # The sink's own errors are defined in another module; importing it adds them to the class tree.
     assert {MigrationError, ForeignDatabaseError} <= subclasses(ExchangeError)
     product = {kind for kind in subclasses(ExchangeError) if kind.__module__.startswith("services")}
     section = OPERATING.split("## Exit codes")[1].split("\n## ")[0]
@@ -92,7 +92,7 @@ def comparison_row(name: str) -> list[str]:
 
 
 def readme_figures(column: int) -> tuple[str, str, str]:
-    """Share of B3 carried, latency at 100 % of B3 and losses, as the README has them."""
+    """Share of B3 sustained, latency at 100 % of B3 and losses, as stated in the README."""
     rows = [line.strip("|").split("|") for line in README.splitlines() if line.startswith("| ")]
     cells = {row[0].strip().split(",")[0]: row[column].strip() for row in rows if len(row) > column}
     carried = cells["orders a second carried with p99 within 50 ms"]
@@ -105,7 +105,7 @@ def readme_figures(column: int) -> tuple[str, str, str]:
     return share, latency.removesuffix(" ms"), lost
 
 
-def test_readme_figures_are_those_of_the_comparison() -> None:
+def test_readme_figures_equal_those_of_the_comparison() -> None:
     for column, durability in enumerate(("process", "fsync"), start=1):
         row = comparison_row(f"This exchange, `{durability}`")
         assert readme_figures(column) == (row[1], row[6], row[9])

@@ -1,4 +1,4 @@
-"""Test targets: existing paths only, and every file in exactly one shard of its target."""
+"""Test targets: their paths exist, and every file is in exactly one shard of its target."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
 
 
-def test_named_paths_exist() -> None:
+def test_selected_paths_exist() -> None:
     named = {*ESSENTIAL, *ALONE, *SIZED, *WEIGHTS_S, LAST}
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
-def test_essential_and_rest_together_are_all() -> None:
+def test_essential_and_rest_together_equal_all() -> None:
     rest = {file for file in FILES if not left_out(file, TARGETS["rest"])}
     essential = {file for file in FILES if any(file.startswith(path) for path in ESSENTIAL)}
     assert essential | rest == set(FILES)

@@ -1,4 +1,4 @@
-"""The edge of the exchange: every bound of every field from both sides, and broken bytes."""
+"""The message codec: both sides of every bound of every field, and malformed bytes."""
 
 import json
 from typing import Any, Final
@@ -102,7 +102,7 @@ def raw(**changes: Any) -> bytes:
 
 
 def raw_number(field: str, literal: str) -> bytes:
-    """The order with a literal in place of one number, to the letter."""
+    """The order with one number replaced by a literal, byte for byte."""
     return raw(**{field: 123_454_321}).replace(b"123454321", literal.encode())
 
 
@@ -145,7 +145,7 @@ STRANGE_NUMBERS: Final = (
     STRANGE_NUMBERS,
     ids=lambda literal: literal[:24] or "nothing",
 )
-def test_place_order_with_a_strange_number_is_unreadable(field: str, literal: str) -> None:
+def test_place_order_with_an_invalid_number_is_unreadable(field: str, literal: str) -> None:
     with pytest.raises(codec.UnreadableError):
         codec.decode_command(raw_number(field, literal))
 
@@ -185,12 +185,12 @@ BROKEN: Final[dict[str, bytes | None]] = {
 
 
 @pytest.mark.parametrize("value", BROKEN.values(), ids=BROKEN.keys())
-def test_command_of_broken_bytes_is_unreadable(value: bytes | None) -> None:
+def test_command_of_malformed_bytes_is_unreadable(value: bytes | None) -> None:
     with pytest.raises(codec.UnreadableError):
         codec.decode_command(value)
 
 
-def test_other_topics_of_broken_bytes_are_unreadable() -> None:
+def test_records_of_other_topics_with_malformed_bytes_are_unreadable() -> None:
     for value in BROKEN.values():
         with pytest.raises(codec.UnreadableError):
             codec.decode_execution(value)
@@ -269,7 +269,7 @@ def test_broker_outside_a_bound_is_unreadable(changes: dict[str, Any]) -> None:
         codec.decode_broker(json.dumps(broker | changes).encode())
 
 
-def test_is_claim_of_any_execution_says_what_the_decoder_says() -> None:
+def test_is_claim_of_any_execution_agrees_with_the_decoder() -> None:
     assert codec.is_claim(codec.encode(Claim("a")))
     assert not codec.is_claim(codec.encode(Outcomes(1, 2, ())))
     assert not codec.is_claim(b"")

@@ -1,4 +1,4 @@
-"""Ids carry what they say they carry: partition, time, position in the log."""
+"""Ids and what they encode: partition, time and position in the log."""
 
 import random
 import uuid
@@ -23,7 +23,7 @@ def test_order_id_with_any_random_bits_keeps_partition_and_time(
     assert ids.created_ms(text) == TIME_MS
 
 
-def test_order_id_of_a_later_millisecond_sorts_after() -> None:
+def test_order_id_of_a_later_millisecond_sorts_later() -> None:
     seed = random.SystemRandom().getrandbits(32)
     rng = random.Random(seed)
     times = sorted(rng.sample(range(1 << 48), 500))
@@ -31,7 +31,7 @@ def test_order_id_of_a_later_millisecond_sorts_after() -> None:
     assert made == sorted(made), f"seed {seed}"
 
 
-def test_order_id_with_other_random_bits_is_another() -> None:
+def test_order_id_with_other_random_bits_differs() -> None:
     made = {ids.order_id(TIME_MS, 5, bits) for bits in (0, 1, 2, 1 << 32, 1 << 61)}
     assert len(made) == 5
 

@@ -1,4 +1,4 @@
-"""An order's record folded from events: as it arrives, as it is filled, as it ends."""
+"""An order's record computed from its events: as accepted, as filled, as closed."""
 
 from schemas.executions import Fill, OrderAccepted
 from schemas.orders import OrderRecord, OrderTrade
@@ -34,7 +34,7 @@ def accepted(
     )
 
 
-def test_record_of_a_resting_order_shows_it_open() -> None:
+def test_record_of_a_resting_order_is_open() -> None:
     shown = OrderRecord.accepted(accepted(100), START_MS).resource()
     assert shown.order_id == shown.id == order_id(1)
     assert (shown.status, shown.closed_reason) == ("open", None)
@@ -51,7 +51,7 @@ def test_record_of_a_resting_order_shows_it_open() -> None:
     assert shown.valid_until == "2023-11-14T22:14:20.000Z"
 
 
-def test_record_of_an_aggressor_holds_its_trades_and_their_mean() -> None:
+def test_record_of_a_taker_has_its_trades_and_their_average_price() -> None:
     event = accepted(0, fill(990, 60, 0), fill(1_000, 40, 5, OTHER_TRADE), reason="filled")
     record = OrderRecord.accepted(event, START_MS)
     assert record.trades == [
@@ -70,7 +70,7 @@ def test_record_of_an_aggressor_holds_its_trades_and_their_mean() -> None:
     assert {one.executed_at for one in shown.trades} == {"2023-11-14T22:13:20.000Z"}
 
 
-def test_record_of_a_market_order_without_liquidity_keeps_what_is_left() -> None:
+def test_record_of_a_market_order_without_liquidity_keeps_the_remaining_quantity() -> None:
     event = accepted(70, fill(990, 30, 0), price=None, reason="no_liquidity")
     shown = OrderRecord.accepted(event, START_MS).resource()
     assert (shown.price, shown.valid_until, shown.order_type) == (None, None, "market")
@@ -88,7 +88,7 @@ def test_record_filled_as_maker_in_part_stays_open() -> None:
     assert record.trades == [OrderTrade(TRADE, 1_000, 30, OTHER_BROKER, START_MS + 5)]
 
 
-def test_record_filled_as_maker_to_the_end_is_closed() -> None:
+def test_record_filled_completely_as_maker_is_closed() -> None:
     record = OrderRecord.accepted(accepted(40, fill(990, 60, 0)), START_MS)
     record.filled_as_maker(fill(1_000, 10, 30), OTHER_BROKER, START_MS + 5)
     record.filled_as_maker(fill(1_000, 30, 0, OTHER_TRADE), OTHER_BROKER, START_MS + 6)
@@ -97,7 +97,7 @@ def test_record_filled_as_maker_to_the_end_is_closed() -> None:
     assert (shown.filled_quantity, shown.average_price, len(shown.trades)) == (100, 994, 3)
 
 
-def test_record_closed_by_expiry_keeps_what_is_left() -> None:
+def test_record_closed_by_expiry_keeps_the_remaining_quantity() -> None:
     record = OrderRecord.accepted(accepted(100), START_MS)
     record.filled_as_maker(fill(1_000, 30, 70), OTHER_BROKER, START_MS + 5)
     record.closed("expired", START_MS + 60_000)

@@ -1,4 +1,4 @@
-"""Where a symbol lives: Kafka's own hash, and the greedy spread of known volumes."""
+"""Partition of a symbol: Kafka's own hash, and the greedy spread of known volumes."""
 
 import random
 
@@ -16,7 +16,7 @@ VECTORS = {
     "abc": 479470107,
 }
 
-# What Kafka 4.4's Java client says of symbols of every length, and of letters of many bytes:
+# Results of Kafka 4.4's Java client for symbols of every length and for multi-byte letters:
 # `Utils.murmur2`, and `BuiltInPartitioner.partitionForKey` of 12 partitions.
 JAVA = {
     "PETR4": (-1665922814, 6),
@@ -87,7 +87,7 @@ def test_murmur2_of_kafkas_vectors_is_kafkas_hash(text: str, expected: int) -> N
 
 
 @pytest.mark.parametrize("key", JAVA)
-def test_partition_of_a_symbol_is_the_java_clients(key: str) -> None:
+def test_partition_of_a_symbol_equals_that_of_the_java_client(key: str) -> None:
     assert (murmur2(key.encode()), default_partition(key, 12)) == (
         JAVA[key][0] & 0xFFFFFFFF,
         JAVA[key][1],
@@ -108,16 +108,16 @@ def test_default_partition_of_many_symbols_reaches_every_partition() -> None:
     assert {default_partition(symbol, 12) for symbol in symbols} == set(range(12))
 
 
-def test_spread_largest_first_goes_to_the_least_loaded() -> None:
+def test_spread_puts_the_largest_first_on_the_least_loaded() -> None:
     shares = {"A": 500, "B": 300, "C": 150, "D": 100, "E": 90}
     assert spread(shares, 2) == {"A": 0, "B": 1, "C": 1, "D": 1, "E": 0}
 
 
-def test_spread_with_ties_goes_by_name_and_lowest_partition() -> None:
+def test_spread_breaks_ties_by_name_and_lowest_partition() -> None:
     assert spread({"C": 1, "A": 1, "D": 1, "B": 1}, 3) == {"A": 0, "B": 1, "C": 2, "D": 0}
 
 
-def test_spread_of_nothing_is_nothing() -> None:
+def test_spread_of_no_symbols_is_empty() -> None:
     assert spread({}, 4) == {}
 
 

@@ -1,4 +1,4 @@
-"""The table of roles against what it speaks of: services, topics, tables."""
+"""The table of roles compared with the services, topics and tables it refers to."""
 
 from collections.abc import Set
 
@@ -23,7 +23,7 @@ def test_every_service_has_a_role() -> None:
     assert len(ROLE) == len(ROLES)
 
 
-def test_writers_of_a_topic_are_those_that_the_topic_names() -> None:
+def test_writers_of_a_topic_equal_those_in_its_definition() -> None:
     named_as = {"gateway": "ingest", "ingest": "ingest"}
     for topic in TOPICS:
         for role in ROLES:
@@ -31,14 +31,14 @@ def test_writers_of_a_topic_are_those_that_the_topic_names() -> None:
                 assert named_as.get(role.name, role.name) in topic.writer, (topic.name, role.name)
 
 
-def test_gateway_may_do_what_ingest_and_reader_may_and_asks_for_webhooks() -> None:
+def test_gateway_has_the_rights_of_ingest_and_reader_and_those_for_webhooks() -> None:
     gateway = set(ROLE["gateway"].kafka)
     assert gateway == set(ROLE["ingest"].kafka) | set(ROLE["reader"].kafka)
     more = set(ROLE["gateway"].postgres) - set(ROLE["reader"].postgres)
     assert {grant.table for grant in more} == {"webhook_deliveries", "webhook_endpoints"}
 
 
-def test_grants_name_tables_and_columns_that_exist() -> None:
+def test_grants_refer_to_existing_tables_and_columns() -> None:
     columns = {table.name: set(table.columns) for table in TABLES}
     for role in ROLES:
         for grant in role.postgres:
@@ -61,5 +61,5 @@ def test_role_that_needs_no_brokers_table_has_no_grant_on_it(name: str) -> None:
     assert "brokers" not in {grant.table for grant in ROLE[name].postgres}
 
 
-def test_user_of_an_exchange_with_a_prefix_is_its_own() -> None:
+def test_user_of_an_exchange_with_a_prefix_has_that_prefix() -> None:
     assert (ROLE["sink"].user(""), ROLE["sink"].user("demo.")) == ("sink", "demo.sink")

@@ -1,4 +1,4 @@
-"""The described tables against the migrations and against the SQL of the services."""
+"""The table descriptions compared with the migrations and the SQL of the services."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Instants and means at the boundary: text, milliseconds, rounding."""
+"""Times and averages in requests and responses: text, milliseconds, rounding."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
@@ -54,7 +54,7 @@ def test_milliseconds_before_the_epoch_is_negative() -> None:
     ("total", "count", "expected"),
     [(10, 1, 10), (10, 4, 3), (9, 4, 2), (11, 4, 3), (1, 2, 1), (1, 3, 0), (2, 3, 1)],
 )
-def test_rounded_average_of_a_fraction_goes_to_the_nearest(
+def test_rounded_average_of_a_fraction_is_the_nearest_integer(
     total: int, count: int, expected: int
 ) -> None:
     assert rounded_average(total, count) == expected

@@ -1,4 +1,4 @@
-"""Rows against outcomes written by hand."""
+"""Database rows for outcomes written by hand."""
 
 from schemas.executions import OrderRepeated, Ticked
 from schemas.units import rfc3339
@@ -23,8 +23,8 @@ from tests.support.reader_outcomes import (
 
 def rows_of(*batches: Batch) -> Rows:
     rows = Rows()
-    for told in batches:
-        rows.add(told)
+    for each in batches:
+        rows.add(each)
     return rows
 
 
@@ -79,7 +79,7 @@ def test_maker_of_an_earlier_run_filled_twice_is_one_change() -> None:
     assert (change.closed_reason, change.updated_at) == ("filled", T0 + 6000)
 
 
-def test_maker_partly_filled_then_cancelled_keeps_both_effects() -> None:
+def test_maker_partly_filled_then_cancelled_has_both_effects() -> None:
     taker = limit(
         8, BOB, "bid", 10, None, left=0, closed="filled", fills=(fill(1, 1, ALICE, 7, 10, 40),)
     )
@@ -102,7 +102,7 @@ def test_events_without_effect_give_no_rows_but_count() -> None:
     assert rows.outcomes == 3
 
 
-def test_order_line_escapes_backslashes_and_marks_what_is_absent() -> None:
+def test_order_line_escapes_backslashes_and_marks_absent_values() -> None:
     rows = rows_of(
         batch(
             limit(1, ALICE, "bid", 5, 10, valid_until=T0 + 1),
@@ -118,7 +118,7 @@ def test_order_line_escapes_backslashes_and_marks_what_is_absent() -> None:
     assert second[7:13] == [r"\N", "5", "5", "0", r"\N", "no_liquidity"]
 
 
-def test_trade_line_names_buyer_and_seller_by_the_side_of_the_taker() -> None:
+def test_trade_line_has_buyer_and_seller_by_the_side_of_the_taker() -> None:
     buying = rows_of(sweep()).trades[0]
     assert trade_line(buying).split("\t")[1:5] == [oid(3), oid(1), CAROL, ALICE]
     taker = limit(
@@ -138,7 +138,7 @@ def test_change_line_of_an_open_order_has_no_reason() -> None:
     assert change_line(order_id, change) == f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\n"
 
 
-def test_sums_of_a_run_are_what_the_views_would_show() -> None:
+def test_sums_of_a_run_equal_those_of_the_views() -> None:
     rows = rows_of(sweep(), batch(limit(7, ALICE, "bid", 1, 1, symbol="VALE3"), partition=1))
     assert rows.book_sequences == {(0, "PETR4"): 8, (1, "VALE3"): 1}
     assert rows.clocks == {0: T0 + 7000, 1: T0}
@@ -149,7 +149,7 @@ def test_sums_of_a_run_are_what_the_views_would_show() -> None:
     }
 
 
-def test_sums_of_a_selling_taker_and_of_a_trade_with_oneself() -> None:
+def test_sums_of_a_selling_taker_and_of_a_self_trade() -> None:
     made = fill(1, 1, ALICE, 10, 5, 0)
     sold = limit(2, BOB, "ask", 5, None, left=0, closed="filled", fills=(made,))
     (alice, bob) = rows_of(batch(sold)).balances.values()
@@ -159,6 +159,6 @@ def test_sums_of_a_selling_taker_and_of_a_trade_with_oneself() -> None:
     assert (change.quantity, change.value) == (0, 0)
 
 
-def test_array_quotes_what_would_be_no_value() -> None:
+def test_array_quotes_its_elements() -> None:
     assert array(["NULL", "BRK.B"]) == '{"NULL","BRK.B"}'
     assert (array([1, -2]), array([])) == ('{"1","-2"}', "{}")

@@ -1,4 +1,4 @@
-"""Where webhooks may not go, address by address."""
+"""Addresses that webhooks may be sent to, and those that are refused."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_address_that_is_not_public_is_refused(host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("host", NO_ADDRESS)
-def test_text_that_is_no_plain_address_is_refused(host: str) -> None:
+def test_text_that_is_not_a_plain_address_is_refused(host: str) -> None:
     with pytest.raises(RefusedAddressError, match="not an address"):
         check_address(host, 443, LOOPBACK)
 
@@ -49,7 +49,7 @@ def test_public_address_is_allowed_on_ports_of_web_servers(host: str) -> None:
             check_address(host, port, ())
 
 
-def test_allowed_range_goes_on_any_port_and_no_further() -> None:
+def test_allowed_range_is_allowed_on_any_port() -> None:
     for host in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
         check_address(host, 5432, LOOPBACK)
     for host in ("10.0.0.1", "169.254.169.254", "0.1.2.3", "::"):
@@ -60,7 +60,7 @@ def test_allowed_range_goes_on_any_port_and_no_further() -> None:
 @pytest.mark.parametrize(
     "url", ["http://a", "https://a.example:8443/x?y=1#z", "http://[::1]:80/", "HTTPS://A/"]
 )
-def test_url_of_a_usual_form_is_let_through(url: str) -> None:
+def test_url_of_a_usual_form_is_allowed(url: str) -> None:
     check_url(url)
 
 
@@ -77,7 +77,7 @@ def test_url_of_another_form_is_refused(url: str) -> None:
         check_url(url)
 
 
-def test_networks_that_are_none_are_named() -> None:
+def test_invalid_networks_are_reported() -> None:
     assert parse_networks("") == ()
     with pytest.raises(ValueError, match=r"10\.0\.0\.1/8"):
         parse_networks("10.0.0.1/8")

@@ -1,4 +1,4 @@
-"""Signatures, judged by the library that receivers use."""
+"""Webhook signatures, verified with the library that receivers use."""
 
 import time
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ def test_signature_is_accepted_by_the_receivers_library() -> None:
     assert Webhook(NEW).verify(BODY, headers(NEW)) == {"event": "test", "name": "São Paulo"}
 
 
-def test_signature_is_that_of_the_librarys_own_signer() -> None:
+def test_signature_equals_that_of_the_librarys_signer() -> None:
     at = datetime.fromtimestamp(1_800_000_000, tz=UTC)
     made = signed_headers("an-id-bid", 1_800_000_000, BODY, [NEW])
     assert made["webhook-signature"] == Webhook(NEW).sign("an-id-bid", at, BODY.decode())
@@ -54,7 +54,7 @@ def test_changed_body_is_not_accepted() -> None:
         Webhook(NEW).verify(BODY + b" ", headers(NEW))
 
 
-def test_former_secret_signs_before_its_end_only() -> None:
+def test_former_secret_signs_until_its_end_only() -> None:
     known = (WebhookSecret(NEW), WebhookSecret(OLD, until=1_000))
     assert valid_secrets(known, 999) == [NEW, OLD]
     assert valid_secrets(known, 1_000) == [NEW]
