@@ -41,6 +41,7 @@ from services.runtime.clock import now_ms
 from services.runtime.health import Health
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import DeliveryResult
+from services.runtime.settings import Settings
 
 ADMIN_KEY = "the admin key of a benchmark"
 OK = range(200, 300)
@@ -111,7 +112,11 @@ class Gateway:
         routes = [*self._ingest.routes(), *self._reader.routes()]
         # The same answer as the hot GET /balance, to measure the cost of the framework.
         balance = Route("GET", BALANCE_BY_FASTAPI, self._get_balance, "broker", "balance")
-        routers = [self._ingest.router(), health_router(Health()), ServiceRouter([balance])]
+        routers = [
+            self._ingest.router(),
+            health_router(Health(), Settings()),
+            ServiceRouter([balance]),
+        ]
         self.edge = ApiApp(routes, directory, make_framework("Exchange", routes, routers))
 
     async def _get_balance(self, broker: Caller) -> Response:

@@ -1,9 +1,11 @@
 """The HTTP edge: answers the hot calls as a plain ASGI app, and hands all others to FastAPI.
 
-Routing, request ids and metrics are the edge's for every call. Order of checks: route, method,
-accepting calls, key, rate limit, headers, body. A handler receives only what passed all of them.
+Routing, request ids, keys, rate limits and metrics are the edge's for every call. Order of checks:
+route, method, accepting calls, key, rate limit, headers, body. A handler receives only what passed
+all of them.
 """
 
+import asyncio
 import itertools
 import secrets
 import time
@@ -11,6 +13,7 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import Struct
 from prometheus_client import Histogram
 
 from services.api.body import BODY_BYTES_MAX, ClientGoneError, read_body_of
@@ -54,7 +57,14 @@ __all__ = [
     "not_accepted",
 ]
 
-_UNMATCHED: Resource[Route | AsgiApp] = Resource("unmatched")
+
+class _Passed(Struct, frozen=True):
+    # What FastAPI serves: a call, or None for a page that is open to anyone.
+    app: AsgiApp
+    call: Route | None
+
+
+_UNMATCHED: Resource[Route | _Passed] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNLIMITED = RateLimits()
 
@@ -72,13 +82,14 @@ class ApiApp:
         self._checks = RequestChecks(directory, limits)
         self.refuse = self._checks.refuse
         self.accept = self._checks.accept
-        self._routes: RoutingTable[Route | AsgiApp] = RoutingTable()
+        self._routes: RoutingTable[Route | _Passed] = RoutingTable()
         for call in routes:
             self._routes.add(call.method, call.path, call)
         if framework is not None:
-            framework.app.state.checks = self._checks
-            for method, path in framework.entries:
-                self._routes.add(method, path, framework.app)
+            for call in framework.calls:
+                self._routes.add(call.method, call.path, _Passed(framework.app, call))
+            for path in framework.pages:
+                self._routes.add("GET", path, _Passed(framework.app, None))
         self._id_prefix = secrets.token_hex(8)
         self._id_count = itertools.count(1)
         self._timers: dict[tuple[str, str, int], Histogram] = {}
@@ -96,25 +107,34 @@ class ApiApp:
         resource = found or _UNMATCHED
         try:
             entry = self._entry(method, resource)
-            if isinstance(entry, Route):
+            if entry is None:
+                response = self._without_entry(method, resource, scope, headers)
+            elif isinstance(entry, Route):
                 response = await self._call(
                     entry, scope, receive, (headers, parameters, request_id)
                 )
-            elif isinstance(entry, Response):
-                response = entry
             else:
+                broker = (
+                    self._checks.admit_open(scope, headers)
+                    if entry.call is None
+                    else self._checks.admit(entry.call, scope, headers)
+                )
                 state = {
+                    "broker": broker,
                     "headers": headers,
                     "parameters": parameters,
                     "request_id": request_id,
                     "template": resource.template,
                 }
-                status = await _pass_on(entry, {**scope, "state": state}, receive, send)
+                status = await _pass_on(entry.app, {**scope, "state": state}, receive, send)
                 if status:
                     self._observe(resource.template, method, status, time.perf_counter() - begun)
                 return
         except ProblemError as problem:
             response = problem.response(request_id)
+            if problem.delay_s:
+                begun += problem.delay_s
+                await asyncio.sleep(problem.delay_s)
         except ClientGoneError:
             return
         except Exception as error:
@@ -122,13 +142,18 @@ class ApiApp:
         await _send(send, response, request_id, method)
         self._observe(resource.template, method, response.status, time.perf_counter() - begun)
 
-    def _entry(
-        self, method: str, resource: Resource[Route | AsgiApp]
-    ) -> Route | AsgiApp | Response:
-        # The table's entry for the method, or the answer that needs none.
-        entry = resource.methods.get("GET" if method == "HEAD" else method)
-        if entry is not None:
-            return entry
+    def _entry(self, method: str, resource: Resource[Route | _Passed]) -> Route | _Passed | None:
+        return resource.methods.get("GET" if method == "HEAD" else method)
+
+    def _without_entry(
+        self,
+        method: str,
+        resource: Resource[Route | _Passed],
+        scope: Scope,
+        headers: dict[str, str],
+    ) -> Response:
+        # The answer to a path or method that no call has.
+        self._checks.admit_open(scope, headers)
         if resource is _UNMATCHED:
             raise ProblemError("not_found", "there is nothing at this path")
         allow = (("Allow", resource.allow),)

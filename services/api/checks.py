@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from schemas.brokers import Broker
-from services.api.brokers import BrokerDirectory
+from services.api.brokers import BrokerDirectory, Caller
 from services.api.headers import accepts_json, bearer_key
 from services.api.messages import NOBODY, ProblemError, Response, Route, Scope, not_accepted
 from services.api.rate_limits import RateLimiter, RateLimits
@@ -36,11 +36,13 @@ class RequestChecks:
     def admit(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
         """The calling broker; NOBODY for the admin and for open calls.
 
+        An open call is charged to its address, unless it has a valid key.
+
         Raises ProblemError: 503, 401, 403, 429 or 406, checked in this order. A request with an
         unacceptable Accept header still counts against the rate limit.
         """
         if call.who == "anyone":
-            return NOBODY
+            return self.admit_open(scope, headers)
         if self._refusal is not None:
             raise self._refusal
         broker = self._authenticated(call, scope, headers)
@@ -51,15 +53,20 @@ class RequestChecks:
             raise ProblemError("not_acceptable", "answers are application/json")
         return broker
 
-    def _authenticated(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
+    def admit_open(self, scope: Scope, headers: Mapping[str, str]) -> Broker:
+        """NOBODY, for a request that needs no key. Raises ProblemError (429)."""
+        if self._caller(headers) is None:
+            self._rate_limiter.spend_keyless(_address(scope), time.monotonic())
+        return NOBODY
+
+    def _caller(self, headers: Mapping[str, str]) -> Caller | None:
         key = bearer_key(headers.get("authorization", ""))
-        caller = None
-        if key is not None:
-            caller = self._directory.caller(key, now_ms())
+        return None if key is None else self._directory.caller(key, now_ms())
+
+    def _authenticated(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
+        caller = self._caller(headers)
         if caller is None:
-            # The connection's address: a client can write any header it likes.
-            address, _ = scope.get("client") or ("", 0)
-            raise self._rate_limiter.unauthenticated(address, time.monotonic())
+            raise self._rate_limiter.unauthenticated(_address(scope), time.monotonic())
         if isinstance(caller, Broker):
             if call.who == "broker":
                 return caller
@@ -67,6 +74,12 @@ class RequestChecks:
         if call.who == "admin":
             return NOBODY
         raise ProblemError("forbidden", "this call needs a broker's key, not the admin key")
+
+
+def _address(scope: Scope) -> str:
+    # The connection's address: a client can write any header it likes.
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def internal_error(error: Exception, request_id: str, route: str) -> Response:

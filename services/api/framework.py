@@ -1,8 +1,9 @@
 """The FastAPI application: every call that is not hot, one router a service, and the API's pages.
 
-The edge routes a request first and passes it on with its headers, decoded path parameters and
-request id in the scope's state. Here dependencies check the request, and exception handlers write
-problems, with the functions that the edge uses for its own calls.
+The edge routes a request and checks its key and rate limit first, so that a refusal costs little.
+It passes the request on with caller, headers, decoded path parameters and request id in the scope's
+state. Here dependencies read the body, and exception handlers write problems, with the functions
+that the edge uses for its own calls.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -27,10 +28,11 @@ _Endpoint = Callable[..., Awaitable[HttpResponse]]
 
 
 class Framework(Struct, frozen=True):
-    """The application, and the method and path template of each of its calls and pages."""
+    """The application, the calls that it serves, and the paths of its pages, open to anyone."""
 
     app: FastAPI
-    entries: tuple[tuple[str, str], ...]
+    calls: tuple[Route, ...]
+    pages: tuple[str, ...]
 
 
 class ServiceRouter(APIRouter):
@@ -48,7 +50,7 @@ class ServiceRouter(APIRouter):
             call.path,
             _answering(call.handler),
             methods=[call.method],
-            dependencies=[Depends(_admission(call))],
+            dependencies=[Depends(_reading(call))],
             response_model=None,
         )
         self.calls.append(structs.replace(call, parameters=_parameters(call, self.routes[-1])))
@@ -70,8 +72,7 @@ def make_framework(title: str, hot: Sequence[Route], routers: Sequence[ServiceRo
     for router in routers:
         app.include_router(router)
     pages = add_pages(app, [*hot, *calls], title)
-    entries = [(call.method, call.path) for call in calls] + [("GET", path) for path in pages]
-    return Framework(app, tuple(entries))
+    return Framework(app, tuple(calls), tuple(pages))
 
 
 # Coroutines: FastAPI runs plain functions in a thread pool, at some 0.2 ms each.
@@ -91,16 +92,15 @@ Body = Annotated[bytes, Depends(_body)]
 """Parameter of a handler: the body, read within its bounds of size and time."""
 
 
-def _admission(call: Route) -> Callable[[Request], Awaitable[None]]:
+def _reading(call: Route) -> Callable[[Request], Awaitable[None]]:
     # Runs before the handler's own dependencies, and before FastAPI validates parameters.
-    async def admit(request: Request) -> None:
+    async def read(request: Request) -> None:
         state = request.state
-        state.broker = request.app.state.checks.admit(call, request.scope, state.headers)
         state.body = await read_body_of(call.method, state.headers, request.receive)
         # The path was matched while percent-encoded; these values are decoded.
         request.scope["path_params"] = state.parameters
 
-    return admit
+    return read
 
 
 def _answering(handler: Callable[..., Awaitable[Response]]) -> _Endpoint:

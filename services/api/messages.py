@@ -91,7 +91,10 @@ PROBLEMS: Final = {
 
 
 class ProblemError(Exception):
-    """Ends a request with a problem. `code` is one of PROBLEMS, which has its status."""
+    """Ends a request with a problem. `code` is one of PROBLEMS, which has its status.
+
+    `delay_s`: how long the edge holds the answer back.
+    """
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class ProblemError(Exception):
         errors: list[FieldFault] | None = None,
         order: OrderResource | None = None,
         headers: Headers = (),
+        delay_s: float = 0.0,
     ) -> None:
         super().__init__(detail)
         self.status = PROBLEMS[code].status
@@ -109,6 +113,7 @@ class ProblemError(Exception):
         self.errors = errors
         self.order = order
         self.headers = headers
+        self.delay_s = delay_s
 
     def response(self, request_id: str) -> Response:
         """As RFC 9457 writes it."""

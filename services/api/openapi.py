@@ -27,6 +27,8 @@ _EXAMPLES: dict[type, Document] = {
         "client_order_id": "a-1",
     },
 }
+# Of calls that are open to anyone.
+_OPEN = ("rate_limited",)
 _KEYED = (
     "unauthenticated",
     "forbidden",
@@ -178,8 +180,7 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
 
 def _problems(call: Route, refs: dict[type, Document]) -> Document:
     codes = {*call.problems, *_ALWAYS}
-    if call.who != "anyone":
-        codes |= {*_KEYED}
+    codes |= {*(_OPEN if call.who == "anyone" else _KEYED)}
     if call.method == "POST":
         codes |= {*_POSTED}
     by_status: dict[int, list[str]] = {}

@@ -1,5 +1,6 @@
-"""Rate limits: one each for a broker's orders, cancels and reads, and one for failed keys per
-client address. Each process counts separately. Time is an argument.
+"""Rate limits: one each for a broker's orders, cancels and reads, and two per client address: for
+failed keys, and for all requests without a valid key. Each process counts separately. Time is an
+argument.
 """
 
 import math
@@ -19,9 +20,16 @@ ORDERS_PER_SECOND: Final = 1_000
 CANCELS_PER_SECOND: Final = 2_000
 READS_PER_SECOND: Final = 4_000
 FAILED_KEYS_PER_MINUTE: Final = 60
+# Probes and browsers send less; at some 1.5 ms each, more would be felt by orders.
+KEYLESS_PER_SECOND: Final = 20
 
 # A burst may be this long at the full rate of everything: news is answered by many orders at once.
 _BURST_S = 2
+# Of requests without a key: a page with its assets, or a monitor that starts, is one burst.
+_KEYLESS_BURST_S = 10
+# The 429 of a request without a key is held back so long: a client that waits for its answers and
+# sends on at once then costs next to nothing, however many 429 it takes.
+_KEYLESS_DELAY_S = 1.0
 # More brokers than any market has; more addresses than fail at the same time in honest ways.
 _BROKERS_MAX = 100_000
 _ADDRESSES_MAX = 10_000
@@ -34,6 +42,7 @@ class RateLimits(Struct, frozen=True):
     cancels_per_second: int = 0
     reads_per_second: int = 0
     failed_keys_per_minute: int = 0
+    keyless_per_second: int = 0
 
 
 def rate_limits_of(settings: Settings) -> RateLimits:
@@ -47,11 +56,12 @@ def rate_limits_of(settings: Settings) -> RateLimits:
         chosen(settings.rate_cancels, CANCELS_PER_SECOND),
         chosen(settings.rate_reads, READS_PER_SECOND),
         chosen(settings.failed_keys, FAILED_KEYS_PER_MINUTE),
+        chosen(settings.rate_keyless, KEYLESS_PER_SECOND),
     )
 
 
 class RateLimiter:
-    """Applied after the key of a request, and before everything that costs more."""
+    """Applied once the key of a request is checked, and before everything that costs more."""
 
     def __init__(self, limits: RateLimits) -> None:
         self._rates: dict[Budget, int] = {
@@ -65,6 +75,8 @@ class RateLimiter:
         }
         failed = limits.failed_keys_per_minute
         self._failures = Buckets(Rate(failed / 60, failed), _ADDRESSES_MAX)
+        keyless = limits.keyless_per_second
+        self._keyless = Buckets(Rate(keyless, keyless * _KEYLESS_BURST_S), _ADDRESSES_MAX)
 
     def spend(self, broker_id: str, budget: Budget, now_s: float) -> None:
         """Raises ProblemError (429) where the broker has spent its budget."""
@@ -77,19 +89,34 @@ class RateLimiter:
             )
 
     def unauthenticated(self, address: str, now_s: float) -> ProblemError:
-        """401 for a request without a valid key; 429 where its address had too many of them."""
-        wait_s = self._failures.take(network_of(address), now_s)
+        """401 for a call that needs a key and has no valid one; 429 where its address had too
+        many of them."""
+        network = network_of(address)
+        wait_s = self._failures.take(network, now_s)
         if wait_s:
-            return _limited(
-                "failed_keys", "too many requests without a valid key from this address", wait_s
-            )
+            return _limited_keyless("failed_keys", wait_s)
+        wait_s = self._keyless.take(network, now_s)
+        if wait_s:
+            return _limited_keyless("keyless", wait_s)
         return ProblemError(
             "unauthenticated",
             "send Authorization: Bearer <key> with a valid key",
             headers=(("WWW-Authenticate", "Bearer"),),
         )
 
+    def spend_keyless(self, address: str, now_s: float) -> None:
+        """Pay for a request without a valid key where none is needed. Raises ProblemError (429)."""
+        wait_s = self._keyless.take(network_of(address), now_s)
+        if wait_s:
+            raise _limited_keyless("keyless", wait_s)
 
-def _limited(budget: str, detail: str, wait_s: float) -> ProblemError:
+
+def _limited_keyless(budget: str, wait_s: float) -> ProblemError:
+    detail = "too many requests without a valid key from this address"
+    return _limited(budget, detail, wait_s, _KEYLESS_DELAY_S)
+
+
+def _limited(budget: str, detail: str, wait_s: float, delay_s: float = 0.0) -> ProblemError:
     LIMITED.labels(budget).inc()
-    return ProblemError("rate_limited", detail, headers=(("Retry-After", str(math.ceil(wait_s))),))
+    retry_after = (("Retry-After", str(math.ceil(wait_s))),)
+    return ProblemError("rate_limited", detail, headers=retry_after, delay_s=delay_s)

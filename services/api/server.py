@@ -136,8 +136,8 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def health_router(health: Health) -> ServiceRouter:
-    """`/livez`, `/readyz` and `/metrics`, open to anyone."""
+def health_router(health: Health, settings: Settings) -> ServiceRouter:
+    """`/livez` and `/readyz`, open to anyone; `/metrics` too if the settings want it here."""
 
     def route(path: str, summary: str, answers: dict[int, type | None]) -> Route:
         async def handler() -> Response:
@@ -147,10 +147,10 @@ def health_router(health: Health) -> ServiceRouter:
         return Route("GET", path, handler, "anyone", summary, answers=answers)
 
     ready: dict[int, type | None] = {200: Readiness, 503: Readiness}
-    return ServiceRouter(
-        [
-            route("/livez", "Whether the process is alive", {200: Alive}),
-            route("/readyz", "Whether the process is ready, with the result of each check", ready),
-            route("/metrics", "Prometheus metrics", {200: str}),
-        ]
-    )
+    calls = [
+        route("/livez", "Whether the process is alive", {200: Alive}),
+        route("/readyz", "Whether the process is ready, with the result of each check", ready),
+    ]
+    if settings.metrics_on_api:
+        calls.append(route("/metrics", "Prometheus metrics", {200: str}))
+    return ServiceRouter(calls)

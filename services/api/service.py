@@ -16,7 +16,7 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import ServiceRouter
 from services.api.messages import Route
 from services.api.server import health_router, log_check, make_server, open_when_caught_up
-from services.runtime.health import Health
+from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
@@ -75,7 +75,10 @@ async def serve(
         app, server = make_server(
             title,
             [route for half in halves for route in half.routes],
-            [*(router for half in halves for router in half.routers), health_router(health)],
+            [
+                *(router for half in halves for router in half.routers),
+                health_router(health, settings),
+            ],
             directory,
             settings,
         )
@@ -89,5 +92,7 @@ async def serve(
         for work in (work for half in halves for work in half.work):
             ending.callback(asyncio.ensure_future(work()).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})
+        # After all checks were added: before, the process would seem ready.
+        ending.enter_context(health_answered(settings, health))
         await server.run()
         stop.raise_failure()

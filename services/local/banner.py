@@ -14,6 +14,8 @@ class Running(Struct, frozen=True):
     """Facts about a running exchange for its operator."""
 
     url: str
+    metrics_port: int
+    """The gateway's; 0: none."""
     admin_key: str
     durability: str
     data_dir: Path
@@ -56,6 +58,7 @@ def banner(running: Running) -> str:
     rows = [
         ("API", running.url),
         ("docs", f"{running.url}/docs"),
+        ("metrics", f"http://127.0.0.1:{running.metrics_port}/metrics"),
         ("admin key", running.admin_key),
         ("durability", promise.get(running.durability, running.durability)),
         ("data", str(running.data_dir)),
@@ -63,6 +66,8 @@ def banner(running: Running) -> str:
         ("Kafka", running.bootstrap),
         ("PostgreSQL", running.database_url),
     ]
+    if not running.metrics_port:
+        rows = [row for row in rows if row[0] != "metrics"]
     if running.access_dir is not None:
         rows.append(("passwords", f"{running.access_dir}, by role: exchange access show"))
     lines = ["", "The exchange is open.", ""]

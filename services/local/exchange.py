@@ -72,7 +72,11 @@ class Stack:
         self.url = f"http://{settings.host}:{settings.port}"
         self.topic_prefix = settings.topic_prefix
         self.durability = ""
+        # The metrics port of each service. Its own probes use it too, except for the gateway: the
+        # API's port says whether brokers are served.
         self.probes = {name: free_port() for name in ("sink", "matcher", "webhooks")}
+        given = settings.metrics_port
+        self.probes["gateway"] = free_port() if given is None else given
         self.services: dict[str, ChildProcess] = {}
         self.commands = dict(MODULES)
         self.helper_status = HelperStatus(settings.data_dir)
@@ -211,13 +215,14 @@ class Stack:
         return not_ready(self._base(name)) is None
 
     def _base(self, name: str) -> str:
-        port = self.probes.get(name)
+        port = None if name == "gateway" else self.probes.get(name)
         return self.url if port is None else f"http://{LOOPBACK}:{port}"
 
     def facts(self) -> Running:
         """The facts for the banner."""
         return Running(
             url=self.url,
+            metrics_port=self.probes["gateway"],
             admin_key=self.admin_key,
             durability=self.durability,
             data_dir=self.data_dir,

@@ -1,6 +1,8 @@
-"""Liveness, readiness and metrics, and a small HTTP server for services without an API."""
+"""Liveness, readiness and metrics, and the small HTTP server that every service has for them."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.runtime.errors import UnavailableError
 from services.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Scrapers read every few seconds; a second-old value is as good to them.
+METRICS_AGE_S_MAX = 1.0
 
 
 class Check(Struct, frozen=True):
@@ -64,15 +71,52 @@ class Health:
         return Readiness("ready" if ready else "not_ready", checks, self._degraded())
 
 
+class MetricsPage:
+    """The metrics as text, rendered at most once in `METRICS_AGE_S_MAX`. Thread-safe.
+
+    Rendering takes the process about 10 ms, and any client may request it: so its rate is bounded.
+    """
+
+    def __init__(
+        self,
+        render: Callable[[], bytes] = generate_latest,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._render = render
+        self._clock = clock
+        self._rendering = threading.Lock()
+        self._body = b""
+        self._rendered_at_s: float | None = None
+
+    def body(self) -> bytes:
+        """The newest rendering, made anew if it is too old."""
+        # Under the lock, so that requests at the same time share one rendering.
+        with self._rendering:
+            now_s = self._clock()
+            age_s = None if self._rendered_at_s is None else now_s - self._rendered_at_s
+            if age_s is None or age_s >= METRICS_AGE_S_MAX:
+                self._body = self._render()
+                self._rendered_at_s = now_s
+            return self._body
+
+
+# One page for each process: the metrics are the process's.
+_METRICS = MetricsPage()
+
+
 @contextmanager
-def health_answered(settings: Settings, health: Health) -> Iterator[None]:
-    """Serve health on the port of the settings inside this context; without a port, nothing."""
-    if not settings.metrics_port:
-        yield
+def health_answered(settings: Settings, health: Health) -> Iterator[int]:
+    """Serve health inside this context, on the port of the settings or a free one; port 0: not.
+
+    Yields the port. Raises UnavailableError.
+    """
+    if settings.metrics_port == 0:
+        yield 0
         return
-    server = HealthServer(settings.metrics_host, settings.metrics_port, health)
+    server = HealthServer(settings.metrics_host, settings.metrics_port or 0, health)
+    log.info("metrics", extra={"fields": {"port": server.port}})
     try:
-        yield
+        yield server.port
     finally:
         server.close()
 
@@ -100,6 +144,7 @@ class HealthServer:
                 f"cannot listen on {host} port {port}: {error.strerror}; stop what listens there, "
                 "or set EXCHANGE_METRICS_HOST and EXCHANGE_METRICS_PORT"
             ) from error
+        self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -118,5 +163,5 @@ def answer_probe(path: str, health: Health) -> tuple[int, str, bytes]:
         body = msgspec.json.encode(readiness)
         return (200 if readiness.status == "ready" else 503), "application/json", body
     if path == "/metrics":
-        return 200, CONTENT_TYPE_LATEST, generate_latest()
+        return 200, CONTENT_TYPE_LATEST, _METRICS.body()
     return 404, "text/plain", b"not found\n"

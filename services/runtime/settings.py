@@ -57,10 +57,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Key for `POST /register`."""
     reader_url: str = ""
     """Base URL of a reader, for ingest that runs without one in the same process."""
-    metrics_port: Port = 0
-    """Port of /livez, /readyz and /metrics of matcher, sink and webhooks; 0: none."""
+    metrics_port: Port | None = None
+    """Port of /metrics, /livez and /readyz of every service. 0: none; not set: a free one, which
+    the service log names."""
     metrics_host: str = "127.0.0.1"
     """Address of the metrics port; in a container it must be reachable from outside."""
+    metrics_on_api: bool = False
+    """Serve /metrics on the port of the HTTP API as well, to any client without a key."""
     in_flight_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     """Requests that wait for the command log at once; further ones are answered 503."""
     rate_orders: PerTime | None = None
@@ -73,6 +76,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     failed_keys: PerTime | None = None
     """Requests without a valid key per minute and address; further ones are answered 429 instead
     of 401. 0: no limit, the default of `exchange run`. Else 60."""
+    rate_keyless: PerTime | None = None
+    """Requests without a valid key per second and address, with bursts of ten seconds' worth;
+    further ones are answered 429. 0: no limit; else 20."""
     connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
     """Connections to the HTTP API at once; further ones are answered 503 and closed."""
     outcome_wait_ms: Milliseconds = 1_000

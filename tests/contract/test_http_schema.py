@@ -45,7 +45,6 @@ CALLS = [
     "POST /webhooks/test",
     "GET /livez",
     "GET /readyz",
-    "GET /metrics",
 ]
 
 
@@ -73,7 +72,6 @@ WITHOUT_INVALID_INPUT = {
     "POST /webhooks/test",
     "GET /livez",
     "GET /readyz",
-    "GET /metrics",
 }
 
 

@@ -196,7 +196,7 @@ def logs(exchange: Exchange) -> Iterator[tuple[Place, bytes]]:
 
 def pages(exchange: Exchange, session: Session) -> Iterator[tuple[Place, bytes]]:
     """Pages that need no key."""
-    for path in ("/metrics", "/readyz", "/livez", "/openapi.json", "/docs"):
+    for path in ("/readyz", "/livez", "/openapi.json", "/docs"):
         yield Place("page", path), session.call(None, "GET", path).raw
     for name, port in exchange.stack.probes.items():
         yield Place("page", name), Api(f"http://127.0.0.1:{port}", None).get("/metrics").raw
@@ -260,7 +260,7 @@ def test_search_covers_topics_tables_logs_pages_and_answers(run: Run) -> None:
     assert {"brokers", "orders", "trades"} <= kinds["table"]
     own = {f"logs/{name}.log" for name in ("gateway", "matcher", "sink")}
     assert own | {"kafka/server.log", "postgres/server.log"} <= kinds["log"]
-    assert {"/metrics", "matcher", "sink"} <= kinds["page"]
+    assert {"/readyz", "gateway", "matcher", "sink"} <= kinds["page"]
     seen = run.found.places("CANARY")
     assert {Place("topic", "market.trades.v1"), Place("table", "orders")} <= seen
     for status in (b"400", b"401", b"403", b"404", b"405", b"409", b"413", b"422", b"429", b"503"):

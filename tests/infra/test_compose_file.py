@@ -47,7 +47,7 @@ def test_health_check_of_a_service_uses_its_port(name: str) -> None:
     once = service["restart"] == "no"
     assert once == (name in {"topics", "tables"})
     assert once == ("healthcheck" in service), "a long-running service uses the image's check"
-    if name in {"gateway", "ingest", "reader"} or once:
+    if once:
         assert "EXCHANGE_METRICS_PORT" not in given
     else:
         assert given["EXCHANGE_METRICS_PORT"] == "9100"

@@ -166,12 +166,15 @@ def test_pod_has_no_unneeded_privileges(workload: Manifest) -> None:
 @every_workload
 def test_pod_has_probes_of_liveness_and_readiness(workload: Manifest) -> None:
     (container,) = containers(workload)
-    (port,) = container["ports"]
+    port, *others = container["ports"]
     for probe, path in {"livenessProbe": "/livez", "readinessProbe": "/readyz"}.items():
         assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
     wanted = "8000" if port["name"] == "http" else settings_file()["EXCHANGE_METRICS_PORT"]
     assert str(port["containerPort"]) == wanted
-    assert pod(workload)["metadata"]["annotations"]["prometheus.io/port"] == wanted
+    (metrics,) = [each for each in (port, *others) if each["name"] == "metrics"]
+    assert str(metrics["containerPort"]) == settings_file()["EXCHANGE_METRICS_PORT"]
+    annotations = pod(workload)["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == settings_file()["EXCHANGE_METRICS_PORT"]
 
 
 @every_workload

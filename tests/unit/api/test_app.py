@@ -346,7 +346,7 @@ def test_unavailable_api_answers_503_before_checking_the_key_and_stays_alive() -
 def test_framework_serves_its_exact_paths_with_a_request_id() -> None:
     app = FastAPI(openapi_url=None)
     app.add_route("/docs", page)
-    api = make_api(Framework(app, (("GET", "/docs"),)))
+    api = make_api(Framework(app, (), ("/docs",)))
     response = answer(api, Asked("GET", "/docs"))
     assert (response.status, response.raw) == (200, b"/docs")
     assert response.headers["x-request-id"]

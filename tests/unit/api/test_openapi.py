@@ -15,6 +15,7 @@ from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.reader.watched_archive import WatchedArchive
 from services.runtime.health import Check, Health
+from services.runtime.settings import Settings
 from services.webhooks.app import WebhookRoutes
 from tests.support.asgi_driver import Asked, answer
 from tests.support.ingest_context import Bench, FakeSender, on_a_loop
@@ -31,7 +32,7 @@ def routes() -> list[Route]:
 
     on_a_loop(scenario)
     found.extend(Reader.routes(Reader.__new__(Reader)))
-    found.extend(health_router(Health()).calls)
+    found.extend(health_router(Health(), Settings()).calls)
     found.extend(WebhookRoutes.router(WebhookRoutes.__new__(WebhookRoutes)).calls)
     return found
 
@@ -100,7 +101,9 @@ def test_readiness_is_503_until_every_check_is_ok() -> None:
     health = Health()
     ok = False
     health.add("log", lambda: Check(ok, "catching up"))
-    framework = make_framework("Exchange", [], [health_router(health)])
+    framework = make_framework(
+        "Exchange", [], [health_router(health, Settings(metrics_on_api=True))]
+    )
     api = ApiApp([], BrokerDirectory("the-admin-key"), framework)
     api.refuse("starting")
     assert answer(api, Asked("GET", "/livez")).body == {"status": "alive"}

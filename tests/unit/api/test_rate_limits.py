@@ -1,16 +1,21 @@
 """Rate limits: the budget charged, the response to the client, and the settings."""
 
+import asyncio
+import time
+
 import pytest
 from prometheus_client import REGISTRY
 
 from schemas.brokers import Broker, key_hash
+from services.api import rate_limits
 from services.api.app import ApiApp, ProblemError, Request, Response, Route
 from services.api.brokers import BrokerDirectory
+from services.api.framework import make_framework
 from services.api.messages import Budget
 from services.api.rate_limits import RateLimiter, RateLimits, rate_limits_of
 from services.local.exchange import unlimited
 from services.runtime.settings import Settings
-from tests.support.asgi_driver import Answered, Asked, answer
+from tests.support.asgi_driver import Answered, Asked, answer, drive
 
 LIMITS = RateLimits(
     orders_per_second=1, cancels_per_second=2, reads_per_second=3, failed_keys_per_minute=4
@@ -38,7 +43,7 @@ def make_api(limits: RateLimits = LIMITS) -> ApiApp:
         Route("POST", "/register", done, "admin", ""),
         Route("GET", "/livez", done, "anyone", ""),
     ]
-    return ApiApp(routes, directory, limits=limits)
+    return ApiApp(routes, directory, make_framework("Test", routes, []), limits)
 
 
 def respond(api: ApiApp, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
@@ -118,6 +123,53 @@ def test_failed_keys_limit_uses_the_address_of_the_connection_not_a_header() -> 
     assert "198.51" not in last.raw.decode()
 
 
+def keyless(api: ApiApp, method: str, path: str, **headers: str) -> int:
+    return answer(api, Asked(method, path, headers, client="192.0.2.1")).status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/livez", 204),
+        ("GET", "/docs", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/balance", 405),
+        ("OPTIONS", "/balance", 204),
+        ("GET", "/balance", 401),
+    ],
+)
+def test_request_without_a_key_is_charged_to_its_address_and_a_valid_key_is_not(
+    method: str, path: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "_KEYLESS_DELAY_S", 0.01)
+    api = make_api(RateLimits(keyless_per_second=1))
+    before = limited("keyless")
+    assert {keyless(api, method, path) for _ in range(10)} == {status}
+    refused = answer(api, Asked(method, path, client="192.0.2.1"))
+    assert (refused.status, refused.body["code"]) == (429, "rate_limited")
+    assert refused.headers["retry-after"] == "1"
+    assert limited("keyless") == before + 1
+    valid = {"Authorization": "Bearer a"}
+    assert {keyless(api, method, path, **valid) for _ in range(20)} <= {status, 204}
+    assert answer(api, Asked(method, path, client="192.0.2.2")).status == status
+
+
+def test_refusal_of_a_request_without_a_key_is_delayed() -> None:
+    async def timed() -> tuple[int, float]:
+        api = make_api(RateLimits(keyless_per_second=1))
+        for _ in range(10):
+            await drive(api, Asked("GET", "/livez", client="192.0.2.1"))
+        begun = time.monotonic()
+        refused = await drive(api, Asked("GET", "/livez", client="192.0.2.1"))
+        assert refused is not None
+        return refused.status, time.monotonic() - begun
+
+    status, taken_s = asyncio.run(timed())
+    assert status == 429
+    assert taken_s >= 0.9
+
+
 def test_failed_keys_limit_refills_within_a_minute() -> None:
     rate_limiter = RateLimiter(LIMITS)
     codes = [rate_limiter.unauthenticated("192.0.2.1", 0.0).status for _ in range(5)]
@@ -126,11 +178,12 @@ def test_failed_keys_limit_refills_within_a_minute() -> None:
 
 
 def test_settings_without_limits_limit_services_but_not_a_local_exchange() -> None:
-    assert rate_limits_of(Settings()) == RateLimits(1_000, 2_000, 4_000, 60)
-    assert rate_limits_of(unlimited(Settings())) == RateLimits()
+    assert rate_limits_of(Settings()) == RateLimits(1_000, 2_000, 4_000, 60, 20)
+    # No client of this machine needs more without a key.
+    assert rate_limits_of(unlimited(Settings())) == RateLimits(keyless_per_second=20)
 
 
 def test_settings_with_a_limit_apply_to_services_and_a_local_exchange() -> None:
-    given = Settings(rate_orders=5, rate_cancels=0, failed_keys=7)
-    assert rate_limits_of(given) == RateLimits(5, 0, 4_000, 7)
-    assert rate_limits_of(unlimited(given)) == RateLimits(5, 0, 0, 7)
+    given = Settings(rate_orders=5, rate_cancels=0, failed_keys=7, rate_keyless=9)
+    assert rate_limits_of(given) == RateLimits(5, 0, 4_000, 7, 9)
+    assert rate_limits_of(unlimited(given)) == RateLimits(5, 0, 0, 7, 9)

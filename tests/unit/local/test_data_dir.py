@@ -73,9 +73,17 @@ def test_environment_without_a_python_path_has_the_projects_only() -> None:
 
 def test_banner_contains_everything_an_operator_needs() -> None:
     text = banner(
-        Running("http://h:1", "the-key", "fsync", Path("/d"), Path("/d/logs"), "k:9", "pg://")
+        Running("http://h:1", 9, "the-key", "fsync", Path("/d"), Path("/d/logs"), "k:9", "pg://")
     )
-    for wanted in ("http://h:1/docs", "the-key", "on disk before", "/d/logs", "k:9", "pg://"):
+    for wanted in (
+        "http://h:1/docs",
+        "the-key",
+        "on disk before",
+        "/d/logs",
+        "k:9",
+        "pg://",
+        "127.0.0.1:9/metrics",
+    ):
         assert wanted in text
     for line in shell_lines("http://h:1", "the-key"):
         assert line in text
@@ -84,7 +92,9 @@ def test_banner_contains_everything_an_operator_needs() -> None:
 def test_banner_names_helpers_that_are_down_with_their_remedy() -> None:
     down = [Degraded("sink", "ended with exit code 7; remedy: migrate")]
     text = banner(
-        Running("http://h:1", "k", "fsync", Path("/d"), Path("/l"), "k:9", "pg://", degraded=down)
+        Running(
+            "http://h:1", 0, "k", "fsync", Path("/d"), Path("/l"), "k:9", "pg://", degraded=down
+        )
     )
     assert "DEGRADED: orders are served" in text
     assert "sink        ended with exit code 7; remedy: migrate" in text

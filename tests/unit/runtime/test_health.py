@@ -9,7 +9,7 @@ import pytest
 
 from infra.ports import LOOPBACK, free_port
 from services.runtime.errors import UnavailableError
-from services.runtime.health import Check, Health, health_answered
+from services.runtime.health import Check, Health, MetricsPage, health_answered
 from services.runtime.healthcheck import port_of
 from services.runtime.settings import Settings
 
@@ -30,8 +30,8 @@ def test_probe_reports_readiness_and_its_reason(ready: bool) -> None:
     health = Health()
     health.add("replay", lambda: Check(ready, "7 commands left"))
     settings = Settings(metrics_port=free_port())
-    with health_answered(settings, health):
-        code, line = probed(settings.metrics_port)
+    with health_answered(settings, health) as port:
+        code, line = probed(port)
     assert code == (0 if ready else 1)
     assert "7 commands left" in line
 
@@ -59,10 +59,37 @@ def test_probe_uses_the_port_of_the_settings(environ: dict[str, str], port: int)
 
 def test_health_server_listens_on_the_address_of_the_settings() -> None:
     settings = Settings(metrics_host="127.0.0.2", metrics_port=free_port())
-    with health_answered(settings, Health()):
-        with urlopen(f"http://127.0.0.2:{settings.metrics_port}/livez") as answer:
+    with health_answered(settings, Health()) as port:
+        with urlopen(f"http://127.0.0.2:{port}/livez") as answer:
             assert answer.status == 200
-        assert probed(settings.metrics_port)[0] == 1
+        assert probed(port)[0] == 1
+
+
+def test_health_without_a_port_in_the_settings_takes_a_free_one() -> None:
+    with (
+        health_answered(Settings(), Health()) as port,
+        urlopen(f"http://{LOOPBACK}:{port}/metrics") as answer,
+    ):
+        assert b"exchange_http_connections" in answer.read()
+    with health_answered(Settings(metrics_port=0), Health()) as port:
+        assert port == 0
+
+
+def test_metrics_are_rendered_at_most_once_a_second() -> None:
+    rendered: list[float] = []
+    now_s = 0.0
+
+    def render() -> bytes:
+        rendered.append(now_s)
+        return str(now_s).encode()
+
+    page = MetricsPage(render, lambda: now_s)
+    assert [page.body() for _ in range(50)] == [b"0.0"] * 50
+    now_s = 0.99
+    assert page.body() == b"0.0"
+    now_s = 1.0
+    assert page.body() == b"1.0"
+    assert rendered == [0.0, 1.0]
 
 
 def test_health_server_on_a_port_in_use_fails_with_one_line() -> None:
