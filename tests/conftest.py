@@ -7,8 +7,8 @@ import pytest
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from tests.selection import LAST, TARGETS, left_out, shard_of
-from tests.support.exchange import Exchange, an_exchange
-from tests.support.servers import chosen
+from tests.support.exchange import Exchange, fresh_exchange
+from tests.support.servers import server_choice
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     """Kind of servers that tests/integration uses, and the reason."""
-    return str(chosen())
+    return str(server_choice())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,7 +40,7 @@ def _file(item: pytest.Item) -> str:
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One exchange for the whole process. A test that stops a part of it starts it again."""
-    with an_exchange(tmp_path_factory.mktemp("exchange")) as running:
+    with fresh_exchange(tmp_path_factory.mktemp("exchange")) as running:
         yield running
 
 

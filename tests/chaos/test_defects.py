@@ -50,8 +50,8 @@ from tests.chaos.views import not_shown
 from tests.chaos.webhook_receivers import WebhookReceivers
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
-from tests.support.in_threads import InThread
 from tests.support.patching import Replacement
+from tests.support.service_threads import ServiceThread
 
 SEED = 3
 PROFILE = Profile(
@@ -159,10 +159,10 @@ def quiet(_: str) -> None:
 @contextmanager
 def working(
     stack: Stack, *names: str, replacements: tuple[Replacement, ...] = ()
-) -> Iterator[list[InThread]]:
+) -> Iterator[list[ServiceThread]]:
     with ExitStack() as ending:
-        threads = [InThread(name, stack.settings) for name in names]
-        threads[-1] = InThread(names[-1], stack.settings, replacements)
+        threads = [ServiceThread(name, stack.settings) for name in names]
+        threads[-1] = ServiceThread(names[-1], stack.settings, replacements)
         for thread in threads:
             ending.enter_context(thread)
         if names[-1] not in ("sink", "webhooks"):

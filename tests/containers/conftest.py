@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.servers import VARIABLE, chosen, insisted
+from tests.support.servers import VARIABLE, containers_required, server_choice
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _containers() -> None:
-    if not insisted():
+    if not containers_required():
         pytest.skip(f"only `make integration-containers` runs these ({VARIABLE}=containers)")
-    assert chosen().containers
+    assert server_choice().containers

@@ -13,7 +13,7 @@ import pytest
 
 from conformance.receiver import Received, Receiver, Reply, a_receiver
 from services.webhooks.schedule import ReceiverResponse
-from tests.support.attempts import LOOPBACK, NameServer, posts
+from tests.support.attempts import LOOPBACK, NameServer, post_repeatedly
 from tests.support.exchange import Exchange
 
 TABLE = Path(__file__).parents[2] / "docs/webhook-addresses.md"
@@ -136,10 +136,10 @@ class Trial:
         before = self._receiver.connections
         names = NameServer(*answers)
         lookup = names if answers else socket.getaddrinfo
-        found = posts(url, max(1, len(answers)), allowed, lookup)
+        found = post_repeatedly(url, max(1, len(answers)), allowed, lookup)
         if answers:
             # One look-up for each connection: the address that was checked is the one connected to.
-            assert names.asked == len(found)
+            assert names.look_ups == len(found)
         if not allowed:
             assert self._receiver.connections == before, url
             assert not any(map(_sent, found)), (url, found)
@@ -173,7 +173,7 @@ def redirected() -> str:
                 return Reply(status, {"Location": url})
 
             with a_receiver(script) as receiver:
-                (answer,) = posts(receiver.url, 1, LOOPBACK)
+                (answer,) = post_repeatedly(receiver.url, 1, LOOPBACK)
                 results.add((answer.error or "").replace(str(status), "3xx"))
             reached += inner.received
     assert not reached

@@ -23,7 +23,7 @@ from services.access.credentials import password_file
 from services.local.exchange import running_exchange
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange
-from tests.support.operator import typed
+from tests.support.operator import run_exchange_command
 
 ADMIN_KEY = "canary-admin-key-5e1f0c7d"
 WRONG_KEY = "ex_canary-wrong-key-8a4b2f"
@@ -229,9 +229,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         trade(session, seller["api_key"], buyer["api_key"])
         send_invalid_requests(session, buyer["api_key"])
         exhaust_budget(session, greedy["api_key"])
-        rotation = typed(exchange, "broker", "rotate", gone["broker_id"], "--json")
+        rotation = run_exchange_command(exchange, "broker", "rotate", gone["broker_id"], "--json")
         rotated = json.loads(rotation.stdout)
-        assert typed(exchange, "broker", "revoke", seller["broker_id"]).returncode == 0
+        assert (
+            run_exchange_command(exchange, "broker", "revoke", seller["broker_id"]).returncode == 0
+        )
         old = gone["api_key"]
         eventually("old key", lambda: session.call(old, "GET", "/balance").status in (401, 429))
         session.call(rotated["api_key"], "GET", "/balance")

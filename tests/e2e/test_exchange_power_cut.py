@@ -13,7 +13,7 @@ from services.audit.run import run_audit
 from services.local.exchange import Stack, running_exchange
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
-from tests.support.loop_disk import cut_power, loop_disk, mounted, why_not
+from tests.support.loop_disk import cut_power, loop_disk, loop_disk_obstacle, mounted
 
 # Reached soon after the start, before the kernel writes unflushed pages by itself.
 ORDERS_BEFORE_THE_CUT = 200
@@ -23,7 +23,7 @@ SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    obstacle = why_not(tmp_path)
+    obstacle = loop_disk_obstacle(tmp_path)
     if obstacle:
         pytest.skip(f"NOT TESTED that an exchange comes back after a power cut: {obstacle}")
     return tmp_path

@@ -12,7 +12,15 @@ import pytest
 from schemas.rest import Problem
 from services.api.messages import PROBLEMS
 from tests.support.compose_file import OUR_IMAGE, environment, services
-from tests.support.promql import ALERTS, DASHBOARD, MONITORING, Named, defined, expressions, read
+from tests.support.promql import (
+    ALERTS,
+    DASHBOARD,
+    MONITORING,
+    Expression,
+    exported_samples,
+    expressions,
+    read,
+)
 
 EXPRESSIONS = list(expressions())
 JOBS: dict[str, dict[str, Any]] = {
@@ -23,8 +31,8 @@ TARGET_LABELS = {"job", "instance"}
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.text)
-def test_expression_names_only_exported_metrics_and_labels(expression: Named) -> None:
-    samples = defined()
+def test_expression_names_only_exported_metrics_and_labels(expression: Expression) -> None:
+    samples = exported_samples()
     assert expression.metrics
     assert expression.metrics <= samples.keys()
     known = TARGET_LABELS.union(*(samples[metric] for metric in expression.metrics))
@@ -32,7 +40,7 @@ def test_expression_names_only_exported_metrics_and_labels(expression: Named) ->
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.text)
-def test_expression_names_only_configured_jobs(expression: Named) -> None:
+def test_expression_names_only_configured_jobs(expression: Expression) -> None:
     assert {value for label, value in expression.wanted if label == "job"} <= JOBS.keys()
 
 

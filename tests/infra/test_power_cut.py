@@ -23,7 +23,7 @@ from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.topics import TopicsAdmin
 from tests.support import orders
-from tests.support.loop_disk import cut_power, loop_disk, mounted, why_not
+from tests.support.loop_disk import cut_power, loop_disk, loop_disk_obstacle, mounted
 
 MODES: tuple[Durability, ...] = ("fsync", "process")
 PARTITIONS = 2
@@ -47,7 +47,7 @@ class Cut(Struct, frozen=True):
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cut]:
     folder = tmp_path_factory.mktemp("power-cut")
-    obstacle = why_not(folder)
+    obstacle = loop_disk_obstacle(folder)
     if obstacle:
         pytest.skip(f"NOT TESTED that acknowledged orders survive a power cut: {obstacle}")
     image, copy = folder / "disk.img", folder / "after-the-cut.img"

@@ -38,7 +38,7 @@ from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange
-from tests.support.snapshots import sealed
+from tests.support.snapshots import with_checksum
 
 SEED = 11
 # Validities below one second: some orders expire before they arrive, and all expire early.
@@ -205,7 +205,7 @@ def resealed(
             changed = change(commit)
             last = commit.first_chunk + commit.chunks
             chunks = (chunk.value or b"" for chunk in records[commit.first_chunk : last])
-            found.append(record._replace(value=encode(sealed(changed, chunks))))
+            found.append(record._replace(value=encode(with_checksum(changed, chunks))))
         else:
             found.append(record)
     return found

@@ -10,14 +10,14 @@ import pytest
 from msgspec import structs
 
 from tests.support.containers import Containers, running_containers
-from tests.support.exchange import SETTINGS, Exchange, an_exchange
-from tests.support.servers import DatabaseServer, KafkaServer, chosen
+from tests.support.exchange import SETTINGS, Exchange, fresh_exchange
+from tests.support.servers import DatabaseServer, KafkaServer, server_choice
 
 
 @pytest.fixture(scope="session")
 def containers() -> Iterator[Containers | None]:
     """Running containers, or None if local servers were selected."""
-    if not chosen().containers:
+    if not server_choice().containers:
         yield None
         return
     with running_containers() as running:
@@ -39,7 +39,7 @@ def exchange(
         kafka=containers.kafka.bootstrap_servers,
         database_url=containers.postgres.url,
     )
-    with an_exchange(tmp_path_factory.mktemp("exchange"), settings) as running:
+    with fresh_exchange(tmp_path_factory.mktemp("exchange"), settings) as running:
         yield running
 
 

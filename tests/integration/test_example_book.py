@@ -14,10 +14,10 @@ from schemas.book import BookUpdate, Level
 from schemas.codec import decode_book_update
 from schemas.topics import BOOK
 from tests.support.examples import (
-    MadeUpTopic,
+    SyntheticTopic,
     example,
+    place_random_orders,
     running_example,
-    trade_at_random,
     trading,
 )
 from tests.support.exchange import Exchange
@@ -39,7 +39,7 @@ def book_of(exchange: Exchange, *options: object, **more: str) -> CompletedProce
 def told(exchange: Exchange) -> tuple[str, str]:
     """A symbol with orders in its book, and an API key that may read it."""
     symbol, key = exchange.symbol(), exchange.register("analyst")
-    trade_at_random(exchange.broker("trader"), symbol, 250, random.Random(3))
+    place_random_orders(exchange.broker("trader"), symbol, 250, random.Random(3))
     return symbol, key
 
 
@@ -86,8 +86,8 @@ def test_book_of_a_topic_that_lies_differs_from_the_apis(
     best = exchange.broker().get(f"/stocks/{symbol}/book").body["bids"][0]
     lie = Level(best["price"], best["total_quantity"] + 1, best["order_count"])
     updates[-1] = structs.replace(updates[-1], bids=(*updates[-1].bids, lie))
-    topic = MadeUpTopic(exchange.bootstrap, "lies")
-    topic.tell(updates)
+    topic = SyntheticTopic(exchange.bootstrap, "lies")
+    topic.publish(updates)
     done = book_of(exchange, symbol, "--key", key, "--once", "--topic", topic.name)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"bid {lie}: only here" in done.stdout
@@ -109,19 +109,21 @@ def test_book_followed_live_is_the_apis_each_time(exchange: Exchange, tmp_path: 
 
 
 @pytest.fixture
-def topic(kafka: KafkaServer) -> MadeUpTopic:
-    return MadeUpTopic(kafka.bootstrap_servers, "made-up-book", partitions=2)
+def topic(kafka: KafkaServer) -> SyntheticTopic:
+    return SyntheticTopic(kafka.bootstrap_servers, "made-up-book", partitions=2)
 
 
-def shown(topic: MadeUpTopic, data_dir: Path) -> CompletedProcess[str]:
+def shown(topic: SyntheticTopic, data_dir: Path) -> CompletedProcess[str]:
     options = ("AAA", "--kafka", topic.bootstrap, "--topic", topic.name, "--once")
     return example("full_book", *options, data_dir=data_dir)
 
 
-def test_book_of_repeated_records_is_that_of_each_once(topic: MadeUpTopic, tmp_path: Path) -> None:
+def test_book_of_repeated_records_is_that_of_each_once(
+    topic: SyntheticTopic, tmp_path: Path
+) -> None:
     first, second = update(1, (100, 5), whole=True), update(2, (100, 0), (101, 7))
-    topic.tell([first, second, first, second])
-    topic.tell([structs.replace(first, symbol="BBB")], partition=1)
+    topic.publish([first, second, first, second])
+    topic.publish([structs.replace(first, symbol="BBB")], partition=1)
     done = shown(topic, tmp_path)
     assert "AAA after change 2: 0 bid and 1 ask levels\n" in done.stdout
     assert "1.01" in done.stdout
@@ -130,24 +132,24 @@ def test_book_of_repeated_records_is_that_of_each_once(topic: MadeUpTopic, tmp_p
 
 
 def test_book_after_a_gap_is_not_known_until_it_is_told_whole(
-    topic: MadeUpTopic, tmp_path: Path
+    topic: SyntheticTopic, tmp_path: Path
 ) -> None:
-    topic.tell([update(1, (100, 5), whole=True), update(4, (101, 7))])
+    topic.publish([update(1, (100, 5), whole=True), update(4, (101, 7))])
     gap = shown(topic, tmp_path)
     assert "changes 2 to 3 are missing; the book is not known" in gap.stderr
     assert "not known since a gap" in gap.stdout
-    topic.tell([update(5, (102, 1), whole=True), update(6, (103, 1))])
+    topic.publish([update(5, (102, 1), whole=True), update(6, (103, 1))])
     again = shown(topic, tmp_path)
     assert "AAA after change 6: 0 bid and 2 ask levels\n" in again.stdout
     assert "1.00 " not in again.stdout
 
 
 def test_book_of_a_topic_without_its_beginning_starts_at_a_whole_record(
-    topic: MadeUpTopic, tmp_path: Path
+    topic: SyntheticTopic, tmp_path: Path
 ) -> None:
     whole = update(1000, (200, 5), (201, 5), whole=True)
-    topic.tell([update(998, (100, 5)), update(999, (101, 5)), whole, update(1001, (200, 0))])
-    topic.forget(1)
+    topic.publish([update(998, (100, 5)), update(999, (101, 5)), whole, update(1001, (200, 0))])
+    topic.delete_before(1)
     done = shown(topic, tmp_path)
     assert "AAA after change 1001: 0 bid and 1 ask levels\n" in done.stdout
     assert "0 records repeated, 0 missing" in done.stdout

@@ -17,9 +17,9 @@ from schemas.topics import COMMANDS
 from services.matcher.engine import Engine
 from services.replay.recompute import ReplaySummary
 from services.runtime.kafka.consumer import Partition
-from tests.support.examples import ROOT, example, running_example, trade_at_random, trading
+from tests.support.examples import ROOT, example, place_random_orders, running_example, trading
 from tests.support.exchange import Exchange
-from tests.support.operator import typed
+from tests.support.operator import run_exchange_command
 
 PROGRAMS = sorted(path.stem for path in (ROOT / "examples").glob("[a-z]*.py"))
 
@@ -27,7 +27,7 @@ PROGRAMS = sorted(path.stem for path in (ROOT / "examples").glob("[a-z]*.py"))
 @pytest.fixture(scope="module")
 def symbol(exchange: Exchange) -> str:
     symbol = exchange.symbol()
-    trade_at_random(exchange.broker("replayed"), symbol, 60, random.Random(8))
+    place_random_orders(exchange.broker("replayed"), symbol, 60, random.Random(8))
     return symbol
 
 
@@ -54,7 +54,7 @@ def test_replayed_book_is_the_apis_with_the_digest_of_exchange_replay(
         for side in ("bid", "ask")
         for level in book[f"{side}s"]
     ]
-    replayed = typed(exchange, "replay", "--partition", str(partition), "--json")
+    replayed = run_exchange_command(exchange, "replay", "--partition", str(partition), "--json")
     summary = msgspec.json.decode(replayed.stdout, type=ReplaySummary)
     assert f"digest {summary.digest}" in lines[1]
 

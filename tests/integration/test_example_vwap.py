@@ -21,7 +21,7 @@ from conformance.api import eventually
 from examples.live_vwap import State
 from schemas.codec import encode
 from schemas.trades import Trade
-from tests.support.examples import MadeUpTopic, example, running_example
+from tests.support.examples import SyntheticTopic, example, running_example
 from tests.support.servers import KafkaServer
 
 MINUTE_MS = 60_000
@@ -81,14 +81,14 @@ def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], list[int]]:
 
 
 @pytest.fixture
-def topic(kafka: KafkaServer) -> MadeUpTopic:
-    return MadeUpTopic(kafka.bootstrap_servers, "made-up-trades", partitions=2)
+def topic(kafka: KafkaServer) -> SyntheticTopic:
+    return SyntheticTopic(kafka.bootstrap_servers, "made-up-trades", partitions=2)
 
 
 class Analyst:
     """Runs the program with a separate data directory."""
 
-    def __init__(self, topic: MadeUpTopic, data_dir: Path) -> None:
+    def __init__(self, topic: SyntheticTopic, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.state_file = data_dir / "live_vwap.json"
         self.options = ("--kafka", topic.bootstrap, "--topic", topic.name)
@@ -107,7 +107,7 @@ class Analyst:
 
 
 @pytest.fixture
-def analyst(topic: MadeUpTopic, tmp_path: Path) -> Analyst:
+def analyst(topic: SyntheticTopic, tmp_path: Path) -> Analyst:
     return Analyst(topic, tmp_path)
 
 
@@ -133,13 +133,13 @@ def sums_of(trades: Iterable[Trade]) -> dict[str, tuple[int, int, int]]:
 
 
 def test_vwap_of_a_topic_with_repeats_counts_each_trade_once(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
     rng = random.Random(seed)
     market = a_market(rng)
     for partition, trades in market.items():
-        topic.tell(with_repeats(trades, rng), partition)
+        topic.publish(with_repeats(trades, rng), partition)
     printed = analyst.counted("--parquet", analyst.data_dir)
 
     state = analyst.state(analyst.data_dir / "state.json")
@@ -176,14 +176,14 @@ def test_vwap_of_a_topic_with_repeats_counts_each_trade_once(
 
 
 def test_vwap_started_again_and_again_counts_as_if_it_had_never_stopped(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     rng = random.Random(5)
     market = a_market(rng)
     cuts = (0, 80, 81, 200, 300)
     for begin, end in itertools.pairwise(cuts):
         for partition, trades in market.items():
-            topic.tell(with_repeats(trades[max(0, begin - 3) : end], rng), partition)
+            topic.publish(with_repeats(trades[max(0, begin - 3) : end], rng), partition)
         analyst.counted("--parquet", analyst.data_dir)
     unique = [each for trades in market.values() for each in trades]
     assert sums(analyst.state(analyst.data_dir / "state.json")) == sums_of(unique)
@@ -192,17 +192,17 @@ def test_vwap_started_again_and_again_counts_as_if_it_had_never_stopped(
 
 
 def test_vwap_killed_between_part_and_state_writes_each_trade_once(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     folder, trades = analyst.data_dir, a_market(random.Random(6))[0]
-    topic.tell(trades[:100])
+    topic.publish(trades[:100])
     analyst.counted("--parquet", folder)
     before = (folder / "state.json").read_bytes()
-    topic.tell(trades[100:200])
+    topic.publish(trades[100:200])
     analyst.counted("--parquet", folder)
     # The state after a kill between the write of the part and the write of the state.
     (folder / "state.json").write_bytes(before)
-    topic.tell(trades[200:])
+    topic.publish(trades[200:])
     analyst.counted("--parquet", folder)
     stored = [(row["symbol"], row["sequence"]) for row in rows(folder / "trades")]
     assert stored == [(each.symbol, each.sequence) for each in trades]
@@ -210,10 +210,10 @@ def test_vwap_killed_between_part_and_state_writes_each_trade_once(
 
 
 def test_vwap_that_finds_a_part_no_state_knows_removes_it(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     folder = analyst.data_dir
-    topic.tell([trade("AAA", 1), trade("AAA", 2, at_s=61)])
+    topic.publish([trade("AAA", 1), trade("AAA", 2, at_s=61)])
     analyst.counted("--parquet", folder)
     (candles,) = (folder / "candles").glob("*.parquet")
     # A killed run may have written these files and more than the next run will write.
@@ -225,14 +225,14 @@ def test_vwap_that_finds_a_part_no_state_knows_removes_it(
 
 
 def test_vwap_killed_while_live_goes_on_from_what_it_saved(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     trades = a_market(random.Random(7))[0]
-    topic.tell(trades[:150])
+    topic.publish(trades[:150])
     options = (*analyst.options, "--from-beginning")
     with running_example("live_vwap", *options, data_dir=analyst.data_dir) as process:
         eventually("a state is saved", analyst.state_file.exists)
-        topic.tell(trades[150:])
+        topic.publish(trades[150:])
         process.send_signal(signal.SIGKILL)
         process.wait(30)
     analyst.counted()
@@ -241,9 +241,9 @@ def test_vwap_killed_while_live_goes_on_from_what_it_saved(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_vwap_asked_to_stop_keeps_what_it_counted(
-    topic: MadeUpTopic, analyst: Analyst, number: signal.Signals
+    topic: SyntheticTopic, analyst: Analyst, number: signal.Signals
 ) -> None:
-    topic.tell([trade("AAA", 1), trade("AAA", 2, at_s=61)])
+    topic.publish([trade("AAA", 1), trade("AAA", 2, at_s=61)])
     options = (*analyst.options, "--from-beginning")
     with running_example("live_vwap", *options, data_dir=analyst.data_dir) as process:
         assert process.stdout is not None
@@ -256,12 +256,12 @@ def test_vwap_asked_to_stop_keeps_what_it_counted(
 
 
 def test_vwap_without_anything_to_resume_begins_with_the_next_trade(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    topic.tell([trade("AAA", 1), trade("AAA", 2)])
+    topic.publish([trade("AAA", 1), trade("AAA", 2)])
     plain = (*analyst.options, "--once")
     assert example("live_vwap", *plain, data_dir=analyst.data_dir).returncode == 0
-    topic.tell([trade("AAA", 3, price=700)])
+    topic.publish([trade("AAA", 3, price=700)])
     done = example("live_vwap", *plain, data_dir=analyst.data_dir)
     assert done.returncode == 0, done.stderr
     (tape,) = analyst.state().tapes.values()
@@ -269,9 +269,9 @@ def test_vwap_without_anything_to_resume_begins_with_the_next_trade(
 
 
 def test_vwap_of_a_topic_with_a_gap_tells_what_is_missing(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    topic.tell([trade("AAA", 1), trade("AAA", 2), trade("AAA", 5), trade("AAA", 4)])
+    topic.publish([trade("AAA", 1), trade("AAA", 2), trade("AAA", 5), trade("AAA", 4)])
     done = analyst.once()
     assert "AAA: trades 3 to 4 are missing" in done.stderr
     tape = analyst.state().tapes["AAA"]
@@ -279,22 +279,24 @@ def test_vwap_of_a_topic_with_a_gap_tells_what_is_missing(
 
 
 def test_vwap_that_comes_after_retention_tells_what_is_missing(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    topic.tell([trade("AAA", 1)])
+    topic.publish([trade("AAA", 1)])
     analyst.counted()
-    topic.tell([trade("AAA", number) for number in range(2, 10)])
-    topic.forget(6)
+    topic.publish([trade("AAA", number) for number in range(2, 10)])
+    topic.delete_before(6)
     done = analyst.once()
     assert "AAA: trades 2 to 6 are missing" in done.stderr
     assert analyst.state().tapes["AAA"].whole.trades == 4
 
 
-def test_vwap_meets_what_it_does_not_know_and_goes_on(topic: MadeUpTopic, analyst: Analyst) -> None:
+def test_vwap_meets_what_it_does_not_know_and_goes_on(
+    topic: SyntheticTopic, analyst: Analyst
+) -> None:
     later = encode(trade("AAA", 1)).replace(b"{", b'{"venue":"B","liquidity":[1],', 1)
     topic.append("AAA", later)
     topic.append("AAA", b'{"symbol":"AAA","sequence":"two"}')
-    topic.tell([trade("AAA", 2)])
+    topic.publish([trade("AAA", 2)])
     done = analyst.once()
     assert done.returncode == 0
     assert "the record 0@1 is no trade" in done.stderr
@@ -302,10 +304,10 @@ def test_vwap_meets_what_it_does_not_know_and_goes_on(topic: MadeUpTopic, analys
 
 
 def test_vwap_of_chosen_symbols_counts_those_and_refuses_another_choice(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    topic.tell([trade("AAA", 1), trade("BBB", 1)])
-    topic.tell([trade("CCC", 1)], partition=1)
+    topic.publish([trade("AAA", 1), trade("BBB", 1)])
+    topic.publish([trade("CCC", 1)], partition=1)
     analyst.counted("--symbols", "CCC,AAA")
     assert analyst.state().tapes.keys() == {"AAA", "CCC"}
     other = analyst.once("--symbols", "BBB")
@@ -315,7 +317,7 @@ def test_vwap_of_chosen_symbols_counts_those_and_refuses_another_choice(
     analyst.counted("--symbols", "BBB", "--state", analyst.data_dir / "b.json")
 
 
-def test_vwap_without_pyarrow_says_how_to_get_it(topic: MadeUpTopic, analyst: Analyst) -> None:
+def test_vwap_without_pyarrow_says_how_to_get_it(topic: SyntheticTopic, analyst: Analyst) -> None:
     (analyst.data_dir / "pyarrow.py").write_text("raise ImportError('not here')")
     without = {"PYTHONPATH": str(analyst.data_dir)}
     refused = analyst.once("--parquet", analyst.data_dir / "out", **without)
@@ -325,7 +327,7 @@ def test_vwap_without_pyarrow_says_how_to_get_it(topic: MadeUpTopic, analyst: An
 
 
 def test_vwap_that_cannot_begin_says_why_in_one_line(
-    topic: MadeUpTopic, analyst: Analyst, tmp_path: Path
+    topic: SyntheticTopic, analyst: Analyst, tmp_path: Path
 ) -> None:
     unknown = analyst.once("--topic", "nobodys")
     assert (unknown.returncode, len(unknown.stderr.splitlines())) == (1, 1)
@@ -344,9 +346,9 @@ def test_vwap_that_cannot_begin_says_why_in_one_line(
 
 
 def test_vwap_on_a_terminal_draws_a_table_under_the_candles(
-    topic: MadeUpTopic, analyst: Analyst
+    topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    topic.tell([trade("AAA", 1), trade("AAA", 2, at_s=61)])
+    topic.publish([trade("AAA", 1), trade("AAA", 2, at_s=61)])
     ours, theirs = pty.openpty()
     options = (*analyst.options, "--from-beginning")
     with running_example(
@@ -366,9 +368,9 @@ def test_vwap_on_a_terminal_draws_a_table_under_the_candles(
 
 
 def test_vwap_copied_away_runs_without_the_exchange(
-    topic: MadeUpTopic, analyst: Analyst, tmp_path: Path
+    topic: SyntheticTopic, analyst: Analyst, tmp_path: Path
 ) -> None:
-    topic.tell([trade("AAA", 1)])
+    topic.publish([trade("AAA", 1)])
     shutil.copytree(Path(__file__).parents[2] / "examples", tmp_path / "away" / "examples")
     done = analyst.once(PYTHONSAFEPATH="1", PYTHONPATH=str(tmp_path / "away"))
     assert done.returncode == 0, done.stderr

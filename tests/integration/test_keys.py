@@ -9,7 +9,7 @@ import pytest
 
 from conformance.api import Api, eventually
 from tests.support.exchange import Exchange
-from tests.support.operator import edge_service, ended, environ_of, typed
+from tests.support.operator import edge_service, environ_of, run_exchange_command, run_service
 
 # Status with a valid key: 400 because the request has no body; the reader returns 200.
 REACHED = {"gateway": ("POST", "/orders", 400), "ingest": ("POST", "/orders", 400)}
@@ -44,7 +44,7 @@ def becomes(edges: dict[str, Api], key: str, valid: bool) -> None:
 
 
 def told(exchange: Exchange, *words: str) -> Any:
-    done = typed(exchange, "broker", *words, "--json")
+    done = run_exchange_command(exchange, "broker", *words, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
@@ -109,12 +109,12 @@ def test_rotated_key_beside_the_old_one_until_its_end(
 def test_keys_of_a_broker_that_is_not_there_are_refused_with_one_line(
     exchange: Exchange, verb: str
 ) -> None:
-    before = typed(exchange, "broker", "list").stdout
-    done = typed(exchange, "broker", verb, "nobody")
+    before = run_exchange_command(exchange, "broker", "list").stdout
+    done = run_exchange_command(exchange, "broker", verb, "nobody")
     assert done.returncode == 11
     assert done.stdout == ""
     assert done.stderr == "exchange: no broker nobody; `exchange broker list` shows them all\n"
-    assert typed(exchange, "broker", "list").stdout == before
+    assert run_exchange_command(exchange, "broker", "list").stdout == before
 
 
 @pytest.mark.parametrize("module", ["services.gateway", "services.ingest"])
@@ -122,14 +122,14 @@ def test_service_with_admin_calls_and_without_an_admin_key_does_not_start(
     exchange: Exchange, module: str
 ) -> None:
     without = environ_of(exchange, EXCHANGE_ADMIN_KEY="", EXCHANGE_PORT="0")
-    done = ended(module, without)
+    done = run_service(module, without)
     assert done.returncode == 2
     assert "EXCHANGE_ADMIN_KEY is needed and not set" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_short_admin_key_is_refused_and_not_shown(exchange: Exchange) -> None:
-    done = ended("services.gateway", environ_of(exchange, EXCHANGE_ADMIN_KEY="hunter2"))
+    done = run_service("services.gateway", environ_of(exchange, EXCHANGE_ADMIN_KEY="hunter2"))
     assert done.returncode == 2
     assert "EXCHANGE_ADMIN_KEY" in done.stderr
     assert "hunter2" not in done.stderr

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from conformance.api import eventually
 from infra.ports import LOOPBACK
 from tests.support.exchange import Exchange
-from tests.support.promql import defined, expressions
+from tests.support.promql import exported_samples, expressions
 
 ORDERS = {"route": "/orders", "method": "POST", "status": "201"}
 # Each metric is checked at one service: other services export the same names with zero values.
@@ -82,4 +82,4 @@ def test_no_service_shows_a_metric_that_the_dashboard_test_does_not_know(traded:
         for sample in family.samples
         if sample.name.startswith("exchange_") and not sample.name.endswith("_created")
     }
-    assert shown <= defined().keys()
+    assert shown <= exported_samples().keys()

@@ -21,15 +21,15 @@ from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.market import batches, outcomes
-from tests.support.reader_comparing import (
+from tests.support.reader_flow import Flow
+from tests.support.servers import DatabaseServer, KafkaServer
+from tests.support.view_comparison import (
     answers,
     known_brokers,
     known_symbols,
     open_orders,
     state,
 )
-from tests.support.reader_flow import Flow
-from tests.support.servers import DatabaseServer, KafkaServer
 
 PARTITIONS = 2
 NO_SERVER = "postgresql://127.0.0.1:1/nothing"

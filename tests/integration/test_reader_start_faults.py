@@ -17,9 +17,9 @@ from services.sink.migrate import migrate
 from tests.integration.test_reader_start import NO_SERVER, begun
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.fault_proxy import FaultProxy
-from tests.support.reader_comparing import open_orders, state
 from tests.support.reader_flow import Flow
 from tests.support.servers import DatabaseServer, KafkaServer
+from tests.support.view_comparison import open_orders, state
 
 # Cuts the connection after the queries for positions, within the rows of open orders.
 AMID_THE_ROWS_BYTES = 20_000

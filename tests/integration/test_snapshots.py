@@ -17,7 +17,7 @@ from services.replay.recompute import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
 from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
 from tests.support.exchange import Exchange
-from tests.support.snapshots import sealed
+from tests.support.snapshots import with_checksum
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
     whole = SnapshotChecksum().commit(save(Engine(number), place), market.end(SNAPSHOTS))
     if what == "version":
         later = structs.replace(whole, version=SNAPSHOT_VERSION + 1)
-        whole = sealed(later, ())
+        whole = with_checksum(later, ())
     return encode(whole)
 
 
@@ -126,7 +126,7 @@ def test_snapshot_with_a_damaged_chunk_is_passed_over(
         before, found, after = chunk.rpartition(byte)
         damaged = bytes([byte[0] ^ 1]) if found else b""
         market.append_commit(before + damaged + after)
-    market.append_commit(sealed(structs.replace(commit, first_chunk=first), chunks))
+    market.append_commit(with_checksum(structs.replace(commit, first_chunk=first), chunks))
     assert market.recover().commit == good
     assert market.recover().engine.digest().hex() == commit.digest
 

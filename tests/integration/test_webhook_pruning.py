@@ -18,7 +18,7 @@ from services.webhooks.prune import Pruner
 from services.webhooks.store import PRUNED_MAX, WebhookStore
 from tests.integration.audited_market import AuditedMarket, recorded_market, with_changed_rows
 from tests.support.exchange import Exchange
-from tests.support.outbox import Outbox, a_sender, wait_for
+from tests.support.outbox import Outbox, running_sender, wait_for
 
 DAY_MS = 86_400_000
 KEEP_DAYS = 30
@@ -147,7 +147,7 @@ def test_sender_deletes_what_is_old_while_it_sends(outbox: Outbox) -> None:
     with a_receiver() as receiver:
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         many(outbox, broker, PRUNED_MAX + 10)
-        with a_sender(outbox.url, {"EXCHANGE_WEBHOOK_KEEP_DAYS": "30"}):
+        with running_sender(outbox.url, {"EXCHANGE_WEBHOOK_KEEP_DAYS": "30"}):
             outbox.trade(broker, nobody, 5)
             wait_for("old ones are gone", lambda: len(outbox.rows()) == 5)
             wait_for("new ones are told", lambda: outbox.all_are("delivered"))

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 
 from conformance.receiver import Received, Reply, a_receiver
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
-from tests.support.outbox import SECRET, Outbox, a_sender, start_sender, wait_for
+from tests.support.outbox import SECRET, Outbox, running_sender, start_sender, wait_for
 from tests.support.reader_outcomes import T0
 from tests.support.servers import DatabaseServer
 
@@ -27,7 +27,7 @@ def outbox(postgres: DatabaseServer) -> Iterator[Outbox]:
 
 
 def test_both_sides_are_told_verifiably_and_the_rest_is_not(outbox: Outbox) -> None:
-    with a_receiver() as buyers, a_receiver() as sellers, a_sender(outbox.url):
+    with a_receiver() as buyers, a_receiver() as sellers, running_sender(outbox.url):
         buyer, seller = outbox.broker(buyers.url), outbox.broker(sellers.url)
         outbox.trade(outbox.broker(None), outbox.broker(None))
         (trade_id,) = outbox.trade(buyer, seller)
@@ -52,7 +52,7 @@ def test_both_sides_are_told_verifiably_and_the_rest_is_not(outbox: Outbox) -> N
 
 
 def test_webhooks_of_a_broker_come_in_the_order_of_its_trades(outbox: Outbox) -> None:
-    with a_receiver() as receiver, a_sender(outbox.url):
+    with a_receiver() as receiver, running_sender(outbox.url):
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         trades = [one for _ in range(5) for one in outbox.trade(broker, nobody, 40)]
         wait_for("all told", lambda: outbox.all_are("delivered"))
@@ -68,7 +68,7 @@ def test_failed_webhook_comes_again_under_its_id_and_nothing_waits_for_it(outbox
         failed.append(came.webhook_id)
         return Reply(500)
 
-    with a_receiver(first_fails) as receiver, a_sender(outbox.url):
+    with a_receiver(first_fails) as receiver, running_sender(outbox.url):
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, nobody, 5)
         wait_for("all told", lambda: outbox.all_are("delivered"))
@@ -88,7 +88,7 @@ def test_broken_receiver_delays_no_other(outbox: Outbox) -> None:
         others_are_told.wait(60)
         return Reply()
 
-    with a_receiver(hold) as broken, a_receiver() as good, a_sender(outbox.url):
+    with a_receiver(hold) as broken, a_receiver() as good, running_sender(outbox.url):
         slow = [outbox.broker(broken.url) for _ in range(3)]
         quick, nobody = outbox.broker(good.url), outbox.broker(None)
         for broker in slow:
@@ -102,7 +102,7 @@ def test_broken_receiver_delays_no_other(outbox: Outbox) -> None:
 
 
 def test_receiver_that_is_gone_is_asked_no_more_until_its_broker_asks(outbox: Outbox) -> None:
-    with a_receiver(lambda _: Reply(410)) as receiver, a_sender(outbox.url):
+    with a_receiver(lambda _: Reply(410)) as receiver, running_sender(outbox.url):
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, nobody, 20)
         wait_for("all parked", lambda: outbox.all_are("parked"))
@@ -117,7 +117,7 @@ def test_wait_that_a_receiver_asks_for_holds_for_all_its_webhooks(outbox: Outbox
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         other = outbox.broker(other_receiver.url)
         outbox.trade(broker, nobody, 5)
-        with a_sender(outbox.url):
+        with running_sender(outbox.url):
             wait_for("one attempt", lambda: outbox.rows(broker)[0].attempts == 1)
             outbox.trade(broker, nobody, 5)
             # The sender looks for due webhooks again after each of these three deliveries.
@@ -138,7 +138,7 @@ def test_webhook_whose_attempts_are_used_up_is_parked_alone(outbox: Outbox) -> N
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, nobody, 2)
         outbox.execute("UPDATE webhook_deliveries SET attempts = 6")
-        with a_sender(outbox.url):
+        with running_sender(outbox.url):
             wait_for("both ended", lambda: outbox.statuses() == ["parked", "delivered"])
         parked = outbox.rows()[0]
         assert (parked.attempts, parked.last_status, parked.last_error) == (7, 500, "answered 500")
@@ -150,7 +150,7 @@ def test_webhooks_of_a_receiver_that_failed_for_too_long_are_parked_unsent(outbo
         outbox.trade(broker, nobody, 10)
         outbox.execute("UPDATE webhook_deliveries SET queued_at = now() - interval '1 h'")
         outbox.execute("UPDATE webhook_endpoints SET failures = 3, paused_until = 'infinity'")
-        with a_sender(outbox.url):
+        with running_sender(outbox.url):
             wait_for("all parked", lambda: outbox.all_are("parked"))
         assert receiver.received == []
 
@@ -161,7 +161,7 @@ def test_paused_receiver_that_is_back_gets_everything_in_order(outbox: Outbox) -
 
     with a_receiver(lambda _: Reply(503 if down.is_set() else 200)) as receiver:
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        with a_sender(outbox.url):
+        with running_sender(outbox.url):
             trades = outbox.trade(broker, nobody, 30)
             wait_for("paused", lambda: sum(row.attempts > 0 for row in outbox.rows()) >= 3)
             untouched = [row.webhook_id for row in outbox.rows() if not row.attempts]
@@ -175,13 +175,13 @@ def test_paused_receiver_that_is_back_gets_everything_in_order(outbox: Outbox) -
 
 def test_two_secrets_sign_until_the_former_ends(outbox: Outbox) -> None:
     now_ms = time.time_ns() // 1_000_000
-    with a_receiver() as receiver, a_sender(outbox.url):
+    with a_receiver() as receiver, running_sender(outbox.url):
         both = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms + 3_600_000))
         broker, nobody = outbox.broker(receiver.url, both), outbox.broker(None)
         outbox.trade(broker, nobody)
         wait_for("told", lambda: outbox.all_are("delivered"))
         over = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms))
-        outbox.tell(Broker(broker, "Broker", "0" * 64, T0, receiver.url, over))
+        outbox.upsert_broker(Broker(broker, "Broker", "0" * 64, T0, receiver.url, over))
         outbox.trade(broker, nobody)
         wait_for("told", lambda: outbox.all_are("delivered"))
         first, second = receiver.received
@@ -192,7 +192,7 @@ def test_two_secrets_sign_until_the_former_ends(outbox: Outbox) -> None:
 
 
 def test_broker_without_a_secret_is_told_what_to_do(outbox: Outbox) -> None:
-    with a_receiver() as receiver, a_sender(outbox.url):
+    with a_receiver() as receiver, running_sender(outbox.url):
         broker, nobody = outbox.broker(receiver.url, ()), outbox.broker(None)
         outbox.trade(broker, nobody)
         wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
@@ -204,7 +204,7 @@ def test_inner_address_is_not_reached_unless_it_is_allowed(outbox: Outbox) -> No
     with a_receiver() as receiver:
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         outbox.trade(broker, nobody)
-        with a_sender(outbox.url, {"EXCHANGE_WEBHOOK_ALLOW_CIDRS": ""}):
+        with running_sender(outbox.url, {"EXCHANGE_WEBHOOK_ALLOW_CIDRS": ""}):
             wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
         assert outbox.rows()[0].last_error == "not sent: the address is not public"
         assert receiver.connections == 0
@@ -270,7 +270,7 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
         assert "pending" in outbox.statuses(), f"seed {seed}: killed too late"
         # Claims of a killed sender are free immediately, not only when the lease expires.
         outbox.execute("UPDATE webhook_endpoints SET leased_until = 'infinity'")
-        with a_sender(outbox.url):
+        with running_sender(outbox.url):
             wait_for("all told", lambda: outbox.all_are("delivered"))
         taken = minds[0].taken + minds[1].taken
         assert {came.webhook_id for came in taken} == expected, f"seed {seed}"
@@ -287,7 +287,7 @@ def test_two_senders_share_the_work_and_each_webhook_goes_once_in_order(outbox: 
     with a_receiver() as receiver:
         brokers = [outbox.broker(f"{receiver.url}/{number}") for number in range(8)]
         nobody = outbox.broker(None)
-        with a_sender(outbox.url), a_sender(outbox.url):
+        with running_sender(outbox.url), running_sender(outbox.url):
             expected = {
                 broker: [f"{trade_id}-bid" for trade_id in outbox.trade(broker, nobody, 30)]
                 + [f"{trade_id}-bid" for trade_id in outbox.trade(broker, nobody, 30)]
@@ -300,7 +300,7 @@ def test_two_senders_share_the_work_and_each_webhook_goes_once_in_order(outbox: 
 
 
 def test_postgres_that_cuts_the_connection_costs_nothing(outbox: Outbox) -> None:
-    with a_receiver() as receiver, a_sender(outbox.url):
+    with a_receiver() as receiver, running_sender(outbox.url):
         broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
         trades = outbox.trade(broker, nobody, 100)
         wait_for("some told", lambda: len(receiver.received) > 5)
@@ -326,5 +326,5 @@ def test_row_of_a_broker_told_again_unchanged_keeps_what_the_sender_knows(outbox
         outbox.broker("http://a/"), "Broker", "0" * 64, T0, "http://a/", (WebhookSecret(SECRET),)
     )
     outbox.execute("UPDATE webhook_endpoints SET failures = 4")
-    outbox.tell(structs.replace(broker, name="Another"))
+    outbox.upsert_broker(structs.replace(broker, name="Another"))
     assert outbox.failures(broker.broker_id) == 4

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import structs
 
-from tests.support.exchange import SETTINGS, Exchange, an_exchange
+from tests.support.exchange import SETTINGS, Exchange, fresh_exchange
 
 
 @pytest.fixture(scope="package")
@@ -13,5 +13,5 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """Exchange shared by all tests of this folder."""
     # These tests check rights, not latency: a busy machine may take long.
     settings = structs.replace(SETTINGS, access="secured", outcome_wait_ms=10_000)
-    with an_exchange(tmp_path_factory.mktemp("secured"), settings) as running:
+    with fresh_exchange(tmp_path_factory.mktemp("secured"), settings) as running:
         yield running

@@ -29,7 +29,7 @@ from services.local.exchange import MODULES, Stack, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange
-from tests.support.operator import edge_service, ended, typed
+from tests.support.operator import edge_service, run_exchange_command, run_service
 
 
 def trade(exchange: Exchange, symbol: str) -> None:
@@ -43,7 +43,7 @@ def trade(exchange: Exchange, symbol: str) -> None:
 
 
 def audit(exchange: Exchange) -> None:
-    done = typed(exchange, "audit", "--wait", "30")
+    done = run_exchange_command(exchange, "audit", "--wait", "30")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -71,7 +71,7 @@ def test_operator_of_a_secured_exchange_can_use_every_command(secured: Exchange)
         ("replay", "--partition", "0", "--verify", "--from-snapshot"),
         ("access", "show"),
     ):
-        done = typed(secured, *words)
+        done = run_exchange_command(secured, *words)
         assert done.returncode == 0, (words, done.stderr)
 
 
@@ -219,7 +219,7 @@ def test_service_with_the_rights_of_another_exits_with_one_line(
 
 
 def assert_refused(service: str, settings: Settings, message: str) -> None:
-    done = ended(f"services.{service}", environment(os.environ, settings, {}))
+    done = run_service(f"services.{service}", environment(os.environ, settings, {}))
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert line.startswith(f"{service}: {message}")
     assert done.returncode == 12

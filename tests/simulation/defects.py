@@ -29,12 +29,12 @@ from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
 from services.sink.store import Move
 from tests.simulation import matcher
 from tests.simulation.sink import Tables
-from tests.support.patching import Replacement, replaced
+from tests.support.patching import Replacement, patched
 
 
 def switched_on(defect: str) -> AbstractContextManager[None]:
     """A context in which the product has the defect of this name."""
-    return replaced(DEFECTS[defect])
+    return patched(DEFECTS[defect])
 
 
 _outcomes = OutcomePublisher.outcomes

@@ -1,4 +1,4 @@
-"""Drives an ASGI app in memory: one request in, the whole answer out."""
+"""In-memory driver of an ASGI app: sends one request and returns the whole response."""
 
 import asyncio
 import json
@@ -10,10 +10,12 @@ from msgspec import Struct
 from services.api.messages import AsgiApp
 
 
-class Asked(Struct, frozen=True):
-    """A request. `parts`: the body as it arrives; None: it never ends; `gone`: hangs up after.
+class AsgiRequest(Struct, frozen=True):
+    """A request.
 
-    `client` is the address of the connection; empty: unknown.
+    `parts`: body chunks in order of arrival; None: the body never ends.
+    `stalls`: no chunk ever arrives. `gone`: the client disconnects after the last chunk.
+    `client`: IP address of the connection; empty: unknown.
     """
 
     method: str
@@ -25,8 +27,8 @@ class Asked(Struct, frozen=True):
     client: str = ""
 
 
-class Answered(Struct, frozen=True):
-    """The answer; `received` counts the parts that the app took."""
+class AsgiResponse(Struct, frozen=True):
+    """The response; `received` counts the messages that the app received."""
 
     status: int
     headers: dict[str, str]
@@ -35,11 +37,11 @@ class Answered(Struct, frozen=True):
 
     @property
     def body(self) -> Any:
-        """As JSON."""
+        """Body, parsed as JSON."""
         return json.loads(self.raw)
 
 
-def _scope(asked: Asked) -> dict[str, Any]:
+def _scope(asked: AsgiRequest) -> dict[str, Any]:
     path, _, query = asked.path.partition("?")
     return {
         "type": "http",
@@ -52,8 +54,8 @@ def _scope(asked: Asked) -> dict[str, Any]:
     }
 
 
-async def drive(app: AsgiApp, asked: Asked) -> Answered | None:
-    """The answer; None when the app gave none."""
+async def drive(app: AsgiApp, asked: AsgiRequest) -> AsgiResponse | None:
+    """Send the request to the app; return its response, or None if it sent none."""
     sent: list[MutableMapping[str, Any]] = []
     received = 0
 
@@ -79,11 +81,11 @@ async def drive(app: AsgiApp, asked: Asked) -> Answered | None:
         return None
     head, *bodies = sent
     headers = {k.decode(): v.decode("latin-1") for k, v in head["headers"]}
-    return Answered(head["status"], headers, b"".join(m["body"] for m in bodies), received)
+    return AsgiResponse(head["status"], headers, b"".join(m["body"] for m in bodies), received)
 
 
-def answer(app: AsgiApp, asked: Asked) -> Answered:
-    """The answer to one request, on a loop of its own."""
+def answer(app: AsgiApp, asked: AsgiRequest) -> AsgiResponse:
+    """Send one request in a new event loop; return the response, which must exist."""
     answered = asyncio.run(drive(app, asked))
     assert answered is not None
     return answered

@@ -1,4 +1,4 @@
-"""Clients that place orders without a pause and write down what each of them was told, and when."""
+"""Clients that place orders continuously and record each answer and its time."""
 
 import contextlib
 import itertools
@@ -13,12 +13,12 @@ from conformance.api import Api
 from services.audit.client_log import ClientLine, Told
 
 PAUSE_S = 0.02
-_TOLD: dict[int, Told] = {200: "acknowledged", 201: "acknowledged", 202: "acknowledged"}
+_ACKNOWLEDGED = (200, 201, 202)
 _UNKNOWN = 504
 
 
-class Sent(Struct, frozen=True):
-    """One order; status 0: no answer came. Times are of the monotonic clock."""
+class SentOrder(Struct, frozen=True):
+    """One order and the status of its answer; 0: no answer. Times are of the monotonic clock."""
 
     client_order_id: str
     status: int
@@ -28,13 +28,13 @@ class Sent(Struct, frozen=True):
 
 
 class LoggingClients:
-    """Threads that buy and sell one lot of each symbol at one price, so that all of it trades."""
+    """One thread for each symbol that buys and sells at one price, so that every order trades."""
 
     def __init__(self, broker: Api, broker_id: str, symbols: list[str]) -> None:
         self.broker, self._broker_id = broker, broker_id
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._place, args=[name]) for name in symbols]
-        self.sent: list[Sent] = []
+        self.sent: list[SentOrder] = []
 
     def _place(self, symbol: str) -> None:
         count = 0
@@ -48,12 +48,12 @@ class LoggingClients:
                 answer = self.broker.place(side, symbol, 1, 100, client_order_id=client_id)
                 status = answer.status
                 order_id = str(answer.body.get("order_id", ""))
-            self.sent.append(Sent(client_id, status, order_id, sent_s, time.monotonic()))
+            self.sent.append(SentOrder(client_id, status, order_id, sent_s, time.monotonic()))
             time.sleep(PAUSE_S)
 
     @contextlib.contextmanager
     def placing(self) -> Iterator[None]:
-        """They place orders inside, and have had their last answers after."""
+        """Place orders during the context; at its end, wait for the last answers."""
         for thread in self._threads:
             thread.start()
         try:
@@ -64,22 +64,23 @@ class LoggingClients:
                 thread.join()
 
     def matched_since(self, moment_s: float) -> int:
-        """How many orders that were sent after the moment were answered 201."""
+        """Number of orders sent after the moment and answered 201."""
         return sum(each.status == 201 and each.sent_s > moment_s for each in list(self.sent))
 
-    def silence_s(self) -> float:
-        """The longest time between two answers 201."""
+    def gap_s_max(self) -> float:
+        """Longest time between two consecutive answers 201."""
         times = sorted(each.answered_s for each in self.sent if each.status == 201)
         return max(b - a for a, b in itertools.pairwise(times))
 
     def lines(self) -> list[ClientLine]:
-        """The client log, for the audit."""
+        """Client log for the audit."""
         return [
-            ClientLine(_told(each.status), self._broker_id, each.client_order_id, each.order_id)
+            ClientLine(_result(each.status), self._broker_id, each.client_order_id, each.order_id)
             for each in self.sent
         ]
 
 
-def _told(status: int) -> Told:
-    unknown = status in (0, _UNKNOWN)
-    return _TOLD.get(status, "unknown" if unknown else "refused")
+def _result(status: int) -> Told:
+    if status in _ACKNOWLEDGED:
+        return "acknowledged"
+    return "unknown" if status in (0, _UNKNOWN) else "refused"

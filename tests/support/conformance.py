@@ -1,4 +1,4 @@
-"""Runs the conformance suite against a URL, as its own process, and counts its verdicts."""
+"""Run of the conformance suite against a URL in a process, with counts of its results."""
 
 import subprocess
 import sys
@@ -9,24 +9,24 @@ TIMEOUT_S = 300.0
 
 
 class ConformanceRun(Struct, frozen=True):
-    """Exit code, printed lines, and the number of rules by verdict."""
+    """Exit code, printed lines, and the number of rules by result."""
 
     exit_code: int
     output: str
 
     @property
     def held(self) -> int:
-        """Rules that hold."""
+        """Number of rules that hold."""
         return self.output.count("  ok      ")
 
     @property
     def not_offered(self) -> int:
-        """Rules about a part that the exchange does not offer."""
+        """Number of rules about a part that the exchange does not offer."""
         return self.output.count("  ABSENT  ")
 
 
 def run_conformance(url: str, admin_key: str, *more: str) -> ConformanceRun:
-    """Run `python -m conformance` to its end."""
+    """Run `python -m conformance` and wait for its end. Raises TimeoutExpired."""
     command = [sys.executable, "-m", "conformance", "--url", url, "--admin-key", admin_key, *more]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     return ConformanceRun(ended.returncode, ended.stdout + ended.stderr)

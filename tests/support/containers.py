@@ -30,7 +30,7 @@ def missing() -> str:
 
 
 class ContainerPostgres:
-    """PostgreSQL that can be killed and comes back on its port."""
+    """PostgreSQL that can be killed and started again on the same port."""
 
     def __init__(self, container: PostgresContainer) -> None:
         self._container = container
@@ -45,11 +45,11 @@ class ContainerPostgres:
         return f"{self.url.rsplit('/', 1)[0]}/{name}"
 
     def kill(self) -> None:
-        """kill -9 of everything in the container; its disk stays."""
+        """Kill every process in the container (SIGKILL); its disk stays."""
         self._container.get_wrapped_container().kill()
 
     def start(self) -> None:
-        """Again, after `kill`."""
+        """Start again after `kill`, and wait until it accepts connections."""
         self._container.get_wrapped_container().start()
         deadline = time.monotonic() + BACK_WITHIN_S
         while True:
@@ -63,7 +63,7 @@ class ContainerPostgres:
 
 
 class Containers(Struct, frozen=True):
-    """Both servers, running."""
+    """Both servers."""
 
     kafka: KafkaContainer
     postgres: ContainerPostgres
@@ -71,7 +71,7 @@ class Containers(Struct, frozen=True):
 
 @contextmanager
 def running_containers() -> Iterator[Containers]:
-    """Both servers, removed at the end."""
+    """Run both servers; remove them at the end of the context."""
     with engine() as client:
         settle_reaper(client)
         kafka_image, postgres_image = (image.choose(client, None) for image in (KAFKA, POSTGRES))
@@ -79,7 +79,7 @@ def running_containers() -> Iterator[Containers]:
     postgres = PostgresContainer(
         postgres_image, username="exchange", password=password, dbname="exchange", driver=None
     )
-    # A port chosen by the engine would change after a kill.
+    # A fixed port: one chosen by the engine would change after a kill.
     postgres.with_bind_ports(postgres.port, free_port())
     with KafkaContainer(kafka_image) as kafka, postgres:
         yield Containers(kafka, ContainerPostgres(postgres))

@@ -1,4 +1,4 @@
-"""An edge on a real port of this process, and clients that speak to it byte by byte."""
+"""An HTTP server of this process on a real port, and clients that send it raw bytes."""
 
 import contextlib
 import socket
@@ -13,14 +13,14 @@ from services.api.protocol import ConnectionLimits
 from services.api.server import HttpServer
 from services.runtime.settings import Settings
 
-# Far longer than any bound that a test sets: reaching it means that a connection was not ended.
-PATIENCE_S = 20.0
+# Far longer than any limit that a test sets: reaching it means that a connection was not closed.
+TIMEOUT_S = 20.0
 _TRICKLE_S = 0.02
 
 
 @contextlib.contextmanager
 def serving(edge: ApiApp, limits: ConnectionLimits) -> Iterator[int]:
-    """The port, for as long as the server runs."""
+    """Run the server; yield its port. Stop it at the end of the context."""
     server = HttpServer(edge, Settings(port=0), limits)
     thread = threading.Thread(target=lambda: uvloop.run(server.run()))
     thread.start()
@@ -28,15 +28,15 @@ def serving(edge: ApiApp, limits: ConnectionLimits) -> Iterator[int]:
         yield server.port
     finally:
         server.stop()
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
         assert not thread.is_alive()
 
 
 class RawClient:
-    """One connection. Everything it waits for has an end."""
+    """One connection. Every wait ends with an error after TIMEOUT_S."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
         self._read = b""
 
     def __enter__(self) -> "RawClient":
@@ -46,19 +46,19 @@ class RawClient:
         self._socket.close()
 
     def close(self) -> None:
-        """Hang up; also the end of `with`."""
+        """Close the connection; the end of the context does it too."""
         self._socket.close()
 
     def send(self, data: bytes) -> None:
-        """All of it."""
+        """Send all bytes."""
         self._socket.sendall(data)
 
     def answers(self, count: int) -> list[int]:
-        """The statuses of the next answers, whose bodies are read with them."""
+        """Read the next `count` responses; return their statuses."""
         return [self._answer()[0] for _ in range(count)]
 
     def answer(self) -> tuple[int, str, bytes]:
-        """The next answer: status, head, body."""
+        """Read the next response: status, head in lower case, and body."""
         return self._answer()
 
     def _answer(self) -> tuple[int, str, bytes]:
@@ -82,18 +82,18 @@ class RawClient:
         self._read += part
 
     def rest(self) -> bytes:
-        """What comes until the other side closes; fails when it does not."""
+        """Read until the server closes the connection. Raises TimeoutError if it does not."""
         with contextlib.suppress(ConnectionResetError):
             while part := self._socket.recv(65_536):
                 self._read += part
         return self._read
 
     def trickle(self, parts: Iterator[bytes] | Sequence[bytes]) -> bytes:
-        """Send part by part, slowly, until the other side closes; what it said meanwhile."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Send part by part, slowly, until the server closes; return the bytes that it sent."""
+        deadline = time.monotonic() + TIMEOUT_S
         self._socket.settimeout(_TRICKLE_S)
         for part in parts:
-            assert time.monotonic() < deadline, "the other side does not close"
+            assert time.monotonic() < deadline, "the server does not close the connection"
             try:
                 self._socket.sendall(part)
                 received = self._socket.recv(65_536)
@@ -104,17 +104,17 @@ class RawClient:
             if not received:
                 break
             self._read += received
-        self._socket.settimeout(PATIENCE_S)
+        self._socket.settimeout(TIMEOUT_S)
         return self._read
 
 
 @contextlib.contextmanager
 def connected(port: int, count: int) -> Iterator[list[RawClient]]:
-    """So many clients at once."""
-    with contextlib.ExitStack() as ending:
-        yield [ending.enter_context(RawClient(port)) for _ in range(count)]
+    """Open `count` connections at once; close them at the end of the context."""
+    with contextlib.ExitStack() as clients:
+        yield [clients.enter_context(RawClient(port)) for _ in range(count)]
 
 
 def status_of(raw: bytes) -> int | None:
-    """Of the first answer in these bytes; None where there is none."""
+    """Status of the first response in these bytes; None if they are empty."""
     return int(raw.split(b" ", 2)[1]) if raw else None

@@ -1,4 +1,4 @@
-"""The programs in `examples/` as an analyst starts them, and public topics made up for them."""
+"""Runs of the programs in `examples/`, and synthetic public topics for them."""
 
 import os
 import random
@@ -21,7 +21,7 @@ from schemas.trades import Trade
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 100
-# More on each side than the API tells of a book.
+# More price levels on each side than the API returns of a book.
 LEVELS = 70
 
 
@@ -37,7 +37,7 @@ def _environ(data_dir: Path, changes: dict[str, str]) -> dict[str, str]:
 def example(
     name: str, *options: object, data_dir: Path, **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """A program to its end. `data_dir`: where it looks for a running exchange."""
+    """Run an example and wait for its end. `data_dir`: where it looks for a running exchange."""
     return subprocess.run(
         _command(name, options),
         cwd=ROOT,
@@ -53,7 +53,7 @@ def example(
 def running_example(
     name: str, *options: object, data_dir: Path, stdout: int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs inside, and is killed after unless it ended by itself."""
+    """Run an example during the context; kill it at the end if it has not ended."""
     with subprocess.Popen(
         _command(name, options),
         cwd=ROOT,
@@ -68,8 +68,8 @@ def running_example(
             process.kill()
 
 
-class MadeUpTopic:
-    """A topic on a real broker that a test writes itself: repeats, gaps and strangers included."""
+class SyntheticTopic:
+    """Topic on a real broker, written by the test: with repeats, gaps and unknown records."""
 
     def __init__(self, bootstrap: str, name: str, partitions: int = 1) -> None:
         self.bootstrap = bootstrap
@@ -83,24 +83,24 @@ class MadeUpTopic:
         listed = self._admin.list_topics(self.name, timeout=10).topics[self.name]
         return sum(each.leader >= 0 for each in listed.partitions.values())
 
-    def tell(self, messages: Iterable[Trade | BookUpdate], partition: int = 0) -> None:
-        """Append messages as a matcher would."""
+    def publish(self, messages: Iterable[Trade | BookUpdate], partition: int = 0) -> None:
+        """Append messages like a matcher, and flush."""
         for message in messages:
             self.append(message.symbol, encode(message), partition)
         self._producer.flush(30)
 
     def append(self, key: str, value: bytes, partition: int = 0) -> None:
-        """Append any bytes; they are there after the next `tell`."""
+        """Queue any bytes; the next `publish` flushes them."""
         self._producer.produce(self.name, value, key.encode(), partition)
 
-    def forget(self, before: int, partition: int = 0) -> None:
-        """As retention does: the records before this offset are gone."""
-        where = TopicPartition(self.name, partition, before)
-        self._admin.delete_records([where])[where].result()
+    def delete_before(self, offset: int, partition: int = 0) -> None:
+        """Delete the records before this offset, like retention."""
+        start = TopicPartition(self.name, partition, offset)
+        self._admin.delete_records([start])[start].result()
 
 
-def trade_at_random(broker: Api, symbol: str, orders: int, rng: random.Random) -> None:
-    """Orders that rest, trade and are cancelled, on more levels than the API tells."""
+def place_random_orders(broker: Api, symbol: str, orders: int, rng: random.Random) -> None:
+    """Place orders that rest, trade and are cancelled, on more levels than the API returns."""
     resting: list[str] = []
     for _ in range(orders):
         if resting and rng.random() < 0.3:
@@ -115,18 +115,18 @@ def trade_at_random(broker: Api, symbol: str, orders: int, rng: random.Random) -
 
 @contextmanager
 def trading(broker: Api, symbol: str) -> Iterator[None]:
-    """Somebody trades inside, without a pause."""
-    over = threading.Event()
+    """Place random orders without pause during the context."""
+    stopping = threading.Event()
 
     def trade() -> None:
         rng = random.Random(4)
-        while not over.is_set():
-            trade_at_random(broker, symbol, 10, rng)
+        while not stopping.is_set():
+            place_random_orders(broker, symbol, 10, rng)
 
     thread = threading.Thread(target=trade)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stopping.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""A whole exchange for tests: real Kafka, real PostgreSQL, each service in its own process."""
+"""A whole exchange for tests: real Kafka and PostgreSQL, each service in its own process."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosit
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 
-# Several exchanges run side by side; polled at the default interval, an idle broker takes a third
+# Tests run several exchanges at once, and at the default poll interval an idle broker uses a third
 # of a core.
 # Tests send wrong keys and open calls by the hundred from one address.
 SETTINGS = Settings(port=0, fetch_wait_ms=20, rate_keyless=0)
@@ -41,36 +41,36 @@ class Exchange:
 
     @property
     def kafka(self) -> LocalKafka:
-        """The broker itself, to stop and start."""
+        """The Kafka broker, to stop and start."""
         assert self.stack.servers.kafka is not None
         return self.stack.servers.kafka
 
     @property
     def postgres(self) -> LocalPostgres:
-        """The database server itself, to stop and start."""
+        """The PostgreSQL server, to stop and start."""
         assert self.stack.servers.postgres is not None
         return self.stack.servers.postgres
 
     def symbol(self) -> str:
-        """A symbol for one test."""
+        """A symbol that no other test uses."""
         return next(self._symbols)
 
     def admin(self) -> Api:
-        """Calls with the admin key."""
+        """Client with the admin key."""
         return Api(self.url, self.admin_key)
 
     def register(self, name: str, **more: str) -> str:
-        """A new broker's key."""
+        """Register a broker; return its key."""
         answer = self.admin().call("POST", "/register", {"name": name} | more)
         assert answer.status == 201, answer
         return str(answer.body["api_key"])
 
     def broker(self, name: str = "broker") -> Api:
-        """Calls with a new broker's key."""
+        """Register a broker; return a client with its key."""
         return Api(self.url, self.register(name))
 
     def log_ends(self, topic: Topic = COMMANDS) -> list[int]:
-        """The present end offset of each partition of a topic."""
+        """Current end offset of each partition of a topic."""
         return [held.end for held in self._ranges(topic)]
 
     def _ranges(self, topic: Topic) -> list[Range]:
@@ -82,11 +82,11 @@ class Exchange:
             consumer.close()
 
     def records(self, topic: Topic) -> list[bytes]:
-        """Every value the topic holds, partition by partition."""
+        """Every value of the topic, partition by partition."""
         return [value for p in range(self.partitions) for _, value in self._held(topic, p)]
 
     def _held(self, topic: Topic, partition: int) -> list[tuple[int, bytes]]:
-        """Offset and value of each record; markers of transactions leave offsets out."""
+        """Offset and value of each record; transaction markers have offsets but no record."""
         where = Partition(self.topic_prefix + topic.name, partition)
         consumer = LogConsumer(self.access, Fetch(10))
         try:
@@ -109,7 +109,7 @@ class Exchange:
         return offsets[0]
 
     def outcomes(self, partition: int) -> list[Outcome]:
-        """The outcomes of the valid epochs, in command order."""
+        """Outcomes of the valid epochs of a partition, in command order."""
         execution_filter = ExecutionFilter({partition: FilterPosition()})
         found: list[Outcome] = []
         for record, value in self._held(EXECUTIONS, partition):
@@ -119,13 +119,13 @@ class Exchange:
         return found
 
     def records_of_symbol(self, symbol: str) -> list[bytes]:
-        """The orders for one symbol in the command log, undecoded."""
+        """Commands for one symbol in the command log, undecoded."""
         mark = f'"symbol":"{symbol}"'.encode()
         return [value for value in self.records(COMMANDS) if mark in value]
 
 
 @contextmanager
-def an_exchange(data_dir: Path, settings: Settings = SETTINGS) -> Iterator[Exchange]:
-    """A fresh exchange, stopped at the end."""
+def fresh_exchange(data_dir: Path, settings: Settings = SETTINGS) -> Iterator[Exchange]:
+    """Start an exchange; stop it at the end of the context."""
     with running_exchange(data_dir, settings) as stack:
         yield Exchange(stack)

@@ -1,8 +1,8 @@
-"""A TCP proxy on 127.0.0.1 that breaks the network between a client and a server on demand.
+"""TCP proxy on 127.0.0.1 that breaks the network between a client and a server on demand.
 
-It runs an event loop in a thread of its own. Faults are switched from the test's thread: cut,
-stalled (half-open), late, or cut after a number of bytes; `heal` ends them all. Connections that
-are stranded are half-open for good, whatever becomes of new ones.
+It runs an event loop in its own thread. The test's thread switches faults: cut, stalled
+(half-open), late, or cut after a number of bytes; `heal` ends them all except `strand`, which
+leaves the present connections half-open permanently.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from infra.ports import LOOPBACK, free_port
 
 _CHUNK = 65_536
 _CALL_S = 10.0
-# Closing a socket that lingers for no time resets the connection.
+# With a linger time of zero, closing a socket resets the connection.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class _Connection:
-    """One client, and its server as soon as there is one."""
+    """Writers to one client and, once connected, to its server."""
 
     def __init__(
         self, writer: asyncio.StreamWriter, budget: int | None, flowing: asyncio.Event
@@ -32,13 +32,13 @@ class _Connection:
 
     def reset(self) -> None:
         for writer in self.writers:
-            wire = writer.get_extra_info("socket")
-            if wire is not None and wire.fileno() >= 0:
-                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            open_socket = writer.get_extra_info("socket")
+            if open_socket is not None and open_socket.fileno() >= 0:
+                open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             writer.transport.abort()
 
     def allowed(self, chunk: bytes) -> bytes:
-        """As much of the chunk as may still pass."""
+        """Part of the chunk that the budget allows; reduces the budget."""
         if self.budget is None:
             return chunk
         passing = chunk[: self.budget]
@@ -47,7 +47,7 @@ class _Connection:
 
 
 class FaultProxy:
-    """Forwards `port` to the target, from `with` to its end. Every fault lasts until `heal`."""
+    """Forwards `port` to the target during the context. Every fault lasts until `heal`."""
 
     def __init__(self, target_port: int, target_host: str = LOOPBACK) -> None:
         self.port = free_port()
@@ -79,11 +79,11 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected now."""
+        """Number of clients connected now."""
         return len(self._open)
 
     def cut(self) -> None:
-        """Reset every connection, and every new one."""
+        """Reset all present and new connections."""
         self._switch(self._cut)
 
     def stall(self) -> None:
@@ -91,7 +91,7 @@ class FaultProxy:
         self._switch(self._flowing.clear)
 
     def strand(self) -> None:
-        """Half-open from now on: the connections that there are. New ones flow."""
+        """Half-open: forward nothing on the present connections, permanently. New ones work."""
         self._switch(self._strand)
 
     def delay(self, seconds: float) -> None:
@@ -99,15 +99,15 @@ class FaultProxy:
         self._switch(lambda: setattr(self, "_delay_s", seconds))
 
     def cut_after(self, n_bytes: int) -> None:
-        """Reset each connection, old or new, after so many more bytes of both directions."""
+        """Reset each present or new connection after `n_bytes` more bytes in both directions."""
         self._switch(lambda: self._limit(n_bytes))
 
     def heal(self) -> None:
-        """Everything flows again; what was stalled goes on."""
+        """Forward everything again, including what was stalled."""
         self._switch(self._heal)
 
     def _switch(self, change: Callable[[], None]) -> None:
-        """Make the change in the loop's thread, and return when it is made."""
+        """Make the change in the loop's thread, and wait for it."""
 
         async def changed() -> None:
             change()
@@ -155,10 +155,10 @@ class FaultProxy:
             for writer in connection.writers:
                 writer.close()
         except (OSError, ExceptionGroup):
-            # One side is gone: the other one learns of it.
+            # One side has closed or failed: reset the other side too.
             connection.reset()
         except asyncio.CancelledError:
-            # Cancelled by a cut or by the end of the proxy only.
+            # Only a cut or the end of the proxy cancels this task.
             connection.reset()
 
     async def _pump(
@@ -171,7 +171,7 @@ class FaultProxy:
             writer.write(connection.allowed(chunk))
             await writer.drain()
             if connection.budget == 0:
-                raise ConnectionResetError("the bytes that were allowed have passed")
+                raise ConnectionResetError("the allowed bytes have been forwarded")
         await connection.flowing.wait()
         writer.write_eof()
 

@@ -1,5 +1,7 @@
-"""Ingest behind its edge with fakes of our own: a sender that keeps what it is given, a reader that
-knows what it is told. The test plays the matcher."""
+"""Ingest behind its HTTP application, with a fake Kafka sender and a fake reader.
+
+The test publishes the outcomes in place of the matcher.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -22,7 +24,7 @@ from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.kafka.producer import DeliveryResult
-from tests.support.asgi_driver import Answered, Asked, drive
+from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
 
 NOW_MS = 1_800_000_000_000
 ADMIN_KEY = "the-admin-key-of-this-test"
@@ -32,7 +34,7 @@ ORDER = b'{"document_number":"1","side":"bid","symbol":"A","quantity":10,"price"
 
 
 class FakeSender:
-    """`fates` says what becomes of a record at once; None: nothing is told until the test does."""
+    """Keeps each record and reports `result` at once; None: the test calls `pending` instead."""
 
     def __init__(self, result: DeliveryResult | None = "stored") -> None:
         self.available = True
@@ -49,7 +51,7 @@ class FakeSender:
         value: bytes,
         result: Callable[[DeliveryResult], None],
     ) -> None:
-        """As Sender's, but the fate is told from here."""
+        """Keep the record. Raises BufferError if `full`."""
         if self.full:
             raise BufferError
         self.sent.append((topic, partition, key, value))
@@ -59,8 +61,8 @@ class FakeSender:
             result(self.result)
 
 
-class Bench:
-    """One ingest with its edge, on the running loop."""
+class IngestHarness:
+    """One ingest with its HTTP application, on the running event loop."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.sender = sender
         self.orders: dict[str, OrderResource] = {}
-        self.reader_is_away = False
+        self.reader_unavailable = False
         self.publisher = Publisher(
             sender, in_flight_max=in_flight_max, delivery_timeout_ms=delivery_ms
         )
@@ -99,15 +101,15 @@ class Bench:
         self.edge = ApiApp(routes, self.directory, framework)
 
     async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:
-        if self.reader_is_away:
+        if self.reader_unavailable:
             raise LookupUnavailableError
         order = self.orders.get(order_id)
         return order if request.broker == BROKER else None
 
     async def post(
         self, path: str, body: bytes = b"", key: str = "alfa", prefer: str = ""
-    ) -> Answered:
-        """One request, answered."""
+    ) -> AsgiResponse:
+        """Send one request; return the response."""
         sent = {
             "Authorization": f"Bearer {key}",
             "Content-Type": "application/json",
@@ -115,27 +117,27 @@ class Bench:
         }
         if prefer:
             sent["Prefer"] = prefer
-        answered = await drive(self.edge, Asked("POST", path, sent, (body,)))
+        answered = await drive(self.edge, AsgiRequest("POST", path, sent, (body,)))
         assert answered is not None
         return answered
 
     async def command(self, count: int = 1) -> PlaceOrder | CancelOrder:
-        """The last command once so many were sent."""
+        """Wait until `count` commands were sent; return the last."""
         while len(self.sender.sent) < count:  # noqa: ASYNC110 - a few turns of the loop
             await asyncio.sleep(0)
-        # The request waits for its outcome now.
+        # One more turn of the loop, so that the request waits for its outcome.
         await asyncio.sleep(0)
         command = decode_command(self.sender.sent[-1][3])
         assert isinstance(command, PlaceOrder | CancelOrder)
         return command
 
-    def tell(self, event: Event, *expired: Expired) -> None:
-        """As the matcher would."""
+    def publish(self, event: Event, *expired: Expired) -> None:
+        """Give ingest an outcome, like the matcher."""
         self.ingest.on_batch(Batch(0, 0, (Outcome(NOW_MS + 1, event, expired),)))
 
 
 def accepted(order_id: str, **changes: Any) -> OrderAccepted:
-    """The order of ORDER, resting."""
+    """Outcome of ORDER as an open order, with `changes`."""
     fields: dict[str, Any] = {
         "order_id": order_id,
         "broker_id": BROKER.broker_id,
@@ -152,10 +154,10 @@ def accepted(order_id: str, **changes: Any) -> OrderAccepted:
 
 
 def resource(order_id: str, **changes: Any) -> OrderResource:
-    """As the reader shows it."""
+    """REST resource of ORDER as an open order, with `changes`."""
     return OrderRecord.accepted(accepted(order_id, **changes), NOW_MS).resource()
 
 
-def on_a_loop(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a scenario to its end, at most five seconds."""
+def run_scenario(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario in a new event loop. Raises TimeoutError after five seconds."""
     asyncio.run(asyncio.wait_for(scenario(), 5))

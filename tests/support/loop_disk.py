@@ -1,8 +1,8 @@
-"""A disk of its own, in a file, whose power can be cut: what was never flushed is gone.
+"""A disk in a file whose power can be cut, which loses everything that was not flushed.
 
-An ext4 image on a loop device, mounted so that nothing but a flush writes to it soon. A copy of the
-image file is what the disk holds at that moment; what the kernel still keeps in memory for the
-mounted file system is not in it. The copy is mounted as a disk of its own.
+An ext4 image on a loop device, mounted so that only a flush writes to it soon. A copy of the image
+file is the content of the disk at that moment, without what the kernel still keeps in memory for
+the mounted file system. The copy can be mounted as another disk.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-# The kernel writes by itself what is older than half a minute; metadata go with this commit.
+# The kernel writes data older than 30 s by itself; `commit` delays metadata further.
 _OPTIONS = "loop,commit=300"
 _TOOLS = ("mkfs.ext4", "mount", "umount", "losetup", "cp")
 
 
-def why_not(folder: Path) -> str:
-    """What is missing to make such a disk here; empty when nothing is. Tries it, in the folder."""
+def loop_disk_obstacle(folder: Path) -> str:
+    """Reason why no such disk can be made here; empty if one can. Tries it in the folder."""
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
         return f"a loop disk needs {', '.join(missing)}"
@@ -34,11 +34,11 @@ def why_not(folder: Path) -> str:
 
 @contextlib.contextmanager
 def loop_disk(image: Path, at: Path, *, megabytes: int) -> Iterator[Path]:
-    """A new, empty disk of that size, mounted inside. Raises OSError."""
+    """Make an empty disk and mount it during the context. Raises OSError."""
     with image.open("xb") as file:
         file.truncate(megabytes << 20)
-    # Everything is written now: a kernel thread would otherwise go on with it, and be a part of
-    # what the disk holds later.
+    # Initialise everything now: otherwise a kernel thread would continue it later, which would
+    # change the content of the disk.
     _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
     with mounted(image, at):
         yield at
@@ -46,7 +46,7 @@ def loop_disk(image: Path, at: Path, *, megabytes: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def mounted(image: Path, at: Path) -> Iterator[Path]:
-    """The disk in this file, mounted inside and detached after. Raises OSError."""
+    """Mount the disk in this file during the context. Raises OSError."""
     at.mkdir()
     _run("mount", "-o", _OPTIONS, str(image), str(at))
     try:
@@ -55,7 +55,7 @@ def mounted(image: Path, at: Path) -> Iterator[Path]:
         try:
             _run("umount", str(at))
         except OSError:
-            # Somebody still has a file open: out of sight now, detached when that is closed.
+            # A file is still open: unmount lazily, which detaches the disk when it is closed.
             _run("umount", "--lazy", str(at))
             raise
     attached = _run("losetup", "-j", str(image))
@@ -64,8 +64,8 @@ def mounted(image: Path, at: Path) -> Iterator[Path]:
 
 
 def cut_power(image: Path, copy: Path) -> None:
-    """What the disk would hold if the machine stopped now; the disk itself stays as it is."""
-    # Neither `sync` nor an umount comes first: they would save what a power cut loses.
+    """Copy the content that the disk would have after a power cut now; the disk stays unchanged."""
+    # Neither `sync` nor an unmount before it: they would save what a power cut loses.
     _run("cp", "--sparse=always", str(image), str(copy))
 
 

@@ -1,4 +1,4 @@
-"""A seeded market through a real engine, without a log: the outcomes of one partition."""
+"""Outcomes of a seeded market from the real engine, without Kafka."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from services.matcher.engine import Engine, EnginePosition
 from services.runtime.kafka.execution_filter import Batch
 
 START_MS = 1_795_000_000_000
-# Few symbols and brokers, so that books are deep, and more trades of a symbol than are averaged.
+# Few symbols and brokers, so that books are deep and a symbol has more trades than are averaged.
 PROFILE = Profile(
     duration_s=30,
     symbols=4,
@@ -25,7 +25,7 @@ UNREADABLE_ONE_IN = 97
 
 
 def outcomes(partition: int, seed: int, profile: Profile = PROFILE) -> Iterator[Outcome]:
-    """One for each command. Every partition has symbols of its own."""
+    """One outcome for each command. Every partition has different symbols."""
     flow = plan(profile, seed)
     own = tuple(f"{symbol[:5]}.{partition}" for symbol in flow.symbols)
     engine = Engine(partition)
@@ -43,9 +43,11 @@ def _applied(engine: Engine, command: Command | None, offset: int, now_ms: int) 
     return engine.apply(command, EnginePosition(engine.partition, offset, now_ms))
 
 
-def batches(partition: int, told: list[Outcome], first: int = 0, size: int = 37) -> list[Batch]:
-    """Outcomes as the matcher's records hold them; `first` is the command of the first one."""
+def batches(
+    partition: int, published: list[Outcome], first: int = 0, size: int = 37
+) -> list[Batch]:
+    """Outcomes grouped like the matcher's records; `first` is the first outcome's command."""
     return [
-        Batch(partition, first + at, tuple(told[at : at + size]))
-        for at in range(0, len(told), size)
+        Batch(partition, first + at, tuple(published[at : at + size]))
+        for at in range(0, len(published), size)
     ]

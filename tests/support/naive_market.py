@@ -1,7 +1,7 @@
-"""The market's rules once more, as slow and as plain as they can be said: lists, sorts and scans.
+"""Naive model of the market's rules, with lists, sorts and scans instead of indexes.
 
-The engine is compared with this model; it imports nothing of the services, so that no mistake is
-shared. Offsets only grow, so an order's offset is its age.
+Tests compare the engine with it. It imports nothing from the services, so that they share no
+mistake. Offsets only grow, so an order's offset gives its age.
 """
 
 from typing import TypeVar, assert_never
@@ -28,7 +28,7 @@ N = TypeVar("N", bound=OrderAccepted | OrderCancelled | Expired)
 
 
 class Limits(Struct, frozen=True):
-    """The bounds of one command's work and of the window of client order ids."""
+    """Limits of the work of one command and of the window of client order ids."""
 
     fills_max: int = 10_000
     expiries_max: int = 10_000
@@ -38,7 +38,7 @@ class Limits(Struct, frozen=True):
 
 
 class Resting(Struct):
-    """An open order: what was asked, where in the log, and what is left."""
+    """An open order: its command, the command's offset, and the remaining quantity."""
 
     order: PlaceOrder
     offset: int
@@ -46,7 +46,7 @@ class Resting(Struct):
 
 
 class Remembered(Struct, frozen=True):
-    """An accepted order that had a client order id, when it was accepted, and in which block."""
+    """An accepted order with a client order id, the time of acceptance, and its block of ids."""
 
     order: PlaceOrder
     time: int
@@ -54,7 +54,7 @@ class Remembered(Struct, frozen=True):
 
 
 class NaiveMarket:
-    """All symbols of one partition. `open` is in the order of acceptance."""
+    """All symbols of one partition. `open` is sorted by acceptance."""
 
     def __init__(self, partition: int, limits: Limits) -> None:
         self.partition = partition
@@ -66,7 +66,7 @@ class NaiveMarket:
         self.trade_sequence: dict[str, int] = {}
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
-        """All effects of one command; None is a record that could not be read."""
+        """Apply one command; return its outcome. None is a record that could not be decoded."""
         self.clock = max(self.clock, timestamp)
         before = self._state()
         due = [resting for resting in self.open if self._is_due(resting.order)]
@@ -86,7 +86,7 @@ class NaiveMarket:
         )
 
     def levels(self, symbol: str, side: Side) -> list[Level]:
-        """The side's price levels, best first."""
+        """Price levels of a side, best first."""
         orders = self._queue(symbol, side)
         prices = list(dict.fromkeys(one.order.price or 0 for one in orders))
         at = {price: [one for one in orders if one.order.price == price] for price in prices}
@@ -201,7 +201,7 @@ class NaiveMarket:
         )
 
     def _counterparty(self, order: PlaceOrder) -> Resting | None:
-        """Who is next to trade with `order`: best price, then oldest; None when none crosses."""
+        """Next maker for `order`: best price, then oldest; None if none crosses."""
         queue = self._queue(order.symbol, "ask" if order.side == "bid" else "bid")
         if not queue:
             return None

@@ -1,4 +1,4 @@
-"""What an operator types: the `exchange` command and single services, on a running exchange."""
+"""Runs of the `exchange` command and of single services on a running exchange."""
 
 import os
 import subprocess
@@ -17,13 +17,13 @@ from tests.support.exchange import Exchange
 
 
 def environ_of(exchange: Exchange, **changes: str) -> dict[str, str]:
-    """The whole environment of a program on this exchange's servers; empty text: not set."""
+    """Whole environment of a program on this exchange's servers; an empty change unsets."""
     settings = structs.replace(exchange.stack.operator, admin_key=exchange.admin_key)
     return environment(os.environ, settings, changes)
 
 
-def typed(exchange: Exchange, *words: str) -> subprocess.CompletedProcess[str]:
-    """`exchange ...`, to its end."""
+def run_exchange_command(exchange: Exchange, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `exchange ...` and wait for its end."""
     command = [sys.executable, "-m", "services.cli", *words]
     return subprocess.run(
         command,
@@ -35,8 +35,8 @@ def typed(exchange: Exchange, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def ended(module: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """A service that ends by itself."""
+def run_service(module: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a service that ends by itself, and wait for its end."""
     command = [sys.executable, "-m", module]
     return subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=100, check=False
@@ -45,7 +45,7 @@ def ended(module: str, environ: Mapping[str, str]) -> subprocess.CompletedProces
 
 @contextmanager
 def edge_service(exchange: Exchange, module: str, log_file: Path, **changes: str) -> Iterator[Api]:
-    """Another edge on this exchange's log, ready; calls without a key."""
+    """Run another HTTP service on this exchange; yield a client without a key once it is ready."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     process = ChildProcess(
         [sys.executable, "-m", module],

@@ -1,4 +1,4 @@
-"""Builders of commands for tests: say what matters to the test, the rest has a plain default."""
+"""Builders of commands with a default for every field that does not matter to a test."""
 
 from typing import Final
 
@@ -25,25 +25,25 @@ _LIMIT: Final = PlaceOrder(
 
 
 def order_id(number: int, partition: int = 0) -> str:
-    """The id of the test's nth order."""
+    """Id of the test's nth order."""
     return ids.order_id(START_MS, partition, number)
 
 
 def broker_id(number: int) -> str:
-    """The id of the test's nth broker."""
+    """Id of the test's nth broker."""
     return f"0199aaaa-0000-7000-8000-{number:012x}"
 
 
 def limit(number: int = 1, **changes: object) -> PlaceOrder:
-    """A buy of 100 at 1,000 cents that never expires, but for `changes`."""
+    """A bid of 100 at 1,000 cents that never expires, with `changes`."""
     return structs.replace(_LIMIT, order_id=order_id(number), **changes)
 
 
 def market(number: int = 1, **changes: object) -> PlaceOrder:
-    """A buy of 100 at any price, but for `changes`."""
+    """A market bid of 100, with `changes`."""
     return limit(number, order_type="market", price=None, **changes)
 
 
 def cancel(number: int = 1, broker: str = BROKER) -> CancelOrder:
-    """Withdraw the test's nth order."""
+    """Cancel of the test's nth order."""
     return CancelOrder(order_id=order_id(number), broker_id=broker)

@@ -1,4 +1,4 @@
-"""An outbox for tests: brokers and trades as the sink stores them, and senders as processes."""
+"""An outbox for tests: brokers and trades stored like the sink does, and senders as processes."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ SECRET = webhook_secret(b"s" * 32)
 
 
 class Row(Struct, frozen=True):
-    """One delivery as it is stored."""
+    """One stored delivery."""
 
     webhook_id: str
     status: str
@@ -36,7 +36,7 @@ class Row(Struct, frozen=True):
 
 
 class Outbox:
-    """A migrated database of its own."""
+    """A migrated database with the sink's store."""
 
     def __init__(self, url: str) -> None:
         migrate(url)
@@ -47,25 +47,25 @@ class Outbox:
         self._next = 0
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._store.close()
 
     def broker(self, url: str | None, secrets: tuple[WebhookSecret, ...] | None = None) -> str:
-        """A new broker's id."""
+        """Store a new broker; return its id. `secrets`: by default SECRET if there is a URL."""
         broker_id = str(uuid.uuid4())
         if secrets is None:
             secrets = (WebhookSecret(SECRET),) if url else ()
-        self.tell(Broker(broker_id, "Broker", "0" * 64, T0, url, secrets))
+        self.upsert_broker(Broker(broker_id, "Broker", "0" * 64, T0, url, secrets))
         return broker_id
 
-    def tell(self, broker: Broker) -> None:
-        """A broker's record."""
+    def upsert_broker(self, broker: Broker) -> None:
+        """Store a broker's record."""
         self._store.upsert_brokers([broker])
         if broker.webhook_url is not None:
             self._with_webhook.add(broker.broker_id)
 
     def trade(self, buyer: str, seller: str, count: int = 1) -> list[str]:
-        """So many trades of one order of the buyer with as many of the seller; the trades' ids."""
+        """Store `count` trades of one bid with as many asks; return their ids."""
         first = self._next
         self._next += count + 1
         makers = [limit(first + n, seller, "ask", 2, 1000) for n in range(count)]
@@ -87,7 +87,7 @@ class Outbox:
         return [one.trade_id for one in fills]
 
     def rows(self, broker_id: str | None = None) -> list[Row]:
-        """All deliveries, or one broker's, in their order."""
+        """All deliveries, or one broker's, sorted by id."""
         with psycopg.connect(self.url) as connection:
             found = connection.execute(
                 "SELECT event_id || '-' || kind, status, attempts, last_status, last_error,"
@@ -98,15 +98,15 @@ class Outbox:
             return [Row(*row) for row in found]
 
     def statuses(self, broker_id: str | None = None) -> list[str]:
-        """Of all deliveries."""
+        """Statuses of all deliveries, or of one broker's."""
         return [row.status for row in self.rows(broker_id)]
 
     def all_are(self, status: str, broker_id: str | None = None) -> bool:
-        """Whether all deliveries stand so."""
+        """True if there are deliveries and all have this status."""
         return set(self.statuses(broker_id)) == {status}
 
     def failures(self, broker_id: str) -> int:
-        """Of the broker's receiver, in a row."""
+        """Number of consecutive failures of the broker's receiver."""
         with psycopg.connect(self.url) as connection:
             ((failures,),) = connection.execute(
                 "SELECT failures FROM webhook_endpoints WHERE broker_id = %s", [broker_id]
@@ -114,13 +114,13 @@ class Outbox:
             return int(failures)
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """Change the database behind everybody's back."""
+        """Execute a statement directly on the database."""
         with psycopg.connect(self.url) as connection:
             connection.execute(statement.encode(), parameters)
 
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    """Fails naming what did not happen."""
+    """Wait for a condition. Fails with `what` after WAIT_S."""
     deadline = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < deadline, what
@@ -128,7 +128,7 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
 
 
 def start_sender(url: str, changes: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """`python -m services.webhooks`, allowed to reach this machine."""
+    """Start `python -m services.webhooks` with loopback receivers allowed."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
     environ |= {
         "EXCHANGE_DATABASE_URL": url,
@@ -140,8 +140,8 @@ def start_sender(url: str, changes: Mapping[str, str] | None = None) -> subproce
 
 
 @contextmanager
-def a_sender(url: str, changes: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Running inside; it must end well by SIGTERM."""
+def running_sender(url: str, changes: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Run a sender during the context. SIGTERM at its end must give exit code 0."""
     process = start_sender(url, changes)
     try:
         yield

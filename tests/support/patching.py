@@ -1,22 +1,22 @@
-"""Functions of the product replaced by wrong ones for a while: what a checker has to find."""
+"""Temporary replacement of functions of the product, to prove that a check finds a defect."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# What is replaced: owner, name of the attribute, and what stands there instead.
+# Owner, name of its attribute, and the replacing value.
 Replacement = tuple[object, str, Any]
 
 
 @contextmanager
-def replaced(replacements: Iterable[Replacement]) -> Iterator[None]:
-    """The wrong ones are there, and gone afterwards."""
+def patched(replacements: Iterable[Replacement]) -> Iterator[None]:
+    """Replace the attributes during the context, and restore them at its end."""
     wanted = list(replacements)
-    former = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
-    for owner, name, wrong in wanted:
-        setattr(owner, name, wrong)
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in wanted]
+    for owner, name, value in wanted:
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        for owner, name, right in former:
-            setattr(owner, name, right)
+        for owner, name, original in originals:
+            setattr(owner, name, original)

@@ -1,4 +1,4 @@
-"""What an expression of Prometheus names: metrics, their labels, the jobs that they are read of."""
+"""Metrics and labels in the PromQL expressions of alerts and dashboard, and those exported."""
 
 import re
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 _GROUPING = re.compile(r"\bby\s*\(([^)]*)\)")
 _RANGE = re.compile(r"\[\w+\]")
 _NAME = re.compile(r"[a-z_:][a-z0-9_:]*")
-# Of which kind each family is says what its samples are called.
+# Suffixes of the samples' names by kind of metric.
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 
-class Named(Struct, frozen=True):
-    """One expression, taken apart. `wanted` are the values that labels are compared with."""
+class Expression(Struct, frozen=True):
+    """Names in one expression. `wanted`: pairs of a label and a value that it is compared with."""
 
     text: str
     metrics: frozenset[str]
@@ -36,10 +36,10 @@ class Named(Struct, frozen=True):
     wanted: frozenset[tuple[str, str]]
 
 
-def named(expression: str) -> Named:
-    """What is left when grouping, ranges, matchers and PromQL's own words are gone is a metric.
+def parsed(expression: str) -> Expression:
+    """Parse an expression: names outside grouping, ranges, matchers and keywords are metrics.
 
-    Raises ValueError for what only Prometheus itself understands.
+    Raises ValueError for syntax beyond this.
     """
     wanted = frozenset(
         (label, each)
@@ -52,8 +52,8 @@ def named(expression: str) -> Named:
     )
     bare = _RANGE.sub("", _GROUPING.sub("", _SELECTOR.sub(r"\1 ", expression)))
     if set(bare) & set("{}[]"):
-        raise ValueError(f"not understood: {expression}")
-    return Named(
+        raise ValueError(f"syntax not supported by this parser: {expression}")
+    return Expression(
         expression,
         frozenset(_NAME.findall(bare)) - _WORDS,
         groups | {label for label, _ in wanted},
@@ -61,26 +61,26 @@ def named(expression: str) -> Named:
     )
 
 
-def expressions() -> Iterator[Named]:
-    """Of every alert and every panel."""
+def expressions() -> Iterator[Expression]:
+    """Expressions of every alert and every panel."""
     rules = msgspec.yaml.decode(ALERTS.read_bytes(), type=dict[str, Any])
     for group in rules["groups"]:
         for rule in group["rules"]:
-            yield named(rule["expr"])
+            yield parsed(rule["expr"])
     for panel in msgspec.json.decode(DASHBOARD.read_bytes())["panels"]:
         for target in panel["targets"]:
-            yield named(target["expr"])
+            yield parsed(target["expr"])
 
 
-def defined() -> dict[str, frozenset[str]]:
-    """Every sample's name that a service can show, with its labels."""
+def exported_samples() -> dict[str, frozenset[str]]:
+    """Name of every sample that a service can export, with its labels."""
     labels_of = {
         family.name: frozenset(metric._labelnames)
         for metric in vars(metrics).values()
         if isinstance(metric, MetricWrapperBase)
         for family in metric.describe()
     }
-    # Prometheus adds `up`, and its client the metrics of the process.
+    # Prometheus adds `up`, and its client library adds the metrics of the process.
     samples = {"up": frozenset[str]()}
     for family in REGISTRY.collect():
         labels = labels_of.get(family.name, frozenset())
@@ -90,5 +90,5 @@ def defined() -> dict[str, frozenset[str]]:
 
 
 def read(path: Path) -> Any:
-    """A YAML file."""
+    """Parse a YAML file."""
     return msgspec.yaml.decode(path.read_bytes())

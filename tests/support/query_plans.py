@@ -1,4 +1,4 @@
-"""Filled tables, and what PostgreSQL reads to answer a query: from EXPLAIN ANALYZE, rolled back."""
+"""Filled tables, and the rows that PostgreSQL reads for a query by EXPLAIN ANALYZE, rolled back."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from msgspec import Struct
 # Rows of the largest tables; the brokers share them.
 ROWS = 1_000_000
 BROKERS = 1_000
-# All rows of this broker's are one in two of webhook_deliveries; the others share the rest.
+# This broker has half of the rows of webhook_deliveries; the others share the rest.
 BUSY = "00000000-0000-0000-0000-000000000001"
 QUIET = "00000000-0000-0000-0000-000000000002"
 
 _SETTINGS = (
     "SET synchronous_commit = off",
-    # An id with the time of so many milliseconds ago in front, as the exchange makes them.
+    # An id that begins with the time `ago` milliseconds ago, like those of the exchange.
     "CREATE FUNCTION pg_temp.id(ago bigint, n bigint) RETURNS uuid LANGUAGE sql AS $$"
     " SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ago), 12, '0')"
     " || lpad(to_hex(n), 20, '0'))::uuid $$",
@@ -50,7 +50,7 @@ def fill(database_url: str) -> None:
 
 
 class Read(Struct, frozen=True):
-    """What one query reads: nodes of its plan, and the rows that its scans looked at."""
+    """Cost of one query: nodes of its plan, and the rows that its scans visited."""
 
     nodes: tuple[str, ...]
     scanned: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A long, seeded, consistent run of outcomes: orders rest, are taken in parts, leave."""
+"""A long, seeded, consistent sequence of outcomes: orders rest, fill in parts, are cancelled."""
 
 import random
 
@@ -11,7 +11,7 @@ from tests.support.reader_outcomes import ALICE, BOB, T0, limit
 
 
 class Flow:
-    """Resting asks of Alice, market bids of Bob, cancels. One symbol for each partition."""
+    """Resting asks of Alice, market bids of Bob, and cancels. One symbol for each partition."""
 
     def __init__(self, partition: int, seed: int) -> None:
         self._random = random.Random(seed)
@@ -22,7 +22,7 @@ class Flow:
         self._sequence = 0
 
     def batch(self, count: int) -> Batch:
-        """The next outcomes."""
+        """The next `count` outcomes."""
         first = self._command
         return Batch(self._partition, first, tuple(self._next() for _ in range(count)))
 

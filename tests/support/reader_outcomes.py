@@ -1,4 +1,4 @@
-"""Outcomes written by hand: short words for what a matcher says, for tests of those who read it."""
+"""Short builders of outcomes, for tests of the services that read the matcher's records."""
 
 from msgspec.structs import replace
 
@@ -23,7 +23,7 @@ T0 = 1_795_000_000_000
 
 
 def oid(number: int, partition: int = 0) -> str:
-    """The id of the nth order of a test."""
+    """Id of the nth order of a test."""
     return ids.order_id(T0 + number, partition, number)
 
 
@@ -33,9 +33,10 @@ _WORDS = {"left": "remaining_quantity", "closed": "closed_reason", "book": "book
 def limit(
     number: int, broker: str, side: Side, quantity: int, price: int | None, **more: object
 ) -> OrderAccepted:
-    """An accepted order that rests with all its quantity, unless `more` says otherwise.
+    """An accepted order that is open with its whole quantity, unless `more` changes fields.
 
-    No price makes it a market order. `more`: any field, or `left`, `closed`, `book` for short.
+    Without a price it is a market order. `more`: any field, or the short names `left`, `closed`
+    and `book`.
     """
     resting = OrderAccepted(
         order_id=oid(number),
@@ -56,7 +57,7 @@ def limit(
 def fill(
     sequence: int, maker: int, broker: str, price: int, quantity: int, maker_left: int
 ) -> Fill:
-    """One execution against the maker's order."""
+    """One fill against the maker's order."""
     return Fill(
         trade_id=ids.trade_id(T0, 0, sequence, maker),
         sequence=sequence,
@@ -69,17 +70,17 @@ def fill(
 
 
 def cancelled(number: int, broker: str, left: int, book: int) -> OrderCancelled:
-    """The order left at its broker's wish."""
+    """Cancel of the order by its broker."""
     return OrderCancelled(oid(number), broker, "PETR4", left, book)
 
 
 def expired(number: int, broker: str, left: int, book: int) -> Expired:
-    """The order reached its end."""
+    """Expiry of the order."""
     return Expired(oid(number), broker, "PETR4", left, book)
 
 
 def refused(code: RefusalCode = "order_not_open") -> Refused:
-    """Nothing was changed."""
+    """Refusal of a command."""
     return Refused(code)
 
 
@@ -89,15 +90,15 @@ def batch(
     """One outcome for each event, a second apart, the nth at command `first + n`."""
     outcomes = []
     for command, event in enumerate(events, first):
-        told, gone = event if isinstance(event, tuple) else (event, ())
-        outcomes.append(Outcome(T0 + command * 1000, told, gone))
+        main, gone = event if isinstance(event, tuple) else (event, ())
+        outcomes.append(Outcome(T0 + command * 1000, main, gone))
     return Batch(partition, first, tuple(outcomes))
 
 
 def sweep() -> Batch:
-    """Two asks, a bid that takes all of one and half of the other, another that rests.
+    """Two asks, a bid that fills one and half of the other, and a bid that rests.
 
-    Then a cancel, a refusal and an expiry with an order that comes after it.
+    Then a refusal, a bid with an end of validity, a cancel, and an expiry with a further bid.
     """
     return batch(
         limit(1, ALICE, "ask", 100, 1000, book=1),

@@ -29,7 +29,7 @@ SIDES: Final[dict[str, Side]] = {"buy": "bid", "sell": "ask"}
 
 
 class Market(Protocol):
-    """What a scenario needs of a market."""
+    """Market that can play a scenario."""
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome: ...
 
@@ -37,7 +37,7 @@ class Market(Protocol):
 
 
 class EngineMarket:
-    """The engine, seen as a scenario sees a market."""
+    """The engine as a market of a scenario."""
 
     def __init__(self, rules: Rules) -> None:
         self.engine = Engine(0, rules)
@@ -51,7 +51,7 @@ class EngineMarket:
 
 
 def limits_of(rules: Rules) -> Limits:
-    """The model's limits that mean the same as the engine's rules."""
+    """Limits of the model, equal to the engine's rules."""
     return Limits(
         fills_max=rules.fills_max,
         expiries_max=rules.expiries_max,
@@ -62,7 +62,7 @@ def limits_of(rules: Rules) -> Limits:
 
 
 class Scenario(Struct, frozen=True):
-    """A table and the rules it is played under."""
+    """A table and the engine's rules for it."""
 
     table: str
     rules: Rules = Rules()
@@ -72,7 +72,7 @@ class Scenario(Struct, frozen=True):
         yield EngineMarket(self.rules)
 
     def check(self) -> None:
-        """Play the table on both markets; the text that comes out must be the table."""
+        """Play the table on both markets. Fails unless the resulting text equals the table."""
         expected = [_cells(line) for line in self.table.strip().splitlines()]
         for market in self.markets():
             played = [_play(market, offset, cells) for offset, cells in enumerate(expected)]
@@ -94,9 +94,9 @@ def _play(market: Market, offset: int, cells: tuple[str, ...]) -> tuple[str, ...
 
 
 def command_of(text: str) -> Command | None:
-    """`buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
+    """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
-    An order may go on with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`.
+    An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`.
     """
     verb, *words = text.split()
     match verb:
@@ -111,26 +111,26 @@ def command_of(text: str) -> Command | None:
 
 
 def _order(side: Side, words: list[str]) -> PlaceOrder:
-    told = dict(zip(words[1::2], words[2::2], strict=True))
+    fields = dict(zip(words[1::2], words[2::2], strict=True))
     order = PlaceOrder(
-        order_id=told["as"],
-        broker_id=told["by"],
-        document_number=told.get("doc", "1"),
-        symbol=told.get("in", SYMBOL),
+        order_id=fields["as"],
+        broker_id=fields["by"],
+        document_number=fields.get("doc", "1"),
+        symbol=fields.get("in", SYMBOL),
         side=side,
-        order_type="limit" if "@" in told else "market",
+        order_type="limit" if "@" in fields else "market",
         quantity=int(words[0]),
-        client_order_id=told.get("client"),
+        client_order_id=fields.get("client"),
     )
-    if "@" in told:
-        order = structs.replace(order, price=int(told["@"]))
-    if "until" in told:
-        order = structs.replace(order, valid_until=int(told["until"]))
+    if "@" in fields:
+        order = structs.replace(order, price=int(fields["@"]))
+    if "until" in fields:
+        order = structs.replace(order, valid_until=int(fields["until"]))
     return order
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """Expiries, fills, and what became of the command: `expired a1 5; 3@101 b1; rests 2`."""
+    """Expiries, fills and the event of an outcome: `expired a1 5; 3@101 b1; rests 2`."""
     parts = [f"expired {one.order_id} {one.remaining_quantity}" for one in outcome.expired]
     if isinstance(outcome.event, OrderAccepted):
         parts += [f"{f.quantity}@{f.price} {f.maker_order_id}" for f in outcome.event.fills]

@@ -33,7 +33,7 @@ class DatabaseServer(Protocol):
 
     def start(self) -> None: ...
     def kill(self) -> None:
-        """kill -9; `start` brings it back on the same port with the same data."""
+        """SIGKILL; `start` restarts it on the same port with the same data."""
 
 
 class Choice(Struct, frozen=True):
@@ -62,12 +62,12 @@ def choose(wanted: str, lacking: Callable[[], str]) -> Choice:
 
 
 @functools.cache
-def chosen() -> Choice:
+def server_choice() -> Choice:
     """This run's choice."""
     return choose(_wanted(), _lacking)
 
 
-def insisted() -> bool:
+def containers_required() -> bool:
     """Return whether containers are required; then their images are built from this tree."""
     return _wanted() == "containers"
 
@@ -77,7 +77,7 @@ def _wanted() -> str:
 
 
 def _lacking() -> str:
-    # Most runs have no engine: without these files the client need not be loaded.
+    # Most runs have no engine; without these files, skip the slow import of its client.
     places = (Path("/var/run/docker.sock"), Path.home() / ".docker" / "config.json")
     if "DOCKER_HOST" not in os.environ and not any(place.exists() for place in places):
         return "no Docker engine"

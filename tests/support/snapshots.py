@@ -1,4 +1,4 @@
-"""Snapshots made by hand: a commit whose checksum is right, whatever it says."""
+"""Snapshots for tests: commits with any content and a correct checksum."""
 
 from collections.abc import Iterable
 
@@ -8,9 +8,9 @@ from schemas.snapshots import SnapshotCommit
 from services.matcher.snapshot import SnapshotChecksum
 
 
-def sealed(commit: SnapshotCommit, chunks: Iterable[bytes]) -> SnapshotCommit:
-    """The commit with the checksum of itself and of these chunks."""
-    seal = SnapshotChecksum()
+def with_checksum(commit: SnapshotCommit, chunks: Iterable[bytes]) -> SnapshotCommit:
+    """Copy of the commit with the checksum of itself and of these chunks."""
+    checksum = SnapshotChecksum()
     for chunk in chunks:
-        seal.add(chunk)
-    return structs.replace(commit, sha256=seal.checksum(commit))
+        checksum.add(chunk)
+    return structs.replace(commit, sha256=checksum.checksum(commit))

@@ -1,7 +1,7 @@
-"""A venue without a market, as a process: knows the seven calls and answers them by rote.
+"""Stub of the seven REST calls with constant answers, for tests of the load generator.
 
-For tests of the load generator. `python -m tests.support.stub_exchange PORT` serves until it is
-ended; with `--mute` it accepts orders and never answers one.
+`python -m tests.support.stub_exchange PORT` serves until it is ended; with `--mute` it accepts
+orders and never answers them.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import uuid
 
 from aiohttp import web
 
-ADMIN_KEY = "the-admin-key-of-the-venue"
+ADMIN_KEY = "the-admin-key-of-the-stub"
 
 
 async def register(request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
-"""`python -m tests.support.wrong_clock FILE MODULE ...`: a program whose wall clock is wrong.
+"""`python -m tests.support.wrong_clock FILE MODULE ...`: runs a program with a wrong wall clock.
 
-The file holds by how many milliseconds; who changes it changes the clock of the running program.
-The monotonic clock, and whatever does not ask Python's `time`, stay right.
+The file contains the shift in milliseconds; changing it shifts the clock of the running program.
+The monotonic clock, and code that does not use Python's `time`, keep the right time.
 """
 
 import mmap
@@ -16,7 +16,7 @@ _SHIFT = struct.Struct("=q")
 
 
 def set_clock(file: Path, shift_ms: int) -> None:
-    """From now on the clock is wrong by so much. Makes the file if there is none."""
+    """Shift the clock from now on. Creates the file if it does not exist."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(_SHIFT.pack(0))
@@ -25,7 +25,7 @@ def set_clock(file: Path, shift_ms: int) -> None:
 
 
 def shifted(now_ns: Callable[[], int], file: Path) -> Callable[[], int]:
-    """The clock that this file makes of a right one."""
+    """Clock that adds the shift in the file to a right one."""
     with file.open("rb") as opened:
         # One aligned word: never seen half written.
         memory = mmap.mmap(opened.fileno(), _SHIFT.size, access=mmap.ACCESS_READ)
@@ -33,10 +33,10 @@ def shifted(now_ns: Callable[[], int], file: Path) -> Callable[[], int]:
 
 
 def main() -> None:
-    """Does not return when the module ends the process."""
+    """Run the module with the shifted clock. Does not return if the module ends the process."""
     file, module, *arguments = sys.argv[1:]
     time_ns = shifted(time.time_ns, Path(file))
-    # The whole of the product asks one of these two.
+    # The product reads the wall clock only through these two functions.
     time.time_ns = time_ns
     time.time = lambda: time_ns() / 1_000_000_000
     sys.argv = [module, *arguments]

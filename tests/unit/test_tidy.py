@@ -33,7 +33,6 @@ PERSON = re.compile(
 PROSE_PENDING: tuple[str, ...] = (
     "tests/chaos/",
     "tests/integration/",
-    "tests/support/",
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

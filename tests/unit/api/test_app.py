@@ -14,7 +14,7 @@ from services.api import body as http_body
 from services.api.app import BODY_BYTES_MAX, ApiApp, Request, Response, Route, json_response
 from services.api.brokers import BrokerDirectory
 from services.api.framework import Framework
-from tests.support.asgi_driver import Answered, Asked, answer, drive
+from tests.support.asgi_driver import AsgiRequest, AsgiResponse, answer, drive
 
 ADMIN_KEY = "the-admin-key-of-this-test"
 BROKER_KEY = "ex_broker"
@@ -79,13 +79,13 @@ def make_api(framework: Framework | None = None) -> ApiApp:
     return ApiApp(routes, directory, framework)
 
 
-def post(path: str, *parts: bytes, **headers: str) -> Asked:
+def post(path: str, *parts: bytes, **headers: str) -> AsgiRequest:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     length = {"Content-Length": str(sum(map(len, parts)))}
-    return Asked("POST", path, AS_BROKER | JSON | length | named, parts)
+    return AsgiRequest("POST", path, AS_BROKER | JSON | length | named, parts)
 
 
-def is_problem(response: Answered, status: int, code: str) -> None:
+def is_problem(response: AsgiResponse, status: int, code: str) -> None:
     assert (response.status, response.body["code"]) == (status, code)
     assert response.headers["content-type"] == "application/problem+json"
     assert response.body["status"] == status
@@ -117,11 +117,11 @@ def test_post_with_body_in_parts_reaches_the_handler() -> None:
 def test_path_parameters_are_split_before_they_are_decoded(
     path: str, parameters: dict[str, str]
 ) -> None:
-    assert answer(make_api(), Asked("GET", path, AS_BROKER)).body["parameters"] == parameters
+    assert answer(make_api(), AsgiRequest("GET", path, AS_BROKER)).body["parameters"] == parameters
 
 
 def test_query_keeps_the_last_value_and_blank_ones() -> None:
-    response = answer(make_api(), Asked("GET", "/orders/1?a=1&a=2&b=&c=%20x", AS_BROKER))
+    response = answer(make_api(), AsgiRequest("GET", "/orders/1?a=1&a=2&b=&c=%20x", AS_BROKER))
     assert response.body["query"] == {"a": "2", "b": "", "c": " x"}
 
 
@@ -129,7 +129,7 @@ def test_query_keeps_the_last_value_and_blank_ones() -> None:
     "path", ["/", "/nothing", "/orders/", "/orders//cancel", "/orders/1/2", "/ORDERS", "//orders"]
 )
 def test_unknown_path_is_404_before_any_key(path: str) -> None:
-    is_problem(answer(make_api(), Asked("POST", path)), 404, "not_found")
+    is_problem(answer(make_api(), AsgiRequest("POST", path)), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -143,22 +143,22 @@ def test_unknown_path_is_404_before_any_key(path: str) -> None:
     ],
 )
 def test_wrong_method_is_405_with_an_allow_header(method: str, path: str, allow: str) -> None:
-    response = answer(make_api(), Asked(method, path))
+    response = answer(make_api(), AsgiRequest(method, path))
     assert (response.status, response.headers["allow"]) == (405, allow)
     if method != "HEAD":
         is_problem(response, 405, "method_not_allowed")
 
 
 def test_options_is_204_with_an_allow_header_and_no_body() -> None:
-    response = answer(make_api(), Asked("OPTIONS", "/orders/1"))
+    response = answer(make_api(), AsgiRequest("OPTIONS", "/orders/1"))
     assert (response.status, response.raw) == (204, b"")
     assert response.headers["allow"] == "GET, HEAD, OPTIONS"
     assert "content-length" not in response.headers
 
 
 def test_head_answers_as_get_without_the_body() -> None:
-    got = answer(make_api(), Asked("GET", "/livez", {"X-Request-Id": "r"}))
-    head = answer(make_api(), Asked("HEAD", "/livez", {"X-Request-Id": "r"}))
+    got = answer(make_api(), AsgiRequest("GET", "/livez", {"X-Request-Id": "r"}))
+    head = answer(make_api(), AsgiRequest("HEAD", "/livez", {"X-Request-Id": "r"}))
     assert (head.status, head.raw) == (200, b"")
     # The echo names the method, which is one letter longer.
     assert int(head.headers["content-length"]) == len(got.raw) + 1
@@ -180,23 +180,23 @@ def test_head_answers_as_get_without_the_body() -> None:
 )
 def test_missing_malformed_or_wrong_key_is_401(authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
-    response = answer(make_api(), Asked("POST", "/orders", headers))
+    response = answer(make_api(), AsgiRequest("POST", "/orders", headers))
     is_problem(response, 401, "unauthenticated")
     assert response.headers["www-authenticate"] == "Bearer"
 
 
 def test_authorization_scheme_is_case_insensitive() -> None:
     headers = {"Authorization": f"bearer  {BROKER_KEY}"}
-    assert answer(make_api(), Asked("GET", "/orders/1", headers)).status == 200
+    assert answer(make_api(), AsgiRequest("GET", "/orders/1", headers)).status == 200
 
 
 @pytest.mark.parametrize(("path", "headers"), [("/register", AS_BROKER), ("/orders", AS_ADMIN)])
 def test_key_of_the_wrong_kind_is_403(path: str, headers: dict[str, str]) -> None:
-    is_problem(answer(make_api(), Asked("POST", path, headers)), 403, "forbidden")
+    is_problem(answer(make_api(), AsgiRequest("POST", path, headers)), 403, "forbidden")
 
 
 def test_admin_key_is_accepted_by_an_admin_call() -> None:
-    assert answer(make_api(), Asked("POST", "/register", AS_ADMIN)).status == 200
+    assert answer(make_api(), AsgiRequest("POST", "/register", AS_ADMIN)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_admin_key_is_accepted_by_an_admin_call() -> None:
     ],
 )
 def test_accept_that_excludes_json_is_406(accept: str, status: int) -> None:
-    response = answer(make_api(), Asked("GET", "/orders/1", AS_BROKER | {"Accept": accept}))
+    response = answer(make_api(), AsgiRequest("GET", "/orders/1", AS_BROKER | {"Accept": accept}))
     assert response.status == status
     if status == 406:
         is_problem(response, 406, "not_acceptable")
@@ -242,7 +242,7 @@ def test_body_of_another_content_type_is_415(headers: dict[str, str], status: in
 
 
 def test_post_without_a_body_needs_no_content_type() -> None:
-    response = answer(make_api(), Asked("POST", "/orders/1/cancel", AS_BROKER))
+    response = answer(make_api(), AsgiRequest("POST", "/orders/1/cancel", AS_BROKER))
     assert (response.status, response.raw, response.received) == (204, b"", 0)
     assert "content-type" not in response.headers
 
@@ -263,7 +263,7 @@ def test_content_length_that_is_no_sensible_number_is_413(length: str) -> None:
 
 def test_endless_body_is_413_and_is_not_read_further() -> None:
     headers = AS_BROKER | JSON | {"Transfer-Encoding": "chunked"}
-    response = answer(make_api(), Asked("POST", "/orders", headers, None))
+    response = answer(make_api(), AsgiRequest("POST", "/orders", headers, None))
     is_problem(response, 413, "body_too_large")
     assert response.received == BODY_BYTES_MAX // 1024 + 1
     assert response.headers["connection"] == "close"
@@ -272,14 +272,14 @@ def test_endless_body_is_413_and_is_not_read_further() -> None:
 def test_stalled_body_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_body, "BODY_SECONDS_MAX", 0.01)
     headers = AS_BROKER | JSON | {"Content-Length": "2"}
-    response = answer(make_api(), Asked("POST", "/orders", headers, stalls=True))
+    response = answer(make_api(), AsgiRequest("POST", "/orders", headers, stalls=True))
     is_problem(response, 408, "request_timeout")
     assert response.headers["connection"] == "close"
 
 
 def test_disconnected_client_gets_no_response() -> None:
     headers = AS_BROKER | JSON | {"Content-Length": "9"}
-    sent = Asked("POST", "/orders", headers, (b"{",), gone=True)
+    sent = AsgiRequest("POST", "/orders", headers, (b"{",), gone=True)
     assert asyncio.run(drive(make_api(), sent)) is None
 
 
@@ -287,13 +287,13 @@ def test_checks_run_in_order_route_method_key_headers_body() -> None:
     bad = {"Content-Type": "text/plain", "Accept": "text/html", "Content-Length": "9999"}
     api = make_api()
     wrong = [
-        Asked("PUT", "/nothing", bad),
-        Asked("PUT", "/orders", bad),
-        Asked("POST", "/orders", bad),
-        Asked("POST", "/orders", bad | AS_ADMIN),
-        Asked("POST", "/orders", bad | AS_BROKER),
-        Asked("POST", "/orders", bad | AS_BROKER | {"Accept": "*/*"}),
-        Asked("POST", "/orders", bad | AS_BROKER | JSON | {"Accept": "*/*"}),
+        AsgiRequest("PUT", "/nothing", bad),
+        AsgiRequest("PUT", "/orders", bad),
+        AsgiRequest("POST", "/orders", bad),
+        AsgiRequest("POST", "/orders", bad | AS_ADMIN),
+        AsgiRequest("POST", "/orders", bad | AS_BROKER),
+        AsgiRequest("POST", "/orders", bad | AS_BROKER | {"Accept": "*/*"}),
+        AsgiRequest("POST", "/orders", bad | AS_BROKER | JSON | {"Accept": "*/*"}),
     ]
     statuses = [answer(api, sent).status for sent in wrong]
     assert statuses == [404, 405, 401, 403, 406, 415, 413]
@@ -303,7 +303,7 @@ def test_unexpected_exception_is_500_without_a_stack_trace(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        response = answer(make_api(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
+        response = answer(make_api(), AsgiRequest("GET", "/broken", {"X-Request-Id": "mine"}))
     is_problem(response, 500, "internal_error")
     assert b"secret" not in response.raw
     (record,) = caplog.records
@@ -313,7 +313,7 @@ def test_unexpected_exception_is_500_without_a_stack_trace(
 
 @pytest.mark.parametrize("given", ["a", "A-b_c.9", "x" * 64])
 def test_valid_request_id_of_the_client_is_used(given: str) -> None:
-    response = answer(make_api(), Asked("GET", "/livez", {"X-Request-Id": given}))
+    response = answer(make_api(), AsgiRequest("GET", "/livez", {"X-Request-Id": given}))
     assert response.headers["x-request-id"] == response.body["request_id"] == given
 
 
@@ -321,7 +321,7 @@ def test_valid_request_id_of_the_client_is_used(given: str) -> None:
 def test_invalid_request_id_of_the_client_is_replaced(given: str) -> None:
     api = make_api()
     first, second = (
-        answer(api, Asked("GET", "/livez", {"X-Request-Id": given})).headers["x-request-id"]
+        answer(api, AsgiRequest("GET", "/livez", {"X-Request-Id": given})).headers["x-request-id"]
         for _ in range(2)
     )
     assert given not in (first, second)
@@ -331,27 +331,27 @@ def test_invalid_request_id_of_the_client_is_replaced(given: str) -> None:
 def test_unavailable_api_answers_503_before_checking_the_key_and_stays_alive() -> None:
     api = make_api()
     api.refuse("starting")
-    response = answer(api, Asked("POST", "/orders"))
+    response = answer(api, AsgiRequest("POST", "/orders"))
     is_problem(response, 503, "not_accepted")
     assert response.body["retryable"] is True
     assert response.headers["retry-after"] == "1"
     assert "connection" not in response.headers
-    assert answer(api, Asked("GET", "/livez")).status == 200
+    assert answer(api, AsgiRequest("GET", "/livez")).status == 200
     api.refuse("stopping", close=True)
-    assert answer(api, Asked("POST", "/orders")).headers["connection"] == "close"
+    assert answer(api, AsgiRequest("POST", "/orders")).headers["connection"] == "close"
     api.accept()
-    assert answer(api, Asked("POST", "/orders")).status == 401
+    assert answer(api, AsgiRequest("POST", "/orders")).status == 401
 
 
 def test_framework_serves_its_exact_paths_with_a_request_id() -> None:
     app = FastAPI(openapi_url=None)
     app.add_route("/docs", page)
     api = make_api(Framework(app, (), ("/docs",)))
-    response = answer(api, Asked("GET", "/docs"))
+    response = answer(api, AsgiRequest("GET", "/docs"))
     assert (response.status, response.raw) == (200, b"/docs")
     assert response.headers["x-request-id"]
-    is_problem(answer(api, Asked("GET", "/docs/more")), 404, "not_found")
-    is_problem(answer(api, Asked("POST", "/docs")), 405, "method_not_allowed")
+    is_problem(answer(api, AsgiRequest("GET", "/docs/more")), 404, "not_found")
+    is_problem(answer(api, AsgiRequest("POST", "/docs")), 405, "method_not_allowed")
 
 
 def test_duplicate_route_raises_value_error() -> None:

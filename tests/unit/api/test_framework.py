@@ -16,7 +16,7 @@ from services.api.framework import Body, Caller, ServiceRouter, make_framework
 from services.api.query import Count
 from services.api.rate_limits import RateLimits
 from services.runtime.metrics import HTTP_SECONDS
-from tests.support.asgi_driver import Answered, Asked, answer, drive
+from tests.support.asgi_driver import AsgiRequest, AsgiResponse, answer, drive
 
 ADMIN_KEY = "the-admin-key-of-this-test"
 BROKER = Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("alfa"), 0)
@@ -73,13 +73,13 @@ def make_api(limits: RateLimits | None = None) -> ApiApp:
     return ApiApp(routes, directory, framework, limits or RateLimits())
 
 
-def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> Asked:
+def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> AsgiRequest:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     length = {"Content-Length": str(len(body))}
-    return Asked(method, path, AS_BROKER | JSON | length | named, (body,))
+    return AsgiRequest(method, path, AS_BROKER | JSON | length | named, (body,))
 
 
-def problem(response: Answered) -> tuple[int, str]:
+def problem(response: AsgiResponse) -> tuple[int, str]:
     assert response.headers["content-type"] == "application/problem+json"
     assert response.body["request_id"] == response.headers["x-request-id"]
     assert response.headers["content-length"] == str(len(response.raw))
@@ -111,8 +111,8 @@ def test_count_out_of_bounds_is_422_with_its_pointer(limit: str) -> None:
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        (Asked("GET", "/items/7"), (401, "unauthenticated")),
-        (Asked("GET", "/items/7?limit=x"), (401, "unauthenticated")),
+        (AsgiRequest("GET", "/items/7"), (401, "unauthenticated")),
+        (AsgiRequest("GET", "/items/7?limit=x"), (401, "unauthenticated")),
         (request_of("POST", "/admin"), (403, "forbidden")),
         (request_of("GET", "/items/7", Accept="text/html"), (406, "not_acceptable")),
         (
@@ -126,7 +126,7 @@ def test_count_out_of_bounds_is_422_with_its_pointer(limit: str) -> None:
         (request_of("DELETE", "/items/7"), (405, "method_not_allowed")),
     ],
 )
-def test_refusals_equal_those_of_hot_calls(sent: Asked, expected: tuple[int, str]) -> None:
+def test_refusals_equal_those_of_hot_calls(sent: AsgiRequest, expected: tuple[int, str]) -> None:
     assert problem(answer(make_api(), sent)) == expected
 
 
@@ -153,7 +153,7 @@ def test_head_answers_as_get_without_the_body() -> None:
 def test_unavailable_api_answers_503_before_checking_the_key() -> None:
     api = make_api()
     api.refuse("starting")
-    response = answer(api, Asked("GET", "/items/7"))
+    response = answer(api, AsgiRequest("GET", "/items/7"))
     assert problem(response) == (503, "not_accepted")
     assert response.headers["retry-after"] == "1"
     api.accept()
@@ -170,7 +170,7 @@ def test_unexpected_exception_is_500_without_a_stack_trace(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        response = answer(make_api(), Asked("GET", "/broken", {"X-Request-Id": "mine"}))
+        response = answer(make_api(), AsgiRequest("GET", "/broken", {"X-Request-Id": "mine"}))
     assert problem(response) == (500, "internal_error")
     assert b"secret" not in response.raw
     (record,) = caplog.records
@@ -180,7 +180,7 @@ def test_unexpected_exception_is_500_without_a_stack_trace(
 
 def test_disconnected_client_gets_no_response() -> None:
     headers = AS_BROKER | JSON | {"Content-Length": "9"}
-    sent = Asked("POST", "/items", headers, (b"{",), gone=True)
+    sent = AsgiRequest("POST", "/items", headers, (b"{",), gone=True)
     assert asyncio.run(drive(make_api(), sent)) is None
 
 

@@ -17,8 +17,8 @@ from services.reader.watched_archive import WatchedArchive
 from services.runtime.health import Check, Health
 from services.runtime.settings import Settings
 from services.webhooks.app import WebhookRoutes
-from tests.support.asgi_driver import Asked, answer
-from tests.support.ingest_context import Bench, FakeSender, on_a_loop
+from tests.support.asgi_driver import AsgiRequest, answer
+from tests.support.ingest_context import FakeSender, IngestHarness, run_scenario
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,11 @@ def routes() -> list[Route]:
     found: list[Route] = []
 
     async def scenario() -> None:
-        ingest: Ingest = Bench(FakeSender()).ingest
+        ingest: Ingest = IngestHarness(FakeSender()).ingest
         found.extend(ingest.routes())
         found.extend(ingest.router().calls)
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
     found.extend(Reader.routes(Reader.__new__(Reader)))
     found.extend(health_router(Health(), Settings()).calls)
     found.extend(WebhookRoutes.router(WebhookRoutes.__new__(WebhookRoutes)).calls)
@@ -82,7 +82,7 @@ def test_every_answer_documents_its_headers(made: dict[str, Any]) -> None:
 
 def test_docs_page_loads_nothing_from_other_hosts(routes: list[Route]) -> None:
     api = ApiApp(routes, BrokerDirectory("the-admin-key"), make_framework("Exchange", routes, []))
-    page = answer(api, Asked("GET", "/docs"))
+    page = answer(api, AsgiRequest("GET", "/docs"))
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
     # Every reference is a path of this service.
@@ -91,9 +91,9 @@ def test_docs_page_loads_nothing_from_other_hosts(routes: list[Route]) -> None:
     assert b"//" not in b"".join(linked)
     assert not re.search(rb"https?://", page.raw)
     for path in {b"/openapi.json", *linked}:
-        asset = answer(api, Asked("GET", path.decode()))
+        asset = answer(api, AsgiRequest("GET", path.decode()))
         assert (asset.status, bool(asset.raw)) == (200, True)
-        head = answer(api, Asked("HEAD", path.decode()))
+        head = answer(api, AsgiRequest("HEAD", path.decode()))
         assert (head.status, head.raw) == (200, b"")
 
 
@@ -106,13 +106,13 @@ def test_readiness_is_503_until_every_check_is_ok() -> None:
     )
     api = ApiApp([], BrokerDirectory("the-admin-key"), framework)
     api.refuse("starting")
-    assert answer(api, Asked("GET", "/livez")).body == {"status": "alive"}
-    before = answer(api, Asked("GET", "/readyz"))
+    assert answer(api, AsgiRequest("GET", "/livez")).body == {"status": "alive"}
+    before = answer(api, AsgiRequest("GET", "/readyz"))
     assert (before.status, before.body["status"]) == (503, "not_ready")
     assert before.body["checks"] == {"log": {"ok": False, "detail": "catching up"}}
     ok = True
-    assert answer(api, Asked("GET", "/readyz")).status == 200
-    metrics = answer(api, Asked("GET", "/metrics", {"Accept": "text/plain"}))
+    assert answer(api, AsgiRequest("GET", "/readyz")).status == 200
+    metrics = answer(api, AsgiRequest("GET", "/metrics", {"Accept": "text/plain"}))
     assert metrics.headers["content-type"].startswith("text/plain")
     assert b"exchange_http_request_duration_seconds_bucket" in metrics.raw
 

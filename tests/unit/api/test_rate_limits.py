@@ -15,7 +15,7 @@ from services.api.messages import Budget
 from services.api.rate_limits import RateLimiter, RateLimits, rate_limits_of
 from services.local.exchange import unlimited
 from services.runtime.settings import Settings
-from tests.support.asgi_driver import Answered, Asked, answer, drive
+from tests.support.asgi_driver import AsgiRequest, AsgiResponse, answer, drive
 
 LIMITS = RateLimits(
     orders_per_second=1, cancels_per_second=2, reads_per_second=3, failed_keys_per_minute=4
@@ -46,10 +46,12 @@ def make_api(limits: RateLimits = LIMITS) -> ApiApp:
     return ApiApp(routes, directory, make_framework("Test", routes, []), limits)
 
 
-def respond(api: ApiApp, key: str | None, budget: Budget = "reads", client: str = "") -> Answered:
+def respond(
+    api: ApiApp, key: str | None, budget: Budget = "reads", client: str = ""
+) -> AsgiResponse:
     method, path = CALLS[budget]
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return answer(api, Asked(method, path, headers, client=client))
+    return answer(api, AsgiRequest(method, path, headers, client=client))
 
 
 def limited(budget: str) -> float:
@@ -87,7 +89,7 @@ def test_call_is_charged_to_its_own_budget(spent: Budget) -> None:
 def test_limited_request_reaches_no_handler_and_its_body_is_not_read() -> None:
     api = make_api()
     headers = {"Authorization": "Bearer a", "Content-Length": "2"}
-    answers = [answer(api, Asked("POST", "/orders", headers, (b"{}",))) for _ in range(9)]
+    answers = [answer(api, AsgiRequest("POST", "/orders", headers, (b"{}",))) for _ in range(9)]
     refused = [one for one in answers if one.status == 429]
     assert refused
     assert all(one.received == 0 for one in refused)
@@ -98,9 +100,9 @@ def test_limited_request_reaches_no_handler_and_its_body_is_not_read() -> None:
 def test_admin_and_public_calls_have_no_limit() -> None:
     api = make_api()
     for _ in range(50):
-        admin = Asked("POST", "/register", {"Authorization": "Bearer the-admin-key"})
+        admin = AsgiRequest("POST", "/register", {"Authorization": "Bearer the-admin-key"})
         assert answer(api, admin).status == 204
-        assert answer(api, Asked("GET", "/livez")).status == 204
+        assert answer(api, AsgiRequest("GET", "/livez")).status == 204
 
 
 def test_failed_keys_of_an_address_are_429_above_the_limit_and_a_valid_key_still_works() -> None:
@@ -117,14 +119,14 @@ def test_failed_keys_limit_uses_the_address_of_the_connection_not_a_header() -> 
     api = make_api()
     for number in range(9):
         headers = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
-        last = answer(api, Asked("GET", "/balance", headers, client="198.51.100.1"))
+        last = answer(api, AsgiRequest("GET", "/balance", headers, client="198.51.100.1"))
     assert last.status == 429
     assert int(last.headers["retry-after"]) in range(1, 16)
     assert "198.51" not in last.raw.decode()
 
 
 def keyless(api: ApiApp, method: str, path: str, **headers: str) -> int:
-    return answer(api, Asked(method, path, headers, client="192.0.2.1")).status
+    return answer(api, AsgiRequest(method, path, headers, client="192.0.2.1")).status
 
 
 @pytest.mark.parametrize(
@@ -146,22 +148,22 @@ def test_request_without_a_key_is_charged_to_its_address_and_a_valid_key_is_not(
     api = make_api(RateLimits(keyless_per_second=1))
     before = limited("keyless")
     assert {keyless(api, method, path) for _ in range(10)} == {status}
-    refused = answer(api, Asked(method, path, client="192.0.2.1"))
+    refused = answer(api, AsgiRequest(method, path, client="192.0.2.1"))
     assert (refused.status, refused.body["code"]) == (429, "rate_limited")
     assert refused.headers["retry-after"] == "1"
     assert limited("keyless") == before + 1
     valid = {"Authorization": "Bearer a"}
     assert {keyless(api, method, path, **valid) for _ in range(20)} <= {status, 204}
-    assert answer(api, Asked(method, path, client="192.0.2.2")).status == status
+    assert answer(api, AsgiRequest(method, path, client="192.0.2.2")).status == status
 
 
 def test_refusal_of_a_request_without_a_key_is_delayed() -> None:
     async def timed() -> tuple[int, float]:
         api = make_api(RateLimits(keyless_per_second=1))
         for _ in range(10):
-            await drive(api, Asked("GET", "/livez", client="192.0.2.1"))
+            await drive(api, AsgiRequest("GET", "/livez", client="192.0.2.1"))
         begun = time.monotonic()
-        refused = await drive(api, Asked("GET", "/livez", client="192.0.2.1"))
+        refused = await drive(api, AsgiRequest("GET", "/livez", client="192.0.2.1"))
         assert refused is not None
         return refused.status, time.monotonic() - begun
 

@@ -11,7 +11,7 @@ from services.matcher.engine import Engine, EnginePosition
 from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, restore, save
 from services.runtime.kafka.execution_filter import FilterPosition
 from tests.support.orders import limit
-from tests.support.snapshots import sealed
+from tests.support.snapshots import with_checksum
 
 COMMANDS = 3
 RECORD = 5
@@ -92,10 +92,10 @@ def test_snapshot_of_another_engine_is_reported() -> None:
     chunks, commit = saved_before(3, 3)
     forged = structs.replace(commit, next_command=2, next_record=2)
     # Its chunks contain the command number, so it cannot be restored either.
-    found = judged_whole(chunks, sealed(forged, chunks))
+    found = judged_whole(chunks, with_checksum(forged, chunks))
     assert "is not the engine that the log gives" in found.samples[0]
     later = structs.replace(commit, clock=commit.clock + 1)
-    assert judged_whole(chunks, sealed(later, chunks)).differences >= 1
+    assert judged_whole(chunks, with_checksum(later, chunks)).differences >= 1
 
 
 def test_snapshot_that_restores_another_engine_is_reported() -> None:

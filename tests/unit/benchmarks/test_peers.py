@@ -11,7 +11,7 @@ from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from services.matcher.book import Order, PriceLevel
 from services.matcher.engine import Engine, Rules
-from tests.support.patching import replaced
+from tests.support.patching import patched
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def newest(level: PriceLevel) -> Order:
 
 
 def test_engine_without_time_priority_is_detected(flow: Flow) -> None:
-    with replaced([(PriceLevel, "oldest", newest)]):
+    with patched([(PriceLevel, "oldest", newest)]):
         assert difference(flow.fills, fills_of(Engine(0), flow)).startswith("fill ")
 
 

@@ -8,7 +8,14 @@ from schemas import ids
 from schemas.commands import CancelOrder
 from schemas.executions import CommandRefused, Expired, OrderCancelled, RefusalCode, Ticked
 from services.runtime.kafka.producer import DeliveryResult
-from tests.support.ingest_context import BROKER, OTHER, Bench, FakeSender, on_a_loop, resource
+from tests.support.ingest_context import (
+    BROKER,
+    OTHER,
+    FakeSender,
+    IngestHarness,
+    resource,
+    run_scenario,
+)
 
 ID = ids.order_id(1_800_000_000_000, 1, 7)
 PATH = f"/orders/{ID}/cancel"
@@ -20,85 +27,87 @@ def refusal(code: RefusalCode, broker_id: str = BROKER.broker_id) -> CommandRefu
     return CommandRefused(code, ID, broker_id)
 
 
-def bench_with_open_order(result: DeliveryResult | None = "stored", wait_ms: int = 2_000) -> Bench:
-    bench = Bench(FakeSender(result), wait_ms=wait_ms)
-    bench.orders[ID] = resource(ID, client_order_id="mine")
-    return bench
+def bench_with_open_order(
+    result: DeliveryResult | None = "stored", wait_ms: int = 2_000
+) -> IngestHarness:
+    harness = IngestHarness(FakeSender(result), wait_ms=wait_ms)
+    harness.orders[ID] = resource(ID, client_order_id="mine")
+    return harness
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 def test_open_order_is_cancelled(body: bytes) -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        pending = asyncio.create_task(bench.post(PATH, body))
-        command = await bench.command()
+        harness = bench_with_open_order()
+        pending = asyncio.create_task(harness.post(PATH, body))
+        command = await harness.command()
         assert command == CancelOrder(ID, BROKER.broker_id)
-        ((topic, partition, key, _),) = bench.sender.sent
+        ((topic, partition, key, _),) = harness.sender.sent
         assert (topic, partition, key) == ("t-exchange.commands.v1", 1, None)
-        bench.tell(CANCELLED)
+        harness.publish(CANCELLED)
         response = await pending
         assert (response.status, response.raw) == (204, b"")
-        assert len(bench.waiters) == 0
+        assert len(harness.waiters) == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_order_that_expires_first_is_answered_as_cancelled() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        pending = asyncio.create_task(bench.post(PATH))
-        await bench.command()
+        harness = bench_with_open_order()
+        pending = asyncio.create_task(harness.post(PATH))
+        await harness.command()
         expired = Expired(ID, BROKER.broker_id, "A", 10, 2)
-        bench.tell(refusal("order_not_open"), expired)
+        harness.publish(refusal("order_not_open"), expired)
         assert (await pending).status == 204
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize("expired_elsewhere", [False, True])
 def test_all_requests_that_cancel_the_same_order_are_answered(expired_elsewhere: bool) -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        pending = [asyncio.create_task(bench.post(PATH)) for _ in range(3)]
-        await bench.command(3)
+        harness = bench_with_open_order()
+        pending = [asyncio.create_task(harness.post(PATH)) for _ in range(3)]
+        await harness.command(3)
         if expired_elsewhere:
-            bench.tell(Ticked(), Expired(ID, BROKER.broker_id, "A", 10, 2))
+            harness.publish(Ticked(), Expired(ID, BROKER.broker_id, "A", 10, 2))
         else:
-            bench.tell(CANCELLED)
+            harness.publish(CANCELLED)
         assert [response.status for response in await asyncio.gather(*pending)] == [204] * 3
-        assert len(bench.waiters) == 0
+        assert len(harness.waiters) == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_representation_is_returned_when_preferred() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        pending = asyncio.create_task(bench.post(PATH, prefer=RETURN))
-        await bench.command()
-        bench.orders[ID] = resource(ID, closed_reason="cancelled")
-        bench.tell(CANCELLED)
-        now, later = await pending, await bench.post(PATH, prefer=RETURN)
+        harness = bench_with_open_order()
+        pending = asyncio.create_task(harness.post(PATH, prefer=RETURN))
+        await harness.command()
+        harness.orders[ID] = resource(ID, closed_reason="cancelled")
+        harness.publish(CANCELLED)
+        now, later = await pending, await harness.post(PATH, prefer=RETURN)
         for response in (now, later):
             assert (response.status, response.body["closed_reason"]) == (200, "cancelled")
             assert response.headers["preference-applied"] == "return=representation"
-        assert len(bench.sender.sent) == 1
+        assert len(harness.sender.sent) == 1
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_representation_that_cannot_be_read_is_omitted() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        pending = asyncio.create_task(bench.post(PATH, prefer=RETURN))
-        await bench.command()
-        bench.reader_is_away = True
-        bench.tell(CANCELLED)
+        harness = bench_with_open_order()
+        pending = asyncio.create_task(harness.post(PATH, prefer=RETURN))
+        await harness.command()
+        harness.reader_unavailable = True
+        harness.publish(CANCELLED)
         response = await pending
         assert response.status == 204
         assert "preference-applied" not in response.headers
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
@@ -118,29 +127,29 @@ def test_representation_that_cannot_be_read_is_omitted() -> None:
 )
 def test_id_not_issued_by_this_exchange_is_404_without_a_read(order_id: str) -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        bench.reader_is_away = True
-        response = await bench.post(f"/orders/{order_id}/cancel")
+        harness = bench_with_open_order()
+        harness.reader_unavailable = True
+        response = await harness.post(f"/orders/{order_id}/cancel")
         assert (response.status, response.body["code"]) == (404, "order_not_found")
-        assert bench.sender.sent == []
+        assert harness.sender.sent == []
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_unknown_order_and_another_brokers_order_give_the_same_404_and_write_nothing() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
+        harness = bench_with_open_order()
         unknown = ids.order_id(1_800_000_000_000, 1, 8)
         answers = [
-            await bench.post(PATH, key="beta"),
-            await bench.post(f"/orders/{unknown}/cancel"),
+            await harness.post(PATH, key="beta"),
+            await harness.post(f"/orders/{unknown}/cancel"),
         ]
         bodies = [response.body | {"request_id": ""} for response in answers]
         assert bodies[0] == bodies[1]
         assert answers[0].status == 404
-        assert bench.sender.sent == []
+        assert harness.sender.sent == []
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
@@ -149,62 +158,62 @@ def test_unknown_order_and_another_brokers_order_give_the_same_404_and_write_not
 )
 def test_closed_order_is_answered_from_its_stored_state(reason: str, status: int) -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        bench.orders[ID] = resource(ID, closed_reason=reason)
-        response = await bench.post(PATH)
+        harness = bench_with_open_order()
+        harness.orders[ID] = resource(ID, closed_reason=reason)
+        response = await harness.post(PATH)
         assert response.status == status
         if status == 409:
             assert response.body["code"] == "too_late_to_cancel"
             assert response.body["order"]["closed_reason"] == reason
-        assert bench.sender.sent == []
+        assert harness.sender.sent == []
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_order_filled_meanwhile_is_too_late_after_the_reader_has_it() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        pending = asyncio.create_task(bench.post(PATH))
-        await bench.command()
-        bench.tell(refusal("order_not_open"))
+        harness = bench_with_open_order()
+        pending = asyncio.create_task(harness.post(PATH))
+        await harness.command()
+        harness.publish(refusal("order_not_open"))
         await asyncio.sleep(0.01)
         assert not pending.done()
-        bench.orders[ID] = resource(ID, closed_reason="filled", remaining_quantity=0)
+        harness.orders[ID] = resource(ID, closed_reason="filled", remaining_quantity=0)
         response = await pending
         assert (response.status, response.body["code"]) == (409, "too_late_to_cancel")
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_order_not_open_whose_state_cannot_be_read_is_503() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        bench.reader_is_away = True
-        pending = asyncio.create_task(bench.post(PATH))
-        await bench.command()
-        bench.tell(refusal("order_not_open"))
+        harness = bench_with_open_order()
+        harness.reader_unavailable = True
+        pending = asyncio.create_task(harness.post(PATH))
+        await harness.command()
+        harness.publish(refusal("order_not_open"))
         response = await pending
         assert (response.status, response.body["code"]) == (503, "not_accepted")
         assert "not open" in response.body["detail"]
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_refusal_of_another_broker_leaves_the_request_of_the_owner_pending() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        bench.reader_is_away = True
-        owner = asyncio.create_task(bench.post(PATH))
-        other = asyncio.create_task(bench.post(PATH, key="beta"))
-        await bench.command(2)
-        bench.tell(refusal("not_owner", OTHER.broker_id))
+        harness = bench_with_open_order()
+        harness.reader_unavailable = True
+        owner = asyncio.create_task(harness.post(PATH))
+        other = asyncio.create_task(harness.post(PATH, key="beta"))
+        await harness.command(2)
+        harness.publish(refusal("not_owner", OTHER.broker_id))
         response = await other
         assert (response.status, response.body["code"]) == (404, "order_not_found")
         assert not owner.done()
-        bench.tell(CANCELLED)
+        harness.publish(CANCELLED)
         assert (await owner).status == 204
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
@@ -214,22 +223,22 @@ def test_missing_outcome_is_answered_by_the_delivery_result(
     result: DeliveryResult | None, status: int
 ) -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order(result, wait_ms=5)
-        response = await bench.post(PATH)
+        harness = bench_with_open_order(result, wait_ms=5)
+        response = await harness.post(PATH)
         assert response.status == status
         if status == 202:
             assert response.body["client_order_id"] == "mine"
             assert response.headers["location"] == f"/orders/{ID}"
-        assert len(bench.waiters) == 0
+        assert len(harness.waiters) == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_body_with_fields_is_refused() -> None:
     async def scenario() -> None:
-        bench = bench_with_open_order()
-        assert (await bench.post(PATH, b'{"a":1}')).status == 422
-        assert (await bench.post(PATH, b"x")).status == 400
-        assert bench.sender.sent == []
+        harness = bench_with_open_order()
+        assert (await harness.post(PATH, b'{"a":1}')).status == 422
+        assert (await harness.post(PATH, b"x")).status == 400
+        assert harness.sender.sent == []
 
-    on_a_loop(scenario)
+    run_scenario(scenario)

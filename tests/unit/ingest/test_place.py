@@ -14,11 +14,11 @@ from tests.support.ingest_context import (
     BROKER,
     NOW_MS,
     ORDER,
-    Bench,
     FakeSender,
+    IngestHarness,
     accepted,
-    on_a_loop,
     resource,
+    run_scenario,
 )
 
 REPEATED = "01a20a15-1e95-7000-8ce8-a7ea3106b0c2"
@@ -26,84 +26,84 @@ REPEATED = "01a20a15-1e95-7000-8ce8-a7ea3106b0c2"
 
 def test_order_is_written_once_and_answered_with_its_outcome() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        pending = asyncio.create_task(bench.post("/orders", ORDER))
-        command = await bench.command()
+        harness = IngestHarness(FakeSender())
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
         assert isinstance(command, PlaceOrder)
-        ((topic, partition, key, _),) = bench.sender.sent
+        ((topic, partition, key, _),) = harness.sender.sent
         assert (topic, key) == ("t-exchange.commands.v1", b"A")
         assert ids.partition_of(command.order_id) == partition
         assert ids.created_ms(command.order_id) == NOW_MS
         assert command.broker_id == BROKER.broker_id
-        bench.tell(accepted("01a20a15-0000-7000-8ce8-a7ea3106b0c2"))
+        harness.publish(accepted("01a20a15-0000-7000-8ce8-a7ea3106b0c2"))
         assert not pending.done()
-        bench.tell(accepted(command.order_id))
+        harness.publish(accepted(command.order_id))
         response = await pending
         assert response.status == 201
         assert response.headers["location"] == f"/orders/{command.order_id}"
         assert response.body["order_id"] == response.body["id"] == command.order_id
         assert response.body["created_at"] == "2027-01-15T08:00:00.001Z"
-        assert len(bench.waiters) == 0
+        assert len(harness.waiters) == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_repeated_client_order_id_returns_the_original() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        bench.orders[REPEATED] = resource(REPEATED)
-        pending = asyncio.create_task(bench.post("/orders", ORDER))
-        command = await bench.command()
-        bench.tell(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
+        harness = IngestHarness(FakeSender())
+        harness.orders[REPEATED] = resource(REPEATED)
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
+        harness.publish(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
         response = await pending
         assert (response.status, response.body["order_id"]) == (200, REPEATED)
         assert response.headers["location"] == f"/orders/{REPEATED}"
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_repeated_order_that_cannot_be_read_is_503() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        bench.reader_is_away = True
-        pending = asyncio.create_task(bench.post("/orders", ORDER))
-        command = await bench.command()
-        bench.tell(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
+        harness = IngestHarness(FakeSender())
+        harness.reader_unavailable = True
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
+        harness.publish(OrderRepeated(command.order_id, BROKER.broker_id, REPEATED))
         response = await pending
         assert (response.status, response.body["code"]) == (503, "not_accepted")
         assert REPEATED in response.body["detail"]
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize("away", [False, True])
 def test_reused_client_order_id_is_409_with_the_original_if_it_is_found(away: bool) -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        bench.reader_is_away = away
-        bench.orders[REPEATED] = resource(REPEATED)
-        pending = asyncio.create_task(bench.post("/orders", ORDER))
-        command = await bench.command()
+        harness = IngestHarness(FakeSender())
+        harness.reader_unavailable = away
+        harness.orders[REPEATED] = resource(REPEATED)
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
         refusal = CommandRefused(
             "client_order_id_reused", command.order_id, BROKER.broker_id, REPEATED
         )
-        bench.tell(refusal)
+        harness.publish(refusal)
         response = await pending
         assert (response.status, response.body["code"]) == (409, "client_order_id_reused")
         assert response.body.get("order", {}).get("order_id") == (None if away else REPEATED)
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_impossible_outcome_is_500() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        pending = asyncio.create_task(bench.post("/orders", ORDER))
-        command = await bench.command()
-        bench.tell(CommandRefused("duplicate_order_id", command.order_id, BROKER.broker_id))
+        harness = IngestHarness(FakeSender())
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
+        harness.publish(CommandRefused("duplicate_order_id", command.order_id, BROKER.broker_id))
         assert (await pending).body["code"] == "internal_error"
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_missing_outcome_is_answered_by_the_delivery_result(
     result: DeliveryResult | None, status: int, code: str | None
 ) -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(result), wait_ms=10)
-        response = await bench.post("/orders", ORDER)
-        command = await bench.command()
+        harness = IngestHarness(FakeSender(result), wait_ms=10)
+        response = await harness.post("/orders", ORDER)
+        command = await harness.command()
         assert isinstance(command, PlaceOrder)
         assert (response.status, response.body.get("code")) == (status, code)
         if status == 202:
@@ -131,62 +131,62 @@ def test_missing_outcome_is_answered_by_the_delivery_result(
             assert response.headers["retry-after"] == "1"
         if status == 504:
             assert command.order_id in response.body["detail"]
-        assert len(bench.waiters) == 0
+        assert len(harness.waiters) == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_late_delivery_result_from_another_thread_is_awaited() -> None:
     async def scenario() -> None:
         # Longer than the scenario may take: only the delivery result can end the wait.
-        bench = Bench(FakeSender(None), wait_ms=5, delivery_ms=60_000)
-        pending = asyncio.create_task(bench.post("/orders", ORDER))
-        await bench.command()
+        harness = IngestHarness(FakeSender(None), wait_ms=5, delivery_ms=60_000)
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        await harness.command()
         await asyncio.sleep(0.03)
         assert not pending.done()
-        assert bench.publisher.in_flight == 1
-        await asyncio.to_thread(bench.sender.pending[0], "stored")
+        assert harness.publisher.in_flight == 1
+        await asyncio.to_thread(harness.sender.pending[0], "stored")
         assert (await pending).status == 202
-        assert bench.publisher.in_flight == 0
+        assert harness.publisher.in_flight == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_respond_async_is_answered_after_the_command_is_stored() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        response = await bench.post("/orders", ORDER, prefer="respond-async")
+        harness = IngestHarness(FakeSender())
+        response = await harness.post("/orders", ORDER, prefer="respond-async")
         assert response.status == 202
         assert response.headers["preference-applied"] == "respond-async"
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_preferred_wait_replaces_the_default() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(), wait_ms=0)
-        pending = asyncio.create_task(bench.post("/orders", ORDER, prefer="wait=2"))
-        command = await bench.command()
-        bench.tell(accepted(command.order_id))
+        harness = IngestHarness(FakeSender(), wait_ms=0)
+        pending = asyncio.create_task(harness.post("/orders", ORDER, prefer="wait=2"))
+        command = await harness.command()
+        harness.publish(accepted(command.order_id))
         response = await pending
         assert (response.status, response.headers["preference-applied"]) == (201, "wait=2")
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_order_is_not_written_when_it_cannot_be_accepted() -> None:
     async def scenario() -> None:
         sender = FakeSender(None)
-        bench = Bench(sender, in_flight_max=2, wait_ms=1, delivery_ms=3_000)
+        harness = IngestHarness(sender, in_flight_max=2, wait_ms=1, delivery_ms=3_000)
         sender.available = False
-        away = await bench.post("/orders", ORDER)
+        away = await harness.post("/orders", ORDER)
         sender.available, sender.full = True, True
-        full = await bench.post("/orders", ORDER)
+        full = await harness.post("/orders", ORDER)
         sender.full = False
         assert sender.sent == []
-        held = [asyncio.create_task(bench.post("/orders", ORDER)) for _ in range(2)]
-        await bench.command(2)
-        over = await bench.post("/orders", ORDER)
+        held = [asyncio.create_task(harness.post("/orders", ORDER)) for _ in range(2)]
+        await harness.command(2)
+        over = await harness.post("/orders", ORDER)
         for refused in (away, full, over):
             assert (refused.status, refused.body["code"]) == (503, "not_accepted")
             assert (refused.headers["retry-after"], refused.body["retryable"]) == ("1", True)
@@ -194,36 +194,36 @@ def test_order_is_not_written_when_it_cannot_be_accepted() -> None:
         for result in sender.pending:
             result("stored")
         assert [response.status for response in await asyncio.gather(*held)] == [202, 202]
-        assert len(bench.waiters) == 0
+        assert len(harness.waiters) == 0
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_refused_order_is_not_written() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender())
-        assert (await bench.post("/orders", b"{}")).status == 422
-        assert (await bench.post("/orders", b"")).status == 400
-        assert (await bench.post("/orders", ORDER, key="nobody")).status == 401
-        assert bench.sender.sent == []
+        harness = IngestHarness(FakeSender())
+        assert (await harness.post("/orders", b"{}")).status == 422
+        assert (await harness.post("/orders", b"")).status == 400
+        assert (await harness.post("/orders", ORDER, key="nobody")).status == 401
+        assert harness.sender.sent == []
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 def test_registered_broker_may_trade_at_once() -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(), wait_ms=1)
-        response = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
+        harness = IngestHarness(FakeSender(), wait_ms=1)
+        response = await harness.post("/register", b'{"name":"New"}', ADMIN_KEY)
         assert response.status == 201
         assert response.headers["cache-control"] == "no-store"
-        ((topic, partition, key, value),) = bench.sender.sent
+        ((topic, partition, key, value),) = harness.sender.sent
         broker = decode_broker(value)
         assert (topic, partition) == ("t-exchange.brokers.v1", 0)
         assert (key, broker.name) == (response.body["broker_id"].encode(), "New")
-        order = await bench.post("/orders", ORDER, response.body["api_key"])
+        order = await harness.post("/orders", ORDER, response.body["api_key"])
         assert order.status == 202
 
-    on_a_loop(scenario)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(("result", "status"), [("not_stored", 503), ("unknown", 504), (None, 504)])
@@ -231,10 +231,10 @@ def test_broker_that_may_not_be_stored_is_not_in_the_directory(
     result: DeliveryResult | None, status: int
 ) -> None:
     async def scenario() -> None:
-        bench = Bench(FakeSender(result))
-        before = len(bench.directory)
-        response = await bench.post("/register", b'{"name":"New"}', ADMIN_KEY)
+        harness = IngestHarness(FakeSender(result))
+        before = len(harness.directory)
+        response = await harness.post("/register", b'{"name":"New"}', ADMIN_KEY)
         assert response.status == status
-        assert len(bench.directory) == before
+        assert len(harness.directory) == before
 
-    on_a_loop(scenario)
+    run_scenario(scenario)

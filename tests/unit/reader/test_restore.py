@@ -9,14 +9,14 @@ from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
 from tests.support.market import batches, outcomes
-from tests.support.reader_comparing import (
+from tests.support.reader_outcomes import ALICE, T0, batch, cancelled, limit, oid
+from tests.support.view_comparison import (
     answers,
     known_brokers,
     known_symbols,
     open_orders,
     state,
 )
-from tests.support.reader_outcomes import ALICE, T0, batch, cancelled, limit, oid
 
 BUSY = Profile(duration_s=8, symbols=3, brokers=4, cancel_age_ms_mean=500)
 

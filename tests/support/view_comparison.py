@@ -1,4 +1,4 @@
-"""Two views side by side: every answer they can give, and what they know without showing it."""
+"""Comparison of two views: every answer that they can give, and their internal state."""
 
 from schemas.orders import OrderRecord
 from services.reader.app import DEPTH_MAX
@@ -10,33 +10,33 @@ LATER = START_MS + 10_000_000
 
 
 def answers(views: Views, symbols: set[str], brokers: set[str]) -> list[object]:
-    """Books, prices and balances. Also of a symbol and a broker that nobody knows."""
-    told: list[object] = []
-    for symbol in sorted(symbols | {"NOBODY"}):
-        told += [views.book(symbol, depth, LATER) for depth in (1, 10, DEPTH_MAX)]
-        told += [views.price(symbol, trades, LATER) for trades in (1, 2, 50, 999, TRADES_MAX)]
-    told += [views.balance(broker, "name") for broker in sorted(brokers | {"nobody"})]
-    return told
+    """Books, prices and balances, also of an unknown symbol and an unknown broker."""
+    given: list[object] = []
+    for symbol in sorted(symbols | {"UNKNOWN"}):
+        given += [views.book(symbol, depth, LATER) for depth in (1, 10, DEPTH_MAX)]
+        given += [views.price(symbol, trades, LATER) for trades in (1, 2, 50, 999, TRADES_MAX)]
+    given += [views.balance(broker, "name") for broker in sorted(brokers | {"unknown"})]
+    return given
 
 
 def known_symbols(views: Views) -> set[str]:
-    """Every symbol that was ever ordered."""
+    """Symbols with at least one accepted order."""
     return set(views._books)
 
 
 def known_brokers(views: Views) -> set[str]:
-    """Every broker that ever traded."""
+    """Brokers with at least one trade."""
     return set(views._balances._cash)
 
 
 def open_orders(views: Views) -> dict[str, OrderRecord]:
-    """What rests in the books, by id."""
+    """Open orders by id."""
     held = views._orders._records
     return {name: record for name, record in held.items() if record.closed_reason is None}
 
 
 def state(views: Views) -> dict[str, object]:
-    """All that views hold, as plain values."""
+    """Whole internal state of the views as plain values."""
     return {
         "orders": views._orders._records,
         "closed": {
@@ -54,5 +54,5 @@ def state(views: Views) -> dict[str, object]:
         "positions": views._balances._positions,
         "clocks": views._clocks,
         "partitions": views._partitions,
-        "folded": views._next_commands,
+        "next_commands": views._next_commands,
     }

@@ -1,6 +1,6 @@
-"""Services as threads of this process, on servers that run already: a test can put its hand in.
+"""Services as threads of this process on running servers, so that tests can replace functions.
 
-Starts within a second, where a process of its own takes several. Nobody restarts what ends.
+A thread starts within a second, a process takes several. A service that ends is not restarted.
 """
 
 import sys
@@ -22,7 +22,7 @@ from services.runtime.lifecycle import SWITCH_INTERVAL_S, Stop
 from services.runtime.settings import Settings
 from services.sink.__main__ import sink
 from services.webhooks.__main__ import webhooks
-from tests.support.patching import Replacement, replaced
+from tests.support.patching import Replacement, patched
 
 _READY_S = 20.0
 _END_S = 20.0
@@ -44,22 +44,22 @@ _SERVICES: Final[dict[str, Callable[[Settings, Stop], None]]] = {
 }
 
 
-class InThread:
-    """One service from `with` to its end, which waits for it. `error`: what ended it before."""
+class ServiceThread:
+    """Runs one service during the context. `error`: the exception that ended it, if any."""
 
     def __init__(
         self, name: str, settings: Settings, replacements: tuple[Replacement, ...] = ()
     ) -> None:
-        """`replacements`: wrong functions, there for as long as the service runs, for everybody."""
+        """`replacements`: functions replaced in the whole process while the service runs."""
         self.error: BaseException | None = None
         self._name = name
         self._settings = settings
-        self._replaced = replaced(replacements)
+        self._replaced = patched(replacements)
         self._stop = Stop()
         self._health = Health()
         self._thread = threading.Thread(target=self._run, name=name)
 
-    def __enter__(self) -> "InThread":
+    def __enter__(self) -> "ServiceThread":
         self._replaced.__enter__()
         self._switch_interval_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -75,11 +75,14 @@ class InThread:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """True while the service runs."""
         return self._thread.is_alive()
 
     def wait_ready(self, stack: Stack) -> None:
-        """Until the matcher has caught up, or another answers on the stack's port, or has ended."""
+        """Wait until the service is ready or has ended.
+
+        A matcher is ready when it has caught up, any other service when it answers on its port.
+        """
         deadline = time.monotonic() + _READY_S
         while self.alive and not self._ready(stack):
             assert time.monotonic() < deadline, f"{self._name} is not ready"
@@ -88,7 +91,7 @@ class InThread:
     def _ready(self, stack: Stack) -> bool:
         if self._name == "matcher":
             readiness = self._health.readiness()
-            # Without any check it has not begun to look.
+            # Without any check it has not started yet.
             return bool(readiness.checks) and readiness.status == "ready"
         return stack.ready(self._name)
 
