@@ -1,4 +1,4 @@
-"""Orders are accepted whatever else is dead, and the measurement that says so can fail."""
+"""Orders are accepted during outages of other services, and the measurement of it can fail."""
 
 import pytest
 

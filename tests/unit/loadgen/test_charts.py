@@ -1,19 +1,20 @@
 """SVG charts: readable axes, and lines that stay inside of them."""
 
 import re
+from xml.etree import ElementTree
 
 import pytest
 
 from loadgen.report.charts import (
     DOTS_MAX,
-    HEIGHT,
-    WIDTH,
+    PAGE,
     Axis,
     Mark,
     Series,
     bar_chart,
     line_chart,
     number,
+    svg_file,
 )
 
 X, Y = Axis("s"), Axis("ms")
@@ -49,7 +50,7 @@ def test_axis_has_round_steps_up_to_the_largest_value(most: float, expected: lis
 def test_logarithmic_axis_has_powers_of_ten() -> None:
     text = line_chart("t", [Series("a", [(0, 0.5), (1, 250), (2, 0)])], X, Axis("ms", log=True))
     assert labels(text) == ["0.1", "1", "10", "100", "1,000"]
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places(text))
+    assert all(0 <= x <= PAGE.width and 0 <= y <= PAGE.height for x, y in places(text))
 
 
 def test_chart_omits_series_without_points_and_escapes_names() -> None:
@@ -87,6 +88,23 @@ def test_mark_above_all_points_is_on_the_chart_with_its_name(log: bool) -> None:
     (at,) = re.findall(r'class="mark" [^>]*y1="([^"]*)"', text)
     assert 0 <= float(at) < min(y for _, y in places(text))
     assert "budget &lt;" in text
+
+
+def test_axis_with_given_ticks_draws_values_beyond_at_its_ends() -> None:
+    axis = Axis("ms", log=True, ticks=(1, 10, 100), unit=" ms")
+    text = line_chart("t", [Series("a", [(0, 0.1), (1, 1), (2, 5_000), (3, 100)])], X, axis)
+    assert labels(text) == ["1 ms", "10 ms", "100 ms"]
+    below, least, above, most = (y for _, y in places(text))
+    assert (below, above) == (least, most)
+
+
+def test_svg_file_is_well_formed_and_has_a_legend_with_details() -> None:
+    series = Series("<a>", [(1, 1), (2, 2)], colour="#123456", hollow=[1], details=["x < 1"])
+    text = svg_file("t", [series, Series("b", [])], X, Y, marks=[Mark("m", 1)], notes=["note"])
+    ElementTree.fromstring(text)  # noqa: S314 - made here
+    assert len(re.findall(r'<circle[^>]*fill="white"', text)) == 1
+    for written in ("&lt;a&gt;", "x &lt; 1", ">b<", ">m<", ">note<"):
+        assert written in text
 
 
 def test_bars_have_the_length_of_their_values_and_show_them() -> None:
