@@ -8,7 +8,7 @@ from infra.errors import InfraError
 from loadgen.capacity import find_capacity
 from loadgen.capacity import lines_of as lines_of_capacity
 from loadgen.client.setup import SetupError
-from loadgen.client.workers import FleetError
+from loadgen.client.workers import WorkersError
 from loadgen.options import (
     UsageError,
     flow_at,
@@ -21,12 +21,12 @@ from loadgen.options import (
 )
 from loadgen.report.compare import comparison
 from loadgen.report.files import read_summary
-from loadgen.report.progress import progress
 from loadgen.report.summary import EXIT_INTERRUPTED, SummaryError, lines_of
 from loadgen.run import run_flow
 from loadgen.workload.plan_file import PlanFileError, write_plan
 from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
+from services.runtime.progress import progress_on_stderr
 
 EXIT_USAGE = 2
 EXIT_INFRA = 3
@@ -40,8 +40,8 @@ def run(given: argparse.Namespace) -> int:
     if given.plan_out is not None:
         write_plan(given.plan_out, flow)
     how = options.how.at(scale)
-    with progress() as shown:
-        found = run_flow(flow, options.where, how, options.folder, shown)
+    with progress_on_stderr() as progress:
+        found = run_flow(flow, options.where, how, options.folder, progress)
     _print(lines_of(found))
     _print([f"report      {options.folder}/report.html"])
     return found.exit_code
@@ -53,14 +53,14 @@ def capacity(given: argparse.Namespace) -> int:
     profile = profile_of(given)
     search = search_of(given)
     make_place(options.folder)
-    with progress() as shown:
+    with progress_on_stderr() as progress:
         found = find_capacity(
             lambda scale: flow_at(scale, given, profile),
             search,
             options.where,
             options.how,
             options.folder,
-            shown,
+            progress,
         )
     _print(lines_of_capacity(found))
     _print([f"report      {options.folder}/capacity.json"])
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error), EXIT_USAGE)
     except ExchangeError as error:
         return _failed(str(error), error.exit_code)
-    except (InfraError, SetupError, FleetError, OSError) as error:
+    except (InfraError, SetupError, WorkersError, OSError) as error:
         return _failed(str(error), EXIT_INFRA)
 
 

@@ -12,12 +12,12 @@ from msgspec import Struct, structs
 from loadgen.client.session import Session
 from loadgen.client.workers import INTERRUPTED
 from loadgen.report.machine import Machine, commit, this_machine
-from loadgen.report.progress import Progress
 from loadgen.report.summary import EXIT_FAILED, EXIT_OK, Audit, Summary
 from loadgen.report.threshold import threshold
 from loadgen.run import RunOptions, TargetSpec, measure, open_target
 from loadgen.search import Search
 from loadgen.workload.orderflow import Plan
+from services.runtime.progress import Progress
 
 SCHEMA_VERSION: Final = 1
 # Bounds of a scale that is carried: 99 % of orders within this time, and hardly any errors.

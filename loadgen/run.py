@@ -10,11 +10,11 @@ from loadgen.client.target import Target, at_url, fresh_exchange
 from loadgen.client.workers import Ran
 from loadgen.report.files import write_report
 from loadgen.report.machine import commit, this_machine
-from loadgen.report.progress import Progress
 from loadgen.report.summary import Config, RunContext, Summary, summary
 from loadgen.report.threshold import Threshold
 from loadgen.workload.orderflow import Plan
 from schemas.units import rfc3339
+from services.runtime.progress import Progress
 
 
 class TargetSpec(Struct, frozen=True):
@@ -41,12 +41,12 @@ class RunOptions(Struct, frozen=True):
 
 
 def open_target(
-    where: TargetSpec, shares_ppm: dict[str, int], say: Progress, ending: ExitStack
+    where: TargetSpec, shares_ppm: dict[str, int], progress: Progress, ending: ExitStack
 ) -> Target:
     """The target, which exists until `ending` unwinds."""
     if where.url and where.admin_key:
         return at_url(where.url, where.admin_key, where.pids)
-    return ending.enter_context(fresh_exchange(shares_ppm, say.say))
+    return ending.enter_context(fresh_exchange(shares_ppm, progress.say))
 
 
 def run_flow(

@@ -8,13 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, structs
-from rich.console import Console
 
 from benchmarks.micro.context import Context, Servers
 from benchmarks.micro.errors import BenchError
@@ -27,10 +26,9 @@ from loadgen.client.setup import SetupError
 from loadgen.report.machine import commit, this_machine
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
+from services.runtime.progress import Progress, progress_on_stderr
 
 SEED = 1
-# Seconds between progress lines in a log file; a terminal shows every step.
-PLAIN_INTERVAL_S = 5.0
 EXIT_FAILED = 1
 EXIT_INFRA = 3
 EXIT_INTERRUPTED = 130
@@ -77,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         notes=done.notes,
     )
     if not options.peers:
-        done.notes.append("other engines were not asked for")
+        done.notes.append("other engines were not requested")
     try:
-        with stoppable(), as_in_the_services(), closing(_Progress()) as progress:
+        with stoppable(), as_in_the_services(), progress_on_stderr() as progress:
             _all(entries, scale, done, progress)
     except KeyboardInterrupt:
         done.exit_code = EXIT_INTERRUPTED
@@ -128,14 +126,33 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _all(entries: Sequence[Entry], scale: Scale, done: Run, progress: "_Progress") -> None:
+class Step:
+    """The benchmark that runs now, in the progress display."""
+
+    def __init__(self, progress: Progress, benchmarks: int) -> None:
+        self._progress = progress
+        self._number, self._name = 0, ""
+        progress.begin("benchmarks", benchmarks)
+
+    def begin(self, number: int, name: str) -> None:
+        """Start the next benchmark."""
+        self._number, self._name = number, name
+        self.show("")
+
+    def show(self, text: str) -> None:
+        """Show what the benchmark does."""
+        self._progress.update(self._number, f"{self._name} {text}".rstrip())
+
+
+def _all(entries: Sequence[Entry], scale: Scale, done: Run, progress: Progress) -> None:
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
-        servers = Servers(folder, ending, progress.tell)
+        current = Step(progress, len(entries))
+        servers = Servers(folder, ending, current.show)
         for number, entry in enumerate(entries):
-            progress.begin(f"{number + 1}/{len(entries)} {entry.name}")
+            current.begin(number, entry.name)
             try:
-                one(entry, scale, servers, done, progress.tell)
+                one(entry, scale, servers, done, current.show)
             except (BenchError, ExchangeError) as error:
                 done.exit_code = done.exit_code or EXIT_FAILED
                 done.notes.append(f"{entry.name} FAILED: {error}")
@@ -145,16 +162,16 @@ def _all(entries: Sequence[Entry], scale: Scale, done: Run, progress: "_Progress
 
 
 def one(
-    entry: Entry, scale: Scale, servers: Servers, done: Run, tell: Callable[[str], None]
+    entry: Entry, scale: Scale, servers: Servers, done: Run, show: Callable[[str], None]
 ) -> None:
     """Measure a benchmark; after an interruption or failure its repeats are kept as incomplete."""
     begun = time.monotonic()
     measured = Measured(entry.name, entry.title, "", False, 0.0, [], [])
     with ExitStack() as ending:
-        context = Context(scale, servers, ending, tell)
+        context = Context(scale, servers, ending, show)
         try:
             benchmark = entry.make(context)
-            for figures in run(benchmark, scale.repeats, tell):
+            for figures in run(benchmark, scale.repeats, show):
                 measured = structs.replace(
                     measured,
                     x=benchmark.x,
@@ -170,40 +187,6 @@ def one(
             if measured.figures:
                 seconds = time.monotonic() - begun
                 done.benchmarks.append(structs.replace(measured, seconds=seconds))
-
-
-class _Progress:
-    """Progress output: one line that is rewritten on a terminal, otherwise an occasional line."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._name = ""
-        self._told_at = 0.0
-
-    def begin(self, name: str) -> None:
-        """Start the next benchmark."""
-        self._name = name
-        self._write("")
-
-    def tell(self, text: str) -> None:
-        """Show the current step."""
-        if self._console.is_terminal or time.monotonic() > self._told_at + PLAIN_INTERVAL_S:
-            self._write(text)
-
-    def _write(self, text: str) -> None:
-        self._told_at = time.monotonic()
-        line = f"{self._name} {text}".rstrip()
-        if self._console.is_terminal:
-            sys.stderr.write(f"\r\x1b[2K{line[: self._console.width - 1]}")
-        else:
-            sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
-    def close(self) -> None:
-        """Complete or clear the current line."""
-        if self._console.is_terminal:
-            self._name = ""
-            self._write("")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from infra.postgres import LocalPostgres
 class Servers:
     """Servers below one folder; all end with `ending`."""
 
-    def __init__(self, folder: Path, ending: ExitStack, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, ending: ExitStack, show: Callable[[str], None]) -> None:
         self.folder = folder
         self._ending = ending
-        self._tell = tell
+        self._show = show
         self._kafka: LocalKafka | None = None
         self._postgres: LocalPostgres | None = None
         self._names = itertools.count(1)
@@ -25,7 +25,7 @@ class Servers:
     def kafka(self) -> str:
         """Bootstrap address of one broker."""
         if self._kafka is None:
-            self._tell("starting Kafka")
+            self._show("starting Kafka")
             kafka = LocalKafka(self.folder / "kafka", profile="sustained")
             self._kafka = self._ending.enter_context(kafka)
         return self._kafka.bootstrap_servers
@@ -33,7 +33,7 @@ class Servers:
     def database(self) -> str:
         """URL of a new and empty database."""
         if self._postgres is None:
-            self._tell("starting PostgreSQL")
+            self._show("starting PostgreSQL")
             self._postgres = self._ending.enter_context(LocalPostgres(self.folder / "postgres"))
         return self._postgres.create_database(self.name("bench"))
 
@@ -49,18 +49,18 @@ class Context:
     """
 
     def __init__(
-        self, scale: Scale, servers: Servers, ending: ExitStack, tell: Callable[[str], None]
+        self, scale: Scale, servers: Servers, ending: ExitStack, show: Callable[[str], None]
     ) -> None:
         self.scale = scale
         self.servers = servers
-        self.tell = tell
+        self.show = show
         self.ending = ending
         self.notes: list[str] = []
         self.failed: list[str] = []
 
     def cluster(self) -> str:
         """Bootstrap address of three brokers that run for this benchmark only."""
-        self.tell("starting three brokers")
+        self.show("starting three brokers")
         folder = self.servers.folder / self.servers.name("cluster")
         cluster = LocalKafkaCluster(folder, profile="sustained")
         return self.ending.enter_context(cluster).bootstrap_servers

@@ -84,13 +84,13 @@ QUICK = Scale(
 )
 
 
-def run(benchmark: Benchmark, repeats: int, tell: Callable[[str], None]) -> Iterator[list[Figure]]:
+def run(benchmark: Benchmark, repeats: int, show: Callable[[str], None]) -> Iterator[list[Figure]]:
     """Yield all figures after every repeat, so that an interrupted run keeps its results."""
     samples: dict[tuple[str, str, int | None], list[float]] = {}
     for repeat in range(repeats):
         for number, point in enumerate(benchmark.points):
             at = "" if point.x is None else f", {point.x:,} {benchmark.x}"
-            tell(f"repeat {repeat + 1}/{repeats}, {number + 1}/{len(benchmark.points)}{at}")
+            show(f"repeat {repeat + 1}/{repeats}, {number + 1}/{len(benchmark.points)}{at}")
             gc.collect()
             for series, value, unit in point.measure():
                 samples.setdefault((series, unit, point.x), []).append(value)

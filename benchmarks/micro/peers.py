@@ -148,7 +148,7 @@ def beside(context: Context) -> Benchmark:
     flows = {count: flow_of(count) for count in (COMMANDS_LEAST, 500 * context.scale.flow_s)}
     workers: dict[int, Worker] = {}
     try:
-        python = installed(context.tell)
+        python = installed(context.show)
     except BenchError as error:
         context.notes.append(f"NO OTHER ENGINE WAS MEASURED: {error}")
     else:
@@ -176,14 +176,14 @@ def beside(context: Context) -> Benchmark:
     return Benchmark([Point(count, partial(measure, count)) for count in flows], "commands")
 
 
-def installed(tell: Callable[[str], None]) -> Path:
+def installed(show: Callable[[str], None]) -> Path:
     """The interpreter of the peers' environment, created if missing. Raises BenchError."""
     python = HOME / "bin" / "python"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     stamp = HOME / "installed"
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    tell(f"installing other engines into {HOME}, once")
+    show(f"installing other engines into {HOME}, once")
     _run([sys.executable, "-m", "venv", "--clear", str(HOME)])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])

@@ -147,7 +147,7 @@ def tripping(mode: Durability, context: Context) -> Benchmark:
         topic_prefix=f"{servers.name('trip')}.",
         durability=mode,
     )
-    context.tell("starting an exchange")
+    context.show("starting an exchange")
     folder = servers.folder / servers.name("exchange")
     trip = Trip(context.ending.enter_context(running_exchange(folder, settings)))
     trip.run(max(RATES), WARM_UP_S)

@@ -24,6 +24,7 @@ from loadgen.client.setup import SetupError
 from services.local.exchange import running_exchange
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
+from services.runtime.progress import progress_on_stderr
 from services.runtime.settings import Settings
 
 EXIT_INFRA = 3
@@ -101,10 +102,13 @@ def _day(folder: Path, options: argparse.Namespace) -> int:
     )
     settings = Settings(port=0, durability="process", snapshot_every=options.snapshot_every)
     _say("starting a fresh exchange ...")
-    with running_exchange(
-        folder, settings, profile="sustained", shares_ppm=shares_of(SYMBOLS)
-    ) as stack:
-        report = run_day(stack, asked, _say)
+    with (
+        running_exchange(
+            folder, settings, profile="sustained", shares_ppm=shares_of(SYMBOLS)
+        ) as stack,
+        progress_on_stderr() as progress,
+    ):
+        report = run_day(stack, asked, progress)
     for line in as_text(report):
         sys.stdout.write(line + "\n")
     if options.json:

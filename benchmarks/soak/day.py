@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -20,6 +19,7 @@ from loadgen.client.setup import register
 from loadgen.report.resources import Meter
 from schemas.topics import TRADES
 from services.local.exchange import Stack
+from services.runtime.progress import Progress
 
 # Bytes per order, measured over commands, executions, public topics, snapshots and PostgreSQL
 # including its write-ahead log.
@@ -51,41 +51,41 @@ def require_disk(folder: Path, orders: int) -> None:
         )
 
 
-def run_day(stack: Stack, options: DayOptions, tell: Callable[[str], None]) -> DayReport:
+def run_day(stack: Stack, options: DayOptions, progress: Progress) -> DayReport:
     """Run the day; the report's `failure` names what could not be finished."""
     registered = uvloop.run(register(stack.url, stack.admin_key, options.brokers))
     brokers = [broker.broker_id for broker in registered]
     market = market_of(brokers, stack.settings.partitions, options.symbols)
     flow = Flow(market, options.orders, options.seed)
     meter = Meter(pids(stack))
-    watch = Watch(stack, options.every_s, _Progress(options.orders, flow, tell).sample)
+    watch = Watch(stack, options.every_s, DayProgress(progress, options.orders, flow).sample)
     written, failure = Written(0, 0, 0.0, 0.0), ""
     try:
         written = write_day(stack, flow, options.orders, watch, options.pace)
     except DayError as error:
         failure = str(error)
-        tell(f"given up: {failure}")
+        progress.say(f"given up: {failure}")
     finally:
         watch.close()
     used = meter.spent()
     steps: list[Step] = []
     report = _report(stack, options, watch, written, failure)
     if not failure:
-        steps = _recover(stack, options, watch.latest.log, tell)
+        steps = _recover(stack, options, watch.latest.log, progress)
     cpu_s = {name: spent.cpu_s for name, spent in used.items()}
     return structs.replace(report, cpu_s=cpu_s, steps=steps)
 
 
-def _recover(
-    stack: Stack, options: DayOptions, commands: int, tell: Callable[[str], None]
-) -> list[Step]:
+def _recover(stack: Stack, options: DayOptions, commands: int, progress: Progress) -> list[Step]:
     recoveries = Recoveries(stack, commands, options.limits)
     done: list[Step] = []
     for name in options.steps:
-        tell(f"{name} ...")
+        progress.say(f"{name} ...")
         for step in recoveries.run(name):
             done.append(step)
-            tell(f"{step.name}: {step.seconds:.1f} s, {step.memory_mib_max:,} MiB, {step.detail}")
+            progress.say(
+                f"{step.name}: {step.seconds:.1f} s, {step.memory_mib_max:,} MiB, {step.detail}"
+            )
     return done
 
 
@@ -152,30 +152,23 @@ def _size(entry: Path) -> int:
     return total_bytes
 
 
-class _Progress:
-    """Prints a line for each sample: every position, and the estimated remaining time."""
+class DayProgress:
+    """Shows each sample: positions of the processes, open orders and memory."""
 
-    def __init__(self, orders: int, flow: Flow, tell: Callable[[str], None]) -> None:
+    def __init__(self, progress: Progress, orders: int, flow: Flow) -> None:
+        self._progress = progress
         self._orders = orders
         self._flow = flow
-        self._tell = tell
-        self._before: Sample | None = None
+        progress.begin("soak", orders, "commands")
 
     def sample(self, now: Sample) -> None:
-        """Print the sample, with the rate since the previous one."""
+        """Show a sample. The slowest process decides what is done."""
         made, orders = self._flow.orders + self._flow.cancels, max(1, self._flow.orders)
-        planned = made * self._orders // orders
-        slowest = min(now.matcher, now.reader, now.sink)
-        before = self._before or now
-        passed_s = now.at_s - before.at_s
-        moved = slowest - min(before.matcher, before.reader, before.sink)
-        rate = moved / passed_s if passed_s else 0.0
-        average = slowest / now.at_s if now.at_s else 0.0
-        left = f"{(planned - slowest) / average:,.0f} s left" if average else "time left unknown"
         memory = "  ".join(f"{name} {mib:,}" for name, mib in now.memory_mib.items())
-        self._before = now
-        self._tell(
-            f"{now.at_s:6.0f} s  log {now.log:,}  matcher -{now.log - now.matcher:,}  "
-            f"reader -{now.log - now.reader:,}  sink -{now.log - now.sink:,}  {rate:,.0f}/s  "
-            f"{left}  open {now.open_orders:,}  MiB: {memory}"
+        self._progress.update(
+            min(now.matcher, now.reader, now.sink),
+            f"log {now.log:,}  matcher -{now.log - now.matcher:,}  "
+            f"reader -{now.log - now.reader:,}  sink -{now.log - now.sink:,}  "
+            f"open {now.open_orders:,}  MiB: {memory}",
+            total=made * self._orders // orders,
         )

@@ -115,12 +115,12 @@ class LogEnds:
 
 
 class Watch:
-    """`latest` is the newest observation, `samples` a series. `tell` gets a line for each."""
+    """`latest` is the newest observation, `samples` a series; `on_sample` gets each."""
 
-    def __init__(self, stack: Stack, every_s: float, tell: Callable[[Sample], None]) -> None:
+    def __init__(self, stack: Stack, every_s: float, on_sample: Callable[[Sample], None]) -> None:
         self._stack = stack
         self._every_s = every_s
-        self._tell = tell
+        self._on_sample = on_sample
         self._ends = LogEnds(stack)
         self._began = self._moved_at = time.monotonic()
         self._stopping = threading.Event()
@@ -153,16 +153,16 @@ class Watch:
         self.samples.append(self.latest)
 
     def _run(self) -> None:
-        told_at = 0.0
+        sampled_at = 0.0
         while not self._stopping.wait(LOOK_S):
             before = self.latest
             self.latest = now = self._look(before)
             if (now.matcher, now.reader, now.sink) != (before.matcher, before.reader, before.sink):
                 self._moved_at = time.monotonic()
-            if now.at_s - told_at >= self._every_s:
-                told_at = now.at_s
+            if now.at_s - sampled_at >= self._every_s:
+                sampled_at = now.at_s
                 self.samples.append(now)
-                self._tell(now)
+                self._on_sample(now)
 
     def _look(self, before: Sample) -> Sample:
         stack = self._stack

@@ -23,10 +23,9 @@ from infra.errors import InfraError
 from loadgen.client.session import Session
 from loadgen.client.setup import SetupError
 from loadgen.client.target import fresh_stack, target_of
-from loadgen.client.workers import INTERRUPTED, FleetError, Ran
+from loadgen.client.workers import INTERRUPTED, Ran, WorkersError
 from loadgen.options import REPORTS, SCALE_DEFAULT, SEED_DEFAULT, UsageError, flow_at, profile_of
 from loadgen.report.machine import commit, this_machine
-from loadgen.report.progress import Progress, progress
 from loadgen.report.report import report
 from loadgen.report.summary import EXIT_INTERRUPTED, Audit
 from loadgen.workload.orderflow import Plan
@@ -34,6 +33,7 @@ from schemas.units import rfc3339
 from services.local.exchange import Stack
 from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
+from services.runtime.progress import Progress, progress_on_stderr
 
 WARM_UP_S = 5
 GIVE_UP_S = 10.0
@@ -61,15 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = _asked(options)
         folder = options.report or REPORTS / time.strftime("webhooks-%Y%m%d-%H%M%S")
         folder.mkdir(parents=True, exist_ok=True)
-        with stoppable(), progress() as shown:
-            found = measure(asked, shown)
+        with stoppable(), progress_on_stderr() as progress:
+            found = measure(asked, progress)
     except KeyboardInterrupt:
         return _failed("interrupted; everything is stopped", EXIT_INTERRUPTED)
     except UsageError as error:
         return _failed(str(error), EXIT_USAGE)
     except ExchangeError as error:
         return _failed(str(error), error.exit_code)
-    except (InfraError, SetupError, FleetError, OSError) as error:
+    except (InfraError, SetupError, WorkersError, OSError) as error:
         return _failed(str(error), EXIT_INFRA)
     file = folder / "webhooks.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
@@ -78,34 +78,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return found.exit_code
 
 
-def measure(asked: Asked, shown: Progress) -> Result:
+def measure(asked: Asked, progress: Progress) -> Result:
     """Run from an empty exchange to the figures, and remove everything afterwards."""
     with (
         running_receiver() as receiver,
-        fresh_stack(asked.flow.shares(), shown.say) as stack,
+        fresh_stack(asked.flow.shares(), progress.say) as stack,
     ):
-        return _measure(asked, stack, receiver, shown)
+        return _measure(asked, stack, receiver, progress)
 
 
-def _measure(asked: Asked, stack: Stack, receiver: Receiver, shown: Progress) -> Result:
+def _measure(asked: Asked, stack: Stack, receiver: Receiver, progress: Progress) -> Result:
     # 1. Brokers with URLs, books, warm-up; the sender is not killed meanwhile.
     flow = asked.flow
-    session = Session(target_of(stack), shown, processes=1, give_up_s=GIVE_UP_S)
+    session = Session(target_of(stack), progress, processes=1, give_up_s=GIVE_UP_S)
     session.prepare(flow.profile, flow.seed, receiver.url)
     receiver.know([str(broker.webhook_secret) for broker in session.brokers])
     session.warm_up(flow.profile, flow.seed, WARM_UP_S)
     settings = session.target.settings
-    wait_until_drained(settings, asked.drain_s, shown.say)
+    wait_until_drained(settings, asked.drain_s, progress.say)
     before = receiver.heard()
     # 2. The market, and the kills.
     every = f", killed every {asked.kill_every_s:g} s" if asked.kill_every_s else ""
-    shown.say(f"{len(flow.actions):,} requests in {flow.profile.duration_s} s{every}:")
-    kills = Kills(stack, asked.kill_every_s, shown.say)
+    progress.say(f"{len(flow.actions):,} requests in {flow.profile.duration_s} s{every}:")
+    kills = Kills(stack, asked.kill_every_s, progress.say)
     with kills.going_on():
         ran = session.run(flow, "run")
     # 3. Pending webhooks; only then the audit, which also needs the machine.
     drain_s = min(INTERRUPTED_S, asked.drain_s) if ran.why else asked.drain_s
-    drained = wait_until_drained(settings, drain_s, shown.say)
+    drained = wait_until_drained(settings, drain_s, progress.say)
     kills.measured()
     heard = receiver.heard()
     came = max(1, len(heard.ids) - len(before.ids))

@@ -13,13 +13,14 @@ from loadgen.client.client_log import client_lines
 from loadgen.client.record import ERROR_KINDS
 from loadgen.client.setup import SetupError, no_webhooks, register, require_ready
 from loadgen.client.target import Target
-from loadgen.client.workers import INTERRUPTED, Fleet, Ran
-from loadgen.report.progress import Progress
+from loadgen.client.workers import INTERRUPTED, Ran, State, Workers
+from loadgen.report.progress import PlanProgress
 from loadgen.report.summary import Audit
 from loadgen.workload.orderflow import Plan, Profile, book, plan
 from schemas.rest import Registration
 from services.audit.client_log import ClientLine
 from services.audit.run import run_audit
+from services.runtime.progress import Progress
 
 READY_WAIT_S = 5.0
 # Orders in progress while books are filled: quick, without overloading the exchange.
@@ -36,7 +37,8 @@ class Session:
     ) -> None:
         self.target = target
         self._progress = progress
-        self._fleet = Fleet(processes, target.pids, give_up_s, progress.tell)
+        self._workers = Workers(processes, target.pids, give_up_s, self._show)
+        self._shown: PlanProgress | None = None
         self.brokers: list[Registration] = []
         self._lines: list[ClientLine] = []
         self.errors_before = 0
@@ -76,10 +78,14 @@ class Session:
             say("no audit: set EXCHANGE_KAFKA and EXCHANGE_DATABASE_URL, or EXCHANGE_DATA_DIR")
             return "left out"
         say("auditing ...")
-        found = run_audit(self.target.settings, self._lines, AUDIT_WAIT_S, say)
+        found = run_audit(self.target.settings, self._lines, AUDIT_WAIT_S, self._progress)
         for line in found.lines():
             say(line)
         return "holds" if found.holds else "fails"
+
+    def _show(self, state: State) -> None:
+        if self._shown is not None:
+            self._shown.update(state)
 
     def _before(self, what: str, flow: Plan, under_way_max: int | None = None) -> None:
         ran = self._run(flow, what, under_way_max)
@@ -92,8 +98,8 @@ class Session:
     def _run(self, flow: Plan, what: str, under_way_max: int | None) -> Ran:
         keys = tuple(broker.api_key for broker in self.brokers)
         job = Job(self.target.url, keys, tag=f"{os.urandom(4).hex()}-", under_way_max=under_way_max)
-        self._progress.begin(what)
-        ran = self._fleet.run(job, flow)
+        self._shown = PlanProgress(self._progress, what, flow)
+        ran = self._workers.run(job, flow)
         self._progress.end()
         ids = [broker.broker_id for broker in self.brokers]
         self._lines.extend(client_lines(ran.records, ids))

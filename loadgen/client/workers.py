@@ -31,7 +31,7 @@ STOP_GRACE_S: Final = 5.0
 INTERRUPTED: Final = "interrupted"
 
 
-class FleetError(Exception):
+class WorkersError(Exception):
     """Requests cannot be sent at all; none was sent."""
 
 
@@ -57,13 +57,13 @@ class Ran(Struct, frozen=True):
     why: str
 
 
-class Fleet(Struct, frozen=True):
-    """Runs plans. `pids`: processes to watch; `tell` is called a few times a second."""
+class Workers(Struct, frozen=True):
+    """Runs plans. `pids`: processes to watch; `on_state` is called a few times a second."""
 
     processes: int
     pids: Mapping[str, int]
     give_up_s: float
-    tell: Callable[[State], None]
+    on_state: Callable[[State], None]
 
     def run(self, job: Job, plan: Plan) -> Ran:
         """Run until everything is answered or something ends it. Leaves no process behind."""
@@ -96,7 +96,7 @@ class Fleet(Struct, frozen=True):
             now = time.monotonic()
             state.now_us = int((now - start) * 1_000_000)
             sampler.look(now)
-            self.tell(state)
+            self.on_state(state)
             if asked():
                 return INTERRUPTED
             if senders.failed():
@@ -134,7 +134,7 @@ class _Senders:
             try:
                 pipe.recv()
             except (EOFError, ConnectionResetError) as error:
-                raise FleetError("a sending process ended before it began") from error
+                raise WorkersError("a sending process ended before it began") from error
         start = time.monotonic() + HEAD_START_S
         for pipe in self.open:
             pipe.send(start)

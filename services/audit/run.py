@@ -5,7 +5,7 @@ or after it, so that a running exchange can be audited. Only reads.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 
 from schemas.brokers import Broker
@@ -22,18 +22,16 @@ from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
 POLL_S = 0.1
-TELL_INTERVAL_S = 2.0
 # The matcher's public records linger; they are all written one linger later.
 PUBLIC_SETTLE_S = 0.5
 
-Tell = Callable[[str], None]
-
 
 def run_audit(
-    settings: Settings, client_lines: Iterable[ClientLine] | None, wait_s: float, tell: Tell
+    settings: Settings, client_lines: Iterable[ClientLine] | None, wait_s: float, progress: Progress
 ) -> AuditReport:
     """Run an audit. Raises UnavailableError, TopicsError if the topics cannot be read."""
     report = AuditReport()
@@ -43,11 +41,10 @@ def run_audit(
     kafka = kafka_access(settings)
     partitions = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
     with closing(Database(settings.database_url, report)) as database:
-        progress = _Progress(tell)
         cuts = _cut(settings, database, partitions, wait_s, progress)
         # After the cut, so that every broker that trades before it is included.
         database.webhooks.begin(_read_brokers(settings))
-        progress.total = sum(cut.log for cut in cuts.values())
+        progress.begin("audit", sum(cut.log for cut in cuts.values()), "commands")
         topic_id = log_identity(kafka, settings.topic_prefix).topic_id
         tools = Tools(settings, topic_id, report, Totals(), database, client_log, progress.advance)
         for number, cut in cuts.items():
@@ -61,16 +58,20 @@ def run_audit(
 
 
 def _cut(
-    settings: Settings, database: Database, partitions: int, wait_s: float, progress: "_Progress"
+    settings: Settings, database: Database, partitions: int, wait_s: float, progress: Progress
 ) -> dict[int, Cut]:
     ends = {number: _end(settings, COMMANDS.name, number) for number in range(partitions)}
     deadline = time.monotonic() + wait_s
+    behind_first: int | None = None
     while True:
         stored = database.fresh_positions()
         behind = sum(max(0, end - stored.get(number, 0)) for number, end in ends.items())
         if not behind or time.monotonic() >= deadline:
             break
-        progress.say(f"waiting for PostgreSQL: {behind:,} commands behind")
+        if behind_first is None:
+            behind_first = behind
+            progress.begin("waiting for PostgreSQL", behind, "commands")
+        progress.update(behind_first - behind)
         time.sleep(POLL_S)
     time.sleep(PUBLIC_SETTLE_S)
     return {
@@ -108,22 +109,3 @@ def _brokers(settings: Settings, database: Database, report: AuditReport, wait_s
     invariant.checked += len(brokers)
     for difference in differences:
         invariant.fail(difference)
-
-
-class _Progress:
-    """Print a line every few seconds during a long wait or a long log."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._done = 0
-        self._tell = tell
-        self._told = time.monotonic()
-        self.total = 0
-
-    def say(self, line: str) -> None:
-        if time.monotonic() - self._told >= TELL_INTERVAL_S:
-            self._told = time.monotonic()
-            self._tell(line)
-
-    def advance(self, commands: int) -> None:
-        self._done += commands
-        self.say(f"recomputed {self._done:,} of {self.total:,} commands")

@@ -12,6 +12,7 @@ from services.audit.run import run_audit
 from services.cli.settings import readable_errors, show
 from services.local.data_dir import operator_settings
 from services.runtime.errors import RefusedError
+from services.runtime.progress import progress_on_stderr
 from services.runtime.settings import require
 
 WAIT_S_DEFAULT = 10.0
@@ -49,7 +50,8 @@ def audit(
                     lines = read_client_log(file)
             except (OSError, ClientLogError) as error:
                 raise RefusedError(f"{client_log}: {error}") from error
-        report = run_audit(settings, lines, wait, lambda line: typer.echo(line, err=True))
+        with progress_on_stderr() as progress:
+            report = run_audit(settings, lines, wait, progress)
         result = AuditResult(report.holds, report.invariants())
         show(result, as_json=as_json, text=lambda _: "\n".join(report.lines()))
         if not report.holds:

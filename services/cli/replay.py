@@ -13,10 +13,10 @@ from services.cli.settings import readable_errors
 from services.local.data_dir import operator_settings
 from services.matcher.engine import Engine
 from services.replay.dump import dump
-from services.replay.progress import progress_on_stderr
 from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import SettingsError
+from services.runtime.progress import progress_on_stderr
 
 STDOUT = Path("-")
 
@@ -72,8 +72,8 @@ def replay(
 def _replay(request: ReplayRequest, dump_to: Path | None, *, as_json: bool) -> ReplaySummary:
     check_dump_path(dump_to)
     settings = operator_settings()
-    with progress_on_stderr() as advance:
-        done = run_replay(settings, request, advance)
+    with progress_on_stderr() as progress:
+        done = run_replay(settings, request, progress)
     summary = done.summary(verified=request.verify)
     if dump_to is not None:
         _write_dump(dump_to, done.engine, done.next_offset)

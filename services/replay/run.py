@@ -14,7 +14,6 @@ from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.matcher.engine import Engine
 from services.matcher.recovery import LogTopics, Recovered, commits_of, recover
 from services.replay.command_log import commands as command_records
-from services.replay.progress import Advance
 from services.replay.recompute import Recomputation, command_of
 from services.replay.recorded import recorded_outcomes
 from services.runtime.errors import SettingsError, UnavailableError
@@ -24,9 +23,10 @@ from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
-# Commands between two calls of `advance`.
+# Commands between two updates of the progress display.
 CHUNK_COMMANDS = 1_000
 
 
@@ -40,7 +40,7 @@ class ReplayRequest(Struct, frozen=True):
     from_snapshot: bool = False
 
 
-def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> Recomputation:
+def run_replay(settings: Settings, request: ReplayRequest, progress: Progress) -> Recomputation:
     """Run a replay. Raises UnavailableError if a log cannot be read from the replay's beginning."""
     partitions = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify().partitions
     number = request.partition
@@ -60,6 +60,8 @@ def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> 
             recorded = recorded_outcomes(executions, number, begun.position)
         replay = Recomputation(begun.engine, begun.position.next_command)
         records = _until(command_records(commands, replay.next_offset), request.until_ms)
+        progress.begin("replay", commands.end, "commands")
+        progress.update(replay.next_offset)
         while chunk := list(islice(records, CHUNK_COMMANDS)):
             for record in chunk:
                 outcome = replay.apply(record.offset, record.timestamp, command_of(record.value))
@@ -67,7 +69,7 @@ def run_replay(settings: Settings, request: ReplayRequest, advance: Advance) -> 
                     replay.compare(outcome, next(recorded, None))
                 for digest in digests.get(replay.next_offset, ()):
                     replay.compare_digest(digest)
-            advance(replay.next_offset, commands.end)
+            progress.update(replay.next_offset, total=commands.end)
     return replay
 
 

@@ -15,6 +15,7 @@ from services.audit.run import run_audit
 from services.local.exchange import Stack
 from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError
+from services.runtime.progress import Progress
 from tests.chaos.clients import Clients
 from tests.chaos.notices import Notices, notices
 from tests.chaos.reconciliation import (
@@ -75,7 +76,7 @@ def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tel
     lines = heard.lines()
     failing: set[Name] = set()
     try:
-        report = run_audit(stack.operator, lines, wait_s, tell)
+        report = run_audit(stack.operator, lines, wait_s, Progress(tell))
         audit, holds = list(report.lines()), report.holds
         failing = {found.name for found in report.invariants() if found.differences}
     except ExchangeError as error:

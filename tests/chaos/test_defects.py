@@ -29,6 +29,7 @@ from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.local.exchange import LOCAL_CIDRS, Stack
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import FailFastSender, Sender
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
 from tests.chaos.checker import Heard, Verdict, after_all_came, judge, market_of
@@ -230,7 +231,7 @@ def stored(exchange: Exchange, recorded: Recorded, tmp_path: Path, defect: Defec
     """What a sink makes of the recorded log in an empty database."""
     stack = a_stack(exchange, tmp_path, recorded.stack.topic_prefix)
     with working(stack, *["sink"] * defect.sinks, replacements=defect.replacements) as sinks:
-        report = run_audit(stack.settings, recorded.heard.lines(), SINK_WAIT_S, quiet)
+        report = run_audit(stack.settings, recorded.heard.lines(), SINK_WAIT_S, Progress())
     found: set[str] = {each.name for each in report.invariants() if each.differences}
     if any(sink.error for sink in sinks):
         found.add("ended")

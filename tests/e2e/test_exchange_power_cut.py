@@ -11,6 +11,7 @@ from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from services.audit.run import run_audit
 from services.local.exchange import Stack, running_exchange
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
 from tests.support.loop_disk import cut_power, loop_disk, loop_disk_obstacle, mounted
@@ -72,7 +73,7 @@ def test_exchange_after_a_power_cut_keeps_every_acknowledged_order(
             kafka.start()
             after = structs.replace(settings, kafka=kafka.bootstrap_servers)
             with running_exchange(folder / "services", after) as stack:
-                report = run_audit(after, clients.lines(), 30.0, lambda _: None)
+                report = run_audit(after, clients.lines(), 30.0, Progress())
                 key = clients.broker.key
                 placed = Api(stack.url, key).place("bid", "ZZZ", 1, 100)
         finally:

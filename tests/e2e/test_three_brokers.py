@@ -16,6 +16,7 @@ from services.audit.run import run_audit
 from services.local.exchange import Stack, running_exchange
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
 
@@ -120,7 +121,7 @@ def test_exchange_with_two_brokers_killed_in_turn_loses_and_doubles_nothing(
         shutil.rmtree(cluster.nodes[second].data_dir)
         start_again(cluster, clients, second)
 
-    report = run_audit(stack.operator, clients.lines(), 30.0, lambda _: None)
+    report = run_audit(stack.operator, clients.lines(), 30.0, Progress())
     assert report.holds, "\n".join(report.lines())
     assert {each.status for each in clients.sent} <= {201, 202, 503, 504}
     assert clients.gap_s_max() < RESUME_S_MAX

@@ -36,6 +36,7 @@ from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.kafka.producer import FailFastSender
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange
 from tests.support.snapshots import with_checksum
@@ -68,7 +69,7 @@ class AuditedMarket(Struct, frozen=True):
 
     def audit(self, told: list[ClientLine] | None = None, wait_s: float = 0.0) -> AuditReport:
         """Run the audit and return its report."""
-        return run_audit(self.settings, told or self.told, wait_s, lambda _: None)
+        return run_audit(self.settings, told or self.told, wait_s, Progress())
 
 
 _copies = itertools.count(1)

@@ -30,6 +30,7 @@ from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.kafka.producer import FailFastSender, append
 from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
@@ -115,7 +116,7 @@ class Market(Struct, frozen=True):
 
     def require_proved(self) -> None:
         """Require that the audit of the topics and the database finds no difference."""
-        report = run_audit(self.settings, None, WAIT_S, lambda _: None)
+        report = run_audit(self.settings, None, WAIT_S, Progress())
         assert report.holds, "\n".join(report.lines())
 
 

@@ -9,6 +9,7 @@ from schemas.topics import COMMANDS
 from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import UnavailableError
+from services.runtime.progress import Progress
 from tests.integration.matcher_market import EVERY, Market, a_market
 from tests.support.exchange import Exchange
 
@@ -27,7 +28,7 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def replayed(market: Market, **options: bool) -> ReplaySummary:
-    done = run_replay(market.settings, ReplayRequest(0, verify=True, **options), lambda *_: None)
+    done = run_replay(market.settings, ReplayRequest(0, verify=True, **options), Progress())
     return done.summary(verified=True)
 
 

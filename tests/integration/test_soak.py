@@ -13,6 +13,7 @@ from benchmarks.soak.write import Pace
 from infra.ports import free_port
 from infra.servers import LocalServers
 from services.local.exchange import Stack
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
@@ -54,7 +55,7 @@ def stack(exchange: Exchange, tmp_path: Path) -> Iterator[Stack]:
 def test_small_day_comes_about_and_every_figure_is_there(stack: Stack) -> None:
     lines: list[str] = []
 
-    report = run_day(stack, OPTIONS, lines.append)
+    report = run_day(stack, OPTIONS, Progress(lines.append))
 
     assert report.holds, (report.failure, report.steps)
     assert report.orders == OPTIONS.orders

@@ -12,7 +12,7 @@ from msgspec import structs
 from loadgen.client.client import Job, LoadClient
 from loadgen.client.record import NO_ANSWER, NOT_SENT
 from loadgen.client.workers import State
-from loadgen.report.progress import Window
+from loadgen.report.progress import PlanProgress
 from loadgen.workload.orderflow import (
     PLAN_VERSION,
     Action,
@@ -22,6 +22,7 @@ from loadgen.workload.orderflow import (
     PlannedRead,
     Profile,
 )
+from services.runtime.progress import Progress
 
 
 def order(at_us: int, number: int) -> PlannedOrder:
@@ -229,6 +230,12 @@ def test_client_without_a_server_records_transport_errors() -> None:
     client = asyncio.run(main())
     assert [line.answer.status for line in client.records] == [NO_ANSWER]
     state = State(plan_of(order(0, 0)), client.records, now_us=client.now_us(), sent=client.sent)
-    line = Window().line(state)
-    assert "planned 1  sent 1  done 1" in line
+    lines: list[str] = []
+    clock = [0.0]
+    shown = PlanProgress(Progress(lines.append, now=lambda: clock[0]), "run", state.plan)
+    for clock[0] in (1.0, 60.0):
+        shown.update(state)
+    (line,) = lines
+    assert line.startswith("run  100 %  1 of 1 requests  ")
+    assert "due 1  sent 1" in line
     assert line.endswith("errors 1")

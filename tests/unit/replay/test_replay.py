@@ -14,7 +14,6 @@ from services.cli.__main__ import app
 from services.cli.replay import bound, check_dump_path, summary_text
 from services.matcher.engine import Engine, EnginePosition
 from services.replay.dump import dump
-from services.replay.progress import PlainProgress, progress_line
 from services.replay.recompute import SAMPLES_MAX, Recomputation, command_of
 from services.runtime.errors import BrokenLogError, SettingsError
 from tests.support.orders import START_MS, cancel, limit, order_id
@@ -200,19 +199,3 @@ def test_summary_text_with_a_difference_shows_both_outcomes() -> None:
     text = summary_text(replay.summary(verified=True))
     assert "differences   1" in text
     assert '0@0\n  recorded    {"time":7,' in text
-
-
-def test_progress_line_has_position_rate_and_time_left() -> None:
-    assert progress_line(50_000, 200_000, 2.0) == (
-        "replayed 50,000 of 200,000 commands, 25,000/s, 6 s left"
-    )
-    assert progress_line(0, 10, 2.0).endswith("unknown left")
-
-
-def test_plain_progress_within_two_seconds_prints_nothing() -> None:
-    clock, lines = [100.0], list[str]()
-    progress = PlainProgress(lambda: clock[0], lines.append)
-    for now in (101.0, 102.0, 103.5, 104.0):
-        clock[0] = now
-        progress.advance(int(now), 1_000)
-    assert [line.split()[1] for line in lines] == ["102", "104"]

@@ -8,7 +8,7 @@ import psutil  # type: ignore[import-untyped]  # ships no annotations
 import pytest
 
 from loadgen.client.client import Job
-from loadgen.client.workers import Fleet, State
+from loadgen.client.workers import State, Workers
 from loadgen.workload.orderflow import plan
 from loadgen.workload.profiles import B3, scaled
 
@@ -21,10 +21,10 @@ def senders() -> list[int]:
     return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-def test_fleet_whose_sender_is_killed_ends_and_says_so() -> None:
+def test_workers_with_a_killed_sender_end_with_the_reason() -> None:
     killed: list[int] = []
 
-    def tell(state: State) -> None:
+    def on_state(state: State) -> None:
         if not killed and state.now_us > 300_000:
             killed.extend(senders())
             os.kill(killed[0], signal.SIGKILL)
@@ -32,7 +32,7 @@ def test_fleet_whose_sender_is_killed_ends_and_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         job = Job(url, ("key",) * 100, "t-")
-        ran = Fleet(2, {}, 30.0, tell).run(job, PLAN)
+        ran = Workers(2, {}, 30.0, on_state).run(job, PLAN)
     assert len(killed) == 2
     assert ran.why == "a sending process died"
     assert senders() == []
@@ -42,11 +42,11 @@ def test_fleet_whose_sender_is_killed_ends_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_fleet_ends_by_itself_when_nothing_answers(processes: int) -> None:
+def test_workers_end_by_themselves_when_nothing_answers(processes: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         job = Job(url, ("key",) * 100, "t-")
-        ran = Fleet(processes, {"us": os.getpid()}, 0.5, lambda _: None).run(job, PLAN)
+        ran = Workers(processes, {"us": os.getpid()}, 0.5, lambda _: None).run(job, PLAN)
     assert "without any answer" in ran.why
     assert senders() == []
     assert {"us", "sender 1"} <= set(ran.samples[0].usage)
