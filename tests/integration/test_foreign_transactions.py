@@ -24,6 +24,7 @@ from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, Topic
 from services.audit.run import run_audit
 from services.local.exchange import Stack
 from services.replay.run import ReplayRequest, run_replay
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
@@ -165,8 +166,8 @@ def test_replay_and_audit_hold_after_transactions(market: Exchange) -> None:
         ReplayRequest(0, verify=True),
         ReplayRequest(0, verify=True, from_snapshot=True),
     ):
-        found = run_replay(settings, request, lambda *_: None).summary(verified=True)
+        found = run_replay(settings, request, Progress()).summary(verified=True)
         assert (found.differences, found.not_recorded) == (0, 0), found
         assert found.next_offset == market.log_ends()[0]
-    report = run_audit(settings, None, 30.0, lambda _: None)
+    report = run_audit(settings, None, 30.0, Progress())
     assert report.holds, "\n".join(report.lines())
