@@ -1,13 +1,13 @@
 """Observes the processes of a local exchange from outside: process ids and metrics."""
 
 import urllib.error
-import urllib.request
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample as Metric
 
 from services.local.exchange import Stack
+from services.runtime.readiness import DIRECT
 
 # A process under load answers late; its last known figures remain in use meanwhile.
 ANSWER_TIMEOUT_S: Final = 5.0
@@ -32,9 +32,7 @@ def metrics(stack: Stack, name: str) -> list[Metric]:
 def metrics_at(base: str) -> list[Metric]:
     """Current metrics of the service at this address; empty when it does not answer."""
     try:
-        with urllib.request.urlopen(  # noqa: S310 - an address of a local process
-            f"{base}/metrics", timeout=ANSWER_TIMEOUT_S
-        ) as answer:
+        with DIRECT.open(f"{base}/metrics", timeout=ANSWER_TIMEOUT_S) as answer:
             text = answer.read().decode()
     except (urllib.error.URLError, OSError):
         return []

@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from itertools import islice, zip_longest
+from urllib.parse import urlsplit
 
 import msgspec
 from confluent_kafka import Message
@@ -108,6 +109,10 @@ class Api:
     """The exchange's own view of the book, requested with a broker's key."""
 
     def __init__(self, url: str, key: str, symbol: str) -> None:
+        # A proxy of the environment cannot reach this machine's loopback addresses.
+        loopback = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        proxies = [urllib.request.ProxyHandler({})] if loopback else []
+        self._opener = urllib.request.build_opener(*proxies)
         self._request = urllib.request.Request(  # noqa: S310 - the address that was typed
             f"{url}/stocks/{symbol}/book?depth={DEPTH_MAX}",
             headers={"Authorization": f"Bearer {key}"},
@@ -116,7 +121,7 @@ class Api:
     def ask(self) -> Answer:
         """The current book."""
         try:
-            with urllib.request.urlopen(self._request, timeout=API_TIMEOUT_S) as answer:  # noqa: S310
+            with self._opener.open(self._request, timeout=API_TIMEOUT_S) as answer:
                 raw = json.loads(answer.read())
         except urllib.error.HTTPError as error:
             raise StopError(f"the API answers {error.code}: {error.read().decode()}") from error

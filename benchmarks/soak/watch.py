@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -24,6 +23,7 @@ from services.local.exchange import Stack
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.readiness import DIRECT
 
 # Seconds between observations; short enough for a writer that is throttled by them.
 LOOK_S = 0.5
@@ -64,9 +64,7 @@ class Sample(Struct, frozen=True):
 def readiness(stack: Stack) -> str:
     """The gateway's answer about its readiness; empty when it does not answer."""
     try:
-        with urllib.request.urlopen(  # noqa: S310 - an address of a local process
-            f"{stack.url}/readyz", timeout=ANSWER_TIMEOUT_S
-        ) as answer:
+        with DIRECT.open(f"{stack.url}/readyz", timeout=ANSWER_TIMEOUT_S) as answer:
             return str(answer.read().decode())
     except urllib.error.HTTPError as not_yet:
         with not_yet:

@@ -1,4 +1,4 @@
-"""Asks a service over HTTP whether it is ready, once or until it is."""
+"""Asks a service over HTTP whether it is ready, once or until it is, and never through a proxy."""
 
 import http.client
 import time
@@ -10,14 +10,14 @@ POLL_S = 0.05
 # A live service answers within milliseconds; a stuck one must not delay the next question long.
 PROBE_TIMEOUT_S = 2.0
 _OK = frozenset({200})
-# A proxy of the environment is for other machines: services are asked directly.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# A proxy of the environment is for other machines. Every HTTP call to a service goes through this.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def not_ready(url: str, statuses: Collection[int] = _OK) -> str | None:
     """None if `/readyz` below `url` answers with one of `statuses`; else the reason."""
     try:
-        with _DIRECT.open(f"{url}/readyz", timeout=PROBE_TIMEOUT_S) as answer:
+        with DIRECT.open(f"{url}/readyz", timeout=PROBE_TIMEOUT_S) as answer:
             status, reason = answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         with error:

@@ -1,12 +1,11 @@
 """Running services export the metrics and labels that the dashboard and the alerts use."""
 
-from urllib.request import urlopen
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conformance.api import eventually
 from infra.ports import LOOPBACK
+from services.runtime.readiness import DIRECT
 from tests.support.exchange import Exchange
 from tests.support.promql import exported_samples, expressions
 
@@ -29,7 +28,7 @@ MOVED: list[tuple[str, str, dict[str, str]]] = [
 def page(exchange: Exchange, job: str) -> str:
     port = exchange.stack.probes.get(job)
     base = exchange.url if port is None else f"http://{LOOPBACK}:{port}"
-    with urlopen(f"{base}/metrics") as answer:  # noqa: S310 - an address of our own making
+    with DIRECT.open(f"{base}/metrics") as answer:
         text: bytes = answer.read()
     return text.decode()
 

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from schemas.brokers import Broker, key_hash
+from services.runtime.readiness import DIRECT
 from tests.integration.test_sink_loop import HandwrittenLog, check_stored, eventually
 from tests.support.reader_flow import Flow
 from tests.support.reader_outcomes import BOB, T0, oid, sweep
@@ -76,7 +77,7 @@ def get(port: str, path: str, key: str = "") -> tuple[int, Any]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
     request.add_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own
+        with DIRECT.open(request, timeout=5) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:

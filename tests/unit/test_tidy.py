@@ -110,6 +110,26 @@ def test_functions_have_few_parameters() -> None:
     assert wide == []
 
 
+def test_http_calls_to_services_use_no_proxy_of_the_environment() -> None:
+    # `urlopen` and `trust_env` send calls to loopback addresses to the proxy of the environment.
+    proxied = [
+        f"{module.name}:{node.lineno}"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (getattr(node, "attr", None) or getattr(node, "id", None)) in {"urlopen", "urlretrieve"}
+    ]
+    trusting = [
+        f"{module.name}:{node.value.lineno}"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.keyword)
+        and node.arg == "trust_env"
+        and not (isinstance(node.value, ast.Constant) and node.value.value is False)
+    ]
+    assert proxied + trusting == []
+
+
 def test_modules_have_docstrings() -> None:
     filled = [module for module in modules() if module.text.strip()]
     assert [each.name for each in filled if not ast.get_docstring(each.tree)] == []

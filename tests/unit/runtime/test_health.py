@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.request import urlopen
 
 import pytest
 
@@ -11,6 +10,7 @@ from infra.ports import LOOPBACK, free_port
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Check, Health, MetricsPage, health_answered
 from services.runtime.healthcheck import port_of
+from services.runtime.readiness import DIRECT
 from services.runtime.settings import Settings
 
 
@@ -60,7 +60,7 @@ def test_probe_uses_the_port_of_the_settings(environ: dict[str, str], port: int)
 def test_health_server_listens_on_the_address_of_the_settings() -> None:
     settings = Settings(metrics_host="127.0.0.2", metrics_port=free_port())
     with health_answered(settings, Health()) as port:
-        with urlopen(f"http://127.0.0.2:{port}/livez") as answer:
+        with DIRECT.open(f"http://127.0.0.2:{port}/livez") as answer:
             assert answer.status == 200
         assert probed(port)[0] == 1
 
@@ -68,7 +68,7 @@ def test_health_server_listens_on_the_address_of_the_settings() -> None:
 def test_health_without_a_port_in_the_settings_takes_a_free_one() -> None:
     with (
         health_answered(Settings(), Health()) as port,
-        urlopen(f"http://{LOOPBACK}:{port}/metrics") as answer,
+        DIRECT.open(f"http://{LOOPBACK}:{port}/metrics") as answer,
     ):
         assert b"exchange_http_connections" in answer.read()
     with health_answered(Settings(metrics_port=0), Health()) as port:
