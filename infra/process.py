@@ -10,12 +10,15 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from infra.environment import server_environment
 from infra.errors import ServerFailedError
 from infra.process_table import descendants, wait_until_gone
 from infra.spawner import Process, guarded, spawn
 
 # Past this size a log is put aside at the next start, and the one put aside before is dropped.
 LOG_BYTES_MAX = 8 * 1024 * 1024
+# Logs, segments and tables hold orders, and secrets of webhooks: for their owner only.
+UMASK = 0o077
 # Processes that got SIGKILL go at once, except when they hang in the disk.
 KILL_WAIT_S = 10.0
 
@@ -32,7 +35,7 @@ class ChildProcess:
         cwd: Path | None = None,
         prefix: Sequence[str] = (),
     ) -> None:
-        """`env` is the whole environment, ours if not given; `prefix`: see `guarded`."""
+        """`env` is the whole environment, else that of a server; `prefix`: see `guarded`."""
         self.command = list(command)
         self.log_file = log_file
         self._env = None if env is None else dict(env)
@@ -61,7 +64,8 @@ class ChildProcess:
             raise ServerFailedError(f"{self.command[0]} runs already (pid {self.pid})")
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         _put_aside_when_large(self.log_file)
-        with self.log_file.open("ab") as log:
+        env = server_environment(os.environ) if self._env is None else self._env
+        with open(self.log_file, "ab", opener=_private) as log:
             self._process = spawn(
                 lambda: subprocess.Popen(  # noqa: S603 - the caller's own program, no shell
                     guarded(self.command, self._prefix),
@@ -69,7 +73,8 @@ class ChildProcess:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    env=self._env,
+                    umask=UMASK,
+                    env=env,
                     cwd=self._cwd,
                 )
             )
@@ -121,7 +126,7 @@ class ChildProcess:
 
 
 def run_tool(command: Sequence[str], *, prefix: Sequence[str] = (), cwd: Path | None = None) -> str:
-    """Run a short program to its end and return what it printed.
+    """Run a short program in the environment of a server and return what it printed.
 
     It stays in our session, so Ctrl-C ends it too.
     """
@@ -132,6 +137,7 @@ def run_tool(command: Sequence[str], *, prefix: Sequence[str] = (), cwd: Path | 
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        env=server_environment(os.environ),
         cwd=cwd,
         check=False,
     )
@@ -152,6 +158,10 @@ def tail(log_file: Path, lines: int) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _put_aside_when_large(log_file: Path) -> None:

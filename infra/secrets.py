@@ -2,11 +2,33 @@
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from infra.errors import ServerFailedError
 
 _PRIVATE = 0o600
+_PRIVATE_FOLDER = 0o700
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create the folder for its owner only; take rights of others on an existing one away.
+
+    Raises ServerFailedError for a folder that is shared or belongs to another user.
+    """
+    folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode == _PRIVATE_FOLDER:
+        return
+    # /tmp and its like: closing it to the others would break their programs.
+    if mode & stat.S_ISVTX:
+        raise ServerFailedError(f"{folder} is shared with other users: choose a folder below it")
+    try:
+        folder.chmod(_PRIVATE_FOLDER)
+    except PermissionError:
+        raise ServerFailedError(
+            f"{folder} belongs to another user: choose another data directory"
+        ) from None
 
 
 def read_or_create_secret(path: Path) -> str:

@@ -10,6 +10,7 @@ from infra.errors import ServerFailedError
 from infra.folder_lock import FolderLock
 from infra.jvm import Profile
 from infra.postgres import LocalPostgres
+from infra.secrets import make_private_folder
 
 
 class LocalServers:
@@ -57,6 +58,7 @@ class LocalServers:
         Without `postgres_required`, a PostgreSQL whose program ran and failed does not count: its
         error is kept in `postgres_failure`, and it can be started again.
         """
+        make_private_folder(self.data_dir)
         self._lock.acquire()
         try:
             with ThreadPoolExecutor(max_workers=2) as pool:

@@ -16,6 +16,9 @@ from services.access.postgres_grants import apply_to_postgres
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Settings
 
+# They compare the key of `POST /register`; a process of another role must not be able to.
+ADMIN_KEY_ROLES = frozenset({"gateway", "ingest"})
+
 
 def password_file(data_dir: Path, role: str) -> Path:
     """The file with the password of a role, created by `read_or_create_secret`."""
@@ -28,6 +31,7 @@ def as_role(settings: Settings, role: str) -> Settings:
     Credentials that the role does not need are left out.
     """
     rights = ROLE[role]
+    settings = only_needed(settings, role)
     user, file = rights.user(settings.topic_prefix), password_file(settings.data_dir, role)
     password = read_or_create_secret(file)
     return structs.replace(
@@ -40,6 +44,20 @@ def as_role(settings: Settings, role: str) -> Settings:
         if rights.postgres
         else "",
     )
+
+
+def only_needed(settings: Settings, role: str) -> Settings:
+    """Settings without the secrets of servers and calls that this role does not use."""
+    rights = ROLE[role]
+    if role not in ADMIN_KEY_ROLES:
+        settings = structs.replace(settings, admin_key=None)
+    if not rights.postgres:
+        settings = structs.replace(settings, database_url="")
+    if not rights.kafka:
+        settings = structs.replace(
+            settings, kafka_user="", kafka_password="", kafka_password_file=None
+        )
+    return settings
 
 
 def without_password(database_url: str) -> str:

@@ -8,6 +8,7 @@ import typer
 from msgspec import structs
 
 from infra.jvm import Profile
+from infra.process import UMASK
 from services.cli.settings import readable_errors
 from services.local.banner import banner
 from services.local.exchange import running_exchange
@@ -32,6 +33,8 @@ def run(
     Orders need Kafka, matcher and gateway. PostgreSQL, sink and webhook sender are helpers: while
     one does not start, orders are served and /readyz lists it.
     """
+    # Folders and files of this process too; a caller's 0777 would make its own unreadable.
+    os.umask(UMASK)
     with readable_errors():
         settings = read_settings(os.environ)
         try:

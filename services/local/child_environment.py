@@ -22,4 +22,6 @@ def environment(
     inherited = base.get("PYTHONPATH")
     made["PYTHONPATH"] = f"{_ROOT}:{inherited}" if inherited else str(_ROOT)
     made["PYTHONUNBUFFERED"] = "1"
+    # Paths are UTF-8, whatever the locale of the caller's shell is.
+    made["PYTHONUTF8"] = "1"
     return made | dict(overrides)

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from infra.secrets import read_or_create_secret
+from infra.environment import forget_postgres_variables
+from infra.secrets import make_private_folder, read_or_create_secret
 from services.runtime.settings import Settings, read_settings, require
 
 _PRIVATE = 0o600
@@ -28,7 +29,7 @@ class Endpoints(Struct, frozen=True):
 
 def admin_key(data_dir: Path) -> str:
     """The admin key, created at the first run. Only its owner may read the file."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(data_dir)
     return read_or_create_secret(data_dir / "admin-key")
 
 
@@ -65,9 +66,17 @@ def operator_settings() -> Settings:
 
 
 def with_endpoints(settings: Settings) -> Settings:
-    """Fill missing server addresses with those of the exchange that runs in the data directory."""
+    """Fill missing server addresses with those of the exchange that runs in the data directory.
+
+    Variables of libpq are for a server that the environment names, so they are removed if the
+    database is the local one.
+    """
     found = read_endpoints(settings.data_dir)
-    return settings if found is None else filled(settings, found)
+    if found is None:
+        return settings
+    if not settings.database_url:
+        forget_postgres_variables()
+    return filled(settings, found)
 
 
 def filled(settings: Settings, found: Endpoints) -> Settings:

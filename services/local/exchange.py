@@ -15,6 +15,7 @@ import psycopg
 from msgspec import structs
 
 from infra.broker import ADMIN
+from infra.environment import forget_postgres_variables
 from infra.errors import FolderBusyError, InfraError
 from infra.jvm import Profile
 from infra.ports import LOOPBACK, free_port, is_free
@@ -24,6 +25,7 @@ from services.access.credentials import (
     apply_kafka_roles,
     apply_postgres_roles,
     as_role,
+    only_needed,
     password_file,
     without_password,
 )
@@ -111,11 +113,14 @@ class Stack:
         return self.settings_of("operator")
 
     def settings_of(self, role: str) -> Settings:
-        """Settings of a process in this role: server addresses, and its user there."""
+        """Settings of a process in this role: server addresses, and its user there.
+
+        Secrets that the role does not need are left out.
+        """
         settings = structs.replace(
             self.settings, kafka=self.bootstrap, database_url=self.database_url
         )
-        return as_role(settings, role) if self.secured else settings
+        return as_role(settings, role) if self.secured else only_needed(settings, role)
 
     def prepare(
         self, shares_ppm: Mapping[str, int] | None = None, *, helpers_required: bool = True
@@ -300,7 +305,12 @@ def running_exchange(
 
 
 def _settings_here(data_dir: Path, settings: Settings) -> Settings:
-    """Settings with the defaults of one machine and a free port. Raises BusyError."""
+    """Settings with the defaults of one machine and a free port. Raises BusyError.
+
+    Variables of libpq are removed if the database is a local one, which they do not mean.
+    """
+    if not settings.database_url:
+        forget_postgres_variables()
     settings = structs.replace(
         settings,
         data_dir=data_dir,

@@ -42,11 +42,9 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def temporary_data_dir() -> Iterator[Path]:
-    """A directory that is removed afterwards. PostgreSQL may run as another user and must reach
-    it."""
+    """A private directory that is removed afterwards."""
     data_dir = Path(tempfile.mkdtemp(prefix="exchange-"))
     try:
-        data_dir.chmod(0o755)
         yield data_dir
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)

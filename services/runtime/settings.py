@@ -14,6 +14,12 @@ from schemas.topology import Durability
 from services.runtime.errors import SettingsError
 
 PREFIX = "EXCHANGE_"
+# Secrets that a file may contain instead. Kafka's password file is read by `kafka_access`, because
+# `exchange run` passes files of roles on.
+_FROM_FILES = ("database_url", "admin_key")
+
+# Values of such variables are never printed.
+_SECRET_NAMES = ("KEY", "PASSWORD", "DATABASE_URL")
 
 Access = Literal["open", "secured"]
 KafkaMechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
@@ -29,6 +35,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Bootstrap servers; empty: `exchange run` starts a local broker."""
     database_url: str = ""
     """PostgreSQL URL; empty: `exchange run` starts a local server."""
+    database_url_file: Path | None = None
+    """A file with the URL, which may contain a password, instead of the URL."""
     kafka_user: str = ""
     """User of this process on Kafka, authenticated by SASL; empty: no authentication."""
     kafka_password: str = ""
@@ -55,6 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Directory of `exchange run` for its servers' data, logs and the admin key."""
     admin_key: Annotated[str, Meta(min_length=16, max_length=200)] | None = None
     """Key for `POST /register`."""
+    admin_key_file: Path | None = None
+    """A file with the key, instead of the key."""
     reader_url: str = ""
     """Base URL of a reader, for ingest that runs without one in the same process."""
     metrics_port: Port | None = None
@@ -113,7 +123,10 @@ def variable(field: str) -> str:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read settings from the environment. An empty text counts as not set. Raises SettingsError."""
+    """Read settings from the environment, and secrets from the files that it names.
+
+    Raises SettingsError. An empty text counts as not set. A file is ignored if the secret itself is set.
+    """
     given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
     known = {variable(field): field for field in Settings.__struct_fields__}
     unknown = sorted(given.keys() - known.keys())
@@ -122,6 +135,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
         )
     values: dict[str, str] = {known[name]: text for name, text in given.items() if text}
+    for field, text in values.items():
+        # Such text can be written neither to a file nor to a terminal.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise SettingsError(f"{variable(field)} is not UTF-8")
+    for field in _FROM_FILES:
+        file = values.pop(f"{field}_file", None)
+        if file and field not in values:
+            values[field] = _secret_in(file, f"{field}_file")
     for field, text in values.items():
         _convert({field: text}, variable(field), text)
     return _convert(values, PREFIX, "")
@@ -132,8 +153,20 @@ def _convert(values: dict[str, str], name: str, text: str) -> Settings:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         reason = str(error).split(" - at ")[0]
-        shown = "..." if "KEY" in name or "PASSWORD" in name else text
+        shown = "..." if any(word in name for word in _SECRET_NAMES) else text
         raise SettingsError(f"{name}={shown!s}: {reason}") from error
+
+
+def _secret_in(file: str, field: str) -> str:
+    try:
+        secret = Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable(field)}={file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{variable(field)}={file}: not UTF-8") from error
+    if not secret:
+        raise SettingsError(f"{variable(field)}={file}: the file is empty")
+    return secret
 
 
 def _decode(kind: type, value: object) -> object:

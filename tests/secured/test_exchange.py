@@ -214,7 +214,7 @@ def test_service_with_a_wrong_postgres_password_exits_with_one_line(
 def test_service_with_the_rights_of_another_exits_with_one_line(
     secured: Exchange, service: str, role: str, message: str
 ) -> None:
-    settings = structs.replace(secured.stack.settings_of(role), port=0)
+    settings = structs.replace(secured.stack.settings_of(role), port=0, admin_key=secured.admin_key)
     assert_refused(service, settings, message)
 
 

@@ -92,3 +92,39 @@ def test_partitions_are_parsed(text: str, expected: list[int]) -> None:
 def test_invalid_partitions_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="partitions"):
         parse_partitions(text, 4)
+
+
+@pytest.mark.parametrize(
+    ("field", "secret"),
+    [("admin_key", "0123456789abcdef"), ("database_url", "postgresql://u:secret@h/d")],
+)
+def test_secret_is_read_from_the_file_that_is_named(
+    tmp_path: Path, field: str, secret: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(secret + "\n")
+    named = {variable(f"{field}_file"): str(file)}
+    settings = read_settings(named)
+    assert getattr(settings, field) == secret
+    assert getattr(settings, f"{field}_file") is None
+    other = secret.replace("0", "9").replace("secret", "other")
+    assert getattr(read_settings(named | {variable(field): other}), field) == other
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xff", b"short"])
+def test_secret_file_that_has_no_usable_secret_is_one_line_without_its_content(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"EXCHANGE_ADMIN_KEY_FILE": str(file)})
+    assert str(caught.value).startswith("EXCHANGE_ADMIN_KEY")
+    assert "short:" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_setting_that_is_not_utf8_is_reported_with_its_name() -> None:
+    with pytest.raises(SettingsError, match="EXCHANGE_DATA_DIR is not UTF-8"):
+        read_settings({"EXCHANGE_DATA_DIR": "data-\udce1"})
