@@ -1,4 +1,4 @@
-"""Environment of local servers: the caller's, without variables that would change or leak into them."""
+"""Environment of local servers: the caller's, without variables that are not meant for them."""
 
 import os
 import re

@@ -125,7 +125,8 @@ def variable(field: str) -> str:
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read settings from the environment, and secrets from the files that it names.
 
-    Raises SettingsError. An empty text counts as not set. A file is ignored if the secret itself is set.
+    An empty text counts as not set. A file is ignored if the secret itself is set. Raises
+    SettingsError.
     """
     given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
     known = {variable(field): field for field in Settings.__struct_fields__}
