@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample as Metric
 
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.runtime.readiness import DIRECT
 
 # A process under load answers late; its last known figures remain in use meanwhile.
@@ -14,7 +14,7 @@ ANSWER_TIMEOUT_S: Final = 5.0
 POSTGRES: Final = "postgres"
 
 
-def pids(stack: Stack) -> dict[str, int]:
+def pids(stack: LocalExchange) -> dict[str, int]:
     """Every process of the exchange and of the servers that it started, by name."""
     found = {name: child.pid for name, child in stack.services.items()}
     for name, server in (("kafka", stack.servers.kafka), (POSTGRES, stack.servers.postgres)):
@@ -23,7 +23,7 @@ def pids(stack: Stack) -> dict[str, int]:
     return found
 
 
-def metrics(stack: Stack, name: str) -> list[Metric]:
+def metrics(stack: LocalExchange, name: str) -> list[Metric]:
     """A service's current metrics; empty when it does not answer."""
     port = stack.probes.get(name)
     return metrics_at(stack.url if port is None else f"http://127.0.0.1:{port}")

@@ -11,7 +11,7 @@ from infra.postgres import LocalPostgres
 from loadgen.workload.orderflow import plan
 from loadgen.workload.profiles import B3, scaled
 from schemas.topology import Durability
-from services.local.exchange import STOP_ORDER, Stack, running_exchange
+from services.local.exchange import STOP_ORDER, LocalExchange, running_exchange
 from services.runtime.settings import Settings
 
 
@@ -71,7 +71,7 @@ class Simple:
 class Ours:
     """The whole exchange."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: LocalExchange) -> None:
         self._stack = stack
 
     @property

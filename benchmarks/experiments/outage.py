@@ -29,7 +29,7 @@ from loadgen.client.client import Job, LoadClient
 from loadgen.client.setup import register, require_ready
 from loadgen.workload.orderflow import Plan, Profile, plan
 from services.local.child_environment import environment
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.local.signals import temporary_data_dir
 from services.runtime.settings import Settings
 
@@ -44,7 +44,7 @@ WARM_UP_S = 3
 class OutageTarget:
     """An exchange with separate ingest and reader processes, any of which can be killed."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: LocalExchange) -> None:
         self._stack = stack
         self._reader_url = f"http://127.0.0.1:{free_port()}"
         stack.stop("gateway")

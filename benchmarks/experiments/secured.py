@@ -31,7 +31,7 @@ from loadgen.client.setup import register
 from loadgen.report.resources import Meter
 from loadgen.workload.orderflow import Plan, plan
 from loadgen.workload.profiles import NAMED, scaled
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.local.signals import temporary_data_dir
 from services.runtime.settings import Access, read_settings
 
@@ -43,7 +43,7 @@ WARM_UP_S = 10
 class AccessVariant:
     """One exchange with its registered brokers."""
 
-    def __init__(self, stack: Stack, brokers: int) -> None:
+    def __init__(self, stack: LocalExchange, brokers: int) -> None:
         self._stack = stack
         registered = uvloop.run(register(stack.url, stack.admin_key, brokers))
         self._keys = tuple(broker.api_key for broker in registered)
@@ -114,7 +114,7 @@ def _trial(scale: float) -> Iterator[Trial[Plan]]:
         )
 
 
-def _started(kind: Access, folder: Path, flow: Plan, ending: ExitStack) -> Stack:
+def _started(kind: Access, folder: Path, flow: Plan, ending: ExitStack) -> LocalExchange:
     sys.stderr.write(f"starting the {kind} exchange ...\n")
     # Settings from the environment, except the addresses of servers: each exchange starts its own.
     settings = structs.replace(

@@ -23,7 +23,7 @@ from loadgen.workload.tickers import tickers
 from schemas.codec import decode_trade
 from schemas.topics import TRADES
 from schemas.topology import Durability
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.settings import Settings
@@ -45,7 +45,7 @@ WARM_UP_S = 1.0
 class Trades:
     """A consumer of the public topic, from its end: the time at which each price first appeared."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: LocalExchange) -> None:
         self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=5, bytes_min=1))
         where = [
             Partition(stack.topic_prefix + TRADES.name, number)
@@ -72,7 +72,7 @@ class Trades:
 class Trip:
     """Pairs of orders through one exchange; no price occurs twice."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: LocalExchange) -> None:
         self._stack = stack
         self._symbols = tickers(SYMBOLS)
         self._keys = [

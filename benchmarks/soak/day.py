@@ -18,7 +18,7 @@ from benchmarks.soak.write import Pace, Written, write_day
 from loadgen.client.setup import register
 from loadgen.report.resources import Meter
 from schemas.topics import TRADES
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.runtime.progress import Progress
 
 # Bytes per order, measured over commands, executions, public topics, snapshots and PostgreSQL
@@ -51,7 +51,7 @@ def require_disk(folder: Path, orders: int) -> None:
         )
 
 
-def run_day(stack: Stack, options: DayOptions, progress: Progress) -> DayReport:
+def run_day(stack: LocalExchange, options: DayOptions, progress: Progress) -> DayReport:
     """Run the day; the report's `failure` names what could not be finished."""
     registered = uvloop.run(register(stack.url, stack.admin_key, options.brokers))
     brokers = [broker.broker_id for broker in registered]
@@ -76,7 +76,9 @@ def run_day(stack: Stack, options: DayOptions, progress: Progress) -> DayReport:
     return structs.replace(report, cpu_s=cpu_s, steps=steps)
 
 
-def _recover(stack: Stack, options: DayOptions, commands: int, progress: Progress) -> list[Step]:
+def _recover(
+    stack: LocalExchange, options: DayOptions, commands: int, progress: Progress
+) -> list[Step]:
     recoveries = Recoveries(stack, commands, options.limits)
     done: list[Step] = []
     for name in options.steps:
@@ -90,7 +92,7 @@ def _recover(stack: Stack, options: DayOptions, commands: int, progress: Progres
 
 
 def _report(
-    stack: Stack, options: DayOptions, watch: Watch, written: Written, failure: str
+    stack: LocalExchange, options: DayOptions, watch: Watch, written: Written, failure: str
 ) -> DayReport:
     """All figures taken before the first recovery, because a restart resets the metrics."""
     matcher, sink = metrics(stack, "matcher"), metrics(stack, "sink")
@@ -122,7 +124,7 @@ def _report(
     )
 
 
-def disk_bytes(stack: Stack) -> dict[str, int]:
+def disk_bytes(stack: LocalExchange) -> dict[str, int]:
     """Bytes stored by the servers of this run, by topic and by PostgreSQL's folders."""
     found: dict[str, int] = {}
     for folder in (stack.data_dir / "kafka" / "log", stack.data_dir / "postgres" / "cluster"):

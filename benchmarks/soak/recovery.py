@@ -26,7 +26,7 @@ from infra.spawner import guarded
 from loadgen.report.resources import usage
 from schemas.topics import SNAPSHOTS
 from services.local.child_environment import environment
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.replay.recompute import ReplaySummary
 from services.runtime.errors import ExchangeError
 
@@ -60,7 +60,7 @@ class Limits(Struct, frozen=True):
 class Recoveries:
     """The steps by name. `commands`: the number in the command log."""
 
-    def __init__(self, stack: Stack, commands: int, limits: Limits) -> None:
+    def __init__(self, stack: LocalExchange, commands: int, limits: Limits) -> None:
         self._stack = stack
         self._commands = commands
         self._limits = limits
@@ -239,7 +239,7 @@ class Recoveries:
         return max(peak, usage(child.pid).memory_bytes // MIB), fulfilled
 
 
-def pauses(stack: Stack) -> str:
+def pauses(stack: LocalExchange) -> str:
     """The time for which the matcher's snapshots have paused matching so far."""
     prefix = "exchange_snapshot_pause_seconds"
     found = metrics(stack, "matcher")

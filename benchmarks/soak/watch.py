@@ -19,7 +19,7 @@ from benchmarks.processes import ANSWER_TIMEOUT_S, POSTGRES, metrics, pids, tota
 from benchmarks.soak.errors import DayError
 from loadgen.report.resources import shared_memory_bytes, usage
 from schemas.topics import COMMANDS, Topic
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
@@ -61,7 +61,7 @@ class Sample(Struct, frozen=True):
         return sum(self.memory_mib.get(name, 0) for name in OURS)
 
 
-def readiness(stack: Stack) -> str:
+def readiness(stack: LocalExchange) -> str:
     """The gateway's answer about its readiness; empty when it does not answer."""
     try:
         with DIRECT.open(f"{stack.url}/readyz", timeout=ANSWER_TIMEOUT_S) as answer:
@@ -73,7 +73,7 @@ def readiness(stack: Stack) -> str:
         return ""
 
 
-def memory_mib(stack: Stack) -> dict[str, int]:
+def memory_mib(stack: LocalExchange) -> dict[str, int]:
     """Resident memory by process; PostgreSQL's shared pages count once."""
     return {
         name: (shared_memory_bytes(pid) if name == POSTGRES else usage(pid).memory_bytes) // MIB
@@ -81,7 +81,7 @@ def memory_mib(stack: Stack) -> dict[str, int]:
     }
 
 
-def stored_commands(stack: Stack) -> int:
+def stored_commands(stack: LocalExchange) -> int:
     """The number of commands whose outcomes are in PostgreSQL. Raises psycopg.Error."""
     with psycopg.connect(stack.database_url, connect_timeout=int(ANSWER_TIMEOUT_S)) as connection:
         row = connection.execute("SELECT coalesce(sum(next_command), 0) FROM log_positions")
@@ -91,7 +91,7 @@ def stored_commands(stack: Stack) -> int:
 class LogEnds:
     """The number of records in each topic. For use in one thread."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: LocalExchange) -> None:
         self._stack = stack
         self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=10))
 
@@ -115,7 +115,9 @@ class LogEnds:
 class Watch:
     """`latest` is the newest observation, `samples` a series; `on_sample` gets each."""
 
-    def __init__(self, stack: Stack, every_s: float, on_sample: Callable[[Sample], None]) -> None:
+    def __init__(
+        self, stack: LocalExchange, every_s: float, on_sample: Callable[[Sample], None]
+    ) -> None:
         self._stack = stack
         self._every_s = every_s
         self._on_sample = on_sample

@@ -12,7 +12,7 @@ from benchmarks.soak.errors import DayError
 from benchmarks.soak.flow import Flow
 from benchmarks.soak.watch import Watch
 from schemas.topics import COMMANDS
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.runtime.kafka.producer import FailFastSender
 
 CHUNK = 1_000
@@ -41,7 +41,7 @@ class Written(Struct, frozen=True):
     done_s: float
 
 
-def write_day(stack: Stack, flow: Flow, orders: int, watch: Watch, pace: Pace) -> Written:
+def write_day(stack: LocalExchange, flow: Flow, orders: int, watch: Watch, pace: Pace) -> Written:
     """Write, and wait until every consumer has everything. Raises DayError, DeliveryError."""
     began = time.monotonic()
 

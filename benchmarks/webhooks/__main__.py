@@ -30,7 +30,7 @@ from loadgen.report.report import report
 from loadgen.report.summary import EXIT_INTERRUPTED, Audit
 from loadgen.workload.orderflow import Plan
 from schemas.units import rfc3339
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
 from services.runtime.progress import Progress, progress_on_stderr
@@ -87,7 +87,7 @@ def measure(asked: Asked, progress: Progress) -> Result:
         return _measure(asked, stack, receiver, progress)
 
 
-def _measure(asked: Asked, stack: Stack, receiver: Receiver, progress: Progress) -> Result:
+def _measure(asked: Asked, stack: LocalExchange, receiver: Receiver, progress: Progress) -> Result:
     # 1. Brokers with URLs, books, warm-up; the sender is not killed meanwhile.
     flow = asked.flow
     session = Session(target_of(stack), progress, processes=1, give_up_s=GIVE_UP_S)

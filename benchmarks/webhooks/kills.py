@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from benchmarks.webhooks.figures import Killed
 from loadgen.report.resources import usage
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.local.restart_policy import RestartPolicy, RestartState
 from services.local.supervisor import LOOK_INTERVAL_S, SupervisedProcess, Supervisor
 
@@ -19,7 +19,7 @@ _POLICY = RestartPolicy(quick_death_s=0.0)
 class Kills:
     """Kills of one stack's sender. `cpu_s`: CPU time of all its processes since `with`."""
 
-    def __init__(self, stack: Stack, every_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, stack: LocalExchange, every_s: float, tell: Callable[[str], None]) -> None:
         self._child = stack.services[_SENDER]
         self._every_s = every_s
         self._tell = tell

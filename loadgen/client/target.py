@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from msgspec import Struct, structs
 
 from services.local.data_dir import filled, read_endpoints
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.local.signals import temporary_data_dir
 from services.runtime.settings import Settings, read_settings
 
@@ -45,7 +45,9 @@ def fresh_exchange(shares_ppm: Mapping[str, int], say: Callable[[str], None]) ->
 
 
 @contextmanager
-def fresh_stack(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> Iterator[Stack]:
+def fresh_stack(
+    shares_ppm: Mapping[str, int], say: Callable[[str], None]
+) -> Iterator[LocalExchange]:
     """The same, with access to its processes."""
     settings = read_settings(os.environ)
     say("starting a fresh exchange ...")
@@ -56,7 +58,7 @@ def fresh_stack(shares_ppm: Mapping[str, int], say: Callable[[str], None]) -> It
             yield stack
 
 
-def target_of(stack: Stack) -> Target:
+def target_of(stack: LocalExchange) -> Target:
     """Settings of a fresh exchange."""
     pids = {name: child.pid for name, child in stack.services.items()}
     if stack.servers.kafka is not None:

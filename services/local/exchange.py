@@ -62,8 +62,8 @@ HELPER_READY_TIMEOUT_S = 20.0
 STOP_GRACE_S = 15.0
 
 
-class Stack:
-    """A running exchange. `services` holds a ChildProcess for each of MODULES."""
+class LocalExchange:
+    """A running exchange on this machine. `services` holds a ChildProcess for each of MODULES."""
 
     def __init__(self, settings: Settings, servers: LocalServers) -> None:
         self.settings = settings
@@ -271,7 +271,7 @@ def running_exchange(
     profile: Profile = "short",
     shares_ppm: Mapping[str, int] | None = None,
     helpers_required: bool = True,
-) -> Iterator[Stack]:
+) -> Iterator[LocalExchange]:
     """Run an exchange inside this context, ready at its start. Processes that die are not
     restarted.
 
@@ -291,7 +291,7 @@ def running_exchange(
         failure = _start(servers, helpers_required=helpers_required)
         ending.callback(servers.stop)
         key = settings.admin_key or admin_key(settings.data_dir)
-        stack = Stack(structs.replace(unlimited(settings), admin_key=key), servers)
+        stack = LocalExchange(structs.replace(unlimited(settings), admin_key=key), servers)
         stack.helper_status.clear()
         ending.callback(stack.helper_status.clear)
         if failure is not None:

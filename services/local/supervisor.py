@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from services.local.exchange import ESSENTIAL, POSTGRES, START_ERRORS, Stack, reason_of
+from services.local.exchange import ESSENTIAL, POSTGRES, START_ERRORS, LocalExchange, reason_of
 from services.local.helper_status import HelperProbes, HelperStatus
 from services.local.remedies import ended
 from services.local.restart_policy import HELPER_POLICY, RestartPolicy, RestartState
@@ -146,7 +146,7 @@ class Supervisor:
                 process.status.up(process.name)
 
 
-def supervisor(stack: Stack, report: Callable[[str], None]) -> Supervisor:
+def supervisor(stack: LocalExchange, report: Callable[[str], None]) -> Supervisor:
     """A supervisor of everything that this exchange started: local servers and services."""
     now_s = time.monotonic()
     status = stack.helper_status

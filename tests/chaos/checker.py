@@ -12,7 +12,7 @@ from schemas.topics import COMMANDS, TRADES
 from services.audit.client_log import ClientLine
 from services.audit.report import Name
 from services.audit.run import run_audit
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError
 from services.runtime.progress import Progress
@@ -71,7 +71,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     audit_holds: bool
 
 
-def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tell: Tell) -> Verdict:
+def judge(
+    stack: LocalExchange, heard: Heard, readers: Sequence[str], wait_s: float, tell: Tell
+) -> Verdict:
     """`readers`: URLs whose views are compared; `wait_s`: how long the sink may be behind."""
     lines = heard.lines()
     failing: set[Name] = set()
@@ -103,7 +105,7 @@ def judge(stack: Stack, heard: Heard, readers: Sequence[str], wait_s: float, tel
     )
 
 
-def market_of(stack: Stack) -> Market:
+def market_of(stack: LocalExchange) -> Market:
     """The log as it is now. Raises ExchangeError, AssertionError when it cannot be read."""
     exchange = Exchange(stack)
     return Market(
@@ -113,7 +115,9 @@ def market_of(stack: Stack) -> Market:
     )
 
 
-def told_everybody(stack: Stack, webhook_receivers: WebhookReceivers, wait_s: float) -> Notices:
+def told_everybody(
+    stack: LocalExchange, webhook_receivers: WebhookReceivers, wait_s: float
+) -> Notices:
     """What brokers were told, once all of it has come or the time for it is over."""
     try:
         market = market_of(stack)

@@ -22,7 +22,7 @@ from infra.quorum import Node, Quorum
 from infra.servers import LocalServers
 from services.local.child_environment import environment
 from services.local.data_dir import admin_key
-from services.local.exchange import LOCAL_CIDRS, MODULES, Stack
+from services.local.exchange import LOCAL_CIDRS, MODULES, LocalExchange
 from services.runtime.settings import Settings
 from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy
@@ -62,7 +62,7 @@ class ManyDoorsKafka(LocalKafka):
         return "\n".join(lines) + "\n"
 
 
-class ProxiedStack(Stack):
+class ProxiedStack(LocalExchange):
     """Starts each service behind its own links."""
 
     def __init__(

@@ -26,7 +26,7 @@ from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
 from services.audit.run import run_audit
 from services.ingest.registration import RANDOM_BYTES, new_broker
-from services.local.exchange import LOCAL_CIDRS, Stack
+from services.local.exchange import LOCAL_CIDRS, LocalExchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.progress import Progress
@@ -82,14 +82,16 @@ class Recorded(Struct, frozen=True):
     `outbox`: a database as that sink left it, which nobody works on.
     """
 
-    stack: Stack
+    stack: LocalExchange
     heard: Heard
     market: Market
     empty_database_url: str
     outbox: str
 
 
-def a_stack(exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int = 1) -> Stack:
+def a_stack(
+    exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int = 1
+) -> LocalExchange:
     url = create_database(exchange.database_url, "defects")
     settings = Settings(
         kafka=exchange.bootstrap,
@@ -104,7 +106,7 @@ def a_stack(exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int
         delivery_timeout_ms=3_000 + linger_ms,
     )
     servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
-    stack = Stack(settings, servers)
+    stack = LocalExchange(settings, servers)
     if prefix:
         migrate(url)
     else:
@@ -112,14 +114,14 @@ def a_stack(exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int
     return stack
 
 
-def trade(stack: Stack, brokers: list[Registration], profile: Profile = PROFILE) -> Heard:
+def trade(stack: LocalExchange, brokers: list[Registration], profile: Profile = PROFILE) -> Heard:
     clients = Clients(stack.url, brokers, plan(profile, SEED))
     with clients.trading():
         time.sleep(TRADING_S)
     return Heard(clients, brokers, SEED)
 
 
-def some_brokers(stack: Stack) -> list[Registration]:
+def some_brokers(stack: LocalExchange) -> list[Registration]:
     """Registered past the gateway, which may be one that waits for every record."""
     registered = []
     sender = FailFastSender(kafka_access(stack.settings), linger_ms=0)
@@ -159,7 +161,7 @@ def quiet(_: str) -> None:
 
 @contextmanager
 def working(
-    stack: Stack, *names: str, replacements: tuple[Replacement, ...] = ()
+    stack: LocalExchange, *names: str, replacements: tuple[Replacement, ...] = ()
 ) -> Iterator[list[ServiceThread]]:
     with ExitStack() as ending:
         threads = [ServiceThread(name, stack.settings) for name in names]
@@ -262,7 +264,7 @@ def test_sink_with_a_defect_is_found_out(
 def shown(recorded: Recorded, database_url: str, defect: Defect) -> list[str]:
     """How a reader's views differ from the log."""
     settings = structs.replace(recorded.stack.settings, port=free_port(), database_url=database_url)
-    stack = Stack(settings, recorded.stack.servers)
+    stack = LocalExchange(settings, recorded.stack.servers)
     with working(stack, "reader", replacements=defect.replacements):
         heard = recorded.heard
         return not_shown(stack.url, heard.keys(), recorded.market, heard.seed)
@@ -309,7 +311,7 @@ def told_by_a_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> 
             webhook_allow_cidrs=LOCAL_CIDRS,
             webhook_retries="seconds",
         )
-        stack = Stack(settings, recorded.stack.servers)
+        stack = LocalExchange(settings, recorded.stack.servers)
         with working(stack, "webhooks", replacements=defect.replacements):
             eventually("nothing is left to send", lambda: not pending(url), SENDER_WAIT_S)
         return after_all_came(recorded.market, webhook_receivers, 0)

@@ -10,7 +10,7 @@ from conformance.api import Api, eventually
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from services.audit.run import run_audit
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
@@ -37,7 +37,7 @@ def database(folder: Path) -> Iterator[LocalPostgres]:
         yield server
 
 
-def trade_until_the_cut(stack: Stack, kafka: LocalKafka) -> LoggingClients:
+def trade_until_the_cut(stack: LocalExchange, kafka: LocalKafka) -> LoggingClients:
     """Place orders, then kill the broker and every service at once while orders are placed."""
     answer = Api(stack.url, stack.admin_key).call("POST", "/register", {"name": "broker"})
     broker = Api(stack.url, str(answer.body["api_key"]))

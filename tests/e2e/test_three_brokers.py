@@ -13,7 +13,7 @@ from conformance.api import Api, eventually
 from infra.cluster import NODES, LocalKafkaCluster
 from schemas.topics import COMMANDS, TOPICS
 from services.audit.run import run_audit
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.progress import Progress
@@ -37,7 +37,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafkaClus
 
 
 @pytest.fixture(scope="module")
-def stack(cluster: LocalKafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    cluster: LocalKafkaCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalExchange]:
     settings = Settings(port=0, kafka=cluster.bootstrap_servers)
     with running_exchange(tmp_path_factory.mktemp("replicated"), settings) as running:
         yield running
@@ -82,7 +84,7 @@ def one_broker_down(cluster: LocalKafkaCluster, number: int) -> Iterator[None]:
         eventually("in sync again", lambda: in_sync(cluster), IN_SYNC_S)
 
 
-def register(stack: Stack) -> tuple[Api, str]:
+def register(stack: LocalExchange) -> tuple[Api, str]:
     answer = Api(stack.url, stack.admin_key).call("POST", "/register", {"name": "broker"})
     assert answer.status == 201, answer
     return Api(stack.url, str(answer.body["api_key"])), str(answer.body["broker_id"])
@@ -103,7 +105,7 @@ def start_again(cluster: LocalKafkaCluster, clients: LoggingClients, number: int
 
 @pytest.mark.timeout(300)
 def test_exchange_with_two_brokers_killed_in_turn_loses_and_doubles_nothing(
-    cluster: LocalKafkaCluster, stack: Stack
+    cluster: LocalKafkaCluster, stack: LocalExchange
 ) -> None:
     assert stack.durability == "replicated"
     assert {len(p.replicas) for topic in topics(cluster) for p in topic.partitions} == {NODES}
@@ -131,7 +133,7 @@ def test_exchange_with_two_brokers_killed_in_turn_loses_and_doubles_nothing(
 
 @pytest.mark.timeout(300)
 def test_topics_applied_with_one_broker_down_stay_unchanged(
-    cluster: LocalKafkaCluster, stack: Stack
+    cluster: LocalKafkaCluster, stack: LocalExchange
 ) -> None:
     admin = TopicsAdmin(KafkaAccess(cluster.bootstrap_servers), stack.topic_prefix)
     before = admin.verify()
@@ -143,7 +145,7 @@ def test_topics_applied_with_one_broker_down_stay_unchanged(
 
 @pytest.mark.timeout(300)
 def test_services_started_with_one_broker_down_accept_orders(
-    cluster: LocalKafkaCluster, stack: Stack
+    cluster: LocalKafkaCluster, stack: LocalExchange
 ) -> None:
     broker, _ = register(stack)
     with one_broker_down(cluster, leader(cluster)):

@@ -29,7 +29,7 @@ from services.admin.brokers import register_broker
 from services.audit.client_log import ClientLine
 from services.audit.report import AuditReport
 from services.audit.run import run_audit
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader, Record
@@ -88,7 +88,7 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
         snapshot_every=SNAPSHOT_EVERY,
         data_dir=data_dir,
     )
-    stack = Stack(settings, servers)
+    stack = LocalExchange(settings, servers)
     stack.prepare()
     try:
         stack.start_all(("sink", "matcher"))

@@ -23,7 +23,7 @@ from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS, Topic
 from services.audit.run import run_audit
 from services.local.child_environment import environment
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.matcher.recovery import LogTopics, Recovered, recover
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
@@ -45,7 +45,7 @@ LATER_EPOCH = 1_000_000
 class Market(Struct, frozen=True):
     """A matcher and a sink with a separate topic prefix and database, and no API."""
 
-    stack: Stack
+    stack: LocalExchange
     settings: Settings
     log: LogTopics
     flow: Iterator[tuple[int, Command]]
@@ -132,7 +132,7 @@ def a_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
         data_dir=data_dir,
     )
     servers = LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
-    stack = Stack(settings, servers)
+    stack = LocalExchange(settings, servers)
     stack.prepare()
     identity = log_identity(kafka_access(settings), settings.topic_prefix)
     log = LogTopics(settings.topic_prefix, identity.topic_id)

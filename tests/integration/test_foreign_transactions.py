@@ -22,7 +22,7 @@ from schemas.executions import Outcomes
 from schemas.ids import order_id
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, Topic
 from services.audit.run import run_audit
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
@@ -49,7 +49,9 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
         port=free_port(),
         data_dir=data_dir,
     )
-    stack = Stack(settings, LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url))
+    stack = LocalExchange(
+        settings, LocalServers(data_dir, kafka=exchange.bootstrap, database_url=url)
+    )
     stack.prepare()
     try:
         stack.start_all(SERVICES)

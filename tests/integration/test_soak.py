@@ -12,7 +12,7 @@ from benchmarks.soak.report import as_text
 from benchmarks.soak.write import Pace
 from infra.ports import free_port
 from infra.servers import LocalServers
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
@@ -31,7 +31,7 @@ OPTIONS = DayOptions(
 
 
 @pytest.fixture
-def stack(exchange: Exchange, tmp_path: Path) -> Iterator[Stack]:
+def stack(exchange: Exchange, tmp_path: Path) -> Iterator[LocalExchange]:
     """A separate exchange on the servers of the test run."""
     url = create_database(exchange.database_url, "day")
     settings = Settings(
@@ -43,7 +43,9 @@ def stack(exchange: Exchange, tmp_path: Path) -> Iterator[Stack]:
         admin_key="a key for one day only",
         durability="process",
     )
-    stack = Stack(settings, LocalServers(tmp_path, kafka=exchange.bootstrap, database_url=url))
+    stack = LocalExchange(
+        settings, LocalServers(tmp_path, kafka=exchange.bootstrap, database_url=url)
+    )
     try:
         stack.prepare(shares_of(OPTIONS.symbols))
         stack.start_all()
@@ -52,7 +54,7 @@ def stack(exchange: Exchange, tmp_path: Path) -> Iterator[Stack]:
         stack.stop_all()
 
 
-def test_small_day_comes_about_and_every_figure_is_there(stack: Stack) -> None:
+def test_small_day_comes_about_and_every_figure_is_there(stack: LocalExchange) -> None:
     lines: list[str] = []
 
     report = run_day(stack, OPTIONS, Progress(lines.append))

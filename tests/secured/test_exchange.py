@@ -25,7 +25,7 @@ from schemas.topics import COMMANDS, TRADES
 from services.access.credentials import password_file
 from services.local.banner import banner
 from services.local.child_environment import environment
-from services.local.exchange import MODULES, Stack, running_exchange
+from services.local.exchange import MODULES, LocalExchange, running_exchange
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.settings import Settings
 from tests.support.exchange import Exchange
@@ -250,7 +250,7 @@ def test_data_of_an_open_exchange_is_kept_when_secured_and_passwords_stay(
     assert len(set(passwords.values())) == len(passwords)
 
 
-def stack_banner(stack: Stack) -> str:
+def stack_banner(stack: LocalExchange) -> str:
     text = banner(stack.facts())
     assert str(password_file(stack.data_dir, "")) in text
     return text

@@ -12,7 +12,7 @@ from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from schemas.executions import Outcome
 from schemas.topics import COMMANDS, EXECUTIONS, Topic
-from services.local.exchange import Stack, running_exchange
+from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.topics import TopicsAdmin
@@ -27,7 +27,7 @@ SETTINGS = Settings(port=0, fetch_wait_ms=20, rate_keyless=0)
 class Exchange:
     """A running exchange for tests: addresses, brokers, topics, and each process by name."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: LocalExchange) -> None:
         self.stack = stack
         self.url = stack.url
         self.admin_key = stack.admin_key

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from services.gateway.__main__ import gateway
-from services.local.exchange import Stack
+from services.local.exchange import LocalExchange
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import LogTopics
 from services.reader.__main__ import reader
@@ -78,7 +78,7 @@ class ServiceThread:
         """True while the service runs."""
         return self._thread.is_alive()
 
-    def wait_ready(self, stack: Stack) -> None:
+    def wait_ready(self, stack: LocalExchange) -> None:
         """Wait until the service is ready or has ended.
 
         A matcher is ready when it has caught up, any other service when it answers on its port.
@@ -88,7 +88,7 @@ class ServiceThread:
             assert time.monotonic() < deadline, f"{self._name} is not ready"
             time.sleep(_POLL_S)
 
-    def _ready(self, stack: Stack) -> bool:
+    def _ready(self, stack: LocalExchange) -> bool:
         if self._name == "matcher":
             readiness = self._health.readiness()
             # Without any check it has not started yet.
