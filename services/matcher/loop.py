@@ -14,12 +14,17 @@ from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import LogTopics
 from services.matcher.snapshot_writer import SnapshotThread
 from services.matcher.standby_partition import StandbyPartition
+from services.runtime.clock import now_ms
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.producer import FailFastSender
 from services.runtime.lifecycle import Stop
-from services.runtime.metrics import OPEN_ORDERS, SNAPSHOT_PAUSE_SECONDS
+from services.runtime.metrics import (
+    LOG_CLOCK_AHEAD_SECONDS,
+    OPEN_ORDERS,
+    SNAPSHOT_PAUSE_SECONDS,
+)
 from services.runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -158,15 +163,19 @@ class MatcherLoop:
         if time.monotonic() - self._awake_at > FROZEN_S:
             watch.confirm(consumer)
         self._awake_at = time.monotonic()
+        received_ms = now_ms()
+        ahead_ms = self._settings.clock_ahead_ms_max
+        latest_ms = received_ms + ahead_ms if ahead_ms else None
         for number, run in groupby(messages, methodcaller("partition")):
-            owned[number].handle(list(run))
+            owned[number].handle(list(run), latest_ms)
         for partition, end in consumer.take_reached().items():
             owned[partition.number].reached(end)
         OPEN_ORDERS.set(sum(len(one.engine.open_orders) for one in owned.values()))
+        clock = max(one.engine.clock for one in owned.values())
+        LOG_CLOCK_AHEAD_SECONDS.set(max(0, clock - received_ms) / 1000)
         if tick:
-            now_ms = int(time.time() * 1000)
             for one in owned.values():
-                one.tick_if_due(now_ms)
+                one.tick_if_due(now_ms())
 
     def _replay_check(self) -> Check:
         if self._left is None:

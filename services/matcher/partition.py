@@ -19,7 +19,9 @@ from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets, w
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.publish import OutcomePublisher
 from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save
+from services.runtime.errors import ClockAheadError
 from services.runtime.metrics import COMMANDS
+from services.runtime.settings import variable
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,9 @@ log = logging.getLogger(__name__)
 TICK_GRACE_MS = 20
 # A tick that is not read back after this long is sent once more; duplicates are harmless. A tick
 # that was read back and did not expire the order came too early by the log's clock: the next one
-# waits for the remaining time. Otherwise a clock ahead of the broker's would fill the log.
+# waits for the remaining time. Otherwise a clock ahead of the broker's would fill the log. While
+# ticks do not move the log's clock at all (a new leader's clock is behind), each waits twice as
+# long as the one before, up to this long.
 TICK_REPEAT_MS = 1_000
 
 
@@ -44,15 +48,20 @@ class PartitionMatcher:
         self._ticked_due_ms: int | None = None
         self._tick_sent_ms = 0
         self._tick_seen = False
+        self._tick_clock = 0
+        self._tick_wait_ms = 0
 
-    def handle(self, messages: Sequence[CommandRecord]) -> None:
+    def handle(self, messages: Sequence[CommandRecord], latest_ms: int | None = None) -> None:
         """Apply commands in log order and publish outcomes that are not published yet.
 
-        Raises BrokenLogError if commands are missing.
+        Raises BrokenLogError if commands are missing, ClockAheadError if a command without a
+        published outcome is later than `latest_ms`.
         """
         first_unsent, unsent = 0, list[Outcome]()
         for message in without_gaps(messages, self.next_offset):
             offset, (_, timestamp) = message.offset() or 0, message.timestamp()
+            if latest_ms is not None and timestamp > latest_ms:
+                self._refuse_future(offset, timestamp, latest_ms)
             self.next_offset = offset + 1
             at = EnginePosition(self._claimed.partition, offset, timestamp)
             outcome = self.engine.apply(command_of(message, at), at)
@@ -68,6 +77,17 @@ class PartitionMatcher:
             self._tick_seen = True
             for kind, count in Counter(type(each.event).__name__ for each in unsent).items():
                 COMMANDS.labels(kind).inc(count)
+
+    def _refuse_future(self, offset: int, timestamp: int, latest_ms: int) -> None:
+        # An outcome that is published is a fact already, and a restart must pass it.
+        if offset < self._claimed.next_command:
+            return
+        raise ClockAheadError(
+            f"command {offset} of partition {self._claimed.partition} has a timestamp "
+            f"{(timestamp - latest_ms) / 1000:,.3f} s later than {variable('clock_ahead_ms_max')} "
+            "allows by this machine's clock; its outcome is not published. Correct the clock of "
+            "Kafka's machine or of this one, or raise the setting to accept the time for good"
+        )
 
     def reached(self, end: int) -> None:
         """Refuse the offsets before `end`, which hold no record: the log was read to there."""
@@ -107,12 +127,17 @@ class PartitionMatcher:
         due = self.engine.next_expiry()
         if due is None or now_ms < due + TICK_GRACE_MS:
             return
+        stuck = self._tick_seen and self.engine.clock <= self._tick_clock
+        wait_ms = self._tick_wait_ms if stuck else 0
         if due == self._ticked_due_ms:
-            wait_ms = due - self.engine.clock if self._tick_seen else TICK_REPEAT_MS
-            # `abs`, because the wall clock may have been set back.
-            if abs(now_ms - self._tick_sent_ms) < wait_ms:
-                return
+            again_ms = due - self.engine.clock if self._tick_seen else TICK_REPEAT_MS
+            wait_ms = max(wait_ms, again_ms)
+        # `abs`, because the wall clock may have been set back.
+        if abs(now_ms - self._tick_sent_ms) < wait_ms:
+            return
+        self._tick_wait_ms = min(2 * self._tick_wait_ms, TICK_REPEAT_MS) if stuck else TICK_GRACE_MS
         self._ticked_due_ms, self._tick_sent_ms, self._tick_seen = due, now_ms, False
+        self._tick_clock = self.engine.clock
         self._publisher.tick(self._claimed.partition)
 
 

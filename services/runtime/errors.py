@@ -11,7 +11,8 @@ ExchangeError
 |-- BusyError           9  the port or the data directory belongs to another program
 |-- GaveUpError        10  a service or server fails repeatedly: its log file says why
 |-- RefusedError       11  the command would do harm and changed nothing
-+-- AccessError        12  Kafka or PostgreSQL refuses this user: correct password or rights
+|-- AccessError        12  Kafka or PostgreSQL refuses this user: correct password or rights
++-- ClockAheadError    13  a command's timestamp is far ahead of this machine: correct the clocks
 """
 
 
@@ -79,3 +80,9 @@ class AccessError(ExchangeError):
     """A server refuses this user, or forbids a necessary operation."""
 
     exit_code = 12
+
+
+class ClockAheadError(ExchangeError):
+    """A command has a timestamp far ahead of this machine's clock; its outcome is not published."""
+
+    exit_code = 13

@@ -30,6 +30,10 @@ COMMANDS: Final = Counter(
 LAG_RECORDS: Final = Gauge(
     "exchange_lag_records", "Records between this process and the end of its log.", ["partition"]
 )
+LOG_CLOCK_AHEAD_SECONDS: Final = Gauge(
+    "exchange_log_clock_ahead_seconds",
+    "Time of the command log, by Kafka's clock, minus this machine's; 0 while it is not ahead.",
+)
 OPEN_ORDERS: Final = Gauge("exchange_open_orders", "Orders in the books of this process.")
 SNAPSHOT_PAUSE_SECONDS: Final = Histogram(
     "exchange_snapshot_pause_seconds",

@@ -1,5 +1,6 @@
 """Ticks of a matcher: one for a due order, another if it was lost, and never a flood."""
 
+import pytest
 from msgspec import Struct
 
 from schemas.codec import encode
@@ -10,6 +11,7 @@ from services.matcher.engine import Engine
 from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
 from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Recovered
+from services.runtime.errors import ClockAheadError
 from services.runtime.kafka.execution_filter import FilterPosition
 
 DUE_MS = 100_000
@@ -58,17 +60,22 @@ class Sent:
 class Market:
     """One partition with one order that is due; the timestamps of its command log are separate."""
 
-    def __init__(self) -> None:
+    def __init__(self, published: int = 0) -> None:
         self._sent = Sent()
         recovered = Recovered(Engine(0), FilterPosition())
-        claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
+        claimed = Claimed(0, 0, published, recovered, PublishedPosition(), PublishedPosition())
         self._matcher = PartitionMatcher(claimed, OutcomePublisher("", self._sent, Sent()))
         self._end = 0
         self.write(ORDER, DUE_MS - 60_000)
 
-    def write(self, command: Command, written_ms: int) -> None:
-        self._matcher.handle([Written(command, self._end, written_ms)])
+    def write(self, command: Command, written_ms: int, latest_ms: int | None = None) -> None:
+        self._matcher.handle([Written(command, self._end, written_ms)], latest_ms)
         self._end += 1
+
+    @property
+    def outcomes(self) -> int:
+        """Records of outcomes sent so far."""
+        return self._sent.topics.count("exchange.executions.v1")
 
     def ticks_at(self, now_ms: int) -> int:
         before = self._sent.topics.count("exchange.commands.v1")
@@ -104,3 +111,34 @@ def test_matcher_whose_clock_is_a_day_ahead_sends_one_tick() -> None:
     assert sent == 1
     # With a correct clock again, ticks are sent as usual.
     assert market.ticks_at(LATE_MS) == 1
+
+
+def test_ticks_that_do_not_move_the_log_clock_become_rare() -> None:
+    # A new leader whose clock is a minute behind: the log's clock stands 1 ms before the order's
+    # end, and every tick is read back after 5 ms.
+    market = Market()
+    market.write(Tick(), DUE_MS - 1)
+    sent = 0
+    for passed_ms in range(0, 60_000, 5):
+        if ticks := market.ticks_at(LATE_MS + passed_ms):
+            sent += ticks
+            market.write(Tick(), DUE_MS - 60_000 + passed_ms)
+    assert sent <= 70
+    market.write(Tick(), DUE_MS)
+    assert market.ticks_at(LATE_MS + 120_000) == 0
+
+
+def test_command_from_the_future_stops_the_matcher_before_its_outcome() -> None:
+    market = Market()
+    before = market.outcomes
+    market.write(Tick(), DUE_MS - 1, DUE_MS - 1)
+    assert market.outcomes == before + 1
+    with pytest.raises(ClockAheadError, match=r"command 2 of partition 0 has a timestamp 0.001 s"):
+        market.write(Tick(), DUE_MS, DUE_MS - 1)
+    assert market.outcomes == before + 1
+
+
+def test_command_from_the_future_with_a_published_outcome_is_replayed() -> None:
+    market = Market(published=2)
+    market.write(Tick(), DUE_MS, DUE_MS - 1)
+    assert market.outcomes == 0
