@@ -16,6 +16,7 @@ REMEDIES = {
     10: "read its service log",
     11: "read its service log",
     12: "correct its user on Kafka or PostgreSQL; run: exchange access apply",
+    13: "correct the clock of Kafka's machine or of this one; see docs/operating.md, Clocks",
 }
 
 
