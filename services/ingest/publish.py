@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.api.app import not_accepted
-from services.runtime.kafka.producer import DeliveryResult
+from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
 
 # The client reports a record at its own deadline; the report needs a moment to arrive.
 REPORT_SLACK_S = 1.0
@@ -27,7 +27,8 @@ class LogSender(Protocol):
         value: bytes,
         result: Callable[[DeliveryResult], None],
     ) -> None:
-        """Queue a record; `result` runs on another thread. Raises BufferError when full."""
+        """Queue a record; `result` runs on another thread. Raises BufferError when full,
+        NotQueuedError if the client refuses the record."""
 
 
 class Delivery:
@@ -96,5 +97,7 @@ class Publisher:
             self._sender.send(topic, partition, key, value, delivery.on_delivery)
         except BufferError:
             raise not_accepted("the way to the log is full; nothing was written") from None
+        except NotQueuedError:
+            raise not_accepted("the log does not take the record; nothing was written") from None
         self._sent += 1
         return delivery

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from schemas.topology import Topology
 from services.api.service import ApiContext, Half
@@ -13,6 +13,7 @@ from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.clock import now_ms
+from services.runtime.errors import ExchangeError
 from services.runtime.health import Check
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import Sender
@@ -20,12 +21,13 @@ from services.runtime.metrics import IN_FLIGHT
 from services.runtime.settings import Settings, require
 
 
-def make_sender(settings: Settings) -> Sender:
+def make_sender(settings: Settings, failed: Callable[[ExchangeError], None]) -> Sender:
     """The producer of commands and brokers."""
     return Sender(
         kafka_access(settings),
         linger_ms=settings.linger_ms,
         timeout_ms=settings.delivery_timeout_ms,
+        failed=failed,
     )
 
 
@@ -58,7 +60,7 @@ def half(context: ApiContext, lookup: Lookup) -> Half:
     """Ingest's calls; `lookup` finds the orders to cancel. Call it on the running loop."""
     settings, topology = context.settings, context.topology
     require(settings.admin_key, "admin_key")
-    sender = make_sender(settings)
+    sender = make_sender(settings, context.stop.fail)
     context.ending.push_async_callback(asyncio.to_thread, sender.close)
     ingest_context = make_context(settings, topology, sender, lookup)
     ingest = Ingest(ingest_context, context.directory)

@@ -20,12 +20,12 @@ from infra.ports import LOOPBACK
 from schemas.roles import ROLE
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS
 from services.access.kafka_acls import apply_to_kafka
-from services.runtime.errors import AccessError, TopicsError, UnavailableError
+from services.runtime.errors import AccessError, ExchangeError, TopicsError, UnavailableError
 from services.runtime.kafka.admin import call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.log_reader import LogReader
-from services.runtime.kafka.producer import FailFastSender, Sender, append
+from services.runtime.kafka.producer import FailFastSender, NotQueuedError, Sender, append
 from services.runtime.kafka.topics import TopicsAdmin
 
 PREFIX = "gate."
@@ -124,11 +124,36 @@ def test_topics_that_a_user_may_not_see_are_told_as_that(broker: LocalKafka) -> 
 
 def test_record_that_may_not_be_written_is_certainly_not_stored(broker: LocalKafka) -> None:
     fates: list[str] = []
-    sender = Sender(as_user(broker, "gateway"), linger_ms=0, timeout_ms=10_000)
+    failures: list[ExchangeError] = []
+    access = as_user(broker, "gateway")
+    sender = Sender(access, linger_ms=0, timeout_ms=10_000, failed=failures.append)
     sender.send(PREFIX + BROKERS.name, 0, b"a", b"{}", fates.append)
     sender.send(PREFIX + EXECUTIONS.name, 0, b"a", b"{}", fates.append)
     assert sender.close() == 0
     assert sorted(fates) == ["not_stored", "stored"]
+    assert failures == []
+
+
+def test_producer_without_any_right_to_write_fails_for_good(broker: LocalKafka) -> None:
+    failures: list[ExchangeError] = []
+    access = as_user(broker, "reader")
+    sender = Sender(access, linger_ms=0, timeout_ms=10_000, failed=failures.append)
+    eventually("a failure", lambda: bool(failures))
+    assert [type(failure) for failure in failures] == [AccessError]
+    assert not sender.available
+    with pytest.raises(NotQueuedError):
+        sender.send(PREFIX + BROKERS.name, 0, b"a", b"{}", lambda _: None)
+    sender.close()
+    assert len(failures) == 1
+
+    def sent() -> bool:
+        required.send(PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+        required.check()
+        return False
+
+    required = FailFastSender(access, linger_ms=0)
+    with pytest.raises(AccessError, match=r"forbids user gate.reader|forbids"):
+        eventually("refused", sent)
 
 
 def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(

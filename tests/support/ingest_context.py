@@ -38,7 +38,7 @@ class FakeSender:
 
     def __init__(self, result: DeliveryResult | None = "stored") -> None:
         self.available = True
-        self.full = False
+        self.refusal: Exception | None = None
         self.result = result
         self.sent: list[tuple[str, int, bytes | None, bytes]] = []
         self.pending: list[Callable[[DeliveryResult], None]] = []
@@ -52,8 +52,8 @@ class FakeSender:
         result: Callable[[DeliveryResult], None],
     ) -> None:
         """Keep the record. Raises BufferError if `full`."""
-        if self.full:
-            raise BufferError
+        if self.refusal is not None:
+            raise self.refusal
         self.sent.append((topic, partition, key, value))
         if self.result is None:
             self.pending.append(result)

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -27,6 +27,11 @@ PROBE_TIMEOUT_S = 0.5
 # Time that a new producer looks for a broker: one that starts without a broker sends
 # InitProducerId half a second late.
 MEET_TIMEOUT_S = 2.0
+
+
+class NotQueuedError(Exception):
+    """The client did not take a record: nothing was written."""
+
 
 DeliveryResult = Literal["stored", "not_stored", "unknown"]
 OnFate = Callable[[DeliveryResult], None]
@@ -72,9 +77,22 @@ class Sender:
 
     `available` is a circuit breaker: False when no broker is left, True once one answers again. A
     caller that finds it False need not send, and knows that nothing was written.
+
+    After a fatal error, such as a missing right to write, the client accepts no further record:
+    `available` stays False, and `failed` is called with the reason, from any thread.
     """
 
-    def __init__(self, kafka: KafkaAccess, *, linger_ms: int, timeout_ms: int) -> None:
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        *,
+        linger_ms: int,
+        timeout_ms: int,
+        failed: Callable[[ExchangeError], None],
+    ) -> None:
+        self._kafka = kafka
+        self._on_failure = failed
+        self._failed = threading.Event()
         config = _config(kafka, linger_ms)
         config |= {"message.timeout.ms": timeout_ms, "error_cb": self._on_error}
         self.available = True
@@ -86,7 +104,8 @@ class Sender:
     def send(
         self, topic: str, partition: int, key: bytes | None, value: bytes, result: OnFate
     ) -> None:
-        """Queue a record. Raises BufferError if the queue is full: nothing was sent then."""
+        """Queue a record. Raises BufferError if the queue is full, NotQueuedError if the client
+        does not take the record for another reason: nothing was sent then."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is None:
@@ -94,7 +113,20 @@ class Sender:
             else:
                 result("not_stored" if error.code() in _CERTAINLY_NOT_STORED else "unknown")
 
-        self._producer.produce(topic, value, key, partition, on_delivery=delivered)
+        try:
+            self._producer.produce(topic, value, key, partition, on_delivery=delivered)
+        except KafkaException as error:
+            if is_fatal(error):
+                self._fail(error)
+            raise NotQueuedError(error.args[0].str()) from error
+
+    def _fail(self, error: KafkaException | SystemError) -> None:
+        self.available = False
+        if not self._failed.is_set():
+            self._failed.set()
+            reason = _fatal_error(self._kafka, error)
+            log.error("%s", reason)
+            self._on_failure(reason)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
@@ -105,26 +137,28 @@ class Sender:
             # Sleeping outside poll() gathers the reports of a few milliseconds into one wake-up.
             while not self._stopping.wait(POLL_INTERVAL_S):
                 self._producer.poll(0)
-                if not self.available:
+                if not self.available and not self._failed.is_set():
                     self._probe()
         except (KafkaException, SystemError) as error:
-            # A fatal error, such as a missing right to write: the client accepts no further record.
-            self.available = False
-            log.error("Kafka takes nothing from us: %s", error)
+            self._fail(error)
 
     def _probe(self) -> None:
         try:
             self._producer.list_topics(timeout=PROBE_TIMEOUT_S)
         except KafkaException:
             return
-        self.available = True
+        self.available = not self._failed.is_set()
         log.info("Kafka answers again")
 
     def close(self) -> int:
         """Flush until a deadline; returns the number of records whose result stays unknown."""
         self._stopping.set()
         self._thread.join()
-        return self._producer.flush(FLUSH_TIMEOUT_S)
+        try:
+            return self._producer.flush(FLUSH_TIMEOUT_S)
+        except (KafkaException, SystemError) as error:
+            self._fail(error)
+            return len(self._producer)
 
 
 class FailFastSender:
@@ -143,13 +177,16 @@ class FailFastSender:
         self._producer = _producer(config)
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        """Queue a record; blocks while the queue is full. Raises DeliveryError."""
+        """Queue a record; blocks while the queue is full. Raises DeliveryError, AccessError if
+        refused."""
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
             except BufferError:
-                self._producer.poll(0.1)
+                self._poll(0.1)
                 self.check()
+            except KafkaException as error:
+                self._raise(error)
             else:
                 return
 
@@ -160,13 +197,27 @@ class FailFastSender:
     def check(self) -> None:
         """Process delivery reports. Raises DeliveryError after a failure, AccessError if
         refused."""
-        self._producer.poll(0)
+        self._poll(0)
         if self._failure is not None:
             raise _error(self._kafka, self._failure, "a record was not delivered")
 
+    def _poll(self, wait_s: float) -> None:
+        try:
+            self._producer.poll(wait_s)
+        except (KafkaException, SystemError) as error:
+            self._raise(error)
+
+    def _raise(self, error: KafkaException | SystemError) -> NoReturn:
+        if isinstance(error, KafkaException) and not is_fatal(error):
+            raise _error(self._kafka, error.args[0], "a record was not taken") from error
+        raise _fatal_error(self._kafka, error) from error
+
     def settle(self, timeout_s: float) -> bool:
         """Wait for acknowledgements; True if every record has one in time. Raises DeliveryError."""
-        left = self._producer.flush(timeout_s)
+        try:
+            left = self._producer.flush(timeout_s)
+        except (KafkaException, SystemError) as error:
+            self._raise(error)
         self.check()
         return not left
 
@@ -175,6 +226,20 @@ class FailFastSender:
         limit."""
         if not self.settle(timeout_s):
             raise DeliveryError(f"records were not acknowledged in {timeout_s} s")
+
+
+def is_fatal(error: KafkaException) -> bool:
+    """True if the producer accepts no record after this error."""
+    reason: KafkaError = error.args[0]
+    return reason.code() == KafkaError._FATAL or reason.fatal()
+
+
+def _fatal_error(kafka: KafkaAccess, error: KafkaException | SystemError) -> ExchangeError:
+    # Raised inside the client's callback, which the library turns into a SystemError.
+    cause = error if isinstance(error, KafkaException) else error.__cause__
+    if not isinstance(cause, KafkaException):
+        raise error
+    return _error(kafka, cause.args[0], "Kafka's client accepts no further record")
 
 
 def _error(kafka: KafkaAccess, error: KafkaError, what: str) -> ExchangeError:

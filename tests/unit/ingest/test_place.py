@@ -8,7 +8,7 @@ from schemas import ids
 from schemas.codec import decode_broker
 from schemas.commands import PlaceOrder
 from schemas.executions import CommandRefused, OrderRepeated
-from services.runtime.kafka.producer import DeliveryResult
+from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
 from tests.support.ingest_context import (
     ADMIN_KEY,
     BROKER,
@@ -180,14 +180,17 @@ def test_order_is_not_written_when_it_cannot_be_accepted() -> None:
         harness = IngestHarness(sender, in_flight_max=2, wait_ms=1, delivery_ms=3_000)
         sender.available = False
         away = await harness.post("/orders", ORDER)
-        sender.available, sender.full = True, True
+        sender.available, sender.refusal = True, BufferError()
         full = await harness.post("/orders", ORDER)
-        sender.full = False
+        # Any other error of the client's `produce`, such as a fatal one.
+        sender.refusal = NotQueuedError()
+        failed = await harness.post("/orders", ORDER)
+        sender.refusal = None
         assert sender.sent == []
         held = [asyncio.create_task(harness.post("/orders", ORDER)) for _ in range(2)]
         await harness.command(2)
         over = await harness.post("/orders", ORDER)
-        for refused in (away, full, over):
+        for refused in (away, full, failed, over):
             assert (refused.status, refused.body["code"]) == (503, "not_accepted")
             assert (refused.headers["retry-after"], refused.body["retryable"]) == ("1", True)
         assert len(sender.sent) == 2
