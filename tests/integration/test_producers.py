@@ -27,5 +27,5 @@ def test_fail_fast_sender_raises_a_delivery_error_for_a_record_too_large(
     kafka: KafkaServer,
 ) -> None:
     sender = FailFastSender(KafkaAccess(kafka.bootstrap_servers), linger_ms=0)
-    with pytest.raises(DeliveryError, match="a record was not taken: .*too large"):
+    with pytest.raises(DeliveryError, match=r"a record was not taken: .*too large"):
         sender.send("nowhere", 0, None, TOO_LARGE)
