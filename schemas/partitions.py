@@ -3,7 +3,7 @@
 murmur2 is Kafka's default for keyed records, so a Java producer chooses the same partition.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
@@ -30,13 +30,15 @@ def default_partition(symbol: str, partitions: int) -> int:
     return (murmur2(symbol.encode()) & 0x7FFFFFFF) % partitions
 
 
-def spread(shares_ppm: Mapping[str, int], partitions: int) -> dict[str, int]:
+def spread(
+    shares_ppm: Mapping[str, int], partitions: int, load_ppm: Sequence[int] = ()
+) -> dict[str, int]:
     """Greedy balance: largest expected share first, onto the least loaded partition.
 
-    Ties go to the name that sorts first and the lowest partition, so the same input always gives
-    the same map.
+    `load_ppm`: the share that each partition already has; empty: none. Ties go to the name that
+    sorts first and the lowest partition, so the same input always gives the same map.
     """
-    load = [0] * partitions
+    load = list(load_ppm) or [0] * partitions
     placed: dict[str, int] = {}
     for symbol, share in sorted(shares_ppm.items(), key=lambda item: (-item[1], item[0])):
         target = load.index(min(load))

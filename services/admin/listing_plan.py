@@ -19,29 +19,15 @@ def listings_for(
     """
     fixed = {symbol: listing.partition for symbol, listing in listed.items()}
     fresh = {symbol: share for symbol, share in shares_ppm.items() if symbol not in fixed}
-    placed = fixed | (
-        spread(fresh, partitions) if not fixed else _beside(fresh, listed, partitions)
-    )
+    load_ppm = [0] * partitions
+    for listing in listed.values():
+        load_ppm[listing.partition] += listing.share_ppm
+    placed = fixed | spread(fresh, partitions, load_ppm)
     wanted = [Listing(symbol, placed[symbol], share) for symbol, share in shares_ppm.items()]
     return sorted(
         (listing for listing in wanted if listed.get(listing.symbol) != listing),
         key=lambda listing: listing.symbol,
     )
-
-
-def _beside(
-    fresh: Mapping[str, int], listed: Mapping[str, Listing], partitions: int
-) -> dict[str, int]:
-    # As `spread`, on partitions that already carry load.
-    load = [0] * partitions
-    for listing in listed.values():
-        load[listing.partition] += listing.share_ppm
-    placed: dict[str, int] = {}
-    for symbol, share in sorted(fresh.items(), key=lambda item: (-item[1], item[0])):
-        target = load.index(min(load))
-        placed[symbol] = target
-        load[target] += share
-    return placed
 
 
 def refuse_moves(

@@ -117,6 +117,10 @@ def test_spread_breaks_ties_by_name_and_lowest_partition() -> None:
     assert spread({"C": 1, "A": 1, "D": 1, "B": 1}, 3) == {"A": 0, "B": 1, "C": 2, "D": 0}
 
 
+def test_spread_on_loaded_partitions_starts_from_their_load() -> None:
+    assert spread({"A": 50, "B": 30, "C": 20}, 2, (0, 60)) == {"A": 0, "B": 0, "C": 1}
+
+
 def test_spread_of_no_symbols_is_empty() -> None:
     assert spread({}, 4) == {}
 
