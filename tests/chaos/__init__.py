@@ -1,7 +1,7 @@
-"""Chaos: faults from a seed strike a whole exchange under load, then everything must hold.
+"""Chaos run: random faults on a whole exchange under load, then a check of every promise it made.
 
-`python -m tests.chaos --help`. Pure: plan, tally, notices, report. The rest runs real processes:
-arena (the exchange, each of its links through a proxy), keeper (restarts), striker (faults),
-small_disk, crowd (clients), listeners (their receivers), liveness, views, judge, run. defects:
-what the judge must find.
+`python -m tests.chaos --help`. Pure: plan, reconciliation, webhook_check, report. The others run
+real processes: cluster (the exchange, with a proxy on each link), supervisor (restarts),
+fault_injector, small_disk, clients (load generator), webhook_receivers, liveness, views, checker,
+run. defects: seeded defects that the checks must find.
 """

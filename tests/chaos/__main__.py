@@ -14,43 +14,43 @@ from loadgen.client.setup import SetupError
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.errors import ExchangeError
 from tests.chaos.plan import (
+    DEFAULT_FAULTS,
     EXTRA_FAULTS,
     TARGETS,
-    USUAL_FAULTS,
     ChaosPlan,
-    Choice,
+    FaultSelection,
     chaos_plan,
 )
 from tests.chaos.run import run_chaos
 
-EXIT_WRONG = 1
+EXIT_FAILED = 1
 EXIT_INFRA = 3
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code."""
-    options, strikes = _options(arguments)
+    """Run chaos as the command line says; the exit code."""
+    options, plan = _options(arguments)
     quiet_kafka()
     try:
         with stoppable(), _data_dir(options.keep) as data_dir:
-            report = run_chaos(strikes, data_dir, _say)
+            report = run_chaos(plan, data_dir, _print)
     except KeyboardInterrupt:
-        _say("interrupted; everything is stopped")
+        _print("interrupted; everything is stopped")
         return EXIT_INTERRUPTED
     except (ExchangeError, InfraError, SetupError) as error:
-        _say(f"chaos: {error}")
+        _print(f"chaos: {error}")
         return EXIT_INFRA
     for line in report.lines():
         sys.stdout.write(line + "\n")
     if options.json is not None:
         found = msgspec.to_builtins(report) | {
-            "holds": report.holds,
-            "wrong": report.wrong,
-            "struck": msgspec.to_builtins(report.struck),
+            "passed": report.passed,
+            "failures": report.failures,
+            "by_target": msgspec.to_builtins(report.by_target),
         }
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    return 0 if report.holds else EXIT_WRONG
+    return 0 if report.passed else EXIT_FAILED
 
 
 def _options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, ChaosPlan]:
@@ -62,15 +62,16 @@ def _options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Chaos
         options.faults = max(1, options.duration // 8)
     if options.keep is not None and options.keep.exists():
         parser.error(f"{options.keep} exists already")
-    kinds = (*(options.kinds or USUAL_FAULTS), *options.also)
-    choice = Choice(tuple(dict.fromkeys(kinds)), tuple(options.targets), options.one_by_one)
+    kinds = (*(options.kinds or DEFAULT_FAULTS), *options.also)
+    targets = tuple(options.targets)
+    selection = FaultSelection(tuple(dict.fromkeys(kinds)), targets, options.one_by_one)
     try:
-        return options, chaos_plan(options.seed, options.duration, options.faults, choice)
+        return options, chaos_plan(options.seed, options.duration, options.faults, selection)
     except ValueError as error:
         parser.error(str(error))
 
 
-def _named(known: Collection[str]) -> Callable[[str], list[str]]:
+def _names_of(known: Collection[str]) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
         found = list(dict.fromkeys(text.split(",")))
         if unknown := [name for name in found if name not in known]:
@@ -85,47 +86,47 @@ def _named(known: Collection[str]) -> Callable[[str], list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
-        description="Strikes a fresh exchange under load with faults from a seed: programs are "
-        "killed, frozen, stopped; links are cut, stalled, slowed. Then everything must be alive, "
-        "and every answer that a client got must be true.",
-        epilog="Exit codes: 0 all holds; 1 lost, doubled, not live, or the audit found something; "
-        "2 usage; 3 the exchange cannot be started; 130 interrupted.",
+        description="Injects random faults into a new exchange under load: programs are killed, "
+        "frozen, stopped; links are cut, stalled, slowed; clocks are set wrong. Then checks that "
+        "everything works again and that every answer given to a client is true.",
+        epilog="Exit codes: 0 passed; 1 something is lost, duplicated, contradictory or not live, "
+        "or the audit failed; 2 usage; 3 the exchange cannot be started; 130 interrupted.",
     )
-    parser.add_argument("--seed", type=int, help="repeats plan and flow; drawn if not given")
-    parser.add_argument("--duration", type=int, default=120, help="seconds of strikes")
-    parser.add_argument("--faults", type=int, help="how many; one in 8 seconds if not given")
+    parser.add_argument("--seed", type=int, help="repeats plan and load; default: random")
+    parser.add_argument("--duration", type=int, default=120, help="seconds of fault injection")
+    parser.add_argument("--faults", type=int, help="number of faults; default: one in 8 seconds")
     parser.add_argument(
         "--kinds",
-        type=_named((*USUAL_FAULTS, *EXTRA_FAULTS)),
+        type=_names_of((*DEFAULT_FAULTS, *EXTRA_FAULTS)),
         default=[],
         metavar="KIND,...",
-        help=f"draw only these: {', '.join((*USUAL_FAULTS, *EXTRA_FAULTS))}",
+        help=f"inject only these kinds: {', '.join((*DEFAULT_FAULTS, *EXTRA_FAULTS))}",
     )
     parser.add_argument(
         "--targets",
-        type=_named(TARGETS),
+        type=_names_of(TARGETS),
         default=[],
         metavar="TARGET,...",
-        help=f"strike only these, each equally often: {', '.join(TARGETS)}",
+        help=f"disturb only these, each equally often: {', '.join(TARGETS)}",
     )
     parser.add_argument(
         "--one-by-one",
         action="store_true",
-        help="short faults, one at a time, each as soon as the one before is recovered (every "
-        "service ready, an order taken) instead of by time",
+        help="short faults, one at a time, each as soon as the exchange has recovered (every "
+        "service ready, an order accepted) instead of at fixed times",
     )
     parser.add_argument(
         "--also",
         action="append",
         choices=EXTRA_FAULTS,
         default=[],
-        help="draw this as well. fill_disk: Kafka's disk, then a tmpfs, is full. usurp: a second "
-        "matcher takes over from a frozen one; public records may then be there twice",
+        help="inject this kind as well. fill_disk: Kafka's disk, then a tmpfs, is full. supersede: "
+        "a second matcher takes over from a frozen one; public records may then be duplicated",
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="run in this new directory and leave it: logs"
+        "--keep", type=Path, metavar="DIR", help="run in this new directory and keep it: logs, data"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")
     return parser
 
 
@@ -133,7 +134,7 @@ def _data_dir(keep: Path | None) -> AbstractContextManager[Path]:
     return temporary_data_dir() if keep is None else nullcontext(keep)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 

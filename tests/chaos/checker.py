@@ -1,4 +1,4 @@
-"""Everything that clients were told and readers show, held against the log and the database."""
+"""Verification of all answers, views and webhooks against the topics and the database."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,88 +17,95 @@ from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError
 from services.runtime.progress import Progress
 from tests.chaos.clients import Clients
-from tests.chaos.notices import Notices, notices
 from tests.chaos.reconciliation import (
     Market,
     Reconciliation,
-    answered_with_two,
-    called_unknown,
-    entered_though_refused,
+    accepted_after_refusals,
+    answered_with_two_orders,
     reconciliation,
+    wrongly_not_found,
 )
-from tests.chaos.views import not_shown
+from tests.chaos.views import view_differences
+from tests.chaos.webhook_check import WebhookCheck, check_webhooks
 from tests.chaos.webhook_receivers import WebhookReceivers
 from tests.support.exchange import Exchange
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 _POLL_S = 0.2
 
 
-class Heard(Struct, frozen=True):
-    """The clients' side of the story. `brokers` in the order of the flow's broker numbers."""
+class ClientHistory(Struct, frozen=True):
+    """All requests with their answers. `brokers` in the order of the flow's broker numbers."""
 
     clients: Clients
     brokers: Sequence[Registration]
     seed: int
 
     def lines(self) -> list[ClientLine]:
-        """What each request was answered, as the audit takes it."""
+        """The answers in the format of the audit's client log."""
         brokers = [broker.broker_id for broker in self.brokers]
         return list(client_lines(self.clients.records, brokers))
 
     def keys(self) -> dict[str, str]:
-        """Each broker's key by its id."""
+        """API keys by broker id."""
         return {broker.broker_id: broker.api_key for broker in self.brokers}
 
     def contradictions(self) -> list[str]:
-        """What cannot be true whatever the log holds."""
+        """Answers that are wrong whatever the topics contain."""
         records = self.clients.records
         return [
-            *entered_though_refused(records),
-            *answered_with_two(records),
+            *accepted_after_refusals(records),
+            *answered_with_two_orders(records),
             *self.clients.refused_wrongly,
         ]
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
-    """`failing` names the audit's invariants that do not hold, `audit` tells of them."""
+class Verification(Struct, frozen=True, kw_only=True):
+    """All differences. `failing`: the audit's failed invariants; `audit`: its report's lines."""
 
     reconciliation: Reconciliation
     contradictions: list[str]
-    not_shown: list[str]
+    view_differences: list[str]
     failing: set[Name]
     audit: list[str]
     audit_holds: bool
 
 
-def judge(
-    stack: LocalExchange, heard: Heard, readers: Sequence[str], wait_s: float, tell: Tell
-) -> Verdict:
-    """`readers`: URLs whose views are compared; `wait_s`: how long the sink may be behind."""
-    lines = heard.lines()
+def verify(
+    stack: LocalExchange,
+    history: ClientHistory,
+    readers: Sequence[str],
+    wait_s: float,
+    print_line: PrintLine,
+) -> Verification:
+    """Verify all but the webhooks.
+
+    `readers`: URLs whose views are compared; `wait_s`: time for the sink to catch up.
+    """
+    lines = history.lines()
     failing: set[Name] = set()
     try:
-        report = run_audit(stack.operator, lines, wait_s, Progress(tell))
+        report = run_audit(stack.operator, lines, wait_s, Progress(print_line))
         audit, holds = list(report.lines()), report.holds
         failing = {found.name for found in report.invariants() if found.differences}
     except ExchangeError as error:
-        # The exchange did start: what cannot be read now was lost on the way.
+        # The exchange started, so a topic or table that is unreadable now is a failure.
         audit, holds = [f"audit: {error}"], False
     counted, differences = Reconciliation(0, 0, 0, [], []), []
-    contradictions = heard.contradictions()
+    contradictions = history.contradictions()
     try:
         market = market_of(stack)
     except (ExchangeError, AssertionError) as error:
-        differences.append(f"the log cannot be read: {error}")
+        differences.append(f"the topics cannot be read: {error}")
     else:
-        counted = reconciliation(lines, heard.clients.cancelled, market)
-        contradictions += called_unknown(heard.clients.records, market)
+        counted = reconciliation(lines, history.clients.cancelled, market)
+        contradictions += wrongly_not_found(history.clients.records, market)
         for url in readers:
-            differences += not_shown(url, heard.keys(), market, heard.seed)
-    return Verdict(
+            differences += view_differences(url, history.keys(), market, history.seed)
+    return Verification(
         reconciliation=counted,
         contradictions=contradictions,
-        not_shown=differences,
+        view_differences=differences,
         failing=failing,
         audit=audit,
         audit_holds=holds,
@@ -106,7 +113,7 @@ def judge(
 
 
 def market_of(stack: LocalExchange) -> Market:
-    """The log as it is now. Raises ExchangeError, AssertionError when it cannot be read."""
+    """The present content of the topics. Raises ExchangeError or AssertionError if unreadable."""
     exchange = Exchange(stack)
     return Market(
         [command_of(value) for value in exchange.records(COMMANDS)],
@@ -115,22 +122,23 @@ def market_of(stack: LocalExchange) -> Market:
     )
 
 
-def told_everybody(
-    stack: LocalExchange, webhook_receivers: WebhookReceivers, wait_s: float
-) -> Notices:
-    """What brokers were told, once all of it has come or the time for it is over."""
+def verify_webhooks(
+    stack: LocalExchange, receivers: WebhookReceivers, wait_s: float
+) -> WebhookCheck:
+    """Compare the received webhooks with the trades, once all arrived or after `wait_s`."""
     try:
         market = market_of(stack)
     except (ExchangeError, AssertionError) as error:
-        return Notices(0, 0, 0, [f"the log cannot be read: {error}"])
-    return after_all_came(market, webhook_receivers, wait_s)
+        return WebhookCheck(0, 0, 0, [f"the topics cannot be read: {error}"])
+    return wait_for_webhooks(market, receivers, wait_s)
 
 
-def after_all_came(market: Market, webhook_receivers: WebhookReceivers, wait_s: float) -> Notices:
-    """The same for a market that is known."""
+def wait_for_webhooks(market: Market, receivers: WebhookReceivers, wait_s: float) -> WebhookCheck:
+    """Compare the received webhooks with the trades of a market that was read already."""
     deadline = time.monotonic() + wait_s
     while True:
-        found = notices(market, webhook_receivers.with_webhook, webhook_receivers.told)
-        if not found.wrong or time.monotonic() >= deadline:
-            return structs.replace(found, wrong=[*found.wrong, *webhook_receivers.unverified])
+        found = check_webhooks(market, receivers.with_webhook, receivers.received)
+        if not found.failures or time.monotonic() >= deadline:
+            failures = [*found.failures, *receivers.unverified]
+            return structs.replace(found, failures=failures)
         time.sleep(_POLL_S)

@@ -1,7 +1,7 @@
-"""The exchange that chaos strikes: every link between a service and a server has its own proxy.
+"""The exchange under test, with a proxy on every link between a service and a server.
 
-Kafka gets one more listener per service, advertised with the port of that service's proxy, so a
-service is never led around it. Tests and the audit go straight to the servers.
+Kafka has one more listener per service, which advertises the port of that service's proxy, so that
+no connection bypasses the proxy. Tests and the audit connect to the servers directly.
 """
 
 import os
@@ -28,9 +28,9 @@ from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy
 from tests.support.wrong_clock import set_clock
 
-# Low, so that restarts begin at snapshots and kills fall into the making of some.
+# Low, so that restarts begin at snapshots and some kills interrupt the writing of one.
 SNAPSHOT_EVERY: Final = 200
-# Beside what `exchange run` starts: the read side as a process of its own.
+# The processes of `exchange run`, and the reader as a separate process.
 SERVICES: Final = MODULES | {"reader": ("services.reader",)}
 _KAFKA_LINKS: Final = {name: f"{name}-kafka" for name in SERVICES}
 _POSTGRES_LINKS: Final = {
@@ -39,20 +39,20 @@ _POSTGRES_LINKS: Final = {
 RECEIVERS_LINK: Final = "webhooks-receivers"
 
 
-class ManyDoorsKafka(LocalKafka):
-    """`doors`: for each further listener's name where it listens and what it advertises."""
+class MultiListenerKafka(LocalKafka):
+    """Kafka with further listeners; `listeners`: port and advertised port of each by name."""
 
-    def __init__(self, data_dir: Path, doors: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, data_dir: Path, listeners: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(data_dir)
-        self._doors = doors
+        self._listeners = listeners
 
     def _settings(self, quorum: Quorum, node: Node) -> str:
         more = {
-            "listeners=": [f"{n}://{LOOPBACK}:{inner}" for n, (inner, _) in self._doors.items()],
+            "listeners=": [f"{n}://{LOOPBACK}:{port}" for n, (port, _) in self._listeners.items()],
             "advertised.listeners=": [
-                f"{n}://{LOOPBACK}:{outer}" for n, (_, outer) in self._doors.items()
+                f"{n}://{LOOPBACK}:{port}" for n, (_, port) in self._listeners.items()
             ],
-            "listener.security.protocol.map=": [f"{name}:PLAINTEXT" for name in self._doors],
+            "listener.security.protocol.map=": [f"{name}:PLAINTEXT" for name in self._listeners],
         }
         lines = []
         for line in super()._settings(quorum, node).splitlines():
@@ -63,7 +63,7 @@ class ManyDoorsKafka(LocalKafka):
 
 
 class ProxiedStack(LocalExchange):
-    """Starts each service behind its own links."""
+    """The local stack, with each service connected through its proxies."""
 
     def __init__(
         self, settings: Settings, servers: LocalServers, links: Mapping[str, FaultProxy]
@@ -74,20 +74,20 @@ class ProxiedStack(LocalExchange):
         self.reader_url = f"http://{LOOPBACK}:{self.probes['reader']}"
 
     def stop_all(self) -> None:
-        """The reader, then the rest."""
+        """Stop the reader, then the other services."""
         if "reader" in self.services:
             self.stop("reader")
         super().stop_all()
 
     def set_clock(self, name: str, shift_ms: int) -> None:
-        """By how much this service's wall clock is wrong from now on."""
+        """Set the error of this service's wall clock, with immediate effect."""
         set_clock(self._clock(name), shift_ms)
 
     def _clock(self, name: str) -> Path:
         return self.data_dir / "clocks" / name
 
-    def another(self, name: str) -> ChildProcess:
-        """From now on the service of this name; the former keeps its probe's port."""
+    def replace(self, name: str) -> ChildProcess:
+        """A new process for this service; the former one keeps its port for probes."""
         self.probes[name] = free_port()
         self.services[name] = self._child(name)
         return self.services[name]
@@ -114,7 +114,7 @@ class ProxiedStack(LocalExchange):
 
 
 class Cluster:
-    """Everything that can be struck, by its name in the plan."""
+    """All targets of faults by their names in the plan."""
 
     def __init__(
         self,
@@ -125,44 +125,44 @@ class Cluster:
         self.stack = stack
         self.servers = servers
         self.links = links
-        self._usurped: list[ChildProcess] = []
+        self._superseded: list[ChildProcess] = []
 
-    def usurp(self, name: str) -> ChildProcess:
-        """Start another of this service beside it, in its place; the one that was there."""
+    def supersede(self, name: str) -> ChildProcess:
+        """Start a second process that takes this service's place; the former process."""
         former = self.stack.services[name]
-        self._usurped.append(former)
-        self.stack.another(name).start()
+        self._superseded.append(former)
+        self.stack.replace(name).start()
         return former
 
-    def kill_usurped(self) -> None:
-        """Those that did not go by themselves."""
-        for former in self._usurped:
+    def kill_superseded(self) -> None:
+        """Kill the superseded processes that still run."""
+        for former in self._superseded:
             former.kill()
 
     def all_ready(self) -> bool:
-        """Whether every service is, now."""
+        """True if every service is ready now."""
         return all(map(self.stack.ready, SERVICES))
 
     def process(self, name: str) -> ChildProcess:
-        """A service's or a server's process, which another start may replace."""
+        """The present process of a service or server; a restart may replace it."""
         return self.servers[name].process if name in self.servers else self.stack.services[name]
 
     def start(self, name: str) -> None:
-        """A server answers when this returns, a service may not yet be ready."""
+        """Start it. A server answers when this returns, a service may not be ready yet."""
         if name in self.servers:
             self.servers[name].start()
         else:
             self.stack.start(name)
 
     def stop(self, name: str) -> int | None:
-        """SIGTERM (PostgreSQL: its fast shutdown); the exit code."""
+        """Stop it with SIGTERM (PostgreSQL: its fast shutdown); the exit code."""
         if name in self.servers:
             self.servers[name].stop()
             return self.servers[name].process.exit_code
         return self.stack.stop(name)
 
     def kill(self, name: str) -> None:
-        """kill -9."""
+        """End it with SIGKILL."""
         if name in self.servers:
             self.servers[name].kill()
         else:
@@ -170,23 +170,23 @@ class Cluster:
 
 
 @contextmanager
-def running_arena(
+def running_cluster(
     data_dir: Path, receivers_port: int, *, with_small_disk: bool = False
 ) -> Iterator[Cluster]:
-    """Everything up and ready inside, everything ended after. Raises NoMountError.
+    """A context with a running, ready cluster. Raises NoMountError.
 
-    `receivers_port`: where the brokers listen for webhooks; they are struck at RECEIVERS_LINK.
+    `receivers_port`: port of the webhook receivers, which RECEIVERS_LINK forwards to.
     """
     data_dir = data_dir.resolve()
     with ExitStack() as ending:
         if with_small_disk:
             ending.enter_context(small_disk(data_dir / "kafka"))
-        inner = {link: free_port() for link in _KAFKA_LINKS.values()}
-        links = {link: FaultProxy(port) for link, port in inner.items()}
-        doors = {
-            name.upper(): (inner[link], links[link].port) for name, link in _KAFKA_LINKS.items()
+        ports = {link: free_port() for link in _KAFKA_LINKS.values()}
+        links = {link: FaultProxy(port) for link, port in ports.items()}
+        listeners = {
+            name.upper(): (ports[link], links[link].port) for name, link in _KAFKA_LINKS.items()
         }
-        kafka = ending.enter_context(ManyDoorsKafka(data_dir / "kafka", doors))
+        kafka = ending.enter_context(MultiListenerKafka(data_dir / "kafka", listeners))
         postgres = ending.enter_context(LocalPostgres(data_dir / "postgres"))
         port = urlsplit(postgres.url).port or 0
         links |= {link: FaultProxy(port) for link in _POSTGRES_LINKS.values()}
@@ -209,7 +209,7 @@ def running_arena(
         ending.callback(stack.stop_all)
         stack.start_all(tuple(SERVICES))
         cluster = Cluster(stack, {"kafka": kafka, "postgres": postgres}, links)
-        ending.callback(cluster.kill_usurped)
+        ending.callback(cluster.kill_superseded)
         yield cluster
 
 

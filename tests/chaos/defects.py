@@ -1,8 +1,7 @@
-"""Mistakes that somebody could make in the services, each to be switched on alone.
+"""Seeded defects of the services, each switched on alone.
 
-Every one must be found by the checks that are named beside it: audit invariants by their names;
-lost, doubled, contradiction, views and webhooks as in a chaos report; ended: the service gives
-up.
+Each must be found by the checks named in it: audit invariants by their names; lost, duplicated,
+contradiction, views and webhooks as in a chaos report; ended: the service ends with an error.
 """
 
 import itertools
@@ -37,8 +36,7 @@ from services.sink import copy_format as lines
 from services.sink import store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store
-from services.webhooks import receiver_run as turn
-from services.webhooks import schedule, signature
+from services.webhooks import receiver_run, schedule, signature
 from services.webhooks import store as outbox
 from services.webhooks.outbox import WebhookDelivery
 from services.webhooks.schedule import AttemptVerdict, Result
@@ -54,7 +52,7 @@ Check = Literal[
     "stored_sums",
     "stored_webhooks",
     "lost",
-    "doubled",
+    "duplicated",
     "contradiction",
     "views",
     "webhooks",
@@ -63,10 +61,10 @@ Check = Literal[
 
 
 class Defect(Struct, frozen=True):
-    """`found_by`: each of these checks must find it, without the help of the others.
+    """Functions to replace. Every one of the checks `found_by` must find the defect.
 
-    `cancels`: whether clients take orders back; they would wait long where no cancel arrives.
-    `sinks`: how many work at the same time.
+    `cancels`: False if the clients must not cancel, because no cancel would be answered in time.
+    `sinks`: number of sinks that run at the same time.
     """
 
     replacements: tuple[Replacement, ...]
@@ -101,16 +99,16 @@ _view = Reader.apply
 _view_left = Views._left
 
 
-def die(self: Sender) -> int:
-    """What a kill does to records that were not sent yet. In the place of `Sender.close`."""
+def close_without_flush(self: Sender) -> int:
+    """Drop the records that are not sent yet, as a kill does; replaces `Sender.close`."""
     self._stopping.set()
     self._thread.join()
     self._producer.purge()
     return 0
 
 
-async def _believe(*_: object) -> None:
-    """The log has it, for sure."""
+async def _assume_stored(*_: object) -> None:
+    """Return without waiting for the delivery report."""
 
 
 def _refusing(problem: Callable[[], ProblemError]) -> Callable[..., Any]:
@@ -145,7 +143,7 @@ async def _grant(*_: object) -> Response:
     return Response(204)
 
 
-async def _call_unknown(*_: object) -> Response:
+async def _not_found(*_: object) -> Response:
     raise ProblemError("order_not_found", "No such order of yours.")
 
 
@@ -201,24 +199,24 @@ def _position_first(self: Store, partition: int, move: Move, clock: int) -> None
         _move_from_anywhere(other, partition, move, clock)
 
 
-def both_at_the_same_place() -> Replacement:
-    """Two sinks that start together. No defect: one of them must give way."""
+def start_at_the_same_position() -> Replacement:
+    """Two sinks that start together. Not a defect: one of them must end by its fence."""
     start = threading.Barrier(2, timeout=10.0)
-    met: Counter[str] = Counter()
+    started: Counter[str] = Counter()
 
     def positions(self: Store, partitions: int) -> dict[int, FilterPosition]:
         found = _positions(self, partitions)
         database = self._connection.info.dbname
-        if met[database] < start.parties:
-            met[database] += 1
+        if started[database] < start.parties:
+            started[database] += 1
             start.wait()
         return found
 
     return (Store, "positions", positions)
 
 
-def lose_the_connection() -> Replacement:
-    """A database's first transaction breaks off before its end. No defect: a sink must bear it."""
+def lose_connection() -> Replacement:
+    """A lost connection in a database's first transaction. Not a defect: a sink must recover."""
     lost: set[str] = set()
 
     def sum_(self: Store, rows: Rows) -> None:
@@ -231,9 +229,9 @@ def lose_the_connection() -> Replacement:
     return (Store, "_sum", sum_)
 
 
-def _any_epoch(self: ExecutionFilter, number: int, record: int, told: Outcomes) -> Batch | None:
+def _any_epoch(self: ExecutionFilter, number: int, record: int, value: Outcomes) -> Batch | None:
     at = self.position(number)
-    return _judge(self, number, record, structs.replace(told, epoch=at.epoch))
+    return _judge(self, number, record, structs.replace(value, epoch=at.epoch))
 
 
 def _drop_a_batch() -> Callable[..., None]:
@@ -260,7 +258,7 @@ def _restore_twice(self: Views, *balance: Any) -> None:
     _restore_balance(self, *balance)
 
 
-async def _anybodys(self: Reader, order_id: str, _: str) -> Any:
+async def _order_of_any_broker(self: Reader, order_id: str, _: str) -> Any:
     record = await self._find(order_id)
     return None if record is None else record.resource()
 
@@ -270,8 +268,8 @@ def _worst_first(self: BookView, side: Any, depth: int) -> Any:
 
 
 def _first_price_stays(self: Prices, symbol: str, price: int, sequence: int) -> None:
-    told = self._prices.get(symbol)
-    _price_traded(self, symbol, told[0] if told else price, sequence)
+    first = self._prices.get(symbol)
+    _price_traded(self, symbol, first[0] if first else price, sequence)
 
 
 def _refused_is(result: Result) -> Callable[..., AttemptVerdict]:
@@ -291,11 +289,11 @@ def _sold(row: Any) -> WebhookDelivery:
     return structs.replace(found, body=found.body.replace(b'"bid"', b'"ask"'))
 
 
-# Of a gateway under clients.
+# Defects of a gateway under load.
 GATEWAY: Final[dict[str, Defect]] = {
-    "acknowledged before the log has it": _defect(
+    "an order is acknowledged before it is stored": _defect(
         "acknowledged lost",
-        (IngestContext, "require_stored", _believe),
+        (IngestContext, "require_stored", _assume_stored),
         (IngestContext, "wait_ms", lambda self, preferences: 0),
     ),
     "a symbol goes to two partitions": _defect(
@@ -305,7 +303,7 @@ GATEWAY: Final[dict[str, Defect]] = {
         _defect("partition", (app_place, "ids", SimpleNamespace(order_id=_other_partition))),
         cancels=False,
     ),
-    "400 for what was sent": _defect(
+    "400 for an accepted order": _defect(
         "refused contradiction",
         (
             PlaceOrderHandler,
@@ -313,61 +311,71 @@ GATEWAY: Final[dict[str, Defect]] = {
             _refusing(lambda: ProblemError("malformed_json", "Not so.")),
         ),
     ),
-    "503 for what was sent": _defect(
+    "503 for an accepted order": _defect(
         "contradiction", (PlaceOrderHandler, "_answer", _refusing(lambda: not_accepted("Not now.")))
     ),
     "a client order id is lost": _defect(
         "acknowledged contradiction", (app_place, "_command", _nameless)
     ),
-    "an order is another broker's": _defect(
+    "an order has another broker": _defect(
         "acknowledged", (app_place, "_command", _of_the_former_broker())
     ),
-    "a cancel is granted unsent": _defect("lost", (CancelOrderHandler, "_send", _grant)),
-    "an order in the market is called unknown": _defect(
-        "contradiction", (CancelOrderHandler, "_send", _call_unknown)
+    "a cancel is granted without being sent": _defect(
+        "lost", (CancelOrderHandler, "_send", _grant)
+    ),
+    "404 for the cancel of an order in the market": _defect(
+        "contradiction", (CancelOrderHandler, "_send", _not_found)
     ),
 }
 
-# Of a sink that stores a recorded log.
+# Defects of a sink that stores a recorded market.
 SINK: Final[dict[str, Defect]] = {
     "cancels are dropped": _defect("stored_orders", (Rows, "_left", _forget_cancels)),
     "sums are stored twice": _defect("stored_sums", (Store, "_sum", _sum_twice)),
-    "buyer and seller change places": _defect(
+    "buyer and seller are exchanged": _defect(
         "stored_trades", (store, "trade_line", _trade_line_swapped)
     ),
-    "balances change sides": _defect(
+    "balances have the wrong sign": _defect(
         "stored_sums",
         (Rows, "_sum", lambda self, fill, taker: _sum(self, fill, _other_side(taker))),
     ),
-    "makers are not told": _defect("stored_webhooks", (store, "delivery_lines", _to_takers_only)),
-    "webhooks tell what was left before the trade": _defect(
+    "makers get no webhooks": _defect(
+        "stored_webhooks", (store, "delivery_lines", _to_takers_only)
+    ),
+    "webhooks contain the remaining quantity before the trade": _defect(
         "stored_webhooks", (store, "delivery_lines", _left_before_the_trade)
     ),
     "two sinks without a fence": structs.replace(
-        _defect("ended", (Store, "_fence", _no_fence), both_at_the_same_place()), sinks=2
+        _defect("ended", (Store, "_fence", _no_fence), start_at_the_same_position()), sinks=2
     ),
     "the position is stored before the rows": _defect(
-        "stored_orders stored_trades", (Store, "_fence", _position_first), lose_the_connection()
+        "stored_orders stored_trades", (Store, "_fence", _position_first), lose_connection()
     ),
-    "a stale matcher is believed": _defect(
+    "outcomes of a stale matcher are stored": _defect(
         "stored stored_orders", (ExecutionFilter, "_judge", _any_epoch)
     ),
 }
 
-# Of a sender whose receivers refuse some webhooks once.
+# Defects of a sender whose receivers refuse some webhooks once.
 WEBHOOKS: Final[dict[str, Defect]] = {
-    "a refusal counts as success": _defect("webhooks", (turn, "judge", _refused_is("delivered"))),
-    "what is refused is given up": _defect("webhooks", (turn, "judge", _refused_is("parked"))),
-    "a webhook has another id": _defect("webhooks", (turn, "signed_headers", _sign_as_another)),
-    "buyers are told that they sold": _defect("webhooks", (outbox, "_delivery", _sold)),
+    "a refusal counts as success": _defect(
+        "webhooks", (receiver_run, "judge", _refused_is("delivered"))
+    ),
+    "a refused webhook is parked": _defect(
+        "webhooks", (receiver_run, "judge", _refused_is("parked"))
+    ),
+    "a webhook has another id": _defect(
+        "webhooks", (receiver_run, "signed_headers", _sign_as_another)
+    ),
+    "buyers get webhooks of sales": _defect("webhooks", (outbox, "_delivery", _sold)),
 }
 
-# Of a reader that begins with a recorded log, and of one that begins with its database.
+# Defects of a reader that starts from the topics, and of one that starts from the database.
 READER: Final[dict[str, Defect]] = {
     "a batch is dropped": _defect("views", (Reader, "apply", _drop_a_batch())),
     "cancelled orders stay": _defect("views", (Views, "_left", _keep_cancelled)),
-    "buyer and seller change places": _defect("views", (Balances, "traded", _swap)),
-    "an order is shown to anybody": _defect("views", (Reader, "order", _anybodys)),
+    "buyer and seller are exchanged": _defect("views", (Balances, "traded", _swap)),
+    "an order is shown to every broker": _defect("views", (Reader, "order", _order_of_any_broker)),
     "the worst prices come first": _defect("views", (BookView, "best", _worst_first)),
     "the last price is the first": _defect("views", (Prices, "traded", _first_price_stays)),
 }

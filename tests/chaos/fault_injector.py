@@ -1,4 +1,4 @@
-"""Carries faults out on the arena: each begins, lasts, and is healed."""
+"""Fault injector: begins the faults of a plan on the cluster and heals them after their time."""
 
 import contextlib
 import threading
@@ -11,103 +11,105 @@ from msgspec import Struct, structs
 from infra.errors import InfraError
 from tests.chaos.clients import Clients
 from tests.chaos.cluster import Cluster
-from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, Strike
+from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, FaultGroup
 from tests.chaos.small_disk import fill, make_room
 from tests.chaos.supervisor import ChaosSupervisor
 
 _REFILL_S = 0.1
-# A matcher says that it needs a second to see a newer claim; the rest is for a busy machine.
+# A matcher notices a newer claim within a second; the rest is for a busy machine.
 _NOTICE_S = 20.0
-# What is not well after so long is struck again all the same.
+# After this time without recovery, the next fault is injected all the same.
 _RECOVERY_S = 60.0
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
-class Healed(Struct, frozen=True):
-    """When a strike was over: the heal of its last fault, on the crowd's clock.
+class HealedGroup(Struct, frozen=True):
+    """The time when the last fault of a group was healed, on the clients' clock.
 
-    `ready_us`: from when on every service was ready; None: not looked at, or never.
+    `ready_us`: the time when every service was ready; None: not measured, or never.
     """
 
-    strike: Strike
+    group: FaultGroup
     healed_us: int
     ready_us: int | None = None
 
 
 class FaultInjector:
-    """`tell` gets a line per strike; the crowd's clock is that of the report."""
+    """Injects faults; `print_line` is called with a line per group. Times: the clients' clock."""
 
     def __init__(
         self,
         cluster: Cluster,
         supervisor: ChaosSupervisor,
-        tell: Callable[[str], None],
+        print_line: Callable[[str], None],
         clients: Clients,
     ) -> None:
         self._cluster = cluster
-        self._keeper = supervisor
-        self._tell = tell
-        self._crowd = clients
+        self._supervisor = supervisor
+        self._print_line = print_line
+        self._clients = clients
         self._now_us = clients.now_us
         self._ending = threading.Event()
-        self.stops: dict[str, list[int | None]] = {}
+        # Exit codes of the programs that were stopped or superseded, by name.
+        self.stop_exits: dict[str, list[int | None]] = {}
 
-    def strike_all(self, plan: ChaosPlan) -> list[Healed]:
-        """The whole plan, one strike after the other."""
+    def inject_all(self, plan: ChaosPlan) -> list[HealedGroup]:
+        """Inject and heal every group of the plan, one after the other."""
         began = time.monotonic()
         healed = []
-        for number, strike in enumerate(plan.strikes, 1):
-            self._wait(began + strike.at_ms / 1000 - time.monotonic())
-            told = " + ".join(map(str, strike.faults))
-            self._tell(f"{time.monotonic() - began:6.1f} s  {number}/{len(plan.strikes)}  {told}")
-            done = self._strike(strike)
+        for number, group in enumerate(plan.groups, 1):
+            self._wait(began + group.at_ms / 1000 - time.monotonic())
+            faults = " + ".join(map(str, group.faults))
+            at_s = time.monotonic() - began
+            self._print_line(f"{at_s:6.1f} s  {number}/{len(plan.groups)}  {faults}")
+            done = self._inject_group(group)
             if plan.one_by_one:
-                done = structs.replace(done, ready_us=self._recovered(done.healed_us))
+                done = structs.replace(done, ready_us=self._wait_for_recovery(done.healed_us))
             healed.append(done)
         return healed
 
     def heal_all(self) -> None:
-        """Whatever was struck: links flow, frozen programs go on, dead ones are started."""
+        """Restore every link and clock, resume frozen programs and start those that ended."""
         for link in self._cluster.links.values():
             link.heal()
         for name in CLOCKS:
             self._cluster.stack.set_clock(name, 0)
         for name in PROGRAMS:
             self._cluster.process(name).resume()
-            self._keeper.give_back(name)
+            self._supervisor.release(name)
 
-    def _strike(self, strike: Strike) -> Healed:
-        with ThreadPoolExecutor(len(strike.faults)) as pool:
-            running = [pool.submit(self._carry_out, fault) for fault in strike.faults]
+    def _inject_group(self, group: FaultGroup) -> HealedGroup:
+        with ThreadPoolExecutor(len(group.faults)) as pool:
+            running = [pool.submit(self._inject, fault) for fault in group.faults]
             try:
                 healed_us = max(each.result() for each in running)
             except BaseException:
-                # Interrupted: the threads must not sit out what they hold.
+                # Interrupted: the threads must not wait until the end of their faults.
                 self._ending.set()
                 raise
-        return Healed(strike, healed_us)
+        return HealedGroup(group, healed_us)
 
-    def _recovered(self, healed_us: int) -> int | None:
-        """When every service was ready; returns when an order was taken as well."""
+    def _wait_for_recovery(self, healed_us: int) -> int | None:
+        """Wait until every service is ready and an order was accepted; the time of the former."""
         deadline = time.monotonic() + _RECOVERY_S
         ready_us = None
         while time.monotonic() < deadline and not self._ending.is_set():
             if ready_us is None and self._cluster.all_ready():
                 ready_us = self._now_us()
-            if ready_us is not None and self._crowd.first_created_after(healed_us) is not None:
+            if ready_us is not None and self._clients.first_created_after(healed_us) is not None:
                 break
-            self._wait(_LOOK_S)
+            self._wait(_POLL_S)
         return ready_us
 
-    def _carry_out(self, fault: Fault) -> int:
-        """When it was healed; a start that takes its time belongs to the recovery."""
+    def _inject(self, fault: Fault) -> int:
+        """Begin and heal a fault; the time of healing. A restart's duration counts as recovery."""
         if fault.target in self._cluster.links:
-            return self._on_link(fault)
+            return self._disturb_link(fault)
         if fault.kind == "fill_disk":
-            return self._on_disk(fault)
-        return self._on_program(fault)
+            return self._fill_disk(fault)
+        return self._disturb_program(fault)
 
-    def _on_link(self, fault: Fault) -> int:
+    def _disturb_link(self, fault: Fault) -> int:
         link = self._cluster.links[fault.target]
         match fault.kind:
             case "cut":
@@ -124,76 +126,76 @@ class FaultInjector:
         link.heal()
         return self._now_us()
 
-    def _on_disk(self, fault: Fault) -> int:
-        """The broker ends by itself, and is started in vain until there is room again."""
+    def _fill_disk(self, fault: Fault) -> int:
+        """Fill Kafka's disk: the broker ends, and every restart fails until there is room."""
         folder = self._cluster.servers[fault.target].data_dir
         fill(folder)
         end = time.monotonic() + fault.hold_ms / 1000
         while time.monotonic() < end and not self._ending.is_set():
             self._wait(_REFILL_S)
-            # A dying broker drops files, and the disk would have room by itself.
+            # A broker that ends deletes files, which makes room on the disk.
             fill(folder)
         make_room(folder)
         return self._now_us()
 
-    def _on_program(self, fault: Fault) -> int:
+    def _disturb_program(self, fault: Fault) -> int:
         name = fault.target
         match fault.kind:
             case "freeze":
-                self._keeper.take(name, lambda: self._cluster.process(name).pause())
+                self._supervisor.hold(name, lambda: self._cluster.process(name).pause())
             case "stop":
-                self._keeper.take(name, lambda: self._stop(name))
-            case "usurp":
-                self._keeper.take(name, lambda: self._usurp(fault))
+                self._supervisor.hold(name, lambda: self._stop(name))
+            case "supersede":
+                self._supervisor.hold(name, lambda: self._supersede(fault))
             case "clock_jump":
-                return self._on_clock(fault)
+                return self._disturb_clock(fault)
             case "clock_wrong_start":
-                self._keeper.take(name, lambda: self._cluster.kill(name))
-                return self._on_clock(fault)
+                self._supervisor.hold(name, lambda: self._cluster.kill(name))
+                return self._disturb_clock(fault)
             case "restart_twice":
-                self._keeper.take(name, lambda: self._die_while_starting(fault))
+                self._supervisor.hold(name, lambda: self._kill_while_starting(fault))
             case _:
-                self._keeper.take(name, lambda: self._cluster.kill(name))
-        if fault.kind != "usurp":
+                self._supervisor.hold(name, lambda: self._cluster.kill(name))
+        if fault.kind != "supersede":
             self._wait(fault.hold_ms / 1000)
         healed_us = self._now_us()
         if fault.kind == "freeze":
             self._cluster.process(name).resume()
-        self._keeper.give_back(name)
+        self._supervisor.release(name)
         return healed_us
 
-    def _on_clock(self, fault: Fault) -> int:
-        """Wrong for a while in a running program, be it from its start on; then right at once."""
+    def _disturb_clock(self, fault: Fault) -> int:
+        """Set a wrong clock, start the program if it does not run, then set the clock right."""
         self._cluster.stack.set_clock(fault.target, fault.detail)
-        self._keeper.give_back(fault.target)
+        self._supervisor.release(fault.target)
         self._wait(fault.hold_ms / 1000)
         self._cluster.stack.set_clock(fault.target, 0)
         return self._now_us()
 
     def _stop(self, name: str) -> None:
-        # It may be away already, for want of something else that was struck.
-        was_there = self._cluster.process(name).alive
+        # It may have ended already, because of a fault of a server that it needs.
+        was_alive = self._cluster.process(name).alive
         exit_code = self._cluster.stop(name)
-        if was_there:
-            self.stops.setdefault(name, []).append(exit_code)
+        if was_alive:
+            self.stop_exits.setdefault(name, []).append(exit_code)
 
-    def _usurp(self, fault: Fault) -> None:
+    def _supersede(self, fault: Fault) -> None:
         self._cluster.process(fault.target).pause()
-        former = self._cluster.usurp(fault.target)
+        former = self._cluster.supersede(fault.target)
         self._wait(fault.hold_ms / 1000)
         former.resume()
-        # It must notice by itself; the report looks at its exit code.
+        # It must notice the newer claim and end; the report checks its exit code.
         if not former.wait(_NOTICE_S):
             former.kill()
-        self.stops.setdefault(f"usurped {fault.target}", []).append(former.exit_code)
+        self.stop_exits.setdefault(f"superseded {fault.target}", []).append(former.exit_code)
 
-    def _die_while_starting(self, fault: Fault) -> None:
+    def _kill_while_starting(self, fault: Fault) -> None:
         self._cluster.kill(fault.target)
         with ThreadPoolExecutor(1) as pool:
             starting = pool.submit(self._cluster.start, fault.target)
             self._wait(fault.detail / 1000)
             self._cluster.process(fault.target).kill()
-            # A server that is killed before it answers says so; that was the wish.
+            # Expected: the start of a server fails when it is killed before it answers.
             with contextlib.suppress(InfraError):
                 starting.result()
         self._cluster.kill(fault.target)

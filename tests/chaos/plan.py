@@ -1,7 +1,7 @@
-"""Which faults strike what and when, all of it decided before the first. Pure and seeded.
+"""Plan of a chaos run: kind, target and time of every fault, drawn from a seed. Pure.
 
-Targets come from a shuffled bag that is emptied before it is filled again, and so do the kinds of
-each target: every target is struck once before one is struck again, and by every kind in turn.
+Targets are drawn without replacement until each was drawn once, then again from all of them; the
+fault kinds of a target likewise. So no target or kind is left out by chance.
 """
 
 import random
@@ -23,12 +23,12 @@ Link = Literal[
 ]
 ProgramFault = Literal["kill", "freeze", "stop", "restart_twice"]
 LinkFault = Literal["cut", "stall", "slow", "cut_after"]
-# A wall clock goes wrong while a program runs, or is wrong when it starts.
+# The wall clock jumps while a program runs, or is wrong from its start.
 ClockFault = Literal["clock_jump", "clock_wrong_start"]
-# Drawn only when asked for. fill_disk: Kafka's, which is then a small one of its own. usurp: the
-# matcher is frozen, another one takes its partitions, and then it wakes up. What waited in its
-# producer is then sent all the same, so public records may be there twice: a known limit.
-ExtraFault = Literal["fill_disk", "usurp"]
+# Drawn only on request. fill_disk: fills Kafka's disk, which is then a small tmpfs. supersede:
+# freezes the matcher, lets another one claim its partitions, then resumes it. Records still in its
+# producer are then sent, so public records may be duplicated: a known limit.
+ExtraFault = Literal["fill_disk", "supersede"]
 FaultKind = ProgramFault | LinkFault | ClockFault | ExtraFault
 
 PROGRAMS: Final[tuple[Program, ...]] = get_args(Program)
@@ -38,35 +38,36 @@ PROGRAM_FAULTS: Final[tuple[ProgramFault, ...]] = get_args(ProgramFault)
 LINK_FAULTS: Final[tuple[LinkFault, ...]] = get_args(LinkFault)
 CLOCK_FAULTS: Final[tuple[ClockFault, ...]] = get_args(ClockFault)
 EXTRA_FAULTS: Final[tuple[ExtraFault, ...]] = get_args(ExtraFault)
-USUAL_FAULTS: Final[tuple[FaultKind, ...]] = (*PROGRAM_FAULTS, *LINK_FAULTS, *CLOCK_FAULTS)
-# The sink only measures with its clock, and a reader alone only says what time it is. A sender
-# signs the time: receivers are right to refuse what is a day old.
+DEFAULT_FAULTS: Final[tuple[FaultKind, ...]] = (*PROGRAM_FAULTS, *LINK_FAULTS, *CLOCK_FAULTS)
+# Not the others: sink and reader use the clock for durations and display only. The webhook sender
+# signs the time, and receivers rightly reject a signature that is a day old.
 CLOCKS: Final[tuple[Program, ...]] = ("gateway", "matcher")
 _ONLY_ON: Final[dict[FaultKind, tuple[Program, ...]]] = {
     "clock_jump": CLOCKS,
     "clock_wrong_start": CLOCKS,
     "fill_disk": ("kafka",),
-    "usurp": ("matcher",),
+    "supersede": ("matcher",),
 }
 
+# Duration of a fault: from a short hiccup to beyond the timeouts of clients and services.
 HOLD_MS: Final = (1_000, 20_000)
-# A process that is killed or stopped stays away for so long at most; half of them not at all.
+# Longest time before a killed or stopped process is restarted; half of them restart at once.
 AWAY_MS_MAX: Final = 5_000
-# Between the two deaths of a quick restart: from its first instructions to just ready.
-BETWEEN_DEATHS_MS: Final = (100, 2_500)
+# Time between the two kills of restart_twice: from the first instructions to just ready.
+BETWEEN_KILLS_MS: Final = (100, 2_500)
 DELAY_MS: Final = (20, 400)
 CUT_AFTER_BYTES: Final = (1, 60_000)
 CLOCK_JUMP_MS: Final = 86_400_000
-# One strike in so many hits two targets at once.
-TOGETHER_ONE_IN: Final = 4
+# One fault group in so many has two targets at once.
+TWO_TARGETS_ONE_IN: Final = 4
 
 
 class Fault(Struct, frozen=True):
-    """`hold_ms` from its beginning until it is healed.
+    """A fault of one target; `hold_ms`: time from its beginning until it is healed.
 
-    `detail`: milliseconds between two deaths (restart_twice) or of delay (slow); bytes
-    (cut_after); 1 if the stalled connections are cut at the end (stall); milliseconds that the
-    clock is wrong by (clock_jump, clock_wrong_start).
+    `detail`: milliseconds between two kills (restart_twice) or of delay (slow); bytes
+    (cut_after); 1 if the stalled connections are cut at the end (stall); clock error in
+    milliseconds (clock_jump, clock_wrong_start).
     """
 
     kind: FaultKind
@@ -78,39 +79,48 @@ class Fault(Struct, frozen=True):
         return f"{self.kind} {self.target}, {self.hold_ms / 1000:.1f} s"
 
 
-class Strike(Struct, frozen=True):
-    """Faults that begin together. Later than `at_ms` when the strike before lasts longer."""
+class FaultGroup(Struct, frozen=True):
+    """Faults that begin together, at `at_ms` or when the previous group is healed if later."""
 
     at_ms: int
     faults: tuple[Fault, ...]
 
 
 class ChaosPlan(Struct, frozen=True):
-    """Strikes by time; `one_by_one`: each as soon as the one before is recovered, by no time."""
+    """Fault groups in order of time.
+
+    `one_by_one`: each begins as soon as the exchange has recovered from the one before; `at_ms` is
+    not used.
+    """
 
     seed: int
     duration_s: int
-    strikes: tuple[Strike, ...]
+    groups: tuple[FaultGroup, ...]
     one_by_one: bool = False
 
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults of all groups."""
+        return [fault for group in self.groups for fault in group.faults]
 
-class Choice(Struct, frozen=True):
-    """What is drawn from. Without `targets`: everything that one of the kinds can strike."""
 
-    kinds: tuple[FaultKind, ...] = USUAL_FAULTS
+class FaultSelection(Struct, frozen=True):
+    """Kinds and targets to draw from. Without `targets`: all that one of the kinds applies to."""
+
+    kinds: tuple[FaultKind, ...] = DEFAULT_FAULTS
     targets: tuple[str, ...] = ()
     one_by_one: bool = False
 
-    def bags(self) -> dict[str, tuple[FaultKind, ...]]:
-        """Each target's kinds. Raises ValueError when a target or a kind has nothing to do."""
+    def kinds_by_target(self) -> dict[str, tuple[FaultKind, ...]]:
+        """The kinds of each target. Raises ValueError if a named target or kind has no use."""
         named = self.targets or TARGETS
         found = {t: tuple(k for k in self.kinds if k in _kinds_on(t)) for t in named}
         idle = [target for target, kinds in found.items() if not kinds]
         if self.targets and idle:
-            raise ValueError(f"none of {', '.join(self.kinds)} strikes {', '.join(idle)}")
+            raise ValueError(f"none of {', '.join(self.kinds)} applies to {', '.join(idle)}")
         used = {kind for kinds in found.values() for kind in kinds}
-        if self.targets and (vain := [kind for kind in self.kinds if kind not in used]):
-            raise ValueError(f"{', '.join(vain)} strikes none of {', '.join(self.targets)}")
+        if self.targets and (unused := [kind for kind in self.kinds if kind not in used]):
+            raise ValueError(f"{', '.join(unused)} applies to none of {', '.join(self.targets)}")
         return {target: kinds for target, kinds in found.items() if kinds}
 
 
@@ -119,43 +129,49 @@ def _kinds_on(target: str) -> tuple[FaultKind, ...]:
     return (*usual, *(kind for kind, only in _ONLY_ON.items() if target in only))
 
 
-def chaos_plan(seed: int, duration_s: int, faults: int, choice: Choice | None = None) -> ChaosPlan:
-    """So many faults, spread over the time. Raises ValueError when there is nothing to do."""
+def chaos_plan(
+    seed: int, duration_s: int, faults: int, selection: FaultSelection | None = None
+) -> ChaosPlan:
+    """A plan of `faults` faults, spread over the duration.
+
+    Raises ValueError if there are none, or if `selection` names a target or kind without use.
+    """
     if min(duration_s, faults) < 1:
         raise ValueError("duration and faults must be at least 1")
-    return _Draw(seed, duration_s, faults, choice or Choice()).plan()
+    return _PlanGenerator(seed, duration_s, faults, selection or FaultSelection()).plan()
 
 
-class _Draw:
-    def __init__(self, seed: int, duration_s: int, faults: int, choice: Choice) -> None:
+class _PlanGenerator:
+    def __init__(self, seed: int, duration_s: int, faults: int, selection: FaultSelection) -> None:
         self._seed = seed
         self._duration_s = duration_s
         self._faults = faults
-        self._one_by_one = choice.one_by_one
-        self._bags = choice.bags()
+        self._one_by_one = selection.one_by_one
+        self._kinds_by_target = selection.kinds_by_target()
         self._random = random.Random(seed)
+        # Targets, and kinds of each target, that are still to be drawn in this round.
         self._targets: list[str] = []
         self._kinds: dict[str, list[FaultKind]] = {}
 
     def plan(self) -> ChaosPlan:
-        groups = self._groups()
-        slot_ms = 0 if self._one_by_one else self._duration_s * 1000 // len(groups)
-        hold_max = min(HOLD_MS[1], max(HOLD_MS[0], slot_ms))
-        strikes = []
-        for number, targets in enumerate(groups):
+        target_groups = self._target_groups()
+        slot_ms = 0 if self._one_by_one else self._duration_s * 1000 // len(target_groups)
+        hold_ms_max = min(HOLD_MS[1], max(HOLD_MS[0], slot_ms))
+        groups = []
+        for number, targets in enumerate(target_groups):
             at_ms = number * slot_ms + self._random.randint(0, slot_ms // 4)
-            found = tuple(self._fault(target, hold_max) for target in targets)
-            strikes.append(Strike(at_ms, found))
-        return ChaosPlan(self._seed, self._duration_s, tuple(strikes), self._one_by_one)
+            found = tuple(self._fault(target, hold_ms_max) for target in targets)
+            groups.append(FaultGroup(at_ms, found))
+        return ChaosPlan(self._seed, self._duration_s, tuple(groups), self._one_by_one)
 
-    def _groups(self) -> list[list[str]]:
+    def _target_groups(self) -> list[list[str]]:
         groups: list[list[str]] = []
         left = self._faults
         while left:
             self._fill_targets()
             group = [self._targets.pop()]
-            if left > 1 and not self._one_by_one and not self._random.randrange(TOGETHER_ONE_IN):
-                # The end of one bag and the start of the next may be the same target.
+            if left > 1 and not self._one_by_one and not self._random.randrange(TWO_TARGETS_ONE_IN):
+                # The last target of one round and the first of the next may be the same.
                 self._fill_targets()
                 if self._targets[-1] != group[0]:
                     group.append(self._targets.pop())
@@ -165,17 +181,19 @@ class _Draw:
 
     def _fill_targets(self) -> None:
         if not self._targets:
-            self._targets = self._random.sample(list(self._bags), len(self._bags))
+            targets = list(self._kinds_by_target)
+            self._targets = self._random.sample(targets, len(targets))
 
-    def _fault(self, target: str, hold_max: int) -> Fault:
+    def _fault(self, target: str, hold_ms_max: int) -> Fault:
         rng = self._random
-        bag = self._kinds.setdefault(target, [])
-        if not bag:
-            bag.extend(rng.sample(self._bags[target], len(self._bags[target])))
-        kind = bag.pop()
-        hold_ms = rng.randint(HOLD_MS[0], hold_max)
+        left = self._kinds.setdefault(target, [])
+        if not left:
+            kinds = self._kinds_by_target[target]
+            left.extend(rng.sample(kinds, len(kinds)))
+        kind = left.pop()
+        hold_ms = rng.randint(HOLD_MS[0], hold_ms_max)
         if kind in ("kill", "stop"):
-            hold_ms = rng.choice((0, rng.randint(0, min(AWAY_MS_MAX, hold_max))))
+            hold_ms = rng.choice((0, rng.randint(0, min(AWAY_MS_MAX, hold_ms_max))))
         elif kind == "restart_twice":
             hold_ms = 0
         return Fault(kind, target, hold_ms, self._detail(kind))
@@ -184,7 +202,7 @@ class _Draw:
         rng = self._random
         match kind:
             case "restart_twice":
-                return rng.randint(*BETWEEN_DEATHS_MS)
+                return rng.randint(*BETWEEN_KILLS_MS)
             case "stall":
                 return rng.randrange(2)
             case "slow":

@@ -1,6 +1,6 @@
-"""What the clients were told, held against the log by a fold of its own, apart from the audit's.
+"""Reconciliation of the clients' answers with the topics, independent of the audit's. Pure.
 
-Pure. `lost`: told to be in the market, and is not. `doubled`: there more than once.
+`lost`: acknowledged, but absent from the market. `duplicated`: present more than once.
 """
 
 from collections import Counter
@@ -22,15 +22,15 @@ E = TypeVar("E", OrderAccepted, OrderRepeated)
 
 
 class Market(Struct, frozen=True):
-    """The log as it is at the end: commands, the outcomes that count, the public trades' ids."""
+    """Content of the topics at the end: commands, valid outcomes, ids of the public trades."""
 
     commands: Sequence[Command | None]
     outcomes: Sequence[Outcome]
     trade_ids: Sequence[str]
 
 
-class Standing(Struct):
-    """An order; `remaining` is what was not filled, also when it is closed."""
+class OrderState(Struct):
+    """State of an order; `remaining`: quantity that is not filled, also of a closed order."""
 
     broker_id: str
     symbol: str
@@ -41,19 +41,19 @@ class Standing(Struct):
 
 
 class Reconciliation(Struct, frozen=True):
-    """Every difference is a line that names the order or trade."""
+    """Counts, and a line for each difference, which names the order or trade."""
 
     acknowledged: int
     cancelled: int
     trades: int
     lost: list[str]
-    doubled: list[str]
+    duplicated: list[str]
 
 
 def reconciliation(
     lines: Iterable[ClientLine], cancelled: Iterable[str], market: Market
 ) -> Reconciliation:
-    """`cancelled`: orders whose cancel was granted."""
+    """Compare. `lines`: answers to orders; `cancelled`: ids of orders whose cancel was granted."""
     acknowledged = {
         line.order_id: (line.broker_id, line.client_order_id)
         for line in lines
@@ -68,9 +68,9 @@ def reconciliation(
     repeated = {event.order_id for event in _events(market, OrderRepeated)}
     orders = {event.order_id for event in _events(market, OrderAccepted)}
     fills = [fill for event in _events(market, OrderAccepted) for fill in event.fills]
-    open_ = {order_id for order_id, order in standings(market).items() if order.open}
+    open_ = {order_id for order_id, order in order_states(market).items() if order.open}
     lost = [
-        f"order {i} {name} is not in the log" for i, name in acknowledged.items() if not written[i]
+        f"order {i} {name} has no command" for i, name in acknowledged.items() if not written[i]
     ]
     lost += [
         f"order {i} {name} has no outcome"
@@ -80,38 +80,38 @@ def reconciliation(
     lost += [f"order {i} is open, its cancel was granted" for i in granted if i in open_]
     published = Counter(market.trade_ids)
     lost += [f"trade {f.trade_id} was not published" for f in fills if not published[f.trade_id]]
-    doubled = [f"order {i} is in the log {n} times" for i, n in written.items() if n > 1]
-    doubled += [f"{name} entered the market {n} times" for name, n in entered.items() if n > 1]
-    doubled += [f"trade {i} was published {n} times" for i, n in published.items() if n > 1]
+    duplicated = [f"order {i} has {n} commands" for i, n in written.items() if n > 1]
+    duplicated += [f"{name} entered the market {n} times" for name, n in entered.items() if n > 1]
+    duplicated += [f"trade {i} was published {n} times" for i, n in published.items() if n > 1]
     made = Counter(fill.trade_id for fill in fills)
-    doubled += [f"trade {i} was made {n} times" for i, n in made.items() if n > 1]
-    return Reconciliation(len(acknowledged), len(granted), len(made), lost, doubled)
+    duplicated += [f"trade {i} was made {n} times" for i, n in made.items() if n > 1]
+    return Reconciliation(len(acknowledged), len(granted), len(made), lost, duplicated)
 
 
 def _events(market: Market, kind: type[E]) -> list[E]:
     return [o.event for o in market.outcomes if isinstance(o.event, kind)]
 
 
-def entered_though_refused(lines: Iterable[RequestRecord]) -> list[str]:
-    """200 says that an earlier attempt made the order; then not all of those were refused.
+def accepted_after_refusals(lines: Iterable[RequestRecord]) -> list[str]:
+    """Orders answered 200, which means that an earlier attempt entered, after refusals only.
 
-    `lines` as they were answered: the attempts at one order follow each other. The audit cannot
-    see this: an order that was refused first may well be in the log, by a later attempt.
+    `lines` in order of the answers, so that the attempts at one order are in order too. The audit
+    cannot check this: a later attempt at a refused order may rightly be in the command log.
     """
-    found, perhaps = [], set[tuple[int, str]]()
+    found, possible = [], set[tuple[int, str]]()
     for line in lines:
         name, status = (line.broker, line.client_order_id), line.answer.status
         if line.operation != "order":
             continue
-        if status == _REPEATED and name not in perhaps:
+        if status == _REPEATED and name not in possible:
             found.append(f"{name} entered the market by an attempt that was refused")
         if not (_CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED):
-            perhaps.add(name)
+            possible.add(name)
     return found
 
 
-def called_unknown(lines: Iterable[RequestRecord], market: Market) -> list[str]:
-    """A cancel of a broker's own order may come too late, but the order is there."""
+def wrongly_not_found(lines: Iterable[RequestRecord], market: Market) -> list[str]:
+    """Cancels answered 404 although the broker's order is in the market, open or closed."""
     entered = {event.order_id for event in _events(market, OrderAccepted)}
     return [
         f"order {line.answer.order_id} is in the market, its cancel was answered 404"
@@ -122,8 +122,8 @@ def called_unknown(lines: Iterable[RequestRecord], market: Market) -> list[str]:
     ]
 
 
-def answered_with_two(lines: Iterable[RequestRecord]) -> list[str]:
-    """One client order id is one order, whenever it is asked for."""
+def answered_with_two_orders(lines: Iterable[RequestRecord]) -> list[str]:
+    """Client order ids for which two different order ids were answered."""
     ids: dict[tuple[int, str], set[str]] = {}
     for line in lines:
         if line.operation == "order" and line.answer.status in (_REPEATED, _CREATED):
@@ -132,9 +132,9 @@ def answered_with_two(lines: Iterable[RequestRecord]) -> list[str]:
     return [f"{name} was answered with {each}" for name, each in ids.items() if len(each) > 1]
 
 
-def standings(market: Market) -> dict[str, Standing]:
-    """Every order that entered, as it stands at the end."""
-    found: dict[str, Standing] = {}
+def order_states(market: Market) -> dict[str, OrderState]:
+    """State at the end of every accepted order, by order id."""
+    found: dict[str, OrderState] = {}
     for outcome in market.outcomes:
         for expired in outcome.expired:
             found[expired.order_id].open = False
@@ -147,7 +147,7 @@ def standings(market: Market) -> dict[str, Standing]:
                 maker.remaining = fill.maker_remaining_quantity
                 maker.open = maker.open and maker.remaining > 0
             is_open = event.closed_reason is None
-            found[event.order_id] = Standing(
+            found[event.order_id] = OrderState(
                 event.broker_id,
                 event.symbol,
                 event.side,
@@ -159,19 +159,19 @@ def standings(market: Market) -> dict[str, Standing]:
 
 
 class Account(Struct):
-    """Of one broker: sales minus purchases in cents, and shares by symbol where there are any."""
+    """Balance of a broker: sales minus purchases in cents, and shares by symbol, signed."""
 
     cash: int = 0
     shares: dict[str, int] = {}
 
     def traded(self, symbol: str, quantity: int, value: int) -> None:
-        """Bought so many shares, or sold them: then both are negative."""
+        """Add a trade; `quantity` and `value` are positive for a buyer, negative for a seller."""
         self.cash -= value
         self.shares[symbol] = self.shares.get(symbol, 0) + quantity
 
 
 def accounts(market: Market) -> dict[str, Account]:
-    """By broker."""
+    """Balances by broker id."""
     found: dict[str, Account] = {}
     for event in _events(market, OrderAccepted):
         sign = 1 if event.side == "bid" else -1
@@ -183,25 +183,25 @@ def accounts(market: Market) -> dict[str, Account]:
     return found
 
 
-class Shop(Struct):
-    """What the public sees of a symbol: levels by side and price as total and orders."""
+class SymbolView(Struct):
+    """Public view of a symbol; `levels`: total quantity and order count by side and price."""
 
     sequence: int = 0
     last_price: int | None = None
     levels: dict[tuple[Side, int], list[int]] = {}
 
 
-def shops(market: Market) -> dict[str, Shop]:
-    """By symbol."""
-    found: dict[str, Shop] = {}
+def symbol_views(market: Market) -> dict[str, SymbolView]:
+    """Public views by symbol."""
+    found: dict[str, SymbolView] = {}
     for outcome in market.outcomes:
         event = outcome.event
         for each in (*outcome.expired, event):
             if isinstance(each, OrderAccepted | OrderCancelled | Expired):
-                found.setdefault(each.symbol, Shop()).sequence = each.book_sequence
+                found.setdefault(each.symbol, SymbolView()).sequence = each.book_sequence
         if isinstance(event, OrderAccepted) and event.fills:
             found[event.symbol].last_price = event.fills[-1].price
-    for order in standings(market).values():
+    for order in order_states(market).values():
         if order.open and order.price is not None:
             level = found[order.symbol].levels.setdefault((order.side, order.price), [0, 0])
             level[0] += order.remaining

@@ -1,4 +1,4 @@
-"""What a run found, as text and as JSON. Pure."""
+"""Report of a chaos run, as text and as JSON. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,24 +7,24 @@ from statistics import median_low
 from msgspec import Struct
 
 from loadgen.client.record import RequestRecord
-from tests.chaos.notices import Notices
 from tests.chaos.plan import Fault
 from tests.chaos.reconciliation import Reconciliation
+from tests.chaos.webhook_check import WebhookCheck
 
-_SHOWN_MAX = 5
-# More recoveries than these are told by their targets only.
+# Bounds on the lines of a report, which people read on a terminal.
+_FAILURES_SHOWN_MAX = 5
 _RECOVERIES_SHOWN_MAX = 60
-# A server that is away, a record that was not delivered: restart recovers. The rest is a bug.
-_GOOD_ENDS: frozenset[int | None] = frozenset({3, 5})
-# 143 is the JVM's word for SIGTERM.
-_GOOD_STOPS = _GOOD_ENDS | {0, 143}
+# 3: a server is unavailable, 5: a record was not delivered; a restart recovers. Others are bugs.
+_RECOVERABLE_EXITS: frozenset[int | None] = frozenset({3, 5})
+# 143: a JVM that was ended by SIGTERM.
+_STOP_EXITS = _RECOVERABLE_EXITS | {0, 143}
 _SUPERSEDED = 4
 
 
 class Recovery(Struct, frozen=True):
-    """From the heal until an order was answered 201, and until every service was ready.
+    """Time from the heal until an order was answered 201, and until every service was ready.
 
-    None: never; `ready_ms` also when nobody looked, as in a run by time.
+    None: never; `ready_ms` also in a run by time, which does not measure it.
     """
 
     faults: tuple[Fault, ...]
@@ -32,8 +32,8 @@ class Recovery(Struct, frozen=True):
     ready_ms: int | None = None
 
 
-class Struck(Struct, frozen=True):
-    """What one target went through, and how long the exchange took to be well after it."""
+class TargetStatistics(Struct, frozen=True):
+    """Faults of one target by kind, and the recovery times; `never`: faults without recovery."""
 
     kinds: dict[str, int]
     recovery_ms_p50: int | None
@@ -42,7 +42,7 @@ class Struck(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """Everything there is to know about a run. `ended`: exit codes that nobody asked for."""
+    """All results of a run. Exit codes by program: of unexpected ends, and of requested stops."""
 
     seed: int
     duration_s: int
@@ -51,37 +51,38 @@ class Report(Struct, frozen=True, kw_only=True):
     reconciliation: Reconciliation
     contradictions: list[str]
     not_live: list[str]
-    notices: Notices
-    ended: dict[str, list[int | None]]
-    stops: dict[str, list[int | None]]
+    webhooks: WebhookCheck
+    unexpected_exits: dict[str, list[int | None]]
+    stop_exits: dict[str, list[int | None]]
     audit: list[str]
     audit_holds: bool
     one_by_one: bool = False
 
     @property
-    def struck(self) -> dict[str, Struck]:
-        """By target. A recovery from two faults at once counts for both."""
+    def by_target(self) -> dict[str, TargetStatistics]:
+        """Statistics by target. A recovery from two faults at once counts for both."""
         targets = sorted(
             {fault.target for recovery in self.recoveries for fault in recovery.faults}
         )
-        return {target: self._struck(target) for target in targets}
+        return {target: self._statistics(target) for target in targets}
 
-    def _struck(self, target: str) -> Struck:
+    def _statistics(self, target: str) -> TargetStatistics:
         kinds: Counter[str] = Counter()
         times_ms: list[int] = []
         never = 0
         for recovery in self.recoveries:
             own = [fault.kind for fault in recovery.faults if fault.target == target]
             kinds.update(own)
-            took_ms = self._took_ms(recovery)
-            if own and took_ms is None:
+            recovery_ms = self._recovery_ms(recovery)
+            if own and recovery_ms is None:
                 never += 1
-            elif own and took_ms is not None:
-                times_ms.append(took_ms)
+            elif own and recovery_ms is not None:
+                times_ms.append(recovery_ms)
         p50 = median_low(times_ms) if times_ms else None
-        return Struck(dict(sorted(kinds.items())), p50, max(times_ms, default=None), never)
+        maximum = max(times_ms, default=None)
+        return TargetStatistics(dict(sorted(kinds.items())), p50, maximum, never)
 
-    def _took_ms(self, recovery: Recovery) -> int | None:
+    def _recovery_ms(self, recovery: Recovery) -> int | None:
         parts = [recovery.next_order_ms]
         if self.one_by_one:
             parts.append(recovery.ready_ms)
@@ -89,18 +90,18 @@ class Report(Struct, frozen=True, kw_only=True):
         return max(known) if len(known) == len(parts) else None
 
     @property
-    def wrong(self) -> list[str]:
-        """Everything that must not be, apart from what the audit found."""
-        struck = {fault.kind for recovery in self.recoveries for fault in recovery.faults}
-        # Without a disk a broker ends itself; its supervisor brings it back.
-        forgiven = {"kafka"} if "fill_disk" in struck else set()
+    def failures(self) -> list[str]:
+        """All failures except those of the audit, one line each."""
+        kinds = {fault.kind for recovery in self.recoveries for fault in recovery.faults}
+        # A broker ends when its disk is full; its supervisor restarts it.
+        expected_to_end = {"kafka"} if "fill_disk" in kinds else set()
         found = [f"LOST: {line}" for line in self.reconciliation.lost]
-        found += [f"DOUBLED: {line}" for line in self.reconciliation.doubled]
+        found += [f"DUPLICATED: {line}" for line in self.reconciliation.duplicated]
         found += [f"CONTRADICTION: {line}" for line in self.contradictions]
         found += [f"NOT LIVE: {line}" for line in self.not_live]
-        found += [f"WEBHOOK: {line}" for line in self.notices.wrong]
+        found += [f"WEBHOOK: {line}" for line in self.webhooks.failures]
         found += [
-            f"NOT LIVE: no order was taken after {_names(recovery.faults)}"
+            f"NOT LIVE: no order was accepted after {_names(recovery.faults)}"
             for recovery in self.recoveries[-1:]
             if recovery.next_order_ms is None
         ]
@@ -110,59 +111,62 @@ class Report(Struct, frozen=True, kw_only=True):
             if self.one_by_one and recovery.ready_ms is None
         ]
         found += [
-            f"EXIT CODE: {name} ended by itself with {code}"
-            for name, code in _flat(self.ended)
-            if code not in _GOOD_ENDS and name not in forgiven
+            f"EXIT CODE: {name} ended unexpectedly with {code}"
+            for name, code in _flat(self.unexpected_exits)
+            if code not in _RECOVERABLE_EXITS and name not in expected_to_end
         ]
         found += [
-            f"EXIT CODE: {name} was to stop and ended with {code}"
-            for name, code in _flat(self.stops)
-            if code not in ({_SUPERSEDED} if name.startswith("usurped") else _GOOD_STOPS)
+            f"EXIT CODE: {name} was stopped and ended with {code}"
+            for name, code in _flat(self.stop_exits)
+            if code not in ({_SUPERSEDED} if name.startswith("superseded") else _STOP_EXITS)
         ]
         return found
 
     @property
-    def holds(self) -> bool:
-        """Whether nothing is wrong."""
-        return self.audit_holds and not self.wrong
+    def passed(self) -> bool:
+        """True if the audit holds and there are no failures."""
+        return self.audit_holds and not self.failures
 
-    def _told_recoveries(self) -> Iterator[str]:
+    def _recovery_lines(self) -> Iterator[str]:
         if len(self.recoveries) <= _RECOVERIES_SHOWN_MAX:
             for recovery in self.recoveries:
-                took = _seconds(self._took_ms(recovery))
+                took = _seconds(self._recovery_ms(recovery))
                 yield f"recovery {_names(recovery.faults):<60} {took:>8}"
-        for target, struck in self.struck.items():
-            kinds = ", ".join(f"{kind} {times}" for kind, times in struck.kinds.items())
+        for target, found in self.by_target.items():
+            kinds = ", ".join(f"{kind} {times}" for kind, times in found.kinds.items())
             yield (
-                f"struck   {target:<17} {sum(struck.kinds.values()):>5}, recovered p50 "
-                f"{_seconds(struck.recovery_ms_p50)}, max {_seconds(struck.recovery_ms_max)}"
-                f"{f', never {struck.never}' if struck.never else ''}  ({kinds})"
+                f"faults   {target:<17} {sum(found.kinds.values()):>5}, recovered p50 "
+                f"{_seconds(found.recovery_ms_p50)}, max {_seconds(found.recovery_ms_max)}"
+                f"{f', never {found.never}' if found.never else ''}  ({kinds})"
             )
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The report as text, line by line."""
         yield f"seed {self.seed}"
-        yield from self._told_recoveries()
+        yield from self._recovery_lines()
         for answer, times in sorted(self.answers.items()):
             yield f"answer   {answer:<32} {times:>7,}"
-        for name, codes in self.ended.items():
-            yield f"ended    {name} by itself, exit codes {codes}"
-        for name, codes in self.stops.items():
+        for name, codes in self.unexpected_exits.items():
+            yield f"ended    {name} unexpectedly, exit codes {codes}"
+        for name, codes in self.stop_exits.items():
             yield f"stopped  {name}, exit codes {codes}"
         yield (
             f"acknowledged {self.reconciliation.acknowledged:,}, "
             f"cancelled {self.reconciliation.cancelled:,}, "
             f"trades {self.reconciliation.trades:,}"
         )
-        yield f"lost {len(self.reconciliation.lost)}, doubled {len(self.reconciliation.doubled)}"
-        told = self.notices
-        yield f"webhooks: {told.told:,} of {told.sides:,} sides told, {told.repeated:,} repeats"
+        lost, duplicated = self.reconciliation.lost, self.reconciliation.duplicated
+        yield f"lost {len(lost)}, duplicated {len(duplicated)}"
+        sent = self.webhooks
+        yield (
+            f"webhooks: {sent.received:,} of {sent.expected:,} received, {sent.repeated:,} repeats"
+        )
         yield from self.audit
-        yield from self.wrong[:_SHOWN_MAX]
-        hidden = len(self.wrong) - _SHOWN_MAX
+        yield from self.failures[:_FAILURES_SHOWN_MAX]
+        hidden = len(self.failures) - _FAILURES_SHOWN_MAX
         if hidden > 0:
             yield f"and {hidden} more"
-        yield f"chaos: {'all holds' if self.holds else 'DOES NOT HOLD'} (seed {self.seed})"
+        yield f"chaos: {'passed' if self.passed else 'FAILED'} (seed {self.seed})"
 
 
 def _seconds(took_ms: int | None) -> str:
@@ -170,7 +174,7 @@ def _seconds(took_ms: int | None) -> str:
 
 
 def answers_of(lines: Iterable[RequestRecord]) -> dict[str, int]:
-    """How often each kind of request was answered how."""
+    """Number of requests by operation and answer."""
     return dict(Counter(_answer(line) for line in lines))
 
 

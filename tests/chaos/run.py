@@ -1,5 +1,5 @@
-"""A chaos run: 1. the exchange and its clients, 2. the strikes, 3. all healed: is it alive,
-4. the tally and the audit."""
+"""A chaos run: 1. start exchange and clients, 2. inject the faults, 3. heal and check liveness,
+4. verify answers, views, webhooks and the audit."""
 
 import asyncio
 import time
@@ -10,46 +10,52 @@ from typing import Final
 from msgspec import Struct
 
 from loadgen.client.setup import register
-from loadgen.workload.orderflow import Profile, plan
-from tests.chaos.checker import Heard, judge, told_everybody
+from loadgen.workload.orderflow import Profile
+from loadgen.workload.orderflow import plan as order_plan
+from tests.chaos.checker import ClientHistory, verify, verify_webhooks
 from tests.chaos.clients import Clients
-from tests.chaos.cluster import RECEIVERS_LINK, Cluster, running_arena
-from tests.chaos.fault_injector import FaultInjector, Healed
-from tests.chaos.liveness import not_live
+from tests.chaos.cluster import RECEIVERS_LINK, Cluster, running_cluster
+from tests.chaos.fault_injector import FaultInjector, HealedGroup
+from tests.chaos.liveness import liveness_failures
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
 from tests.chaos.supervisor import ChaosSupervisor
 from tests.chaos.webhook_receivers import WebhookReceivers
 
-# What the market does before the first strike and, at most, until it is well after the last.
-CALM_S: Final = 2.0
-WELL_S: Final = 60.0
+# Trading without faults before the first one.
+WARM_UP_S: Final = 2.0
+# Bound on the recovery from the last fault: a broker needs up to 10 s, services less.
+RECOVERY_S_MAX: Final = 60.0
 AUDIT_WAIT_S: Final = 90.0
-# A strike and its recovery, on average, at most; orders are planned for so long.
-ONE_BY_ONE_S: Final = 15
+# Average time of a fault group with its recovery, at most: orders are planned for that time.
+GROUP_S_MAX: Final = 15
 _POLL_S = 0.1
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class Load(Struct, frozen=True):
-    """What the clients do. One of the brokers has no URL."""
+    """Size of the load. The first broker has no webhook URL."""
 
     brokers: int = 6
     symbols: int = 12
     orders_per_s: int = 40
 
 
-def run_chaos(strikes: ChaosPlan, data_dir: Path, tell: Tell, load: Load | None = None) -> Report:
-    """Raises InfraError, ExchangeError when the exchange cannot be started."""
-    faults = [fault for strike in strikes.strikes for fault in strike.faults]
-    tell(f"seed {strikes.seed}: {len(faults)} faults; starting an exchange ...")
-    fills_disk = any(fault.kind == "fill_disk" for fault in faults)
+def run_chaos(
+    plan: ChaosPlan, data_dir: Path, print_line: PrintLine, load: Load | None = None
+) -> Report:
+    """Run the plan on a new exchange. `print_line` is called with lines of text.
+
+    Raises InfraError or ExchangeError if the exchange cannot be started.
+    """
+    print_line(f"seed {plan.seed}: {len(plan.faults)} faults; starting an exchange ...")
+    fills_disk = any(fault.kind == "fill_disk" for fault in plan.faults)
     with (
         WebhookReceivers() as webhook_receivers,
-        running_arena(data_dir, webhook_receivers.port, with_small_disk=fills_disk) as cluster,
+        running_cluster(data_dir, webhook_receivers.port, with_small_disk=fills_disk) as cluster,
     ):
-        return _Run(cluster, webhook_receivers, strikes, load or Load(), tell).run()
+        return _Run(cluster, webhook_receivers, plan, load or Load(), print_line).run()
 
 
 class _Run:
@@ -57,24 +63,24 @@ class _Run:
         self,
         cluster: Cluster,
         webhook_receivers: WebhookReceivers,
-        plan_: ChaosPlan,
+        plan: ChaosPlan,
         load: Load,
-        tell: Tell,
+        print_line: PrintLine,
     ) -> None:
         self._cluster = cluster
-        self._listeners = webhook_receivers
-        self._plan = plan_
-        self._tell = tell
-        self._keeper = ChaosSupervisor(cluster, tell)
-        # Long enough for strikes that are late; what is left over is not sent.
-        late_s = ONE_BY_ONE_S * len(plan_.strikes) if plan_.one_by_one else 0
+        self._receivers = webhook_receivers
+        self._plan = plan
+        self._print_line = print_line
+        self._supervisor = ChaosSupervisor(cluster, print_line)
+        # Enough orders for faults that begin late; those left over are not sent.
+        late_s = GROUP_S_MAX * len(plan.groups) if plan.one_by_one else 0
         profile = Profile(
             brokers=load.brokers,
             symbols=load.symbols,
             orders_per_s=load.orders_per_s,
-            duration_s=3 * plan_.duration_s + late_s + 120,
+            duration_s=3 * plan.duration_s + late_s + 120,
         )
-        self._flow = plan(profile, plan_.seed)
+        flow = order_plan(profile, plan.seed)
         stack = cluster.stack
         port = cluster.links[RECEIVERS_LINK].port
         self._brokers = asyncio.run(
@@ -85,57 +91,58 @@ class _Run:
                 lambda number: webhook_receivers.url(number, port) if number else None,
             )
         )
-        webhook_receivers.know(self._brokers)
-        self._crowd = Clients(stack.url, self._brokers, self._flow)
-        self._striker = FaultInjector(cluster, self._keeper, tell, self._crowd)
+        webhook_receivers.set_brokers(self._brokers)
+        self._clients = Clients(stack.url, self._brokers, flow)
+        self._injector = FaultInjector(cluster, self._supervisor, print_line, self._clients)
 
     def run(self) -> Report:
-        with self._keeper.watching():
-            with self._crowd.trading():
-                time.sleep(CALM_S)
-                healed = self._striker.strike_all(self._plan)
-                self._striker.heal_all()
-                self._tell("all healed; waiting for the market")
+        with self._supervisor.watching():
+            with self._clients.trading():
+                time.sleep(WARM_UP_S)
+                healed = self._injector.inject_all(self._plan)
+                self._injector.heal_all()
+                self._print_line("all faults are healed; waiting for the next accepted order")
                 recoveries = self._recoveries(healed)
-            self._tell("clients are done; is everything alive?")
-            dead = [*self._keeper.gave_up, *not_live(self._cluster)]
-            return self._report(recoveries, dead)
+            self._print_line("the clients are done; checking liveness ...")
+            not_live = [*self._supervisor.gave_up, *liveness_failures(self._cluster)]
+            return self._report(recoveries, not_live)
 
-    def _recoveries(self, healed: list[Healed]) -> list[Recovery]:
-        deadline = time.monotonic() + WELL_S
+    def _recoveries(self, healed: list[HealedGroup]) -> list[Recovery]:
+        deadline = time.monotonic() + RECOVERY_S_MAX
         while time.monotonic() < deadline:
-            if self._crowd.first_created_after(healed[-1].healed_us) is not None:
+            if self._clients.first_created_after(healed[-1].healed_us) is not None:
                 break
             time.sleep(_POLL_S)
         found = []
         for each in healed:
-            created_us = self._crowd.first_created_after(each.healed_us)
-            after = None if created_us is None else (created_us - each.healed_us) // 1000
+            created_us = self._clients.first_created_after(each.healed_us)
+            after_ms = None if created_us is None else (created_us - each.healed_us) // 1000
             ready_us = each.ready_us
-            ready = None if ready_us is None else (ready_us - each.healed_us) // 1000
-            found.append(Recovery(each.strike.faults, after, ready))
+            ready_ms = None if ready_us is None else (ready_us - each.healed_us) // 1000
+            found.append(Recovery(each.group.faults, after_ms, ready_ms))
         return found
 
-    def _report(self, recoveries: list[Recovery], dead: list[str]) -> Report:
-        records = self._crowd.records
-        self._tell(f"auditing what became of {len(records):,} requests ...")
+    def _report(self, recoveries: list[Recovery], not_live: list[str]) -> Report:
+        records = self._clients.records
+        self._print_line(f"verifying the answers to {len(records):,} requests ...")
         stack = self._cluster.stack
-        heard = Heard(self._crowd, self._brokers, self._plan.seed)
-        verdict = judge(stack, heard, (stack.url, stack.reader_url), AUDIT_WAIT_S, self._tell)
-        self._tell("was every broker told of every trade?")
-        notices = told_everybody(stack, self._listeners, AUDIT_WAIT_S)
+        history = ClientHistory(self._clients, self._brokers, self._plan.seed)
+        readers = (stack.url, stack.reader_url)
+        found = verify(stack, history, readers, AUDIT_WAIT_S, self._print_line)
+        self._print_line("verifying the webhooks ...")
+        webhooks = verify_webhooks(stack, self._receivers, AUDIT_WAIT_S)
         return Report(
             seed=self._plan.seed,
             duration_s=self._plan.duration_s,
             one_by_one=self._plan.one_by_one,
             recoveries=recoveries,
             answers=answers_of(records),
-            reconciliation=verdict.reconciliation,
-            contradictions=verdict.contradictions,
-            not_live=[*dead, *verdict.not_shown],
-            notices=notices,
-            ended=self._keeper.ended_by_themselves(),
-            stops=self._striker.stops,
-            audit=verdict.audit,
-            audit_holds=verdict.audit_holds,
+            reconciliation=found.reconciliation,
+            contradictions=found.contradictions,
+            not_live=[*not_live, *found.view_differences],
+            webhooks=webhooks,
+            unexpected_exits=self._supervisor.unexpected_exits(),
+            stop_exits=self._injector.stop_exits,
+            audit=found.audit,
+            audit_holds=found.audit_holds,
         )

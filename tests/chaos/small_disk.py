@@ -1,4 +1,4 @@
-"""A disk of its own for a folder, small enough to be filled: a tmpfs, where mounting is allowed."""
+"""A small disk for a folder, which a fault can fill: a tmpfs, where mounting is allowed."""
 
 import contextlib
 import subprocess
@@ -8,7 +8,7 @@ from typing import Final
 
 from infra.errors import InfraError
 
-# Takes in what half an hour of chaos writes.
+# Enough for the topics of a run of half an hour.
 SMALL_DISK_MIB: Final = 256
 _BALLAST = "ballast"
 _BLOCK = bytes(4096)
@@ -20,7 +20,7 @@ class NoMountError(InfraError):
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """Mounted on `folder` inside, gone with all that is on it after. Raises NoMountError."""
+    """A context with a disk mounted on `folder`; its end deletes the data. Raises NoMountError."""
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_MIB}m", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
@@ -29,17 +29,17 @@ def small_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: a server that hangs in it must not keep the mount for ever.
+        # Lazily: a server that hangs with open files must not block the unmount.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> None:
-    """Until nothing more goes onto the disk."""
+    """Write until the disk is full."""
     with (folder / _BALLAST).open("ab", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(_BLOCK)
 
 
 def make_room(folder: Path) -> None:
-    """Take away what `fill` wrote."""
+    """Delete what `fill` wrote."""
     (folder / _BALLAST).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Starts again what ends by itself, as `exchange run` does, and leaves alone what a fault holds.
+"""Supervisor: restarts programs that end, as `exchange run` does, except those held by a fault.
 
-One thread and one lock per program: a broker that takes seconds to start holds up nobody else.
+One thread and one lock per program, so that a broker's slow start does not delay other restarts.
 """
 
 import threading
@@ -16,12 +16,12 @@ from services.runtime.errors import GaveUpError
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import PROGRAMS
 
-# Chaos kills more often than any market; giving up is what the liveness phase is for.
+# Practically unlimited: faults kill often, and the liveness check finds what does not come back.
 _POLICY = RestartPolicy(quick_deaths_max=1_000, backoff_s_max=2.0)
 
 
-class _NotingState(RestartState):
-    """Keeps every exit code that nobody asked for."""
+class _RecordingState(RestartState):
+    """Restart state that keeps the exit code of every unexpected end."""
 
     def __init__(self, policy: RestartPolicy, started_s: float) -> None:
         super().__init__(policy, started_s)
@@ -32,39 +32,43 @@ class _NotingState(RestartState):
         return super().died(exit_code, now_s)
 
 
-class _Kept:
-    """One program."""
+class _Program:
+    """One program; `lock` serialises its restarts with the faults that hold it."""
 
-    def __init__(self, cluster: Cluster, name: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster, name: str, print_line: Callable[[str], None]) -> None:
         self.lock = threading.Lock()
-        self.state = _NotingState(_POLICY, time.monotonic())
-        self.ward = SupervisedProcess(
+        self.state = _RecordingState(_POLICY, time.monotonic())
+        self.supervised = SupervisedProcess(
             name,
             partial(cluster.process, name),
             partial(cluster.start, name),
             cluster.process(name).log_file,
             self.state,
         )
-        # A broker that does not start tells the whole end of its log.
-        self.supervisor = Supervisor([self.ward], lambda line: tell(line.splitlines()[0]))
+        # The first line only: a broker that fails to start reports the end of its log too.
+        self.supervisor = Supervisor(
+            [self.supervised], lambda line: print_line(line.splitlines()[0])
+        )
 
 
 class ChaosSupervisor:
-    """Watches from `with` to its end."""
+    """Supervises every program of the cluster inside of `watching()`."""
 
-    def __init__(self, cluster: Cluster, tell: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster, print_line: Callable[[str], None]) -> None:
         self._cluster = cluster
-        self._tell = tell
+        self._print_line = print_line
         self._ending = threading.Event()
-        self._kept: dict[str, _Kept] = {name: _Kept(cluster, name, tell) for name in PROGRAMS}
+        self._programs: dict[str, _Program] = {
+            name: _Program(cluster, name, print_line) for name in PROGRAMS
+        }
         self.gave_up: list[str] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Nothing is started any more after the end."""
+        """A context in which programs are restarted; none is started after its end."""
         threads = [
-            threading.Thread(target=self._watch, args=[kept], name=f"keeper-{name}")
-            for name, kept in self._kept.items()
+            threading.Thread(target=self._watch, args=[program], name=f"supervisor-{name}")
+            for name, program in self._programs.items()
         ]
         for thread in threads:
             thread.start()
@@ -75,37 +79,38 @@ class ChaosSupervisor:
             for thread in threads:
                 thread.join()
 
-    def ended_by_themselves(self) -> dict[str, list[int | None]]:
-        """Exit codes by program."""
-        return {name: kept.state.codes for name, kept in self._kept.items() if kept.state.codes}
+    def unexpected_exits(self) -> dict[str, list[int | None]]:
+        """Exit codes of the programs that ended without a fault, by name."""
+        codes = {name: program.state.codes for name, program in self._programs.items()}
+        return {name: each for name, each in codes.items() if each}
 
-    def take(self, name: str, strike: Callable[[], None]) -> None:
-        """From now on a fault decides whether this program lives."""
-        kept = self._kept[name]
-        with kept.lock:
-            kept.ward.left = True
-            strike()
+    def hold(self, name: str, begin_fault: Callable[[], None]) -> None:
+        """Stop restarting the program and begin a fault on it."""
+        program = self._programs[name]
+        with program.lock:
+            program.supervised.left = True
+            begin_fault()
 
-    def give_back(self, name: str) -> None:
-        """Start it unless it runs; when that fails, it is tried again and again."""
-        kept = self._kept[name]
-        with kept.lock:
+    def release(self, name: str) -> None:
+        """Start the program unless it runs, and supervise it again. A failed start is retried."""
+        program = self._programs[name]
+        with program.lock:
             try:
                 if not self._cluster.process(name).alive:
                     self._cluster.start(name)
             except (InfraError, OSError) as error:
-                self._tell(f"{name} does not start: {error}".splitlines()[0])
-            kept.state.started(time.monotonic())
-            kept.ward.left = False
+                self._print_line(f"{name} does not start: {error}".splitlines()[0])
+            program.state.started(time.monotonic())
+            program.supervised.left = False
 
-    def _watch(self, kept: _Kept) -> None:
+    def _watch(self, program: _Program) -> None:
         while not self._ending.wait(LOOK_INTERVAL_S):
             try:
-                with kept.lock:
-                    kept.supervisor.look_after(time.monotonic())
+                with program.lock:
+                    program.supervisor.look_after(time.monotonic())
             except OSError as error:
-                # No room on the disk for what a server writes before it starts.
-                self._tell(f"{kept.ward.name} does not start: {error}")
+                # Expected on a full disk: a server writes files before it starts.
+                self._print_line(f"{program.supervised.name} does not start: {error}")
             except GaveUpError as error:
                 self.gave_up.append(str(error))
                 return

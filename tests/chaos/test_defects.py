@@ -1,8 +1,8 @@
-"""A checker that finds nothing proves nothing: each mistake, alone, must be found by its checks.
+"""Seeded defects: each one, switched on alone, must be found by its checks.
 
-Gateways work under clients, each in a small exchange of its own. Sinks and readers work off one
-recorded log; it ends with a record of a stale matcher, which nobody may believe. Senders work off
-the outbox that a right sink made of it.
+A gateway runs under load in a separate small exchange. Sinks and readers process one recorded
+market, which ends with a record of a stale matcher that they must ignore. Webhook senders process
+the outbox that a correct sink made from it.
 """
 
 import os
@@ -32,7 +32,7 @@ from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
-from tests.chaos.checker import Heard, Verdict, after_all_came, judge, market_of
+from tests.chaos.checker import ClientHistory, Verification, market_of, verify, wait_for_webhooks
 from tests.chaos.clients import Clients
 from tests.chaos.defects import (
     GATEWAY,
@@ -41,13 +41,13 @@ from tests.chaos.defects import (
     SINK,
     WEBHOOKS,
     Defect,
-    both_at_the_same_place,
-    die,
-    lose_the_connection,
+    close_without_flush,
+    lose_connection,
+    start_at_the_same_position,
 )
-from tests.chaos.notices import Notices
 from tests.chaos.reconciliation import Market
-from tests.chaos.views import not_shown
+from tests.chaos.views import view_differences
+from tests.chaos.webhook_check import WebhookCheck
 from tests.chaos.webhook_receivers import WebhookReceivers
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
@@ -65,31 +65,31 @@ PROFILE = Profile(
     valid_seconds_percent=0,
 )
 TRADING_S = 0.7
-# Longer than any order is valid, and then the tick.
+# Longer than any order is valid, plus the interval of the matcher's tick.
 EXPIRIES_OVER_S = 1.5
 SINK_WAIT_S = 10.0
 SENDER_WAIT_S = 60.0
-# Much longer than the market: whatever is sent waits in the producer when the crash comes.
+# Much longer than TRADING_S: every record is still in the producer at the crash.
 LINGER_MS = 8_000
-# As long as the market: a right gateway's clients wait for it.
+# About TRADING_S: the clients of a correct gateway wait for it.
 LINGER_WAITED_FOR_MS = 800
 NO_DEFECT = Defect((), frozenset())
 
 
 class Recorded(Struct, frozen=True):
-    """A market that is over: its stack, stored by a sink that is right, and what clients heard.
+    """A market that has ended: its stack, stored by a correct sink, and the clients' history.
 
-    `outbox`: a database as that sink left it, which nobody works on.
+    `outbox`: a copy of that sink's database, which no process changes.
     """
 
     stack: LocalExchange
-    heard: Heard
+    history: ClientHistory
     market: Market
     empty_database_url: str
     outbox: str
 
 
-def a_stack(
+def make_stack(
     exchange: Exchange, data_dir: Path, prefix: str = "", linger_ms: int = 1
 ) -> LocalExchange:
     url = create_database(exchange.database_url, "defects")
@@ -114,19 +114,21 @@ def a_stack(
     return stack
 
 
-def trade(stack: LocalExchange, brokers: list[Registration], profile: Profile = PROFILE) -> Heard:
+def trade(
+    stack: LocalExchange, brokers: list[Registration], profile: Profile = PROFILE
+) -> ClientHistory:
     clients = Clients(stack.url, brokers, plan(profile, SEED))
     with clients.trading():
         time.sleep(TRADING_S)
-    return Heard(clients, brokers, SEED)
+    return ClientHistory(clients, brokers, SEED)
 
 
-def some_brokers(stack: LocalExchange) -> list[Registration]:
-    """Registered past the gateway, which may be one that waits for every record."""
+def register_brokers(stack: LocalExchange) -> list[Registration]:
+    """Register without the gateway, whose linger may delay every record by seconds."""
     registered = []
     sender = FailFastSender(kafka_access(stack.settings), linger_ms=0)
     for number in range(PROFILE.brokers):
-        # Nobody sends in these tests: what is queued stays queued.
+        # No webhook sender runs on this database, so the URL is never called.
         url = "http://receiver.invalid/" if number % 2 else None
         request = RegisterRequest(f"Broker {number}", url)
         broker, key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=1)
@@ -138,29 +140,31 @@ def some_brokers(stack: LocalExchange) -> list[Registration]:
     return registered
 
 
-def found_in(verdict: Verdict) -> set[str]:
-    found: set[str] = set(verdict.failing)
+def found_in(verification: Verification) -> set[str]:
+    found: set[str] = set(verification.failing)
     for check, differences in (
-        ("lost", verdict.reconciliation.lost),
-        ("doubled", verdict.reconciliation.doubled),
-        ("contradiction", verdict.contradictions),
-        ("views", verdict.not_shown),
+        ("lost", verification.reconciliation.lost),
+        ("duplicated", verification.reconciliation.duplicated),
+        ("contradiction", verification.contradictions),
+        ("views", verification.view_differences),
     ):
         if differences:
             found.add(check)
     return found
 
 
-def told(verdict: Verdict) -> str:
-    return "\n".join([*verdict.audit, *verdict.contradictions, *verdict.not_shown])
+def failure_text(verification: Verification) -> str:
+    return "\n".join(
+        [*verification.audit, *verification.contradictions, *verification.view_differences]
+    )
 
 
-def quiet(_: str) -> None:
-    """Nobody listens."""
+def ignore(_: str) -> None:
+    """Drop a line of progress."""
 
 
 @contextmanager
-def working(
+def running(
     stack: LocalExchange, *names: str, replacements: tuple[Replacement, ...] = ()
 ) -> Iterator[list[ServiceThread]]:
     with ExitStack() as ending:
@@ -175,23 +179,23 @@ def working(
 
 @pytest.fixture(scope="module")
 def recorded(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    stack = a_stack(exchange, tmp_path_factory.mktemp("recorded"))
-    brokers = some_brokers(stack)
-    with working(stack, "sink", "matcher"), working(stack, "gateway"):
-        heard = trade(stack, brokers)
+    stack = make_stack(exchange, tmp_path_factory.mktemp("recorded"))
+    brokers = register_brokers(stack)
+    with running(stack, "sink", "matcher"), running(stack, "gateway"):
+        history = trade(stack, brokers)
         time.sleep(EXPIRIES_OVER_S)
-        verdict = judge(stack, heard, [stack.url], SINK_WAIT_S, quiet)
+        verification = verify(stack, history, [stack.url], SINK_WAIT_S, ignore)
         market = market_of(stack)
-    assert found_in(verdict) == set(), told(verdict)
-    assert min(verdict.reconciliation.trades, verdict.reconciliation.cancelled) > 5, (
-        "the market was hardly open"
+    assert found_in(verification) == set(), failure_text(verification)
+    assert min(verification.reconciliation.trades, verification.reconciliation.cancelled) > 5, (
+        "too few trades or cancels"
     )
     write_stale_record(Exchange(stack))
     empty = create_database(exchange.database_url, "empty")
     migrate(empty)
     name = stack.database_url.rsplit("/", 1)[1]
     outbox = create_database(exchange.database_url, "outbox", name).rsplit("/", 1)[1]
-    return Recorded(stack, heard, market, empty, outbox)
+    return Recorded(stack, history, market, empty, outbox)
 
 
 def write_stale_record(exchange: Exchange) -> None:
@@ -205,35 +209,34 @@ def write_stale_record(exchange: Exchange) -> None:
     exchange.write(EXECUTIONS, 0, encode(stale))
 
 
-def a_gateway(exchange: Exchange, tmp_path: Path, defect: Defect, linger_ms: int) -> set[str]:
-    stack = a_stack(exchange, tmp_path, linger_ms=linger_ms)
-    brokers = some_brokers(stack)
-    wrong = (*defect.replacements, (Sender, "close", die))
+def check_gateway(exchange: Exchange, tmp_path: Path, defect: Defect, linger_ms: int) -> set[str]:
+    """The checks that fail for a gateway that is killed after some trading."""
+    stack = make_stack(exchange, tmp_path, linger_ms=linger_ms)
+    brokers = register_brokers(stack)
+    wrong = (*defect.replacements, (Sender, "close", close_without_flush))
     profile = PROFILE if defect.cancels else structs.replace(PROFILE, cancels_per_53_orders=0)
-    with working(stack, "sink", "matcher"):
-        with working(stack, "gateway", replacements=wrong):
-            heard = trade(stack, brokers, profile)
-        return found_in(judge(stack, heard, [], SINK_WAIT_S, quiet))
+    with running(stack, "sink", "matcher"):
+        with running(stack, "gateway", replacements=wrong):
+            history = trade(stack, brokers, profile)
+        return found_in(verify(stack, history, [], SINK_WAIT_S, ignore))
 
 
-def test_gateway_that_is_right_and_killed_is_found_right(
-    exchange: Exchange, tmp_path: Path
-) -> None:
-    assert a_gateway(exchange, tmp_path, NO_DEFECT, LINGER_WAITED_FOR_MS) == set()
+def test_gateway_without_defect_when_killed_passes(exchange: Exchange, tmp_path: Path) -> None:
+    assert check_gateway(exchange, tmp_path, NO_DEFECT, LINGER_WAITED_FOR_MS) == set()
 
 
 @pytest.mark.parametrize("name", GATEWAY)
-def test_gateway_with_a_defect_is_found_out(exchange: Exchange, tmp_path: Path, name: str) -> None:
+def test_gateway_with_a_defect_fails(exchange: Exchange, tmp_path: Path, name: str) -> None:
     defect = GATEWAY[name]
-    linger_ms = LINGER_MS if "before the log" in name else 1
-    assert a_gateway(exchange, tmp_path, defect, linger_ms) >= defect.found_by
+    linger_ms = LINGER_MS if "before it is stored" in name else 1
+    assert check_gateway(exchange, tmp_path, defect, linger_ms) >= defect.found_by
 
 
-def stored(exchange: Exchange, recorded: Recorded, tmp_path: Path, defect: Defect) -> set[str]:
-    """What a sink makes of the recorded log in an empty database."""
-    stack = a_stack(exchange, tmp_path, recorded.stack.topic_prefix)
-    with working(stack, *["sink"] * defect.sinks, replacements=defect.replacements) as sinks:
-        report = run_audit(stack.settings, recorded.heard.lines(), SINK_WAIT_S, Progress())
+def check_sink(exchange: Exchange, recorded: Recorded, tmp_path: Path, defect: Defect) -> set[str]:
+    """The checks that fail for sinks that store the recorded market in an empty database."""
+    stack = make_stack(exchange, tmp_path, recorded.stack.topic_prefix)
+    with running(stack, *["sink"] * defect.sinks, replacements=defect.replacements) as sinks:
+        report = run_audit(stack.settings, recorded.history.lines(), SINK_WAIT_S, Progress())
     found: set[str] = {each.name for each in report.invariants() if each.differences}
     if any(sink.error for sink in sinks):
         found.add("ended")
@@ -241,49 +244,49 @@ def stored(exchange: Exchange, recorded: Recorded, tmp_path: Path, defect: Defec
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "disturbance",
     [
-        Defect((lose_the_connection(),), frozenset()),
-        Defect((both_at_the_same_place(),), frozenset(), sinks=2),
+        Defect((lose_connection(),), frozenset()),
+        Defect((start_at_the_same_position(),), frozenset(), sinks=2),
     ],
     ids=["connection lost", "two sinks"],
 )
-def test_sink_that_is_right_is_found_right(
-    exchange: Exchange, recorded: Recorded, tmp_path: Path, trouble: Defect
+def test_sink_without_defect_when_disturbed_passes(
+    exchange: Exchange, recorded: Recorded, tmp_path: Path, disturbance: Defect
 ) -> None:
-    assert stored(exchange, recorded, tmp_path, trouble) == set()
+    assert check_sink(exchange, recorded, tmp_path, disturbance) == set()
 
 
 @pytest.mark.parametrize("name", SINK)
-def test_sink_with_a_defect_is_found_out(
+def test_sink_with_a_defect_fails(
     exchange: Exchange, recorded: Recorded, tmp_path: Path, name: str
 ) -> None:
-    assert stored(exchange, recorded, tmp_path, SINK[name]) >= SINK[name].found_by
+    assert check_sink(exchange, recorded, tmp_path, SINK[name]) >= SINK[name].found_by
 
 
-def shown(recorded: Recorded, database_url: str, defect: Defect) -> list[str]:
-    """How a reader's views differ from the log."""
+def check_reader(recorded: Recorded, database_url: str, defect: Defect) -> list[str]:
+    """Differences between a reader's views and the recorded market."""
     settings = structs.replace(recorded.stack.settings, port=free_port(), database_url=database_url)
     stack = LocalExchange(settings, recorded.stack.servers)
-    with working(stack, "reader", replacements=defect.replacements):
-        heard = recorded.heard
-        return not_shown(stack.url, heard.keys(), recorded.market, heard.seed)
+    with running(stack, "reader", replacements=defect.replacements):
+        history = recorded.history
+        return view_differences(stack.url, history.keys(), recorded.market, history.seed)
 
 
 @pytest.mark.parametrize("from_database", [True, False])
-def test_reader_that_is_right_is_found_right(recorded: Recorded, from_database: bool) -> None:
+def test_reader_without_defect_passes(recorded: Recorded, from_database: bool) -> None:
     url = recorded.stack.database_url if from_database else recorded.empty_database_url
-    assert shown(recorded, url, NO_DEFECT) == []
+    assert check_reader(recorded, url, NO_DEFECT) == []
 
 
 @pytest.mark.parametrize("name", READER)
-def test_reader_with_a_defect_is_found_out(recorded: Recorded, name: str) -> None:
-    assert shown(recorded, recorded.empty_database_url, READER[name])
+def test_reader_with_a_defect_fails(recorded: Recorded, name: str) -> None:
+    assert check_reader(recorded, recorded.empty_database_url, READER[name])
 
 
 @pytest.mark.parametrize("name", READER_OF_DATABASE)
-def test_reader_of_the_database_with_a_defect_is_found_out(recorded: Recorded, name: str) -> None:
-    assert shown(recorded, recorded.stack.database_url, READER_OF_DATABASE[name])
+def test_reader_of_the_database_with_a_defect_fails(recorded: Recorded, name: str) -> None:
+    assert check_reader(recorded, recorded.stack.database_url, READER_OF_DATABASE[name])
 
 
 def pending(database_url: str) -> int:
@@ -294,13 +297,13 @@ def pending(database_url: str) -> int:
         return int(rows.fetchall()[0][0])
 
 
-def told_by_a_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> Notices:
-    """What receivers were told that refuse one webhook in four the first time."""
-    url = create_database(exchange.database_url, "told", recorded.outbox)
+def check_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> WebhookCheck:
+    """Check a sender with receivers that refuse one webhook in four the first time."""
+    url = create_database(exchange.database_url, "sent", recorded.outbox)
     with WebhookReceivers(refuse_one_in=4) as webhook_receivers:
-        webhook_receivers.know(recorded.heard.brokers)
+        webhook_receivers.set_brokers(recorded.history.brokers)
         with psycopg.connect(url) as connection:
-            for number, broker in enumerate(recorded.heard.brokers):
+            for number, broker in enumerate(recorded.history.brokers):
                 connection.execute(
                     "UPDATE webhook_endpoints SET url = %s WHERE broker_id = %s",
                     [webhook_receivers.url(number, webhook_receivers.port), broker.broker_id],
@@ -312,19 +315,17 @@ def told_by_a_sender(exchange: Exchange, recorded: Recorded, defect: Defect) -> 
             webhook_retries="seconds",
         )
         stack = LocalExchange(settings, recorded.stack.servers)
-        with working(stack, "webhooks", replacements=defect.replacements):
-            eventually("nothing is left to send", lambda: not pending(url), SENDER_WAIT_S)
-        return after_all_came(recorded.market, webhook_receivers, 0)
+        with running(stack, "webhooks", replacements=defect.replacements):
+            eventually("no delivery is pending", lambda: not pending(url), SENDER_WAIT_S)
+        return wait_for_webhooks(recorded.market, webhook_receivers, 0)
 
 
-def test_sender_that_is_right_is_found_right(exchange: Exchange, recorded: Recorded) -> None:
-    found = told_by_a_sender(exchange, recorded, NO_DEFECT)
-    assert found.wrong == []
-    assert found.told > 10
+def test_sender_without_defect_passes(exchange: Exchange, recorded: Recorded) -> None:
+    found = check_sender(exchange, recorded, NO_DEFECT)
+    assert found.failures == []
+    assert found.received > 10
 
 
 @pytest.mark.parametrize("name", WEBHOOKS)
-def test_sender_with_a_defect_is_found_out(
-    exchange: Exchange, recorded: Recorded, name: str
-) -> None:
-    assert told_by_a_sender(exchange, recorded, WEBHOOKS[name]).wrong
+def test_sender_with_a_defect_fails(exchange: Exchange, recorded: Recorded, name: str) -> None:
+    assert check_sender(exchange, recorded, WEBHOOKS[name]).failures

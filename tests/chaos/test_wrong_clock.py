@@ -1,4 +1,4 @@
-"""The wrong clock is wrong for the program alone, at once, and right again when told so."""
+"""Wrong clock of a program: changes at once with its file, in this program only."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.wrong_clock import set_clock, shifted
 DAY_MS = 86_400_000
 
 
-def test_wrong_clock_follows_its_file_at_once(tmp_path: Path) -> None:
+def test_wrong_clock_when_its_file_changes_changes_at_once(tmp_path: Path) -> None:
     file = tmp_path / "clocks" / "one"
     set_clock(file, DAY_MS)
     now_ns = shifted(lambda: 5, file)
@@ -24,14 +24,14 @@ def test_wrong_clock_follows_its_file_at_once(tmp_path: Path) -> None:
     assert now_ns() == 5
 
 
-def test_program_under_a_wrong_clock_sees_another_day_in_both_calls(tmp_path: Path) -> None:
+def test_program_with_a_wrong_clock_reads_it_by_both_functions(tmp_path: Path) -> None:
     file = tmp_path / "clock"
     set_clock(file, DAY_MS)
-    (tmp_path / "tells.py").write_text("import time; print(int(time.time()), time.time_ns())")
-    command = [sys.executable, "-m", "tests.support.wrong_clock", str(file), "tells"]
+    (tmp_path / "prints.py").write_text("import time; print(int(time.time()), time.time_ns())")
+    command = [sys.executable, "-m", "tests.support.wrong_clock", str(file), "prints"]
     env = environment(os.environ, Settings(), {})
-    told = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True).stdout
-    seconds, nanoseconds = map(int, told.split())
+    printed = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True)
+    seconds, nanoseconds = map(int, printed.stdout.split())
     ahead_s = seconds - time.time()
     assert abs(ahead_s - DAY_MS / 1000) < 60
     assert abs(seconds - nanoseconds / 1e9) < 60

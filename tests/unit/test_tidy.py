@@ -30,10 +30,7 @@ PERSON = re.compile(
 )
 
 # Folders and files whose prose does not follow the two rules about it yet.
-PROSE_PENDING: tuple[str, ...] = (
-    "tests/chaos/",
-    "tests/integration/",
-)
+PROSE_PENDING: tuple[str, ...] = ("tests/integration/",)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef | ast.Module
