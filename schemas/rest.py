@@ -42,7 +42,12 @@ class Registration(Struct, frozen=True):
 
 
 class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /orders`. `price` is needed for limit and forbidden for market."""
+    """`POST /orders`. `price` is needed for limit and forbidden for market.
+
+    `valid_until` must be in the future. With a `client_order_id` it may be up to an hour ago, so
+    that a late retry returns the first order; if there is none, the order is accepted and expires
+    at once.
+    """
 
     document_number: DocumentNumber
     side: Side

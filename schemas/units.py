@@ -13,6 +13,8 @@ PRICE_CENTS_MAX = 1_000_000_000
 QUANTITY_MAX = 1_000_000_000
 # The last millisecond that RFC 3339's four-digit year can write.
 TIMESTAMP_MS_MAX = 253_402_300_799_999
+# How long the engine remembers a client order id, in log time.
+CLIENT_ORDER_ID_WINDOW_MS = 3_600_000
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
 # Without control characters: PostgreSQL cannot store NUL, and names need none.

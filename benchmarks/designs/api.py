@@ -47,7 +47,8 @@ class Api:
     async def place(self, request: Request) -> Response:
         """`POST /orders`."""
         broker = await self._broker(request)
-        wanted = admit(await _body(request), now_ms())
+        # The designs do not accept orders that have expired already, not even as retries.
+        wanted = admit(await _body(request), now_ms(), retry_ms_max=0)
         placed = await self._design.place(broker.broker_id, wanted)
         if placed.verdict == "reused":
             raise ProblemError("client_order_id_reused", "it belongs to another order")

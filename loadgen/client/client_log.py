@@ -6,17 +6,29 @@ from loadgen.client.record import RequestRecord
 from services.audit.client_log import ClientLine, Told
 
 _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
+# Refusals of the order itself. The others refuse an attempt, such as 429, 401 and 503.
+_ORDER_REFUSED = (400, 422)
 # The first order with this client order id is in the log, and has a line of its own.
 _REUSED = (409, "client_order_id_reused")
 
 
 def client_lines(lines: Iterable[RequestRecord], broker_ids: Sequence[str]) -> Iterator[ClientLine]:
-    """One line per order. `broker_ids` by the plan's broker number."""
+    """One line per attempt. `broker_ids` by the plan's broker number.
+
+    An attempt at an order that is already unknown, and was refused for reasons other than the
+    order's content, has none: it does not say whether an earlier attempt entered.
+    """
+    unknown: set[tuple[int, str]] = set()
     for line in lines:
         answer = line.answer
         if line.operation != "order" or (answer.status, answer.code) == _REUSED:
             continue
         told = _told(line)
+        name = (line.broker, line.client_order_id)
+        if told == "unknown":
+            unknown.add(name)
+        elif told == "refused" and name in unknown and answer.status not in _ORDER_REFUSED:
+            continue
         order_id = answer.order_id if told == "acknowledged" else ""
         yield ClientLine(told, broker_ids[line.broker], line.client_order_id, order_id)
 

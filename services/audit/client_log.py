@@ -1,8 +1,11 @@
 """Compares what clients were answered with the command log: acknowledged orders are in it once, by
 their broker and under their client order id; refused orders are not in it.
 
-Pure. JSON lines, one per order sent; `unknown` may be in the log at most once. A retry that the
-engine recognised by its client order id does not count, because it made no order.
+Pure. JSON lines, one per attempt, in the order of the answers. An order that is `unknown` may be in
+the log at most once. A refusal is withdrawn by an acknowledgement, and by an `unknown` after it,
+because that attempt may have entered. A refusal after an `unknown` stands: it told the client that
+there is no order, so none of the attempts may be in the log. A retry that the engine recognised by
+its client order id does not count, because it made no order.
 """
 
 from collections.abc import Iterable
@@ -19,7 +22,10 @@ Told = Literal["acknowledged", "refused", "unknown"]
 
 
 class ClientLine(Struct, frozen=True, omit_defaults=True):
-    """One order. `order_id` is present if the answer named one."""
+    """One attempt. `order_id` is present if the answer named one.
+
+    A refusal of the attempt alone (429, 503), after an `unknown` of the same order, has no line.
+    """
 
     told: Told
     broker_id: str
@@ -53,21 +59,18 @@ class ClientLog:
         self._misnamed: list[str] = []
         self._refused: dict[tuple[str, str], int] = {}
         self._unknown: dict[tuple[str, str], int] = {}
-        known: set[tuple[str, str]] = set()
         for line in lines:
             name = (line.broker_id, line.client_order_id)
             if line.told == "refused":
                 self._refused[name] = 0
-                continue
-            known.add(name)
-            if line.told == "acknowledged":
+            elif line.told == "acknowledged":
                 self._times[line.order_id] = 0
                 self._names[line.order_id] = name
             else:
                 self._unknown[name] = 0
-        # The client sent it again after a refusal, with success: it may be in the log.
-        for name in known & self._refused.keys():
-            del self._refused[name]
+                self._refused.pop(name, None)
+        for name in self._names.values():
+            self._refused.pop(name, None)
 
     def command(self, command: Command | None, outcome: Outcome | None) -> None:
         """Count a command of the log, with its outcome if recorded."""

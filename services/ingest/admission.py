@@ -10,28 +10,37 @@ from urllib.parse import urlsplit
 import msgspec
 
 from schemas.rest import FieldFault, OrderRequest, RegisterRequest
-from schemas.units import TIMESTAMP_MS_MAX, milliseconds
+from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, TIMESTAMP_MS_MAX, milliseconds
 from services.api.decoding import DECODE_ERRORS, Faults, body_problem, invalid_fields
 
 _orders = msgspec.json.Decoder(OrderRequest)
 _registers = msgspec.json.Decoder(RegisterRequest)
 
 
-def admit(body: bytes, now_ms: int) -> OrderRequest:
-    """The order of a body. Raises ProblemError: malformed_json or invalid."""
+def admit(
+    body: bytes, now_ms: int, *, retry_ms_max: int = CLIENT_ORDER_ID_WINDOW_MS
+) -> OrderRequest:
+    """The order of a body. Raises ProblemError: malformed_json or invalid.
+
+    `retry_ms_max`: time after `valid_until` in which an order with a client order id is admitted.
+    It may be a retry of an order that was accepted in time, which only the engine can detect.
+    """
+    oldest_ms = now_ms - retry_ms_max
     try:
         order = _orders.decode(body)
     except DECODE_ERRORS:
         raise body_problem(
-            body, OrderRequest, lambda fields: _contradictions(fields, now_ms)
+            body, OrderRequest, lambda fields: _contradictions(fields, now_ms, oldest_ms)
         ) from None
     faults = _contradictions(
         {
             "order_type": order.order_type,
             "price": order.price,
             "valid_until": order.valid_until,
+            "client_order_id": order.client_order_id,
         },
         now_ms,
+        oldest_ms,
     )
     if faults:
         raise invalid_fields(faults)
@@ -50,8 +59,9 @@ def admit_registration(body: bytes) -> RegisterRequest:
     return request
 
 
-def _contradictions(fields: dict[str, Any], now_ms: int) -> Faults:
+def _contradictions(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Faults:
     # Faults between fields that are each valid. `fields` lacks those that are already refused.
+    # `oldest_ms`: limit of `valid_until` for an order that may be a retry.
     faults: Faults = []
     kind = fields.get("order_type")
     if "price" in fields:
@@ -62,8 +72,12 @@ def _contradictions(fields: dict[str, Any], now_ms: int) -> Faults:
     valid_until = fields.get("valid_until")
     if valid_until is not None:
         until_ms = milliseconds(valid_until)
-        if until_ms <= now_ms:
-            faults.append(FieldFault("/valid_until", "must be in the future"))
+        may_be_retry = fields.get("client_order_id") is not None
+        if until_ms <= (oldest_ms if may_be_retry else now_ms):
+            detail = (
+                "is too long ago, even for a retry" if may_be_retry else "must be in the future"
+            )
+            faults.append(FieldFault("/valid_until", detail))
         elif until_ms > TIMESTAMP_MS_MAX:
             faults.append(FieldFault("/valid_until", "is later than RFC 3339 can write"))
     return faults

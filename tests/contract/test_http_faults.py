@@ -80,6 +80,7 @@ INVALID: list[tuple[object, list[str]]] = [
     (order(order_type="market"), ["/price"]),
     (order(price=...), ["/price"]),
     (order(valid_until="2020-01-01T00:00:00Z"), ["/valid_until"]),
+    (order(valid_until="2020-01-01T00:00:00Z", client_order_id="old"), ["/valid_until"]),
     (order(valid_until="2099-01-01T00:00:00"), ["/valid_until"]),
     (order(valid_until="99999-01-01T00:00:00Z"), ["/valid_until"]),
     (order(valid_until="9999-12-31T23:59:59-23:59"), ["/valid_until"]),

@@ -1,5 +1,6 @@
 """The seven REST calls from a broker's view, through every process of the exchange."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,27 @@ def test_repeated_client_order_id_makes_no_second_order(exchange: Exchange) -> N
     assert again.body["order_id"] == first.body["order_id"]
     assert other.body["code"] == "client_order_id_reused"
     assert broker.get(f"/stocks/{symbol}/book").body["bids"][0]["order_count"] == 1
+
+
+def test_retry_after_valid_until_returns_the_first_order(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    broker.place("ask", symbol, 10, 100)
+    until = in_seconds(1.5)
+
+    def buy(client_order_id: str) -> Answer:
+        return broker.place(
+            "bid", symbol, 10, 100, valid_until=until, client_order_id=client_order_id
+        )
+
+    first = buy("mine-1")
+    assert (first.status, first.body["closed_reason"]) == (201, "filled")
+    time.sleep(2)
+    again = buy("mine-1")
+    assert (again.status, again.body) == (200, first.body)
+    # An order whose first attempt was not stored is accepted, and expires at once.
+    broker.place("ask", symbol, 10, 100)
+    late = buy("mine-2")
+    assert (late.status, late.body["closed_reason"], late.body["trades"]) == (201, "expired", [])
 
 
 def test_order_past_its_validity_expires_without_other_orders(exchange: Exchange) -> None:

@@ -1,5 +1,6 @@
 """The audit's pure checks, each on a small history with one fault."""
 
+import pytest
 from msgspec import structs
 
 from schemas.book import BookUpdate, Level
@@ -17,7 +18,7 @@ from schemas.executions import (
 from schemas.ids import order_id
 from schemas.trades import Trade
 from services.audit.books import OutcomeBooks
-from services.audit.client_log import ClientLine, ClientLog, read_client_log
+from services.audit.client_log import ClientLine, ClientLog, Told, read_client_log
 from services.audit.ledger import Ledger, Totals
 from services.audit.partition import compare_engine
 from services.audit.public import FoldedBooks, PublicTopic
@@ -238,7 +239,29 @@ def test_client_log_is_compared_with_the_command_log() -> None:
         "c5 of broker b1 is in the log 2 times",
     ]
     assert report["refused"].samples == ["c3 of broker b1 is in the log 1 times"]
-    assert (report["acknowledged"].checked, report["refused"].checked) == (4, 2)
+    assert (report["acknowledged"].checked, report["refused"].checked) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("told", "in_log"),
+    [
+        (["refused", "unknown"], True),
+        (["refused", "unknown", "refused", "acknowledged"], True),
+        (["acknowledged", "refused"], True),
+        (["unknown", "refused"], False),
+        (["refused", "unknown", "refused"], False),
+        (["refused"], False),
+    ],
+)
+def test_client_log_refusal_after_an_unknown_answer_stands(told: list[Told], in_log: bool) -> None:
+    lines = [ClientLine(each, "b1", "c1", "o1" if each == "acknowledged" else "") for each in told]
+    client_log, report = ClientLog(lines), AuditReport()
+    client_log.command(place(1, "c1"), None)
+    client_log.check(report)
+    assert report["refused"].samples == (
+        [] if in_log else ["c1 of broker b1 is in the log 1 times"]
+    )
+    assert report["acknowledged"].samples == []
 
 
 def test_client_log_order_stored_under_another_id_is_reported() -> None:

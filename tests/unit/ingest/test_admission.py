@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX
+from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, PRICE_CENTS_MAX, QUANTITY_MAX, rfc3339
 from services.api.body import require_no_fields
 from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_registration
+from services.matcher.engine import RULES
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
 GOOD = {
@@ -166,6 +167,34 @@ def test_valid_until_that_is_not_a_future_instant_is_refused(
     value: object, kind: dict[str, Any]
 ) -> None:
     assert pointers(refused(order(valid_until=value, **kind))) == ["/valid_until"]
+
+
+@pytest.mark.parametrize("age_ms", [0, 1, 3_000, CLIENT_ORDER_ID_WINDOW_MS - 1])
+def test_valid_until_in_the_past_is_admitted_with_a_client_order_id_only(age_ms: int) -> None:
+    past = rfc3339(NOW_MS - age_ms)
+    assert admit(order(valid_until=past, client_order_id="c-1"), NOW_MS).client_order_id == "c-1"
+    for without in (..., None):
+        body = order(valid_until=past, client_order_id=without)
+        assert pointers(refused(body)) == ["/valid_until"]
+    # Also where the client order id is refused, or another field is.
+    assert pointers(refused(order(valid_until=past, client_order_id="no id"))) == [
+        "/client_order_id",
+        "/valid_until",
+    ]
+    assert pointers(refused(order(valid_until=past, client_order_id="c-1", side="buy"))) == [
+        "/side"
+    ]
+
+
+def test_valid_until_older_than_the_window_of_client_order_ids_is_refused() -> None:
+    past = rfc3339(NOW_MS - CLIENT_ORDER_ID_WINDOW_MS)
+    problem = refused(order(valid_until=past, client_order_id="c-1"))
+    assert pointers(problem) == ["/valid_until"]
+    assert problem.detail == "/valid_until: is too long ago, even for a retry"
+
+
+def test_window_of_client_order_ids_is_the_engines() -> None:
+    assert RULES.client_id_window_ms == CLIENT_ORDER_ID_WINDOW_MS
 
 
 @pytest.mark.parametrize("name", [*GOOD, "order_type", "valid_until", "client_order_id", "odd"])

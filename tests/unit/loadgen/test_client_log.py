@@ -1,6 +1,7 @@
 """Lines of the client log for each kind of answer."""
 
 import pytest
+from msgspec import structs
 
 from loadgen.client.client_log import client_lines
 from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT, Answer, Operation, RequestRecord
@@ -36,6 +37,29 @@ def test_client_log_order_answered_as_stored_is_acknowledged(status: int) -> Non
 def test_client_log_other_answers(answer: Answer, expected: str) -> None:
     assert [line.told for line in lines_of("order", answer)] == [expected]
     assert lines_of("order", answer)[0].order_id == ""
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (Answer(422, "invalid"), ["unknown", "refused"]),
+        (Answer(400, "malformed_json"), ["unknown", "refused"]),
+        (Answer(503, "not_accepted"), ["unknown"]),
+        (Answer(429, "too_many_requests"), ["unknown"]),
+        (Answer(401, "unauthenticated"), ["unknown"]),
+    ],
+)
+def test_client_log_after_an_unknown_answer_has_refusals_of_the_order_only(
+    refusal: Answer, told: list[str]
+) -> None:
+    attempts = [
+        RequestRecord("order", 0, 0, 1, answer, 1, "c-1")
+        for answer in (Answer(504, "outcome_unknown", "id"), refusal)
+    ]
+    assert [line.told for line in client_lines(attempts, ["broker-0", "broker-1"])] == told
+    # An order of another broker with the same client order id is another order.
+    attempts[1] = structs.replace(attempts[1], broker=0)
+    assert [line.told for line in client_lines(attempts, ["b", "b"])] == ["unknown", "refused"]
 
 
 def test_client_log_omits_cancels_and_reused_client_ids() -> None:
