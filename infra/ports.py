@@ -10,18 +10,31 @@ _ATTEMPTS_MAX = 200
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def is_free(port: int) -> bool:
-    """True if a server could listen on this port of the loopback address now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: an old connection in TIME_WAIT is no obstacle, a listener is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
+def listen_error(port: int, host: str = LOOPBACK) -> OSError | None:
+    """The reason why a server cannot listen on this port of the address now; None if it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As servers do: an old connection in TIME_WAIT is no obstacle, a listener is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
             # Binding alone succeeds while another socket is bound and does not listen yet.
             probe.listen(1)
-        except OSError:
-            return False
-    return True
+    except OSError as error:
+        return error
+    return None
+
+
+def is_free(port: int) -> bool:
+    """True if a server could listen on this port of the loopback address now."""
+    return listen_error(port) is None
+
+
+def url_of(host: str, port: int) -> str:
+    """URL of an HTTP server that listens there, for clients on this machine."""
+    loopback = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - not to listen on
+    host = loopback.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ PostgreSQL.
 
 from pathlib import Path
 
+import psycopg
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -13,11 +14,14 @@ from infra.secrets import read_or_create_secret
 from schemas.roles import ROLE
 from services.access.kafka_acls import Changed, apply_to_kafka
 from services.access.postgres_grants import apply_to_postgres
+from services.runtime.errors import SettingsError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.settings import Settings
 
 # They compare the key of `POST /register`; a process of another role must not be able to.
 ADMIN_KEY_ROLES = frozenset({"gateway", "ingest"})
+
+_FILES_OF_URLS = ("passfile", "sslcert", "sslcrl", "sslcrldir", "sslkey", "sslrootcert")
 
 
 def password_file(data_dir: Path, role: str) -> Path:
@@ -58,6 +62,26 @@ def only_needed(settings: Settings, role: str) -> Settings:
             settings, kafka_user="", kafka_password="", kafka_password_file=None
         )
     return settings
+
+
+def with_absolute_files(database_url: str) -> str:
+    """The URL with absolute names of its files, such as `sslrootcert`. Raises SettingsError."""
+    try:
+        parts = conninfo_to_dict(database_url)
+    except psycopg.ProgrammingError:
+        # The text of the error contains the URL.
+        raise SettingsError(
+            "EXCHANGE_DATABASE_URL is not a PostgreSQL URL, postgresql://user:password@host/database"
+        ) from None
+    relative = {
+        name: str(Path(str(parts[name])).absolute())
+        for name in _FILES_OF_URLS
+        if parts.get(name) and not Path(str(parts[name])).is_absolute()
+    }
+    # `system` is libpq's word for the authorities of the system.
+    if parts.get("sslrootcert") == "system":
+        relative.pop("sslrootcert")
+    return make_conninfo("", **(parts | relative)) if relative else database_url
 
 
 def without_password(database_url: str) -> str:

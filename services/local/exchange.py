@@ -6,6 +6,7 @@ Stop: gateway, matcher, sink, webhooks, PostgreSQL, Kafka.
 """
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +19,7 @@ from infra.broker import ADMIN
 from infra.environment import forget_postgres_variables
 from infra.errors import FolderBusyError, InfraError
 from infra.jvm import Profile
-from infra.ports import LOOPBACK, free_port, is_free
+from infra.ports import LOOPBACK, free_port, listen_error, url_of
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from services.access.credentials import (
@@ -27,6 +28,7 @@ from services.access.credentials import (
     as_role,
     only_needed,
     password_file,
+    with_absolute_files,
     without_password,
 )
 from services.admin.listings import apply_shares
@@ -35,7 +37,7 @@ from services.local.child_environment import environment
 from services.local.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
 from services.local.helper_status import UNREADY, HelperStatus
 from services.local.remedies import ended
-from services.runtime.errors import BusyError, ExchangeError, UnavailableError
+from services.runtime.errors import BusyError, ExchangeError, SettingsError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.readiness import not_ready, wait_ready
@@ -71,7 +73,7 @@ class LocalExchange:
         self.data_dir = settings.data_dir
         self.log_dir = settings.data_dir / "logs"
         self.admin_key = settings.admin_key or ""
-        self.url = f"http://{settings.host}:{settings.port}"
+        self.url = url_of(settings.host, settings.port)
         self.topic_prefix = settings.topic_prefix
         self.durability = ""
         # The metrics port of each service. Its own probes use it too, except for the gateway: the
@@ -305,25 +307,41 @@ def running_exchange(
 
 
 def _settings_here(data_dir: Path, settings: Settings) -> Settings:
-    """Settings with the defaults of one machine and a free port. Raises BusyError.
+    """Settings with the defaults of one machine, absolute paths and a free port.
 
+    Services run in another folder than the caller, so a relative path would mean another file.
     Variables of libpq are removed if the database is a local one, which they do not mean.
+    Raises BusyError, SettingsError.
     """
     if not settings.database_url:
         forget_postgres_variables()
+    file = settings.kafka_password_file
     settings = structs.replace(
         settings,
         data_dir=data_dir,
+        database_url=with_absolute_files(settings.database_url),
+        kafka_password_file=None if file is None else file.absolute(),
+        kafka_ca=str(Path(settings.kafka_ca).absolute())
+        if settings.kafka_ca not in ("", "probe")
+        else settings.kafka_ca,
         webhook_allow_cidrs=settings.webhook_allow_cidrs or LOCAL_CIDRS,
         webhook_retries=settings.webhook_retries or "seconds",
     )
     if not settings.port:
         return structs.replace(settings, port=free_port())
-    if not is_free(settings.port):
-        raise BusyError(
-            f"port {settings.port} is in use: stop what listens there, or set EXCHANGE_PORT"
-        )
+    _require_free(settings.host, settings.port)
     return settings
+
+
+def _require_free(host: str, port: int) -> None:
+    error = listen_error(port, host)
+    if error is None:
+        return
+    if error.errno == errno.EADDRINUSE:
+        raise BusyError(f"port {port} is in use: stop what listens there, or set EXCHANGE_PORT")
+    raise SettingsError(
+        f"cannot listen on EXCHANGE_HOST={host} EXCHANGE_PORT={port}: {error.strerror}"
+    )
 
 
 def unlimited(settings: Settings) -> Settings:

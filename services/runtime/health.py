@@ -1,6 +1,7 @@
 """Liveness, readiness and metrics, and the small HTTP server that every service has for them."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -137,8 +138,11 @@ class HealthServer:
             def log_message(self, *_: object) -> None:
                 """Write no log line: probes come every second."""
 
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = Server((host, port), Handler)
         except OSError as error:
             raise UnavailableError(
                 f"cannot listen on {host} port {port}: {error.strerror}; stop what listens there, "

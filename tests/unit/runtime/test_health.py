@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from infra.ports import LOOPBACK, free_port
+from infra.ports import LOOPBACK, free_port, listen_error
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Check, Health, MetricsPage, health_answered
 from services.runtime.healthcheck import port_of
@@ -63,6 +63,17 @@ def test_health_server_listens_on_the_address_of_the_settings() -> None:
         with DIRECT.open(f"http://127.0.0.2:{port}/livez") as answer:
             assert answer.status == 200
         assert probed(port)[0] == 1
+
+
+def test_health_server_listens_on_an_ipv6_address() -> None:
+    if listen_error(0, "::1") is not None:
+        pytest.skip("this machine has no IPv6")
+    settings = Settings(metrics_host="::1")
+    with (
+        health_answered(settings, Health()) as port,
+        DIRECT.open(f"http://[::1]:{port}/livez") as answer,
+    ):
+        assert answer.status == 200
 
 
 def test_health_without_a_port_in_the_settings_takes_a_free_one() -> None:

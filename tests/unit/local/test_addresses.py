@@ -1,0 +1,72 @@
+"""Addresses and paths of the settings as `exchange run` passes them on."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from infra.ports import free_port, listen_error, url_of
+from services.access.credentials import with_absolute_files
+from services.local.exchange import running_exchange
+from services.runtime.errors import BusyError, ExchangeError, SettingsError
+from services.runtime.settings import Settings
+
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - to test the setting
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("localhost", "http://localhost:8000"),
+        ("::1", "http://[::1]:8000"),
+        (EVERY_ADDRESS, "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+    ],
+)
+def test_url_of_an_address_can_be_pasted(host: str, url: str) -> None:
+    assert url_of(host, 8000) == url
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::", EVERY_ADDRESS])
+def test_run_with_a_port_in_use_on_its_address_is_refused(tmp_path: Path, host: str) -> None:
+    if ":" in host and listen_error(0, "::1") is not None:
+        pytest.skip("this machine has no IPv6")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, free_port()), family=family) as taken:
+        settings = Settings(host=host, port=taken.getsockname()[1])
+        assert isinstance(refusal(tmp_path, settings), BusyError)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::g"])
+def test_run_with_an_address_of_another_machine_is_refused_with_its_name(
+    tmp_path: Path, host: str
+) -> None:
+    error = refusal(tmp_path, Settings(host=host, port=free_port()))
+    assert isinstance(error, SettingsError)
+    assert f"EXCHANGE_HOST={host}" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_run_with_an_unusable_database_url_is_refused_without_showing_it(tmp_path: Path) -> None:
+    error = refusal(tmp_path, Settings(database_url="postgresql+psycopg://u:s3cret@h/d", port=0))
+    assert isinstance(error, SettingsError)
+    assert "s3cret" not in str(error)
+
+
+def refusal(data_dir: Path, settings: Settings) -> ExchangeError:
+    with pytest.raises(ExchangeError) as caught, running_exchange(data_dir, settings):
+        pass
+    return caught.value
+
+
+def test_files_of_a_database_url_become_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = "postgresql://u@h/d?sslmode=verify-full&sslrootcert=ca.pem&sslkey=/k.pem"
+    made = with_absolute_files(url)
+    assert f"sslrootcert={tmp_path}/ca.pem" in made
+    assert "sslkey=/k.pem" in made
+    for unchanged in ("", "postgresql://u:p@h/d", "postgresql://h/d?sslrootcert=system"):
+        assert with_absolute_files(unchanged) == unchanged
