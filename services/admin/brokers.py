@@ -13,10 +13,12 @@ from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS
+from services.api.messages import ProblemError
+from services.ingest.admission import admit_registration
 from services.ingest.keys import KEY_BYTES, new_key, revoked, rotated
 from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.runtime.clock import now_ms
-from services.runtime.errors import RefusedError
+from services.runtime.errors import RefusedError, SettingsError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.compacted import last_records
 from services.runtime.kafka.producer import FailFastSender
@@ -25,17 +27,28 @@ from services.runtime.settings import Settings
 
 
 def register_broker(settings: Settings, name: str, webhook_url: str | None) -> Registration:
-    """Register a broker; returns id and key once the record is written. Raises RefusedError."""
-    asked = {"name": name, "webhook_url": webhook_url}
-    try:
-        request = msgspec.convert(asked, RegisterRequest)
-    except msgspec.ValidationError as error:
-        raise RefusedError(str(error)) from error
+    """Register a broker by the rules of `POST /register`; returns id and key once it is written.
+
+    Raises RefusedError, and SettingsError for text that is not UTF-8.
+    """
+    request = _admitted({"name": name, "webhook_url": webhook_url})
     TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
     broker, api_key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=now_ms())
     _write(settings, broker)
     secret = broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET
     return Registration(broker.broker_id, api_key, secret)
+
+
+def _admitted(fields: dict[str, str | None]) -> RegisterRequest:
+    try:
+        body = msgspec.json.encode(fields)
+    except UnicodeEncodeError:
+        raise SettingsError("name and webhook URL must be UTF-8: use a UTF-8 terminal") from None
+    try:
+        return admit_registration(body)
+    except ProblemError as problem:
+        faults = [f"{fault.pointer.lstrip('/')}: {fault.detail}" for fault in problem.errors or ()]
+        raise RefusedError("; ".join(faults) or problem.detail) from problem
 
 
 def revoke_broker(settings: Settings, broker_id: str) -> Broker:
