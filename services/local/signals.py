@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from services.runtime.lifecycle import stop_signals
+
 
 def quiet_kafka() -> None:
     """Silence Kafka's client, which logs attempts that it repeats; failures are raised as
@@ -20,17 +22,17 @@ def quiet_kafka() -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the context on Ctrl-C or SIGTERM, once.
+    """Raise KeyboardInterrupt in the context on Ctrl-C, SIGTERM or a closed terminal, once.
 
-    A second signal cannot cut the cleanup short.
+    A second signal cannot cut the cleanup short. Under `nohup` SIGHUP stays ignored.
     """
 
     def interrupt(_: int, __: FrameType | None) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in former:
             signal.signal(number, lambda *_: None)
         raise KeyboardInterrupt
 
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in stop_signals()}
     for number in former:
         signal.signal(number, interrupt)
     try:

@@ -1,6 +1,6 @@
 """Start and end of a process: signals, exit codes, and one readable line for an error.
 
-SIGTERM and SIGINT request a stop. One signal is enough: every wait of a process is bounded.
+SIGTERM, SIGINT and SIGHUP request a stop. One signal is enough: every wait of a process is bounded.
 """
 
 import gc
@@ -62,6 +62,14 @@ class Stop:
             raise self._failure
 
 
+def stop_signals() -> list[signal.Signals]:
+    """Signals that request an ordered stop; SIGHUP, of a closed terminal, not under `nohup`."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
 def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], None]) -> int:
     """Run `main` as a service and return the process's exit code (see `errors`)."""
     configure(service, environ.get("EXCHANGE_LOG_LEVEL") or "INFO")
@@ -69,8 +77,8 @@ def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], 
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop.set)
-    signal.signal(signal.SIGINT, stop.set)
+    for number in stop_signals():
+        signal.signal(number, stop.set)
     try:
         settings = read_settings(environ)
         log.info("starting")

@@ -1,0 +1,59 @@
+"""Signals that stop `exchange run` and services in order."""
+
+import subprocess
+import sys
+
+import pytest
+
+# Ready once it has printed a line; it prints another one in its cleanup.
+RUN = """
+import time
+from services.local.signals import stoppable
+try:
+    with stoppable():
+        print("ready", flush=True)
+        time.sleep(30)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+SERVICE = """
+import sys
+from services.runtime.lifecycle import run
+def main(settings, stop):
+    print("ready", flush=True)
+    if stop.wait(30):
+        print("stopped", flush=True)
+sys.exit(run("service", {}, main))
+"""
+
+
+def started(program: str, *prefix: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [*prefix, sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("program", [RUN, SERVICE], ids=["run", "service"])
+@pytest.mark.parametrize("signal_number", [1, 2, 15])
+def test_signal_stops_in_order(program: str, signal_number: int) -> None:
+    with started(program) as process:
+        process.send_signal(signal_number)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stopped\n"
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("program", [RUN, SERVICE], ids=["run", "service"])
+def test_closed_terminal_does_not_stop_a_program_under_nohup(program: str) -> None:
+    with started(program, "nohup") as process:
+        process.send_signal(1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(15)
+        assert process.wait(10) == 0
