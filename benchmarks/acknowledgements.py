@@ -24,7 +24,7 @@ class AcknowledgementProbe:
     def __init__(self, bootstrap: str, mode: Durability, prefix: str = "") -> None:
         prefix = prefix or f"{mode}."
         TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(PARTITIONS, mode)
-        self._topic = prefix + COMMANDS.name
+        self._topic = COMMANDS.full_name(prefix)
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,

@@ -53,7 +53,7 @@ def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engin
     first = default_partition(symbol, count)
     for number in sorted(range(count), key=lambda number: number != first):
         engine, told_s = Engine(number), time.monotonic()
-        commands = Partition(settings.topic_prefix + COMMANDS.name, number)
+        commands = Partition(COMMANDS.full_name(settings.topic_prefix), number)
         for at in replay(kafka, commands, engine):
             if time.monotonic() - told_s >= PROGRESS_EVERY_S:
                 told_s = time.monotonic()

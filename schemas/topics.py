@@ -35,6 +35,10 @@ class Topic(Struct, frozen=True):
     config: dict[str, str]
     purpose: str
 
+    def full_name(self, prefix: str) -> str:
+        """Name on Kafka of this topic of the exchange with this topic prefix."""
+        return prefix + self.name
+
 
 COMMANDS = Topic(
     name="exchange.commands.v1",

@@ -24,7 +24,7 @@ class Topology(Struct, frozen=True):
 
     def name(self, topic: Topic) -> str:
         """The topic's name on this Kafka."""
-        return self.prefix + topic.name
+        return topic.full_name(self.prefix)
 
     def partitions_of(self, topic: Topic) -> int:
         """The number of partitions of this topic."""

@@ -69,7 +69,7 @@ def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
     sender = FailFastSender(KafkaAccess(bootstrap), linger_ms=5)
     for command in flow:
         key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
-        sender.send(prefix + COMMANDS.name, 0, key, encode(command))
+        sender.send(COMMANDS.full_name(prefix), 0, key, encode(command))
     sender.flush(FLUSH_TIMEOUT_S)
 
 

@@ -48,7 +48,7 @@ class Trades:
     def __init__(self, stack: LocalExchange) -> None:
         self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=5, bytes_min=1))
         where = [
-            Partition(stack.topic_prefix + TRADES.name, number)
+            Partition(TRADES.full_name(stack.topic_prefix), number)
             for number in range(stack.settings.partitions)
         ]
         self._consumer.assign({one: self._consumer.range(one).end for one in where})

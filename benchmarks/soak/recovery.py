@@ -92,7 +92,7 @@ class Recoveries:
         down."""
         self._stack.services["matcher"].kill()
         admin = AdminClient(self._stack.admin.config())
-        topic = self._stack.topic_prefix + SNAPSHOTS.name
+        topic = SNAPSHOTS.full_name(self._stack.topic_prefix)
         everything = [
             TopicPartition(topic, number, _TO_THE_END)
             for number in range(self._stack.settings.partitions)

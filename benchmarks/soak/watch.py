@@ -101,7 +101,7 @@ class LogEnds:
 
     def each(self, topic: Topic = COMMANDS) -> list[int]:
         """The end offset of each partition. Raises UnavailableError."""
-        name = self._stack.topic_prefix + topic.name
+        name = topic.full_name(self._stack.topic_prefix)
         return [
             self._consumer.range(Partition(name, number)).end
             for number in range(self._stack.settings.partitions)

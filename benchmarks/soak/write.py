@@ -50,7 +50,7 @@ def write_day(stack: LocalExchange, flow: Flow, orders: int, watch: Watch, pace:
         if time.monotonic() - began > pace.bound_s:
             raise DayError(f"not done in {pace.bound_s:.0f} s: {watch.latest}")
 
-    topic = stack.topic_prefix + COMMANDS.name
+    topic = COMMANDS.full_name(stack.topic_prefix)
     sender = FailFastSender(stack.admin, linger_ms=LINGER_MS)
     while (left := orders - flow.orders) > 0:
         for record in flow.commands(min(CHUNK, left), time.time_ns() // 1_000_000):

@@ -71,6 +71,6 @@ def _connect(settings: Settings) -> psycopg.Connection:
 
 
 def _end(settings: Settings, number: int) -> int:
-    partition = Partition(settings.topic_prefix + COMMANDS.name, number)
+    partition = Partition(COMMANDS.full_name(settings.topic_prefix), number)
     with closing(LogReader(kafka_access(settings), partition)) as reader:
         return reader.end

@@ -33,7 +33,7 @@ def topics() -> list[Manifest]:
     return [
         _object(
             "KafkaTopic",
-            TOPOLOGY.prefix + topic.name,
+            TOPOLOGY.name(topic),
             {
                 "partitions": TOPOLOGY.partitions_of(topic),
                 "replicas": REPLICAS,

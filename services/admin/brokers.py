@@ -69,7 +69,7 @@ def rotate_key(settings: Settings, broker_id: str, keep_former_s: int) -> str:
 
 def _find(settings: Settings, broker_id: str) -> Broker:
     TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify()
-    value = last_records(settings, BROKERS.name).get(broker_id)
+    value = last_records(settings, BROKERS).get(broker_id)
     if value is None:
         raise RefusedError(f"no broker {broker_id}; `exchange broker list` shows them all")
     try:
@@ -80,6 +80,6 @@ def _find(settings: Settings, broker_id: str) -> Broker:
 
 def _write(settings: Settings, broker: Broker) -> None:
     sender = FailFastSender(kafka_access(settings), linger_ms=0)
-    topic = settings.topic_prefix + BROKERS.name
+    topic = BROKERS.full_name(settings.topic_prefix)
     sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
     sender.flush()

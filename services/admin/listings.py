@@ -24,7 +24,7 @@ def apply_shares(settings: Settings, shares: Mapping[str, int]) -> list[Listing]
     wanted = listings_for(shares, listed, topology.partitions)
     refuse_moves(wanted, _traded(settings, topology.partitions), listed)
     sender = FailFastSender(kafka_access(settings), linger_ms=settings.linger_ms)
-    topic = settings.topic_prefix + LISTINGS.name
+    topic = LISTINGS.full_name(settings.topic_prefix)
     for listing in wanted:
         sender.send(topic, 0, listing.symbol.encode(), encode(listing))
     sender.flush()
@@ -34,7 +34,7 @@ def apply_shares(settings: Settings, shares: Mapping[str, int]) -> list[Listing]
 def listed_symbols(settings: Settings) -> dict[str, Listing]:
     """Every listing, by symbol. Raises RefusedError if one cannot be read."""
     found: dict[str, Listing] = {}
-    for key, value in last_records(settings, LISTINGS.name).items():
+    for key, value in last_records(settings, LISTINGS).items():
         try:
             found[key] = decode_listing(value)
         except UnreadableError as error:
@@ -46,7 +46,7 @@ def _traded(settings: Settings, partitions: int) -> dict[str, frozenset[int]]:
     """Partitions with commands, by symbol. Orders carry their symbol as the record's key."""
     found: dict[str, frozenset[int]] = {}
     for number in range(partitions):
-        partition = Partition(settings.topic_prefix + COMMANDS.name, number)
+        partition = Partition(COMMANDS.full_name(settings.topic_prefix), number)
         with closing(LogReader(kafka_access(settings), partition)) as reader:
             for symbol in {record.key for record in reader.records() if record.key}:
                 name = symbol.decode(errors="replace")

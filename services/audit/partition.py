@@ -191,7 +191,7 @@ class PartitionAudit:
 
     def _found_snapshots(self, closes: ExitStack) -> SnapshotAudit:
         log = LogTopics(self._tools.settings.topic_prefix, self._tools.topic_id)
-        snapshots = log.partition(SNAPSHOTS.name, self._number)
+        snapshots = log.partition(SNAPSHOTS, self._number)
         consumer = closes.enter_context(
             closing(LogConsumer(kafka_access(self._tools.settings), Fetch(wait_ms=10)))
         )
@@ -235,7 +235,7 @@ class PartitionAudit:
 
     def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
         settings = self._tools.settings
-        partition = Partition(settings.topic_prefix + topic.name, self._number)
+        partition = Partition(topic.full_name(settings.topic_prefix), self._number)
         return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
-from schemas.topics import BROKERS, COMMANDS
+from schemas.topics import BROKERS, COMMANDS, Topic
 from services.audit.client_log import ClientLine, ClientLog
 from services.audit.database import Database
 from services.audit.ledger import Totals
@@ -60,7 +60,7 @@ def run_audit(
 def _cut(
     settings: Settings, database: Database, partitions: int, wait_s: float, progress: Progress
 ) -> dict[int, Cut]:
-    ends = {number: _end(settings, COMMANDS.name, number) for number in range(partitions)}
+    ends = {number: _end(settings, COMMANDS, number) for number in range(partitions)}
     deadline = time.monotonic() + wait_s
     behind_first: int | None = None
     while True:
@@ -80,15 +80,15 @@ def _cut(
     }
 
 
-def _end(settings: Settings, topic: str, number: int) -> int:
-    partition = Partition(settings.topic_prefix + topic, number)
+def _end(settings: Settings, topic: Topic, number: int) -> int:
+    partition = Partition(topic.full_name(settings.topic_prefix), number)
     with closing(LogReader(kafka_access(settings), partition)) as reader:
         return reader.end
 
 
 def _read_brokers(settings: Settings) -> list[Broker]:
     brokers = []
-    for value in last_records(settings, BROKERS.name).values():
+    for value in last_records(settings, BROKERS).values():
         try:
             brokers.append(decode_broker(value))
         except UnreadableError:

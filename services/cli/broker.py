@@ -63,7 +63,7 @@ def list_brokers(*, as_json: AsJson = False) -> None:
     """List all brokers in the order of registration."""
     with readable_errors():
         rows: list[BrokerRow] = []
-        for key, value in last_records(operator_settings(), BROKERS.name).items():
+        for key, value in last_records(operator_settings(), BROKERS).items():
             try:
                 found = decode_broker(value)
             except UnreadableError as error:

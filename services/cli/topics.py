@@ -43,7 +43,7 @@ def show_topics(
         settings = operator_settings()
         rows = [
             TopicRow(
-                name=settings.topic_prefix + topic.name,
+                name=topic.full_name(settings.topic_prefix),
                 partitions=partitions,
                 key=topic.key,
                 writer=topic.writer,

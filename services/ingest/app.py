@@ -115,7 +115,7 @@ class Ingest:
         # Returns once Kafka has stored the record.
         context = self._context
         delivery = context.publisher.send(
-            context.topic_prefix + BROKERS.name, 0, broker.broker_id.encode(), encode(broker)
+            BROKERS.full_name(context.topic_prefix), 0, broker.broker_id.encode(), encode(broker)
         )
         result = await delivery.wait(context.publisher.delivery_timeout_s)
         if result == "not_stored":

@@ -29,7 +29,7 @@ class CancelOrderHandler:
 
     def __init__(self, context: IngestContext) -> None:
         self._context = context
-        self._topic = context.topic_prefix + COMMANDS.name
+        self._topic = COMMANDS.full_name(context.topic_prefix)
 
     async def cancel(self, request: Request) -> Response:
         """Answer one request."""

@@ -22,7 +22,7 @@ class PlaceOrderHandler:
 
     def __init__(self, context: IngestContext) -> None:
         self._context = context
-        self._topic = context.topic_prefix + COMMANDS.name
+        self._topic = COMMANDS.full_name(context.topic_prefix)
 
     async def place(self, request: Request) -> Response:
         """Answer one request."""

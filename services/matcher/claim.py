@@ -48,7 +48,7 @@ class Claimed(Struct, frozen=True):
 
 def append_claim(kafka: KafkaAccess, log: LogTopics, partition: int, matcher: str) -> int:
     """Append a claim and return its offset, the epoch. Raises DeliveryError."""
-    executions = log.partition(EXECUTIONS.name, partition)
+    executions = log.partition(EXECUTIONS, partition)
     key, value = str(partition).encode(), encode(Claim(matcher))
     return append(kafka, executions.topic, partition, key, value)
 
@@ -67,10 +67,10 @@ def claimed(
 ) -> Claimed:
     """Read the outcomes between `seen`, which the engine has not passed, and the claim."""
     partition = recovered.engine.partition
-    executions = log.partition(EXECUTIONS.name, partition)
+    executions = log.partition(EXECUTIONS, partition)
     next_command = _next_command(logs, executions, epoch, seen)
     marks = [
-        published_up_to(logs, log.partition(topic.name, partition), next_command)
+        published_up_to(logs, log.partition(topic, partition), next_command)
         for topic in (TRADES, BOOK)
     ]
     fields = {"partition": partition, "epoch": epoch, "next_command": next_command}

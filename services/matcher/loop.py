@@ -110,7 +110,7 @@ class MatcherLoop:
         self, consumer: LogConsumer, owned: Mapping[int, PartitionMatcher], watch: ClaimWatch
     ) -> None:
         """Commands between each partition's recovered position and the present end of its log."""
-        where = {number: self._log.partition(COMMANDS.name, number) for number in owned}
+        where = {number: self._log.partition(COMMANDS, number) for number in owned}
         ends = {number: consumer.range(partition).end for number, partition in where.items()}
         consumer.assign({where[number]: one.next_offset for number, one in owned.items()})
         started_at = logged_at = time.monotonic()

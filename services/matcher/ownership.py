@@ -71,7 +71,7 @@ class ClaimWatch:
         self._stopping = threading.Event()
         self._consumer = LogConsumer(kafka, WATCH)
         self._consumer.assign(
-            {log.partition(EXECUTIONS.name, p): epoch + 1 for p, epoch in epochs.items()}
+            {log.partition(EXECUTIONS, p): epoch + 1 for p, epoch in epochs.items()}
         )
         self._thread = threading.Thread(target=self._watch, name="claims", daemon=True)
         self._thread.start()
@@ -88,7 +88,7 @@ class ClaimWatch:
         For a process that was frozen: another matcher may have claimed them meanwhile.
         """
         for partition in self.ownership.partitions:
-            end = consumer.range(self._log.partition(EXECUTIONS.name, partition)).end
+            end = consumer.range(self._log.partition(EXECUTIONS, partition)).end
             while not self.ownership.own_up_to(partition, end):
                 self.check()
                 time.sleep(CONFIRM_LOOK_S)

@@ -36,10 +36,10 @@ class OutcomePublisher:
     def __init__(self, prefix: str, outcomes: RecordSender, public: RecordSender) -> None:
         self._outcomes = outcomes
         self._public = public
-        self._commands = prefix + COMMANDS.name
-        self._executions = prefix + EXECUTIONS.name
-        self._trades = prefix + TRADES.name
-        self._book = prefix + BOOK.name
+        self._commands = COMMANDS.full_name(prefix)
+        self._executions = EXECUTIONS.full_name(prefix)
+        self._trades = TRADES.full_name(prefix)
+        self._book = BOOK.full_name(prefix)
 
     def outcomes(
         self, partition: int, epoch: int, first_offset: int, outcomes: Sequence[Outcome]

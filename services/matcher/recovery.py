@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_snapshot
 from schemas.snapshots import SnapshotCommit
-from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
+from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError, restore
 from services.runtime.errors import BrokenLogError
@@ -52,9 +52,9 @@ class LogTopics(Struct, frozen=True):
     prefix: str
     topic_id: str
 
-    def partition(self, topic_name: str, number: int) -> Partition:
+    def partition(self, topic: Topic, number: int) -> Partition:
         """One partition of a topic."""
-        return Partition(self.prefix + topic_name, number)
+        return Partition(topic.full_name(self.prefix), number)
 
 
 class Recovered(Struct, frozen=True):
@@ -67,9 +67,9 @@ class Recovered(Struct, frozen=True):
 
 def recover(logs: Reading, log: LogTopics, number: int, epoch: int) -> Recovered:
     """Recover for the claim `epoch`. Raises BrokenLogError, UnavailableError."""
-    commands = logs.range(log.partition(COMMANDS.name, number))
-    executions = Range(logs.range(log.partition(EXECUTIONS.name, number)).low, epoch + 1)
-    snapshots = log.partition(SNAPSHOTS.name, number)
+    commands = logs.range(log.partition(COMMANDS, number))
+    executions = Range(logs.range(log.partition(EXECUTIONS, number)).low, epoch + 1)
+    snapshots = log.partition(SNAPSHOTS, number)
     for record, commit in commits_of(logs, snapshots):
         try:
             _require_fit(commit, log, number, commands, executions)

@@ -64,10 +64,10 @@ class SnapshotWriter:
     def steps(self, saved: SnapshotImage) -> Iterator[None]:
         """Write a snapshot. Yields whenever it has to wait before the next step."""
         number = saved.state.partition
-        end = self._topic.end(self._log.partition(EXECUTIONS.name, number))
+        end = self._topic.end(self._log.partition(EXECUTIONS, number))
         while not self._ownership.own_up_to(number, end):
             yield
-        snapshots, key = self._log.partition(SNAPSHOTS.name, number), str(number).encode()
+        snapshots, key = self._log.partition(SNAPSHOTS, number), str(number).encode()
         first = self._topic.end(snapshots)
         seal = SnapshotChecksum()
         for value in saved.chunks():

@@ -61,8 +61,8 @@ class Standby:
 
     def _catch_up(self, consumer: LogConsumer, number: int, stop: Stop) -> None:
         """Read outcomes first, then their commands, so that few commands have to be kept."""
-        executions = self._log.partition(EXECUTIONS.name, number)
-        commands = self._log.partition(COMMANDS.name, number)
+        executions = self._log.partition(EXECUTIONS, number)
+        commands = self._log.partition(COMMANDS, number)
         end = consumer.range(executions).end
         one = StandbyPartition(number, recover(consumer, self._log, number, end - 1))
         self._following[number] = one
@@ -78,12 +78,12 @@ class Standby:
     def _offsets(self) -> dict[Partition, int]:
         offsets = {}
         for number, one in self._following.items():
-            offsets[self._log.partition(EXECUTIONS.name, number)] = one.position.next_record
-            offsets[self._log.partition(COMMANDS.name, number)] = one.read_to
+            offsets[self._log.partition(EXECUTIONS, number)] = one.position.next_record
+            offsets[self._log.partition(COMMANDS, number)] = one.read_to
         return offsets
 
     def _read(self, consumer: LogConsumer) -> None:
-        executions = self._log.prefix + EXECUTIONS.name
+        executions = EXECUTIONS.full_name(self._log.prefix)
         for message in consumer.poll(RECORDS_MAX, WAIT_S):
             one = self._following[message.partition() or 0]
             if message.topic() == executions:

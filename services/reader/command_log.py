@@ -18,7 +18,7 @@ class CommandLog:
 
     def __init__(self, kafka: KafkaAccess, topology: Topology) -> None:
         self._kafka = kafka
-        self._topic = topology.prefix + COMMANDS.name
+        self._topic = topology.name(COMMANDS)
         self._partitions = topology.partitions
 
     def end(self, partition: int) -> int:

@@ -86,14 +86,14 @@ def _beginning(
         if request.from_snapshot:
             begun = recover(consumer, log, number, executions_end - 1)
         if request.verify:
-            for _, commit in commits_of(consumer, log.partition(SNAPSHOTS.name, number)):
+            for _, commit in commits_of(consumer, log.partition(SNAPSHOTS, number)):
                 if (commit.log, commit.partition) == (log.topic_id, number):
                     digests.setdefault(commit.next_command, []).append(commit.digest)
     return begun, digests
 
 
 def _reader(settings: Settings, topic: Topic, number: int, closes: ExitStack) -> LogReader:
-    partition = Partition(settings.topic_prefix + topic.name, number)
+    partition = Partition(topic.full_name(settings.topic_prefix), number)
     return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
 
 

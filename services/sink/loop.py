@@ -80,8 +80,8 @@ class Sink:
         self._database_url = database_url
         self._stop = stop
         self._silence_max_s = silence_s_max
-        self._executions = source.topology.prefix + EXECUTIONS.name
-        self._brokers = Partition(source.topology.prefix + BROKERS.name, 0)
+        self._executions = source.topology.name(EXECUTIONS)
+        self._brokers = Partition(source.topology.name(BROKERS), 0)
         self._store: Store | None = None
         self._left_behind: SinkSession | None = None
         self._stored: dict[int, FilterPosition] = {}

@@ -132,7 +132,7 @@ def register_brokers(stack: LocalExchange) -> list[Registration]:
         url = "http://receiver.invalid/" if number % 2 else None
         request = RegisterRequest(f"Broker {number}", url)
         broker, key = new_broker(request, os.urandom(RANDOM_BYTES), now_ms=1)
-        topic = stack.topic_prefix + BROKERS.name
+        topic = BROKERS.full_name(stack.topic_prefix)
         sender.send(topic, 0, broker.broker_id.encode(), encode(broker))
         secret = broker.webhook_secrets[0].secret if broker.webhook_secrets else UNSET
         registered.append(Registration(broker.broker_id, key, secret))

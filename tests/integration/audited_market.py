@@ -112,14 +112,14 @@ def _register_traders(settings: Settings) -> None:
         url = "http://receiver.invalid/" if number else None
         secrets = (WebhookSecret(webhook_secret(bytes(24))),) if url else ()
         trader = Broker(broker_id(number), f"Trader {number}", f"{number:064x}", 1, url, secrets)
-        name = settings.topic_prefix + BROKERS.name
+        name = BROKERS.full_name(settings.topic_prefix)
         sender.send(name, 0, trader.broker_id.encode(), encode(trader))
     sender.flush()
 
 
 def _send(settings: Settings) -> Iterator[ClientLine]:
     sender = FailFastSender(kafka_access(settings), linger_ms=1)
-    topic = settings.topic_prefix + COMMANDS.name
+    topic = COMMANDS.full_name(settings.topic_prefix)
     start_ms = time.time_ns() // 1_000_000 - FLOW_STARTED_MS_AGO
     for partition in range(PARTITIONS):
         flow = plan(PROFILE, SEED + partition)
@@ -175,7 +175,7 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
     producer = Producer({"bootstrap.servers": copy.kafka, "enable.idempotence": True})
     for topic in TOPICS:
         for number in range(PARTITIONS if topic.by_symbol else 1):
-            source = Partition(market.settings.topic_prefix + topic.name, number)
+            source = Partition(topic.full_name(market.settings.topic_prefix), number)
             with closing(LogReader(kafka_access(copy), source)) as reader:
                 records = list(reader.records())
             if topic is SNAPSHOTS:
@@ -183,7 +183,7 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
             records = change(topic, records)
             for record in records:
                 producer.produce(
-                    prefix + topic.name,
+                    topic.full_name(prefix),
                     record.value,
                     record.key,
                     number,
@@ -214,7 +214,7 @@ def resealed(
 
 def trim(market: AuditedMarket, topic: Topic, before: int) -> None:
     """Delete the records of partition 0 of a topic below offset `before`."""
-    where = TopicPartition(market.settings.topic_prefix + topic.name, 0, before)
+    where = TopicPartition(topic.full_name(market.settings.topic_prefix), 0, before)
     admin = AdminClient({"bootstrap.servers": market.settings.kafka})
     admin.delete_records([where])[where].result()
 
@@ -224,7 +224,7 @@ def _create_topics(settings: Settings) -> None:
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     topics = [
         NewTopic(
-            settings.topic_prefix + topic.name,
+            topic.full_name(settings.topic_prefix),
             num_partitions=PARTITIONS if topic.by_symbol else 1,
             replication_factor=1,
             config={"message.timestamp.type": "CreateTime"},

@@ -55,18 +55,18 @@ class Market(Struct, frozen=True):
         sender = FailFastSender(kafka_access(self.settings), linger_ms=1)
         for _, command in islice(self.flow, count):
             key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
-            sender.send(self.settings.topic_prefix + COMMANDS.name, 0, key, encode(command))
+            sender.send(COMMANDS.full_name(self.settings.topic_prefix), 0, key, encode(command))
         sender.flush()
 
     def records(self, topic: Topic) -> list[Record]:
         """All records of a topic."""
-        where = self.log.partition(topic.name, 0)
+        where = self.log.partition(topic, 0)
         with closing(LogReader(kafka_access(self.settings), where)) as reader:
             return list(reader.records())
 
     def end(self, topic: Topic) -> int:
         """End offset of a topic: the offset of its next record."""
-        partition = self.log.partition(topic.name, 0)
+        partition = self.log.partition(topic, 0)
         with closing(LogReader(kafka_access(self.settings), partition)) as reader:
             return reader.end
 
@@ -90,12 +90,12 @@ class Market(Struct, frozen=True):
     def append_commit(self, commit: SnapshotCommit | bytes) -> int:
         """Append a commit to the snapshots; return its offset."""
         value = commit if isinstance(commit, bytes) else encode(commit)
-        topic = self.settings.topic_prefix + SNAPSHOTS.name
+        topic = SNAPSHOTS.full_name(self.settings.topic_prefix)
         return append(kafka_access(self.settings), topic, 0, b"0", value)
 
     def trim(self, topic: Topic, before: int) -> None:
         """Delete the records of a topic below offset `before`."""
-        where = TopicPartition(self.settings.topic_prefix + topic.name, 0, before)
+        where = TopicPartition(topic.full_name(self.settings.topic_prefix), 0, before)
         admin = AdminClient({"bootstrap.servers": self.settings.kafka})
         admin.delete_records([where])[where].result()
 

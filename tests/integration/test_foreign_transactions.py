@@ -84,7 +84,7 @@ def transaction(market: Exchange, *, commit: bool = True) -> Iterator[Producer]:
 def send(
     market: Exchange, producer: Producer, topic: Topic, value: bytes, key: bytes = b""
 ) -> None:
-    producer.produce(market.topic_prefix + topic.name, value, key or None, 0)
+    producer.produce(topic.full_name(market.topic_prefix), value, key or None, 0)
     producer.flush(10)
 
 

@@ -109,7 +109,7 @@ def test_views_loaded_while_the_sink_writes_are_of_one_moment(
 def trim(log: HandwrittenLog, before: int) -> None:
     """Delete the records below offset `before` from partition 0 of the executions."""
     admin = AdminClient({"bootstrap.servers": log.bootstrap})
-    where = TopicPartition(log.prefix + EXECUTIONS.name, 0, before)
+    where = TopicPartition(EXECUTIONS.full_name(log.prefix), 0, before)
     admin.delete_records([where])[where].result()
 
 

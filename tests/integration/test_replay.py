@@ -54,7 +54,7 @@ def summary(result: Result, exit_code: int = 0) -> ReplaySummary:
 
 
 def log_of(market: AuditedMarket, topic: Topic) -> list[Record]:
-    partition = Partition(market.settings.topic_prefix + topic.name, 0)
+    partition = Partition(topic.full_name(market.settings.topic_prefix), 0)
     with closing(LogReader(kafka_access(market.settings), partition)) as reader:
         return list(reader.records())
 
@@ -207,7 +207,7 @@ def test_replay_of_a_log_whose_beginning_is_gone_is_refused(
     market: AuditedMarket, topic: Topic
 ) -> None:
     copy = with_changed_log(market, lambda _, records: records)
-    name = copy.settings.topic_prefix + topic.name
+    name = topic.full_name(copy.settings.topic_prefix)
     admin = AdminClient({"bootstrap.servers": copy.settings.kafka})
     for deleted in admin.delete_records([TopicPartition(name, 0, 5)]).values():
         deleted.result()

@@ -95,7 +95,7 @@ def test_wrong_credentials_are_an_error_that_names_the_user_and_no_password(
 
 def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKafka) -> None:
     analyst, reader = as_user(broker, "analyst"), as_user(broker, "reader")
-    commands = Partition(PREFIX + COMMANDS.name, 0)
+    commands = Partition(COMMANDS.full_name(PREFIX), 0)
     forbidden = pytest.raises(AccessError, match=f"forbids user {PREFIX}")
     with forbidden, closing(LogReader(analyst, commands)):
         pass
@@ -104,9 +104,9 @@ def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKaf
         with pytest.raises(AccessError, match=r"forbids user gate.reader"):
             eventually("refused", lambda: bool(consumer.poll(1, 5.0)))
     with pytest.raises(AccessError, match=r"forbids user gate.reader"):
-        append(reader, PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+        append(reader, EXECUTIONS.full_name(PREFIX), 0, b"0", b"{}")
     sender = FailFastSender(as_user(broker, "gateway"), linger_ms=0)
-    sender.send(PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+    sender.send(EXECUTIONS.full_name(PREFIX), 0, b"0", b"{}")
     with pytest.raises(AccessError, match=r"forbids user gate.gateway"):
         sender.flush()
     new = NewTopic(PREFIX + "another", 1, 1)
@@ -127,8 +127,8 @@ def test_record_that_may_not_be_written_is_certainly_not_stored(broker: LocalKaf
     failures: list[ExchangeError] = []
     access = as_user(broker, "gateway")
     sender = Sender(access, linger_ms=0, timeout_ms=10_000, failed=failures.append)
-    sender.send(PREFIX + BROKERS.name, 0, b"a", b"{}", fates.append)
-    sender.send(PREFIX + EXECUTIONS.name, 0, b"a", b"{}", fates.append)
+    sender.send(BROKERS.full_name(PREFIX), 0, b"a", b"{}", fates.append)
+    sender.send(EXECUTIONS.full_name(PREFIX), 0, b"a", b"{}", fates.append)
     assert sender.close() == 0
     assert sorted(fates) == ["not_stored", "stored"]
     assert failures == []
@@ -142,12 +142,12 @@ def test_producer_without_any_right_to_write_fails_for_good(broker: LocalKafka) 
     assert [type(failure) for failure in failures] == [AccessError]
     assert not sender.available
     with pytest.raises(NotQueuedError):
-        sender.send(PREFIX + BROKERS.name, 0, b"a", b"{}", lambda _: None)
+        sender.send(BROKERS.full_name(PREFIX), 0, b"a", b"{}", lambda _: None)
     sender.close()
     assert len(failures) == 1
 
     def sent() -> bool:
-        required.send(PREFIX + EXECUTIONS.name, 0, b"0", b"{}")
+        required.send(EXECUTIONS.full_name(PREFIX), 0, b"0", b"{}")
         required.check()
         return False
 
@@ -162,7 +162,7 @@ def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(
     caplog.set_level(logging.DEBUG)
     old = as_user(broker, "matcher")
     second = FIRST | {"matcher": "matcher's second password"}
-    executions = Partition(PREFIX + EXECUTIONS.name, 0)
+    executions = Partition(EXECUTIONS.full_name(PREFIX), 0)
     with closing(LogConsumer(old, Fetch(10, 1))) as consumer:
         consumer.assign({executions: 0})
         assert consumer.poll(1, 0.5) == []
@@ -186,10 +186,10 @@ def test_data_of_an_open_broker_is_served_when_it_is_secured_and_open_again(
 ) -> None:
     with LocalKafka(tmp_path) as kafka:
         TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).apply(1, "process")
-        append(KafkaAccess(kafka.bootstrap_servers), PREFIX + COMMANDS.name, 0, b"k", b"v")
+        append(KafkaAccess(kafka.bootstrap_servers), COMMANDS.full_name(PREFIX), 0, b"k", b"v")
     with LocalKafka(tmp_path, secured=True) as kafka:
         apply_to_kafka(admin_of(kafka), PREFIX, FIRST)
-        partition = Partition(PREFIX + COMMANDS.name, 0)
+        partition = Partition(COMMANDS.full_name(PREFIX), 0)
         with closing(LogReader(as_user(kafka, "matcher"), partition)) as reader:
             assert [record.value for record in reader.records()] == [b"v"]
         assert (tmp_path / "server.properties").stat().st_mode & 0o077 == 0

@@ -175,7 +175,7 @@ def settings(secured: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Set
     apply_kafka_roles(made, secured.access)
     TopicsAdmin(kafka_access(as_role(made, "operator")), PREFIX).apply(1, "process")
     writer = KafkaUser(secured.access, CONSUMER_GROUP)
-    assert all(writer.write(PREFIX + topic.name) for topic in TOPICS)
+    assert all(writer.write(topic.full_name(PREFIX)) for topic in TOPICS)
     writer.close()
     migrate(made.database_url)
     apply_postgres_roles(made, made.database_url)
@@ -219,7 +219,7 @@ def attempts_of(access: KafkaAccess, group: str = CONSUMER_GROUP) -> str:
     with closing(KafkaUser(access, group)) as user:
         cells = [
             " ".join(
-                name for name, attempt in ATTEMPTS.items() if attempt(user, PREFIX + topic.name)
+                name for name, attempt in ATTEMPTS.items() if attempt(user, topic.full_name(PREFIX))
             )
             for topic in TOPICS
         ]
@@ -352,7 +352,7 @@ def test_rights_applied_again_change_nothing_and_revoke_added_rights(
     assert {(one.added, one.removed) for one in again} == {(0, 0)}
     rule = AclBinding(
         ResourceType.TOPIC,
-        PREFIX + COMMANDS.name,
+        COMMANDS.full_name(PREFIX),
         ResourcePatternType.LITERAL,
         f"User:{ROLE['analyst'].user(PREFIX)}",
         "*",

@@ -24,7 +24,7 @@ from schemas.codec import (
 from schemas.commands import Command
 from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
-from schemas.topics import BOOK, SNAPSHOTS, TRADES
+from schemas.topics import BOOK, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
 from services.audit.report import AuditReport
 from services.audit.snapshots import SnapshotAudit
@@ -66,8 +66,8 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool, corrupted: bool) -> 
         outcome = engine.apply(command, at)
         trades += trades_of(outcome, at)
         updates += book_updates(outcome, at, engine)
-    _check_public_topic(log, TRADES.name, trades, repeats=repeats)
-    _check_public_topic(log, BOOK.name, updates, repeats=repeats)
+    _check_public_topic(log, TRADES, trades, repeats=repeats)
+    _check_public_topic(log, BOOK, updates, repeats=repeats)
     if next_command == len(commands):
         assert digest == engine.digest(), "the engine recovered at the end differs"
     _check_tables(tables, expected)
@@ -77,7 +77,7 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool, corrupted: bool) -> 
 
 def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
     """Record and commit of every snapshot, oldest first."""
-    where = LOG.partition(SNAPSHOTS.name, NUMBER)
+    where = LOG.partition(SNAPSHOTS, NUMBER)
     for record in log.read(where, 0, log.range(where).end):
         try:
             snapshot = decode_snapshot(record.value())
@@ -117,7 +117,7 @@ def _check_outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
 def _check_snapshots(
     log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command | None]]
 ) -> None:
-    where = LOG.partition(SNAPSHOTS.name, NUMBER)
+    where = LOG.partition(SNAPSHOTS, NUMBER)
 
     def restored(record: int, commit: SnapshotCommit) -> Engine:
         chunks = log.read(where, commit.first_chunk, record)
@@ -140,10 +140,10 @@ def _check_snapshots(
 
 
 def _check_public_topic(
-    log: MemoryLog, topic: str, expected: Sequence[Public], *, repeats: bool
+    log: MemoryLog, topic: Topic, expected: Sequence[Public], *, repeats: bool
 ) -> None:
     where = LOG.partition(topic, NUMBER)
-    decode = decode_trade if topic == TRADES.name else decode_book_update
+    decode = decode_trade if topic == TRADES else decode_book_update
     found: list[Public] = [decode(r.value()) for r in log.read(where, 0, log.range(where).end)]
     first: dict[tuple[str, int], Public] = {}
     for record in found:

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from schemas.executions import Outcome, Outcomes
 from schemas.ids import trade_id
+from schemas.topics import EXECUTIONS
 from schemas.trades import Trade
 from services.matcher import claim, engine, partition, snapshot
 from services.matcher.book import Order, PriceLevel
@@ -98,7 +99,7 @@ def _any_repeat(self: ExecutionFilter, number: int, record: int, value: Outcomes
 
 
 def _next_record_at_the_end(self: SnapshotWriter, saved: SnapshotImage) -> Iterator[None]:
-    end = self._topic.end(self._log.partition("exchange.executions.v1", saved.state.partition))
+    end = self._topic.end(self._log.partition(EXECUTIONS, saved.state.partition))
     yield from _steps(self, structs.replace(saved, at=structs.replace(saved.at, next_record=end)))
 
 

@@ -24,8 +24,8 @@ from tests.simulation.memory_log import MemoryLog, MemorySender
 
 NUMBER: Final = 3
 LOG: Final = LogTopics("", "simulated")
-COMMAND_LOG: Final = LOG.partition(COMMANDS.name, NUMBER)
-EXECUTION_LOG: Final = LOG.partition(EXECUTIONS.name, NUMBER)
+COMMAND_LOG: Final = LOG.partition(COMMANDS, NUMBER)
+EXECUTION_LOG: Final = LOG.partition(EXECUTIONS, NUMBER)
 _CLAIM: Final = encode(Claim("simulated"))
 
 

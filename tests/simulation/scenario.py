@@ -35,7 +35,7 @@ COMMANDS = (8, 24, 48)
 STEPS_MAX = 20_000
 # Probability per step that topics are damaged, in scenarios in which they are.
 DAMAGE_PROBABILITY = 0.03
-SNAPSHOT_LOG = LOG.partition(SNAPSHOTS.name, NUMBER)
+SNAPSHOT_LOG = LOG.partition(SNAPSHOTS, NUMBER)
 
 
 class Scenario:

@@ -76,7 +76,7 @@ class Exchange:
     def _ranges(self, topic: Topic) -> list[Range]:
         consumer = LogConsumer(self.access, Fetch(10))
         try:
-            name = self.topic_prefix + topic.name
+            name = topic.full_name(self.topic_prefix)
             return [consumer.range(Partition(name, p)) for p in range(self.partitions)]
         finally:
             consumer.close()
@@ -87,7 +87,7 @@ class Exchange:
 
     def _held(self, topic: Topic, partition: int) -> list[tuple[int, bytes]]:
         """Offset and value of each record; transaction markers have offsets but no record."""
-        where = Partition(self.topic_prefix + topic.name, partition)
+        where = Partition(topic.full_name(self.topic_prefix), partition)
         consumer = LogConsumer(self.access, Fetch(10))
         try:
             found = consumer.read(where, *consumer.range(where))
@@ -100,7 +100,7 @@ class Exchange:
         offsets: list[int] = []
         producer = Producer(self.access.config())
         producer.produce(
-            self.topic_prefix + topic.name,
+            topic.full_name(self.topic_prefix),
             value,
             partition=partition,
             on_delivery=lambda _, message: offsets.append(message.offset() or 0),

@@ -2,16 +2,17 @@
 
 from contextlib import closing
 
+from schemas.topics import Topic
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
 from services.runtime.settings import Settings
 
 
-def last_records(settings: Settings, topic: str) -> dict[str, bytes]:
+def last_records(settings: Settings, topic: Topic) -> dict[str, bytes]:
     """Last value by key, in the order of the keys' last records; deleted keys are left out."""
     found: dict[str, bytes] = {}
-    partition = Partition(settings.topic_prefix + topic, 0)
+    partition = Partition(topic.full_name(settings.topic_prefix), 0)
     with closing(LogReader(kafka_access(settings), partition)) as reader:
         for record in reader.records():
             key = (record.key or b"").decode(errors="replace")

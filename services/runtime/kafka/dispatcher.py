@@ -47,9 +47,9 @@ class TopicDispatcher:
         failed: Callable[[BaseException], None],
     ) -> None:
         self._consumer = consumer
-        self._executions = topology.prefix + EXECUTIONS.name
-        self._brokers = topology.prefix + BROKERS.name
-        self._listings = topology.prefix + LISTINGS.name
+        self._executions = topology.name(EXECUTIONS)
+        self._brokers = topology.name(BROKERS)
+        self._listings = topology.name(LISTINGS)
         self._partitions = range(topology.partitions_of(EXECUTIONS))
         self._on_batch: tuple[OnBatch, ...] = ()
         self._on_broker = on_broker

@@ -22,7 +22,7 @@ class LogIdentity(Struct, frozen=True):
 
 def log_identity(kafka: KafkaAccess, prefix: str) -> LogIdentity:
     """The executions topic of the exchange with this prefix. Raises UnavailableError."""
-    topic = prefix + EXECUTIONS.name
+    topic = EXECUTIONS.full_name(prefix)
 
     def describe(admin: AdminClient) -> tuple[DescribeClusterResult, TopicDescription]:
         cluster = admin.describe_cluster(request_timeout=ATTEMPT_S).result()

@@ -57,7 +57,7 @@ class TopicsAdmin:
         topology = Topology(self._prefix, partitions, chosen)
         for topic in TOPICS:
             self._refuse_other_count(topic, topology, present)
-        missing = [topic for topic in TOPICS if self._prefix + topic.name not in present]
+        missing = [topic for topic in TOPICS if topic.full_name(self._prefix) not in present]
         if missing:
             self._create(missing, topology, replicas)
         self._set_configs(topology)
@@ -66,7 +66,7 @@ class TopicsAdmin:
     def verify(self) -> Topology:
         """The present topology. Raises TopicsError if a topic is missing or of another shape."""
         _, present = self._listed()
-        missing = [t.name for t in TOPICS if self._prefix + t.name not in present]
+        missing = [t.name for t in TOPICS if t.full_name(self._prefix) not in present]
         if missing:
             raise TopicsError(
                 f"topics are missing{self._or_hidden()}: {', '.join(missing)}; "
@@ -75,7 +75,7 @@ class TopicsAdmin:
         configs = self._configs()
         topology = Topology(
             self._prefix,
-            present[self._prefix + COMMANDS.name].partitions,
+            present[COMMANDS.full_name(self._prefix)].partitions,
             durability_of(configs[COMMANDS.name]),
         )
         for topic in TOPICS:
@@ -95,7 +95,7 @@ class TopicsAdmin:
     def _refuse_other_count(
         self, topic: Topic, topology: Topology, present: dict[str, _Shape]
     ) -> None:
-        shape = present.get(self._prefix + topic.name)
+        shape = present.get(topic.full_name(self._prefix))
         wanted = topology.partitions_of(topic)
         if shape is not None and shape.partitions != wanted:
             raise TopicsError(
@@ -106,13 +106,13 @@ class TopicsAdmin:
     def _listed(self) -> tuple[int, dict[str, _Shape]]:
         """Number of brokers, and the exchange's existing topics by full name."""
         metadata = call_with_retry(self._kafka, lambda admin: admin.list_topics(timeout=ATTEMPT_S))
-        ours = {self._prefix + topic.name for topic in TOPICS} & metadata.topics.keys()
+        ours = {topic.full_name(self._prefix) for topic in TOPICS} & metadata.topics.keys()
         return len(metadata.brokers), {name: _shape(metadata.topics[name]) for name in ours}
 
     def _create(self, topics: list[Topic], topology: Topology, replicas: int) -> None:
         new = [
             NewTopic(
-                self._prefix + topic.name,
+                topic.full_name(self._prefix),
                 num_partitions=topology.partitions_of(topic),
                 replication_factor=replicas,
                 config=config_of(topic, topology.durability),
@@ -150,7 +150,7 @@ class TopicsAdmin:
         wanted = [
             ConfigResource(
                 ResourceType.TOPIC,
-                self._prefix + topic.name,
+                topic.full_name(self._prefix),
                 incremental_configs=[
                     ConfigEntry(key, text, incremental_operation=AlterConfigOpType.SET)
                     for key, text in config_of(topic, topology.durability).items()
@@ -168,7 +168,7 @@ class TopicsAdmin:
 
     def _configs(self) -> dict[str, dict[str, str]]:
         """Settings of each topic by its name without prefix."""
-        resources = [ConfigResource(ResourceType.TOPIC, self._prefix + t.name) for t in TOPICS]
+        resources = [ConfigResource(ResourceType.TOPIC, t.full_name(self._prefix)) for t in TOPICS]
 
         def describe(admin: AdminClient) -> dict[str, dict[str, str]]:
             answers = admin.describe_configs(resources, request_timeout=ATTEMPT_S)
