@@ -65,11 +65,13 @@ class AuditedMarket(Struct, frozen=True):
     """Settings of a recorded market, and the answers that its clients received."""
 
     settings: Settings
-    told: list[ClientLine]
+    client_lines: list[ClientLine]
 
-    def audit(self, told: list[ClientLine] | None = None, wait_s: float = 0.0) -> AuditReport:
+    def audit(
+        self, client_lines: list[ClientLine] | None = None, wait_s: float = 0.0
+    ) -> AuditReport:
         """Run the audit and return its report."""
-        return run_audit(self.settings, told or self.told, wait_s, Progress())
+        return run_audit(self.settings, client_lines or self.client_lines, wait_s, Progress())
 
 
 _copies = itertools.count(1)

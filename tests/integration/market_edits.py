@@ -61,14 +61,14 @@ def outcome(change: Callable[[Outcome], Outcome | None]) -> Edit:
 
     def edit(records: list[Record]) -> list[Record]:
         for number, record in enumerate(records):
-            told = decode_execution(record.value)
-            if not isinstance(told, Outcomes):
+            decoded = decode_execution(record.value)
+            if not isinstance(decoded, Outcomes):
                 continue
-            for index, one in enumerate(told.outcomes):
+            for index, one in enumerate(decoded.outcomes):
                 changed = change(one)
                 if changed is not None:
-                    outcomes = (*told.outcomes[:index], changed, *told.outcomes[index + 1 :])
-                    value = encode(structs.replace(told, outcomes=outcomes))
+                    outcomes = (*decoded.outcomes[:index], changed, *decoded.outcomes[index + 1 :])
+                    value = encode(structs.replace(decoded, outcomes=outcomes))
                     records[number] = record._replace(value=value)
                     return records
         raise AssertionError("no outcome of this kind")

@@ -32,7 +32,7 @@ TINY = structs.replace(
 ROOT = Path(__file__).parents[2]
 
 
-def tell(_: str) -> None:
+def discard(_: str) -> None:
     """Discard the progress message."""
 
 
@@ -40,7 +40,7 @@ class RunningServers(Servers):
     """Uses the servers of the test run instead of starting new ones."""
 
     def __init__(self, folder: Path, ending: ExitStack, exchange: Exchange) -> None:
-        super().__init__(folder, ending, tell)
+        super().__init__(folder, ending, discard)
         self._exchange = exchange
         self._stem = f"bench{time.time_ns()}"
 
@@ -58,7 +58,7 @@ def measured(name: str, folder: Path, exchange: Exchange) -> Measured:
     (entry,) = (entry for entry in ENTRIES if entry.name == name)
     done = Run()
     with ExitStack() as ending:
-        one(entry, TINY, RunningServers(folder, ending, exchange), done, tell)
+        one(entry, TINY, RunningServers(folder, ending, exchange), done, discard)
     assert done.notes == []
     (found,) = done.benchmarks
     assert found.complete
@@ -83,9 +83,9 @@ def test_benchmark_on_servers_has_a_sample_of_every_figure(
 
 
 @pytest.mark.timeout(INSTALL_TIMEOUT_S)
-def test_other_engines_make_our_fills(exchange: Exchange, tmp_path: Path) -> None:
+def test_other_engines_make_the_same_fills(exchange: Exchange, tmp_path: Path) -> None:
     try:
-        installed(tell)
+        installed(discard)
     except BenchError as error:
         pytest.skip(f"NOT TESTED that other engines make our fills: {error}")
     series = {figure.series.split()[0] for figure in measured(PEERS, tmp_path, exchange).figures}
@@ -93,7 +93,7 @@ def test_other_engines_make_our_fills(exchange: Exchange, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_keeps_what_it_has_measured(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupted_run_keeps_its_measurements(tmp_path: Path, number: signal.Signals) -> None:
     file, html = tmp_path / "bench.json", tmp_path / "bench.html"
     options = ["--only", "engine.cross", "engine.mixed", "--repeats", "1000000", "--quick"]
     with subprocess.Popen(
@@ -108,10 +108,10 @@ def test_interrupted_run_keeps_what_it_has_measured(tmp_path: Path, number: sign
         while not re.search(r"engine.cross repeat (?!1/)", running.stderr.readline()):
             pass
         running.send_signal(number)
-        told, _ = running.communicate(timeout=60)
+        output, _ = running.communicate(timeout=60)
     assert running.returncode == EXIT_INTERRUPTED
     report = msgspec.json.decode(file.read_bytes(), type=Report)
     assert not report.complete
     assert [one.name for one in report.benchmarks] == ["engine.cross"]
-    assert "interrupted" in told
+    assert "interrupted" in output
     assert "INTERRUPTED" in html.read_text()

@@ -43,7 +43,7 @@ def log(kafka: KafkaServer) -> HandwrittenLog:
     written = HandwrittenLog(kafka.bootstrap_servers)
     for _ in range(10):
         written.write(encode(Tick()), COMMANDS)
-    written.tell(sweep())
+    written.append(sweep())
     return written
 
 
@@ -66,14 +66,14 @@ def leave_a_gap(log: HandwrittenLog) -> None:
     log.write_outcomes(batch(cancelled(6, ALICE, 10, 9), first=9))
 
 
-def check_refusal(code: int | None, said: str) -> None:
-    assert code == BROKEN_LOG, said
-    assert "outcomes from command 9 on, expected 8" in said
-    assert "Traceback" not in said
+def check_refusal(code: int | None, output: str) -> None:
+    assert code == BROKEN_LOG, output
+    assert "outcomes from command 9 on, expected 8" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
-def test_process_on_executions_with_a_gap_ends_with_6(
+def test_process_on_executions_with_a_gap_exits_with_6(
     log: HandwrittenLog, environ: dict[str, str], name: str
 ) -> None:
     leave_a_gap(log)
@@ -82,13 +82,13 @@ def test_process_on_executions_with_a_gap_ends_with_6(
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_process_whose_executions_get_a_gap_ends_with_6(
+def test_process_whose_executions_get_a_gap_exits_with_6(
     log: HandwrittenLog, environ: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    said = tmp_path / "said"
+    output = tmp_path / "said"
     public = name in {"reader", "gateway", "ingest"}
     port = environ["EXCHANGE_PORT" if public else "EXCHANGE_METRICS_PORT"]
-    with said.open("wb") as file:
+    with output.open("wb") as file:
         command = [sys.executable, "-m", *READERS[name]]
         process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
     try:
@@ -98,12 +98,10 @@ def test_process_whose_executions_get_a_gap_ends_with_6(
     finally:
         process.kill()
         process.wait()
-    check_refusal(code, said.read_text())
+    check_refusal(code, output.read_text())
 
 
-def test_audit_of_executions_with_a_gap_says_that_it_does_not_hold(
-    log: HandwrittenLog, environ: dict[str, str]
-) -> None:
+def test_audit_of_executions_with_a_gap_fails(log: HandwrittenLog, environ: dict[str, str]) -> None:
     leave_a_gap(log)
     ended = finished(environ, "services.cli", "audit", "--wait", "0")
     assert ended.returncode == DOES_NOT_HOLD, ended.stderr
@@ -112,7 +110,7 @@ def test_audit_of_executions_with_a_gap_says_that_it_does_not_hold(
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
-def test_process_on_executions_that_are_none_ends_with_6(
+def test_process_on_unreadable_executions_exits_with_6(
     log: HandwrittenLog, environ: dict[str, str], name: str
 ) -> None:
     log.write(b"{}")
@@ -122,7 +120,7 @@ def test_process_on_executions_that_are_none_ends_with_6(
     assert "Traceback" not in ended.stderr
 
 
-def test_database_that_is_ahead_of_the_log_ends_the_sink_with_8(environ: dict[str, str]) -> None:
+def test_sink_with_a_database_ahead_of_the_log_exits_with_8(environ: dict[str, str]) -> None:
     with psycopg.connect(environ["EXCHANGE_DATABASE_URL"]) as connection:
         connection.execute(
             "INSERT INTO log_positions (partition, next_record, epoch, next_command)"

@@ -12,7 +12,7 @@ from services.local.signals import temporary_data_dir
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["v1", "process"])
-def test_kill_of_everything_takes_no_order_that_was_stored_before_its_answer(name: str) -> None:
+def test_kill_of_all_processes_loses_no_order_stored_before_its_answer(name: str) -> None:
     with temporary_data_dir() as folder, running(name, folder) as system:
         found = losses(system, kills=1)
     assert (found.kills, found.lost) == (1, 0)
@@ -20,7 +20,7 @@ def test_kill_of_everything_takes_no_order_that_was_stored_before_its_answer(nam
 
 
 @pytest.mark.timeout(300)
-def test_point_of_a_contestant_has_latency_cost_and_memory(tmp_path: Path) -> None:
+def test_point_of_a_system_has_latency_cost_and_memory(tmp_path: Path) -> None:
     with temporary_data_dir() as folder, running("v3", folder) as system:
         found = point(system, 5, 2, tmp_path)
         system.kill()

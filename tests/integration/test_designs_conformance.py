@@ -47,7 +47,7 @@ def runs(designs: dict[str, Baseline]) -> dict[str, ConformanceRun]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_design_keeps_every_trading_rule(name: str, runs: dict[str, ConformanceRun]) -> None:
+def test_design_conforms_to_every_trading_rule(name: str, runs: dict[str, ConformanceRun]) -> None:
     run = runs[name]
     assert run.exit_code == 0, run.output
     assert (run.held, run.not_offered) == (RULES, WEBHOOK_RULES)

@@ -36,7 +36,7 @@ def book_of(exchange: Exchange, *options: object, **more: str) -> CompletedProce
 
 
 @pytest.fixture(scope="module")
-def told(exchange: Exchange) -> tuple[str, str]:
+def readable(exchange: Exchange) -> tuple[str, str]:
     """A symbol with orders in its book, and an API key that may read it."""
     symbol, key = exchange.symbol(), exchange.register("analyst")
     place_random_orders(exchange.broker("trader"), symbol, 250, random.Random(3))
@@ -54,8 +54,10 @@ def updates_of(exchange: Exchange, symbol: str) -> list[BookUpdate]:
     return found()
 
 
-def test_book_rebuilt_from_the_topic_is_the_apis(exchange: Exchange, told: tuple[str, str]) -> None:
-    symbol, key = told
+def test_book_rebuilt_from_the_topic_equals_that_of_the_api(
+    exchange: Exchange, readable: tuple[str, str]
+) -> None:
+    symbol, key = readable
     done = book_of(exchange, symbol, "--key", key, "--once")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same as the API's" in done.stdout
@@ -70,18 +72,18 @@ def test_book_rebuilt_from_the_topic_is_the_apis(exchange: Exchange, told: tuple
 
 
 def test_book_without_a_key_is_shown_and_not_compared(
-    exchange: Exchange, told: tuple[str, str]
+    exchange: Exchange, readable: tuple[str, str]
 ) -> None:
-    done = book_of(exchange, told[0], "--once")
+    done = book_of(exchange, readable[0], "--once")
     assert done.returncode == 0, done.stderr
     assert "compared" not in done.stdout
-    assert f"{told[0]} after change" in done.stdout
+    assert f"{readable[0]} after change" in done.stdout
 
 
-def test_book_of_a_topic_that_lies_differs_from_the_apis(
-    exchange: Exchange, told: tuple[str, str]
+def test_book_of_a_wrong_topic_differs_from_that_of_the_api(
+    exchange: Exchange, readable: tuple[str, str]
 ) -> None:
-    symbol, key = told
+    symbol, key = readable
     updates = updates_of(exchange, symbol)
     best = exchange.broker().get(f"/stocks/{symbol}/book").body["bids"][0]
     lie = Level(best["price"], best["total_quantity"] + 1, best["order_count"])
@@ -94,7 +96,9 @@ def test_book_of_a_topic_that_lies_differs_from_the_apis(
     assert "0 times the same, 1 not" in done.stdout
 
 
-def test_book_followed_live_is_the_apis_each_time(exchange: Exchange, tmp_path: Path) -> None:
+def test_book_followed_live_equals_that_of_the_api_each_time(
+    exchange: Exchange, tmp_path: Path
+) -> None:
     symbol, key, broker = exchange.symbol(), exchange.register("analyst"), exchange.broker()
     options = (symbol, "--key", key, "--every", "0")
     data_dir = exchange.stack.data_dir
@@ -118,9 +122,7 @@ def shown(topic: SyntheticTopic, data_dir: Path) -> CompletedProcess[str]:
     return example("full_book", *options, data_dir=data_dir)
 
 
-def test_book_of_repeated_records_is_that_of_each_once(
-    topic: SyntheticTopic, tmp_path: Path
-) -> None:
+def test_book_of_repeated_records_applies_each_once(topic: SyntheticTopic, tmp_path: Path) -> None:
     first, second = update(1, (100, 5), whole=True), update(2, (100, 0), (101, 7))
     topic.publish([first, second, first, second])
     topic.publish([structs.replace(first, symbol="BBB")], partition=1)
@@ -131,7 +133,7 @@ def test_book_of_repeated_records_is_that_of_each_once(
     assert "2 records repeated, 0 missing" in done.stdout
 
 
-def test_book_after_a_gap_is_not_known_until_it_is_told_whole(
+def test_book_after_a_gap_is_unknown_until_the_next_whole_book(
     topic: SyntheticTopic, tmp_path: Path
 ) -> None:
     topic.publish([update(1, (100, 5), whole=True), update(4, (101, 7))])
@@ -155,10 +157,10 @@ def test_book_of_a_topic_without_its_beginning_starts_at_a_whole_record(
     assert "0 records repeated, 0 missing" in done.stdout
 
 
-def test_book_that_cannot_be_compared_says_why_in_one_line(
-    exchange: Exchange, told: tuple[str, str]
+def test_book_that_cannot_be_compared_fails_with_one_line(
+    exchange: Exchange, readable: tuple[str, str]
 ) -> None:
-    symbol, key = told
+    symbol, key = readable
     refused = book_of(exchange, symbol, "--once", "--key", "nobodys")
     assert refused.returncode == 1
     assert "the API answers 401" in refused.stderr

@@ -39,7 +39,7 @@ def level_of(line: str) -> tuple[str, int, int, int]:
     return side, round(float(price) * 100), sum(orders), len(orders)
 
 
-def test_replayed_book_is_the_apis_with_the_digest_of_exchange_replay(
+def test_replayed_book_equals_that_of_the_api_and_has_the_digest_of_exchange_replay(
     exchange: Exchange, symbol: str
 ) -> None:
     book = exchange.broker().get(f"/stocks/{symbol}/book").body
@@ -59,7 +59,7 @@ def test_replayed_book_is_the_apis_with_the_digest_of_exchange_replay(
     assert f"digest {summary.digest}" in lines[1]
 
 
-def test_replay_tells_of_unreadable_commands_and_says_when_nobody_ordered_the_symbol(
+def test_replay_reports_unreadable_commands_and_a_symbol_without_orders(
     exchange: Exchange,
 ) -> None:
     delivered: list[Message] = []
@@ -71,17 +71,17 @@ def test_replay_tells_of_unreadable_commands_and_says_when_nobody_ordered_the_sy
     # Other tests may also have written invalid records.
     *refused, last = done.stderr.splitlines()
     assert last == "replay_book: the log knows no book of NEVER"
-    told = [(line["partition"], line["offset"]) for line in map(json.loads, refused)]
-    assert (0, delivered[0].offset()) in told
+    lines = [(line["partition"], line["offset"]) for line in map(json.loads, refused)]
+    assert (0, delivered[0].offset()) in lines
 
 
-def test_replay_without_an_exchange_says_what_is_needed(tmp_path: Path) -> None:
+def test_replay_without_an_exchange_fails_with_the_missing_setting(tmp_path: Path) -> None:
     done = example("replay_book", "PETR4", data_dir=tmp_path)
     assert done.returncode == 2
     assert "EXCHANGE_KAFKA" in done.stderr
 
 
-def test_replay_when_stopped_keeps_what_it_has_come_to(
+def test_interrupted_replay_prints_its_position(
     exchange: Exchange, symbol: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopping = threading.Event()
@@ -98,7 +98,7 @@ def test_replay_when_stopped_keeps_what_it_has_come_to(
     assert capsys.readouterr().err == "stopped after command 0\n"
 
 
-def test_tail_prints_the_records_of_a_key_as_they_are(exchange: Exchange, symbol: str) -> None:
+def test_tail_prints_the_records_of_a_key_unchanged(exchange: Exchange, symbol: str) -> None:
     data_dir = exchange.stack.data_dir
     options = (COMMANDS.name, "--key", symbol, "--from-beginning", "--once")
     done = example("tail", *options, data_dir=data_dir)
@@ -108,7 +108,7 @@ def test_tail_prints_the_records_of_a_key_as_they_are(exchange: Exchange, symbol
     )
 
 
-def test_tail_followed_live_prints_what_comes_until_it_is_stopped(exchange: Exchange) -> None:
+def test_tail_followed_live_prints_new_records_until_stopped(exchange: Exchange) -> None:
     symbol, data_dir = exchange.symbol(), exchange.stack.data_dir
     options = (COMMANDS.name, "--key", symbol)
     with (
@@ -123,7 +123,7 @@ def test_tail_followed_live_prints_what_comes_until_it_is_stopped(exchange: Exch
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_example_asked_for_help_says_what_it_shows(program: str, tmp_path: Path) -> None:
+def test_example_with_help_prints_its_purpose(program: str, tmp_path: Path) -> None:
     done = example(program, "--help", data_dir=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "It shows" in done.stdout

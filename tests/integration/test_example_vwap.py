@@ -175,7 +175,7 @@ def test_vwap_of_a_topic_with_repeats_counts_each_trade_once(
     assert line.split()[4] == str(count)
 
 
-def test_vwap_started_again_and_again_counts_as_if_it_had_never_stopped(
+def test_vwap_restarted_repeatedly_counts_as_an_uninterrupted_run(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     rng = random.Random(5)
@@ -209,9 +209,7 @@ def test_vwap_killed_between_part_and_state_writes_each_trade_once(
     assert sums(analyst.state(folder / "state.json")) == sums_of(trades)
 
 
-def test_vwap_that_finds_a_part_no_state_knows_removes_it(
-    topic: SyntheticTopic, analyst: Analyst
-) -> None:
+def test_vwap_removes_a_part_absent_from_its_state(topic: SyntheticTopic, analyst: Analyst) -> None:
     folder = analyst.data_dir
     topic.publish([trade("AAA", 1), trade("AAA", 2, at_s=61)])
     analyst.counted("--parquet", folder)
@@ -224,7 +222,7 @@ def test_vwap_that_finds_a_part_no_state_knows_removes_it(
     assert {path.name for path in (folder / "trades").iterdir()} == {"part-000000.parquet"}
 
 
-def test_vwap_killed_while_live_goes_on_from_what_it_saved(
+def test_vwap_killed_while_live_continues_from_its_saved_state(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     trades = a_market(random.Random(7))[0]
@@ -240,7 +238,7 @@ def test_vwap_killed_while_live_goes_on_from_what_it_saved(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_vwap_asked_to_stop_keeps_what_it_counted(
+def test_stopped_vwap_keeps_its_counts(
     topic: SyntheticTopic, analyst: Analyst, number: signal.Signals
 ) -> None:
     topic.publish([trade("AAA", 1), trade("AAA", 2, at_s=61)])
@@ -255,7 +253,7 @@ def test_vwap_asked_to_stop_keeps_what_it_counted(
     assert analyst.state().tapes["AAA"].whole.trades == 2
 
 
-def test_vwap_without_anything_to_resume_begins_with_the_next_trade(
+def test_vwap_without_a_state_begins_with_the_next_trade(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     topic.publish([trade("AAA", 1), trade("AAA", 2)])
@@ -268,7 +266,7 @@ def test_vwap_without_anything_to_resume_begins_with_the_next_trade(
     assert (tape.whole.trades, tape.whole.value, tape.missing) == (1, 700, 0)
 
 
-def test_vwap_of_a_topic_with_a_gap_tells_what_is_missing(
+def test_vwap_of_a_topic_with_a_gap_reports_the_missing_trades(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     topic.publish([trade("AAA", 1), trade("AAA", 2), trade("AAA", 5), trade("AAA", 4)])
@@ -278,7 +276,7 @@ def test_vwap_of_a_topic_with_a_gap_tells_what_is_missing(
     assert (tape.whole.trades, tape.missing, tape.repeated) == (3, 2, 1)
 
 
-def test_vwap_that_comes_after_retention_tells_what_is_missing(
+def test_vwap_started_after_retention_reports_the_missing_trades(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     topic.publish([trade("AAA", 1)])
@@ -290,7 +288,7 @@ def test_vwap_that_comes_after_retention_tells_what_is_missing(
     assert analyst.state().tapes["AAA"].whole.trades == 4
 
 
-def test_vwap_meets_what_it_does_not_know_and_goes_on(
+def test_vwap_reports_unknown_records_and_continues(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     later = encode(trade("AAA", 1)).replace(b"{", b'{"venue":"B","liquidity":[1],', 1)
@@ -303,7 +301,7 @@ def test_vwap_meets_what_it_does_not_know_and_goes_on(
     assert analyst.state().tapes["AAA"].whole.trades == 2
 
 
-def test_vwap_of_chosen_symbols_counts_those_and_refuses_another_choice(
+def test_vwap_of_chosen_symbols_counts_those_and_refuses_a_changed_choice(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     topic.publish([trade("AAA", 1), trade("BBB", 1)])
@@ -317,7 +315,9 @@ def test_vwap_of_chosen_symbols_counts_those_and_refuses_another_choice(
     analyst.counted("--symbols", "BBB", "--state", analyst.data_dir / "b.json")
 
 
-def test_vwap_without_pyarrow_says_how_to_get_it(topic: SyntheticTopic, analyst: Analyst) -> None:
+def test_vwap_without_pyarrow_fails_with_the_install_command(
+    topic: SyntheticTopic, analyst: Analyst
+) -> None:
     (analyst.data_dir / "pyarrow.py").write_text("raise ImportError('not here')")
     without = {"PYTHONPATH": str(analyst.data_dir)}
     refused = analyst.once("--parquet", analyst.data_dir / "out", **without)
@@ -326,7 +326,7 @@ def test_vwap_without_pyarrow_says_how_to_get_it(topic: SyntheticTopic, analyst:
     assert analyst.once(**without).returncode == 0
 
 
-def test_vwap_that_cannot_begin_says_why_in_one_line(
+def test_vwap_that_cannot_begin_fails_with_one_line(
     topic: SyntheticTopic, analyst: Analyst, tmp_path: Path
 ) -> None:
     unknown = analyst.once("--topic", "nobodys")
@@ -349,25 +349,25 @@ def test_vwap_on_a_terminal_draws_a_table_under_the_candles(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     topic.publish([trade("AAA", 1), trade("AAA", 2, at_s=61)])
-    ours, theirs = pty.openpty()
+    terminal, program_end = pty.openpty()
     options = (*analyst.options, "--from-beginning")
     with running_example(
-        "live_vwap", *options, data_dir=analyst.data_dir, stdout=theirs
+        "live_vwap", *options, data_dir=analyst.data_dir, stdout=program_end
     ) as process:
-        os.close(theirs)
+        os.close(program_end)
         seen = ""
         # An empty table may come first. The table below the candle is drawn, erased and drawn
         # again.
         while not re.search(r" AAA open 1\.00 .*SYMBOL.*\x1b\[J.*SYMBOL", seen, re.DOTALL):
-            seen += os.read(ours, 4096).decode()
+            seen += os.read(terminal, 4096).decode()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
-    os.close(ours)
+    os.close(terminal)
     before = seen.partition(" AAA open 1.00 ")[0]
     assert before.count("SYMBOL") == before.count("\x1b[J")
 
 
-def test_vwap_copied_away_runs_without_the_exchange(
+def test_vwap_copied_elsewhere_runs_without_the_project(
     topic: SyntheticTopic, analyst: Analyst, tmp_path: Path
 ) -> None:
     topic.publish([trade("AAA", 1)])

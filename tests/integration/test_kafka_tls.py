@@ -52,9 +52,9 @@ def make_certificates(folder: Path, address: str = "127.0.0.1") -> Path:
     """Create a self-signed certificate: key stores for the broker, `ca.pem` for the clients."""
     java, _ = find_java()
 
-    def keytool(*words: str) -> None:
+    def keytool(*arguments: str) -> None:
         secret = ("-storepass", OPENS_STORES, "-storetype", "PKCS12")
-        command = [str(java.resolve().with_name("keytool")), *words, *secret]
+        command = [str(java.resolve().with_name("keytool")), *arguments, *secret]
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=110)
 
     key = ("-keyalg", "EC", "-dname", "CN=broker", "-ext", f"SAN=IP:{address}", "-validity", "2")
@@ -83,7 +83,7 @@ def access(broker: LocalKafka, certificates: Path) -> KafkaAccess:
     return KafkaAccess(broker.bootstrap_servers, ADMIN, broker.admin_password, "PLAIN", ca)
 
 
-def test_clients_that_know_the_signer_write_and_read(access: KafkaAccess) -> None:
+def test_clients_with_the_right_certificate_authority_write_and_read(access: KafkaAccess) -> None:
     TopicsAdmin(access, "tls.").apply(1, "process")
     topic = "tls." + COMMANDS.name
     append(access, topic, 0, b"k", b"v")
@@ -91,7 +91,7 @@ def test_clients_that_know_the_signer_write_and_read(access: KafkaAccess) -> Non
         assert [record.value for record in reader.records()] == [b"v"]
 
 
-def test_clients_that_know_another_signer_or_none_do_not_speak_to_it(
+def test_clients_with_another_or_no_certificate_authority_cannot_connect(
     access: KafkaAccess, tmp_path: Path
 ) -> None:
     other = str(make_certificates(tmp_path) / "ca.pem")

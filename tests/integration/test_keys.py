@@ -17,7 +17,9 @@ REACHED["reader"] = ("GET", "/balance", 200)
 
 
 @pytest.fixture(scope="module")
-def edges(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Api]]:
+def services(
+    exchange: Exchange, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Api]]:
     """One service of each kind that checks API keys."""
     logs = tmp_path_factory.mktemp("edges")
     with (
@@ -27,24 +29,24 @@ def edges(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield {"gateway": Api(exchange.url, None), "ingest": ingest, "reader": reader}
 
 
-def works(edges: dict[str, Api], key: str) -> dict[str, bool]:
+def works(services: dict[str, Api], key: str) -> dict[str, bool]:
     """True for each service that accepts the key."""
     found: dict[str, bool] = {}
-    for name, edge in edges.items():
+    for name, service in services.items():
         method, path, reached = REACHED[name]
-        answer = Api(edge.url, key).call(method, path)
+        answer = Api(service.url, key).call(method, path)
         assert answer.status in (reached, 401), answer
         found[name] = answer.status == reached
     return found
 
 
-def becomes(edges: dict[str, Api], key: str, valid: bool) -> None:
-    wanted = dict.fromkeys(edges, valid)
-    eventually(f"valid: {valid}", lambda: works(edges, key) == wanted)
+def becomes(services: dict[str, Api], key: str, valid: bool) -> None:
+    wanted = dict.fromkeys(services, valid)
+    eventually(f"valid: {valid}", lambda: works(services, key) == wanted)
 
 
-def told(exchange: Exchange, *words: str) -> Any:
-    done = run_exchange_command(exchange, "broker", *words, "--json")
+def broker_command(exchange: Exchange, *arguments: str) -> Any:
+    done = run_exchange_command(exchange, "broker", *arguments, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
@@ -54,66 +56,66 @@ def registered(exchange: Exchange) -> tuple[str, str]:
     return body["broker_id"], body["api_key"]
 
 
-def test_revoked_key_ends_everywhere_and_its_orders_stay(
-    exchange: Exchange, edges: dict[str, Api], tmp_path: Path
+def test_revoked_key_ends_in_all_services_and_its_orders_stay_open(
+    exchange: Exchange, services: dict[str, Api], tmp_path: Path
 ) -> None:
     broker_id, key = registered(exchange)
-    becomes(edges, key, valid=True)
+    becomes(services, key, valid=True)
     symbol = exchange.symbol()
     resting = Api(exchange.url, key).place("ask", symbol, 100, 1000).body["order_id"]
 
-    row = told(exchange, "revoke", broker_id)
+    row = broker_command(exchange, "revoke", broker_id)
     assert (row["broker_id"], row["name"]) == (broker_id, "Keyholder")
     assert row["revoked_at"]
-    becomes(edges, key, valid=False)
+    becomes(services, key, valid=False)
     with edge_service(exchange, "services.reader", tmp_path / "later.log") as later:
         assert works({"reader": later}, key) == {"reader": False}
 
     buyer = exchange.broker("Buyer")
     bought = buyer.place("bid", symbol, 30, 1000, client_order_id="b").body
     assert [trade["counterparty_broker"] for trade in bought["trades"]] == [broker_id]
-    listed = {row["broker_id"]: row for row in told(exchange, "list")}
+    listed = {row["broker_id"]: row for row in broker_command(exchange, "list")}
     assert listed[broker_id] == row
 
-    readmitted = told(exchange, "rotate", broker_id)["api_key"]
-    becomes(edges, readmitted, valid=True)
-    assert not any(works(edges, key).values())
+    readmitted = broker_command(exchange, "rotate", broker_id)["api_key"]
+    becomes(services, readmitted, valid=True)
+    assert not any(works(services, key).values())
     assert Api(exchange.url, readmitted).order(resting)["remaining_quantity"] == 70
 
 
-def test_rotated_key_replaces_the_old_one_everywhere(
-    exchange: Exchange, edges: dict[str, Api]
+def test_rotated_key_replaces_the_old_one_in_all_services(
+    exchange: Exchange, services: dict[str, Api]
 ) -> None:
     broker_id, key = registered(exchange)
-    fresh = told(exchange, "rotate", broker_id)
+    fresh = broker_command(exchange, "rotate", broker_id)
     assert fresh["broker_id"] == broker_id
-    becomes(edges, fresh["api_key"], valid=True)
-    becomes(edges, key, valid=False)
+    becomes(services, fresh["api_key"], valid=True)
+    becomes(services, key, valid=False)
 
 
-def test_rotated_key_beside_the_old_one_until_its_end(
-    exchange: Exchange, edges: dict[str, Api]
+def test_rotated_key_and_the_former_one_are_valid_until_its_end(
+    exchange: Exchange, services: dict[str, Api]
 ) -> None:
     broker_id, first = registered(exchange)
-    second = told(exchange, "rotate", broker_id, "--keep-old-for", "3600")["api_key"]
-    becomes(edges, second, valid=True)
-    assert all(works(edges, first).values())
+    second = broker_command(exchange, "rotate", broker_id, "--keep-old-for", "3600")["api_key"]
+    becomes(services, second, valid=True)
+    assert all(works(services, first).values())
 
-    third = told(exchange, "rotate", broker_id, "--keep-old-for", "1")["api_key"]
-    becomes(edges, third, valid=True)
-    becomes(edges, first, valid=False)
-    becomes(edges, second, valid=False)
+    third = broker_command(exchange, "rotate", broker_id, "--keep-old-for", "1")["api_key"]
+    becomes(services, third, valid=True)
+    becomes(services, first, valid=False)
+    becomes(services, second, valid=False)
 
 
 @pytest.mark.parametrize("verb", ["revoke", "rotate"])
-def test_keys_of_a_broker_that_is_not_there_are_refused_with_one_line(
+def test_key_commands_for_a_missing_broker_fail_with_one_line(
     exchange: Exchange, verb: str
 ) -> None:
     before = run_exchange_command(exchange, "broker", "list").stdout
     done = run_exchange_command(exchange, "broker", verb, "nobody")
     assert done.returncode == 11
     assert done.stdout == ""
-    assert done.stderr == "exchange: no broker nobody; `exchange broker list` shows them all\n"
+    assert done.stderr == "exchange: no broker missing; `exchange broker list` shows them all\n"
     assert run_exchange_command(exchange, "broker", "list").stdout == before
 
 
@@ -135,9 +137,7 @@ def test_short_admin_key_is_refused_and_not_shown(exchange: Exchange) -> None:
     assert "hunter2" not in done.stderr
 
 
-def test_reader_without_an_admin_key_has_nothing_for_an_admin(
-    exchange: Exchange, tmp_path: Path
-) -> None:
+def test_reader_without_an_admin_key_has_no_admin_calls(exchange: Exchange, tmp_path: Path) -> None:
     with edge_service(
         exchange, "services.reader", tmp_path / "reader.log", EXCHANGE_ADMIN_KEY=""
     ) as reader:

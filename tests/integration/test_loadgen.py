@@ -63,12 +63,12 @@ def test_loadgen_run_reports_and_its_plan_can_be_repeated(tmp_path: Path) -> Non
     with stub_exchange() as (url, process):
         pid = ("--pid", f"venue={process.pid}")
         options = ("--report", str(first), "--plan-out", str(plan), "--processes", "2", *pid)
-        code, said = ended("run", url, *QUICK, *options)
-        assert code in (0, 98), said
-        code, said = ended(
+        code, output = ended("run", url, *QUICK, *options)
+        assert code in (0, 98), output
+        code, output = ended(
             "run", url, "--warm-up", "0", "--report", str(again), "--plan-in", str(plan)
         )
-        assert code in (0, 98), said
+        assert code in (0, 98), output
     one, other = read_summary(first), read_summary(again)
     assert one.complete
     assert one.sent + one.figures.kinds.get("not_sent", 0) == one.planned
@@ -88,25 +88,25 @@ def test_loadgen_run_reports_and_its_plan_can_be_repeated(tmp_path: Path) -> Non
     assert "B / A" in compared.stdout
 
 
-def test_loadgen_threshold_that_fails_ends_with_99_or_a_late_generator_with_98(
+def test_loadgen_with_a_failed_threshold_exits_with_99_or_if_late_with_98(
     tmp_path: Path,
 ) -> None:
     options = ("--report", str(tmp_path), "--threshold", "p50(order)<1us")
     with stub_exchange() as (url, _):
-        code, said = ended("run", url, *QUICK, *options)
+        code, output = ended("run", url, *QUICK, *options)
     found = read_summary(tmp_path)
-    assert code == (99 if found.valid else 98), said
-    assert "FAILED  p50(order)<1us" in said
+    assert code == (99 if found.valid else 98), output
+    assert "FAILED  p50(order)<1us" in output
 
 
-def test_loadgen_capacity_ends_at_the_most_it_may_try(tmp_path: Path) -> None:
+def test_loadgen_capacity_ends_at_its_upper_bound(tmp_path: Path) -> None:
     with stub_exchange() as (url, _):
-        code, said = ended(
+        code, output = ended(
             "capacity", url, "--start", "2", "--most", "3", "--duration", "2", "--warm-up", "0",
             "--report", str(tmp_path), "--threshold", "errors<1%",
         )  # fmt: skip
     steps = msgspec.json.decode((tmp_path / "capacity.json").read_bytes())["steps"]
-    assert steps[0]["scale"] == 2, said
+    assert steps[0]["scale"] == 2, output
     assert all((tmp_path / step["report"] / "report.html").is_file() for step in steps)
     if code == 0:
         assert steps[-1]["repeat"]
@@ -122,9 +122,7 @@ def of_partial_report(folder: Path) -> Summary:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_loadgen_that_is_interrupted_keeps_what_it_has(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def test_interrupted_loadgen_keeps_its_results(number: signal.Signals, tmp_path: Path) -> None:
     options = ("--scale", "5", "--duration", "60", "--warm-up", "0", "--report", str(tmp_path))
     with stub_exchange() as (url, _), started("run", url, *options) as process:
         wait_for(process, "run: time")
@@ -139,7 +137,7 @@ def test_loadgen_that_is_interrupted_keeps_what_it_has(
 
 
 @pytest.mark.parametrize("mute", [False, True])
-def test_loadgen_whose_exchange_dies_keeps_what_it_has(mute: bool, tmp_path: Path) -> None:
+def test_loadgen_whose_exchange_dies_keeps_its_results(mute: bool, tmp_path: Path) -> None:
     options = ("--scale", "5", "--duration", "60", "--warm-up", "0", "--give-up", "2")
     with (
         stub_exchange() as (url, server),
@@ -156,28 +154,30 @@ def test_loadgen_whose_exchange_dies_keeps_what_it_has(mute: bool, tmp_path: Pat
     eventually("nothing is left", lambda: not any(is_running(pid) for pid in children))
 
 
-def test_loadgen_whose_exchange_never_answers_says_so_before_it_measures(tmp_path: Path) -> None:
+def test_loadgen_whose_exchange_never_answers_fails_before_measuring(tmp_path: Path) -> None:
     with stub_exchange("--mute") as (url, _):
-        code, said = ended("run", url, *QUICK, "--give-up", "1", "--report", str(tmp_path))
+        code, output = ended("run", url, *QUICK, "--give-up", "1", "--report", str(tmp_path))
     assert code == 3
-    assert "books: 1 s without any answer: the exchange is gone" in said
+    assert "books: 1 s without any answer: the exchange is gone" in output
 
 
-def test_loadgen_without_an_exchange_or_with_a_wrong_key_says_so(tmp_path: Path) -> None:
+def test_loadgen_without_an_exchange_or_with_a_wrong_key_fails_with_the_reason(
+    tmp_path: Path,
+) -> None:
     report = ("--report", str(tmp_path))
     began = time.monotonic()
-    code, said = ended("run", f"http://127.0.0.1:{free_port()}", *QUICK, *report)
+    code, output = ended("run", f"http://127.0.0.1:{free_port()}", *QUICK, *report)
     assert code == 3
-    assert "is not ready after 5 s" in said
+    assert "is not ready after 5 s" in output
     assert time.monotonic() - began < 60
     with stub_exchange() as (url, _):
-        code, said = ended("run", url, *QUICK, *report, key="wrong")
+        code, output = ended("run", url, *QUICK, *report, key="wrong")
     assert code == 3
-    assert f"{url} does not take this admin key" in said
-    assert "Traceback" not in said
+    assert f"{url} does not take this admin key" in output
+    assert "Traceback" not in output
 
 
-def test_loadgen_plan_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+def test_unusable_loadgen_plan_is_refused(tmp_path: Path) -> None:
     plan = tmp_path / "plan"
     options = ("--plan-in", str(plan), "--report", str(tmp_path / "report"))
     for content, why in (
@@ -185,6 +185,6 @@ def test_loadgen_plan_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         (msgspec.json.encode({"version": PLAN_VERSION + 1}), f"version {PLAN_VERSION + 1}"),
     ):
         plan.write_bytes(content)
-        code, said = ended("run", "http://127.0.0.1:9", *options)
+        code, output = ended("run", "http://127.0.0.1:9", *options)
         assert code == 2
-        assert why in said
+        assert why in output

@@ -43,7 +43,7 @@ def traded(exchange: Exchange) -> Exchange:
 
 
 @pytest.mark.parametrize(("job", "name", "labels"), MOVED)
-def test_metric_moves_at_the_service_that_is_asked_for_it(
+def test_metric_changes_at_the_service_it_is_queried_from(
     traded: Exchange, job: str, name: str, labels: dict[str, str]
 ) -> None:
     def moved() -> bool:
@@ -57,7 +57,7 @@ def test_metric_moves_at_the_service_that_is_asked_for_it(
     eventually(f"{name}{labels} of {job} moves", moved)
 
 
-def test_every_metric_that_is_asked_for_is_on_the_page_of_its_service(traded: Exchange) -> None:
+def test_every_queried_metric_is_on_the_page_of_its_service(traded: Exchange) -> None:
     pages = {job: page(traded, job) for job in ("gateway", "matcher", "sink", "webhooks")}
     # A labelled family without any events has its name on the page but no sample.
     families = {
@@ -65,16 +65,16 @@ def test_every_metric_that_is_asked_for_is_on_the_page_of_its_service(traded: Ex
         for job, text in pages.items()
     }
     for expression in expressions():
-        asked = {value for label, value in expression.wanted if label == "job"} & pages.keys()
+        jobs = {value for label, value in expression.wanted if label == "job"} & pages.keys()
         for metric in expression.metrics - {"up"}:
-            for job in asked or pages.keys():
+            for job in jobs or pages.keys():
                 assert any(
                     metric in (name, *(name + suffix for suffix in ("_total", "_bucket", "_count")))
                     for name in families[job]
                 ), f"{metric} of {job}, for {expression.text}"
 
 
-def test_no_service_shows_a_metric_that_the_dashboard_test_does_not_know(traded: Exchange) -> None:
+def test_exported_metrics_are_known_to_the_dashboard_test(traded: Exchange) -> None:
     shown = {
         sample.name
         for family in text_string_to_metric_families(page(traded, "gateway"))

@@ -47,7 +47,7 @@ def topic(kafka: KafkaServer) -> str:
     return name
 
 
-def test_symbols_sent_by_the_java_producer_are_where_we_put_them(
+def test_symbols_sent_by_the_java_producer_are_on_the_exchanges_partitions(
     kafka: KafkaServer, topic: str
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
@@ -63,11 +63,11 @@ def test_symbols_sent_by_the_java_producer_are_where_we_put_them(
         check=False,
     )
     assert sent.returncode == 0, sent.stderr
-    ours = {key: default_partition(key, PARTITIONS) for key in keys(seed)}
-    assert found(kafka.bootstrap_servers, topic) == ours, f"seed {seed}"
+    expected = {key: default_partition(key, PARTITIONS) for key in keys(seed)}
+    assert found(kafka.bootstrap_servers, topic) == expected, f"seed {seed}"
 
 
-def test_symbols_sent_by_librdkafka_with_murmur2_are_where_we_put_them(
+def test_symbols_sent_by_librdkafka_with_murmur2_are_on_the_exchanges_partitions(
     kafka: KafkaServer, topic: str
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
@@ -77,5 +77,5 @@ def test_symbols_sent_by_librdkafka_with_murmur2_are_where_we_put_them(
     for key in keys(seed):
         producer.produce(topic, key.encode(), key.encode())
     assert producer.flush(30) == 0
-    ours = {key: default_partition(key, PARTITIONS) for key in keys(seed)}
-    assert found(kafka.bootstrap_servers, topic) == ours, f"seed {seed}"
+    expected = {key: default_partition(key, PARTITIONS) for key in keys(seed)}
+    assert found(kafka.bootstrap_servers, topic) == expected, f"seed {seed}"

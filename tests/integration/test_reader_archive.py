@@ -18,7 +18,7 @@ from tests.support.reader_outcomes import oid, sweep
 from tests.support.servers import DatabaseServer
 
 BACK_WITHIN_S = 10.0
-OURS = LogIdentity("cluster", "exchange.executions.v1", "topic-id")
+OWN_LOG = LogIdentity("cluster", "exchange.executions.v1", "topic-id")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def database(postgres: DatabaseServer) -> str:
 
 def stored_sweep(url: str) -> None:
     store = Store(url)
-    store.bind(OURS)
+    store.bind(OWN_LOG)
     if store.positions(1)[0].next_command == 0:
         rows = Rows()
         rows.add(sweep())
@@ -47,8 +47,8 @@ async def refused(archive: Archive) -> float:
 
 
 def test_archive_without_a_server_refuses_in_bounded_time() -> None:
-    async def ask() -> None:
-        archive = Archive("postgresql://127.0.0.1:1/nothing", OURS)
+    async def check() -> None:
+        archive = Archive("postgresql://127.0.0.1:1/nothing", OWN_LOG)
         await archive.open()
         for _ in range(3):
             assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
@@ -56,16 +56,16 @@ def test_archive_without_a_server_refuses_in_bounded_time() -> None:
             await archive.positions()
         await archive.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())
 
 
-def test_archive_after_a_killed_server_is_back_by_itself(
+def test_archive_recovers_after_its_server_was_killed(
     database: str, postgres: DatabaseServer
 ) -> None:
     stored_sweep(database)
 
-    async def ask() -> None:
-        archive = Archive(database, OURS)
+    async def check() -> None:
+        archive = Archive(database, OWN_LOG)
         await archive.open()
         before = await archive.order(oid(3))
         assert before is not None
@@ -85,37 +85,37 @@ def test_archive_after_a_killed_server_is_back_by_itself(
         assert after == before
         await archive.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())
 
 
-def test_archive_filled_from_another_log_has_nothing_of_ours(database: str) -> None:
+def test_archive_filled_from_another_log_has_no_positions(database: str) -> None:
     stored_sweep(database)
 
-    async def ask() -> None:
-        archive = Archive(database, LogIdentity("cluster", OURS.topic, "another"))
+    async def check() -> None:
+        archive = Archive(database, LogIdentity("cluster", OWN_LOG.topic, "another"))
         await archive.open()
         assert await archive.positions() == {}
         await archive.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())
 
 
 def test_archive_without_tables_is_unavailable(database: str) -> None:
-    async def ask() -> None:
-        archive = Archive(psycopg.conninfo.make_conninfo(database, dbname="template1"), OURS)
+    async def check() -> None:
+        archive = Archive(psycopg.conninfo.make_conninfo(database, dbname="template1"), OWN_LOG)
         await archive.open()
         assert await refused(archive) < ANSWER_TIMEOUT_S + 0.5
         await archive.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())
 
 
-def test_archive_of_a_stuck_server_gives_up_in_bounded_time(database: str) -> None:
+def test_archive_of_a_stuck_server_fails_in_bounded_time(database: str) -> None:
     stored_sweep(database)
     locker = psycopg.connect(database)
 
-    async def ask() -> None:
-        archive = Archive(database, OURS)
+    async def check() -> None:
+        archive = Archive(database, OWN_LOG)
         await archive.open()
         assert await archive.order(oid(1)) is not None
         with locker.transaction():
@@ -124,5 +124,5 @@ def test_archive_of_a_stuck_server_gives_up_in_bounded_time(database: str) -> No
         assert await archive.order(oid(1)) is not None
         await archive.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())
     locker.close()

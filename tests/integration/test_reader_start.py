@@ -43,7 +43,7 @@ def market(partition: int) -> list[Outcome]:
     return list(outcomes(partition, seed=20 + partition))
 
 
-class Begun(Struct):
+class StartedReader(Struct):
     """A reader that has caught up: its views, their source, and its answer for each order id."""
 
     views: Views
@@ -51,9 +51,9 @@ class Begun(Struct):
     orders: list[object]
 
 
-async def begin(
+async def start_reader(
     log: HandwrittenLog, url: str, order_ids: list[str], silence_s_max: float = 10.0
-) -> Begun:
+) -> StartedReader:
     """Start a reader like the service does, query it and stop it. Raises its fatal error."""
     identity = log.source().identity
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,7 +85,7 @@ async def begin(
         check = start.check()
         assert check.ok
         found = [await reader._find(order_id) for order_id in order_ids]
-        return Begun(reader._views, check.detail, list(found))
+        return StartedReader(reader._views, check.detail, list(found))
     finally:
         starting.cancel()
         caught_up.cancel()
@@ -93,30 +93,30 @@ async def begin(
         await archive.close()
 
 
-def begun(
+def started(
     log: HandwrittenLog, url: str, order_ids: list[str] | None = None, silence_s_max: float = 10.0
-) -> Begun:
-    return asyncio.run(begin(log, url, order_ids or [], silence_s_max))
+) -> StartedReader:
+    return asyncio.run(start_reader(log, url, order_ids or [], silence_s_max))
 
 
-def tell(log: HandwrittenLog, partition: int, start: int, end: int) -> None:
+def append_market(log: HandwrittenLog, partition: int, start: int, end: int) -> None:
     """Write the market's outcomes of these commands, with a claim after every few batches."""
-    told = batches(partition, market(partition)[start:end], start)
-    for number, batch in enumerate(told):
+    written = batches(partition, market(partition)[start:end], start)
+    for number, batch in enumerate(written):
         if number % CLAIM_EVERY == CLAIM_EVERY - 1:
             log.claim(partition)
-        log.tell(batch)
+        log.append(batch)
 
 
 def stop_between(log: HandwrittenLog, url: str, cuts: tuple[float, ...]) -> None:
     """Write the whole market, of which the database stores each partition up to its cut."""
     ends = [int(len(market(partition)) * cut) for partition, cut in enumerate(cuts)]
     for partition, end in enumerate(ends):
-        tell(log, partition, 0, end)
+        append_market(log, partition, 0, end)
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the first part")
     for partition, end in enumerate(ends):
-        tell(log, partition, end, len(market(partition)))
+        append_market(log, partition, end, len(market(partition)))
 
 
 @pytest.fixture
@@ -145,40 +145,42 @@ def order_ids_of(partition: int) -> list[str]:
         pytest.param((1.0, 1.0), id="all stored"),
     ],
 )
-def test_views_from_postgres_and_the_tail_equal_those_from_the_log_alone(
+def test_views_from_postgres_and_newer_records_equal_those_from_the_log_alone(
     log: HandwrittenLog, url: str, cuts: tuple[float, ...]
 ) -> None:
     stop_between(log, url, cuts)
     order_ids = [*order_ids_of(0)[::5], *order_ids_of(1)[::5]]
-    folded = begun(log, NO_SERVER, order_ids)
-    stored = begun(log, url, order_ids)
-    assert folded.detail.startswith(
+    without_database = started(log, NO_SERVER, order_ids)
+    stored = started(log, url, order_ids)
+    assert without_database.detail.startswith(
         "from the executions topic alone: PostgreSQL does not return them"
     )
     assert stored.detail == "from PostgreSQL"
     # 1. Results for clients. Closed orders come from memory in one case, from PostgreSQL in the
     # other.
-    symbols, brokers = known_symbols(folded.views), known_brokers(folded.views)
+    symbols, brokers = known_symbols(without_database.views), known_brokers(without_database.views)
     assert (len(symbols), len(brokers)) == (8, 8)
-    assert answers(stored.views, symbols, brokers) == answers(folded.views, symbols, brokers)
-    assert None not in folded.orders
-    assert stored.orders == folded.orders
+    assert answers(stored.views, symbols, brokers) == answers(
+        without_database.views, symbols, brokers
+    )
+    assert None not in without_database.orders
+    assert stored.orders == without_database.orders
     # 2. Internal state, after both discarded what the database contained at the start.
     with psycopg.connect(url) as connection:
         for number, command in connection.execute(
             "SELECT partition, next_command FROM log_positions"
         ):
-            while folded.views.forget_stored(number, command):
+            while without_database.views.forget_stored(number, command):
                 pass
             assert not stored.views.forget_stored(number, command)
-    assert state(stored.views) == state(folded.views)
+    assert state(stored.views) == state(without_database.views)
     assert len(open_orders(stored.views)) > 100
 
 
 def test_closed_order_is_answered_between_load_and_forget(log: HandwrittenLog, url: str) -> None:
     stop_between(log, url, (0.5, 0.5))
     order_ids = [*order_ids_of(0)[::10], *order_ids_of(1)[::10]]
-    stored = begun(log, url, order_ids)
+    stored = started(log, url, order_ids)
     closed_since = set(stored.views._orders._records) - open_orders(stored.views).keys()
     # PostgreSQL has these as open or not at all: memory must keep them until they are stored.
     assert len(closed_since & set(order_ids)) > 100
@@ -213,20 +215,20 @@ def change(url: str, statement: str) -> None:
         ("ALTER TABLE balances RENAME TO sums", 'relation "balances" does not exist'),
     ],
 )
-def test_database_that_is_nothing_to_begin_from_is_passed_over(
+def test_unusable_database_is_ignored_at_the_start(
     log: HandwrittenLog, url: str, statement: str, reason: str
 ) -> None:
     for partition in range(PARTITIONS):
-        log.tell(Flow(partition, partition).batch(100))
+        log.append(Flow(partition, partition).batch(100))
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the flow")
-    assert begun(log, url).detail == "from PostgreSQL"
+    assert started(log, url).detail == "from PostgreSQL"
     if statement.startswith("ALTER"):
         with psycopg.connect(url) as connection:
             connection.execute(statement.encode())
     else:
         change(url, statement)
-    found = begun(log, url)
+    found = started(log, url)
     assert found.detail.startswith("from the executions topic alone: PostgreSQL ")
     assert reason in found.detail
     assert state(found.views) == state(log.views)

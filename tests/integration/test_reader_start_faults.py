@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.sink.migrate import migrate
-from tests.integration.test_reader_start import NO_SERVER, begun
+from tests.integration.test_reader_start import NO_SERVER, started
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.fault_proxy import FaultProxy
 from tests.support.reader_flow import Flow
@@ -42,7 +42,7 @@ def url(postgres: DatabaseServer) -> str:
 
 def store_flow(log: HandwrittenLog, url: str) -> None:
     for partition in range(2):
-        log.tell(Flow(partition, partition).batch(1_000))
+        log.append(Flow(partition, partition).batch(1_000))
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the flow")
 
@@ -58,17 +58,17 @@ FAULTS: dict[str, tuple[Callable[[FaultProxy], None], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_network_that_fails_leads_to_the_log_alone(
+def test_reader_behind_a_failed_network_starts_from_the_log_alone(
     log: HandwrittenLog, url: str, fault: str
 ) -> None:
     store_flow(log, url)
     with FaultProxy(urlsplit(url).port or 0) as proxy:
         through = url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")
-        assert begun(log, through).detail == "from PostgreSQL"
+        assert started(log, through).detail == "from PostgreSQL"
         fail, reason = FAULTS[fault]
         fail(proxy)
         start = time.monotonic()
-        found = begun(log, through, silence_s_max=SILENCE_S_MAX)
+        found = started(log, through, silence_s_max=SILENCE_S_MAX)
         assert time.monotonic() - start < SOON_S
         proxy.heal()
     assert reason in found.detail
@@ -76,31 +76,29 @@ def test_network_that_fails_leads_to_the_log_alone(
 
 
 @pytest.mark.parametrize("table", ["log_positions", "balances"])
-def test_server_that_falls_silent_leads_to_the_log_alone(
+def test_reader_with_a_silent_server_starts_from_the_log_alone(
     log: HandwrittenLog, url: str, table: str
 ) -> None:
     store_flow(log, url)
     with closing(psycopg.connect(url)) as locker:
         locker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
-        found = begun(log, url, silence_s_max=SILENCE_S_MAX)
+        found = started(log, url, silence_s_max=SILENCE_S_MAX)
     assert found.detail == "from the executions topic alone: PostgreSQL was silent for 0.5 s"
     assert state(found.views) == state(log.views)
 
 
-def test_views_loaded_while_the_sink_writes_are_of_one_moment(
-    log: HandwrittenLog, url: str
-) -> None:
+def test_views_loaded_while_the_sink_writes_are_consistent(log: HandwrittenLog, url: str) -> None:
     flows = [Flow(0, 8), Flow(1, 9)]
     for flow in flows:
-        log.tell(flow.batch(40))
+        log.append(flow.batch(40))
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink has begun")
         for _ in range(12):
             for _ in range(15):
                 for flow in flows:
-                    log.tell(flow.batch(40))
+                    log.append(flow.batch(40))
             # An inconsistent load would contradict the later records and end the reader.
-            found = begun(log, url)
+            found = started(log, url)
             assert found.detail == "from PostgreSQL"
             assert found.views.next_commands() == log.views.next_commands()
             assert open_orders(found.views) == open_orders(log.views)
@@ -113,26 +111,26 @@ def trim(log: HandwrittenLog, before: int) -> None:
     admin.delete_records([where])[where].result()
 
 
-def test_log_without_its_beginning_is_enough_where_postgres_reaches_it(
+def test_trimmed_log_suffices_if_postgres_has_the_missing_part(
     log: HandwrittenLog, url: str
 ) -> None:
     store_flow(log, url)
     # Only the claim and the one record after it are stored.
     trim(log, 2)
-    assert begun(log, url).detail == "from PostgreSQL"
+    assert started(log, url).detail == "from PostgreSQL"
     with pytest.raises(
         UnavailableError, match="begin at record 2 and PostgreSQL does not return them"
     ):
-        begun(log, NO_SERVER)
+        started(log, NO_SERVER)
 
 
-def test_log_trimmed_beyond_the_database_is_no_beginning(log: HandwrittenLog, url: str) -> None:
+def test_log_trimmed_beyond_the_database_is_refused(log: HandwrittenLog, url: str) -> None:
     flow = Flow(0, 3)
-    log.tell(flow.batch(50))
+    log.append(flow.batch(50))
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the first record")
     for _ in range(3):
-        log.tell(flow.batch(50))
+        log.append(flow.batch(50))
     trim(log, 3)
     with pytest.raises(BrokenLogError, match="has stored partition 0 up to record 2"):
-        begun(log, url)
+        started(log, url)

@@ -92,7 +92,7 @@ def test_replay_without_verify_gives_the_same_digest_and_compares_nothing(
     assert (plain.verified, plain.compared, plain.not_recorded) == (False, 0, 0)
 
 
-def test_replay_for_a_person_tells_the_digest(market: AuditedMarket) -> None:
+def test_replay_as_text_contains_the_digest(market: AuditedMarket) -> None:
     result = run(market)
     assert result.exit_code == 0
     assert summary(run(market, "--json")).digest in result.stdout
@@ -104,7 +104,7 @@ def test_replay_writes_nothing_to_the_logs(market: AuditedMarket) -> None:
     assert [log_of(market, topic) for topic in (COMMANDS, EXECUTIONS)] == before
 
 
-def test_replay_of_a_log_with_a_changed_outcome_finds_it(market: AuditedMarket) -> None:
+def test_replay_of_a_log_with_a_changed_outcome_reports_it(market: AuditedMarket) -> None:
     old, new = b'"client_order_id":"', b'"client_order_id":"changed-'
 
     def edit(records: list[Record]) -> list[Record]:
@@ -157,7 +157,7 @@ def test_replay_until_a_time_stops_before_the_first_command_of_that_time(
     assert after.next_offset == len(records)
 
 
-def test_replay_dump_holds_levels_that_its_open_orders_add_up_to(
+def test_replay_dump_has_levels_equal_to_the_sums_of_its_open_orders(
     market: AuditedMarket, tmp_path: Path
 ) -> None:
     half = len(log_of(market, COMMANDS)) // 2
@@ -203,9 +203,7 @@ def test_replay_of_a_partition_out_of_range_is_refused(
 
 
 @pytest.mark.parametrize("topic", [COMMANDS, EXECUTIONS])
-def test_replay_of_a_log_whose_beginning_is_gone_is_refused(
-    market: AuditedMarket, topic: Topic
-) -> None:
+def test_replay_of_a_trimmed_log_is_refused(market: AuditedMarket, topic: Topic) -> None:
     copy = with_changed_log(market, lambda _, records: records)
     name = topic.full_name(copy.settings.topic_prefix)
     admin = AdminClient({"bootstrap.servers": copy.settings.kafka})
@@ -216,7 +214,7 @@ def test_replay_of_a_log_whose_beginning_is_gone_is_refused(
     assert f"the beginning of {topic.name} is gone: it starts at 5" in result.stderr
 
 
-def test_replay_of_executions_with_a_gap_ends_with_6(market: AuditedMarket) -> None:
+def test_replay_of_executions_with_a_gap_exits_with_6(market: AuditedMarket) -> None:
     gap = with_edited(market, EXECUTIONS, lambda records: [*records[:3], *records[4:]])
     result = run(gap, "--verify")
     assert result.exit_code == 6
@@ -224,7 +222,7 @@ def test_replay_of_executions_with_a_gap_ends_with_6(market: AuditedMarket) -> N
     assert run(gap).exit_code == 0
 
 
-def test_replay_without_kafka_ends_with_3(market: AuditedMarket) -> None:
+def test_replay_without_kafka_exits_with_3(market: AuditedMarket) -> None:
     away = msgspec.structs.replace(market.settings, kafka="127.0.0.1:1")
     result = run(msgspec.structs.replace(market, settings=away))
     assert result.exit_code == 3

@@ -32,7 +32,7 @@ def replayed(market: Market, **options: bool) -> ReplaySummary:
     return done.summary(verified=True)
 
 
-def test_replay_from_a_snapshot_ends_as_one_from_the_start(market: Market) -> None:
+def test_replay_from_a_snapshot_equals_one_from_the_start(market: Market) -> None:
     whole, tail = replayed(market), replayed(market, from_snapshot=True)
     newest = market.commits()[-1][1].next_command
     assert (whole.begun_at, whole.snapshots) == (0, len(market.commits()))
@@ -42,7 +42,7 @@ def test_replay_from_a_snapshot_ends_as_one_from_the_start(market: Market) -> No
     assert (whole.not_recorded, tail.not_recorded) == (0, 0)
 
 
-def test_replay_finds_a_snapshot_of_another_engine(market: Market) -> None:
+def test_replay_reports_a_snapshot_of_another_engine(market: Market) -> None:
     commit = market.commits()[0][1]
     market.append_commit(structs.replace(commit, digest="00"))
     found = replayed(market)
@@ -50,7 +50,7 @@ def test_replay_finds_a_snapshot_of_another_engine(market: Market) -> None:
     assert found.samples[0].offset == commit.next_command
 
 
-def test_replay_of_a_log_without_its_beginning_needs_a_snapshot(market: Market) -> None:
+def test_replay_of_a_trimmed_log_needs_a_snapshot(market: Market) -> None:
     market.trim(COMMANDS, 1)
     with pytest.raises(UnavailableError, match=r"beginning of exchange\.commands\.v1 is gone"):
         replayed(market)

@@ -50,40 +50,40 @@ def as_user(kafka: LocalKafka, role: str) -> KafkaAccess:
     return KafkaAccess(kafka.bootstrap_servers, ROLE[role].user(PREFIX), FIRST[role])
 
 
-def told_to_a_stranger(kafka: LocalKafka) -> list[bytes]:
+def answers_without_authentication(kafka: LocalKafka) -> list[bytes]:
     """Each port's answer to a request to describe the cluster without authentication."""
     assert kafka._member is not None
     node = kafka._member[1]
-    told = []
+    answers = []
     # DescribeCluster, version 1: once for the brokers, once for the controllers.
     for port, which in ((node.broker_port, 1), (node.controller_port, 2)):
         request = struct.pack(">hhihbbbb", 60, 1, 7, -1, 0, 0, which, 0)
         with socket.create_connection((LOOPBACK, port), timeout=20) as wire:
             wire.sendall(struct.pack(">i", len(request)) + request)
-            told.append(wire.recv(4))
-    return told
+            answers.append(wire.recv(4))
+    return answers
 
 
-def test_strangers_are_answered_at_no_port_of_a_secured_broker(
+def test_secured_broker_answers_no_unauthenticated_client_on_any_port(
     broker: LocalKafka, tmp_path: Path
 ) -> None:
-    assert told_to_a_stranger(broker) == [b"", b""]
+    assert answers_without_authentication(broker) == [b"", b""]
     with LocalKafka(tmp_path) as open_broker:
-        assert b"" not in told_to_a_stranger(open_broker)
+        assert b"" not in answers_without_authentication(open_broker)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         lambda good: structs.replace(good, password=WRONG),
-        lambda good: structs.replace(good, user="gate.nobody"),
+        lambda good: structs.replace(good, user="gate.unknown"),
         lambda good: structs.replace(good, user=ADMIN),
         lambda good: structs.replace(good, mechanism="PLAIN"),
         lambda good: structs.replace(good, mechanism="SCRAM-SHA-256"),
     ],
     ids=["password", "user", "administrator", "plain", "mechanism"],
 )
-def test_wrong_credentials_are_an_error_that_names_the_user_and_no_password(
+def test_wrong_credentials_raise_an_error_with_the_user_and_no_password(
     broker: LocalKafka, wrong: Callable[[KafkaAccess], KafkaAccess]
 ) -> None:
     access = wrong(as_user(broker, "sink"))
@@ -93,7 +93,7 @@ def test_wrong_credentials_are_an_error_that_names_the_user_and_no_password(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKafka) -> None:
+def test_operation_not_granted_to_a_role_raises_an_error_with_the_user(broker: LocalKafka) -> None:
     analyst, reader = as_user(broker, "analyst"), as_user(broker, "reader")
     commands = Partition(COMMANDS.full_name(PREFIX), 0)
     forbidden = pytest.raises(AccessError, match=f"forbids user {PREFIX}")
@@ -117,12 +117,12 @@ def test_what_a_role_may_not_do_is_an_error_that_names_the_user(broker: LocalKaf
         )
 
 
-def test_topics_that_a_user_may_not_see_are_told_as_that(broker: LocalKafka) -> None:
+def test_topics_hidden_from_a_user_are_reported_as_forbidden(broker: LocalKafka) -> None:
     with pytest.raises(TopicsError, match=r"missing, or not for user gate.analyst to see: .*apply"):
         TopicsAdmin(as_user(broker, "analyst"), PREFIX).verify()
 
 
-def test_record_that_may_not_be_written_is_certainly_not_stored(broker: LocalKafka) -> None:
+def test_forbidden_record_is_reported_as_not_stored(broker: LocalKafka) -> None:
     fates: list[str] = []
     failures: list[ExchangeError] = []
     access = as_user(broker, "gateway")
@@ -156,7 +156,7 @@ def test_producer_without_any_right_to_write_fails_for_good(broker: LocalKafka) 
         eventually("refused", sent)
 
 
-def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(
+def test_changed_password_refuses_clients_with_the_old_one_when_they_reconnect(
     broker: LocalKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -181,7 +181,7 @@ def test_password_that_changes_ends_who_has_the_old_one_when_he_connects_anew(
         assert password not in caplog.text
 
 
-def test_data_of_an_open_broker_is_served_when_it_is_secured_and_open_again(
+def test_data_of_an_open_broker_is_kept_when_it_is_secured_and_opened_again(
     tmp_path: Path,
 ) -> None:
     with LocalKafka(tmp_path) as kafka:
@@ -198,6 +198,6 @@ def test_data_of_an_open_broker_is_served_when_it_is_secured_and_open_again(
         TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), PREFIX).verify()
 
 
-def test_client_without_a_user_is_told_that_kafka_does_not_answer(broker: LocalKafka) -> None:
+def test_client_without_a_user_fails_with_kafka_does_not_answer(broker: LocalKafka) -> None:
     with pytest.raises(UnavailableError, match="Kafka does not answer"):
         TopicsAdmin(KafkaAccess(broker.bootstrap_servers), PREFIX).verify()

@@ -66,30 +66,30 @@ class HandwrittenLog:
         """Write a claim, as a new matcher does when it takes over."""
         self._epochs[partition] = self._write(EXECUTIONS.name, partition, encode(Claim("hand")))
 
-    def tell(self, told: Batch) -> None:
+    def append(self, entry: Batch) -> None:
         """Write one record of valid outcomes and apply it to the views."""
-        if told.partition not in self._epochs:
-            self.claim(told.partition)
-        self.views.apply(told)
-        self._record(self._epochs[told.partition], told)
+        if entry.partition not in self._epochs:
+            self.claim(entry.partition)
+        self.views.apply(entry)
+        self._record(self._epochs[entry.partition], entry)
 
-    def write_outcomes(self, told: Batch) -> None:
+    def write_outcomes(self, entry: Batch) -> None:
         """Write a record of outcomes without applying it to the views."""
-        self._record(self._epochs[told.partition], told)
+        self._record(self._epochs[entry.partition], entry)
 
     def write(self, value: bytes, topic: Topic = EXECUTIONS) -> None:
         """Write any value as a record of partition 0."""
         self._write(topic.name, 0, value)
 
-    def tell_stale(self, told: Batch) -> None:
+    def append_stale(self, entry: Batch) -> None:
         """Write outcomes with the epoch of a superseded matcher; readers must ignore them."""
-        self._record(self._epochs[told.partition] - 1, told)
+        self._record(self._epochs[entry.partition] - 1, entry)
 
-    def _record(self, epoch: int, told: Batch) -> None:
-        record = Outcomes(epoch, told.first_command, told.outcomes)
-        self._write(EXECUTIONS.name, told.partition, encode(record))
+    def _record(self, epoch: int, entry: Batch) -> None:
+        record = Outcomes(epoch, entry.first_command, entry.outcomes)
+        self._write(EXECUTIONS.name, entry.partition, encode(record))
 
-    def tell_broker(self, broker: Broker) -> None:
+    def append_broker(self, broker: Broker) -> None:
         self._write(BROKERS.name, 0, encode(broker), broker.broker_id.encode())
 
     def stored_commands(self, url: str) -> int:
@@ -213,9 +213,9 @@ def url(postgres: DatabaseServer) -> str:
 
 
 def test_outcomes_written_by_hand_become_rows(log: HandwrittenLog, url: str) -> None:
-    log.tell_broker(Broker(ALICE, "Alice \\ Co", "0" * 64, T0 + 7))
+    log.append_broker(Broker(ALICE, "Alice \\ Co", "0" * 64, T0 + 7))
     with running_sink(log.source(), url):
-        log.tell(sweep())
+        log.append(sweep())
         eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     check_stored(log, url, 6)
     with psycopg.connect(url) as connection:
@@ -229,25 +229,25 @@ def test_outcomes_written_by_hand_become_rows(log: HandwrittenLog, url: str) -> 
     assert open_orders == (2,)
 
 
-def test_restarted_sink_goes_on_where_it_stood(log: HandwrittenLog, url: str) -> None:
+def test_restarted_sink_continues_at_its_position(log: HandwrittenLog, url: str) -> None:
     flows = [Flow(0, 1), Flow(1, 2)]
     orders = 0
     for _ in range(3):
         with running_sink(log.source(), url):
             for flow in flows:
-                log.tell(flow.batch(300))
+                log.append(flow.batch(300))
                 log.claim(0)
             eventually(lambda: log.stored_up_to(url), "the sink stores the run")
         orders = log.views.orders_in_memory()
     check_stored(log, url, orders)
 
 
-def test_outcomes_of_a_superseded_matcher_leave_no_row(log: HandwrittenLog, url: str) -> None:
-    log.tell(sweep())
+def test_outcomes_of_a_superseded_matcher_are_not_stored(log: HandwrittenLog, url: str) -> None:
+    log.append(sweep())
     log.claim(0)
-    log.tell_stale(batch(cancelled(2, ALICE, 100, 9), first=8))
+    log.append_stale(batch(cancelled(2, ALICE, 100, 9), first=8))
     with running_sink(log.source(), url):
-        log.tell(batch(cancelled(6, ALICE, 10, 9), first=8))
+        log.append(batch(cancelled(6, ALICE, 10, 9), first=8))
         eventually(lambda: log.stored_up_to(url), "the sink stores what counts")
     check_stored(log, url, 6)
 
@@ -257,30 +257,30 @@ def test_two_sinks_at_once_store_everything_once(log: HandwrittenLog, url: str) 
     with running_sink(log.source(), url), running_sink(log.source(), url):
         for _ in range(40):
             for flow in flows:
-                log.tell(flow.batch(50))
+                log.append(flow.batch(50))
         eventually(lambda: log.stored_up_to(url), "the two sinks store the run")
     check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_killed_postgres_is_caught_up_with(
+def test_sink_catches_up_after_a_kill_of_postgres(
     log: HandwrittenLog, url: str, postgres: DatabaseServer
 ) -> None:
     flow = Flow(0, 5)
     with running_sink(log.source(), url):
-        log.tell(flow.batch(500))
+        log.append(flow.batch(500))
         eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
-        log.tell(flow.batch(500))
+        log.append(flow.batch(500))
         postgres.kill()
-        log.tell(flow.batch(500))
+        log.append(flow.batch(500))
         postgres.start()
         eventually(lambda: log.stored_up_to(url), "the sink catches up")
     check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_connection_lost_with_a_backlog_costs_nothing(log: HandwrittenLog, url: str) -> None:
+def test_connection_lost_with_a_backlog_loses_no_row(log: HandwrittenLog, url: str) -> None:
     flow = Flow(0, 7)
     for _ in range(24):
-        log.tell(flow.batch(500))
+        log.append(flow.batch(500))
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         with running_sink(log.source(), url):
@@ -310,15 +310,15 @@ def waits_for_a_lock(url: str) -> bool:
         return waiting.fetchone() is not None
 
 
-def test_stop_while_postgres_does_not_answer_takes_about_a_second(
+def test_stop_while_postgres_is_silent_takes_about_a_second(
     log: HandwrittenLog, url: str, postgres: DatabaseServer
 ) -> None:
     sink = RunningSink(log.source(), url)
-    log.tell(sweep())
+    log.append(sweep())
     eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE log_positions IN ACCESS EXCLUSIVE MODE")
-        log.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
+        log.append(batch(cancelled(2, ALICE, 100, 9), first=8))
         eventually(lambda: waits_for_a_lock(url), "the sink waits for the locked table")
         assert sink.stop() < 2.0
     assert sink.failure is None
@@ -328,7 +328,7 @@ def test_stop_while_postgres_does_not_answer_takes_about_a_second(
 def test_database_of_another_exchange_is_refused(
     log: HandwrittenLog, url: str, kafka: KafkaServer
 ) -> None:
-    log.tell(sweep())
+    log.append(sweep())
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     other = HandwrittenLog(kafka.bootstrap_servers)
@@ -337,7 +337,7 @@ def test_database_of_another_exchange_is_refused(
 
 
 def test_database_ahead_of_the_log_is_refused(log: HandwrittenLog, url: str) -> None:
-    log.tell(sweep())
+    log.append(sweep())
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     with psycopg.connect(url) as connection:
@@ -346,13 +346,13 @@ def test_database_ahead_of_the_log_is_refused(log: HandwrittenLog, url: str) -> 
     assert isinstance(failure, ForeignDatabaseError)
 
 
-def test_missing_row_stops_the_sink_with_nothing_written(log: HandwrittenLog, url: str) -> None:
-    log.tell(sweep())
+def test_missing_row_stops_the_sink_before_it_writes(log: HandwrittenLog, url: str) -> None:
+    log.append(sweep())
     with running_sink(log.source(), url):
         eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM orders WHERE remaining_quantity = 100")
-    log.tell(batch(cancelled(2, ALICE, 100, 9), first=8))
+    log.append(batch(cancelled(2, ALICE, 100, 9), first=8))
     failure = RunningSink(log.source(), url).ended()
     assert isinstance(failure, BrokenLogError)
     assert not log.stored_up_to(url)

@@ -65,59 +65,59 @@ def test_sink_behind_a_failing_network_stores_everything_once(
 ) -> None:
     flow = Flow(0, 11)
     with running_sink(log.source(), through(proxy, url)):
-        log.tell(flow.batch(300))
+        log.append(flow.batch(300))
         eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
         FAULTS[fault](proxy)
         until = time.monotonic() + FAULT_S
         while time.monotonic() < until:
-            log.tell(flow.batch(300))
+            log.append(flow.batch(300))
             time.sleep(0.1)
         if fault != "slow":
             assert not log.stored_up_to(url)
         proxy.heal()
-        log.tell(flow.batch(300))
+        log.append(flow.batch(300))
         eventually(lambda: log.stored_up_to(url), "the sink catches up")
     check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_sink_whose_server_is_silent_gives_the_connection_up(
+def test_sink_with_a_silent_server_closes_the_connection(
     log: HandwrittenLog, url: str, proxy: FaultProxy
 ) -> None:
     flow = Flow(0, 12)
     with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX) as sink:
-        log.tell(flow.batch(300))
+        log.append(flow.batch(300))
         eventually(lambda: log.stored_up_to(url), "the sink stores the first run")
         # An idle connection must not count as a silent one.
         time.sleep(2 * SILENCE_S_MAX)
         assert proxy.connections == 1
         proxy.stall()
-        log.tell(flow.batch(300))
+        log.append(flow.batch(300))
         eventually(lambda: not sink.is_connected(), "the sink gives up")
         proxy.heal()
         eventually(lambda: log.stored_up_to(url), "the sink catches up")
     check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_sink_on_a_half_open_connection_goes_on_with_another(
+def test_sink_on_a_half_open_connection_continues_with_another(
     log: HandwrittenLog, url: str, proxy: FaultProxy
 ) -> None:
     flow = Flow(0, 13)
     with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
         for _ in range(3):
-            log.tell(flow.batch(300))
+            log.append(flow.batch(300))
             eventually(lambda: log.stored_up_to(url), "the sink stores the run")
             proxy.strand()
     check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_transaction_left_behind_on_a_half_open_connection_holds_up_nobody_for_long(
+def test_transaction_abandoned_on_a_half_open_connection_blocks_for_a_bounded_time(
     log: HandwrittenLog, url: str, proxy: FaultProxy
 ) -> None:
     flow = Flow(0, 14)
     with psycopg.connect(url) as blocking:
         blocking.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         with running_sink(log.source(), through(proxy, url), SILENCE_S_MAX):
-            log.tell(flow.batch(300))
+            log.append(flow.batch(300))
             eventually(lambda: waiting(url) > 0, "the sink has moved the position, and waits")
             # The server will answer and then wait for a commit that never arrives.
             proxy.strand()

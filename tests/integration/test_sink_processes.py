@@ -51,8 +51,8 @@ def free_port() -> int:
         return port
 
 
-def finished(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *words]
+def finished(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
     return subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
@@ -86,9 +86,11 @@ def get(port: str, path: str, key: str = "") -> tuple[int, Any]:
         return 0, None
 
 
-def test_log_becomes_rows_and_answers(log: HandwrittenLog, environ: dict[str, str]) -> None:
-    log.tell_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
-    log.tell(sweep())
+def test_records_of_the_log_become_rows_and_api_answers(
+    log: HandwrittenLog, environ: dict[str, str]
+) -> None:
+    log.append_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
+    log.append(sweep())
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"), service(environ, "services.reader"):
@@ -109,8 +111,8 @@ def test_log_becomes_rows_and_answers(log: HandwrittenLog, environ: dict[str, st
 def test_restarted_reader_begins_from_postgres(
     log: HandwrittenLog, environ: dict[str, str]
 ) -> None:
-    log.tell_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
-    log.tell(sweep())
+    log.append_broker(Broker(BOB, "Bob", key_hash(KEY), T0))
+    log.append(sweep())
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"):
@@ -124,10 +126,10 @@ def test_restarted_reader_begins_from_postgres(
         assert get(port, "/stocks/PETR4/book", KEY)[1]["sequence"] == 8
 
 
-def test_reader_that_waits_for_postgres_says_so_and_ends_at_once(
+def test_reader_waiting_for_postgres_reports_it_and_stops_at_once(
     log: HandwrittenLog, environ: dict[str, str]
 ) -> None:
-    log.tell(sweep())
+    log.append(sweep())
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
     with service(environ, "services.sink"):
@@ -143,7 +145,7 @@ def test_reader_that_waits_for_postgres_says_so_and_ends_at_once(
             assert (status, problem["code"]) == (503, "not_accepted")
 
 
-def test_killed_sink_goes_on_without_loss_or_repeat(
+def test_killed_sink_continues_without_loss_or_repeat(
     log: HandwrittenLog, environ: dict[str, str]
 ) -> None:
     url = environ["EXCHANGE_DATABASE_URL"]
@@ -154,24 +156,24 @@ def test_killed_sink_goes_on_without_loss_or_repeat(
         try:
             before = log.stored_commands(url)
             for _ in range(30):
-                log.tell(flow.batch(100))
+                log.append(flow.batch(100))
             eventually(partial(log.has_more_than, before, url), "the sink stores")
         finally:
             victim.kill()
             victim.wait()
     with service(environ, "services.sink"):
-        log.tell(flow.batch(100))
+        log.append(flow.batch(100))
         eventually(lambda: log.stored_up_to(url), "the sink stores the rest")
     check_stored(log, url, log.views.orders_in_memory())
 
 
-def test_sink_without_tables_ends_with_one_line(environ: dict[str, str]) -> None:
+def test_sink_without_tables_fails_with_one_line(environ: dict[str, str]) -> None:
     ended = finished(environ, "services.sink")
     assert ended.returncode == 7
     assert "run: python -m services.sink --migrate" in ended.stderr
 
 
-def test_sink_of_another_log_ends_with_one_line(
+def test_sink_of_another_log_fails_with_one_line(
     log: HandwrittenLog, environ: dict[str, str]
 ) -> None:
     assert finished(environ, "services.sink", "--migrate").returncode == 0
@@ -185,7 +187,7 @@ def test_sink_of_another_log_ends_with_one_line(
 
 
 @pytest.mark.parametrize("name", ["services.sink", "services.reader"])
-def test_help_says_what_the_process_is(environ: dict[str, str], name: str) -> None:
+def test_help_of_a_service_describes_it(environ: dict[str, str], name: str) -> None:
     helped = finished(environ, name, "--help")
     assert helped.returncode == 0
     assert "EXCHANGE_DATABASE_URL" in helped.stdout

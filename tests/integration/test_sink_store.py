@@ -54,11 +54,11 @@ def store(url: str) -> Iterator[Store]:
     opened.close()
 
 
-def write(store: Store, told: Batch, expected: int | None = None) -> None:
+def write(store: Store, each: Batch, expected: int | None = None) -> None:
     rows = Rows()
-    rows.add(told)
-    end = told.first_command + len(told.outcomes)
-    start = told.first_command if expected is None else expected
+    rows.add(each)
+    end = each.first_command + len(each.outcomes)
+    start = each.first_command if expected is None else expected
     store.write(rows, {0: Move(start, FilterPosition(end, 0, end))})
 
 
@@ -103,7 +103,7 @@ def test_migration_edited_after_it_was_applied_is_refused(url: str, tmp_path: Pa
         require_migrated(url, edited)
 
 
-def test_migration_that_fails_leaves_nothing_behind(empty: str, tmp_path: Path) -> None:
+def test_failed_migration_changes_nothing(empty: str, tmp_path: Path) -> None:
     (tmp_path / "0001_good.sql").write_text("CREATE TABLE good (id integer)")
     (tmp_path / "0002_bad.sql").write_text("CREATE TABLE bad (")
     with pytest.raises(psycopg.errors.SyntaxError):
@@ -123,12 +123,12 @@ def test_migrations_with_a_gap_are_refused(tmp_path: Path) -> None:
         migrate("", tmp_path)
 
 
-def test_migrate_without_a_server_says_so() -> None:
+def test_migrate_without_a_server_fails_with_the_reason() -> None:
     with pytest.raises(UnavailableError, match="PostgreSQL does not answer"):
         migrate("postgresql://127.0.0.1:1/nothing")
 
 
-def test_orders_with_trades_read_back_as_the_views_have_them(store: Store, url: str) -> None:
+def test_orders_with_trades_read_back_equal_those_of_the_views(store: Store, url: str) -> None:
     store.positions(1)
     views = Views()
     whole = sweep()
@@ -141,12 +141,12 @@ def test_orders_with_trades_read_back_as_the_views_have_them(store: Store, url: 
     assert archived(url, oid(77)) == [None]
 
 
-def test_trades_of_one_order_come_in_execution_order(store: Store, url: str) -> None:
+def test_trades_of_one_order_are_in_execution_order(store: Store, url: str) -> None:
     store.positions(1)
     makers = [limit(number, BOB, "ask", 1, 1000 - number) for number in range(1, 6)]
     fills = tuple(fill(n, 6 - n, BOB, 994 + n, 1, 0) for n in range(1, 6))
-    told = batch(*makers, limit(6, CAROL, "bid", 9, 999, left=4, fills=fills))
-    write(store, told)
+    each = batch(*makers, limit(6, CAROL, "bid", 9, 999, left=4, fills=fills))
+    write(store, each)
     last = limit(
         7, ALICE, "ask", 1, None, left=0, closed="filled", fills=(fill(6, 6, CAROL, 999, 1, 3),)
     )
@@ -159,7 +159,7 @@ def test_trades_of_one_order_come_in_execution_order(store: Store, url: str) -> 
 
 
 @pytest.mark.parametrize("instant", [T0 + 1, T0 + 999, TIMESTAMP_MS_MAX])
-def test_instants_come_back_to_the_millisecond(store: Store, url: str, instant: int) -> None:
+def test_times_are_read_back_to_the_millisecond(store: Store, url: str, instant: int) -> None:
     store.positions(1)
     write(store, batch(limit(1, ALICE, "bid", 5, 10, valid_until=instant)))
     (order,) = archived(url, oid(1))
@@ -167,7 +167,7 @@ def test_instants_come_back_to_the_millisecond(store: Store, url: str, instant: 
     assert (order.valid_until, order.created_at) == (instant, T0)
 
 
-def test_overtaken_sink_writes_nothing(store: Store, url: str) -> None:
+def test_superseded_sink_writes_nothing(store: Store, url: str) -> None:
     store.positions(1)
     write(store, batch(limit(1, ALICE, "bid", 5, 10)))
     with pytest.raises(OvertakenError):
@@ -179,7 +179,7 @@ def test_overtaken_sink_writes_nothing(store: Store, url: str) -> None:
     assert archived(url, oid(2)) == [None]
 
 
-def test_row_that_is_there_already_stops_with_nothing_written(store: Store) -> None:
+def test_duplicate_row_raises_with_nothing_written(store: Store) -> None:
     store.positions(1)
     write(store, batch(limit(1, ALICE, "bid", 5, 10)))
     with pytest.raises(BrokenLogError):
@@ -188,14 +188,14 @@ def test_row_that_is_there_already_stops_with_nothing_written(store: Store) -> N
 
 
 def test_bind_to_a_second_log_is_refused(store: Store) -> None:
-    ours = LogIdentity("cluster", "exchange.executions.v1", "a")
-    store.bind(ours)
-    store.bind(ours)
+    own_log = LogIdentity("cluster", "exchange.executions.v1", "a")
+    store.bind(own_log)
+    store.bind(own_log)
     with pytest.raises(ForeignDatabaseError, match="another log"):
         store.bind(LogIdentity("cluster", "exchange.executions.v1", "b"))
 
 
-def test_broker_told_again_is_replaced(store: Store, url: str) -> None:
+def test_broker_stored_again_is_replaced(store: Store, url: str) -> None:
     store.upsert_brokers([Broker(ALICE, "Old", "0" * 64, T0)])
     store.upsert_brokers([Broker(ALICE, "New", "1" * 64, T0, "https://example.org/hook")])
     with psycopg.connect(url) as connection:
@@ -210,7 +210,7 @@ def is_connected(url: str, pid: int) -> bool:
         return found.fetchone() is not None
 
 
-def test_session_that_is_ended_is_a_lost_connection_and_no_other_is(url: str) -> None:
+def test_terminated_session_is_a_lost_connection_and_other_errors_are_not(url: str) -> None:
     store, other = Store(url), Store(url)
     try:
         other.end(structs.replace(store.session, started="another start"))
@@ -225,7 +225,7 @@ def test_session_that_is_ended_is_a_lost_connection_and_no_other_is(url: str) ->
         other.close()
 
 
-def test_server_that_says_nothing_at_the_start_is_unavailable(url: str) -> None:
+def test_server_silent_at_the_start_is_unavailable(url: str) -> None:
     with psycopg.connect(url) as locker:
         locker.execute("LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(UnavailableError, match="does not answer"):

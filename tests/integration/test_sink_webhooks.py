@@ -65,16 +65,16 @@ def sides_of_stored_trades(url: str, with_webhook: set[str]) -> set[tuple[str, s
     return {row for row in rows if row[0] in with_webhook}
 
 
-def test_sides_of_one_order_tell_what_was_left_after_each_trade(
+def test_sides_of_one_order_have_the_remaining_quantity_after_each_trade(
     log: HandwrittenLog, urls: list[str]
 ) -> None:
     with_webhook, plain = a_broker("http://a.invalid/"), a_broker(None)
     for broker in (with_webhook, plain):
-        log.tell_broker(broker)
+        log.append_broker(broker)
     one, two = with_webhook.broker_id, plain.broker_id
     makers = [limit(1, one, "ask", 10, 1000), limit(2, two, "ask", 20, 1000)]
     fills = (fill(1, 1, one, 1000, 10, 0), fill(2, 2, two, 1000, 15, 5))
-    log.tell(batch(*makers, limit(3, one, "bid", 40, 1000, left=15, fills=fills)))
+    log.append(batch(*makers, limit(3, one, "bid", 40, 1000, left=15, fills=fills)))
     with running_sink(log.source(), urls[0]):
         eventually(lambda: log.stored_up_to(urls[0]), "the sink stores it")
     assert queued(urls[0]) == {
@@ -97,7 +97,7 @@ class LateToBrokers(Sink):
 
 
 @pytest.mark.parametrize("kind", [Sink, LateToBrokers])
-def test_broker_that_trades_as_soon_as_he_is_registered_is_told(
+def test_broker_that_trades_right_after_registration_has_its_sides_queued(
     log: HandwrittenLog, urls: list[str], kind: type[Sink]
 ) -> None:
     expected = 0
@@ -108,9 +108,9 @@ def test_broker_that_trades_as_soon_as_he_is_registered_is_told(
         for number in range(25):
             broker = a_broker("http://a.invalid/")
             first = 2 * number
-            log.tell_broker(broker)
+            log.append_broker(broker)
             trade = fill(number + 1, first, broker.broker_id, 1000, 5, 0)
-            log.tell(
+            log.append(
                 batch(
                     limit(first, broker.broker_id, "ask", 5, 1000),
                     limit(
@@ -131,25 +131,25 @@ def test_broker_that_trades_as_soon_as_he_is_registered_is_told(
     assert len(queued(urls[0])) == expected
 
 
-def test_two_sinks_and_a_second_database_queue_the_same_once(
+def test_two_sinks_and_a_second_database_queue_the_same_sides_once(
     log: HandwrittenLog, urls: list[str]
 ) -> None:
     flows = [Flow(partition, partition) for partition in range(2)]
     started = [flow.batch(200) for flow in flows]
-    brokers = sorted({sender for told in started for sender in traders(told)})
+    brokers = sorted({sender for entry in started for sender in traders(entry)})
     with_webhook = set(brokers[::2])
     for broker_id in brokers:
-        log.tell_broker(
+        log.append_broker(
             a_broker("http://a.invalid/" if broker_id in with_webhook else None, broker_id)
         )
-    for told in started:
-        log.tell(told)
+    for entry in started:
+        log.append(entry)
     go_on = threading.Event()
 
     def more() -> None:
         for _ in range(20):
             for flow in flows:
-                log.tell(flow.batch(50))
+                log.append(flow.batch(50))
         go_on.set()
 
     with running_sink(log.source(), urls[0]), running_sink(log.source(), urls[0]):
@@ -169,28 +169,28 @@ def test_two_sinks_and_a_second_database_queue_the_same_once(
         eventually(lambda: log.stored_up_to(urls[1]), "the sink stores all")
     assert len(queued(urls[0])) > 50
     assert queued(urls[0]) == queued(urls[1])
-    told_sides = {row[:3] for row in queued(urls[0])}
-    assert told_sides == sides_of_stored_trades(urls[0], with_webhook)
+    queued_sides = {row[:3] for row in queued(urls[0])}
+    assert queued_sides == sides_of_stored_trades(urls[0], with_webhook)
 
 
-def traders(told: object) -> Iterator[str]:
+def traders(entry: object) -> Iterator[str]:
     """Ids of the brokers that have an order accepted in the batch."""
-    for outcome in getattr(told, "outcomes", ()):
+    for outcome in getattr(entry, "outcomes", ()):
         broker_id = getattr(outcome.event, "broker_id", None)
         if broker_id is not None:
             yield broker_id
 
 
-def test_broker_without_a_url_has_nothing_queued_also_when_he_had_one(
+def test_broker_without_a_url_has_nothing_queued_even_if_it_had_one(
     log: HandwrittenLog, urls: list[str]
 ) -> None:
     broker = a_broker("http://a.invalid/")
-    log.tell_broker(broker)
-    log.tell_broker(structs.replace(broker, webhook_url=None))
+    log.append_broker(broker)
+    log.append_broker(structs.replace(broker, webhook_url=None))
     maker = limit(0, broker.broker_id, "ask", 5, 1000)
     fills = (fill(1, 0, broker.broker_id, 1000, 5, 0),)
     taker = limit(1, broker.broker_id, "bid", 5, 1000, left=0, closed="filled", fills=fills)
-    log.tell(batch(maker, taker))
+    log.append(batch(maker, taker))
     with running_sink(log.source(), urls[0]):
         eventually(lambda: log.stored_up_to(urls[0]), "the sink stores it")
     assert queued(urls[0]) == set()

@@ -40,7 +40,7 @@ def stopped(
         yield market, *market.commits()[-1]
 
 
-def test_killed_matcher_begins_at_its_snapshot_and_the_log_is_proved(market: Market) -> None:
+def test_killed_matcher_starts_from_its_snapshot_and_the_audit_passes(market: Market) -> None:
     for number in (1, 2):
         market.send(EVERY + 20)
         market.wait_for_commits(number)
@@ -54,7 +54,7 @@ def test_killed_matcher_begins_at_its_snapshot_and_the_log_is_proved(market: Mar
     market.require_proved()
 
 
-def test_snapshot_is_the_engine_that_the_log_gives(
+def test_snapshot_equals_the_engine_of_the_log(
     stopped: tuple[Market, int, SnapshotCommit],
 ) -> None:
     market, _, _ = stopped
@@ -82,7 +82,7 @@ SPOILT: dict[str, Callable[[SnapshotCommit], SnapshotCommit | bytes]] = {
 
 
 @pytest.mark.parametrize("what", SPOILT)
-def test_spoilt_snapshot_is_passed_over_for_the_one_before(
+def test_invalid_snapshot_is_skipped_for_the_one_before(
     stopped: tuple[Market, int, SnapshotCommit], what: str
 ) -> None:
     market, good, commit = stopped
@@ -106,7 +106,7 @@ def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["partition", "log", "version"])
-def test_good_snapshot_of_something_else_is_passed_over(
+def test_valid_snapshot_of_another_matcher_or_version_is_skipped(
     stopped: tuple[Market, int, SnapshotCommit], what: str
 ) -> None:
     market, good, commit = stopped
@@ -115,7 +115,7 @@ def test_good_snapshot_of_something_else_is_passed_over(
 
 
 @pytest.mark.parametrize("byte", [b"0", b'"', b"[", b",", b":", b"a"])
-def test_snapshot_with_a_damaged_chunk_is_passed_over(
+def test_snapshot_with_a_damaged_chunk_is_skipped(
     stopped: tuple[Market, int, SnapshotCommit], byte: bytes
 ) -> None:
     """Append a copy of the newest snapshot in which the last byte of one kind is damaged."""
@@ -131,7 +131,7 @@ def test_snapshot_with_a_damaged_chunk_is_passed_over(
     assert market.recover().engine.digest().hex() == commit.digest
 
 
-def test_snapshot_whose_first_chunks_are_gone_is_passed_over(market: Market) -> None:
+def test_snapshot_without_its_first_chunks_is_skipped(market: Market) -> None:
     market.send(EVERY)
     market.wait_for_commits(1)
     record, commit = market.commits()[0]
@@ -141,7 +141,7 @@ def test_snapshot_whose_first_chunks_are_gone_is_passed_over(market: Market) -> 
     assert market.recover().position.next_command == 0
 
 
-def test_good_snapshot_of_this_log_is_taken_whoever_wrote_it(market: Market) -> None:
+def test_valid_snapshot_of_this_log_is_used_whichever_matcher_wrote_it(market: Market) -> None:
     market.send(EVERY)
     market.wait_for_commits(1)
     _, commit = market.commits()[0]
@@ -149,14 +149,14 @@ def test_good_snapshot_of_this_log_is_taken_whoever_wrote_it(market: Market) -> 
     assert market.recover().commit == own
 
 
-def test_spoilt_snapshots_only_lead_to_the_whole_log(market: Market) -> None:
+def test_invalid_snapshots_only_lead_to_the_whole_log(market: Market) -> None:
     market.send(10)
     market.append_commit(b"{")
     assert market.recover().commit is None
     assert market.recover().position.next_command == 0
 
 
-def test_command_log_without_its_beginning_needs_a_snapshot_that_reaches_it(
+def test_trimmed_command_log_needs_a_snapshot_that_covers_the_gap(
     market: Market, tmp_path: Path
 ) -> None:
     market.send(EVERY + 10)
@@ -183,7 +183,7 @@ def test_command_log_without_its_beginning_needs_a_snapshot_that_reaches_it(
         market.require_proved()
 
 
-def test_second_matcher_takes_over_and_a_frozen_first_one_changes_nothing(
+def test_second_matcher_takes_over_and_a_resumed_first_one_changes_nothing(
     market: Market, tmp_path: Path
 ) -> None:
     market.send(EVERY)

@@ -40,7 +40,7 @@ def stack(exchange: Exchange, tmp_path: Path) -> Iterator[LocalExchange]:
         topic_prefix=f"{tmp_path.name.replace('_', '-')}.",
         port=free_port(),
         data_dir=tmp_path,
-        admin_key="a key for one day only",
+        admin_key="a key for the soak only",
         durability="process",
     )
     stack = LocalExchange(
@@ -54,7 +54,7 @@ def stack(exchange: Exchange, tmp_path: Path) -> Iterator[LocalExchange]:
         stack.stop_all()
 
 
-def test_small_day_comes_about_and_every_figure_is_there(stack: LocalExchange) -> None:
+def test_small_soak_completes_with_every_figure(stack: LocalExchange) -> None:
     lines: list[str] = []
 
     report = run_day(stack, OPTIONS, Progress(lines.append))

@@ -34,7 +34,7 @@ def standby(market: Market, tmp_path: Path) -> Iterator[ChildProcess]:
     assert process.stop() == 0
 
 
-def told(market: Market) -> int:
+def outcomes(market: Market) -> int:
     """Number of commands with outcomes."""
     records = [decode_execution(record.value) for record in market.records(EXECUTIONS)]
     return sum(len(one.outcomes) for one in records if isinstance(one, Outcomes))
@@ -49,7 +49,7 @@ def test_standby_writes_nothing_while_the_active_one_works(
     market: Market, standby: ChildProcess
 ) -> None:
     market.send(100)
-    eventually("matched", lambda: told(market) >= 300)
+    eventually("matched", lambda: outcomes(market) >= 300)
     assert claims(market) == 1
     assert standby.alive
 
@@ -59,13 +59,13 @@ def test_standby_takes_over_when_the_active_one_was_killed(
 ) -> None:
     market.stack.services["matcher"].kill()
     market.send(100)
-    eventually("matched", lambda: told(market) >= 300)
+    eventually("matched", lambda: outcomes(market) >= 300)
     assert "taking over: commands wait and no outcome arrives" in standby.log_file.read_text()
     market.send(50)
     market.require_proved()
 
 
-def test_standby_asked_to_takes_over_and_the_active_one_leaves(
+def test_standby_takes_over_at_sigusr1_and_the_active_one_stops(
     market: Market, standby: ChildProcess
 ) -> None:
     os.kill(standby.pid, signal.SIGUSR1)
@@ -73,11 +73,11 @@ def test_standby_asked_to_takes_over_and_the_active_one_leaves(
     assert matcher.wait(WAIT_S)
     assert matcher.exit_code == SupersededError.exit_code
     market.send(50)
-    eventually("matched", lambda: told(market) >= 250)
+    eventually("matched", lambda: outcomes(market) >= 250)
     market.require_proved()
 
 
-def test_standby_frozen_active_one_is_replaced_and_changes_nothing_later(
+def test_standby_replaces_a_frozen_active_one_which_changes_nothing_later(
     market: Market, standby: ChildProcess
 ) -> None:
     matcher = market.stack.services["matcher"]

@@ -8,7 +8,7 @@ from services.runtime.kafka.topics import TopicsAdmin
 from tests.support.servers import KafkaServer
 
 
-def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: KafkaServer) -> None:
+def test_replicated_topics_on_a_single_broker_are_refused(kafka: KafkaServer) -> None:
     admin = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "lonely.")
     with pytest.raises(TopicsError, match="replicated needs 3 brokers"):
         admin.apply(1, "replicated")
@@ -16,7 +16,7 @@ def test_topics_when_a_single_broker_shall_replicate_are_refused(kafka: KafkaSer
         admin.verify()
 
 
-def test_topics_when_applied_again_change_their_durability_and_nothing_else(
+def test_topics_applied_again_change_their_durability_and_nothing_else(
     kafka: KafkaServer,
 ) -> None:
     admin = TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "again.")

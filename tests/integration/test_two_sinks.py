@@ -42,7 +42,7 @@ class Sinks(Struct):
         command = [sys.executable, "-m", "services.sink"]
         self.processes.append(subprocess.Popen(command, env=self.environ))
 
-    def strike(self, rng: random.Random) -> None:
+    def inject_fault(self, rng: random.Random) -> None:
         """Kill one process and start another, or pause one for a moment."""
         victim = rng.choice(self.processes)
         if rng.random() < 0.5:
@@ -85,7 +85,7 @@ def rows(url: str, table: str) -> list[tuple[object, ...]]:
     return sorted(found, key=repr)
 
 
-def test_two_sinks_killed_and_frozen_fill_the_tables_as_one_does(
+def test_two_sinks_killed_and_paused_store_the_same_rows_as_one(
     kafka: KafkaServer, postgres: DatabaseServer
 ) -> None:
     rng = random.Random(SEED)
@@ -97,16 +97,16 @@ def test_two_sinks_killed_and_frozen_fill_the_tables_as_one_does(
         "EXCHANGE_TOPIC_PREFIX": log.prefix,
     }
     for number, broker_id in enumerate((ALICE, BOB)):
-        log.tell_broker(Broker(broker_id, f"Broker {number}", "0" * 64, T0))
+        log.append_broker(Broker(broker_id, f"Broker {number}", "0" * 64, T0))
     with two_sinks(environ) as sinks:
         for _ in range(BLOWS):
             before = log.stored_commands(url)
             for _ in range(6):
                 for flow in flows:
-                    log.tell(flow.batch(rng.randint(1, 200)))
+                    log.append(flow.batch(rng.randint(1, 200)))
             if rng.random() < 0.5:
                 eventually(partial(log.has_more_than, before, url), "a sink stores")
-            sinks.strike(rng)
+            sinks.inject_fault(rng)
         eventually(lambda: log.stored_up_to(url), "the two sinks store the run")
     check_stored(log, url, log.views.orders_in_memory())
     with running_sink(log.source(), alone):

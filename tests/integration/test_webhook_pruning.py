@@ -86,7 +86,7 @@ def prune(outbox: Outbox) -> int:
     return asyncio.run(pruned(outbox))
 
 
-def test_rows_whose_trade_and_end_are_old_are_deleted_and_no_others(outbox: Outbox) -> None:
+def test_rows_with_an_old_trade_and_an_old_end_are_deleted_and_no_others(outbox: Outbox) -> None:
     broker, other = outbox.broker("http://a/"), outbox.broker("http://b/")
     kept = {
         stored(outbox, broker, "delivered", 29.9, 29.9),
@@ -107,7 +107,7 @@ def test_rows_whose_trade_and_end_are_old_are_deleted_and_no_others(outbox: Outb
     assert counted(outbox) == {broker: 2, other: 1}
 
 
-def test_tests_are_deleted_too_and_not_counted(outbox: Outbox) -> None:
+def test_test_webhooks_are_deleted_and_not_counted(outbox: Outbox) -> None:
     broker = outbox.broker("http://a/")
     stored(outbox, broker, "delivered", 40, 40)
     outbox.execute("UPDATE webhook_deliveries SET kind = 'test', order_remaining_quantity = NULL")
@@ -115,7 +115,7 @@ def test_tests_are_deleted_too_and_not_counted(outbox: Outbox) -> None:
     assert counted(outbox) == {broker: 0}
 
 
-def test_two_at_once_count_each_row_once(outbox: Outbox) -> None:
+def test_concurrent_prunings_count_each_row_once(outbox: Outbox) -> None:
     async def two() -> list[int]:
         return list(await asyncio.gather(pruned(outbox), pruned(outbox)))
 
@@ -127,7 +127,7 @@ def test_two_at_once_count_each_row_once(outbox: Outbox) -> None:
     assert outbox.rows() == []
 
 
-def test_rows_are_found_by_their_key_and_claims_lock_nothing_here(outbox: Outbox) -> None:
+def test_pruning_uses_the_key_and_is_not_blocked_by_claims(outbox: Outbox) -> None:
     broker = outbox.broker("http://a/")
     many(outbox, broker, 5_000)
     with psycopg.connect(outbox.url, options=store._OPTIONS) as sender, sender.transaction():
@@ -143,19 +143,19 @@ def test_rows_are_found_by_their_key_and_claims_lock_nothing_here(outbox: Outbox
             assert other.execute(store._PRUNE, parameters).fetchall() == [(100,)]
 
 
-def test_sender_deletes_what_is_old_while_it_sends(outbox: Outbox) -> None:
+def test_sender_prunes_old_rows_while_it_sends(outbox: Outbox) -> None:
     with a_receiver() as receiver:
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         many(outbox, broker, PRUNED_MAX + 10)
         with running_sender(outbox.url, {"EXCHANGE_WEBHOOK_KEEP_DAYS": "30"}):
-            outbox.trade(broker, nobody, 5)
-            wait_for("old ones are gone", lambda: len(outbox.rows()) == 5)
-            wait_for("new ones are told", lambda: outbox.all_are("delivered"))
+            outbox.trade(broker, counterparty, 5)
+            wait_for("old deliveries are deleted", lambda: len(outbox.rows()) == 5)
+            wait_for("new deliveries are sent", lambda: outbox.all_are("delivered"))
         assert len(receiver.received) == 5
     assert counted(outbox) == {broker: PRUNED_MAX + 10}
 
 
-def test_sender_that_keeps_for_ever_deletes_nothing(
+def test_sender_with_unlimited_retention_deletes_nothing(
     outbox: Outbox,
 ) -> None:
     many(outbox, outbox.broker("http://a/"), 10)
@@ -171,8 +171,8 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = "") -> AuditReport:
     """Audit after pruning `rows` rows with the senders' SQL and then executing `then`."""
-    told = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
-    changed = with_changed_rows(market, exchange.database_url, told)
+    delivered = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
+    changed = with_changed_rows(market, exchange.database_url, delivered)
     parameters: dict[str, Any] = {"days": 0, "rows": rows}
     with psycopg.connect(changed.settings.database_url, options=store._OPTIONS) as connection:
         ((deleted,),) = connection.execute(store._PRUNE, parameters).fetchall()
@@ -183,7 +183,7 @@ def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = ""
 
 
 @pytest.mark.parametrize("rows", [20, 1_000_000])
-def test_audit_of_a_pruned_outbox_holds_and_says_so(
+def test_audit_of_a_pruned_outbox_passes_with_a_note(
     market: AuditedMarket, exchange: Exchange, rows: int
 ) -> None:
     report = audited(market, exchange, rows)
@@ -206,7 +206,7 @@ def test_audit_of_a_pruned_outbox_holds_and_says_so(
         " WHERE broker_id = (SELECT broker_id FROM webhook_pruned LIMIT 1)",
     ],
 )
-def test_audit_notices_a_row_that_is_missing_beside_those_that_were_deleted(
+def test_audit_reports_a_missing_row_that_was_not_pruned(
     market: AuditedMarket, exchange: Exchange, statement: str
 ) -> None:
     report = audited(market, exchange, 20, statement)

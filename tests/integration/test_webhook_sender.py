@@ -16,7 +16,7 @@ from services.webhooks.sender import ANSWER_BYTES_MAX, WebhookSender
 from tests.support.attempts import HEADERS, LOOPBACK, post
 
 
-def test_attempt_arrives_as_it_was_made() -> None:
+def test_attempt_arrives_unchanged() -> None:
     with a_receiver() as receiver:
         assert post(receiver.url + "?a=1") == ReceiverResponse(200)
         (came,) = receiver.received
@@ -45,13 +45,13 @@ def test_redirect_is_a_failure_and_is_not_followed(status: int) -> None:
         assert inner.received == []
 
 
-def test_wait_that_is_asked_for_is_told() -> None:
+def test_retry_after_is_returned() -> None:
     with a_receiver(lambda _: Reply(429, {"Retry-After": "7"})) as receiver:
         assert post(receiver.url) == ReceiverResponse(429, "answered 429", 7.0)
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_long_answer_is_not_read_and_its_status_counts(status: int) -> None:
+def test_long_answer_is_not_read_and_its_status_is_used(status: int) -> None:
     sent = threading.Event()
 
     def babble(_: Received) -> Reply:
@@ -100,13 +100,15 @@ def listening_for(answer: bytes) -> tuple[socket.socket, str]:
         (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 20_000 + b"\r\n\r\n", "the answer is not HTTP"),
     ],
 )
-def test_what_does_not_speak_http_is_a_failure_without_its_words(answer: bytes, error: str) -> None:
+def test_answer_that_is_not_http_is_a_failure_without_its_content(
+    answer: bytes, error: str
+) -> None:
     listener, url = listening_for(answer)
     with listener:
         assert post(url) == ReceiverResponse(None, error)
 
 
-def test_nobody_there_is_a_failure() -> None:
+def test_refused_connection_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert post(f"http://127.0.0.1:{port}/") == ReceiverResponse(None, "no connection")

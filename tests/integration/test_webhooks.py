@@ -26,12 +26,12 @@ def outbox(postgres: DatabaseServer) -> Iterator[Outbox]:
     made.close()
 
 
-def test_both_sides_are_told_verifiably_and_the_rest_is_not(outbox: Outbox) -> None:
+def test_both_sides_get_signed_webhooks_and_brokers_without_a_url_none(outbox: Outbox) -> None:
     with a_receiver() as buyers, a_receiver() as sellers, running_sender(outbox.url):
         buyer, seller = outbox.broker(buyers.url), outbox.broker(sellers.url)
         outbox.trade(outbox.broker(None), outbox.broker(None))
         (trade_id,) = outbox.trade(buyer, seller)
-        wait_for("both told", lambda: outbox.all_are("delivered"))
+        wait_for("both delivered", lambda: outbox.all_are("delivered"))
         for receiver, side, left in ((buyers, "bid", 0), (sellers, "ask", 1)):
             (came,) = receiver.received
             event = Webhook(SECRET).verify(came.body, came.headers)
@@ -51,15 +51,15 @@ def test_both_sides_are_told_verifiably_and_the_rest_is_not(outbox: Outbox) -> N
         assert buyers.received[0].event["order_id"] != sellers.received[0].event["order_id"]
 
 
-def test_webhooks_of_a_broker_come_in_the_order_of_its_trades(outbox: Outbox) -> None:
+def test_webhooks_of_a_broker_arrive_in_the_order_of_its_trades(outbox: Outbox) -> None:
     with a_receiver() as receiver, running_sender(outbox.url):
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        trades = [one for _ in range(5) for one in outbox.trade(broker, nobody, 40)]
-        wait_for("all told", lambda: outbox.all_are("delivered"))
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        trades = [one for _ in range(5) for one in outbox.trade(broker, counterparty, 40)]
+        wait_for("all delivered", lambda: outbox.all_are("delivered"))
         assert receiver.ids() == [f"{trade_id}-bid" for trade_id in trades]
 
 
-def test_failed_webhook_comes_again_under_its_id_and_nothing_waits_for_it(outbox: Outbox) -> None:
+def test_failed_webhook_is_sent_again_with_its_id_and_delays_no_other(outbox: Outbox) -> None:
     failed: list[str] = []
 
     def first_fails(came: Received) -> Reply:
@@ -69,9 +69,9 @@ def test_failed_webhook_comes_again_under_its_id_and_nothing_waits_for_it(outbox
         return Reply(500)
 
     with a_receiver(first_fails) as receiver, running_sender(outbox.url):
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        outbox.trade(broker, nobody, 5)
-        wait_for("all told", lambda: outbox.all_are("delivered"))
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, counterparty, 5)
+        wait_for("all delivered", lambda: outbox.all_are("delivered"))
         came = receiver.ids()
         assert len(came) == 6
         assert (came[0], came[-1]) == (failed[0], failed[0])
@@ -82,47 +82,49 @@ def test_failed_webhook_comes_again_under_its_id_and_nothing_waits_for_it(outbox
 
 
 def test_broken_receiver_delays_no_other(outbox: Outbox) -> None:
-    others_are_told = threading.Event()
+    others_are_delivered = threading.Event()
 
     def hold(_: Received) -> Reply:
-        others_are_told.wait(60)
+        others_are_delivered.wait(60)
         return Reply()
 
     with a_receiver(hold) as broken, a_receiver() as good, running_sender(outbox.url):
         slow = [outbox.broker(broken.url) for _ in range(3)]
-        quick, nobody = outbox.broker(good.url), outbox.broker(None)
+        quick, counterparty = outbox.broker(good.url), outbox.broker(None)
         for broker in slow:
-            outbox.trade(broker, nobody, 10)
-        wait_for("the broken one holds all", lambda: len(broken.received) >= len(slow))
-        outbox.trade(quick, nobody, 100)
-        wait_for("the other is told all", lambda: outbox.all_are("delivered", quick))
+            outbox.trade(broker, counterparty, 10)
+        wait_for(
+            "the broken receiver holds all requests", lambda: len(broken.received) >= len(slow)
+        )
+        outbox.trade(quick, counterparty, 100)
+        wait_for("the other receiver gets all webhooks", lambda: outbox.all_are("delivered", quick))
         assert not any("delivered" in outbox.statuses(broker) for broker in slow)
-        others_are_told.set()
-        wait_for("the broken one is told", lambda: outbox.all_are("delivered"))
+        others_are_delivered.set()
+        wait_for("the broken receiver gets its webhooks", lambda: outbox.all_are("delivered"))
 
 
-def test_receiver_that_is_gone_is_asked_no_more_until_its_broker_asks(outbox: Outbox) -> None:
+def test_receiver_that_answered_410_gets_nothing_until_enabled_again(outbox: Outbox) -> None:
     with a_receiver(lambda _: Reply(410)) as receiver, running_sender(outbox.url):
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        outbox.trade(broker, nobody, 20)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, counterparty, 20)
         wait_for("all parked", lambda: outbox.all_are("parked"))
         assert len(receiver.received) == 1
         assert outbox.rows()[0].last_status == 410
         assert outbox.rows()[-1].last_error == "the receiver said that it is gone"
 
 
-def test_wait_that_a_receiver_asks_for_holds_for_all_its_webhooks(outbox: Outbox) -> None:
+def test_retry_after_of_a_receiver_delays_all_its_webhooks(outbox: Outbox) -> None:
     busy = a_receiver(lambda _: Reply(429, {"Retry-After": "1000"}))
     with busy as receiver, a_receiver() as other_receiver:
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         other = outbox.broker(other_receiver.url)
-        outbox.trade(broker, nobody, 5)
+        outbox.trade(broker, counterparty, 5)
         with running_sender(outbox.url):
             wait_for("one attempt", lambda: outbox.rows(broker)[0].attempts == 1)
-            outbox.trade(broker, nobody, 5)
+            outbox.trade(broker, counterparty, 5)
             # The sender looks for due webhooks again after each of these three deliveries.
             for _ in range(3):
-                outbox.trade(other, nobody)
+                outbox.trade(other, counterparty)
                 wait_for("delivered", lambda: outbox.all_are("delivered", other))
         first, *rest = outbox.rows(broker)
         assert 900 < first.due_s <= 1000
@@ -130,13 +132,13 @@ def test_wait_that_a_receiver_asks_for_holds_for_all_its_webhooks(outbox: Outbox
         assert len(receiver.received) == 1
 
 
-def test_webhook_whose_attempts_are_used_up_is_parked_alone(outbox: Outbox) -> None:
+def test_webhook_without_attempts_left_is_parked_alone(outbox: Outbox) -> None:
     def refuse_one(came: Received) -> Reply:
         return Reply(500 if came.event["order_remaining_quantity"] == 1 else 200)
 
     with a_receiver(refuse_one) as receiver:
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        outbox.trade(broker, nobody, 2)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, counterparty, 2)
         outbox.execute("UPDATE webhook_deliveries SET attempts = 6")
         with running_sender(outbox.url):
             wait_for("both ended", lambda: outbox.statuses() == ["parked", "delivered"])
@@ -146,8 +148,8 @@ def test_webhook_whose_attempts_are_used_up_is_parked_alone(outbox: Outbox) -> N
 
 def test_webhooks_of_a_receiver_that_failed_for_too_long_are_parked_unsent(outbox: Outbox) -> None:
     with a_receiver(lambda _: Reply(500)) as receiver:
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        outbox.trade(broker, nobody, 10)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, counterparty, 10)
         outbox.execute("UPDATE webhook_deliveries SET queued_at = now() - interval '1 h'")
         outbox.execute("UPDATE webhook_endpoints SET failures = 3, paused_until = 'infinity'")
         with running_sender(outbox.url):
@@ -155,35 +157,35 @@ def test_webhooks_of_a_receiver_that_failed_for_too_long_are_parked_unsent(outbo
         assert receiver.received == []
 
 
-def test_paused_receiver_that_is_back_gets_everything_in_order(outbox: Outbox) -> None:
+def test_paused_receiver_that_recovers_gets_everything_in_order(outbox: Outbox) -> None:
     down = threading.Event()
     down.set()
 
     with a_receiver(lambda _: Reply(503 if down.is_set() else 200)) as receiver:
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
         with running_sender(outbox.url):
-            trades = outbox.trade(broker, nobody, 30)
+            trades = outbox.trade(broker, counterparty, 30)
             wait_for("paused", lambda: sum(row.attempts > 0 for row in outbox.rows()) >= 3)
             untouched = [row.webhook_id for row in outbox.rows() if not row.attempts]
             assert len(untouched) > 20
             down.clear()
-            wait_for("all told", lambda: outbox.all_are("delivered"))
-        told = [came for came in receiver.ids() if came in untouched]
-        assert told == untouched
+            wait_for("all delivered", lambda: outbox.all_are("delivered"))
+        delivered = [came for came in receiver.ids() if came in untouched]
+        assert delivered == untouched
         assert set(receiver.ids()) == {f"{trade_id}-bid" for trade_id in trades}
 
 
-def test_two_secrets_sign_until_the_former_ends(outbox: Outbox) -> None:
+def test_two_secrets_sign_until_the_former_one_ends(outbox: Outbox) -> None:
     now_ms = time.time_ns() // 1_000_000
     with a_receiver() as receiver, running_sender(outbox.url):
         both = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms + 3_600_000))
-        broker, nobody = outbox.broker(receiver.url, both), outbox.broker(None)
-        outbox.trade(broker, nobody)
-        wait_for("told", lambda: outbox.all_are("delivered"))
+        broker, counterparty = outbox.broker(receiver.url, both), outbox.broker(None)
+        outbox.trade(broker, counterparty)
+        wait_for("delivered", lambda: outbox.all_are("delivered"))
         over = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms))
         outbox.upsert_broker(Broker(broker, "Broker", "0" * 64, T0, receiver.url, over))
-        outbox.trade(broker, nobody)
-        wait_for("told", lambda: outbox.all_are("delivered"))
+        outbox.trade(broker, counterparty)
+        wait_for("delivered", lambda: outbox.all_are("delivered"))
         first, second = receiver.received
         for secret in (SECRET, OLD):
             Webhook(secret).verify(first.body, first.headers)
@@ -191,19 +193,19 @@ def test_two_secrets_sign_until_the_former_ends(outbox: Outbox) -> None:
         assert second.headers["webhook-signature"].count("v1,") == 1
 
 
-def test_broker_without_a_secret_is_told_what_to_do(outbox: Outbox) -> None:
+def test_broker_without_a_secret_sees_the_remedy_in_the_error(outbox: Outbox) -> None:
     with a_receiver() as receiver, running_sender(outbox.url):
-        broker, nobody = outbox.broker(receiver.url, ()), outbox.broker(None)
-        outbox.trade(broker, nobody)
+        broker, counterparty = outbox.broker(receiver.url, ()), outbox.broker(None)
+        outbox.trade(broker, counterparty)
         wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
         assert "rotate" in (outbox.rows()[0].last_error or "")
         assert receiver.received == []
 
 
-def test_inner_address_is_not_reached_unless_it_is_allowed(outbox: Outbox) -> None:
+def test_private_address_is_contacted_only_if_allowed(outbox: Outbox) -> None:
     with a_receiver() as receiver:
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        outbox.trade(broker, nobody)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        outbox.trade(broker, counterparty)
         with running_sender(outbox.url, {"EXCHANGE_WEBHOOK_ALLOW_CIDRS": ""}):
             wait_for("tried", lambda: outbox.rows()[0].attempts > 0)
         assert outbox.rows()[0].last_error == "not sent: the address is not public"
@@ -239,7 +241,7 @@ class Absent:
         self.back.set()
 
 
-def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
+def test_senders_killed_at_any_point_lose_nothing_and_repeat_with_the_same_ids(
     outbox: Outbox,
 ) -> None:
     seed = 11
@@ -271,7 +273,7 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
         # Claims of a killed sender are free immediately, not only when the lease expires.
         outbox.execute("UPDATE webhook_endpoints SET leased_until = 'infinity'")
         with running_sender(outbox.url):
-            wait_for("all told", lambda: outbox.all_are("delivered"))
+            wait_for("all delivered", lambda: outbox.all_are("delivered"))
         taken = minds[0].taken + minds[1].taken
         assert {came.webhook_id for came in taken} == expected, f"seed {seed}"
         bodies: dict[str, set[bytes]] = {}
@@ -283,37 +285,37 @@ def test_senders_killed_at_any_point_lose_nothing_and_repeat_under_the_same_ids(
             assert firsts == sorted(firsts), f"seed {seed}: out of order"
 
 
-def test_two_senders_share_the_work_and_each_webhook_goes_once_in_order(outbox: Outbox) -> None:
+def test_two_senders_share_the_work_and_send_each_webhook_once_in_order(outbox: Outbox) -> None:
     with a_receiver() as receiver:
         brokers = [outbox.broker(f"{receiver.url}/{number}") for number in range(8)]
-        nobody = outbox.broker(None)
+        counterparty = outbox.broker(None)
         with running_sender(outbox.url), running_sender(outbox.url):
             expected = {
-                broker: [f"{trade_id}-bid" for trade_id in outbox.trade(broker, nobody, 30)]
-                + [f"{trade_id}-bid" for trade_id in outbox.trade(broker, nobody, 30)]
+                broker: [f"{trade_id}-bid" for trade_id in outbox.trade(broker, counterparty, 30)]
+                + [f"{trade_id}-bid" for trade_id in outbox.trade(broker, counterparty, 30)]
                 for broker in brokers
             }
-            wait_for("all told", lambda: outbox.all_are("delivered"))
+            wait_for("all delivered", lambda: outbox.all_are("delivered"))
         for number, broker in enumerate(brokers):
             came = [r.webhook_id for r in receiver.received if r.path == f"/hooks/{number}"]
             assert came == expected[broker]
 
 
-def test_postgres_that_cuts_the_connection_costs_nothing(outbox: Outbox) -> None:
+def test_connection_cut_by_postgres_loses_no_webhook(outbox: Outbox) -> None:
     with a_receiver() as receiver, running_sender(outbox.url):
-        broker, nobody = outbox.broker(receiver.url), outbox.broker(None)
-        trades = outbox.trade(broker, nobody, 100)
-        wait_for("some told", lambda: len(receiver.received) > 5)
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        trades = outbox.trade(broker, counterparty, 100)
+        wait_for("some delivered", lambda: len(receiver.received) > 5)
         outbox.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND query NOT LIKE '%%order_changes%%' AND query LIKE '%%webhook%%'"
         )
-        wait_for("all told", lambda: outbox.all_are("delivered"))
+        wait_for("all delivered", lambda: outbox.all_are("delivered"))
         assert set(receiver.ids()) == {f"{trade_id}-bid" for trade_id in trades}
 
 
-def test_sender_without_an_outbox_says_so_and_ends(postgres: DatabaseServer) -> None:
+def test_sender_without_an_outbox_fails_with_the_reason(postgres: DatabaseServer) -> None:
     url = postgres.create_database(f"empty_{uuid.uuid4().hex[:12]}")
     assert start_sender(url).wait(60) == 3
     assert start_sender("postgresql://127.0.0.1:1/x", {"EXCHANGE_PORT": "x"}).wait(60) == 2
@@ -321,7 +323,7 @@ def test_sender_without_an_outbox_says_so_and_ends(postgres: DatabaseServer) -> 
     assert start_sender(url, bad).wait(60) == 2
 
 
-def test_row_of_a_broker_told_again_unchanged_keeps_what_the_sender_knows(outbox: Outbox) -> None:
+def test_unchanged_broker_stored_again_keeps_the_state_of_its_endpoint(outbox: Outbox) -> None:
     broker = Broker(
         outbox.broker("http://a/"), "Broker", "0" * 64, T0, "http://a/", (WebhookSecret(SECRET),)
     )

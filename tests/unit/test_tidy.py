@@ -29,9 +29,6 @@ PERSON = re.compile(
     r"\b(h" r"e|h" r"is|h" r"im|no" r"body|some" r"body|who" r"ever|any" r"body)\b", re.I
 )
 
-# Folders and files whose prose does not follow the two rules about it yet.
-PROSE_PENDING: tuple[str, ...] = ("tests/integration/",)
-
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef | ast.Module
 
@@ -158,7 +155,6 @@ def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
     riddles = [
         f"{module.name}:{line} {text.splitlines()[0]}"
         for module in modules()
-        if not module.name.startswith(PROSE_PENDING)
         for line, text in module.docstrings()
         if RIDDLE.match(text)
     ]
@@ -174,7 +170,6 @@ def test_programs_and_data_are_not_called_persons() -> None:
     persons = [
         f"{module.name}:{line} {found[0]}"
         for module in modules()
-        if not module.name.startswith(PROSE_PENDING)
         for line, text in module.prose_with_persons()
         if (found := PERSON.search(text)) and not _is_a_name(text, found[0])
     ]

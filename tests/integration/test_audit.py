@@ -53,7 +53,7 @@ def failing(report: AuditReport) -> set[Name]:
     return {found.name for found in report.invariants() if found.differences}
 
 
-def test_audit_of_a_good_market_holds_and_looked_at_everything(market: AuditedMarket) -> None:
+def test_audit_of_a_good_market_passes_and_checks_everything(market: AuditedMarket) -> None:
     report = market.audit()
     assert failing(report) == set(), "\n".join(report.lines())
     looked_at = {found.name for found in report.invariants() if found.checked}
@@ -65,7 +65,7 @@ def test_audit_of_a_good_market_holds_and_looked_at_everything(market: AuditedMa
     assert report["owner"].checked > 50
 
 
-def test_audit_of_an_unchanged_copy_holds(market: AuditedMarket) -> None:
+def test_audit_of_an_unchanged_copy_passes(market: AuditedMarket) -> None:
     report = with_changed_log(market, lambda _, records: records).audit()
     assert failing(report) == set(), "\n".join(report.lines())
 
@@ -166,7 +166,7 @@ SOME_ROW = {
         ("UPDATE log_positions SET next_command = next_command + 1", "stored"),
     ],
 )
-def test_audit_notices_a_changed_row(
+def test_audit_reports_a_changed_row(
     market: AuditedMarket, exchange: Exchange, statement: str, noticed: Name
 ) -> None:
     for token, query in SOME_ROW.items():
@@ -175,7 +175,7 @@ def test_audit_notices_a_changed_row(
     assert failing(report) == {noticed}, "\n".join(report.lines())
 
 
-def test_audit_leaves_alone_what_senders_and_brokers_do_with_webhooks(
+def test_audit_ignores_changes_of_webhooks_by_senders_and_brokers(
     market: AuditedMarket, exchange: Exchange
 ) -> None:
     for statement in (
@@ -188,7 +188,7 @@ def test_audit_leaves_alone_what_senders_and_brokers_do_with_webhooks(
         assert failing(report) == set(), "\n".join(report.lines())
 
 
-def test_audit_of_a_database_filled_before_it_had_an_outbox_says_so(
+def test_audit_of_a_database_filled_before_it_had_an_outbox_is_noted(
     market: AuditedMarket, exchange: Exchange
 ) -> None:
     statement = (
@@ -200,7 +200,7 @@ def test_audit_of_a_database_filled_before_it_had_an_outbox_says_so(
     assert report["stored_webhooks"].note
 
 
-def test_audit_of_a_database_filled_before_it_kept_sums_says_so(
+def test_audit_of_a_database_filled_before_it_kept_sums_is_noted(
     market: AuditedMarket, exchange: Exchange
 ) -> None:
     statement = "UPDATE log_positions SET summed_from = 1 WHERE partition = 0"
@@ -245,14 +245,14 @@ def test_audit_of_a_database_filled_before_it_kept_sums_says_so(
         (on(EXECUTIONS, lambda records: [*records, records[-1]]), None),
     ],
 )
-def test_audit_notices_a_changed_record(
+def test_audit_reports_a_changed_record(
     market: AuditedMarket, change: Change, noticed: Name | None
 ) -> None:
     report = with_changed_log(market, change).audit()
     assert failing(report) == ({noticed} if noticed else set()), "\n".join(report.lines())
 
 
-def test_audit_notices_a_missing_outcome_in_the_middle(market: AuditedMarket) -> None:
+def test_audit_reports_a_missing_outcome_in_the_middle(market: AuditedMarket) -> None:
     def change(records: list[Record]) -> list[Record]:
         return [*records[:3], *records[4:]]
 
@@ -261,7 +261,7 @@ def test_audit_notices_a_missing_outcome_in_the_middle(market: AuditedMarket) ->
     assert "expected" in report["outcomes"].samples[0]
 
 
-def test_audit_notices_an_outcome_that_was_altered(market: AuditedMarket) -> None:
+def test_audit_reports_an_altered_outcome(market: AuditedMarket) -> None:
     change = replaced('"client_order_id":"', '"client_order_id":"x', 0)
     report = with_changed_log(market, on(EXECUTIONS, change)).audit()
     assert failing(report) == {"recomputed", "answers", "stored_orders"}, "\n".join(report.lines())
@@ -296,7 +296,7 @@ def test_audit_notices_an_outcome_that_was_altered(market: AuditedMarket) -> Non
         (first_cancelled(lambda it: structs.replace(it, order_id="x")), {"final_state", "answers"}),
     ],
 )
-def test_audit_notices_an_outcome_that_breaks_the_market(
+def test_audit_reports_an_outcome_that_breaks_the_market(
     market: AuditedMarket, edit: Edit, noticed: set[Name]
 ) -> None:
     """Invariants of the outcomes fail directly, not only by comparison with the engine."""
@@ -304,13 +304,13 @@ def test_audit_notices_an_outcome_that_breaks_the_market(
     assert failing(report) >= {"recomputed", *noticed}, "\n".join(report.lines())
 
 
-def test_audit_notices_a_command_that_was_altered(market: AuditedMarket) -> None:
+def test_audit_reports_an_altered_command(market: AuditedMarket) -> None:
     change = replaced('"document_number":"', '"document_number":"9', 5)
     report = with_changed_log(market, on(COMMANDS, change)).audit()
     assert {"recomputed", "answers"} <= failing(report) <= {"answers", *ENGINE}
 
 
-def test_audit_notices_a_cancel_that_another_broker_was_granted(market: AuditedMarket) -> None:
+def test_audit_reports_a_cancel_granted_to_another_broker(market: AuditedMarket) -> None:
     def change(records: list[Record]) -> list[Record]:
         """Attribute every cancel to the first one's broker; most of the cancels were successful."""
         other = ""
@@ -328,16 +328,14 @@ def test_audit_notices_a_cancel_that_another_broker_was_granted(market: AuditedM
 
 
 @pytest.mark.parametrize("topic", [COMMANDS, EXECUTIONS])
-def test_audit_of_a_log_whose_beginning_is_gone_is_refused(
-    market: AuditedMarket, topic: Topic
-) -> None:
+def test_audit_of_a_trimmed_log_is_refused(market: AuditedMarket, topic: Topic) -> None:
     copy = with_changed_log(market, lambda _, records: records)
     trim(copy, topic, 2)
     with pytest.raises(UnavailableError, match=f"beginning of {topic.name}/0 is gone"):
         copy.audit()
 
 
-def test_audit_of_a_snapshot_whose_chunks_are_gone_says_so(market: AuditedMarket) -> None:
+def test_audit_of_a_snapshot_without_its_chunks_is_noted(market: AuditedMarket) -> None:
     copy = with_changed_log(market, lambda _, records: records)
     trim(copy, SNAPSHOTS, 1)
     report = copy.audit()
@@ -345,10 +343,10 @@ def test_audit_of_a_snapshot_whose_chunks_are_gone_says_so(market: AuditedMarket
     assert report["snapshots"].note == "chunks of some are gone by retention"
 
 
-def test_audit_notices_an_order_that_clients_know_nothing_of_twice(market: AuditedMarket) -> None:
-    first = market.told[0]
+def test_audit_reports_an_order_of_unknown_result_stored_twice(market: AuditedMarket) -> None:
+    first = market.client_lines[0]
     unknown = ClientLine("unknown", first.broker_id, first.client_order_id)
-    assert failing(market.audit([unknown, *market.told[1:]])) == set()
+    assert failing(market.audit([unknown, *market.client_lines[1:]])) == set()
 
     def change(records: list[Record]) -> list[Record]:
         named = f'"client_order_id":"{first.client_order_id}"'.encode()
@@ -359,22 +357,22 @@ def test_audit_notices_an_order_that_clients_know_nothing_of_twice(market: Audit
     assert failing(copy.audit([unknown])) == {"outcomes", "acknowledged"}
 
 
-def test_audit_notices_an_acknowledged_order_that_is_not_in_the_log(
+def test_audit_reports_an_acknowledged_order_missing_from_the_log(
     market: AuditedMarket,
 ) -> None:
     lost = ClientLine("acknowledged", "b", "c", order_id(1, 0, 1))
-    report = market.audit([*market.told, lost])
+    report = market.audit([*market.client_lines, lost])
     assert failing(report) == {"acknowledged"}
 
 
-def test_audit_notices_a_refused_order_that_is_in_the_log(market: AuditedMarket) -> None:
-    first = market.told[0]
+def test_audit_reports_a_refused_order_in_the_log(market: AuditedMarket) -> None:
+    first = market.client_lines[0]
     refused = ClientLine("refused", first.broker_id, first.client_order_id)
-    report = market.audit([refused, *market.told[1:]])
+    report = market.audit([refused, *market.client_lines[1:]])
     assert failing(report) == {"refused"}
 
 
-def test_audit_notices_an_acknowledged_order_that_is_in_the_log_twice(
+def test_audit_reports_an_acknowledged_order_in_the_log_twice(
     market: AuditedMarket,
 ) -> None:
     def change(records: list[Record]) -> list[Record]:

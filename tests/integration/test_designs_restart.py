@@ -1,4 +1,4 @@
-"""State that each baseline keeps after a stop or a kill. Other tests cover its trading rules."""
+"""State that each simpler design keeps after a stop or a kill; its trading rules are not tested."""
 
 import secrets
 from collections.abc import Iterator
@@ -41,15 +41,15 @@ def trade(seller: Trader, buyer: Trader, symbol: str) -> list[tuple[Trader, str]
 def seen(orders: list[tuple[Trader, str]], symbol: str) -> Seen:
     """Everything that the two traders can read, except the time of the reading."""
     trader = orders[0][0]
-    told: Seen = {order: owner.order(order) for owner, order in orders}
+    answers: Seen = {order: owner.order(order) for owner, order in orders}
     for name in ("book", "price"):
-        told[name] = trader.api.get(f"/stocks/{symbol}/{name}").body
-        del told[name]["as_of"]
-    told["balances"] = [owner.balance() for owner, _ in orders]
-    return told
+        answers[name] = trader.api.get(f"/stocks/{symbol}/{name}").body
+        del answers[name]["as_of"]
+    answers["balances"] = [owner.balance() for owner, _ in orders]
+    return answers
 
 
-def test_baseline_stopped_and_started_goes_on_as_before(baseline: Baseline) -> None:
+def test_restarted_design_has_the_same_state(baseline: Baseline) -> None:
     market = Market(baseline.url, baseline.admin_key)
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     orders = trade(seller, buyer, symbol)
@@ -64,7 +64,7 @@ def test_baseline_stopped_and_started_goes_on_as_before(baseline: Baseline) -> N
     assert seller.api.get(f"/stocks/{symbol}/price").body["sequence"] == expected
 
 
-def test_baseline_killed_keeps_what_its_design_promises(baseline: Baseline) -> None:
+def test_killed_design_keeps_the_orders_it_guarantees(baseline: Baseline) -> None:
     market = Market(baseline.url, baseline.admin_key)
     symbol, trader = market.symbol(), market.trader()
     answers = [trader.api.place("bid", symbol, 1, 100) for _ in range(20)]
