@@ -55,16 +55,22 @@ class RequestChecks:
 
     def admit_open(self, scope: Scope, headers: Mapping[str, str]) -> Broker:
         """NOBODY, for a request that needs no key. Raises ProblemError (429)."""
-        if self._caller(headers) is None:
+        if self._caller(scope, headers) is None:
             self._rate_limiter.spend_keyless(_address(scope), time.monotonic())
         return NOBODY
 
-    def _caller(self, headers: Mapping[str, str]) -> Caller | None:
+    def _caller(self, scope: Scope, headers: Mapping[str, str]) -> Caller | None:
         key = bearer_key(headers.get("authorization", ""))
-        return None if key is None else self._directory.caller(key, now_ms())
+        caller = None if key is None else self._directory.caller(key, now_ms())
+        if caller is not None:
+            # Connections that never showed a valid key are closed first when there are too many.
+            connection = scope.get("connection")
+            if connection is not None and not connection.keyed:
+                connection.show_key()
+        return caller
 
     def _authenticated(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
-        caller = self._caller(headers)
+        caller = self._caller(scope, headers)
         if caller is None:
             raise self._rate_limiter.unauthenticated(_address(scope), time.monotonic())
         if isinstance(caller, Broker):

@@ -15,6 +15,7 @@ from typing import cast
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from services.api.connections import ConnectionTable
 from services.api.messages import ProblemError, not_accepted
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import CONNECTIONS_CUT
@@ -27,7 +28,11 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """Limits of one port and its connections. The defaults are far from what clients need."""
 
     connections_max: int = 2_000
-    """Further connections are answered 503."""
+    """With more, the longest silent one without a valid key is closed; with none such, the
+    newcomer is answered 503."""
+    keyless_per_address_max: int = 500
+    """Connections of one address that showed no valid key; with more, the longest silent one of
+    them is closed."""
     overflow_connections_max: int = 100
     """Connections beyond the limit that wait for their 503; further ones are closed at once."""
     crowd_s: float = 1.0
@@ -42,6 +47,8 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """Requests sent before the answer to an earlier one."""
     idle_s: int = 75
     """Idle time; longer than clients keep a connection, so that no request meets a closed one."""
+    keyless_idle_s: int = 15
+    """The same for a connection that never showed a valid key, at most `idle_s`."""
     unread_s: float = 30.0
     """Time to read an answer that does not fit into the buffers; the largest has some 100 KiB."""
 
@@ -55,10 +62,18 @@ class _RefusedError(Exception):
         self.problem = problem
 
 
+def _table(limits: ConnectionLimits) -> ConnectionTable:
+    return ConnectionTable(
+        limits.connections_max, limits.overflow_connections_max, limits.keyless_per_address_max
+    )
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Timers run only while a client owes bytes that one packet would bring."""
 
     limits = ConnectionLimits()
+    table = _table(limits)
+    keyed = False
     _due: TimerHandle | None = None
     _unread: TimerHandle | None = None
     _crowded = False
@@ -72,21 +87,46 @@ class HttpProtocol(HttpToolsProtocol):
     _heads = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Count the connection, and limit its time until the first request."""
+        """Count the connection, close another if there are too many, and limit its time until
+        the first request."""
         super().connection_made(cast(Transport, transport))
         # Requests without a complete answer, in order; only the first is being processed.
         self._open: deque[RequestResponseCycle] = deque()
-        too_many = len(self.connections) - self.limits.connections_max
-        if too_many > self.limits.overflow_connections_max:
+        address = self.client[0] if self.client else ""
+        admission = self.table.add(self, address, self.loop.time())
+        if admission == "refused":
             CONNECTIONS_CUT.labels("too_many").inc()
             self.transport.abort()
             return
-        self._crowded = too_many > 0
+        self._crowded = admission == "overflow"
+        self._keyed_idle_s = self.timeout_keep_alive
+        self.timeout_keep_alive = min(self.limits.keyless_idle_s, self.timeout_keep_alive)
         wait_s = self.limits.crowd_s if self._crowded else self.limits.head_s
         self._due = self.loop.call_later(wait_s, self._give_up)
 
+    @property
+    def busy(self) -> bool:
+        """True while a request has no complete answer."""
+        return bool(self._open)
+
+    def show_key(self) -> None:
+        """Note that a request of this connection had a valid key."""
+        self.keyed = True
+        self.timeout_keep_alive = self._keyed_idle_s
+        self.table.show_key(self, self.loop.time())
+
+    def evict(self) -> None:
+        """Close at once, in favour of another connection."""
+        CONNECTIONS_CUT.labels("evicted").inc()
+        self._not_due()
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel all timers: none outlives its connection."""
+        self.table.remove(self)
+        if self.scope is not None:
+            # Else each closed connection would be a cycle, and the collector runs rarely.
+            self.scope.pop("connection", None)  # type: ignore[typeddict-item]
         self._not_due()
         if self._unread is not None:
             self._unread.cancel()
@@ -102,6 +142,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._crowded:
             self._cut("too_many", not_accepted("too many connections", close=True))
             return
+        self.table.heard(self, self.loop.time())
         heads = self._heads
         self._packet_bytes = len(data)
         super().data_received(data)
@@ -129,6 +170,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The headers of a request begin."""
         super().on_message_begin()
+        # For the application, which knows whose key is valid.
+        self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
         self._in_message = self._in_head = True
         self._head_bytes = 0
         self._heads += 1
@@ -251,7 +294,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 def limited_protocol(limits: ConnectionLimits) -> type[HttpProtocol]:
     """The protocol with these limits: uvicorn creates its connections from a class."""
-    return type("LimitedProtocol", (HttpProtocol,), {"limits": limits})
+    return type("LimitedProtocol", (HttpProtocol,), {"limits": limits, "table": _table(limits)})
 
 
 def _raw(problem: ProblemError) -> bytes:

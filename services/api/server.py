@@ -49,7 +49,10 @@ class HttpServer:
         self, app: ApiApp, settings: Settings, limits: ConnectionLimits | None = None
     ) -> None:
         """`limits`: by default those of the settings."""
-        limits = limits or ConnectionLimits(connections_max=settings.connections_max)
+        limits = limits or ConnectionLimits(
+            connections_max=settings.connections_max,
+            keyless_per_address_max=settings.connections_per_address,
+        )
         _allow_files(limits.connections_max + limits.overflow_connections_max)
         self._app = app
         self._listener = _listen(settings.host, settings.port)

@@ -90,7 +90,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Requests without a valid key per second and address, with bursts of ten seconds' worth;
     further ones are answered 429. 0: no limit; else 20."""
     connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_000
-    """Connections to the HTTP API at once; further ones are answered 503 and closed."""
+    """Connections to the HTTP API at once. Beyond it the longest silent one that showed no valid
+    key is closed; if all showed one, the newcomer is answered 503 and closed."""
+    connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
+    """Connections of one address that showed no valid key; beyond it the longest silent one of
+    them is closed."""
     outcome_wait_ms: Milliseconds = 1_000
     """Time that POST waits for the outcome before it answers 202."""
     delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000

@@ -40,6 +40,8 @@ GET = b"GET /fast HTTP/1.1\r\nHost: x\r\n\r\n"
 KEYED = b"Authorization: Bearer key\r\nContent-Type: application/json\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: x\r\n" + KEYED
 SLOW = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+GET_WITH_KEY = b"GET /fast HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n"
+SLOW_WITH_KEY = GET_WITH_KEY.replace(b"fast", b"slow")
 RELEASED = threading.Event()
 
 
@@ -294,7 +296,9 @@ def test_connection_over_the_limit_is_503_and_the_others_stay_open(port: int) ->
     before = cut("too_many")
     with connected(port, BOUNDS.connections_max) as inside:
         for each in inside:
-            each.send(SLOW)
+            each.send(GET_WITH_KEY)
+            assert each.answers(1) == [200]
+            each.send(SLOW_WITH_KEY)
         with RawClient(port) as outside:
             outside.send(GET)
             raw = outside.rest()
@@ -345,7 +349,7 @@ def test_connections_waiting_for_their_503_are_bounded() -> None:
         connected(port, patient.connections_max) as inside,
     ):
         for each in inside:
-            each.send(GET)
+            each.send(GET_WITH_KEY)
             assert each.answers(1) == [200]
         with connected(port, 20) as crowd:
             aborted = 20 - patient.overflow_connections_max

@@ -1,5 +1,8 @@
 """Running services export the metrics and labels that the dashboard and the alerts use."""
 
+import socket
+from collections.abc import Iterator
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -34,12 +37,15 @@ def page(exchange: Exchange, job: str) -> str:
 
 
 @pytest.fixture
-def traded(exchange: Exchange) -> Exchange:
+def traded(exchange: Exchange) -> Iterator[Exchange]:
     """An exchange with resting orders and trades, which PostgreSQL stores."""
     symbol, broker = exchange.symbol(), exchange.broker()
     assert broker.place("ask", symbol, 100, 1000).status == 201
     assert broker.place("bid", symbol, 30, 1000).status == 201
-    return exchange
+    # Metrics are read on another port: one client stays connected to the API's.
+    port = int(exchange.url.rpartition(":")[2])
+    with socket.create_connection((LOOPBACK, port)):
+        yield exchange
 
 
 @pytest.mark.parametrize(("job", "name", "labels"), MOVED)
