@@ -12,6 +12,7 @@ from collections import deque
 from http import HTTPStatus
 from typing import cast
 
+import httptools
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -84,6 +85,7 @@ class HttpProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _packet_bytes = 0
+    _upgrade_ignored = False
     _heads = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -145,7 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.table.heard(self, self.loop.time())
         heads = self._heads
         self._packet_bytes = len(data)
-        super().data_received(data)
+        self._parse(data)
         if (self._open and not self._in_head) or self.transport.is_closing():
             return
         if self._in_head and self._heads == heads:
@@ -154,6 +156,37 @@ class HttpProtocol(HttpToolsProtocol):
                 self._cut("head_too_large", self._head_too_large())
                 return
         self._watch()
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except httptools.HttpParserUpgrade as upgrade:
+                    if not self._upgrade_ignored:
+                        # CONNECT: what follows is for no server here.
+                        self.cycle.keep_alive = False
+                        return
+                    # The parser ends at an Upgrade, and takes the rest for another protocol. No
+                    # other one is spoken here, so the same request is read without its Upgrade
+                    # (RFC 9110 7.8), and the rest with it.
+                    data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                    self._upgrade_ignored = False
+                    self.parser = httptools.HttpRequestParser(self)
+                    # As uvicorn's own: a request sent behind a `Connection: close` is no error.
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        except httptools.HttpParserError:
+            message = "Invalid HTTP request received."
+            self.logger.warning(message)
+            self.send_400_response(message)
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def _watch(self) -> None:
         if self._open:
@@ -178,6 +211,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are complete: check their size, and the number of requests in front."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrade_ignored = True
+            return
         limits = self.limits
         # Headers that came in one packet below the limit need not be counted.
         if len(self.headers) > limits.head_fields_max or (
@@ -188,14 +224,17 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self._open) > limits.pipelined_max:
             ahead = not_accepted(f"at most {limits.pipelined_max} requests may wait", close=True)
             raise self._refusal("too_many_ahead", ahead)
-        self._in_head = False
         if self._due is not None:
             self._not_due()
         super().on_headers_complete()
+        # Only now: a target that cannot be parsed is answered as a malformed head.
+        self._in_head = False
         self._open.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """The request is complete: the client owes nothing until the next one."""
+        if self._upgrade_ignored:
+            return
         self._in_message = False
         if self._due is not None:
             self._not_due()

@@ -1,0 +1,58 @@
+"""Where a request ends and the next begins, over real sockets."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.test_http_sockets import BOUNDS, GET, KEYED, edge
+from tests.support.edge_server import RawClient, serving
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+ECHO = b"POST /echo HTTP/1.1\r\nHost: x\r\n" + KEYED
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving(edge(), BOUNDS) as taken:
+        yield taken
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[RawClient]:
+    with RawClient(port) as connected:
+        yield connected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'Content-Length: 7\r\n\r\n{"a":1}',
+        b'Transfer-Encoding: chunked\r\n\r\n7\r\n{"a":1}\r\n0\r\n\r\n',
+    ],
+    ids=["announced", "chunked"],
+)
+@pytest.mark.parametrize("packets", ["one", "two", "bytes"])
+def test_upgrade_is_ignored_and_the_next_request_answered(
+    client: RawClient, body: bytes, packets: str
+) -> None:
+    request = ECHO + UPGRADE + body + GET
+    head = len(request) - len(body + GET)
+    step = {"one": len(request), "two": head + 30, "bytes": 1}[packets]
+    for start in range(0, len(request), step):
+        client.send(request[start : start + step])
+    status, _, echoed = client.answer()
+    assert (status, echoed) == (200, b'{"a":1}')
+    assert client.answers(1) == [200]
+
+
+def test_many_upgrades_in_one_packet_are_each_answered(client: RawClient) -> None:
+    one = ECHO + UPGRADE + b"Content-Length: 2\r\n\r\n{}"
+    client.send(one * 5 + GET)
+    assert client.answers(6) == [200] * 6
+
+
+def test_connect_is_answered_and_closes(client: RawClient) -> None:
+    client.send(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n" + GET)
+    raw = client.rest()
+    assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
+    assert raw.count(b"HTTP/1.1 ") == 1
