@@ -86,6 +86,10 @@ class HttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _packet_bytes = 0
     _upgrade_ignored = False
+    # Bytes and number of the trailers of the request being read.
+    _only_frame = False
+    _frame_bytes = 0
+    _trailers = 0
     _heads = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -147,7 +151,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.table.heard(self, self.loop.time())
         heads = self._heads
         self._packet_bytes = len(data)
+        self._only_frame = True
         self._parse(data)
+        if self._frame_too_large(len(data)):
+            self._cut("head_too_large", self._head_too_large())
+            return
         if (self._open and not self._in_head) or self.transport.is_closing():
             return
         if self._in_head and self._heads == heads:
@@ -206,8 +214,30 @@ class HttpProtocol(HttpToolsProtocol):
         # For the application, which knows whose key is valid.
         self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
         self._in_message = self._in_head = True
-        self._head_bytes = 0
+        self._only_frame = False
+        self._head_bytes = self._frame_bytes = self._trailers = 0
         self._heads += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; after the body a trailer, which nothing here reads: it is only counted."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailers += 1
+        if self._trailers > self.limits.head_fields_max:
+            raise self._refusal("head_too_large", self._head_too_large())
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._only_frame = False
+        super().on_body(body)
+
+    def _frame_too_large(self, size: int) -> bool:
+        # Chunk extensions and trailers, in packets without anything else: the parser keeps an
+        # unfinished trailer.
+        if self._only_frame and self._in_message and not self._in_head:
+            self._frame_bytes += size
+        return self._frame_bytes > self.limits.head_bytes_max
 
     def on_headers_complete(self) -> None:
         """The headers are complete: check their size, and the number of requests in front."""
@@ -226,6 +256,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._refusal("too_many_ahead", ahead)
         if self._due is not None:
             self._not_due()
+        self._only_frame = False
         super().on_headers_complete()
         # Only now: a target that cannot be parsed is answered as a malformed head.
         self._in_head = False

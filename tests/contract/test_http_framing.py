@@ -1,11 +1,12 @@
-"""Where a request ends and the next begins, over real sockets."""
+"""The framing of requests over real sockets: upgrades, trailers, and the request behind."""
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.test_http_sockets import BOUNDS, GET, KEYED, edge
-from tests.support.edge_server import RawClient, serving
+from tests.contract.test_http_sockets import BOUNDS, GET, KEYED, code_of, cut, edge
+from tests.support.edge_server import RawClient, serving, status_of
 
 UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 ECHO = b"POST /echo HTTP/1.1\r\nHost: x\r\n" + KEYED
@@ -56,3 +57,40 @@ def test_connect_is_answered_and_closes(client: RawClient) -> None:
     raw = client.rest()
     assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
     assert raw.count(b"HTTP/1.1 ") == 1
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"A: " + b"b" * 300 + b"\r\n", b"a" * 300, b"A: b\r\n"],
+    ids=["fields", "name", "short fields"],
+)
+@pytest.mark.parametrize("key", [KEYED, b""], ids=["valid key", "no key"])
+def test_trailers_without_end_are_cut(client: RawClient, key: bytes, part: bytes) -> None:
+    before = cut("head_too_large")
+    client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\n" + key + CHUNKED)
+    raw = client.trickle(itertools.repeat(part, 1_000))
+    assert cut("head_too_large") == before + 1
+    if key:
+        assert (status_of(raw), code_of(raw)) == (431, "head_too_large")
+    else:
+        assert status_of(raw) == 401
+
+
+def test_many_trailers_in_one_packet_are_cut(client: RawClient) -> None:
+    client.send(ECHO + CHUNKED + b"A: b\r\n" * 22)
+    raw = client.rest()
+    assert (status_of(raw), code_of(raw)) == (431, "head_too_large")
+
+
+def test_chunk_extensions_without_end_are_cut(client: RawClient) -> None:
+    client.send(ECHO + b"Transfer-Encoding: chunked\r\n\r\n2;")
+    raw = client.trickle(itertools.repeat(b"a" * 100, 1_000))
+    assert (status_of(raw), code_of(raw)) == (431, "head_too_large")
+
+
+def test_few_trailers_are_ignored_and_no_headers(client: RawClient) -> None:
+    client.send(ECHO + CHUNKED + b"Authorization: Bearer other\r\nX: y\r\n\r\n" + GET)
+    assert client.answers(2) == [200, 200]
