@@ -13,9 +13,9 @@ from http import HTTPStatus
 from typing import cast
 
 import httptools
-from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from services.api.connection_limits import ConnectionLimits
 from services.api.connections import ConnectionTable
 from services.api.messages import ProblemError, not_accepted
 from services.runtime.logging_setup import RateLimit
@@ -23,35 +23,6 @@ from services.runtime.metrics import CONNECTIONS_CUT
 
 # Any client can send malformed requests, which must not fill the service log.
 _LINES_PER_MINUTE_MAX = 20
-
-
-class ConnectionLimits(Struct, frozen=True, kw_only=True):
-    """Limits of one port and its connections. The defaults are far from what clients need."""
-
-    connections_max: int = 2_000
-    """With more, the longest silent one without a valid key is closed; with none such, the
-    newcomer is answered 503."""
-    keyless_per_address_max: int = 500
-    """Connections of one address that showed no valid key; with more, the longest silent one of
-    them is closed."""
-    overflow_connections_max: int = 100
-    """Connections beyond the limit that wait for their 503; further ones are closed at once."""
-    crowd_s: float = 1.0
-    """Time for such a connection to send a request."""
-    head_bytes_max: int = 16 * 1024
-    """Bytes of request line and headers; usual requests have less than 1 KiB."""
-    head_fields_max: int = 100
-    """Number of headers of a request."""
-    head_s: float = 10.0
-    """Time from the first byte of the headers to the last, and for a body that is not read."""
-    pipelined_max: int = 100
-    """Requests sent before the answer to an earlier one."""
-    idle_s: int = 75
-    """Idle time; longer than clients keep a connection, so that no request meets a closed one."""
-    keyless_idle_s: int = 15
-    """The same for a connection that never showed a valid key, at most `idle_s`."""
-    unread_s: float = 30.0
-    """Time to read an answer that does not fit into the buffers; the largest has some 100 KiB."""
 
 
 class _RefusedError(Exception):
@@ -91,6 +62,7 @@ class HttpProtocol(HttpToolsProtocol):
     _frame_bytes = 0
     _trailers = 0
     _heads = 0
+    _hosts = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Count the connection, close another if there are too many, and limit its time until
@@ -215,13 +187,15 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
         self._in_message = self._in_head = True
         self._only_frame = False
-        self._head_bytes = self._frame_bytes = self._trailers = 0
+        self._head_bytes = self._frame_bytes = self._trailers = self._hosts = 0
         self._heads += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; after the body a trailer, which nothing here reads: it is only counted."""
         if self._in_head:
             super().on_header(name, value)
+            if self.headers[-1][0] == b"host":
+                self._hosts += 1
             return
         self._trailers += 1
         if self._trailers > self.limits.head_fields_max:
@@ -244,6 +218,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrade_ignored = True
             return
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+            # RFC 9112 3.2; two servers on the way could each choose another.
+            problem = ProblemError("malformed_request", "send exactly one Host header")
+            raise self._refusal("malformed", problem)
         limits = self.limits
         # Headers that came in one packet below the limit need not be counted.
         if len(self.headers) > limits.head_fields_max or (

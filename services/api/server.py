@@ -13,9 +13,10 @@ import uvicorn
 
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
+from services.api.connection_limits import ConnectionLimits
 from services.api.framework import ServiceRouter, make_framework
 from services.api.messages import Response, Route
-from services.api.protocol import ConnectionLimits, limited_protocol, quiet_logger
+from services.api.protocol import limited_protocol, quiet_logger
 from services.api.rate_limits import rate_limits_of
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Alive, Check, Health, Readiness, answer_probe

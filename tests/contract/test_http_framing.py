@@ -94,3 +94,22 @@ def test_chunk_extensions_without_end_are_cut(client: RawClient) -> None:
 def test_few_trailers_are_ignored_and_no_headers(client: RawClient) -> None:
     client.send(ECHO + CHUNKED + b"Authorization: Bearer other\r\nX: y\r\n\r\n" + GET)
     assert client.answers(2) == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"HTTP/1.1\r\n", 400),
+        (b"HTTP/1.1\r\nHost: x\r\nHost: x\r\n", 400),
+        (b"HTTP/1.0\r\nHost: x\r\nHOST: y\r\n", 400),
+        (b"HTTP/1.1\r\nhost: x\r\n", 200),
+        (b"HTTP/1.0\r\n", 200),
+    ],
+    ids=["none", "two", "two of 1.0", "one", "none of 1.0"],
+)
+def test_request_needs_exactly_one_host(client: RawClient, head: bytes, status: int) -> None:
+    client.send(b"GET /fast " + head + b"Connection: close\r\n\r\n")
+    raw = client.rest()
+    assert status_of(raw) == status
+    if status == 400:
+        assert code_of(raw) == "malformed_request"

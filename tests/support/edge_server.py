@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import uvloop
 
 from services.api.app import ApiApp
-from services.api.protocol import ConnectionLimits
+from services.api.connection_limits import ConnectionLimits
 from services.api.server import HttpServer
 from services.runtime.settings import Settings
 
