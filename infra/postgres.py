@@ -6,6 +6,7 @@ It speaks TCP on 127.0.0.1 only, with a password; it keeps its port as long as i
 import contextlib
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -32,6 +33,7 @@ INSTALLATION = "pginstall18"
 READY_TIMEOUT_S = 60.0
 _POLL_S = 0.02
 _CONNECT_TIMEOUT_S = 5
+_CLIENT_VARIABLE = re.compile("PG[A-Z]+")
 
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -69,6 +71,7 @@ class LocalPostgres(LocalServer):
         """Start it, also again after `stop` or `kill`, and return when it answers queries."""
         if self.alive:
             raise ServerFailedError("PostgreSQL runs already")
+        _forget_client_variables()
         self._lock.acquire()
         try:
             binaries = postgres_binaries()
@@ -175,6 +178,16 @@ class LocalPostgres(LocalServer):
         url = self._url_of("postgres")
         with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
             connection.execute("SELECT 1")
+
+
+def _forget_client_variables() -> None:
+    """Remove libpq's variables from the environment of this process and of those it will start.
+
+    PGSSLMODE, PGOPTIONS, PGSERVICE and the like are for another server; libpq would apply them to
+    every connection with this one.
+    """
+    for name in [name for name in os.environ if _CLIENT_VARIABLE.fullmatch(name)]:
+        del os.environ[name]
 
 
 def postgres_binaries() -> Path:

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from psycopg import Connection, sql
-from psycopg.errors import InsufficientPrivilege
 
 from schemas.roles import ROLES, Grant, Role
-from services.runtime.postgres.errors import raise_if_auth_error
-from services.sink.migrate import connect
+from services.runtime.postgres.connection import command_errors, connect_or_fail
 
 # Any number that no other program locks in this database.
 _LOCK = 7_239_114_403
@@ -26,12 +24,12 @@ def apply_to_postgres(
     The tables must exist. Raises UnavailableError, AccessError.
     """
     roles = [role for role in ROLES if role.postgres]
-    with closing(connect(database_url)) as connection:
-        try:
-            with connection.transaction():
-                _apply(connection, roles, topic_prefix, passwords)
-        except InsufficientPrivilege as error:
-            raise_if_auth_error(error)
+    with (
+        command_errors(),
+        closing(connect_or_fail(database_url)) as connection,
+        connection.transaction(),
+    ):
+        _apply(connection, roles, topic_prefix, passwords)
     return [role.user(topic_prefix) for role in roles]
 
 
@@ -65,7 +63,11 @@ def _set_password(connection: Connection, user: str, password: str) -> None:
 def _grant_only(
     connection: Connection, role: Role, user: sql.Identifier, database: sql.Identifier
 ) -> None:
-    connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(user))
+    # The schema of the tables, which the search path of the URL names.
+    ((schema,),) = connection.execute("SELECT current_schema()").fetchall()
+    where = sql.Identifier(schema)
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(where, user))
+    connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM {}").format(where, user))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, user))
     on_database = sql.SQL("CONNECT, TEMPORARY" if role.temporary else "CONNECT")
     connection.execute(sql.SQL("GRANT {} ON DATABASE {} TO {}").format(on_database, database, user))

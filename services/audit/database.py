@@ -9,19 +9,15 @@ from decimal import Decimal
 from typing import LiteralString
 
 import msgspec
-import psycopg
 from psycopg import Connection, IsolationLevel
 
 from schemas.brokers import Broker, WebhookSecret
 from services.audit.ledger import OrderState, TradeState
 from services.audit.report import AuditReport, Invariant
 from services.audit.webhooks import StoredWebhooks
-from services.runtime.errors import UnavailableError
-from services.runtime.postgres.errors import raise_if_auth_error
+from services.runtime.postgres.connection import connect_or_fail
 
 BATCH_ROWS = 2_000
-CONNECT_TIMEOUT_S = 5
-
 
 _SELECT_ORDERS: LiteralString = (
     "SELECT id::text, broker_id::text, document_number, client_order_id, symbol, side,"
@@ -130,25 +126,14 @@ class Database:
         self._connection.close()
 
     def _connect(self) -> Connection:
-        try:
-            return psycopg.connect(
-                self._url, connect_timeout=CONNECT_TIMEOUT_S, options="-c timezone=UTC"
-            )
-        except psycopg.OperationalError as error:
-            raise_if_auth_error(error)
-            reason = str(error).strip().splitlines()[-1]
-            raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
+        return connect_or_fail(self._url)
 
     def fresh_positions(self) -> dict[int, int]:
         """Next command by partition, in a snapshot that lasts from now until the next call."""
-        try:
-            self._connection.rollback()
-            rows = self._connection.execute(
-                "SELECT partition, next_command, summed_from FROM log_positions"
-            ).fetchall()
-        except psycopg.Error as error:
-            raise_if_auth_error(error)
-            raise UnavailableError(f"PostgreSQL cannot be read: {error}") from error
+        self._connection.rollback()
+        rows = self._connection.execute(
+            "SELECT partition, next_command, summed_from FROM log_positions"
+        ).fetchall()
         self._summed_from = max((row[2] for row in rows), default=0)
         return {partition: next_command for partition, next_command, _ in rows}
 

@@ -22,6 +22,7 @@ from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.postgres.connection import command_errors
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
@@ -40,7 +41,7 @@ def run_audit(
     client_log = None if client_lines is None else ClientLog(client_lines)
     kafka = kafka_access(settings)
     partitions = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
-    with closing(Database(settings.database_url, report)) as database:
+    with command_errors(), closing(Database(settings.database_url, report)) as database:
         cuts = _cut(settings, database, partitions, wait_s, progress)
         # After the cut, so that every broker that trades before it is included.
         database.webhooks.begin(_read_brokers(settings))

@@ -12,6 +12,7 @@ from services.audit.run import run_audit
 from services.cli.settings import readable_errors, show
 from services.local.data_dir import operator_settings
 from services.runtime.errors import RefusedError
+from services.runtime.postgres.connection import checked_url
 from services.runtime.progress import progress_on_stderr
 from services.runtime.settings import require
 
@@ -42,7 +43,7 @@ def audit(
     """
     with readable_errors():
         settings = operator_settings()
-        require(settings.database_url, "database_url")
+        checked_url(require(settings.database_url, "database_url"))
         lines = None
         if client_log is not None:
             try:

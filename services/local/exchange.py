@@ -40,6 +40,7 @@ from services.local.remedies import ended
 from services.runtime.errors import BusyError, ExchangeError, SettingsError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.postgres.connection import checked_url
 from services.runtime.readiness import not_ready, wait_ready
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
@@ -327,6 +328,8 @@ def _settings_here(data_dir: Path, settings: Settings) -> Settings:
         webhook_allow_cidrs=settings.webhook_allow_cidrs or LOCAL_CIDRS,
         webhook_retries=settings.webhook_retries or "seconds",
     )
+    if settings.database_url:
+        checked_url(settings.database_url)
     if not settings.port:
         return structs.replace(settings, port=free_port())
     _require_free(settings.host, settings.port)

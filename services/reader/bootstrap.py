@@ -23,7 +23,7 @@ from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
 from services.runtime.kafka.execution_filter import FilterPosition
-from services.runtime.postgres.errors import raise_if_auth_error
+from services.runtime.postgres.errors import line_of, raise_if_auth_error
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +87,7 @@ class ViewBootstrap:
         except (psycopg.Error, OSError) as error:
             # A server that is away comes back; one that refuses this user keeps refusing.
             raise_if_auth_error(error)
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ArchiveUnavailableError(f"does not return them: {reason}") from error
+            raise ArchiveUnavailableError(f"does not return them: {line_of(error)}") from error
         except BrokenLogError as error:
             raise ViewsNotStoredError(f"contradicts itself: {error}") from error
         self._reader.restore(views)

@@ -7,7 +7,6 @@ positions, orders, trades and sums consistent. Rows come in portions, never all 
 from collections.abc import Iterator
 from typing import Any, LiteralString
 
-import psycopg
 from msgspec import structs
 from psycopg import Connection
 
@@ -19,9 +18,9 @@ from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
+from services.runtime.postgres.connection import connect
 from services.runtime.postgres.watchdog import LastResponse, cut
 
-CONNECT_TIMEOUT_S = 5
 # The longest silence between two portions of rows; the whole load may take longer.
 SILENCE_S_MAX = 10.0
 # Bounds the memory of a portion, and the time between two signs of progress.
@@ -30,11 +29,14 @@ PORTION_ROWS = 2_000
 PORTION_SYMBOLS = 50
 # A freshly filled database has no statistics, and PostgreSQL would scan whole tables: every plan
 # but look-ups is switched off.
-_OPTIONS = (
-    "-c timezone=UTC -c default_transaction_read_only=on"
-    " -c default_transaction_isolation=repeatable\\ read"
-    " -c jit=off -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-)
+SESSION = {
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "repeatable read",
+    "jit": "off",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 _IDENTITY: LiteralString = """
     SELECT FROM log_identity WHERE (cluster_id, topic, topic_id) = (%s, %s, %s)
@@ -95,9 +97,7 @@ class StoredViews:
 
     def positions(self) -> dict[int, FilterPosition]:
         """The position of each partition with stored outcomes. Raises ViewsNotStoredError."""
-        self._connection = connection = psycopg.connect(
-            self._url, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
-        )
+        self._connection = connection = connect(self._url, SESSION, autocommit=False)
         self.last_response.heard()
         row = connection.execute("SELECT max(version) FROM schema_migrations").fetchone()
         version = row[0] if row else None

@@ -9,18 +9,19 @@ from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
+from services.runtime.postgres.connection import checked_url
 from services.runtime.settings import Settings, require
 from services.sink.loop import Sink, Source
-from services.sink.migrate import migrate, require_migrated
+from services.sink.migrate import migrate
 
 
 def sink(settings: Settings, stop: Stop) -> None:
     """Run the sink of every partition until the stop."""
-    # 1. Topics and tables must be those of this version.
+    # 1. The topics must be those of this version; the loop checks the tables, once PostgreSQL
+    # answers.
     kafka = kafka_access(settings)
-    database_url = require(settings.database_url, "database_url")
+    database_url = checked_url(require(settings.database_url, "database_url"))
     topology = TopicsAdmin(kafka, settings.topic_prefix).verify()
-    require_migrated(database_url)
     # 2. The loop and its health checks.
     identity = log_identity(kafka, settings.topic_prefix)
     loop = Sink(Source(kafka, topology, identity), database_url, stop)

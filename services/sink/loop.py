@@ -1,7 +1,7 @@
 """Stores executions in PostgreSQL in batches, starting from the position stored there.
 
-1. `_open`: connect, check that the database belongs to this log, store the brokers, read on from
-   its positions.
+1. `_open`: connect, check the tables and that the database belongs to this log, store the brokers,
+   read on from its positions.
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
 3. `_ensure_brokers_known`: reads the brokers topic until every trader's webhook URL is known.
 4. `_store_batch`: their rows and the new positions in one transaction.
@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import closing
 
+import psycopg
 from confluent_kafka import Message
 from msgspec import Struct
-from psycopg.errors import InsufficientPrivilege
 
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError, decode_broker
@@ -33,10 +33,11 @@ from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.lifecycle import Stop
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
-from services.runtime.postgres.errors import raise_if_auth_error
+from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
 from services.sink.errors import ForeignDatabaseError, OvertakenError
+from services.sink.migrate import require_migrated
 from services.sink.rows import Rows
-from services.sink.store import CONNECTION_ERRORS, SILENCE_S_MAX, Move, SinkSession, Store
+from services.sink.store import SILENCE_S_MAX, Move, SinkSession, Store
 
 log = logging.getLogger(__name__)
 # Interval of log lines while PostgreSQL is away.
@@ -84,6 +85,7 @@ class Sink:
         self._brokers = Partition(source.topology.name(BROKERS), 0)
         self._store: Store | None = None
         self._left_behind: SinkSession | None = None
+        self._migrated = False
         self._stored: dict[int, FilterPosition] = {}
         self._filter = ExecutionFilter({})
         self._pending: deque[Message] = deque()
@@ -134,10 +136,11 @@ class Sink:
             log.info("another sink is ahead: %s", error)
             self._close()
             self._stop.wait(YIELD_S)
-        except (*CONNECTION_ERRORS, InsufficientPrivilege) as error:
+        except psycopg.Error as error:
             raise_if_auth_error(error)
-            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            self._try_again(f"PostgreSQL is away: {reason}")
+            if not waitable(error):
+                raise
+            self._try_again(outage(error))
         except UnavailableError as error:
             self._try_again(str(error))
 
@@ -154,6 +157,9 @@ class Sink:
             self._store = None
 
     def _open(self) -> Store:
+        if not self._migrated:
+            require_migrated(self._database_url)
+            self._migrated = True
         self._store = store = Store(self._database_url, self._silence_max_s)
         if self._left_behind is not None:
             store.end(self._left_behind)

@@ -8,21 +8,16 @@ import hashlib
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
 from msgspec import Struct
 from psycopg import Connection
-from psycopg.errors import InsufficientPrivilege
 
-from services.runtime.errors import UnavailableError
-from services.runtime.postgres.errors import raise_if_auth_error
+from services.runtime.postgres.connection import command_errors, connect_or_fail
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.errors import MigrationError
 
 DIRECTORY = Path(__file__).parent / "migrations"
 # Advisory lock of migrations: any number that no other program locks in this database.
 _LOCK = 7_239_114_402
-# Longest wait for the server at a start.
-CONNECT_TIMEOUT_S = 5
 # Queries at a start take milliseconds; a longer silence means a dead connection.
 SILENCE_S_MAX = 10.0
 
@@ -52,9 +47,12 @@ def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
 
 
 def migrate(database_url: str, directory: Path = DIRECTORY) -> list[str]:
-    """Apply missing files and return their names. Raises MigrationError, UnavailableError."""
+    """Apply missing files and return their names.
+
+    Raises MigrationError, UnavailableError, AccessError.
+    """
     migrations = read_migrations(directory)
-    with connect(database_url) as connection:
+    with command_errors(), connect_or_fail(database_url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
@@ -80,14 +78,11 @@ def require_migrated(
     sends nothing.
     """
     last_response = LastResponse(silence_s_max)
-    with closing(connect(database_url)) as connection:
+    with command_errors(), closing(connect_or_fail(database_url)) as connection:
         watchdog = Watchdog(last_response, lambda: cut(connection))
         try:
             with last_response.asking():
                 missing = _missing_now(connection, read_migrations(directory))
-        except (psycopg.OperationalError, InsufficientPrivilege) as error:
-            raise_if_auth_error(error)
-            raise UnavailableError(f"PostgreSQL does not answer: {error}") from error
         finally:
             watchdog.close()
     if missing:
@@ -95,19 +90,6 @@ def require_migrated(
         raise MigrationError(
             f"the database lacks migrations: {names}; run: python -m services.sink --migrate"
         )
-
-
-def connect(database_url: str) -> Connection:
-    """A connection for a start, which fails if the server does not answer.
-
-    Raises UnavailableError, AccessError.
-    """
-    try:
-        return psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S)
-    except psycopg.OperationalError as error:
-        raise_if_auth_error(error)
-        reason = str(error).strip().splitlines()[-1]
-        raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
 
 
 def _missing_now(connection: Connection, migrations: list[Migration]) -> list[Migration]:

@@ -21,6 +21,7 @@ from schemas.units import rfc3339
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
+from services.runtime.postgres.connection import connect
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.copy_format import (
     CHANGE_COLUMNS,
@@ -38,22 +39,21 @@ from services.sink.rows import Rows
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 5
 # No statement takes so long unless the server is stuck.
 _STATEMENT_TIMEOUT_MS = 30_000
 # A running server ends a statement before this, however slow its disk, so a longer silence means
 # that it is gone.
 SILENCE_S_MAX = 40.0
-# Errors of any call of `Store` that mean a lost connection.
-CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 # A batch changes a few thousand orders of millions. PostgreSQL has no statistics of the temporary
 # table and would scan all orders, so every plan but look-ups by id is switched off.
-_OPTIONS = (
-    f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
-    # Keepalives, so that a vanished machine does not hold its locks for two hours, the default.
-    " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-    " -c enable_hashjoin=off -c enable_mergejoin=off"
-)
+SESSION = {
+    "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+    "jit": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    # Readers forget orders by the position, which must never go back.
+    "synchronous_commit": "on",
+}
 
 
 class Move(Struct, frozen=True):
@@ -71,15 +71,13 @@ class SinkSession(Struct, frozen=True):
 
 
 class Store:
-    """One connection. After one of CONNECTION_ERRORS from any call, open another.
+    """One connection. After a psycopg.Error from any call, open another.
 
     A call without an answer for `silence_s_max` loses the connection as well.
     """
 
     def __init__(self, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> None:
-        self._connection: Connection = psycopg.connect(
-            database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
-        )
+        self._connection: Connection = connect(database_url, SESSION)
         self._last_response = LastResponse(silence_s_max)
         self._watchdog = Watchdog(self._last_response, self._abort)
         try:

@@ -11,6 +11,7 @@ import uvloop
 from services.runtime.errors import SettingsError
 from services.runtime.health import Health, health_answered
 from services.runtime.lifecycle import Stop, run
+from services.runtime.postgres.connection import checked_url
 from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
 from services.webhooks.loop import TURN_S, WebhookLoop
@@ -41,7 +42,7 @@ async def serve(settings: Settings, stop: Stop) -> None:
     send_policy = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
     async with WebhookSender(allowed) as sender:
         # 2. The loop, its health checks, and the pruning of old rows.
-        database_url = require(settings.database_url, "database_url")
+        database_url = checked_url(require(settings.database_url, "database_url"))
         loop = WebhookLoop(database_url, sender.post, send_policy)
         health = Health()
         health.add("postgres", loop.postgres)

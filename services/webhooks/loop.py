@@ -11,21 +11,20 @@ import asyncio
 import logging
 import time
 
+import psycopg
 from psycopg import AsyncConnection, OperationalError
-from psycopg.errors import InsufficientPrivilege
 
 from services.runtime.health import Check
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import WEBHOOKS_PENDING
-from services.runtime.postgres.errors import raise_if_auth_error
+from services.runtime.postgres.connection import connect_async
+from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
 from services.runtime.postgres.watchdog import cut
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended
 from services.webhooks.receiver_run import Post, ReceiverRun, SendPolicy
 from services.webhooks.sender import ATTEMPT_S_MAX
 from services.webhooks.store import (
     CHANNEL,
-    CONNECT_TIMEOUT_S,
-    CONNECTION_ERRORS,
     LEASE_S,
     RECEIVERS_MAX,
     WebhookStore,
@@ -92,11 +91,12 @@ class WebhookLoop:
         while not self._stopping:
             try:
                 await self._session()
-            except (*CONNECTION_ERRORS, InsufficientPrivilege) as error:
+            except psycopg.Error as error:
                 raise_if_auth_error(error)
+                if not waitable(error):
+                    raise
                 self._connected = False
-                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-                log.warning("PostgreSQL is away: %s", reason)
+                log.warning("%s", outage(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _session(self) -> None:
@@ -119,15 +119,7 @@ class WebhookLoop:
             await store.close()
 
     async def _listen(self) -> None:
-        async with await AsyncConnection.connect(
-            self._database_url,
-            autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            options="-c tcp_keepalives_idle=15",
-            keepalives_idle=15,
-            keepalives_interval=5,
-            keepalives_count=3,
-        ) as connection:
+        async with await connect_async(self._database_url) as connection:
             self._listening = connection
             await connection.execute(f"LISTEN {CHANNEL}")
             self._look = True

@@ -11,6 +11,7 @@ import logging
 
 import psycopg
 
+from services.runtime.postgres.errors import outage
 from services.webhooks.store import PRUNED_MAX, WebhookStore
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,7 @@ class Pruner:
             try:
                 await self._prune()
             except psycopg.Error as error:
-                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-                log.warning("old deliveries stay for now: %s", reason)
+                log.warning("old deliveries stay for now: %s", outage(error))
             await self._pause(LOOK_S)
 
     async def _prune(self) -> None:

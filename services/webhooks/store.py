@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import msgspec
-import psycopg
 from psycopg import AsyncConnection
 
 from schemas.brokers import WebhookSecret
@@ -20,16 +19,14 @@ from schemas.codec import encode
 from schemas.units import rfc3339
 from schemas.webhooks import TradeExecuted, WebhookTest
 from services.runtime.errors import UnavailableError
+from services.runtime.postgres.connection import connect_async
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
 
 CHANNEL: LiteralString = "exchange_webhooks"
-CONNECT_TIMEOUT_S = 5
 # No statement takes so long unless the server is stuck; a longer silence means it is gone.
 _STATEMENT_TIMEOUT_MS = 15_000
 SILENCE_S_MAX = 20.0
-# Errors of any call of `WebhookStore` that mean a lost connection.
-CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 # Receivers per claim, and webhooks of each: bounds of a run's length and of memory.
 RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
@@ -37,12 +34,15 @@ LEASE_S = 30.0
 # Rows deleted in one statement: a few milliseconds of work.
 PRUNED_MAX = 500
 # Queues change faster than PostgreSQL's statistics, so every plan but look-ups is switched off.
-_OPTIONS = (
-    f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC -c jit=off"
-    " -c synchronous_commit=off -c plan_cache_mode=force_custom_plan"
-    " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-    " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
-)
+SESSION = {
+    "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+    "jit": "off",
+    "synchronous_commit": "off",
+    "plan_cache_mode": "force_custom_plan",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
 
 _CLAIM: LiteralString = """
     WITH due AS (
@@ -139,7 +139,7 @@ _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
 
 
 class WebhookStore:
-    """One connection with one caller at a time. After one of CONNECTION_ERRORS, open another."""
+    """One connection with one caller at a time. After a psycopg.Error, open another."""
 
     def __init__(self, connection: AsyncConnection, silence_s_max: float) -> None:
         self._connection = connection
@@ -150,15 +150,12 @@ class WebhookStore:
     @classmethod
     async def open(cls, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> "WebhookStore":
         """Connect. Call `begin` before anything else."""
-        connection = await AsyncConnection.connect(
-            database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS
-        )
-        return cls(connection, silence_s_max)
+        return cls(await connect_async(database_url, SESSION), silence_s_max)
 
     async def begin(self) -> None:
         """Check the tables. Raises UnavailableError if the database has no outbox."""
         ((outbox, pid, started),) = await self._execute(
-            "SELECT to_regclass('webhook_pruned'), pid, backend_start"
+            "SELECT to_regclass('quarantine'), pid, backend_start"
             " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
         )
         if outbox is None:

@@ -166,3 +166,13 @@ def test_postgres_for_root_in_a_private_folder_runs_unprivileged(
         database.start()
         assert query(database.url, "SELECT n FROM kept") == [(7,)]
     shutil.rmtree(private)
+
+
+def test_postgres_ignores_variables_that_name_another_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {"PGSSLMODE": "require", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "no such service"}
+    for name, value in (others | {"PGOPTIONS": "-c no_such_setting=1"}).items():
+        monkeypatch.setenv(name, value)
+    with LocalPostgres(tmp_path) as database:
+        assert query(database.url, "SELECT 7") == [(7,)]

@@ -199,10 +199,10 @@ def change(url: str, statement: str) -> None:
         ("UPDATE log_identity SET topic_id = 'another'", "was not filled from this log"),
         ("DELETE FROM log_identity", "was not filled from this log"),
         (
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES (5, 'later', '')",
-            "has tables of version 5, not 4",
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES (6, 'later', '')",
+            "has tables of version 6, not 5",
         ),
-        ("DELETE FROM schema_migrations WHERE version = 4", "has tables of version 3, not 4"),
+        ("DELETE FROM schema_migrations WHERE version = 5", "has tables of version 4, not 5"),
         ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
         (
             "INSERT INTO log_positions VALUES (7, 1, 1, 0, now(), 0)",

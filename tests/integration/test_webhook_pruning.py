@@ -13,6 +13,7 @@ from conformance.receiver import a_receiver
 from infra.postgres import LocalPostgres
 from schemas import ids
 from services.audit.report import AuditReport
+from services.runtime.postgres.connection import connect
 from services.webhooks import store
 from services.webhooks.prune import Pruner
 from services.webhooks.store import PRUNED_MAX, WebhookStore
@@ -130,10 +131,10 @@ def test_concurrent_prunings_count_each_row_once(outbox: Outbox) -> None:
 def test_pruning_uses_the_key_and_is_not_blocked_by_claims(outbox: Outbox) -> None:
     broker = outbox.broker("http://a/")
     many(outbox, broker, 5_000)
-    with psycopg.connect(outbox.url, options=store._OPTIONS) as sender, sender.transaction():
+    with connect(outbox.url, store.SESSION) as sender, sender.transaction():
         # Locks as a claim and the recording of an attempt's result take them.
         sender.execute("SELECT FROM webhook_endpoints FOR UPDATE")
-        with psycopg.connect(outbox.url, autocommit=True, options=store._OPTIONS) as other:
+        with connect(outbox.url, store.SESSION) as other:
             other.execute("SET statement_timeout = '30s'")
             parameters = {"days": KEEP_DAYS, "rows": 100}
             rows = other.execute(b"EXPLAIN " + store._PRUNE.encode(), parameters).fetchall()
@@ -174,7 +175,7 @@ def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = ""
     delivered = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
     changed = with_changed_rows(market, exchange.database_url, delivered)
     parameters: dict[str, Any] = {"days": 0, "rows": rows}
-    with psycopg.connect(changed.settings.database_url, options=store._OPTIONS) as connection:
+    with connect(changed.settings.database_url, store.SESSION, autocommit=False) as connection:
         ((deleted,),) = connection.execute(store._PRUNE, parameters).fetchall()
         assert deleted > 10
         if then:

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from services.runtime.logging_setup import RateLimit
+from services.runtime.postgres.connection import PARAMETERS, checked_url, prepare
 
 T = TypeVar("T")
 
@@ -23,9 +24,11 @@ CONNECTIONS_MAX = 4
 # growing pauses, so that a server that is back is used at once.
 _RECONNECT_S = 2.0
 _LINES_PER_MINUTE = 4
-_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=1000 -c default_transaction_isolation=repeatable\\ read"
-)
+_SESSION = {
+    "statement_timeout": "1000",
+    # The few queries of one answer see one state.
+    "default_transaction_isolation": "repeatable read",
+}
 
 
 class PostgresUnavailableError(Exception):
@@ -39,18 +42,24 @@ class PostgresPool:
         logger = logging.getLogger("psycopg.pool")
         if not logger.filters:
             logger.addFilter(RateLimit(_LINES_PER_MINUTE))
-        options = f"{_OPTIONS} -c default_transaction_read_only={'on' if read_only else 'off'}"
+        self._session = _SESSION | ({"default_transaction_read_only": "on"} if read_only else {})
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
-            database_url,
+            checked_url(database_url),
             min_size=1,
             max_size=CONNECTIONS_MAX,
             open=False,
             timeout=ANSWER_TIMEOUT_S,
             reconnect_timeout=_RECONNECT_S,
             check=AsyncConnectionPool.check_connection,
-            kwargs={"connect_timeout": 2, "options": options},
+            kwargs={**PARAMETERS, "connect_timeout": 2},
+            configure=self._prepare,
         )
         self._running: set[asyncio.Task[Any]] = set()
+
+    async def _prepare(self, connection: AsyncConnection) -> None:
+        await connection.set_autocommit(True)
+        await prepare(connection, self._session)
+        await connection.set_autocommit(False)
 
     async def open(self) -> None:
         """Begin connecting, without waiting for success."""
