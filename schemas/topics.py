@@ -17,6 +17,10 @@ CONSUMER_GROUP = "exchange-assigns-by-hand"
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 
 _UNLIMITED = "-1"
+# A broker refuses a record that its writer stamped more than an hour ahead of the broker's clock.
+# So the broker stamps every record, whatever the clocks of the services are.
+TIMESTAMP_TYPE = "message.timestamp.type"
+_BROKER_TIME = {TIMESTAMP_TYPE: "LogAppendTime"}
 _SEVEN_DAYS_MS = str(7 * 24 * 60 * 60 * 1000)
 
 
@@ -51,8 +55,8 @@ COMMANDS = Topic(
         "cleanup.policy": "delete",
         "retention.ms": _UNLIMITED,
         "retention.bytes": "-1",
-        "message.timestamp.type": "LogAppendTime",
-    },
+    }
+    | _BROKER_TIME,
     purpose="The command log: requests of brokers, in the order in which they are executed.",
 )
 EXECUTIONS = Topic(
@@ -67,7 +71,8 @@ EXECUTIONS = Topic(
         "retention.ms": _UNLIMITED,
         "retention.bytes": "-1",
         "max.message.bytes": str(RECORD_BYTES_MAX),
-    },
+    }
+    | _BROKER_TIME,
     purpose="Claims, and the outcome of every command.",
 )
 TRADES = Topic(
@@ -77,7 +82,7 @@ TRADES = Topic(
     writer="matcher",
     readers=("analysts", "audit"),
     by_symbol=True,
-    config={"cleanup.policy": "delete", "retention.ms": _SEVEN_DAYS_MS},
+    config={"cleanup.policy": "delete", "retention.ms": _SEVEN_DAYS_MS} | _BROKER_TIME,
     purpose="Every trade, public.",
 )
 BOOK = Topic(
@@ -87,7 +92,7 @@ BOOK = Topic(
     writer="matcher",
     readers=("analysts", "audit"),
     by_symbol=True,
-    config={"cleanup.policy": "delete", "retention.ms": _SEVEN_DAYS_MS},
+    config={"cleanup.policy": "delete", "retention.ms": _SEVEN_DAYS_MS} | _BROKER_TIME,
     purpose="Every change of a price level, public.",
 )
 BROKERS = Topic(
@@ -97,7 +102,7 @@ BROKERS = Topic(
     writer="ingest; operator (exchange broker)",
     readers=("ingest", "reader", "sink"),
     by_symbol=False,
-    config={"cleanup.policy": "compact"},
+    config={"cleanup.policy": "compact"} | _BROKER_TIME,
     purpose="Registered brokers.",
 )
 LISTINGS = Topic(
@@ -107,7 +112,7 @@ LISTINGS = Topic(
     writer="operator (exchange listings apply)",
     readers=("ingest",),
     by_symbol=False,
-    config={"cleanup.policy": "compact"},
+    config={"cleanup.policy": "compact"} | _BROKER_TIME,
     purpose="The partition of each symbol that is not placed by its murmur2 hash.",
 )
 
@@ -124,7 +129,8 @@ SNAPSHOTS = Topic(
         "retention.ms": _UNLIMITED,
         "retention.bytes": str(1024 * 1024 * 1024),
         "segment.bytes": str(128 * 1024 * 1024),
-    },
+    }
+    | _BROKER_TIME,
     purpose="The matcher's state after some command; a restart continues from it.",
 )
 
