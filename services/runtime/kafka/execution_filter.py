@@ -5,17 +5,22 @@
    the last one seen + 1.
 3. A lower first offset is a duplicate: dropped. A record of another epoch comes from a stale
    matcher: dropped. A gap is a bug: BrokenLogError.
+4. A record that cannot be decoded, or has no value, comes from a foreign program: logged and
+   dropped. If it was a matcher's outcome, the next one shows the gap.
 
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
 """
 
+import logging
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.codec import UnreadableError, decode_execution
 from schemas.executions import Claim, Outcome, Outcomes
 from services.runtime.errors import BrokenLogError
+
+log = logging.getLogger(__name__)
 
 NO_EPOCH = -1
 
@@ -58,7 +63,10 @@ class ExecutionFilter:
         try:
             execution = decode_execution(value)
         except UnreadableError as error:
-            raise BrokenLogError(f"executions {partition}@{record}: {error}") from error
+            fields = {"partition": partition, "record": record, "reason": str(error)}
+            log.warning("unreadable execution, passed over", extra={"fields": fields})
+            self._positions[partition] = structs.replace(at, next_record=record + 1)
+            return None
         if isinstance(execution, Claim):
             self._positions[partition] = FilterPosition(record + 1, record, at.next_command)
             return None

@@ -68,9 +68,16 @@ def test_gap_raises_broken_log_error(records: list[bytes | None]) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"\xff", b'{"type":"other"}'])
-def test_unreadable_record_raises_broken_log_error(value: bytes | None) -> None:
-    with pytest.raises(BrokenLogError):
-        follow([CLAIM, value])
+def test_unreadable_record_is_logged_and_passed_over(
+    value: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert follow([CLAIM, value, record(0, 0), value, record(0, 1)]) == [0, 1]
+    assert [line.message for line in caplog.records] == ["unreadable execution, passed over"] * 2
+
+
+def test_unreadable_record_in_place_of_outcomes_leaves_a_gap() -> None:
+    with pytest.raises(BrokenLogError, match="expected 0"):
+        follow([CLAIM, None, record(0, 1)])
 
 
 def test_filter_resumed_at_a_position_continues_exactly_there() -> None:
