@@ -16,6 +16,7 @@ from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import append
+from services.runtime.kafka.unreadable import log_unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def claimed(
 
 
 def _next_command(logs: Reading, executions: Partition, epoch: int, start: FilterPosition) -> int:
-    execution_filter = ExecutionFilter({executions.number: start})
+    execution_filter = ExecutionFilter({executions.number: start}, log_unreadable)
     for message in logs.read(executions, start.next_record, epoch + 1):
         execution_filter.accept(executions.number, message.offset() or 0, message.value())
     return execution_filter.position(executions.number).next_command

@@ -17,6 +17,7 @@ from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
 from services.matcher.partition import command_of
 from services.matcher.recovery import LogTopics, Reading, Recovered, StoredRecord
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.unreadable import log_unreadable
 
 # Far more commands than a matcher's public records can lag behind within their linger, and
 # applied in a moment.
@@ -33,7 +34,7 @@ class StandbyPartition:
         self.engine = recovered.engine
         self.next_offset = recovered.position.next_command
         self._lag = lag_commands
-        self._filter = ExecutionFilter({partition: recovered.position})
+        self._filter = ExecutionFilter({partition: recovered.position}, log_unreadable)
         self._waiting: deque[CommandRecord] = deque()
         self._trades = PublishedPosition()
         self._book = PublishedPosition()

@@ -7,6 +7,7 @@ from msgspec import structs
 from schemas.executions import Outcome
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.log_reader import LogReader
+from services.runtime.kafka.unreadable import log_unreadable
 
 
 def _ignore(_: FilterPosition) -> None:
@@ -23,7 +24,7 @@ def recorded_outcomes(
 
     `on_position` gets the position at each offset, and the last one. Raises BrokenLogError.
     """
-    execution_filter = ExecutionFilter({partition: start})
+    execution_filter = ExecutionFilter({partition: start}, log_unreadable)
     for record in executions.records(start.next_record):
         at = execution_filter.position(partition)
         # More than one offset where some hold no record: a snapshot may continue at any of them.

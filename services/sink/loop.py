@@ -30,6 +30,7 @@ from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
+from services.runtime.kafka.unreadable import log_unreadable
 from services.runtime.lifecycle import Stop
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
@@ -87,7 +88,7 @@ class Sink:
         self._left_behind: SinkSession | None = None
         self._migrated = False
         self._stored: dict[int, FilterPosition] = {}
-        self._filter = ExecutionFilter({})
+        self._filter = ExecutionFilter({}, log_unreadable)
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
         # Brokers whose record was read or does not exist, and those of them that have a URL.
@@ -176,7 +177,7 @@ class Sink:
         self._brokers_next = self._consumer.range(self._brokers).low
         self._read_brokers(store)
         self._stored = held
-        self._filter = ExecutionFilter(held)
+        self._filter = ExecutionFilter(held, log_unreadable)
         self._pending.clear()
         self._reached.clear()
         offsets = {Partition(self._executions, n): at.next_record for n, at in held.items()}

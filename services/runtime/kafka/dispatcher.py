@@ -16,6 +16,7 @@ from schemas.topology import Topology
 from services.runtime.kafka.async_consumer import AsyncConsumer
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
+from services.runtime.kafka.unreadable import log_unreadable
 
 OnBatch = Callable[[Batch], None]
 # Key and value of one record.
@@ -55,7 +56,7 @@ class TopicDispatcher:
         self._on_broker = on_broker
         self._on_listing: OnRecord | None = None
         self._beginning = dict.fromkeys(self._partitions, FilterPosition())
-        self._filter = ExecutionFilter(self._beginning)
+        self._filter = ExecutionFilter(self._beginning, log_unreadable)
         self._feed = AsyncConsumer(consumer, self.deliver, failed)
         self._asking = threading.Lock()
 
@@ -87,7 +88,7 @@ class TopicDispatcher:
         offsets = {partition: range_.low for partition, range_ in ranges.items()}
         for number, at in positions.items():
             offsets[Partition(self._executions, number)] = at.next_record
-        self._filter = ExecutionFilter({**self._beginning, **positions})
+        self._filter = ExecutionFilter({**self._beginning, **positions}, log_unreadable)
         self._feed.start(offsets, {partition: range_.end for partition, range_ in ranges.items()})
 
     def caught_up(self) -> bool:

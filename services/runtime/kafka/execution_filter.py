@@ -5,22 +5,19 @@
    the last one seen + 1.
 3. A lower first offset is a duplicate: dropped. A record of another epoch comes from a stale
    matcher: dropped. A gap is a bug: BrokenLogError.
-4. A record that cannot be decoded, or has no value, comes from a foreign program: logged and
+4. A record that cannot be decoded, or has no value, comes from a foreign program: reported and
    dropped. If it was a matcher's outcome, the next one shows the gap.
 
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
 """
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, structs
 
 from schemas.codec import UnreadableError, decode_execution
 from schemas.executions import Claim, Outcome, Outcomes
 from services.runtime.errors import BrokenLogError
-
-log = logging.getLogger(__name__)
 
 NO_EPOCH = -1
 
@@ -45,11 +42,23 @@ class Batch(Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
 
 
-class ExecutionFilter:
-    """Applies the rule to any number of partitions."""
+# Receives partition, record and reason of a record that cannot be decoded.
+OnUnreadable = Callable[[int, int, str], None]
 
-    def __init__(self, positions: Mapping[int, FilterPosition]) -> None:
+
+def _refuse(partition: int, record: int, reason: str) -> None:
+    raise BrokenLogError(f"executions {partition}@{record}: {reason}")
+
+
+class ExecutionFilter:
+    """Applies the rule to any number of partitions. Services pass `log_unreadable`; by default a
+    record that cannot be decoded raises BrokenLogError."""
+
+    def __init__(
+        self, positions: Mapping[int, FilterPosition], on_unreadable: OnUnreadable = _refuse
+    ) -> None:
         self._positions = dict(positions)
+        self._on_unreadable = on_unreadable
 
     def position(self, partition: int) -> FilterPosition:
         """The position behind the last record that was examined."""
@@ -63,8 +72,7 @@ class ExecutionFilter:
         try:
             execution = decode_execution(value)
         except UnreadableError as error:
-            fields = {"partition": partition, "record": record, "reason": str(error)}
-            log.warning("unreadable execution, passed over", extra={"fields": fields})
+            self._on_unreadable(partition, record, str(error))
             self._positions[partition] = structs.replace(at, next_record=record + 1)
             return None
         if isinstance(execution, Claim):

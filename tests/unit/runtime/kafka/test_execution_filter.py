@@ -8,6 +8,7 @@ from schemas.codec import encode
 from schemas.executions import Claim, Outcome, Outcomes, Ticked
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
+from services.runtime.kafka.unreadable import log_unreadable
 
 
 def record(epoch: int, first: int, count: int = 1) -> bytes:
@@ -20,7 +21,7 @@ CLAIM = encode(Claim("m"))
 
 def follow(records: Sequence[bytes | None], start: FilterPosition | None = None) -> list[int]:
     """Return the first command of each valid batch; the nth record is at offset n."""
-    execution_filter = ExecutionFilter({0: start or FilterPosition()})
+    execution_filter = ExecutionFilter({0: start or FilterPosition()}, log_unreadable)
     batches = [execution_filter.accept(0, at, value) for at, value in enumerate(records)]
     return [batch.first_command for batch in batches if batch is not None]
 
@@ -71,7 +72,8 @@ def test_gap_raises_broken_log_error(records: list[bytes | None]) -> None:
 def test_unreadable_record_is_logged_and_passed_over(
     value: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert follow([CLAIM, value, record(0, 0), value, record(0, 1)]) == [0, 1]
+    values = [CLAIM, value, record(0, 0), value, record(0, 1)]
+    assert follow(values) == [0, 1]
     assert [line.message for line in caplog.records] == ["unreadable execution, passed over"] * 2
 
 
