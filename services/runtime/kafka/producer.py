@@ -117,7 +117,7 @@ class Sender:
             self._producer.produce(topic, value, key, partition, on_delivery=delivered)
         except KafkaException as error:
             if is_fatal(error):
-                self._fail(error)
+                self._fail(_reason_of(self._producer, error))
             raise NotQueuedError(error.args[0].str()) from error
 
     def _fail(self, error: KafkaException | SystemError) -> None:
@@ -186,7 +186,7 @@ class FailFastSender:
                 self._poll(0.1)
                 self.check()
             except KafkaException as error:
-                self._raise(error)
+                self._raise(_reason_of(self._producer, error) if is_fatal(error) else error)
             else:
                 return
 
@@ -232,6 +232,15 @@ def is_fatal(error: KafkaException) -> bool:
     """True if the producer accepts no record after this error."""
     reason: KafkaError = error.args[0]
     return reason.code() == KafkaError._FATAL or reason.fatal()
+
+
+def _reason_of(producer: Producer, fatal: KafkaException) -> KafkaException | SystemError:
+    # `produce` says only that there was a fatal error, `poll` which one.
+    try:
+        producer.poll(0)
+    except (KafkaException, SystemError) as error:
+        return error
+    return fatal
 
 
 def _fatal_error(kafka: KafkaAccess, error: KafkaException | SystemError) -> ExchangeError:
