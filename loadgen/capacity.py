@@ -24,7 +24,7 @@ SCHEMA_VERSION: Final = 1
 CARRIED: Final = (threshold("p99(order)<=50ms"), threshold("errors<=1%"))
 
 
-class Step(Struct, frozen=True):
+class CapacityStep(Struct, frozen=True):
     """One tried scale. `valid`: the generator itself kept up. `report`: the step's folder."""
 
     scale: float
@@ -45,7 +45,7 @@ class Capacity(Struct, frozen=True, kw_only=True):
     schema_version: int = SCHEMA_VERSION
     complete: bool
     scale: float | None
-    steps: list[Step]
+    steps: list[CapacityStep]
     audit: Audit = "left out"
     machine: Machine
     commit: str
@@ -68,7 +68,7 @@ def find_capacity(
     """Runs the search. Every step keeps its report; the folder itself holds that of the result."""
     wanted = how.audit
     how = structs.replace(how, thresholds=how.thresholds or CARRIED, audit=False)
-    steps: list[Step] = []
+    steps: list[CapacityStep] = []
     first = flow_at(search.next or 1)
     with ExitStack() as ending:
         target = open_target(where, first.shares(), progress, ending)
@@ -100,9 +100,9 @@ def lines_of(found: Capacity) -> Iterator[str]:
         yield f"carries     {found.scale:g} % of the profile"
 
 
-def _step(found: Summary, scale: float, name: str, *, repeat: bool) -> Step:
+def _step(found: Summary, scale: float, name: str, *, repeat: bool) -> CapacityStep:
     orders = found.figures.latency_us.get("order")
-    return Step(
+    return CapacityStep(
         scale=scale,
         held=found.complete and found.valid and all(each.holds for each in found.thresholds),
         repeat=repeat,
@@ -116,7 +116,7 @@ def _step(found: Summary, scale: float, name: str, *, repeat: bool) -> Step:
     )
 
 
-def _line(step: Step) -> str:
+def _line(step: CapacityStep) -> str:
     p99 = "-" if step.order_p99_us is None else f"{step.order_p99_us / 1_000:.1f} ms"
     notes = [
         *(["again"] if step.repeat else []),
@@ -130,7 +130,7 @@ def _line(step: Step) -> str:
     )
 
 
-def _write(folder: Path, search: Search, steps: list[Step], audit: Audit) -> Capacity:
+def _write(folder: Path, search: Search, steps: list[CapacityStep], audit: Audit) -> Capacity:
     """Write the results after each step, so that an interrupted search keeps them."""
     found = Capacity(
         complete=search.next is None,

@@ -149,7 +149,7 @@ def _command(
 
 
 def _flow_options(
-    command: argparse.ArgumentParser, told: str, duration_s: int | None = None
+    command: argparse.ArgumentParser, default_text: str, duration_s: int | None = None
 ) -> None:
     command.add_argument(
         "--profile",
@@ -157,7 +157,11 @@ def _flow_options(
         help=f"mix and shape: {', '.join(NAMED)}, or a JSON file of what differs from b3",
     )
     command.add_argument(
-        "--duration", type=int, metavar="S", default=duration_s, help=f"seconds; default {told}"
+        "--duration",
+        type=int,
+        metavar="S",
+        default=duration_s,
+        help=f"seconds; default {default_text}",
     )
     command.add_argument("--seed", type=int, help="the same seed, the same flow; default 1")
 

@@ -9,7 +9,7 @@ from loadgen.client.record import ABANDONED, Records
 UNANSWERED_LEAST: Final = 10
 
 
-class Silence:
+class OutageDetector:
     """Time since the last HTTP answer, good or bad."""
 
     def __init__(self, limit_s: float) -> None:

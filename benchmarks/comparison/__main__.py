@@ -19,7 +19,7 @@ from benchmarks.comparison.chart import svg
 from benchmarks.comparison.entries import ENTRIES
 from benchmarks.comparison.losses import losses
 from benchmarks.comparison.measure import MeasureError, capacity, point, rules_hold
-from benchmarks.comparison.results import Comparison, Result, read, write
+from benchmarks.comparison.results import Comparison, SystemResult, read, write
 from benchmarks.comparison.systems import SystemUnderTest, running
 from benchmarks.comparison.table import markdown
 from infra.errors import InfraError
@@ -39,7 +39,7 @@ CAPACITY_START = 25.0
 PAGES = Path("docs")
 
 
-class Plan(Struct, frozen=True):
+class ComparisonPlan(Struct, frozen=True):
     """The steps for each system."""
 
     scales: tuple[float, ...] = (10, 25, 50, 75, 100)
@@ -48,7 +48,7 @@ class Plan(Struct, frozen=True):
     kills: int = 5
 
 
-QUICK = Plan((10, 50, 100), 5, 5, 1)
+QUICK = ComparisonPlan((10, 50, 100), 5, 5, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quiet_kafka()
     if options.draw is not None:
         return _draw_again(options.draw, options.out or PAGES)
-    steps = QUICK if options.quick else Plan()
+    steps = QUICK if options.quick else ComparisonPlan()
     if options.duration is not None:
         steps = msgspec.structs.replace(
             steps, duration_s=options.duration, capacity_s=max(3, options.duration // 2)
@@ -99,8 +99,8 @@ class _Keeper:
         _draw(self.found, self.folder)
 
 
-def _compare(name: str, steps: Plan, keep: _Keeper) -> None:
-    result = Result(name)
+def _compare(name: str, steps: ComparisonPlan, keep: _Keeper) -> None:
+    result = SystemResult(name)
     keep.found.results.append(result)
     title = ENTRIES[name].title.replace("`", "")
     _say(f"{title}: starting ...")
@@ -122,7 +122,9 @@ def _keep_logs(logs: Path, where: Path) -> None:
         shutil.copytree(logs, where, dirs_exist_ok=True)
 
 
-def _measure(system: SystemUnderTest, result: Result, steps: Plan, keep: _Keeper) -> None:
+def _measure(
+    system: SystemUnderTest, result: SystemResult, steps: ComparisonPlan, keep: _Keeper
+) -> None:
     folder = keep.folder / result.name
     _say("  the trading rules ...")
     result.rules_hold = rules_hold(system, folder)

@@ -6,7 +6,7 @@ Latencies span four powers of ten; a linear axis would show only the slowest des
 from typing import Final
 
 from benchmarks.comparison.entries import ENTRIES
-from benchmarks.comparison.results import Comparison, Point, Result
+from benchmarks.comparison.results import Comparison, ScalePoint, SystemResult
 from loadgen.report.charts import Axis, Mark, Series, svg_file
 
 # Fixed, so that two charts can be laid side by side; a point beyond is drawn at the edge.
@@ -32,7 +32,7 @@ def svg(found: Comparison) -> str:
     )
 
 
-def _series(result: Result, scales: list[float]) -> Series:
+def _series(result: SystemResult, scales: list[float]) -> Series:
     points = [
         (point, point.p99_us / 1_000)
         for point in result.points
@@ -48,11 +48,11 @@ def _series(result: Result, scales: list[float]) -> Series:
     )
 
 
-def _clean(point: Point) -> bool:
+def _clean(point: ScalePoint) -> bool:
     return point.errors_percent <= 1 and not point.note
 
 
-def _details(result: Result) -> list[str]:
+def _details(result: SystemResult) -> list[str]:
     carried = "-" if result.capacity is None else f"{result.capacity:g} % of B3"
     lines = [f"carries {carried}"]
     if result.losses is not None:

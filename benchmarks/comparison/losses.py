@@ -35,14 +35,14 @@ def losses(system: SystemUnderTest, kills: int) -> Losses:
     """Losses over `kills` kills. Raises SetupError, and the errors of a restart."""
     acknowledged = lost = 0
     for number in range(kills):
-        told = uvloop.run(_struck(system, number))
+        acknowledged_orders = uvloop.run(_acknowledged_before_kill(system, number))
         system.restart()
-        acknowledged += len(told)
-        lost += uvloop.run(_missing(system.url, told))
+        acknowledged += len(acknowledged_orders)
+        lost += uvloop.run(_missing(system.url, acknowledged_orders))
     return Losses(kills, acknowledged, lost)
 
 
-async def _struck(system: SystemUnderTest, number: int) -> list[Acknowledged]:
+async def _acknowledged_before_kill(system: SystemUnderTest, number: int) -> list[Acknowledged]:
     """The key and the id of every order that was acknowledged before the kill."""
     require_ready(system.url, READY_S)
     flow = plan(scaled(B3, SCALE, 2 * STRIKE_AFTER_S), seed=number + 1)
@@ -61,10 +61,12 @@ async def _struck(system: SystemUnderTest, number: int) -> list[Acknowledged]:
     ]
 
 
-async def _missing(url: str, told: list[Acknowledged]) -> int:
+async def _missing(url: str, acknowledged_orders: list[Acknowledged]) -> int:
     connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE)
     async with aiohttp.ClientSession(connector=connector) as session:
-        found = await asyncio.gather(*(_is_there(session, url, each) for each in told))
+        found = await asyncio.gather(
+            *(_is_there(session, url, each) for each in acknowledged_orders)
+        )
     return found.count(False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.comparison.results import Point
+from benchmarks.comparison.results import ScalePoint
 from benchmarks.comparison.systems import SystemUnderTest
 from benchmarks.designs.app import ADMIN_KEY
 from infra.process import ChildProcess
@@ -34,7 +34,7 @@ def rules_hold(system: SystemUnderTest, folder: Path) -> bool:
     return _run(command, system, folder / "conformance.log").exit_code == 0
 
 
-def point(system: SystemUnderTest, scale: float, duration_s: int, folder: Path) -> Point:
+def point(system: SystemUnderTest, scale: float, duration_s: int, folder: Path) -> ScalePoint:
     """One run at one scale. Raises MeasureError."""
     folder = folder / f"scale-{scale:g}"
     pids = [f"--pid={name}={pid}" for name, pid in system.pids().items()]
@@ -48,14 +48,14 @@ def point(system: SystemUnderTest, scale: float, duration_s: int, folder: Path) 
     return _point(found, scale, system)
 
 
-def _point(found: Summary, scale: float, system: SystemUnderTest) -> Point:
+def _point(found: Summary, scale: float, system: SystemUnderTest) -> ScalePoint:
     orders = found.figures.latency_us.get("order")
     ours = system.pids()
     notes = [
         *([] if found.complete else [found.why]),
         *([] if found.valid else ["the generator was late"]),
     ]
-    return Point(
+    return ScalePoint(
         scale=scale,
         p50_us=None if orders is None else orders.p50,
         p99_us=None if orders is None else orders.p99,
@@ -76,13 +76,13 @@ def capacity(
     folder = folder / "capacity"
     command = ["-m", "loadgen", "capacity", "--url", system.url, "--start", f"{start:g}"]
     command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit"]
-    told = 0
+    shown = 0
 
     def look() -> None:
-        nonlocal told
+        nonlocal shown
         now = _capacity(folder)
-        for step in [] if now is None else now.steps[told:]:
-            told += 1
+        for step in [] if now is None else now.steps[shown:]:
+            shown += 1
             say(f"  {step.scale:g} % {'carried' if step.held else 'not carried'}")
 
     program = _run(command, system, folder / "loadgen.log", look)

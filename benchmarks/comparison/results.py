@@ -8,7 +8,7 @@ from msgspec import Struct
 from loadgen.report.machine import Machine
 
 
-class Point(Struct, frozen=True):
+class ScalePoint(Struct, frozen=True):
     """One run of the generator. Times of orders in microseconds; None: no order was answered.
 
     `note` names a defect of the run itself; empty when there is none.
@@ -32,12 +32,12 @@ class Losses(Struct, frozen=True):
     lost: int
 
 
-class Result(Struct):
+class SystemResult(Struct):
     """One system. `capacity`: per cent of B3, None when none was found or the search was off."""
 
     name: str
     rules_hold: bool | None = None
-    points: list[Point] = []
+    points: list[ScalePoint] = []
     capacity: float | None = None
     capacity_note: str = ""
     losses: Losses | None = None
@@ -52,7 +52,7 @@ class Comparison(Struct):
     started_at: str
     duration_s: int
     scales: list[float]
-    results: list[Result] = []
+    results: list[SystemResult] = []
     complete: bool = False
 
     @property

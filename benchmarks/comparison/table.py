@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.comparison.entries import ENTRIES
-from benchmarks.comparison.results import Comparison, Point, Result
+from benchmarks.comparison.results import Comparison, ScalePoint, SystemResult
 
 # CPU and memory are shown at this scale, or at the nearest measured scale below it.
 COST_SCALE = 50.0
@@ -67,7 +67,7 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(result: Result, scales: list[float]) -> list[str]:
+def _cells(result: SystemResult, scales: list[float]) -> list[str]:
     points = {point.scale: point for point in result.points}
     priced = cost_point(result)
     losses = result.losses
@@ -82,18 +82,18 @@ def _cells(result: Result, scales: list[float]) -> list[str]:
     ]
 
 
-def cost_point(result: Result) -> Point | None:
+def cost_point(result: SystemResult) -> ScalePoint | None:
     """The run from which CPU and memory are read: one in which orders were answered."""
     answered = [point for point in result.points if point.p50_us is not None]
     below = [point for point in answered if point.scale <= COST_SCALE]
     return max(below, key=lambda point: point.scale, default=None)
 
 
-def _at(point: Point) -> str:
+def _at(point: ScalePoint) -> str:
     return "" if point.scale == COST_SCALE else f" (at {point.scale:g} %)"
 
 
-def _latency(point: Point | None) -> str:
+def _latency(point: ScalePoint | None) -> str:
     if point is None or point.p50_us is None or point.p99_us is None:
         return "-"
     marks = ("\\*" if point.errors_percent > 1 else "") + ("†" if point.note else "")

@@ -27,7 +27,7 @@ DEPTH_DEFAULT, DEPTH_MAX = 10, 50
 _GONE = frozenset({"cancelled", "expired"})
 
 
-class Api:
+class DesignApi:
     """The handlers. Each raises ProblemError for a refused request."""
 
     def __init__(self, design: Design, brokers: Brokers) -> None:

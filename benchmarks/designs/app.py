@@ -12,7 +12,7 @@ from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.exceptions import HTTPException
 
-from benchmarks.designs.api import Api
+from benchmarks.designs.api import DesignApi
 from benchmarks.designs.brokers import Brokers
 from benchmarks.designs.design import Design
 from services.api.messages import ProblemError, not_accepted
@@ -52,7 +52,7 @@ def make_app(make_design: Callable[[AsyncConnectionPool], Design]) -> FastAPI:
         await pool.close()
 
     app = FastAPI(lifespan=life, openapi_url=None)
-    api = Api(design, Brokers(pool, os.environ[ADMIN_KEY]))
+    api = DesignApi(design, Brokers(pool, os.environ[ADMIN_KEY]))
     app.add_route("/register", api.register, ["POST"])
     app.add_route("/orders", api.place, ["POST"])
     app.add_route("/orders/{order_id}", api.order, ["GET"])
@@ -73,9 +73,9 @@ async def _problem(_: Request, error: Exception) -> Response:
     if not isinstance(error, ProblemError):
         raise error
     request_id = f"{_REQUEST_PREFIX}-{next(_REQUEST_COUNT)}"
-    told = error.response(request_id)
-    headers = {"X-Request-Id": request_id, **dict(told.headers)}
-    return Response(told.body, told.status, headers, told.content_type)
+    answer = error.response(request_id)
+    headers = {"X-Request-Id": request_id, **dict(answer.headers)}
+    return Response(answer.body, answer.status, headers, answer.content_type)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -89,5 +89,5 @@ async def _no_connection(request: Request, _: Exception) -> Response:
 
 
 async def _lost_connection(request: Request, error: Exception) -> Response:
-    told = f"the database went away: {error}"
-    return await _problem(request, ProblemError("outcome_unknown", told))
+    reason = f"the database went away: {error}"
+    return await _problem(request, ProblemError("outcome_unknown", reason))

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from benchmarks.designs.api import now_ms
 from benchmarks.designs.app import make_app
-from benchmarks.designs.desk import Desk
+from benchmarks.designs.memory_orders import MemoryOrders
 from benchmarks.designs.restart import load_all
 from benchmarks.designs.write_behind import WriteBehind
 from schemas.brokers import Broker
@@ -20,7 +20,7 @@ from schemas.units import rfc3339, rounded_average
 _encode = msgspec.json.Encoder().encode
 
 
-class InMemory(Desk):
+class InMemory(MemoryOrders):
     """Design V3."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:

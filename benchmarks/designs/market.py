@@ -21,13 +21,13 @@ from services.reader.balances import Balances
 PRICES_MAX = 1_000
 
 
-class Order(OrderRecord, gc=False):
+class DesignOrder(OrderRecord, gc=False):
     """An order; `arrival` numbers all orders by arrival."""
 
     arrival: int
 
 
-class Trade(Struct, frozen=True, gc=False):
+class DesignTrade(Struct, frozen=True, gc=False):
     """A row of the table of trades."""
 
     symbol: str
@@ -53,12 +53,12 @@ class Known(Struct, frozen=True):
 class Changes(Struct):
     """Differences from the database: orders by id, trades, books by symbol."""
 
-    orders: dict[str, Order] = {}
-    trades: list[Trade] = []
-    books: dict[str, "Book"] = {}
+    orders: dict[str, DesignOrder] = {}
+    trades: list[DesignTrade] = []
+    books: dict[str, "DesignBook"] = {}
 
 
-class Level:
+class DesignLevel:
     """One price: its open shares and orders, and the queue, which may contain closed orders."""
 
     __slots__ = ("count", "queue", "total")
@@ -66,23 +66,23 @@ class Level:
     def __init__(self) -> None:
         self.total = 0
         self.count = 0
-        self.queue: deque[Order] = deque()
+        self.queue: deque[DesignOrder] = deque()
 
 
-class BookSide:
+class DesignBookSide:
     """Levels by price, best first: bids are stored under their negated price."""
 
     __slots__ = ("levels", "sign")
 
     def __init__(self, sign: Literal[1, -1]) -> None:
         self.sign = sign
-        self.levels: SortedDict[int, Level] = SortedDict()
+        self.levels: SortedDict[int, DesignLevel] = SortedDict()
 
-    def add(self, order: Order, price: int) -> None:
+    def add(self, order: DesignOrder, price: int) -> None:
         """Append the order to the queue at its price."""
         level = self.levels.get(self.sign * price)
         if level is None:
-            level = self.levels[self.sign * price] = Level()
+            level = self.levels[self.sign * price] = DesignLevel()
         level.queue.append(order)
         level.total += order.remaining_quantity
         level.count += 1
@@ -95,7 +95,7 @@ class BookSide:
         if not level.count:
             del self.levels[self.sign * price]
 
-    def best(self, limit: int | None) -> tuple[int, Order] | None:
+    def best(self, limit: int | None) -> tuple[int, DesignOrder] | None:
         """The next order to trade and its price; None beyond the limit."""
         if not self.levels:
             return None
@@ -114,62 +114,62 @@ class BookSide:
         ]
 
 
-class Book:
+class DesignBook:
     """The order book of one symbol."""
 
     __slots__ = ("asks", "bids", "prices", "sequence", "symbol", "trade_sequence")
 
     def __init__(self, symbol: str, sequence: int = 0, trade_sequence: int = 0) -> None:
         self.symbol = symbol
-        self.bids = BookSide(-1)
-        self.asks = BookSide(1)
+        self.bids = DesignBookSide(-1)
+        self.asks = DesignBookSide(1)
         self.sequence = sequence
         self.trade_sequence = trade_sequence
         self.prices: deque[int] = deque(maxlen=PRICES_MAX)
 
-    def side(self, side: Side) -> BookSide:
+    def side(self, side: Side) -> DesignBookSide:
         """The side of the book on which these orders rest."""
         return self.bids if side == "bid" else self.asks
 
 
-class Market:
+class DesignMarket:
     """All symbols. `client_ids` maps (broker, symbol, client order id) to its order."""
 
     def __init__(self) -> None:
-        self.orders: dict[str, Order] = {}
-        self.books: dict[str, Book] = {}
+        self.orders: dict[str, DesignOrder] = {}
+        self.books: dict[str, DesignBook] = {}
         self.client_ids: dict[tuple[str, str, str], Known] = {}
         self.balances = Balances()
         self.arrivals = 0
         self.changes = Changes()
-        self._due: list[tuple[int, int, Order]] = []
+        self._due: list[tuple[int, int, DesignOrder]] = []
 
     def take_changes(self) -> Changes:
         """Return the changes since the last call, and begin a new set."""
         taken, self.changes = self.changes, Changes()
         return taken
 
-    def restore(self, order: Order) -> None:
+    def restore(self, order: DesignOrder) -> None:
         """Add an order from the database. Call it in the order of arrival."""
         self.orders[order.order_id] = order
         self.arrivals = max(self.arrivals, order.arrival)
         if order.closed_reason is None:
             self._rest(self.book(order.symbol), order)
 
-    def remember(self, order: Order) -> None:
+    def remember(self, order: DesignOrder) -> None:
         """Register the client order id as used."""
         if order.client_order_id is not None:
             key = (order.broker_id, order.symbol, order.client_order_id)
             self.client_ids[key] = Known(order.order_id, content_of(order))
 
-    def book(self, symbol: str) -> Book:
+    def book(self, symbol: str) -> DesignBook:
         """The symbol's book, created if missing."""
         book = self.books.get(symbol)
         if book is None:
-            book = self.books[symbol] = Book(symbol)
+            book = self.books[symbol] = DesignBook(symbol)
         return book
 
-    def place(self, order: Order, now_ms: int) -> None:
+    def place(self, order: DesignOrder, now_ms: int) -> None:
         """Match a new order, and let the remainder of a limit order rest."""
         self.expire(now_ms)
         self.arrivals += 1
@@ -187,7 +187,7 @@ class Market:
         if order.trades or order.closed_reason is None:
             self._touch(book)
 
-    def cancel(self, order: Order, now_ms: int) -> None:
+    def cancel(self, order: DesignOrder, now_ms: int) -> None:
         """Cancel the order unless it is already closed."""
         self.expire(now_ms)
         if order.closed_reason is None:
@@ -200,23 +200,23 @@ class Market:
             if order.closed_reason is None:
                 self._withdraw(order, "expired", valid_until)
 
-    def _withdraw(self, order: Order, reason: ClosedReason, at_ms: int) -> None:
+    def _withdraw(self, order: DesignOrder, reason: ClosedReason, at_ms: int) -> None:
         book = self.books[order.symbol]
         book.side(order.side).leave(_limit(order), order.remaining_quantity, 1)
         order.closed(reason, at_ms)
         self.changes.orders[order.order_id] = order
         self._touch(book)
 
-    def _rest(self, book: Book, order: Order) -> None:
+    def _rest(self, book: DesignBook, order: DesignOrder) -> None:
         book.side(order.side).add(order, _limit(order))
         if order.valid_until is not None:
             heappush(self._due, (order.valid_until, order.arrival, order))
 
-    def _touch(self, book: Book) -> None:
+    def _touch(self, book: DesignBook) -> None:
         book.sequence += 1
         self.changes.books[book.symbol] = book
 
-    def _match(self, book: Book, taker: Order, now_ms: int) -> None:
+    def _match(self, book: DesignBook, taker: DesignOrder, now_ms: int) -> None:
         opposite = book.asks if taker.side == "bid" else book.bids
         while taker.remaining_quantity and (best := opposite.best(taker.price)) is not None:
             price, maker = best
@@ -242,7 +242,7 @@ class Market:
             )
             self.changes.orders[maker.order_id] = maker
             self.changes.trades.append(
-                Trade(
+                DesignTrade(
                     book.symbol,
                     book.trade_sequence,
                     trade_id,
@@ -258,7 +258,7 @@ class Market:
             )
 
 
-def content_of(order: Order) -> tuple[object, ...]:
+def content_of(order: DesignOrder) -> tuple[object, ...]:
     """The content that a retry must repeat."""
     return (
         order.document_number,
@@ -270,7 +270,7 @@ def content_of(order: Order) -> tuple[object, ...]:
     )
 
 
-def _limit(order: Order) -> int:
+def _limit(order: DesignOrder) -> int:
     if order.price is None:
         raise ValueError(f"market order {order.order_id} would rest")
     return order.price

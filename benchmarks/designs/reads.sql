@@ -73,7 +73,7 @@ END $$;
 
 CREATE FUNCTION price_resource(of_symbol text, counted bigint) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    told text;
+    resource text;
 BEGIN
     SELECT json_build_object(
         'symbol', of_symbol,
@@ -82,13 +82,13 @@ BEGIN
         'trades_in_average', count(*),
         'sequence', max(sequence),
         'as_of', instant(now_ms())
-    ) INTO told
+    ) INTO resource
     FROM (
         SELECT price, sequence FROM trades
         WHERE symbol = of_symbol ORDER BY sequence DESC LIMIT counted
     ) AS newest
     HAVING count(*) > 0;
-    RETURN told;
+    RETURN resource;
 END $$;
 
 CREATE FUNCTION book_resource(of_symbol text, levels bigint) RETURNS text LANGUAGE plpgsql AS $$

@@ -8,18 +8,18 @@ from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
 from benchmarks.designs.app import make_app
-from benchmarks.designs.desk import Desk
-from benchmarks.designs.market import Order
+from benchmarks.designs.market import DesignOrder
+from benchmarks.designs.memory_orders import MemoryOrders
 from benchmarks.designs.restart import load_open
 from benchmarks.designs.stored import StoredReads
 from benchmarks.designs.write_behind import WriteBehind
 
 
-class ReadsStored(Desk, StoredReads):
+class ReadsStored(MemoryOrders, StoredReads):
     """Design V2."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
-        Desk.__init__(self)
+        MemoryOrders.__init__(self)
         StoredReads.__init__(self, pool)
         self._behind = WriteBehind(self._market, pool, self._forget)
 
@@ -38,7 +38,7 @@ class ReadsStored(Desk, StoredReads):
         await self._behind.flushed(order_id)
         return await StoredReads.order(self, broker_id, order_id)
 
-    def _forget(self, written: list[Order]) -> None:
+    def _forget(self, written: list[DesignOrder]) -> None:
         # A closed order no longer changes, so the database can answer for it. An order that was
         # closed during its write is still pending and stays in memory.
         for order in written:

@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, kwargs_row
 from psycopg_pool import AsyncConnectionPool
 
-from benchmarks.designs.market import Book, Market, Order, Trade
+from benchmarks.designs.market import DesignBook, DesignMarket, DesignOrder, DesignTrade
 from schemas.orders import OrderTrade
 
 _ORDERS = """
@@ -25,7 +25,7 @@ _TRADES = """
 _POSITIONS = "SELECT broker_id::text, symbol, quantity::bigint, cash::numeric FROM positions"
 
 
-async def load_open(market: Market, pool: AsyncConnectionPool) -> None:
+async def load_open(market: DesignMarket, pool: AsyncConnectionPool) -> None:
     """Load books, and the client order ids with which later orders are compared."""
     async with pool.connection() as connection:
         await _load_symbols(market, connection)
@@ -36,42 +36,42 @@ async def load_open(market: Market, pool: AsyncConnectionPool) -> None:
                 market.restore(order)
 
 
-async def load_all(market: Market, pool: AsyncConnectionPool) -> None:
+async def load_all(market: DesignMarket, pool: AsyncConnectionPool) -> None:
     """Load all orders and trades."""
     async with pool.connection() as connection:
         await _load_symbols(market, connection)
         async for order in _orders(connection):
             market.remember(order)
             market.restore(order)
-        cursor = connection.cursor(row_factory=class_row(Trade))
+        cursor = connection.cursor(row_factory=class_row(DesignTrade))
         await cursor.execute(_TRADES)
         async for trade in cursor:
             market.book(trade.symbol).prices.append(trade.price)
-            _tell(market.orders[trade.maker_order_id], trade, trade.taker_broker_id)
-            _tell(market.orders[trade.taker_order_id], trade, trade.maker_broker_id)
+            _add_trade(market.orders[trade.maker_order_id], trade, trade.taker_broker_id)
+            _add_trade(market.orders[trade.taker_order_id], trade, trade.maker_broker_id)
         positions = await connection.execute(_POSITIONS)
         async for broker_id, symbol, quantity, cash in positions:
             market.balances.add(broker_id, symbol, quantity, int(cash))
 
 
-def _tell(order: Order, trade: Trade, other: str) -> None:
+def _add_trade(order: DesignOrder, trade: DesignTrade, other: str) -> None:
     order.trades.append(
         OrderTrade(trade.trade_id, trade.price, trade.quantity, other, trade.executed_at)
     )
 
 
-async def _load_symbols(market: Market, connection: AsyncConnection) -> None:
+async def _load_symbols(market: DesignMarket, connection: AsyncConnection) -> None:
     statement = "SELECT symbol, book_sequence, trade_sequence FROM symbols"
     async for symbol, sequence, trade_sequence in await connection.execute(statement):
-        market.books[symbol] = Book(symbol, sequence, trade_sequence)
+        market.books[symbol] = DesignBook(symbol, sequence, trade_sequence)
 
 
-async def _orders(connection: AsyncConnection) -> AsyncIterator[Order]:
+async def _orders(connection: AsyncConnection) -> AsyncIterator[DesignOrder]:
     cursor = connection.cursor(row_factory=kwargs_row(_order))
     await cursor.execute(_ORDERS)
     async for order in cursor:
         yield order
 
 
-def _order(**columns: Any) -> Order:
-    return Order(trades=[], **columns)
+def _order(**columns: Any) -> DesignOrder:
+    return DesignOrder(trades=[], **columns)

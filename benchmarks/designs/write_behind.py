@@ -14,7 +14,7 @@ from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from benchmarks.designs.api import now_ms
-from benchmarks.designs.market import Changes, Market, Order
+from benchmarks.designs.market import Changes, DesignMarket, DesignOrder
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +45,16 @@ _SYMBOLS = """
 """
 
 
-class Batch(Struct, frozen=True):
+class WriteBatch(Struct, frozen=True):
     """One state of the market, encoded once, so that a retried flush writes the same data."""
 
-    changed: list[Order]
+    changed: list[DesignOrder]
     orders: str
     trades: str
     symbols: str
 
     @classmethod
-    def of(cls, changes: Changes) -> "Batch":
+    def of(cls, changes: Changes) -> "WriteBatch":
         """Rows as JSON, which PostgreSQL unpacks."""
         changed = list(changes.orders.values())
         symbols = [
@@ -77,15 +77,15 @@ class WriteBehind:
 
     def __init__(
         self,
-        market: Market,
+        market: DesignMarket,
         pool: AsyncConnectionPool,
-        written: Callable[[list[Order]], None] = lambda _: None,
+        written: Callable[[list[DesignOrder]], None] = lambda _: None,
     ) -> None:
         self._market = market
         self._pool = pool
         self._written = written
         self._running: asyncio.Task[None] | None = None
-        self._in_flight: Batch | None = None
+        self._in_flight: WriteBatch | None = None
         self._next: asyncio.Future[None] | None = None
 
     def start(self) -> None:
@@ -135,7 +135,7 @@ class WriteBehind:
 
     async def _flush(self) -> None:
         if self._in_flight is None and self._market.changes.orders:
-            self._in_flight = Batch.of(self._market.take_changes())
+            self._in_flight = WriteBatch.of(self._market.take_changes())
         if self._in_flight is not None:
             await self._write(self._in_flight)
             self._written(self._in_flight.changed)
@@ -144,7 +144,7 @@ class WriteBehind:
             self._next.set_result(None)
             self._next = None
 
-    async def _write(self, batch: Batch) -> None:
+    async def _write(self, batch: WriteBatch) -> None:
         async with (
             self._pool.connection() as connection,
             connection.pipeline(),

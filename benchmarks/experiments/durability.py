@@ -30,7 +30,7 @@ COMMANDS_MAX = 10_000
 START_MS = 1_700_000_000_000
 
 
-class Rate(Struct, frozen=True):
+class CommandRate(Struct, frozen=True):
     """The load of one turn."""
 
     values: Sequence[bytes]
@@ -44,7 +44,7 @@ class ModeVariant:
     def __init__(self, bootstrap: str, mode: Durability) -> None:
         self._probe = AcknowledgementProbe(bootstrap, mode)
 
-    def __call__(self, rate: Rate) -> Turn:
+    def __call__(self, rate: CommandRate) -> Turn:
         """Send commands for the given time, and wait for their acknowledgements."""
         failed_before = self._probe.failed
         times_ms = self._probe.run(rate.values, rate.per_s, rate.seconds)
@@ -60,11 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flow = plan(Profile(), seed=1)
     values = [encode(command) for _, command in commands(flow, 0, START_MS)][:COMMANDS_MAX]
 
-    def measure(trial: Trial[Rate]) -> int:
-        trial.warm_up(Rate(values, max(options.rates), options.seconds))
+    def measure(trial: Trial[CommandRate]) -> int:
+        trial.warm_up(CommandRate(values, max(options.rates), options.seconds))
         return sum(
             print_table(
-                f"{rate:,}/s", trial.measure(Rate(values, rate, options.seconds), options.rounds)
+                f"{rate:,}/s",
+                trial.measure(CommandRate(values, rate, options.seconds), options.rounds),
             )
             for rate in options.rates
         )
@@ -86,7 +87,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def _trial() -> Iterator[Trial[Rate]]:
+def _trial() -> Iterator[Trial[CommandRate]]:
     """A variant for each mode, with its servers running."""
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())

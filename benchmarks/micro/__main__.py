@@ -19,8 +19,8 @@ from benchmarks.micro.context import Context, Servers
 from benchmarks.micro.errors import BenchError
 from benchmarks.micro.harness import FULL, GC_STATE, QUICK, Scale, as_in_the_services, run
 from benchmarks.micro.page import page
-from benchmarks.micro.registry import ENTRIES, Entry, chosen
-from benchmarks.micro.report import SCHEMA_VERSION, Measured, Report, as_text, verdicts
+from benchmarks.micro.registry import ENTRIES, BenchmarkEntry, chosen
+from benchmarks.micro.report import SCHEMA_VERSION, BenchmarkReport, Measured, as_text, verdicts
 from infra.errors import InfraError
 from loadgen.client.setup import SetupError
 from loadgen.report.machine import commit, this_machine
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.repeats:
         scale = structs.replace(scale, repeats=options.repeats)
     started, done = datetime.now(UTC), Run()
-    report = Report(
+    report = BenchmarkReport(
         schema_version=SCHEMA_VERSION,
         scale=scale.name,
         complete=False,
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return done.exit_code
 
 
-def _write(report: Report, options: argparse.Namespace) -> None:
+def _write(report: BenchmarkReport, options: argparse.Namespace) -> None:
     for line in as_text(report):
         sys.stdout.write(line + "\n")
     if options.json:
@@ -126,7 +126,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-class Step:
+class CurrentBenchmark:
     """The benchmark that runs now, in the progress display."""
 
     def __init__(self, progress: Progress, benchmarks: int) -> None:
@@ -144,10 +144,10 @@ class Step:
         self._progress.update(self._number, f"{self._name} {text}".rstrip())
 
 
-def _all(entries: Sequence[Entry], scale: Scale, done: Run, progress: Progress) -> None:
+def _all(entries: Sequence[BenchmarkEntry], scale: Scale, done: Run, progress: Progress) -> None:
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
-        current = Step(progress, len(entries))
+        current = CurrentBenchmark(progress, len(entries))
         servers = Servers(folder, ending, current.show)
         for number, entry in enumerate(entries):
             current.begin(number, entry.name)
@@ -162,7 +162,7 @@ def _all(entries: Sequence[Entry], scale: Scale, done: Run, progress: Progress) 
 
 
 def one(
-    entry: Entry, scale: Scale, servers: Servers, done: Run, show: Callable[[str], None]
+    entry: BenchmarkEntry, scale: Scale, servers: Servers, done: Run, show: Callable[[str], None]
 ) -> None:
     """Measure a benchmark; after an interruption or failure its repeats are kept as incomplete."""
     begun = time.monotonic()

@@ -10,7 +10,7 @@ from functools import partial
 from importlib.resources import files
 from typing import Final
 
-from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from benchmarks.micro.outcomes import outcomes_of, records
 from schemas import codec
 
@@ -42,20 +42,20 @@ def examples() -> dict[str, bytes]:
 def decoding(scale: Scale) -> Benchmark:
     """Decode bytes to a validated struct, and to a dict."""
 
-    def measure() -> Iterable[Reading]:
+    def measure() -> Iterable[Measurement]:
         for name, value in examples().items():
             short = name.split(".v1.")[1]
             decode = DECODERS[name.split(".v1.")[0] + ".v1"]
             yield _reading(f"{short}, msgspec", partial(decode, value), scale.operations)
             yield _reading(f"{short}, json", partial(json.loads, value), scale.operations)
 
-    return Benchmark([Point(None, measure)])
+    return Benchmark([CurvePoint(None, measure)])
 
 
 def encoding(scale: Scale) -> Benchmark:
     """Encode a struct to bytes, and a dict to bytes."""
 
-    def measure() -> Iterable[Reading]:
+    def measure() -> Iterable[Measurement]:
         for name, value in examples().items():
             short = name.split(".v1.")[1]
             message = DECODERS[name.split(".v1.")[0] + ".v1"](value)
@@ -64,15 +64,15 @@ def encoding(scale: Scale) -> Benchmark:
             encode_json = partial(_json_bytes, json.loads(value))
             yield _reading(f"{short}, json", encode_json, scale.operations)
 
-    return Benchmark([Point(None, measure)])
+    return Benchmark([CurvePoint(None, measure)])
 
 
 def outcome_records(scale: Scale) -> Benchmark:
     """Encode and decode an execution record of n outcomes of the mixed flow, per outcome."""
-    told = outcomes_of(scale)
+    outcomes = outcomes_of(scale)
 
-    def measure(size: int) -> Iterable[Reading]:
-        values = records(told, size)
+    def measure(size: int) -> Iterable[Measurement]:
+        values = records(outcomes, size)
         messages = [codec.decode_execution(value) for value in values]
         dicts = [json.loads(value) for value in values]
         for series, work in (
@@ -81,10 +81,12 @@ def outcome_records(scale: Scale) -> Benchmark:
             ("encode, msgspec", partial(_each, codec.encode, messages)),
             ("encode, json", partial(_each, _json_bytes, dicts)),
         ):
-            yield Reading(series, ns_each(work, len(told)), "ns/outcome")
+            yield Measurement(series, ns_each(work, len(outcomes)), "ns/outcome")
 
     sizes = (1, 10, 100, 500)
-    return Benchmark([Point(size, partial(measure, size)) for size in sizes], "outcomes a record")
+    return Benchmark(
+        [CurvePoint(size, partial(measure, size)) for size in sizes], "outcomes a record"
+    )
 
 
 def _json_bytes(message: object) -> bytes:
@@ -96,8 +98,8 @@ def _each(work: Callable[..., object], given: Iterable[object]) -> None:
         work(one)
 
 
-def _reading(series: str, work: Callable[[], object], operations: int) -> Reading:
-    return Reading(series, ns_each(partial(_repeat, work, operations), operations), "ns")
+def _reading(series: str, work: Callable[[], object], operations: int) -> Measurement:
+    return Measurement(series, ns_each(partial(_repeat, work, operations), operations), "ns")
 
 
 def _repeat(work: Callable[[], object], times: int) -> None:

@@ -17,7 +17,7 @@ from msgspec.json import decode as _decode
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from benchmarks.micro.harness import Benchmark, Point, Reading, Scale
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale
 from schemas.codec import decode_command, encode
 from schemas.executions import Outcomes
 from schemas.orders import OrderRecord
@@ -50,13 +50,13 @@ BALANCE_BY_FASTAPI = "/fastapi/balance"
 
 
 class MemoryLog:
-    """A stand-in for Kafka and the matcher: a sender for ingest that passes outcomes to `told`."""
+    """A stand-in for Kafka and the matcher: a sender for ingest that passes outcomes on."""
 
     available = True
 
-    def __init__(self, told: Callable[[int, bytes], None]) -> None:
+    def __init__(self, on_outcome: Callable[[int, bytes], None]) -> None:
         self._engine = Engine(0)
-        self._told = told
+        self._on_outcome = on_outcome
         self._loop = asyncio.get_running_loop()
         self._offsets = count()
 
@@ -74,7 +74,7 @@ class MemoryLog:
             return
         offset = next(self._offsets)
         outcome = self._engine.apply(decode_command(value), EnginePosition(0, offset, now_ms()))
-        self._loop.call_soon(self._told, offset + 1, encode(Outcomes(0, offset, (outcome,))))
+        self._loop.call_soon(self._on_outcome, offset + 1, encode(Outcomes(0, offset, (outcome,))))
 
 
 class NoArchive:
@@ -97,7 +97,9 @@ class Gateway:
         self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0)
         self._filter = ExecutionFilter({0: FilterPosition(1, 0, 0)})
         context = IngestContext(
-            publisher=Publisher(MemoryLog(self._tell), in_flight_max=1, delivery_timeout_ms=1_000),
+            publisher=Publisher(
+                MemoryLog(self._on_outcome), in_flight_max=1, delivery_timeout_ms=1_000
+            ),
             waiters=Waiters(asyncio.get_running_loop()),
             lookup=lookup_of(self._reader),
             partition_map=PartitionMap(1),
@@ -122,7 +124,7 @@ class Gateway:
     async def _get_balance(self, broker: Caller) -> Response:
         return await self._reader.get_balance(Request(broker=broker))
 
-    def _tell(self, record: int, value: bytes) -> None:
+    def _on_outcome(self, record: int, value: bytes) -> None:
         batch = self._filter.accept(0, record, value)
         if batch is not None:
             self._reader.apply(batch)
@@ -166,7 +168,7 @@ def over_asgi(app: AsgiApp) -> Ask:
     return ask
 
 
-class Wire(asyncio.Transport):
+class KeptTransport(asyncio.Transport):
     """A transport that keeps what is written to it."""
 
     def __init__(self) -> None:
@@ -186,7 +188,7 @@ def over_http(app: AsgiApp) -> Ask:
     """Request bytes into the services' HTTP protocol and response bytes out, without a socket."""
     config = Config(app, lifespan="off", access_log=False, log_config=None, server_header=False)
     protocol = HttpProtocol(config, ServerState(), {}, asyncio.get_running_loop())
-    wire = Wire()
+    wire = KeptTransport()
     protocol.connection_made(wire)
 
     async def ask(method: str, path: str, key: str, body: bytes) -> Answer:
@@ -214,25 +216,25 @@ def _headers(key: str, body: bytes) -> Iterator[tuple[str, str]]:
 
 def calls(scale: Scale) -> Benchmark:
     """Every call of the API, one after the other on one connection."""
-    return Benchmark([Point(None, lambda: _measured(scale.operations // 4))])
+    return Benchmark([CurvePoint(None, lambda: _measured(scale.operations // 4))])
 
 
-def _measured(times: int) -> Iterable[Reading]:
+def _measured(times: int) -> Iterable[Measurement]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_measure(times))
 
 
-async def _measure(times: int) -> list[Reading]:
+async def _measure(times: int) -> list[Measurement]:
     found = []
     for way, over in (("ASGI", over_asgi), ("HTTP", over_http)):
-        session = Session(over(Gateway().edge), times)
-        found += [Reading(f"{name}, {way}", ns, "ns") for name, ns in await session.run()]
+        session = EdgeSession(over(Gateway().edge), times)
+        found += [Measurement(f"{name}, {way}", ns, "ns") for name, ns in await session.run()]
         ns = await timed(over(_floor), [("GET", "/", "", b"")] * times)
-        found.append(Reading(f"an app that does nothing, {way}", ns, "ns"))
+        found.append(Measurement(f"an app that does nothing, {way}", ns, "ns"))
     return found
 
 
-class Session:
+class EdgeSession:
     """Two brokers that trade with each other through one gateway; each call is repeated."""
 
     def __init__(self, ask: Ask, times: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from loadgen.commands import broker_id, commands
 from loadgen.workload.orderflow import Profile, plan
 from loadgen.workload.tickers import tickers
@@ -24,7 +24,7 @@ LOT: Final = 100
 AT_ONCE_MAX: Final = 5_000
 
 
-class Market:
+class EngineMarket:
     """An engine and a generator of commands for it."""
 
     def __init__(self, symbols: int = 1) -> None:
@@ -96,8 +96,8 @@ def price_at(side: Side, level: int) -> int:
 def place_by_depth(scale: Scale) -> Benchmark:
     """A passive order into a book of n levels per side."""
 
-    def point(depth: int) -> Point:
-        market = Market()
+    def point(depth: int) -> CurvePoint:
+        market = EngineMarket()
         market.apply(
             market.order(side, price_at(side, level))
             for side in ("bid", "ask")
@@ -105,42 +105,42 @@ def place_by_depth(scale: Scale) -> Benchmark:
         )
         rng = random.Random(depth)
 
-        def measure() -> Iterable[Reading]:
+        def measure() -> Iterable[Measurement]:
             for series, aside in (("at a level that is there", 0), ("at a new level", 1)):
                 orders = [
                     market.order("bid", price_at("bid", rng.randrange(depth)) - aside)
                     for _ in range(scale.operations)
                 ]
-                yield Reading(series, market.ns_each(orders), "ns")
+                yield Measurement(series, market.ns_each(orders), "ns")
                 market.apply(map(cancel, orders))
 
-        return Point(depth, measure)
+        return CurvePoint(depth, measure)
 
     return Benchmark([point(depth) for depth in scale.up_to(10_000)], "levels a side")
 
 
-def _place_and_cancel(market: Market, scale: Scale, symbols: int) -> Iterable[Reading]:
+def _place_and_cancel(market: EngineMarket, scale: Scale, symbols: int) -> Iterable[Measurement]:
     rng = random.Random(symbols)
     orders = [
         market.order("bid", price_at("bid", rng.randrange(20)), symbol=rng.randrange(symbols))
         for _ in range(scale.operations)
     ]
-    yield Reading("place", market.ns_each(orders), "ns")
+    yield Measurement("place", market.ns_each(orders), "ns")
     rng.shuffle(orders)
-    yield Reading("cancel", market.ns_each([cancel(order) for order in orders]), "ns")
+    yield Measurement("cancel", market.ns_each([cancel(order) for order in orders]), "ns")
 
 
 def by_open_orders(scale: Scale) -> Benchmark:
     """Place and cancel with n resting orders, in 50 symbols."""
 
-    def point(count: int) -> Point:
-        market = Market(50)
+    def point(count: int) -> CurvePoint:
+        market = EngineMarket(50)
         market.apply(
             market.order(side, price_at(side, number % 20), symbol=number % 50)
             for number in range(count // 2)
             for side in ("bid", "ask")
         )
-        return Point(count, partial(_place_and_cancel, market, scale, 50))
+        return CurvePoint(count, partial(_place_and_cancel, market, scale, 50))
 
     return Benchmark([point(count) for count in scale.sizes[1:]], "open orders")
 
@@ -148,15 +148,15 @@ def by_open_orders(scale: Scale) -> Benchmark:
 def by_symbols(scale: Scale) -> Benchmark:
     """Place and cancel in n symbols, with 20 orders in each."""
 
-    def point(count: int) -> Point:
-        market = Market(count)
+    def point(count: int) -> CurvePoint:
+        market = EngineMarket(count)
         market.apply(
             market.order(side, price_at(side, number), symbol=symbol)
             for symbol in range(count)
             for number in range(10)
             for side in ("bid", "ask")
         )
-        return Point(count, partial(_place_and_cancel, market, scale, count))
+        return CurvePoint(count, partial(_place_and_cancel, market, scale, count))
 
     return Benchmark([point(count) for count in scale.up_to(1_000)], "symbols")
 
@@ -164,7 +164,7 @@ def by_symbols(scale: Scale) -> Benchmark:
 def cancel_by_place(scale: Scale) -> Benchmark:
     """Cancel the oldest, the newest and the middle orders of levels with n orders."""
 
-    def measure(size: int) -> Iterable[Reading]:
+    def measure(size: int) -> Iterable[Measurement]:
         taken = max(1, size // 10)
         levels = max(1, scale.operations // taken // 4)
         for series, first in (
@@ -172,7 +172,7 @@ def cancel_by_place(scale: Scale) -> Benchmark:
             ("in the middle", (size - taken) // 2),
             ("at the tail", size - taken),
         ):
-            market = Market()
+            market = EngineMarket()
             queues = [
                 [market.order("bid", price_at("bid", level)) for _ in range(size)]
                 for level in range(levels)
@@ -180,7 +180,7 @@ def cancel_by_place(scale: Scale) -> Benchmark:
             for queue in queues:
                 market.apply(queue)
             cancels = [cancel(o) for queue in queues for o in queue[first : first + taken]]
-            yield Reading(series, market.ns_each(cancels), "ns")
+            yield Measurement(series, market.ns_each(cancels), "ns")
 
     return _curve(measure, scale.up_to(10_000), "orders at the level")
 
@@ -188,20 +188,20 @@ def cancel_by_place(scale: Scale) -> Benchmark:
 def cross(scale: Scale) -> Benchmark:
     """One order that takes n resting orders, at a single price or each at a separate price."""
 
-    def measure(fills: int) -> Iterable[Reading]:
+    def measure(fills: int) -> Iterable[Measurement]:
         takers = max(1, scale.operations // fills)
         for series, price, levels in (
             ("limit order, one level", price_at("ask", fills), 1),
             ("limit order, a level each", price_at("ask", fills), fills),
             ("market order, a level each", None, fills),
         ):
-            market = Market()
+            market = EngineMarket()
             market.apply(
                 market.order("ask", price_at("ask", number % levels))
                 for number in range(fills * takers)
             )
             orders = [market.order("bid", price, quantity=LOT * fills) for _ in range(takers)]
-            yield Reading(series, market.ns_each(orders, fills * takers), "ns/fill")
+            yield Measurement(series, market.ns_each(orders, fills * takers), "ns/fill")
 
     return _curve(measure, _bounded(scale), "fills an order")
 
@@ -209,9 +209,9 @@ def cross(scale: Scale) -> Benchmark:
 def expire(scale: Scale) -> Benchmark:
     """A tick when n orders are due at once."""
 
-    def measure(due: int) -> Iterable[Reading]:
+    def measure(due: int) -> Iterable[Measurement]:
         ticks = max(1, scale.operations // due)
-        market = Market()
+        market = EngineMarket()
         market.apply(
             market.order(
                 "bid", price_at("bid", number % 20), valid_until=START_MS + 1 + number // due
@@ -226,7 +226,7 @@ def expire(scale: Scale) -> Benchmark:
             for number in range(ticks)
         ]
         ns = ns_each(partial(apply_all, market.engine, placed), due * ticks)
-        yield Reading("expire", ns, "ns/order")
+        yield Measurement("expire", ns, "ns/order")
 
     return _curve(measure, _bounded(scale), "orders due at once")
 
@@ -234,14 +234,14 @@ def expire(scale: Scale) -> Benchmark:
 def mixed(scale: Scale) -> Benchmark:
     """A market's flow with client order ids, cancels and expiries, into an empty engine."""
 
-    def point(symbols: int) -> Point:
+    def point(symbols: int) -> CurvePoint:
         flow = flow_of(scale, symbols)
 
-        def measure() -> Iterable[Reading]:
+        def measure() -> Iterable[Measurement]:
             ns = ns_each(partial(apply_all, Engine(0), flow), len(flow))
-            yield Reading("engine alone", 1e9 / ns, "commands/s")
+            yield Measurement("engine alone", 1e9 / ns, "commands/s")
 
-        return Point(symbols, measure)
+        return CurvePoint(symbols, measure)
 
     return Benchmark([point(symbols) for symbols in (5, 50, 450)], "symbols")
 
@@ -260,8 +260,10 @@ def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command,
     ]
 
 
-def _curve(measure: Callable[[int], Iterable[Reading]], sizes: Sequence[int], x: str) -> Benchmark:
-    return Benchmark([Point(size, partial(measure, size)) for size in sizes], x)
+def _curve(
+    measure: Callable[[int], Iterable[Measurement]], sizes: Sequence[int], x: str
+) -> Benchmark:
+    return Benchmark([CurvePoint(size, partial(measure, size)) for size in sizes], x)
 
 
 def _bounded(scale: Scale) -> list[int]:

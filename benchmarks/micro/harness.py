@@ -19,7 +19,7 @@ from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
 GC_STATE = f"on, threshold {COLLECT_AFTER_OBJECTS:,} as in the services, collected before a repeat"
 
 
-class Reading(NamedTuple):
+class Measurement(NamedTuple):
     """One value of one series; a unit that ends in `/s` means that more is better."""
 
     series: str
@@ -27,17 +27,17 @@ class Reading(NamedTuple):
     unit: str
 
 
-class Point(Struct, frozen=True):
+class CurvePoint(Struct, frozen=True):
     """One point: its `x` on the curve (None without a curve) and a function that measures once."""
 
     x: int | None
-    measure: Callable[[], Iterable[Reading]]
+    measure: Callable[[], Iterable[Measurement]]
 
 
 class Benchmark(Struct, frozen=True):
     """Points that are measured in turns. `x` names what grows; empty when there is no curve."""
 
-    points: Sequence[Point]
+    points: Sequence[CurvePoint]
     x: str = ""
 
 

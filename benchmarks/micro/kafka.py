@@ -11,7 +11,7 @@ from benchmarks.acknowledgements import AcknowledgementProbe
 from benchmarks.micro.context import Context
 from benchmarks.micro.engine import flow_of
 from benchmarks.micro.errors import BenchError
-from benchmarks.micro.harness import Benchmark, Point, Reading
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement
 from benchmarks.processes import metrics_at
 from infra.ports import free_port
 from infra.process import ChildProcess
@@ -50,7 +50,7 @@ def matching(context: Context) -> Benchmark:
     flow = [command for command, _ in flow_of(scale, SYMBOLS, LONGER * scale.flow_s)]
     bootstrap = context.servers.kafka()
 
-    def measure() -> Iterable[Reading]:
+    def measure() -> Iterable[Measurement]:
         prefix = f"{context.servers.name('matcher')}."
         TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(1, "process")
         _fill(bootstrap, prefix, flow)
@@ -58,11 +58,11 @@ def matching(context: Context) -> Benchmark:
         first, last = _between(_watched(context, settings, len(flow)), len(flow))
         commands = last.commands - first.commands
         cpu_s = last.cpu_s - first.cpu_s
-        yield Reading("one core", commands / cpu_s, "commands/s")
-        yield Reading("by the clock", commands / (last.at_s - first.at_s), "commands/s")
-        yield Reading("CPU", cpu_s / commands * 1e9, "ns/command")
+        yield Measurement("one core", commands / cpu_s, "commands/s")
+        yield Measurement("by the clock", commands / (last.at_s - first.at_s), "commands/s")
+        yield Measurement("CPU", cpu_s / commands * 1e9, "ns/command")
 
-    return Benchmark([Point(None, measure)])
+    return Benchmark([CurvePoint(None, measure)])
 
 
 def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
@@ -125,21 +125,21 @@ def acknowledging(context: Context) -> Benchmark:
     for probe in probes.values():
         probe.run(values, max(scale.rates), 1.0)
 
-    def point(rate: int) -> Point:
-        def measure() -> Iterable[Reading]:
+    def point(rate: int) -> CurvePoint:
+        def measure() -> Iterable[Measurement]:
             for mode, probe in probes.items():
                 times_ms = probe.run(values, rate, scale.rate_s)
                 if probe.failed:
                     raise BenchError(f"{probe.failed} commands were not acknowledged as {mode}")
                 yield from readings(f"{mode} ", times_ms)
 
-        return Point(rate, measure)
+        return CurvePoint(rate, measure)
 
     return Benchmark([point(rate) for rate in scale.rates], "commands a second")
 
 
-def readings(series: str, times_ms: Iterable[float]) -> Iterable[Reading]:
+def readings(series: str, times_ms: Iterable[float]) -> Iterable[Measurement]:
     """The latency percentiles of one repeat."""
     ordered = sorted(int(time_ms * 1e6) for time_ms in times_ms)
     for percent in PERCENTS:
-        yield Reading(f"{series}p{percent}", percentile(ordered, percent * 10), "ns")
+        yield Measurement(f"{series}p{percent}", percentile(ordered, percent * 10), "ns")

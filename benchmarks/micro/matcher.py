@@ -6,7 +6,7 @@ from functools import partial
 from msgspec import Struct
 
 from benchmarks.micro.engine import flow_of
-from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from schemas.codec import encode
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import Engine
@@ -69,13 +69,15 @@ def handling(scale: Scale) -> Benchmark:
         for command, at in flow_of(scale, SYMBOLS)
     ]
 
-    def measure(size: int) -> Iterable[Reading]:
+    def measure(size: int) -> Iterable[Measurement]:
         parts = [log[at : at + size] for at in range(0, len(log), size)]
         ns = ns_each(partial(_handle, matcher(), parts), len(log))
-        yield Reading("all but Kafka", 1e9 / ns, "commands/s")
+        yield Measurement("all but Kafka", 1e9 / ns, "commands/s")
 
     sizes = (1, 10, 100, 1_000)
-    return Benchmark([Point(size, partial(measure, size)) for size in sizes], "commands a poll")
+    return Benchmark(
+        [CurvePoint(size, partial(measure, size)) for size in sizes], "commands a poll"
+    )
 
 
 def _handle(one: PartitionMatcher, parts: Sequence[Sequence[CommandBytes]]) -> None:

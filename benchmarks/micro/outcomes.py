@@ -19,16 +19,16 @@ def outcomes_of(scale: Scale) -> list[Outcome]:
     return [engine.apply(command, at) for command, at in flow_of(scale, SYMBOLS)]
 
 
-def batches(told: Sequence[Outcome], size: int) -> list[Batch]:
+def batches(outcomes: Sequence[Outcome], size: int) -> list[Batch]:
     """Split the outcomes into lists of `size`."""
-    return [Batch(0, at, tuple(told[at : at + size])) for at in range(0, len(told), size)]
+    return [Batch(0, at, tuple(outcomes[at : at + size])) for at in range(0, len(outcomes), size)]
 
 
-def records(told: Sequence[Outcome], size: int) -> list[bytes]:
+def records(outcomes: Sequence[Outcome], size: int) -> list[bytes]:
     """Records as the matcher writes them after its claim, with `size` outcomes each."""
     return [
         encode(Outcomes(EPOCH, batch.first_command, batch.outcomes))
-        for batch in batches(told, size)
+        for batch in batches(outcomes, size)
     ]
 
 

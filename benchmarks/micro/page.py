@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from statistics import median
 
-from benchmarks.micro.report import Measured, Report, told, verdict_text
+from benchmarks.micro.report import BenchmarkReport, Measured, value_text, verdict_text
 from loadgen.report.charts import STYLE, Axis, Mark, Series, bar_chart, line_chart
 
 _STYLE = """
@@ -24,7 +24,7 @@ td:first-child, th:first-child { text-align: left }
 """
 
 
-def page(report: Report) -> str:
+def page(report: BenchmarkReport) -> str:
     """The complete HTML document."""
     body = "".join(_parts(report))
     return (
@@ -34,7 +34,7 @@ def page(report: Report) -> str:
     )
 
 
-def _parts(report: Report) -> Iterator[str]:
+def _parts(report: BenchmarkReport) -> Iterator[str]:
     on = report.machine
     yield "<h1>Benchmarks</h1>"
     yield _paragraph(
@@ -84,7 +84,7 @@ def _charts(measured: Measured) -> Iterator[str]:
             for name in dict.fromkeys(one.series for one in figures)
         ]
         limits = dict.fromkeys(v.limit for v in measured.verdicts if v.unit == unit)
-        marks = [Mark(f"budget {told(limit, unit)}", limit / size) for limit in limits]
+        marks = [Mark(f"budget {value_text(limit, unit)}", limit / size) for limit in limits]
         yield line_chart(title, series, Axis(measured.x, log=True), Axis(shown, log=True), marks)
 
 
@@ -102,6 +102,6 @@ def _table(measured: Measured) -> Iterator[str]:
     yield "<table><tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr>"
     for one in measured.figures:
         cells = [one.series, "" if one.x is None else f"{one.x:,}"]
-        cells += [told(value, one.unit) for value in (one.min, one.median, one.max)]
+        cells += [value_text(value, one.unit) for value in (one.min, one.median, one.max)]
         yield "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
     yield "</table>"

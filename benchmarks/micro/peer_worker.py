@@ -68,11 +68,11 @@ class LightMatchingEngine:
         self._engine = module.LightMatchingEngine()
         self._sides = {True: module.Side.BUY, False: module.Side.SELL}
         self._flow = flow
-        self._told: list[tuple[int, Any, Any]] = []
+        self._traded: list[tuple[int, Any, Any]] = []
 
     def run(self) -> None:
         """See Adapter."""
-        engine, told, sides = self._engine, self._told, self._sides
+        engine, traded, sides = self._engine, self._traded, self._sides
         placed: dict[int, Any] = {}
         for number, entry in enumerate(self._flow):
             symbol = entry[0]
@@ -85,7 +85,7 @@ class LightMatchingEngine:
             if price is None and order.leaves_qty:
                 engine.cancel_order(order.order_id, symbol)
             if trades:
-                told.append((number, order.order_id, trades))
+                traded.append((number, order.order_id, trades))
 
     def fills(self) -> Fills:
         """See Adapter."""
@@ -93,7 +93,7 @@ class LightMatchingEngine:
         # the fills.
         return [
             [number, trade.trade_price, trade.trade_qty]
-            for number, taker, trades in self._told
+            for number, taker, trades in self._traded
             for trade in trades
             if trade.order_id != taker
         ]
@@ -114,7 +114,7 @@ class OrderMatching:
         start = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
         self._times = [start + timedelta(microseconds=number) for number in range(len(flow))]
         self._orders = [self._order(number, *entry[1:]) for number, entry in enumerate(flow)]
-        self._told: list[tuple[int, Any]] = []
+        self._traded: list[tuple[int, Any]] = []
 
     def _order(self, number: int, bid: Any, *terms: Any) -> Any:
         if not terms:
@@ -133,7 +133,7 @@ class OrderMatching:
 
     def run(self) -> None:
         """See Adapter."""
-        batch, told = self._batch, self._told
+        batch, traded = self._batch, self._traded
         for number, entry in enumerate(self._flow):
             engine, order = self._engines[entry[0]], self._orders[number]
             if order is None:
@@ -144,11 +144,13 @@ class OrderMatching:
             if entry[2] is None and order.size:
                 engine.cancel_order(order.order_id)
             if trades:
-                told.append((number, trades))
+                traded.append((number, trades))
 
     def fills(self) -> Fills:
         """See Adapter."""
-        return [[number, fill.price, fill.size] for number, trades in self._told for fill in trades]
+        return [
+            [number, fill.price, fill.size] for number, trades in self._traded for fill in trades
+        ]
 
 
 # Adapters by package name.

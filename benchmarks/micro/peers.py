@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 from benchmarks.micro.context import Context
 from benchmarks.micro.engine import BROKERS, START_MS, apply_all
 from benchmarks.micro.errors import BenchError
-from benchmarks.micro.harness import Benchmark, Point, Reading, ns_each
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, ns_each
 from benchmarks.micro.peer_worker import ADAPTERS
 from loadgen.commands import commands
 from loadgen.workload.orderflow import Profile, plan
@@ -43,7 +43,7 @@ COMMANDS_LEAST: Final = 1_000
 Entry = list[str | int | bool | None]
 
 
-class Fill(Struct, frozen=True, array_like=True):
+class PeerFill(Struct, frozen=True, array_like=True):
     """A fill of the command with this number. A peer may report quantities as floats."""
 
     number: int
@@ -51,24 +51,24 @@ class Fill(Struct, frozen=True, array_like=True):
     quantity: float
 
 
-class Told(Struct, frozen=True):
+class PeerAnswer(Struct, frozen=True):
     """A worker's answer."""
 
     seconds: float = 0.0
-    fills: list[Fill] = []
+    fills: list[PeerFill] = []
     version: str = ""
     error: str = ""
 
 
-class Flow(Struct, frozen=True):
+class PeerFlow(Struct, frozen=True):
     """Commands that all engines support, the same as entries for a worker, and expected fills."""
 
     placed: list[tuple[Command, EnginePosition]]
     entries: list[Entry]
-    fills: list[Fill]
+    fills: list[PeerFill]
 
 
-def flow_of(count: int) -> Flow:
+def flow_of(count: int) -> PeerFlow:
     """About `count` commands, without the cancels that arrive too late."""
     profile = Profile(
         brokers=BROKERS,
@@ -80,7 +80,7 @@ def flow_of(count: int) -> Flow:
         cancel_age_ms_mean=500,
     )
     engine, numbers = Engine(0), dict[str, tuple[int, str]]()
-    flow = Flow([], [], [])
+    flow = PeerFlow([], [], [])
     for now_ms, planned in commands(plan(profile, seed=1), 0, START_MS):
         number = len(flow.placed)
         at = EnginePosition(0, number, now_ms)
@@ -99,11 +99,11 @@ def flow_of(count: int) -> Flow:
             cancelled, symbol = numbers[command.order_id]
             flow.entries.append([symbol, cancelled])
         if isinstance(event, OrderAccepted):
-            flow.fills.extend(Fill(number, fill.price, fill.quantity) for fill in event.fills)
+            flow.fills.extend(PeerFill(number, fill.price, fill.quantity) for fill in event.fills)
     return flow
 
 
-def difference(ours: Sequence[Fill], theirs: Sequence[Fill]) -> str:
+def difference(ours: Sequence[PeerFill], theirs: Sequence[PeerFill]) -> str:
     """A description of the first fill that differs; empty when all are equal."""
     for place, (one, other) in enumerate(zip(ours, theirs, strict=False)):
         if one != other:
@@ -116,7 +116,7 @@ def difference(ours: Sequence[Fill], theirs: Sequence[Fill]) -> str:
 class Worker:
     """The interpreter process that runs the other engines on one flow."""
 
-    def __init__(self, python: Path, flow: Flow, file: Path) -> None:
+    def __init__(self, python: Path, flow: PeerFlow, file: Path) -> None:
         file.write_bytes(msgspec.json.encode(flow.entries))
         self._process = subprocess.Popen(  # noqa: S603 - our own words
             [python, WORKER, file],
@@ -125,7 +125,7 @@ class Worker:
             text=True,
         )
 
-    def run(self, name: str) -> Told:
+    def run(self, name: str) -> PeerAnswer:
         """Run the flow once through this engine. Raises BenchError when the interpreter has
         ended."""
         if self._process.stdin is None or self._process.stdout is None:
@@ -133,7 +133,7 @@ class Worker:
         try:
             self._process.stdin.write(f"{name}\n")
             self._process.stdin.flush()
-            return msgspec.json.decode(self._process.stdout.readline(), type=Told)
+            return msgspec.json.decode(self._process.stdout.readline(), type=PeerAnswer)
         except (OSError, msgspec.MsgspecError) as error:
             raise BenchError(f"the other engines' interpreter has ended: {error}") from error
 
@@ -158,22 +158,24 @@ def beside(context: Context) -> Benchmark:
             context.ending.callback(workers[count].close)
     failed: set[str] = set()
 
-    def measure(count: int) -> Iterable[Reading]:
+    def measure(count: int) -> Iterable[Measurement]:
         flow = flows[count]
         ns = ns_each(partial(apply_all, Engine(0), flow.placed), len(flow.placed))
-        yield Reading("ours", 1e9 / ns, UNIT)
+        yield Measurement("ours", 1e9 / ns, UNIT)
         for name in ADAPTERS if count in workers else ():
             if name in failed:
                 continue
-            told = workers[count].run(name)
-            wrong = told.error or difference(flow.fills, told.fills)
+            answer = workers[count].run(name)
+            wrong = answer.error or difference(flow.fills, answer.fills)
             if wrong:
                 failed.add(name)
                 context.failed.append(f"{name} does not count on {count:,} commands: {wrong}")
             else:
-                yield Reading(f"{name} {told.version}", len(flow.placed) / told.seconds, UNIT)
+                yield Measurement(
+                    f"{name} {answer.version}", len(flow.placed) / answer.seconds, UNIT
+                )
 
-    return Benchmark([Point(count, partial(measure, count)) for count in flows], "commands")
+    return Benchmark([CurvePoint(count, partial(measure, count)) for count in flows], "commands")
 
 
 def installed(show: Callable[[str], None]) -> Path:

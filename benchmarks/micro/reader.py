@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from benchmarks.micro.engine import MIDDLE, Market, price_at
-from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from benchmarks.micro.engine import MIDDLE, EngineMarket, price_at
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from benchmarks.micro.outcomes import batches, follow, outcomes_of, records
 from loadgen.commands import broker_id
 from loadgen.workload.tickers import tickers
@@ -21,31 +21,31 @@ SYMBOL = tickers(1)[0]
 
 def following(scale: Scale) -> Benchmark:
     """The validity rule including decoding, per outcome."""
-    told = outcomes_of(scale)
+    outcomes = outcomes_of(scale)
 
-    def measure(size: int) -> Iterable[Reading]:
-        values = records(told, size)
-        yield Reading("follow", ns_each(partial(_drain, values), len(told)), "ns/outcome")
+    def measure(size: int) -> Iterable[Measurement]:
+        values = records(outcomes, size)
+        yield Measurement("follow", ns_each(partial(_drain, values), len(outcomes)), "ns/outcome")
 
-    return Benchmark([Point(s, partial(measure, s)) for s in BATCHES], "outcomes a record")
+    return Benchmark([CurvePoint(s, partial(measure, s)) for s in BATCHES], "outcomes a record")
 
 
 def folding(scale: Scale) -> Benchmark:
     """Apply outcomes to orders, prices, books and balances."""
-    told = outcomes_of(scale)
+    outcomes = outcomes_of(scale)
 
-    def measure(size: int) -> Iterable[Reading]:
-        work = partial(_fold, Views(), batches(told, size))
-        yield Reading("fold", ns_each(work, len(told)), "ns/outcome")
+    def measure(size: int) -> Iterable[Measurement]:
+        work = partial(_apply, Views(), batches(outcomes, size))
+        yield Measurement("fold", ns_each(work, len(outcomes)), "ns/outcome")
 
-    return Benchmark([Point(s, partial(measure, s)) for s in BATCHES], "outcomes a batch")
+    return Benchmark([CurvePoint(s, partial(measure, s)) for s in BATCHES], "outcomes a batch")
 
 
 def order_query(scale: Scale) -> Benchmark:
     """`GET /orders/{id}` of an order with n fills, from the views to the body's bytes."""
 
-    def point(fills: int) -> Point:
-        market = Market()
+    def point(fills: int) -> CurvePoint:
+        market = EngineMarket()
         taker = market.order("bid", price_at("ask", 0), quantity=100 * fills)
         makers = [market.order("ask", price_at("ask", 0)) for _ in range(fills)]
         views = views_of(market, [*makers, taker])
@@ -56,7 +56,7 @@ def order_query(scale: Scale) -> Benchmark:
 
 def price_query(scale: Scale) -> Benchmark:
     """`GET /stocks/{symbol}/price` over n trades."""
-    market = Market()
+    market = EngineMarket()
     views = views_of(
         market,
         [market.order(side, MIDDLE) for _ in range(1_000) for side in ("ask", "bid")],
@@ -72,7 +72,7 @@ def price_query(scale: Scale) -> Benchmark:
 
 def book_query(scale: Scale) -> Benchmark:
     """`GET /stocks/{symbol}/book` to depth n, of a book of 1,000 levels per side."""
-    market = Market()
+    market = EngineMarket()
     views = views_of(
         market,
         [
@@ -90,7 +90,7 @@ def book_query(scale: Scale) -> Benchmark:
 def balance_query(scale: Scale) -> Benchmark:
     """`GET /balance` of a broker with n positions."""
 
-    def point(positions: int) -> Point:
+    def point(positions: int) -> CurvePoint:
         views = Views()
         for number, symbol in enumerate(tickers(positions)):
             views.restore_balance(broker_id(0), symbol, number + 1, -number)
@@ -99,14 +99,14 @@ def balance_query(scale: Scale) -> Benchmark:
     return Benchmark([point(positions) for positions in scale.up_to(1_000)], "positions")
 
 
-def views_of(market: Market, given: Sequence[Command]) -> Views:
+def views_of(market: EngineMarket, given: Sequence[Command]) -> Views:
     """Views with the complete history of a market applied."""
     views = Views()
-    told: list[Outcome] = [
+    outcomes: list[Outcome] = [
         market.engine.apply(command, EnginePosition(0, number, market.clock))
         for number, command in enumerate(given)
     ]
-    for batch in batches(told, 500):
+    for batch in batches(outcomes, 500):
         views.apply(batch)
     return views
 
@@ -116,13 +116,13 @@ def _order(views: Views, order_id: str) -> object:
     return None if record is None else record.resource()
 
 
-def _query(x: int, scale: Scale, ask: Callable[[], object]) -> Point:
+def _query(x: int, scale: Scale, ask: Callable[[], object]) -> CurvePoint:
     times = max(10, scale.operations // 10)
 
-    def measure() -> Iterable[Reading]:
-        yield Reading("query and encode", ns_each(partial(_ask, ask, times), times), "ns")
+    def measure() -> Iterable[Measurement]:
+        yield Measurement("query and encode", ns_each(partial(_ask, ask, times), times), "ns")
 
-    return Point(x, measure)
+    return CurvePoint(x, measure)
 
 
 def _ask(ask: Callable[[], object], times: int) -> None:
@@ -135,6 +135,6 @@ def _drain(values: Sequence[bytes]) -> None:
         pass
 
 
-def _fold(views: Views, told: Iterable[Batch]) -> None:
-    for batch in told:
+def _apply(views: Views, outcomes: Iterable[Batch]) -> None:
+    for batch in outcomes:
         views.apply(batch)

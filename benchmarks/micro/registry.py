@@ -22,7 +22,7 @@ from benchmarks.micro.context import Context
 from benchmarks.micro.harness import Benchmark, Scale
 
 
-class Entry(Struct, frozen=True):
+class BenchmarkEntry(Struct, frozen=True):
     """A registered benchmark. `quick`: also a part of the short run."""
 
     name: str
@@ -31,8 +31,8 @@ class Entry(Struct, frozen=True):
     quick: bool = True
 
 
-def _alone(name: str, title: str, make: Callable[[Scale], Benchmark]) -> Entry:
-    return Entry(name, title, lambda context: make(context.scale))
+def _alone(name: str, title: str, make: Callable[[Scale], Benchmark]) -> BenchmarkEntry:
+    return BenchmarkEntry(name, title, lambda context: make(context.scale))
 
 
 PEERS: Final = "engine.peers"
@@ -44,7 +44,9 @@ ENTRIES: Final = (
     _alone("engine.cross", "an order that trades, per fill", engine.cross),
     _alone("engine.expire", "a tick when orders are due, per order", engine.expire),
     _alone("engine.mixed", "a market's flow with client order ids", engine.mixed),
-    Entry(PEERS, "beside others, with equal fills; no client ids, no validity", peers.beside),
+    BenchmarkEntry(
+        PEERS, "beside others, with equal fills; no client ids, no validity", peers.beside
+    ),
     _alone("codec.decode", "a message from bytes, each kind", codec.decoding),
     _alone("codec.encode", "a message to bytes, each kind", codec.encoding),
     _alone("codec.outcomes", "execution records, per outcome", codec.outcome_records),
@@ -57,15 +59,15 @@ ENTRIES: Final = (
     _alone("reader.balance", "query of a balance", reader.balance_query),
     _alone("snapshot", "save and restore; ten client ids an order", snapshots.saving),
     _alone("edge", "each call of the gateway, no Kafka", edge.calls),
-    Entry("sink.rows", "outcomes into PostgreSQL", sink.storing),
-    Entry("kafka.matcher", "the matcher's process works off a log", kafka.matching),
-    Entry("kafka.ack", "from due to acknowledged", kafka.acknowledging),
-    Entry(
+    BenchmarkEntry("sink.rows", "outcomes into PostgreSQL", sink.storing),
+    BenchmarkEntry("kafka.matcher", "the matcher's process works off a log", kafka.matching),
+    BenchmarkEntry("kafka.ack", "from due to acknowledged", kafka.acknowledging),
+    BenchmarkEntry(
         "trip.process",
         "order to answer and to trade event, durability process",
         partial(trip.tripping, "process"),
     ),
-    Entry(
+    BenchmarkEntry(
         "trip.fsync",
         "order to answer and to trade event, durability fsync",
         partial(trip.tripping, "fsync"),
@@ -74,7 +76,7 @@ ENTRIES: Final = (
 )
 
 
-def chosen(only: Sequence[str], *, quick: bool, peers: bool) -> list[Entry]:
+def chosen(only: Sequence[str], *, quick: bool, peers: bool) -> list[BenchmarkEntry]:
     """The benchmarks with these names or name prefixes, or all. Raises ValueError if none matches.
 
     A named benchmark also runs when the short run would omit it.

@@ -44,7 +44,7 @@ class Budget(Struct, frozen=True):
         return self.unit.endswith("/s")
 
 
-class Verdict(Struct, frozen=True):
+class BudgetVerdict(Struct, frozen=True):
     """A budget with its measured figure."""
 
     series: str
@@ -68,10 +68,10 @@ class Measured(Struct, frozen=True):
     complete: bool
     seconds: float
     figures: list[Figure]
-    verdicts: list[Verdict]
+    verdicts: list[BudgetVerdict]
 
 
-class Report(Struct, frozen=True):
+class BenchmarkReport(Struct, frozen=True):
     """A whole run. `notes`: what could not be measured and why, and any problems found.
 
     `load`: the load average of the minute before; a high value means that other programs ran.
@@ -118,7 +118,7 @@ def figure(series: str, unit: str, x: int | None, samples: Sequence[float]) -> F
 
 def verdicts(
     name: str, figures: Sequence[Figure], budgets: Sequence[Budget] = BUDGETS
-) -> list[Verdict]:
+) -> list[BudgetVerdict]:
     """The budgets of the benchmark that have a figure."""
     judged = []
     for budget in budgets:
@@ -134,12 +134,14 @@ def verdicts(
     return judged
 
 
-def _judge(budget: Budget, one: Figure) -> Verdict:
+def _judge(budget: Budget, one: Figure) -> BudgetVerdict:
     met = one.median >= budget.limit if budget.at_least else one.median <= budget.limit
-    return Verdict(one.series, one.unit, one.x, budget.limit, budget.at_least, met, budget.note)
+    return BudgetVerdict(
+        one.series, one.unit, one.x, budget.limit, budget.at_least, met, budget.note
+    )
 
 
-def told(value: float, unit: str) -> str:
+def value_text(value: float, unit: str) -> str:
     """A value with its unit; times use the unit that leaves few digits."""
     name, _, per = unit.partition("/")
     if name == "ns":
@@ -148,7 +150,7 @@ def told(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}" if abs(value) >= _LARGE else f"{value:.4g} {unit}"
 
 
-def as_text(report: Report) -> Iterator[str]:
+def as_text(report: BenchmarkReport) -> Iterator[str]:
     """A table as text, one line per figure."""
     on = report.machine
     yield f"{report.scale}: {report.repeats} repeats, seed {report.seed}, {report.seconds:.0f} s"
@@ -171,7 +173,7 @@ def table(measured: Measured) -> Iterator[str]:
     yield f"  {'':<40}{measured.x:>22}{'min':>22}{'median':>22}{'max':>22}"
     for one in measured.figures:
         place = "" if one.x is None else f"{one.x:,}"
-        values = "".join(f"{told(v, one.unit):>22}" for v in (one.min, one.median, one.max))
+        values = "".join(f"{value_text(v, one.unit):>22}" for v in (one.min, one.median, one.max))
         beside = [
             f"  {verdict_text(v)}"
             for v in measured.verdicts
@@ -180,9 +182,9 @@ def table(measured: Measured) -> Iterator[str]:
         yield f"  {one.series:<40}{place:>22}{values}{''.join(beside)}"
 
 
-def verdict_text(verdict: Verdict) -> str:
+def verdict_text(verdict: BudgetVerdict) -> str:
     """`budget >= 300,000 commands/s: met`."""
     sign = ">=" if verdict.at_least else "<="
     met = "met" if verdict.met else "MISSED"
     note = f" ({verdict.note})" if verdict.note else ""
-    return f"budget {sign} {told(verdict.limit, verdict.unit)}: {met}{note}"
+    return f"budget {sign} {value_text(verdict.limit, verdict.unit)}: {met}{note}"

@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 
 from benchmarks.micro.context import Context
-from benchmarks.micro.harness import Benchmark, Point, Reading
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement
 from benchmarks.micro.outcomes import EPOCH, follow, outcomes_of, records
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.sink.copy_format import change_line, order_line, trade_line
@@ -22,16 +22,18 @@ def storing(context: Context) -> Benchmark:
     """Measure decode, apply, COPY and commit, and separately the same without the database."""
     values = records(outcomes_of(context.scale), OUTCOMES_A_RECORD)
 
-    def measure(size: int) -> Iterable[Reading]:
-        yield Reading("decode, fold, lines", _without(values, size), "rows/s")
+    def measure(size: int) -> Iterable[Measurement]:
+        yield Measurement("decode, fold, lines", _without(values, size), "rows/s")
         url = context.servers.database()
         migrate(url)
         with closing(Store(url)) as store:
             store.positions(1)
-            yield Reading("into PostgreSQL", _into(store, values, size), "rows/s")
+            yield Measurement("into PostgreSQL", _into(store, values, size), "rows/s")
 
     sizes = (100, 1_000, 5_000)
-    return Benchmark([Point(size, partial(measure, size)) for size in sizes], "outcomes at once")
+    return Benchmark(
+        [CurvePoint(size, partial(measure, size)) for size in sizes], "outcomes at once"
+    )
 
 
 def _gathered(values: Sequence[bytes], size: int) -> Iterator[Rows]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from functools import partial
 
-from benchmarks.micro.engine import Market, cancel, price_at
-from benchmarks.micro.harness import Benchmark, Point, Reading, Scale, ns_each
+from benchmarks.micro.engine import EngineMarket, cancel, price_at
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from schemas.snapshots import SnapshotCommit
 from schemas.units import Side
 from services.matcher.engine import Engine
@@ -27,26 +27,26 @@ def saving(scale: Scale) -> Benchmark:
     return Benchmark([_point(orders) for orders in scale.sizes[2:]], "open orders")
 
 
-def _point(orders: int) -> Point:
+def _point(orders: int) -> CurvePoint:
     # Created at the first measurement: the largest takes seconds.
     made: list[Engine] = []
 
-    def measure() -> Iterable[Reading]:
+    def measure() -> Iterable[Measurement]:
         if not made:
             made.append(engine_with(orders))
         (engine,) = made
-        yield Reading("pause: copy", ns_each(partial(save, engine, AT), 1), "ns")
+        yield Measurement("pause: copy", ns_each(partial(save, engine, AT), 1), "ns")
         saved = save(engine, AT)
-        yield Reading("encode and seal", ns_each(partial(written, saved), 1), "ns")
+        yield Measurement("encode and seal", ns_each(partial(written, saved), 1), "ns")
         commit, chunks = written(saved)
-        yield Reading("restore", ns_each(partial(restore, commit, chunks), 1), "ns")
+        yield Measurement("restore", ns_each(partial(restore, commit, chunks), 1), "ns")
 
-    return Point(orders, measure)
+    return CurvePoint(orders, measure)
 
 
 def engine_with(orders: int) -> Engine:
     """An engine with this many open orders, and the client order ids of closed ones."""
-    market = Market(SYMBOLS)
+    market = EngineMarket(SYMBOLS)
     for number in range(orders * CLIENT_IDS_PER_ORDER):
         side: Side = "bid" if number % 2 else "ask"
         order = market.order(

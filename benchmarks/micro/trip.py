@@ -16,7 +16,7 @@ import uvloop
 
 from benchmarks.micro.context import Context
 from benchmarks.micro.errors import BenchError
-from benchmarks.micro.harness import Benchmark, Point, Reading
+from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement
 from benchmarks.micro.kafka import readings
 from loadgen.client.setup import register
 from loadgen.workload.tickers import tickers
@@ -152,9 +152,11 @@ def tripping(mode: Durability, context: Context) -> Benchmark:
     trip = Trip(context.ending.enter_context(running_exchange(folder, settings)))
     trip.run(max(RATES), WARM_UP_S)
 
-    def measure(rate: int) -> Iterable[Reading]:
+    def measure(rate: int) -> Iterable[Measurement]:
         answers_ms, trades_ms = trip.run(rate, context.scale.rate_s)
         yield from readings("answer ", answers_ms)
         yield from readings("trade event ", trades_ms)
 
-    return Benchmark([Point(rate, partial(measure, rate)) for rate in RATES], "orders a second")
+    return Benchmark(
+        [CurvePoint(rate, partial(measure, rate)) for rate in RATES], "orders a second"
+    )

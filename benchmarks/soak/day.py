@@ -10,10 +10,10 @@ from msgspec import Struct, structs
 
 from benchmarks.processes import metrics, pids, total
 from benchmarks.soak.errors import DayError
-from benchmarks.soak.flow import Flow, market_of
-from benchmarks.soak.recovery import Limits, Recoveries, Step, pauses
+from benchmarks.soak.flow import DayFlow, market_of
+from benchmarks.soak.recovery import Limits, Recoveries, RecoveryStep, pauses
 from benchmarks.soak.report import GIB, DayReport, rates_of
-from benchmarks.soak.watch import LogEnds, Sample, Watch
+from benchmarks.soak.watch import DaySample, LogEnds, Watch
 from benchmarks.soak.write import Pace, Written, write_day
 from loadgen.client.setup import register
 from loadgen.report.resources import Meter
@@ -56,7 +56,7 @@ def run_day(stack: LocalExchange, options: DayOptions, progress: Progress) -> Da
     registered = uvloop.run(register(stack.url, stack.admin_key, options.brokers))
     brokers = [broker.broker_id for broker in registered]
     market = market_of(brokers, stack.settings.partitions, options.symbols)
-    flow = Flow(market, options.orders, options.seed)
+    flow = DayFlow(market, options.orders, options.seed)
     meter = Meter(pids(stack))
     watch = Watch(stack, options.every_s, DayProgress(progress, options.orders, flow).sample)
     written, failure = Written(0, 0, 0.0, 0.0), ""
@@ -68,7 +68,7 @@ def run_day(stack: LocalExchange, options: DayOptions, progress: Progress) -> Da
     finally:
         watch.close()
     used = meter.spent()
-    steps: list[Step] = []
+    steps: list[RecoveryStep] = []
     report = _report(stack, options, watch, written, failure)
     if not failure:
         steps = _recover(stack, options, watch.latest.log, progress)
@@ -78,9 +78,9 @@ def run_day(stack: LocalExchange, options: DayOptions, progress: Progress) -> Da
 
 def _recover(
     stack: LocalExchange, options: DayOptions, commands: int, progress: Progress
-) -> list[Step]:
+) -> list[RecoveryStep]:
     recoveries = Recoveries(stack, commands, options.limits)
-    done: list[Step] = []
+    done: list[RecoveryStep] = []
     for name in options.steps:
         progress.say(f"{name} ...")
         for step in recoveries.run(name):
@@ -157,13 +157,13 @@ def _size(entry: Path) -> int:
 class DayProgress:
     """Shows each sample: positions of the processes, open orders and memory."""
 
-    def __init__(self, progress: Progress, orders: int, flow: Flow) -> None:
+    def __init__(self, progress: Progress, orders: int, flow: DayFlow) -> None:
         self._progress = progress
         self._orders = orders
         self._flow = flow
         progress.begin("soak", orders, "commands")
 
-    def sample(self, now: Sample) -> None:
+    def sample(self, now: DaySample) -> None:
         """Show a sample. The slowest process decides what is done."""
         made, orders = self._flow.orders + self._flow.cancels, max(1, self._flow.orders)
         memory = "  ".join(f"{name} {mib:,}" for name, mib in now.memory_mib.items())

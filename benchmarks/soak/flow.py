@@ -42,7 +42,7 @@ _DRAWS: Final = 1 << 16
 _VARIANT: Final = 1 << 63
 
 
-class Record(NamedTuple):
+class FlowRecord(NamedTuple):
     """A record of the command log."""
 
     partition: int
@@ -50,7 +50,7 @@ class Record(NamedTuple):
     value: bytes
 
 
-class Market(Struct, frozen=True):
+class DayMarket(Struct, frozen=True):
     """Brokers' ids, symbols, and each symbol's partition."""
 
     brokers: tuple[str, ...]
@@ -64,11 +64,11 @@ def shares_of(symbols: int = SYMBOLS) -> dict[str, int]:
     return dict(zip(tickers(symbols), zipf_weights(symbols, 100), strict=True))
 
 
-def market_of(brokers: Sequence[str], partitions: int, symbols: int = SYMBOLS) -> Market:
+def market_of(brokers: Sequence[str], partitions: int, symbols: int = SYMBOLS) -> DayMarket:
     """The market of these brokers, with symbols assigned to partitions as for fresh listings."""
     shares = shares_of(symbols)
     placed = spread(shares, partitions)
-    return Market(
+    return DayMarket(
         tuple(brokers),
         tuple(shares),
         tuple(shares.values()),
@@ -76,10 +76,10 @@ def market_of(brokers: Sequence[str], partitions: int, symbols: int = SYMBOLS) -
     )
 
 
-class Flow:
+class DayFlow:
     """Endless commands. `orders` and `cancels` count those generated; `day_orders` is the scale."""
 
-    def __init__(self, market: Market, day_orders: int, seed: int) -> None:
+    def __init__(self, market: DayMarket, day_orders: int, seed: int) -> None:
         self._random = random.Random(seed)
         self._market = market
         self._keys = [symbol.encode() for symbol in market.symbols]
@@ -87,14 +87,14 @@ class Flow:
             self._random.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for _ in market.symbols
         ]
         self._draws = _table(market.weights)
-        self._waiting: list[Record] = []
+        self._waiting: list[FlowRecord] = []
         self._waiting_max = max(WAITING_LEAST, day_orders // WAITING_ONE_IN)
         placed, cancelled = ORDERS_PER_CANCELS
         self._cancel_share = cancelled / (placed + cancelled)
         self.orders = 0
         self.cancels = 0
 
-    def commands(self, count: int, now_ms: int) -> list[Record]:
+    def commands(self, count: int, now_ms: int) -> list[FlowRecord]:
         """The next `count` commands, all with this time."""
         time = f"{now_ms:012x}"
         heads = {
@@ -102,7 +102,7 @@ class Flow:
             for partition in set(self._market.partitions)
         }
         draw, share = self._random.random, self._cancel_share
-        made: list[Record] = []
+        made: list[FlowRecord] = []
         for _ in range(count):
             if self._waiting and draw() < share:
                 made.append(self._cancel())
@@ -110,7 +110,7 @@ class Flow:
                 made.append(self._order(heads, now_ms))
         return made
 
-    def _cancel(self) -> Record:
+    def _cancel(self) -> FlowRecord:
         """A cancel of a random order that awaits one; few of these were filled meanwhile."""
         waiting = self._waiting
         at = int(self._random.random() * len(waiting))
@@ -119,7 +119,7 @@ class Flow:
         self.cancels += 1
         return chosen
 
-    def _order(self, heads: dict[int, str], now_ms: int) -> Record:
+    def _order(self, heads: dict[int, str], now_ms: int) -> FlowRecord:
         draw, market = self._random.random, self._market
         symbol = self._draws[int(draw() * _DRAWS)]
         broker = int(draw() * len(market.brokers))
@@ -148,7 +148,7 @@ class Flow:
             f'"order_type":"{order_type}","quantity":{LOT + LOT * int(draw() * LOTS_MAX)}'
             f'{price}{until},"client_order_id":"B{broker:03d}-{self.orders:012d}"}}'
         )
-        return Record(partition, self._keys[symbol], value.encode())
+        return FlowRecord(partition, self._keys[symbol], value.encode())
 
     def _price(self, symbol: int, bid: bool, kind: float) -> tuple[int, bool | None]:
         """The price in cents, and True if the order awaits a cancel, or None if it will expire."""
@@ -166,9 +166,9 @@ class Flow:
         return mids[symbol] - towards * distance, waits
 
 
-def _cancel_of(partition: int, order_id: str, broker_id: str) -> Record:
+def _cancel_of(partition: int, order_id: str, broker_id: str) -> FlowRecord:
     value = f'{{"type":"cancel_order","order_id":"{order_id}","broker_id":"{broker_id}"}}'
-    return Record(partition, None, value.encode())
+    return FlowRecord(partition, None, value.encode())
 
 
 def _table(weights: Sequence[int]) -> list[int]:

@@ -40,7 +40,7 @@ HASH_SEEDS = (1, 2)
 STEPS = ("matcher", "matcher-log", "reader", "reader-log", "reader-away", "sink", "replay")
 
 
-class Step(Struct, frozen=True):
+class RecoveryStep(Struct, frozen=True):
     """`seconds` until the step succeeded, or until it was aborted when not `ok`."""
 
     name: str
@@ -73,21 +73,23 @@ class Recoveries:
             self._sink,
             self._replays,
         )
-        self._steps: Mapping[str, Callable[[], list[Step]]] = dict(zip(STEPS, steps, strict=True))
+        self._steps: Mapping[str, Callable[[], list[RecoveryStep]]] = dict(
+            zip(STEPS, steps, strict=True)
+        )
 
-    def run(self, name: str) -> list[Step]:
+    def run(self, name: str) -> list[RecoveryStep]:
         """Run the step of this name; an error becomes its result."""
         began = time.monotonic()
         try:
             return self._steps[name]()
         except (DayError, ExchangeError, InfraError, psycopg.Error, OSError) as error:
-            return [Step(name, False, time.monotonic() - began, 0, str(error))]
+            return [RecoveryStep(name, False, time.monotonic() - began, 0, str(error))]
 
-    def _matcher(self) -> list[Step]:
+    def _matcher(self) -> list[RecoveryStep]:
         """Restart the matcher from its newest snapshot."""
         return [self._restarted("matcher", "matcher")]
 
-    def _matcher_log(self) -> list[Step]:
+    def _matcher_log(self) -> list[RecoveryStep]:
         """Restart the matcher from the command log alone, with its snapshots deleted while it is
         down."""
         self._stack.services["matcher"].kill()
@@ -101,11 +103,11 @@ class Recoveries:
             deleted.result(self._limits.seconds)
         return [self._restarted("matcher-log", "matcher")]
 
-    def _reader(self) -> list[Step]:
+    def _reader(self) -> list[RecoveryStep]:
         """Restart the gateway, whose views come from PostgreSQL."""
         return [self._restarted("reader", "gateway")]
 
-    def _reader_log(self) -> list[Step]:
+    def _reader_log(self) -> list[RecoveryStep]:
         """Restart the gateway without PostgreSQL, which returns while the views are being built."""
         postgres = self._stack.servers.postgres
         if postgres is None:
@@ -124,7 +126,7 @@ class Recoveries:
             postgres.start()
         return [self._ready("reader-log", "gateway", began)]
 
-    def _reader_away(self) -> list[Step]:
+    def _reader_away(self) -> list[RecoveryStep]:
         """Restart the gateway without PostgreSQL throughout: all closed orders stay in memory."""
         postgres = self._stack.servers.postgres
         if postgres is None:
@@ -139,7 +141,7 @@ class Recoveries:
             self._stack.start("gateway")
             self._stack.wait_ready("gateway", self._limits.seconds)
 
-    def _sink(self) -> list[Step]:
+    def _sink(self) -> list[RecoveryStep]:
         """Run the sink into an empty database."""
         stack = self._stack
         stack.services["sink"].kill()
@@ -153,9 +155,9 @@ class Recoveries:
         rows = total(metrics(stack, "sink"), "exchange_sink_rows_total") or 0
         commands = stored_commands(stack)
         detail = f"{rows / seconds:,.0f} rows/s, {commands / seconds:,.0f} commands/s"
-        return [Step("sink", done, seconds, peak, f"{detail}, {rows:,} rows")]
+        return [RecoveryStep("sink", done, seconds, peak, f"{detail}, {rows:,} rows")]
 
-    def _replays(self) -> list[Step]:
+    def _replays(self) -> list[RecoveryStep]:
         """Replay each partition twice to its current end, under two seeds of Python's hashes."""
         ends = LogEnds(self._stack)
         try:
@@ -164,7 +166,7 @@ class Recoveries:
             ends.close()
         return [self._replay(number, end) for number, end in enumerate(until)]
 
-    def _replay(self, number: int, until: int) -> Step:
+    def _replay(self, number: int, until: int) -> RecoveryStep:
         took, found = [], []
         for seed in HASH_SEEDS:
             began = time.monotonic()
@@ -176,7 +178,7 @@ class Recoveries:
             f"digest {found[0].digest[:16]}, {'equal' if same else 'NOT EQUAL'} under "
             f"PYTHONHASHSEED 1 ({took[0]:.1f} s) and 2 ({took[1]:.1f} s)"
         )
-        return Step(f"replay {number}", same, sum(took), 0, detail)
+        return RecoveryStep(f"replay {number}", same, sum(took), 0, detail)
 
     def _replayed(self, number: int, until: int, seed: int) -> ReplaySummary:
         settings = self._stack.operator
@@ -197,17 +199,17 @@ class Recoveries:
             raise DayError(f"exchange replay: {done.stderr.decode(errors='replace')[-500:]}")
         return msgspec.json.decode(done.stdout, type=ReplaySummary)
 
-    def _restarted(self, step: str, name: str) -> Step:
+    def _restarted(self, step: str, name: str) -> RecoveryStep:
         """Kill with SIGKILL, start, and wait until the service is ready."""
         self._stack.services[name].kill()
         began = time.monotonic()
         self._stack.start(name)
         return self._ready(step, name, began)
 
-    def _ready(self, step: str, name: str, began: float) -> Step:
+    def _ready(self, step: str, name: str, began: float) -> RecoveryStep:
         peak, done = self._until(lambda: self._stack.ready(name), name, began)
         seconds = time.monotonic() - began
-        return Step(step, done, seconds, peak, "ready" if done else self._given_up(name))
+        return RecoveryStep(step, done, seconds, peak, "ready" if done else self._given_up(name))
 
     def _given_up(self, name: str) -> str:
         """The reason of a failure; the process is killed so that it does not disturb later
@@ -254,10 +256,10 @@ def pauses(stack: LocalExchange) -> str:
     if not count:
         return "no snapshots"
     longest = min(bound for bound, within in bounds if within == count)
-    told = f"at most {longest:g} s"
+    longest_text = f"at most {longest:g} s"
     if longest == float("inf"):
-        told = f"over {max(bound for bound, _ in bounds if bound != longest):g} s"
-    return f"{count} snapshots, mean {sum_s / count * 1000:,.0f} ms, longest {told}"
+        longest_text = f"over {max(bound for bound, _ in bounds if bound != longest):g} s"
+    return f"{count} snapshots, mean {sum_s / count * 1000:,.0f} ms, longest {longest_text}"
 
 
 def _empty(database_url: str) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from benchmarks.soak.recovery import Step
-from benchmarks.soak.watch import Sample
+from benchmarks.soak.recovery import RecoveryStep
+from benchmarks.soak.watch import DaySample
 
 # Samples are thinned to about this many rows, so that the table fits a screen.
 ROWS_MAX = 24
@@ -35,9 +35,9 @@ class DayReport(Struct, frozen=True):
     rates: Rates
     cpu_s: dict[str, float]
     snapshots: str
-    samples: list[Sample]
+    samples: list[DaySample]
     disk_bytes: dict[str, int]
-    steps: list[Step]
+    steps: list[RecoveryStep]
     failure: str
 
     @property
@@ -46,7 +46,7 @@ class DayReport(Struct, frozen=True):
         return not self.failure and all(step.ok for step in self.steps)
 
 
-def rates_of(samples: Sequence[Sample], sink_rows: int) -> Rates:
+def rates_of(samples: Sequence[DaySample], sink_rows: int) -> Rates:
     """Rates over the time in which each process had work."""
 
     def rate(name: str) -> float:
@@ -89,7 +89,7 @@ def as_text(report: DayReport) -> Iterable[str]:
         yield f"FAILED: {report.failure}"
 
 
-def _table(samples: Sequence[Sample]) -> Iterable[str]:
+def _table(samples: Sequence[DaySample]) -> Iterable[str]:
     if not samples:
         return
     names = sorted({name for sample in samples for name in sample.memory_mib})
@@ -102,7 +102,7 @@ def _table(samples: Sequence[Sample]) -> Iterable[str]:
     yield _row("max", [max(column) for column in zip(*figures, strict=True)])
 
 
-def _figures(sample: Sample, names: Sequence[str]) -> list[int]:
+def _figures(sample: DaySample, names: Sequence[str]) -> list[int]:
     return [
         sample.log,
         sample.matcher,

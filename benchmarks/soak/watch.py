@@ -35,7 +35,7 @@ OURS = ("gateway", "matcher", "sink")
 MIB = 1 << 20
 
 
-class Sample(Struct, frozen=True):
+class DaySample(Struct, frozen=True):
     """One observation. `log`: commands in the command log; `memory_mib` by process.
 
     `reader_orders`: open orders, and closed ones that the reader still holds.
@@ -116,7 +116,7 @@ class Watch:
     """`latest` is the newest observation, `samples` a series; `on_sample` gets each."""
 
     def __init__(
-        self, stack: LocalExchange, every_s: float, on_sample: Callable[[Sample], None]
+        self, stack: LocalExchange, every_s: float, on_sample: Callable[[DaySample], None]
     ) -> None:
         self._stack = stack
         self._every_s = every_s
@@ -125,8 +125,8 @@ class Watch:
         self._began = self._moved_at = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self.latest = Sample(0.0, 0, 0, 0, 0, 0, 0, memory_mib(stack))
-        self.samples: list[Sample] = []
+        self.latest = DaySample(0.0, 0, 0, 0, 0, 0, 0, memory_mib(stack))
+        self.samples: list[DaySample] = []
         self._thread.start()
 
     def require_progress(self, memory_mib_max: int) -> None:
@@ -164,14 +164,14 @@ class Watch:
                 self.samples.append(now)
                 self._on_sample(now)
 
-    def _look(self, before: Sample) -> Sample:
+    def _look(self, before: DaySample) -> DaySample:
         stack = self._stack
         matcher, gateway = metrics(stack, "matcher"), metrics(stack, "gateway")
         log, sink = before.log, before.sink
         # The service is briefly unavailable; if it stays so, the check for progress fails.
         with suppress(ExchangeError, KafkaException, psycopg.Error):
             log, sink = self._ends.records(), stored_commands(stack)
-        return Sample(
+        return DaySample(
             at_s=time.monotonic() - self._began,
             log=log,
             matcher=_or(total(matcher, "exchange_commands_total"), before.matcher),

@@ -9,7 +9,7 @@ import time
 from msgspec import Struct
 
 from benchmarks.soak.errors import DayError
-from benchmarks.soak.flow import Flow
+from benchmarks.soak.flow import DayFlow
 from benchmarks.soak.watch import Watch
 from schemas.topics import COMMANDS
 from services.local.exchange import LocalExchange
@@ -41,7 +41,9 @@ class Written(Struct, frozen=True):
     done_s: float
 
 
-def write_day(stack: LocalExchange, flow: Flow, orders: int, watch: Watch, pace: Pace) -> Written:
+def write_day(
+    stack: LocalExchange, flow: DayFlow, orders: int, watch: Watch, pace: Pace
+) -> Written:
     """Write, and wait until every consumer has everything. Raises DayError, DeliveryError."""
     began = time.monotonic()
 

@@ -17,8 +17,8 @@ from msgspec import Struct
 from benchmarks.webhooks.figures import figures
 from benchmarks.webhooks.kills import Kills
 from benchmarks.webhooks.outbox import sides, wait_until_drained
-from benchmarks.webhooks.receiver import Receiver, running_receiver
-from benchmarks.webhooks.result import SCHEMA_VERSION, Generator, Result
+from benchmarks.webhooks.receiver import WebhookReceiver, running_receiver
+from benchmarks.webhooks.result import SCHEMA_VERSION, Generator, WebhookResult
 from infra.errors import InfraError
 from loadgen.client.session import Session
 from loadgen.client.setup import SetupError
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return found.exit_code
 
 
-def measure(asked: Asked, progress: Progress) -> Result:
+def measure(asked: Asked, progress: Progress) -> WebhookResult:
     """Run from an empty exchange to the figures, and remove everything afterwards."""
     with (
         running_receiver() as receiver,
@@ -87,7 +87,9 @@ def measure(asked: Asked, progress: Progress) -> Result:
         return _measure(asked, stack, receiver, progress)
 
 
-def _measure(asked: Asked, stack: LocalExchange, receiver: Receiver, progress: Progress) -> Result:
+def _measure(
+    asked: Asked, stack: LocalExchange, receiver: WebhookReceiver, progress: Progress
+) -> WebhookResult:
     # 1. Brokers with URLs, books, warm-up; the sender is not killed meanwhile.
     flow = asked.flow
     session = Session(target_of(stack), progress, processes=1, give_up_s=GIVE_UP_S)
@@ -112,7 +114,7 @@ def _measure(asked: Asked, stack: LocalExchange, receiver: Receiver, progress: P
     audit: Audit = session.audit() if asked.audit and not ran.why else "left out"
     ids = [broker.broker_id for broker in session.brokers]
     since_us = ran.started_at_ms * 1_000
-    return Result(
+    return WebhookResult(
         schema_version=SCHEMA_VERSION,
         scale=asked.scale,
         seed=flow.seed,
@@ -151,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.webhooks",
         description=__doc__,
-        epilog="Exit codes: 0 every broker was told of every trade; 1 lost or wrong webhooks, "
+        epilog="Exit codes: 0 every trade was delivered to its brokers; 1 lost or wrong webhooks, "
         "errors, or the audit fails; 2 usage; 3 the exchange cannot be started; 98 INVALID: "
         "requests left late, the machine was busy; 130 interrupted.",
     )
@@ -171,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--report", type=Path, metavar="DIR", help=f"for webhooks.json; default {REPORTS}/<time>")
     add(
         "--audit", action=argparse.BooleanOptionalAction, default=True,
-        help="hold the log and all that follows from it against what brokers were told",
+        help="compare the command log and all derived data with the answers to brokers",
     )  # fmt: skip
     return parser
 

@@ -19,10 +19,10 @@ _POLICY = RestartPolicy(quick_death_s=0.0)
 class Kills:
     """Kills of one stack's sender. `cpu_s`: CPU time of all its processes since `with`."""
 
-    def __init__(self, stack: LocalExchange, every_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, stack: LocalExchange, every_s: float, say: Callable[[str], None]) -> None:
         self._child = stack.services[_SENDER]
         self._every_s = every_s
-        self._tell = tell
+        self._say = say
         self._ending = threading.Event()
         self._failures: list[BaseException] = []
         self._at_us = 0
@@ -60,10 +60,10 @@ class Kills:
     def _kill_and_start(self) -> None:
         now_s = time.monotonic()
         state = RestartState(_POLICY, now_s)
-        ward = SupervisedProcess(
+        supervised = SupervisedProcess(
             _SENDER, lambda: self._child, self._start, self._child.log_file, state
         )
-        supervisor = Supervisor([ward], self._tell)
+        supervisor = Supervisor([supervised], self._say)
         next_s = now_s + self._every_s
         while not self._ending.wait(LOOK_INTERVAL_S):
             now_s = time.monotonic()

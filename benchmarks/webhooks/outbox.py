@@ -16,7 +16,7 @@ from services.runtime.kafka.log_reader import LogReader
 from services.runtime.settings import Settings
 
 _POLL_S: Final = 0.5
-_TELL_S: Final = 5.0
+_SAY_INTERVAL_S: Final = 5.0
 _CONNECT_TIMEOUT_S: Final = 5
 _POSITIONS: LiteralString = "SELECT partition, next_command FROM log_positions"
 _PENDING: LiteralString = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
@@ -37,7 +37,7 @@ def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], N
     """Wait until the command log is stored and no webhook is pending; False at the time limit."""
     ends = {number: _end(settings, number) for number in range(settings.partitions)}
     deadline = time.monotonic() + wait_s
-    tell_at = time.monotonic() + _TELL_S
+    say_at = time.monotonic() + _SAY_INTERVAL_S
     with closing(_connect(settings)) as connection:
         while True:
             stored: dict[int, int] = dict(connection.execute(_POSITIONS).fetchall())
@@ -48,8 +48,8 @@ def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], N
             now = time.monotonic()
             if now >= deadline:
                 return False
-            if now >= tell_at:
-                tell_at = now + _TELL_S
+            if now >= say_at:
+                say_at = now + _SAY_INTERVAL_S
                 say(f"waiting: {behind:,} commands to store, {pending:,} webhooks to send")
             time.sleep(_POLL_S)
 

@@ -29,7 +29,7 @@ _STOP_S: Final = 5.0
 _BACKLOG: Final = 1_024
 
 
-class Receiver:
+class WebhookReceiver:
     """Handle of the receiver process. The URL path identifies the broker."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -58,7 +58,7 @@ class Receiver:
 
 
 @contextmanager
-def running_receiver() -> Iterator[Receiver]:
+def running_receiver() -> Iterator[WebhookReceiver]:
     """Context with a listening receiver, which ends with it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -66,7 +66,7 @@ def running_receiver() -> Iterator[Receiver]:
     start_deaf(process)
     theirs.close()
     try:
-        yield Receiver(ours)
+        yield WebhookReceiver(ours)
     finally:
         # The process ends when the other end of its pipe is closed.
         ours.close()

@@ -23,7 +23,7 @@ class Generator(Struct, frozen=True):
     late: bool
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class WebhookResult(Struct, frozen=True, kw_only=True):
     """The stored result. `why` is empty when all requests were sent.
 
     `drained`: True if nothing was pending at the end. `cpu_us`: per webhook, by process.
@@ -65,12 +65,12 @@ class Result(Struct, frozen=True, kw_only=True):
             f"{self.profile.brokers} brokers; the sender was {killed}"
         )
         yield f"requests    {sent.sent:>10,}  errors {sent.errors:,}"
-        yield f"sides       {found.expected:>10,}  of trades, of which each broker must be told"
+        yield f"sides       {found.expected:>10,}  of trades; each must be delivered to its broker"
         yield f"delivered   {found.delivered:>10,}"
         yield f"lost        {found.lost:>10,}"
         yield f"repeated    {found.repeated:>10,}  under the same webhook-id"
         if found.foreign:
-            yield f"FOREIGN     {found.foreign:>10,}  tell of no trade, or came to a wrong broker"
+            yield f"FOREIGN     {found.foreign:>10,}  of no trade, or delivered to a wrong broker"
         yield f"signatures  {found.wrong_signatures:>10,}  wrong"
         yield f"{'latency ms':24}" + "".join(f"{name:>10}" for name in ("p50", "p90", "p99", "max"))
         for name, times in (

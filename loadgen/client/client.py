@@ -12,16 +12,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from loadgen.client.http_requests import Wire, order_body
+from loadgen.client.http_requests import RequestEncoder, order_body
 from loadgen.client.pool import Pool
 from loadgen.client.record import (
     EXPIRED,
     NO_ANSWER,
     NOT_SENT,
-    Answer,
     Operation,
     Records,
     RequestRecord,
+    RequestResult,
 )
 from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
 
@@ -74,7 +74,7 @@ class LoadClient:
     def __init__(self, job: Job, plan: Plan) -> None:
         self._job = job
         self._plan = plan
-        self._wire = Wire(job.url, job.api_keys, respond_async=job.respond_async)
+        self._wire = RequestEncoder(job.url, job.api_keys, respond_async=job.respond_async)
         self._order_ids: dict[int, str] = {}
         self._started = 0.0
         self._stopping = False
@@ -212,15 +212,15 @@ class LoadClient:
         return note
 
 
-def _answer(operation: Operation, status: int, body: bytes) -> Answer:
+def _answer(operation: Operation, status: int, body: bytes) -> RequestResult:
     if status < _OK_STATUS:
-        return Answer(status, body.decode())
+        return RequestResult(status, body.decode())
     # Only an order's answer is needed later; of others the status is enough.
     if not body or (operation != "order" and status == _OK_STATUS):
-        return Answer(status)
+        return RequestResult(status)
     try:
-        told = _decode(body)
+        answer = _decode(body)
     except msgspec.MsgspecError as error:
-        return Answer(NO_ANSWER, type(error).__name__)
-    expired = status == _UNPROCESSABLE and any(f.pointer == "/valid_until" for f in told.errors)
-    return Answer(status, EXPIRED if expired else told.code, told.order_id)
+        return RequestResult(NO_ANSWER, type(error).__name__)
+    expired = status == _UNPROCESSABLE and any(f.pointer == "/valid_until" for f in answer.errors)
+    return RequestResult(status, EXPIRED if expired else answer.code, answer.order_id)

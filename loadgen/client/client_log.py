@@ -23,17 +23,17 @@ def client_lines(lines: Iterable[RequestRecord], broker_ids: Sequence[str]) -> I
         answer = line.answer
         if line.operation != "order" or (answer.status, answer.code) == _REUSED:
             continue
-        told = _told(line)
+        verdict = _verdict(line)
         name = (line.broker, line.client_order_id)
-        if told == "unknown":
+        if verdict == "unknown":
             unknown.add(name)
-        elif told == "refused" and name in unknown and answer.status not in _ORDER_REFUSED:
+        elif verdict == "refused" and name in unknown and answer.status not in _ORDER_REFUSED:
             continue
-        order_id = answer.order_id if told == "acknowledged" else ""
-        yield ClientLine(told, broker_ids[line.broker], line.client_order_id, order_id)
+        order_id = answer.order_id if verdict == "acknowledged" else ""
+        yield ClientLine(verdict, broker_ids[line.broker], line.client_order_id, order_id)
 
 
-def _told(line: RequestRecord) -> Told:
+def _verdict(line: RequestRecord) -> Told:
     status = line.answer.status
     if line.kind == "ok" and line.answer.order_id:
         return "acknowledged"

@@ -43,7 +43,7 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
     )
 
 
-class Wire:
+class RequestEncoder:
     """Requests of each broker; the part that all of them share is encoded once."""
 
     def __init__(self, url: str, api_keys: Sequence[str], *, respond_async: bool) -> None:

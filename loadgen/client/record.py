@@ -68,7 +68,7 @@ _WITHOUT_ANSWER: Final[dict[int, Kind]] = {
 _SERVER_ERROR_STATUS = 500
 
 
-class Answer(Struct, frozen=True):
+class RequestResult(Struct, frozen=True):
     """An answer: status (or one of the four values above), problem code, order id."""
 
     status: int
@@ -76,7 +76,7 @@ class Answer(Struct, frozen=True):
     order_id: str = ""
 
 
-def kind_of(operation: Operation, answer: Answer) -> Kind:
+def kind_of(operation: Operation, answer: RequestResult) -> Kind:
     """The category of this answer."""
     if answer.status in _OK[operation]:
         return "ok"
@@ -94,7 +94,7 @@ class RequestRecord(Struct, frozen=True):
     intended_us: int
     sent_us: int
     done_us: int
-    answer: Answer
+    answer: RequestResult
     broker: int
     client_order_id: str
 
@@ -114,7 +114,7 @@ class RequestRecord(Struct, frozen=True):
         return kind_of(self.operation, self.answer)
 
 
-class Batch(NamedTuple):
+class RecordBatch(NamedTuple):
     """Records in the form in which processes exchange them."""
 
     operations: bytes
@@ -149,9 +149,9 @@ class Records:
     def __iter__(self) -> Iterator[RequestRecord]:
         return self.since(0)
 
-    def batch(self, first: int) -> Batch:
+    def batch(self, first: int) -> RecordBatch:
         """The records from number `first` on, for another process."""
-        return Batch(
+        return RecordBatch(
             self._operation[first:].tobytes(),
             self._times[3 * first :].tobytes(),
             self._status[first:].tobytes(),
@@ -159,7 +159,7 @@ class Records:
             self._texts[first:],
         )
 
-    def extend(self, batch: Batch) -> None:
+    def extend(self, batch: RecordBatch) -> None:
         """Append records of another process."""
         self._operation.frombytes(batch.operations)
         self._times.frombytes(batch.times)
@@ -176,7 +176,7 @@ class Records:
                 intended_us=self._times[3 * i],
                 sent_us=self._times[3 * i + 1],
                 done_us=self._times[3 * i + 2],
-                answer=Answer(self._status[i], code, order_id),
+                answer=RequestResult(self._status[i], code, order_id),
                 broker=self._broker[i],
                 client_order_id=client_order_id,
             )

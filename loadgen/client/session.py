@@ -13,7 +13,7 @@ from loadgen.client.client_log import client_lines
 from loadgen.client.record import ERROR_KINDS
 from loadgen.client.setup import SetupError, no_webhooks, register, require_ready
 from loadgen.client.target import Target
-from loadgen.client.workers import INTERRUPTED, Ran, State, Workers
+from loadgen.client.workers import INTERRUPTED, Ran, RunState, Workers
 from loadgen.report.progress import PlanProgress
 from loadgen.report.summary import Audit
 from loadgen.workload.orderflow import Plan, Profile, book, plan
@@ -83,7 +83,7 @@ class Session:
             say(line)
         return "holds" if found.holds else "fails"
 
-    def _show(self, state: State) -> None:
+    def _show(self, state: RunState) -> None:
         if self._shown is not None:
             self._shown.update(state)
 

@@ -48,8 +48,8 @@ async def register(
                     if response.status in _KEY_REFUSED:
                         raise SetupError(f"{url} does not take this admin key")
                     if response.status != 201:  # noqa: PLR2004
-                        told = raw[:300].decode(errors="replace")
-                        raise SetupError(f"POST /register: {response.status} {told}")
+                        answer = raw[:300].decode(errors="replace")
+                        raise SetupError(f"POST /register: {response.status} {answer}")
                     registered.append(msgspec.json.decode(raw, type=Registration))
     except (aiohttp.ClientError, OSError) as error:
         raise SetupError(f"{url}: {error}") from error

@@ -15,19 +15,19 @@ import msgspec
 import uvloop
 
 from loadgen.client.client import Job, LoadClient
-from loadgen.client.record import Batch
+from loadgen.client.record import RecordBatch
 from loadgen.workload.orderflow import Plan
 
 # Records per message: it fits into a pipe, so that writing does not wait for the reader.
-TELL_INTERVAL_S: Final = 0.1
+REPORT_INTERVAL_S: Final = 0.1
 
 
-class Told(NamedTuple):
+class WorkerReport(NamedTuple):
     """Progress: `sent` and `cpu_s` since the start; `batch`: records since the last message."""
 
     sent: int
     cpu_s: float
-    batch: Batch
+    batch: RecordBatch
 
 
 def work(job: Job, raw_plan: bytes, pipe: Connection) -> None:
@@ -45,13 +45,13 @@ async def _work(client: LoadClient, start: float, pipe: Connection) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, client.stop)
     cpu_before = time.process_time()
     running = asyncio.create_task(client.run(start))
-    told = 0
+    sent_records = 0
     try:
         while True:
-            ended, _ = await asyncio.wait({running}, timeout=TELL_INTERVAL_S)
-            batch = client.records.batch(told)
-            told = len(client.records)
-            pipe.send(Told(client.sent, time.process_time() - cpu_before, batch))
+            ended, _ = await asyncio.wait({running}, timeout=REPORT_INTERVAL_S)
+            batch = client.records.batch(sent_records)
+            sent_records = len(client.records)
+            pipe.send(WorkerReport(client.sent, time.process_time() - cpu_before, batch))
             if ended:
                 break
     finally:

@@ -19,9 +19,9 @@ from msgspec import Struct, structs
 
 from loadgen.client.client import Job
 from loadgen.client.record import Records
-from loadgen.client.worker import Told, work
-from loadgen.outage_detection import Silence
-from loadgen.report.resources import Sample, Sampler
+from loadgen.client.worker import WorkerReport, work
+from loadgen.outage_detection import OutageDetector
+from loadgen.report.resources import Sampler, UsageSample
 from loadgen.workload.orderflow import Plan
 
 LISTEN_S: Final = 0.1
@@ -35,7 +35,7 @@ class WorkersError(Exception):
     """Requests cannot be sent at all; none was sent."""
 
 
-class State(Struct):
+class RunState(Struct):
     """State during a run. `now_us` is negative before the start."""
 
     plan: Plan
@@ -53,7 +53,7 @@ class Ran(Struct, frozen=True):
     sent: int
     cpu_s: float
     started_at_ms: int
-    samples: list[Sample]
+    samples: list[UsageSample]
     why: str
 
 
@@ -63,11 +63,11 @@ class Workers(Struct, frozen=True):
     processes: int
     pids: Mapping[str, int]
     give_up_s: float
-    on_state: Callable[[State], None]
+    on_state: Callable[[RunState], None]
 
     def run(self, job: Job, plan: Plan) -> Ran:
         """Run until everything is answered or something ends it. Leaves no process behind."""
-        state = State(plan, Records())
+        state = RunState(plan, Records())
         with _asked_to_stop() as asked:
             senders = _Senders(job, plan, self.processes)
             try:
@@ -85,12 +85,12 @@ class Workers(Struct, frozen=True):
     def _listen(
         self,
         senders: "_Senders",
-        state: State,
+        state: RunState,
         start: float,
         sampler: Sampler,
         asked: Callable[[], bool],
     ) -> str:
-        silence = Silence(self.give_up_s)
+        silence = OutageDetector(self.give_up_s)
         while senders.open:
             senders.listen(state)
             now = time.monotonic()
@@ -115,7 +115,7 @@ class _Senders:
         raw = msgspec.json.encode(plan)
         self._processes: list[BaseProcess] = []
         self.open: list[Connection] = []
-        self._told: dict[Connection, Told] = {}
+        self._reports: dict[Connection, WorkerReport] = {}
         for part in range(count):
             ours, theirs = context.Pipe()
             mine = structs.replace(job, part=part, parts=count)
@@ -140,26 +140,26 @@ class _Senders:
             pipe.send(start)
         return start
 
-    def listen(self, state: State) -> None:
+    def listen(self, state: RunState) -> None:
         """Receive progress, with a short wait."""
         for pipe in wait(self.open, LISTEN_S) if self.open else ():
             assert isinstance(pipe, Connection)  # noqa: S101 - for the type checker
             try:
-                told: Told = pipe.recv()
+                report: WorkerReport = pipe.recv()
             except (EOFError, ConnectionResetError):
                 self.open.remove(pipe)
                 pipe.close()
                 continue
-            state.records.extend(told.batch)
-            self._told[pipe] = told
-        state.sent = sum(told.sent for told in self._told.values())
-        state.cpu_s = sum(told.cpu_s for told in self._told.values())
+            state.records.extend(report.batch)
+            self._reports[pipe] = report
+        state.sent = sum(report.sent for report in self._reports.values())
+        state.cpu_s = sum(report.cpu_s for report in self._reports.values())
 
     def failed(self) -> bool:
         """True if a process has ended before its part was done."""
         return any(process.exitcode for process in self._processes)
 
-    def end(self, state: State) -> None:
+    def end(self, state: RunState) -> None:
         """Request the end of running processes, receive their last records, then kill them."""
         for process in self._processes:
             process.terminate()

@@ -25,8 +25,8 @@ def _differences(a: Summary, b: Summary) -> Iterator[str]:
     for field in ("scale", "duration_s", "seed", "warm_up_s", "profile"):
         first, second = getattr(a.config, field), getattr(b.config, field)
         if first != second:
-            told = "differs" if field == "profile" else f"A {first}, B {second}"
-            yield f"note: {field}: {told}"
+            values = "differs" if field == "profile" else f"A {first}, B {second}"
+            yield f"note: {field}: {values}"
     if a.machine != b.machine:
         yield "note: not the same machine"
     for name, each in (("A", a), ("B", b)):

@@ -8,7 +8,7 @@ from typing import Final
 from loadgen.client.record import ERROR_KINDS, RequestRecord
 from loadgen.report.charts import Axis, Series, line_chart
 from loadgen.report.report import ALL, Percentiles, by_operation
-from loadgen.report.resources import Sample
+from loadgen.report.resources import UsageSample
 from loadgen.report.seconds import Load, Second, loads
 
 TIME: Final = Axis("seconds since the start")
@@ -116,7 +116,7 @@ def _kind(seconds: Sequence[Second], kind: str) -> Series:
     return _by_second(kind, seconds, lambda each: each.kinds.get(kind, 0))
 
 
-def resources(samples: Sequence[Sample]) -> Iterator[str]:
+def resources(samples: Sequence[UsageSample]) -> Iterator[str]:
     """CPU and memory of each process."""
     found = loads(samples)
     yield line_chart(

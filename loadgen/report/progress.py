@@ -4,7 +4,7 @@ from bisect import bisect_right
 from typing import Final
 
 from loadgen.client.record import ERROR_KINDS, RequestRecord
-from loadgen.client.workers import State
+from loadgen.client.workers import RunState
 from loadgen.report.report import percentiles
 from loadgen.workload.orderflow import Plan
 from services.runtime.progress import Progress
@@ -25,7 +25,7 @@ class PlanProgress:
         self._recent: list[RequestRecord] = []
         progress.begin(what, len(flow.actions), "requests")
 
-    def update(self, state: State) -> None:
+    def update(self, state: RunState) -> None:
         """Show the present state, if it is time for it. Reads only new records."""
         if not self._progress.due:
             return
@@ -33,7 +33,7 @@ class PlanProgress:
         # A request that is never sent is no work that is left.
         self._progress.update(self._done + self._skipped, detail)
 
-    def detail(self, state: State) -> str:
+    def detail(self, state: RunState) -> str:
         """The figures in text."""
         fresh = list(state.records.since(self._seen))
         self._seen += len(fresh)

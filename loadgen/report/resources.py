@@ -66,7 +66,7 @@ def shared_memory_bytes(pid: int) -> int:
     return total
 
 
-class Sample(Struct, frozen=True):
+class UsageSample(Struct, frozen=True):
     """Usage of each process up to a moment; `at_s` since the start of the run."""
 
     at_s: float
@@ -80,7 +80,7 @@ class Sampler:
         self._pids = dict(pids)
         self._start = start
         self._next = 0.0
-        self.samples: list[Sample] = []
+        self.samples: list[UsageSample] = []
 
     def look(self, now: float, *, last: bool = False) -> None:
         """Take a sample if one is due, or if it is the last one."""
@@ -90,4 +90,4 @@ class Sampler:
         self._next = int(max(0.0, at_s)) + 1.0
         found = {name: usage(pid) for name, pid in self._pids.items()}
         # A process that has ended keeps its last sample.
-        self.samples.append(Sample(at_s, {n: u for n, u in found.items() if u.memory_bytes}))
+        self.samples.append(UsageSample(at_s, {n: u for n, u in found.items() if u.memory_bytes}))

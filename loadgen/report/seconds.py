@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from loadgen.client.record import ERROR_KINDS, OPERATIONS, Kind, RequestRecord
 from loadgen.report.report import ALL, Percentiles, by_operation, percentiles
-from loadgen.report.resources import Sample
+from loadgen.report.resources import UsageSample
 
 SECOND_US: Final = 1_000_000
 _COUNTED: Final[tuple[Kind, ...]] = ("ok", "expected", *ERROR_KINDS, "not_sent", "abandoned")
@@ -76,7 +76,7 @@ class Load(Struct, frozen=True):
     memory_bytes: int
 
 
-def loads(samples: Sequence[Sample]) -> dict[str, dict[int, Load]]:
+def loads(samples: Sequence[UsageSample]) -> dict[str, dict[int, Load]]:
     """Usage by process and second, from samples about a second apart."""
     found: defaultdict[str, dict[int, Load]] = defaultdict(dict)
     for before, after in pairwise(samples):
@@ -89,7 +89,7 @@ def loads(samples: Sequence[Sample]) -> dict[str, dict[int, Load]]:
     return dict(found)
 
 
-def as_csv(seconds: Sequence[Second], samples: Sequence[Sample]) -> str:
+def as_csv(seconds: Sequence[Second], samples: Sequence[UsageSample]) -> str:
     """One row a second, times in milliseconds, memory in bytes; empty: not measured."""
     names = (*OPERATIONS, ALL)
     processes = loads(samples)

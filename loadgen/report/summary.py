@@ -11,7 +11,7 @@ from loadgen.client.record import OPERATIONS, Operation
 from loadgen.client.workers import INTERRUPTED, Ran
 from loadgen.report.machine import Machine
 from loadgen.report.report import ALL, Report, as_text, report
-from loadgen.report.threshold import Threshold, Verdict, judge
+from loadgen.report.threshold import Threshold, ThresholdVerdict, judge
 from loadgen.workload.orderflow import (
     Action,
     Plan,
@@ -96,7 +96,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     mix: dict[str, Share]
     skew: dict[str, Share]
     processes: dict[str, Cost]
-    thresholds: list[Verdict]
+    thresholds: list[ThresholdVerdict]
     audit: Audit
 
 
@@ -167,7 +167,7 @@ def encode(found: Summary) -> bytes:
 def decode(raw: bytes) -> Summary:
     """Decode a summary. Raises SummaryError."""
     try:
-        version = msgspec.json.decode(raw, type=_Head).schema_version
+        version = msgspec.json.decode(raw, type=_SummaryHead).schema_version
         if version == _VERSION_WITH_SLIP:
             found = msgspec.json.decode(raw.replace(b'"slip_us"', b'"send_lag_us"'), type=Summary)
             return msgspec.structs.replace(found, schema_version=SCHEMA_VERSION)
@@ -178,7 +178,7 @@ def decode(raw: bytes) -> Summary:
         raise SummaryError(f"is no summary of a run: {error}") from error
 
 
-class _Head(Struct):
+class _SummaryHead(Struct):
     schema_version: int
 
 

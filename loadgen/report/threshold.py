@@ -47,7 +47,7 @@ class Threshold(Struct, frozen=True):
         return self.figure == "errors"
 
 
-class Verdict(Struct, frozen=True):
+class ThresholdVerdict(Struct, frozen=True):
     """Result of a threshold. `found` is None if there was nothing to measure: a failure."""
 
     text: str
@@ -71,13 +71,13 @@ def threshold(text: str) -> Threshold:
     return Threshold(compact, match["figure"], of, limit, match["sign"] == "<=")
 
 
-def judge(wanted: Threshold, figures: Report) -> Verdict:
+def judge(wanted: Threshold, figures: Report) -> ThresholdVerdict:
     """Compare a run with the threshold."""
     found = _found(wanted, figures)
     holds = found is not None and (
         found < wanted.limit or (wanted.inclusive and found == wanted.limit)
     )
-    return Verdict(wanted.text, found, holds)
+    return ThresholdVerdict(wanted.text, found, holds)
 
 
 def _found(wanted: Threshold, figures: Report) -> float | None:

@@ -12,7 +12,7 @@ class PlanFileError(Exception):
     """The file is unreadable or invalid; the text gives the reason and the way out."""
 
 
-class _Head(Struct):
+class _PlanHead(Struct):
     version: int
 
 
@@ -28,7 +28,7 @@ def read_plan(path: Path) -> Plan:
     """Read a plan. Raises PlanFileError."""
     try:
         raw = path.read_bytes()
-        found = msgspec.json.decode(raw, type=_Head).version
+        found = msgspec.json.decode(raw, type=_PlanHead).version
     except OSError as error:
         raise PlanFileError(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:

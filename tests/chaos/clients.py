@@ -17,7 +17,14 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.client.http_requests import order_body
-from loadgen.client.record import NO_ANSWER, TIMED_OUT, Answer, Operation, Records, RequestRecord
+from loadgen.client.record import (
+    NO_ANSWER,
+    TIMED_OUT,
+    Operation,
+    Records,
+    RequestRecord,
+    RequestResult,
+)
 from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
 from schemas.rest import Registration
 
@@ -187,15 +194,15 @@ class _BrokerClient:
         path: str,
         body: bytes,
         name: str,
-    ) -> Answer:
+    ) -> RequestResult:
         """Send with retries; the last answer. `name`: client order id, or a cancel's order id."""
-        answer = Answer(NO_ANSWER)
+        answer = RequestResult(NO_ANSWER)
         for attempt in range(ATTEMPTS_MAX):
             sent_us = self._clients.now_us()
             answer = await self._post(session, path, body)
             now_us = self._clients.now_us()
             if operation == "cancel":
-                answer = Answer(answer.status, answer.code, name)
+                answer = RequestResult(answer.status, answer.code, name)
             client_order_id = name if operation == "order" else ""
             self._clients.add(
                 RequestRecord(
@@ -207,16 +214,16 @@ class _BrokerClient:
             await asyncio.sleep(min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt))
         return answer
 
-    async def _post(self, session: aiohttp.ClientSession, path: str, body: bytes) -> Answer:
+    async def _post(self, session: aiohttp.ClientSession, path: str, body: bytes) -> RequestResult:
         try:
             async with session.post(self._url + path, data=body) as response:
                 raw = await response.read()
                 decoded = _decode(raw) if raw else _AnswerBody()
-                return Answer(response.status, decoded.code, decoded.order_id)
+                return RequestResult(response.status, decoded.code, decoded.order_id)
         except TimeoutError:
-            return Answer(TIMED_OUT)
+            return RequestResult(TIMED_OUT)
         except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
-            return Answer(NO_ANSWER, type(error).__name__)
+            return RequestResult(NO_ANSWER, type(error).__name__)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from loadgen.client.record import Answer, RequestRecord
+from loadgen.client.record import RequestRecord, RequestResult
 from schemas.commands import PlaceOrder
 from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
 from services.audit.client_log import ClientLine
@@ -97,7 +97,7 @@ def test_reconciliation_of_repeated_records_counts_them_as_duplicated() -> None:
 
 
 def attempt(status: int, client_order_id: str = "c", order_id: str = "") -> RequestRecord:
-    return RequestRecord("order", 0, 0, 0, Answer(status, "", order_id), 0, client_order_id)
+    return RequestRecord("order", 0, 0, 0, RequestResult(status, "", order_id), 0, client_order_id)
 
 
 @pytest.mark.parametrize("first", [201, 202, 504, 0, 1, 500])
@@ -205,5 +205,5 @@ def test_order_states_accounts_and_symbol_views_include_every_fill() -> None:
 def test_cancel_answered_404_of_an_order_in_the_market_is_a_contradiction(
     status: int, order_id: str, found: int
 ) -> None:
-    line = RequestRecord("cancel", 0, 0, 1, Answer(status, "", order_id), 0, "")
+    line = RequestRecord("cancel", 0, 0, 1, RequestResult(status, "", order_id), 0, "")
     assert len(wrongly_not_found([line], GOOD)) == found

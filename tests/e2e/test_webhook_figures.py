@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.webhooks.__main__ import main
 from benchmarks.webhooks.figures import Heard
-from benchmarks.webhooks.receiver import Receiver, running_receiver
+from benchmarks.webhooks.receiver import WebhookReceiver, running_receiver
 from conformance.api import eventually
 from schemas.brokers import webhook_secret
 from services.runtime.readiness import DIRECT
@@ -26,7 +26,7 @@ def post(url: str, webhook_id: str, secret: str) -> int:
         return int(answer.status)
 
 
-def recorded(receiver: Receiver, count: int) -> Heard:
+def recorded(receiver: WebhookReceiver, count: int) -> Heard:
     eventually("all are recorded", lambda: len(receiver.heard().ids) == count, 60)
     return receiver.heard()
 

@@ -22,7 +22,7 @@ from benchmarks.micro.harness import QUICK
 from benchmarks.micro.peer_worker import ADAPTERS
 from benchmarks.micro.peers import INSTALL_TIMEOUT_S, installed
 from benchmarks.micro.registry import ENTRIES, PEERS
-from benchmarks.micro.report import Measured, Report
+from benchmarks.micro.report import BenchmarkReport, Measured
 from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
 
@@ -110,7 +110,7 @@ def test_interrupted_run_keeps_its_measurements(tmp_path: Path, number: signal.S
         running.send_signal(number)
         output, _ = running.communicate(timeout=60)
     assert running.returncode == EXIT_INTERRUPTED
-    report = msgspec.json.decode(file.read_bytes(), type=Report)
+    report = msgspec.json.decode(file.read_bytes(), type=BenchmarkReport)
     assert not report.complete
     assert [one.name for one in report.benchmarks] == ["engine.cross"]
     assert "interrupted" in output

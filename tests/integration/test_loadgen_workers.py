@@ -8,7 +8,7 @@ import psutil  # type: ignore[import-untyped]  # ships no annotations
 import pytest
 
 from loadgen.client.client import Job
-from loadgen.client.workers import State, Workers
+from loadgen.client.workers import RunState, Workers
 from loadgen.workload.orderflow import plan
 from loadgen.workload.profiles import B3, scaled
 
@@ -24,7 +24,7 @@ def senders() -> list[int]:
 def test_workers_with_a_killed_sender_end_with_the_reason() -> None:
     killed: list[int] = []
 
-    def on_state(state: State) -> None:
+    def on_state(state: RunState) -> None:
         if not killed and state.now_us > 300_000:
             killed.extend(senders())
             os.kill(killed[0], signal.SIGKILL)

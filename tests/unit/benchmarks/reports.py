@@ -1,6 +1,6 @@
 """A small benchmark report for the tests of its outputs."""
 
-from benchmarks.micro.report import SCHEMA_VERSION, Measured, Report, figure, verdicts
+from benchmarks.micro.report import SCHEMA_VERSION, BenchmarkReport, Measured, figure, verdicts
 from loadgen.report.machine import Machine
 
 MACHINE = Machine("A processor", 2, 4_096 << 20, "Linux", "3.11")
@@ -10,10 +10,10 @@ FIGURES = [
 ]
 
 
-def a_report(*, complete: bool = True) -> Report:
+def a_report(*, complete: bool = True) -> BenchmarkReport:
     """A report of one benchmark with a curve that misses its budget, and one without a curve."""
     bars = [figure("a<b>", "ns", None, [1_500_000.0])]
-    return Report(
+    return BenchmarkReport(
         schema_version=SCHEMA_VERSION,
         scale="quick",
         complete=complete,

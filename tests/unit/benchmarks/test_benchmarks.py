@@ -13,10 +13,10 @@ from msgspec import structs
 
 from benchmarks.micro.__main__ import Run, main, one
 from benchmarks.micro.context import Context, Servers
-from benchmarks.micro.engine import Market, cancel, price_at
+from benchmarks.micro.engine import EngineMarket, cancel, price_at
 from benchmarks.micro.errors import BenchError
-from benchmarks.micro.harness import QUICK, Benchmark, Point, Reading, as_in_the_services
-from benchmarks.micro.registry import ENTRIES, PEERS, Entry, chosen
+from benchmarks.micro.harness import QUICK, Benchmark, CurvePoint, Measurement, as_in_the_services
+from benchmarks.micro.registry import ENTRIES, PEERS, BenchmarkEntry, chosen
 
 TINY = structs.replace(QUICK, repeats=2, sizes=(1, 10, 100), operations=40, flow_s=1)
 SERVERLESS = [
@@ -30,7 +30,7 @@ def discard(_: str) -> None:
     """Discard the progress line."""
 
 
-def measure(entry: Entry, folder: Path, done: Run, repeats: int = TINY.repeats) -> None:
+def measure(entry: BenchmarkEntry, folder: Path, done: Run, repeats: int = TINY.repeats) -> None:
     with ExitStack() as ending, as_in_the_services():
         scale = structs.replace(TINY, repeats=repeats)
         one(entry, scale, Servers(folder, ending, discard), done, discard)
@@ -38,7 +38,7 @@ def measure(entry: Entry, folder: Path, done: Run, repeats: int = TINY.repeats) 
 
 @pytest.mark.parametrize("entry", SERVERLESS, ids=lambda entry: entry.name)
 def test_benchmark_without_servers_has_two_samples_of_every_figure(
-    entry: Entry, tmp_path: Path
+    entry: BenchmarkEntry, tmp_path: Path
 ) -> None:
     done = Run()
     measure(entry, tmp_path, done)
@@ -57,13 +57,15 @@ def test_benchmark_that_fails_keeps_the_repeats_before_as_incomplete(
 ) -> None:
     left = iter([1.0] * repeats_before)
 
-    def measure_once() -> Iterator[Reading]:
+    def measure_once() -> Iterator[Measurement]:
         for value in left:
-            yield Reading("ours", value, "ns")
+            yield Measurement("ours", value, "ns")
             return
         raise BenchError("no more")
 
-    entry = Entry("failing", "fails", lambda _: Benchmark([Point(None, measure_once)]))
+    entry = BenchmarkEntry(
+        "failing", "fails", lambda _: Benchmark([CurvePoint(None, measure_once)])
+    )
     done = Run()
     with pytest.raises(BenchError):
         measure(entry, tmp_path, done, repeats=5)
@@ -79,12 +81,12 @@ def test_failed_engine_fails_the_run_with_a_note(tmp_path: Path) -> None:
         return Benchmark([])
 
     done = Run()
-    measure(Entry("peers", "", make), tmp_path, done)
+    measure(BenchmarkEntry("peers", "", make), tmp_path, done)
     assert (done.exit_code, done.notes) == (1, ["peers FAILED: it trades otherwise"])
 
 
 def test_market_of_the_engine_benchmarks_applies_its_commands() -> None:
-    market = Market()
+    market = EngineMarket()
     orders = [market.order("ask", price_at("ask", level)) for level in range(3)]
     market.apply(orders)
     market.ns_each([market.order("bid", None, quantity=150)])

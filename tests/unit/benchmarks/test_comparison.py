@@ -9,11 +9,11 @@ from msgspec import structs
 
 from benchmarks.comparison.__main__ import main
 from benchmarks.comparison.chart import svg
-from benchmarks.comparison.results import Comparison, Losses, Point, Result, read, write
+from benchmarks.comparison.results import Comparison, Losses, ScalePoint, SystemResult, read, write
 from benchmarks.comparison.table import markdown
 from loadgen.report.machine import Machine
 
-FINE = Point(
+FINE = ScalePoint(
     scale=50,
     p50_us=4_200,
     p99_us=18_000,
@@ -33,8 +33,10 @@ def a_comparison(complete: bool = True) -> Comparison:
         duration_s=30,
         scales=[50, 100],
         results=[
-            Result("v1", True, [FINE, BAD], 66.0, "", Losses(5, 900, 0)),
-            Result("v3", False, [structs.replace(FINE, p99_us=9_000)], None, "", Losses(5, 900, 7)),
+            SystemResult("v1", True, [FINE, BAD], 66.0, "", Losses(5, 900, 0)),
+            SystemResult(
+                "v3", False, [structs.replace(FINE, p99_us=9_000)], None, "", Losses(5, 900, 7)
+            ),
         ],
         complete=complete,
     )
@@ -85,7 +87,7 @@ def test_chart_shows_every_point_and_system() -> None:
 
 
 def test_chart_without_measurements_is_valid() -> None:
-    found = structs.replace(a_comparison(), results=[Result("v1")])
+    found = structs.replace(a_comparison(), results=[SystemResult("v1")])
     ET.fromstring(svg(found))  # noqa: S314 - our own text
     markdown(found)
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from benchmarks.designs.market import Market, Order
+from benchmarks.designs.market import DesignMarket, DesignOrder
 from loadgen.commands import commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.commands import CancelOrder, PlaceOrder
@@ -22,8 +22,8 @@ PROFILE = Profile(
 Traded = tuple[str, int, int, str, str]
 
 
-def order_of(command: PlaceOrder, now_ms: int) -> Order:
-    return Order(
+def order_of(command: PlaceOrder, now_ms: int) -> DesignOrder:
+    return DesignOrder(
         **structs.asdict(command),
         remaining_quantity=command.quantity,
         filled_value=0,
@@ -47,7 +47,9 @@ def by_engine(flow: list[tuple[int, PlaceOrder | CancelOrder]]) -> list[Traded]:
     return made
 
 
-def by_market(market: Market, flow: list[tuple[int, PlaceOrder | CancelOrder]]) -> list[Traded]:
+def by_market(
+    market: DesignMarket, flow: list[tuple[int, PlaceOrder | CancelOrder]]
+) -> list[Traded]:
     made: list[Traded] = []
     for now_ms, command in flow:
         if isinstance(command, PlaceOrder):
@@ -68,7 +70,7 @@ def test_market_of_the_designs_trades_as_the_engine_does(seed: int) -> None:
         for now_ms, command in commands(plan(PROFILE, seed), 0, START_MS)
         if isinstance(command, PlaceOrder | CancelOrder)
     ]
-    market = Market()
+    market = DesignMarket()
     made = by_market(market, flow)
     assert len(made) > 100
     assert made == by_engine(flow), f"seed {seed}"

@@ -5,7 +5,14 @@ import gc
 
 import pytest
 
-from benchmarks.micro.harness import Benchmark, Point, Reading, as_in_the_services, ns_each, run
+from benchmarks.micro.harness import (
+    Benchmark,
+    CurvePoint,
+    Measurement,
+    as_in_the_services,
+    ns_each,
+    run,
+)
 from benchmarks.micro.report import Figure
 from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
 
@@ -17,12 +24,12 @@ def discard(_: str) -> None:
 def test_points_alternate_within_every_repeat() -> None:
     order: list[int] = []
 
-    def point(x: int) -> Point:
-        def measure() -> list[Reading]:
+    def point(x: int) -> CurvePoint:
+        def measure() -> list[Measurement]:
             order.append(x)
-            return [Reading("ours", float(len(order)), "ns")]
+            return [Measurement("ours", float(len(order)), "ns")]
 
-        return Point(x, measure)
+        return CurvePoint(x, measure)
 
     *_, figures = run(Benchmark([point(1), point(10)], "orders"), 3, discard)
 
@@ -32,10 +39,14 @@ def test_points_alternate_within_every_repeat() -> None:
 
 
 def test_figures_are_ordered_by_series_as_first_measured_then_by_x() -> None:
-    def measure() -> list[Reading]:
-        return [Reading("b", 1.0, "ns"), Reading("a", 1.0, "ns"), Reading("b", 1.0, "us")]
+    def measure() -> list[Measurement]:
+        return [
+            Measurement("b", 1.0, "ns"),
+            Measurement("a", 1.0, "ns"),
+            Measurement("b", 1.0, "us"),
+        ]
 
-    *_, figures = run(Benchmark([Point(2, measure), Point(1, measure)]), 1, discard)
+    *_, figures = run(Benchmark([CurvePoint(2, measure), CurvePoint(1, measure)]), 1, discard)
 
     assert [(f.series, f.unit, f.x) for f in figures] == [
         ("b", "ns", 1),
@@ -50,15 +61,15 @@ def test_figures_are_ordered_by_series_as_first_measured_then_by_x() -> None:
 def test_repeats_before_a_failure_are_reported() -> None:
     left = iter([1.0, 2.0])
 
-    def measure() -> list[Reading]:
+    def measure() -> list[Measurement]:
         value = next(left, None)
         if value is None:
             raise KeyboardInterrupt
-        return [Reading("ours", value, "ns")]
+        return [Measurement("ours", value, "ns")]
 
     found: list[list[Figure]] = []
     with pytest.raises(KeyboardInterrupt):
-        found.extend(run(Benchmark([Point(None, measure)]), 5, discard))
+        found.extend(run(Benchmark([CurvePoint(None, measure)]), 5, discard))
     assert [one.samples for one in found[-1]] == [[1.0, 2.0]]
 
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from benchmarks.micro.peer_worker import ADAPTERS, answer
-from benchmarks.micro.peers import REQUIREMENTS, Fill, Flow, difference, flow_of
+from benchmarks.micro.peers import REQUIREMENTS, PeerFill, PeerFlow, difference, flow_of
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from services.matcher.book import Order, PriceLevel
@@ -15,21 +15,21 @@ from tests.support.patching import patched
 
 
 @pytest.fixture(scope="module")
-def flow() -> Flow:
+def flow() -> PeerFlow:
     return flow_of(2_000)
 
 
-def fills_of(engine: Engine, flow: Flow) -> list[Fill]:
+def fills_of(engine: Engine, flow: PeerFlow) -> list[PeerFill]:
     events = [(at.offset, engine.apply(command, at).event) for command, at in flow.placed]
     return [
-        Fill(number, fill.price, fill.quantity)
+        PeerFill(number, fill.price, fill.quantity)
         for number, event in events
         if isinstance(event, OrderAccepted)
         for fill in event.fills
     ]
 
 
-def test_flow_has_only_commands_that_every_engine_supports(flow: Flow) -> None:
+def test_flow_has_only_commands_that_every_engine_supports(flow: PeerFlow) -> None:
     commands = [command for command, _ in flow.placed]
     orders = [command for command in commands if isinstance(command, PlaceOrder)]
     assert len(commands) > 1_700
@@ -42,7 +42,7 @@ def test_flow_has_only_commands_that_every_engine_supports(flow: Flow) -> None:
     assert not any(isinstance(event, CommandRefused) for event in events)
 
 
-def test_entries_match_the_commands_and_cancels_refer_to_their_order(flow: Flow) -> None:
+def test_entries_match_the_commands_and_cancels_refer_to_their_order(flow: PeerFlow) -> None:
     assert len(flow.entries) == len(flow.placed)
     for (command, _), entry in zip(flow.placed, flow.entries, strict=True):
         if isinstance(command, PlaceOrder):
@@ -58,12 +58,12 @@ def test_entries_match_the_commands_and_cancels_refer_to_their_order(flow: Flow)
 
 
 def test_own_engine_makes_the_fills_that_peers_are_compared_with(
-    flow: Flow,
+    flow: PeerFlow,
 ) -> None:
     assert difference(flow.fills, fills_of(Engine(0), flow)) == ""
 
 
-def test_engine_that_stops_after_one_fill_is_detected(flow: Flow) -> None:
+def test_engine_that_stops_after_one_fill_is_detected(flow: PeerFlow) -> None:
     assert difference(flow.fills, fills_of(Engine(0, Rules(fills_max=1)), flow)).startswith("fill ")
 
 
@@ -71,7 +71,7 @@ def newest(level: PriceLevel) -> Order:
     return next(reversed(level.orders.values()))
 
 
-def test_engine_without_time_priority_is_detected(flow: Flow) -> None:
+def test_engine_without_time_priority_is_detected(flow: PeerFlow) -> None:
     with patched([(PriceLevel, "oldest", newest)]):
         assert difference(flow.fills, fills_of(Engine(0), flow)).startswith("fill ")
 
@@ -86,7 +86,7 @@ def test_other_engines_are_pinned_by_hash_without_a_package_index() -> None:
     assert not re.search(r"^--|://", pinned, re.MULTILINE)
 
 
-OWN_FILLS = [Fill(1, 100, 5), Fill(2, 101, 7)]
+OWN_FILLS = [PeerFill(1, 100, 5), PeerFill(2, 101, 7)]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ OWN_FILLS = [Fill(1, 100, 5), Fill(2, 101, 7)]
     [
         [],
         OWN_FILLS[:1],
-        [*OWN_FILLS, Fill(3, 101, 1)],
+        [*OWN_FILLS, PeerFill(3, 101, 1)],
         OWN_FILLS[::-1],
         [structs.replace(OWN_FILLS[0], number=2), OWN_FILLS[1]],
         [structs.replace(OWN_FILLS[0], price=99), OWN_FILLS[1]],
@@ -102,13 +102,13 @@ OWN_FILLS = [Fill(1, 100, 5), Fill(2, 101, 7)]
     ],
 )
 def test_difference_in_count_order_command_price_or_quantity_is_reported(
-    other_fills: list[Fill],
+    other_fills: list[PeerFill],
 ) -> None:
     assert difference(OWN_FILLS, other_fills)
 
 
 def test_equal_fills_as_floats_are_equal() -> None:
-    assert difference(OWN_FILLS, [Fill(1, 100.0, 5.0), Fill(2, 101.0, 7.0)]) == ""
+    assert difference(OWN_FILLS, [PeerFill(1, 100.0, 5.0), PeerFill(2, 101.0, 7.0)]) == ""
 
 
 @pytest.mark.parametrize("name", ["bourse", "no such engine"])

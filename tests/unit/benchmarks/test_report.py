@@ -11,11 +11,11 @@ from benchmarks.micro.registry import ENTRIES
 from benchmarks.micro.report import (
     BUDGETS,
     SCHEMA_VERSION,
+    BenchmarkReport,
     Budget,
-    Report,
     as_text,
     figure,
-    told,
+    value_text,
     verdicts,
 )
 from tests.unit.benchmarks.reports import FIGURES, a_report
@@ -36,7 +36,7 @@ from tests.unit.benchmarks.reports import FIGURES, a_report
 def test_values_are_formatted_in_the_unit_with_few_digits(
     value: float, unit: str, text: str
 ) -> None:
-    assert told(value, unit) == text
+    assert value_text(value, unit) == text
 
 
 def test_budget_of_a_rate_is_compared_with_the_median_at_the_end_of_the_curve() -> None:
@@ -79,7 +79,7 @@ def test_table_contains_every_figure_the_verdicts_and_the_notes() -> None:
 
 def test_json_is_read_back_and_has_its_version_and_every_sample() -> None:
     raw = msgspec.json.encode(a_report())
-    assert msgspec.json.decode(raw, type=Report) == a_report()
+    assert msgspec.json.decode(raw, type=BenchmarkReport) == a_report()
     plain = msgspec.json.decode(raw)
     assert plain["schema_version"] == SCHEMA_VERSION
     assert set(plain) == {

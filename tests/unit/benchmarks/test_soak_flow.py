@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.soak.flow import ORDERS_PER_CANCELS, VALID_MS, Flow, Record, market_of
+from benchmarks.soak.flow import ORDERS_PER_CANCELS, VALID_MS, DayFlow, FlowRecord, market_of
 from loadgen.commands import broker_id
 from schemas.codec import decode_command, encode
 from schemas.commands import CancelOrder, PlaceOrder
@@ -19,7 +19,7 @@ PARTITIONS = 2
 MARKET = market_of([broker_id(number) for number in range(100)], PARTITIONS)
 
 
-def records_of(flow: Flow, count: int) -> list[tuple[int, Record]]:
+def records_of(flow: DayFlow, count: int) -> list[tuple[int, FlowRecord]]:
     """Commands with their times, one per millisecond: about the rate of a trading day."""
     return [
         (now_ms, record)
@@ -29,13 +29,13 @@ def records_of(flow: Flow, count: int) -> list[tuple[int, Record]]:
 
 
 def test_flow_of_one_seed_is_always_the_same() -> None:
-    first = records_of(Flow(MARKET, 10_000, SEED), 3_000)
-    assert records_of(Flow(MARKET, 10_000, SEED), 3_000) == first
-    assert records_of(Flow(MARKET, 10_000, SEED + 1), 3_000) != first
+    first = records_of(DayFlow(MARKET, 10_000, SEED), 3_000)
+    assert records_of(DayFlow(MARKET, 10_000, SEED), 3_000) == first
+    assert records_of(DayFlow(MARKET, 10_000, SEED + 1), 3_000) != first
 
 
 def test_flow_records_equal_the_bytes_of_the_codec() -> None:
-    for now_ms, record in records_of(Flow(MARKET, 10_000, SEED), 20_000):
+    for now_ms, record in records_of(DayFlow(MARKET, 10_000, SEED), 20_000):
         command = decode_command(record.value)
         assert encode(command) == record.value
         if isinstance(command, PlaceOrder):
@@ -52,7 +52,7 @@ def test_flow_records_equal_the_bytes_of_the_codec() -> None:
 
 def test_flow_cancels_refer_once_to_an_order_of_their_broker() -> None:
     placed: dict[str, str] = {}
-    for now_ms, record in records_of(Flow(MARKET, 10_000, SEED), 30_000):
+    for now_ms, record in records_of(DayFlow(MARKET, 10_000, SEED), 30_000):
         command = decode_command(record.value)
         if isinstance(command, PlaceOrder):
             assert command.order_id not in placed
@@ -64,7 +64,7 @@ def test_flow_cancels_refer_once_to_an_order_of_their_broker() -> None:
 
 
 def test_flow_symbols_follow_their_weights_over_all_partitions() -> None:
-    flow = Flow(MARKET, 10_000, SEED)
+    flow = DayFlow(MARKET, 10_000, SEED)
     counts = Counter(record.key for _, record in records_of(flow, 20_000) if record.key)
     assert counts[b"PETR4"] / flow.orders == pytest.approx(
         MARKET.weights[0] / sum(MARKET.weights), rel=0.1
@@ -74,7 +74,7 @@ def test_flow_symbols_follow_their_weights_over_all_partitions() -> None:
 
 def test_flow_through_the_engine_has_the_ratios_of_a_trading_day_and_bounded_books() -> None:
     # Few symbols, so that this number of commands fills their books.
-    flow = Flow(market_of(MARKET.brokers, PARTITIONS, symbols=40), 50_000, SEED)
+    flow = DayFlow(market_of(MARKET.brokers, PARTITIONS, symbols=40), 50_000, SEED)
     engines = [Engine(number) for number in range(PARTITIONS)]
     offsets = Counter[int]()
     refused = fills = 0

@@ -2,20 +2,20 @@
 
 import pytest
 
-from benchmarks.soak.recovery import STEPS, Step
+from benchmarks.soak.recovery import STEPS, RecoveryStep
 from benchmarks.soak.report import DayReport, as_text, rates_of
-from benchmarks.soak.watch import Sample
+from benchmarks.soak.watch import DaySample
 
 
-def sample(at_s: float, log: int, matcher: int, sink: int) -> Sample:
+def sample(at_s: float, log: int, matcher: int, sink: int) -> DaySample:
     memory = {"gateway": 100, "matcher": 200, "sink": 50, "kafka": 500}
-    return Sample(at_s, log, matcher, matcher, sink, 10, 20, memory)
+    return DaySample(at_s, log, matcher, matcher, sink, 10, 20, memory)
 
 
 SAMPLES = [sample(0.0, 0, 0, 0), sample(5.0, 1_000, 800, 500), sample(10.0, 1_000, 1_000, 1_000)]
 
 
-def report(*steps: Step, failure: str = "") -> DayReport:
+def report(*steps: RecoveryStep, failure: str = "") -> DayReport:
     return DayReport(
         seed=1,
         machine="2 cores",
@@ -48,8 +48,8 @@ def test_rates_end_when_the_last_command_was_processed() -> None:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_report_with_a_failed_step_fails_and_names_it(name: str) -> None:
-    assert report(Step(name, True, 1.0, 10, "ready")).holds
-    failed = report(Step(name, False, 1.0, 10, "given up"))
+    assert report(RecoveryStep(name, True, 1.0, 10, "ready")).holds
+    failed = report(RecoveryStep(name, False, 1.0, 10, "given up"))
     assert not failed.holds
     assert any(name in line and "FAILED" in line for line in as_text(failed))
 

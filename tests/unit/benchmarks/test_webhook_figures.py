@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from benchmarks.webhooks.figures import Heard, Killed, Side, figures
-from benchmarks.webhooks.result import SCHEMA_VERSION, Generator, Result
+from benchmarks.webhooks.result import SCHEMA_VERSION, Generator, WebhookResult
 from loadgen.report.machine import Machine
 from loadgen.workload.profiles import B3
 
@@ -18,7 +18,7 @@ RECEIVED = Heard(
     [0, 1, 0, 0], ["t1-bid", "t1-ask", "t2-ask", "t1-bid"], [15_000, 16_000, 80_000, 90_000], 0, 0.1
 )
 KILLED = [Killed(60 * MS, 70 * MS)]
-GOOD = Result(
+GOOD = WebhookResult(
     schema_version=SCHEMA_VERSION,
     scale=100,
     seed=1,

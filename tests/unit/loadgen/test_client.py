@@ -11,7 +11,7 @@ from msgspec import structs
 
 from loadgen.client.client import Job, LoadClient
 from loadgen.client.record import NO_ANSWER, NOT_SENT
-from loadgen.client.workers import State
+from loadgen.client.workers import RunState
 from loadgen.report.progress import PlanProgress
 from loadgen.workload.orderflow import (
     PLAN_VERSION,
@@ -229,7 +229,7 @@ def test_client_without_a_server_records_transport_errors() -> None:
 
     client = asyncio.run(main())
     assert [line.answer.status for line in client.records] == [NO_ANSWER]
-    state = State(plan_of(order(0, 0)), client.records, now_us=client.now_us(), sent=client.sent)
+    state = RunState(plan_of(order(0, 0)), client.records, now_us=client.now_us(), sent=client.sent)
     lines: list[str] = []
     clock = [0.0]
     shown = PlanProgress(Progress(lines.append, now=lambda: clock[0]), "run", state.plan)

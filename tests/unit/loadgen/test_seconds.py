@@ -3,21 +3,23 @@
 import csv
 import io
 
-from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, RequestRecord
-from loadgen.report.resources import Sample, Usage
+from loadgen.client.record import NOT_SENT, TIMED_OUT, RequestRecord, RequestResult
+from loadgen.report.resources import Usage, UsageSample
 from loadgen.report.seconds import Load, as_csv, loads, per_second
 
 LINES = [
-    RequestRecord("order", 100_000, 101_000, 200_000, Answer(201), 0, "a"),
-    RequestRecord("order", 900_000, 905_000, 1_200_000, Answer(201), 0, "b"),
-    RequestRecord("read_price", 1_100_000, 1_100_000, 1_150_000, Answer(404, "no_trades"), 0, ""),
-    RequestRecord("cancel", 1_500_000, 1_500_000, 1_500_000, Answer(NOT_SENT), 0, ""),
-    RequestRecord("order", 1_600_000, 1_600_000, 3_600_000, Answer(TIMED_OUT), 0, "c"),
+    RequestRecord("order", 100_000, 101_000, 200_000, RequestResult(201), 0, "a"),
+    RequestRecord("order", 900_000, 905_000, 1_200_000, RequestResult(201), 0, "b"),
+    RequestRecord(
+        "read_price", 1_100_000, 1_100_000, 1_150_000, RequestResult(404, "no_trades"), 0, ""
+    ),
+    RequestRecord("cancel", 1_500_000, 1_500_000, 1_500_000, RequestResult(NOT_SENT), 0, ""),
+    RequestRecord("order", 1_600_000, 1_600_000, 3_600_000, RequestResult(TIMED_OUT), 0, "c"),
 ]
 SAMPLES = [
-    Sample(-0.1, {"gateway": Usage(10.0, 100)}),
-    Sample(1.0, {"gateway": Usage(10.55, 200), "late": Usage(1.0, 5)}),
-    Sample(2.0, {"gateway": Usage(11.55, 300)}),
+    UsageSample(-0.1, {"gateway": Usage(10.0, 100)}),
+    UsageSample(1.0, {"gateway": Usage(10.55, 200), "late": Usage(1.0, 5)}),
+    UsageSample(2.0, {"gateway": Usage(11.55, 300)}),
 ]
 
 

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 import pytest
 from msgspec import structs
 
-from loadgen.client.record import NOT_SENT, TIMED_OUT, Answer, Records, RequestRecord
+from loadgen.client.record import NOT_SENT, TIMED_OUT, Records, RequestRecord, RequestResult
 from loadgen.client.workers import INTERRUPTED, Ran
 from loadgen.report.compare import comparison
 from loadgen.report.machine import Machine
 from loadgen.report.page import page
-from loadgen.report.resources import Sample, Usage
+from loadgen.report.resources import Usage, UsageSample
 from loadgen.report.seconds import per_second
 from loadgen.report.summary import (
     Audit,
@@ -32,8 +32,8 @@ from loadgen.workload.profiles import B3, scaled
 PROFILE = scaled(B3, 10, 3)
 PLAN: Plan = plan(PROFILE, 1)
 SAMPLES = [
-    Sample(0.0, {"gateway": Usage(1.0, 1 << 20)}),
-    Sample(3.0, {"gateway": Usage(1.5, 3 << 20)}),
+    UsageSample(0.0, {"gateway": Usage(1.0, 1 << 20)}),
+    UsageSample(3.0, {"gateway": Usage(1.5, 3 << 20)}),
 ]
 MACHINE = Machine("a <cpu>", 2, 4 << 30, "Linux", "3.11")
 
@@ -45,11 +45,19 @@ def ran(*, why: str = "", send_lag_us: int = 1_000, last: int = 201) -> Ran:
         status = 201 if order else 204 if operation_of(action) == "cancel" else 200
         sent_us = action.at_us + send_lag_us
         line = RequestRecord(
-            operation_of(action), action.at_us, sent_us, sent_us + 5_000, Answer(status), 0, ""
+            operation_of(action),
+            action.at_us,
+            sent_us,
+            sent_us + 5_000,
+            RequestResult(status),
+            0,
+            "",
         )
         records.add(line)
-    records.add(RequestRecord("order", 2_999_000, 2_999_000, 3_000_000, Answer(last), 0, ""))
-    records.add(RequestRecord("cancel", 2_999_000, 2_999_000, 2_999_000, Answer(NOT_SENT), 0, ""))
+    records.add(RequestRecord("order", 2_999_000, 2_999_000, 3_000_000, RequestResult(last), 0, ""))
+    records.add(
+        RequestRecord("cancel", 2_999_000, 2_999_000, 2_999_000, RequestResult(NOT_SENT), 0, "")
+    )
     return Ran(PLAN, records, len(records), 0.01, 0, SAMPLES, why)
 
 

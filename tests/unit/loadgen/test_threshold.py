@@ -2,16 +2,17 @@
 
 import pytest
 
-from loadgen.client.record import TIMED_OUT, Answer, RequestRecord
+from loadgen.client.record import TIMED_OUT, RequestRecord, RequestResult
 from loadgen.report.report import Report, report
 from loadgen.report.threshold import ThresholdError, judge, threshold
 
 
 def run_of(*latencies_ms: int) -> Report:
     lines = [
-        RequestRecord("order", 0, 2_000, ms * 1_000, Answer(201), 0, "c") for ms in latencies_ms
+        RequestRecord("order", 0, 2_000, ms * 1_000, RequestResult(201), 0, "c")
+        for ms in latencies_ms
     ]
-    return report([*lines, RequestRecord("cancel", 0, 0, 100, Answer(TIMED_OUT), 0, "")], 0)
+    return report([*lines, RequestRecord("cancel", 0, 0, 100, RequestResult(TIMED_OUT), 0, "")], 0)
 
 
 @pytest.mark.parametrize(

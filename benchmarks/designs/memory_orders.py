@@ -7,7 +7,7 @@ import msgspec
 
 from benchmarks.designs.api import now_ms
 from benchmarks.designs.design import Cancelled, Placed
-from benchmarks.designs.market import Market, Order, content_of
+from benchmarks.designs.market import DesignMarket, DesignOrder, content_of
 from schemas import ids
 from schemas.rest import OrderRequest, OrderResource
 from schemas.units import milliseconds
@@ -15,11 +15,11 @@ from schemas.units import milliseconds
 _encode = msgspec.json.Encoder().encode
 
 
-class Desk(ABC):
-    """The part that the two designs share."""
+class MemoryOrders(ABC):
+    """Places and cancels orders; reads an order in whichever store its design uses."""
 
     def __init__(self) -> None:
-        self._market = Market()
+        self._market = DesignMarket()
 
     @abstractmethod
     async def order(self, broker_id: str, order_id: str) -> bytes | None:
@@ -52,9 +52,9 @@ class Desk(ABC):
         return Cancelled(str(order.closed_reason), _encode(order.resource()))
 
 
-def _order(broker_id: str, wanted: OrderRequest, moment: int) -> Order:
+def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
     until = wanted.valid_until
-    return Order(
+    return DesignOrder(
         order_id=ids.order_id(moment, 0, secrets.randbits(62)),
         broker_id=broker_id,
         document_number=wanted.document_number,
