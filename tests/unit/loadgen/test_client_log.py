@@ -49,19 +49,19 @@ def test_client_log_other_answers(answer: RequestResult, expected: str) -> None:
 @pytest.mark.parametrize(
     ("refusal", "told"),
     [
-        (Answer(422, "invalid"), ["unknown", "refused"]),
-        (Answer(400, "malformed_json"), ["unknown", "refused"]),
-        (Answer(503, "not_accepted"), ["unknown"]),
-        (Answer(429, "too_many_requests"), ["unknown"]),
-        (Answer(401, "unauthenticated"), ["unknown"]),
+        (RequestResult(422, "invalid"), ["unknown", "refused"]),
+        (RequestResult(400, "malformed_json"), ["unknown", "refused"]),
+        (RequestResult(503, "not_accepted"), ["unknown"]),
+        (RequestResult(429, "too_many_requests"), ["unknown"]),
+        (RequestResult(401, "unauthenticated"), ["unknown"]),
     ],
 )
 def test_client_log_after_an_unknown_answer_has_refusals_of_the_order_only(
-    refusal: Answer, told: list[str]
+    refusal: RequestResult, told: list[str]
 ) -> None:
     attempts = [
         RequestRecord("order", 0, 0, 1, answer, 1, "c-1")
-        for answer in (Answer(504, "outcome_unknown", "id"), refusal)
+        for answer in (RequestResult(504, "outcome_unknown", "id"), refusal)
     ]
     assert [line.told for line in client_lines(attempts, ["broker-0", "broker-1"])] == told
     # An order of another broker with the same client order id is another order.
