@@ -38,7 +38,7 @@ class Exchanged:
         self.done = done
         self.deadline = deadline
         self.finished = False
-        self.connection: Connection | None = None
+        self.connection: PooledConnection | None = None
 
     def finish(self, status: int, body: bytes) -> None:
         """Report the result; only the first call counts."""
@@ -47,7 +47,7 @@ class Exchanged:
             self.done(status, body)
 
 
-class Connection(asyncio.Protocol):
+class PooledConnection(asyncio.Protocol):
     """One connection; httptools calls the `on_` methods."""
 
     def __init__(self, pool: "Pool") -> None:
@@ -119,8 +119,8 @@ class Pool:
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 80
         self._loop = asyncio.get_running_loop()
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
+        self._idle: list[PooledConnection] = []
+        self._open: set[PooledConnection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._waiting: deque[Exchanged] = deque()
         # In the order of their deadlines, because all have the same time limit.
@@ -141,12 +141,12 @@ class Pool:
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: PooledConnection) -> None:
         """A new connection can take its first request."""
         self._open.add(connection)
         self.idle(connection)
 
-    def idle(self, connection: Connection) -> None:
+    def idle(self, connection: PooledConnection) -> None:
         """A connection can take another request."""
         while self._waiting:
             exchanged = self._waiting.popleft()
@@ -156,7 +156,7 @@ class Pool:
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: PooledConnection) -> None:
         """A connection is closed."""
         self._open.discard(connection)
         if connection in self._idle:
@@ -175,7 +175,7 @@ class Pool:
         # Aborted connections are closed in the loop's next round.
         await asyncio.sleep(0)
 
-    def _fresh(self, now: float) -> Connection | None:
+    def _fresh(self, now: float) -> PooledConnection | None:
         """The connection used last; if it has been idle too long, all have."""
         if self._idle and now - self._idle[-1].idle_since < IDLE_S_MAX:
             return self._idle.pop()
@@ -187,7 +187,9 @@ class Pool:
     async def _connect(self) -> None:
         try:
             await asyncio.wait_for(
-                self._loop.create_connection(lambda: Connection(self), self._host, self._port),
+                self._loop.create_connection(
+                    lambda: PooledConnection(self), self._host, self._port
+                ),
                 self._timeout_s,
             )
         except TimeoutError:
