@@ -1,44 +1,37 @@
-"""Questions to /proc: who descends from a process, who works in a folder."""
+"""Queries about running processes: descendants of a process, processes that work in a folder."""
 
-import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # ships no annotations
+
 POLL_S = 0.02
-
-
-def _pids() -> Iterator[int]:
-    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
-
-
-def _state_and_parent(pid: int) -> tuple[str, int] | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    # The second field is the program's name in brackets and may itself contain brackets.
-    fields = stat.rpartition(")")[2].split()
-    return fields[0], int(fields[1])
+_ENDED = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
 def is_running(pid: int) -> bool:
     """False for a zombie too: it holds neither files nor ports."""
-    found = _state_and_parent(pid)
-    return found is not None and found[0] not in "ZX"
+    try:
+        return psutil.Process(pid).status() not in _ENDED
+    except psutil.NoSuchProcess:
+        return False
 
 
 def descendants(pid: int) -> list[int]:
-    """Every living process below `pid`, nearest first."""
-    children: dict[int, list[int]] = {}
-    for candidate in _pids():
-        found = _state_and_parent(candidate)
-        if found is not None:
-            children.setdefault(found[1], []).append(candidate)
+    """Every process below `pid`, nearest first."""
+    # Not `Process.children`: it compares wall-clock times, so that it could miss a child while
+    # the system's clock is set, and a kill would leave that child running.
+    children: dict[int, list[int]] = defaultdict(list)
+    for process in _processes():
+        with suppress(psutil.NoSuchProcess):
+            children[process.ppid()].append(process.pid)
     below: list[int] = []
     pending = [pid]
     while pending:
-        next_ones = children.get(pending.pop(0), [])
+        next_ones = children[pending.pop(0)]
         below += next_ones
         pending += next_ones
     return below
@@ -52,20 +45,24 @@ def working_in(folder: Path, program: str) -> list[int]:
     """
     wanted = str(folder.resolve())
     found = []
-    for pid in _pids():
-        try:
-            at = os.readlink(f"/proc/{pid}/cwd")
-            name = Path(os.readlink(f"/proc/{pid}/exe")).name
-        except OSError:
-            continue
-        if at == wanted and name == program and is_running(pid):
-            found.append(pid)
+    for process in _processes():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.cwd() == wanted and Path(process.exe()).name == program:
+                found.append(process.pid)
     return found
 
 
 def wait_until_gone(pids: list[int], timeout_s: float) -> list[int]:
     """Wait for the processes to end and return those that did not."""
+    # Not `psutil.wait_procs`: it would take the exit codes of our own children.
     deadline = time.monotonic() + timeout_s
     while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
         time.sleep(POLL_S)
     return left
+
+
+def _processes() -> Iterator[psutil.Process]:
+    # Not `psutil.process_iter`: it keeps processes between calls and leaves out a reused pid.
+    for pid in psutil.pids():
+        with suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
