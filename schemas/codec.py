@@ -85,9 +85,9 @@ def decode_snapshot(value: bytes | None) -> Snapshot:
     return _read(_snapshot, value)
 
 
-_CLAIM_START: Final = b'{"type":"claim"'
+_CLAIM_STARTS: Final = (b'{"type":"claim"', b'{"type":"claim_2"')
 
 
 def is_claim(value: bytes | None) -> bool:
     """True if an execution is a claim, by its first bytes: the encoder writes the tag first."""
-    return value is not None and value.startswith(_CLAIM_START)
+    return value is not None and value.startswith(_CLAIM_STARTS)

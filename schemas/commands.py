@@ -1,10 +1,11 @@
-"""Messages of the command log, one per record: orders and cancels by ingest, ticks by the matcher.
+"""Messages of the command log, one per record: orders and cancels by ingest, the rest by matchers.
 
 Imperative names; frozen. Bounds are part of the type, so decoding validates.
 """
 
 from msgspec import Struct
 
+from schemas.quotas import Quotas
 from schemas.units import (
     BrokerId,
     ClientOrderId,
@@ -49,4 +50,11 @@ class Tick(Struct, frozen=True, tag_field="type", tag="tick", gc=False):
     """Advance the partition's clock in a quiet market, to the record's timestamp."""
 
 
-Command = PlaceOrder | CancelOrder | Tick
+class SetQuotas(Struct, frozen=True, tag_field="type", tag="set_quotas", gc=False):
+    """Apply these quotas from here on. Before the first one a partition has none, and an order id
+    is compared with those of open orders only."""
+
+    quotas: Quotas
+
+
+Command = PlaceOrder | CancelOrder | Tick | SetQuotas

@@ -5,10 +5,11 @@ sink and audit need no other topic. The nth outcome of a record belongs to the c
 `first_offset + n`.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
+from schemas.quotas import Quotas
 from schemas.units import ClosedReason, OrderType, Side
 
 RefusalCode = Literal[
@@ -17,7 +18,14 @@ RefusalCode = Literal[
     "client_order_id_reused",
     "order_not_open",
     "not_owner",
+    "stale_order_id",
+    "too_many_open_orders",
+    "too_many_symbols",
+    "too_many_client_order_ids",
 ]
+
+# Version of the rules that this program follows; matchers claim with it.
+RULES_LEVEL: Final = 2
 
 
 class Fill(Struct, frozen=True, gc=False):
@@ -96,7 +104,13 @@ class Ticked(Struct, frozen=True, tag_field="type", tag="ticked", gc=False):
     """The clock advanced; orders that were due have expired."""
 
 
-Event = OrderAccepted | OrderCancelled | OrderRepeated | CommandRefused | Ticked
+class QuotasSet(Struct, frozen=True, tag_field="type", tag="quotas_set", gc=False):
+    """These quotas apply from this command on."""
+
+    quotas: Quotas
+
+
+Event = OrderAccepted | OrderCancelled | OrderRepeated | CommandRefused | Ticked | QuotasSet
 
 
 class Expired(Struct, frozen=True, gc=False):
@@ -126,6 +140,17 @@ class Claim(Struct, frozen=True, tag_field="type", tag="claim", gc=False):
     matcher: str
 
 
+class LevelClaim(Struct, frozen=True, tag_field="type", tag="claim_2", gc=False):
+    """A claim by a matcher that follows the rules up to `level`.
+
+    Programs that know only `Claim`, or a lower level, cannot read it and stop: they would give
+    other outcomes to the commands behind it.
+    """
+
+    matcher: str
+    level: int
+
+
 class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes", gc=False):
     """The outcomes of consecutive commands. Valid only in the current epoch and in sequence."""
 
@@ -134,4 +159,4 @@ class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes", gc=False):
     outcomes: tuple[Outcome, ...]
 
 
-Execution = Claim | Outcomes
+Execution = Claim | LevelClaim | Outcomes

@@ -7,10 +7,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from schemas.quotas import Quotas
 from schemas.units import Side
 
-# To be increased when the meaning of the state changes: a matcher skips any other version.
+# A matcher skips snapshots of a version that it does not know.
 SNAPSHOT_VERSION: Final = 1
+# Of a partition with quotas: the state also contains the quotas, openers and order ids.
+SNAPSHOT_VERSION_QUOTAS: Final = 2
 
 
 class BookRow(Struct, frozen=True, array_like=True, gc=False):
@@ -57,6 +60,21 @@ class ClientIdBlock(Struct, frozen=True, array_like=True, gc=False):
     rows: tuple[ClientIdRow, ...]
 
 
+class OpenerRow(Struct, frozen=True, array_like=True, gc=False):
+    """`[symbol, broker_id]`: the broker whose order was the first to rest in the book."""
+
+    symbol: str
+    broker_id: str
+
+
+class OrderIdBlock(Struct, frozen=True, array_like=True, gc=False):
+    """Ids of orders by consecutive commands, whatever their outcome; `number`, `time` as above."""
+
+    number: int
+    time: int
+    ids: tuple[str, ...]
+
+
 class SnapshotChunk(
     Struct, frozen=True, tag_field="type", tag="snapshot_chunk", omit_defaults=True, gc=False
 ):
@@ -71,6 +89,9 @@ class SnapshotChunk(
     books: tuple[BookRow, ...] = ()
     orders: tuple[OrderRow, ...] = ()
     client_ids: tuple[ClientIdBlock, ...] = ()
+    quotas: Quotas | None = None
+    openers: tuple[OpenerRow, ...] = ()
+    order_ids: tuple[OrderIdBlock, ...] = ()
 
 
 class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):

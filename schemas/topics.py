@@ -4,8 +4,8 @@ from msgspec import Struct
 
 from schemas.book import BookUpdate
 from schemas.brokers import Broker
-from schemas.commands import CancelOrder, PlaceOrder, Tick
-from schemas.executions import Claim, Outcomes
+from schemas.commands import CancelOrder, PlaceOrder, SetQuotas, Tick
+from schemas.executions import Claim, LevelClaim, Outcomes
 from schemas.listings import Listing
 from schemas.snapshots import SnapshotChunk, SnapshotCommit
 from schemas.trades import Trade
@@ -46,9 +46,9 @@ class Topic(Struct, frozen=True):
 
 COMMANDS = Topic(
     name="exchange.commands.v1",
-    key="symbol (none on cancels and ticks, which name their partition)",
-    messages=(PlaceOrder, CancelOrder, Tick),
-    writer="ingest; matcher (ticks)",
+    key="symbol (none on commands without one, which name their partition)",
+    messages=(PlaceOrder, CancelOrder, Tick, SetQuotas),
+    writer="ingest; matcher (ticks, quotas)",
     readers=("matcher", "audit", "replay"),
     by_symbol=True,
     config={
@@ -62,7 +62,7 @@ COMMANDS = Topic(
 EXECUTIONS = Topic(
     name="exchange.executions.v1",
     key="partition",
-    messages=(Claim, Outcomes),
+    messages=(Claim, LevelClaim, Outcomes),
     writer="matcher",
     readers=("ingest", "reader", "sink", "matcher", "audit", "replay"),
     by_symbol=True,

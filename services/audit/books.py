@@ -15,7 +15,7 @@ from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
 from services.audit.report import AuditReport
-from services.matcher.engine import RULES, Rules
+from services.matcher.rules import RULES, Rules
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
 

@@ -6,7 +6,7 @@ that earlier outcomes left open.
 
 from collections.abc import Mapping
 
-from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -14,6 +14,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    QuotasSet,
     Ticked,
 )
 from services.audit.ledger import OrderState
@@ -21,6 +22,14 @@ from services.audit.report import AuditReport
 from services.matcher.engine import EnginePosition
 
 _SHOWN_MAX = 300
+_ORDER_REFUSALS = (
+    "duplicate_order_id",
+    "client_order_id_reused",
+    "stale_order_id",
+    "too_many_open_orders",
+    "too_many_symbols",
+    "too_many_client_order_ids",
+)
 
 
 class Answers:
@@ -86,6 +95,8 @@ def _answers(command: Command | None, event: Event) -> bool:
         return _refused(event, command, "order_not_open", "not_owner")
     if command is None:
         return event == CommandRefused("malformed_command")
+    if isinstance(command, SetQuotas):
+        return event == QuotasSet(command.quotas)
     return isinstance(event, Ticked)
 
 
@@ -106,7 +117,7 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
         return entered == command
     if isinstance(event, OrderRepeated):
         return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
-    return _refused(event, command, "duplicate_order_id", "client_order_id_reused")
+    return _refused(event, command, *_ORDER_REFUSALS)
 
 
 def _refused(event: Event, command: PlaceOrder | CancelOrder, *codes: str) -> bool:

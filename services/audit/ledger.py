@@ -16,6 +16,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    QuotasSet,
     Ticked,
 )
 from schemas.ids import partition_of
@@ -101,7 +102,7 @@ class Ledger:
                 self._accepted(event, outcome.time, offset)
             case OrderCancelled() as event:
                 self._left(event, "cancelled", outcome.time, offset)
-            case OrderRepeated() | CommandRefused() | Ticked():
+            case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                 pass
             case never:
                 assert_never(never)

@@ -135,7 +135,13 @@ class Ingest:
                 summary="Place an order; the answer is its state after matching",
                 request=OrderRequest,
                 answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
-                problems=("client_order_id_reused", *_WRITING),
+                problems=(
+                    "client_order_id_reused",
+                    "too_many_open_orders",
+                    "too_many_symbols",
+                    "too_many_client_order_ids",
+                    *_WRITING,
+                ),
                 parameters=(_PREFER_PLACE,),
             ),
             Route(

@@ -1,6 +1,8 @@
 """`POST /orders`: 1. admit, 2. create id and command, 3. send it, 4. wait for the outcome,
 5. answer with the order after matching."""
 
+from typing import Final
+
 from schemas import ids
 from schemas.codec import encode
 from schemas.commands import PlaceOrder
@@ -15,6 +17,13 @@ from services.ingest.context import IngestContext, location, pending, preference
 from services.ingest.prefer import Preferences, applied
 
 _RANDOM_BYTES = 8
+_QUOTAS: Final = {
+    "too_many_open_orders": "cancel open orders of symbols on this partition first",
+    "too_many_symbols": "the order would open the book of another symbol; use a symbol whose book "
+    "exists",
+    "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
+    "remembered for an hour",
+}
 
 
 class PlaceOrderHandler:
@@ -67,6 +76,13 @@ class PlaceOrderHandler:
                 "client_order_id_reused",
                 f"order {original_id} of other content has this client_order_id",
                 order=await self._context.find(original_id, request),
+            )
+        if isinstance(event, CommandRefused) and event.code in _QUOTAS:
+            raise ProblemError(event.code, _QUOTAS[event.code])
+        if isinstance(event, CommandRefused) and event.code == "stale_order_id":
+            raise not_accepted(
+                "the order was refused: the clocks of this gateway and of Kafka differ by more "
+                "than five minutes"
             )
         raise RuntimeError(f"an admitted order got the outcome {event!r}")
 

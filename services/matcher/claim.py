@@ -9,7 +9,7 @@ import logging
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_book_update, decode_trade, encode
-from schemas.executions import Claim
+from schemas.executions import RULES_LEVEL, LevelClaim
 from schemas.topics import BOOK, EXECUTIONS, TRADES
 from services.matcher.recovery import LogTopics, Reading, Recovered, recover
 from services.runtime.kafka.client_config import KafkaAccess
@@ -50,7 +50,7 @@ class Claimed(Struct, frozen=True):
 def append_claim(kafka: KafkaAccess, log: LogTopics, partition: int, matcher: str) -> int:
     """Append a claim and return its offset, the epoch. Raises DeliveryError."""
     executions = log.partition(EXECUTIONS, partition)
-    key, value = str(partition).encode(), encode(Claim(matcher))
+    key, value = str(partition).encode(), encode(LevelClaim(matcher, RULES_LEVEL))
     return append(kafka, executions.topic, partition, key, value)
 
 

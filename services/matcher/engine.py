@@ -5,14 +5,12 @@ Every command first expires what is due, then is refused or applied. A refusal i
 anything is changed. An exception means a broken invariant: the process must stop.
 """
 
-import hashlib
 from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
-from msgspec.json import encode
 from msgspec.structs import astuple
 
-from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -22,13 +20,25 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    QuotasSet,
+    RefusalCode,
     Ticked,
 )
 from schemas.ids import trade_id
-from schemas.snapshots import BookRow, ClientIdBlock, ClientIdRow, OrderRow
+from schemas.quotas import Quotas
+from schemas.snapshots import (
+    BookRow,
+    ClientIdRow,
+    OpenerRow,
+    OrderIdBlock,
+    OrderRow,
+)
 from schemas.units import ClosedReason, Side
 from services.matcher.book import Book, BookSide, Order
-from services.matcher.window import ClientIdWindow, client_id_of, content_of
+from services.matcher.quotas import BrokerQuotas
+from services.matcher.rules import RULES, Rules
+from services.matcher.state import EngineState, digest_of
+from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
 
 # Dead entries that the expiry queue may hold in addition to live ones before it is rebuilt.
 EXPIRY_SLACK = 1_000
@@ -40,43 +50,6 @@ class EnginePosition(Struct, frozen=True, gc=False):
     partition: int
     offset: int
     timestamp: int
-
-
-class Rules(Struct, frozen=True):
-    """Bounds that are part of the market's rules: a change would alter the results of a log.
-
-    `fills_max` and `expiries_max` keep an outcome below the size of a record. Beyond them the rest
-    of the order is cancelled, and the rest of the backlog expires with the next command.
-    `client_id_window_ms` covers any retry of a request; `client_ids_max` bounds its memory; ids are
-    forgotten in blocks, one for each `client_id_block` commands.
-    Every `whole_book_every` changes of a book its public record contains the whole book, unless
-    that has more than `whole_book_levels_max` levels.
-    """
-
-    fills_max: int = 10_000
-    expiries_max: int = 10_000
-    client_ids_max: int = 1_000_000
-    client_id_window_ms: int = 3_600_000
-    client_id_block: int = 1_000
-    whole_book_every: int = 1_000
-    whole_book_levels_max: int = 20_000
-
-
-RULES = Rules()
-
-
-class EngineState(Struct, frozen=True):
-    """The engine's whole state. Orders in priority order of their book, client ids oldest first."""
-
-    partition: int
-    clock: int
-    books: tuple[BookRow, ...]
-    orders: tuple[OrderRow, ...]
-    client_ids: tuple[ClientIdBlock, ...]
-
-    def digest(self) -> bytes:
-        """SHA-256 of the state, equal in every process that applied the same commands."""
-        return _digest((self.partition, self.clock), self.books, self.orders, *self.client_ids)
 
 
 class BrokenInvariantError(Exception):
@@ -95,6 +68,9 @@ class Engine:
         # The books changed by the latest command, by symbol, in the order they were first changed.
         # `market_data.book_updates` reads them: it is the second output of `apply`.
         self.changed: dict[str, Book] = {}
+        # None until the log sets quotas.
+        self._quotas: BrokerQuotas | None = None
+        self._open_by_broker: dict[str, int] = {}
         self._client_ids = ClientIdWindow(
             rules.client_ids_max, rules.client_id_window_ms, rules.client_id_block
         )
@@ -122,9 +98,25 @@ class Engine:
             event = self._cancel(command)
         elif command is None:
             event = CommandRefused("malformed_command")
+        elif isinstance(command, SetQuotas):
+            event = self._set_quotas(command.quotas)
         else:
             event = Ticked()
         return Outcome(clock, event, tuple(expired))
+
+    @property
+    def quotas(self) -> Quotas | None:
+        """The quotas that the log has set last; None before."""
+        return None if self._quotas is None else self._quotas.quotas
+
+    def _set_quotas(self, quotas: Quotas) -> QuotasSet:
+        if self._quotas is None:
+            order_ids = OrderIdWindow(self.rules.order_id_window_ms, self.rules.client_id_block)
+            self._quotas = BrokerQuotas(quotas, order_ids)
+            # From here on each broker's ids are bounded, so that no other broker's are dropped.
+            self._client_ids.ids_max = None
+        self._quotas.quotas = quotas
+        return QuotasSet(quotas)
 
     def next_expiry(self) -> int | None:
         """The earliest `valid_until` of an open order, in milliseconds; None if there is none."""
@@ -163,6 +155,11 @@ class Engine:
 
     def _forget(self, order: Order) -> None:
         del self.open_orders[order.order_id]
+        left = self._open_by_broker[order.broker_id] - 1
+        if left:
+            self._open_by_broker[order.broker_id] = left
+        else:
+            del self._open_by_broker[order.broker_id]
         if order.valid_until is not None:
             self._expiring -= 1
             if len(self._expiries) > 2 * self._expiring + EXPIRY_SLACK:
@@ -196,10 +193,23 @@ class Engine:
                 )
         if command.order_id in self.open_orders:
             return CommandRefused("duplicate_order_id", command.order_id, command.broker_id)
+        if self._quotas is not None and (code := self._exceeded(command, at, self._quotas)):
+            return CommandRefused(code, command.order_id, command.broker_id)
         if client_id:
             row = ClientIdRow(client_id, f"{command.order_id} {content}")
             self._client_ids.remember(row, at.offset, self.clock)
         return self._accept(command, at, expired)
+
+    def _exceeded(
+        self, command: PlaceOrder, at: EnginePosition, quotas: BrokerQuotas
+    ) -> RefusalCode | None:
+        broker_id = command.broker_id
+        return quotas.repeated(command, at.offset, self.clock) or quotas.exceeded(
+            command,
+            open_orders=self._open_by_broker.get(broker_id, 0),
+            client_ids=self._client_ids.count(broker_id),
+            has_book=command.symbol in self.books,
+        )
 
     def _accept(
         self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]
@@ -216,7 +226,8 @@ class Engine:
                 remaining = self._match(command, at, book, fills, expired)
             reason = _closed_reason(command, remaining, opposite)
             if reason is None:
-                self.books[command.symbol] = book
+                if command.symbol not in self.books:
+                    self._open_book(book, command.broker_id)
                 self._rest(command, remaining, book, at.offset)
         return OrderAccepted(
             command.order_id,
@@ -278,6 +289,11 @@ class Engine:
             )
         return remaining
 
+    def _open_book(self, book: Book, broker_id: str) -> None:
+        self.books[book.symbol] = book
+        if self._quotas is not None:
+            self._quotas.opened(book.symbol, broker_id)
+
     def _rest(self, command: PlaceOrder, remaining: int, book: Book, offset: int) -> None:
         price = command.price
         if price is None:
@@ -295,6 +311,7 @@ class Engine:
         book.side(command.side).add(order)
         self._touch(book, order.side, price)
         self.open_orders[order.order_id] = order
+        self._open_by_broker[order.broker_id] = self._open_by_broker.get(order.broker_id, 0) + 1
         if order.valid_until is not None:
             heappush(self._expiries, (order.valid_until, offset, order))
             self._expiring += 1
@@ -313,7 +330,16 @@ class Engine:
                 for order in side.orders()
             ),
             self._client_ids.blocks(),
+            *self._quota_state(),
         )
+
+    def _quota_state(
+        self,
+    ) -> tuple[Quotas | None, tuple[OpenerRow, ...], tuple[OrderIdBlock, ...]]:
+        quotas = self._quotas
+        if quotas is None:
+            return None, (), ()
+        return quotas.quotas, quotas.openers(), quotas.order_ids()
 
     @classmethod
     def restore(cls, state: EngineState, rules: Rules = RULES) -> "Engine":
@@ -327,30 +353,31 @@ class Engine:
             order = Order(*astuple(saved))
             engine.books[order.symbol].side(order.side).add(order)
             engine.open_orders[order.order_id] = order
+            count = engine._open_by_broker.get(order.broker_id, 0)
+            engine._open_by_broker[order.broker_id] = count + 1
             if order.valid_until is not None:
                 engine._expiries.append((order.valid_until, order.accepted_at, order))
         heapify(engine._expiries)
         engine._expiring = len(engine._expiries)
         engine._client_ids.restore(state.client_ids)
+        if state.quotas is not None:
+            engine._set_quotas(state.quotas)
+        if engine._quotas is not None:
+            engine._quotas.restore(state.openers, state.order_ids)
         return engine
 
     def digest(self) -> bytes:
         """Digest of the state, computed without `snapshot`, so that an error there is detected."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
         orders = [o for book in books for side in (book.bids, book.asks) for o in side.orders()]
-        return _digest(
+        quotas, openers, order_ids = self._quota_state()
+        return digest_of(
             (self.partition, self.clock),
             [(book.symbol, book.sequence, book.trade_sequence) for book in books],
             [astuple(order) for order in orders],
             *self._client_ids.blocks(),
+            *((quotas, openers, *order_ids) if quotas is not None else ()),
         )
-
-
-def _digest(*parts: object) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(encode(part))
-    return digest.digest()
 
 
 def _crosses(command: PlaceOrder, price: int) -> bool:

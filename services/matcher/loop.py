@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import methodcaller
 
+from schemas.quotas import Quotas
 from schemas.topics import COMMANDS
 from services.matcher.claim import Claimed, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
@@ -40,6 +41,11 @@ PROGRESS_EVERY_S = 5.0
 _INSTANT_S = 0.001
 
 
+def quotas_of(settings: Settings) -> Quotas:
+    """The quotas that the settings contain."""
+    return Quotas(settings.open_orders_max, settings.symbols_max, settings.client_order_ids_max)
+
+
 class MatcherLoop:
     """Owns its partitions from the claim to the stop."""
 
@@ -69,6 +75,7 @@ class MatcherLoop:
             FailFastSender(kafka, linger_ms=self._settings.linger_ms),
             FailFastSender(kafka, linger_ms=self._settings.linger_public_ms),
         )
+        quotas = quotas_of(self._settings)
         claims = self._claim(partitions, followed or {})
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(kafka, self._log, {c.partition: c.epoch for c in claims})
@@ -76,6 +83,8 @@ class MatcherLoop:
         consumer = LogConsumer(kafka, Fetch(self._settings.fetch_wait_ms))
         try:
             self._replay(consumer, owned, watch)
+            for one in owned.values():
+                one.set_quotas_if_new(quotas)
             while not stop.is_set():
                 self._match(consumer, owned, watch)
                 watch.check()

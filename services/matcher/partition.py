@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
-from schemas.executions import Outcome
+from schemas.executions import CommandRefused, Outcome
+from schemas.quotas import Quotas
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets, without_gaps
@@ -20,7 +21,7 @@ from services.matcher.market_data import book_updates, trades_of
 from services.matcher.publish import OutcomePublisher
 from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save
 from services.runtime.errors import ClockAheadError
-from services.runtime.metrics import COMMANDS
+from services.runtime.metrics import COMMANDS, REFUSALS
 from services.runtime.settings import variable
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,9 @@ class PartitionMatcher:
             self._tick_seen = True
             for kind, count in Counter(type(each.event).__name__ for each in unsent).items():
                 COMMANDS.labels(kind).inc(count)
+            for each in unsent:
+                if isinstance(each.event, CommandRefused):
+                    REFUSALS.labels(each.event.code).inc()
 
     def _refuse_future(self, offset: int, timestamp: int, latest_ms: int) -> None:
         # An outcome that is published is a fact already, and a restart must pass it.
@@ -121,6 +125,11 @@ class PartitionMatcher:
         return save(
             self.engine, SnapshotPosition(log, self._claimed.epoch, self.next_offset, next_record)
         )
+
+    def set_quotas_if_new(self, quotas: Quotas) -> None:
+        """Append the quotas, if those of the command log differ. Call it once, after the replay."""
+        if self.engine.quotas != quotas:
+            self._publisher.set_quotas(self._claimed.partition, quotas)
 
     def tick_if_due(self, now_ms: int) -> None:
         """Send a tick if an order is due and no command has expired it."""

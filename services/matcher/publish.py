@@ -1,12 +1,14 @@
-"""Publishes a matcher's records: outcomes at once, public records with a longer linger, ticks."""
+"""Publishes a matcher's records: outcomes at once, public records with a longer linger, ticks,
+quotas."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.book import BookUpdate
 from schemas.codec import encode
-from schemas.commands import Tick
+from schemas.commands import SetQuotas, Tick
 from schemas.executions import Outcome, Outcomes
+from schemas.quotas import Quotas
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
 from schemas.trades import Trade
 
@@ -65,6 +67,10 @@ class OutcomePublisher:
     def tick(self, partition: int) -> None:
         """Append a tick to the partition's commands, which advances its clock."""
         self._outcomes.send(self._commands, partition, None, _TICK)
+
+    def set_quotas(self, partition: int, quotas: Quotas) -> None:
+        """Append quotas to the partition's commands; they apply from there on."""
+        self._outcomes.send(self._commands, partition, None, encode(SetQuotas(quotas)))
 
     def check(self) -> None:
         """Raises DeliveryError if a record was lost."""

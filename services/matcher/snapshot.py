@@ -5,7 +5,7 @@ chunks and itself, and the restored engine must have the digest of the saved one
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -14,11 +14,13 @@ from msgspec import Struct, structs
 from schemas.codec import UnreadableError, decode_snapshot, encode
 from schemas.snapshots import (
     SNAPSHOT_VERSION,
-    ClientIdBlock,
+    SNAPSHOT_VERSION_QUOTAS,
     SnapshotChunk,
     SnapshotCommit,
 )
-from services.matcher.engine import RULES, Engine, EngineState, Rules
+from services.matcher.engine import Engine
+from services.matcher.rules import RULES, Rules
+from services.matcher.state import EngineState
 
 T = TypeVar("T")
 
@@ -55,8 +57,17 @@ class SnapshotImage(Struct, frozen=True):
         for orders in _parts(self.state.orders):
             yield encode(SnapshotChunk(*place, index, orders=orders))
             index += 1
-        for blocks in _blocks(self.state.client_ids):
+        for blocks in _blocks(self.state.client_ids, lambda block: len(block.rows)):
             yield encode(SnapshotChunk(*place, index, client_ids=blocks))
+            index += 1
+        if self.state.quotas is not None:
+            yield encode(SnapshotChunk(*place, index, quotas=self.state.quotas))
+            index += 1
+        for openers in _parts(self.state.openers):
+            yield encode(SnapshotChunk(*place, index, openers=openers))
+            index += 1
+        for ids in _blocks(self.state.order_ids, lambda block: len(block.ids)):
+            yield encode(SnapshotChunk(*place, index, order_ids=ids))
             index += 1
 
 
@@ -78,7 +89,7 @@ class SnapshotChecksum:
         """The complete commit. `first_chunk`: an offset at or before all the chunks'."""
         state, at = saved.state, saved.at
         commit = SnapshotCommit(
-            version=SNAPSHOT_VERSION,
+            version=SNAPSHOT_VERSION if state.quotas is None else SNAPSHOT_VERSION_QUOTAS,
             log=at.log,
             partition=state.partition,
             epoch=at.epoch,
@@ -109,9 +120,10 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
 
     Raises UnusableSnapshotError.
     """
-    if commit.version != SNAPSHOT_VERSION:
+    if commit.version not in {SNAPSHOT_VERSION, SNAPSHOT_VERSION_QUOTAS}:
         raise UnusableSnapshotError(
-            f"version {commit.version}, this program reads only version {SNAPSHOT_VERSION}"
+            f"version {commit.version}, this program reads only version {SNAPSHOT_VERSION} and "
+            f"{SNAPSHOT_VERSION_QUOTAS}"
         )
     seal, chunks = _own_chunks(commit, records)
     if [chunk.index for chunk in chunks] != list(range(commit.chunks)):
@@ -124,6 +136,9 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         tuple(row for chunk in chunks for row in chunk.books),
         tuple(row for chunk in chunks for row in chunk.orders),
         tuple(block for chunk in chunks for block in chunk.client_ids),
+        next((chunk.quotas for chunk in chunks if chunk.quotas is not None), None),
+        tuple(row for chunk in chunks for row in chunk.openers),
+        tuple(block for chunk in chunks for block in chunk.order_ids),
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:
@@ -156,15 +171,15 @@ def _parts(rows: Iterable[T]) -> Iterator[tuple[T, ...]]:
         yield part
 
 
-def _blocks(blocks: Iterable[ClientIdBlock]) -> Iterator[tuple[ClientIdBlock, ...]]:
+def _blocks(blocks: Iterable[T], size: Callable[[T], int]) -> Iterator[tuple[T, ...]]:
     """Groups of whole blocks, each of at most the rows of a chunk or of one larger block."""
-    part: list[ClientIdBlock] = []
+    part: list[T] = []
     rows = 0
     for block in blocks:
-        if part and rows + len(block.rows) > CHUNK_ROWS_MAX:
+        if part and rows + size(block) > CHUNK_ROWS_MAX:
             yield tuple(part)
             part, rows = [], 0
         part.append(block)
-        rows += len(block.rows)
+        rows += size(block)
     if part:
         yield tuple(part)

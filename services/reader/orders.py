@@ -4,6 +4,7 @@ Pure. A closed order is queued once and forgotten once, so forgetting costs O(1)
 """
 
 from collections import deque
+from sys import intern
 
 from schemas.executions import OrderAccepted
 from schemas.orders import OrderRecord
@@ -19,8 +20,6 @@ class Orders:
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
         self._closed: dict[int, deque[tuple[int, OrderRecord]]] = {}
-        # Interned texts: the same few thousand symbols and brokers occur in millions of orders.
-        self._texts: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -39,8 +38,10 @@ class Orders:
         """Add an order. Raises BrokenLogError if its id is present."""
         if record.order_id in self._records:
             raise BrokenLogError(f"order {record.order_id} was accepted twice")
-        record.symbol = self._texts.setdefault(record.symbol, record.symbol)
-        record.broker_id = self._texts.setdefault(record.broker_id, record.broker_id)
+        # The same few thousand symbols and brokers occur in millions of orders. The interpreter
+        # frees interned texts that are no longer used: brokers make symbols up.
+        record.symbol = intern(record.symbol)
+        record.broker_id = intern(record.broker_id)
         self._records[record.order_id] = record
 
     def open(self, order_id: str) -> OrderRecord:

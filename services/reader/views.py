@@ -16,6 +16,7 @@ from schemas.executions import (
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
+    QuotasSet,
     Ticked,
 )
 from schemas.orders import OrderRecord, OrderTrade
@@ -56,7 +57,7 @@ class Views:
                     self._accepted(event, (partition, command), time)
                 case OrderCancelled() as event:
                     self._left(event, "cancelled", (partition, command), time)
-                case OrderRepeated() | CommandRefused() | Ticked():
+                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                     pass
                 case never:
                     assert_never(never)
@@ -68,8 +69,11 @@ class Views:
         record = self._orders.accept(event, time)
         book = self._books.get(record.symbol)
         if book is None:
-            book = self._books[record.symbol] = BookView()
-            self._partitions[record.symbol] = at[0]
+            book = BookView()
+            if event.closed_reason is None:
+                # A symbol without a resting order so far leaves nothing: brokers make symbols up.
+                self._books[record.symbol] = book
+                self._partitions[record.symbol] = at[0]
         for fill in event.fills:
             self._filled(fill, record, book, at)
         if event.closed_reason is not None:

@@ -27,6 +27,9 @@ IN_FLIGHT: Final = Gauge("exchange_in_flight_requests", "Requests waiting for th
 COMMANDS: Final = Counter(
     "exchange_commands_total", "Commands matched, by the kind of their outcome.", ["event"]
 )
+REFUSALS: Final = Counter(
+    "exchange_commands_refused_total", "Commands that matchers refused, by the reason.", ["code"]
+)
 LAG_RECORDS: Final = Gauge(
     "exchange_lag_records", "Records between this process and the end of its log.", ["partition"]
 )

@@ -107,6 +107,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time that the broker holds a fetch back, so that several records travel together."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
     """Commands of a partition between two snapshots of its matcher; 0: no snapshots."""
+    open_orders_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000
+    """Open orders of one broker on one partition; further limit orders are refused."""
+    symbols_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000
+    """Symbols of one partition whose first resting order was this broker's; orders that would open
+    a further book are refused."""
+    client_order_ids_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 250_000
+    """Client order ids that a matcher remembers for an hour, of one broker on one partition;
+    further orders with one are refused."""
     takeover_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
     """Time without outcomes for waiting commands after which a standby takes over."""
     clock_ahead_ms_max: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 5_000

@@ -14,6 +14,7 @@ from schemas.executions import (
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
+    QuotasSet,
     Ticked,
 )
 from schemas.orders import OrderRecord
@@ -89,7 +90,7 @@ class Rows:
                     self._accepted(event, batch.partition, command, time)
                 case OrderCancelled() as event:
                     self._left(event, "cancelled", batch.partition, time)
-                case OrderRepeated() | CommandRefused() | Ticked():
+                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                     pass
                 case never:
                     assert_never(never)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from services.matcher.engine import RULES
+from services.matcher.rules import RULES
 from tests.golden.command_logs import LOGS
 from tests.golden.replay import replay
 

@@ -20,6 +20,7 @@ MOVED: list[tuple[str, str, dict[str, str]]] = [
     ("gateway", "exchange_http_connections", {}),
     ("gateway", "exchange_orders_in_memory", {}),
     ("matcher", "exchange_commands_total", {"event": "OrderAccepted"}),
+    ("matcher", "exchange_commands_refused_total", {"code": "order_not_open"}),
     ("matcher", "exchange_open_orders", {}),
     ("sink", "exchange_sink_rows_total", {"table": "orders"}),
     ("sink", "exchange_sink_rows_total", {"table": "trades"}),

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas import ids
+from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas, Tick
+from schemas.quotas import Quotas
 from schemas.units import Side
-from services.matcher.engine import Rules
-from tests.support.orders import START_MS, broker_id, order_id
+from services.matcher.rules import Rules
+from tests.support.orders import START_MS, broker_id
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
 
@@ -35,12 +37,13 @@ class Shape(Struct, frozen=True):
     lifetimes_ms: int
     cancels: float
     markets: float
+    quotas: bool
 
 
 def random_shape(rng: random.Random) -> Shape:
     """A shape between a single price of a single symbol and a wide market."""
     return Shape(
-        symbols=rng.choice((1, 1, 2, 3)),
+        symbols=rng.choice((1, 1, 2, 4)),
         brokers=rng.choice((1, 2, 4)),
         orders=rng.choice((6, 20, 40)),
         prices=rng.choice((1, 4, 10)),
@@ -49,6 +52,7 @@ def random_shape(rng: random.Random) -> Shape:
         lifetimes_ms=rng.choice((5, 50, 250)),
         cancels=rng.choice((0.05, 0.25)),
         markets=rng.choice((0.02, 0.2)),
+        quotas=rng.random() < 0.4,
     )
 
 
@@ -63,6 +67,7 @@ def random_rules(rng: random.Random) -> Rules:
         client_ids_max=rng.choice((1, 2, 5)),
         client_id_window_ms=rng.choice((1, 10, 50)),
         client_id_block=rng.choice((1, 2, 20)),
+        order_id_window_ms=rng.choice((20, 300)),
         whole_book_every=whole_book[0],
         whole_book_levels_max=whole_book[1],
     )
@@ -86,21 +91,35 @@ class CommandGenerator:
     def __init__(self, rng: random.Random, shape: Shape) -> None:
         self.rng = rng
         self.shape = shape
+        self.now = START_MS
+        self.has_no_quotas = True
         self.sent: list[PlaceOrder] = []
 
     def next_command(self, now: int) -> Command | None:
         """The next command; None is an unreadable record."""
+        self.now = now
         draw = self.rng.random()
         if draw < 0.01:
             return None
         if draw < 0.03:
             return Tick()
+        if self.shape.quotas and (self.has_no_quotas or draw < 0.035):
+            self.has_no_quotas = False
+            return self._quotas()
         if self.sent and draw < 0.03 + self.shape.cancels:
             return self._cancel()
+        if self.sent and self.rng.random() < 0.03:
+            # A record of the log once more, perhaps of an order that is closed.
+            return self._recent()
         retries = self.sent and self.rng.random() < 0.15
         order = self._retry() if retries else self._order(now)
         self.sent.append(order)
         return order
+
+    def _quotas(self) -> SetQuotas:
+        choose = self.rng.choice
+        quotas = Quotas(choose((5, 20, 1_000)), choose((1, 2, 1_000)), choose((1, 5, 1_000)))
+        return SetQuotas(quotas)
 
     def _recent(self) -> PlaceOrder:
         return self.rng.choice(self.sent[-self.shape.orders :])
@@ -108,7 +127,7 @@ class CommandGenerator:
     def _order_id(self) -> str:
         if self.sent and self.rng.random() < 0.1:
             return self._recent().order_id
-        return order_id(len(self.sent), partition=3)
+        return ids.order_id(self.now, 3, len(self.sent))
 
     def _cancel(self) -> CancelOrder:
         order = self._recent()

@@ -11,8 +11,9 @@ from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, Out
 from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
-from services.matcher.engine import Engine, EnginePosition, Rules
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
+from services.matcher.rules import Rules
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
 

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_command, encode
-from services.matcher.engine import Engine, EnginePosition, Rules
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
+from services.matcher.rules import Rules
 
 PARTITION = 3
 # Small, so that a flow reaches every limit and whole books are published.

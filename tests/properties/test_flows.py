@@ -6,10 +6,11 @@ from typing import get_args
 
 from schemas.executions import CommandRefused, OrderAccepted, RefusalCode
 from schemas.units import ClosedReason
-from services.matcher.engine import Engine, EnginePosition, Rules
+from services.matcher.engine import Engine, EnginePosition
+from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
 
-FLOWS = 100
+FLOWS = 300
 FLOW_COMMANDS = 200
 
 

@@ -29,8 +29,9 @@ from schemas.trades import Trade
 from services.audit.report import AuditReport
 from services.audit.snapshots import SnapshotAudit
 from services.matcher.claim import take
-from services.matcher.engine import RULES, Engine, EnginePosition
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
+from services.matcher.rules import RULES
 from services.matcher.snapshot import restore
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.sink.rows import Rows

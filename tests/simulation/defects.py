@@ -18,13 +18,14 @@ from schemas.trades import Trade
 from services.matcher import claim, engine, partition, snapshot
 from services.matcher.book import Order, PriceLevel
 from services.matcher.claim import PublishedPosition, published_up_to
-from services.matcher.engine import Engine, EngineState
+from services.matcher.engine import Engine
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
 from services.matcher.snapshot import SnapshotChecksum, SnapshotImage, save
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
+from services.matcher.state import EngineState
 from services.matcher.window import ClientIdWindow
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
 from services.sink.store import Move

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from schemas.codec import encode
-from schemas.executions import Claim
+from schemas.executions import RULES_LEVEL, LevelClaim
+from schemas.quotas import Quotas
 from schemas.topics import COMMANDS, EXECUTIONS
 from services.matcher.claim import take
 from services.matcher.ownership import Ownership
@@ -26,7 +27,10 @@ NUMBER: Final = 3
 LOG: Final = LogTopics("", "simulated")
 COMMAND_LOG: Final = LOG.partition(COMMANDS, NUMBER)
 EXECUTION_LOG: Final = LOG.partition(EXECUTIONS, NUMBER)
-_CLAIM: Final = encode(Claim("simulated"))
+_CLAIM: Final = encode(LevelClaim("simulated", RULES_LEVEL))
+# Half of the matchers set quotas, small ones and large ones.
+_QUOTAS_SET: Final = 0.5
+_QUOTAS: Final = (Quotas(5, 2, 3), Quotas(1_000, 1_000, 1_000))
 
 
 class SnapshotRecords:
@@ -78,6 +82,7 @@ class SimulatedMatcher:
         self._snapshot_writer = SnapshotWriter(LOG, self._ownership, self._snapshots)
         self._snapshot_steps: Iterator[None] | None = None
         self._matcher: PartitionMatcher | None = None
+        self._set_quotas = False
         self._superseded_at: int | None = None
 
     @property
@@ -97,6 +102,7 @@ class SimulatedMatcher:
             else:
                 claimed = self._standby.take_over(self.log, LOG, self.epoch)
             self._matcher = PartitionMatcher(claimed, self._publisher)
+            self._set_quotas = self._rng.random() < _QUOTAS_SET
             return
         steps: tuple[Callable[[PartitionMatcher], None], ...] = (
             self._match,
@@ -122,6 +128,9 @@ class SimulatedMatcher:
         end = min(at + self._rng.randint(1, 8), self.log.range(COMMAND_LOG).end)
         matcher.handle(list(self.log.read(COMMAND_LOG, at, end)))
         matcher.tick_if_due(self.log.now_ms)
+        if self._set_quotas and matcher.next_offset == self.log.range(COMMAND_LOG).end:
+            self._set_quotas = False
+            matcher.set_quotas_if_new(self._rng.choice(_QUOTAS))
 
     def _deliver(self, _: PartitionMatcher) -> None:
         for sender in self.senders:

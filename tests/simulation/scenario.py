@@ -13,8 +13,8 @@ from msgspec import structs
 from schemas.codec import encode
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.topics import SNAPSHOTS
-from services.matcher.engine import RULES
 from services.matcher.recovery import recover
+from services.matcher.rules import RULES
 from services.matcher.standby_partition import StandbyPartition
 from tests.properties.flows import flow, random_shape
 from tests.simulation.check import check, commits_of

@@ -9,7 +9,7 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, structs
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas, Tick
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -19,22 +19,26 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    QuotasSet,
+    RefusalCode,
     Ticked,
 )
-from schemas.ids import trade_id
+from schemas.ids import created_ms, trade_id
+from schemas.quotas import Quotas
 from schemas.units import ClosedReason, Side
 
 N = TypeVar("N", bound=OrderAccepted | OrderCancelled | Expired)
 
 
-class Limits(Struct, frozen=True):
-    """Limits of the work of one command and of the window of client order ids."""
+class NaiveRules(Struct, frozen=True):
+    """The bounds of one command's work and of the window of client order ids."""
 
     fills_max: int = 10_000
     expiries_max: int = 10_000
     client_ids_max: int = 1_000_000
     client_id_window_ms: int = 3_600_000
     client_id_block: int = 1_000
+    order_id_window_ms: int = 300_000
 
 
 class Resting(Struct):
@@ -56,7 +60,7 @@ class Remembered(Struct, frozen=True):
 class NaiveMarket:
     """All symbols of one partition. `open` is sorted by acceptance."""
 
-    def __init__(self, partition: int, limits: Limits) -> None:
+    def __init__(self, partition: int, limits: NaiveRules) -> None:
         self.partition = partition
         self.limits = limits
         self.clock = 0
@@ -64,6 +68,10 @@ class NaiveMarket:
         self.window: list[Remembered] = []
         self.book_sequence: dict[str, int] = {}
         self.trade_sequence: dict[str, int] = {}
+        self.quotas: Quotas | None = None
+        # Every order id since quotas were set, and the broker that opened each book since then.
+        self.order_ids: set[str] = set()
+        self.opened_by: dict[str, str | None] = {}
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
         """Apply one command; return its outcome. None is a record that could not be decoded."""
@@ -98,6 +106,9 @@ class NaiveMarket:
                 return CommandRefused("malformed_command")
             case Tick():
                 return Ticked()
+            case SetQuotas():
+                self.quotas = command.quotas
+                return QuotasSet(command.quotas)
             case CancelOrder():
                 return self._cancel(command)
             case PlaceOrder():
@@ -128,15 +139,42 @@ class NaiveMarket:
             return refusal
         if any(resting.order.order_id == order.order_id for resting in self.open):
             return CommandRefused("duplicate_order_id", order.order_id, order.broker_id)
+        if self.quotas is not None:
+            code = self._used(order) or self._exceeded(order, self.quotas)
+            if code is not None:
+                return CommandRefused(code, order.order_id, order.broker_id)
         if order.client_order_id is not None:
             self._remember(Remembered(order, self.clock, offset // self.limits.client_id_block))
         if self._is_due(order):
             return _accepted(order, order.quantity, "expired", [])
         return self._match(order, offset, expired)
 
+    def _used(self, order: PlaceOrder) -> RefusalCode | None:
+        if abs(self.clock - created_ms(order.order_id)) >= self.limits.order_id_window_ms:
+            return "stale_order_id"
+        if order.order_id in self.order_ids:
+            return "duplicate_order_id"
+        self.order_ids.add(order.order_id)
+        return None
+
+    def _exceeded(self, order: PlaceOrder, quotas: Quotas) -> RefusalCode | None:
+        broker = order.broker_id
+        remembered = [one for one in self.window if one.order.broker_id == broker]
+        if order.client_order_id and len(remembered) >= quotas.client_order_ids_max:
+            return "too_many_client_order_ids"
+        if order.order_type == "market":
+            return None
+        own = [one for one in self.open if one.order.broker_id == broker]
+        if len(own) >= quotas.open_orders_max:
+            return "too_many_open_orders"
+        books = [symbol for symbol, opener in self.opened_by.items() if opener == broker]
+        if order.symbol not in self.opened_by and len(books) >= quotas.symbols_max:
+            return "too_many_symbols"
+        return None
+
     def _remember(self, latest: Remembered) -> None:
         self.window.append(latest)
-        while len(self.window) > self.limits.client_ids_max:
+        while self.quotas is None and len(self.window) > self.limits.client_ids_max:
             oldest = self.window[0].block
             if oldest == latest.block:
                 break
@@ -181,6 +219,8 @@ class NaiveMarket:
             reason = "no_liquidity"
         else:
             self.open.append(Resting(order, offset, remaining))
+            opener = None if self.quotas is None else order.broker_id
+            self.opened_by.setdefault(order.symbol, opener)
         return _accepted(order, remaining, reason, fills)
 
     def _fill(self, maker: Resting, wanted: int, offset: int, index: int) -> Fill:

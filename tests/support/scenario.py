@@ -18,11 +18,13 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    QuotasSet,
     Ticked,
 )
 from schemas.units import Side
-from services.matcher.engine import Engine, EnginePosition, Rules
-from tests.support.naive_market import Limits, NaiveMarket
+from services.matcher.engine import Engine, EnginePosition
+from services.matcher.rules import Rules
+from tests.support.naive_market import NaiveMarket, NaiveRules
 
 SYMBOL: Final = "PETR4"
 SIDES: Final[dict[str, Side]] = {"buy": "bid", "sell": "ask"}
@@ -50,14 +52,15 @@ class EngineMarket:
         return [] if book is None else list(book.levels(side, 1_000))
 
 
-def limits_of(rules: Rules) -> Limits:
-    """Limits of the model, equal to the engine's rules."""
-    return Limits(
+def limits_of(rules: Rules) -> NaiveRules:
+    """The model's limits that mean the same as the engine's rules."""
+    return NaiveRules(
         fills_max=rules.fills_max,
         expiries_max=rules.expiries_max,
         client_ids_max=rules.client_ids_max,
         client_id_window_ms=rules.client_id_window_ms,
         client_id_block=rules.client_id_block,
+        order_id_window_ms=rules.order_id_window_ms,
     )
 
 
@@ -150,6 +153,8 @@ def _event_text(event: Event) -> str:
             return " ".join(["refused", event.code, event.original_order_id or ""]).strip()
         case Ticked():
             return "ticked"
+        case QuotasSet():
+            return "quotas"
 
 
 def _levels_text(levels: list[Level]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct, structs
 
 from schemas.codec import UnreadableError, decode_execution
-from schemas.executions import Claim, Outcome, Outcomes
+from schemas.executions import RULES_LEVEL, Claim, LevelClaim, Outcome, Outcomes
 from services.runtime.errors import BrokenLogError
 
 NO_EPOCH = -1
@@ -75,7 +75,8 @@ class ExecutionFilter:
             self._on_unreadable(partition, record, str(error))
             self._positions[partition] = structs.replace(at, next_record=record + 1)
             return None
-        if isinstance(execution, Claim):
+        if not isinstance(execution, Outcomes):
+            _require_level(execution, partition, record)
             self._positions[partition] = FilterPosition(record + 1, record, at.next_command)
             return None
         return self._judge(partition, record, execution)
@@ -93,3 +94,11 @@ class ExecutionFilter:
         if not counts:
             return None
         return Batch(partition, told.first_offset, told.outcomes)
+
+
+def _require_level(claim: Claim | LevelClaim, partition: int, record: int) -> None:
+    if isinstance(claim, LevelClaim) and claim.level > RULES_LEVEL:
+        raise BrokenLogError(
+            f"executions {partition}@{record}: matcher {claim.matcher} follows rules of level "
+            f"{claim.level}, this program only up to {RULES_LEVEL}: start a newer version"
+        )

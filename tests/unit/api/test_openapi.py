@@ -77,7 +77,12 @@ def test_every_answer_documents_its_headers(made: dict[str, Any]) -> None:
     assert "WWW-Authenticate" in order["401"]["headers"]
     assert all("X-Request-Id" in documented["headers"] for documented in order.values())
     codes = order["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]
-    assert codes["properties"]["code"]["enum"] == ["client_order_id_reused"]
+    assert codes["properties"]["code"]["enum"] == [
+        "client_order_id_reused",
+        "too_many_client_order_ids",
+        "too_many_open_orders",
+        "too_many_symbols",
+    ]
 
 
 def test_docs_page_loads_nothing_from_other_hosts(routes: list[Route]) -> None:

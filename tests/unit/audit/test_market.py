@@ -22,8 +22,9 @@ from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.ledger import Ledger, Totals
 from services.audit.report import AuditReport, Name
-from services.matcher.engine import RULES, Engine, EnginePosition, Rules
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
+from services.matcher.rules import RULES, Rules
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
 

@@ -10,7 +10,8 @@ from benchmarks.micro.peers import REQUIREMENTS, PeerFill, PeerFlow, difference,
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import CommandRefused, OrderAccepted
 from services.matcher.book import Order, PriceLevel
-from services.matcher.engine import Engine, Rules
+from services.matcher.engine import Engine
+from services.matcher.rules import Rules
 from tests.support.patching import patched
 
 

@@ -7,7 +7,7 @@ import pytest
 from schemas import ids
 from schemas.codec import decode_broker
 from schemas.commands import PlaceOrder
-from schemas.executions import CommandRefused, OrderRepeated
+from schemas.executions import CommandRefused, OrderRepeated, RefusalCode
 from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
 from tests.support.ingest_context import (
     ADMIN_KEY,
@@ -91,6 +91,29 @@ def test_reused_client_order_id_is_409_with_the_original_if_it_is_found(away: bo
         response = await pending
         assert (response.status, response.body["code"]) == (409, "client_order_id_reused")
         assert response.body.get("order", {}).get("order_id") == (None if away else REPEATED)
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        ("too_many_open_orders", 409, "too_many_open_orders"),
+        ("too_many_symbols", 409, "too_many_symbols"),
+        ("too_many_client_order_ids", 409, "too_many_client_order_ids"),
+        ("stale_order_id", 503, "not_accepted"),
+    ],
+)
+def test_refusal_by_the_matcher_is_answered_with_its_code(
+    refusal: RefusalCode, status: int, code: str
+) -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender())
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
+        harness.publish(CommandRefused(refusal, command.order_id, BROKER.broker_id))
+        response = await pending
+        assert (response.status, response.body["code"]) == (status, code)
 
     run_scenario(scenario)
 

@@ -7,13 +7,8 @@ from msgspec import structs
 
 from schemas.book import Level
 from schemas.executions import Ticked
-from services.matcher.engine import (
-    EXPIRY_SLACK,
-    BrokenInvariantError,
-    Engine,
-    EnginePosition,
-    Rules,
-)
+from services.matcher.engine import EXPIRY_SLACK, BrokenInvariantError, Engine, EnginePosition
+from services.matcher.rules import Rules
 from tests.support.orders import SYMBOL, cancel, limit, market, order_id
 from tests.support.scenario import command_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.matcher.engine import Rules
+from services.matcher.rules import Rules
 from tests.support.scenario import Scenario
 
 EXPIRY = {

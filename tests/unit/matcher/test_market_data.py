@@ -5,8 +5,9 @@ from schemas.commands import Command
 from schemas.executions import Expired, OrderAccepted, OrderCancelled, Outcome
 from schemas.ids import trade_id
 from schemas.trades import Trade
-from services.matcher.engine import Engine, EnginePosition, Rules
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
+from services.matcher.rules import Rules
 from tests.support.scenario import SYMBOL, command_of
 
 PARTITION = 2
