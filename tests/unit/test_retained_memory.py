@@ -51,7 +51,7 @@ def size_of(roots: Iterable[object]) -> int:
 def load(first: int) -> Iterator[tuple[int, Command]]:
     """`ORDERS` orders with all that may stay behind: time and command.
 
-    Symbols and client ids are new each time; some orders rest, some find no counterparty, some trade.
+    Symbols and client ids are new each time; some orders rest, some trade, some do neither.
     """
     for number in range(first, first + ORDERS):
         now = START_MS + number
