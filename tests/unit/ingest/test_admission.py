@@ -10,7 +10,7 @@ from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, PRICE_CENTS_MAX, QUANTITY_M
 from services.api.body import require_no_fields
 from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_registration
-from services.matcher.engine import RULES
+from services.matcher.rules import RULES
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
 GOOD = {
