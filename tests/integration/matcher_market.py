@@ -121,7 +121,7 @@ class Market(Struct, frozen=True):
 
 
 @contextmanager
-def a_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
+def running_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
     url = create_database(exchange.database_url, "snapshots")
     settings = Settings(
         kafka=exchange.bootstrap,

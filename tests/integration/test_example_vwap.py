@@ -36,29 +36,29 @@ def trade(
     return Trade(symbol, sequence, f"{symbol}-{sequence}", time_ms, price, quantity, "bid", 0, 0)
 
 
-def a_market(rng: random.Random) -> dict[int, list[Trade]]:
+def random_market(rng: random.Random) -> dict[int, list[Trade]]:
     """Several minutes of trades by partition, in order."""
-    told: dict[int, list[Trade]] = {}
+    trades: dict[int, list[Trade]] = {}
     for partition, symbols in OF_PARTITION.items():
         counts: dict[str, int] = defaultdict(int)
         seconds = sorted(rng.uniform(0, 300) for _ in range(300))
-        told[partition] = []
+        trades[partition] = []
         for at_s in seconds:
             symbol = rng.choice(symbols)
             counts[symbol] += 1
             price, quantity = rng.randint(900, 1100), rng.randint(1, 50)
-            told[partition].append(trade(symbol, counts[symbol], at_s, price, quantity))
-    return told
+            trades[partition].append(trade(symbol, counts[symbol], at_s, price, quantity))
+    return trades
 
 
 def with_repeats(trades: list[Trade], rng: random.Random) -> list[Trade]:
     """Repeat the last few trades at random, as a matcher does that lost its claim."""
-    told: list[Trade] = []
+    repeated: list[Trade] = []
     for number, each in enumerate(trades):
-        told.append(each)
+        repeated.append(each)
         if rng.random() < 0.1:
-            told += trades[max(0, number - 5) : number + 1]
-    return told
+            repeated += trades[max(0, number - 5) : number + 1]
+    return repeated
 
 
 def candles_of(trades: Iterable[Trade]) -> dict[tuple[str, int], list[int]]:
@@ -137,7 +137,7 @@ def test_vwap_of_a_topic_with_repeats_counts_each_trade_once(
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
     rng = random.Random(seed)
-    market = a_market(rng)
+    market = random_market(rng)
     for partition, trades in market.items():
         topic.publish(with_repeats(trades, rng), partition)
     printed = analyst.counted("--parquet", analyst.data_dir)
@@ -179,7 +179,7 @@ def test_vwap_restarted_repeatedly_counts_as_an_uninterrupted_run(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
     rng = random.Random(5)
-    market = a_market(rng)
+    market = random_market(rng)
     cuts = (0, 80, 81, 200, 300)
     for begin, end in itertools.pairwise(cuts):
         for partition, trades in market.items():
@@ -194,7 +194,7 @@ def test_vwap_restarted_repeatedly_counts_as_an_uninterrupted_run(
 def test_vwap_killed_between_part_and_state_writes_each_trade_once(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    folder, trades = analyst.data_dir, a_market(random.Random(6))[0]
+    folder, trades = analyst.data_dir, random_market(random.Random(6))[0]
     topic.publish(trades[:100])
     analyst.counted("--parquet", folder)
     before = (folder / "state.json").read_bytes()
@@ -225,7 +225,7 @@ def test_vwap_removes_a_part_absent_from_its_state(topic: SyntheticTopic, analys
 def test_vwap_killed_while_live_continues_from_its_saved_state(
     topic: SyntheticTopic, analyst: Analyst
 ) -> None:
-    trades = a_market(random.Random(7))[0]
+    trades = random_market(random.Random(7))[0]
     topic.publish(trades[:150])
     options = (*analyst.options, "--from-beginning")
     with running_example("live_vwap", *options, data_dir=analyst.data_dir) as process:
@@ -247,8 +247,8 @@ def test_stopped_vwap_keeps_its_counts(
         assert process.stdout is not None
         assert " AAA open 1.00 " in process.stdout.readline()
         process.send_signal(number)
-        printed, told = process.communicate(timeout=30)
-    assert process.returncode == 0, told
+        printed, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
     assert "AAA" in printed
     assert analyst.state().tapes["AAA"].whole.trades == 2
 

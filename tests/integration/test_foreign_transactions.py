@@ -106,9 +106,9 @@ def require_trading(broker: Api, symbol: str) -> None:
 @pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
 def test_services_start_after_a_transaction_on_brokers(market: Exchange, commit: bool) -> None:
     broker = market.broker()
-    stranger = Broker(str(uuid.uuid4()), "stranger", uuid.uuid4().hex, created_at=1)
+    foreign = Broker(str(uuid.uuid4()), "stranger", uuid.uuid4().hex, created_at=1)
     with transaction(market, commit=commit) as producer:
-        send(market, producer, BROKERS, encode(stranger), stranger.broker_id.encode())
+        send(market, producer, BROKERS, encode(foreign), foreign.broker_id.encode())
     restart(market, "sink", "gateway")
     require_trading(broker, market.symbol())
 

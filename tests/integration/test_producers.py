@@ -1,4 +1,4 @@
-"""A record that the Kafka client refuses at once: nothing was written, and the caller knows it."""
+"""Records that the Kafka client refuses at once: nothing is written, and the caller gets an error."""
 
 import pytest
 

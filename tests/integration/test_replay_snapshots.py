@@ -10,14 +10,14 @@ from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import UnavailableError
 from services.runtime.progress import Progress
-from tests.integration.matcher_market import EVERY, Market, a_market
+from tests.integration.matcher_market import EVERY, Market, running_market
 from tests.support.exchange import Exchange
 
 
 @pytest.fixture(scope="module")
 def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     """A stopped market with two snapshots and some commands after them."""
-    with a_market(exchange, tmp_path_factory.mktemp("replayed")) as running:
+    with running_market(exchange, tmp_path_factory.mktemp("replayed")) as running:
         for number in (1, 2):
             running.send(EVERY)
             running.wait_for_commits(number)

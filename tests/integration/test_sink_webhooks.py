@@ -35,7 +35,7 @@ def urls(postgres: DatabaseServer) -> list[str]:
     return made
 
 
-def a_broker(url: str | None, broker_id: str | None = None) -> Broker:
+def make_broker(url: str | None, broker_id: str | None = None) -> Broker:
     number = broker_id or str(uuid.uuid4())
     return Broker(number, "Broker", "0" * 64, T0, url, SECRETS if url else ())
 
@@ -68,7 +68,7 @@ def sides_of_stored_trades(url: str, with_webhook: set[str]) -> set[tuple[str, s
 def test_sides_of_one_order_have_the_remaining_quantity_after_each_trade(
     log: HandwrittenLog, urls: list[str]
 ) -> None:
-    with_webhook, plain = a_broker("http://a.invalid/"), a_broker(None)
+    with_webhook, plain = make_broker("http://a.invalid/"), make_broker(None)
     for broker in (with_webhook, plain):
         log.append_broker(broker)
     one, two = with_webhook.broker_id, plain.broker_id
@@ -106,7 +106,7 @@ def test_broker_that_trades_right_after_registration_has_its_sides_queued(
         # start.
         eventually(lambda: has_begun(urls[0]), "the sink has begun")
         for number in range(25):
-            broker = a_broker("http://a.invalid/")
+            broker = make_broker("http://a.invalid/")
             first = 2 * number
             log.append_broker(broker)
             trade = fill(number + 1, first, broker.broker_id, 1000, 5, 0)
@@ -140,7 +140,7 @@ def test_two_sinks_and_a_second_database_queue_the_same_sides_once(
     with_webhook = set(brokers[::2])
     for broker_id in brokers:
         log.append_broker(
-            a_broker("http://a.invalid/" if broker_id in with_webhook else None, broker_id)
+            make_broker("http://a.invalid/" if broker_id in with_webhook else None, broker_id)
         )
     for entry in started:
         log.append(entry)
@@ -184,7 +184,7 @@ def traders(entry: object) -> Iterator[str]:
 def test_broker_without_a_url_has_nothing_queued_even_if_it_had_one(
     log: HandwrittenLog, urls: list[str]
 ) -> None:
-    broker = a_broker("http://a.invalid/")
+    broker = make_broker("http://a.invalid/")
     log.append_broker(broker)
     log.append_broker(structs.replace(broker, webhook_url=None))
     maker = limit(0, broker.broker_id, "ask", 5, 1000)

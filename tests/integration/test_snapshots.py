@@ -15,7 +15,7 @@ from services.matcher.engine import Engine, EnginePosition
 from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
 from services.replay.recompute import command_of
 from services.runtime.errors import BrokenLogError, SupersededError, UnavailableError
-from tests.integration.matcher_market import EVERY, WAIT_S, Market, a_market
+from tests.integration.matcher_market import EVERY, WAIT_S, Market, running_market
 from tests.support.exchange import Exchange
 from tests.support.snapshots import with_checksum
 
@@ -23,7 +23,7 @@ from tests.support.snapshots import with_checksum
 @pytest.fixture
 def market(exchange: Exchange, tmp_path: Path) -> Iterator[Market]:
     """A running market."""
-    with a_market(exchange, tmp_path) as running:
+    with running_market(exchange, tmp_path) as running:
         yield running
 
 
@@ -32,7 +32,7 @@ def stopped(
     exchange: Exchange, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Market, int, SnapshotCommit]]:
     """A stopped market with two snapshots, the newer commit's offset, and that commit."""
-    with a_market(exchange, tmp_path_factory.mktemp("stopped")) as market:
+    with running_market(exchange, tmp_path_factory.mktemp("stopped")) as market:
         for number in (1, 2):
             market.send(EVERY)
             market.wait_for_commits(number)

@@ -13,13 +13,13 @@ from schemas.codec import decode_execution
 from schemas.executions import Claim, Outcomes
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import SupersededError
-from tests.integration.matcher_market import WAIT_S, Market, a_market
+from tests.integration.matcher_market import WAIT_S, Market, running_market
 from tests.support.exchange import Exchange
 
 
 @pytest.fixture
 def market(exchange: Exchange, tmp_path: Path) -> Iterator[Market]:
-    with a_market(exchange, tmp_path) as running:
+    with running_market(exchange, tmp_path) as running:
         yield running
 
 

@@ -29,7 +29,7 @@ from services.runtime.settings import Settings
         ("X", "http://h/ "),
     ],
 )
-def test_command_refuses_what_the_api_refuses_with_its_words(
+def test_command_refuses_an_invalid_broker_with_the_message_of_the_api(
     name: str, webhook_url: str | None
 ) -> None:
     with pytest.raises(ProblemError) as by_api:
@@ -40,10 +40,10 @@ def test_command_refuses_what_the_api_refuses_with_its_words(
         assert fault.detail in str(by_command.value)
 
 
-def test_name_that_is_not_utf8_ends_the_command_with_one_line() -> None:
-    words = [b"broker", b"register", b"Corretora \xc1gua"]
+def test_name_that_is_not_utf8_fails_with_one_line() -> None:
+    arguments = [b"broker", b"register", b"Corretora \xc1gua"]
     done = subprocess.run(
-        [sys.executable, "-m", "services.cli", *words],
+        [sys.executable, "-m", "services.cli", *arguments],
         env=os.environ | {"EXCHANGE_KAFKA": "127.0.0.1:9", "LC_ALL": "C.UTF-8"},
         capture_output=True,
         check=False,

@@ -243,7 +243,7 @@ def test_client_log_is_compared_with_the_command_log() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "in_log"),
+    ("answers", "in_log"),
     [
         (["refused", "unknown"], True),
         (["refused", "unknown", "refused", "acknowledged"], True),
@@ -253,8 +253,12 @@ def test_client_log_is_compared_with_the_command_log() -> None:
         (["refused"], False),
     ],
 )
-def test_client_log_refusal_after_an_unknown_answer_stands(told: list[Told], in_log: bool) -> None:
-    lines = [ClientLine(each, "b1", "c1", "o1" if each == "acknowledged" else "") for each in told]
+def test_client_log_refusal_is_checked_unless_an_earlier_answer_may_have_stored_the_order(
+    answers: list[Told], in_log: bool
+) -> None:
+    lines = [
+        ClientLine(each, "b1", "c1", "o1" if each == "acknowledged" else "") for each in answers
+    ]
     client_log, report = ClientLog(lines), AuditReport()
     client_log.command(place(1, "c1"), None)
     client_log.check(report)

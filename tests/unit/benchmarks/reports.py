@@ -10,7 +10,7 @@ FIGURES = [
 ]
 
 
-def a_report(*, complete: bool = True) -> BenchmarkReport:
+def make_report(*, complete: bool = True) -> BenchmarkReport:
     """A report of one benchmark with a curve that misses its budget, and one without a curve."""
     bars = [figure("a<b>", "ns", None, [1_500_000.0])]
     return BenchmarkReport(

@@ -25,7 +25,7 @@ FINE = ScalePoint(
 BAD = structs.replace(FINE, scale=100, p99_us=2_500_000, errors_percent=7.5)
 
 
-def a_comparison(complete: bool = True) -> Comparison:
+def make_comparison(complete: bool = True) -> Comparison:
     return Comparison(
         machine=Machine("Some CPU", 2, 8 << 30, "Linux 6", "3.11.7"),
         commit="abc",
@@ -48,7 +48,7 @@ def rows(page: str) -> dict[str, list[str]]:
 
 
 def test_table_of_a_comparison_contains_each_figure() -> None:
-    page = markdown(a_comparison())
+    page = markdown(make_comparison())
     assert rows(page) == {
         "V1": [
             *("66", "4.2 / 18.0", "4.2 / 2,500\\*"),
@@ -61,23 +61,23 @@ def test_table_of_a_comparison_contains_each_figure() -> None:
 
 
 def test_table_of_an_unfinished_comparison_is_marked() -> None:
-    assert "Not finished" in markdown(a_comparison(complete=False))
+    assert "Not finished" in markdown(make_comparison(complete=False))
 
 
 def test_table_of_a_late_generator_marks_the_run() -> None:
-    found = a_comparison()
+    found = make_comparison()
     found.results[0].points[0] = structs.replace(FINE, note="the generator was late")
     assert rows(markdown(found))["V1"][1] == "4.2 / 18.0†"
 
 
 def test_table_without_the_scale_of_costs_uses_the_nearest_lower_scale() -> None:
-    found = a_comparison()
+    found = make_comparison()
     found.results[0].points = [structs.replace(FINE, scale=10), BAD]
     assert rows(markdown(found))["V1"][3] == "1,234 us (at 10 %)"
 
 
 def test_chart_shows_every_point_and_system() -> None:
-    drawing = svg(a_comparison())
+    drawing = svg(make_comparison())
     ET.fromstring(drawing)  # noqa: S314 - our own text
     assert drawing.count("<circle") == 3
     # The run with errors is drawn as a hollow point.
@@ -87,21 +87,21 @@ def test_chart_shows_every_point_and_system() -> None:
 
 
 def test_chart_without_measurements_is_valid() -> None:
-    found = structs.replace(a_comparison(), results=[SystemResult("v1")])
+    found = structs.replace(make_comparison(), results=[SystemResult("v1")])
     ET.fromstring(svg(found))  # noqa: S314 - our own text
     markdown(found)
 
 
 def test_comparison_read_back_is_drawn_the_same(tmp_path: Path) -> None:
-    write(tmp_path / "results.json", a_comparison())
-    assert read(tmp_path / "results.json") == a_comparison()
+    write(tmp_path / "results.json", make_comparison())
+    assert read(tmp_path / "results.json") == make_comparison()
     assert main(["--draw", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "comparison.md").read_text() == markdown(a_comparison())
-    assert (tmp_path / "comparison.svg").read_text() == svg(a_comparison())
+    assert (tmp_path / "comparison.md").read_text() == markdown(make_comparison())
+    assert (tmp_path / "comparison.svg").read_text() == svg(make_comparison())
 
 
 def test_comparison_is_good_only_when_complete_and_all_systems_conform() -> None:
-    broken, unfinished = a_comparison(), a_comparison(complete=False)
+    broken, unfinished = make_comparison(), make_comparison(complete=False)
     fine = structs.replace(broken, results=broken.results[:1])
     unfinished.results.pop()
     assert [found.good for found in (broken, fine, unfinished)] == [False, True, False]

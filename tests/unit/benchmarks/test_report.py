@@ -18,7 +18,7 @@ from benchmarks.micro.report import (
     value_text,
     verdicts,
 )
-from tests.unit.benchmarks.reports import FIGURES, a_report
+from tests.unit.benchmarks.reports import FIGURES, make_report
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_every_budget_belongs_to_an_existing_benchmark() -> None:
 
 
 def test_table_contains_every_figure_the_verdicts_and_the_notes() -> None:
-    text = "\n".join(as_text(a_report()))
+    text = "\n".join(as_text(make_report()))
     assert re.search(r"engine alone +450 +100,000 commands/s +200,000 .*MISSED", text)
     assert "budgets: 0 of 1 met" in text
     assert "NOTE: no <other> engine was measured" in text
     assert "incomplete" not in text
-    assert "incomplete" in "\n".join(as_text(a_report(complete=False)))
+    assert "incomplete" in "\n".join(as_text(make_report(complete=False)))
 
 
 def test_json_is_read_back_and_has_its_version_and_every_sample() -> None:
-    raw = msgspec.json.encode(a_report())
-    assert msgspec.json.decode(raw, type=BenchmarkReport) == a_report()
+    raw = msgspec.json.encode(make_report())
+    assert msgspec.json.decode(raw, type=BenchmarkReport) == make_report()
     plain = msgspec.json.decode(raw)
     assert plain["schema_version"] == SCHEMA_VERSION
     assert set(plain) == {
@@ -118,7 +118,7 @@ class _Tags(HTMLParser):
 
 
 def test_page_opens_offline_with_a_chart_for_each_benchmark() -> None:
-    text = page(a_report(complete=False))
+    text = page(make_report(complete=False))
     tags = _Tags()
     tags.feed(text)
     assert (tags.open, tags.fetched, tags.charts) == ([], [], 2)

@@ -1,4 +1,4 @@
-"""A trial runs its variants in turns, and prints one row for each."""
+"""A trial runs its variants in turns and prints one row for each."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ def test_trial_turns_follow_the_given_order_in_every_round() -> None:
     assert {name: turn.sent for name, turn in found.items()} == {"none": 4, "a": 2, "b": 2}
 
 
-def test_turns_add_up_all_they_measured() -> None:
+def test_sum_of_turns_has_all_their_measurements() -> None:
     added = Turn([3, 1], 2, 1, 0.5) + Turn([2], 1, 0, 0.25)
 
     assert added == Turn([3, 1, 2], 3, 1, 0.75)

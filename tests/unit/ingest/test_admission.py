@@ -193,7 +193,7 @@ def test_valid_until_older_than_the_window_of_client_order_ids_is_refused() -> N
     assert problem.detail == "/valid_until: is too long ago, even for a retry"
 
 
-def test_window_of_client_order_ids_is_the_engines() -> None:
+def test_window_of_client_order_ids_equals_that_of_the_engine() -> None:
     assert RULES.client_id_window_ms == CLIENT_ORDER_ID_WINDOW_MS
 
 

@@ -24,7 +24,7 @@ EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - to test the setting
         ("::", "http://[::1]:8000"),
     ],
 )
-def test_url_of_an_address_can_be_pasted(host: str, url: str) -> None:
+def test_url_of_an_address_is_usable_by_a_client(host: str, url: str) -> None:
     assert url_of(host, 8000) == url
 
 
@@ -39,7 +39,7 @@ def test_run_with_a_port_in_use_on_its_address_is_refused(tmp_path: Path, host: 
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::g"])
-def test_run_with_an_address_of_another_machine_is_refused_with_its_name(
+def test_run_with_an_address_of_another_machine_is_refused_with_the_setting(
     tmp_path: Path, host: str
 ) -> None:
     error = refusal(tmp_path, Settings(host=host, port=free_port()))

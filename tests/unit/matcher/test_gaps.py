@@ -30,15 +30,15 @@ ABSENT = (2, 4, 5, 7)
 
 
 class SentOutcomes:
-    """A sender that keeps the outcomes."""
+    """A sender that records the outcomes."""
 
     def __init__(self) -> None:
         self.outcomes: dict[int, Outcome] = {}
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        told = decode_execution(value)
-        assert isinstance(told, Outcomes)
-        self.outcomes.update(enumerate(told.outcomes, told.first_offset))
+        decoded = decode_execution(value)
+        assert isinstance(decoded, Outcomes)
+        self.outcomes.update(enumerate(decoded.outcomes, decoded.first_offset))
 
     def check(self) -> None:
         """Fail nothing."""

@@ -114,7 +114,7 @@ def test_matcher_whose_clock_is_a_day_ahead_sends_one_tick() -> None:
 
 
 def test_ticks_that_do_not_move_the_log_clock_become_rare() -> None:
-    # A new leader whose clock is a minute behind: the log's clock stands 1 ms before the order's
+    # A new leader whose clock is a minute behind: the log's clock is 1 ms before the order's
     # end, and every tick is read back after 5 ms.
     market = Market()
     market.write(Tick(), DUE_MS - 1)

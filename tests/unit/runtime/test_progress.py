@@ -44,7 +44,7 @@ def test_line_has_percent_count_rate_and_remaining_time() -> None:
         (0, "commands", (None, None), "x  50 of 0 commands"),
     ],
 )
-def test_line_leaves_out_what_is_unknown(
+def test_line_omits_unknown_values(
     total: int | None, unit: str, rates: tuple[float | None, float | None], line: str
 ) -> None:
     assert progress_line("x", done=50, total=total, unit=unit, rates=rates) == line
@@ -70,12 +70,12 @@ def test_display_of_work_within_one_interval_writes_nothing() -> None:
     assert shown((PLAIN_INTERVAL_S - 1, 200)) == []
 
 
-def test_rate_is_recent_and_remaining_time_counts_on_the_average() -> None:
+def test_rate_is_recent_and_remaining_time_uses_the_average() -> None:
     lines = shown((10, 100), (20, 100), (30, 110))
     assert lines[-1] == "replay   55 %  110 of 200 commands  1/s  25 s left"
 
 
-def test_work_that_begins_in_the_middle_does_not_count_what_was_there() -> None:
+def test_rate_of_resumed_work_excludes_earlier_work() -> None:
     (line,) = shown((10, 150), first=100)
     assert line == "replay   75 %  150 of 200 commands  5/s  10 s left"
 
