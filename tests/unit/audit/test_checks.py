@@ -253,7 +253,7 @@ def test_client_log_is_compared_with_the_command_log() -> None:
         (["refused"], False),
     ],
 )
-def test_client_log_refusal_is_checked_unless_an_earlier_answer_may_have_stored_the_order(
+def test_client_log_refusal_after_an_unknown_answer_is_final(
     answers: list[Told], in_log: bool
 ) -> None:
     lines = [
