@@ -1,4 +1,4 @@
-"""Records that the Kafka client refuses at once: nothing is written and the caller gets an error."""
+"""Records that the Kafka client refuses at once: nothing is written, the caller gets an error."""
 
 import pytest
 
