@@ -20,9 +20,10 @@ from infra.errors import InfraError, ServerFailedError
 from infra.folder_lock import wait_until_unused
 from infra.jvm import FLAGS, Jvm, Profile
 from infra.kafka_jars import cache_lock, default_cache_dir, fetch_jars, find_java, release_dir
-from infra.local_server import LocalServer
-from infra.ports import LOOPBACK, accepts, is_free, port_to_use
+from infra.local_server import PORT_ATTEMPTS, LocalServer
+from infra.ports import LOOPBACK, is_free, port_to_use
 from infra.process import ChildProcess, run_tool, tail
+from infra.process_table import listens
 from infra.quorum import Node, Quorum, random_id
 from infra.secrets import read_or_create_secret, write_private
 
@@ -98,6 +99,18 @@ class LocalKafka(LocalServer):
         try:
             wait_until_unused(self.data_dir, "java")
             jvm = self._jvm = self._jvm or _jvm_for(self._profile, self.cache_dir)
+            self._run(jvm)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _run(self, jvm: Jvm) -> None:
+        """Start the program on the ports of the last start, at first on others if one is taken.
+
+        Another program can take a port after it was found free.
+        """
+        first = self._member is None
+        for attempts_left in reversed(range(PORT_ATTEMPTS)):
             quorum, node = self._member = self._take_ports()
             write_private(self.data_dir / "server.properties", self._settings(quorum, node))
             self._format(jvm, quorum)
@@ -107,10 +120,15 @@ class LocalKafka(LocalServer):
                 cwd=self.data_dir,
             )
             self._process.start()
-            self._wait_until_ready(node)
-        except BaseException:
-            self.kill()
-            raise
+            try:
+                self._wait_until_ready(node)
+            except ServerFailedError:
+                taken = not all(is_free(port) for port in node.ports)
+                if not first or not attempts_left or self.alive or not taken:
+                    raise
+                self._member = None
+            else:
+                return
 
     def tail_of_log(self, lines: int = 20) -> str:
         """The JVM's own words, then the broker's."""
@@ -169,7 +187,7 @@ class LocalKafka(LocalServer):
                     f"ready. Its log is in {self.data_dir}; the last lines:\n{self.tail_of_log()}"
                 )
             # A client is only made when there is a listener: it would back off meanwhile.
-            if accepts(node.broker_port) and self._answers(node):
+            if listens(self.process.pid, node.broker_port) and self._answers(node):
                 return
             time.sleep(_POLL_S)
         raise ServerFailedError(

@@ -11,6 +11,8 @@ from infra.process import ChildProcess
 
 # Longer than either takes to write out what it holds.
 STOP_GRACE_S = 20.0
+# Starts of a server whose port was taken by another program; each is on another port.
+PORT_ATTEMPTS = 3
 
 
 class LocalServer(ABC):

@@ -19,9 +19,10 @@ from psycopg import sql
 
 from infra.errors import ServerFailedError
 from infra.folder_lock import wait_until_unused
-from infra.local_server import LocalServer
-from infra.ports import LOOPBACK, is_free, port_to_use
+from infra.local_server import PORT_ATTEMPTS, LocalServer
+from infra.ports import LOOPBACK, free_port, is_free, port_to_use
 from infra.process import ChildProcess, run_tool
+from infra.process_table import listens
 from infra.secrets import write_private
 from infra.unprivileged import prefix_for
 
@@ -82,10 +83,7 @@ class LocalPostgres(LocalServer):
             # No server runs here (see above), yet the pid in the file may have been reused by
             # another program, which PostgreSQL would take for a running server.
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
-            self._choose_port()
-            self._process = self._program(binaries, prefix)
-            self._process.start()
-            self._wait_until_ready()
+            self._run(binaries, prefix)
             self.create_database(DATABASE)
         except BaseException:
             self.kill()
@@ -138,17 +136,38 @@ class LocalPostgres(LocalServer):
         for_initdb.unlink()
         done.touch()
 
+    def _run(self, binaries: Path, prefix: tuple[str, ...]) -> None:
+        """Start the program on the port of the last start, at first on another if that is taken.
+
+        Another program can take a port after it was found free.
+        """
+        first = self._port is None
+        self._choose_port()
+        for attempts_left in reversed(range(PORT_ATTEMPTS)):
+            self._process = self._program(binaries, prefix)
+            self._process.start()
+            try:
+                self._wait_until_ready()
+            except ServerFailedError:
+                if not first or not attempts_left or self.alive or is_free(self._port or 0):
+                    raise
+                self._keep_port(free_port())
+            else:
+                return
+
+    def _keep_port(self, port: int) -> None:
+        self._port = port
+        (self.data_dir / "port").write_text(str(port))
+
     def _choose_port(self) -> None:
         if self._port is not None:
             if not is_free(self._port):
                 raise ServerFailedError(f"port {self._port} was taken while PostgreSQL was away")
             return
-        memory = self.data_dir / "port"
         remembered = None
         with contextlib.suppress(OSError, ValueError):
-            remembered = int(memory.read_text())
-        self._port = port_to_use(remembered)
-        memory.write_text(str(self._port))
+            remembered = int((self.data_dir / "port").read_text())
+        self._keep_port(port_to_use(remembered))
 
     def _program(self, binaries: Path, prefix: tuple[str, ...]) -> ChildProcess:
         command = [str(binaries / "postgres"), "-D", str(self._cluster), "-p", str(self._port)]
@@ -166,8 +185,9 @@ class LocalPostgres(LocalServer):
                 )
             # Refused, or still recovering: both come as an OperationalError.
             with contextlib.suppress(psycopg.OperationalError):
-                self._select_1()
-                return
+                if listens(self.process.pid, self._port or 0):
+                    self._select_1()
+                    return
             time.sleep(_POLL_S)
         raise ServerFailedError(
             f"PostgreSQL was not ready after {READY_TIMEOUT_S:.0f} s. The last lines of "

@@ -1,4 +1,4 @@
-"""Queries about running processes: descendants of a process, processes that work in a folder."""
+"""Queries about running processes: descendants, processes in a folder, listeners on a port."""
 
 import time
 from collections import defaultdict
@@ -59,6 +59,22 @@ def wait_until_gone(pids: list[int], timeout_s: float) -> list[int]:
     while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
         time.sleep(POLL_S)
     return left
+
+
+def listens(pid: int, port: int) -> bool:
+    """True if this process listens on the TCP port; also if its files may not be looked at.
+
+    A server of another program on the same port must not be taken for this one.
+    """
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+    return any(
+        each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections
+    )
 
 
 def _processes() -> Iterator[psutil.Process]:
