@@ -58,13 +58,6 @@ def port_to_use(remembered: int | None) -> int:
     return remembered if remembered is not None and is_free(remembered) else free_port()
 
 
-def accepts(port: int) -> bool:
-    """True if a server accepts connections on this port of the loopback address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((LOOPBACK, port)) == 0
-
-
 def _first_ephemeral() -> int:
     try:
         return int(_EPHEMERAL.read_text().split()[0])

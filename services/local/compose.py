@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from infra.ports import LOOPBACK
 from infra.secrets import read_or_create_secret
-from services.local.banner import shell_lines
-from services.local.data_dir import Endpoints, admin_key
+from services.access.credentials import without_password
+from services.local.banner import admin_key_row, shell_lines
+from services.local.data_dir import Endpoints, admin_key, admin_key_file
 from services.runtime.errors import UnavailableError
 from services.runtime.readiness import wait_ready
 from services.runtime.settings import PREFIX, Settings, read_settings
@@ -37,6 +38,7 @@ class ComposeStack(Struct, frozen=True):
     data_dir: Path
     project: str
     admin_key: str
+    admin_key_file: Path | None
     endpoints: Endpoints
 
 
@@ -56,6 +58,7 @@ def stack_of(environ: Mapping[str, str]) -> ComposeStack:
         data_dir=data_dir,
         project=environ.get("COMPOSE_PROJECT_NAME") or "exchange",
         admin_key=key,
+        admin_key_file=admin_key_file(data_dir, environ),
         endpoints=_endpoints(settings, environ, password),
     )
 
@@ -84,9 +87,13 @@ def banner(stack: ComposeStack) -> str:
     rows = [
         ("API", stack.endpoints.url),
         ("docs", f"{stack.endpoints.url}/docs"),
-        ("admin key", stack.admin_key),
+        admin_key_row(stack.admin_key_file),
         ("Kafka", f"{stack.endpoints.kafka}, for programs of this machine"),
-        ("PostgreSQL", stack.endpoints.database_url),
+        (
+            "PostgreSQL",
+            f"{without_password(stack.endpoints.database_url)}, "
+            f"the URL is in {stack.data_dir}/endpoints.json",
+        ),
         ("logs", "docker logs -f CONTAINER; docker ps names them"),
     ]
     profiles = stack.environ.get("COMPOSE_PROFILES", "").split(",")
@@ -98,7 +105,7 @@ def banner(stack: ComposeStack) -> str:
     lines = ["", "The exchange is open, in containers.", ""]
     lines += [f"  {name:<11} {value}" for name, value in rows]
     lines += ["", "Register a broker, place an order, look at the book, cancel (paste as is):", ""]
-    lines += shell_lines(stack.endpoints.url, stack.admin_key)
+    lines += shell_lines(stack.endpoints.url, stack.admin_key_file)
     lines += [
         "",
         f"EXCHANGE_DATA_DIR={stack.data_dir} .venv/bin/exchange audit   proves it; the other "

@@ -5,6 +5,7 @@ audit` and `broker list` find a running local exchange.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import Struct, structs
 
 from infra.environment import forget_postgres_variables
 from infra.secrets import make_private_folder, read_or_create_secret
-from services.runtime.settings import Settings, read_settings, require
+from services.runtime.settings import Settings, read_settings, require, variable
 
 _PRIVATE = 0o600
 
@@ -31,6 +32,14 @@ def admin_key(data_dir: Path) -> str:
     """The admin key, created at the first run. Only its owner may read the file."""
     make_private_folder(data_dir)
     return read_or_create_secret(data_dir / "admin-key")
+
+
+def admin_key_file(data_dir: Path, environ: Mapping[str, str]) -> Path | None:
+    """The file with the admin key; None if it is the value of a variable."""
+    if environ.get(variable("admin_key")):
+        return None
+    named = environ.get(variable("admin_key_file"))
+    return Path(named).absolute() if named else data_dir / "admin-key"
 
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:

@@ -34,7 +34,13 @@ from services.access.credentials import (
 from services.admin.listings import apply_shares
 from services.local.banner import Running
 from services.local.child_environment import environment
-from services.local.data_dir import Endpoints, admin_key, forget_endpoints, write_endpoints
+from services.local.data_dir import (
+    Endpoints,
+    admin_key,
+    admin_key_file,
+    forget_endpoints,
+    write_endpoints,
+)
 from services.local.helper_status import UNREADY, HelperStatus
 from services.local.remedies import ended
 from services.runtime.errors import BusyError, ExchangeError, SettingsError, UnavailableError
@@ -231,12 +237,12 @@ class LocalExchange:
         return Running(
             url=self.url,
             metrics_port=self.probes["gateway"],
-            admin_key=self.admin_key,
+            admin_key_file=admin_key_file(self.data_dir, os.environ),
             durability=self.durability,
             data_dir=self.data_dir,
             log_dir=self.log_dir,
             bootstrap=self.bootstrap,
-            database_url=without_password(self.database_url) if self.secured else self.database_url,
+            database_url=without_password(self.database_url),
             access_dir=password_file(self.data_dir, "") if self.secured else None,
             degraded=self.helper_status.all_down(),
         )

@@ -1,9 +1,11 @@
 """Port allocation: ports are free, remain free, and are reused where possible."""
 
+import os
 import socket
 from pathlib import Path
 
-from infra.ports import LOOPBACK, accepts, free_port, is_free, port_to_use
+from infra.ports import LOOPBACK, free_port, is_free, port_to_use
+from infra.process_table import listens
 
 
 def test_free_port_lies_outside_the_range_for_outgoing_connections() -> None:
@@ -25,5 +27,5 @@ def test_port_to_use_when_taken_is_another() -> None:
         port = int(taken.getsockname()[1])
 
         assert not is_free(port)
-        assert accepts(port)
+        assert listens(os.getpid(), port)
         assert port_to_use(port) != port

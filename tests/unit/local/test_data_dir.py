@@ -11,6 +11,7 @@ from services.local.child_environment import environment
 from services.local.data_dir import (
     Endpoints,
     admin_key,
+    admin_key_file,
     forget_endpoints,
     with_endpoints,
     write_endpoints,
@@ -18,6 +19,7 @@ from services.local.data_dir import (
 from services.runtime.health import Degraded
 from services.runtime.settings import Settings, read_settings
 
+KEY_FILE = Path("/the key/file")
 HERE = Endpoints("127.0.0.1:9", "postgresql://u:p@h/d", "http://127.0.0.1:8000")
 
 
@@ -27,6 +29,18 @@ def test_admin_key_is_generated_once_and_private(tmp_path: Path) -> None:
     assert admin_key(tmp_path / "new") == key
     mode = (tmp_path / "new" / "admin-key").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("environ", "file"),
+    [
+        ({}, "/data/admin-key"),
+        ({"EXCHANGE_ADMIN_KEY": "0123456789abcdef"}, None),
+        ({"EXCHANGE_ADMIN_KEY_FILE": "/run/secrets/key"}, "/run/secrets/key"),
+    ],
+)
+def test_admin_key_is_named_by_where_it_is(environ: dict[str, str], file: str | None) -> None:
+    assert admin_key_file(Path("/data"), environ) == (None if file is None else Path(file))
 
 
 def test_empty_admin_key_file_is_refused(tmp_path: Path) -> None:
@@ -73,11 +87,11 @@ def test_environment_without_a_python_path_has_the_projects_only() -> None:
 
 def test_banner_contains_everything_an_operator_needs() -> None:
     text = banner(
-        Running("http://h:1", 9, "the-key", "fsync", Path("/d"), Path("/d/logs"), "k:9", "pg://")
+        Running("http://h:1", 9, KEY_FILE, "fsync", Path("/d"), Path("/d/logs"), "k:9", "pg://")
     )
     for wanted in (
         "http://h:1/docs",
-        "the-key",
+        "admin key   in /the key/file",
         "on disk before",
         "/d/logs",
         "k:9",
@@ -85,7 +99,7 @@ def test_banner_contains_everything_an_operator_needs() -> None:
         "127.0.0.1:9/metrics",
     ):
         assert wanted in text
-    for line in shell_lines("http://h:1", "the-key"):
+    for line in shell_lines("http://h:1", KEY_FILE):
         assert line in text
 
 
@@ -93,8 +107,9 @@ def test_banner_names_helpers_that_are_down_with_their_remedy() -> None:
     down = [Degraded("sink", "ended with exit code 7; remedy: migrate")]
     text = banner(
         Running(
-            "http://h:1", 0, "k", "fsync", Path("/d"), Path("/l"), "k:9", "pg://", degraded=down
+            "http://h:1", 0, None, "fsync", Path("/d"), Path("/l"), "k:9", "pg://", degraded=down
         )
     )
+    assert '"$EXCHANGE_ADMIN_KEY"' in text
     assert "DEGRADED: orders are served" in text
     assert "sink        ended with exit code 7; remedy: migrate" in text
