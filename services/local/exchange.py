@@ -42,7 +42,7 @@ from services.local.data_dir import (
     write_endpoints,
 )
 from services.local.helper_status import UNREADY, HelperStatus
-from services.local.remedies import ended
+from services.local.remedies import ended, start_failure
 from services.runtime.errors import BusyError, ExchangeError, SettingsError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
@@ -151,7 +151,7 @@ class LocalExchange:
             if helpers_required:
                 raise
             self._database_pending = True
-            self.helper_status.down("sink", f"does not start: {reason_of(error)}")
+            self.helper_status.down("sink", start_failure(error))
         if shares_ppm:
             apply_shares(operator, shares_ppm)
 
@@ -304,7 +304,7 @@ def running_exchange(
         stack.helper_status.clear()
         ending.callback(stack.helper_status.clear)
         if failure is not None:
-            stack.helper_status.down(POSTGRES, f"does not start: {reason_of(failure)}")
+            stack.helper_status.down(POSTGRES, start_failure(failure))
         stack.prepare(shares_ppm, helpers_required=helpers_required)
         ending.callback(stack.stop_all)
         stack.start_all(helpers_required=helpers_required)
@@ -359,15 +359,6 @@ def unlimited(settings: Settings) -> Settings:
     return structs.replace(
         settings, **{name: 0 for name in open_ones if getattr(settings, name) is None}
     )
-
-
-def reason_of(error: BaseException) -> str:
-    """An error in one line. The text of a database error may contain its URL and is left out."""
-    if isinstance(error, psycopg.Error):
-        text = error.diag.message_primary or type(error).__name__
-    else:
-        text = str(error)
-    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def _start(servers: LocalServers, *, helpers_required: bool) -> Exception | None:

@@ -2,6 +2,10 @@
 
 import signal
 
+import psycopg
+
+from services.runtime.errors import ExchangeError
+
 REMEDIES = {
     1: "read its service log",
     2: "correct the setting that its service log names",
@@ -28,6 +32,19 @@ def ended(exit_code: int | None, log: str) -> str:
         return f"was ended by {_signal_name(-exit_code)}; its service log is {log}"
     remedy = REMEDIES.get(exit_code, REMEDIES[1])
     return f"ended with exit code {exit_code}; remedy: {remedy} ({log})"
+
+
+def start_failure(error: BaseException) -> str:
+    """A failed start in one line, with its remedy."""
+    if isinstance(error, psycopg.Error):
+        # The text of such an error may contain the database URL and is left out.
+        reason = error.diag.message_primary or type(error).__name__
+        return f"does not start: {reason}; remedy: read the log of PostgreSQL"
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, ExchangeError):
+        reason += f"; remedy: {REMEDIES.get(error.exit_code, REMEDIES[1])}"
+    # Errors of local servers name the way out themselves.
+    return f"does not start: {reason}"
 
 
 def _signal_name(number: int) -> str:

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from services.local.exchange import ESSENTIAL, POSTGRES, START_ERRORS, LocalExchange, reason_of
+from services.local.exchange import ESSENTIAL, POSTGRES, START_ERRORS, LocalExchange
 from services.local.helper_status import HelperProbes, HelperStatus
-from services.local.remedies import ended
+from services.local.remedies import ended, start_failure
 from services.local.restart_policy import HELPER_POLICY, RestartPolicy, RestartState
 from services.runtime.errors import GaveUpError
 
@@ -140,7 +140,7 @@ class Supervisor:
             if process.status is None:
                 self._report(f"{process.name} does not start: {error}")
             else:
-                process.failure = f"does not start: {reason_of(error)}"
+                process.failure = start_failure(error)
         else:
             if process.name == POSTGRES and process.status is not None:
                 process.status.up(process.name)

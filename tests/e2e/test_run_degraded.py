@@ -34,8 +34,10 @@ def test_run_serves_orders_and_names_the_remedy_while_its_helpers_cannot_start(
         banner = run.printed()
         assert "DEGRADED: orders are served" in banner
         assert "the database is newer than this program" in banner
+        assert "remedy: run: python -m services.sink --migrate" in banner
         assert "webhooks    ended with exit code 2; remedy: correct the setting" in banner
         assert set(run.degraded()) == {"sink", "webhooks"}
+        assert all("remedy: " in detail for detail in run.degraded().values())
         deaths = [f"next start in {pause} s" for pause in ("0.5", "1.0", "2.0", "4.0", "8.0")]
         eventually("pauses grow", lambda: all(d in run.printed() for d in deaths), 60.0)
         assert run.place(key) == 201
