@@ -10,7 +10,7 @@ import psycopg
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from infra.secrets import read_or_create_secret
+from infra.secrets import make_private_folder, read_or_create_secret
 from schemas.roles import ROLE
 from services.access.kafka_acls import Changed, apply_to_kafka
 from services.access.postgres_grants import apply_to_postgres
@@ -103,4 +103,5 @@ def apply_postgres_roles(settings: Settings, owner_url: str) -> list[str]:
 
 
 def _passwords(settings: Settings) -> dict[str, str]:
+    make_private_folder(settings.data_dir)
     return {role: read_or_create_secret(password_file(settings.data_dir, role)) for role in ROLE}
