@@ -9,6 +9,9 @@ from schemas.executions import Fill, OrderAccepted
 from schemas.rest import OrderResource, TradeResource
 from schemas.units import ClosedReason, OrderType, Side, rfc3339, rounded_average
 
+# In the order itself: what one is filled by is decided by others, and an answer has a bound.
+TRADES_SHOWN_MAX = 100
+
 
 class OrderTrade(Struct, frozen=True, gc=False):
     """One execution from the view of the order; `time` in milliseconds."""
@@ -19,9 +22,22 @@ class OrderTrade(Struct, frozen=True, gc=False):
     counterparty_broker_id: str
     time: int
 
+    def resource(self) -> TradeResource:
+        """The trade as the API returns it."""
+        return TradeResource(
+            trade_id=self.trade_id,
+            price=self.price,
+            quantity=self.quantity,
+            counterparty_broker=self.counterparty_broker_id,
+            executed_at=rfc3339(self.time),
+        )
+
 
 class OrderRecord(Struct, gc=False):
-    """The state of one order. `filled_value` is the sum of price times quantity, in cents."""
+    """The state of one order. `filled_value` is the sum of price times quantity, in cents.
+
+    `trades` are in order of execution; `older_trades` came before them and are not at hand.
+    """
 
     order_id: str
     broker_id: str
@@ -39,6 +55,7 @@ class OrderRecord(Struct, gc=False):
     client_order_id: str | None
     closed_reason: ClosedReason | None
     trades: list[OrderTrade]
+    older_trades: int = 0
 
     @classmethod
     def accepted(cls, event: OrderAccepted, time: int) -> "OrderRecord":
@@ -102,14 +119,6 @@ class OrderRecord(Struct, gc=False):
             valid_until=None if self.valid_until is None else rfc3339(self.valid_until),
             created_at=rfc3339(self.created_at),
             updated_at=rfc3339(self.updated_at),
-            trades=[
-                TradeResource(
-                    trade_id=trade.trade_id,
-                    price=trade.price,
-                    quantity=trade.quantity,
-                    counterparty_broker=trade.counterparty_broker_id,
-                    executed_at=rfc3339(trade.time),
-                )
-                for trade in self.trades
-            ],
+            trades=[trade.resource() for trade in self.trades[-TRADES_SHOWN_MAX:]],
+            trades_total=self.older_trades + len(self.trades),
         )

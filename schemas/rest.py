@@ -72,7 +72,8 @@ class TradeResource(Struct, frozen=True):
 class OrderResource(Struct, frozen=True):
     """The current state of an order. `remaining_quantity` = `quantity` - `filled_quantity`.
 
-    `average_price` is the mean price of the fills, rounded to the nearest cent.
+    `average_price` is the mean price of the fills, rounded to the nearest cent. `trades` has the
+    newest 100 of `trades_total`, oldest first; `GET /orders/{order_id}/trades` has all.
     """
 
     order_id: str
@@ -92,6 +93,14 @@ class OrderResource(Struct, frozen=True):
     created_at: str
     updated_at: str
     trades: list[TradeResource]
+    trades_total: int
+
+
+class TradesResource(Struct, frozen=True):
+    """Trades of an order, newest first; `next_cursor` asks for older ones, null: there are none."""
+
+    trades: list[TradeResource]
+    next_cursor: str | None
 
 
 class PendingOrder(Struct, frozen=True):
@@ -141,12 +150,16 @@ class PositionResource(Struct, frozen=True):
 
 
 class BalanceResource(Struct, frozen=True):
-    """`balance` = sales - purchases, in cents."""
+    """`balance` = sales - purchases, in cents.
+
+    `positions` by symbol; `next_cursor` asks for those that follow, null: there are none.
+    """
 
     broker_id: str
     broker_name: str
     balance: int
     positions: list[PositionResource]
+    next_cursor: str | None = None
 
 
 class FieldFault(Struct, frozen=True):

@@ -21,7 +21,7 @@ from services.reader.balances import Balances
 PRICES_MAX = 1_000
 
 
-class DesignOrder(OrderRecord, gc=False):
+class DesignOrder(OrderRecord, gc=False, kw_only=True):
     """An order; `arrival` numbers all orders by arrival."""
 
     arrival: int

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale
 from schemas.codec import decode_command, encode
 from schemas.executions import Outcomes
-from schemas.orders import OrderRecord
+from schemas.orders import OrderRecord, OrderTrade
 from schemas.topics import COMMANDS
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
@@ -83,6 +83,10 @@ class NoArchive:
     async def order(self, order_id: str) -> OrderRecord | None:
         """Always None."""
         return None
+
+    async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
+        """Always empty."""
+        return []
 
     async def positions(self) -> dict[int, int]:
         """Store nothing."""

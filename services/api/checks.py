@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from schemas.brokers import Broker
 from services.api.brokers import BrokerDirectory, Caller
 from services.api.headers import accepts_json, bearer_key
-from services.api.messages import NOBODY, ProblemError, Response, Route, Scope, not_accepted
+from services.api.messages import NOBODY, Budget, ProblemError, Response, Route, Scope, not_accepted
 from services.api.rate_limits import RateLimiter, RateLimits
 from services.runtime.clock import now_ms
 
@@ -47,11 +47,14 @@ class RequestChecks:
             raise self._refusal
         broker = self._authenticated(call, scope, headers)
         if broker is not NOBODY:
-            budget = call.budget or ("orders" if call.method == "POST" else "reads")
-            self._rate_limiter.spend(broker.broker_id, budget, time.monotonic())
+            self._rate_limiter.spend(broker.broker_id, _budget(call), time.monotonic())
         if not accepts_json(headers.get("accept", "")):
             raise ProblemError("not_acceptable", "answers are application/json")
         return broker
+
+    def charge(self, call: Route, broker: Broker, tokens: int) -> None:
+        """Charge an answer that cost as much as so many requests more."""
+        self._rate_limiter.charge(broker.broker_id, _budget(call), tokens, time.monotonic())
 
     def admit_open(self, scope: Scope, headers: Mapping[str, str]) -> Broker:
         """NOBODY, for a request that needs no key. Raises ProblemError (429)."""
@@ -80,6 +83,10 @@ class RequestChecks:
         if call.who == "admin":
             return NOBODY
         raise ProblemError("forbidden", "this call needs a broker's key, not the admin key")
+
+
+def _budget(call: Route) -> Budget:
+    return call.budget or ("orders" if call.method == "POST" else "reads")
 
 
 def _address(scope: Scope) -> str:

@@ -88,6 +88,10 @@ class RateLimiter:
                 wait_s,
             )
 
+    def charge(self, broker_id: str, budget: Budget, tokens: int, now_s: float) -> None:
+        """Take more tokens from a budget, also those that have yet to grow."""
+        self._budgets[budget].charge(broker_id, tokens, now_s)
+
     def unauthenticated(self, address: str, now_s: float) -> ProblemError:
         """401 for a call that needs a key and has no valid one; 429 where its address had too
         many of them."""

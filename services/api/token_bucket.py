@@ -59,6 +59,15 @@ class Buckets:
         self._full_at_s[name] = self._token_s + (full_at_s if ahead_s > 0.0 else now_s)
         return 0.0
 
+    def charge(self, name: str, tokens: int, now_s: float) -> None:
+        """Take tokens whether or not the bucket has them; later ones wait until they have grown."""
+        if not self._limited:
+            return
+        full_at_s = self._full_at_s.get(name)
+        if full_at_s is None:
+            full_at_s = self._moved(name, now_s)
+        self._full_at_s[name] = max(full_at_s, now_s) + tokens * self._token_s
+
     def _moved(self, name: str, now_s: float) -> float:
         full_at_s = self._old.get(name, now_s)
         if len(self._full_at_s) >= self._names_max:

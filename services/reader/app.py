@@ -4,15 +4,24 @@ The views answer at once; only an order that is too fresh or has left memory tak
 """
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
-from schemas.orders import OrderRecord
-from schemas.rest import BalanceResource, BookResource, FieldFault, OrderResource, PriceResource
-from schemas.units import OrderId, Symbol
+from schemas.orders import OrderRecord, OrderTrade
+from schemas.rest import (
+    BalanceResource,
+    BookResource,
+    FieldFault,
+    OrderResource,
+    PriceResource,
+    TradesResource,
+)
+from schemas.units import OrderId, Symbol, TradeId
 from services.api.app import (
+    Parameter,
     ProblemError,
     Request,
     Response,
@@ -25,7 +34,7 @@ from services.api.query import count_parameter, read_count
 from services.reader.errors import ArchiveUnavailableError, OrderStateUnknownError
 from services.reader.prices import TRADES_MAX
 from services.reader.read_your_writes import Waiting
-from services.reader.views import Views
+from services.reader.views import POSITIONS_MAX, Views
 from services.runtime.clock import now_ms
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
@@ -33,6 +42,12 @@ from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 TRADES_DEFAULT = 50
 DEPTH_DEFAULT = 10
 DEPTH_MAX = 50
+# Items of a list in one answer: some milliseconds of work, so that requests between see no delay.
+PAGE_DEFAULT = 100
+PAGE_MAX = 500
+# As the document shows them, without the guard against a final newline that Python needs.
+_UUID_SCHEMA = {"type": "string", "format": "uuid"}
+_SYMBOL_SCHEMA = {"type": "string", "pattern": "^[A-Z0-9._-]{1,10}$"}
 # How often the stored positions are read from PostgreSQL.
 FORGET_INTERVAL_S = 1.0
 # Closed orders stay at least this long: their brokers read them now, and a fresh order that is not
@@ -41,10 +56,13 @@ KEEP_MS = 10_000
 
 
 class OrderArchive(Protocol):
-    """The reader's queries to PostgreSQL; both raise ArchiveUnavailableError."""
+    """The reader's queries to PostgreSQL; all raise ArchiveUnavailableError."""
 
     async def order(self, order_id: str) -> OrderRecord | None:
-        """A stored order with its trades."""
+        """A stored order with its newest trades."""
+
+    async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
+        """Stored trades of an order, newest first; `before`: only those older than this one."""
 
     async def positions(self) -> dict[int, int]:
         """Per partition the first command that is not stored."""
@@ -100,6 +118,23 @@ class Reader:
             return None
         return record.resource()
 
+    async def trades(
+        self, order_id: str, broker_id: str, before: str | None, limit: int
+    ) -> list[OrderTrade] | None:
+        """Trades of the broker's own order, newest first; None when unknown or another's.
+
+        `before`: only those older than this trade. Raises OrderStateUnknownError.
+        """
+        record = await self._find(order_id)
+        if record is None or record.broker_id != broker_id:
+            return None
+        if record.older_trades:
+            return await self._archive.trades(order_id, before, limit)
+        trades = record.trades
+        # Trade ids begin with the time and the position in the log.
+        end = len(trades) if before is None else bisect_left(trades, before, key=_trade_id)
+        return trades[max(0, end - limit) : end][::-1]
+
     async def _find(self, order_id: str) -> OrderRecord | None:
         if not _is(OrderId, order_id):
             return None
@@ -146,6 +181,22 @@ class Reader:
             raise ProblemError("order_not_found", "No such order of yours.")
         return json_response(200, order)
 
+    async def get_trades(self, request: Request) -> Response:
+        """`GET /orders/{order_id}/trades`."""
+        self._require_ready()
+        order_id, broker_id = request.parameters["order_id"], request.broker.broker_id
+        limit, cursor = _page(request, TradeId, PAGE_DEFAULT)
+        try:
+            # One more than requested shows whether another page follows.
+            found = await self.trades(order_id, broker_id, cursor, limit + 1)
+        except OrderStateUnknownError as error:
+            raise not_accepted("the order cannot be read now; try again") from error
+        if found is None:
+            raise ProblemError("order_not_found", "No such order of yours.")
+        page = [trade.resource() for trade in found[:limit]]
+        more = len(found) > limit
+        return json_response(200, TradesResource(page, page[-1].trade_id if more else None))
+
     async def get_price(self, request: Request) -> Response:
         """`GET /stocks/{symbol}/price`."""
         self._require_ready()
@@ -166,20 +217,50 @@ class Reader:
         self._require_ready()
         broker = request.broker
         name = self._directory.name(broker.broker_id) or broker.name
-        return json_response(200, self._views.balance(broker.broker_id, name))
+        limit, cursor = _page(request, Symbol, POSITIONS_MAX)
+        return json_response(200, self._views.balance(broker.broker_id, name, cursor or "", limit))
 
     def routes(self) -> list[Route]:
         """The hot calls, served by the edge."""
+        return [*self._broker_routes(), *self._market_routes()]
+
+    def _broker_routes(self) -> list[Route]:
         return [
             Route(
                 method="GET",
                 path="/orders/{order_id}",
                 handler=self.get_order,
                 who="broker",
-                summary="One of your orders in its present state, with its trades",
+                summary="One of your orders in its present state, with its newest trades",
                 answers={200: OrderResource},
                 problems=("order_not_found", "not_accepted"),
             ),
+            Route(
+                method="GET",
+                path="/orders/{order_id}/trades",
+                handler=self.get_trades,
+                who="broker",
+                summary="The trades of one of your orders, newest first",
+                answers={200: TradesResource},
+                problems=("order_not_found", "invalid", "not_accepted"),
+                parameters=_page_parameters(PAGE_DEFAULT, "Most trades in an answer", _UUID_SCHEMA),
+            ),
+            Route(
+                method="GET",
+                path="/balance",
+                handler=self.get_balance,
+                who="broker",
+                summary="Your cash balance and positions",
+                answers={200: BalanceResource},
+                problems=("invalid", "not_accepted"),
+                parameters=_page_parameters(
+                    POSITIONS_MAX, "Most positions in an answer", _SYMBOL_SCHEMA
+                ),
+            ),
+        ]
+
+    def _market_routes(self) -> list[Route]:
+        return [
             Route(
                 method="GET",
                 path="/stocks/{symbol}/price",
@@ -204,16 +285,35 @@ class Reader:
                     count_parameter("depth", DEPTH_DEFAULT, DEPTH_MAX, "Levels of each side"),
                 ),
             ),
-            Route(
-                method="GET",
-                path="/balance",
-                handler=self.get_balance,
-                who="broker",
-                summary="Your cash balance and positions",
-                answers={200: BalanceResource},
-                problems=("not_accepted",),
-            ),
         ]
+
+
+def _trade_id(trade: OrderTrade) -> str:
+    return trade.trade_id
+
+
+def _page_parameters(
+    default: int, description: str, cursor_schema: dict[str, str]
+) -> tuple[Parameter, Parameter]:
+    return (
+        count_parameter("limit", default, PAGE_MAX, description),
+        Parameter("cursor", "query", cursor_schema, "`next_cursor` of the previous answer"),
+    )
+
+
+def _page(request: Request, cursor_kind: object, default: int) -> tuple[int, str | None]:
+    """The limit and the cursor of a call that answers in pages."""
+    faults = []
+    text = request.query.get("limit")
+    limit = default if text is None else read_count(text, PAGE_MAX)
+    if limit is None:
+        faults.append(FieldFault("/limit", f"a whole number from 1 to {PAGE_MAX}"))
+    cursor = request.query.get("cursor")
+    if cursor is not None and not _is(cursor_kind, cursor):
+        faults.append(FieldFault("/cursor", "must be the next_cursor of an answer"))
+    if limit is None or faults:
+        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
+    return limit, cursor
 
 
 def _is(kind: object, text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import LiteralString, TypeVar
 from msgspec import structs
 from psycopg import AsyncConnection
 
-from schemas.orders import OrderRecord, OrderTrade
+from schemas.orders import TRADES_SHOWN_MAX, OrderRecord, OrderTrade
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.pool import PostgresPool, PostgresUnavailableError
@@ -25,15 +25,24 @@ SELECT_ORDERS: LiteralString = """
     FROM orders
 """
 _ORDER = SELECT_ORDERS + " WHERE id = %s"
-_TRADES = """
+# Newest first. An order has trades on one side only; each side's limit lets its index end early.
+_TRADES: LiteralString = """
     SELECT id::text, price, quantity, counterparty::text,
         (extract(epoch FROM executed_at) * 1000)::bigint
     FROM (
-        SELECT *, sell_broker_id AS counterparty FROM trades WHERE buy_order_id = %(order_id)s
+        (SELECT *, sell_broker_id AS counterparty FROM trades
+         WHERE buy_order_id = %(order_id)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s)
         UNION ALL
-        SELECT *, buy_broker_id AS counterparty FROM trades WHERE sell_order_id = %(order_id)s
-    ) AS sides ORDER BY command_offset, index
+        (SELECT *, buy_broker_id AS counterparty FROM trades
+         WHERE sell_order_id = %(order_id)s AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s)
+    ) AS sides ORDER BY id DESC LIMIT %(limit)s
 """
+_TRADES_TOTAL: LiteralString = """
+    SELECT (SELECT count(*) FROM trades WHERE buy_order_id = %(order_id)s)
+        + (SELECT count(*) FROM trades WHERE sell_order_id = %(order_id)s)
+"""
+# Above every id.
+_NEWEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _POSITIONS = """
     SELECT partition, next_command FROM log_positions
     WHERE EXISTS (
@@ -58,19 +67,31 @@ class Archive:
         await self._pool.close()
 
     async def order(self, order_id: str) -> OrderRecord | None:
-        """The order with its trades in execution order. Raises ArchiveUnavailableError."""
+        """The order with its newest trades, those that an answer shows. Raises
+        ArchiveUnavailableError."""
 
         async def question(connection: AsyncConnection) -> OrderRecord | None:
             found = await connection.execute(_ORDER, [order_id])
             row = await found.fetchone()
             if row is None:
                 return None
-            traded = await connection.execute(_TRADES, {"order_id": order_id})
-            trades = [OrderTrade(*trade) for trade in await traded.fetchall()]
-            fields = [*row, trades]
+            trades = await _trades(connection, order_id, _NEWEST, TRADES_SHOWN_MAX)
+            older = 0
+            if len(trades) == TRADES_SHOWN_MAX:
+                counted = await connection.execute(_TRADES_TOTAL, {"order_id": order_id})
+                (total,) = await counted.fetchone() or (len(trades),)
+                older = int(total) - len(trades)
+            fields = [*row, trades[::-1], older]
             return OrderRecord(*fields)
 
         return await self._ask(question)
+
+    async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
+        """An order's trades, newest first; `before`: only those older than this trade. Raises
+        ArchiveUnavailableError."""
+        return await self._ask(
+            lambda connection: _trades(connection, order_id, before or _NEWEST, limit)
+        )
 
     async def positions(self) -> dict[int, int]:
         """The first command that is not stored, by partition. Raises ArchiveUnavailableError.
@@ -89,3 +110,11 @@ class Archive:
             return await self._pool.ask(question)
         except PostgresUnavailableError as error:
             raise ArchiveUnavailableError(str(error)) from error
+
+
+async def _trades(
+    connection: AsyncConnection, order_id: str, before: str, limit: int
+) -> list[OrderTrade]:
+    asked = {"order_id": order_id, "before": before, "limit": limit}
+    found = await connection.execute(_TRADES, asked)
+    return [OrderTrade(*row) for row in await found.fetchall()]

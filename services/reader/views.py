@@ -30,6 +30,8 @@ from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
 
 _NO_BOOK = BookView()
+# Positions in one answer. Brokers decide how many symbols there are, so the answer has a bound.
+POSITIONS_MAX = 500
 
 
 class Views:
@@ -200,13 +202,20 @@ class Views:
             as_of=rfc3339(self._as_of(symbol, now)),
         )
 
-    def balance(self, broker_id: str, broker_name: str) -> BalanceResource:
-        """Cash and positions; zero and none for a broker without trades."""
+    def balance(
+        self, broker_id: str, broker_name: str, after: str = "", limit: int = POSITIONS_MAX
+    ) -> BalanceResource:
+        """Cash, and positions by symbol beyond `after`; zero and none for a broker without
+        trades."""
+        # One more than requested shows whether another page follows.
+        found = self._balances.positions(broker_id, after, limit + 1)
+        page = found[:limit]
         return BalanceResource(
             broker_id=broker_id,
             broker_name=broker_name,
             balance=self._balances.cash(broker_id),
-            positions=self._balances.positions(broker_id),
+            positions=page,
+            next_cursor=page[-1].symbol if len(found) > limit else None,
         )
 
     def _as_of(self, symbol: str, now: int) -> int:

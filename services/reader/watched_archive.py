@@ -1,6 +1,6 @@
 """The archive with the result of its last query, for readiness."""
 
-from schemas.orders import OrderRecord
+from schemas.orders import OrderRecord, OrderTrade
 from services.reader.app import OrderArchive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.health import Check
@@ -16,6 +16,10 @@ class WatchedArchive:
     async def order(self, order_id: str) -> OrderRecord | None:
         """As in the archive."""
         return await self._archive.order(order_id)
+
+    async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
+        """As in the archive."""
+        return await self._archive.trades(order_id, before, limit)
 
     async def positions(self) -> dict[int, int]:
         """As in the archive."""

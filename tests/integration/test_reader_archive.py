@@ -6,6 +6,7 @@ import time
 import psycopg
 import pytest
 
+from schemas import ids
 from services.reader.archive import Archive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.kafka.execution_filter import FilterPosition
@@ -14,7 +15,7 @@ from services.runtime.postgres.pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
-from tests.support.reader_outcomes import oid, sweep
+from tests.support.reader_outcomes import T0, much_traded, oid, sweep
 from tests.support.servers import DatabaseServer
 
 BACK_WITHIN_S = 10.0
@@ -36,6 +37,38 @@ def stored_sweep(url: str) -> None:
         rows.add(sweep())
         store.write(rows, {0: Move(0, FilterPosition(1, 0, 8))})
     store.close()
+
+
+def test_archive_reads_the_newest_trades_and_pages_of_older_ones(
+    postgres: DatabaseServer,
+) -> None:
+    url = postgres.create_database("archive_pages")
+    migrate(url)
+    store = Store(url)
+    store.bind(OWN_LOG)
+    store.positions(1)
+    rows = Rows()
+    rows.add(much_traded(250))
+    store.write(rows, {0: Move(0, FilterPosition(1, 0, 251))})
+    store.close()
+    every = [ids.trade_id(T0, 0, 1 + number, 1) for number in range(250)]
+
+    async def check() -> None:
+        archive = Archive(url, OWN_LOG)
+        await archive.open()
+        order = await archive.order(oid(1))
+        assert order is not None
+        assert [trade.trade_id for trade in order.trades] == every[-100:]
+        assert order.older_trades == 150
+        one = await archive.order(oid(2))
+        assert one is not None
+        assert ([trade.trade_id for trade in one.trades], one.older_trades) == (every[:1], 0)
+        page = await archive.trades(oid(1), every[150], 60)
+        assert [trade.trade_id for trade in page] == every[90:150][::-1]
+        assert await archive.trades(oid(1), every[0], 60) == []
+        await archive.close()
+
+    asyncio.run(check())
 
 
 async def refused(archive: Archive) -> float:

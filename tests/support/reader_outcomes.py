@@ -69,6 +69,25 @@ def fill(
     )
 
 
+def much_traded(trades: int) -> Batch:
+    """Alice's order 1, which offers 1,000, and Bob's orders that take one share each."""
+    takers = [
+        limit(
+            2 + number,
+            BOB,
+            "bid",
+            1,
+            10,
+            left=0,
+            closed="filled",
+            fills=(fill(1 + number, 1, ALICE, 10, 1, 999 - number),),
+            book=2 + number,
+        )
+        for number in range(trades)
+    ]
+    return batch(limit(1, ALICE, "ask", 1_000, 10), *takers)
+
+
 def cancelled(number: int, broker: str, left: int, book: int) -> OrderCancelled:
     """Cancel of the order by its broker."""
     return OrderCancelled(oid(number), broker, "PETR4", left, book)

@@ -125,6 +125,18 @@ def test_failed_keys_limit_uses_the_address_of_the_connection_not_a_header() -> 
     assert "198.51" not in last.raw.decode()
 
 
+def test_large_answer_is_charged_by_its_bytes() -> None:
+    async def large(_: Request) -> Response:
+        return Response(200, b"x" * 9_000)
+
+    directory = BrokerDirectory(None)
+    directory.add(Broker("a" * 36, "a", key_hash("a"), 0))
+    api = ApiApp([Route("GET", "/balance", large, "broker", "")], directory, limits=LIMITS)
+    statuses = [respond(api, "a").status for _ in range(3)]
+    # Six tokens are saved up, and each answer costs three.
+    assert statuses == [200, 200, 429]
+
+
 def keyless(api: ApiApp, method: str, path: str, **headers: str) -> int:
     return answer(api, AsgiRequest(method, path, headers, client="192.0.2.1")).status
 

@@ -10,7 +10,7 @@ import pytest
 
 from schemas import ids
 from schemas.brokers import Broker
-from schemas.orders import OrderRecord
+from schemas.orders import OrderRecord, OrderTrade
 from schemas.rest import BalanceResource, BookResource, OrderResource, PriceResource
 from services.api.app import ProblemError, Request, Response
 from services.api.brokers import BrokerDirectory
@@ -30,6 +30,7 @@ class FakeArchive:
 
     def __init__(self) -> None:
         self.orders: dict[str, OrderRecord] = {}
+        self.every: dict[str, list[OrderTrade]] = {}
         self.stored: dict[int, int] = {}
         self.away = False
         self.reads = 0
@@ -39,6 +40,11 @@ class FakeArchive:
         if self.away:
             raise ArchiveUnavailableError("away")
         return self.orders.get(order_id)
+
+    async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
+        """As the archive's query: newest first, older than `before`."""
+        found = [trade for trade in self.every[order_id] if not before or trade.trade_id < before]
+        return found[::-1][:limit]
 
     async def positions(self) -> dict[int, int]:
         if self.away:
@@ -82,7 +88,8 @@ class ReaderBench:
         if first == "balance":
             handler, parameters = routes["/balance"], {}
         elif first == "orders":
-            handler, parameters = routes["/orders/{order_id}"], {"order_id": rest[0]}
+            path = "/".join(["/orders/{order_id}", *rest[1:]])
+            handler, parameters = routes[path], {"order_id": rest[0]}
         else:
             handler = routes[f"/stocks/{{symbol}}/{rest[1]}"]
             parameters = {"symbol": rest[0]}
