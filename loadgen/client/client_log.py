@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from loadgen.client.record import RequestRecord
-from services.audit.client_log import ClientLine, Told
+from services.audit.client_log import ClientLine, ClientResult
 
 _CLIENT_ERROR, _SERVER_ERROR, _NOT_ACCEPTED = 400, 500, 503
 # Refusals of the order itself. The others refuse an attempt, such as 429, 401 and 503.
@@ -33,7 +33,7 @@ def client_lines(lines: Iterable[RequestRecord], broker_ids: Sequence[str]) -> I
         yield ClientLine(verdict, broker_ids[line.broker], line.client_order_id, order_id)
 
 
-def _verdict(line: RequestRecord) -> Told:
+def _verdict(line: RequestRecord) -> ClientResult:
     status = line.answer.status
     if line.kind == "ok" and line.answer.order_id:
         return "acknowledged"

@@ -18,16 +18,16 @@ from schemas.commands import Command, PlaceOrder
 from schemas.executions import OrderRepeated, Outcome
 from services.audit.report import AuditReport
 
-Told = Literal["acknowledged", "refused", "unknown"]
+ClientResult = Literal["acknowledged", "refused", "unknown"]
 
 
-class ClientLine(Struct, frozen=True, omit_defaults=True):
+class ClientLine(Struct, frozen=True, omit_defaults=True, rename={"result": "told"}):
     """One attempt. `order_id` is present if the answer named one.
 
     A refusal of the attempt alone (429, 503), after an `unknown` of the same order, has no line.
     """
 
-    told: Told
+    result: ClientResult
     broker_id: str
     client_order_id: str
     order_id: str = ""
@@ -61,9 +61,9 @@ class ClientLog:
         self._unknown: dict[tuple[str, str], int] = {}
         for line in lines:
             name = (line.broker_id, line.client_order_id)
-            if line.told == "refused":
+            if line.result == "refused":
                 self._refused[name] = 0
-            elif line.told == "acknowledged":
+            elif line.result == "acknowledged":
                 self._times[line.order_id] = 0
                 self._names[line.order_id] = name
             else:
@@ -79,8 +79,8 @@ class ClientLog:
         name = (command.broker_id, command.client_order_id or "")
         if command.order_id in self._times:
             self._times[command.order_id] += 1
-            if (told := self._names[command.order_id]) != name:
-                self._misnamed.append(f"order {command.order_id} of {told} is {name} in the log")
+            if (known := self._names[command.order_id]) != name:
+                self._misnamed.append(f"order {command.order_id} of {known} is {name} in the log")
         if outcome is not None and isinstance(outcome.event, OrderRepeated):
             return
         for counts in (self._refused, self._unknown):

@@ -57,7 +57,7 @@ def reconciliation(
     acknowledged = {
         line.order_id: (line.broker_id, line.client_order_id)
         for line in lines
-        if line.told == "acknowledged"
+        if line.result == "acknowledged"
     }
     granted = sorted(set(cancelled))
     written = Counter(c.order_id for c in market.commands if isinstance(c, PlaceOrder))

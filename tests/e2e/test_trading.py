@@ -81,15 +81,15 @@ def first_certain(call: Callable[[], Answer]) -> Answer:
 
 
 def test_order_of_another_broker_is_answered_like_an_unknown_order(exchange: Exchange) -> None:
-    symbol, owner, stranger = exchange.symbol(), exchange.broker(), exchange.broker()
+    symbol, owner, other = exchange.symbol(), exchange.broker(), exchange.broker()
     order = owner.place("bid", symbol, 10, 100).body
     unknown = ids.order_id(ids.created_ms(order["order_id"]), 0, 12345)
     before = exchange.log_ends()
     answers = [
-        first_certain(lambda: stranger.get(f"/orders/{order['order_id']}")),
-        first_certain(lambda: stranger.get(f"/orders/{unknown}")),
-        first_certain(lambda: stranger.cancel(order["order_id"])),
-        first_certain(lambda: stranger.cancel(unknown)),
+        first_certain(lambda: other.get(f"/orders/{order['order_id']}")),
+        first_certain(lambda: other.get(f"/orders/{unknown}")),
+        first_certain(lambda: other.cancel(order["order_id"])),
+        first_certain(lambda: other.cancel(unknown)),
     ]
     assert [answer.status for answer in answers] == [404] * 4
     assert {answer.body["detail"] for answer in answers[:2]} == {answers[0].body["detail"]}

@@ -10,7 +10,7 @@ from http.client import HTTPException
 from msgspec import Struct
 
 from conformance.api import Api
-from services.audit.client_log import ClientLine, Told
+from services.audit.client_log import ClientLine, ClientResult
 
 PAUSE_S = 0.02
 _ACKNOWLEDGED = (200, 201, 202)
@@ -80,7 +80,7 @@ class LoggingClients:
         ]
 
 
-def _result(status: int) -> Told:
+def _result(status: int) -> ClientResult:
     if status in _ACKNOWLEDGED:
         return "acknowledged"
     return "unknown" if status in (0, _UNKNOWN) else "refused"

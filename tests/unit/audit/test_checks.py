@@ -1,5 +1,6 @@
 """The audit's pure checks, each on a small history with one fault."""
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -18,7 +19,7 @@ from schemas.executions import (
 from schemas.ids import order_id
 from schemas.trades import Trade
 from services.audit.books import OutcomeBooks
-from services.audit.client_log import ClientLine, ClientLog, Told, read_client_log
+from services.audit.client_log import ClientLine, ClientLog, ClientResult, read_client_log
 from services.audit.ledger import Ledger, Totals
 from services.audit.partition import compare_engine
 from services.audit.public import FoldedBooks, PublicTopic
@@ -254,7 +255,7 @@ def test_client_log_is_compared_with_the_command_log() -> None:
     ],
 )
 def test_client_log_refusal_after_an_unknown_answer_is_final(
-    answers: list[Told], in_log: bool
+    answers: list[ClientResult], in_log: bool
 ) -> None:
     lines = [
         ClientLine(each, "b1", "c1", "o1" if each == "acknowledged" else "") for each in answers
@@ -296,7 +297,9 @@ def test_client_log_retry_answered_as_repeated_is_not_a_duplicate() -> None:
 
 def test_client_log_file_is_read_line_by_line() -> None:
     text = b'{"told":"refused","broker_id":"b","client_order_id":"c"}\n\n'
-    assert read_client_log(text.splitlines()) == [ClientLine("refused", "b", "c")]
+    line = ClientLine("refused", "b", "c")
+    assert read_client_log(text.splitlines()) == [line]
+    assert msgspec.json.encode(line) == text.strip()
 
 
 def test_engine_with_another_book_is_reported() -> None:

@@ -42,12 +42,12 @@ def test_client_log_order_answered_as_stored_is_acknowledged(status: int) -> Non
     ],
 )
 def test_client_log_other_answers(answer: RequestResult, expected: str) -> None:
-    assert [line.told for line in lines_of("order", answer)] == [expected]
+    assert [line.result for line in lines_of("order", answer)] == [expected]
     assert lines_of("order", answer)[0].order_id == ""
 
 
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "results"),
     [
         (RequestResult(422, "invalid"), ["unknown", "refused"]),
         (RequestResult(400, "malformed_json"), ["unknown", "refused"]),
@@ -57,16 +57,16 @@ def test_client_log_other_answers(answer: RequestResult, expected: str) -> None:
     ],
 )
 def test_client_log_after_an_unknown_answer_has_refusals_of_the_order_only(
-    refusal: RequestResult, told: list[str]
+    refusal: RequestResult, results: list[str]
 ) -> None:
     attempts = [
         RequestRecord("order", 0, 0, 1, answer, 1, "c-1")
         for answer in (RequestResult(504, "outcome_unknown", "id"), refusal)
     ]
-    assert [line.told for line in client_lines(attempts, ["broker-0", "broker-1"])] == told
+    assert [line.result for line in client_lines(attempts, ["broker-0", "broker-1"])] == results
     # An order of another broker with the same client order id is another order.
     attempts[1] = structs.replace(attempts[1], broker=0)
-    assert [line.told for line in client_lines(attempts, ["b", "b"])] == ["unknown", "refused"]
+    assert [line.result for line in client_lines(attempts, ["b", "b"])] == ["unknown", "refused"]
 
 
 def test_client_log_omits_cancels_and_reused_client_ids() -> None:
