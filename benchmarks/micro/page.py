@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from statistics import median
 
-from benchmarks.micro.report import BenchmarkReport, Measured, value_text, verdict_text
+from benchmarks.micro.report import BenchmarkReport, Measured, verdict_text
+from benchmarks.value_text import value_text
 from loadgen.report.charts import STYLE, Axis, Mark, Series, bar_chart, line_chart
 
 _STYLE = """

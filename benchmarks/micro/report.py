@@ -6,11 +6,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from benchmarks.value_text import value_text
 from loadgen.report.machine import Machine
 
 SCHEMA_VERSION: Final = 1
-_NS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
-_LARGE = 1_000.0
 
 
 class Figure(Struct, frozen=True):
@@ -139,15 +138,6 @@ def _judge(budget: Budget, one: Figure) -> BudgetVerdict:
     return BudgetVerdict(
         one.series, one.unit, one.x, budget.limit, budget.at_least, met, budget.note
     )
-
-
-def value_text(value: float, unit: str) -> str:
-    """A value with its unit; times use the unit that leaves few digits."""
-    name, _, per = unit.partition("/")
-    if name == "ns":
-        size, name = next(((s, n) for s, n in _NS if abs(value) >= s), _NS[-1])
-        value, unit = value / size, f"{name}/{per}" if per else name
-    return f"{value:,.0f} {unit}" if abs(value) >= _LARGE else f"{value:.4g} {unit}"
 
 
 def as_text(report: BenchmarkReport) -> Iterator[str]:

@@ -15,9 +15,9 @@ from benchmarks.micro.report import (
     Budget,
     as_text,
     figure,
-    value_text,
     verdicts,
 )
+from benchmarks.value_text import value_text
 from tests.unit.benchmarks.reports import FIGURES, make_report
 
 

@@ -1,0 +1,1 @@
+"""Two checkouts of this project measured in turns on one machine: medians, spread and ratio."""
