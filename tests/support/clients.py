@@ -12,6 +12,7 @@ from msgspec import Struct
 from conformance.api import Api
 from services.audit.client_log import ClientLine, ClientResult
 
+# Between two orders of a symbol: continuous, without filling the machine.
 PAUSE_S = 0.02
 _ACKNOWLEDGED = (200, 201, 202)
 _UNKNOWN = 504

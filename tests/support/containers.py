@@ -15,6 +15,7 @@ from exchange_testing.engine import engine, has_image, settle_reaper
 from exchange_testing.images import HOW_TO_GET, KAFKA, POSTGRES
 from infra.ports import LOOPBACK, free_port
 
+# PostgreSQL replays its log after a kill; a busy machine takes long.
 BACK_WITHIN_S = 60.0
 
 

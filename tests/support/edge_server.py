@@ -15,6 +15,7 @@ from services.runtime.settings import Settings
 
 # Far longer than any limit that a test sets: reaching it means that a connection was not closed.
 TIMEOUT_S = 20.0
+# Wait between two parts: well below every limit that a test sets.
 _TRICKLE_S = 0.02
 
 

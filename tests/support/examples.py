@@ -20,6 +20,7 @@ from schemas.codec import encode
 from schemas.trades import Trade
 
 ROOT = Path(__file__).parents[2]
+# Below the timeout of a test, so that a hanging program is reported with its output.
 TIMEOUT_S = 100
 # More price levels on each side than the API returns of a book.
 LEVELS = 70

@@ -14,8 +14,9 @@ from typing import Self
 
 from infra.ports import LOOPBACK, free_port
 
-_CHUNK = 65_536
-_CALL_S = 10.0
+_CHUNK_BYTES = 65_536
+# A call to the loop's thread takes microseconds; a longer one means that the loop is blocked.
+_CALL_S_MAX = 10.0
 # With a linger time of zero, closing a socket resets the connection.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -65,7 +66,9 @@ class FaultProxy:
         self._thread.start()
         try:
             listening = asyncio.start_server(self._accepted, LOOPBACK, self.port)
-            self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(_CALL_S)
+            self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(
+                _CALL_S_MAX
+            )
         except BaseException:
             self._end_loop()
             raise
@@ -73,7 +76,7 @@ class FaultProxy:
 
     def __exit__(self, *_: object) -> None:
         try:
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_CALL_S)
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_CALL_S_MAX)
         finally:
             self._end_loop()
 
@@ -112,7 +115,7 @@ class FaultProxy:
         async def changed() -> None:
             change()
 
-        asyncio.run_coroutine_threadsafe(changed(), self._loop).result(_CALL_S)
+        asyncio.run_coroutine_threadsafe(changed(), self._loop).result(_CALL_S_MAX)
 
     def _cut(self) -> None:
         self._refusing = True
@@ -164,7 +167,7 @@ class FaultProxy:
     async def _pump(
         self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while chunk := await reader.read(_CHUNK):
+        while chunk := await reader.read(_CHUNK_BYTES):
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
             await connection.flowing.wait()
@@ -184,5 +187,5 @@ class FaultProxy:
 
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CALL_S)
+        self._thread.join(_CALL_S_MAX)
         self._loop.close()

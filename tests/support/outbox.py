@@ -19,6 +19,7 @@ from services.sink.rows import Rows
 from services.sink.store import Move, Store
 from tests.support.reader_outcomes import T0, batch, fill, limit
 
+# Long enough for retries after seconds on a busy machine.
 WAIT_S = 120.0
 SECRET = webhook_secret(b"s" * 32)
 
