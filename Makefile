@@ -77,7 +77,7 @@ simulate: $(READY) ## 100,000 scenarios of the matcher's protocol without Kafka;
 SEED ?=
 DURATION ?= 120
 
-chaos: $(READY) ## Strike an exchange with faults, then prove that nothing is lost; SEED=, DURATION=
+chaos: $(READY) ## Inject faults into an exchange under load, then check every answer; SEED=, DURATION=
 	@exec $(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 # What python -m benchmarks.micro takes too, such as BENCH='--only engine --no-peers'.

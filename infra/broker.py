@@ -117,6 +117,7 @@ class LocalKafka(LocalServer):
             self._process = ChildProcess(
                 jvm.command("kafka.Kafka", ["server.properties"]),
                 log_file=self.data_dir / "output.log",
+                env=self._environment(),
                 cwd=self.data_dir,
             )
             self._process.start()
@@ -133,6 +134,10 @@ class LocalKafka(LocalServer):
     def tail_of_log(self, lines: int = 20) -> str:
         """The JVM's own words, then the broker's."""
         return f"{self.process.tail_of_log(lines)}\n{tail(self.data_dir / 'server.log', lines)}"
+
+    def _environment(self) -> dict[str, str] | None:
+        # The broker's environment; None: that of a server. Tests replace it.
+        return None
 
     def _settings(self, quorum: Quorum, node: Node) -> str:
         text, values = TEMPLATE.read_text(), quorum.settings(node)

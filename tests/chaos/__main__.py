@@ -1,6 +1,7 @@
 """`python -m tests.chaos`: the command line of a chaos run."""
 
 import argparse
+import os
 import secrets
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -23,6 +24,8 @@ from tests.chaos.plan import (
 )
 from tests.chaos.run import run_chaos
 
+# Gives the seed to chaos runs that are started by pytest or make.
+SEED_VARIABLE = "CHAOS_SEED"
 EXIT_FAILED = 1
 EXIT_INFRA = 3
 EXIT_INTERRUPTED = 130
@@ -30,7 +33,7 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run chaos as the command line says; the exit code."""
-    options, plan = _options(arguments)
+    options, plan = read_options(arguments)
     quiet_kafka()
     try:
         with stoppable(), _data_dir(options.keep) as data_dir:
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print("interrupted; everything is stopped")
         return EXIT_INTERRUPTED
     except (ExchangeError, InfraError, SetupError) as error:
-        _print(f"chaos: {error}")
+        _print(f"chaos: {error}\nrepeat it with: {plan.command}")
         return EXIT_INFRA
     for line in report.lines():
         sys.stdout.write(line + "\n")
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.passed else EXIT_FAILED
 
 
-def _options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, ChaosPlan]:
+def read_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, ChaosPlan]:
+    """The options and the plan. Ends the program if they are invalid."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.seed is None:
@@ -92,7 +96,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 passed; 1 something is lost, duplicated, contradictory or not live, "
         "or the audit failed; 2 usage; 3 the exchange cannot be started; 130 interrupted.",
     )
-    parser.add_argument("--seed", type=int, help="repeats plan and load; default: random")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=os.environ.get(SEED_VARIABLE),
+        help=f"repeats plan and load; default: {SEED_VARIABLE} of the environment, else random",
+    )
     parser.add_argument("--duration", type=int, default=120, help="seconds of fault injection")
     parser.add_argument("--faults", type=int, help="number of faults; default: one in 8 seconds")
     parser.add_argument(

@@ -18,11 +18,13 @@ from services.runtime.errors import ExchangeError
 from services.runtime.progress import Progress
 from tests.chaos.clients import Clients
 from tests.chaos.reconciliation import (
+    ClockErrors,
     Market,
     Reconciliation,
     accepted_after_refusals,
     answered_with_two_orders,
     reconciliation,
+    refused_wrongly,
     wrongly_not_found,
 )
 from tests.chaos.views import view_differences
@@ -40,11 +42,19 @@ class ClientHistory(Struct, frozen=True):
     clients: Clients
     brokers: Sequence[Registration]
     seed: int
+    gateway_clock_wrong_us: Sequence[tuple[int, int]] = ()
+
+    @property
+    def clock_errors(self) -> ClockErrors:
+        """Refusals that are excused."""
+        return ClockErrors(self.gateway_clock_wrong_us, self.clients.with_validity)
 
     def lines(self) -> list[ClientLine]:
         """The answers in the format of the audit's client log."""
         brokers = [broker.broker_id for broker in self.brokers]
-        return list(client_lines(self.clients.records, brokers))
+        # A refusal by a wrong clock comes first, because a refusal after an unknown answer stands.
+        records = sorted(self.clients.records, key=lambda line: not self.clock_errors.excuse(line))
+        return list(client_lines(records, brokers))
 
     def keys(self) -> dict[str, str]:
         """API keys by broker id."""
@@ -56,7 +66,7 @@ class ClientHistory(Struct, frozen=True):
         return [
             *accepted_after_refusals(records),
             *answered_with_two_orders(records),
-            *self.clients.refused_wrongly,
+            *refused_wrongly(records, self.clock_errors),
         ]
 
 

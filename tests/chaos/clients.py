@@ -36,6 +36,10 @@ BACKOFF_S_MAX: Final = 3.0
 IN_FLIGHT_MAX: Final = 60
 # One accepted order in so many is sent again, to check that its answer is repeated.
 RESENT_ONE_IN: Final = 10
+# Accepted orders of so short a validity are all sent again, after its end: a late retry.
+LATE_RETRY_VALID_MS_MAX: Final = 1_000
+# From `valid_until` to the late retry.
+_LATE_S = 0.1
 _STOP_POLL_S = 0.2
 _END_S = ATTEMPTS_MAX * (ANSWER_TIMEOUT_S + BACKOFF_S_MAX) + 10.0
 _RETRIED = frozenset({NO_ANSWER, TIMED_OUT, 429, 500, 502, 503, 504})
@@ -54,15 +58,18 @@ _decode = msgspec.json.Decoder(_AnswerBody).decode
 class Clients:
     """All brokers' clients. `records` grows during `trading()`.
 
-    `cancelled`: ids of the orders whose cancel was answered 204. `refused_wrongly`: refusals of
-    orders, all of which are valid, except where `valid_until` may have passed by the exchange's
-    clock.
+    `cancelled`: ids of the orders whose cancel was answered 204. `with_validity`: orders with a
+    `valid_until`, by broker number and client order id.
     """
 
     def __init__(self, url: str, brokers: Sequence[Registration], flow: Plan) -> None:
         self.records = Records()
         self.cancelled: set[str] = set()
-        self.refused_wrongly: list[str] = []
+        self.with_validity = frozenset(
+            (action.broker, action.client_order_id)
+            for action in flow.actions
+            if isinstance(action, PlannedOrder) and action.valid_ms is not None
+        )
         self._created_us: list[int] = []
         self.stopping = threading.Event()
         self._brokers = [
@@ -171,13 +178,15 @@ class _BrokerClient:
 
     async def _place(self, session: aiohttp.ClientSession, index: int, order: PlannedOrder) -> None:
         # One body for all attempts: with another valid_until it would be another order.
-        body = order_body(self._flow, order, "", int(time.time() * 1_000))
+        sent_s = time.time()
+        body = order_body(self._flow, order, "", int(sent_s * 1_000))
         answer = await self._send(session, "order", "/orders", body, order.client_order_id)
         if answer.order_id:
             self._order_ids[index] = answer.order_id
-        if 400 <= answer.status < 500 and answer.status != 429 and order.valid_ms is None:
-            self._clients.refused_wrongly.append(f"{order.client_order_id} was refused: {answer}")
-        if index % RESENT_ONE_IN == 0 and answer.status in (201, 202):
+        is_short = order.valid_ms is not None and order.valid_ms <= LATE_RETRY_VALID_MS_MAX
+        if answer.status in (201, 202) and (is_short or index % RESENT_ONE_IN == 0):
+            if order.valid_ms is not None and is_short:
+                await asyncio.sleep(sent_s + order.valid_ms / 1_000 + _LATE_S - time.time())
             # As a client does that has lost the answer; it must receive the same one.
             await self._send(session, "order", "/orders", body, order.client_order_id)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import structs
 
 from infra.broker import LocalKafka
+from infra.environment import server_environment
 from infra.ports import LOOPBACK, free_port
 from infra.postgres import LocalPostgres
 from infra.process import ChildProcess
@@ -24,6 +25,7 @@ from services.local.child_environment import environment
 from services.local.data_dir import admin_key
 from services.local.exchange import LOCAL_CIDRS, MODULES, LocalExchange
 from services.runtime.settings import Settings
+from tests.chaos.server_clock import build_clock_library, with_clock
 from tests.chaos.small_disk import small_disk
 from tests.support.fault_proxy import FaultProxy
 from tests.support.wrong_clock import set_clock
@@ -39,12 +41,32 @@ _POSTGRES_LINKS: Final = {
 RECEIVERS_LINK: Final = "webhooks-receivers"
 
 
-class MultiListenerKafka(LocalKafka):
-    """Kafka with further listeners; `listeners`: port and advertised port of each by name."""
+class KafkaUnderTest(LocalKafka):
+    """Kafka with further listeners, and a wall clock that can be set wrong.
 
-    def __init__(self, data_dir: Path, listeners: Mapping[str, tuple[int, int]]) -> None:
+    `listeners`: port and advertised port of each by name. `clock_file`: the error of the clock; it
+    stays right without a C compiler.
+    """
+
+    def __init__(
+        self, data_dir: Path, listeners: Mapping[str, tuple[int, int]], clock_file: Path
+    ) -> None:
         super().__init__(data_dir)
         self._listeners = listeners
+        self._clock_file = clock_file
+        set_clock(clock_file, 0)
+        self._clock_library = build_clock_library(clock_file.parent)
+
+    @property
+    def has_clock(self) -> bool:
+        """True if the clock can be set wrong."""
+        return self._clock_library is not None
+
+    def _environment(self) -> dict[str, str] | None:
+        if self._clock_library is None:
+            return None
+        environment = server_environment(os.environ)
+        return with_clock(environment, self._clock_library, self._clock_file)
 
     def _settings(self, quorum: Quorum, node: Node) -> str:
         more = {
@@ -103,8 +125,9 @@ class ProxiedStack(LocalExchange):
         overrides = (
             {} if name == "reader" else {"EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0))}
         )
-        self.set_clock(name, 0)
-        clock = ("tests.support.wrong_clock", str(self._clock(name)))
+        clock_file = clock_file_of(self.data_dir, name)
+        set_clock(clock_file, 0)
+        clock = ("tests.support.wrong_clock", str(clock_file))
         return ChildProcess(
             [sys.executable, "-m", *clock, *SERVICES[name]],
             log_file=self.log_dir / f"{name}.log",
@@ -126,6 +149,14 @@ class Cluster:
         self.servers = servers
         self.links = links
         self._superseded: list[ChildProcess] = []
+
+    def set_clock(self, name: str, shift_ms: int) -> bool:
+        """Set the error of a program's wall clock, with immediate effect; False: not possible."""
+        server = self.servers.get(name)
+        if isinstance(server, KafkaUnderTest) and not server.has_clock:
+            return False
+        set_clock(clock_file_of(self.stack.data_dir, name), shift_ms)
+        return True
 
     def supersede(self, name: str) -> ChildProcess:
         """Start a second process that takes this service's place; the former process."""
@@ -186,7 +217,8 @@ def running_cluster(
         listeners = {
             name.upper(): (ports[link], links[link].port) for name, link in _KAFKA_LINKS.items()
         }
-        kafka = ending.enter_context(MultiListenerKafka(data_dir / "kafka", listeners))
+        kafka_clock = clock_file_of(data_dir, "kafka")
+        kafka = ending.enter_context(KafkaUnderTest(data_dir / "kafka", listeners, kafka_clock))
         postgres = ending.enter_context(LocalPostgres(data_dir / "postgres"))
         port = urlsplit(postgres.url).port or 0
         links |= {link: FaultProxy(port) for link in _POSTGRES_LINKS.values()}
@@ -211,6 +243,11 @@ def running_cluster(
         cluster = Cluster(stack, {"kafka": kafka, "postgres": postgres}, links)
         ending.callback(cluster.kill_superseded)
         yield cluster
+
+
+def clock_file_of(data_dir: Path, name: str) -> Path:
+    """The file with the error of a program's wall clock."""
+    return data_dir / "clocks" / name
 
 
 def _through(proxy: FaultProxy, url: str) -> str:

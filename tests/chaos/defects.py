@@ -18,9 +18,11 @@ from psycopg import Connection
 from schemas import ids
 from schemas.commands import PlaceOrder
 from schemas.executions import OrderAccepted, Outcome, Outcomes
+from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
 from services.ingest import app_place
+from services.ingest.admission import admit
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.context import IngestContext
@@ -137,6 +139,10 @@ def _of_the_former_broker() -> Callable[..., PlaceOrder]:
         return _command(order, order_id, brokers[-2:][0])
 
     return wrong
+
+
+def _admit_in_time_only(body: bytes, now_ms: int) -> OrderRequest:
+    return admit(body, now_ms, retry_ms_max=0)
 
 
 async def _grant(*_: object) -> Response:
@@ -310,6 +316,9 @@ GATEWAY: Final[dict[str, Defect]] = {
             "_answer",
             _refusing(lambda: ProblemError("malformed_json", "Not so.")),
         ),
+    ),
+    "422 for a retry after valid_until": _defect(
+        "contradiction", (app_place, "admit", _admit_in_time_only)
     ),
     "503 for an accepted order": _defect(
         "contradiction", (PlaceOrderHandler, "_answer", _refusing(lambda: not_accepted("Not now.")))

@@ -52,6 +52,8 @@ class FaultInjector:
         self._ending = threading.Event()
         # Exit codes of the programs that were stopped or superseded, by name.
         self.stop_exits: dict[str, list[int | None]] = {}
+        # Periods in which the gateway's clock was wrong: start and end.
+        self.gateway_clock_wrong_us: list[tuple[int, int]] = []
 
     def inject_all(self, plan: ChaosPlan) -> list[HealedGroup]:
         """Inject and heal every group of the plan, one after the other."""
@@ -73,7 +75,7 @@ class FaultInjector:
         for link in self._cluster.links.values():
             link.heal()
         for name in CLOCKS:
-            self._cluster.stack.set_clock(name, 0)
+            self._cluster.set_clock(name, 0)
         for name in PROGRAMS:
             self._cluster.process(name).resume()
             self._supervisor.release(name)
@@ -166,11 +168,16 @@ class FaultInjector:
 
     def _disturb_clock(self, fault: Fault) -> int:
         """Set a wrong clock, start the program if it does not run, then set the clock right."""
-        self._cluster.stack.set_clock(fault.target, fault.detail)
+        started_us = self._now_us()
+        if not self._cluster.set_clock(fault.target, fault.detail):
+            self._print_line(f"the clock of {fault.target} stays right: there is no C compiler")
         self._supervisor.release(fault.target)
         self._wait(fault.hold_ms / 1000)
-        self._cluster.stack.set_clock(fault.target, 0)
-        return self._now_us()
+        self._cluster.set_clock(fault.target, 0)
+        healed_us = self._now_us()
+        if fault.target == "gateway":
+            self.gateway_clock_wrong_us.append((started_us, healed_us))
+        return healed_us
 
     def _stop(self, name: str) -> None:
         # It may have ended already, because of a fault of a server that it needs.

@@ -41,7 +41,7 @@ EXTRA_FAULTS: Final[tuple[ExtraFault, ...]] = get_args(ExtraFault)
 DEFAULT_FAULTS: Final[tuple[FaultKind, ...]] = (*PROGRAM_FAULTS, *LINK_FAULTS, *CLOCK_FAULTS)
 # Not the others: sink and reader use the clock for durations and display only. The webhook sender
 # signs the time, and receivers rightly reject a signature that is a day old.
-CLOCKS: Final[tuple[Program, ...]] = ("gateway", "matcher")
+CLOCKS: Final[tuple[Program, ...]] = ("gateway", "matcher", "kafka")
 _ONLY_ON: Final[dict[FaultKind, tuple[Program, ...]]] = {
     "clock_jump": CLOCKS,
     "clock_wrong_start": CLOCKS,
@@ -57,7 +57,12 @@ AWAY_MS_MAX: Final = 5_000
 BETWEEN_KILLS_MS: Final = (100, 2_500)
 DELAY_MS: Final = (20, 400)
 CUT_AFTER_BYTES: Final = (1, 60_000)
+# Error of a service's clock, in both directions: no service may depend on it.
 CLOCK_JUMP_MS: Final = 86_400_000
+# Error of Kafka's clock, which is the market's; in the engine it never goes back. After a jump
+# ahead the market's time stops until the clock has caught up; behind, orders expire late.
+KAFKA_AHEAD_MS: Final = (100, 400)
+KAFKA_BEHIND_MS: Final = (1_000, 5_000)
 # One fault group in so many has two targets at once.
 TWO_TARGETS_ONE_IN: Final = 4
 
@@ -86,24 +91,6 @@ class FaultGroup(Struct, frozen=True):
     faults: tuple[Fault, ...]
 
 
-class ChaosPlan(Struct, frozen=True):
-    """Fault groups in order of time.
-
-    `one_by_one`: each begins as soon as the exchange has recovered from the one before; `at_ms` is
-    not used.
-    """
-
-    seed: int
-    duration_s: int
-    groups: tuple[FaultGroup, ...]
-    one_by_one: bool = False
-
-    @property
-    def faults(self) -> list[Fault]:
-        """The faults of all groups."""
-        return [fault for group in self.groups for fault in group.faults]
-
-
 class FaultSelection(Struct, frozen=True):
     """Kinds and targets to draw from. Without `targets`: all that one of the kinds applies to."""
 
@@ -122,6 +109,40 @@ class FaultSelection(Struct, frozen=True):
         if self.targets and (unused := [kind for kind in self.kinds if kind not in used]):
             raise ValueError(f"{', '.join(unused)} applies to none of {', '.join(self.targets)}")
         return {target: kinds for target, kinds in found.items() if kinds}
+
+
+class ChaosPlan(Struct, frozen=True):
+    """Fault groups in order of time.
+
+    `one_by_one`: each begins as soon as the exchange has recovered from the one before; `at_ms` is
+    not used.
+    """
+
+    seed: int
+    duration_s: int
+    groups: tuple[FaultGroup, ...]
+    one_by_one: bool = False
+    selection: FaultSelection | None = None
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults of all groups."""
+        return [fault for group in self.groups for fault in group.faults]
+
+    @property
+    def command(self) -> str:
+        """The command that runs this plan again; empty for a plan that was not drawn."""
+        if self.selection is None:
+            return ""
+        words = ["python -m tests.chaos", f"--seed {self.seed}", f"--duration {self.duration_s}"]
+        words.append(f"--faults {len(self.faults)}")
+        if self.selection.kinds != DEFAULT_FAULTS:
+            words.append(f"--kinds {','.join(self.selection.kinds)}")
+        if self.selection.targets:
+            words.append(f"--targets {','.join(self.selection.targets)}")
+        if self.one_by_one:
+            words.append("--one-by-one")
+        return " ".join(words)
 
 
 def _kinds_on(target: str) -> tuple[FaultKind, ...]:
@@ -146,6 +167,7 @@ class _PlanGenerator:
         self._seed = seed
         self._duration_s = duration_s
         self._faults = faults
+        self._selection = selection
         self._one_by_one = selection.one_by_one
         self._kinds_by_target = selection.kinds_by_target()
         self._random = random.Random(seed)
@@ -162,7 +184,9 @@ class _PlanGenerator:
             at_ms = number * slot_ms + self._random.randint(0, slot_ms // 4)
             found = tuple(self._fault(target, hold_ms_max) for target in targets)
             groups.append(FaultGroup(at_ms, found))
-        return ChaosPlan(self._seed, self._duration_s, tuple(groups), self._one_by_one)
+        return ChaosPlan(
+            self._seed, self._duration_s, tuple(groups), self._one_by_one, self._selection
+        )
 
     def _target_groups(self) -> list[list[str]]:
         groups: list[list[str]] = []
@@ -196,9 +220,9 @@ class _PlanGenerator:
             hold_ms = rng.choice((0, rng.randint(0, min(AWAY_MS_MAX, hold_ms_max))))
         elif kind == "restart_twice":
             hold_ms = 0
-        return Fault(kind, target, hold_ms, self._detail(kind))
+        return Fault(kind, target, hold_ms, self._detail(kind, target))
 
-    def _detail(self, kind: FaultKind) -> int:
+    def _detail(self, kind: FaultKind, target: str) -> int:
         rng = self._random
         match kind:
             case "restart_twice":
@@ -210,6 +234,12 @@ class _PlanGenerator:
             case "cut_after":
                 return rng.randint(*CUT_AFTER_BYTES)
             case "clock_jump" | "clock_wrong_start":
-                return rng.choice((-CLOCK_JUMP_MS, CLOCK_JUMP_MS))
+                return self._clock_error_ms(target)
             case _:
                 return 0
+
+    def _clock_error_ms(self, target: str) -> int:
+        rng = self._random
+        if target == "kafka":
+            return rng.choice((rng.randint(*KAFKA_AHEAD_MS), -rng.randint(*KAFKA_BEHIND_MS)))
+        return rng.choice((-CLOCK_JUMP_MS, CLOCK_JUMP_MS))

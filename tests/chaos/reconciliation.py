@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from services.audit.client_log import ClientLine
 
 _REPEATED, _CREATED = 200, 201
 _CLIENT_ERROR, _NOT_FOUND, _SERVER_ERROR, _NOT_ACCEPTED = 400, 404, 500, 503
+_INVALID, _TOO_MANY = 422, 429
 
 E = TypeVar("E", OrderAccepted, OrderRepeated)
 
@@ -108,6 +109,35 @@ def accepted_after_refusals(lines: Iterable[RequestRecord]) -> list[str]:
         if not (_CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED):
             possible.add(name)
     return found
+
+
+class ClockErrors(Struct, frozen=True):
+    """Periods in which the gateway's clock was wrong, on the clients' clock, and the orders with a
+    `valid_until`, by broker number and client order id. It may then refuse these orders.
+    """
+
+    periods_us: Sequence[tuple[int, int]] = ()
+    with_validity: Collection[tuple[int, str]] = ()
+
+    def excuse(self, line: RequestRecord) -> bool:
+        """True if the attempt may have been refused because of the gateway's clock."""
+        return (
+            line.answer.status == _INVALID
+            and (line.broker, line.client_order_id) in self.with_validity
+            and any(line.sent_us <= end and start <= line.done_us for start, end in self.periods_us)
+        )
+
+
+def refused_wrongly(lines: Iterable[RequestRecord], clock_errors: ClockErrors) -> list[str]:
+    """Orders answered 4xx except 429: every order of the load is valid, and so is its retry."""
+    return [
+        f"order {line.client_order_id} of broker {line.broker} was refused: {line.answer}"
+        for line in lines
+        if line.operation == "order"
+        and _CLIENT_ERROR <= line.answer.status < _SERVER_ERROR
+        and line.answer.status != _TOO_MANY
+        and not clock_errors.excuse(line)
+    ]
 
 
 def wrongly_not_found(lines: Iterable[RequestRecord], market: Market) -> list[str]:

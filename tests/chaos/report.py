@@ -42,9 +42,13 @@ class TargetStatistics(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All results of a run. Exit codes by program: of unexpected ends, and of requested stops."""
+    """All results of a run. Exit codes by program: of unexpected ends, and of requested stops.
+
+    `command`: repeats the run; empty if its plan was not drawn from the seed.
+    """
 
     seed: int
+    command: str
     duration_s: int
     recoveries: list[Recovery]
     answers: dict[str, int]
@@ -167,6 +171,8 @@ class Report(Struct, frozen=True, kw_only=True):
         if hidden > 0:
             yield f"and {hidden} more"
         yield f"chaos: {'passed' if self.passed else 'FAILED'} (seed {self.seed})"
+        if self.command and not self.passed:
+            yield f"repeat it with: {self.command}"
 
 
 def _seconds(took_ms: int | None) -> str:

@@ -50,6 +50,8 @@ def run_chaos(
     Raises InfraError or ExchangeError if the exchange cannot be started.
     """
     print_line(f"seed {plan.seed}: {len(plan.faults)} faults; starting an exchange ...")
+    if plan.command:
+        print_line(f"repeat it with: {plan.command}")
     fills_disk = any(fault.kind == "fill_disk" for fault in plan.faults)
     with (
         WebhookReceivers() as webhook_receivers,
@@ -126,13 +128,19 @@ class _Run:
         records = self._clients.records
         self._print_line(f"verifying the answers to {len(records):,} requests ...")
         stack = self._cluster.stack
-        history = ClientHistory(self._clients, self._brokers, self._plan.seed)
+        history = ClientHistory(
+            self._clients,
+            self._brokers,
+            self._plan.seed,
+            self._injector.gateway_clock_wrong_us,
+        )
         readers = (stack.url, stack.reader_url)
         found = verify(stack, history, readers, AUDIT_WAIT_S, self._print_line)
         self._print_line("verifying the webhooks ...")
         webhooks = verify_webhooks(stack, self._receivers, AUDIT_WAIT_S)
         return Report(
             seed=self._plan.seed,
+            command=self._plan.command,
             duration_s=self._plan.duration_s,
             one_by_one=self._plan.one_by_one,
             recoveries=recoveries,

@@ -13,6 +13,8 @@ from tests.chaos.plan import (
     DEFAULT_FAULTS,
     EXTRA_FAULTS,
     HOLD_MS,
+    KAFKA_AHEAD_MS,
+    KAFKA_BEHIND_MS,
     LINK_FAULTS,
     LINKS,
     PROGRAM_FAULTS,
@@ -59,6 +61,17 @@ def test_plan_of_few_faults_has_every_kind_over_many_seeds() -> None:
     assert {fault.detail for fault in drawn if fault.kind == "stall"} == {0, 1}
 
 
+def test_plan_of_kafkas_clock_has_errors_that_the_market_tolerates_in_both_directions() -> None:
+    plan = chaos_plan(1, 600, 50, FaultSelection(CLOCK_FAULTS, ("kafka",)))
+    errors = [fault.detail for fault in plan.faults]
+    assert all(
+        KAFKA_AHEAD_MS[0] <= error <= KAFKA_AHEAD_MS[1]
+        or KAFKA_BEHIND_MS[0] <= -error <= KAFKA_BEHIND_MS[1]
+        for error in errors
+    )
+    assert min(errors) < 0 < max(errors)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_plan_of_any_seed_keeps_its_bounds(seed: int) -> None:
     plan = chaos_plan(seed, 300, 30)
@@ -70,7 +83,7 @@ def test_plan_of_any_seed_keeps_its_bounds(seed: int) -> None:
         assert 0 <= fault.hold_ms <= HOLD_MS[1]
         if fault.kind == "freeze":
             assert fault.hold_ms >= HOLD_MS[0]
-        if fault.kind in CLOCK_FAULTS:
+        if fault.kind in CLOCK_FAULTS and fault.target != "kafka":
             assert abs(fault.detail) == CLOCK_JUMP_MS
         if fault.kind == "cut_after":
             assert CUT_AFTER_BYTES[0] <= fault.detail <= CUT_AFTER_BYTES[1]

@@ -10,6 +10,7 @@ from services.audit.client_log import ClientLine
 from tests.chaos.plan import Fault
 from tests.chaos.reconciliation import (
     Account,
+    ClockErrors,
     Market,
     OrderState,
     Reconciliation,
@@ -19,6 +20,7 @@ from tests.chaos.reconciliation import (
     answered_with_two_orders,
     order_states,
     reconciliation,
+    refused_wrongly,
     symbol_views,
     wrongly_not_found,
 )
@@ -118,9 +120,34 @@ def test_client_order_id_answered_with_two_orders_is_a_contradiction() -> None:
     assert len(answered_with_two_orders([*good, attempt(201, "c", "o3")])) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "name", "sent_us", "done_us", "is_wrong"),
+    [
+        (422, "brief", 90, 110, True),
+        (422, "brief", 90, 200, False),
+        (422, "brief", 250, 260, False),
+        (422, "brief", 300, 310, False),
+        (422, "brief", 301, 310, True),
+        (422, "lasting", 250, 260, True),
+        (400, "brief", 250, 260, True),
+        (409, "brief", 250, 260, True),
+        (429, "lasting", 90, 110, False),
+        (503, "lasting", 90, 110, False),
+        (201, "lasting", 90, 110, False),
+    ],
+)
+def test_refusal_is_wrong_except_of_an_expired_order_by_a_wrong_clock(
+    status: int, name: str, sent_us: int, done_us: int, is_wrong: bool
+) -> None:
+    line = RequestRecord("order", 0, sent_us, done_us, Answer(status), 2, name)
+    clock_errors = ClockErrors([(200, 300)], {(2, "brief"), (1, "lasting")})
+    assert bool(refused_wrongly([line], clock_errors)) == is_wrong
+
+
 def report() -> Report:
     return Report(
         seed=5,
+        command="python -m tests.chaos --seed 5",
         duration_s=10,
         recoveries=[Recovery((Fault("kill", "sink", 0),), 120)],
         answers={"order 201": 3},
@@ -142,6 +169,7 @@ def test_report_of_a_correct_run_has_passed() -> None:
     assert "lost 0, duplicated 0" in text
     assert "webhooks: 2 of 2 received, 1 repeats" in text
     assert "chaos: passed (seed 5)" in text
+    assert "repeat it with" not in text
 
 
 def test_report_with_any_failure_has_failed() -> None:
@@ -161,7 +189,10 @@ def test_report_with_any_failure_has_failed() -> None:
         structs.replace(good, audit_holds=False),
     ]
     assert not any(each.passed for each in failed)
-    assert all("chaos: FAILED (seed 5)" in "\n".join(each.lines()) for each in failed)
+    for each in failed:
+        *_, result, command = each.lines()
+        assert result == "chaos: FAILED (seed 5)"
+        assert command == "repeat it with: python -m tests.chaos --seed 5"
 
 
 def test_report_by_target_counts_faults_and_recoveries() -> None:

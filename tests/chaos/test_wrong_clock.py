@@ -1,13 +1,19 @@
 """Wrong clock of a program: changes at once with its file, in this program only."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
 from services.local.child_environment import environment
 from services.runtime.settings import Settings
+from tests.chaos.cluster import KafkaUnderTest
 from tests.support.wrong_clock import set_clock, shifted
 
 DAY_MS = 86_400_000
@@ -35,3 +41,24 @@ def test_program_with_a_wrong_clock_reads_it_by_both_functions(tmp_path: Path) -
     ahead_s = seconds - time.time()
     assert abs(ahead_s - DAY_MS / 1000) < 60
     assert abs(seconds - nanoseconds / 1e9) < 60
+
+
+def test_kafka_with_a_wrong_clock_stamps_commands_with_it(tmp_path: Path) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler: Kafka's clock cannot be set wrong")
+    clock = tmp_path / "clocks" / "kafka"
+    with KafkaUnderTest(tmp_path / "kafka", {}, clock) as kafka:
+        assert kafka.has_clock
+        producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+        topic = NewTopic("stamped", 1, config={"message.timestamp.type": "LogAppendTime"})
+        created = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).create_topics([topic])
+        created["stamped"].result()
+        stamps: list[int] = []
+        for shift_ms in (-5_000, 400, 0):
+            set_clock(clock, shift_ms)
+            producer.produce(
+                "stamped", b"", on_delivery=lambda _, record: stamps.append(record.timestamp()[1])
+            )
+            producer.flush()
+            # A busy machine may take its time between the two clocks' reading.
+            assert -1_000 < stamps[-1] - time.time() * 1_000 - shift_ms < 100
