@@ -212,8 +212,7 @@ def running_cluster(
     with ExitStack() as ending:
         if with_small_disk:
             ending.enter_context(small_disk(data_dir / "kafka"))
-        ports = {link: free_port() for link in _KAFKA_LINKS.values()}
-        links = {link: FaultProxy(port) for link, port in ports.items()}
+        ports, links = _kafka_links()
         listeners = {
             name.upper(): (ports[link], links[link].port) for name, link in _KAFKA_LINKS.items()
         }
@@ -243,6 +242,16 @@ def running_cluster(
         cluster = Cluster(stack, {"kafka": kafka, "postgres": postgres}, links)
         ending.callback(cluster.kill_superseded)
         yield cluster
+
+
+def _kafka_links() -> tuple[dict[str, int], dict[str, FaultProxy]]:
+    """Ports of the listeners and proxies to them, by link. All ports differ."""
+    while True:
+        ports = {link: free_port() for link in _KAFKA_LINKS.values()}
+        links = {link: FaultProxy(port) for link, port in ports.items()}
+        # None of them is bound yet, so that a port may be drawn twice.
+        if len({*ports.values(), *(proxy.port for proxy in links.values())}) == 2 * len(ports):
+            return ports, links
 
 
 def clock_file_of(data_dir: Path, name: str) -> Path:

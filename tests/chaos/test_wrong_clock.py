@@ -51,8 +51,9 @@ def test_kafka_with_a_wrong_clock_stamps_commands_with_it(tmp_path: Path) -> Non
         assert kafka.has_clock
         producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
         topic = NewTopic("stamped", 1, config={"message.timestamp.type": "LogAppendTime"})
-        created = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).create_topics([topic])
-        created["stamped"].result()
+        # Kept until the result: a client that is collected fails its requests.
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+        admin.create_topics([topic])["stamped"].result()
         stamps: list[int] = []
         for shift_ms in (-5_000, 400, 0):
             set_clock(clock, shift_ms)
