@@ -139,7 +139,7 @@ def test_client_order_id_answered_with_two_orders_is_a_contradiction() -> None:
 def test_refusal_is_wrong_except_of_an_expired_order_by_a_wrong_clock(
     status: int, name: str, sent_us: int, done_us: int, is_wrong: bool
 ) -> None:
-    line = RequestRecord("order", 0, sent_us, done_us, Answer(status), 2, name)
+    line = RequestRecord("order", 0, sent_us, done_us, RequestResult(status), 2, name)
     clock_errors = ClockErrors([(200, 300)], {(2, "brief"), (1, "lasting")})
     assert bool(refused_wrongly([line], clock_errors)) == is_wrong
 
