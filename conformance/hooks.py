@@ -19,13 +19,13 @@ Event = dict[str, Any]
 
 
 class Hooked(Trader):
-    """A broker with a URL. `secret`: of the registration."""
+    """A broker with a webhook URL. `secret` is the one of its registration."""
 
     def __init__(self, market: Market, receiver: Receiver, path: str, name: str) -> None:
         url = f"{receiver.url}/{path}"
-        told = market.registered({"name": name, "webhook_url": url})
-        super().__init__(market.stranger(told["api_key"]), told["broker_id"])
-        self.secret = str(told["webhook_secret"])
+        registered = market.registered({"name": name, "webhook_url": url})
+        super().__init__(market.client(registered["api_key"]), registered["broker_id"])
+        self.secret = str(registered["webhook_secret"])
         self._receiver = receiver
         self._path = f"/hooks/{path}"
 
@@ -33,7 +33,7 @@ class Hooked(Trader):
         """All requests to this broker's URL, with repeats."""
         return [came for came in list(self._receiver.received) if came.path == self._path]
 
-    def told(self) -> list[Event]:
+    def events(self) -> list[Event]:
         """Verified events, each webhook-id once."""
         __tracebackhide__ = True
         found = {came.webhook_id: self.verified(came) for came in self.received()}
@@ -45,10 +45,10 @@ class Hooked(Trader):
         try:
             return dict(Webhook(secret or self.secret).verify(came.body, came.headers))
         except WebhookVerificationError as error:
-            told = f"expected a webhook that is signed with the secret: {error}. {came}"
-        pytest.fail(told, pytrace=False)
+            message = f"expected a webhook that is signed with the secret: {error}. {came}"
+        pytest.fail(message, pytrace=False)
 
-    def expect_told(self, *events: Event) -> None:
+    def expect_events(self, *events: Event) -> None:
         """Fail unless exactly these events arrive, in this order."""
         __tracebackhide__ = True
         self._wait_for(len(events))
@@ -59,16 +59,16 @@ class Hooked(Trader):
 
     def _wait_for(self, count: int) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while len(self.told()) < count and time.monotonic() < deadline:
+        while len(self.events()) < count and time.monotonic() < deadline:
             time.sleep(POLL_S)
 
     def _expect(self, events: Sequence[Event]) -> None:
         __tracebackhide__ = True
-        told = self.told()
-        if told != events:
+        arrived = self.events()
+        if arrived != events:
             pytest.fail(
-                f"expected to be told {list(events)}. What came is {told}. "
-                f"Of its deliveries the exchange says: {self.deliveries()}",
+                f"expected the events {list(events)}, got {arrived}. "
+                f"Deliveries listed by the exchange: {self.deliveries()}",
                 pytrace=False,
             )
 
@@ -115,10 +115,10 @@ class Hooks:
         self._count = 0
 
     def trader(self, name: str = "Trader") -> Hooked:
-        """A new broker with a URL of its own."""
+        """A new broker with a separate URL."""
         self._count += 1
         return Hooked(self._market, self.receiver, str(self._count), name)
 
     def traders(self, count: int) -> list[Hooked]:
-        """So many new brokers."""
+        """`count` new brokers."""
         return [self.trader(f"Trader {number + 1}") for number in range(count)]

@@ -21,9 +21,9 @@ def test_balances_of_many_brokers_sum_to_zero(market: Market) -> None:
         place(symbol, 1 + number % 5, None if number % 7 == 6 else 100 + number % 3)
 
     def sums() -> tuple[int, dict[str, int]]:
-        told = [trader.balance() for trader in traders]
-        cash = sum(balance for balance, _ in told)
-        return cash, {s: sum(held.get(s, 0) for _, held in told) for s in symbols}
+        balances = [trader.balance() for trader in traders]
+        cash = sum(balance for balance, _ in balances)
+        return cash, {s: sum(held.get(s, 0) for _, held in balances) for s in symbols}
 
     expect("cash and shares of all to sum to zero", (0, dict.fromkeys(symbols, 0)), sums)
     assert any(held for _, held in (trader.balance() for trader in traders)), "expected a trade"

@@ -1,4 +1,4 @@
-"""Cancelling, and whose an order is"""
+"""Cancelling, and ownership of orders"""
 
 from conformance.trader import Market, expect_answer, in_seconds
 
@@ -26,7 +26,7 @@ def test_cancel_of_a_partly_filled_order_ends_the_rest(market: Market) -> None:
     seller.expect_balance(400, {symbol: -4})
 
 
-def test_cancel_again_is_answered_as_before(market: Market) -> None:
+def test_repeated_cancel_is_answered_as_before(market: Market) -> None:
     """Cancelling twice does no harm."""
     symbol, trader = market.symbol(), market.trader()
     order = trader.buy(symbol, 10, 100)
@@ -35,8 +35,8 @@ def test_cancel_again_is_answered_as_before(market: Market) -> None:
     expect_answer("the same answer again", trader.api.cancel(order), 204)
 
 
-def test_cancel_of_an_expired_order_is_no_error(market: Market) -> None:
-    """An order that expired can no longer trade: that is what a cancel wants."""
+def test_cancel_of_an_expired_order_succeeds(market: Market) -> None:
+    """Cancelling an order that has expired succeeds: it can no longer trade."""
     symbol, trader = market.symbol(), market.trader()
     order = trader.buy(symbol, 10, 100, valid_until=in_seconds(2))
     trader.expect_closed(order, "expired", 0)
@@ -44,7 +44,7 @@ def test_cancel_of_an_expired_order_is_no_error(market: Market) -> None:
     trader.expect_closed(order, "expired", 0)
 
 
-def test_cancel_of_a_filled_order_comes_too_late(market: Market) -> None:
+def test_cancel_of_a_filled_order_is_refused_as_too_late(market: Market) -> None:
     """A filled order cannot be cancelled; the answer shows the order."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     ask = seller.sell(symbol, 10, 100)
@@ -56,15 +56,15 @@ def test_cancel_of_a_filled_order_comes_too_late(market: Market) -> None:
     assert answer.body["order"]["order_id"] == ask
 
 
-def test_order_of_another_broker_looks_like_none(market: Market) -> None:
-    """Another broker's order can be neither seen nor cancelled, nor told from none at all."""
-    symbol, (owner, stranger) = market.symbol(), market.traders(2)
+def test_order_of_another_broker_is_answered_as_unknown(market: Market) -> None:
+    """Another broker's order can be neither seen nor cancelled; it looks like an unknown order."""
+    symbol, (owner, other) = market.symbol(), market.traders(2)
     order = owner.buy(symbol, 10, 100)
     unknown = order[:-6] + ("abcdef" if order[-6:] != "abcdef" else "fedcba")
-    for act in (lambda key: stranger.api.get(f"/orders/{key}"), stranger.api.cancel):
-        theirs, none = act(order), act(unknown)
-        for answer in (theirs, none):
+    for act in (lambda key: other.api.get(f"/orders/{key}"), other.api.cancel):
+        foreign, none = act(order), act(unknown)
+        for answer in (foreign, none):
             expect_answer("no such order", answer, 404, "order_not_found")
-        assert theirs.body["detail"] == none.body["detail"], "expected no difference"
+        assert foreign.body["detail"] == none.body["detail"], "expected no difference"
     owner.expect_open(order, 10)
     owner.expect_bids(symbol, (100, 10, 1))

@@ -1,4 +1,4 @@
-"""Many at once"""
+"""Simultaneous requests"""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ def filled(orders: list[tuple[Trader, str]]) -> int:
     return sum(trader.order(order)["filled_quantity"] for trader, order in orders)
 
 
-def test_one_order_hit_by_many_limits_trades_exactly_its_shares(market: Market) -> None:
+def test_one_order_taken_by_many_limit_orders_trades_exactly_its_shares(market: Market) -> None:
     """Of many bids for one offer, exactly the shares offered trade; the other bids wait."""
     symbol, (maker, *takers) = market.symbol(), market.traders(1 + TAKERS)
     offer = maker.sell(symbol, 65, 100)
@@ -31,7 +31,7 @@ def test_one_order_hit_by_many_limits_trades_exactly_its_shares(market: Market) 
     maker.expect_balance(6_500, {symbol: -65})
 
 
-def test_one_order_hit_by_many_market_orders_trades_exactly_its_shares(market: Market) -> None:
+def test_one_order_taken_by_many_market_orders_trades_exactly_its_shares(market: Market) -> None:
     """Of many market orders for one offer, exactly its shares trade; the rest is cancelled."""
     symbol, (maker, *takers) = market.symbol(), market.traders(1 + TAKERS)
     offer = maker.sell(symbol, 65, 100)
@@ -43,7 +43,7 @@ def test_one_order_hit_by_many_market_orders_trades_exactly_its_shares(market: M
     assert reasons == ["filled"] * 6 + ["no_liquidity"] * (TAKERS - 6)
 
 
-def test_both_sides_at_once_leave_nothing_crossed(market: Market) -> None:
+def test_simultaneous_buyers_and_sellers_leave_no_crossed_book(market: Market) -> None:
     """Simultaneous buyers and sellers at one price all trade; no bid rests above an ask."""
     symbol, sides = market.symbol(), market.traders(TAKERS)
     sellers, buyers = sides[::2], sides[1::2]
@@ -62,7 +62,7 @@ def test_both_sides_at_once_leave_nothing_crossed(market: Market) -> None:
     sides[0].expect_bids(symbol)
 
 
-def test_cancel_racing_a_taker_has_one_winner(market: Market) -> None:
+def test_cancel_racing_a_taker_succeeds_or_the_order_trades(market: Market) -> None:
     """An order that is cancelled and taken at once is either cancelled or traded, never both."""
     maker, taker = market.traders(2)
     for _ in range(2):
@@ -81,12 +81,12 @@ def test_cancel_racing_a_taker_has_one_winner(market: Market) -> None:
             taker.expect_order(bid, "the taker to have the same trade", filled_quantity=traded)
 
 
-def test_refusals_at_once_are_each_answered(market: Market) -> None:
+def test_simultaneous_refusals_are_each_answered(market: Market) -> None:
     """Refusals sent to many brokers at once each give the reason."""
     symbol, traders = market.symbol(), market.traders(4)
     for _ in range(8):
-        asked = [partial(trader.api.get, f"/stocks/{symbol}/price") for trader in traders * 4]
-        for answer in at_once(asked):
+        refused = [partial(trader.api.get, f"/stocks/{symbol}/price") for trader in traders * 4]
+        for answer in at_once(refused):
             expect_answer("to hear that there was no trade", answer, 404, "no_trades")
 
 

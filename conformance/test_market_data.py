@@ -18,7 +18,7 @@ def test_book_adds_up_orders_at_a_price_best_first(market: Market) -> None:
     one.expect_asks(symbol, (101, 1, 1), (103, 12, 2))
 
 
-def test_book_asked_for_a_depth_shows_so_many_levels(market: Market) -> None:
+def test_book_with_a_depth_shows_that_number_of_levels(market: Market) -> None:
     """`depth` says how many prices of each side to show; ten when it is not given."""
     symbol, trader = market.symbol(), market.trader()
     for price in range(100, 112):
@@ -30,7 +30,7 @@ def test_book_asked_for_a_depth_shows_so_many_levels(market: Market) -> None:
         expect(f"{depth} levels", wanted, look)
 
 
-def test_book_nobody_touched_is_empty(market: Market) -> None:
+def test_book_without_orders_is_empty(market: Market) -> None:
     """A symbol without orders has an empty book and no price."""
     symbol, trader = market.symbol(), market.trader()
     trader.expect_bids(symbol)
@@ -38,7 +38,7 @@ def test_book_nobody_touched_is_empty(market: Market) -> None:
     expect_answer("no price", trader.api.get(f"/stocks/{symbol}/price"), 404, "no_trades")
 
 
-def test_price_is_of_the_last_trade_and_averages_the_last_ones(market: Market) -> None:
+def test_price_is_that_of_the_last_trade_and_averages_the_newest_ones(market: Market) -> None:
     """The price is that of the last trade; the average counts the last trades asked for."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     for cents in (100, 200, 301):
@@ -46,8 +46,12 @@ def test_price_is_of_the_last_trade_and_averages_the_last_ones(market: Market) -
         buyer.buy(symbol, 1_000 - cents, cents)
 
     def price(query: str) -> tuple[int, int, int]:
-        told = buyer.api.get(f"/stocks/{symbol}/price{query}").body
-        return told.get("last_price"), told.get("average_price"), told.get("trades_in_average")
+        quoted = buyer.api.get(f"/stocks/{symbol}/price{query}").body
+        return (
+            quoted.get("last_price"),
+            quoted.get("average_price"),
+            quoted.get("trades_in_average"),
+        )
 
     expect("last price, average and trades in it", (301, 200, 3), lambda: price(""))
     # 250.5 is rounded to the nearest, halves up.
@@ -56,7 +60,7 @@ def test_price_is_of_the_last_trade_and_averages_the_last_ones(market: Market) -
     expect("as many as there are", (301, 200, 3), lambda: price("?trades=1000"))
 
 
-def test_price_does_not_move_by_orders_that_do_not_trade(market: Market) -> None:
+def test_price_is_unchanged_by_orders_that_do_not_trade(market: Market) -> None:
     """Orders that wait do not move the price."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     seller.sell(symbol, 1, 100)
@@ -64,15 +68,15 @@ def test_price_does_not_move_by_orders_that_do_not_trade(market: Market) -> None
     buyer.buy(symbol, 1, 90)
     seller.sell(symbol, 1, 110)
     buyer.expect_bids(symbol, (90, 1, 1))
-    told = expect_answer("a price", buyer.api.get(f"/stocks/{symbol}/price"), 200).body
-    assert (told["last_price"], told["trades_in_average"]) == (100, 1)
+    quoted = expect_answer("a price", buyer.api.get(f"/stocks/{symbol}/price"), 200).body
+    assert (quoted["last_price"], quoted["trades_in_average"]) == (100, 1)
 
 
 @pytest.mark.parametrize(
     "path",
     ["book?depth=0", "book?depth=51", "book?depth=x", "price?trades=0", "price?trades=1001"],
 )
-def test_market_data_asked_out_of_bounds_is_refused(market: Market, path: str) -> None:
+def test_market_data_with_a_count_out_of_bounds_is_refused(market: Market, path: str) -> None:
     """Counts out of bounds are refused."""
     answer = market.trader().api.get(f"/stocks/{market.symbol()}/{path}")
     expect_answer(f"{path} to be refused", answer, 422, "invalid")

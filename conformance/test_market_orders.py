@@ -3,7 +3,7 @@
 from conformance.trader import Market
 
 
-def test_market_order_takes_the_best_prices_there_are(market: Market) -> None:
+def test_market_order_takes_the_best_prices(market: Market) -> None:
     """A market order trades at the best prices, at once, level after level."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     for price in (1_001, 1_000, 5_000):
@@ -24,7 +24,7 @@ def test_market_sale_takes_the_best_bids(market: Market) -> None:
     seller.expect_bids(symbol, (900, 5, 1))
 
 
-def test_market_order_larger_than_the_book_gives_up_the_rest(market: Market) -> None:
+def test_market_order_larger_than_the_book_has_its_rest_cancelled(market: Market) -> None:
     """The unfilled rest of a market order is cancelled; it never rests in the book."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     seller.sell(symbol, 40, 1_000)
@@ -36,7 +36,7 @@ def test_market_order_larger_than_the_book_gives_up_the_rest(market: Market) -> 
     buyer.expect_bids(symbol)
 
 
-def test_market_order_in_an_empty_book_trades_nothing(market: Market) -> None:
+def test_market_order_in_an_empty_book_is_cancelled(market: Market) -> None:
     """A market order in an empty book is cancelled as a whole."""
     symbol, trader = market.symbol(), market.trader()
     order = trader.sell(symbol, 100)

@@ -3,7 +3,7 @@
 from conformance.trader import Market
 
 
-def test_asks_trade_cheapest_first_whoever_came_first(market: Market) -> None:
+def test_asks_trade_cheapest_first_in_any_order_of_arrival(market: Market) -> None:
     """A buyer gets the cheapest offer, however late it came."""
     symbol, (early, late, buyer) = market.symbol(), market.traders(3)
     dear = early.sell(symbol, 10, 1_002)
@@ -14,7 +14,7 @@ def test_asks_trade_cheapest_first_whoever_came_first(market: Market) -> None:
     early.expect_open(dear, 10)
 
 
-def test_bids_trade_dearest_first_whoever_came_first(market: Market) -> None:
+def test_bids_trade_highest_first_in_any_order_of_arrival(market: Market) -> None:
     """A seller gets the highest bid, however late it came."""
     symbol, (early, late, seller) = market.symbol(), market.traders(3)
     low = early.buy(symbol, 10, 1_000)

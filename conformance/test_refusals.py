@@ -54,7 +54,7 @@ def test_market_order_with_a_price_is_refused(market: Market) -> None:
     assert [fault["pointer"] for fault in answer.body["errors"]] == ["/price"]
 
 
-def test_order_with_many_faults_hears_of_all(market: Market) -> None:
+def test_order_with_many_faults_has_all_of_them_reported(market: Market) -> None:
     """The answer lists every fault of an order."""
     answer = market.trader().api.call("POST", "/orders", {"side": "up", "quantity": 0})
     expect_answer("the order to be refused", answer, 422, "invalid")

@@ -48,8 +48,8 @@ def test_registration_without_a_name_is_refused(market: Market) -> None:
 
 @pytest.mark.parametrize(("method", "path"), CALLS.values(), ids=CALLS.keys())
 def test_call_without_a_valid_key_is_refused(market: Market, method: str, path: str) -> None:
-    """Nothing is told or done without a valid key."""
+    """No call is answered or executed without a valid key."""
     for key in (None, "wrong", "ex_" + "A" * 43):
-        answer = market.stranger(key).call(method, path)
+        answer = market.client(key).call(method, path)
         expect_answer(f"key {key} to be refused", answer, 401, "unauthenticated")
         assert answer.headers["content-type"] == "application/problem+json"

@@ -17,7 +17,7 @@ def test_retry_of_an_order_gives_the_same_order(market: Market) -> None:
 
 
 def test_retry_of_a_filled_order_trades_nothing_more(market: Market) -> None:
-    """A retry of an order that has traded tells of it, and trades nothing more."""
+    """A retry of an order that has traded returns that order, and trades nothing more."""
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     offer = seller.sell(symbol, 100, 50)
     bid = buyer.buy(symbol, 10, 50, client_order_id="mine-1")

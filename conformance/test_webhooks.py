@@ -10,8 +10,8 @@ def test_registration_with_a_url_gives_a_secret(market: Market, hooks: Hooks) ->
     one, other = hooks.traders(2)
     assert one.secret.startswith("whsec_"), "expected a secret of the Standard Webhooks form"
     assert one.secret != other.secret, "expected a secret of each broker's own"
-    told = market.registered({"name": "Deaf"})
-    assert "webhook_secret" not in told, "expected no secret for a broker without a URL"
+    registered = market.registered({"name": "Deaf"})
+    assert "webhook_secret" not in registered, "expected no secret for a broker without a URL"
 
 
 def test_registration_with_a_url_of_another_scheme_is_refused(market: Market, hooks: Hooks) -> None:
@@ -23,22 +23,24 @@ def test_registration_with_a_url_of_another_scheme_is_refused(market: Market, ho
         assert answer.body["errors"][0]["pointer"] == "/webhook_url"
 
 
-def test_both_sides_of_a_trade_are_told_once(market: Market, hooks: Hooks) -> None:
+def test_both_sides_of_a_trade_get_one_webhook_each(market: Market, hooks: Hooks) -> None:
     """Buyer and seller each get a signed webhook for their side of a trade, once."""
     symbol, (seller, buyer) = market.symbol(), hooks.traders(2)
     offer = seller.sell(symbol, 100, 1_000)
     bid = buyer.buy(symbol, 30, 1_010)
     buyer.expect_fills(bid, (30, 1_000))
     seller.expect_fills(offer, (30, 1_000))
-    seller.expect_told(*seller.events_of(offer))
-    buyer.expect_told(*buyer.events_of(bid))
+    seller.expect_events(*seller.events_of(offer))
+    buyer.expect_events(*buyer.events_of(bid))
     (sold, bought) = seller.events_of(offer)[0], buyer.events_of(bid)[0]
     assert (sold["side"], sold["order_remaining_quantity"]) == ("ask", 70)
     assert (bought["side"], bought["order_remaining_quantity"]) == ("bid", 0)
     assert sold["trade_id"] == bought["trade_id"], "expected one trade"
 
 
-def test_order_with_several_fills_is_told_of_each_in_order(market: Market, hooks: Hooks) -> None:
+def test_order_with_several_fills_gets_a_webhook_for_each_in_order(
+    market: Market, hooks: Hooks
+) -> None:
     """An order that takes several others gets a webhook per trade, with its remaining quantity."""
     symbol, (first, second, third, taker) = market.symbol(), hooks.traders(4)
     offers = [
@@ -50,13 +52,15 @@ def test_order_with_several_fills_is_told_of_each_in_order(market: Market, hooks
     taker.expect_fills(bid, (20, 1_000), (10, 1_001), (50, 1_002))
     events = taker.events_of(bid)
     assert [event["order_remaining_quantity"] for event in events] == [80, 70, 20]
-    taker.expect_told(*events)
+    taker.expect_events(*events)
     for maker, offer in zip((first, second, third), offers, strict=True):
         maker.expect_closed(offer, "filled", maker.order(offer)["quantity"])
-        maker.expect_told(*maker.events_of(offer))
+        maker.expect_events(*maker.events_of(offer))
 
 
-def test_trades_of_a_broker_are_told_in_order(market: Market, hooks: Hooks) -> None:
+def test_webhooks_of_a_broker_arrive_in_the_order_of_its_trades(
+    market: Market, hooks: Hooks
+) -> None:
     """A broker gets its webhooks in the order of its trades."""
     symbol, (maker, taker) = market.symbol(), hooks.traders(2)
     offers, bids = [], []
@@ -65,36 +69,36 @@ def test_trades_of_a_broker_are_told_in_order(market: Market, hooks: Hooks) -> N
         bids.append(taker.buy(symbol, 10, price))
         taker.expect_closed(bids[-1], "filled", 10)
         maker.expect_closed(offers[-1], "filled", 10)
-    taker.expect_told(*(event for bid in bids for event in taker.events_of(bid)))
-    maker.expect_told(*(event for offer in offers for event in maker.events_of(offer)))
+    taker.expect_events(*(event for bid in bids for event in taker.events_of(bid)))
+    maker.expect_events(*(event for offer in offers for event in maker.events_of(offer)))
 
 
-def test_orders_that_do_not_trade_are_not_told(market: Market, hooks: Hooks) -> None:
+def test_orders_that_do_not_trade_cause_no_webhook(market: Market, hooks: Hooks) -> None:
     """An order that rests, is cancelled or finds no counterparty causes no webhook."""
     symbol, (trader, other) = market.symbol(), hooks.traders(2)
     trader.cancel(trader.sell(symbol, 10, 1_000))
     trader.buy(symbol, 10, 900)
     other.expect_closed(other.buy(symbol, 10), "no_liquidity", 0)
-    trader.expect_told()
-    other.expect_told()
+    trader.expect_events()
+    other.expect_events()
 
 
-def test_broker_without_a_url_is_not_told(market: Market, hooks: Hooks) -> None:
+def test_broker_without_a_url_gets_no_webhook(market: Market, hooks: Hooks) -> None:
     """A broker without a URL gets no webhook and no delivery; the other side gets its own."""
     symbol, deaf, hearing = market.symbol(), market.trader(), hooks.trader()
     deaf.sell(symbol, 10, 1_000)
     bid = hearing.buy(symbol, 10, 1_000)
     hearing.expect_closed(bid, "filled", 10)
-    hearing.expect_told(*hearing.events_of(bid))
+    hearing.expect_events(*hearing.events_of(bid))
     listed = expect_answer("deliveries", deaf.api.get("/webhooks/deliveries"), 200).body
     assert listed["deliveries"] == [], "expected no deliveries"
     test = deaf.api.call("POST", "/webhooks/test")
     expect_answer("a test without a URL to be refused", test, 404, "not_found")
-    told = {came.path for came in hooks.receiver.received}
-    assert len(told) == 1, "expected no other webhook"
+    paths = {came.path for came in hooks.receiver.received}
+    assert len(paths) == 1, "expected no other webhook"
 
 
-def test_deliveries_tell_what_became_of_each(market: Market, hooks: Hooks) -> None:
+def test_deliveries_list_every_webhook_newest_first(market: Market, hooks: Hooks) -> None:
     """The list of deliveries shows each webhook, newest first, page by page."""
     symbol, (maker, taker) = market.symbol(), hooks.traders(2)
     offer = maker.sell(symbol, 50, 1_000)
@@ -126,17 +130,17 @@ def delivered(trader: Hooked, count: int) -> bool:
     return [each["status"] for each in trader.deliveries()] == ["delivered"] * count
 
 
-def test_test_webhook_comes_signed_and_tells_of_nothing(hooks: Hooks) -> None:
+def test_test_webhook_is_signed_and_contains_no_trade(hooks: Hooks) -> None:
     """A broker may request a test webhook, which reports no trade."""
     trader = hooks.trader()
     queued = trader.test().body
     expect("the test to come", [queued["id"]], lambda: [r.webhook_id for r in trader.received()])
     test_id = queued["id"].removesuffix("-test")
-    assert trader.told() == [{"event": "test", "test_id": test_id}]
+    assert trader.events() == [{"event": "test", "test_id": test_id}]
     assert queued["trade_id"] is None
 
 
-def test_replay_sends_the_same_again_under_its_id(market: Market, hooks: Hooks) -> None:
+def test_replay_sends_the_same_webhook_with_its_id(market: Market, hooks: Hooks) -> None:
     """A replayed webhook has the same id and the same body."""
     symbol, (maker, taker) = market.symbol(), hooks.traders(2)
     maker.sell(symbol, 10, 1_000)
@@ -154,14 +158,14 @@ def test_replay_sends_the_same_again_under_its_id(market: Market, hooks: Hooks) 
 
 def test_deliveries_of_another_broker_are_unknown(hooks: Hooks) -> None:
     """Deliveries of another broker can be neither seen nor replayed."""
-    owner, stranger = hooks.traders(2)
+    owner, other = hooks.traders(2)
     delivery = owner.test().body["id"]
-    replay = stranger.api.call("POST", f"/webhooks/deliveries/{delivery}/replay")
+    replay = other.api.call("POST", f"/webhooks/deliveries/{delivery}/replay")
     expect_answer("another broker's delivery to be unknown", replay, 404, "not_found")
-    assert stranger.deliveries() == [], "expected no deliveries of another broker"
+    assert other.deliveries() == [], "expected no deliveries of another broker"
 
 
-def test_rotated_secret_signs_beside_the_former(hooks: Hooks) -> None:
+def test_rotated_secret_and_the_former_one_both_sign(hooks: Hooks) -> None:
     """After a rotation webhooks are signed with the new secret, and with the former as well."""
     trader = hooks.trader()
     answer = trader.api.call("POST", "/webhooks/secret/rotate")
@@ -179,7 +183,7 @@ def test_rotated_secret_signs_beside_the_former(hooks: Hooks) -> None:
     trader.verified(came, rotated)
 
 
-def test_webhook_that_failed_comes_again_under_its_id(market: Market, hooks: Hooks) -> None:
+def test_failed_webhook_is_sent_again_with_its_id(market: Market, hooks: Hooks) -> None:
     """A refused webhook is sent again with the same id and body; none is lost."""
     refused: list[str] = []
 
@@ -199,8 +203,8 @@ def test_webhook_that_failed_comes_again_under_its_id(market: Market, hooks: Hoo
     came = [each for each in taker.received() if each.webhook_id == refused[0]]
     assert len(came) == 2, "expected the refused one to come twice"
     assert came[0].body == came[1].body
-    told = [event["trade_id"] for event in taker.told()]
-    assert sorted(told) == sorted(event["trade_id"] for event in taker.events_of(bid))
+    arrived = [event["trade_id"] for event in taker.events()]
+    assert sorted(arrived) == sorted(event["trade_id"] for event in taker.events_of(bid))
 
 
 def test_redirect_is_a_failure_and_is_not_followed(hooks: Hooks) -> None:

@@ -40,8 +40,8 @@ def expect(what: str, wanted: T, look: Callable[[], T]) -> None:
 def expect_answer(what: str, answer: Answer, status: int, code: str | None = None) -> Answer:
     """The status, and for a refusal its code."""
     __tracebackhide__ = True
-    told = answer.body.get("code") if code is not None and answer.raw else None
-    if answer.status != status or (code is not None and told != code):
+    found = answer.body.get("code") if code is not None and answer.raw else None
+    if answer.status != status or (code is not None and found != code):
         wanted = f"{status} {code or ''}".rstrip()
         got = f"{answer.status} {answer.raw[:300].decode(errors='replace')}"
         pytest.fail(f"expected {what}: {wanted}. The exchange answered: {got}", pytrace=False)
@@ -74,8 +74,8 @@ class Calls(Api):
         try:
             return super().call(method, path, body, headers)
         except (OSError, HTTPException) as error:
-            told = f"expected an answer to {method} {path}. There was none: {error}"
-        pytest.fail(told, pytrace=False)
+            message = f"expected an answer to {method} {path}. There was none: {error}"
+        pytest.fail(message, pytrace=False)
 
 
 class Trader:
@@ -193,9 +193,9 @@ class Trader:
 
     def balance(self) -> tuple[int, dict[str, int]]:
         """Cash, and the shares of each symbol that are not zero."""
-        told = expect_answer("a balance", self.api.get("/balance"), 200).body
-        held = {each["symbol"]: each["quantity"] for each in told["positions"]}
-        return told["balance"], {symbol: count for symbol, count in held.items() if count}
+        body = expect_answer("a balance", self.api.get("/balance"), 200).body
+        held = {each["symbol"]: each["quantity"] for each in body["positions"]}
+        return body["balance"], {symbol: count for symbol, count in held.items() if count}
 
 
 class Market:
@@ -206,21 +206,21 @@ class Market:
 
     def offers(self, path: str) -> bool:
         """Return whether the exchange's OpenAPI document, if any, has this path."""
-        answer = self.stranger(None).get("/openapi.json")
+        answer = self.client(None).get("/openapi.json")
         return answer.status == _OK and path in answer.body["paths"]
 
     def symbol(self) -> str:
         """A random symbol, unused in this run and others."""
         return "".join(secrets.choice(_LETTERS) for _ in range(SYMBOL_LENGTH))
 
-    def stranger(self, key: str | None) -> Api:
-        """Calls with any key, or without one."""
+    def client(self, key: str | None) -> Api:
+        """A client with the given key, or without one."""
         return Calls(self.admin.url, key, ANSWER_S)
 
     def trader(self, name: str = "Trader") -> Trader:
         """A new broker."""
-        told = self.registered({"name": name})
-        return Trader(self.stranger(told["api_key"]), told["broker_id"])
+        registered = self.registered({"name": name})
+        return Trader(self.client(registered["api_key"]), registered["broker_id"])
 
     def registered(self, body: Mapping[str, str]) -> dict[str, Any]:
         """The admin's response to a registration."""

@@ -37,6 +37,15 @@ RIDDLE = re.compile(
 PERSON = re.compile(
     r"\b(h" r"e|h" r"is|h" r"im|no" r"body|some" r"body|who" r"ever|any" r"body)\b", re.I
 )
+# Words that do not say what a function or class does, as parts of its name.
+VAGUE = re.compile(
+    r"(?:^|_)(told|tells?|fares?|stands|bears|no"
+    r"body|some"
+    r"body|any"
+    r"body|who"
+    r"ever"
+    r"|desks?|fates?|wards?)(?=_|$)"
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef | ast.Module
@@ -55,6 +64,12 @@ class Module(Struct, frozen=True):
         for node in ast.walk(self.tree):
             if isinstance(node, Function):
                 yield node
+
+    def named(self) -> Iterator[tuple[int, str]]:
+        """Line and name of every function and class."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, Function | ast.ClassDef):
+                yield node.lineno, node.name
 
     def docstrings(self) -> Iterator[tuple[int, str]]:
         """Line and text of every docstring."""
@@ -159,6 +174,16 @@ def test_class_names_have_one_meaning() -> None:
                     where[node.name].append(module.name)
     twice = {name: files for name, files in where.items() if len(files) > 1}
     assert twice == {}
+
+
+def test_names_of_functions_and_classes_have_no_vague_words() -> None:
+    vague = [
+        f"{module.name}:{line} {name}"
+        for module in modules()
+        for line, name in module.named()
+        if VAGUE.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    ]
+    assert vague == []
 
 
 def test_docstrings_begin_with_a_noun_or_a_verb() -> None:

@@ -64,7 +64,7 @@ class TopicsAdmin:
         if missing:
             self._create(missing, topology, replicas)
         self._set_configs(topology)
-        return self._wait_until_told(topology)
+        return self._wait_until_known(topology)
 
     def verify(self) -> Topology:
         """The present topology. Raises TopicsError if a topic is missing or of another shape."""
@@ -136,18 +136,18 @@ class TopicsAdmin:
                         raise
                     # Two starts may create the same topic, and an answer may have been lost.
                     if (why := error.args[0]).code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                        told = TopicsError(f"topic {name}: {why.str()}")
-                        raise self._kafka.refusal(why) or told from error
+                        failure = TopicsError(f"topic {name}: {why.str()}")
+                        raise self._kafka.refusal(why) or failure from error
 
         call_with_retry(self._kafka, create)
 
-    def _wait_until_told(self, topology: Topology) -> Topology:
+    def _wait_until_known(self, topology: Topology) -> Topology:
         """Wait until every broker knows the new topics: a moment, longer on a slow disk."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
             try:
-                if (told := self.verify()) == topology or time.monotonic() >= deadline:
-                    return told
+                if (found := self.verify()) == topology or time.monotonic() >= deadline:
+                    return found
             except TopicsError:
                 if time.monotonic() >= deadline:
                     raise
