@@ -10,6 +10,7 @@ from infra.ports import LOOPBACK, free_port, listen_error
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Check, Health, MetricsPage, health_answered
 from services.runtime.healthcheck import port_of
+from services.runtime.metrics import CONNECTIONS
 from services.runtime.readiness import DIRECT
 from services.runtime.settings import Settings
 
@@ -76,7 +77,8 @@ def test_health_server_listens_on_an_ipv6_address() -> None:
         assert answer.status == 200
 
 
-def test_health_without_a_port_in_the_settings_takes_a_free_one() -> None:
+def test_health_without_a_port_in_the_settings_uses_a_free_one() -> None:
+    CONNECTIONS.set(0)
     with (
         health_answered(Settings(), Health()) as port,
         DIRECT.open(f"http://{LOOPBACK}:{port}/metrics") as answer,
