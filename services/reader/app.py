@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from schemas import ids
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.rest import (
     BalanceResource,
@@ -31,7 +32,11 @@ from services.api.app import (
 )
 from services.api.brokers import BrokerDirectory
 from services.api.query import count_parameter, read_count
-from services.reader.errors import ArchiveUnavailableError, OrderStateUnknownError
+from services.reader.errors import (
+    ArchiveBehindError,
+    ArchiveUnavailableError,
+    OrderStateUnknownError,
+)
 from services.reader.prices import TRADES_MAX
 from services.reader.read_your_writes import Waiting
 from services.reader.views import POSITIONS_MAX, Views
@@ -93,11 +98,15 @@ class Reader:
         # As last read from PostgreSQL: the first command of each partition that is not stored.
         self._stored: dict[int, int] = {}
         self._closed_by = 0
+        # The highest such command so far: closed orders before it may have left the views.
+        self._forgotten: dict[int, int] = {}
 
     def restore(self, views: Views) -> None:
         """Continue from these views. Call before the first batch, while no request waits."""
         self._views = views
         self._waiting = Waiting(views, self._commands_end)
+        # Views from PostgreSQL begin without the orders that were closed by then.
+        self._forgotten = dict(views.next_commands())
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch, then wake the requests that wait for its orders. Raises BrokenLogError."""
@@ -129,6 +138,7 @@ class Reader:
         if record is None or record.broker_id != broker_id:
             return None
         if record.older_trades:
+            await self._require_stored(ids.partition_of(order_id))
             return await self._archive.trades(order_id, before, limit)
         trades = record.trades
         # Trade ids begin with the time and the position in the log.
@@ -145,7 +155,19 @@ class Reader:
             record = await self._archive.order(order_id)
         if record is None:
             record = await self._waiting.last_look(order_id)
+        if record is None:
+            await self._require_stored(ids.partition_of(order_id))
         return record
+
+    async def _require_stored(self, partition: int | None) -> None:
+        """Raises ArchiveBehindError if PostgreSQL lacks orders that it had before.
+
+        It was restored to an earlier moment, or a replica that was behind took over. The sink
+        stores the missing outcomes again.
+        """
+        forgotten = 0 if partition is None else self._forgotten.get(partition, 0)
+        if forgotten and (await self._archive.positions()).get(partition or 0, 0) < forgotten:
+            raise ArchiveBehindError(f"PostgreSQL is behind command {forgotten} again")
 
     async def forget_stored(self, interval_s: float = FORGET_INTERVAL_S) -> None:
         """Drop closed orders that PostgreSQL has, until cancelled; none while it is unavailable."""
@@ -161,6 +183,7 @@ class Reader:
                 continue
             self._closed_by = closed_by = self._clock() - KEEP_MS
             for partition, next_command in stored.items():
+                self._forgotten[partition] = max(next_command, self._forgotten.get(partition, 0))
                 more = True
                 while more:
                     more = self._views.forget_stored(partition, next_command, closed_by)

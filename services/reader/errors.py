@@ -2,6 +2,7 @@
 
 OrderStateUnknownError        it is unknown now whether there is such an order: try again
 ├── ArchiveUnavailableError   PostgreSQL did not answer in time
+├── ArchiveBehindError        PostgreSQL lacks orders that it had before
 └── ViewBehindError           the log holds commands that the views have not applied yet
 ViewsNotStoredError           PostgreSQL has no views of this log: the whole log is read
 """
@@ -13,6 +14,10 @@ class OrderStateUnknownError(Exception):
 
 class ArchiveUnavailableError(OrderStateUnknownError):
     """The archive of closed orders gave no answer."""
+
+
+class ArchiveBehindError(OrderStateUnknownError):
+    """The archive lacks outcomes that it had before: it went back in time."""
 
 
 class ViewBehindError(OrderStateUnknownError):

@@ -360,3 +360,29 @@ def test_catching_up_while_the_archive_is_unreachable_keeps_everything() -> None
 
 def test_order_id_of_a_nonexistent_partition_is_404(bench: ReaderBench) -> None:
     assert bench.refused(f"/orders/{ids.order_id(T0, 4095, 1)}").status == 404
+
+
+def test_order_missing_from_an_archive_that_went_back_is_undecided(bench: ReaderBench) -> None:
+    # PostgreSQL had the outcomes of all eight commands, and their closed orders were dropped.
+    bench.archive.stored = {0: 8}
+    bench.now = T0 + 6_000 + KEEP_MS
+    asyncio.run(forget_for_a_while(bench.reader))
+    assert bench.refused(f"/orders/{oid(1)}").status == 404
+    # It is restored to an earlier moment, or another log's database takes its place.
+    for stored in ({0: 5}, {}):
+        bench.archive.stored = stored
+        assert bench.refused(f"/orders/{oid(1)}").status == 503
+        asyncio.run(forget_for_a_while(bench.reader))
+        assert bench.refused(f"/orders/{oid(1)}").status == 503
+    bench.archive.stored = {0: 8}
+    assert bench.refused(f"/orders/{oid(1)}").status == 404
+
+
+def test_reader_restored_from_an_archive_that_went_back_is_undecided() -> None:
+    restored = ReaderBench()
+    views = Views()
+    views.apply(sweep())
+    views.forget_stored(0, 8)
+    restored.reader.restore(views)
+    restored.archive.stored = {0: 5}
+    assert restored.refused(f"/orders/{oid(1)}").status == 503
