@@ -6,7 +6,8 @@
 3. A lower first offset is a duplicate: dropped. A record of another epoch comes from a stale
    matcher: dropped. A gap is a bug: BrokenLogError.
 4. A record that cannot be decoded, or has no value, comes from a foreign program: reported and
-   dropped. If it was a matcher's outcome, the next one shows the gap.
+   dropped. If it was a matcher's outcome, the next one shows the gap. A claim that cannot be
+   decoded comes from a newer version: BrokenLogError.
 
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, structs
 
-from schemas.codec import UnreadableError, decode_execution
+from schemas.codec import UnreadableError, decode_execution, is_claim
 from schemas.executions import RULES_LEVEL, Claim, LevelClaim, Outcome, Outcomes
 from services.runtime.errors import BrokenLogError
 
@@ -72,6 +73,9 @@ class ExecutionFilter:
         try:
             execution = decode_execution(value)
         except UnreadableError as error:
+            if is_claim(value):
+                # Of a newer version: outcomes of an epoch that this program does not know follow.
+                _refuse(partition, record, str(error))
             self._on_unreadable(partition, record, str(error))
             self._positions[partition] = structs.replace(at, next_record=record + 1)
             return None

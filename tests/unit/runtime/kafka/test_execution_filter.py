@@ -77,6 +77,11 @@ def test_unreadable_record_is_logged_and_passed_over(
     assert [line.message for line in caplog.records] == ["unreadable execution, passed over"] * 2
 
 
+def test_unreadable_claim_raises_broken_log_error() -> None:
+    with pytest.raises(BrokenLogError, match="executions 0@1"):
+        follow([CLAIM, b'{"type":"claim_2","matcher":1}'])
+
+
 def test_unreadable_record_in_place_of_outcomes_leaves_a_gap() -> None:
     with pytest.raises(BrokenLogError, match="expected 0"):
         follow([CLAIM, None, record(0, 1)])
