@@ -91,10 +91,14 @@ def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
 def _commands(log: MemoryLog) -> Iterator[tuple[EnginePosition, Command | None]]:
     """All commands, including those that were trimmed."""
     log = log.untrimmed()
-    for record in log.read(COMMAND_LOG, 0, log.range(COMMAND_LOG).end):
-        at = EnginePosition(NUMBER, record.offset(), record.timestamp()[1])
+    end = log.range(COMMAND_LOG).end
+    records = {record.offset(): record for record in log.read(COMMAND_LOG, 0, end)}
+    for offset in range(end):
+        record = records.get(offset)
+        # An offset without a record is an unreadable command that moves no clock.
+        at = EnginePosition(NUMBER, offset, 0 if record is None else record.timestamp()[1])
         try:
-            yield at, decode_command(record.value())
+            yield at, None if record is None else decode_command(record.value())
         except UnreadableError:
             yield at, None
 

@@ -127,6 +127,7 @@ class SimulatedMatcher:
         at = matcher.next_offset
         end = min(at + self._rng.randint(1, 8), self.log.range(COMMAND_LOG).end)
         matcher.handle(list(self.log.read(COMMAND_LOG, at, end)))
+        matcher.reached(end)
         matcher.tick_if_due(self.log.now_ms)
         if self._set_quotas and matcher.next_offset == self.log.range(COMMAND_LOG).end:
             self._set_quotas = False

@@ -1,7 +1,8 @@
 """Topics in memory: partitions of records, and senders whose records arrive late, in part or never.
 
-Only those parts of Kafka that the matcher's protocol needs. Offsets are dense, appends are atomic;
-timestamps come from the simulation's clock, which never goes back.
+Only those parts of Kafka that the matcher's protocol needs. Appends are atomic; an offset may hold
+no record, as one with a transaction's marker does; timestamps come from the simulation's clock,
+which never goes back.
 """
 
 from collections import deque
@@ -35,7 +36,7 @@ class MemoryLog:
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
-        self._records: dict[Partition, list[MemoryRecord]] = {}
+        self._records: dict[Partition, list[MemoryRecord | None]] = {}
         self._low: dict[Partition, int] = {}
 
     def append(self, partition: Partition, value: bytes | None) -> int:
@@ -43,6 +44,10 @@ class MemoryLog:
         records = self._records.setdefault(partition, [])
         records.append(MemoryRecord(len(records), self.now_ms, value))
         return len(records) - 1
+
+    def append_marker(self, partition: Partition) -> None:
+        """Use an offset without a record."""
+        self._records.setdefault(partition, []).append(None)
 
     def range(self, partition: Partition) -> Range:
         """As `LogConsumer.range`."""
@@ -52,7 +57,9 @@ class MemoryLog:
         """As `LogConsumer.read`."""
         if start < end and start < self._low.get(partition, 0):
             raise AssertionError(f"{partition} does not hold {start} any more")
-        yield from self._records.get(partition, ())[start:end]
+        for record in self._records.get(partition, ())[start:end]:
+            if record is not None:
+                yield record
 
     def untrimmed(self) -> "MemoryLog":
         """All records, including the trimmed ones; used by the checks."""
@@ -67,7 +74,9 @@ class MemoryLog:
     def corrupt(self, partition: Partition, offset: int, value: bytes) -> None:
         """Replace the value of a record."""
         records = self._records[partition]
-        records[offset] = MemoryRecord(offset, records[offset].timestamp()[1], value)
+        record = records[offset]
+        assert record is not None
+        records[offset] = MemoryRecord(offset, record.timestamp()[1], value)
 
 
 class MemorySender:

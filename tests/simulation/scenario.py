@@ -47,6 +47,8 @@ class Scenario:
         self.tables = Tables()
         self._snapshot_interval = rng.choice((0, 2, 5, 12))
         self._command_stream = _commands(rng)
+        # Probability per command that a foreign transaction's marker follows it.
+        self._marker_probability = rng.choice((0.0, 0.0, 0.1, 0.5))
         self._trims = rng.random() < 0.2
         self._corrupts = not self._trims and rng.random() < 0.3
         self._awake: list[SimulatedMatcher] = []
@@ -99,6 +101,8 @@ class Scenario:
                 return False
             self.log.now_ms = max(self.log.now_ms, step[0])
             self.log.append(COMMAND_LOG, step[1])
+            if self._rng.random() < self._marker_probability:
+                self.log.append_marker(COMMAND_LOG)
         return True
 
     def _start(self) -> None:
@@ -124,6 +128,7 @@ class Scenario:
         read_to = standby.read_to + rng.randint(0, 20)
         for command in self.log.read(COMMAND_LOG, standby.read_to, read_to):
             standby.command(command)
+        standby.reached(max(standby.read_to, min(read_to, self.log.range(COMMAND_LOG).end)))
         standby.catch_up()
 
     def _step_matcher(self, matcher: SimulatedMatcher) -> None:
