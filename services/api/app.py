@@ -184,7 +184,12 @@ class ApiApp:
             authorization=headers.get("authorization", ""),
             request_id=request_id,
         )
-        response = await call.handler(request)
+        try:
+            response = await call.handler(request)
+        except ProblemError as problem:
+            if problem.tokens and broker is not NOBODY:
+                self._checks.charge(call, broker, problem.tokens)
+            raise
         if len(response.body) >= CHARGED_BYTES and broker is not NOBODY:
             self._checks.charge(call, broker, len(response.body) // CHARGED_BYTES)
         return response

@@ -96,8 +96,11 @@ PROBLEMS: Final = {
 class ProblemError(Exception):
     """Ends a request with a problem. `code` is one of PROBLEMS, which has its status.
 
-    `delay_s`: how long the edge holds the answer back.
+    `delay_s`: how long the edge holds the answer back. `tokens`: how many requests more it counts
+    for in the caller's budget, because finding out was expensive.
     """
+
+    tokens = 0
 
     def __init__(
         self,
@@ -117,6 +120,11 @@ class ProblemError(Exception):
         self.order = order
         self.headers = headers
         self.delay_s = delay_s
+
+    def costing(self, tokens: int) -> "ProblemError":
+        """Itself, with `tokens`."""
+        self.tokens = tokens
+        return self
 
     def response(self, request_id: str) -> Response:
         """As RFC 9457 writes it."""

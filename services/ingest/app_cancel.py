@@ -21,6 +21,8 @@ from services.ingest.waiters import CancelResult
 # How long a reader in another process may lag behind the outcome that this process received.
 SETTLE_S = 1.0
 _SETTLE_STEP_S = 0.05
+# Cancels that one of an unknown order counts for: PostgreSQL and Kafka were asked for it.
+UNKNOWN_TOKENS = 10
 _GONE = frozenset({"cancelled", "expired"})
 
 
@@ -114,7 +116,7 @@ def _known(order: OrderResource | None) -> OrderResource:
 
 
 def _not_found() -> ProblemError:
-    return ProblemError("order_not_found", "No such order of yours.")
+    return ProblemError("order_not_found", "No such order of yours.").costing(UNKNOWN_TOKENS)
 
 
 def _closed(order: OrderResource, preferences: Preferences) -> Response:

@@ -47,6 +47,8 @@ from services.runtime.metrics import NEXT_COMMAND, ORDERS_IN_MEMORY
 TRADES_DEFAULT = 50
 DEPTH_DEFAULT = 10
 DEPTH_MAX = 50
+# Requests that an order counts for that is not found: PostgreSQL and Kafka were asked for it.
+UNKNOWN_TOKENS = 10
 # Items of a list in one answer: some milliseconds of work, so that requests between see no delay.
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
@@ -199,9 +201,9 @@ class Reader:
         try:
             order = await self.order(request.parameters["order_id"], request.broker.broker_id)
         except OrderStateUnknownError as error:
-            raise not_accepted("the order cannot be read now; try again") from error
+            raise _unreadable() from error
         if order is None:
-            raise ProblemError("order_not_found", "No such order of yours.")
+            raise _not_found()
         return json_response(200, order)
 
     async def get_trades(self, request: Request) -> Response:
@@ -213,9 +215,9 @@ class Reader:
             # One more than requested shows whether another page follows.
             found = await self.trades(order_id, broker_id, cursor, limit + 1)
         except OrderStateUnknownError as error:
-            raise not_accepted("the order cannot be read now; try again") from error
+            raise _unreadable() from error
         if found is None:
-            raise ProblemError("order_not_found", "No such order of yours.")
+            raise _not_found()
         page = [trade.resource() for trade in found[:limit]]
         more = len(found) > limit
         return json_response(200, TradesResource(page, page[-1].trade_id if more else None))
@@ -309,6 +311,14 @@ class Reader:
                 ),
             ),
         ]
+
+
+def _not_found() -> ProblemError:
+    return ProblemError("order_not_found", "No such order of yours.").costing(UNKNOWN_TOKENS)
+
+
+def _unreadable() -> ProblemError:
+    return not_accepted("the order cannot be read now; try again").costing(UNKNOWN_TOKENS)
 
 
 def _trade_id(trade: OrderTrade) -> str:

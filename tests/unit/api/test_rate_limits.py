@@ -125,6 +125,18 @@ def test_failed_keys_limit_uses_the_address_of_the_connection_not_a_header() -> 
     assert "198.51" not in last.raw.decode()
 
 
+def test_expensive_refusal_is_charged_more() -> None:
+    async def unknown(_: Request) -> Response:
+        raise ProblemError("order_not_found", "").costing(4)
+
+    directory = BrokerDirectory(None)
+    directory.add(Broker("a" * 36, "a", key_hash("a"), 0))
+    api = ApiApp([Route("GET", "/balance", unknown, "broker", "")], directory, limits=LIMITS)
+    statuses = [respond(api, "a").status for _ in range(3)]
+    # Six tokens are saved up, and each refusal costs five.
+    assert statuses == [404, 404, 429]
+
+
 def test_large_answer_is_charged_by_its_bytes() -> None:
     async def large(_: Request) -> Response:
         return Response(200, b"x" * 9_000)
