@@ -1,6 +1,7 @@
 """The problem for a refused JSON body, with every fault at once. Pure."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -13,6 +14,8 @@ from services.api.messages import ProblemError
 Faults = list[FieldFault]
 # RecursionError: nesting deeper than the decoder's stack.
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Names of an object's fields; those of all our requests are letters and underscores.
+_NAMES = re.compile(rb'"(\w+)"\s*:')
 
 
 class _Doubled(dict[str, Any]):
@@ -25,6 +28,26 @@ class _Doubled(dict[str, Any]):
 
 def _repeated(names: list[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
+
+
+def require_single_names(body: bytes) -> None:
+    """Raises ProblemError (422) where a JSON object, which its strict decoder accepted, names a
+    field twice: the decoder takes the last value, another reader the first.
+
+    Of every order, so a pattern looks first. It is exact without escapes: a quote inside of a text
+    would need one, and so would a name in another spelling.
+    """
+    if b"\\" not in body:
+        names = _NAMES.findall(body)
+        if len(names) == len(set(names)):
+            return
+    read = json.loads(body, object_pairs_hook=_Doubled)
+    if read.twice:
+        raise invalid_fields(_doubled_faults(read))
+
+
+def _doubled_faults(read: _Doubled) -> Faults:
+    return [FieldFault(_pointer(name), "is given twice") for name in read.twice]
 
 
 def body_problem(
@@ -58,7 +81,7 @@ def _no_constant(name: str) -> None:
 
 def _each_field(read: _Doubled, kind: type[Struct]) -> tuple[Faults, dict[str, Any]]:
     # The faults of single fields, and the fields that have none.
-    faults = [FieldFault(_pointer(name), "is given twice") for name in read.twice]
+    faults = _doubled_faults(read)
     fields: dict[str, Any] = {}
     known = msgspec.structs.fields(kind)
     for field in known:

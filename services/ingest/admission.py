@@ -11,7 +11,13 @@ import msgspec
 
 from schemas.rest import FieldFault, OrderRequest, RegisterRequest
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, TIMESTAMP_MS_MAX, milliseconds
-from services.api.decoding import DECODE_ERRORS, Faults, body_problem, invalid_fields
+from services.api.decoding import (
+    DECODE_ERRORS,
+    Faults,
+    body_problem,
+    invalid_fields,
+    require_single_names,
+)
 
 _orders = msgspec.json.Decoder(OrderRequest)
 _registers = msgspec.json.Decoder(RegisterRequest)
@@ -32,6 +38,7 @@ def admit(
         raise body_problem(
             body, OrderRequest, lambda fields: _contradictions(fields, now_ms, oldest_ms)
         ) from None
+    require_single_names(body)
     faults = _contradictions(
         {
             "order_type": order.order_type,
@@ -53,6 +60,7 @@ def admit_registration(body: bytes) -> RegisterRequest:
         request = _registers.decode(body)
     except DECODE_ERRORS:
         raise body_problem(body, RegisterRequest, _bad_webhook) from None
+    require_single_names(body)
     faults = _bad_webhook({"webhook_url": request.webhook_url})
     if faults:
         raise invalid_fields(faults)

@@ -241,10 +241,34 @@ def test_field_set_by_the_exchange_is_refused_as_unknown() -> None:
     assert pointers(refused(order(order_id="1"))) == ["/order_id"]
 
 
-def test_field_given_twice_is_judged_by_its_last_value() -> None:
-    body = order()[:-1] + b',"price":5}'
-    assert admit(body, NOW_MS).price == 5
+@pytest.mark.parametrize(
+    "again",
+    [
+        b',"price":5}',
+        b',"price":3712}',
+        b', "price" : 5}',
+        b',"pr\\u0069ce":5}',
+    ],
+    ids=["another value", "the same value", "spaced", "escaped"],
+)
+def test_field_given_twice_is_refused(again: bytes) -> None:
+    problem = refused(order()[:-1] + again)
+    assert pointers(problem) == ["/price"]
+    assert problem.detail == "/price: is given twice"
+
+
+def test_field_given_twice_with_a_wrong_value_is_refused_once() -> None:
     assert pointers(refused(order(price="x")[:-1] + b',"price":5}')) == ["/price"]
+
+
+@pytest.mark.parametrize("text", ['"side":', "side", ':"side"', "\\"])
+def test_value_that_looks_like_a_field_is_no_second_one(text: str) -> None:
+    assert admit(order(document_number=text), NOW_MS).document_number == text
+
+
+def test_registration_that_gives_a_field_twice_is_refused() -> None:
+    body = b'{"name":"Alfa","name":"Beta"}'
+    assert pointers(refused(body, admit_registration)) == ["/name"]
 
 
 def test_field_name_that_utf8_cannot_encode_is_reported_with_a_replacement() -> None:
