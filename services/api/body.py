@@ -18,8 +18,10 @@ BODY_SECONDS_MAX = 10.0
 _CLOSE = (("Connection", "close"),)
 
 
-# The usual bodies of a call without fields, accepted without decoding.
-_EMPTY = frozenset({b"", b"{}"})
+# Bodies without content: clients of calls that need none send these. Not decoded.
+_EMPTY = frozenset({b"", b"{}", b"null"})
+# White space of JSON.
+_BLANKS = b" \t\r\n"
 
 
 class NoFields(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,11 +97,11 @@ async def _read(receive: Receive) -> bytes:
 
 
 def require_no_fields(body: bytes) -> None:
-    """Accepts an empty body and an object without fields.
+    """Accepts a missing, blank or null body and an object without fields.
 
     Raises ProblemError: malformed_json for a body that is not JSON, invalid for any other.
     """
-    if body in _EMPTY:
+    if body in _EMPTY or body.strip(_BLANKS) in _EMPTY:
         return
     try:
         _no_fields.decode(body)

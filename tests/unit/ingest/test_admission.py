@@ -316,8 +316,9 @@ def test_invalid_registration_is_refused(body: dict[str, Any], expected: list[st
 
 
 def test_call_without_fields_refuses_any_field() -> None:
-    for body in (b"", b"{}", b" { } "):
+    for body in (b"", b"{}", b" { } ", b"null", b"\r\n", b" \t ", b" null\n"):
         require_no_fields(body)
     assert pointers(refused(b'{"a":1}', require_no_fields)) == ["/a"]
     assert pointers(refused(b"[]", require_no_fields)) == [""]
+    assert pointers(refused(b'""', require_no_fields)) == [""]
     assert refused(b"x", require_no_fields).code == "malformed_json"
