@@ -42,6 +42,11 @@ class Request(Struct, frozen=True):
     authorization: str = ""
     request_id: str = ""
 
+    def identifier(self, name: str) -> str:
+        """An id of the path as it was issued: its hexadecimal digits may arrive in capitals
+        (RFC 9562 4)."""
+        return self.parameters[name].lower()
+
 
 class Response(Struct, frozen=True):
     """An answer; the edge adds the request id and the length."""

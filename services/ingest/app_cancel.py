@@ -35,7 +35,7 @@ class CancelOrderHandler:
 
     async def cancel(self, request: Request) -> Response:
         """Answer one request."""
-        order_id = request.parameters["order_id"]
+        order_id = request.identifier("order_id")
         partition = self._partition(order_id)
         require_no_fields(request.body)
         preferences = preferences_of(request)
@@ -67,7 +67,7 @@ class CancelOrderHandler:
         order: OrderResource | None,
     ) -> Response:
         context = self._context
-        order_id = request.parameters["order_id"]
+        order_id = request.identifier("order_id")
         broker_id = request.broker.broker_id
         waiting = context.waiters.expect_cancel(order_id, broker_id)
         try:
@@ -84,7 +84,7 @@ class CancelOrderHandler:
     async def _answer(
         self, result: CancelResult, request: Request, preferences: Preferences
     ) -> Response:
-        order_id = request.parameters["order_id"]
+        order_id = request.identifier("order_id")
         if result == "not_owner":
             raise _not_found()
         if result == "not_open":

@@ -199,7 +199,7 @@ class Reader:
         """`GET /orders/{order_id}`."""
         self._require_ready()
         try:
-            order = await self.order(request.parameters["order_id"], request.broker.broker_id)
+            order = await self.order(request.identifier("order_id"), request.broker.broker_id)
         except OrderStateUnknownError as error:
             raise _unreadable() from error
         if order is None:
@@ -209,7 +209,7 @@ class Reader:
     async def get_trades(self, request: Request) -> Response:
         """`GET /orders/{order_id}/trades`."""
         self._require_ready()
-        order_id, broker_id = request.parameters["order_id"], request.broker.broker_id
+        order_id, broker_id = request.identifier("order_id"), request.broker.broker_id
         limit, cursor = _page(request, TradeId, PAGE_DEFAULT)
         try:
             # One more than requested shows whether another page follows.

@@ -144,6 +144,8 @@ class WebhookRoutes:
 
 
 def _key(delivery_id: str) -> Key | None:
+    # RFC 9562 4: hexadecimal digits may arrive in capitals.
+    delivery_id = delivery_id.lower()
     if _DELIVERY_ID.match(delivery_id) is None:
         return None
     event_id, _, kind = delivery_id.rpartition("-")

@@ -122,13 +122,17 @@ def test_order_of_its_broker_is_returned_with_trades(bench: ReaderBench) -> None
         pytest.param(oid(2), id="another broker's"),
         pytest.param(oid(99), id="unknown"),
         pytest.param("nonsense", id="malformed"),
-        pytest.param(oid(1).upper(), id="upper case"),
         pytest.param(oid(1) + "\n", id="newline"),
     ],
 )
 def test_order_of_another_broker_or_unknown_is_404(bench: ReaderBench, order_id: str) -> None:
     problem = bench.refused(f"/orders/{order_id}", ALICE)
     assert (problem.status, problem.code) == (404, "order_not_found")
+
+
+def test_order_id_in_capitals_is_the_same_id(bench: ReaderBench) -> None:
+    plain, capitals = (bench.request(f"/orders/{name}", BOB) for name in (oid(2), oid(2).upper()))
+    assert (capitals.status, capitals.body) == (200, plain.body)
 
 
 def test_malformed_order_id_is_not_looked_up(bench: ReaderBench) -> None:
