@@ -23,6 +23,7 @@ BAD: dict[str, tuple[str, Any]] = {
     "an unknown type": ("order_type", "stop"),
     "a symbol in small letters": ("symbol", "petr4"),
     "a long symbol": ("symbol", "A" * 11),
+    "a symbol that paths lose": ("symbol", ".."),
     "no document": ("document_number", MISSING),
     "a long document": ("document_number", "1" * 21),
     "a validity in the past": ("valid_until", "2020-01-01T00:00:00Z"),

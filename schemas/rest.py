@@ -13,11 +13,11 @@ from schemas.units import (
     ClientOrderId,
     ClosedReason,
     DocumentNumber,
+    NewSymbol,
     OrderType,
     PriceCents,
     Quantity,
     Side,
-    Symbol,
 )
 
 WebhookUrl = Annotated[
@@ -51,7 +51,7 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     document_number: DocumentNumber
     side: Side
-    symbol: Symbol
+    symbol: NewSymbol
     quantity: Quantity
     order_type: OrderType = "limit"
     price: PriceCents | None = None

@@ -29,6 +29,17 @@ OrderId = Annotated[str, Meta(pattern=_UUID, description="UUIDv7; carries its pa
 BrokerId = Annotated[str, Meta(pattern=_UUID, description="UUID.")]
 TradeId = Annotated[str, Meta(pattern=_UUID, description="UUIDv8 made from the log position.")]
 Symbol = Annotated[str, Meta(pattern=r"^[A-Z0-9._-]{1,10}$(?!\n)", description="Ticker.")]
+# Clients shorten a path that has a segment of one or two dots, so such a symbol has no price and no
+# book. Command logs of earlier versions may contain them: the type above reads those.
+NewSymbol = Annotated[
+    str,
+    Meta(
+        # Without a lookahead, which the regular expressions of many JSON Schema tools lack.
+        pattern=r"^([A-Z0-9_-][A-Z0-9._-]{0,9}|\.[A-Z0-9_-][A-Z0-9._-]{0,8}|\.\.[A-Z0-9._-]{1,8})$"
+        r"(?!\n)",
+        description="Ticker: 1 to 10 of these characters, but not one or two dots alone.",
+    ),
+]
 ClientOrderId = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$(?!\n)", description="The broker's own id.")
 ]

@@ -7,7 +7,7 @@ import msgspec
 import typer
 from msgspec import Meta
 
-from schemas.units import Symbol
+from schemas.units import NewSymbol
 from services.admin.listings import apply_shares, listed_symbols
 from services.cli.settings import readable_errors, show
 from services.local.data_dir import operator_settings
@@ -15,7 +15,7 @@ from services.runtime.errors import RefusedError
 
 app = typer.Typer(help="Which partition trades which symbol.", no_args_is_help=True)
 
-Shares = dict[Symbol, Annotated[int, Meta(ge=0, le=1_000_000)]]
+Shares = dict[NewSymbol, Annotated[int, Meta(ge=0, le=1_000_000)]]
 
 
 @app.command()

@@ -20,7 +20,7 @@ from schemas.rest import (
     PriceResource,
     TradesResource,
 )
-from schemas.units import OrderId, Symbol, TradeId
+from schemas.units import NewSymbol, OrderId, Symbol, TradeId
 from services.api.app import (
     Parameter,
     ProblemError,
@@ -361,8 +361,9 @@ def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, i
     """The symbol and the count of a market data call; all faults are reported at once."""
     faults = []
     symbol = request.parameters["symbol"]
-    if not _is(Symbol, symbol):
-        faults.append(FieldFault("/symbol", "1 to 10 of A-Z, 0-9, dot, underscore and hyphen"))
+    if not _is(NewSymbol, symbol):
+        detail = "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or .."
+        faults.append(FieldFault("/symbol", detail))
     text = request.query.get(name)
     count = default if text is None else read_count(text, most)
     if count is None:

@@ -64,6 +64,8 @@ def raw_order(name: str, text: str) -> bytes:
         {"price": PRICE_CENTS_MAX, "quantity": QUANTITY_MAX},
         {"symbol": "A"},
         {"symbol": "A.B-C_9999"},
+        {"symbol": "..."},
+        {"symbol": ".A"},
         {"document_number": "é" * 20},
     ],
 )
@@ -125,7 +127,10 @@ def test_number_outside_its_bounds_or_type_is_refused(name: str, text: str) -> N
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[("symbol", bad) for bad in ("", "A" * 11, "petr4", "A/B", "A\x00", "A\n", "A B", "Ä")],
+        *[
+            ("symbol", bad)
+            for bad in ("", "A" * 11, "petr4", "A/B", "A\x00", "A\n", "A B", "Ä", ".", "..", "..\n")
+        ],
         *[("symbol", bad) for bad in (1, None, True, [1], {"a": 1})],
         *[("side", bad) for bad in ("", "buy", "BID", 1, None, True, ["bid"])],
         *[("order_type", bad) for bad in ("", "stop", "LIMIT", 1, None)],

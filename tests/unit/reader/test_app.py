@@ -297,7 +297,7 @@ def test_all_faults_of_a_market_data_call_are_reported(bench: ReaderBench) -> No
     assert [fault.pointer for fault in problem.errors or []] == ["/symbol", "/trades"]
 
 
-@pytest.mark.parametrize("symbol", ["petr4", "A" * 11, "A\n", "A\0", "Ä"])
+@pytest.mark.parametrize("symbol", ["petr4", "A" * 11, "A\n", "A\0", "Ä", ".", ".."])
 def test_invalid_symbol_is_422(bench: ReaderBench, symbol: str) -> None:
     problem = bench.refused(f"/stocks/{symbol}/book")
     assert [fault.pointer for fault in problem.errors or []] == ["/symbol"]
