@@ -5,7 +5,7 @@ Pure. JSON lines, one per attempt, in the order of the answers. An order that is
 the log at most once. A refusal is withdrawn by an acknowledgement, and by an `unknown` after it,
 because that attempt may have entered. A refusal after an `unknown` stands: it told the client that
 there is no order, so none of the attempts may be in the log. A retry that the engine recognised by
-its client order id does not count, because it made no order.
+its client order id, and a command that it refused, do not count, because they made no order.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.commands import Command, PlaceOrder
-from schemas.executions import OrderRepeated, Outcome
+from schemas.executions import CommandRefused, OrderRepeated, Outcome
 from services.audit.report import AuditReport
 
 ClientResult = Literal["acknowledged", "refused", "unknown"]
@@ -81,7 +81,7 @@ class ClientLog:
             self._times[command.order_id] += 1
             if (known := self._names[command.order_id]) != name:
                 self._misnamed.append(f"order {command.order_id} of {known} is {name} in the log")
-        if outcome is not None and isinstance(outcome.event, OrderRepeated):
+        if outcome is not None and isinstance(outcome.event, OrderRepeated | CommandRefused):
             return
         for counts in (self._refused, self._unknown):
             if name in counts:

@@ -11,7 +11,14 @@ from msgspec import Struct
 
 from loadgen.client.record import RequestRecord
 from schemas.commands import Command, PlaceOrder
-from schemas.executions import Expired, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from schemas.executions import (
+    CommandRefused,
+    Expired,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+)
 from schemas.units import Side
 from services.audit.client_log import ClientLine
 
@@ -19,7 +26,7 @@ _REPEATED, _CREATED = 200, 201
 _CLIENT_ERROR, _NOT_FOUND, _SERVER_ERROR, _NOT_ACCEPTED = 400, 404, 500, 503
 _INVALID, _TOO_MANY = 422, 429
 
-E = TypeVar("E", OrderAccepted, OrderRepeated)
+E = TypeVar("E", OrderAccepted, OrderRepeated, CommandRefused)
 
 
 class Market(Struct, frozen=True):
@@ -67,6 +74,8 @@ def reconciliation(
         for event in _events(market, OrderAccepted)
     )
     repeated = {event.order_id for event in _events(market, OrderRepeated)}
+    # Answered 202 before its outcome, which the wrong clock of a gateway caused.
+    stale = {e.order_id for e in _events(market, CommandRefused) if e.code == "stale_order_id"}
     orders = {event.order_id for event in _events(market, OrderAccepted)}
     fills = [fill for event in _events(market, OrderAccepted) for fill in event.fills]
     open_ = {order_id for order_id, order in order_states(market).items() if order.open}
@@ -76,7 +85,7 @@ def reconciliation(
     lost += [
         f"order {i} {name} has no outcome"
         for i, name in acknowledged.items()
-        if written[i] and i not in orders and i not in repeated
+        if written[i] and i not in orders and i not in repeated and i not in stale
     ]
     lost += [f"order {i} is open, its cancel was granted" for i in granted if i in open_]
     published = Counter(market.trade_ids)

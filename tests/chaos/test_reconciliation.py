@@ -5,7 +5,15 @@ from msgspec import structs
 
 from loadgen.client.record import RequestRecord, RequestResult
 from schemas.commands import PlaceOrder
-from schemas.executions import Fill, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from schemas.executions import (
+    CommandRefused,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+    RefusalCode,
+)
 from services.audit.client_log import ClientLine
 from tests.chaos.plan import Fault
 from tests.chaos.reconciliation import (
@@ -89,6 +97,16 @@ def test_reconciliation_of_missing_records_counts_them_as_lost() -> None:
     assert found(without(GOOD, 2)) == (1, 0)
     # The cancel that was granted has no outcome.
     assert found(without(GOOD, 3)) == (1, 0)
+
+
+def test_reconciliation_of_an_order_refused_after_202_is_lost_unless_its_id_was_stale() -> None:
+    lines = [*LINES, ClientLine("acknowledged", "b1", "c9", "s")]
+    place = PlaceOrder("s", "b1", "1", "PETR4", "ask", "limit", 100, 10, None, "c9")
+    codes: list[tuple[RefusalCode, int]] = [("stale_order_id", 0), ("too_many_open_orders", 1)]
+    for code, lost in codes:
+        refused = Outcome(5, CommandRefused(code, "s", "b1"))
+        market = Market([*GOOD.commands, place], [*GOOD.outcomes, refused], GOOD.trade_ids)
+        assert found(market, lines) == (lost, 0)
 
 
 def test_reconciliation_of_repeated_records_counts_them_as_duplicated() -> None:

@@ -284,10 +284,11 @@ def test_client_log_order_stored_under_another_id_is_reported() -> None:
     ]
 
 
-def test_client_log_retry_answered_as_repeated_is_not_a_duplicate() -> None:
+def test_client_log_retry_repeated_or_refused_by_the_engine_is_not_a_duplicate() -> None:
     client_log, report = ClientLog([ClientLine("unknown", "b1", "c1")]), AuditReport()
     client_log.command(place(1, "c1"), None)
     client_log.command(place(2, "c1"), Outcome(1_000, OrderRepeated("o2", "b1", "o1")))
+    client_log.command(place(4, "c1"), Outcome(1_000, CommandRefused("stale_order_id", "o4", "b1")))
     client_log.check(report)
     assert report.holds
     client_log.command(place(3, "c1"), Outcome(1_000, MAKER))
