@@ -1,4 +1,4 @@
-"""Session settings on a real server: what server, database, URL and environment set otherwise."""
+"""Session settings on a real server take precedence over defaults of server and database."""
 
 import asyncio
 import uuid
@@ -45,7 +45,7 @@ def shown(connection: psycopg.Connection, name: str) -> tuple[str, str]:
     return row[0], row[1]
 
 
-def test_defaults_of_the_database_do_not_reach_a_session(url: str) -> None:
+def test_session_settings_override_defaults_of_the_database(url: str) -> None:
     migrate(url)
     for setting in (
         "datestyle = 'SQL, DMY'",
@@ -83,14 +83,14 @@ def test_defaults_of_the_database_do_not_reach_a_session(url: str) -> None:
         assert store.positions(1).keys() == {0}
 
 
-def test_settings_are_made_after_connecting(url: str) -> None:
+def test_session_settings_are_made_after_connecting(url: str) -> None:
     """A pooler refuses the startup parameter `options`."""
     with closing(connect(url, {"statement_timeout": "7000"})) as connection:
         assert shown(connection, "statement_timeout") == ("7000", "session")
         assert not connection.info.get_parameters().get("options")
 
 
-def test_options_of_the_url_hold(url: str) -> None:
+def test_options_of_the_url_are_kept(url: str) -> None:
     change(url, "CREATE SCHEMA exchange")
     in_schema = f"{url}?options=-csearch_path%3Dexchange"
     migrate(in_schema)
@@ -108,7 +108,7 @@ def test_options_of_the_url_hold(url: str) -> None:
         assert shown(connection, "search_path")[0] == "exchange"
 
 
-def test_encoding_of_the_environment_does_not_reach_a_session(
+def test_session_encoding_ignores_that_of_the_environment(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
@@ -128,7 +128,7 @@ def test_database_of_another_encoding_is_refused(
             use(other)
 
 
-def test_command_on_a_read_only_database_says_so(url: str) -> None:
+def test_command_on_a_read_only_database_fails_with_the_reason(url: str) -> None:
     change(url, "ALTER DATABASE this SET default_transaction_read_only = on")
     with pytest.raises(UnavailableError, match="read-only"):
         migrate(url)

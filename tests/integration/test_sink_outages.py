@@ -1,4 +1,4 @@
-"""The sink while PostgreSQL is away, silent or read-only: it waits, at its start as later."""
+"""The sink waits while PostgreSQL is unreachable, silent or read-only, at its start and later."""
 
 import time
 import uuid
@@ -33,7 +33,7 @@ def url(postgres: DatabaseServer) -> str:
     return database_url
 
 
-def test_sink_that_starts_while_postgres_is_away_or_silent_waits_for_it(
+def test_sink_started_while_postgres_is_unreachable_or_silent_waits_for_it(
     log: HandwrittenLog, tmp_path: Path
 ) -> None:
     postgres = LocalPostgres(tmp_path)

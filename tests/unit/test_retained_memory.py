@@ -1,7 +1,7 @@
 """Memory that a process retains after brokers have created everything that they can create.
 
 Each test applies the same load twice, beyond every quota and window. The second half must leave the
-state as large as the first: a structure that grows for ever has no bound.
+state as large as the first: a structure that grows forever has no bound.
 """
 
 import sys
@@ -81,7 +81,7 @@ def from_another_id(order: PlaceOrder, kind: int, **changes: object) -> PlaceOrd
     return structs.replace(order, order_id=order_id, **changes)
 
 
-def test_size_counts_what_structs_and_containers_hold() -> None:
+def test_size_includes_the_contents_of_structs_and_containers() -> None:
     text = "x" * 10_000
     assert size_of([[limit(1, document_number=text)]]) > 10_000
     assert size_of([text, [text]]) < 11_000

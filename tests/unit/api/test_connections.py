@@ -1,4 +1,4 @@
-"""The table of connections: which one gives way to a newcomer."""
+"""The table of connections, and the choice of the one closed for a new client."""
 
 from msgspec import Struct
 
@@ -6,7 +6,7 @@ from services.api.connections import KEYED_SILENCE_S_MIN, ConnectionTable
 
 
 class Stub(Struct, eq=False):
-    """A connection; `evicted` once it gave way."""
+    """A connection; `evicted` is true once it was closed for another one."""
 
     busy: bool = False
     evicted: bool = False
@@ -24,7 +24,7 @@ def test_addresses_of_one_ipv6_network_share_a_bound() -> None:
     assert len(table) == 2
 
 
-def test_many_addresses_evict_the_longest_silent_of_all() -> None:
+def test_connections_of_many_addresses_evict_the_longest_silent_one() -> None:
     table = ConnectionTable(3, 0, 3)
     stubs = [Stub() for _ in range(4)]
     for number, stub in enumerate(stubs[:3]):
@@ -34,7 +34,7 @@ def test_many_addresses_evict_the_longest_silent_of_all() -> None:
     assert [stub.evicted for stub in stubs] == [False, True, False, False]
 
 
-def test_keyed_connections_give_way_only_when_silent_and_idle() -> None:
+def test_connections_with_a_key_are_evicted_only_when_silent_and_idle() -> None:
     table = ConnectionTable(2, 1, 9)
     busy, idle = Stub(busy=True), Stub()
     for stub in (busy, idle):

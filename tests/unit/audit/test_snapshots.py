@@ -1,5 +1,4 @@
-"""The audit of snapshots: each compared with the recomputed engine and the position it continues
-at."""
+"""The audit of snapshots, each compared with the recomputed engine and its position in the log."""
 
 import pytest
 from msgspec import structs

@@ -37,7 +37,7 @@ sys.exit(EXIT)
 """
 
 
-def a_checkout(root: Path, module: str, ns: float = 100.0, exit_code: int = 0) -> Path:
+def make_checkout(root: Path, module: str, ns: float = 100.0, exit_code: int = 0) -> Path:
     folder = root.joinpath(*module.split("."))
     folder.mkdir(parents=True)
     text = PROGRAM.replace("NS", str(ns)).replace("EXIT", str(exit_code))
@@ -93,7 +93,7 @@ def test_spread_is_the_range_in_per_cent_of_the_median() -> None:
     assert spread_percent([90.0, 100.0, 115.0]) == 25.0
 
 
-def test_rows_that_one_side_lacks_are_not_compared_but_named() -> None:
+def test_rows_missing_from_one_side_are_listed_and_not_compared() -> None:
     pairs: list[tuple[Figures, Figures]] = [({TIME: 1.0, RATE: 1.0}, {TIME: 2.0})] * 2
     text = list(table(against(pairs, complete=False)))
     assert [each.row for each in compared(pairs)] == [TIME]
@@ -131,7 +131,7 @@ def test_table_without_a_complete_round_has_no_rows() -> None:
     assert list(table(against([], complete=False)))[-1].startswith("INCOMPLETE")
 
 
-def test_rounds_begin_with_the_other_checkout_in_turn(tmp_path: Path) -> None:
+def test_rounds_alternate_the_first_checkout(tmp_path: Path) -> None:
     sides = (Checkout(Path("this"), Path(), ""), Checkout(Path("other"), Path(), ""))
     ran: list[str] = []
 
@@ -148,8 +148,8 @@ def test_rounds_begin_with_the_other_checkout_in_turn(tmp_path: Path) -> None:
 
 
 def test_checkout_is_recognised_in_its_present_and_its_former_layout(tmp_path: Path) -> None:
-    present = a_checkout(tmp_path / "a", "benchmarks.micro")
-    former = a_checkout(tmp_path / "b", "loadgen.bench")
+    present = make_checkout(tmp_path / "a", "benchmarks.micro")
+    former = make_checkout(tmp_path / "b", "loadgen.bench")
     own = former / ".venv" / "bin" / "python"
     own.parent.mkdir(parents=True)
     own.touch()
@@ -165,8 +165,8 @@ def test_checkout_is_recognised_in_its_present_and_its_former_layout(tmp_path: P
 def test_main_compares_both_checkouts_and_writes_the_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    this = checkout_at(a_checkout(tmp_path / "this", "benchmarks.micro", 100.0))
-    other = a_checkout(tmp_path / "other", "loadgen.bench", 200.0)
+    this = checkout_at(make_checkout(tmp_path / "this", "benchmarks.micro", 100.0))
+    other = make_checkout(tmp_path / "other", "loadgen.bench", 200.0)
     monkeypatch.setattr("benchmarks.__main__.this_checkout", lambda: this)
     file = tmp_path / "found.json"
 
@@ -182,8 +182,8 @@ def test_main_compares_both_checkouts_and_writes_the_figures(
 def test_main_with_a_program_that_fails_reports_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    this = checkout_at(a_checkout(tmp_path / "this", "benchmarks.micro"))
-    other = a_checkout(tmp_path / "other", "benchmarks.micro", exit_code=3)
+    this = checkout_at(make_checkout(tmp_path / "this", "benchmarks.micro"))
+    other = make_checkout(tmp_path / "other", "benchmarks.micro", exit_code=3)
     monkeypatch.setattr("benchmarks.__main__.this_checkout", lambda: this)
 
     assert main(["--against", str(other), "--rounds", "1"]) == 1

@@ -1,5 +1,4 @@
-"""Repeats of a benchmark: points alternate, all values are kept, an interruption keeps complete
-ones."""
+"""Repeats of a benchmark: points alternate, and an interruption keeps the complete values."""
 
 import gc
 

@@ -1,5 +1,4 @@
-"""Order flow of the soak test: repeatable, valid for the codec, in the proportions of a trading
-day."""
+"""Order flow of the soak test: repeatable, valid, in the proportions of a trading day."""
 
 from collections import Counter
 

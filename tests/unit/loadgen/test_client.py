@@ -34,8 +34,7 @@ def plan_of(*actions: Action) -> Plan:
 
 
 class StubExchange:
-    """Answers orders with an id made from the client order id, after `delay_s`; records all
-    requests."""
+    """Answers orders with an id made from the client order id, after `delay_s`; keeps requests."""
 
     def __init__(self, delay_s: float = 0.0, refusal: object = None) -> None:
         self.delay_s = delay_s

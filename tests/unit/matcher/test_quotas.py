@@ -38,7 +38,7 @@ def made_at(time_ms: int, number: int, **changes: object) -> PlaceOrder:
     return structs.replace(limit(number, **changes), order_id=ids.order_id(time_ms, 0, number))
 
 
-def test_quotas_are_answered_and_become_those_of_the_engine() -> None:
+def test_quotas_command_is_answered_and_sets_the_quotas_of_the_engine() -> None:
     partition = Partition(None)
     assert partition.engine.quotas is None
     assert partition.apply(SetQuotas(QUOTAS)).event == QuotasSet(QUOTAS)
@@ -58,7 +58,7 @@ def test_limit_order_above_the_open_orders_of_its_broker_is_refused() -> None:
     assert partition.refusal(limit(6)) is None
 
 
-def test_open_orders_of_before_the_quotas_count() -> None:
+def test_open_orders_older_than_the_quotas_are_counted() -> None:
     partition = Partition(None)
     partition.apply(limit(1))
     partition.apply(limit(2))
@@ -66,7 +66,7 @@ def test_open_orders_of_before_the_quotas_count() -> None:
     assert partition.refusal(limit(3)) == "too_many_open_orders"
 
 
-def test_filled_and_expired_orders_make_room() -> None:
+def test_filled_and_expired_orders_free_quota() -> None:
     partition = Partition()
     partition.apply(limit(1, valid_until=START_MS + 10))
     partition.apply(limit(2, price=1_001))
@@ -114,7 +114,7 @@ def test_repeated_record_of_a_closed_order_is_refused() -> None:
     assert partition.refusal(market(2)) == "duplicate_order_id"
 
 
-def test_repeated_record_of_a_refused_order_is_refused_though_there_is_room_now() -> None:
+def test_repeated_record_of_a_refused_order_is_refused_even_with_free_quota() -> None:
     partition = Partition()
     for number in (1, 2):
         partition.apply(limit(number))
@@ -145,7 +145,7 @@ def test_order_id_ahead_of_the_clock_is_remembered_until_it_is_stale() -> None:
         partition.apply(structs.replace(made_at(time_ms, 2, symbol="B"), price=1), time_ms)
 
 
-def test_without_quotas_only_open_orders_are_compared() -> None:
+def test_duplicates_without_quotas_are_compared_with_open_orders_only() -> None:
     partition = Partition(None)
     for _ in range(2):
         assert isinstance(partition.apply(market(1)).event, OrderAccepted)

@@ -1,4 +1,4 @@
-"""Answers that others could make long: they are limited, and pages lead to the rest."""
+"""Limits of answers whose length other brokers influence, and pages to the rest."""
 
 import itertools
 import json
@@ -79,7 +79,7 @@ def test_trades_of_another_broker_or_unknown_order_are_404(bench: ReaderBench) -
         ({"limit": "x", "cursor": "y"}, ["/limit", "/cursor"]),
     ],
 )
-def test_wrong_page_is_422_with_every_fault(
+def test_invalid_page_is_422_with_every_fault(
     bench: ReaderBench, query: dict[str, str], pointers: list[str]
 ) -> None:
     for path in (f"/orders/{oid(1)}/trades", "/balance"):

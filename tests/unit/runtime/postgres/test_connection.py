@@ -1,4 +1,4 @@
-"""A wrong database URL is one line without its password, in every program that connects."""
+"""An invalid database URL is reported in one line without its password by every program."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("url", WRONG)
-def test_wrong_url_is_a_setting_to_correct(url: str) -> None:
+def test_invalid_url_raises_settings_error(url: str) -> None:
     for use in (checked_url, connect, lambda wrong: PostgresPool(wrong, read_only=True)):
         with pytest.raises(SettingsError, match="EXCHANGE_DATABASE_URL") as raised:
             use(url)
@@ -38,7 +38,7 @@ def test_wrong_url_is_a_setting_to_correct(url: str) -> None:
         "host=h port=5432 dbname=db",
     ],
 )
-def test_right_url_stays_as_it_is(url: str) -> None:
+def test_valid_url_is_unchanged(url: str) -> None:
     assert checked_url(url) == url
 
 
@@ -51,7 +51,7 @@ def test_right_url_stays_as_it_is(url: str) -> None:
         ("services.cli", "audit"),
     ],
 )
-def test_program_with_a_wrong_url_ends_with_one_line(command: tuple[str, ...]) -> None:
+def test_program_with_an_invalid_url_fails_with_one_line(command: tuple[str, ...]) -> None:
     environ = dict(os.environ) | {
         "EXCHANGE_DATABASE_URL": WRONG[0],
         "EXCHANGE_KAFKA": "127.0.0.1:1",

@@ -1,4 +1,4 @@
-"""Which errors of PostgreSQL pass by waiting, and how each is reported."""
+"""PostgreSQL errors: those that a retry can resolve, and how each is reported."""
 
 import psycopg
 import pytest
@@ -41,13 +41,13 @@ def by_class(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("error", PASSING, ids=by_class)
-def test_error_that_passes_by_itself_is_waited_for(error: BaseException) -> None:
+def test_temporary_error_is_retried(error: BaseException) -> None:
     assert waitable(error)
     raise_if_auth_error(error)
 
 
 @pytest.mark.parametrize("error", LASTING, ids=by_class)
-def test_error_that_lasts_is_not_waited_for(error: BaseException) -> None:
+def test_permanent_error_is_not_retried(error: BaseException) -> None:
     assert not waitable(error)
 
 
@@ -71,7 +71,7 @@ def test_error_that_lasts_is_not_waited_for(error: BaseException) -> None:
         (psycopg.OperationalError("All failures were:\n- a\n- b"), "PostgreSQL is away: - b"),
     ],
 )
-def test_log_line_says_what_the_error_means(error: psycopg.Error, line: str) -> None:
+def test_log_line_has_the_meaning_of_the_error(error: psycopg.Error, line: str) -> None:
     assert outage(error) == line
 
 

@@ -1,4 +1,4 @@
-"""Surroundings of a child process: secrets, locale, file modes and variables of the shell."""
+"""Environment of a child process: secrets, locale, file modes and variables of the shell."""
 
 import os
 import stat
