@@ -67,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _rounds(
     options: argparse.Namespace, sides: tuple[Checkout, Checkout], folder: Path, progress: Progress
 ) -> Iterator[tuple[Figures, Figures]]:
-    asked = KindOptions(
+    kind_options = KindOptions(
         tuple(options.only), options.repeats, options.full, options.scale, options.seconds
     )
     kinds = [(name, KINDS[name]) for name in options.kind]
-    return run_rounds(sides, kinds, asked, progress, count=options.rounds, folder=folder)
+    return run_rounds(sides, kinds, kind_options, progress, count=options.rounds, folder=folder)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -39,9 +39,9 @@ def run(given: argparse.Namespace) -> int:
     make_place(options.folder)
     if given.plan_out is not None:
         write_plan(given.plan_out, flow)
-    how = options.how.at(scale)
+    run_options = options.run_options.at(scale)
     with progress_on_stderr() as progress:
-        found = run_flow(flow, options.where, how, options.folder, progress)
+        found = run_flow(flow, options.target_spec, run_options, options.folder, progress)
     _print(lines_of(found))
     _print([f"report      {options.folder}/report.html"])
     return found.exit_code
@@ -57,8 +57,8 @@ def capacity(given: argparse.Namespace) -> int:
         found = find_capacity(
             lambda scale: flow_at(scale, given, profile),
             search,
-            options.where,
-            options.how,
+            options.target_spec,
+            options.run_options,
             options.folder,
             progress,
         )

@@ -60,24 +60,26 @@ class Capacity(Struct, frozen=True, kw_only=True):
 def find_capacity(
     flow_at: Callable[[float], Plan],
     search: Search,
-    where: TargetSpec,
-    how: RunOptions,
+    target_spec: TargetSpec,
+    run_options: RunOptions,
     folder: Path,
     progress: Progress,
 ) -> Capacity:
     """Runs the search. Every step keeps its report; the folder itself holds that of the result."""
-    wanted = how.audit
-    how = structs.replace(how, thresholds=how.thresholds or CARRIED, audit=False)
+    wanted = run_options.audit
+    run_options = structs.replace(
+        run_options, thresholds=run_options.thresholds or CARRIED, audit=False
+    )
     steps: list[CapacityStep] = []
     first = flow_at(search.next or 1)
     with ExitStack() as ending:
-        target = open_target(where, first.shares(), progress, ending)
-        session = Session(target, progress, how.processes, how.give_up_s)
+        target = open_target(target_spec, first.shares(), progress, ending)
+        session = Session(target, progress, run_options.processes, run_options.give_up_s)
         session.prepare(first.profile, first.seed)
         while (scale := search.next) is not None:
             name = f"step-{len(steps) + 1:02d}-scale-{scale:g}"
             repeat = search.repeats
-            found = measure(session, flow_at(scale), how.at(scale), folder / name, progress)
+            found = measure(session, flow_at(scale), run_options.at(scale), folder / name, progress)
             steps.append(_step(found, scale, name, repeat=repeat))
             progress.say(_line(steps[-1]))
             search.tried(scale, held=steps[-1].held)

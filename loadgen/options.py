@@ -22,20 +22,20 @@ SEED_DEFAULT = 1
 REPORTS = Path(".local/loadgen")
 EPILOG = (
     "Exit codes: 0 done; 1 errors, an incomplete run, or the audit fails; 2 usage; 3 the exchange "
-    "cannot be started, reached or used; 98 INVALID: requests left late, by the generator's own "
-    "fault; 99 a threshold is not met; 130 interrupted."
+    "cannot be started, reached or used; 98 INVALID: the load generator itself was late; 99 a "
+    "threshold is not met; 130 interrupted."
 )
 
 
 class UsageError(Exception):
-    """The command line makes no sense; the text gives the way out."""
+    """The command line is invalid; the text names the correct form."""
 
 
 class Options(Struct, frozen=True):
     """Options shared by the commands that send requests."""
 
-    where: TargetSpec
-    how: RunOptions
+    target_spec: TargetSpec
+    run_options: RunOptions
     folder: Path
 
 
@@ -43,22 +43,24 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="loadgen",
-        description="RunOptions much of B3 an exchange carries, and at which latency.",
+        description="Measures the load an exchange carries, in per cent of B3, and its latency.",
         epilog=EPILOG,
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _command(commands, "run", "send one flow at one scale, and report")
+    run = _command(commands, "run", "send one flow at one scale, and write a report")
     _flow_options(run, "the profile's")
     run.add_argument("--scale", type=float, help="per cent of B3; 100, the default: 700 orders/s")
-    run.add_argument("--plan-out", type=Path, metavar="FILE", help="keep the schedule there")
-    run.add_argument("--plan-in", type=Path, metavar="FILE", help="repeat that schedule exactly")
+    run.add_argument(
+        "--plan-out", type=Path, metavar="FILE", help="write the schedule to this file"
+    )
+    run.add_argument("--plan-in", type=Path, metavar="FILE", help="send the schedule of this file")
     _run_options(run)
-    capacity = _command(commands, "capacity", "find the largest scale that is carried")
+    capacity = _command(commands, "capacity", "find the largest scale within the latency bound")
     _flow_options(capacity, "20", 20)
     capacity.add_argument("--start", type=float, default=25.0, help="scale of the first step")
-    capacity.add_argument("--most", type=float, default=3_200.0, help="no step beyond this scale")
+    capacity.add_argument("--most", type=float, default=3_200.0, help="largest scale to try")
     _run_options(capacity)
-    compare = _command(commands, "compare", "two reports side by side, with ratios")
+    compare = _command(commands, "compare", "print two reports side by side, with ratios")
     compare.add_argument("a", type=Path, help="folder of a report, or its summary.json")
     compare.add_argument("b", type=Path)
     return top
@@ -78,10 +80,12 @@ def options_of(given: argparse.Namespace) -> Options:
         thresholds = tuple(threshold(text) for text in given.threshold)
     except ThresholdError as error:
         raise UsageError(f"--threshold: {error}") from error
-    how = RunOptions(None, given.processes, given.warm_up, given.give_up, given.audit, thresholds)
+    run_options = RunOptions(
+        None, given.processes, given.warm_up, given.give_up, given.audit, thresholds
+    )
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    where = TargetSpec(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
-    return Options(where, how, given.report or REPORTS / stamp)
+    target_spec = TargetSpec(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
+    return Options(target_spec, run_options, given.report or REPORTS / stamp)
 
 
 def make_place(folder: Path) -> None:
@@ -110,11 +114,11 @@ def profile_of(given: argparse.Namespace) -> Profile:
 
 def flow_of(given: argparse.Namespace) -> tuple[Plan, float | None]:
     """The plan of `run`, and its scale if known. Raises UsageError, PlanFileError."""
-    asked = {"--scale": given.scale, "--duration": given.duration, "--seed": given.seed}
-    asked["--profile"] = given.profile
+    exclusive = {"--scale": given.scale, "--duration": given.duration, "--seed": given.seed}
+    exclusive["--profile"] = given.profile
     if given.plan_in is not None:
-        if clash := [name for name, value in asked.items() if value is not None]:
-            raise UsageError(f"--plan-in says what to send: leave out {', '.join(clash)}")
+        if clash := [name for name, value in exclusive.items() if value is not None]:
+            raise UsageError(f"--plan-in contains the whole schedule: leave out {', '.join(clash)}")
         return read_plan(given.plan_in), None
     scale = SCALE_DEFAULT if given.scale is None else given.scale
     return flow_at(scale, given, profile_of(given)), scale
@@ -154,7 +158,7 @@ def _flow_options(
     command.add_argument(
         "--profile",
         metavar="NAME|FILE",
-        help=f"mix and shape: {', '.join(NAMED)}, or a JSON file of what differs from b3",
+        help=f"mix and shape: {', '.join(NAMED)}, or a JSON file of the fields that differ from b3",
     )
     command.add_argument(
         "--duration",
@@ -163,39 +167,41 @@ def _flow_options(
         default=duration_s,
         help=f"seconds; default {default_text}",
     )
-    command.add_argument("--seed", type=int, help="the same seed, the same flow; default 1")
+    command.add_argument("--seed", type=int, help="seed of the flow; default 1")
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--url", help="of an exchange that runs; without it a fresh one is started")
+    add("--url", help="a running exchange; without it a fresh one is started")
     add("--admin-key", default=os.environ.get("EXCHANGE_ADMIN_KEY"), help="its admin key")
     add(
         "--pid", action="append", default=[], metavar="NAME=PID",
-        help="a process whose CPU and memory to report; may be repeated",
+        help="report the CPU and memory of this process; may be repeated",
     )  # fmt: skip
     add("--processes", type=int, default=1, metavar="N", help="sending processes; default 1")
     add("--warm-up", type=int, default=5, metavar="S", help="unmeasured seconds before; default 5")
-    add("--report", type=Path, metavar="DIR", help=f"for its files; default {REPORTS}/<time>")
+    add(
+        "--report", type=Path, metavar="DIR", help=f"folder of the report; default {REPORTS}/<time>"
+    )
     add(
         "--audit", action=argparse.BooleanOptionalAction, default=True,
         help="compare the command log and all derived data with the answers to brokers",
     )  # fmt: skip
     add(
         "--threshold", action="append", default=[], metavar="T",
-        help="what must hold, such as 'p99(order)<50ms', 'max(send_lag)<5ms' or 'errors<1%%'; "
-        "may be repeated",
+        help="fail unless this holds, such as 'p99(order)<50ms', 'max(send_lag)<5ms' or "
+        "'errors<1%%'; may be repeated",
     )  # fmt: skip
     add(
         "--give-up", type=float, default=10.0, metavar="S",
-        help="end after so many seconds in which nothing was answered; default 10",
+        help="end the run after this many seconds without any answer; default 10",
     )  # fmt: skip
 
 
 def _pid(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number.isdecimal() or not is_running(int(number)):
-        raise UsageError(f"--pid {text}: write NAME=PID, of a process that runs")
+        raise UsageError(f"--pid {text}: write NAME=PID, of a running process")
     return name, int(number)
 
 

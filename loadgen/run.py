@@ -41,41 +41,41 @@ class RunOptions(Struct, frozen=True):
 
 
 def open_target(
-    where: TargetSpec, shares_ppm: dict[str, int], progress: Progress, ending: ExitStack
+    target_spec: TargetSpec, shares_ppm: dict[str, int], progress: Progress, ending: ExitStack
 ) -> Target:
     """The target, which exists until `ending` unwinds."""
-    if where.url and where.admin_key:
-        return at_url(where.url, where.admin_key, where.pids)
+    if target_spec.url and target_spec.admin_key:
+        return at_url(target_spec.url, target_spec.admin_key, target_spec.pids)
     return ending.enter_context(fresh_exchange(shares_ppm, progress.say))
 
 
 def run_flow(
-    flow: Plan, where: TargetSpec, how: RunOptions, folder: Path, progress: Progress
+    flow: Plan, target_spec: TargetSpec, run_options: RunOptions, folder: Path, progress: Progress
 ) -> Summary:
     """All steps from a ready exchange to the files of the report."""
     with ExitStack() as ending:
-        target = open_target(where, flow.shares(), progress, ending)
-        session = Session(target, progress, how.processes, how.give_up_s)
+        target = open_target(target_spec, flow.shares(), progress, ending)
+        session = Session(target, progress, run_options.processes, run_options.give_up_s)
         session.prepare(flow.profile, flow.seed)
-        return measure(session, flow, how, folder, progress)
+        return measure(session, flow, run_options, folder, progress)
 
 
 def measure(
-    session: Session, flow: Plan, how: RunOptions, folder: Path, progress: Progress
+    session: Session, flow: Plan, run_options: RunOptions, folder: Path, progress: Progress
 ) -> Summary:
     """Warm up, run, audit; the report is written in any case."""
     profile = flow.profile
-    session.warm_up(profile, flow.seed, how.warm_up_s)
+    session.warm_up(profile, flow.seed, run_options.warm_up_s)
     progress.say(f"{len(flow.actions):,} requests in {profile.duration_s} s, open loop:")
     errors_before, session.errors_before = session.errors_before, 0
     ran = session.run(flow, "run")
     config = Config(
         url=session.target.url,
-        scale=how.scale,
+        scale=run_options.scale,
         duration_s=profile.duration_s,
         seed=flow.seed,
-        processes=how.processes,
-        warm_up_s=how.warm_up_s,
+        processes=run_options.processes,
+        warm_up_s=run_options.warm_up_s,
         profile=profile,
     )
     around = RunContext(
@@ -86,15 +86,15 @@ def measure(
         errors_before=errors_before,
         audit="left out",
     )
-    found = _written(ran, around, how, folder)
-    if how.audit and not ran.why:
+    found = _written(ran, around, run_options, folder)
+    if run_options.audit and not ran.why:
         # The figures are written before the audit, which may fail.
         around = structs.replace(around, audit=session.audit())
-        found = _written(ran, around, how, folder)
+        found = _written(ran, around, run_options, folder)
     return found
 
 
-def _written(ran: Ran, around: RunContext, how: RunOptions, folder: Path) -> Summary:
-    found = summary(ran, around, how.thresholds)
+def _written(ran: Ran, around: RunContext, run_options: RunOptions, folder: Path) -> Summary:
+    found = summary(ran, around, run_options.thresholds)
     write_report(folder, ran, found)
     return found

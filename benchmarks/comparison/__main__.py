@@ -180,13 +180,17 @@ def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.comparison",
-        description="Measures three simpler designs and this exchange on this machine, alike, "
-        "one after the other, and writes a table and a chart.",
-        epilog="Exit codes: 0 all is measured and all trade by the rules; 1 not so; 2 usage; "
-        "130 interrupted, with what was found so far written down.",
+        description="Measures three simpler designs and this exchange on this machine, "
+        "one after the other in the same way, and writes a table and a chart.",
+        epilog="Exit codes: 0 every system is measured and follows the trading rules; 1 one "
+        "does not; 2 usage; 130 interrupted; the results so far are written.",
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="short runs, to see that it works; no figures")
+    add(
+        "--quick",
+        action="store_true",
+        help="short runs, to test the program; the figures do not count",
+    )
     add("--duration", type=int, metavar="S", help="seconds of each run; default 30")
     add(
         "--only",
@@ -198,10 +202,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"of table and chart; default {PAGES}; with --quick or --only that of --report",
+        help=f"folder of table and chart; default {PAGES}; with --quick or --only that of --report",
     )
-    add("--report", type=Path, metavar="DIR", help=f"of everything; default {REPORTS}/<time>")
-    add("--draw", type=Path, metavar="RESULTS", help="only draw again what a results.json says")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of all results; default {REPORTS}/<time>",
+    )
+    add(
+        "--draw", type=Path, metavar="RESULTS", help="only draw table and chart from a results.json"
+    )
     options = parser.parse_args(arguments)
     if options.duration is not None and options.duration < 1:
         parser.error("--duration must be at least 1 second")

@@ -75,7 +75,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Serves the seven calls by one of three simpler designs. "
         f"{DATABASE_URL} names an empty database, or one of the same design; {ADMIN_KEY} is the "
         "admin's key.",
-        epilog="SIGTERM answers what is in hand and flushes. Exit codes: 2 usage; 3 no database.",
+        epilog="SIGTERM answers the requests in progress and flushes. Exit codes: 2 usage; "
+        "3 no database.",
     )
     parser.add_argument("design", choices=KINDS)
     parser.add_argument("--port", type=int, default=8000)

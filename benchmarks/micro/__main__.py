@@ -101,22 +101,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.micro",
         description="Measures each single operation of the exchange, with its curve as the work "
         "grows, on this machine. Servers that are needed are started and ended.",
-        epilog="Exit codes: 0 all was measured, budgets met or not; 1 something did not do what "
-        "it measures; 2 usage; 3 a server could not be started; 130 interrupted.",
+        epilog="Exit codes: 0 everything was measured, whether budgets are met or not; 1 a "
+        "benchmark did wrong work; 2 usage; 3 a server could not be started; 130 interrupted.",
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="shorter curves and fewer repeats: two minutes")
     add("--only", nargs="+", default=[], metavar="NAME", help="such as: engine codec.decode trip")
-    add("--list", action="store_true", help="name the benchmarks, and end")
-    add("--repeats", type=int, help="of every point (default: 7, --quick 3)")
+    add("--list", action="store_true", help="print the names of the benchmarks")
+    add("--repeats", type=int, help="repeats of every point (default: 7, --quick 3)")
     add(
         "--peers",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="measure other engines from the package index too, installed apart at the first run",
+        help="measure other engines too; they are installed separately at the first run",
     )
-    add("--json", type=Path, metavar="FILE", help="write every figure there")
-    add("--html", type=Path, metavar="FILE", help="write a page with the curves there")
+    add("--json", type=Path, metavar="FILE", help="write every figure to this file")
+    add("--html", type=Path, metavar="FILE", help="write a page with the curves to this file")
     options = parser.parse_args(arguments)
     if options.repeats is not None and options.repeats < 1:
         parser.error("repeats must be at least 1")

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("interrupted; everything is stopped")
         return EXIT_INTERRUPTED
     except (DayError, InfraError, SetupError, ExchangeError) as error:
-        _say(f"day: {error}")
+        _say(f"soak: {error}")
         return EXIT_INFRA
 
 
@@ -57,22 +57,24 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.soak",
         description="Runs a day of a whole market through a fresh exchange, then its recoveries.",
-        epilog="Exit codes: 0 all came about; 1 not so; 2 usage; 3 the exchange cannot be started, "
-        "or the disk is too small; 130 interrupted.",
+        epilog="Exit codes: 0 every step succeeded; 1 one failed; 2 usage; 3 the exchange cannot "
+        "be started, or the disk is too small; 130 interrupted.",
     )
     add = parser.add_argument
-    add("--orders", type=int, default=ORDERS, help="the scale of it all (default %(default)s)")
-    add("--seed", type=int, default=1, help="the same seed, the same flow")
-    add("--data-dir", type=Path, help="an empty or new folder for all data; else a temporary one")
+    add("--orders", type=int, default=ORDERS, help="orders of the day (default %(default)s)")
+    add("--seed", type=int, default=1, help="seed of the flow")
+    add("--data-dir", type=Path, help="empty or new folder for all data (default: a temporary one)")
     add("--keep", action="store_true", help="do not delete the data at the end")
-    add("--lag-max", type=int, default=500_000, help="commands that may wait; 0: write freely")
+    add(
+        "--lag-max", type=int, default=500_000, help="commands that may be unprocessed; 0: no limit"
+    )
     add("--snapshot-every", type=int, default=Settings().snapshot_every, help="commands")
     add("--every", type=float, default=5.0, help="seconds between two samples")
     add("--steps", default=",".join(STEPS), help="recoveries (default %(default)s); empty: none")
     add("--bound", type=float, help="seconds for the flow (default: by its size)")
     add("--step-bound", type=float, help="seconds for each recovery (default: by the size)")
-    add("--memory", type=int, default=8_192, help="MiB; a larger process is given up")
-    add("--json", type=Path, help="write the report there")
+    add("--memory", type=int, default=8_192, help="MiB; the run ends when a process is larger")
+    add("--json", type=Path, help="write the report to this file")
     options = parser.parse_args(arguments)
     options.steps = tuple(name for name in options.steps.split(",") if name)
     if unknown := set(options.steps) - set(STEPS):
@@ -90,7 +92,7 @@ def _day(folder: Path, options: argparse.Namespace) -> int:
     commands = options.orders * 72 // 53
     bound_s = options.bound or BOUND_S_LEAST + commands / COMMANDS_PER_S_LEAST
     step_s = options.step_bound or BOUND_S_LEAST + commands / RECOVERED_PER_S_LEAST
-    asked = DayOptions(
+    day_options = DayOptions(
         orders=options.orders,
         seed=options.seed,
         brokers=BROKERS,
@@ -108,7 +110,7 @@ def _day(folder: Path, options: argparse.Namespace) -> int:
         ) as stack,
         progress_on_stderr() as progress,
     ):
-        report = run_day(stack, asked, progress)
+        report = run_day(stack, day_options, progress)
     for line in as_text(report):
         sys.stdout.write(line + "\n")
     if options.json:

@@ -64,7 +64,7 @@ def run_day(stack: LocalExchange, options: DayOptions, progress: Progress) -> Da
         written = write_day(stack, flow, options.orders, watch, options.pace)
     except DayError as error:
         failure = str(error)
-        progress.say(f"given up: {failure}")
+        progress.say(f"stopped early: {failure}")
     finally:
         watch.close()
     used = meter.spent()

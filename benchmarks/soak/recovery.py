@@ -221,7 +221,7 @@ class Recoveries:
         )
         child.kill()
         at = "" if reached is None else f" at {reached:,} of {self._commands:,} commands"
-        return f"given up{at}: {reason}"
+        return f"stopped early{at}: {reason}"
 
     def _until(
         self, done: Callable[[], bool], name: str, began: float, poll_s: float = POLL_S

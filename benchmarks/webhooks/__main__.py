@@ -43,7 +43,7 @@ EXIT_USAGE = 2
 EXIT_INFRA = 3
 
 
-class Asked(Struct, frozen=True):
+class WebhookRun(Struct, frozen=True):
     """The measurement. `drain_s`: how long webhooks may take after the last order."""
 
     flow: Plan
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     quiet_kafka()
     try:
-        asked = _asked(options)
+        wanted = _webhook_run(options)
         folder = options.report or REPORTS / time.strftime("webhooks-%Y%m%d-%H%M%S")
         folder.mkdir(parents=True, exist_ok=True)
         with stoppable(), progress_on_stderr() as progress:
-            found = measure(asked, progress)
+            found = measure(wanted, progress)
     except KeyboardInterrupt:
         return _failed("interrupted; everything is stopped", EXIT_INTERRUPTED)
     except UsageError as error:
@@ -78,47 +78,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return found.exit_code
 
 
-def measure(asked: Asked, progress: Progress) -> WebhookResult:
+def measure(wanted: WebhookRun, progress: Progress) -> WebhookResult:
     """Run from an empty exchange to the figures, and remove everything afterwards."""
     with (
         running_receiver() as receiver,
-        fresh_stack(asked.flow.shares(), progress.say) as stack,
+        fresh_stack(wanted.flow.shares(), progress.say) as stack,
     ):
-        return _measure(asked, stack, receiver, progress)
+        return _measure(wanted, stack, receiver, progress)
 
 
 def _measure(
-    asked: Asked, stack: LocalExchange, receiver: WebhookReceiver, progress: Progress
+    wanted: WebhookRun, stack: LocalExchange, receiver: WebhookReceiver, progress: Progress
 ) -> WebhookResult:
     # 1. Brokers with URLs, books, warm-up; the sender is not killed meanwhile.
-    flow = asked.flow
+    flow = wanted.flow
     session = Session(target_of(stack), progress, processes=1, give_up_s=GIVE_UP_S)
     session.prepare(flow.profile, flow.seed, receiver.url)
     receiver.know([str(broker.webhook_secret) for broker in session.brokers])
     session.warm_up(flow.profile, flow.seed, WARM_UP_S)
     settings = session.target.settings
-    wait_until_drained(settings, asked.drain_s, progress.say)
+    wait_until_drained(settings, wanted.drain_s, progress.say)
     before = receiver.heard()
     # 2. The market, and the kills.
-    every = f", killed every {asked.kill_every_s:g} s" if asked.kill_every_s else ""
+    every = f", killed every {wanted.kill_every_s:g} s" if wanted.kill_every_s else ""
     progress.say(f"{len(flow.actions):,} requests in {flow.profile.duration_s} s{every}:")
-    kills = Kills(stack, asked.kill_every_s, progress.say)
+    kills = Kills(stack, wanted.kill_every_s, progress.say)
     with kills.going_on():
         ran = session.run(flow, "run")
     # 3. Pending webhooks; only then the audit, which also needs the machine.
-    drain_s = min(INTERRUPTED_S, asked.drain_s) if ran.why else asked.drain_s
+    drain_s = min(INTERRUPTED_S, wanted.drain_s) if ran.why else wanted.drain_s
     drained = wait_until_drained(settings, drain_s, progress.say)
     kills.measured()
     heard = receiver.heard()
     came = max(1, len(heard.ids) - len(before.ids))
-    audit: Audit = session.audit() if asked.audit and not ran.why else "left out"
+    audit: Audit = session.audit() if wanted.audit and not ran.why else "left out"
     ids = [broker.broker_id for broker in session.brokers]
     since_us = ran.started_at_ms * 1_000
     return WebhookResult(
         schema_version=SCHEMA_VERSION,
-        scale=asked.scale,
+        scale=wanted.scale,
         seed=flow.seed,
-        kill_every_s=asked.kill_every_s,
+        kill_every_s=wanted.kill_every_s,
         profile=flow.profile,
         machine=this_machine(),
         commit=commit(),
@@ -142,11 +142,11 @@ def _generator(ran: Ran) -> Generator:
     return Generator(found.sent, found.errors, send_lag_us, found.late)
 
 
-def _asked(options: argparse.Namespace) -> Asked:
+def _webhook_run(options: argparse.Namespace) -> WebhookRun:
     if options.kill_every < 0 or options.drain <= 0:
         raise UsageError("--kill-every must be 0 or more, --drain more than 0")
     flow = flow_at(options.scale, options, profile_of(options))
-    return Asked(flow, options.scale, options.kill_every, options.drain, options.audit)
+    return WebhookRun(flow, options.scale, options.kill_every, options.drain, options.audit)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,17 +160,22 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--scale", type=float, default=SCALE_DEFAULT, help="per cent of B3; default 100")
     add("--duration", type=int, default=60, metavar="S", help="seconds; default 60")
-    add("--seed", type=int, default=SEED_DEFAULT, help="the same seed, the same flow; default 1")
+    add("--seed", type=int, default=SEED_DEFAULT, help="seed of the flow; default 1")
     add("--profile", metavar="NAME|FILE", help="another mix, as for `loadgen run`")
     add(
         "--kill-every", type=float, default=5.0, metavar="S",
-        help="kill the sender so often; 0: never; default 5",
+        help="seconds between two kills of the sender; 0: never; default 5",
     )  # fmt: skip
     add(
         "--drain", type=float, default=120.0, metavar="S",
-        help="how long webhooks may take after the last order; default 120",
+        help="seconds to wait for webhooks after the last order; default 120",
     )  # fmt: skip
-    add("--report", type=Path, metavar="DIR", help=f"for webhooks.json; default {REPORTS}/<time>")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of webhooks.json; default {REPORTS}/<time>",
+    )
     add(
         "--audit", action=argparse.BooleanOptionalAction, default=True,
         help="compare the command log and all derived data with the answers to brokers",

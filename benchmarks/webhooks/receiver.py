@@ -102,19 +102,19 @@ class _Receiving:
 
     def _asked(self) -> None:
         try:
-            asked = self._pipe.recv()
+            secrets = self._pipe.recv()
         except (EOFError, ConnectionResetError):
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._over.set()
             return
-        if asked is None:
+        if secrets is None:
             cpu_s = time.process_time()
             # The event loop made the pipe non-blocking, so a send would fail if the data did not
             # fit at once.
             os.set_blocking(self._pipe.fileno(), True)
             self._pipe.send(Heard(self._brokers, self._ids, self._at_us, self._wrong, cpu_s))
         else:
-            self._webhooks = [Webhook(secret) for secret in asked]
+            self._webhooks = [Webhook(secret) for secret in secrets]
 
     def came(self, at_us: int, broker: int, headers: dict[str, str], body: bytes) -> None:
         """Record one webhook, which is already answered."""

@@ -68,14 +68,14 @@ class Workers(Struct, frozen=True):
     def run(self, job: Job, plan: Plan) -> Ran:
         """Run until everything is answered or something ends it. Leaves no process behind."""
         state = RunState(plan, Records())
-        with _asked_to_stop() as asked:
+        with _stop_on_signals() as stop_requested:
             senders = _Senders(job, plan, self.processes)
             try:
                 start = senders.start()
                 started_at_ms = int((time.time() + start - time.monotonic()) * 1_000)
                 names = {f"sender {n + 1}": pid for n, pid in enumerate(senders.pids())}
                 sampler = Sampler({**names, **self.pids}, start)
-                why = self._listen(senders, state, start, sampler, asked)
+                why = self._listen(senders, state, start, sampler, stop_requested)
             finally:
                 senders.end(state)
         return Ran(
@@ -88,7 +88,7 @@ class Workers(Struct, frozen=True):
         state: RunState,
         start: float,
         sampler: Sampler,
-        asked: Callable[[], bool],
+        stop_requested: Callable[[], bool],
     ) -> str:
         silence = OutageDetector(self.give_up_s)
         while senders.open:
@@ -97,7 +97,7 @@ class Workers(Struct, frozen=True):
             state.now_us = int((now - start) * 1_000_000)
             sampler.look(now)
             self.on_state(state)
-            if asked():
+            if stop_requested():
                 return INTERRUPTED
             if senders.failed():
                 return "a sending process died"
@@ -179,16 +179,16 @@ def start_deaf(process: BaseProcess) -> None:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Record Ctrl-C and SIGTERM instead of raising, which could interrupt a message."""
-    asked: list[int] = []
+    stop_requested: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
-        asked.append(number)
+        stop_requested.append(number)
 
     former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(stop_requested)
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

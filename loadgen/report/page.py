@@ -90,7 +90,7 @@ def _latencies(found: Summary) -> str:
 
 def _tables(found: Summary) -> Iterator[str]:
     yield _table(("answer", "count"), [(n, f"{c:,}") for n, c in found.figures.answers.items()])
-    yield _table(("drawer", "count"), [(n, f"{c:,}") for n, c in found.figures.kinds.items()])
+    yield _table(("category", "count"), [(n, f"{c:,}") for n, c in found.figures.kinds.items()])
     yield _table(("mix", "planned %", "sent %"), _shares(found.mix))
     yield _table(("symbol", "planned %", "sent %"), _shares(found.skew))
     yield _table(

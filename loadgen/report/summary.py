@@ -111,12 +111,12 @@ class RunContext(Struct, frozen=True):
     audit: Audit
 
 
-def summary(ran: Ran, around: RunContext, thresholds: Sequence[Threshold]) -> Summary:
+def summary(ran: Ran, context: RunContext, thresholds: Sequence[Threshold]) -> Summary:
     """Compute the summary, with the reason why the run ended."""
     figures = report(ran.records, ran.cpu_s)
     done = figures.sent - figures.kinds.get("abandoned", 0)
     last_done_us = max((line.done_us for line in ran.records), default=0)
-    duration_s = around.config.duration_s
+    duration_s = context.config.duration_s
     verdicts = [judge(each, figures) for each in thresholds]
     found = Summary(
         schema_version=SCHEMA_VERSION,
@@ -124,10 +124,10 @@ def summary(ran: Ran, around: RunContext, thresholds: Sequence[Threshold]) -> Su
         why=ran.why,
         valid=not figures.late,
         exit_code=EXIT_OK,
-        config=around.config,
-        machine=around.machine,
-        commit=around.commit,
-        started_at=around.started_at,
+        config=context.config,
+        machine=context.machine,
+        commit=context.commit,
+        started_at=context.started_at,
         planned=len(ran.plan.actions),
         sent=figures.sent,
         done=done,
@@ -135,13 +135,13 @@ def summary(ran: Ran, around: RunContext, thresholds: Sequence[Threshold]) -> Su
         done_per_s=done / max(0.001, last_done_us / 1_000_000),
         errors=figures.errors,
         errors_percent=figures.errors_percent,
-        errors_before=around.errors_before,
+        errors_before=context.errors_before,
         figures=figures,
         mix=_mix(ran, figures),
         skew=_skew(ran),
         processes=_costs(ran, figures.sent),
         thresholds=verdicts,
-        audit=around.audit,
+        audit=context.audit,
     )
     tolerated = any(each.about_errors for each in thresholds)
     return msgspec.structs.replace(found, exit_code=_exit_code(found, tolerated=tolerated))

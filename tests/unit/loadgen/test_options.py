@@ -38,7 +38,7 @@ URL = ("--url", "http://127.0.0.1:9", "--admin-key", "k")
         (("run", "--url", "http://h:x", "--admin-key", "k"), "write http://HOST:PORT"),
         (("run", "--threshold", "p99<1"), "is no threshold"),
         (("run", "--pid", "gateway"), "write NAME=PID"),
-        (("run", "--pid", "gateway=99999999"), "of a process that runs"),
+        (("run", "--pid", "gateway=99999999"), "of a running process"),
         (("run", "--profile", "nothing"), "one of b3, steady, burst, ramp, or a file"),
         (("run", "--plan-in", "x", "--scale", "5"), "leave out --scale"),
         (("run", "--plan-in", "nowhere"), "nowhere: No such file"),
@@ -89,10 +89,10 @@ def test_options_of_a_run_equal_the_command_line(tmp_path: Path) -> None:
     )  # fmt: skip
     options = options_of(given)
     flow, scale = flow_of(given)
-    assert options.where.pids == {"us": os.getpid()}
-    assert (options.where.url, options.where.admin_key) == ("http://127.0.0.1:9", "k")
-    assert not options.how.audit
-    assert [each.text for each in options.how.thresholds] == ["errors<1%"]
+    assert options.target_spec.pids == {"us": os.getpid()}
+    assert (options.target_spec.url, options.target_spec.admin_key) == ("http://127.0.0.1:9", "k")
+    assert not options.run_options.audit
+    assert [each.text for each in options.run_options.thresholds] == ["errors<1%"]
     assert (scale, flow.seed, flow.profile.duration_s) == (50, 3, 7)
     assert flow.profile.orders_per_s == 350
     plan = tmp_path / "plan"
