@@ -1,4 +1,8 @@
-"""The record of a broker. The compacted topic keeps the last record of each broker."""
+"""Records of the brokers topic, which keeps the last record of each key.
+
+A broker's keys and its further webhook secrets are separate records, so that each fact has one
+writer: the operator ends a key while the broker rotates its secret, and neither undoes the other.
+"""
 
 import base64
 import hashlib
@@ -39,6 +43,24 @@ class WebhookSecret(Struct, frozen=True, omit_defaults=True, gc=False):
         return f"WebhookSecret('...', until={self.until})"
 
 
+class IssuedSecret(Struct, frozen=True, tag_field="type", tag="issued_secret", gc=False):
+    """A webhook secret that a broker rotated to. Written once, under its own key; never changed."""
+
+    broker_id: BrokerId
+    secret: Secret
+    created_at: TimestampMs
+
+    def __repr__(self) -> str:
+        """Text without the secret."""
+        return f"IssuedSecret({self.broker_id}, '...', {self.created_at})"
+
+    @property
+    def key(self) -> str:
+        """The record's key: the broker, a slash, and a hash of the secret."""
+        digest = hashlib.sha256(self.secret.encode()).hexdigest()
+        return f"{self.broker_id}/{digest[:16]}"
+
+
 class Broker(Struct, frozen=True, omit_defaults=True, gc=False):
     """A registered broker. `api_key_hash` is the SHA-256 of its key, which is not stored.
 
@@ -46,7 +68,8 @@ class Broker(Struct, frozen=True, omit_defaults=True, gc=False):
     last rotation, if it remains valid: until `former_key_until`, exclusive.
 
     Webhook secrets are stored, because the sender signs with them. `webhook_secrets` are newest
-    first; every valid one signs.
+    first; every valid one signs. In the record they are those of the registration, or of versions
+    that rotated them there; `BrokerRecords` adds those issued since.
     """
 
     broker_id: BrokerId

@@ -4,12 +4,13 @@ Encoding is deterministic: fields are in declaration order, and structs with `om
 out defaults.
 """
 
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 
 from schemas.book import BookUpdate
-from schemas.brokers import Broker
+from schemas.brokers import Broker, IssuedSecret
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import Execution
 from schemas.listings import Listing
@@ -18,7 +19,7 @@ from schemas.trades import Trade
 
 T = TypeVar("T")
 
-Message = Command | Execution | Trade | BookUpdate | Broker | Listing | Snapshot
+Message = Command | Execution | Trade | BookUpdate | Broker | IssuedSecret | Listing | Snapshot
 
 _encoder: Final = msgspec.json.Encoder()
 _command: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
@@ -26,6 +27,7 @@ _execution: Final[msgspec.json.Decoder[Execution]] = msgspec.json.Decoder(Execut
 _trade: Final = msgspec.json.Decoder(Trade)
 _book_update: Final = msgspec.json.Decoder(BookUpdate)
 _broker: Final = msgspec.json.Decoder(Broker)
+_issued_secret: Final = msgspec.json.Decoder(IssuedSecret)
 _listing: Final = msgspec.json.Decoder(Listing)
 _snapshot: Final[msgspec.json.Decoder[Snapshot]] = msgspec.json.Decoder(Snapshot)
 
@@ -73,6 +75,17 @@ def decode_book_update(value: bytes | None) -> BookUpdate:
 def decode_broker(value: bytes | None) -> Broker:
     """Decode a broker. Raises UnreadableError."""
     return _read(_broker, value)
+
+
+def decode_broker_record(value: bytes | None) -> Broker | IssuedSecret:
+    """Decode a record of the brokers topic. Raises UnreadableError."""
+    try:
+        return decode_broker(value)
+    except UnreadableError:
+        # A broker's record has no type, so its required fields tell the two apart.
+        with suppress(UnreadableError):
+            return _read(_issued_secret, value)
+        raise
 
 
 def decode_listing(value: bytes | None) -> Listing:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.asyncapi import Examples, document, tidied
-from schemas.topics import TOPICS, Topic
+from schemas.topics import BROKERS, TOPICS, Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 HERE = Path(__file__).parent
@@ -24,7 +24,14 @@ HERE = Path(__file__).parent
 
 def topic_schema(topic: Topic) -> dict[str, Any]:
     """The JSON Schema of a record of the topic: any of its messages."""
-    schema = tidied(msgspec.json.schema(reduce(or_, topic.messages)))
+    if topic is BROKERS:
+        # A broker's record has no tag, and msgspec describes unions of tagged messages only.
+        any_of, components = msgspec.json.schema_components(
+            topic.messages, ref_template="#/$defs/{name}"
+        )
+        schema = tidied({"anyOf": list(any_of), "$defs": components})
+    else:
+        schema = tidied(msgspec.json.schema(reduce(or_, topic.messages)))
     return {"$schema": DIALECT, "title": topic.name, "description": topic.purpose, **schema}
 
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from schemas.book import BookUpdate
-from schemas.brokers import Broker
+from schemas.brokers import Broker, IssuedSecret
 from schemas.commands import CancelOrder, PlaceOrder, SetQuotas, Tick
 from schemas.executions import Claim, LevelClaim, Outcomes
 from schemas.listings import Listing
@@ -97,13 +97,13 @@ BOOK = Topic(
 )
 BROKERS = Topic(
     name="exchange.brokers.v1",
-    key="broker id",
-    messages=(Broker,),
+    key="broker id; with a slash and a hash for a secret",
+    messages=(Broker, IssuedSecret),
     writer="ingest; operator (exchange broker)",
     readers=("ingest", "reader", "sink"),
     by_symbol=False,
     config={"cleanup.policy": "compact"} | _BROKER_TIME,
-    purpose="Registered brokers.",
+    purpose="Registered brokers, and webhook secrets that they rotated to.",
 )
 LISTINGS = Topic(
     name="exchange.listings.v1",

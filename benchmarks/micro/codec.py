@@ -15,7 +15,7 @@ from benchmarks.micro.outcomes import outcomes_of, records
 from schemas import codec
 
 DECODERS: Final[dict[str, Callable[[bytes], codec.Message]]] = {
-    "exchange.brokers.v1": codec.decode_broker,
+    "exchange.brokers.v1": codec.decode_broker_record,
     "exchange.commands.v1": codec.decode_command,
     "exchange.executions.v1": codec.decode_execution,
     "exchange.listings.v1": codec.decode_listing,

@@ -65,7 +65,7 @@ class MemoryLog:
         topic: str,
         partition: int,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         result: Callable[[DeliveryResult], None],
     ) -> None:
         """Store the record at once; a command's outcome follows."""

@@ -1,7 +1,8 @@
 """Writes brokers' records for an operator: registration as by `POST /register`, revocation,
 rotation.
 
-If two operators change one broker at the same moment, the later record counts.
+Only operators write the record with a broker's keys, after its registration. If two of them change
+one broker at the same moment, the later record counts, and the other command reports it.
 """
 
 import os
@@ -55,6 +56,7 @@ def revoke_broker(settings: Settings, broker_id: str) -> Broker:
     """End all keys of a broker; returns it once the record is written. Raises RefusedError."""
     broker = revoked(_find(settings, broker_id), now_ms=now_ms())
     _write(settings, broker)
+    _require_written(settings, broker)
     return broker
 
 
@@ -63,8 +65,19 @@ def rotate_key(settings: Settings, broker_id: str, keep_former_s: int) -> str:
     api_key = new_key(os.urandom(KEY_BYTES))
     former = _find(settings, broker_id)
     keep_former_ms = keep_former_s * 1_000
-    _write(settings, rotated(former, api_key, now_ms=now_ms(), keep_former_ms=keep_former_ms))
+    changed = rotated(former, api_key, now_ms=now_ms(), keep_former_ms=keep_former_ms)
+    _write(settings, changed)
+    _require_written(settings, changed)
     return api_key
+
+
+def _require_written(settings: Settings, broker: Broker) -> None:
+    # Another operator's command may have read the record before this one and written it after.
+    if _find(settings, broker.broker_id) != broker:
+        raise RefusedError(
+            f"another change of broker {broker.broker_id} was written at the same moment and "
+            "replaces this one; repeat the command"
+        )
 
 
 def _find(settings: Settings, broker_id: str) -> Broker:
@@ -73,6 +86,8 @@ def _find(settings: Settings, broker_id: str) -> Broker:
     if value is None:
         raise RefusedError(f"no broker {broker_id}; `exchange broker list` shows them all")
     try:
+        # The broker's own record, without the secrets that were issued since: only the gateway
+        # writes those.
         return decode_broker(value)
     except UnreadableError as error:
         raise RefusedError(f"the record of broker {broker_id} is unreadable: {error}") from error

@@ -1,11 +1,14 @@
 """Brokers from the brokers topic: by key for authentication, by id for names."""
 
+import asyncio
 import hmac
 import logging
+from collections.abc import Callable
 from typing import Literal
 
+from schemas.broker_records import BrokerRecords
 from schemas.brokers import Broker, key_hash
-from schemas.codec import UnreadableError, decode_broker
+from schemas.codec import UnreadableError
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +23,43 @@ class BrokerDirectory:
         self._admin_hash = None if admin_key is None else key_hash(admin_key)
         self._by_hash: dict[str, Broker] = {}
         self._by_id: dict[str, Broker] = {}
+        self._records = BrokerRecords()
+        # Set and replaced with each record, for requests that wait for their own.
+        self._applied = asyncio.Event()
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Apply one record. An unreadable one, written by another program, is logged and
         skipped."""
-        broker_id = (key or b"").decode(errors="replace")
-        if value is None:
-            self._forget(broker_id)
-            return
         try:
-            self.add(decode_broker(value))
+            broker_id = self._records.apply(key, value)
         except UnreadableError as error:
             log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+            return
+        broker = self._records.get(broker_id)
+        if broker is None:
+            self._forget(broker_id)
+        else:
+            self.add(broker)
+        self._applied.set()
+        self._applied = asyncio.Event()
+
+    async def wait_until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until the records applied so far make `holds` true; False after the time-out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not holds():
+                    await self._applied.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def get(self, broker_id: str) -> Broker | None:
+        """The broker; None if unknown."""
+        return self._by_id.get(broker_id)
+
+    def ended_secrets(self, broker_id: str) -> list[str]:
+        """Keys of records with webhook secrets of this broker that no longer count."""
+        return self._records.ended_secrets(broker_id)
 
     def add(self, broker: Broker) -> None:
         """Add or replace a broker; keys that the new record does not contain are no longer

@@ -6,10 +6,11 @@ or after it, so that a running exchange can be audited. Only reads.
 
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 
+from schemas.broker_records import BrokerRecords
 from schemas.brokers import Broker
-from schemas.codec import UnreadableError, decode_broker
+from schemas.codec import UnreadableError
 from schemas.topics import BROKERS, COMMANDS, Topic
 from services.audit.client_log import ClientLine, ClientLog
 from services.audit.database import Database
@@ -88,14 +89,12 @@ def _end(settings: Settings, topic: Topic, number: int) -> int:
 
 
 def _read_brokers(settings: Settings) -> list[Broker]:
-    brokers = []
-    for value in last_records(settings, BROKERS).values():
-        try:
-            brokers.append(decode_broker(value))
-        except UnreadableError:
-            # A record of a foreign writer, which every reader skips.
-            continue
-    return brokers
+    brokers = BrokerRecords()
+    for key, value in last_records(settings, BROKERS).items():
+        # A record of a foreign writer is skipped by every reader.
+        with suppress(UnreadableError):
+            brokers.apply(key.encode(), value)
+    return list(brokers)
 
 
 def _brokers(settings: Settings, database: Database, report: AuditReport, wait_s: float) -> None:

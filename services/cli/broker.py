@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 from msgspec import UNSET, Struct
 
+from schemas.broker_records import BrokerRecords
 from schemas.brokers import Broker
-from schemas.codec import UnreadableError, decode_broker
+from schemas.codec import UnreadableError
 from schemas.rest import Registration
 from schemas.topics import BROKERS
 from schemas.units import rfc3339
@@ -62,14 +63,13 @@ def register(
 def list_brokers(*, as_json: AsJson = False) -> None:
     """List all brokers in the order of registration."""
     with readable_errors():
-        rows: list[BrokerRow] = []
+        brokers = BrokerRecords()
         for key, value in last_records(operator_settings(), BROKERS).items():
             try:
-                found = decode_broker(value)
+                brokers.apply(key.encode(), value)
             except UnreadableError as error:
                 typer.echo(f"unreadable record of {key!r}: {error}", err=True)
-                continue
-            rows.append(_row(found))
+        rows = [_row(broker) for broker in brokers]
         rows.sort(key=lambda row: (row.created_at, row.broker_id))
         show(rows, as_json=as_json, text=_text)
 

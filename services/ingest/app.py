@@ -1,10 +1,12 @@
 """Ingest's half of the API: register brokers, rotate webhook secrets, place and cancel orders."""
 
 import logging
+from contextlib import suppress
 
 from msgspec import UNSET
 
-from schemas.brokers import Broker
+from schemas.broker_records import FORMER_SECRET_MS
+from schemas.brokers import IssuedSecret, webhook_secret
 from schemas.codec import UnreadableError, encode
 from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequest, Registration
 from schemas.topics import BROKERS
@@ -29,12 +31,14 @@ from services.ingest.registration import (
     RANDOM_BYTES,
     SECRET_BYTES,
     new_broker,
-    with_new_secret,
 )
 from services.runtime.kafka.execution_filter import Batch
 
 log = logging.getLogger(__name__)
 
+# Reading our own record back takes milliseconds. Beyond this the answer is sent without waiting:
+# the record is stored, and the key or secret would otherwise be lost.
+_APPLIED_WITHIN_S = 2.0
 _NO_STORE = (("Cache-Control", "no-store"),)
 _PREFER_PLACE = Parameter(
     name="Prefer",
@@ -87,7 +91,12 @@ class Ingest:
             wanted, context.randomness(RANDOM_BYTES), now_ms=context.clock()
         )
         await self._store(
-            broker, "the broker may be registered, but its key is lost: register it again"
+            broker.broker_id,
+            encode(broker),
+            "the broker may be registered, but its key is lost: register it again",
+        )
+        await self._directory.wait_until(
+            lambda: self._directory.get(broker.broker_id) is not None, _APPLIED_WITHIN_S
         )
         shown_once = Registration(
             broker_id=broker.broker_id,
@@ -102,27 +111,46 @@ class Ingest:
         context = self._context
         if broker.webhook_url is None:
             raise ProblemError("not_found", "this broker was registered without a webhook_url")
-        changed = with_new_secret(broker, context.randomness(SECRET_BYTES), now_ms=context.clock())
+        issued = IssuedSecret(
+            broker.broker_id,
+            webhook_secret(context.randomness(SECRET_BYTES)),
+            context.clock(),
+        )
         await self._store(
-            changed, "the secret may have been replaced by one that is lost: rotate it again"
+            issued.key,
+            encode(issued),
+            "the secret may have been replaced by one that is lost: rotate it again",
         )
-        newest, *former = changed.webhook_secrets
-        until = former[0].until if former else None
-        shown_once = RotatedSecret(newest.secret, None if until is None else rfc3339(until))
-        return json_response(200, shown_once, _NO_STORE)
+        await self._directory.wait_until(lambda: self._counts(issued), _APPLIED_WITHIN_S)
+        self._delete_ended(broker.broker_id)
+        until = rfc3339(issued.created_at + FORMER_SECRET_MS) if broker.webhook_secrets else None
+        return json_response(200, RotatedSecret(issued.secret, until), _NO_STORE)
 
-    async def _store(self, broker: Broker, unknown: str) -> None:
-        # Returns once Kafka has stored the record.
+    def _counts(self, issued: IssuedSecret) -> bool:
+        broker = self._directory.get(issued.broker_id)
+        return broker is not None and issued.secret in {
+            known.secret for known in broker.webhook_secrets
+        }
+
+    def _delete_ended(self, broker_id: str) -> None:
+        # Otherwise the topic would keep every secret forever. A deletion that fails is repeated
+        # with the next rotation.
+        topic = BROKERS.full_name(self._context.topic_prefix)
+        for key in self._directory.ended_secrets(broker_id):
+            with suppress(ProblemError):
+                self._context.publisher.send(topic, 0, key.encode(), None)
+
+    async def _store(self, key: str, value: bytes, unknown: str) -> None:
+        # Returns once Kafka has stored the record. The directory applies it when it is read back,
+        # after all records before it: a record of ours never replaces a later one in memory.
         context = self._context
-        delivery = context.publisher.send(
-            BROKERS.full_name(context.topic_prefix), 0, broker.broker_id.encode(), encode(broker)
-        )
+        topic = BROKERS.full_name(context.topic_prefix)
+        delivery = context.publisher.send(topic, 0, key.encode(), value)
         result = await delivery.wait(context.publisher.delivery_timeout_s)
         if result == "not_stored":
             raise not_accepted("Kafka refused the record; nothing was written")
         if result != "stored":
             raise ProblemError("outcome_unknown", unknown)
-        self._directory.add(broker)
 
     def routes(self) -> list[Route]:
         """The hot calls, served by the edge."""

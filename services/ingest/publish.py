@@ -24,7 +24,7 @@ class LogSender(Protocol):
         topic: str,
         partition: int,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         result: Callable[[DeliveryResult], None],
     ) -> None:
         """Queue a record; `result` runs on another thread. Raises BufferError when full,
@@ -86,8 +86,9 @@ class Publisher:
         """True if Kafka is reachable as far as known."""
         return self._sender.available
 
-    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> Delivery:
-        """Queue a record. Raises ProblemError not_accepted, and then nothing was written."""
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> Delivery:
+        """Queue a record; None as `value` deletes the key. Raises ProblemError not_accepted, and
+        then nothing was written."""
         if not self._sender.available:
             raise not_accepted("the log is not available now; nothing was written")
         if self._sent - self.settled >= self._in_flight_max:

@@ -1,4 +1,4 @@
-"""Creates a broker from a request, and new secrets. Pure: randomness and time are arguments."""
+"""Creates a broker from a request. Pure: randomness and time are arguments."""
 
 import uuid
 
@@ -12,8 +12,6 @@ _ID_BYTES = 16
 SECRET_BYTES = 32
 # Random bytes of a registration, in this order.
 RANDOM_BYTES = _ID_BYTES + KEY_BYTES + SECRET_BYTES
-# Validity of the secret before the newest: time to bring the new one to every receiver.
-FORMER_SECRET_MS = 24 * 60 * 60 * 1000
 
 
 def new_broker(request: RegisterRequest, randomness: bytes, *, now_ms: int) -> tuple[Broker, str]:
@@ -32,16 +30,3 @@ def new_broker(request: RegisterRequest, randomness: bytes, *, now_ms: int) -> t
         secrets = (WebhookSecret(webhook_secret(secret)),)
         broker = structs.replace(broker, webhook_secrets=secrets)
     return broker, api_key
-
-
-def with_new_secret(broker: Broker, randomness: bytes, *, now_ms: int) -> Broker:
-    """The former secret stays valid for one more day, older ones end. Needs SECRET_BYTES.
-
-    A second rotation does not prolong the validity of a secret that is about to end.
-    """
-    fresh = WebhookSecret(webhook_secret(randomness))
-    former = tuple(
-        WebhookSecret(known.secret, now_ms + FORMER_SECRET_MS)
-        for known in broker.webhook_secrets[:1]
-    )
-    return structs.replace(broker, webhook_secrets=(fresh, *former))

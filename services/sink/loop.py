@@ -20,8 +20,9 @@ import psycopg
 from confluent_kafka import Message
 from msgspec import Struct
 
+from schemas.broker_records import BrokerRecords
 from schemas.brokers import Broker
-from schemas.codec import UnreadableError, decode_broker
+from schemas.codec import UnreadableError
 from schemas.topics import BROKERS, EXECUTIONS
 from schemas.topology import Topology
 from services.runtime.errors import UnavailableError
@@ -91,6 +92,7 @@ class Sink:
         self._filter = ExecutionFilter({}, log_unreadable)
         self._pending: deque[Message] = deque()
         self._brokers_next = 0
+        self._broker_records = BrokerRecords()
         # Brokers whose record was read or does not exist, and those of them that have a URL.
         self._known_brokers: set[str] = set()
         self._with_webhook: set[str] = set()
@@ -232,14 +234,18 @@ class Sink:
         brokers: dict[str, Broker] = {}
         for message in messages:
             self._brokers_next = max(self._brokers_next, (message.offset() or 0) + 1)
-            # The row of a deleted broker stays: its orders and trades still refer to it.
-            if message.value() is None:
-                self._with_webhook.discard((message.key() or b"").decode(errors="replace"))
-                continue
+            key = message.key()
             try:
-                broker = decode_broker(message.value())
+                broker_id = self._broker_records.apply(
+                    key.encode() if isinstance(key, str) else key, message.value()
+                )
             except UnreadableError as error:
                 log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+                continue
+            broker = self._broker_records.get(broker_id)
+            # The row of a deleted broker stays: its orders and trades still refer to it.
+            if broker is None:
+                self._with_webhook.discard(broker_id)
                 continue
             brokers[broker.broker_id] = broker
             self._known_brokers.add(broker.broker_id)

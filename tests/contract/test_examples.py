@@ -31,7 +31,7 @@ DECODERS: Final[dict[str, Callable[[bytes], Struct]]] = {
     EXECUTIONS.name: codec.decode_execution,
     TRADES.name: codec.decode_trade,
     BOOK.name: codec.decode_book_update,
-    BROKERS.name: codec.decode_broker,
+    BROKERS.name: codec.decode_broker_record,
     LISTINGS.name: codec.decode_listing,
     SNAPSHOTS.name: codec.decode_snapshot,
 }

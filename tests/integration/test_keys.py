@@ -1,7 +1,10 @@
 """Revocation of API keys by an operator, in running services and in services started later."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,35 @@ def test_revoked_key_ends_in_all_services_and_its_orders_stay_open(
     becomes(services, readmitted, valid=True)
     assert not any(works(services, key).values())
     assert Api(exchange.url, readmitted).order(resting)["remaining_quantity"] == 70
+
+
+def test_revocation_holds_against_secret_rotations_at_the_same_time(exchange: Exchange) -> None:
+    asked = {"name": "Rotator", "webhook_url": "http://127.0.0.1:9/"}
+    registration = exchange.admin().call("POST", "/register", asked).body
+    broker_id, key = registration["broker_id"], registration["api_key"]
+    ended = threading.Event()
+
+    def rotate_until_ended() -> int:
+        api, done = Api(exchange.url, key), 0
+        while not ended.is_set():
+            done += api.call("POST", "/webhooks/secret/rotate").status == 200
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        loops = [pool.submit(rotate_until_ended) for _ in range(4)]
+        try:
+            row = broker_command(exchange, "revoke", broker_id)
+            eventually(
+                "revoked", lambda: Api(exchange.url, key).call("GET", "/balance").status == 401
+            )
+            # Whatever the gateway has accepted before is in the topic by now.
+            time.sleep(1.0)
+        finally:
+            ended.set()
+        assert sum(loop.result() for loop in loops) > 0
+    assert Api(exchange.url, key).call("GET", "/balance").status == 401
+    listed = {row["broker_id"]: row for row in broker_command(exchange, "list")}
+    assert listed[broker_id] == row
 
 
 def test_rotated_key_replaces_the_old_one_in_all_services(

@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from schemas.brokers import Broker, key_hash
-from schemas.codec import decode_command
+from schemas.codec import decode_command, encode
 from schemas.commands import CancelOrder, PlaceOrder
 from schemas.executions import Event, Expired, OrderAccepted, Outcome
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
+from schemas.topics import BROKERS
 from services.api.app import ApiApp, Request
 from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
@@ -40,7 +41,8 @@ class FakeSender:
         self.available = True
         self.refusal: Exception | None = None
         self.result = result
-        self.sent: list[tuple[str, int, bytes | None, bytes]] = []
+        self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
+        self.on_stored: Callable[[str, bytes | None, bytes | None], None] | None = None
         self.pending: list[Callable[[DeliveryResult], None]] = []
 
     def send(
@@ -48,7 +50,7 @@ class FakeSender:
         topic: str,
         partition: int,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         result: Callable[[DeliveryResult], None],
     ) -> None:
         """Keep the record. Raises BufferError if `full`."""
@@ -59,6 +61,8 @@ class FakeSender:
             self.pending.append(result)
         else:
             result(self.result)
+        if self.result == "stored" and self.on_stored is not None:
+            self.on_stored(topic, key, value)
 
 
 class IngestHarness:
@@ -80,8 +84,9 @@ class IngestHarness:
             sender, in_flight_max=in_flight_max, delivery_timeout_ms=delivery_ms
         )
         self.directory = BrokerDirectory(ADMIN_KEY)
-        self.directory.add(BROKER)
-        self.directory.add(OTHER)
+        for broker in (BROKER, OTHER):
+            self.directory.apply(broker.broker_id.encode(), encode(broker))
+        sender.on_stored = self._read_back
         self.waiters = Waiters(loop)
         context = IngestContext(
             publisher=self.publisher,
@@ -99,6 +104,10 @@ class IngestHarness:
         routes = self.ingest.routes()
         framework = make_framework("Ingest", routes, [self.ingest.router()])
         self.edge = ApiApp(routes, self.directory, framework)
+
+    def _read_back(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        if topic == BROKERS.full_name("t-"):
+            self.directory.apply(key, value)
 
     async def _lookup(self, order_id: str, request: Request) -> OrderResource | None:
         if self.reader_unavailable:

@@ -102,7 +102,7 @@ class Sender:
         self._thread.start()
 
     def send(
-        self, topic: str, partition: int, key: bytes | None, value: bytes, result: OnFate
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, result: OnFate
     ) -> None:
         """Queue a record. Raises BufferError if the queue is full, NotQueuedError if the client
         does not take the record for another reason: nothing was sent then."""

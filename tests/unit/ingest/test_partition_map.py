@@ -4,19 +4,13 @@ import base64
 
 import pytest
 
-from schemas.brokers import Broker, WebhookSecret, key_hash
+from schemas.brokers import key_hash
 from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.listings import Listing
 from schemas.partitions import default_partition
 from schemas.rest import RegisterRequest
 from services.ingest.partition_map import PartitionMap
-from services.ingest.registration import (
-    FORMER_SECRET_MS,
-    RANDOM_BYTES,
-    SECRET_BYTES,
-    new_broker,
-    with_new_secret,
-)
+from services.ingest.registration import RANDOM_BYTES, SECRET_BYTES, new_broker
 
 
 def listing(symbol: str, partition: int) -> tuple[bytes, bytes]:
@@ -68,19 +62,3 @@ def test_new_broker_with_a_url_has_a_secret_hidden_from_repr() -> None:
     assert known.secret not in repr(broker)
     without, _ = new_broker(RegisterRequest("Beta"), bytes(RANDOM_BYTES), now_ms=5)
     assert without.webhook_secrets == ()
-
-
-def test_rotated_secret_keeps_the_newest_former_one_for_a_day() -> None:
-    first, _ = new_broker(RegisterRequest("Alfa", "http://a/"), bytes(RANDOM_BYTES), now_ms=5)
-    second = with_new_secret(first, b"2" * SECRET_BYTES, now_ms=1_000)
-    third = with_new_secret(second, b"3" * SECRET_BYTES, now_ms=2_000)
-    (one,) = first.webhook_secrets
-    two, former = second.webhook_secrets
-    assert (two.until, former) == (None, WebhookSecret(one.secret, 1_000 + FORMER_SECRET_MS))
-    assert third.webhook_secrets[1:] == (WebhookSecret(two.secret, 2_000 + FORMER_SECRET_MS),)
-    assert (third.broker_id, third.api_key_hash) == (first.broker_id, first.api_key_hash)
-
-
-def test_rotated_secret_of_a_broker_without_one_is_the_only_one() -> None:
-    old = Broker("0199f0a1-6d10-7000-8b1d-90ce5f2ad344", "Old", "0" * 64, 1, "http://a/")
-    assert len(with_new_secret(old, bytes(SECRET_BYTES), now_ms=5).webhook_secrets) == 1
