@@ -21,7 +21,7 @@ from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale
 from schemas.codec import decode_command, encode
 from schemas.executions import Outcomes
 from schemas.orders import OrderRecord, OrderTrade
-from schemas.topics import COMMANDS
+from schemas.topics import BROKERS, COMMANDS
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.framework import Caller, ServiceRouter, make_framework
@@ -39,6 +39,7 @@ from services.reader.app import Reader
 from services.reader.views import Views
 from services.runtime.clock import now_ms
 from services.runtime.health import Health
+from services.runtime.kafka.dispatcher import OnRecord
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import DeliveryResult
 from services.runtime.settings import Settings
@@ -54,9 +55,10 @@ class MemoryLog:
 
     available = True
 
-    def __init__(self, on_outcome: Callable[[int, bytes], None]) -> None:
+    def __init__(self, on_outcome: Callable[[int, bytes], None], on_broker: OnRecord) -> None:
         self._engine = Engine(0)
         self._on_outcome = on_outcome
+        self._on_broker = on_broker
         self._loop = asyncio.get_running_loop()
         self._offsets = count()
 
@@ -70,6 +72,8 @@ class MemoryLog:
     ) -> None:
         """Store the record at once; a command's outcome follows."""
         result("stored")
+        if topic == BROKERS.name:
+            self._on_broker(key, value)
         if topic != COMMANDS.name:
             return
         offset = next(self._offsets)
@@ -102,7 +106,9 @@ class Gateway:
         self._filter = ExecutionFilter({0: FilterPosition(1, 0, 0)})
         context = IngestContext(
             publisher=Publisher(
-                MemoryLog(self._on_outcome), in_flight_max=1, delivery_timeout_ms=1_000
+                MemoryLog(self._on_outcome, directory.apply),
+                in_flight_max=1,
+                delivery_timeout_ms=1_000,
             ),
             waiters=Waiters(asyncio.get_running_loop()),
             lookup=lookup_of(self._reader),

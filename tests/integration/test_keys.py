@@ -90,12 +90,12 @@ def test_revocation_holds_against_secret_rotations_at_the_same_time(exchange: Ex
     asked = {"name": "Rotator", "webhook_url": "http://127.0.0.1:9/"}
     registration = exchange.admin().call("POST", "/register", asked).body
     broker_id, key = registration["broker_id"], registration["api_key"]
-    ended = threading.Event()
+    api, ended = Api(exchange.url, key), threading.Event()
 
     def rotate_until_ended() -> int:
-        api, done = Api(exchange.url, key), 0
+        client, done = Api(exchange.url, key), 0
         while not ended.is_set():
-            done += api.call("POST", "/webhooks/secret/rotate").status == 200
+            done += client.call("POST", "/webhooks/secret/rotate").status == 200
         return done
 
     with ThreadPoolExecutor(4) as pool:
@@ -110,7 +110,7 @@ def test_revocation_holds_against_secret_rotations_at_the_same_time(exchange: Ex
         finally:
             ended.set()
         assert sum(loop.result() for loop in loops) > 0
-    assert Api(exchange.url, key).call("GET", "/balance").status == 401
+    assert api.call("GET", "/balance").status == 401
     listed = {row["broker_id"]: row for row in broker_command(exchange, "list")}
     assert listed[broker_id] == row
 
