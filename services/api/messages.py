@@ -17,7 +17,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[str, str], ...]
-Budget = Literal["orders", "cancels", "reads"]
+Budget = Literal["orders", "cancels", "reads", "webhooks", "secrets"]
 
 # Statuses whose answers have neither a body nor a Content-Type.
 BODILESS: Final = frozenset({204, 304})

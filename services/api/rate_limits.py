@@ -1,6 +1,5 @@
-"""Rate limits: one each for a broker's orders, cancels and reads, and two per client address: for
-failed keys, and for all requests without a valid key. Each process counts separately. Time is an
-argument.
+"""Rate limits: one for each kind of a broker's calls, and two per client address: for failed keys,
+and for all requests without a valid key. Each process counts separately. Time is an argument.
 """
 
 import math
@@ -19,6 +18,10 @@ from services.runtime.settings import Settings
 ORDERS_PER_SECOND: Final = 1_000
 CANCELS_PER_SECOND: Final = 2_000
 READS_PER_SECOND: Final = 4_000
+# Tests and replays: each is a row for weeks, and wakes every sender.
+WEBHOOKS_PER_SECOND: Final = 10
+# Each is flushed to the brokers topic, which every process reads whole when it starts.
+SECRETS_PER_MINUTE: Final = 10
 FAILED_KEYS_PER_MINUTE: Final = 60
 # Probes and browsers send less; at some 1.5 ms each, more would be felt by orders.
 KEYLESS_PER_SECOND: Final = 20
@@ -43,6 +46,8 @@ class RateLimits(Struct, frozen=True):
     reads_per_second: int = 0
     failed_keys_per_minute: int = 0
     keyless_per_second: int = 0
+    webhooks_per_second: int = 0
+    secrets_per_minute: int = 0
 
 
 def rate_limits_of(settings: Settings) -> RateLimits:
@@ -57,6 +62,8 @@ def rate_limits_of(settings: Settings) -> RateLimits:
         chosen(settings.rate_reads, READS_PER_SECOND),
         chosen(settings.failed_keys, FAILED_KEYS_PER_MINUTE),
         chosen(settings.rate_keyless, KEYLESS_PER_SECOND),
+        chosen(settings.rate_webhooks, WEBHOOKS_PER_SECOND),
+        chosen(settings.rate_secrets, SECRETS_PER_MINUTE),
     )
 
 
@@ -64,15 +71,20 @@ class RateLimiter:
     """Applied once the key of a request is checked, and before everything that costs more."""
 
     def __init__(self, limits: RateLimits) -> None:
-        self._rates: dict[Budget, int] = {
+        per_second: dict[Budget, int] = {
             "orders": limits.orders_per_second,
             "cancels": limits.cancels_per_second,
             "reads": limits.reads_per_second,
+            "webhooks": limits.webhooks_per_second,
         }
         self._budgets = {
-            budget: Buckets(Rate(per_second, per_second * _BURST_S), _BROKERS_MAX)
-            for budget, per_second in self._rates.items()
+            budget: Buckets(Rate(number, number * _BURST_S), _BROKERS_MAX)
+            for budget, number in per_second.items()
         }
+        self._texts = {name: f"{number} {name} a second" for name, number in per_second.items()}
+        secrets = limits.secrets_per_minute
+        self._budgets["secrets"] = Buckets(Rate(secrets / 60, secrets), _BROKERS_MAX)
+        self._texts["secrets"] = f"{secrets} secrets a minute"
         failed = limits.failed_keys_per_minute
         self._failures = Buckets(Rate(failed / 60, failed), _ADDRESSES_MAX)
         keyless = limits.keyless_per_second
@@ -82,11 +94,7 @@ class RateLimiter:
         """Raises ProblemError (429) where the broker has spent its budget."""
         wait_s = self._budgets[budget].take(broker_id, now_s)
         if wait_s:
-            raise _limited(
-                budget,
-                f"at most {self._rates[budget]} {budget} a second; nothing was written",
-                wait_s,
-            )
+            raise _limited(budget, f"at most {self._texts[budget]}; nothing was written", wait_s)
 
     def charge(self, broker_id: str, budget: Budget, tokens: int, now_s: float) -> None:
         """Take more tokens from a budget, also those that have yet to grow."""

@@ -207,6 +207,7 @@ class Ingest:
                     summary="Rotate the webhook secret, which is shown only once",
                     answers={200: RotatedSecret},
                     problems=("not_found", *_WRITING),
+                    budget="secrets",
                 ),
             ]
         )

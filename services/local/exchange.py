@@ -355,7 +355,14 @@ def _require_free(host: str, port: int) -> None:
 
 def unlimited(settings: Settings) -> Settings:
     """Settings without default limits: all programs of one machine share an address."""
-    open_ones = ("rate_orders", "rate_cancels", "rate_reads", "failed_keys")
+    open_ones = (
+        "rate_orders",
+        "rate_cancels",
+        "rate_reads",
+        "rate_webhooks",
+        "rate_secrets",
+        "failed_keys",
+    )
     return structs.replace(
         settings, **{name: 0 for name in open_ones if getattr(settings, name) is None}
     )

@@ -14,7 +14,8 @@ HTTP_SECONDS: Final = Histogram(
 )
 LIMITED: Final = Counter(
     "exchange_rate_limited_total",
-    "Requests answered 429, by the spent budget: orders, cancels, reads, failed_keys, keyless.",
+    "Requests answered 429, by the spent budget: orders, cancels, reads, webhooks, secrets, "
+    "failed_keys, keyless.",
     ["budget"],
 )
 CONNECTIONS: Final = Gauge("exchange_http_connections", "Open connections to the HTTP API.")

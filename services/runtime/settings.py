@@ -83,6 +83,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Cancels per second of one broker, likewise; else 2,000."""
     rate_reads: PerTime | None = None
     """Reads per second of one broker, likewise; else 4,000."""
+    rate_webhooks: PerTime | None = None
+    """Test webhooks and replays per second of one broker, likewise; else 10."""
+    rate_secrets: PerTime | None = None
+    """New webhook secrets per minute of one broker, likewise; else 10."""
     failed_keys: PerTime | None = None
     """Requests without a valid key per minute and address; further ones are answered 429 instead
     of 401. 0: no limit, the default of `exchange run`. Else 60."""

@@ -27,7 +27,7 @@ from services.api.body import require_no_fields
 from services.api.framework import Body, Caller, ServiceRouter
 from services.api.query import Count
 from services.runtime.postgres.pool import PostgresUnavailableError
-from services.webhooks.deliveries import Deliveries, Key
+from services.webhooks.deliveries import TESTS_PENDING_MAX, Deliveries, Key
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
@@ -35,6 +35,8 @@ LIMIT_MAX = 200
 _DELIVERY_ID: Final = re.compile(DELIVERY_ID)
 _AWAY = "the deliveries are not available now"
 _RANDOM_BITS = 62
+# A receiver that answers takes them within seconds; one that does not is tried for days.
+_TESTS_RETRY_S = 10
 _FINDING = ("malformed_json", "not_found", "invalid", "not_accepted")
 
 
@@ -93,7 +95,11 @@ class WebhookRoutes:
         except PostgresUnavailableError as error:
             raise not_accepted(_AWAY) from error
         if queued is None:
-            raise not_accepted(_AWAY)
+            raise ProblemError(
+                "rate_limited",
+                f"{TESTS_PENDING_MAX} tests wait to be delivered already; nothing was written",
+                headers=(("Retry-After", str(_TESTS_RETRY_S)),),
+            )
         return json_response(201, queued)
 
     async def post_replay(self, broker: Caller, body: Body, delivery_id: str) -> Response:
@@ -129,6 +135,7 @@ class WebhookRoutes:
                     summary="Send one of your webhooks again with the same webhook-id",
                     answers={200: DeliveryResource},
                     problems=_FINDING,
+                    budget="webhooks",
                 ),
                 Route(
                     method="POST",
@@ -138,6 +145,7 @@ class WebhookRoutes:
                     summary="Send a test webhook that contains no trade",
                     answers={201: DeliveryResource},
                     problems=_FINDING,
+                    budget="webhooks",
                 ),
             ]
         )

@@ -3,7 +3,7 @@
 Every query is restricted to the calling broker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
@@ -30,9 +30,15 @@ _OF_STATUS: dict[DeliveryStatus, LiteralString] = {
 # With the table's name: an unqualified `event_id` would be the column of the result, a text, which
 # has no index.
 _NEWEST: LiteralString = " ORDER BY d.event_id DESC, d.kind DESC LIMIT %s"
-_QUEUE: LiteralString = (
-    "INSERT INTO webhook_deliveries (broker_id, event_id, kind) VALUES (%s, %s, %s)"
-)
+# Nothing is inserted where too many tests wait: a receiver that fails keeps them for days. Two
+# inserts at once may pass together, which exceeds the bound by one.
+_QUEUE_TEST: LiteralString = """
+    INSERT INTO webhook_deliveries (broker_id, event_id, kind)
+    SELECT %(broker_id)s::uuid, %(event_id)s::uuid, 'test' WHERE (
+        SELECT count(*) FROM webhook_deliveries
+        WHERE broker_id = %(broker_id)s AND kind = 'test' AND status = 'pending'
+    ) < %(pending_max)s
+"""
 # A replayed delivery starts with all its attempts left.
 _REPLAY: LiteralString = (
     "UPDATE webhook_deliveries SET status = 'pending', attempts = 0, queued_at = now(),"
@@ -44,6 +50,9 @@ _OPEN: LiteralString = (
     "UPDATE webhook_endpoints SET failures = 0, paused_until = '-infinity', disabled_at = NULL"
     " WHERE broker_id = %s AND (failures > 0 OR disabled_at IS NOT NULL)"
 )
+
+# Tests of a broker that wait at the same time.
+TESTS_PENDING_MAX = 100
 
 # Position of a delivery within its broker's: event and kind.
 Key = tuple[str, Kind]
@@ -79,19 +88,28 @@ class Deliveries:
         return await self._pool.ask(question)
 
     async def queue_test(self, broker_id: str, event_id: str) -> DeliveryResource | None:
-        """Queue a test webhook."""
-        return await self._asked_for(_QUEUE, broker_id, (event_id, "test"))
+        """Queue a test webhook. None: TESTS_PENDING_MAX wait already."""
+        values = {
+            "broker_id": broker_id,
+            "event_id": event_id,
+            "pending_max": TESTS_PENDING_MAX,
+        }
+        return await self._asked_for(_QUEUE_TEST, values, broker_id, (event_id, "test"))
 
     async def replay(self, broker_id: str, key: Key) -> DeliveryResource | None:
         """Queue the delivery again and return it, pending. None: the broker has no such
         delivery."""
-        return await self._asked_for(_REPLAY, broker_id, key)
+        return await self._asked_for(_REPLAY, [broker_id, *key], broker_id, key)
 
     async def _asked_for(
-        self, change: LiteralString, broker_id: str, key: Key
+        self,
+        change: LiteralString,
+        values: Sequence[object] | Mapping[str, object],
+        broker_id: str,
+        key: Key,
     ) -> DeliveryResource | None:
         async def question(connection: AsyncConnection) -> DeliveryResource | None:
-            changed = await connection.execute(change, [broker_id, *key])
+            changed = await connection.execute(change, values)
             if not changed.rowcount:
                 return None
             await connection.execute(_OPEN, [broker_id])

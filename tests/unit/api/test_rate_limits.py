@@ -15,6 +15,8 @@ from services.api.messages import Budget
 from services.api.rate_limits import RateLimiter, RateLimits, rate_limits_of
 from services.local.exchange import unlimited
 from services.runtime.settings import Settings
+from services.webhooks.app import WebhookRoutes
+from services.webhooks.deliveries import Deliveries
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, answer, drive
 
 LIMITS = RateLimits(
@@ -74,6 +76,27 @@ def test_spent_budget_is_429_with_retry_after_for_that_broker_only(
     assert limited(budget) == before + 1
     rate_limiter.spend("b", budget, 10.0)
     rate_limiter.spend("a", budget, 11.1)
+
+
+def test_webhooks_and_secrets_have_budgets_of_their_own() -> None:
+    rate_limiter = RateLimiter(RateLimits(webhooks_per_second=3, secrets_per_minute=2))
+    for budget, burst, text in (
+        ("webhooks", 6, "at most 3 webhooks a second"),
+        ("secrets", 2, "at most 2 secrets a minute"),
+    ):
+        name: Budget = budget  # type: ignore[assignment]
+        for _ in range(burst):
+            rate_limiter.spend("a", name, 10.0)
+        with pytest.raises(ProblemError, match=text):
+            rate_limiter.spend("a", name, 10.0)
+        rate_limiter.spend("a", "orders", 10.0)
+    rate_limiter.spend("a", "secrets", 40.1)
+
+
+def test_calls_that_queue_webhooks_or_write_secrets_are_not_charged_as_orders() -> None:
+    calls = [*WebhookRoutes(Deliveries(None)).router().calls]  # type: ignore[arg-type]
+    posts = {call.path: call.budget for call in calls if call.method == "POST"}
+    assert set(posts.values()) == {"webhooks"}
 
 
 @pytest.mark.parametrize("spent", ["orders", "cancels", "reads"])
@@ -204,12 +227,12 @@ def test_failed_keys_limit_refills_within_a_minute() -> None:
 
 
 def test_settings_without_limits_limit_services_but_not_a_local_exchange() -> None:
-    assert rate_limits_of(Settings()) == RateLimits(1_000, 2_000, 4_000, 60, 20)
+    assert rate_limits_of(Settings()) == RateLimits(1_000, 2_000, 4_000, 60, 20, 10, 10)
     # No client of this machine needs more without a key.
     assert rate_limits_of(unlimited(Settings())) == RateLimits(keyless_per_second=20)
 
 
 def test_settings_with_a_limit_apply_to_services_and_a_local_exchange() -> None:
     given = Settings(rate_orders=5, rate_cancels=0, failed_keys=7, rate_keyless=9)
-    assert rate_limits_of(given) == RateLimits(5, 0, 4_000, 7, 9)
+    assert rate_limits_of(given) == RateLimits(5, 0, 4_000, 7, 9, 10, 10)
     assert rate_limits_of(unlimited(given)) == RateLimits(5, 0, 0, 7, 9)
