@@ -1,13 +1,15 @@
 """Liveness, readiness and metrics, and the small HTTP server that every service has for them."""
 
+import contextlib
 import logging
 import socket
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 
 # Scrapers read every few seconds; a second-old value is as good to them.
 METRICS_AGE_S_MAX = 1.0
+# Connections of the metrics port at once, each with a thread; probes and scrapers need a few.
+PROBES_MAX = 16
+# Time for each read of such a connection: a request is one packet.
+PROBE_S_MAX = 5.0
 
 
 class Check(Struct, frozen=True):
@@ -122,11 +128,45 @@ def health_answered(settings: Settings, health: Health) -> Iterator[int]:
         server.close()
 
 
+class _BoundedServer(ThreadingHTTPServer):
+    """A thread for each connection, at most `PROBES_MAX`: with more, the oldest one is closed."""
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        # From the accepting thread and from the threads of connections.
+        self._changing = threading.Lock()
+        self._connections: OrderedDict[socket.socket, None] = OrderedDict()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start the thread of a connection, after making room."""
+        with self._changing:
+            self._connections[request] = None
+            if len(self._connections) > PROBES_MAX:
+                oldest, _ = self._connections.popitem(last=False)
+                # Its thread reads the end, and closes the socket itself.
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._changing:
+            self._connections.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Write no trace: clients that hang up are no errors of the service."""
+
+
 class HealthServer:
     """`/livez`, `/readyz` and `/metrics` in a separate thread. Raises UnavailableError."""
 
     def __init__(self, host: str, port: int, health: Health) -> None:
         class Handler(BaseHTTPRequestHandler):
+            timeout = PROBE_S_MAX
+
             def do_GET(self) -> None:
                 status, kind, body = answer_probe(self.path, health)
                 self.send_response(status)
@@ -138,11 +178,8 @@ class HealthServer:
             def log_message(self, *_: object) -> None:
                 """Write no log line: probes come every second."""
 
-        class Server(ThreadingHTTPServer):
-            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
         try:
-            self._server = Server((host, port), Handler)
+            self._server = _BoundedServer((host, port), Handler)
         except OSError as error:
             raise UnavailableError(
                 f"cannot listen on {host} port {port}: {error.strerror}; stop what listens there, "

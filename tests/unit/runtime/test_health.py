@@ -1,14 +1,19 @@
 """The health address of a service, and the health check of a container."""
 
+import contextlib
+import socket
 import subprocess
 import sys
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from infra.ports import LOOPBACK, free_port, listen_error
+from services.runtime import health as health_module
 from services.runtime.errors import UnavailableError
-from services.runtime.health import Check, Health, MetricsPage, health_answered
+from services.runtime.health import PROBES_MAX, Check, Health, MetricsPage, health_answered
 from services.runtime.healthcheck import port_of
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.readiness import DIRECT
@@ -86,6 +91,32 @@ def test_health_without_a_port_in_the_settings_uses_a_free_one() -> None:
         assert b"exchange_http_connections" in answer.read()
     with health_answered(Settings(metrics_port=0), Health()) as port:
         assert port == 0
+
+
+def test_silent_connections_keep_few_threads_and_probes_are_answered() -> None:
+    with health_answered(Settings(), Health()) as port, contextlib.ExitStack() as silent:
+        before = threading.active_count()
+        for _ in range(PROBES_MAX * 3):
+            silent.enter_context(socket.create_connection((LOOPBACK, port)))
+            assert probed_status(port) == 200
+        deadline = time.monotonic() + 10
+        while threading.active_count() > before + PROBES_MAX:
+            assert time.monotonic() < deadline, threading.active_count()
+            time.sleep(0.01)
+
+
+def test_silent_connection_is_closed_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "PROBE_S_MAX", 0.2)
+    with (
+        health_answered(Settings(), Health()) as port,
+        socket.create_connection((LOOPBACK, port), timeout=5) as silent,
+    ):
+        assert silent.recv(1) == b""
+
+
+def probed_status(port: int) -> int:
+    with DIRECT.open(f"http://{LOOPBACK}:{port}/livez", timeout=5) as answer:
+        return int(answer.status)
 
 
 def test_metrics_are_rendered_at_most_once_a_second() -> None:
