@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from loadgen.client.session import Session
 from loadgen.client.target import Target, at_url, fresh_exchange
-from loadgen.client.workers import Ran
+from loadgen.client.workers import RunResult
 from loadgen.report.files import write_report
 from loadgen.report.machine import commit, this_machine
 from loadgen.report.summary import Config, RunContext, Summary, summary
@@ -94,7 +94,7 @@ def measure(
     return found
 
 
-def _written(ran: Ran, around: RunContext, run_options: RunOptions, folder: Path) -> Summary:
+def _written(ran: RunResult, around: RunContext, run_options: RunOptions, folder: Path) -> Summary:
     found = summary(ran, around, run_options.thresholds)
     write_report(folder, ran, found)
     return found

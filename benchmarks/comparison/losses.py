@@ -21,11 +21,11 @@ from loadgen.workload.profiles import B3, scaled
 # Nearly the capacity of a slow design, and still enough orders to lose some before a flush.
 SCALE: Final = 25.0
 # Half of the flow, so that the kill happens under load.
-STRIKE_AFTER_S: Final = 4
+KILL_AFTER_S: Final = 4
 READY_S: Final = 60.0
 # A restarted system may need a moment; an order that is missing after this time counts as lost.
 PATIENCE_S: Final = 20.0
-ASKED_AT_ONCE: Final = 16
+REQUESTS_AT_ONCE_MAX: Final = 16
 _FOUND, _UNKNOWN = 200, 404
 _ACKNOWLEDGED: Final = frozenset({200, 201, 202})
 Acknowledged = tuple[str, str]
@@ -45,12 +45,12 @@ def losses(system: SystemUnderTest, kills: int) -> Losses:
 async def _acknowledged_before_kill(system: SystemUnderTest, number: int) -> list[Acknowledged]:
     """The key and the id of every order that was acknowledged before the kill."""
     require_ready(system.url, READY_S)
-    flow = plan(scaled(B3, SCALE, 2 * STRIKE_AFTER_S), seed=number + 1)
+    flow = plan(scaled(B3, SCALE, 2 * KILL_AFTER_S), seed=number + 1)
     brokers = await register(system.url, system.admin_key, flow.profile.brokers)
     keys = tuple(broker.api_key for broker in brokers)
     client = LoadClient(Job(system.url, keys, tag=f"{os.urandom(4).hex()}-"), flow)
     sending = asyncio.create_task(client.run())
-    await asyncio.sleep(STRIKE_AFTER_S)
+    await asyncio.sleep(KILL_AFTER_S)
     await asyncio.to_thread(system.kill)
     client.stop()
     await sending
@@ -62,7 +62,7 @@ async def _acknowledged_before_kill(system: SystemUnderTest, number: int) -> lis
 
 
 async def _missing(url: str, acknowledged_orders: list[Acknowledged]) -> int:
-    connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE)
+    connector = aiohttp.TCPConnector(limit=REQUESTS_AT_ONCE_MAX)
     async with aiohttp.ClientSession(connector=connector) as session:
         found = await asyncio.gather(
             *(_is_there(session, url, each) for each in acknowledged_orders)

@@ -78,14 +78,14 @@ def capacity(
     command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit"]
     shown = 0
 
-    def look() -> None:
+    def show_new_steps() -> None:
         nonlocal shown
         now = _capacity(folder)
         for step in [] if now is None else now.steps[shown:]:
             shown += 1
             say(f"  {step.scale:g} % {'carried' if step.held else 'not carried'}")
 
-    program = _run(command, system, folder / "loadgen.log", look)
+    program = _run(command, system, folder / "loadgen.log", show_new_steps)
     found = _capacity(folder)
     if found is None:
         raise MeasureError(f"no capacity was found:\n{program.tail_of_log(5)}")
@@ -105,7 +105,7 @@ def _run(
     arguments: Sequence[str],
     system: SystemUnderTest,
     log_file: Path,
-    look: Callable[[], None] = lambda: None,
+    on_poll: Callable[[], None] = lambda: None,
 ) -> ChildProcess:
     """Run a program to its end; an interruption terminates it gracefully first."""
     program = ChildProcess(
@@ -118,8 +118,8 @@ def _run(
     try:
         while program.alive:
             time.sleep(POLL_S)
-            look()
+            on_poll()
     finally:
         program.stop(grace_s=STOP_GRACE_S)
-    look()
+    on_poll()
     return program

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from benchmarks.micro.context import Context, Servers
 from benchmarks.micro.errors import BenchError
-from benchmarks.micro.harness import FULL, GC_STATE, QUICK, Scale, as_in_the_services, run
+from benchmarks.micro.harness import FULL, GC_STATE, QUICK, Scale, run, with_service_gc
 from benchmarks.micro.page import page
 from benchmarks.micro.registry import ENTRIES, BenchmarkEntry, chosen
 from benchmarks.micro.report import SCHEMA_VERSION, BenchmarkReport, Measured, as_text, verdicts
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.peers:
         done.notes.append("other engines were not requested")
     try:
-        with stoppable(), as_in_the_services(), progress_on_stderr() as progress:
+        with stoppable(), with_service_gc(), progress_on_stderr() as progress:
             _all(entries, scale, done, progress)
     except KeyboardInterrupt:
         done.exit_code = EXIT_INTERRUPTED

@@ -118,7 +118,7 @@ def ns_each(work: Callable[[], object], operations: int) -> float:
 
 
 @contextmanager
-def as_in_the_services() -> Iterator[None]:
+def with_service_gc() -> Iterator[None]:
     """Set the garbage collector as the services do, until the context ends."""
     former = gc.get_threshold()
     gc.freeze()

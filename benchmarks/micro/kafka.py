@@ -28,7 +28,7 @@ from services.runtime.settings import Settings
 SYMBOLS = 50
 # Multiple of the mixed flow's commands: enough for at least one second of work.
 LONGER = 4
-LOOK_S = 0.1
+SAMPLE_INTERVAL_S = 0.1
 # A matcher that stops making progress must not block the run.
 DONE_TIMEOUT_S = 300.0
 STOP_GRACE_S = 15.0
@@ -36,7 +36,7 @@ FLUSH_TIMEOUT_S = 60.0
 PERCENTS = (50, 99)
 
 
-class Look(Struct, frozen=True):
+class MatcherSample(Struct, frozen=True):
     """The matcher's metrics at one moment."""
 
     at_s: float
@@ -73,7 +73,7 @@ def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
     sender.flush(FLUSH_TIMEOUT_S)
 
 
-def _watched(context: Context, settings: Settings, count: int) -> list[Look]:
+def _watched(context: Context, settings: Settings, count: int) -> list[MatcherSample]:
     """Sample a matcher's metrics from its start until it has processed `count` commands."""
     port = free_port()
     child = ChildProcess(
@@ -81,32 +81,32 @@ def _watched(context: Context, settings: Settings, count: int) -> list[Look]:
         log_file=context.servers.folder / f"{settings.topic_prefix}log",
         env=environment(os.environ, settings, {"EXCHANGE_METRICS_PORT": str(port)}),
     )
-    looks: list[Look] = []
+    samples: list[MatcherSample] = []
     deadline = time.monotonic() + DONE_TIMEOUT_S
     child.start()
     try:
-        while not looks or looks[-1].commands < count:
+        while not samples or samples[-1].commands < count:
             if not child.alive or time.monotonic() > deadline:
                 raise BenchError(f"the matcher did not finish: {child.tail_of_log(3)}")
-            time.sleep(LOOK_S)
-            looks += _look(port)
+            time.sleep(SAMPLE_INTERVAL_S)
+            samples += _sample(port)
     finally:
         child.stop(grace_s=STOP_GRACE_S)
-    return looks
+    return samples
 
 
-def _look(port: int) -> list[Look]:
+def _sample(port: int) -> list[MatcherSample]:
     found = metrics_at(f"http://127.0.0.1:{port}")
     commands = sum(m.value for m in found if m.name == "exchange_commands_total")
     cpu_s = sum(m.value for m in found if m.name == "process_cpu_seconds_total")
-    return [Look(time.perf_counter(), commands, cpu_s)] if commands else []
+    return [MatcherSample(time.perf_counter(), commands, cpu_s)] if commands else []
 
 
-def _between(looks: Sequence[Look], count: int) -> tuple[Look, Look]:
+def _between(samples: Sequence[MatcherSample], count: int) -> tuple[MatcherSample, MatcherSample]:
     """Two samples taken while work was left, as far apart as possible."""
-    busy = [look for look in looks if look.commands < count]
+    busy = [sample for sample in samples if sample.commands < count]
     if len(busy) < 2:  # noqa: PLR2004
-        raise BenchError(f"{count:,} commands were matched between two looks: measure more")
+        raise BenchError(f"{count:,} commands were matched between two samples: measure more")
     return busy[0], busy[-1]
 
 

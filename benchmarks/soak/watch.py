@@ -26,7 +26,7 @@ from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.readiness import DIRECT
 
 # Seconds between observations; short enough for a writer that is throttled by them.
-LOOK_S = 0.5
+SAMPLE_INTERVAL_S = 0.5
 # With less free disk space, in bytes, servers begin to fail in ways that are not measured here.
 DISK_LEFT_LEAST = 2 << 30
 # Seconds without any progress, although work is left, after which the run fails.
@@ -154,9 +154,9 @@ class Watch:
 
     def _run(self) -> None:
         sampled_at = 0.0
-        while not self._stopping.wait(LOOK_S):
+        while not self._stopping.wait(SAMPLE_INTERVAL_S):
             before = self.latest
-            self.latest = now = self._look(before)
+            self.latest = now = self._observe(before)
             if (now.matcher, now.reader, now.sink) != (before.matcher, before.reader, before.sink):
                 self._moved_at = time.monotonic()
             if now.at_s - sampled_at >= self._every_s:
@@ -164,7 +164,7 @@ class Watch:
                 self.samples.append(now)
                 self._on_sample(now)
 
-    def _look(self, before: DaySample) -> DaySample:
+    def _observe(self, before: DaySample) -> DaySample:
         stack = self._stack
         matcher, gateway = metrics(stack, "matcher"), metrics(stack, "gateway")
         log, sink = before.log, before.sink

@@ -23,7 +23,7 @@ from infra.errors import InfraError
 from loadgen.client.session import Session
 from loadgen.client.setup import SetupError
 from loadgen.client.target import fresh_stack, target_of
-from loadgen.client.workers import INTERRUPTED, Ran, WorkersError
+from loadgen.client.workers import INTERRUPTED, RunResult, WorkersError
 from loadgen.options import REPORTS, SCALE_DEFAULT, SEED_DEFAULT, UsageError, flow_at, profile_of
 from loadgen.report.machine import commit, this_machine
 from loadgen.report.report import report
@@ -94,23 +94,23 @@ def _measure(
     flow = wanted.flow
     session = Session(target_of(stack), progress, processes=1, give_up_s=GIVE_UP_S)
     session.prepare(flow.profile, flow.seed, receiver.url)
-    receiver.know([str(broker.webhook_secret) for broker in session.brokers])
+    receiver.set_secrets([str(broker.webhook_secret) for broker in session.brokers])
     session.warm_up(flow.profile, flow.seed, WARM_UP_S)
     settings = session.target.settings
-    wait_until_drained(settings, wanted.drain_s, progress.say)
-    before = receiver.heard()
+    wait_until_drained(settings, wanted.drain_s, progress)
+    before = receiver.received()
     # 2. The market, and the kills.
     every = f", killed every {wanted.kill_every_s:g} s" if wanted.kill_every_s else ""
     progress.say(f"{len(flow.actions):,} requests in {flow.profile.duration_s} s{every}:")
     kills = Kills(stack, wanted.kill_every_s, progress.say)
-    with kills.going_on():
+    with kills.running():
         ran = session.run(flow, "run")
     # 3. Pending webhooks; only then the audit, which also needs the machine.
     drain_s = min(INTERRUPTED_S, wanted.drain_s) if ran.why else wanted.drain_s
-    drained = wait_until_drained(settings, drain_s, progress.say)
+    drained = wait_until_drained(settings, drain_s, progress)
     kills.measured()
-    heard = receiver.heard()
-    came = max(1, len(heard.ids) - len(before.ids))
+    received = receiver.received()
+    arrived = max(1, len(received.ids) - len(before.ids))
     audit: Audit = session.audit() if wanted.audit and not ran.why else "left out"
     ids = [broker.broker_id for broker in session.brokers]
     since_us = ran.started_at_ms * 1_000
@@ -127,16 +127,16 @@ def _measure(
         interrupted=ran.why == INTERRUPTED,
         generator=_generator(ran),
         drained=drained,
-        figures=figures(sides(settings), heard, ids, kills.killed, since_us),
+        figures=figures(sides(settings), received, ids, kills.killed, since_us),
         cpu_us={
-            "sender": int(kills.cpu_s * 1_000_000 / came),
-            "receiver": int((heard.cpu_s - before.cpu_s) * 1_000_000 / came),
+            "sender": int(kills.cpu_s * 1_000_000 / arrived),
+            "receiver": int((received.cpu_s - before.cpu_s) * 1_000_000 / arrived),
         },
         audit=audit,
     )
 
 
-def _generator(ran: Ran) -> Generator:
+def _generator(ran: RunResult) -> Generator:
     found = report(ran.records, ran.cpu_s)
     send_lag_us = found.send_lag_us.p99 if found.send_lag_us is not None else 0
     return Generator(found.sent, found.errors, send_lag_us, found.late)

@@ -19,7 +19,7 @@ class Side(Struct, frozen=True):
     queued_us: int | None
 
 
-class Heard(Struct, frozen=True):
+class ReceivedWebhooks(Struct, frozen=True):
     """Received webhooks in order: the broker's number, the webhook-id, and the time of arrival.
 
     `at_us`: since the epoch. `wrong`: number of invalid signatures.
@@ -62,7 +62,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 def figures(
     expected: Sequence[Side],
-    heard: Heard,
+    received: ReceivedWebhooks,
     broker_ids: Sequence[str],
     kills: Sequence[Killed],
     since_us: int,
@@ -71,8 +71,8 @@ def figures(
     wanted = {(side.broker_id, side.webhook_id): side for side in expected}
     first: dict[tuple[str, str], int] = {}
     foreign = 0
-    came = zip(heard.brokers, heard.ids, heard.at_us, strict=True)
-    for broker, webhook_id, at_us in came:
+    arrived = zip(received.brokers, received.ids, received.at_us, strict=True)
+    for broker, webhook_id, at_us in arrived:
         known = 0 <= broker < len(broker_ids)
         side = (broker_ids[broker] if known else "", webhook_id)
         if side in wanted:
@@ -89,16 +89,16 @@ def figures(
         expected=len(wanted),
         delivered=len(first),
         lost=len(wanted) - len(first),
-        repeated=len(heard.ids) - foreign - len(first),
+        repeated=len(received.ids) - foreign - len(first),
         foreign=foreign,
-        wrong_signatures=heard.wrong,
+        wrong_signatures=received.wrong,
         trade_to_webhook_us=percentiles(at_us - side.executed_us for side, at_us in timed),
         trade_to_outbox_us=percentiles(
             queued_us - side.executed_us for side, queued_us, _ in queued
         ),
         outbox_to_webhook_us=percentiles(at_us - queued_us for _, queued_us, at_us in queued),
         kills=len(kills),
-        away_us=percentiles(_away(kills, heard.at_us)),
+        away_us=percentiles(_away(kills, received.at_us)),
     )
 
 

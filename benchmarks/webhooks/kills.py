@@ -30,7 +30,7 @@ class Kills:
         self.cpu_s = 0.0
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Kill until the context ends; a sender runs afterwards. `every_s` 0: no kills."""
         before_s = usage(self._child.pid).cpu_s
         thread = threading.Thread(target=self._run, name="kills")

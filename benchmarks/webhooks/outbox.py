@@ -1,7 +1,6 @@
 """The expected webhooks, and a check that the outbox is empty; only reads the database."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from typing import Final, LiteralString
 
@@ -13,10 +12,10 @@ from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
+from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
 _POLL_S: Final = 0.5
-_SAY_INTERVAL_S: Final = 5.0
 _CONNECT_TIMEOUT_S: Final = 5
 _POSITIONS: LiteralString = "SELECT partition, next_command FROM log_positions"
 _PENDING: LiteralString = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
@@ -33,11 +32,11 @@ _SIDES: LiteralString = """
 """
 
 
-def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], None]) -> bool:
+def wait_until_drained(settings: Settings, wait_s: float, progress: Progress) -> bool:
     """Wait until the command log is stored and no webhook is pending; False at the time limit."""
     ends = {number: _end(settings, number) for number in range(settings.partitions)}
     deadline = time.monotonic() + wait_s
-    say_at = time.monotonic() + _SAY_INTERVAL_S
+    left_first: int | None = None
     with closing(_connect(settings)) as connection:
         while True:
             stored: dict[int, int] = dict(connection.execute(_POSITIONS).fetchall())
@@ -45,12 +44,17 @@ def wait_until_drained(settings: Settings, wait_s: float, say: Callable[[str], N
             pending = int(connection.execute(_PENDING).fetchall()[0][0])
             if not behind and not pending:
                 return True
-            now = time.monotonic()
-            if now >= deadline:
+            if time.monotonic() >= deadline:
                 return False
-            if now >= say_at:
-                say_at = now + _SAY_INTERVAL_S
-                say(f"waiting: {behind:,} commands to store, {pending:,} webhooks to send")
+            left = behind + pending
+            if left_first is None:
+                left_first = left
+                progress.begin("draining", left, "records")
+            # Storing a command may add webhooks.
+            progress.update(
+                max(0, left_first - left),
+                f"{behind:,} commands to store, {pending:,} webhooks to send",
+            )
             time.sleep(_POLL_S)
 
 

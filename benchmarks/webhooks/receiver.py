@@ -17,9 +17,9 @@ import httptools
 import uvloop
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from benchmarks.webhooks.figures import Heard
+from benchmarks.webhooks.figures import ReceivedWebhooks
 from loadgen.client.setup import SetupError
-from loadgen.client.workers import start_deaf
+from loadgen.client.workers import start_ignoring_signals
 
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _LOOPBACK: Final = "127.0.0.1"
@@ -34,23 +34,23 @@ class WebhookReceiver:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._port = int(self._hear())
+        self._port = int(self._receive())
 
     def url(self, broker: int) -> str:
         """The webhook URL of this broker."""
         return f"http://{_LOOPBACK}:{self._port}/{broker}"
 
-    def know(self, secrets: Sequence[str]) -> None:
+    def set_secrets(self, secrets: Sequence[str]) -> None:
         """Send each broker's secret, by its number; call it before the first webhook."""
         self._pipe.send(list(secrets))
 
-    def heard(self) -> Heard:
+    def received(self) -> ReceivedWebhooks:
         """All webhooks received so far."""
         self._pipe.send(None)
-        found: Heard = self._hear()
+        found: ReceivedWebhooks = self._receive()
         return found
 
-    def _hear(self) -> Any:
+    def _receive(self) -> Any:
         try:
             return self._pipe.recv()
         except (EOFError, ConnectionResetError) as error:
@@ -63,7 +63,7 @@ def running_receiver() -> Iterator[WebhookReceiver]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    start_deaf(process)
+    start_ignoring_signals(process)
     theirs.close()
     try:
         yield WebhookReceiver(ours)
@@ -96,11 +96,11 @@ class _Receiving:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Connection(self), _LOOPBACK, 0, backlog=_BACKLOG)
         self._pipe.send(server.sockets[0].getsockname()[1])
-        loop.add_reader(self._pipe.fileno(), self._asked)
+        loop.add_reader(self._pipe.fileno(), self._on_message)
         await self._over.wait()
         server.close()
 
-    def _asked(self) -> None:
+    def _on_message(self) -> None:
         try:
             secrets = self._pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -112,11 +112,13 @@ class _Receiving:
             # The event loop made the pipe non-blocking, so a send would fail if the data did not
             # fit at once.
             os.set_blocking(self._pipe.fileno(), True)
-            self._pipe.send(Heard(self._brokers, self._ids, self._at_us, self._wrong, cpu_s))
+            self._pipe.send(
+                ReceivedWebhooks(self._brokers, self._ids, self._at_us, self._wrong, cpu_s)
+            )
         else:
             self._webhooks = [Webhook(secret) for secret in secrets]
 
-    def came(self, at_us: int, broker: int, headers: dict[str, str], body: bytes) -> None:
+    def arrived(self, at_us: int, broker: int, headers: dict[str, str], body: bytes) -> None:
         """Record one webhook, which is already answered."""
         self._brokers.append(broker)
         self._ids.append(headers.get("webhook-id", ""))
@@ -166,4 +168,4 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_OK)
         number = self._url.lstrip(b"/")
         broker = int(number) if number.isdigit() else -1
-        self._receiving.came(at_us, broker, self._headers, self._body)
+        self._receiving.arrived(at_us, broker, self._headers, self._body)

@@ -28,7 +28,7 @@ from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder
 # Timers of a loop have millisecond resolution; shorter waits would spin and use the CPU.
 TICK_S: Final = 0.001
 # Longest sleep while nothing is due, so that a stop is noticed.
-LOOK_S: Final = 0.1
+POLL_S: Final = 0.1
 # Requests that are sent in a row when behind schedule, before answers are read again.
 SENT_AT_ONCE_MAX: Final = 32
 _UNPROCESSABLE: Final = 422
@@ -39,7 +39,7 @@ class Job(Struct, frozen=True):
     """Options for sending a plan. `tag` distinguishes its client order ids from other runs'.
 
     `respond_async`: answers confirm that the command is written, without its outcome.
-    `under_way_max`: at most so many requests at once and no schedule, to fill books before
+    `in_flight_max`: at most so many requests at once and no schedule, to fill books before
     measuring.
     `part` of `parts`: the actions of every `parts`th broker, so that processes share a plan.
     """
@@ -48,7 +48,7 @@ class Job(Struct, frozen=True):
     api_keys: tuple[str, ...]
     tag: str
     respond_async: bool = False
-    under_way_max: int | None = None
+    in_flight_max: int | None = None
     part: int = 0
     parts: int = 1
 
@@ -119,7 +119,7 @@ class LoadClient:
                 if self._stopping:
                     return
                 at_once = 0
-                await asyncio.sleep(min(LOOK_S, max(TICK_S, ahead_s)))
+                await asyncio.sleep(min(POLL_S, max(TICK_S, ahead_s)))
                 ahead_s = (action.at_us - self.now_us()) / 1_000_000
             at_once += 1
             if at_once % SENT_AT_ONCE_MAX == 0:
@@ -129,7 +129,7 @@ class LoadClient:
             self._send(index, action)
 
     def _full(self) -> bool:
-        most = self._job.under_way_max
+        most = self._job.in_flight_max
         return most is not None and self.sent - self.done >= most
 
     async def _answers(self) -> None:
@@ -182,7 +182,7 @@ class LoadClient:
     ) -> Callable[[int, bytes], None]:
         sent_us = self.now_us()
         # Without a schedule a request is due when its turn comes.
-        due_us = action.at_us if self._job.under_way_max is None else sent_us
+        due_us = action.at_us if self._job.in_flight_max is None else sent_us
         client_order_id = (
             self._job.tag + action.client_order_id if isinstance(action, PlannedOrder) else ""
         )

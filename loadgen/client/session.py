@@ -13,7 +13,7 @@ from loadgen.client.client_log import client_lines
 from loadgen.client.record import ERROR_KINDS
 from loadgen.client.setup import SetupError, no_webhooks, register, require_ready
 from loadgen.client.target import Target
-from loadgen.client.workers import INTERRUPTED, Ran, RunState, Workers
+from loadgen.client.workers import INTERRUPTED, RunResult, RunState, Workers
 from loadgen.report.progress import PlanProgress
 from loadgen.report.summary import Audit
 from loadgen.workload.orderflow import Plan, Profile, book, plan
@@ -24,7 +24,7 @@ from services.runtime.progress import Progress
 
 READY_WAIT_S = 5.0
 # Orders in progress while books are filled: quick, without overloading the exchange.
-BOOK_UNDER_WAY = 16
+BOOK_IN_FLIGHT_MAX = 16
 # The sink lags at most a second; the rest is reserve for a busy machine.
 AUDIT_WAIT_S = 30.0
 
@@ -59,7 +59,7 @@ class Session:
         filling = book(profile, seed)
         if filling.actions:
             say(f"filling the books with {len(filling.actions):,} orders ...")
-            self._before("books", filling, BOOK_UNDER_WAY)
+            self._before("books", filling, BOOK_IN_FLIGHT_MAX)
 
     def warm_up(self, profile: Profile, seed: int, seconds: int) -> None:
         """Send the same flow unmeasured for a while, to warm up caches, JIT and connections."""
@@ -67,7 +67,7 @@ class Session:
             self._progress.say(f"warming up for {seconds} s ...")
             self._before("warm-up", plan(structs.replace(profile, duration_s=seconds), seed + 1))
 
-    def run(self, flow: Plan, what: str) -> Ran:
+    def run(self, flow: Plan, what: str) -> RunResult:
         """Send the flow and measure it."""
         return self._run(flow, what, None)
 
@@ -87,17 +87,17 @@ class Session:
         if self._shown is not None:
             self._shown.update(state)
 
-    def _before(self, what: str, flow: Plan, under_way_max: int | None = None) -> None:
-        ran = self._run(flow, what, under_way_max)
+    def _before(self, what: str, flow: Plan, in_flight_max: int | None = None) -> None:
+        ran = self._run(flow, what, in_flight_max)
         if ran.why == INTERRUPTED:
             raise KeyboardInterrupt
         if ran.why:
             raise SetupError(f"{self.target.url}: {what}: {ran.why}")
         self.errors_before += sum(line.kind in ERROR_KINDS for line in ran.records)
 
-    def _run(self, flow: Plan, what: str, under_way_max: int | None) -> Ran:
+    def _run(self, flow: Plan, what: str, in_flight_max: int | None) -> RunResult:
         keys = tuple(broker.api_key for broker in self.brokers)
-        job = Job(self.target.url, keys, tag=f"{os.urandom(4).hex()}-", under_way_max=under_way_max)
+        job = Job(self.target.url, keys, tag=f"{os.urandom(4).hex()}-", in_flight_max=in_flight_max)
         self._shown = PlanProgress(self._progress, what, flow)
         ran = self._workers.run(job, flow)
         self._progress.end()

@@ -45,7 +45,7 @@ class RunState(Struct):
     cpu_s: float = 0.0
 
 
-class Ran(Struct, frozen=True):
+class RunResult(Struct, frozen=True):
     """Result of a run. `why` is empty if everything was sent and answered."""
 
     plan: Plan
@@ -65,7 +65,7 @@ class Workers(Struct, frozen=True):
     give_up_s: float
     on_state: Callable[[RunState], None]
 
-    def run(self, job: Job, plan: Plan) -> Ran:
+    def run(self, job: Job, plan: Plan) -> RunResult:
         """Run until everything is answered or something ends it. Leaves no process behind."""
         state = RunState(plan, Records())
         with _stop_on_signals() as stop_requested:
@@ -78,7 +78,7 @@ class Workers(Struct, frozen=True):
                 why = self._listen(senders, state, start, sampler, stop_requested)
             finally:
                 senders.end(state)
-        return Ran(
+        return RunResult(
             plan, state.records, state.sent, state.cpu_s, started_at_ms, sampler.samples, why
         )
 
@@ -90,7 +90,7 @@ class Workers(Struct, frozen=True):
         sampler: Sampler,
         stop_requested: Callable[[], bool],
     ) -> str:
-        silence = OutageDetector(self.give_up_s)
+        outage = OutageDetector(self.give_up_s)
         while senders.open:
             senders.listen(state)
             now = time.monotonic()
@@ -101,7 +101,7 @@ class Workers(Struct, frozen=True):
                 return INTERRUPTED
             if senders.failed():
                 return "a sending process died"
-            if silence.over(now, state.sent, state.records):
+            if outage.over(now, state.sent, state.records):
                 return f"{self.give_up_s:g} s without any answer: the exchange is gone"
         sampler.look(time.monotonic(), last=True)
         return ""
@@ -120,7 +120,7 @@ class _Senders:
             ours, theirs = context.Pipe()
             mine = structs.replace(job, part=part, parts=count)
             process = context.Process(target=work, args=(mine, raw, theirs), daemon=True)
-            start_deaf(process)
+            start_ignoring_signals(process)
             theirs.close()
             self._processes.append(process)
             self.open.append(ours)
@@ -171,7 +171,7 @@ class _Senders:
             process.join()
 
 
-def start_deaf(process: BaseProcess) -> None:
+def start_ignoring_signals(process: BaseProcess) -> None:
     """Ignore Ctrl-C in children: a terminal sends it to all, and the parent decides."""
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadgen.client.workers import Ran
+from loadgen.client.workers import RunResult
 from loadgen.report.page import page
 from loadgen.report.seconds import as_csv, per_second
 from loadgen.report.summary import Summary, SummaryError, decode, encode
@@ -10,7 +10,7 @@ from loadgen.report.summary import Summary, SummaryError, decode, encode
 SUMMARY = "summary.json"
 
 
-def write_report(folder: Path, ran: Ran, found: Summary) -> None:
+def write_report(folder: Path, ran: RunResult, found: Summary) -> None:
     """Write the report into a folder, which is created; an earlier report there is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     seconds = per_second((action.at_us for action in ran.plan.actions), ran.records)

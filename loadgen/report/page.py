@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import structs
 
-from loadgen.client.workers import Ran
+from loadgen.client.workers import RunResult
 from loadgen.report.charts import STYLE, number
 from loadgen.report.page_charts import distribution, errors, over_time, resources
 from loadgen.report.report import Percentiles
@@ -26,7 +26,7 @@ td:first-child, th:first-child { text-align: left } th { border-bottom: 1px soli
 """
 
 
-def page(found: Summary, ran: Ran, seconds: Sequence[Second]) -> str:
+def page(found: Summary, ran: RunResult, seconds: Sequence[Second]) -> str:
     """The whole page."""
     config = found.config
     scale = "a plan" if config.scale is None else f"{config.scale:g} %"

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.client.record import OPERATIONS, Operation
-from loadgen.client.workers import INTERRUPTED, Ran
+from loadgen.client.workers import INTERRUPTED, RunResult
 from loadgen.report.machine import Machine
 from loadgen.report.report import ALL, Report, as_text, report
 from loadgen.report.threshold import Threshold, ThresholdVerdict, judge
@@ -111,7 +111,7 @@ class RunContext(Struct, frozen=True):
     audit: Audit
 
 
-def summary(ran: Ran, context: RunContext, thresholds: Sequence[Threshold]) -> Summary:
+def summary(ran: RunResult, context: RunContext, thresholds: Sequence[Threshold]) -> Summary:
     """Compute the summary, with the reason why the run ended."""
     figures = report(ran.records, ran.cpu_s)
     done = figures.sent - figures.kinds.get("abandoned", 0)
@@ -207,7 +207,7 @@ def lines_of(found: Summary) -> Iterator[str]:
         yield f"INCOMPLETE: {found.why}"
 
 
-def _mix(ran: Ran, figures: Report) -> dict[str, Share]:
+def _mix(ran: RunResult, figures: Report) -> dict[str, Share]:
     planned = Counter(operation_of(action) for action in ran.plan.actions)
     sent = Counter({name: found.count for name, found in figures.latency_us.items()})
     return {
@@ -227,7 +227,7 @@ def operation_of(action: Action) -> Operation:
             return read
 
 
-def _skew(ran: Ran) -> dict[str, Share]:
+def _skew(ran: RunResult) -> dict[str, Share]:
     """The most traded symbols: their planned share of volume, and their share of the orders
     sent."""
     plan = ran.plan
@@ -249,7 +249,7 @@ def _symbols(plan: Plan, until_us: int) -> Iterator[int]:
             yield action.symbol
 
 
-def _costs(ran: Ran, sent: int) -> dict[str, Cost]:
+def _costs(ran: RunResult, sent: int) -> dict[str, Cost]:
     found: dict[str, Cost] = {}
     for name in dict.fromkeys(name for sample in ran.samples for name in sample.usage):
         usages = [sample.usage[name] for sample in ran.samples if name in sample.usage]

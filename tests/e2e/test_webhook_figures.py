@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from benchmarks.webhooks.__main__ import main
-from benchmarks.webhooks.figures import Heard
+from benchmarks.webhooks.figures import ReceivedWebhooks
 from benchmarks.webhooks.receiver import WebhookReceiver, running_receiver
 from conformance.api import eventually
 from schemas.brokers import webhook_secret
@@ -26,14 +26,14 @@ def post(url: str, webhook_id: str, secret: str) -> int:
         return int(answer.status)
 
 
-def recorded(receiver: WebhookReceiver, count: int) -> Heard:
-    eventually("all are recorded", lambda: len(receiver.heard().ids) == count, 60)
-    return receiver.heard()
+def recorded(receiver: WebhookReceiver, count: int) -> ReceivedWebhooks:
+    eventually("all are recorded", lambda: len(receiver.received().ids) == count, 60)
+    return receiver.received()
 
 
 def test_receiver_records_each_webhook_and_counts_wrong_signatures() -> None:
     with running_receiver() as receiver:
-        receiver.know(SECRETS)
+        receiver.set_secrets(SECRETS)
         begun_us = time.time_ns() // 1_000
         assert post(receiver.url(0), "one", SECRETS[0]) == 200
         assert post(receiver.url(1), "two", SECRETS[1]) == 200

@@ -15,7 +15,7 @@ from benchmarks.micro.__main__ import Run, main, one
 from benchmarks.micro.context import Context, Servers
 from benchmarks.micro.engine import EngineMarket, cancel, price_at
 from benchmarks.micro.errors import BenchError
-from benchmarks.micro.harness import QUICK, Benchmark, CurvePoint, Measurement, as_in_the_services
+from benchmarks.micro.harness import QUICK, Benchmark, CurvePoint, Measurement, with_service_gc
 from benchmarks.micro.registry import ENTRIES, PEERS, BenchmarkEntry, chosen
 
 TINY = structs.replace(QUICK, repeats=2, sizes=(1, 10, 100), operations=40, flow_s=1)
@@ -31,7 +31,7 @@ def discard(_: str) -> None:
 
 
 def measure(entry: BenchmarkEntry, folder: Path, done: Run, repeats: int = TINY.repeats) -> None:
-    with ExitStack() as ending, as_in_the_services():
+    with ExitStack() as ending, with_service_gc():
         scale = structs.replace(TINY, repeats=repeats)
         one(entry, scale, Servers(folder, ending, discard), done, discard)
 

@@ -8,9 +8,9 @@ from benchmarks.micro.harness import (
     Benchmark,
     CurvePoint,
     Measurement,
-    as_in_the_services,
     ns_each,
     run,
+    with_service_gc,
 )
 from benchmarks.micro.report import Figure
 from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
@@ -80,7 +80,7 @@ def test_garbage_collector_is_set_as_in_services_and_restored() -> None:
     before = gc.get_threshold()
     gc.set_threshold(701, 11, 12)
     try:
-        with as_in_the_services():
+        with with_service_gc():
             assert gc.isenabled()
             assert gc.get_threshold()[0] == COLLECT_AFTER_OBJECTS
         assert gc.get_threshold() == (701, 11, 12)

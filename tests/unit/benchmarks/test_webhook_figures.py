@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from benchmarks.webhooks.figures import Heard, Killed, Side, figures
+from benchmarks.webhooks.figures import Killed, ReceivedWebhooks, Side, figures
 from benchmarks.webhooks.result import SCHEMA_VERSION, Generator, WebhookResult
 from loadgen.report.machine import Machine
 from loadgen.workload.profiles import B3
@@ -14,7 +14,7 @@ SIDES = [
     Side("b1", "t1-ask", 10 * MS, 12 * MS),
     Side("b0", "t2-ask", 50 * MS, 51 * MS),
 ]
-RECEIVED = Heard(
+RECEIVED = ReceivedWebhooks(
     [0, 1, 0, 0], ["t1-bid", "t1-ask", "t2-ask", "t1-bid"], [15_000, 16_000, 80_000, 90_000], 0, 0.1
 )
 KILLED = [Killed(60 * MS, 70 * MS)]
@@ -37,9 +37,9 @@ GOOD = WebhookResult(
 )
 
 
-def received(*came: tuple[int, str], wrong: int = 0) -> Heard:
-    brokers, ids = zip(*came, strict=True)
-    return Heard(list(brokers), list(ids), [100 * MS] * len(came), wrong, 0.1)
+def received(*arrived: tuple[int, str], wrong: int = 0) -> ReceivedWebhooks:
+    brokers, ids = zip(*arrived, strict=True)
+    return ReceivedWebhooks(list(brokers), list(ids), [100 * MS] * len(arrived), wrong, 0.1)
 
 
 def test_first_arrival_of_each_side_is_counted_and_later_ones_are_repeats() -> None:
@@ -68,14 +68,14 @@ def test_sides_that_never_arrived_are_lost() -> None:
 
 
 def test_webhook_of_no_trade_or_for_another_broker_is_foreign() -> None:
-    came = received((0, "t9-bid"), (1, "t1-bid"), (0, "t1-ask"), (7, "t1-bid"), (-1, ""))
-    found = figures(SIDES, came, BROKERS, [], 0)
+    arrived = received((0, "t9-bid"), (1, "t1-bid"), (0, "t1-ask"), (7, "t1-bid"), (-1, ""))
+    found = figures(SIDES, arrived, BROKERS, [], 0)
     assert (found.delivered, found.lost, found.foreign, found.repeated) == (0, 3, 5, 0)
 
 
 def test_outage_ends_with_the_next_sender_not_with_requests_of_the_killed_one() -> None:
-    came = Heard([0] * 3, ["t1-bid"] * 3, [61 * MS, 69 * MS, 75 * MS], 0, 0.1)
-    found = figures(SIDES, came, BROKERS, [*KILLED, Killed(90 * MS, 95 * MS)], 0)
+    arrived = ReceivedWebhooks([0] * 3, ["t1-bid"] * 3, [61 * MS, 69 * MS, 75 * MS], 0, 0.1)
+    found = figures(SIDES, arrived, BROKERS, [*KILLED, Killed(90 * MS, 95 * MS)], 0)
     assert found.kills == 2
     assert found.away_us is not None
     assert (found.away_us.count, found.away_us.max) == (1, 15 * MS)

@@ -86,14 +86,14 @@ def run(
     stub_exchange: StubExchange,
     plan: Plan,
     *,
-    under_way_max: int | None = None,
+    in_flight_max: int | None = None,
     part: int = 0,
     parts: int = 1,
 ) -> LoadClient:
     async def main() -> LoadClient:
         async with serving(stub_exchange) as url:
             keys = ("key", *["other"] * 3)
-            job = Job(url, keys, "t-", under_way_max=under_way_max, part=part, parts=parts)
+            job = Job(url, keys, "t-", in_flight_max=in_flight_max, part=part, parts=parts)
             client = LoadClient(job, plan)
             await client.run()
             return client
@@ -173,7 +173,7 @@ def test_client_part_sends_only_the_actions_of_its_brokers() -> None:
 def test_client_with_a_limit_has_no_more_in_flight_and_is_never_late() -> None:
     stub_exchange = StubExchange(delay_s=0.02)
     client = run(
-        stub_exchange, plan_of(*(order(0, number) for number in range(12))), under_way_max=3
+        stub_exchange, plan_of(*(order(0, number) for number in range(12))), in_flight_max=3
     )
     assert stub_exchange.at_once_max == 3
     assert all(line.send_lag_us == 0 for line in client.records)

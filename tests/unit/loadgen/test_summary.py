@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from loadgen.client.record import NOT_SENT, TIMED_OUT, Records, RequestRecord, RequestResult
-from loadgen.client.workers import INTERRUPTED, Ran
+from loadgen.client.workers import INTERRUPTED, RunResult
 from loadgen.report.compare import comparison
 from loadgen.report.machine import Machine
 from loadgen.report.page import page
@@ -38,7 +38,7 @@ SAMPLES = [
 MACHINE = Machine("a <cpu>", 2, 4 << 30, "Linux", "3.11")
 
 
-def ran(*, why: str = "", send_lag_us: int = 1_000, last: int = 201) -> Ran:
+def ran(*, why: str = "", send_lag_us: int = 1_000, last: int = 201) -> RunResult:
     records = Records()
     for action in PLAN.actions:
         order = isinstance(action, PlannedOrder)
@@ -58,11 +58,11 @@ def ran(*, why: str = "", send_lag_us: int = 1_000, last: int = 201) -> Ran:
     records.add(
         RequestRecord("cancel", 2_999_000, 2_999_000, 2_999_000, RequestResult(NOT_SENT), 0, "")
     )
-    return Ran(PLAN, records, len(records), 0.01, 0, SAMPLES, why)
+    return RunResult(PLAN, records, len(records), 0.01, 0, SAMPLES, why)
 
 
 def summary_of(
-    run: Ran, *thresholds: str, audit: Audit = "holds", errors_before: int = 0
+    run: RunResult, *thresholds: str, audit: Audit = "holds", errors_before: int = 0
 ) -> Summary:
     config = Config("http://127.0.0.1:1", 10, 3, 1, 1, 0, PROFILE)
     around = RunContext(config, MACHINE, "abc", "2026-01-01T00:00:00.000Z", errors_before, audit)
@@ -143,7 +143,7 @@ def test_comparison_shows_ratios_and_what_differs() -> None:
 
 
 @pytest.mark.parametrize("run", [ran(), ran(why="gone <now>", send_lag_us=20_000, last=TIMED_OUT)])
-def test_page_is_self_contained_and_its_charts_are_well_formed(run: Ran) -> None:
+def test_page_is_self_contained_and_its_charts_are_well_formed(run: RunResult) -> None:
     found = summary_of(run, "p99(order)<50ms")
     seconds = per_second((action.at_us for action in PLAN.actions), run.records)
     text = page(found, run, seconds)
@@ -157,6 +157,6 @@ def test_page_is_self_contained_and_its_charts_are_well_formed(run: Ran) -> None
 
 
 def test_page_of_a_run_without_requests_is_valid() -> None:
-    nothing = Ran(PLAN, Records(), 0, 0.0, 0, [], INTERRUPTED)
+    nothing = RunResult(PLAN, Records(), 0, 0.0, 0, [], INTERRUPTED)
     text = page(summary_of(nothing), nothing, per_second([], []))
     assert "Nothing to show" in text
