@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help run up down demo test test-unit test-rest test-all conformance correctness simulate chaos bench bench-quick compare check format \
+.PHONY: help run up down demo test test-unit test-rest test-all conformance correctness simulate chaos bench bench-quick bench-against compare check format \
   schemas lock clean
 
 help: ## What there is to make
@@ -92,6 +92,12 @@ bench-quick: $(READY) ## The same with shorter curves and fewer repeats, in two 
 	@mkdir -p .local/bench
 	@exec $(BIN)/python -m benchmarks.micro --quick --json .local/bench/bench-quick.json \
 	  --html .local/bench/bench-quick.html $(BENCH)
+
+# What python -m benchmarks takes too, such as BENCH='--kind start load --rounds 3'.
+bench-against: $(READY) ## Measure this checkout and another in turns: OTHER=../before
+	@test -n "$(OTHER)" || { echo "write make bench-against OTHER=path-of-the-other-checkout"; exit 2; }
+	@mkdir -p .local/bench
+	@exec $(BIN)/python -m benchmarks --against $(OTHER) --json .local/bench/against.json $(BENCH)
 
 compare: $(READY) ## Three simpler designs and this one, measured alike on this machine; DURATION=, QUICK=1
 	@exec $(BIN)/python -m benchmarks.comparison $(if $(QUICK),--quick) \

@@ -14,7 +14,7 @@ from benchmarks.against.kinds import KINDS, KindOptions
 from benchmarks.against.rounds import run_rounds
 from benchmarks.against.rows import Against, Figures, compared, missing, table
 from infra.errors import InfraError
-from loadgen.report.machine import this_machine
+from loadgen.report.machine import commit, this_machine
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
 from services.runtime.progress import Progress, progress_on_stderr
 
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds=len(pairs),
         started=started,
         machine=this_machine(),
-        this_commit=sides[0].commit(),
-        other_commit=sides[1].commit(),
+        this_commit=commit(sides[0].root),
+        other_commit=commit(sides[1].root),
         rows=compared(pairs),
         only_this=missing(pairs, 0),
         only_other=missing(pairs, 1),

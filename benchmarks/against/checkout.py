@@ -1,7 +1,6 @@
 """A checkout of this project, and how its programs are run. Older layouts are known, too."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,6 @@ POLL_S: Final = 0.2
 RUN_TIMEOUT_S: Final = 3_600.0
 # A program stops its servers and writes its results when it is terminated.
 STOP_GRACE_S: Final = 60.0
-GIT_TIMEOUT_S: Final = 5.0
 
 
 class CheckoutError(Exception):
@@ -65,21 +63,6 @@ class Checkout(Struct, frozen=True):
                 f"{self.root}: python -m {' '.join(arguments)} ended with exit code "
                 f"{program.exit_code}:\n{program.tail_of_log(5)}"
             )
-
-    def commit(self) -> str:
-        """The commit, with `-dirty` if files were changed since; empty outside of git."""
-        try:
-            done = subprocess.run(
-                ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-                cwd=self.root,
-                capture_output=True,
-                text=True,
-                timeout=GIT_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def checkout_at(root: Path, python: Path | None = None) -> Checkout:

@@ -32,12 +32,15 @@ def this_machine() -> Machine:
     )
 
 
-def commit() -> str:
-    """The commit of the code, with `-dirty` if it was changed since; empty outside of git."""
+def commit(folder: Path = Path(__file__).parent) -> str:
+    """The commit of the code in a folder, by default this code's; empty outside of git.
+
+    It ends in `-dirty` if the code was changed since.
+    """
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
-            cwd=Path(__file__).parent,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=_GIT_TIMEOUT_S,
