@@ -211,18 +211,17 @@ class LocalExchange:
                 self.stop(name)
 
     def wait_ready(self, name: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until `/readyz` is 200. Raises UnavailableError with the last lines of the log."""
+        """Wait until `/readyz` is 200. Raises UnavailableError with the service's own last line."""
         child = self.services[name]
         if wait_ready(self._base(name), timeout_s, ended=lambda: not child.alive) is None:
             return
-        why = (
-            f"was not ready after {timeout_s:.0f} s"
-            if child.alive
-            else f"ended with exit code {child.exit_code} before it was ready"
-        )
-        raise UnavailableError(
-            f"{name} {why}; its log is {child.log_file}, the last lines:\n{child.tail_of_log(5)}"
-        )
+        code, why = child.exit_code, f"was not ready after {timeout_s:.0f} s"
+        if code is not None:
+            why = f"ended with exit code {code} before it was ready"
+            # These codes are errors that the service writes as its last line.
+            if code > 1:
+                why += f": {child.tail_of_log(1).removeprefix(f'{name}: ')}"
+        raise UnavailableError(f"{name} {why}; its log is {child.log_file}")
 
     def ready(self, name: str) -> bool:
         """True if the service is ready now."""
@@ -375,5 +374,8 @@ def _start(servers: LocalServers, *, helpers_required: bool) -> Exception | None
     except FolderBusyError as error:
         raise BusyError(str(error)) from error
     except OSError as error:
-        raise BusyError(f"data directory {servers.data_dir}: {error.strerror}") from error
+        place = error.filename or servers.data_dir
+        raise BusyError(
+            f"cannot use {place}: {error.strerror}; correct it, or set EXCHANGE_DATA_DIR"
+        ) from error
     return servers.postgres_failure

@@ -1,14 +1,22 @@
-"""Addresses and paths of the settings as `exchange run` passes them on."""
+"""Addresses and paths of `exchange run`, and its one line when it cannot start."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from infra.ports import free_port, listen_error, url_of
+from infra.process import ChildProcess
+from infra.servers import LocalServers
 from services.access.credentials import with_absolute_files
-from services.local.exchange import running_exchange
-from services.runtime.errors import BusyError, ExchangeError, SettingsError
+from services.local.exchange import LocalExchange, running_exchange
+from services.runtime.errors import (
+    BusyError,
+    ExchangeError,
+    SettingsError,
+    UnavailableError,
+)
 from services.runtime.settings import Settings
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - to test the setting
@@ -70,3 +78,27 @@ def test_files_of_a_database_url_become_absolute(
     assert "sslkey=/k.pem" in made
     for unchanged in ("", "postgresql://u:p@h/d", "postgresql://h/d?sslrootcert=system"):
         assert with_absolute_files(unchanged) == unchanged
+
+
+def test_run_whose_data_directory_is_a_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.touch()
+    error = refusal(file, Settings(port=0))
+    assert isinstance(error, BusyError)
+    assert str(error) == f"cannot use {file}: File exists; correct it, or set EXCHANGE_DATA_DIR"
+
+
+def test_service_that_does_not_become_ready_is_reported_in_one_line(tmp_path: Path) -> None:
+    exchange = LocalExchange(
+        Settings(data_dir=tmp_path, port=free_port()), LocalServers(tmp_path, kafka="k:1")
+    )
+    program = "print('gateway: EXCHANGE_X is bad; correct it'); raise SystemExit(2)"
+    child = ChildProcess([sys.executable, "-c", program], log_file=tmp_path / "gateway.log")
+    exchange.services["gateway"] = child
+    child.start()
+    with pytest.raises(UnavailableError) as caught:
+        exchange.wait_ready("gateway")
+    assert str(caught.value) == (
+        "gateway ended with exit code 2 before it was ready: EXCHANGE_X is bad; correct it; "
+        f"its log is {child.log_file}"
+    )
