@@ -33,6 +33,8 @@ ALL = [
     "0003_webhooks.sql",
     "0004_webhooks_pruned.sql",
     "0005_quarantine.sql",
+    "0006_trades_of_an_order.sql",
+    "0007_pending_tests.sql",
 ]
 
 
