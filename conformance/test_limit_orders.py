@@ -1,6 +1,8 @@
 """Limit orders"""
 
-from conformance.trader import Market
+import pytest
+
+from conformance.trader import Market, expect_answer
 
 
 def test_bid_over_a_resting_ask_trades_at_the_asks_price(market: Market) -> None:
@@ -108,3 +110,23 @@ def test_incoming_order_takes_many_and_stops_at_its_limit(market: Market) -> Non
     )
     buyer.expect_bids(symbol, (1_010, 70, 1))
     buyer.expect_asks(symbol, (1_011, 10, 1))
+
+
+def test_trades_of_an_order_come_newest_first_in_pages(market: Market) -> None:
+    """An order's trades can be read in pages, each trade once."""
+    if not market.offers("/orders/{order_id}/trades"):
+        pytest.skip("this exchange offers no pages of trades")
+    symbol, (seller, buyer) = market.symbol(), market.traders(2)
+    ask = seller.sell(symbol, 5, 100)
+    for quantity in (2, 1, 2):
+        buyer.buy(symbol, quantity, 100)
+    seller.expect_closed(ask, "filled", 5)
+    seen, cursor = [], ""
+    for length in (2, 1):
+        path = f"/orders/{ask}/trades?limit=2{cursor}"
+        page = expect_answer("a page of trades", seller.api.get(path), 200).body
+        assert len(page["trades"]) == length
+        seen += page["trades"]
+        cursor = f"&cursor={page['next_cursor']}"
+    assert page["next_cursor"] is None
+    assert seen[::-1] == seller.order(ask)["trades"], "expected every trade once"

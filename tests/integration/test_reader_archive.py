@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from schemas import ids
-from services.reader.archive import Archive
+from services.reader.archive import _TRADES, Archive
 from services.reader.errors import ArchiveUnavailableError
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
@@ -15,6 +15,7 @@ from services.runtime.postgres.pool import ANSWER_TIMEOUT_S
 from services.sink.migrate import migrate
 from services.sink.rows import Rows
 from services.sink.store import Move, Store
+from tests.support.query_plans import read_by
 from tests.support.reader_outcomes import T0, much_traded, oid, sweep
 from tests.support.servers import DatabaseServer
 
@@ -69,6 +70,29 @@ def test_archive_reads_the_newest_trades_and_pages_of_older_ones(
         await archive.close()
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_page_of_trades_reads_only_its_rows(postgres: DatabaseServer, analyzed: bool) -> None:
+    url = postgres.create_database(f"archive_plans_{analyzed}".lower())
+    migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Every second trade is of the one order.
+        connection.execute(
+            "INSERT INTO trades SELECT lpad(to_hex(n), 32, '0')::uuid,"
+            " lpad(to_hex(n), 32, '1')::uuid, CASE WHEN n % 2 = 0 THEN %s::uuid"
+            " ELSE lpad(to_hex(n), 32, '2')::uuid END, gen_random_uuid(), gen_random_uuid(),"
+            " 'A', 1, 1, 'bid', n, now(), 0, n, 0 FROM generate_series(1, 40000) n".replace(
+                "n % 2", "n %% 2"
+            ),
+            [oid(1)],
+        )
+        if analyzed:
+            connection.execute("VACUUM ANALYZE trades")
+        asked = {"order_id": oid(1), "before": f"{30_000:032x}", "limit": 100}
+        read = read_by(connection, _TRADES, asked)
+    assert not read.scanned, read
+    assert read.rows <= 200, read
 
 
 async def refused(archive: Archive) -> float:
