@@ -24,6 +24,11 @@ def server_environment(base: Mapping[str, str]) -> dict[str, str]:
     return kept | _LOCALE
 
 
+def without_postgres_variables(base: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a program that uses no PostgreSQL; PGPASSWORD is a secret."""
+    return {name: text for name, text in base.items() if not _POSTGRES.fullmatch(name)}
+
+
 def forget_postgres_variables() -> None:
     """Remove libpq's variables from this process, which uses a local server from now on."""
     for name in [name for name in os.environ if _POSTGRES.fullmatch(name)]:

@@ -16,7 +16,7 @@ import psycopg
 from msgspec import structs
 
 from infra.broker import ADMIN
-from infra.environment import forget_postgres_variables
+from infra.environment import forget_postgres_variables, without_postgres_variables
 from infra.errors import FolderBusyError, InfraError
 from infra.jvm import Profile
 from infra.ports import LOOPBACK, free_port, listen_error, url_of
@@ -263,10 +263,11 @@ class LocalExchange:
             "EXCHANGE_METRICS_HOST": LOOPBACK,
             "EXCHANGE_METRICS_PORT": str(self.probes.get(name, 0)),
         }
+        base = os.environ if settings.database_url else without_postgres_variables(os.environ)
         return ChildProcess(
             [sys.executable, "-m", *self.commands[name]],
             log_file=self.log_dir / f"{name}.log",
-            env=environment(os.environ, settings, overrides),
+            env=environment(base, settings, overrides),
             cwd=self.data_dir,
         )
 

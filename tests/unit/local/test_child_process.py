@@ -11,9 +11,11 @@ from infra.environment import forget_postgres_variables, server_environment
 from infra.errors import ServerFailedError
 from infra.process import ChildProcess, run_tool
 from infra.secrets import make_private_folder
+from infra.servers import LocalServers
 from schemas.roles import ROLE
 from services.access.credentials import as_role, only_needed
 from services.local.child_environment import environment
+from services.local.exchange import LocalExchange
 from services.local.signals import temporary_data_dir
 from services.runtime.settings import Settings
 
@@ -115,3 +117,17 @@ def test_shared_folder_is_not_taken_as_data_directory(tmp_path: Path) -> None:
 def test_temporary_data_directory_is_private() -> None:
     with temporary_data_dir() as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("role", "has"), [("gateway", True), ("sink", True), ("webhooks", True), ("matcher", False)]
+)
+def test_password_of_libpq_reaches_only_services_that_use_postgres(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, *, has: bool
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", DATABASE_PASSWORD)
+    settings = Settings(data_dir=tmp_path, database_url="postgresql://u@h/d", port=8000)
+    servers = LocalServers(tmp_path, kafka="k:1", database_url=settings.database_url)
+    child = LocalExchange(settings, servers)._child(role)
+    assert child._env is not None
+    assert ("PGPASSWORD" in child._env) is has
