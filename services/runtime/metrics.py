@@ -68,6 +68,14 @@ WEBHOOK_AGE_SECONDS: Final = Histogram(
     buckets=(*_SECONDS, 10.0, 60.0, 600.0, 3600.0),
 )
 WEBHOOKS_PENDING: Final = Gauge("exchange_webhooks_pending", "Queued and not delivered yet.")
+WEBHOOKS_PARKED: Final = Counter(
+    "exchange_webhooks_parked_unsent_total",
+    "Parked without an attempt: the receiver is gone, has failed too long, or has too many.",
+)
+WEBHOOK_RECEIVERS_DUE: Final = Gauge(
+    "exchange_webhook_receivers_due",
+    "Receivers with a webhook due that no sender has claimed, at the last sweep.",
+)
 SINK_BEHIND_SECONDS: Final = Gauge(
     "exchange_sink_behind_seconds", "Age of the newest outcome that PostgreSQL has, when stored."
 )

@@ -132,6 +132,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Webhooks of one broker in progress at once; more than 1 is faster and loses their order."""
     webhook_keep_days: Annotated[int, Meta(ge=0, le=10_000)] = 30
     """Days from a webhook's end, and from its trade, until its row is deleted; 0: never."""
+    webhook_pending_max: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
+    """Pending webhooks of one broker; beyond it the oldest are parked unsent. 0: no limit."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
 

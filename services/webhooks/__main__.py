@@ -15,7 +15,7 @@ from services.runtime.postgres.connection import checked_url
 from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
 from services.webhooks.loop import TURN_S, WebhookLoop
-from services.webhooks.prune import Pruner
+from services.webhooks.maintenance import Pruner, Sweeper
 from services.webhooks.receiver_run import SendPolicy
 from services.webhooks.schedule import POLICIES
 from services.webhooks.sender import WebhookSender
@@ -41,16 +41,19 @@ async def serve(settings: Settings, stop: Stop) -> None:
     policy = POLICIES[settings.webhook_retries or "standard"]
     send_policy = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
     async with WebhookSender(allowed) as sender:
-        # 2. The loop, its health checks, and the pruning of old rows.
+        # 2. The loop, its health checks, and the maintenance of the outbox.
         database_url = checked_url(require(settings.database_url, "database_url"))
-        loop = WebhookLoop(database_url, sender.post, send_policy)
+        sweeper = Sweeper(database_url, policy.span_s, settings.webhook_pending_max)
+        pruner = Pruner(database_url, settings.webhook_keep_days)
+        loop = WebhookLoop(database_url, sender.post, send_policy, sweeper.begin_soon)
         health = Health()
         health.add("postgres", loop.postgres)
-        pruner = Pruner(database_url, settings.webhook_keep_days)
+        health.add("claiming", loop.claiming)
         # 3. Until the stop.
         running = asyncio.get_running_loop()
 
         def end() -> None:
+            sweeper.stop()
             pruner.stop()
             loop.stop()
 
@@ -60,13 +63,14 @@ async def serve(settings: Settings, stop: Stop) -> None:
         stop.on_set(end_soon)
         if stop.is_set():
             end()
-        pruning = asyncio.create_task(pruner.run())
+        maintaining = [asyncio.create_task(each.run()) for each in (sweeper, pruner)]
         try:
             with health_answered(settings, health):
                 await loop.run()
         finally:
+            sweeper.stop()
             pruner.stop()
-            await pruning
+            await asyncio.gather(*maintaining)
 
 
 def webhooks(settings: Settings, stop: Stop) -> None:
@@ -81,7 +85,7 @@ def main() -> int:
         description="Sends brokers their webhooks. Several may run side by side. Settings are "
         "EXCHANGE_... variables: EXCHANGE_DATABASE_URL, EXCHANGE_WEBHOOK_ALLOW_CIDRS, "
         "EXCHANGE_WEBHOOK_RETRIES, EXCHANGE_WEBHOOK_CONCURRENCY, EXCHANGE_WEBHOOK_KEEP_DAYS, "
-        "EXCHANGE_METRICS_PORT.",
+        "EXCHANGE_WEBHOOK_PENDING_MAX, EXCHANGE_METRICS_PORT.",
     ).parse_args()
     return run("webhooks", dict(os.environ), webhooks)
 

@@ -10,13 +10,13 @@ A lost connection leads back to 1; attempts continue meanwhile, and are recorded
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 import psycopg
 from psycopg import AsyncConnection, OperationalError
 
 from services.runtime.health import Check
 from services.runtime.logging_setup import RateLimit
-from services.runtime.metrics import WEBHOOKS_PENDING
 from services.runtime.postgres.connection import connect_async
 from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
 from services.runtime.postgres.watchdog import cut
@@ -39,8 +39,9 @@ LOOK_S = 1.0
 RETRY_S = 0.5
 # Results gather this long; those lost by a kill are sent once more.
 GATHER_S = 0.01
-# Interval of parking webhooks that have used up their time.
-SWEEP_S = 60.0
+# Claims come at least every LOOK_S. Longer than a statement may take: one that is cancelled by its
+# time limit is repeated, and only a second one in a row counts.
+CLAIM_AGE_S_MAX = 20.0
 # No attempt begins so late that it could outlive the lease.
 TURN_S = LEASE_S - ATTEMPT_S_MAX - 2.0
 # Attempts in progress at the stop end within this time. A PostgreSQL that does not record their
@@ -52,17 +53,25 @@ STOP_S = DRAIN_S + 1.0
 class WebhookLoop:
     """Runs with `run` until the stop. Several may run at the same time, in one process or many."""
 
-    def __init__(self, database_url: str, post: Post, send_policy: SendPolicy) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        post: Post,
+        send_policy: SendPolicy,
+        on_gone: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_gone` is called after a receiver has answered 410."""
         self._database_url = database_url
         self._post = post
         self._send_policy = send_policy
+        self._on_gone = on_gone
         self._turns: dict[str, ReceiverRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempted: list[Attempted] = []
         self._ended: list[Ended] = []
         self._wake = asyncio.Event()
         self._look = True
-        self._sweep_at = 0.0
+        self._claimed_at: float | None = None
         self._stopping = False
         self._connected = False
         self._store: WebhookStore | None = None
@@ -82,6 +91,13 @@ class WebhookLoop:
     def postgres(self) -> Check:
         """True if there is a connection that is not known to be lost."""
         return Check(self._connected, "connected" if self._connected else "away, trying again")
+
+    def claiming(self) -> Check:
+        """True if receivers with due webhooks were looked for a short time ago."""
+        if self._claimed_at is None:
+            return Check(False, "no claim yet")
+        age_s = time.monotonic() - self._claimed_at
+        return Check(age_s <= CLAIM_AGE_S_MAX, f"last claim {age_s:.1f} s ago")
 
     async def run(self) -> None:
         """Send until the stop; wait whenever PostgreSQL is unavailable.
@@ -138,15 +154,14 @@ class WebhookLoop:
         for one in ended:
             self._turns.pop(one.broker_id, None)
             self._look = True
-        if any(one.gone for one in ended) or time.monotonic() >= self._sweep_at:
-            await store.park(self._send_policy.policy.span_s)
-            WEBHOOKS_PENDING.set(await store.pending())
-            self._sweep_at = time.monotonic() + SWEEP_S
+        if any(one.gone for one in ended):
+            self._on_gone()
 
     async def _claim(self, store: WebhookStore) -> None:
         if self._look:
             self._look = False
             found = await store.claim(list(self._turns))
+            self._claimed_at = time.monotonic()
             for claimed in found:
                 self._begin(claimed)
             if len(found) == RECEIVERS_MAX:

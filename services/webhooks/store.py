@@ -12,37 +12,20 @@ from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import msgspec
-from psycopg import AsyncConnection
 
 from schemas.brokers import WebhookSecret
 from schemas.codec import encode
 from schemas.units import rfc3339
 from schemas.webhooks import TradeExecuted, WebhookTest
 from services.runtime.errors import UnavailableError
-from services.runtime.postgres.connection import connect_async
-from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
+from services.webhooks.session import OutboxSession
 
 CHANNEL: LiteralString = "exchange_webhooks"
-# No statement takes so long unless the server is stuck; a longer silence means it is gone.
-_STATEMENT_TIMEOUT_MS = 15_000
-SILENCE_S_MAX = 20.0
 # Receivers per claim, and webhooks of each: bounds of a run's length and of memory.
 RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
 LEASE_S = 30.0
-# Rows deleted in one statement: a few milliseconds of work.
-PRUNED_MAX = 500
-# Queues change faster than PostgreSQL's statistics, so every plan but look-ups is switched off.
-SESSION = {
-    "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
-    "jit": "off",
-    "synchronous_commit": "off",
-    "plan_cache_mode": "force_custom_plan",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_seqscan": "off",
-}
 
 _CLAIM: LiteralString = """
     WITH due AS (
@@ -94,63 +77,15 @@ _ENDED: LiteralString = """
         AS r (broker_id, failures, pause_s, gone)
     WHERE e.broker_id = r.broker_id AND (e.lease_pid, e.lease_started) = (%s, %s)
 """
-_PARK: LiteralString = """
-    UPDATE webhook_deliveries d SET status = 'parked', finished_at = now(),
-        last_error = CASE WHEN e.disabled_at IS NULL
-            THEN coalesce(d.last_error, 'the receiver failed for too long')
-            ELSE 'the receiver said that it is gone' END
-    FROM webhook_endpoints e
-    WHERE d.broker_id = e.broker_id AND d.status = 'pending' AND (
-        e.disabled_at IS NOT NULL
-        OR e.failures > 0 AND d.queued_at < now() - make_interval(secs => %s)
-    )
-"""
-# Several senders take different rows: SKIP LOCKED. A row that is replayed meanwhile has no end any
-# more, and stays. Brokers in order, so that two statements never deadlock.
-_PRUNE: LiteralString = """
-    WITH bound AS (
-        SELECT now() - make_interval(days => %(days)s) AS ended, rpad(lpad(to_hex(
-            (extract(epoch FROM now() - make_interval(days => %(days)s)) * 1000)::bigint
-        ), 12, '0'), 32, '0')::uuid AS before
-    ), old AS (
-        SELECT d.broker_id, d.event_id, d.kind
-        FROM bound CROSS JOIN webhook_endpoints e CROSS JOIN LATERAL (
-            SELECT broker_id, event_id, kind FROM webhook_deliveries
-            WHERE broker_id = e.broker_id AND event_id < bound.before
-                AND finished_at < bound.ended
-            ORDER BY event_id, kind LIMIT %(rows)s FOR UPDATE SKIP LOCKED
-        ) d LIMIT %(rows)s
-    ), gone AS (
-        DELETE FROM webhook_deliveries d USING old
-        WHERE (d.broker_id, d.event_id, d.kind) = (old.broker_id, old.event_id, old.kind)
-        RETURNING d.broker_id, d.kind
-    ), counted AS (
-        INSERT INTO webhook_pruned AS p (broker_id, before, sides)
-        SELECT broker_id, (SELECT before FROM bound), count(*) FILTER (WHERE kind <> 'test')
-        FROM gone GROUP BY broker_id ORDER BY broker_id
-        ON CONFLICT (broker_id) DO UPDATE SET before = greatest(p.before, excluded.before),
-            sides = p.sides + excluded.sides
-    )
-    SELECT count(*) FROM gone
-"""
 _STATUS = {"delivered": "delivered", "retry": "pending", "parked": "parked", "gone": "parked"}
 
 _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
 
 
-class WebhookStore:
-    """One connection with one caller at a time. After a psycopg.Error, open another."""
+class WebhookStore(OutboxSession):
+    """The statements of the loop that sends. Call `begin` before anything else."""
 
-    def __init__(self, connection: AsyncConnection, silence_s_max: float) -> None:
-        self._connection = connection
-        self._last_response = LastResponse(silence_s_max)
-        self._watchdog = Watchdog(self._last_response, lambda: cut(connection))
-        self._session: dict[str, Any] = {}
-
-    @classmethod
-    async def open(cls, database_url: str, silence_s_max: float = SILENCE_S_MAX) -> "WebhookStore":
-        """Connect. Call `begin` before anything else."""
-        return cls(await connect_async(database_url, SESSION), silence_s_max)
+    _session: dict[str, Any]
 
     async def begin(self) -> None:
         """Check the tables. Raises UnavailableError if the database has no outbox."""
@@ -163,20 +98,6 @@ class WebhookStore:
                 "the database has no outbox of this version; run: python -m services.sink --migrate"
             )
         self._session = {"pid": pid, "started": started}
-
-    async def close(self) -> None:
-        """Close the connection, which ends every lease of its session."""
-        self._watchdog.close()
-        await self._connection.close()
-
-    def cut(self) -> None:
-        """Abort, from another thread, a call that waits for a silent server."""
-        cut(self._connection)
-
-    async def _execute(self, query: LiteralString, parameters: Any = None) -> list[Any]:
-        with self._last_response.asking():
-            cursor = await self._connection.execute(query, parameters)
-            return await cursor.fetchall() if cursor.description else []
 
     async def claim(self, busy: Sequence[str]) -> list[ClaimedReceiver]:
         """Lease receivers with a webhook due that no sender has leased; not those of `busy`."""
@@ -213,23 +134,6 @@ class WebhookStore:
                 if ended:
                     rows = ((e.broker_id, e.failures, float(e.pause_s), e.gone) for e in ended)
                     await self._execute(_ENDED, [*_columns(rows), *self._session.values()])
-
-    async def park(self, span_s: float) -> None:
-        """Park webhooks of receivers that are gone or have failed for too long."""
-        await self._execute(_PARK, [span_s])
-
-    async def prune(self, keep_days: int) -> int:
-        """Delete rows that ended long ago and return their number; below PRUNED_MAX none are
-        left."""
-        rows = await self._execute(_PRUNE, {"days": keep_days, "rows": PRUNED_MAX})
-        return int(rows[0][0])
-
-    async def pending(self) -> int:
-        """Number of pending webhooks."""
-        rows = await self._execute(
-            "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
-        )
-        return int(rows[0][0])
 
 
 def _columns(rows: Any) -> list[list[Any]]:

@@ -4,7 +4,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,9 +13,9 @@ from infra.postgres import LocalPostgres
 from schemas import ids
 from services.audit.report import AuditReport
 from services.runtime.postgres.connection import connect
-from services.webhooks import store
-from services.webhooks.prune import Pruner
-from services.webhooks.store import PRUNED_MAX, WebhookStore
+from services.webhooks.maintenance import Pruner
+from services.webhooks.maintenance_store import PRUNED_MAX, Key, MaintenanceStore
+from services.webhooks.session import SESSION
 from tests.integration.audited_market import AuditedMarket, recorded_market, with_changed_rows
 from tests.support.exchange import Exchange
 from tests.support.outbox import Outbox, running_sender, wait_for
@@ -70,21 +69,26 @@ def counted(outbox: Outbox) -> dict[str, int]:
         return dict(rows.fetchall())
 
 
-async def pruned(outbox: Outbox) -> int:
-    """Prune until no old row is left; return the number of deleted rows."""
-    opened = await WebhookStore.open(outbox.url)
+async def pruned(url: str, days: int = KEEP_DAYS, most: int = 1_000_000_000) -> int:
+    """Prune until no old row is left, or at most `most`; return the number of deleted rows."""
+    opened = await MaintenanceStore.open(url)
     try:
         deleted = 0
-        while count := await opened.prune(KEEP_DAYS):
-            assert count <= PRUNED_MAX
-            deleted += count
+        for receiver in await opened.receivers(None):
+            after: Key | None = Key()
+            while after is not None and deleted < most:
+                rows = min(PRUNED_MAX, most - deleted)
+                portion = await opened.prune(receiver.broker_id, after, days, rows)
+                assert portion.changed <= rows
+                deleted += portion.changed
+                after = portion.after
         return deleted
     finally:
         await opened.close()
 
 
 def prune(outbox: Outbox) -> int:
-    return asyncio.run(pruned(outbox))
+    return asyncio.run(pruned(outbox.url))
 
 
 def test_rows_with_an_old_trade_and_an_old_end_are_deleted_and_no_others(outbox: Outbox) -> None:
@@ -118,7 +122,7 @@ def test_test_webhooks_are_deleted_and_not_counted(outbox: Outbox) -> None:
 
 def test_concurrent_prunings_count_each_row_once(outbox: Outbox) -> None:
     async def two() -> list[int]:
-        return list(await asyncio.gather(pruned(outbox), pruned(outbox)))
+        return list(await asyncio.gather(pruned(outbox.url), pruned(outbox.url)))
 
     brokers = [outbox.broker("http://a/") for _ in range(2)]
     for broker in brokers:
@@ -128,20 +132,13 @@ def test_concurrent_prunings_count_each_row_once(outbox: Outbox) -> None:
     assert outbox.rows() == []
 
 
-def test_pruning_uses_the_key_and_is_not_blocked_by_claims(outbox: Outbox) -> None:
+def test_pruning_is_not_blocked_by_claims(outbox: Outbox) -> None:
     broker = outbox.broker("http://a/")
     many(outbox, broker, 5_000)
-    with connect(outbox.url, store.SESSION) as sender, sender.transaction():
+    with connect(outbox.url, SESSION) as sender, sender.transaction():
         # Locks as a claim and the recording of an attempt's result take them.
         sender.execute("SELECT FROM webhook_endpoints FOR UPDATE")
-        with connect(outbox.url, store.SESSION) as other:
-            other.execute("SET statement_timeout = '30s'")
-            parameters = {"days": KEEP_DAYS, "rows": 100}
-            rows = other.execute(b"EXPLAIN " + store._PRUNE.encode(), parameters).fetchall()
-            plan = "\n".join(line for (line,) in rows)
-            assert "Seq Scan on webhook_deliveries" not in plan, plan
-            assert "webhook_deliveries_pkey" in plan, plan
-            assert other.execute(store._PRUNE, parameters).fetchall() == [(100,)]
+        assert asyncio.run(pruned(outbox.url, most=100)) == 100
 
 
 def test_sender_prunes_old_rows_while_it_sends(outbox: Outbox) -> None:
@@ -174,11 +171,9 @@ def audited(market: AuditedMarket, exchange: Exchange, rows: int, then: str = ""
     """Audit after pruning `rows` rows with the senders' SQL and then executing `then`."""
     delivered = "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()"
     changed = with_changed_rows(market, exchange.database_url, delivered)
-    parameters: dict[str, Any] = {"days": 0, "rows": rows}
-    with connect(changed.settings.database_url, store.SESSION, autocommit=False) as connection:
-        ((deleted,),) = connection.execute(store._PRUNE, parameters).fetchall()
-        assert deleted > 10
-        if then:
+    assert asyncio.run(pruned(changed.settings.database_url, 0, rows)) > 10
+    if then:
+        with psycopg.connect(changed.settings.database_url) as connection:
             assert connection.execute(then.encode()).rowcount == 1
     return changed.audit()
 

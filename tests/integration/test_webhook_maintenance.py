@@ -1,0 +1,145 @@
+"""Parking and counting of webhooks in portions, apart from the sending of others."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from conformance.receiver import Reply, a_receiver
+from infra.postgres import LocalPostgres
+from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PENDING
+from services.webhooks.maintenance import Sweeper
+from services.webhooks.maintenance_store import COUNTED_MAX, PARKED_MAX, MaintenanceStore
+from tests.support.outbox import Outbox, running_sender, wait_for
+
+SPAN_S = 3600.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    running = LocalPostgres(tmp_path_factory.mktemp("postgres"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def outbox(server: LocalPostgres) -> Iterator[Outbox]:
+    made = Outbox(server.create_database(f"maintenance_{uuid.uuid4().hex[:12]}"))
+    yield made
+    made.close()
+
+
+def queue(outbox: Outbox, broker: str, count: int, age_s: float = 0.0) -> None:
+    """Queue webhooks of trades of so many seconds ago."""
+    outbox.execute(
+        "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
+        " queued_at) SELECT %s, (rpad(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint"
+        " - %s::bigint * 1000), 12, '0'), 20, '0') || lpad(to_hex(n), 12, '0'))::uuid, 'ask', 1,"
+        " now() - make_interval(secs => %s) FROM generate_series(1, %s) AS n",
+        broker,
+        age_s,
+        age_s,
+        count,
+    )
+
+
+def swept(outbox: Outbox, pending_max: int = 0) -> None:
+    """One round of the sweeper."""
+
+    async def one() -> None:
+        store = await MaintenanceStore.open(outbox.url)
+        try:
+            await Sweeper(outbox.url, SPAN_S, pending_max)._round(store)
+        finally:
+            await store.close()
+
+    asyncio.run(one())
+
+
+def count(outbox: Outbox, broker: str) -> dict[tuple[str, str | None], int]:
+    """Rows of a broker by status and reason."""
+    with psycopg.connect(outbox.url) as connection:
+        rows = connection.execute(
+            "SELECT status, last_error, count(*) FROM webhook_deliveries WHERE broker_id = %s"
+            " GROUP BY 1, 2",
+            [broker],
+        )
+        return {(status, error): number for status, error, number in rows}
+
+
+def test_queue_that_cannot_be_parked_delays_no_other_receiver(outbox: Outbox) -> None:
+    with a_receiver(lambda _: Reply(410)) as gone, a_receiver() as good:
+        broker, other = outbox.broker(gone.url), outbox.broker(good.url)
+        counterparty = outbox.broker(None)
+        queue(outbox, broker, 3 * PARKED_MAX)
+        with psycopg.connect(outbox.url) as locker:
+            # Every webhook but the first one; it is sent, and answered 410.
+            locker.execute("SELECT FROM webhook_deliveries ORDER BY event_id OFFSET 1 FOR UPDATE")
+            with running_sender(outbox.url):
+                wait_for("the receiver is gone", lambda: len(gone.received) == 1)
+                begun = time.monotonic()
+                outbox.trade(other, counterparty)
+                wait_for("the other is sent", lambda: len(good.received) == 1)
+                assert time.monotonic() - begun < 5
+        with running_sender(outbox.url):
+            wait_for("all are parked", lambda: outbox.all_are("parked", broker))
+
+
+def test_receiver_that_is_gone_has_all_its_webhooks_parked(outbox: Outbox) -> None:
+    broker, other = outbox.broker("http://a/"), outbox.broker("http://b/")
+    queue(outbox, broker, 2 * PARKED_MAX + 1)
+    queue(outbox, other, 7)
+    outbox.execute("UPDATE webhook_endpoints SET disabled_at = now() WHERE broker_id = %s", broker)
+    swept(outbox)
+    assert count(outbox, broker) == {
+        ("parked", "the receiver said that it is gone"): 2 * PARKED_MAX + 1
+    }
+    assert count(outbox, other) == {("pending", None): 7}
+    assert WEBHOOKS_PENDING._value.get() == 7
+    assert WEBHOOK_RECEIVERS_DUE._value.get() == 1
+
+
+def test_failing_receiver_has_only_its_old_webhooks_parked(outbox: Outbox) -> None:
+    broker, sound = outbox.broker("http://a/"), outbox.broker("http://b/")
+    for each in (broker, sound):
+        queue(outbox, each, PARKED_MAX + 5, age_s=2 * SPAN_S)
+        queue(outbox, each, 3, age_s=SPAN_S / 2)
+    outbox.execute("UPDATE webhook_endpoints SET failures = 1 WHERE broker_id = %s", broker)
+    # Asked for again: an old trade, and a young place in the queue.
+    outbox.execute(
+        "UPDATE webhook_deliveries SET queued_at = now() WHERE ctid IN"
+        " (SELECT ctid FROM webhook_deliveries WHERE broker_id = %s ORDER BY event_id LIMIT 4)",
+        broker,
+    )
+    swept(outbox)
+    assert count(outbox, broker) == {
+        ("parked", "the receiver failed for too long"): PARKED_MAX + 1,
+        ("pending", None): 7,
+    }
+    assert count(outbox, sound) == {("pending", None): PARKED_MAX + 8}
+
+
+def test_pending_webhooks_of_a_broker_are_bounded(outbox: Outbox) -> None:
+    broker = outbox.broker("http://a/")
+    queue(outbox, broker, PARKED_MAX + 20, age_s=60)
+    queue(outbox, broker, 30, age_s=10)
+    swept(outbox, pending_max=50)
+    assert count(outbox, broker) == {
+        ("parked", "too many webhooks wait for the receiver"): PARKED_MAX,
+        ("pending", None): 50,
+    }
+    newest = [row.status for row in outbox.rows(broker)][-50:]
+    assert newest == ["pending"] * 50
+    assert WEBHOOKS_PENDING._value.get() == 50
+
+
+def test_long_queue_is_counted_in_portions(outbox: Outbox) -> None:
+    broker = outbox.broker("http://a/")
+    queue(outbox, broker, 2 * COUNTED_MAX + 3)
+    queue(outbox, outbox.broker("http://b/"), 4)
+    swept(outbox)
+    assert WEBHOOKS_PENDING._value.get() == 2 * COUNTED_MAX + 7
