@@ -16,14 +16,18 @@ from services.webhooks.connector import Lookup, checked_connector
 from services.webhooks.schedule import ReceiverResponse, retry_after_s
 
 CONNECT_S_MAX = 5.0
-ATTEMPT_S_MAX = 10.0
+# Until the status has arrived; after it a little more for the body, which only decides whether the
+# connection can be used again.
+STATUS_S_MAX = 10.0
+BODY_S_MAX = 1.0
+ATTEMPT_S_MAX = STATUS_S_MAX + BODY_S_MAX
 ANSWER_BYTES_MAX = 4 * 1024
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "exchange-webhooks/1"}
 # Fixed texts for brokers: the libraries' messages may name internal addresses.
 _REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
     # The base class of InvalidURL too.
     (ValueError, "not sent: the URL cannot be used"),
-    (TimeoutError, f"no answer within {ATTEMPT_S_MAX:.0f} s"),
+    (TimeoutError, f"no answer within {STATUS_S_MAX:.0f} s"),
     (aiohttp.ClientConnectorDNSError, "the host's name does not resolve"),
     (
         (aiohttp.ClientSSLError, ssl.SSLError),
@@ -67,41 +71,42 @@ class WebhookSender:
         """Send one request. Never raises because of a receiver."""
         try:
             check_url(url)
-            async with asyncio.timeout(ATTEMPT_S_MAX):
+            async with asyncio.timeout(STATUS_S_MAX):
                 try:
-                    return await self._post(url, headers, body)
+                    response = await self._post(url, headers, body)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                     if isinstance(error, aiohttp.ClientConnectorError):
                         raise
                     # A kept-alive connection that the receiver closed at this moment: try once
                     # more.
-                    return await self._post(url, headers, body)
+                    response = await self._post(url, headers, body)
         except (RefusedAddressError, aiohttp.ClientError, OSError, ValueError) as error:
             return ReceiverResponse(None, _reason(error))
-
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> ReceiverResponse:
-        async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        ) as response:
+        async with response:
             await _read_a_little(response)
-            status = response.status
-            if status // 100 == 2:  # noqa: PLR2004 - the class of successes
-                return ReceiverResponse(status)
-            wait_s = retry_after_s(response.headers.get("Retry-After"), time.time())
-            return ReceiverResponse(status, f"answered {status}", wait_s)
+        if response.status // 100 == 2:  # noqa: PLR2004 - the class of successes
+            return ReceiverResponse(response.status)
+        wait_s = retry_after_s(response.headers.get("Retry-After"), time.time())
+        return ReceiverResponse(response.status, f"answered {response.status}", wait_s)
+
+    async def _post(
+        self, url: str, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
 
 
 async def _read_a_little(response: aiohttp.ClientResponse) -> None:
     # Read to the end, so that the connection can be reused, or close it.
     read = 0
     try:
-        async for chunk in response.content.iter_any():
-            read += len(chunk)
-            if read > ANSWER_BYTES_MAX:
-                response.close()
-                return
+        async with asyncio.timeout(BODY_S_MAX):
+            async for chunk in response.content.iter_any():
+                read += len(chunk)
+                if read > ANSWER_BYTES_MAX:
+                    response.close()
+                    return
     except (aiohttp.ClientError, OSError):
-        # The status has arrived, and nothing else matters.
+        # Also TimeoutError. The status has arrived, and nothing else matters.
         response.close()
 
 

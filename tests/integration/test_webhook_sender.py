@@ -6,13 +6,14 @@
 import asyncio
 import socket
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from conformance.receiver import Received, Reply, a_receiver
 from services.webhooks.schedule import ReceiverResponse
-from services.webhooks.sender import ANSWER_BYTES_MAX, WebhookSender
+from services.webhooks.sender import ANSWER_BYTES_MAX, STATUS_S_MAX, WebhookSender
 from tests.support.attempts import HEADERS, LOOPBACK, post
 
 
@@ -74,9 +75,13 @@ def test_answer_up_to_the_limit_keeps_the_connection() -> None:
         assert receiver.connections == 1
 
 
-def listening_for(answer: bytes) -> tuple[socket.socket, str]:
-    """A server that accepts one connection after another and answers each with these bytes."""
+def listening_for(answer: bytes, *, holds: bool = False) -> tuple[socket.socket, str]:
+    """A server that accepts one connection after another and answers each with these bytes.
+
+    `holds`: connections stay open.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
 
     def serve() -> None:
         while True:
@@ -84,12 +89,36 @@ def listening_for(answer: bytes) -> tuple[socket.socket, str]:
                 connection, _ = listener.accept()
             except OSError:
                 return
+            if holds:
+                held.append(connection)
+                connection.recv(65536)
+                connection.sendall(answer)
+                continue
             with connection:
                 connection.recv(65536)
                 connection.sendall(answer)
 
     threading.Thread(target=serve, daemon=True).start()
     return listener, f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 5\r\n\r\n",
+        b"Content-Length: 5\r\n\r\nab",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc",
+        b"\r\n",
+    ],
+    ids=["length", "part", "chunked", "neither"],
+)
+def test_status_is_used_although_the_body_does_not_end(status: int, rest: bytes) -> None:
+    listener, url = listening_for(f"HTTP/1.1 {status} X\r\n".encode() + rest, holds=True)
+    begun = time.monotonic()
+    with listener:
+        assert post(url).status == status
+    assert time.monotonic() - begun < STATUS_S_MAX / 2
 
 
 @pytest.mark.parametrize(
