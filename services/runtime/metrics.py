@@ -76,6 +76,11 @@ WEBHOOK_RECEIVERS_DUE: Final = Gauge(
     "exchange_webhook_receivers_due",
     "Receivers with a webhook due that no sender has claimed, at the last sweep.",
 )
+QUARANTINED: Final = Counter(
+    "exchange_quarantined_total",
+    "Records and rows that could not be processed and were passed over, by topic or table.",
+    ["source"],
+)
 SINK_BEHIND_SECONDS: Final = Gauge(
     "exchange_sink_behind_seconds", "Age of the newest outcome that PostgreSQL has, when stored."
 )

@@ -11,6 +11,7 @@ import uvloop
 from services.runtime.errors import SettingsError
 from services.runtime.health import Health, health_answered
 from services.runtime.lifecycle import Stop, run
+from services.runtime.open_files import raise_file_limit
 from services.runtime.postgres.connection import checked_url
 from services.runtime.settings import Settings, require, variable
 from services.webhooks.address import Network, parse_networks
@@ -22,6 +23,11 @@ from services.webhooks.sender import WebhookSender
 
 log = logging.getLogger(__name__)
 
+# Far more receivers than one process serves; most systems allow it.
+FILES_WANTED = 65_536
+# Of the log, PostgreSQL, health and look-ups of names.
+OTHER_FILES = 256
+
 
 def allowed_networks(settings: Settings) -> tuple[Network, ...]:
     """Check the settings of the sender. Raises SettingsError with one readable line."""
@@ -32,6 +38,12 @@ def allowed_networks(settings: Settings) -> tuple[Network, ...]:
         raise SettingsError(f"{name}={settings.webhook_allow_cidrs}: {error}") from error
 
 
+def receivers_max(files: int, concurrency: int) -> int:
+    """Receivers at once with so many open files: each has its connections, and the idle ones of a
+    run before."""
+    return max(1, (files - OTHER_FILES) // (2 * concurrency))
+
+
 async def serve(settings: Settings, stop: Stop) -> None:
     """Send webhooks until the stop."""
     # 1. Allowed addresses and the retry policy.
@@ -39,7 +51,12 @@ async def serve(settings: Settings, stop: Stop) -> None:
     if allowed:
         log.warning("webhooks may reach %s", ", ".join(map(str, allowed)))
     policy = POLICIES[settings.webhook_retries or "standard"]
-    send_policy = SendPolicy(policy, settings.webhook_concurrency, TURN_S)
+    send_policy = SendPolicy(
+        policy,
+        settings.webhook_concurrency,
+        TURN_S,
+        receivers_max(raise_file_limit(FILES_WANTED), settings.webhook_concurrency),
+    )
     async with WebhookSender(allowed) as sender:
         # 2. The loop, its health checks, and the maintenance of the outbox.
         database_url = checked_url(require(settings.database_url, "database_url"))

@@ -76,7 +76,6 @@ class WebhookLoop:
         self._connected = False
         self._store: WebhookStore | None = None
         self._listening: AsyncConnection | None = None
-        self._mistake: BaseException | None = None
 
     def stop(self) -> None:
         """Begin no further work. Called on the loop's thread."""
@@ -160,11 +159,12 @@ class WebhookLoop:
     async def _claim(self, store: WebhookStore) -> None:
         if self._look:
             self._look = False
-            found = await store.claim(list(self._turns))
+            room = min(RECEIVERS_MAX, self._send_policy.receivers_max - len(self._turns))
+            found = await store.claim(list(self._turns), room) if room > 0 else []
             self._claimed_at = time.monotonic()
             for claimed in found:
                 self._begin(claimed)
-            if len(found) == RECEIVERS_MAX:
+            if found and len(found) == room:
                 self._look = True
                 self._wake.set()
 
@@ -177,13 +177,16 @@ class WebhookLoop:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            # A programming error must not leave a receiver busy permanently.
-            self._mistake = self._mistake or task.exception()
         self._wake.set()
 
     async def _run(self, turn: ReceiverRun) -> None:
-        self._ended.append(await turn.run())
+        try:
+            ended = await turn.run()
+        except Exception:
+            # One receiver's trouble must neither end the sender nor leave the receiver busy.
+            log.exception("the run of a receiver was broken off")
+            ended = turn.failed()
+        self._ended.append(ended)
 
     def _on_attempt(self, attempted: Attempted) -> None:
         self._attempted.append(attempted)
@@ -197,8 +200,6 @@ class WebhookLoop:
         if self._attempted:
             await asyncio.sleep(GATHER_S)
         self._wake.clear()
-        if self._mistake is not None:
-            raise self._mistake
         if listener.done():
             listener.result()
 

@@ -10,13 +10,19 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import WEBHOOK_AGE_SECONDS, WEBHOOK_SECONDS, WEBHOOKS
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
 from services.webhooks.schedule import Policy, ReceiverResponse, judge
 from services.webhooks.signature import signed_headers, valid_secrets
 
 log = logging.getLogger(__name__)
+# A cause that all receivers share would give a line for each of them.
+log.addFilter(RateLimit(lines_per_minute=12))
 
+# Pause of a receiver after an error of the program, and while this machine lacks something.
+ERROR_PAUSE_S = 60.0
+POSTPONED_S = 5.0
 # For jitter only.
 _random = SystemRandom()
 
@@ -31,11 +37,12 @@ class Post(Protocol):
 
 class SendPolicy(Struct, frozen=True):
     """`concurrency`: a receiver's webhooks in progress at once. `turn_s`: no attempt begins
-    later."""
+    later. `receivers_max`: receivers at once, so that open files suffice."""
 
     policy: Policy
     concurrency: int
     turn_s: float
+    receivers_max: int = 1_000
 
 
 class ReceiverRun:
@@ -56,6 +63,13 @@ class ReceiverRun:
         self._pause_s = 0.0
         self._gone = False
         self._over = False
+
+    def failed(self) -> Ended:
+        """The end of a run that was broken off by an error of the program.
+
+        The pause, and the failure that makes old webhooks be parked, bound its repetition.
+        """
+        return Ended(self._claimed.broker_id, self._failures + 1, ERROR_PAUSE_S, False)
 
     def end(self) -> None:
         """Begin no further attempt."""
@@ -80,7 +94,19 @@ class ReceiverRun:
 
     async def _attempt(self, delivery: WebhookDelivery) -> None:
         begun = time.perf_counter()
-        answer = await self._send(delivery)
+        try:
+            answer = await self._send(delivery)
+        except Exception:
+            # Counts as a failed attempt: a webhook that breaks the sender is parked in the end.
+            log.exception("an attempt was broken off")
+            answer = ReceiverResponse(None, "not sent: an error of the sender")
+        if answer.ours:
+            # Not the receiver's failure: nothing is counted, and the rest waits as well.
+            log.warning("webhooks wait: the sender lacks files, ports or memory")
+            WEBHOOKS.labels("postponed").inc()
+            self._pause_s = max(self._pause_s, POSTPONED_S)
+            self._over = True
+            return
         verdict = judge(
             answer,
             self._send_policy.policy,

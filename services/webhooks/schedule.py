@@ -49,11 +49,15 @@ POLICIES: Final = {"standard": STANDARD, "seconds": SECONDS}
 
 
 class ReceiverResponse(Struct, frozen=True):
-    """Response to an attempt. `status` None: there was none, and `error` gives the reason."""
+    """Response to an attempt. `status` None: there was none, and `error` gives the reason.
+
+    `ours`: this machine lacks something, and the receiver was not reached.
+    """
 
     status: int | None
     error: str | None = None
     retry_after_s: float | None = None
+    ours: bool = False
 
 
 class AttemptVerdict(Struct, frozen=True):

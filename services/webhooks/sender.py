@@ -2,6 +2,7 @@
 only the status, and never shows what a receiver wrote."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
@@ -22,6 +23,18 @@ STATUS_S_MAX = 10.0
 BODY_S_MAX = 1.0
 ATTEMPT_S_MAX = STATUS_S_MAX + BODY_S_MAX
 ANSWER_BYTES_MAX = 4 * 1024
+_OURS = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EADDRNOTAVAIL,
+        # Of a name's look-up.
+        socket.EAI_MEMORY,
+        socket.EAI_SYSTEM,
+    }
+)
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "exchange-webhooks/1"}
 # Fixed texts for brokers: the libraries' messages may name internal addresses.
 _REASONS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
@@ -81,7 +94,7 @@ class WebhookSender:
                     # more.
                     response = await self._post(url, headers, body)
         except (RefusedAddressError, aiohttp.ClientError, OSError, ValueError) as error:
-            return ReceiverResponse(None, _reason(error))
+            return ReceiverResponse(None, _reason(error), ours=_is_ours(error))
         async with response:
             await _read_a_little(response)
         if response.status // 100 == 2:  # noqa: PLR2004 - the class of successes
@@ -108,6 +121,13 @@ async def _read_a_little(response: aiohttp.ClientResponse) -> None:
     except (aiohttp.ClientError, OSError):
         # Also TimeoutError. The status has arrived, and nothing else matters.
         response.close()
+
+
+def _is_ours(error: BaseException) -> bool:
+    """True if this process or machine has run out of files, ports or memory."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, OSError) and error.errno in _OURS
 
 
 def _reason(error: Exception) -> str:

@@ -8,18 +8,23 @@ Bodies are not stored, since the trade is: `_CLAIM` joins it again for each atte
 changes, so every attempt has the same bytes, and the outbox rows stay small.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import msgspec
+from msgspec import Struct
 
 from schemas.brokers import WebhookSecret
 from schemas.codec import encode
 from schemas.units import rfc3339
 from schemas.webhooks import TradeExecuted, WebhookTest
 from services.runtime.errors import UnavailableError
+from services.runtime.metrics import QUARANTINED
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
 from services.webhooks.session import OutboxSession
+
+log = logging.getLogger(__name__)
 
 CHANNEL: LiteralString = "exchange_webhooks"
 # Receivers per claim, and webhooks of each: bounds of a run's length and of memory.
@@ -77,9 +82,42 @@ _ENDED: LiteralString = """
         AS r (broker_id, failures, pause_s, gone)
     WHERE e.broker_id = r.broker_id AND (e.lease_pid, e.lease_started) = (%s, %s)
 """
+_QUARANTINE: LiteralString = """
+    WITH unusable AS (
+        SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[])
+            AS u (broker_id, event_id, kind, reason)
+    ), parked AS (
+        UPDATE webhook_deliveries d SET status = 'parked', finished_at = now(),
+            last_error = u.reason
+        FROM unusable u WHERE (d.broker_id, d.event_id, d.kind) = (u.broker_id, u.event_id, u.kind)
+            AND d.status = 'pending'
+    )
+    INSERT INTO quarantine (source, item, reason)
+    SELECT CASE WHEN event_id IS NULL THEN 'webhook_endpoints' ELSE 'webhook_deliveries' END,
+        concat_ws(' ', broker_id, event_id || '-' || kind), reason
+    FROM unusable ON CONFLICT DO NOTHING RETURNING source
+"""
 _STATUS = {"delivered": "delivered", "retry": "pending", "parked": "parked", "gone": "parked"}
 
 _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
+
+
+class UnusableError(Exception):
+    """A webhook that cannot be made from its row."""
+
+
+class Unusable(Struct, frozen=True):
+    """A row that cannot be used, of a delivery, or of a receiver without event and kind."""
+
+    broker_id: str
+    event_id: str | None
+    kind: str | None
+    reason: str
+
+    @property
+    def webhook_id(self) -> str:
+        """For the log."""
+        return f"{self.event_id}-{self.kind}" if self.event_id else ""
 
 
 class WebhookStore(OutboxSession):
@@ -99,13 +137,18 @@ class WebhookStore(OutboxSession):
             )
         self._session = {"pid": pid, "started": started}
 
-    async def claim(self, busy: Sequence[str]) -> list[ClaimedReceiver]:
-        """Lease receivers with a webhook due that no sender has leased; not those of `busy`."""
+    async def claim(
+        self, busy: Sequence[str], receivers: int = RECEIVERS_MAX
+    ) -> list[ClaimedReceiver]:
+        """Lease receivers with a webhook due that no sender has leased; not those of `busy`.
+
+        A webhook that cannot be made is parked and quarantined instead.
+        """
         rows = await self._execute(
             _CLAIM,
             {
                 "busy": list(busy),
-                "receivers": RECEIVERS_MAX,
+                "receivers": receivers,
                 "deliveries": DELIVERIES_MAX,
                 "lease_s": LEASE_S,
                 **self._session,
@@ -114,16 +157,19 @@ class WebhookStore(OutboxSession):
         found: dict[str, list[Any]] = {}
         for row in rows:
             found.setdefault(row[0], []).append(row)
-        return [
-            ClaimedReceiver(
-                broker_id=broker_id,
-                url=of_one[0][1],
-                secrets=_secrets.decode(of_one[0][2]),
-                failures=of_one[0][3],
-                deliveries=tuple(_delivery(row[4:]) for row in of_one),
-            )
-            for broker_id, of_one in found.items()
-        ]
+        unusable: list[Unusable] = []
+        claimed = [_receiver(of_one, unusable) for of_one in found.values()]
+        if unusable:
+            await self._quarantine(unusable)
+        return claimed
+
+    async def _quarantine(self, unusable: Sequence[Unusable]) -> None:
+        for one in unusable:
+            fields = {"broker_id": one.broker_id, "webhook_id": one.webhook_id, "why": one.reason}
+            log.error("cannot be sent and is parked", extra={"fields": fields})
+        rows = [(one.broker_id, one.event_id, one.kind, one.reason) for one in unusable]
+        for (source,) in await self._execute(_QUARANTINE, _columns(rows)):
+            QUARANTINED.labels(source).inc()
 
     async def record(self, attempted: Sequence[Attempted], ended: Sequence[Ended]) -> None:
         """Store results, all or none. Safe to repeat: each attempt counts once."""
@@ -153,10 +199,33 @@ def _attempt_row(done: Attempted) -> tuple[Any, ...]:
     )
 
 
+def _receiver(rows: Sequence[Any], unusable: list[Unusable]) -> ClaimedReceiver:
+    """The receiver of these rows of `_CLAIM`; what cannot be used is added to `unusable`."""
+    broker_id, url, secrets_json, failures = rows[0][:4]
+    secrets: tuple[WebhookSecret, ...] = ()
+    try:
+        secrets = _secrets.decode(secrets_json)
+    except msgspec.MsgspecError as error:
+        # Attempts fail and name the remedy, a new secret.
+        unusable.append(Unusable(broker_id, None, None, f"its secrets are unreadable: {error}"))
+    deliveries = []
+    for row in rows:
+        event_id, kind = row[4:6]
+        try:
+            deliveries.append(_delivery(row[4:]))
+        except Exception as error:
+            # Whatever is wrong with it, the webhooks beside it are sent.
+            reason = str(error) if isinstance(error, UnusableError) else repr(error)
+            unusable.append(Unusable(broker_id, event_id, kind, f"not sent: {reason}"))
+    return ClaimedReceiver(broker_id, url, secrets, failures, tuple(deliveries))
+
+
 def _delivery(row: Sequence[Any]) -> WebhookDelivery:
     event_id, kind, attempts, left, order_id, symbol, price, quantity, executed_ms = row
     if kind == "test":
         return WebhookDelivery(event_id, kind, attempts, encode(WebhookTest(event_id)), None)
+    if symbol is None:
+        raise UnusableError("its trade is missing")
     body = TradeExecuted(
         trade_id=event_id,
         order_id=order_id,

@@ -143,3 +143,54 @@ def test_long_queue_is_counted_in_portions(outbox: Outbox) -> None:
     queue(outbox, outbox.broker("http://b/"), 4)
     swept(outbox)
     assert WEBHOOKS_PENDING._value.get() == 2 * COUNTED_MAX + 7
+
+
+def quarantined(outbox: Outbox) -> list[tuple[str, str, str]]:
+    with psycopg.connect(outbox.url) as connection:
+        return connection.execute(
+            "SELECT source, item, reason FROM quarantine ORDER BY noticed_at DESC, item"
+        ).fetchall()
+
+
+def test_webhook_that_cannot_be_made_is_parked_and_the_rest_is_sent(outbox: Outbox) -> None:
+    with a_receiver() as receiver, a_receiver() as other_receiver:
+        broker, other = outbox.broker(receiver.url), outbox.broker(other_receiver.url)
+        lost, *kept = outbox.trade(broker, other, 3)
+        outbox.execute("DELETE FROM trades WHERE id = %s", lost)
+        with running_sender(outbox.url):
+            wait_for("the others are sent", lambda: len(other_receiver.received) == 2)
+            wait_for("none is left", lambda: "pending" not in outbox.statuses())
+            # Asked for again by its broker.
+            outbox.execute(
+                "UPDATE webhook_deliveries SET status = 'pending', finished_at = NULL,"
+                " last_error = NULL, next_attempt_at = now() WHERE event_id = %s",
+                lost,
+            )
+            outbox.execute("NOTIFY exchange_webhooks")
+            wait_for("it is parked again", lambda: "pending" not in outbox.statuses())
+        assert receiver.ids() == [f"{trade_id}-bid" for trade_id in kept]
+    assert count(outbox, broker) == {
+        ("parked", "not sent: its trade is missing"): 1,
+        ("delivered", None): 2,
+    }
+    assert quarantined(outbox) == [
+        ("webhook_deliveries", item, "not sent: its trade is missing")
+        for item in sorted((f"{broker} {lost}-bid", f"{other} {lost}-ask"))
+    ]
+
+
+def test_receiver_with_unreadable_secrets_delays_no_other(outbox: Outbox) -> None:
+    with a_receiver() as receiver:
+        broken, good = outbox.broker("http://127.0.0.1:1/"), outbox.broker(receiver.url)
+        outbox.execute(
+            """UPDATE webhook_endpoints SET secrets = '[{"secret": 7}]' WHERE broker_id = %s""",
+            broken,
+        )
+        outbox.trade(broken, good, 2)
+        with running_sender(outbox.url):
+            wait_for("the other is sent", lambda: outbox.all_are("delivered", good))
+            wait_for("an attempt failed", lambda: outbox.rows(broken)[0].attempts > 0)
+        assert "rotate" in (outbox.rows(broken)[0].last_error or "")
+    ((source, item, reason),) = quarantined(outbox)
+    assert (source, item) == ("webhook_endpoints", broken)
+    assert "secrets are unreadable" in reason

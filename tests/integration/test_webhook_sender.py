@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import resource
 import socket
 import threading
 import time
@@ -135,6 +136,26 @@ def test_answer_that_is_not_http_is_a_failure_without_its_content(
     listener, url = listening_for(answer)
     with listener:
         assert post(url) == ReceiverResponse(None, error)
+
+
+def test_lack_of_open_files_is_not_the_receivers_failure() -> None:
+    async def without_files(url: str) -> ReceiverResponse:
+        async with WebhookSender(LOOPBACK) as sender:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            with socket.socket() as probe:
+                first_free = probe.fileno()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, limits[1]))
+            try:
+                return await sender.post(url, HEADERS, b"{}")
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    with a_receiver() as receiver:
+        answer = asyncio.run(without_files(receiver.url))
+        assert answer.ours
+        assert answer.status is None
+        assert receiver.connections == 0
+        assert not post("http://127.0.0.1:1/").ours
 
 
 def test_refused_connection_is_a_failure() -> None:
