@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.units import BrokerId, BrokerName, TimestampMs
+from schemas.units import BrokerId, BrokerName, TimestampMs, WebhookUrl
 
 Secret = Annotated[
     str,
@@ -76,7 +76,7 @@ class Broker(Struct, frozen=True, omit_defaults=True, gc=False):
     name: BrokerName
     api_key_hash: KeyHash
     created_at: TimestampMs
-    webhook_url: str | None = None
+    webhook_url: WebhookUrl | None = None
     webhook_secrets: tuple[WebhookSecret, ...] = ()
     revoked_at: TimestampMs | None = None
     former_key_hash: KeyHash | None = None

@@ -18,11 +18,9 @@ from schemas.units import (
     PriceCents,
     Quantity,
     Side,
+    WebhookUrl,
 )
 
-WebhookUrl = Annotated[
-    str, Meta(min_length=1, max_length=2048, pattern=r"^https?://[^\s\u0000-\u001f]+$(?!\n)")
-]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset.")]
 
 

@@ -48,6 +48,9 @@ DocumentNumber = Annotated[
     Meta(min_length=1, max_length=20, pattern=_PRINTABLE, description="The customer's document."),
 ]
 BrokerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+WebhookUrl = Annotated[
+    str, Meta(min_length=1, max_length=2048, pattern=r"^https?://[^\s\u0000-\u001f]+$(?!\n)")
+]
 
 Side = Literal["bid", "ask"]
 OrderType = Literal["limit", "market"]

@@ -9,6 +9,8 @@ from typing import Literal
 from schemas.broker_records import BrokerRecords
 from schemas.brokers import Broker, key_hash
 from schemas.codec import UnreadableError
+from schemas.topics import BROKERS
+from services.runtime.metrics import QUARANTINED
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class BrokerDirectory:
             broker_id = self._records.apply(key, value)
         except UnreadableError as error:
             log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+            QUARANTINED.labels(BROKERS.name).inc()
             return
         broker = self._records.get(broker_id)
         if broker is None:

@@ -9,7 +9,7 @@ from schemas.broker_records import FORMER_SECRET_MS
 from schemas.brokers import IssuedSecret, webhook_secret
 from schemas.codec import UnreadableError, encode
 from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequest, Registration
-from schemas.topics import BROKERS
+from schemas.topics import BROKERS, LISTINGS
 from schemas.units import rfc3339
 from schemas.webhooks import RotatedSecret
 from services.api.app import (
@@ -33,6 +33,7 @@ from services.ingest.registration import (
     new_broker,
 )
 from services.runtime.kafka.execution_filter import Batch
+from services.runtime.metrics import QUARANTINED
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Ingest:
             self._context.partition_map.apply(key, value)
         except (UnreadableError, ValueError) as error:
             log.error("unusable listing", extra={"fields": {"reason": str(error)}})
+            QUARANTINED.labels(LISTINGS.name).inc()
 
     async def register(self, body: Body) -> Response:
         """`POST /register`."""

@@ -34,7 +34,12 @@ from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.kafka.unreadable import log_unreadable
 from services.runtime.lifecycle import Stop
 from services.runtime.logging_setup import RateLimit
-from services.runtime.metrics import LAG_RECORDS, SINK_BEHIND_SECONDS, SINK_ROWS
+from services.runtime.metrics import (
+    LAG_RECORDS,
+    QUARANTINED,
+    SINK_BEHIND_SECONDS,
+    SINK_ROWS,
+)
 from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.migrate import require_migrated
@@ -232,6 +237,7 @@ class Sink:
 
     def _store_brokers(self, messages: Iterable[Message], store: Store) -> None:
         brokers: dict[str, Broker] = {}
+        records: dict[str, Message] = {}
         for message in messages:
             self._brokers_next = max(self._brokers_next, (message.offset() or 0) + 1)
             key = message.key()
@@ -240,7 +246,7 @@ class Sink:
                     key.encode() if isinstance(key, str) else key, message.value()
                 )
             except UnreadableError as error:
-                log.error("unreadable broker record", extra={"fields": {"reason": str(error)}})
+                self._quarantine(store, message, str(error))
                 continue
             broker = self._broker_records.get(broker_id)
             # The row of a deleted broker stays: its orders and trades still refer to it.
@@ -248,14 +254,25 @@ class Sink:
                 self._with_webhook.discard(broker_id)
                 continue
             brokers[broker.broker_id] = broker
+            records[broker.broker_id] = message
             self._known_brokers.add(broker.broker_id)
             if broker.webhook_url is None:
                 self._with_webhook.discard(broker.broker_id)
             else:
                 self._with_webhook.add(broker.broker_id)
         if brokers:
-            store.upsert_brokers(list(brokers.values()))
-            SINK_ROWS.labels("brokers").inc(len(brokers))
+            refused = store.upsert_brokers(list(brokers.values()))
+            for broker_id, reason in refused.items():
+                self._quarantine(store, records[broker_id], reason)
+                self._with_webhook.discard(broker_id)
+            SINK_ROWS.labels("brokers").inc(len(brokers) - len(refused))
+
+    def _quarantine(self, store: Store, message: Message, reason: str) -> None:
+        topic, item = message.topic() or "", f"{message.partition()}@{message.offset()}"
+        fields = {"topic": topic, "record": item, "reason": reason}
+        log.error("unreadable broker record", extra={"fields": fields})
+        QUARANTINED.labels(topic).inc()
+        store.quarantine(topic, item, reason)
 
     def _store_batch(self, store: Store, rows: Rows) -> None:
         moves = {}

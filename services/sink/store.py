@@ -22,6 +22,7 @@ from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.postgres.connection import connect
+from services.runtime.postgres.errors import line_of
 from services.runtime.postgres.watchdog import LastResponse, Watchdog, cut
 from services.sink.copy_format import (
     CHANGE_COLUMNS,
@@ -54,6 +55,11 @@ SESSION = {
     # Readers forget orders by the position, which must never go back.
     "synchronous_commit": "on",
 }
+
+
+_QUARANTINE: LiteralString = (
+    "INSERT INTO quarantine (source, item, reason) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+)
 
 
 class Move(Struct, frozen=True):
@@ -252,8 +258,28 @@ class Store:
             ],
         )
 
-    def upsert_brokers(self, brokers: Sequence[Broker]) -> None:
-        """Store brokers; the newest record of each counts. Safe to repeat."""
+    def quarantine(self, source: str, item: str, reason: str) -> None:
+        """List a record that was passed over. Safe to repeat."""
+        # PostgreSQL's texts have no NUL.
+        self._execute(_QUARANTINE, [source, item, reason.replace("\0", "?")])
+
+    def upsert_brokers(self, brokers: Sequence[Broker]) -> dict[str, str]:
+        """Store brokers; the newest record of each counts. Safe to repeat.
+
+        Returns the reason for each broker id that PostgreSQL refuses; the others are stored.
+        """
+        try:
+            self._upsert_brokers(brokers)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(brokers) == 1:
+                return {brokers[0].broker_id: line_of(error)}
+            refused: dict[str, str] = {}
+            for broker in brokers:
+                refused |= self.upsert_brokers([broker])
+            return refused
+        return {}
+
+    def _upsert_brokers(self, brokers: Sequence[Broker]) -> None:
         with_webhook = [b for b in brokers if b.webhook_url is not None]
         with self._transaction(), self._connection.cursor() as cursor:
             cursor.executemany(
