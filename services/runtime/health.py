@@ -35,6 +35,17 @@ class Check(Struct, frozen=True):
     detail: str
 
 
+def check_age(last_at: float | None, age_s_max: float, what: str) -> Check:
+    """Check of a loop by the age of its last completed round, at `last_at` of the monotonic clock.
+
+    A loop that tries in vain has a connection and completes nothing.
+    """
+    if last_at is None:
+        return Check(False, f"no {what} yet")
+    age_s = time.monotonic() - last_at
+    return Check(age_s <= age_s_max, f"last {what} {age_s:.1f} s ago")
+
+
 class Alive(Struct, frozen=True):
     """Body of `/livez`."""
 

@@ -27,6 +27,7 @@ def sink(settings: Settings, stop: Stop) -> None:
     loop = Sink(Source(kafka, topology, identity), database_url, stop)
     health = Health()
     health.add("postgres", loop.postgres)
+    health.add("storing", loop.storing)
     health.add("caught_up", loop.caught_up)
     # 3. Until the stop.
     with health_answered(settings, health):

@@ -26,7 +26,7 @@ from schemas.codec import UnreadableError
 from schemas.topics import BROKERS, EXECUTIONS
 from schemas.topology import Topology
 from services.runtime.errors import UnavailableError
-from services.runtime.health import Check
+from services.runtime.health import Check, check_age
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
@@ -64,6 +64,8 @@ GRACE_S = 0.7
 # Longest wait at the start until every partition has a leader.
 START_S = 10.0
 LAG_INTERVAL_S = 5.0
+# A round without outcomes takes POLL_S, one with a slow disk as long as a statement may.
+ROUND_AGE_S_MAX = 60.0
 
 
 class Source(Struct, frozen=True):
@@ -105,6 +107,7 @@ class Sink:
         # Ends of partitions up to which all records were fetched; the last offsets may hold none.
         self._reached: dict[Partition, int] = {}
         self._lag_at = 0.0
+        self._round_at: float | None = None
 
     def run(self) -> None:
         """Store outcomes until the stop; wait whenever PostgreSQL is unavailable."""
@@ -140,6 +143,7 @@ class Sink:
                 rows = self._gather(store)
                 self._ensure_brokers_known(rows.traders(), store)
                 self._store_batch(store, rows)
+                self._round_at = time.monotonic()
         except OvertakenError as error:
             log.info("another sink is ahead: %s", error)
             self._close()
@@ -323,6 +327,10 @@ class Sink:
         """True if there is a connection that is not known to be lost."""
         connected = self._store is not None
         return Check(connected, "connected" if connected else "away, trying again")
+
+    def storing(self) -> Check:
+        """True if a round of gathering and storing ended a short time ago."""
+        return check_age(self._round_at, ROUND_AGE_S_MAX, "round")
 
     def caught_up(self) -> Check:
         """True if everything that the log contained at the start is stored."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import AsyncConnection, OperationalError
 
-from services.runtime.health import Check
+from services.runtime.health import Check, check_age
 from services.runtime.logging_setup import RateLimit
 from services.runtime.postgres.connection import connect_async
 from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
@@ -93,10 +93,7 @@ class WebhookLoop:
 
     def claiming(self) -> Check:
         """True if receivers with due webhooks were looked for a short time ago."""
-        if self._claimed_at is None:
-            return Check(False, "no claim yet")
-        age_s = time.monotonic() - self._claimed_at
-        return Check(age_s <= CLAIM_AGE_S_MAX, f"last claim {age_s:.1f} s ago")
+        return check_age(self._claimed_at, CLAIM_AGE_S_MAX, "claim")
 
     async def run(self) -> None:
         """Send until the stop; wait whenever PostgreSQL is unavailable.
