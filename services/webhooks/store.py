@@ -164,9 +164,10 @@ class WebhookStore(OutboxSession):
         return claimed
 
     async def _quarantine(self, unusable: Sequence[Unusable]) -> None:
-        for one in unusable:
-            fields = {"broker_id": one.broker_id, "webhook_id": one.webhook_id, "why": one.reason}
-            log.error("cannot be sent and is parked", extra={"fields": fields})
+        # The table has them all; the log the first of each claim.
+        first = unusable[0]
+        fields = {"broker_id": first.broker_id, "item": first.webhook_id, "why": first.reason}
+        log.error("%d cannot be sent and are parked", len(unusable), extra={"fields": fields})
         rows = [(one.broker_id, one.event_id, one.kind, one.reason) for one in unusable]
         for (source,) in await self._execute(_QUARANTINE, _columns(rows)):
             QUARANTINED.labels(source).inc()

@@ -11,6 +11,7 @@ import pytest
 from conformance.receiver import Reply, a_receiver
 from infra.postgres import LocalPostgres
 from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PENDING
+from services.webhooks.loop import RETRY_S
 from services.webhooks.maintenance import Sweeper
 from services.webhooks.maintenance_store import COUNTED_MAX, PARKED_MAX, MaintenanceStore
 from tests.support.outbox import Outbox, running_sender, wait_for
@@ -34,11 +35,11 @@ def outbox(server: LocalPostgres) -> Iterator[Outbox]:
 
 
 def queue(outbox: Outbox, broker: str, count: int, age_s: float = 0.0) -> None:
-    """Queue webhooks of trades of so many seconds ago."""
+    """Queue test webhooks of so many seconds ago."""
     outbox.execute(
-        "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
-        " queued_at) SELECT %s, (rpad(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint"
-        " - %s::bigint * 1000), 12, '0'), 20, '0') || lpad(to_hex(n), 12, '0'))::uuid, 'ask', 1,"
+        "INSERT INTO webhook_deliveries (broker_id, event_id, kind, queued_at)"
+        " SELECT %s, (rpad(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint"
+        " - %s::bigint * 1000), 12, '0'), 20, '0') || lpad(to_hex(n), 12, '0'))::uuid, 'test',"
         " now() - make_interval(secs => %s) FROM generate_series(1, %s) AS n",
         broker,
         age_s,
@@ -78,7 +79,10 @@ def test_queue_that_cannot_be_parked_delays_no_other_receiver(outbox: Outbox) ->
         queue(outbox, broker, 3 * PARKED_MAX)
         with psycopg.connect(outbox.url) as locker:
             # Every webhook but the first one; it is sent, and answered 410.
-            locker.execute("SELECT FROM webhook_deliveries ORDER BY event_id OFFSET 1 FOR UPDATE")
+            locker.execute(
+                "SELECT FROM webhook_deliveries WHERE event_id <> (SELECT event_id"
+                " FROM webhook_deliveries ORDER BY event_id LIMIT 1) FOR UPDATE"
+            )
             with running_sender(outbox.url):
                 wait_for("the receiver is gone", lambda: len(gone.received) == 1)
                 begun = time.monotonic()
@@ -194,3 +198,24 @@ def test_receiver_with_unreadable_secrets_delays_no_other(outbox: Outbox) -> Non
     ((source, item, reason),) = quarantined(outbox)
     assert (source, item) == ("webhook_endpoints", broken)
     assert "secrets are unreadable" in reason
+
+
+def test_sender_waits_while_the_database_is_read_only(outbox: Outbox) -> None:
+    with a_receiver() as receiver:
+        broker, counterparty = outbox.broker(receiver.url), outbox.broker(None)
+        set_read_only(outbox.url, "on")
+        with running_sender(outbox.url):
+            time.sleep(3 * RETRY_S)
+            set_read_only(outbox.url, "off")
+            outbox.trade(broker, counterparty)
+            wait_for("it is sent", lambda: len(receiver.received) == 1)
+
+
+def set_read_only(url: str, value: str) -> None:
+    """Change the default of new sessions."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        name = connection.info.dbname
+        connection.execute(
+            f"ALTER DATABASE {name} SET default_transaction_read_only = {value}".encode()
+        )

@@ -1,6 +1,7 @@
 """Filled tables, and the rows that PostgreSQL reads for a query by EXPLAIN ANALYZE, rolled back."""
 
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,29 +15,62 @@ BROKERS = 1_000
 BUSY = "00000000-0000-0000-0000-000000000001"
 QUIET = "00000000-0000-0000-0000-000000000002"
 
+# Of the orders, one in a hundred is open.
+OPEN = ROWS // 100
+SYMBOLS = 300
+
 _SETTINGS = (
     "SET synchronous_commit = off",
-    # An id that begins with the time `ago` milliseconds ago, like those of the exchange.
-    "CREATE FUNCTION pg_temp.id(ago bigint, n bigint) RETURNS uuid LANGUAGE sql AS $$"
-    " SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ago), 12, '0')"
+    # An id that begins with a time, like those of the exchange: row n is of 4 s after row n - 1.
+    "CREATE FUNCTION pg_temp.id(n bigint) RETURNS uuid LANGUAGE sql AS $$"
+    " SELECT (lpad(to_hex(1700000000000 + 4000 * n), 12, '0')"
     " || lpad(to_hex(n), 20, '0'))::uuid $$",
+    "CREATE FUNCTION pg_temp.at(n bigint) RETURNS timestamptz LANGUAGE sql AS $$"
+    " SELECT to_timestamp(1700000000 + 4 * n) $$",
     "CREATE FUNCTION pg_temp.broker(n bigint) RETURNS uuid LANGUAGE sql AS $$"
     " SELECT lpad(to_hex(n), 32, '0')::uuid $$",
 )
 _FILL = (
+    "INSERT INTO log_identity VALUES (true, 'a', 'b', 'c')",
+    "INSERT INTO log_positions SELECT n, 1, 1, 0, now(), 0, 0 FROM generate_series(0, 1) n",
+    "INSERT INTO brokers SELECT pg_temp.broker(n), 'a', 'b', NULL, now()"
+    " FROM generate_series(1, %(brokers)s) n",
+    "INSERT INTO symbols SELECT n %% 2, 'S' || n, 1 FROM generate_series(1, %(symbols)s) n",
+    "INSERT INTO balances SELECT pg_temp.broker(n), 'S' || m, 1, 1"
+    " FROM generate_series(1, %(brokers)s) n, generate_series(1, %(symbols)s) m",
+    "INSERT INTO webhook_pruned SELECT pg_temp.broker(n), pg_temp.id(0), 1"
+    " FROM generate_series(1, %(brokers)s) n",
+    "INSERT INTO quarantine SELECT 'a', n::text, 'b', pg_temp.at(n)"
+    " FROM generate_series(1, %(rows)s / 10) n",
+    # Every 100th order is open; each is the buyer of one trade and the seller of another.
+    "INSERT INTO orders (id, broker_id, document_number, symbol, side, order_type, price, quantity,"
+    " remaining_quantity, filled_value, closed_reason, created_at, updated_at, partition,"
+    " command_offset) SELECT pg_temp.id(n), pg_temp.broker(1 + n %% 1000), '1',"
+    " 'S' || 1 + n %% %(symbols)s, 'bid', 'limit', 100, 100,"
+    " CASE WHEN n %% 100 = 0 THEN 50 ELSE 0 END, 1,"
+    " CASE WHEN n %% 100 <> 0 THEN 'filled' END, pg_temp.at(n), pg_temp.at(n), n %% 2, n"
+    " FROM generate_series(1, %(rows)s) n",
+    "INSERT INTO trades SELECT pg_temp.id(n), pg_temp.id(n), pg_temp.id(n - 1),"
+    " pg_temp.broker(1 + n %% 1000), pg_temp.broker(1 + (n - 1) %% 1000),"
+    " 'S' || s, 100, 1, 'bid', n, pg_temp.at(n), s %% 2, n, 0"
+    " FROM generate_series(1, %(rows)s) n CROSS JOIN LATERAL (SELECT 1 + n %% %(symbols)s AS s) s",
     "INSERT INTO webhook_endpoints (broker_id, url, secrets)"
     " SELECT pg_temp.broker(n), 'http://a/', '[]' FROM generate_series(1, %(brokers)s) n",
-    # One row each 4 s. The newest tenth is pending; of the others every 10th is parked.
+    # The newest tenth is pending; of the others every 10th is parked.
     "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"
     " status, queued_at, finished_at)"
     " SELECT pg_temp.broker(CASE WHEN n %% 2 = 0 THEN 1 ELSE 1 + n / 2 %% 1000 END),"
-    " pg_temp.id(4000::bigint * (%(rows)s - n), n), 'bid', 1, s.status, s.at,"
-    " CASE WHEN s.status <> 'pending' THEN s.at END"
+    " pg_temp.id(n), 'bid', 1, s.status, pg_temp.at(n),"
+    " CASE WHEN s.status <> 'pending' THEN pg_temp.at(n) END"
     " FROM generate_series(1, %(rows)s) n CROSS JOIN LATERAL (SELECT"
-    " now() - make_interval(secs => 4 * (%(rows)s - n)) AS at,"
     " CASE WHEN n > %(rows)s * 0.9 THEN 'pending' WHEN n / 2 %% 10 = 1 THEN 'parked'"
     " ELSE 'delivered' END AS status) s",
 )
+
+
+def event_id(number: int) -> str:
+    """The id of the order, trade and webhook with this number, from 1 to ROWS."""
+    return str(uuid.UUID(f"{1_700_000_000_000 + 4_000 * number:012x}{number:020x}"))
 
 
 def fill(database_url: str) -> None:
@@ -44,8 +78,9 @@ def fill(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         for statement in _SETTINGS:
             connection.execute(statement.encode())
+        parameters = {"rows": ROWS, "brokers": BROKERS, "symbols": SYMBOLS}
         for statement in _FILL:
-            connection.execute(statement.encode(), {"rows": ROWS, "brokers": BROKERS})
+            connection.execute(statement.encode(), parameters)
         connection.execute("VACUUM ANALYZE")
 
 

@@ -24,7 +24,7 @@ CONNECTIONS_MAX = 4
 # growing pauses, so that a server that is back is used at once.
 _RECONNECT_S = 2.0
 _LINES_PER_MINUTE = 4
-_SESSION = {
+SESSION = {
     "statement_timeout": "1000",
     # The few queries of one answer see one state.
     "default_transaction_isolation": "repeatable read",
@@ -42,7 +42,7 @@ class PostgresPool:
         logger = logging.getLogger("psycopg.pool")
         if not logger.filters:
             logger.addFilter(RateLimit(_LINES_PER_MINUTE))
-        self._session = _SESSION | ({"default_transaction_read_only": "on"} if read_only else {})
+        self._session = SESSION | ({"default_transaction_read_only": "on"} if read_only else {})
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
             checked_url(database_url),
             min_size=1,
