@@ -13,11 +13,10 @@ from services.runtime.postgres.connection import connect
 from services.sink.migrate import migrate
 from services.webhooks import deliveries
 from tests.support import query_plans
-from tests.support.queries import CASES
+from tests.support.queries import CASES, PAGE
 from tests.support.query_plans import BUSY, QUIET, read_by
 from tests.support.sql_found import ROOT, statements
 
-PAGE = 51
 # A row for each partition, migration or broker: PostgreSQL reads all of them faster than by index.
 SMALL = {
     "brokers",

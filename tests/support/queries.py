@@ -16,11 +16,23 @@ from services.sink import store as sink
 from services.webhooks import session as webhooks
 from services.webhooks.maintenance_store import COUNTED_MAX, PARKED_MAX, PRUNED_MAX
 from services.webhooks.store import DELIVERIES_MAX, RECEIVERS_MAX
-from tests.support.query_plans import BROKERS, BUSY, OPEN, QUIET, ROWS, SYMBOLS, event_id
+from tests.support.query_plans import (
+    BIG,
+    BIG_TRADES,
+    BROKERS,
+    BUSY,
+    OPEN,
+    QUIET,
+    ROWS,
+    SYMBOLS,
+    event_id,
+)
 
 # Rows beside those of the answer: of tiny tables, and of a look-up by an index that is shared.
 FEW = 100
 BATCH = 2_000
+PAGE = 51
+LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -63,7 +75,14 @@ CASES: dict[str, Sequence[Case]] = {
         ),
     ],
     "webhooks.deliveries: INSERT INTO webhook_deliveries (broker_id, eve": [
-        Case(session=GATEWAY, parameters=[BUSY, "ffffffff-0000-8000-8000-000000000000", "test"])
+        Case(
+            session=GATEWAY,
+            parameters={
+                "broker_id": BUSY,
+                "event_id": "ffffffff-0000-8000-8000-000000000000",
+                "pending_max": 100,
+            },
+        )
     ],
     "webhooks.deliveries: UPDATE webhook_deliveries SET status = 'pendin": [
         Case(session=GATEWAY, parameters=[BUSY, event_id(10), "bid"], rows_max=1)
@@ -82,9 +101,13 @@ CASES: dict[str, Sequence[Case]] = {
     "reader.archive: SELECT id::text, price, quantity, counterparty": [
         Case(
             session=GATEWAY,
-            parameters={"order_id": event_id(10)},
-            sorts="the trades of one order",
+            parameters={"order_id": BIG, "before": LAST, "limit": PAGE},
+            rows_max=4 * PAGE,
+            sorts="the page of each side",
         )
+    ],
+    "reader.archive: SELECT (SELECT count(*) FROM trades WHERE buy_": [
+        Case(session=GATEWAY, parameters={"order_id": BIG}, rows_max=BIG_TRADES + FEW)
     ],
     "reader.archive: SELECT partition, next_command FROM log_positi": [
         Case(session=GATEWAY, parameters=["a", "b", "c"])
@@ -239,7 +262,7 @@ CASES: dict[str, Sequence[Case]] = {
         Case(rows_max=ROWS, scans="all orders are counted")
     ],
     "audit.database: SELECT count(*) FROM trades": [
-        Case(rows_max=ROWS, scans="all trades are counted")
+        Case(rows_max=ROWS + BIG_TRADES, scans="all trades are counted")
     ],
     "audit.webhooks: SELECT d.broker_id::text, d.event_id::text, d.": [
         Case(parameters=[[BUSY] * BATCH, _ids, ["bid"] * BATCH], rows_max=2 * BATCH)

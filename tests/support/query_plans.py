@@ -18,6 +18,16 @@ QUIET = "00000000-0000-0000-0000-000000000002"
 # Of the orders, one in a hundred is open.
 OPEN = ROWS // 100
 SYMBOLS = 300
+# The order that has so many trades.
+BIG_TRADES = 5_000
+
+
+def event_id(number: int) -> str:
+    """The id of the order, trade and webhook with this number, from 1 to ROWS."""
+    return str(uuid.UUID(f"{1_700_000_000_000 + 4_000 * number:012x}{number:020x}"))
+
+
+BIG = event_id(50)
 
 _SETTINGS = (
     "SET synchronous_commit = off",
@@ -54,6 +64,9 @@ _FILL = (
     " pg_temp.broker(1 + n %% 1000), pg_temp.broker(1 + (n - 1) %% 1000),"
     " 'S' || s, 100, 1, 'bid', n, pg_temp.at(n), s %% 2, n, 0"
     " FROM generate_series(1, %(rows)s) n CROSS JOIN LATERAL (SELECT 1 + n %% %(symbols)s AS s) s",
+    "INSERT INTO trades SELECT pg_temp.id(%(rows)s + n), pg_temp.id(50), pg_temp.id(49),"
+    " pg_temp.broker(1), pg_temp.broker(2), 'S1', 100, 1, 'bid', %(rows)s + n, now(), 0, n, 0"
+    " FROM generate_series(1, %(big)s) n",
     "INSERT INTO webhook_endpoints (broker_id, url, secrets)"
     " SELECT pg_temp.broker(n), 'http://a/', '[]' FROM generate_series(1, %(brokers)s) n",
     # The newest tenth is pending; of the others every 10th is parked.
@@ -68,17 +81,12 @@ _FILL = (
 )
 
 
-def event_id(number: int) -> str:
-    """The id of the order, trade and webhook with this number, from 1 to ROWS."""
-    return str(uuid.UUID(f"{1_700_000_000_000 + 4_000 * number:012x}{number:020x}"))
-
-
 def fill(database_url: str) -> None:
     """Fill a migrated database."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for statement in _SETTINGS:
             connection.execute(statement.encode())
-        parameters = {"rows": ROWS, "brokers": BROKERS, "symbols": SYMBOLS}
+        parameters = {"rows": ROWS, "brokers": BROKERS, "symbols": SYMBOLS, "big": BIG_TRADES}
         for statement in _FILL:
             connection.execute(statement.encode(), parameters)
         connection.execute("VACUUM ANALYZE")
