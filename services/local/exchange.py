@@ -6,7 +6,6 @@ Stop: gateway, matcher, sink, webhooks, PostgreSQL, Kafka.
 """
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -16,10 +15,10 @@ import psycopg
 from msgspec import structs
 
 from infra.broker import ADMIN
-from infra.environment import forget_postgres_variables, without_postgres_variables
+from infra.environment import without_postgres_variables
 from infra.errors import FolderBusyError, InfraError
 from infra.jvm import Profile
-from infra.ports import LOOPBACK, free_port, listen_error, url_of
+from infra.ports import LOOPBACK, free_port, url_of
 from infra.process import ChildProcess
 from infra.servers import LocalServers
 from services.access.credentials import (
@@ -28,7 +27,6 @@ from services.access.credentials import (
     as_role,
     only_needed,
     password_file,
-    with_absolute_files,
     without_password,
 )
 from services.admin.listings import apply_shares
@@ -42,11 +40,11 @@ from services.local.data_dir import (
     write_endpoints,
 )
 from services.local.helper_status import UNREADY, HelperStatus
+from services.local.local_settings import settings_here, unlimited
 from services.local.remedies import ended, start_failure
-from services.runtime.errors import BusyError, ExchangeError, SettingsError, UnavailableError
+from services.runtime.errors import BusyError, ExchangeError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
-from services.runtime.postgres.connection import checked_url
 from services.runtime.readiness import not_ready, wait_ready
 from services.runtime.settings import Settings
 from services.sink.migrate import migrate
@@ -62,8 +60,6 @@ POSTGRES = "PostgreSQL"
 # Orders need these. All others are helpers: the exchange serves orders while they are down.
 ESSENTIAL = frozenset({"Kafka", "matcher", "gateway"})
 START_ERRORS = (InfraError, ExchangeError, psycopg.Error, OSError)
-# Defaults for trying the exchange on one machine: receivers are local, and retries are quick.
-LOCAL_CIDRS = "127.0.0.0/8,::1/128"
 READY_TIMEOUT_S = 60.0
 # `exchange run` opens without a helper that is not ready by then, and reports it.
 HELPER_READY_TIMEOUT_S = 20.0
@@ -288,7 +284,7 @@ def running_exchange(
     does not start is listed in `helper_status` instead of ending the start.
     Raises BusyError, UnavailableError, TopicsError, InfraError.
     """
-    settings = _settings_here(data_dir.resolve(), settings or Settings(port=0))
+    settings = settings_here(data_dir.resolve(), settings or Settings(port=0))
     with contextlib.ExitStack() as ending:
         servers = LocalServers(
             settings.data_dir,
@@ -311,61 +307,6 @@ def running_exchange(
         ending.callback(forget_endpoints, settings.data_dir)
         write_endpoints(settings.data_dir, stack.endpoints())
         yield stack
-
-
-def _settings_here(data_dir: Path, settings: Settings) -> Settings:
-    """Settings with the defaults of one machine, absolute paths and a free port.
-
-    Services run in another folder than the caller, so a relative path would mean another file.
-    Variables of libpq are removed if the database is a local one, which they do not mean.
-    Raises BusyError, SettingsError.
-    """
-    if not settings.database_url:
-        forget_postgres_variables()
-    file = settings.kafka_password_file
-    settings = structs.replace(
-        settings,
-        data_dir=data_dir,
-        database_url=with_absolute_files(settings.database_url),
-        kafka_password_file=None if file is None else file.absolute(),
-        kafka_ca=str(Path(settings.kafka_ca).absolute())
-        if settings.kafka_ca not in ("", "probe")
-        else settings.kafka_ca,
-        webhook_allow_cidrs=settings.webhook_allow_cidrs or LOCAL_CIDRS,
-        webhook_retries=settings.webhook_retries or "seconds",
-    )
-    if settings.database_url:
-        checked_url(settings.database_url)
-    if not settings.port:
-        return structs.replace(settings, port=free_port())
-    _require_free(settings.host, settings.port)
-    return settings
-
-
-def _require_free(host: str, port: int) -> None:
-    error = listen_error(port, host)
-    if error is None:
-        return
-    if error.errno == errno.EADDRINUSE:
-        raise BusyError(f"port {port} is in use: stop what listens there, or set EXCHANGE_PORT")
-    raise SettingsError(
-        f"cannot listen on EXCHANGE_HOST={host} EXCHANGE_PORT={port}: {error.strerror}"
-    )
-
-
-def unlimited(settings: Settings) -> Settings:
-    """Settings without default limits: all programs of one machine share an address."""
-    open_ones = (
-        "rate_orders",
-        "rate_cancels",
-        "rate_reads",
-        "rate_webhooks",
-        "rate_secrets",
-        "failed_keys",
-    )
-    return structs.replace(
-        settings, **{name: 0 for name in open_ones if getattr(settings, name) is None}
-    )
 
 
 def _start(servers: LocalServers, *, helpers_required: bool) -> Exception | None:

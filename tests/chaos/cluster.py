@@ -23,7 +23,8 @@ from infra.quorum import Node, Quorum
 from infra.servers import LocalServers
 from services.local.child_environment import environment
 from services.local.data_dir import admin_key
-from services.local.exchange import LOCAL_CIDRS, MODULES, LocalExchange
+from services.local.exchange import MODULES, LocalExchange
+from services.local.local_settings import LOCAL_CIDRS
 from services.runtime.settings import Settings
 from tests.chaos.server_clock import build_clock_library, with_clock
 from tests.chaos.small_disk import small_disk

@@ -26,7 +26,8 @@ from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
 from services.audit.run import run_audit
 from services.ingest.registration import RANDOM_BYTES, new_broker
-from services.local.exchange import LOCAL_CIDRS, LocalExchange
+from services.local.exchange import LocalExchange
+from services.local.local_settings import LOCAL_CIDRS
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.progress import Progress

@@ -13,7 +13,7 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.messages import Budget
 from services.api.rate_limits import RateLimiter, RateLimits, rate_limits_of
-from services.local.exchange import unlimited
+from services.local.local_settings import unlimited
 from services.runtime.settings import Settings
 from services.webhooks.app import WebhookRoutes
 from services.webhooks.deliveries import Deliveries
