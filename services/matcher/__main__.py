@@ -6,16 +6,22 @@ import signal
 import socket
 import sys
 import uuid
+from contextlib import closing
 
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES
 from services.matcher.loop import MatcherLoop
 from services.matcher.recovery import LogTopics
 from services.matcher.standby import Standby
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topic_watch import TopicWatch
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
 from services.runtime.settings import Settings, parse_partitions
+
+# The topics that a matcher reads or writes.
+WATCHED = (COMMANDS, EXECUTIONS, TRADES, BOOK, SNAPSHOTS)
 
 
 def main() -> int:
@@ -41,7 +47,11 @@ def main() -> int:
         if standby is not None:
             signal.signal(signal.SIGUSR1, standby.ask)
             health.add("standby", standby.check)
-        with health_answered(settings, health):
+        topics = [topology.name(topic) for topic in WATCHED]
+        with (
+            closing(TopicWatch(kafka, topics, stop.fail)),
+            health_answered(settings, health),
+        ):
             followed = standby.follow(partitions, stop) if standby else None
             if not stop.is_set():
                 MatcherLoop(settings, log, name, health).run(partitions, stop, followed)

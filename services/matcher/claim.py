@@ -10,13 +10,15 @@ from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_book_update, decode_trade, encode
 from schemas.executions import RULES_LEVEL, LevelClaim
-from schemas.topics import BOOK, EXECUTIONS, TRADES
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
 from services.matcher.recovery import LogTopics, Reading, Recovered, recover
+from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import append
 from services.runtime.kafka.unreadable import log_unreadable
+from services.runtime.settings import variable
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ def claimed(
     partition = recovered.engine.partition
     executions = log.partition(EXECUTIONS, partition)
     next_command = _next_command(logs, executions, epoch, seen)
+    _require_commands(logs, log.partition(COMMANDS, partition), next_command)
     marks = [
         published_up_to(logs, log.partition(topic, partition), next_command)
         for topic in (TRADES, BOOK)
@@ -77,6 +80,18 @@ def claimed(
     fields = {"partition": partition, "epoch": epoch, "next_command": next_command}
     logger.info("claimed", extra={"fields": fields})
     return Claimed(partition, epoch, next_command, recovered, *marks)
+
+
+def _require_commands(logs: Reading, commands: Partition, next_command: int) -> None:
+    # New commands would get offsets that have outcomes already, and therefore none of their own.
+    end = logs.range(commands).end
+    if end < next_command:
+        raise BrokenLogError(
+            f"{commands.topic}/{commands.number} ends at {end}, but there are outcomes of commands "
+            f"up to {next_command - 1}: commands were lost, or the topic was deleted and made "
+            "again; bring it back from a replica or a backup, or begin a new exchange with another "
+            f"{variable('topic_prefix')} and an empty database"
+        )
 
 
 def _next_command(logs: Reading, executions: Partition, epoch: int, start: FilterPosition) -> int:

@@ -90,6 +90,8 @@ class MatcherLoop:
                 watch.check()
                 publisher.check()
                 self._save_where_due(owned.values(), publisher, watch.ownership, snapshot_writer)
+            # Before the flush, which waits for a topic that may be gone.
+            stop.raise_failure()
             publisher.flush()
         finally:
             snapshot_writer.close()

@@ -83,6 +83,7 @@ def run(service: str, environ: dict[str, str], main: Callable[[Settings, Stop], 
         settings = read_settings(environ)
         log.info("starting")
         main(settings, stop)
+        stop.raise_failure()
     except ExchangeError as error:
         log.error("%s", error)
         sys.stderr.write(f"{service}: {error}\n")

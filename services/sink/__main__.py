@@ -3,10 +3,13 @@
 import argparse
 import os
 import sys
+from contextlib import closing
 
+from schemas.topics import BROKERS, EXECUTIONS
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topic_identity import log_identity
+from services.runtime.kafka.topic_watch import TopicWatch
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop, run
 from services.runtime.postgres.connection import checked_url
@@ -30,7 +33,8 @@ def sink(settings: Settings, stop: Stop) -> None:
     health.add("storing", loop.storing)
     health.add("caught_up", loop.caught_up)
     # 3. Until the stop.
-    with health_answered(settings, health):
+    topics = [topology.name(EXECUTIONS), topology.name(BROKERS)]
+    with closing(TopicWatch(kafka, topics, stop.fail)), health_answered(settings, health):
         loop.run()
 
 

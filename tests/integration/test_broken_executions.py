@@ -15,16 +15,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from schemas.codec import encode
 from schemas.commands import Tick
-from schemas.topics import COMMANDS
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, Topic
+from services.runtime.kafka.topics import TopicsAdmin
 from services.sink.migrate import migrate
-from tests.integration.test_sink_loop import HandwrittenLog, eventually
+from tests.integration.test_sink_loop import PARTITIONS, HandwrittenLog, eventually
 from tests.integration.test_sink_processes import finished, free_port, get
 from tests.support.reader_outcomes import ALICE, batch, cancelled, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
 
+TOPICS_ERROR = 3
 BROKEN_LOG = 6
 DOES_NOT_HOLD = 1
 ENDS_WITHIN_S = 30.0
@@ -76,14 +79,16 @@ def check_refusal(code: int | None, output: str) -> None:
 
 
 @contextmanager
-def running(name: str, environ: dict[str, str], output: Path) -> Iterator[str]:
-    """A service as a process that writes its log to `output`; the port of its `/readyz`."""
+def running(
+    name: str, environ: dict[str, str], output: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A service as a process that writes its log to `output`, and the port of its `/readyz`."""
     public = name in {"reader", "gateway", "ingest"}
     with output.open("wb") as file:
         command = [sys.executable, "-m", *AT_ONCE[name]]
         process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
     try:
-        yield environ["EXCHANGE_PORT" if public else "EXCHANGE_METRICS_PORT"]
+        yield process, environ["EXCHANGE_PORT" if public else "EXCHANGE_METRICS_PORT"]
     finally:
         process.kill()
         process.wait()
@@ -132,7 +137,7 @@ def test_process_passes_over_executions_that_cannot_be_decoded(
 ) -> None:
     log.write(b"{}")
     output = tmp_path / "output"
-    with running(name, environ, output) as port:
+    with running(name, environ, output) as (_, port):
         eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
     assert "unreadable execution, passed over" in output.read_text()
 
@@ -146,3 +151,44 @@ def test_sink_with_a_database_ahead_of_the_log_exits_with_8(environ: dict[str, s
     ended = finished(environ, "services.sink")
     assert ended.returncode == 8, ended.stderr
     assert "the database has stored partition 0 up to record 99" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "again"),
+    [("matcher", BOOK, True), ("gateway", EXECUTIONS, False), ("sink", EXECUTIONS, False)],
+)
+def test_service_whose_topic_is_deleted_exits_with_3(
+    log: HandwrittenLog,
+    environ: dict[str, str],
+    tmp_path: Path,
+    name: str,
+    topic: Topic,
+    again: bool,
+) -> None:
+    output = tmp_path / "output"
+    with running(name, environ, output) as (process, port):
+        eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
+        delete(log, topic)
+        if again:
+            TopicsAdmin(log.kafka, log.prefix).apply(PARTITIONS, "process")
+        code = process.wait(ENDS_WITHIN_S)
+    assert code == TOPICS_ERROR, output.read_text()
+    assert f"topic {log.prefix}{topic.name} was deleted" in output.read_text()
+    assert "Traceback" not in output.read_text()
+
+
+def delete(log: HandwrittenLog, topic: Topic) -> None:
+    name = log.prefix + topic.name
+    admin = AdminClient({"bootstrap.servers": log.bootstrap})
+    admin.delete_topics([name])[name].result()
+    eventually(lambda: name not in admin.list_topics(timeout=5).topics, f"{name} is deleted")
+
+
+def test_matcher_whose_commands_are_fewer_than_their_outcomes_exits_with_6(
+    log: HandwrittenLog, environ: dict[str, str]
+) -> None:
+    delete(log, COMMANDS)
+    TopicsAdmin(log.kafka, log.prefix).apply(PARTITIONS, "process")
+    ended = finished(environ, *AT_ONCE["matcher"])
+    assert ended.returncode == BROKEN_LOG, ended.stderr
+    assert "ends at 0, but there are outcomes of commands up to 7" in ended.stderr

@@ -43,6 +43,11 @@ class AsyncConsumer:
         self._stopping = threading.Event()
         self._ahead = threading.Semaphore(LISTS_AHEAD_MAX)
         self._behind: dict[Partition, int] = {}
+        # Written on the thread: the end of each partition when it was last read to its end, and
+        # how many lists were passed on. Written on the loop: how many of them were processed.
+        self._reached: dict[Partition, int] = {}
+        self._passed = 0
+        self._processed = 0
         self.caught_up = asyncio.Event()
         self._thread = threading.Thread(target=self._fetch, name="feed", daemon=True)
 
@@ -57,6 +62,12 @@ class AsyncConsumer:
             self.caught_up.set()
         self._consumer.assign(offsets)
         self._thread.start()
+
+    def has_processed(self, partition: Partition, end: int) -> bool:
+        """True if every record of the partition below `end` was delivered and processed."""
+        # In this order: an end is noted only after the records below it were passed on.
+        reached = self._reached.get(partition, 0)
+        return reached >= end and self._processed == self._passed
 
     def stop(self) -> None:
         """Stop fetching and close the consumer."""
@@ -73,6 +84,7 @@ class AsyncConsumer:
                     self._pass_on(part)
                 # After the records below it, which the loop must process first.
                 reached = self._consumer.take_reached()
+                self._reached |= reached
                 if reached and not self.caught_up.is_set():
                     self._loop.call_soon_threadsafe(self._note_reached, reached)
         except Exception as error:
@@ -81,6 +93,7 @@ class AsyncConsumer:
     def _pass_on(self, messages: list[Message]) -> None:
         while not self._stopping.is_set():
             if self._ahead.acquire(timeout=WAIT_S):
+                self._passed += 1
                 self._loop.call_soon_threadsafe(self._hand_over, messages)
                 return
 
@@ -93,6 +106,7 @@ class AsyncConsumer:
         except Exception as error:
             self._fail(error)
             return
+        self._processed += 1
         if self._behind:
             self._note(messages)
 

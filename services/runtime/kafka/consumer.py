@@ -214,4 +214,9 @@ def _unreadable(partition: Partition, message: Message, error: KafkaError) -> Br
             f"{where} holds a damaged batch: {error.str()}; restore the partition from a replica "
             "or a backup"
         )
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        return BrokenLogError(
+            f"{where} does not exist: the topic was trimmed there, or deleted and made again "
+            "(docs/operating.md, Deleted topics)"
+        )
     return BrokenLogError(f"reading {where}: {error.str()}")

@@ -99,6 +99,10 @@ class TopicDispatcher:
         """Wait until `caught_up`."""
         await self._feed.caught_up.wait()
 
+    def brokers_applied(self, end: int) -> bool:
+        """True if every record of the brokers topic below `end` was applied."""
+        return self._feed.has_processed(Partition(self._brokers, 0), end)
+
     def deliver(self, messages: list[Message]) -> None:
         """Dispatch one list of records. Raises BrokenLogError."""
         executions = self._executions

@@ -33,10 +33,11 @@ def log_identity(kafka: KafkaAccess, prefix: str) -> LogIdentity:
         cluster, described = call_with_retry(kafka, describe)
     except KafkaException as error:
         raise UnavailableError(f"Kafka does not describe {topic}: {error}") from error
-    return LogIdentity(str(cluster.cluster_id), topic, _text(described.topic_id))
+    return LogIdentity(str(cluster.cluster_id), topic, topic_id_text(described.topic_id))
 
 
-def _text(topic_id: Uuid) -> str:
+def topic_id_text(topic_id: Uuid) -> str:
+    """A topic id in hex, as PostgreSQL and snapshots store it."""
     # Both halves come as signed numbers; the library's stubs do not name the methods.
     high: int = topic_id.get_most_significant_bits()  # type: ignore[attr-defined]
     low: int = topic_id.get_least_significant_bits()  # type: ignore[attr-defined]
