@@ -85,6 +85,7 @@ class ApiApp:
         self._checks = RequestChecks(directory, limits)
         self.refuse = self._checks.refuse
         self.accept = self._checks.accept
+        self.require_fresh = self._checks.require_fresh
         self._routes: RoutingTable[Route | _Passed] = RoutingTable()
         for call in routes:
             self._routes.add(call.method, call.path, call)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from schemas.brokers import Broker
 from services.api.brokers import BrokerDirectory, Caller
+from services.api.freshness import BrokersFreshness
 from services.api.headers import accepts_json, bearer_key
 from services.api.messages import NOBODY, Budget, ProblemError, Response, Route, Scope, not_accepted
 from services.api.rate_limits import RateLimiter, RateLimits
@@ -24,6 +25,7 @@ class RequestChecks:
         self._directory = directory
         self._rate_limiter = RateLimiter(limits)
         self._refusal: ProblemError | None = None
+        self._freshness: BrokersFreshness | None = None
 
     def refuse(self, reason: str, *, close: bool = False) -> None:
         """Answer 503 to every call that needs a key, before the key is checked."""
@@ -32,6 +34,10 @@ class RequestChecks:
     def accept(self) -> None:
         """Accept calls again."""
         self._refusal = None
+
+    def require_fresh(self, freshness: BrokersFreshness) -> None:
+        """Refuse calls that need a key while a revocation may be unknown here."""
+        self._freshness = freshness
 
     def admit(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
         """The calling broker; NOBODY for the admin and for open calls.
@@ -45,6 +51,10 @@ class RequestChecks:
             return self.admit_open(scope, headers)
         if self._refusal is not None:
             raise self._refusal
+        if self._freshness is not None:
+            reason = self._freshness.refusal(writes=call.method == "POST")
+            if reason is not None:
+                raise not_accepted(reason)
         broker = self._authenticated(call, scope, headers)
         if broker is not NOBODY:
             self._rate_limiter.spend(broker.broker_id, _budget(call), time.monotonic())

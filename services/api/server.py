@@ -15,6 +15,7 @@ from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
 from services.api.framework import ServiceRouter, make_framework
+from services.api.freshness import BrokersFreshness
 from services.api.messages import Response, Route
 from services.api.protocol import limited_protocol, quiet_logger
 from services.api.rate_limits import rate_limits_of
@@ -102,16 +103,19 @@ def make_server(
     return app, HttpServer(app, settings)
 
 
-async def open_when_caught_up(app: ApiApp, dispatcher: TopicDispatcher) -> None:
+async def open_when_caught_up(
+    app: ApiApp, dispatcher: TopicDispatcher, freshness: BrokersFreshness
+) -> None:
     """Accept requests once everything that the topics held at the start was applied."""
     await dispatcher.wait_caught_up()
+    await freshness.answered.wait()
     app.accept()
     log.info("caught up")
 
 
-def log_check(dispatcher: TopicDispatcher) -> Check:
+def log_check(dispatcher: TopicDispatcher, freshness: BrokersFreshness) -> Check:
     """Readiness check: everything that the topics held at the start is applied."""
-    caught_up = dispatcher.caught_up()
+    caught_up = dispatcher.caught_up() and freshness.answered.is_set()
     return Check(caught_up, "caught up" if caught_up else "catching up")
 
 

@@ -7,19 +7,23 @@ opened, such as the producer, in reverse order.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 
 from msgspec import Struct
 
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
 from services.api.brokers import BrokerDirectory
 from services.api.framework import ServiceRouter
+from services.api.freshness import BrokersFreshness
 from services.api.messages import Route
 from services.api.server import health_router, log_check, make_server, open_when_caught_up
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
-from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.dispatcher import TopicDispatcher
+from services.runtime.kafka.topic_end import TopicEnd
+from services.runtime.kafka.topic_watch import TopicWatch
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings
 
@@ -68,8 +72,12 @@ async def serve(
             on_broker=directory.apply,
             failed=stop.fail,
         )
+        topics = [topology.name(topic) for topic in (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)]
+        ending.enter_context(closing(TopicWatch(kafka, topics, stop.fail)))
         health = Health()
-        health.add("log", lambda: log_check(dispatcher))
+        brokers = TopicEnd(kafka, Partition(topology.name(BROKERS), 0))
+        freshness = BrokersFreshness(brokers.read, dispatcher.brokers_applied)
+        health.add("log", lambda: log_check(dispatcher, freshness))
         context = ApiContext(settings, topology, kafka, directory, dispatcher, health, stop, ending)
         halves = await build(context)
         app, server = make_server(
@@ -82,13 +90,14 @@ async def serve(
             directory,
             settings,
         )
+        app.require_fresh(freshness)
         stop.on_set(server.stop)
         # Only now: reading ends before the halves close what the records are delivered to.
         ending.push_async_callback(asyncio.to_thread, dispatcher.stop)
         if not any(half.starts_dispatcher for half in halves):
             dispatcher.start(dispatcher.ranges())
-        opening = asyncio.create_task(open_when_caught_up(app, dispatcher))
-        ending.callback(opening.cancel)
+        for task in (freshness.run(), open_when_caught_up(app, dispatcher, freshness)):
+            ending.callback(asyncio.create_task(task).cancel)
         for work in (work for half in halves for work in half.work):
             ending.callback(asyncio.ensure_future(work()).cancel)
         log.info("answering", extra={"fields": {"port": server.port}})

@@ -56,8 +56,11 @@ def make_context(
     )
 
 
-def half(context: ApiContext, lookup: Lookup) -> Half:
-    """Ingest's calls; `lookup` finds the orders to cancel. Call it on the running loop."""
+def half(context: ApiContext, lookup: Lookup, *, has_reads: bool = False) -> Half:
+    """Ingest's calls; `lookup` finds the orders to cancel. Call it on the running loop.
+
+    `has_reads`: the process also serves calls that need no Kafka.
+    """
     settings, topology = context.settings, context.topology
     require(settings.admin_key, "admin_key")
     sender = make_sender(settings, context.stop.fail)
@@ -68,10 +71,18 @@ def half(context: ApiContext, lookup: Lookup) -> Half:
     publisher = ingest_context.publisher
     context.health.add(
         "kafka",
-        lambda: Check(publisher.available, "answers" if publisher.available else "is away"),
+        lambda: _kafka_check(publisher.available, has_reads=has_reads),
     )
     context.health.add("durability", lambda: Check(True, topology.durability))
     return Half(routes=ingest.routes(), routers=[ingest.router()])
+
+
+def _kafka_check(available: bool, *, has_reads: bool) -> Check:
+    # A process with reads stays ready: behind a load balancer they would end too, and orders would
+    # get its error instead of the certain 503 of this process.
+    if available:
+        return Check(True, "answers")
+    return Check(has_reads, "is away: calls that write are answered 503")
 
 
 async def build(context: ApiContext) -> Sequence[Half]:

@@ -139,6 +139,29 @@ def test_rotated_key_and_the_former_one_are_valid_until_its_end(
     becomes(services, second, valid=False)
 
 
+def test_gateway_that_stood_still_takes_no_order_with_a_key_revoked_meanwhile(
+    exchange: Exchange,
+) -> None:
+    broker_id, key = registered(exchange)
+    broker, symbol = Api(exchange.url, key), exchange.symbol()
+    assert broker.place("bid", symbol, 1, 100).status == 201
+    gateway = exchange.stack.services["gateway"]
+    with ThreadPoolExecutor() as pool:
+        gateway.pause()
+        try:
+            broker_command(exchange, "revoke", broker_id)
+            # Longer than a pause that the gateway must notice.
+            time.sleep(1.5)
+            answers = [pool.submit(broker.place, "bid", symbol, 1, 100) for _ in range(10)]
+            time.sleep(0.2)
+        finally:
+            gateway.resume()
+        statuses = {answer.result().status for answer in answers}
+    assert statuses <= {503, 401}, statuses
+    eventually("revoked", lambda: broker.place("bid", symbol, 1, 100).status == 401)
+    assert exchange.broker().place("bid", symbol, 1, 100).status == 201
+
+
 @pytest.mark.parametrize("verb", ["revoke", "rotate"])
 def test_key_commands_for_a_missing_broker_fail_with_one_line(
     exchange: Exchange, verb: str
