@@ -19,6 +19,7 @@ from services.runtime.logging_setup import kafka_logger
 INTERVAL_S = 5.0
 # A broker that has just started may not know every topic yet.
 MISSING_IN_A_ROW = 3
+CLOSE_S = 0.5
 
 # The id of each topic that was found; None for one that Kafka does not have.
 TopicIds = Mapping[str, str | None]
@@ -34,6 +35,8 @@ class TopicHistory:
     def observe(self, found: TopicIds) -> None:
         """Examine the present topics. Raises TopicsError if one is not the one found first."""
         for name, topic_id in found.items():
+            if topic_id is None and name not in self._first:
+                continue
             if topic_id is None:
                 self._missing[name] = self._missing.get(name, 0) + 1
                 if self._missing[name] >= MISSING_IN_A_ROW:
@@ -91,7 +94,11 @@ class TopicWatch:
             try:
                 found[name] = topic_id_text(answer.result().topic_id)
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                code = error.args[0].code()
+                if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                    # Not a topic of this process's user.
+                    continue
+                if code != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
                 found[name] = None
         return found
@@ -99,4 +106,5 @@ class TopicWatch:
     def close(self) -> None:
         """Stop reading."""
         self._stopping.set()
-        self._thread.join(ATTEMPT_S)
+        # A question in progress may last longer; it must not delay the end of the process.
+        self._thread.join(CLOSE_S)
