@@ -66,6 +66,7 @@ def test_records_reach_their_subscribers_in_order() -> None:
         ]
         dispatcher.deliver(cast(list[Message], records))
         assert not dispatcher.caught_up()
+        assert (dispatcher.brokers_applied(1), dispatcher.brokers_applied(2)) == (True, False)
         return directory
 
     directory = asyncio.run(scenario())
