@@ -71,13 +71,14 @@ def half(context: ApiContext, lookup: Lookup, *, has_reads: bool = False) -> Hal
     publisher = ingest_context.publisher
     context.health.add(
         "kafka",
-        lambda: _kafka_check(publisher.available, has_reads=has_reads),
+        lambda: kafka_check(publisher.available, has_reads=has_reads),
     )
     context.health.add("durability", lambda: Check(True, topology.durability))
     return Half(routes=ingest.routes(), routers=[ingest.router()])
 
 
-def _kafka_check(available: bool, *, has_reads: bool) -> Check:
+def kafka_check(available: bool, *, has_reads: bool) -> Check:
+    """Readiness check of the producer."""
     # A process with reads stays ready: behind a load balancer they would end too, and orders would
     # get its error instead of the certain 503 of this process.
     if available:
