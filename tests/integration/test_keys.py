@@ -167,10 +167,10 @@ def test_key_commands_for_a_missing_broker_fail_with_one_line(
     exchange: Exchange, verb: str
 ) -> None:
     before = run_exchange_command(exchange, "broker", "list").stdout
-    done = run_exchange_command(exchange, "broker", verb, "nobody")
+    done = run_exchange_command(exchange, "broker", verb, "missing")
     assert done.returncode == 11
     assert done.stdout == ""
-    assert done.stderr == "exchange: no broker nobody; `exchange broker list` shows them all\n"
+    assert done.stderr == "exchange: no broker missing; `exchange broker list` shows them all\n"
     assert run_exchange_command(exchange, "broker", "list").stdout == before
 
 
