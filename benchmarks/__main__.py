@@ -80,7 +80,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Measures this checkout and another one in turns on this machine, and prints "
         "medians, spread and ratio of each figure. Single kinds of benchmarks are "
         "python -m benchmarks.micro, .comparison, .soak, .webhooks and .experiments.*.",
-        epilog="A row is `better` or `worse` if this checkout was so in every round. Exit codes: 0 "
+        epilog="A row is `better` or `worse` if this checkout was so in every one of at least 5 "
+        "rounds. Exit codes: 0 "
         "every round was measured; 1 a program failed; 2 usage; 130 interrupted.",
     )
     add, defaults = parser.add_argument, KindOptions()
@@ -99,7 +100,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="micro: single operations; start: until ready, then idle; load: a steady load; "
         "capacity: the largest load within 50 ms (default micro)",
     )
-    add("--rounds", type=int, default=5, help="of both checkouts (default %(default)s)")
+    add("--rounds", type=int, default=7, help="of both checkouts (default %(default)s)")
     add(
         "--only",
         nargs="+",

@@ -10,6 +10,8 @@ from benchmarks.value_text import value_text
 from loadgen.report.machine import Machine
 
 SCHEMA_VERSION: Final = 1
+# Two equal checkouts have the same one ahead in n rounds with a chance of 2^(1-n): 6 % in 5 rounds.
+VERDICT_ROUNDS_LEAST: Final = 5
 # Units of which more is better, besides everything per second.
 MORE_IS_BETTER: Final = ("% of B3",)
 
@@ -47,10 +49,10 @@ class ComparedRow(Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse` if this checkout was so in every round; else empty."""
-        if self.ratio_min is None or self.ratio_max is None or len(self.this) == 1:
+        """`better` or `worse` if this checkout was so in every one of enough rounds; else empty."""
+        if self.ratio_min is None or self.ratio_max is None:
             return ""
-        if self.ratio_min <= 1 <= self.ratio_max:
+        if len(self.this) < VERDICT_ROUNDS_LEAST or self.ratio_min <= 1 <= self.ratio_max:
             return ""
         return "better" if (self.ratio_min > 1) == self.row.more_is_better else "worse"
 

@@ -62,17 +62,18 @@ def against(pairs: Sequence[tuple[Figures, Figures]], *, complete: bool = True) 
 @pytest.mark.parametrize(
     ("row", "this", "verdict"),
     [
-        (TIME, [90.0, 80.0, 95.0], "better"),
-        (TIME, [110.0, 120.0, 101.0], "worse"),
-        (TIME, [90.0, 110.0, 95.0], ""),
-        (TIME, [90.0, 100.0, 95.0], ""),
-        (RATE, [110.0, 120.0, 101.0], "better"),
-        (RATE, [90.0, 80.0, 95.0], "worse"),
-        (Row("capacity", "p99", "% of B3"), [110.0, 120.0, 101.0], "better"),
-        (TIME, [50.0], ""),
+        (TIME, [90.0, 80.0, 95.0, 99.0, 70.0], "better"),
+        (TIME, [110.0, 120.0, 101.0, 130.0, 105.0], "worse"),
+        (TIME, [90.0, 80.0, 95.0, 110.0, 70.0], ""),
+        (TIME, [90.0, 80.0, 95.0, 100.0, 70.0], ""),
+        (RATE, [110.0, 120.0, 101.0, 130.0, 105.0], "better"),
+        (RATE, [90.0, 80.0, 95.0, 99.0, 70.0], "worse"),
+        (Row("capacity", "p99", "% of B3"), [110.0, 120.0, 101.0, 130.0, 105.0], "better"),
+        # Too few rounds.
+        (TIME, [50.0, 51.0, 52.0, 53.0], ""),
     ],
 )
-def test_verdict_needs_the_same_outcome_in_every_round(
+def test_verdict_needs_the_same_outcome_in_every_one_of_enough_rounds(
     row: Row, this: list[float], verdict: str
 ) -> None:
     assert compare_row(row, this, [100.0] * len(this)).verdict == verdict
@@ -103,7 +104,7 @@ def test_rows_missing_from_one_side_are_listed_and_not_compared() -> None:
 
 
 def test_table_has_medians_spread_and_ratio_of_each_row() -> None:
-    text = list(table(against([({TIME: 9_000.0}, {TIME: 10_000.0})] * 2)))
+    text = list(table(against([({TIME: 9_000.0}, {TIME: 10_000.0})] * 5)))
     assert text[-1].split() == (
         [
             "POST",
@@ -170,13 +171,13 @@ def test_main_compares_both_checkouts_and_writes_the_figures(
     monkeypatch.setattr("benchmarks.__main__.this_checkout", lambda: this)
     file = tmp_path / "found.json"
 
-    exit_code = main(["--against", str(other), "--rounds", "2", "--json", str(file)])
+    exit_code = main(["--against", str(other), "--rounds", "5", "--json", str(file)])
 
     assert exit_code == 0, capsys.readouterr().err
     assert "0.500 (0.500 to 0.500)  better" in capsys.readouterr().out
     found = json.loads(file.read_text())
-    assert (found["complete"], found["rounds"]) == (True, 2)
-    assert [(row["this"], row["other"]) for row in found["rows"]] == [([100.0] * 2, [200.0] * 2)]
+    assert (found["complete"], found["rounds"]) == (True, 5)
+    assert [(row["this"], row["other"]) for row in found["rows"]] == [([100.0] * 5, [200.0] * 5)]
 
 
 def test_main_with_a_program_that_fails_reports_it(
