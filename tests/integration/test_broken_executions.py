@@ -132,7 +132,7 @@ def test_audit_of_executions_with_a_gap_fails(log: HandwrittenLog, environ: dict
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
-def test_process_passes_over_executions_that_cannot_be_decoded(
+def test_process_skips_executions_that_cannot_be_decoded(
     log: HandwrittenLog, environ: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     log.write(b"{}")

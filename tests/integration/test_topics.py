@@ -38,7 +38,7 @@ def test_topics_applied_again_change_their_durability_and_nothing_else(
         admin.apply(2, None)
 
 
-def test_record_stamped_hours_ahead_is_taken_by_every_topic(kafka: KafkaServer) -> None:
+def test_record_stamped_hours_ahead_is_accepted_by_every_topic(kafka: KafkaServer) -> None:
     """A service's clock is ahead of Kafka's: the broker stamps the record itself."""
     TopicsAdmin(KafkaAccess(kafka.bootstrap_servers), "ahead.").apply(1, "process")
     stamped: dict[str, tuple[int, int]] = {}

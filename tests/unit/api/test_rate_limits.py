@@ -78,7 +78,7 @@ def test_spent_budget_is_429_with_retry_after_for_that_broker_only(
     rate_limiter.spend("a", budget, 11.1)
 
 
-def test_webhooks_and_secrets_have_budgets_of_their_own() -> None:
+def test_webhooks_and_secrets_have_separate_budgets() -> None:
     rate_limiter = RateLimiter(RateLimits(webhooks_per_second=3, secrets_per_minute=2))
     for budget, burst, text in (
         ("webhooks", 6, "at most 3 webhooks a second"),

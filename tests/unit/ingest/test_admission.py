@@ -267,7 +267,7 @@ def test_field_given_twice_with_a_wrong_value_is_refused_once() -> None:
 
 
 @pytest.mark.parametrize("text", ['"side":', "side", ':"side"', "\\"])
-def test_value_that_looks_like_a_field_is_no_second_one(text: str) -> None:
+def test_value_that_looks_like_a_field_is_not_a_duplicate(text: str) -> None:
     assert admit(order(document_number=text), NOW_MS).document_number == text
 
 

@@ -39,7 +39,9 @@ def test_admin_key_is_generated_once_and_private(tmp_path: Path) -> None:
         ({"EXCHANGE_ADMIN_KEY_FILE": "/run/secrets/key"}, "/run/secrets/key"),
     ],
 )
-def test_admin_key_is_named_by_where_it_is(environ: dict[str, str], file: str | None) -> None:
+def test_admin_key_file_is_that_of_the_settings_or_data_directory(
+    environ: dict[str, str], file: str | None
+) -> None:
     assert admin_key_file(Path("/data"), environ) == (None if file is None else Path(file))
 
 

@@ -96,7 +96,7 @@ def interleavings(changes: Sequence[str]) -> Iterator[tuple[int, ...]]:
     ],
     ids=" and ".join,
 )
-def test_change_of_keys_and_rotation_of_secrets_undo_nothing_of_each_other(
+def test_change_of_keys_and_rotation_of_secrets_keep_each_others_effect(
     kinds: tuple[str, ...],
 ) -> None:
     for order in interleavings(kinds):

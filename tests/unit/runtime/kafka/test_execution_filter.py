@@ -69,7 +69,7 @@ def test_gap_raises_broken_log_error(records: list[bytes | None]) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"\xff", b'{"type":"other"}'])
-def test_unreadable_record_is_logged_and_passed_over(
+def test_unreadable_record_is_logged_and_skipped(
     value: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     values = [CLAIM, value, record(0, 0), value, record(0, 1)]
