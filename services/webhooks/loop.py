@@ -36,6 +36,9 @@ log.addFilter(RateLimit(lines_per_minute=6))
 
 # Interval of polls for retries that are due: NOTIFY announces only new deliveries.
 LOOK_S = 1.0
+# Pause between two full looks: at least so long, and so many durations of the last one.
+FULL_LOOK_S = 0.5
+FULL_LOOK_PAUSES = 5.0
 RETRY_S = 0.5
 # Results gather this long; those lost by a kill are sent once more.
 GATHER_S = 0.01
@@ -72,6 +75,9 @@ class WebhookLoop:
         self._wake = asyncio.Event()
         self._look = True
         self._claimed_at: float | None = None
+        # By broker, the first webhook that was due: no earlier one was.
+        self._floors: dict[str, str] = {}
+        self._full_look_at = 0.0
         self._stopping = False
         self._connected = False
         self._store: WebhookStore | None = None
@@ -157,13 +163,30 @@ class WebhookLoop:
         if self._look:
             self._look = False
             room = min(RECEIVERS_MAX, self._send_policy.receivers_max - len(self._turns))
-            found = await store.claim(list(self._turns), room) if room > 0 else []
+            found = await self._look_for(store, room) if room > 0 else []
             self._claimed_at = time.monotonic()
             for claimed in found:
                 self._begin(claimed)
             if found and len(found) == room:
                 self._look = True
                 self._wake.set()
+
+    async def _look_for(self, store: WebhookStore, room: int) -> list[ClaimedReceiver]:
+        # Delivered rows leave dead index entries, which a long snapshot (an audit, a backup) keeps.
+        # Only the full look walks over them; what is replayed or comes late waits for it.
+        begun = time.monotonic()
+        full = begun >= self._full_look_at
+        try:
+            found = await store.claim(list(self._turns), room, {} if full else self._floors)
+        finally:
+            # Also after one that was cancelled: what it did not reach must not keep out the rest.
+            if full:
+                now = time.monotonic()
+                self._full_look_at = now + max(FULL_LOOK_S, FULL_LOOK_PAUSES * (now - begun))
+        for claimed in found:
+            if claimed.deliveries:
+                self._floors[claimed.broker_id] = claimed.deliveries[0].event_id
+        return found
 
     def _begin(self, claimed: ClaimedReceiver) -> None:
         turn = ReceiverRun(claimed, self._send_policy, self._post, self._on_attempt)

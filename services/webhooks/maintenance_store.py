@@ -4,11 +4,12 @@ A portion begins after the key where the one before ended: rows that were parked
 dead index entries, which a statement that began from the first key would walk over each time.
 """
 
-from typing import Any, Final, LiteralString
+from typing import Any, LiteralString
 
 from msgspec import Struct
 
 from services.webhooks.session import OutboxSession
+from services.webhooks.store import FIRST_ID
 
 # Rows of one statement: a few milliseconds of work each.
 PRUNED_MAX = 500
@@ -16,8 +17,6 @@ PARKED_MAX = 1_000
 # Pending rows of a broker that one statement counts, and brokers of one statement.
 COUNTED_MAX = 10_000
 BROKERS_MAX = 100
-# Before every key.
-_FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 _RECEIVERS: LiteralString = """
     SELECT e.broker_id::text, e.disabled_at IS NOT NULL, e.failures > 0,
@@ -100,7 +99,7 @@ _PRUNE: LiteralString = """
 class Key(Struct, frozen=True):
     """Position within a broker's deliveries."""
 
-    event_id: str = _FIRST_ID
+    event_id: str = FIRST_ID
     kind: str = ""
 
 
@@ -131,7 +130,7 @@ class MaintenanceStore(OutboxSession):
         """At most BROKERS_MAX receivers, by broker id; those after `after`, or the first."""
         rows = await self._execute(
             _RECEIVERS,
-            {"after": after or _FIRST_ID, "brokers": BROKERS_MAX, "counted": COUNTED_MAX},
+            {"after": after or FIRST_ID, "brokers": BROKERS_MAX, "counted": COUNTED_MAX},
         )
         return [ReceiverState(*row) for row in rows]
 

@@ -9,8 +9,8 @@ changes, so every attempt has the same bytes, and the outbox rows stay small.
 """
 
 import logging
-from collections.abc import Sequence
-from typing import Any, LiteralString
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, LiteralString
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,8 @@ from services.webhooks.session import OutboxSession
 log = logging.getLogger(__name__)
 
 CHANNEL: LiteralString = "exchange_webhooks"
+# Before every id.
+FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 # Receivers per claim, and webhooks of each: bounds of a run's length and of memory.
 RECEIVERS_MAX = 200
 DELIVERIES_MAX = 50
@@ -44,6 +46,7 @@ _CLAIM: LiteralString = """
             AND EXISTS (
                 SELECT FROM webhook_deliveries d WHERE d.broker_id = e.broker_id
                 AND d.status = 'pending' AND d.next_attempt_at <= now()
+                AND d.event_id >= coalesce(%(floors)s::jsonb ->> e.broker_id::text, %(zero)s)::uuid
             )
         LIMIT %(receivers)s FOR UPDATE OF e SKIP LOCKED
     ), claimed AS (
@@ -59,6 +62,7 @@ _CLAIM: LiteralString = """
     FROM claimed c CROSS JOIN LATERAL (
         SELECT * FROM webhook_deliveries d WHERE d.broker_id = c.broker_id
             AND d.status = 'pending' AND d.next_attempt_at <= now()
+            AND d.event_id >= coalesce(%(floors)s::jsonb ->> c.broker_id::text, %(zero)s)::uuid
         ORDER BY d.event_id, d.kind LIMIT %(deliveries)s
     ) d LEFT JOIN trades t ON t.id = d.event_id AND d.kind <> 'test'
     ORDER BY c.broker_id, d.event_id, d.kind
@@ -138,10 +142,14 @@ class WebhookStore(OutboxSession):
         self._session = {"pid": pid, "started": started}
 
     async def claim(
-        self, busy: Sequence[str], receivers: int = RECEIVERS_MAX
+        self,
+        busy: Sequence[str],
+        receivers: int = RECEIVERS_MAX,
+        floors: Mapping[str, str] | None = None,
     ) -> list[ClaimedReceiver]:
         """Lease receivers with a webhook due that no sender has leased; not those of `busy`.
 
+        `floors`: by broker, the event id below which no webhook is looked for.
         A webhook that cannot be made is parked and quarantined instead.
         """
         rows = await self._execute(
@@ -149,6 +157,8 @@ class WebhookStore(OutboxSession):
             {
                 "busy": list(busy),
                 "receivers": receivers,
+                "floors": msgspec.json.encode(floors or {}).decode(),
+                "zero": FIRST_ID,
                 "deliveries": DELIVERIES_MAX,
                 "lease_s": LEASE_S,
                 **self._session,

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PENDING
 from services.webhooks.loop import RETRY_S
 from services.webhooks.maintenance import Sweeper
 from services.webhooks.maintenance_store import COUNTED_MAX, PARKED_MAX, MaintenanceStore
+from services.webhooks.store import WebhookStore
 from tests.support.outbox import Outbox, running_sender, wait_for
 
 SPAN_S = 3600.0
@@ -219,3 +221,43 @@ def set_read_only(url: str, value: str) -> None:
         connection.execute(
             f"ALTER DATABASE {name} SET default_transaction_read_only = {value}".encode()
         )
+
+
+def test_claim_above_the_floor_skips_what_a_long_snapshot_keeps(outbox: Outbox) -> None:
+    """Rows delivered since an audit or a backup began stay in the index of pending ones."""
+    broker = outbox.broker("http://a/")
+    queue(outbox, broker, 20_000, age_s=60)
+    with psycopg.connect(outbox.url) as audit:
+        audit.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        audit.execute("SELECT 1")
+        outbox.execute("UPDATE webhook_deliveries SET status = 'delivered', finished_at = now()")
+        queue(outbox, broker, 10)
+        first = outbox.rows(broker)[-10].webhook_id.removesuffix("-test")
+        assert pages_of_claim(outbox, {}) > 1_000
+        assert pages_of_claim(outbox, {broker: first}) < 100
+
+
+def pages_of_claim(outbox: Outbox, floors: dict[str, str]) -> int:
+    """Pages that PostgreSQL reads for a claim of the broker's ten webhooks."""
+    read: list[int] = []
+
+    class Explaining(WebhookStore):
+        async def _execute(self, query: LiteralString, parameters: Any = None) -> list[Any]:
+            if "claimed" not in query:
+                return await super()._execute(query, parameters)
+            explain: LiteralString = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+            async with self._connection.transaction(force_rollback=True):
+                ((plan,),) = await super()._execute(explain + query, parameters)
+            top = plan[0]["Plan"]
+            assert top["Actual Rows"] == 10
+            read.append(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
+            return []
+
+    async def claim() -> None:
+        store = await Explaining.open(outbox.url)
+        await store.begin()
+        await store.claim([], floors=floors)
+        await store.close()
+
+    asyncio.run(claim())
+    return read[0]

@@ -174,6 +174,8 @@ CASES: dict[str, Sequence[Case]] = {
             session=SENDER,
             parameters={
                 "busy": [QUIET],
+                "floors": f'{{"{BUSY}": "{event_id(1)}"}}',
+                "zero": "00000000-0000-0000-0000-000000000000",
                 "receivers": RECEIVERS_MAX,
                 "deliveries": DELIVERIES_MAX,
                 "lease_s": 30,
