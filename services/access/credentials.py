@@ -6,7 +6,6 @@ PostgreSQL.
 
 from pathlib import Path
 
-import psycopg
 from msgspec import structs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -14,8 +13,8 @@ from infra.secrets import make_private_folder, read_or_create_secret
 from schemas.roles import ROLE
 from services.access.kafka_acls import Changed, apply_to_kafka
 from services.access.postgres_grants import apply_to_postgres
-from services.runtime.errors import SettingsError
 from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.postgres.connection import checked_url
 from services.runtime.settings import Settings
 
 # They compare the key of `POST /register`; a process of another role must not be able to.
@@ -66,13 +65,7 @@ def only_needed(settings: Settings, role: str) -> Settings:
 
 def with_absolute_files(database_url: str) -> str:
     """The URL with absolute names of its files, such as `sslrootcert`. Raises SettingsError."""
-    try:
-        parts = conninfo_to_dict(database_url)
-    except psycopg.ProgrammingError:
-        # The text of the error contains the URL.
-        raise SettingsError(
-            "EXCHANGE_DATABASE_URL is not a PostgreSQL URL, postgresql://user:password@host/database"
-        ) from None
+    parts = conninfo_to_dict(checked_url(database_url))
     relative = {
         name: str(Path(str(parts[name])).absolute())
         for name in _FILES_OF_URLS
