@@ -11,6 +11,7 @@ from schemas.topology import Durability
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.topics import TopicsAdmin
 
+# More than one, because a producer batches each partition separately.
 PARTITIONS: Final = 2
 # The default of the gateway's producer.
 LINGER_MS: Final = 1

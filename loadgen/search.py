@@ -8,6 +8,7 @@ once, because a machine that stalls for a moment says nothing about its capacity
 from math import sqrt
 from typing import Final
 
+# Ratios of two steps while the search goes up, and while it goes down.
 UP: Final = 1.5
 DOWN: Final = 2.0
 # Below this relative distance two steps differ only by chance.

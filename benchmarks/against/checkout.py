@@ -13,6 +13,7 @@ from infra.process import ChildProcess
 
 # The module of the micro-benchmarks, newest layout first.
 MICRO_MODULES: Final = ("benchmarks.micro", "loadgen.bench")
+# A run takes seconds at least; polling this rarely costs it nothing.
 POLL_S: Final = 0.2
 # A program that hangs must not block the other rounds.
 RUN_TIMEOUT_S: Final = 3_600.0

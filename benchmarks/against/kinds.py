@@ -18,6 +18,7 @@ from infra.ports import free_port
 from loadgen.report.resources import usage
 from services.runtime.readiness import wait_ready
 
+# A cold JVM and a new database on a busy machine; a start is seconds otherwise.
 READY_TIMEOUT_S: Final = 180.0
 # After the start, until caches, JIT compilers and background threads are quiet.
 SETTLE_S: Final = 10.0

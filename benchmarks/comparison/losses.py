@@ -22,9 +22,11 @@ from loadgen.workload.profiles import B3, scaled
 SCALE: Final = 25.0
 # Half of the flow, so that the kill happens under load.
 KILL_AFTER_S: Final = 4
+# A restart may load all orders from the database first.
 READY_S: Final = 60.0
 # A restarted system may need a moment; an order that is missing after this time counts as lost.
 PATIENCE_S: Final = 20.0
+# Keeps the queries after a restart from overloading the slowest design.
 REQUESTS_AT_ONCE_MAX: Final = 16
 _FOUND, _UNKNOWN = 200, 404
 _ACKNOWLEDGED: Final = frozenset({200, 201, 202})

@@ -16,7 +16,9 @@ EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 3
 # Workers short of CPU time must not be considered dead.
 HEALTH_CHECK_S = 120
+# Longer than any pause of the generator, so that connections last for a whole run.
 KEEP_ALIVE_S = 75
+# All clients connect at once at the start of a run.
 BACKLOG = 2048
 
 

@@ -21,6 +21,7 @@ from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_registration
 from services.ingest.registration import RANDOM_BYTES, new_broker
 
+# As in the exchange's API: several times the largest order.
 BODY_BYTES_MAX = 4 * 1024
 TRADES_DEFAULT, TRADES_MAX = 50, 1_000
 DEPTH_DEFAULT, DEPTH_MAX = 10, 50

@@ -10,6 +10,7 @@ from infra.ports import free_port
 from infra.process import ChildProcess
 from services.runtime.readiness import wait_ready
 
+# Includes the creation of tables, or loading all orders after a kill.
 READY_TIMEOUT_S = 60.0
 # Longer than it takes to answer open requests and to flush.
 STOP_GRACE_S = 15.0

@@ -37,7 +37,9 @@ VICTIMS = ("matcher", "reader", "sink")
 # The reference: no process is dead.
 ALL_RUNNING = "none"
 BROKERS = 20
+# A restarted matcher or reader catches up with the command log first.
 READY_TIMEOUT_S = 60.0
+# Enough for connections and caches of this small flow.
 WARM_UP_S = 3
 
 

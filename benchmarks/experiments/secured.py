@@ -37,6 +37,7 @@ from services.runtime.settings import Access, read_settings
 
 # The first is the one that the other is compared with.
 KINDS: tuple[Access, ...] = ("open", "secured")
+# Kafka's JVM compiles its hot paths meanwhile.
 WARM_UP_S = 10
 
 

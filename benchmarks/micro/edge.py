@@ -46,6 +46,7 @@ from services.runtime.settings import Settings
 
 ADMIN_KEY = "the admin key of a benchmark"
 OK = range(200, 300)
+# Never reached: the outcome follows at once.
 WAIT_MS = 10_000
 BALANCE_BY_FASTAPI = "/fastapi/balance"
 

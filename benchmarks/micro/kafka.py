@@ -28,10 +28,13 @@ from services.runtime.settings import Settings
 SYMBOLS = 50
 # Multiple of the mixed flow's commands: enough for at least one second of work.
 LONGER = 4
+# Short enough for two samples of a second of work; each costs the matcher a scrape.
 SAMPLE_INTERVAL_S = 0.1
 # A matcher that stops making progress must not block the run.
 DONE_TIMEOUT_S = 300.0
+# A matcher flushes its outcomes when it is stopped.
 STOP_GRACE_S = 15.0
+# Bounds the filling of a whole backlog.
 FLUSH_TIMEOUT_S = 60.0
 PERCENTS = (50, 99)
 

@@ -32,6 +32,7 @@ EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
 # A bound that even a slow, shared machine keeps.
 COMMANDS_PER_S_LEAST = 2_000
+# Recovery has no producers to wait for.
 RECOVERED_PER_S_LEAST = 10_000
 # Covers start-up, which does not shrink with a shorter day.
 BOUND_S_LEAST = 300

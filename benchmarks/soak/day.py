@@ -24,6 +24,7 @@ from services.runtime.progress import Progress
 # Bytes per order, measured over commands, executions, public topics, snapshots and PostgreSQL
 # including its write-ahead log.
 DISK_BYTES_PER_ORDER = 2_000
+# Left free for logs, snapshots and the rest of the machine.
 DISK_BYTES_LEAST = 3 * GIB
 
 

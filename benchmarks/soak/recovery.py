@@ -30,6 +30,7 @@ from services.local.exchange import LocalExchange
 from services.replay.recompute import ReplaySummary
 from services.runtime.errors import ExchangeError
 
+# The resolution of the measured recovery times.
 POLL_S = 0.05
 # Each query opens a new PostgreSQL connection, which costs some milliseconds.
 SELDOM_S = 0.5

@@ -35,7 +35,9 @@ from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
 from services.runtime.progress import Progress, progress_on_stderr
 
+# Enough for connections to every receiver.
 WARM_UP_S = 5
+# Only the sender is killed here, so an exchange that is silent this long has failed.
 GIVE_UP_S = 10.0
 # Drain time after an interruption: short, so that the results appear soon.
 INTERRUPTED_S = 10.0

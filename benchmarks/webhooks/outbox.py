@@ -15,7 +15,9 @@ from services.runtime.kafka.log_reader import LogReader
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
+# Counting pending rows costs PostgreSQL time that the sender needs.
 _POLL_S: Final = 0.5
+# A local server answers at once, or is down.
 _CONNECT_TIMEOUT_S: Final = 5
 _POSITIONS: LiteralString = "SELECT partition, next_command FROM log_positions"
 _PENDING: LiteralString = "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"

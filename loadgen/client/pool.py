@@ -16,6 +16,7 @@ import httptools
 
 from loadgen.client.record import ABANDONED, NO_ANSWER, TIMED_OUT
 
+# Longer than the exchange's own limit for an outcome, so that its 504 is seen.
 ANSWER_TIMEOUT_S: Final = 15.0
 # Five connections for each of a hundred brokers. Further requests wait for a connection, and the
 # wait counts as the exchange's latency. Thousands of connections opened at once would overflow the
@@ -23,6 +24,7 @@ ANSWER_TIMEOUT_S: Final = 15.0
 CONNECTIONS_MAX: Final = 500
 # Idle connections are dropped after this time, before the server's own limit closes them.
 IDLE_S_MAX: Final = 3.0
+# Time-outs and idle connections are found in one sweep instead of with a timer each.
 SWEEP_S: Final = 0.05
 
 Done = Callable[[int, bytes], None]

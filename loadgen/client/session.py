@@ -22,6 +22,7 @@ from services.audit.client_log import ClientLine
 from services.audit.run import run_audit
 from services.runtime.progress import Progress
 
+# The exchange is expected to run already; this bridges a restart of one process.
 READY_WAIT_S = 5.0
 # Orders in progress while books are filled: quick, without overloading the exchange.
 BOOK_IN_FLIGHT_MAX = 16

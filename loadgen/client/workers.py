@@ -24,9 +24,11 @@ from loadgen.outage_detection import OutageDetector
 from loadgen.report.resources import Sampler, UsageSample
 from loadgen.workload.orderflow import Plan
 
+# Bounds the wait for messages, so that signals and dead processes are noticed.
 LISTEN_S: Final = 0.1
 # Time for the start message to reach all senders before the start.
 HEAD_START_S: Final = 0.2
+# A sender sends its last records when it is stopped.
 STOP_GRACE_S: Final = 5.0
 INTERRUPTED: Final = "interrupted"
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 COLOURS: Final = (
     "#0077bb", "#ee7733", "#009988", "#cc3311", "#aa4499", "#999933", "#33bbee", "#777777",
 )  # fmt: skip
+# The most steps of a linear axis that stay readable at this height.
 TICKS: Final = 5
 # Lines with so few points show each point with its value.
 DOTS_MAX: Final = 12

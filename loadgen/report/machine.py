@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # ships no annotations
 from msgspec import Struct
 
+# A report is written even if git hangs, on a network file system for example.
 _GIT_TIMEOUT_S = 5.0
 
 

@@ -11,6 +11,7 @@ TICKERS: Final = (
     "AZUL4",
 )  # fmt: skip
 
+# Roughly the range of share prices at B3.
 PRICE_CENTS_MIN = 400
 PRICE_CENTS_MAX = 9_000
 
