@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
+from functools import partial
 
 from msgspec import Struct
 
@@ -20,9 +21,9 @@ from services.api.messages import Route
 from services.api.server import health_router, log_check, make_server, open_when_caught_up
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
-from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
-from services.runtime.kafka.topic_end import TopicEnd
+from services.runtime.kafka.topic_end import TopicEnds
 from services.runtime.kafka.topic_watch import TopicWatch
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings
@@ -75,8 +76,8 @@ async def serve(
         topics = [topology.name(topic) for topic in (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)]
         ending.enter_context(closing(TopicWatch(kafka, topics, stop.fail)))
         health = Health()
-        brokers = TopicEnd(kafka, Partition(topology.name(BROKERS), 0))
-        freshness = BrokersFreshness(brokers.read, dispatcher.brokers_applied)
+        ends = TopicEnds(kafka, topology.name(BROKERS))
+        freshness = BrokersFreshness(partial(ends.end, 0), dispatcher.brokers_applied)
         health.add("log", lambda: log_check(dispatcher, freshness))
         context = ApiContext(settings, topology, kafka, directory, dispatcher, health, stop, ending)
         halves = await build(context)

@@ -1,71 +1,21 @@
 """Reads the end of the command log from Kafka, to decide whether outcomes may still arrive."""
 
-import threading
-import time
-from collections.abc import Callable
-
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
-
 from schemas.topics import COMMANDS
 from schemas.topology import Topology
-from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.logging_setup import kafka_logger
-
-ANSWER_TIMEOUT_S = 2.0
-# A new client reads anew which broker leads a partition.
-CLIENT_AGE_S_MAX = 60.0
+from services.runtime.kafka.topic_end import TopicEnds
 
 
 class CommandLog:
-    """Keeps one client for all questions, because a new one costs threads, connections and
-    metadata each time. After an error, and once it is old, it is replaced.
+    """The ends of the command log's partitions. Thread-safe."""
 
-    A consumer that another thread polls does not get this answer. Thread-safe.
-    """
-
-    def __init__(
-        self,
-        kafka: KafkaAccess,
-        topology: Topology,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._kafka = kafka
-        self._topic = topology.name(COMMANDS)
+    def __init__(self, kafka: KafkaAccess, topology: Topology) -> None:
         self._partitions = topology.partitions
-        self._clock = clock
-        self._replacing = threading.Lock()
-        self._client: AdminClient | None = None
-        self._made_at_s = 0.0
+        self._ends = TopicEnds(kafka, topology.name(COMMANDS))
 
     def end(self, partition: int) -> int:
         """The offset of a partition's next command; 0 for an unknown partition.
 
         May block; for any thread. Raises UnavailableError.
         """
-        if partition >= self._partitions:
-            return 0
-        asked = TopicPartition(self._topic, partition)
-        client = self._present_client()
-        try:
-            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            answers = client.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
-            return int(answers[asked].result().offset)
-        except KafkaException as error:
-            self._drop(client)
-            raise UnavailableError(f"Kafka does not return the end of {asked}: {error}") from error
-
-    def _present_client(self) -> AdminClient:
-        with self._replacing:
-            now_s = self._clock()
-            if self._client is None or now_s - self._made_at_s > CLIENT_AGE_S_MAX:
-                self._client = AdminClient(self._kafka.config(), logger=kafka_logger())
-                self._made_at_s = now_s
-            return self._client
-
-    def _drop(self, client: AdminClient) -> None:
-        with self._replacing:
-            # Another thread may have replaced it already.
-            if self._client is client:
-                self._client = None
+        return self._ends.end(partition) if partition < self._partitions else 0

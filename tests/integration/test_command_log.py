@@ -8,9 +8,10 @@ from confluent_kafka import Producer
 
 from infra.broker import LocalKafka
 from schemas.topics import COMMANDS
-from services.reader.command_log import CLIENT_AGE_S_MAX, CommandLog
+from services.reader.command_log import CommandLog
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.topic_end import CLIENT_AGE_S_MAX, TopicEnds
 from services.runtime.kafka.topics import TopicsAdmin
 from tests.support.servers import KafkaServer
 
@@ -39,13 +40,13 @@ def test_end_is_read_quickly_with_a_kept_client(kafka: KafkaServer) -> None:
     access = KafkaAccess(kafka.bootstrap_servers)
     topology = TopicsAdmin(access, PREFIX).apply(1, "process")
     now_s = 0.0
-    commands = CommandLog(access, topology, lambda: now_s)
+    commands = TopicEnds(access, topology.name(COMMANDS), lambda: now_s)
     before = commands.end(0)
     kept = commands._client
     for number in range(1, 6):
         append(kafka.bootstrap_servers, 1)
         assert commands.end(0) == before + number
-    assert commands.end(7) == 0
+    assert CommandLog(access, topology).end(7) == 0
     assert commands._client is kept
     now_s = CLIENT_AGE_S_MAX + 1
     assert commands.end(0) == before + 5

@@ -1,36 +1,61 @@
-"""Reads the end of one partition again and again, with one client."""
+"""Reads the end of a topic's partitions again and again, with one kept client."""
+
+import threading
+import time
+from collections.abc import Callable
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.kafka.consumer import Partition
 from services.runtime.logging_setup import kafka_logger
 
-ANSWER_TIMEOUT_S = 1.0
+ANSWER_TIMEOUT_S = 2.0
+# A new client reads anew which broker leads a partition.
+CLIENT_AGE_S_MAX = 60.0
 _CONFIG = {"reconnect.backoff.max.ms": 500}
 
 
-class TopicEnd:
-    """For one thread at a time."""
+class TopicEnds:
+    """Keeps one client for all questions, because a new one costs threads, connections and
+    metadata each time. After an error, and once it is old, it is replaced.
 
-    def __init__(self, kafka: KafkaAccess, partition: Partition) -> None:
-        self._kafka = kafka
-        self._asked = TopicPartition(*partition)
-        self._admin: AdminClient | None = None
+    A consumer that another thread polls does not get this answer. Thread-safe.
+    """
 
-    def read(self) -> int:
-        """The offset of the partition's next record. Blocks. Raises UnavailableError."""
-        config = self._kafka.config() | _CONFIG
-        admin = self._admin or AdminClient(config, logger=kafka_logger())
-        # A client that has seen an error may repeat it without end: kept only after an answer.
-        self._admin = None
+    def __init__(
+        self, kafka: KafkaAccess, topic: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._config = kafka.config() | _CONFIG
+        self._topic = topic
+        self._clock = clock
+        self._replacing = threading.Lock()
+        self._client: AdminClient | None = None
+        self._made_at_s = 0.0
+
+    def end(self, partition: int) -> int:
+        """The offset of a partition's next record. May block. Raises UnavailableError."""
+        asked = TopicPartition(self._topic, partition)
+        client = self._present_client()
         try:
             latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            answers = admin.list_offsets({self._asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
-            end = int(answers[self._asked].result().offset)
+            answers = client.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
+            return int(answers[asked].result().offset)
         except KafkaException as error:
-            raise UnavailableError(f"Kafka does not return the end of {self._asked}") from error
-        self._admin = admin
-        return end
+            self._drop(client)
+            raise UnavailableError(f"Kafka does not return the end of {asked}: {error}") from error
+
+    def _present_client(self) -> AdminClient:
+        with self._replacing:
+            now_s = self._clock()
+            if self._client is None or now_s - self._made_at_s > CLIENT_AGE_S_MAX:
+                self._client = AdminClient(self._config, logger=kafka_logger())
+                self._made_at_s = now_s
+            return self._client
+
+    def _drop(self, client: AdminClient) -> None:
+        with self._replacing:
+            # Another thread may have replaced it already.
+            if self._client is client:
+                self._client = None
