@@ -23,7 +23,7 @@ from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
-from services.runtime.kafka.topic_end import TopicEnds
+from services.runtime.kafka.topic_ends import TopicEnds
 from services.runtime.kafka.topic_watch import TopicWatch
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings

@@ -3,7 +3,7 @@
 from schemas.topics import COMMANDS
 from schemas.topology import Topology
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.kafka.topic_end import TopicEnds
+from services.runtime.kafka.topic_ends import TopicEnds
 
 
 class CommandLog:

@@ -11,7 +11,7 @@ from schemas.topics import COMMANDS
 from services.reader.command_log import CommandLog
 from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.kafka.topic_end import CLIENT_AGE_S_MAX, TopicEnds
+from services.runtime.kafka.topic_ends import CLIENT_AGE_S_MAX, TopicEnds
 from services.runtime.kafka.topics import TopicsAdmin
 from tests.support.servers import KafkaServer
 
