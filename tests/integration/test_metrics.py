@@ -8,6 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conformance.api import eventually
 from infra.ports import LOOPBACK
+from schemas import ids
+from schemas.codec import encode
+from schemas.commands import CancelOrder
+from schemas.topics import COMMANDS
 from services.runtime.readiness import DIRECT
 from tests.support.exchange import Exchange
 from tests.support.promql import exported_samples, expressions
@@ -43,6 +47,9 @@ def traded(exchange: Exchange) -> Iterator[Exchange]:
     symbol, broker = exchange.symbol(), exchange.broker()
     assert broker.place("ask", symbol, 100, 1000).status == 201
     assert broker.place("bid", symbol, 30, 1000).status == 201
+    # Straight to the log: the API sends no cancel of an order that is closed.
+    unknown = CancelOrder(order_id=ids.order_id(0, 0, 1), broker_id=ids.order_id(0, 0, 2))
+    exchange.write(COMMANDS, 0, encode(unknown))
     # Metrics are read on another port: one client stays connected to the API's.
     port = int(exchange.url.rpartition(":")[2])
     with socket.create_connection((LOOPBACK, port)):
