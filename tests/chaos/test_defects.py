@@ -20,7 +20,7 @@ from infra.ports import free_port
 from infra.servers import LocalServers
 from loadgen.workload.orderflow import Profile, plan
 from schemas.codec import decode_execution, encode
-from schemas.executions import Claim, OrderAccepted, Outcome, Outcomes
+from schemas.executions import LevelClaim, OrderAccepted, Outcome, Outcomes
 from schemas.ids import order_id
 from schemas.rest import RegisterRequest, Registration
 from schemas.topics import BROKERS, EXECUTIONS
@@ -201,7 +201,7 @@ def recorded(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Re
 
 def write_stale_record(exchange: Exchange) -> None:
     claims = [decode_execution(value) for value in exchange.records(EXECUTIONS)]
-    assert isinstance(claims[0], Claim)
+    assert isinstance(claims[0], LevelClaim)
     event = OrderAccepted(
         order_id(1, 0, 1), order_id(1, 0, 2), "1", "STALE", "bid", "limit", 1, 1, 1, 10
     )

@@ -10,7 +10,7 @@ import pytest
 from conformance.api import eventually
 from infra.process import ChildProcess
 from schemas.codec import decode_execution
-from schemas.executions import Claim, Outcomes
+from schemas.executions import LevelClaim, Outcomes
 from schemas.topics import EXECUTIONS
 from services.runtime.errors import SupersededError
 from tests.integration.matcher_market import WAIT_S, Market, running_market
@@ -42,7 +42,7 @@ def outcomes(market: Market) -> int:
 
 def claims(market: Market) -> int:
     records = [decode_execution(record.value) for record in market.records(EXECUTIONS)]
-    return sum(isinstance(one, Claim) for one in records)
+    return sum(isinstance(one, LevelClaim) for one in records)
 
 
 def test_standby_writes_nothing_while_the_active_one_works(
