@@ -21,24 +21,26 @@ from schemas.topics import (
     SNAPSHOTS,
     TOPICS,
     TRADES,
+    TRANSACTIONAL_ID,
     Topic,
 )
 
 Operation = Literal["read", "write", "describe", "describe_configs", "create", "alter_configs"]
+Resource = Literal["topic", "group", "transactional_id"]
 Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
 
 class Right(Struct, frozen=True):
     """A right on Kafka. `prefixed`: on all names with this prefix."""
 
-    resource: Literal["topic", "group"]
+    resource: Resource
     name: str
     operations: tuple[Operation, ...]
     prefixed: bool = False
 
     def full_name(self, topic_prefix: str) -> str:
-        """The resource's name on Kafka: a topic has the exchange's prefix."""
-        return topic_prefix + self.name if self.resource == "topic" else self.name
+        """The resource's name on Kafka: all but groups have the exchange's prefix."""
+        return self.name if self.resource == "group" else topic_prefix + self.name
 
 
 class Grant(Struct, frozen=True):
@@ -160,6 +162,7 @@ ROLES = (
             *_CLIENT,
             *_reads(COMMANDS, EXECUTIONS, TRADES, BOOK, SNAPSHOTS),
             *_writes(COMMANDS, EXECUTIONS, TRADES, BOOK, SNAPSHOTS),
+            Right("transactional_id", TRANSACTIONAL_ID, ("write", "describe"), prefixed=True),
         ),
     ),
     Role(

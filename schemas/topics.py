@@ -13,6 +13,8 @@ from schemas.trades import Trade
 # Kafka's client requires a group name. Partitions are assigned by hand: the group never has a
 # member, and no offset is committed.
 CONSUMER_GROUP = "exchange-assigns-by-hand"
+# With the topic prefix before it and a partition behind it, a matcher's transactional id.
+TRANSACTIONAL_ID = "exchange.matcher."
 # One outcome carries at most 10,000 fills and 10,000 expiries of about 200 bytes each.
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 
@@ -28,6 +30,7 @@ class Topic(Struct, frozen=True):
     """`by_symbol`: as many partitions as the exchange has, and equal numbers hold equal symbols.
 
     Otherwise one partition. `config`: settings that the topic must have on Kafka, as exact text.
+    `transactional`: written in transactions, so that readers take committed records only.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Topic(Struct, frozen=True):
     by_symbol: bool
     config: dict[str, str]
     purpose: str
+    transactional: bool = False
 
     def full_name(self, prefix: str) -> str:
         """Name on Kafka of this topic of the exchange with this topic prefix."""
@@ -84,6 +88,7 @@ TRADES = Topic(
     by_symbol=True,
     config={"cleanup.policy": "delete", "retention.ms": _SEVEN_DAYS_MS} | _BROKER_TIME,
     purpose="Every trade, public.",
+    transactional=True,
 )
 BOOK = Topic(
     name="market.book.v1",
@@ -94,6 +99,7 @@ BOOK = Topic(
     by_symbol=True,
     config={"cleanup.policy": "delete", "retention.ms": _SEVEN_DAYS_MS} | _BROKER_TIME,
     purpose="Every change of a price level, public.",
+    transactional=True,
 )
 BROKERS = Topic(
     name="exchange.brokers.v1",

@@ -4,10 +4,8 @@ Strimzi's operators create these objects and revert manual changes. So the topic
 those that `TopicsAdmin.verify` requires, and the users have the rights of `exchange access show`.
 """
 
-from typing import Literal
-
 from infra.kubernetes.manifests import Manifest
-from schemas.roles import ROLES, Operation, Role
+from schemas.roles import ROLES, Operation, Resource, Role
 from schemas.topics import TOPICS
 from schemas.topology import Topology, config_of
 
@@ -25,7 +23,12 @@ _OPERATIONS: dict[Operation, str] = {
     "create": "Create",
     "alter_configs": "AlterConfigs",
 }
-_Resource = tuple[Literal["topic", "group"], str, bool]
+_RESOURCES: dict[Resource, str] = {
+    "topic": "topic",
+    "group": "group",
+    "transactional_id": "transactionalId",
+}
+_Resource = tuple[Resource, str, bool]
 
 
 def topics() -> list[Manifest]:
@@ -69,7 +72,7 @@ def _rules(role: Role) -> list[Manifest]:
     return [
         {
             "resource": {
-                "type": resource,
+                "type": _RESOURCES[resource],
                 "name": name,
                 "patternType": "prefix" if prefixed else "literal",
             },

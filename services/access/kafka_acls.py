@@ -29,7 +29,11 @@ from services.runtime.kafka.client_config import KafkaAccess
 
 # Kafka's minimum. More iterations would only hinder guessing, which 256 random bits exclude.
 ITERATIONS = 4_096
-_RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+_RESOURCES = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional_id": ResourceType.TRANSACTIONAL_ID,
+}
 
 
 class Changed(Struct, frozen=True):

@@ -236,7 +236,9 @@ class PartitionAudit:
     def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
         settings = self._tools.settings
         partition = Partition(topic.full_name(settings.topic_prefix), self._number)
-        return closes.enter_context(closing(LogReader(kafka_access(settings), partition)))
+        return closes.enter_context(
+            closing(LogReader(kafka_access(settings), partition, committed=topic.transactional))
+        )
 
 
 def compare_engine(engine: Engine, books: OutcomeBooks, report: AuditReport) -> None:

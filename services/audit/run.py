@@ -84,7 +84,9 @@ def _cut(
 
 def _end(settings: Settings, topic: Topic, number: int) -> int:
     partition = Partition(topic.full_name(settings.topic_prefix), number)
-    with closing(LogReader(kafka_access(settings), partition)) as reader:
+    with closing(
+        LogReader(kafka_access(settings), partition, committed=topic.transactional)
+    ) as reader:
         return reader.end
 
 

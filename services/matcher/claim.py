@@ -5,6 +5,7 @@ makes those records stale for every reader. Reading never waits for records afte
 """
 
 import logging
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -22,9 +23,10 @@ from services.runtime.settings import variable
 
 logger = logging.getLogger(__name__)
 
-# Records at the end of a public partition that are searched for the highest position. A stale
-# matcher may have appended old records there, but never more than its queue held.
-TAIL_RECORDS = 2_000
+# Offsets at the end of a public partition that are searched for the highest position; more if they
+# hold no committed record, only those of aborted transactions and markers.
+TAIL_OFFSETS = 2_000
+_MORE = 4
 
 
 class PublishedPosition(Struct, frozen=True, order=True):
@@ -32,6 +34,9 @@ class PublishedPosition(Struct, frozen=True, order=True):
 
     command_offset: int = -1
     index: int = -1
+
+
+_NONE = PublishedPosition()
 
 
 class Claimed(Struct, frozen=True):
@@ -56,25 +61,32 @@ def append_claim(kafka: KafkaAccess, log: LogTopics, partition: int, matcher: st
     return append(kafka, executions.topic, partition, key, value)
 
 
-def take(logs: Reading, log: LogTopics, partition: int, epoch: int) -> Claimed:
+class Logs(NamedTuple):
+    """Readers of the topics. Public records count once they are committed, all others at once."""
+
+    uncommitted: Reading
+    committed: Reading
+
+
+def take(logs: Logs, log: LogTopics, partition: int, epoch: int) -> Claimed:
     """Find the newest valid snapshot, then read the outcomes between it and the claim.
 
     Raises BrokenLogError if there is neither a snapshot nor the beginning of the command log.
     """
-    recovered = recover(logs, log, partition, epoch)
+    recovered = recover(logs.uncommitted, log, partition, epoch)
     return claimed(logs, log, epoch, recovered, recovered.position)
 
 
 def claimed(
-    logs: Reading, log: LogTopics, epoch: int, recovered: Recovered, seen: FilterPosition
+    logs: Logs, log: LogTopics, epoch: int, recovered: Recovered, seen: FilterPosition
 ) -> Claimed:
     """Read the outcomes between `seen`, which the engine has not passed, and the claim."""
     partition = recovered.engine.partition
     executions = log.partition(EXECUTIONS, partition)
-    next_command = _next_command(logs, executions, epoch, seen)
-    _require_commands(logs, log.partition(COMMANDS, partition), next_command)
+    next_command = _next_command(logs.uncommitted, executions, epoch, seen)
+    _require_commands(logs.uncommitted, log.partition(COMMANDS, partition), next_command)
     marks = [
-        published_up_to(logs, log.partition(topic, partition), next_command)
+        published_up_to(logs.committed, log.partition(topic, partition), next_command)
         for topic in (TRADES, BOOK)
     ]
     fields = {"partition": partition, "epoch": epoch, "next_command": next_command}
@@ -107,9 +119,17 @@ def published_up_to(logs: Reading, public: Partition, next_command: int) -> Publ
     if held.end and held.low == held.end:
         # Everything is past its retention, so it was published long ago.
         return PublishedPosition(next_command, -1)
+    tail, start = TAIL_OFFSETS, max(held.low, held.end - TAIL_OFFSETS)
+    while (highest := _highest(logs, public, start, held.end)) == _NONE and start > held.low:
+        tail *= _MORE
+        start = max(held.low, held.end - tail)
+    return highest
+
+
+def _highest(logs: Reading, public: Partition, start: int, end: int) -> PublishedPosition:
     decode = decode_trade if TRADES.name in public.topic else decode_book_update
-    highest = PublishedPosition()
-    for message in logs.read(public, max(held.low, held.end - TAIL_RECORDS), held.end):
+    highest = _NONE
+    for message in logs.read(public, start, end):
         try:
             record = decode(message.value())
         except UnreadableError as error:

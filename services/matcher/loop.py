@@ -7,8 +7,8 @@ from itertools import groupby
 from operator import methodcaller
 
 from schemas.quotas import Quotas
-from schemas.topics import COMMANDS
-from services.matcher.claim import Claimed, append_claim, take
+from schemas.topics import COMMANDS, TRANSACTIONAL_ID
+from services.matcher.claim import Claimed, Logs, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
@@ -20,6 +20,7 @@ from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.producer import FailFastSender
+from services.runtime.kafka.transactions import TransactionalSender
 from services.runtime.lifecycle import Stop
 from services.runtime.metrics import (
     LOG_CLOCK_AHEAD_SECONDS,
@@ -73,10 +74,14 @@ class MatcherLoop:
         publisher = OutcomePublisher(
             self._log.prefix,
             FailFastSender(kafka, linger_ms=self._settings.linger_ms),
-            FailFastSender(kafka, linger_ms=self._settings.linger_public_ms),
+            public := TransactionalSender(
+                kafka,
+                self._log.prefix + TRANSACTIONAL_ID,
+                interval_ms=self._settings.linger_public_ms,
+            ),
         )
         quotas = quotas_of(self._settings)
-        claims = self._claim(partitions, followed or {})
+        claims = self._claim(partitions, followed or {}, public)
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(kafka, self._log, {c.partition: c.epoch for c in claims})
         snapshot_writer = SnapshotThread(kafka, self._log, watch.ownership)
@@ -95,27 +100,36 @@ class MatcherLoop:
             publisher.flush()
         finally:
             snapshot_writer.close()
+            public.close()
             watch.close()
             consumer.close()
 
     def _claim(
-        self, partitions: list[int], followed: Mapping[int, StandbyPartition]
+        self,
+        partitions: list[int],
+        followed: Mapping[int, StandbyPartition],
+        public: TransactionalSender,
     ) -> list[Claimed]:
         kafka = kafka_access(self._settings)
-        consumer = LogConsumer(kafka, Fetch(wait_ms=50))
+        uncommitted = LogConsumer(kafka, Fetch(wait_ms=50))
+        committed = LogConsumer(kafka, Fetch(wait_ms=50), committed=True)
+        logs = Logs(uncommitted, committed)
         try:
             claims = []
             for number in partitions:
                 epoch = append_claim(kafka, self._log, number, self._matcher)
+                # Before the published positions are read: from here on no one else publishes.
+                public.open(number)
                 standby = followed.get(number)
                 claims.append(
-                    take(consumer, self._log, number, epoch)
+                    take(logs, self._log, number, epoch)
                     if standby is None
-                    else standby.take_over(consumer, self._log, epoch)
+                    else standby.take_over(logs, self._log, epoch)
                 )
             return claims
         finally:
-            consumer.close()
+            uncommitted.close()
+            committed.close()
 
     def _replay(
         self, consumer: LogConsumer, owned: Mapping[int, PartitionMatcher], watch: ClaimWatch

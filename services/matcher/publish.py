@@ -1,5 +1,4 @@
-"""Publishes a matcher's records: outcomes at once, public records with a longer linger, ticks,
-quotas."""
+"""Publishes a matcher's records: outcomes at once, public records later, ticks, quotas."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -24,7 +23,8 @@ _TICK = encode(Tick())
 
 
 class RecordSender(Protocol):
-    """Producer that sends records; implemented by `FailFastSender`."""
+    """Producer that sends records; implemented by `FailFastSender` and
+    `TransactionalSender`."""
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None: ...
     def check(self) -> None: ...
@@ -33,7 +33,7 @@ class RecordSender(Protocol):
 
 
 class OutcomePublisher:
-    """Publishes on two producers: outcomes without delay, public records with a linger."""
+    """Publishes with two senders: outcomes without delay, public records in transactions."""
 
     def __init__(self, prefix: str, outcomes: RecordSender, public: RecordSender) -> None:
         self._outcomes = outcomes

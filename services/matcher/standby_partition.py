@@ -11,11 +11,11 @@
 from collections import deque
 
 from schemas.executions import OrderAccepted
-from services.matcher.claim import Claimed, PublishedPosition, claimed, take
+from services.matcher.claim import Claimed, Logs, PublishedPosition, claimed, take
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
 from services.matcher.partition import command_of
-from services.matcher.recovery import LogTopics, Reading, Recovered, StoredRecord
+from services.matcher.recovery import LogTopics, Recovered, StoredRecord
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.unreadable import log_unreadable
 
@@ -90,7 +90,7 @@ class StandbyPartition:
             self._silent_since_s = now_s
         return now_s - self._silent_since_s
 
-    def take_over(self, logs: Reading, log: LogTopics, epoch: int) -> Claimed:
+    def take_over(self, logs: Logs, log: LogTopics, epoch: int) -> Claimed:
         """Become the matcher of this claim. Raises BrokenLogError, UnavailableError."""
         recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
         taken = claimed(logs, log, epoch, recovered, self.position)

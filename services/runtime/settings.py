@@ -106,7 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     linger_ms: Milliseconds = 1
     """Time that commands and executions wait in a producer for further records."""
     linger_public_ms: Milliseconds = 25
-    """The same for the public market topics."""
+    """Time that public records wait for others, so that they share a transaction."""
     fetch_wait_ms: Milliseconds = 2
     """Time that the broker holds a fetch back, so that several records travel together."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000

@@ -61,7 +61,9 @@ class Market(Struct, frozen=True):
     def records(self, topic: Topic) -> list[Record]:
         """All records of a topic."""
         where = self.log.partition(topic, 0)
-        with closing(LogReader(kafka_access(self.settings), where)) as reader:
+        with closing(
+            LogReader(kafka_access(self.settings), where, committed=topic.transactional)
+        ) as reader:
             return list(reader.records())
 
     def end(self, topic: Topic) -> int:

@@ -28,7 +28,7 @@ from schemas.topics import BOOK, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
 from services.audit.report import AuditReport
 from services.audit.snapshots import SnapshotAudit
-from services.matcher.claim import take
+from services.matcher.claim import Logs, take
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import RULES
@@ -44,8 +44,8 @@ from tests.support.scenario import limits_of
 Public = Trade | BookUpdate
 
 
-def check(log: MemoryLog, tables: Tables, *, repeats: bool, corrupted: bool) -> None:
-    """`repeats`: public records may be repeated; `corrupted`: snapshots may be unusable."""
+def check(log: MemoryLog, tables: Tables, *, corrupted: bool) -> None:
+    """`corrupted`: snapshots may be unusable."""
     commands = list(_commands(log))
     model = NaiveMarket(NUMBER, limits_of(RULES))
     expected = [model.apply(command, at.offset, at.timestamp) for at, command in commands]
@@ -53,7 +53,7 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool, corrupted: bool) -> 
     engine = Engine(NUMBER)
     trades: list[Public] = []
     updates: list[Public] = []
-    claimed = take(log, LOG, NUMBER, log.range(EXECUTION_LOG).end - 1)
+    claimed = take(Logs(log, log), LOG, NUMBER, log.range(EXECUTION_LOG).end - 1)
     assert claimed.next_command == len(commands), "a new claim does not see every outcome"
     recovered = claimed.recovered
     low = log.range(COMMAND_LOG).low
@@ -67,8 +67,8 @@ def check(log: MemoryLog, tables: Tables, *, repeats: bool, corrupted: bool) -> 
         outcome = engine.apply(command, at)
         trades += trades_of(outcome, at)
         updates += book_updates(outcome, at, engine)
-    _check_public_topic(log, TRADES, trades, repeats=repeats)
-    _check_public_topic(log, BOOK, updates, repeats=repeats)
+    _check_public_topic(log, TRADES, trades)
+    _check_public_topic(log, BOOK, updates)
     if next_command == len(commands):
         assert digest == engine.digest(), "the engine recovered at the end differs"
     _check_tables(tables, expected)
@@ -144,9 +144,7 @@ def _check_snapshots(
     assert report.holds, f"the audit of snapshots: {report['snapshots'].samples}"
 
 
-def _check_public_topic(
-    log: MemoryLog, topic: Topic, expected: Sequence[Public], *, repeats: bool
-) -> None:
+def _check_public_topic(log: MemoryLog, topic: Topic, expected: Sequence[Public]) -> None:
     where = LOG.partition(topic, NUMBER)
     decode = decode_trade if topic == TRADES else decode_book_update
     found: list[Public] = [decode(r.value()) for r in log.read(where, 0, log.range(where).end)]
@@ -155,7 +153,7 @@ def _check_public_topic(
         seen = first.setdefault((record.symbol, record.sequence), record)
         assert seen == record, f"{topic}: {record} was {seen} before"
     assert list(first.values()) == list(expected), f"{topic} differs from the command log's replay"
-    assert repeats or len(found) == len(expected), f"{topic} contains repeats"
+    assert len(found) == len(expected), f"{topic} contains repeats"
 
 
 def _check_tables(tables: Tables, expected: Sequence[Outcome]) -> None:

@@ -30,6 +30,7 @@ from services.matcher.window import ClientIdWindow
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
 from services.sink.store import Move
 from tests.simulation import matcher
+from tests.simulation.memory_log import FencedSender, MemorySender
 from tests.simulation.sink import Tables
 from tests.support.patching import Replacement, patched
 
@@ -197,7 +198,17 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "a standby applies commands without outcomes": [
         (StandbyPartition, "catch_up", _catch_up_with_commands)
     ],
-    "a superseded matcher continues": [(Ownership, "check", lambda self: None)],
+    # Either check ends it: of the claims, or of the sender of public records.
+    "a superseded matcher continues": [
+        (Ownership, "check", lambda self: None),
+        (FencedSender, "check", lambda self: None),
+    ],
+    "a superseded matcher publishes": [(FencedSender, "deliver", MemorySender.deliver)],
+    "published positions are read before others are fenced": [
+        (FencedSender, "open", lambda self: None),
+        (FencedSender, "deliver", MemorySender.deliver),
+        (FencedSender, "check", lambda self: None),
+    ],
     "a snapshot is due at any time": [
         (PartitionMatcher, "snapshot_due", lambda self, every: every > 0)
     ],

@@ -12,7 +12,7 @@ from schemas.codec import encode
 from schemas.executions import RULES_LEVEL, LevelClaim
 from schemas.quotas import Quotas
 from schemas.topics import COMMANDS, EXECUTIONS
-from services.matcher.claim import take
+from services.matcher.claim import Logs, take
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
@@ -21,7 +21,7 @@ from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
 from services.runtime.errors import SupersededError
 from services.runtime.kafka.consumer import Partition
-from tests.simulation.memory_log import MemoryLog, MemorySender
+from tests.simulation.memory_log import FencedSender, MemoryLog, MemorySender
 
 NUMBER: Final = 3
 LOG: Final = LogTopics("", "simulated")
@@ -54,7 +54,7 @@ class SnapshotRecords:
 
 
 class SimulatedMatcher:
-    """Claims at once. `published_late`: a public record arrived after a newer claim."""
+    """Claims at once, and takes over with its first step."""
 
     def __init__(
         self,
@@ -65,7 +65,6 @@ class SimulatedMatcher:
     ) -> None:
         self.log = log
         self.alive = True
-        self.published_late = False
         self._rng = rng
         # Weights of this matcher among all, and of each kind of step within it.
         self.speed = rng.choice((0.2, 1.0, 5.0))
@@ -74,7 +73,7 @@ class SimulatedMatcher:
         self._standby = standby
         self.epoch = log.append(EXECUTION_LOG, _CLAIM)
         self._outcomes = MemorySender(log)
-        self._public = MemorySender(log)
+        self._public = FencedSender(log)
         self._snapshots = SnapshotRecords(log)
         self._publisher = OutcomePublisher("", self._outcomes, self._public)
         self._ownership = Ownership({NUMBER: self.epoch})
@@ -83,24 +82,21 @@ class SimulatedMatcher:
         self._snapshot_steps: Iterator[None] | None = None
         self._matcher: PartitionMatcher | None = None
         self._set_quotas = False
-        self._superseded_at: int | None = None
 
     @property
     def senders(self) -> tuple[MemorySender, ...]:
         """The senders, whose records may still be in flight."""
         return self._outcomes, self._public, self._snapshots.sender
 
-    def supersede(self) -> None:
-        """Note a newer claim, which this matcher has not read yet."""
-        self._superseded_at = self.log.range(EXECUTION_LOG).end
-
     def step(self) -> None:
         """Take over the partition if that is due, else do one random kind of work."""
         if self._matcher is None:
+            self._public.open()
+            logs = Logs(self.log, self.log)
             if self._standby is None:
-                claimed = take(self.log, LOG, NUMBER, self.epoch)
+                claimed = take(logs, LOG, NUMBER, self.epoch)
             else:
-                claimed = self._standby.take_over(self.log, LOG, self.epoch)
+                claimed = self._standby.take_over(logs, LOG, self.epoch)
             self._matcher = PartitionMatcher(claimed, self._publisher)
             self._set_quotas = self._rng.random() < _QUOTAS_SET
             return
@@ -135,9 +131,7 @@ class SimulatedMatcher:
 
     def _deliver(self, _: PartitionMatcher) -> None:
         for sender in self.senders:
-            arrived = sender.deliver(self._rng.randint(0, 6))
-            if arrived and sender is self._public and self._superseded_at is not None:
-                self.published_late = True
+            sender.deliver(self._rng.randint(0, 6))
 
     def _watch(self, _: PartitionMatcher) -> None:
         end = min(self._watched + self._rng.randint(1, 20), self.log.range(EXECUTION_LOG).end)
@@ -148,6 +142,7 @@ class SimulatedMatcher:
     def _check(self, _: PartitionMatcher) -> None:
         try:
             self._ownership.check()
+            self._publisher.check()
         except SupersededError:
             self.kill()
 
@@ -166,8 +161,6 @@ class SimulatedMatcher:
     def kill(self) -> None:
         """End the matcher; some of the records in flight arrive, the others are lost."""
         for sender in self.senders:
-            arrived = sender.deliver(self._rng.choice((0, 0, 1, 5)))
-            if arrived and sender is self._public and self._superseded_at is not None:
-                self.published_late = True
+            sender.deliver(self._rng.choice((0, 0, 1, 5)))
             sender.drop()
         self.alive = False

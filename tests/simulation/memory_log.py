@@ -8,6 +8,7 @@ which never goes back.
 from collections import deque
 from collections.abc import Iterator
 
+from services.runtime.errors import SupersededError
 from services.runtime.kafka.consumer import Partition, Range
 
 
@@ -38,6 +39,8 @@ class MemoryLog:
         self.now_ms = now_ms
         self._records: dict[Partition, list[MemoryRecord | None]] = {}
         self._low: dict[Partition, int] = {}
+        # The only sender whose records the public topics accept.
+        self.public_sender: object | None = None
 
     def append(self, partition: Partition, value: bytes | None) -> int:
         """Append a record; its offset."""
@@ -114,3 +117,20 @@ class MemorySender:
     def flush(self) -> None:
         """Append all queued records to the log."""
         self.deliver(len(self._queue))
+
+
+class FencedSender(MemorySender):
+    """A sender of public records. Once another one is open, its records no longer arrive."""
+
+    def open(self) -> None:
+        """As `TransactionalSender.open`."""
+        self._log.public_sender = self
+
+    def deliver(self, count: int) -> int:
+        """As for `MemorySender`; without effect for a sender that another one replaced."""
+        return super().deliver(count) if self._log.public_sender is self else 0
+
+    def check(self) -> None:
+        """Raises SupersededError for a sender that another one replaced."""
+        if self._log.public_sender is not self:
+            raise SupersededError("another sender is open")

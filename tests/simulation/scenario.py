@@ -53,7 +53,6 @@ class Scenario:
         self._corrupts = not self._trims and rng.random() < 0.3
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
-        self._started: list[SimulatedMatcher] = []
         self._standbys: list[StandbyPartition] = []
         self._sinks = [SimulatedSink(self.log, self.tables, rng) for _ in range(rng.choice((1, 2)))]
         # Probability per step that a matcher is killed, frozen, woken or superseded.
@@ -68,8 +67,7 @@ class Scenario:
         self._settle()
         if self._corrupts:
             self._damage_topics()
-        repeats = any(matcher.published_late for matcher in self._started)
-        check(self.log, self.tables, repeats=repeats, corrupted=self._corrupts)
+        check(self.log, self.tables, corrupted=self._corrupts)
 
     def _step_any(self) -> bool:
         """One step of a random process; False when the brokers have no more commands."""
@@ -106,11 +104,8 @@ class Scenario:
         return True
 
     def _start(self) -> None:
-        for other in self._started:
-            other.supersede()
         standby = self._standbys.pop() if self._standbys and self._rng.random() < 0.7 else None
         matcher = SimulatedMatcher(self.log, self._rng, self._snapshot_interval, standby)
-        self._started.append(matcher)
         self._awake.append(matcher)
 
     def _step_standby(self) -> None:
@@ -185,6 +180,10 @@ class Scenario:
         self._start()
         newest = self._awake[-1]
         for _ in range(STEPS_MAX):
+            if not newest.alive:
+                # An older matcher that takes over late fences the newest, which starts again.
+                self._start()
+                newest = self._awake[-1]
             if newest.idle and len(self._awake) == 1 and all(sink.idle for sink in self._sinks):
                 return
             self._step_matcher(self._rng.choice(self._awake))

@@ -5,7 +5,8 @@
 2. Offsets are not dense: a transaction marker occupies one and is never delivered. An end is
    reached when the position is there, whether or not the last offset held a record.
 3. A record counts once it is in the log, whatever becomes of its transaction
-   (docs/decisions/read-uncommitted.md).
+   (docs/decisions/read-uncommitted.md), except in the public topics, which matchers write in
+   transactions.
 4. A batch with a wrong checksum is an error.
 """
 
@@ -75,7 +76,8 @@ class Range(NamedTuple):
 class LogConsumer:
     """Reads assigned partitions from given offsets. For one thread."""
 
-    def __init__(self, kafka: KafkaAccess, fetch: Fetch) -> None:
+    def __init__(self, kafka: KafkaAccess, fetch: Fetch, *, committed: bool = False) -> None:
+        """`committed`: leave out records of transactions that are open or aborted."""
         self._kafka = kafka
         self._refusal: AccessError | None = None
         # Ends that were reached since `take_reached`.
@@ -88,7 +90,7 @@ class LogConsumer:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
-                "isolation.level": "read_uncommitted",
+                "isolation.level": "read_committed" if committed else "read_uncommitted",
                 "enable.partition.eof": True,
                 "check.crcs": True,
                 "fetch.wait.max.ms": fetch.wait_ms,

@@ -26,8 +26,11 @@ class Record(NamedTuple):
 class LogReader:
     """One partition up to `end`, exclusive; `low` is the first offset that it still holds."""
 
-    def __init__(self, kafka: KafkaAccess, partition: Partition) -> None:
-        self._consumer = LogConsumer(kafka, _FETCH)
+    def __init__(
+        self, kafka: KafkaAccess, partition: Partition, *, committed: bool = False
+    ) -> None:
+        """`committed` as for `LogConsumer`."""
+        self._consumer = LogConsumer(kafka, _FETCH, committed=committed)
         self._partition = partition
         try:
             self.low, self.end = self._consumer.range(partition)

@@ -37,7 +37,8 @@ DeliveryResult = Literal["stored", "not_stored", "unknown"]
 OnFate = Callable[[DeliveryResult], None]
 
 
-def _config(kafka: KafkaAccess, linger_ms: int) -> dict[str, Any]:
+def producer_config(kafka: KafkaAccess, linger_ms: int) -> dict[str, Any]:
+    """Settings of every producer."""
     return kafka.config() | {
         "enable.idempotence": True,
         "acks": "all",
@@ -93,7 +94,7 @@ class Sender:
         self._kafka = kafka
         self._on_failure = failed
         self._failed = threading.Event()
-        config = _config(kafka, linger_ms)
+        config = producer_config(kafka, linger_ms)
         config |= {"message.timeout.ms": timeout_ms, "error_cb": self._on_error}
         self.available = True
         self._producer = _producer(config)
@@ -168,7 +169,7 @@ class FailFastSender:
     """
 
     def __init__(self, kafka: KafkaAccess, *, linger_ms: int) -> None:
-        config = _config(kafka, linger_ms) | {
+        config = producer_config(kafka, linger_ms) | {
             "message.timeout.ms": 0,
             "delivery.report.only.error": True,
         }
@@ -269,7 +270,7 @@ def append(kafka: KafkaAccess, topic: str, partition: int, key: bytes, value: by
         elif (offset := message.offset()) is not None:
             offsets.append(offset)
 
-    producer = _producer(_config(kafka, 0))
+    producer = _producer(producer_config(kafka, 0))
     try:
         producer.produce(topic, value, key, partition, on_delivery=delivered)
     except KafkaException as error:

@@ -31,7 +31,11 @@ OPERATIONS = {
     "AlterConfigs": AclOperation.ALTER_CONFIGS,
 }
 PATTERNS = {"literal": ResourcePatternType.LITERAL, "prefix": ResourcePatternType.PREFIXED}
-RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+RESOURCES = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactionalId": ResourceType.TRANSACTIONAL_ID,
+}
 USERS = {user["metadata"]["name"]: user for user in objects("KafkaUser")}
 
 

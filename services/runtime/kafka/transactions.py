@@ -1,0 +1,190 @@
+"""Sends records in transactions, one at a time per partition, on a thread of its own.
+
+A broker accepts the records of a transactional id from its newest producer only: a process that
+was replaced while it stood still can write nothing, whatever its queue holds. Consumers that read
+committed records, the default of Kafka's C client, see each record once.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from services.runtime.errors import DeliveryError, ExchangeError, SupersededError, UnavailableError
+from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.producer import producer_config
+from services.runtime.logging_setup import kafka_logger
+
+# The broker aborts a transaction of a process that stands still for so long.
+TRANSACTION_MS_MAX = 10_000
+# A transaction's share of a backlog. The tail of a partition that a claim reads stays small.
+RECORDS_MAX = 500
+# Records that wait for a transaction; further ones block the caller.
+QUEUE_RECORDS_MAX = 100_000
+INIT_TIMEOUT_S = 60.0
+_ATTEMPT_S = 5.0
+_RETRY_S = 0.1
+_WAKE_S = 0.25
+_FLUSH_TIMEOUT_S = 10.0
+_FENCED = frozenset(
+    {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+)
+
+
+class _Waiting(NamedTuple):
+    partition: int
+    topic: str
+    key: bytes | None
+    value: bytes
+
+
+class TransactionalSender:
+    """Sends to the partitions that were opened. A lasting error is raised by the next `check`.
+
+    `id_prefix` and the partition's number make its transactional id. Records wait `interval_ms` for
+    others, so that they share a transaction. For one calling thread.
+    """
+
+    def __init__(self, kafka: KafkaAccess, id_prefix: str, *, interval_ms: int) -> None:
+        self._kafka = kafka
+        self._id_prefix = id_prefix
+        self._interval_s = interval_ms / 1000
+        self._producers: dict[int, Producer] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._settled = threading.Condition()
+        self._sent = 0
+        self._committed = 0
+        self._failure: ExchangeError | None = None
+        self._thread = threading.Thread(target=self._run, name="transactions", daemon=True)
+        self._thread.start()
+
+    def open(self, partition: int) -> None:
+        """Become the only sender of a partition: what an earlier one left open is aborted.
+
+        Raises UnavailableError, AccessError.
+        """
+        config = producer_config(self._kafka, linger_ms=0) | {
+            "transactional.id": f"{self._id_prefix}{partition}",
+            "transaction.timeout.ms": TRANSACTION_MS_MAX,
+            "message.timeout.ms": TRANSACTION_MS_MAX,
+        }
+        producer = Producer(config, logger=kafka_logger())
+        deadline = time.monotonic() + INIT_TIMEOUT_S
+        while True:
+            try:
+                producer.init_transactions(_ATTEMPT_S)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if not reason.retriable() or time.monotonic() > deadline:
+                    raise self._kafka.refusal(reason) or UnavailableError(
+                        f"Kafka opens no transactions of partition {partition}: {reason.str()}; "
+                        "see transaction.state.log.replication.factor of its brokers"
+                    ) from error
+            else:
+                break
+        self._producers[partition] = producer
+
+    def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        """Queue a record of an opened partition; blocks while the queue is full."""
+        while len(self._queue) >= QUEUE_RECORDS_MAX:
+            self.check()
+            time.sleep(_RETRY_S)
+        self._sent += 1
+        self._queue.append(_Waiting(partition, topic, key, value))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def check(self) -> None:
+        """Raises SupersededError, DeliveryError or AccessError if records can no longer be sent."""
+        if self._failure is not None:
+            raise self._failure
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until every record is committed; True if that is so in time."""
+        with self._settled:
+            self._settled.wait_for(
+                lambda: self._failure is not None or self._committed == self._sent, timeout_s
+            )
+        self.check()
+        return self._committed == self._sent
+
+    def flush(self) -> None:
+        """Wait until every record is committed. Raises DeliveryError after a time limit."""
+        if not self.settle(_FLUSH_TIMEOUT_S):
+            raise DeliveryError(f"records were not committed in {_FLUSH_TIMEOUT_S} s")
+
+    def close(self) -> None:
+        """End the thread. Records that are not committed by now are not sent."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                if not self._queue:
+                    self._wake.wait(_WAKE_S)
+                    self._wake.clear()
+                elif not self._stopping.wait(self._interval_s):
+                    self._send_waiting()
+        except ExchangeError as error:
+            self._failure = error
+        except KafkaException as error:
+            self._failure = self._lasting(error.args[0])
+        except Exception as error:
+            self._failure = DeliveryError(f"sending in transactions: {error!r}")
+        with self._settled:
+            self._settled.notify_all()
+
+    def _send_waiting(self) -> None:
+        taken = [self._queue.popleft() for _ in range(min(len(self._queue), RECORDS_MAX))]
+        # Sorting is stable: the order within a partition stays.
+        for partition, records in groupby(sorted(taken, key=itemgetter(0)), itemgetter(0)):
+            self._commit(self._producers[partition], list(records))
+        with self._settled:
+            self._committed += len(taken)
+            self._settled.notify_all()
+
+    def _commit(self, producer: Producer, records: list[_Waiting]) -> None:
+        while not self._stopping.is_set():
+            try:
+                producer.begin_transaction()
+                for record in records:
+                    producer.produce(record.topic, record.value, record.key, record.partition)
+                self._repeat(producer.commit_transaction)
+            except KafkaException as error:
+                if error.args[0].fatal() or error.args[0].code() in _FENCED:
+                    raise
+                # Nothing of it will be visible: the same records are sent again.
+                self._repeat(producer.abort_transaction)
+                self._stopping.wait(_RETRY_S)
+            else:
+                return
+
+    def _repeat(self, step: Callable[[float], None]) -> None:
+        # A step that timed out goes on where it was; the broker decides once.
+        while True:
+            try:
+                step(_ATTEMPT_S)
+            except KafkaException as error:
+                if self._stopping.is_set() or not error.args[0].retriable():
+                    raise
+                self._stopping.wait(_RETRY_S)
+            else:
+                return
+
+    def _lasting(self, reason: KafkaError) -> ExchangeError:
+        if reason.code() in _FENCED or "fenced" in reason.str().lower():
+            return SupersededError(
+                "another matcher sends the public records of a partition of ours"
+            )
+        return self._kafka.refusal(reason) or DeliveryError(
+            f"public records were not committed: {reason.str()}"
+        )
