@@ -1,8 +1,15 @@
-"""A real standby beside a real matcher: it writes nothing until it takes over and continues."""
+"""A real standby beside a real matcher: it writes nothing until it takes over and continues.
+
+`STANDBY_SEED` repeats the moments at which matchers are frozen.
+"""
 
 import os
+import random
 import signal
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +22,10 @@ from schemas.topics import EXECUTIONS
 from services.runtime.errors import SupersededError
 from tests.integration.matcher_market import WAIT_S, Market, running_market
 from tests.support.exchange import Exchange
+from tests.support.sizes import sized
+
+SEED = int(os.environ.get("STANDBY_SEED", random.SystemRandom().randrange(1 << 32)))
+ROUNDS = sized(2, 6)
 
 
 @pytest.fixture
@@ -89,3 +100,49 @@ def test_standby_replaces_a_frozen_active_one_which_changes_nothing_later(
     assert matcher.exit_code == SupersededError.exit_code
     market.send(50)
     market.require_proved()
+
+
+@contextmanager
+def sending(market: Market) -> Iterator[None]:
+    """Commands are sent in small groups for as long as the block lasts."""
+    ended = threading.Event()
+
+    def send() -> None:
+        while not ended.wait(0.002):
+            market.send(20)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_matcher_frozen_while_it_sends_repeats_no_public_record(
+    market: Market, tmp_path: Path
+) -> None:
+    rng = random.Random(SEED)
+    active, market_claims = market.stack.services["matcher"], 1
+    for number in range(ROUNDS):
+        process = market.second_matcher(tmp_path / f"standby-{number}.log", "--standby")
+        process.start()
+        eventually("standing by", lambda: "standing by" in process.log_file.read_text())
+        with sending(market):
+            # Into the middle of a batch, of a transaction, or between two.
+            time.sleep(0.3 + rng.random() * 0.2)
+            active.pause()
+            market_claims += 1
+            eventually("taken over", lambda: claims(market) == market_claims)
+            time.sleep(rng.random() * 0.5)
+            active.resume()
+            assert active.wait(WAIT_S), f"STANDBY_SEED={SEED}"
+        assert active.exit_code == SupersededError.exit_code, f"STANDBY_SEED={SEED}"
+        active = process
+    try:
+        market.require_proved()
+    except AssertionError as error:
+        raise AssertionError(f"STANDBY_SEED={SEED}: {error}") from error
+    finally:
+        assert active.stop() == 0
