@@ -120,29 +120,36 @@ def sending(market: Market) -> Iterator[None]:
         thread.join()
 
 
+def freeze_while_sending(
+    market: Market, active: ChildProcess, standby: ChildProcess, rng: random.Random
+) -> None:
+    """Freeze the active matcher, let the standby take over, and wake the other one again."""
+    standby.start()
+    eventually("standing by", lambda: "standing by" in standby.log_file.read_text())
+    before = claims(market)
+    with sending(market):
+        # Into the middle of a batch, of a transaction, or between two.
+        time.sleep(0.3 + rng.random() * 0.2)
+        active.pause()
+        eventually("taken over", lambda: claims(market) == before + 1)
+        time.sleep(rng.random() * 0.5)
+        active.resume()
+        assert active.wait(WAIT_S)
+    assert active.exit_code == SupersededError.exit_code
+
+
 def test_matcher_frozen_while_it_sends_repeats_no_public_record(
     market: Market, tmp_path: Path
 ) -> None:
     rng = random.Random(SEED)
-    active, market_claims = market.stack.services["matcher"], 1
-    for number in range(ROUNDS):
-        process = market.second_matcher(tmp_path / f"standby-{number}.log", "--standby")
-        process.start()
-        eventually("standing by", lambda: "standing by" in process.log_file.read_text())
-        with sending(market):
-            # Into the middle of a batch, of a transaction, or between two.
-            time.sleep(0.3 + rng.random() * 0.2)
-            active.pause()
-            market_claims += 1
-            eventually("taken over", lambda: claims(market) == market_claims)
-            time.sleep(rng.random() * 0.5)
-            active.resume()
-            assert active.wait(WAIT_S), f"STANDBY_SEED={SEED}"
-        assert active.exit_code == SupersededError.exit_code, f"STANDBY_SEED={SEED}"
-        active = process
+    active = market.stack.services["matcher"]
     try:
+        for number in range(ROUNDS):
+            standby = market.second_matcher(tmp_path / f"standby-{number}.log", "--standby")
+            freeze_while_sending(market, active, standby, rng)
+            active = standby
         market.require_proved()
     except AssertionError as error:
         raise AssertionError(f"STANDBY_SEED={SEED}: {error}") from error
     finally:
-        assert active.stop() == 0
+        active.stop()
