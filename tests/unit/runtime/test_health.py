@@ -14,7 +14,7 @@ from infra.ports import LOOPBACK, free_port, listen_error
 from services.runtime import health as health_module
 from services.runtime.errors import UnavailableError
 from services.runtime.health import PROBES_MAX, Check, Health, MetricsPage, health_answered
-from services.runtime.healthcheck import port_of
+from services.runtime.healthcheck import address_of
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.readiness import DIRECT
 from services.runtime.settings import Settings
@@ -50,17 +50,24 @@ def test_probe_without_a_service_fails_with_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "port"),
+    ("environ", "address"),
     [
-        ({}, 8000),
-        ({"EXCHANGE_PORT": "9000"}, 9000),
-        ({"EXCHANGE_PORT": "9000", "EXCHANGE_METRICS_PORT": "9100"}, 9100),
-        ({"EXCHANGE_PORT": "9000", "EXCHANGE_METRICS_PORT": "0"}, 9000),
-        ({"EXCHANGE_PORT": "", "EXCHANGE_METRICS_PORT": ""}, 8000),
+        ({}, ("127.0.0.1", 8000)),
+        ({"PORT": "9000"}, ("127.0.0.1", 9000)),
+        ({"PORT": "9000", "METRICS_PORT": "9100"}, ("127.0.0.1", 9100)),
+        ({"PORT": "9000", "METRICS_PORT": "0"}, ("127.0.0.1", 9000)),
+        ({"PORT": "0", "METRICS_PORT": "0"}, ("127.0.0.1", 8000)),
+        ({"PORT": "", "METRICS_PORT": "", "HOST": ""}, ("127.0.0.1", 8000)),
+        ({"HOST": "0.0.0.0"}, ("127.0.0.1", 8000)),  # noqa: S104 - to test the setting
+        ({"HOST": "::"}, ("::1", 8000)),
+        ({"HOST": "::1", "METRICS_HOST": "127.0.0.2"}, ("::1", 8000)),
+        ({"HOST": "::1", "METRICS_HOST": "127.0.0.2", "METRICS_PORT": "1"}, ("127.0.0.2", 1)),
     ],
 )
-def test_probe_uses_the_port_of_the_settings(environ: dict[str, str], port: int) -> None:
-    assert port_of(environ) == port
+def test_probe_uses_address_and_port_of_the_settings(
+    environ: dict[str, str], address: tuple[str, int]
+) -> None:
+    assert address_of({f"EXCHANGE_{name}": text for name, text in environ.items()}) == address
 
 
 def test_health_server_listens_on_the_address_of_the_settings() -> None:
