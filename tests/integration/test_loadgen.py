@@ -125,7 +125,7 @@ def of_partial_report(folder: Path) -> Summary:
 def test_interrupted_loadgen_keeps_its_results(number: signal.Signals, tmp_path: Path) -> None:
     options = ("--scale", "5", "--duration", "60", "--warm-up", "0", "--report", str(tmp_path))
     with stub_exchange() as (url, _), started("run", url, *options) as process:
-        wait_for(process, "run: time")
+        wait_for(process, "run  ")
         children = descendants(process.pid)
         process.send_signal(number)
         out, _ = process.communicate(timeout=30)
@@ -143,7 +143,7 @@ def test_loadgen_whose_exchange_dies_keeps_its_results(mute: bool, tmp_path: Pat
         stub_exchange() as (url, server),
         started("run", url, *options, "--report", str(tmp_path)) as process,
     ):
-        wait_for(process, "run: time")
+        wait_for(process, "run  ")
         children = descendants(process.pid)
         server.send_signal(signal.SIGSTOP if mute else signal.SIGKILL)
         out, err = process.communicate(timeout=60)
