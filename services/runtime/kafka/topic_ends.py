@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from services.runtime.errors import UnavailableError
@@ -37,14 +37,27 @@ class TopicEnds:
     def end(self, partition: int) -> int:
         """The offset of a partition's next record. May block. Raises UnavailableError."""
         asked = TopicPartition(self._topic, partition)
+        kept = self._client
+        try:
+            try:
+                return self._ask(asked)
+            except KafkaException as error:
+                # A client from before a broker's restart may be refused; a new one is not.
+                if kept is None or error.args[0].code() == KafkaError._TIMED_OUT:
+                    raise
+                return self._ask(asked)
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka does not return the end of {asked}: {error}") from error
+
+    def _ask(self, asked: TopicPartition) -> int:
         client = self._present_client()
         try:
             latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
             answers = client.list_offsets({asked: latest}, request_timeout=ANSWER_TIMEOUT_S)
             return int(answers[asked].result().offset)
-        except KafkaException as error:
+        except KafkaException:
             self._drop(client)
-            raise UnavailableError(f"Kafka does not return the end of {asked}: {error}") from error
+            raise
 
     def _present_client(self) -> AdminClient:
         with self._replacing:
