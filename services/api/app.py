@@ -59,6 +59,8 @@ __all__ = [
 
 # Every so many bytes of an answer count as one more request: encoding them takes about as long.
 CHARGED_BYTES = 4 * 1024
+# The same for the pages, which are ready and only have to be sent, to clients without a key.
+CHARGED_PAGE_BYTES = 64 * 1024
 
 
 class _Passed(Struct, frozen=True):
@@ -85,6 +87,7 @@ class ApiApp:
         self._checks = RequestChecks(directory, limits)
         self.refuse = self._checks.refuse
         self.accept = self._checks.accept
+        self.spent_keyless = self._checks.spent_keyless
         self.require_fresh = self._checks.require_fresh
         self._routes: RoutingTable[Route | _Passed] = RoutingTable()
         for call in routes:
@@ -130,7 +133,9 @@ class ApiApp:
                     "request_id": request_id,
                     "template": resource.template,
                 }
-                status = await _pass_on(entry.app, {**scope, "state": state}, receive, send)
+                status, size = await _pass_on(entry.app, {**scope, "state": state}, receive, send)
+                if entry.call is None and size >= CHARGED_PAGE_BYTES:
+                    self._checks.charge_keyless(scope, size // CHARGED_PAGE_BYTES)
                 if status:
                     self._observe(resource.template, method, status, time.perf_counter() - begun)
                 return
@@ -223,20 +228,23 @@ async def _send(send: Send, response: Response, request_id: str, method: str) ->
     await send({"type": "http.response.body", "body": body})
 
 
-async def _pass_on(app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> int:
-    # The status that the framework sent; 0 where the client closed the connection first.
-    status = 0
+async def _pass_on(app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> tuple[int, int]:
+    # The status that the framework sent, 0 where the client closed the connection first; and the
+    # size of the body.
+    status = size = 0
     request_id: str = scope["state"]["request_id"]
     is_head = scope["method"] == "HEAD"
 
     async def send_with_id(message: MutableMapping[str, Any]) -> None:
-        nonlocal status
+        nonlocal status, size
         if message["type"] == "http.response.start":
             status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             message = {**message, "headers": headers}
         elif is_head:
             message = {**message, "body": b""}
+        else:
+            size += len(message.get("body", b""))
         await send(message)
 
     # The path still percent-encoded: an encoded slash must not split a segment.
@@ -248,4 +256,4 @@ async def _pass_on(app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> 
         # Starlette sends the answer of the exception handler, then raises the exception again.
         if not status:
             raise
-    return status
+    return status, size

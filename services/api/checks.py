@@ -66,6 +66,14 @@ class RequestChecks:
         """Charge an answer that cost as much as so many requests more."""
         self._rate_limiter.charge(broker.broker_id, _budget(call), tokens, time.monotonic())
 
+    def spent_keyless(self, address: str) -> ProblemError | None:
+        """429 for a request without any key, where its address has spent its budget."""
+        return self._rate_limiter.spent_keyless(address, time.monotonic())
+
+    def charge_keyless(self, scope: Scope, tokens: int) -> None:
+        """Charge an address for a large answer to a request that needs no key."""
+        self._rate_limiter.charge_keyless(_address(scope), tokens, time.monotonic())
+
     def admit_open(self, scope: Scope, headers: Mapping[str, str]) -> Broker:
         """NOBODY, for a request that needs no key. Raises ProblemError (429)."""
         if self._caller(scope, headers) is None:

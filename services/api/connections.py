@@ -15,6 +15,8 @@ Admission = Literal["admitted", "overflow", "refused"]
 
 # A client that was silent so long sends nothing at this very moment, as far as can be known.
 KEYED_SILENCE_S_MIN: Final = 10.0
+# Time for the first request of a connection to be read, even by a busy loop.
+KEYLESS_SILENCE_S_MIN: Final = 0.1
 # Keyed connections looked at for a silent one: a bound on the work of one newcomer.
 _LOOKED_AT_MAX = 16
 
@@ -40,7 +42,8 @@ class ConnectionTable:
         self._overflow_max = overflow_connections_max
         self._per_address_max = keyless_per_address_max
         self._keyless: OrderedDict[Connection, str] = OrderedDict()
-        self._by_address: dict[str, OrderedDict[Connection, None]] = {}
+        # Each with the time of its last bytes, or of its beginning.
+        self._by_address: dict[str, OrderedDict[Connection, float]] = {}
         # Each with the time of its last bytes.
         self._keyed: OrderedDict[Connection, float] = OrderedDict()
         self._overflow: set[Connection] = set()
@@ -53,14 +56,17 @@ class ConnectionTable:
         address = network_of(address)
         neighbours = self._by_address.get(address)
         if neighbours is not None and len(neighbours) >= self._per_address_max:
-            self._evict(next(iter(neighbours)))
-        elif len(self) >= self._connections_max and not self._make_room(now_s):
+            oldest, heard_s = next(iter(neighbours.items()))
+            # One that just came may have sent a valid key that is not read yet.
+            if now_s - heard_s >= KEYLESS_SILENCE_S_MIN:
+                self._evict(oldest)
+        if len(self) >= self._connections_max and not self._make_room(now_s):
             if len(self._overflow) >= self._overflow_max:
                 return "refused"
             self._overflow.add(connection)
             return "overflow"
         self._keyless[connection] = address
-        self._by_address.setdefault(address, OrderedDict())[connection] = None
+        self._by_address.setdefault(address, OrderedDict())[connection] = now_s
         return "admitted"
 
     def heard(self, connection: Connection, now_s: float) -> None:
@@ -70,7 +76,9 @@ class ConnectionTable:
             self._keyed.move_to_end(connection)
         elif connection in self._keyless:
             self._keyless.move_to_end(connection)
-            self._by_address[self._keyless[connection]].move_to_end(connection)
+            neighbours = self._by_address[self._keyless[connection]]
+            neighbours[connection] = now_s
+            neighbours.move_to_end(connection)
 
     def show_key(self, connection: Connection, now_s: float) -> None:
         """Note that a request of a connection had a valid key."""

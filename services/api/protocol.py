@@ -6,10 +6,9 @@ The application bounds the body (`body`), as long as it reads it.
 """
 
 import logging
-import secrets
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections import deque
-from http import HTTPStatus
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -18,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from services.api.connection_limits import ConnectionLimits
 from services.api.connections import ConnectionTable
 from services.api.messages import ProblemError, not_accepted
+from services.api.raw_problem import raw_problem
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import CONNECTIONS_CUT
 
@@ -45,7 +45,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     limits = ConnectionLimits()
     table = _table(limits)
+    spent_keyless: Callable[[str], ProblemError | None] = staticmethod(lambda _: None)
     keyed = False
+    _held = False
+    _authorized = False
     _due: TimerHandle | None = None
     _unread: TimerHandle | None = None
     _crowded = False
@@ -70,8 +73,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast(Transport, transport))
         # Requests without a complete answer, in order; only the first is being processed.
         self._open: deque[RequestResponseCycle] = deque()
-        address = self.client[0] if self.client else ""
-        admission = self.table.add(self, address, self.loop.time())
+        self._address = self.client[0] if self.client else ""
+        admission = self.table.add(self, self._address, self.loop.time())
         if admission == "refused":
             CONNECTIONS_CUT.labels("too_many").inc()
             self.transport.abort()
@@ -125,6 +128,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._packet_bytes = len(data)
         self._only_frame = True
         self._parse(data)
+        if self._held:
+            return
         if self._frame_too_large(len(data)):
             self._cut("head_too_large", self._head_too_large())
             return
@@ -138,6 +143,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._watch()
 
     def _parse(self, data: bytes) -> None:
+        if self._held:
+            return
         self._unset_keepalive_if_required()
         try:
             while data:
@@ -182,6 +189,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The headers of a request begin."""
+        self._authorized = False
         super().on_message_begin()
         # For the application, which knows whose key is valid.
         self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
@@ -194,8 +202,11 @@ class HttpProtocol(HttpToolsProtocol):
         """A header; after the body a trailer, which nothing here reads: it is only counted."""
         if self._in_head:
             super().on_header(name, value)
-            if self.headers[-1][0] == b"host":
+            name = self.headers[-1][0]
+            if name == b"host":
                 self._hosts += 1
+            elif name == b"authorization":
+                self._authorized = True
             return
         self._trailers += 1
         if self._trailers > self.limits.head_fields_max:
@@ -203,6 +214,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        if self._held:
+            return
         self._only_frame = False
         super().on_body(body)
 
@@ -215,6 +228,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are complete: check their size, and the number of requests in front."""
+        if self._held:
+            return
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrade_ignored = True
             return
@@ -235,14 +250,34 @@ class HttpProtocol(HttpToolsProtocol):
         if self._due is not None:
             self._not_due()
         self._only_frame = False
+        if self._hold_keyless():
+            return
         super().on_headers_complete()
         # Only now: a target that cannot be parsed is answered as a malformed head.
         self._in_head = False
         self._open.append(self.cycle)
 
+    def _hold_keyless(self) -> bool:
+        # Floods of requests without any key end here, at a fraction of what the application costs.
+        if self.keyed or self._authorized or self._open:
+            return False
+        problem = self.spent_keyless(self._address)
+        if problem is None:
+            return False
+        self._held = True
+        self.transport.pause_reading()
+        self._due = self.loop.call_later(problem.delay_s, self._answer_held, problem)
+        return True
+
+    def _answer_held(self, problem: ProblemError) -> None:
+        self._due = None
+        if not self.transport.is_closing():
+            self.transport.write(raw_problem(problem))
+            self._close()
+
     def on_message_complete(self) -> None:
         """The request is complete: the client owes nothing until the next one."""
-        if self._upgrade_ignored:
+        if self._upgrade_ignored or self._held:
             return
         self._in_message = False
         if self._due is not None:
@@ -297,7 +332,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _cut(self, reason: str, problem: ProblemError | None) -> None:
         CONNECTIONS_CUT.labels(reason).inc()
         if problem is not None and self._answerable:
-            self.transport.write(_raw(problem))
+            self.transport.write(raw_problem(problem))
         self._close()
 
     @property
@@ -340,24 +375,20 @@ class HttpProtocol(HttpToolsProtocol):
         )
 
 
-def limited_protocol(limits: ConnectionLimits) -> type[HttpProtocol]:
-    """The protocol with these limits: uvicorn creates its connections from a class."""
-    return type("LimitedProtocol", (HttpProtocol,), {"limits": limits, "table": _table(limits)})
+def limited_protocol(
+    limits: ConnectionLimits, spent_keyless: Callable[[str], ProblemError | None]
+) -> type[HttpProtocol]:
+    """The protocol with these limits: uvicorn creates its connections from a class.
 
-
-def _raw(problem: ProblemError) -> bytes:
-    request_id = secrets.token_hex(8)
-    response = problem.response(request_id)
-    headers = {
-        "content-type": response.content_type,
-        "content-length": str(len(response.body)),
-        "x-request-id": request_id,
-        **{name.lower(): value for name, value in response.headers},
-        "connection": "close",
+    `spent_keyless` returns the answer to a request without any key from an address, or None if the
+    application shall answer it.
+    """
+    parts = {
+        "limits": limits,
+        "table": _table(limits),
+        "spent_keyless": staticmethod(spent_keyless),
     }
-    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + response.body
+    return type("LimitedProtocol", (HttpProtocol,), parts)
 
 
 def quiet_logger() -> None:

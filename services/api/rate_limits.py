@@ -116,6 +116,15 @@ class RateLimiter:
             headers=(("WWW-Authenticate", "Bearer"),),
         )
 
+    def spent_keyless(self, address: str, now_s: float) -> ProblemError | None:
+        """429 where the address has no token left for a request without a key; takes none."""
+        wait_s = self._keyless.wait_s(network_of(address), now_s)
+        return _limited_keyless("keyless", wait_s) if wait_s else None
+
+    def charge_keyless(self, address: str, tokens: int, now_s: float) -> None:
+        """Take more tokens from an address, also those that have yet to grow."""
+        self._keyless.charge(network_of(address), tokens, now_s)
+
     def spend_keyless(self, address: str, now_s: float) -> None:
         """Pay for a request without a valid key where none is needed. Raises ProblemError (429)."""
         wait_s = self._keyless.take(network_of(address), now_s)

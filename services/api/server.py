@@ -63,7 +63,7 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=limited_protocol(limits),
+                http=limited_protocol(limits, app.spent_keyless),
                 ws="none",
                 lifespan="off",
                 access_log=False,

@@ -59,6 +59,14 @@ class Buckets:
         self._full_at_s[name] = self._token_s + (full_at_s if ahead_s > 0.0 else now_s)
         return 0.0
 
+    def wait_s(self, name: str, now_s: float) -> float:
+        """The result that `take` would have, without taking a token."""
+        if not self._limited:
+            return 0.0
+        full_at_s = self._full_at_s.get(name, self._old.get(name, now_s))
+        ahead_s = full_at_s - now_s
+        return ahead_s - self._ahead_s_max if ahead_s > self._ahead_s_max else 0.0
+
     def charge(self, name: str, tokens: int, now_s: float) -> None:
         """Take tokens whether or not the bucket has them; later ones wait until they have grown."""
         if not self._limited:

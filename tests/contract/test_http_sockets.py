@@ -23,6 +23,7 @@ from services.api import body as http_body
 from services.api.app import ApiApp, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
+from services.api.rate_limits import RateLimits
 from tests.support.edge_server import RawClient, connected, serving, status_of
 
 BOUNDS = ConnectionLimits(
@@ -43,6 +44,7 @@ SLOW = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
 GET_WITH_KEY = b"GET /fast HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n"
 SLOW_WITH_KEY = GET_WITH_KEY.replace(b"fast", b"slow")
 RELEASED = threading.Event()
+UNLIMITED = RateLimits()
 
 
 async def fast(_: Request) -> Response:
@@ -66,7 +68,7 @@ async def page(_: Request) -> Response:
     return Response(200, b"x" * 4_000_000)
 
 
-def edge() -> ApiApp:
+def edge(rate_limits: RateLimits = UNLIMITED) -> ApiApp:
     directory = BrokerDirectory("the-admin-key")
     directory.add(Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("key"), 0))
     routes = [
@@ -76,7 +78,7 @@ def edge() -> ApiApp:
         Route("GET", "/page", page, "anyone", ""),
         Route("POST", "/echo", echo, "broker", ""),
     ]
-    return ApiApp(routes, directory)
+    return ApiApp(routes, directory, limits=rate_limits)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from services.api.connections import KEYED_SILENCE_S_MIN, ConnectionTable
+from services.api.connections import KEYED_SILENCE_S_MIN, KEYLESS_SILENCE_S_MIN, ConnectionTable
 
 
 class Stub(Struct, eq=False):
@@ -19,9 +19,23 @@ def test_addresses_of_one_ipv6_network_share_a_bound() -> None:
     table = ConnectionTable(10, 0, 2)
     first, second, third = Stub(), Stub(), Stub()
     for number, stub in enumerate((first, second, third)):
-        assert table.add(stub, f"2001:db8::{number}", 0.0) == "admitted"
+        assert table.add(stub, f"2001:db8::{number}", float(number)) == "admitted"
     assert (first.evicted, second.evicted, third.evicted) == (True, False, False)
     assert len(table) == 2
+
+
+def test_connection_that_just_came_is_not_evicted_for_its_address() -> None:
+    table = ConnectionTable(3, 0, 1)
+    first, second, third, fourth = Stub(), Stub(), Stub(), Stub()
+    table.add(first, "192.0.2.1", 0.0)
+    table.add(second, "192.0.2.1", KEYLESS_SILENCE_S_MIN / 2)
+    assert not first.evicted
+    table.add(third, "192.0.2.1", KEYLESS_SILENCE_S_MIN)
+    assert (first.evicted, second.evicted) == (True, False)
+    # The bound of the port holds in any case.
+    table.add(Stub(), "192.0.2.2", KEYLESS_SILENCE_S_MIN)
+    table.add(fourth, "192.0.2.2", KEYLESS_SILENCE_S_MIN)
+    assert (second.evicted, third.evicted, len(table)) == (True, False, 3)
 
 
 def test_connections_of_many_addresses_evict_the_longest_silent_one() -> None:

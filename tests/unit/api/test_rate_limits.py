@@ -204,6 +204,14 @@ def test_request_without_a_key_is_charged_to_its_address_and_a_valid_key_is_not(
     assert answer(api, AsgiRequest(method, path, client="192.0.2.2")).status == status
 
 
+def test_large_page_is_charged_to_its_address_by_its_bytes() -> None:
+    api = make_api(RateLimits(keyless_per_second=3))
+    script = "/static/swagger-ui-bundle.js"
+    statuses = [keyless(api, "GET", script) for _ in range(3)]
+    # 30 tokens are saved up, and 1.5 MB cost more than 20.
+    assert statuses == [200, 200, 429]
+
+
 def test_refusal_of_a_request_without_a_key_is_delayed() -> None:
     async def timed() -> tuple[int, float]:
         api = make_api(RateLimits(keyless_per_second=1))
