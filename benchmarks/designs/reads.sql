@@ -67,7 +67,8 @@ BEGIN
         'valid_until', instant(o.valid_until),
         'created_at', instant(o.created_at),
         'updated_at', instant(o.updated_at),
-        'trades', coalesce(made, '[]')
+        'trades', coalesce(made, '[]'),
+        'trades_total', coalesce(json_array_length(made), 0)
     );
 END $$;
 
