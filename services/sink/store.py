@@ -40,6 +40,8 @@ from services.sink.rows import Rows
 
 log = logging.getLogger(__name__)
 
+# Brokers of one transaction.
+BROKERS_MAX = 1_000
 # No statement takes so long unless the server is stuck.
 _STATEMENT_TIMEOUT_MS = 30_000
 # A running server ends a statement before this, however slow its disk, so a longer silence means
@@ -268,16 +270,18 @@ class Store:
 
         Returns the reason for each broker id that PostgreSQL refuses; the others are stored.
         """
-        try:
-            self._upsert_brokers(brokers)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            if len(brokers) == 1:
-                return {brokers[0].broker_id: line_of(error)}
-            refused: dict[str, str] = {}
-            for broker in brokers:
-                refused |= self.upsert_brokers([broker])
-            return refused
-        return {}
+        refused: dict[str, str] = {}
+        for first in range(0, len(brokers), BROKERS_MAX):
+            portion = brokers[first : first + BROKERS_MAX]
+            try:
+                self._upsert_brokers(portion)
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                if len(portion) == 1:
+                    refused[portion[0].broker_id] = line_of(error)
+                    continue
+                for broker in portion:
+                    refused |= self.upsert_brokers([broker])
+        return refused
 
     def _upsert_brokers(self, brokers: Sequence[Broker]) -> None:
         with_webhook = [b for b in brokers if b.webhook_url is not None]

@@ -18,7 +18,6 @@ from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PARKED, WEB
 from services.runtime.postgres.errors import outage
 from services.webhooks.maintenance_store import (
     BROKERS_MAX,
-    COUNTED_MAX,
     PARKED_MAX,
     Key,
     MaintenanceStore,
@@ -122,9 +121,9 @@ class Sweeper(Maintenance):
         pending = due = 0
         async with aclosing(self._receivers(store)) as receivers:
             async for receiver in receivers:
-                due += receiver.due
                 try:
                     pending += await self._sweep(store, receiver)
+                    due += receiver.idle and await store.due(receiver.broker_id)
                 except QueryCanceled as error:
                     # One broker's rows must not keep those of others from being looked at.
                     log.warning("webhooks of %s: %s", receiver.broker_id, outage(error))
@@ -133,14 +132,11 @@ class Sweeper(Maintenance):
 
     async def _sweep(self, store: MaintenanceStore, receiver: ReceiverState) -> int:
         """Returns the number of webhooks that wait."""
-        parked = 0
         if receiver.gone:
-            parked = await self._park(store, receiver.broker_id, 0.0, _GONE)
+            await self._park(store, receiver.broker_id, 0.0, _GONE)
         elif receiver.failing:
-            parked = await self._park(store, receiver.broker_id, self._span_s, None)
-        pending = receiver.pending
-        if parked or pending == COUNTED_MAX:
-            pending = await self._count(store, receiver.broker_id)
+            await self._park(store, receiver.broker_id, self._span_s, None)
+        pending = await self._count(store, receiver.broker_id)
         excess = pending - self._pending_max if self._pending_max else 0
         if excess > 0:
             pending -= await self._park(store, receiver.broker_id, 0.0, _TOO_MANY, excess)

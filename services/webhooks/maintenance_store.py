@@ -14,22 +14,21 @@ from services.webhooks.store import FIRST_ID
 # Rows of one statement: a few milliseconds of work each.
 PRUNED_MAX = 500
 PARKED_MAX = 1_000
-# Pending rows of a broker that one statement counts, and brokers of one statement.
+# Pending rows of a broker that one statement counts, and receivers that one lists.
 COUNTED_MAX = 10_000
 BROKERS_MAX = 100
 
 _RECEIVERS: LiteralString = """
     SELECT e.broker_id::text, e.disabled_at IS NOT NULL, e.failures > 0,
-        e.paused_until <= now() AND e.leased_until <= now() AND e.disabled_at IS NULL AND EXISTS (
-            SELECT FROM webhook_deliveries d WHERE d.broker_id = e.broker_id
-            AND d.status = 'pending' AND d.next_attempt_at <= now()
-        ),
-        (SELECT count(*) FROM (
-            SELECT FROM webhook_deliveries d WHERE d.broker_id = e.broker_id
-            AND d.status = 'pending' LIMIT %(counted)s
-        ) AS counted)
+        e.paused_until <= now() AND e.leased_until <= now() AND e.disabled_at IS NULL
     FROM webhook_endpoints e WHERE e.broker_id > %(after)s
     ORDER BY e.broker_id LIMIT %(brokers)s
+"""
+_DUE: LiteralString = """
+    SELECT EXISTS (
+        SELECT FROM webhook_deliveries d WHERE d.broker_id = %(broker_id)s
+        AND d.status = 'pending' AND d.next_attempt_at <= now()
+    )
 """
 _NTH_PENDING: LiteralString = """
     SELECT event_id::text, kind FROM webhook_deliveries d
@@ -104,16 +103,12 @@ class Key(Struct, frozen=True):
 
 
 class ReceiverState(Struct, frozen=True):
-    """A receiver, and how many webhooks wait for it: at most COUNTED_MAX are counted.
-
-    `due`: one could be sent now, and no sender has leased the receiver.
-    """
+    """A receiver. `idle`: neither paused nor gone, and no sender has leased it."""
 
     broker_id: str
     gone: bool
     failing: bool
-    due: bool
-    pending: int
+    idle: bool
 
 
 class Portion(Struct, frozen=True):
@@ -130,9 +125,14 @@ class MaintenanceStore(OutboxSession):
         """At most BROKERS_MAX receivers, by broker id; those after `after`, or the first."""
         rows = await self._execute(
             _RECEIVERS,
-            {"after": after or FIRST_ID, "brokers": BROKERS_MAX, "counted": COUNTED_MAX},
+            {"after": after or FIRST_ID, "brokers": BROKERS_MAX},
         )
         return [ReceiverState(*row) for row in rows]
+
+    async def due(self, broker_id: str) -> bool:
+        """True if a webhook of the broker could be sent now."""
+        ((due,),) = await self._execute(_DUE, {"broker_id": broker_id})
+        return bool(due)
 
     async def pending_after(self, broker_id: str, after: Key) -> tuple[int, Key | None]:
         """Count at most COUNTED_MAX pending webhooks, and return the key to count on after."""
