@@ -22,6 +22,8 @@ class BrokerDirectory:
     """The brokers and the admin key, if this process has admin calls. Lives on one thread."""
 
     def __init__(self, admin_key: str | None) -> None:
+        # From zero, so that the first one counts as an increase.
+        QUARANTINED.labels(BROKERS.name)
         self._admin_hash = None if admin_key is None else key_hash(admin_key)
         self._by_hash: dict[str, Broker] = {}
         self._by_id: dict[str, Broker] = {}

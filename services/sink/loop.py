@@ -92,6 +92,8 @@ class Sink:
         self._silence_max_s = silence_s_max
         self._executions = source.topology.name(EXECUTIONS)
         self._brokers = Partition(source.topology.name(BROKERS), 0)
+        # From zero, so that the first one counts as an increase.
+        QUARANTINED.labels(self._brokers.topic)
         self._store: Store | None = None
         self._left_behind: SinkSession | None = None
         self._migrated = False

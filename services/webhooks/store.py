@@ -101,6 +101,7 @@ _QUARANTINE: LiteralString = """
         concat_ws(' ', broker_id, event_id || '-' || kind), reason
     FROM unusable ON CONFLICT DO NOTHING RETURNING source
 """
+_SOURCES = ("webhook_deliveries", "webhook_endpoints")
 _STATUS = {"delivered": "delivered", "retry": "pending", "parked": "parked", "gone": "parked"}
 
 _secrets = msgspec.json.Decoder(tuple[WebhookSecret, ...])
@@ -140,6 +141,9 @@ class WebhookStore(OutboxSession):
                 "the database has no outbox of this version; run: python -m services.sink --migrate"
             )
         self._session = {"pid": pid, "started": started}
+        for source in _SOURCES:
+            # From zero, so that the first one counts as an increase.
+            QUARANTINED.labels(source)
 
     async def claim(
         self,
