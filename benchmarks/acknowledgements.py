@@ -14,7 +14,7 @@ from services.runtime.kafka.topics import TopicsAdmin
 # More than one, because a producer batches each partition separately.
 PARTITIONS: Final = 2
 # The default of the gateway's producer.
-LINGER_MS: Final = 1
+LINGER_MS: Final = 0
 # Bounds the wait for late acknowledgements at the end of a run.
 FLUSH_TIMEOUT_S: Final = 30.0
 
@@ -32,6 +32,7 @@ class AcknowledgementProbe:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": LINGER_MS,
+                "max.in.flight.requests.per.connection": 1,
                 "socket.nagle.disable": True,
                 "log_level": 0,
             }

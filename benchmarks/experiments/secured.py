@@ -82,9 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.experiments.secured",
         description=__doc__,
-        epilog="EXCHANGE_... settings apply to both exchanges. The one whose turn it is not still "
-        "polls Kafka; EXCHANGE_FETCH_WAIT_MS=20 reduces that cost on a small machine. "
-        + EXIT_CODES,
+        epilog="EXCHANGE_... settings apply to both exchanges. " + EXIT_CODES,
     )
     parser.add_argument(
         "--scales", type=float, nargs="+", default=[20.0, 100.0], help="per cent of B3"

@@ -21,7 +21,7 @@ from services.api.messages import Route
 from services.api.server import health_router, log_check, make_server, open_when_caught_up
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
-from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.consumer import AT_ONCE, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.kafka.topic_ends import TopicEnds
 from services.runtime.kafka.topic_watch import TopicWatch
@@ -68,7 +68,7 @@ async def serve(
         kafka = kafka_access(settings)
         directory = BrokerDirectory(settings.admin_key)
         dispatcher = TopicDispatcher(
-            LogConsumer(kafka, Fetch(settings.fetch_wait_ms)),
+            LogConsumer(kafka, AT_ONCE),
             topology,
             on_broker=directory.apply,
             failed=stop.fail,

@@ -18,7 +18,7 @@ from services.matcher.standby_partition import StandbyPartition
 from services.runtime.clock import now_ms
 from services.runtime.health import Check, Health
 from services.runtime.kafka.client_config import kafka_access
-from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.consumer import AT_ONCE, Fetch, LogConsumer
 from services.runtime.kafka.producer import FailFastSender
 from services.runtime.kafka.transactions import TransactionalSender
 from services.runtime.lifecycle import Stop
@@ -85,7 +85,7 @@ class MatcherLoop:
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(kafka, self._log, {c.partition: c.epoch for c in claims})
         snapshot_writer = SnapshotThread(kafka, self._log, watch.ownership)
-        consumer = LogConsumer(kafka, Fetch(self._settings.fetch_wait_ms))
+        consumer = LogConsumer(kafka, AT_ONCE)
         try:
             self._replay(consumer, owned, watch)
             for one in owned.values():

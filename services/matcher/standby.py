@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 RECORDS_MAX = 2_000
 WAIT_S = 0.05
+# It is not in the way of an order.
+FETCH = Fetch(wait_ms=20)
 
 
 class Standby:
@@ -45,7 +47,7 @@ class Standby:
 
     def follow(self, partitions: list[int], stop: Stop) -> Mapping[int, StandbyPartition] | None:
         """Follow until the takeover, and return the partitions; None if stopped before."""
-        consumer = LogConsumer(kafka_access(self._settings), Fetch(self._settings.fetch_wait_ms))
+        consumer = LogConsumer(kafka_access(self._settings), FETCH)
         try:
             for number in partitions:
                 self._catch_up(consumer, number, stop)

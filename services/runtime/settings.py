@@ -103,12 +103,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Time that POST waits for the outcome before it answers 202."""
     delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
     """Time limit for the delivery of ingest's records."""
-    linger_ms: Milliseconds = 1
-    """Time that commands and executions wait in a producer for further records."""
+    linger_ms: Milliseconds = 0
+    """Time that commands and executions wait in a producer for further records; 0: only while a
+    request before them is under way."""
     linger_public_ms: Milliseconds = 25
     """Time that public records wait for others, so that they share a transaction."""
-    fetch_wait_ms: Milliseconds = 2
-    """Time that the broker holds a fetch back, so that several records travel together."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
     """Commands of a partition between two snapshots of its matcher; 0: no snapshots."""
     open_orders_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 100_000

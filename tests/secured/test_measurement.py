@@ -7,9 +7,8 @@ from benchmarks.experiments.secured import main
 
 @pytest.mark.timeout(300)
 def test_measurement_prints_both_kinds_at_every_scale(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("EXCHANGE_FETCH_WAIT_MS", "20")
     assert main(["--scales", "2", "4", "--seconds", "2", "--rounds", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines] == [

@@ -21,7 +21,7 @@ from services.runtime.settings import Settings
 # Tests run several exchanges at once, and at the default poll interval an idle broker uses a third
 # of a core.
 # Tests send wrong keys and open calls by the hundred from one address.
-SETTINGS = Settings(port=0, fetch_wait_ms=20, rate_keyless=0)
+SETTINGS = Settings(port=0, rate_keyless=0)
 
 
 class Exchange:

@@ -59,6 +59,11 @@ class Fetch(Struct, frozen=True):
     bytes_min: int = 100_000
 
 
+# For orders and their outcomes: answered as soon as there is a record. In a backlog every fetch is
+# full nevertheless.
+AT_ONCE = Fetch(wait_ms=500, bytes_min=1)
+
+
 class Partition(NamedTuple):
     """One partition of a topic."""
 
