@@ -46,7 +46,9 @@ class Trades:
     """A consumer of the public topic, from its end: the time at which each price first appeared."""
 
     def __init__(self, stack: LocalExchange) -> None:
-        self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=5, bytes_min=1))
+        self._consumer = LogConsumer(
+            kafka_access(stack.operator), Fetch(wait_ms=5, bytes_min=1), committed=True
+        )
         where = [
             Partition(TRADES.full_name(stack.topic_prefix), number)
             for number in range(stack.settings.partitions)

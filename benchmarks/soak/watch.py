@@ -18,7 +18,7 @@ from msgspec import Struct
 from benchmarks.processes import ANSWER_TIMEOUT_S, POSTGRES, metrics, pids, total
 from benchmarks.soak.errors import DayError
 from loadgen.report.resources import shared_memory_bytes, usage
-from schemas.topics import COMMANDS, Topic
+from schemas.topics import COMMANDS
 from services.local.exchange import LocalExchange
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import kafka_access
@@ -89,19 +89,19 @@ def stored_commands(stack: LocalExchange) -> int:
 
 
 class LogEnds:
-    """The number of records in each topic. For use in one thread."""
+    """The number of commands. For use in one thread."""
 
     def __init__(self, stack: LocalExchange) -> None:
         self._stack = stack
         self._consumer = LogConsumer(kafka_access(stack.operator), Fetch(wait_ms=10))
 
-    def records(self, topic: Topic = COMMANDS) -> int:
-        """Records in all partitions of a topic. Raises UnavailableError."""
-        return sum(self.each(topic))
+    def commands(self) -> int:
+        """Commands in all partitions. Raises UnavailableError."""
+        return sum(self.each())
 
-    def each(self, topic: Topic = COMMANDS) -> list[int]:
-        """The end offset of each partition. Raises UnavailableError."""
-        name = topic.full_name(self._stack.topic_prefix)
+    def each(self) -> list[int]:
+        """The end offset of each partition of the command log. Raises UnavailableError."""
+        name = COMMANDS.full_name(self._stack.topic_prefix)
         return [
             self._consumer.range(Partition(name, number)).end
             for number in range(self._stack.settings.partitions)
@@ -170,7 +170,7 @@ class Watch:
         log, sink = before.log, before.sink
         # The service is briefly unavailable; if it stays so, the check for progress fails.
         with suppress(ExchangeError, KafkaException, psycopg.Error):
-            log, sink = self._ends.records(), stored_commands(stack)
+            log, sink = self._ends.commands(), stored_commands(stack)
         return DaySample(
             at_s=time.monotonic() - self._began,
             log=log,

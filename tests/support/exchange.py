@@ -88,7 +88,7 @@ class Exchange:
     def _held(self, topic: Topic, partition: int) -> list[tuple[int, bytes]]:
         """Offset and value of each record; transaction markers have offsets but no record."""
         where = Partition(topic.full_name(self.topic_prefix), partition)
-        consumer = LogConsumer(self.access, Fetch(10))
+        consumer = LogConsumer(self.access, Fetch(10), committed=topic.transactional)
         try:
             found = consumer.read(where, *consumer.range(where))
             return [(message.offset() or 0, message.value() or b"") for message in found]
