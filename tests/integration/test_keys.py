@@ -139,7 +139,7 @@ def test_rotated_key_and_the_former_one_are_valid_until_its_end(
     becomes(services, second, valid=False)
 
 
-def test_gateway_that_stood_still_takes_no_order_with_a_key_revoked_meanwhile(
+def test_paused_gateway_refuses_orders_with_a_key_revoked_meanwhile(
     exchange: Exchange,
 ) -> None:
     broker_id, key = registered(exchange)

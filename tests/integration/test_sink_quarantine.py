@@ -1,4 +1,4 @@
-"""Broker records of another program: skipped, counted and listed; the brokers beside are stored."""
+"""Broker records of another program are skipped, counted and listed; other brokers are stored."""
 
 import uuid
 

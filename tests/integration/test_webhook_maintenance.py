@@ -115,7 +115,7 @@ def test_failing_receiver_has_only_its_old_webhooks_parked(outbox: Outbox) -> No
         queue(outbox, each, PARKED_MAX + 5, age_s=2 * SPAN_S)
         queue(outbox, each, 3, age_s=SPAN_S / 2)
     outbox.execute("UPDATE webhook_endpoints SET failures = 1 WHERE broker_id = %s", broker)
-    # Asked for again: an old trade, and a young place in the queue.
+    # Queued again on request: an old trade with a recent position in the queue.
     outbox.execute(
         "UPDATE webhook_deliveries SET queued_at = now() WHERE ctid IN"
         " (SELECT ctid FROM webhook_deliveries WHERE broker_id = %s ORDER BY event_id LIMIT 4)",
@@ -158,7 +158,7 @@ def quarantined(outbox: Outbox) -> list[tuple[str, str, str]]:
         ).fetchall()
 
 
-def test_webhook_that_cannot_be_made_is_parked_and_the_rest_is_sent(outbox: Outbox) -> None:
+def test_webhook_that_cannot_be_built_is_parked_and_the_rest_is_sent(outbox: Outbox) -> None:
     with a_receiver() as receiver, a_receiver() as other_receiver:
         broker, other = outbox.broker(receiver.url), outbox.broker(other_receiver.url)
         lost, *kept = outbox.trade(broker, other, 3)
@@ -166,7 +166,7 @@ def test_webhook_that_cannot_be_made_is_parked_and_the_rest_is_sent(outbox: Outb
         with running_sender(outbox.url):
             wait_for("the others are sent", lambda: len(other_receiver.received) == 2)
             wait_for("none is left", lambda: "pending" not in outbox.statuses())
-            # Asked for again by its broker.
+            # Queued again on request of its broker.
             outbox.execute(
                 "UPDATE webhook_deliveries SET status = 'pending', finished_at = NULL,"
                 " last_error = NULL, next_attempt_at = now() WHERE event_id = %s",

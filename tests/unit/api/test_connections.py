@@ -24,7 +24,7 @@ def test_addresses_of_one_ipv6_network_share_a_bound() -> None:
     assert len(table) == 2
 
 
-def test_connection_that_just_came_is_not_evicted_for_its_address() -> None:
+def test_new_connection_is_not_evicted_for_its_address() -> None:
     table = ConnectionTable(3, 0, 1)
     first, second, third, fourth = Stub(), Stub(), Stub(), Stub()
     table.add(first, "192.0.2.1", 0.0)

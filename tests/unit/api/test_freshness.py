@@ -53,7 +53,7 @@ def run(scenario: Scenario) -> None:
     asyncio.run(around())
 
 
-def test_process_that_stood_still_refuses_all_until_it_has_read_the_brokers() -> None:
+def test_paused_process_refuses_all_until_it_has_read_the_brokers() -> None:
     async def scenario(topic: Topic) -> None:
         topic.end = 8
         topic.now_s += FROZEN_S + 0.1
@@ -68,7 +68,7 @@ def test_process_that_stood_still_refuses_all_until_it_has_read_the_brokers() ->
     run(scenario)
 
 
-def test_process_that_does_not_hear_kafka_refuses_writes_only() -> None:
+def test_process_without_contact_to_kafka_refuses_writes_only() -> None:
     async def scenario(topic: Topic) -> None:
         topic.away = True
         for _ in range(round(AGE_S_MAX)):
@@ -85,7 +85,7 @@ def test_process_that_does_not_hear_kafka_refuses_writes_only() -> None:
 
 
 @pytest.mark.parametrize("pause_s", [0.0, FROZEN_S])
-def test_process_that_runs_refuses_nothing(pause_s: float) -> None:
+def test_running_process_refuses_nothing(pause_s: float) -> None:
     async def scenario(topic: Topic) -> None:
         topic.now_s += pause_s
         assert topic.refused() == (False, False)

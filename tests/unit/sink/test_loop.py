@@ -11,7 +11,7 @@ from services.runtime.lifecycle import Stop
 from services.sink.loop import ROUND_AGE_S_MAX, Sink, Source
 
 
-def test_sink_is_ready_while_its_last_round_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sink_is_ready_while_its_last_round_is_recent(monkeypatch: pytest.MonkeyPatch) -> None:
     topology = Topology(prefix="", partitions=1, durability="process")
     source = Source(KafkaAccess("127.0.0.1:1"), topology, LogIdentity("a", "b", "c"))
     sink = Sink(source, "postgresql:///none", Stop())

@@ -18,7 +18,7 @@ async def post(url: str, headers: dict[str, str], body: bytes) -> ReceiverRespon
     raise AssertionError(f"nothing is sent: {url}, {headers}, {body!r}")
 
 
-def test_loop_is_ready_while_its_last_claim_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_is_ready_while_its_last_claim_is_recent(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = WebhookLoop("postgresql:///none", post, SendPolicy(SECONDS, 1, TURN_S))
     assert not loop.claiming().ok
     loop._claimed_at = now = time.monotonic()
@@ -48,7 +48,7 @@ class Outbox(WebhookStore):
         return [ClaimedReceiver("a broker", "http://a/", (), 0, (delivery,))]
 
 
-def test_full_look_comes_at_intervals_also_when_it_is_cancelled(
+def test_full_look_runs_at_intervals_even_when_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def looks() -> list[Mapping[str, str]]:

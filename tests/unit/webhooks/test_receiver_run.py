@@ -1,5 +1,4 @@
-"""A receiver's run: errors of the sender itself are bounded, and never counted as the receiver's
-where it was not reached."""
+"""A receiver's run: errors of the sender are bounded and not counted as the receiver's failures."""
 
 import asyncio
 
@@ -44,7 +43,7 @@ async def lacking(url: str, headers: dict[str, str], body: bytes) -> ReceiverRes
     return ReceiverResponse(None, "no connection", ours=True)
 
 
-def test_attempt_broken_off_by_a_mistake_counts_and_pauses() -> None:
+def test_attempt_ended_by_an_exception_counts_and_pauses() -> None:
     ended, attempted = run(mistaken)
     assert [one.result for one in attempted] == ["retry", "retry"]
     assert attempted[0].answer.error == "not sent: an error of the sender"
@@ -52,13 +51,13 @@ def test_attempt_broken_off_by_a_mistake_counts_and_pauses() -> None:
     assert ended.pause_s > 0
 
 
-def test_lack_of_this_machine_counts_nothing_and_pauses() -> None:
+def test_local_shortage_pauses_without_counting_a_failure() -> None:
     ended, attempted = run(lacking)
     assert attempted == []
     assert ended == Ended(BROKER, 1, POSTPONED_S, False)
 
 
-def test_run_broken_off_gives_the_receiver_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aborted_run_releases_the_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_: ReceiverRun) -> Ended:
         raise RuntimeError("a mistake of the program")
 

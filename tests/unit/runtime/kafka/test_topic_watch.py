@@ -8,13 +8,13 @@ from services.runtime.kafka.topic_watch import MISSING_IN_A_ROW, TopicHistory
 BEFORE = {"commands": "1", "executions": "2"}
 
 
-def test_topics_that_stay_the_same_pass() -> None:
+def test_unchanged_topics_pass() -> None:
     history = TopicHistory()
     for _ in range(10):
         history.observe(BEFORE)
 
 
-def test_topic_that_was_made_again_is_named() -> None:
+def test_recreated_topic_is_reported_by_name() -> None:
     history = TopicHistory()
     history.observe(BEFORE)
     with pytest.raises(TopicsError, match="topic executions was deleted and made again"):
