@@ -72,23 +72,20 @@ def test_archive_reads_the_newest_trades_and_pages_of_older_ones(
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("analyzed", [False, True])
-def test_page_of_trades_reads_only_its_rows(postgres: DatabaseServer, analyzed: bool) -> None:
-    url = postgres.create_database(f"archive_plans_{analyzed}".lower())
+def test_page_of_trades_reads_only_its_rows(postgres: DatabaseServer) -> None:
+    url = postgres.create_database("archive_plans")
     migrate(url)
     with psycopg.connect(url, autocommit=True) as connection:
         # Every second trade is of the one order.
         connection.execute(
             "INSERT INTO trades SELECT lpad(to_hex(n), 32, '0')::uuid,"
-            " lpad(to_hex(n), 32, '1')::uuid, CASE WHEN n % 2 = 0 THEN %s::uuid"
+            " lpad(to_hex(n), 32, '1')::uuid, CASE WHEN n %% 2 = 0 THEN %s::uuid"
             " ELSE lpad(to_hex(n), 32, '2')::uuid END, gen_random_uuid(), gen_random_uuid(),"
-            " 'A', 1, 1, 'bid', n, now(), 0, n, 0 FROM generate_series(1, 40000) n".replace(
-                "n % 2", "n %% 2"
-            ),
+            " 'A', 1, 1, 'bid', n, now(), 0, n, 0 FROM generate_series(1, 40000) n",
             [oid(1)],
         )
-        if analyzed:
-            connection.execute("VACUUM ANALYZE trades")
+        # As autovacuum does soon after so many rows.
+        connection.execute("VACUUM ANALYZE trades")
         asked = {"order_id": oid(1), "before": f"{30_000:032x}", "limit": 100}
         read = read_by(connection, _TRADES, asked)
     assert not read.scanned, read
