@@ -25,6 +25,8 @@ SETTLE_S: Final = 10.0
 LOADGEN_INVALID: Final = 98
 # Exit codes of `loadgen run` whose figures count: all well, late generator, missed threshold.
 LOADGEN_GOOD: Final = (0, LOADGEN_INVALID, 99)
+# Exit codes of `loadgen capacity`: a scale was found, or not even the smallest was carried.
+CAPACITY_GOOD: Final = (0, 1)
 # Latency figures of `summary.json` that are compared.
 PERCENTILES: Final = ("p50", "p99", "max")
 
@@ -76,6 +78,7 @@ class _LoadSummary(Struct):
 
 
 class _Capacity(Struct):
+    complete: bool
     scale: float | None
 
 
@@ -148,9 +151,11 @@ def capacity(checkout: Checkout, options: KindOptions, folder: Path) -> Figures:
     report = folder / "capacity"
     arguments = ["loadgen", "capacity", "--duration", str(options.seconds), "--no-audit"]
     arguments += ["--report", str(report)]
-    checkout.run(arguments, folder / "capacity.log")
-    scale = _read(report / "capacity.json", _Capacity).scale
-    return {Row("capacity", "p99 of orders within 50 ms", "% of B3"): scale or 0.0}
+    checkout.run(arguments, folder / "capacity.log", CAPACITY_GOOD)
+    found = _read(report / "capacity.json", _Capacity)
+    if not found.complete:
+        raise CheckoutError(f"{checkout.root}: the search for the capacity is incomplete")
+    return {Row("capacity", "p99 of orders within 50 ms", "% of B3"): found.scale or 0.0}
 
 
 def _read(file: Path, kind: type[Found]) -> Found:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.against.checkout import Checkout, CheckoutError, checkout_at, this_checkout
-from benchmarks.against.kinds import KindOptions
+from benchmarks.against.kinds import KindOptions, capacity, load
 from benchmarks.against.rounds import run_rounds
 from benchmarks.against.rows import (
     Against,
@@ -33,6 +33,16 @@ print("options", sys.argv[1:])
 file = sys.argv[sys.argv.index("--json") + 1]
 figure = {"series": "POST", "unit": "ns", "x": 1, "median": NS, "samples": []}
 open(file, "w").write(json.dumps({"benchmarks": [{"name": "edge", "figures": [figure]}]}))
+sys.exit(EXIT)
+"""
+
+
+# A stand-in for the load generator.
+GENERATOR = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("--report") + 1])
+folder.mkdir()
+(folder / NAME).write_text(CONTENT)
 sys.exit(EXIT)
 """
 
@@ -161,6 +171,55 @@ def test_checkout_is_recognised_in_its_present_and_its_former_layout(tmp_path: P
     assert this_checkout().micro == "benchmarks.micro"
     with pytest.raises(CheckoutError, match="no checkout"):
         checkout_at(tmp_path)
+
+
+def make_generator(root: Path, name: str, content: object, exit_code: int) -> Checkout:
+    """A checkout whose load generator writes this file."""
+    make_checkout(root, "benchmarks.micro")
+    (root / "loadgen").mkdir()
+    text = GENERATOR.replace("NAME", repr(name)).replace("CONTENT", repr(json.dumps(content)))
+    (root / "loadgen" / "__main__.py").write_text(text.replace("EXIT", str(exit_code)))
+    return checkout_at(root)
+
+
+@pytest.mark.parametrize("exit_code", [0, 98, 99])
+def test_load_has_latency_cost_and_errors_of_a_summary(tmp_path: Path, exit_code: int) -> None:
+    summary = {
+        "figures": {"latency_us": {"order": {"count": 9, "p50": 2, "p99": 3, "max": 4}}},
+        "processes": {"matcher": {"cpu_us_per_request": 70, "memory_bytes_max": 2**21}},
+        "errors_percent": 0.5,
+        "valid": True,
+    }
+    checkout = make_generator(tmp_path / "one", "summary.json", summary, exit_code)
+    assert load(checkout, KindOptions(), tmp_path) == {
+        Row("load", "order p50", "ns", 60.0): 2_000,
+        Row("load", "order p99", "ns", 60.0): 3_000,
+        Row("load", "order max", "ns", 60.0): 4_000,
+        Row("load", "matcher, CPU", "us/request", 60.0): 70,
+        Row("load", "matcher, memory", "MiB", 60.0): 2,
+        Row("load", "errors", "%", 60.0): 0.5,
+    }
+
+
+def test_load_whose_program_fails_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckoutError, match="exit code 3"):
+        load(make_generator(tmp_path / "one", "summary.json", {}, 3), KindOptions(), tmp_path)
+
+
+@pytest.mark.parametrize(("scale", "exit_code", "expected"), [(40.0, 0, 40.0), (None, 1, 0.0)])
+def test_capacity_without_a_carried_scale_is_zero(
+    tmp_path: Path, scale: float | None, exit_code: int, expected: float
+) -> None:
+    content = {"complete": True, "scale": scale}
+    checkout = make_generator(tmp_path / "one", "capacity.json", content, exit_code)
+    assert list(capacity(checkout, KindOptions(), tmp_path).values()) == [expected]
+
+
+def test_capacity_of_an_incomplete_search_is_an_error(tmp_path: Path) -> None:
+    content = {"complete": False, "scale": None}
+    checkout = make_generator(tmp_path / "one", "capacity.json", content, 1)
+    with pytest.raises(CheckoutError, match="incomplete"):
+        capacity(checkout, KindOptions(), tmp_path)
 
 
 def test_main_compares_both_checkouts_and_writes_the_figures(
