@@ -10,7 +10,7 @@ from loadgen.report.files import read_summary
 
 
 @pytest.mark.timeout(240)
-def test_loadgen_alone_starts_an_exchange_and_its_audit_holds(tmp_path: Path) -> None:
+def test_loadgen_run_without_a_url_starts_an_exchange_and_its_audit_holds(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadgen", "run", "--scale", "8", "--duration", "4"]
     ended = subprocess.run(
         [*command, "--warm-up", "1", "--report", tmp_path],

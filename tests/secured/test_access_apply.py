@@ -54,7 +54,7 @@ def test_apply_creates_working_users_and_is_idempotent(
     migrate(settings.database_url)
     first = applied(settings)
     assert first.returncode == 0, first.stderr
-    assert f"{PREFIX}matcher: 25 rules added, 0 removed" in first.stdout
+    assert f"{PREFIX}matcher: 27 rules added, 0 removed" in first.stdout
     assert f"PostgreSQL  {PREFIX}sink" in first.stdout
 
     operator, sink = as_role(settings, "operator"), as_role(settings, "sink")
