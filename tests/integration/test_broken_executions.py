@@ -178,7 +178,7 @@ def test_service_whose_topic_is_deleted_exits_with_3(
 
 
 def delete(log: HandwrittenLog, topic: Topic) -> None:
-    name = log.prefix + topic.name
+    name = topic.full_name(log.prefix)
     admin = AdminClient({"bootstrap.servers": log.bootstrap})
     admin.delete_topics([name])[name].result()
     eventually(lambda: name not in admin.list_topics(timeout=5).topics, f"{name} is deleted")

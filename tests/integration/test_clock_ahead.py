@@ -35,6 +35,6 @@ def test_matcher_whose_clock_is_behind_kafka_exits_with_13_and_publishes_nothing
     assert ended.returncode == CLOCK_AHEAD, ended.stderr
     assert "command 0 of partition 0 has a timestamp" in ended.stderr
     assert "Traceback" not in ended.stderr
-    with closing(LogReader(log.kafka, Partition(log.prefix + EXECUTIONS.name, 0))) as reader:
+    with closing(LogReader(log.kafka, Partition(EXECUTIONS.full_name(log.prefix), 0))) as reader:
         published = [decode_execution(record.value) for record in reader.records()]
     assert not any(isinstance(each, Outcomes) for each in published)

@@ -50,7 +50,7 @@ def quarantined(url: str) -> list[tuple[str, str]]:
 
 
 def test_unusable_broker_records_are_skipped_and_listed_once(log: HandwrittenLog, url: str) -> None:
-    topic = log.prefix + BROKERS.name
+    topic = BROKERS.full_name(log.prefix)
     for value in BAD:
         log.write(value, BROKERS)
     for _ in range(2):

@@ -31,6 +31,7 @@ PARAMETERS_MAX = 6
 DRAWERS = {"common", "core", "utils", "util", "helpers", "misc"}
 # Written in two parts, so that this file does not contain the words.
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+TOPIC_CONCATENATED = re.compile(r"prefix \+ (?!self\b)\w+\.name\b", re.I)
 RIDDLE = re.compile(
     r"(Who|What|How|Who" r"ever|Whose|Where|When|No" r"body|Whatever|Whether)\b", re.ASCII
 )
