@@ -9,6 +9,7 @@ import pytest
 from msgspec import Struct
 
 from schemas.executions import OrderAccepted, Outcome
+from schemas.tables import SCHEMA_VERSION
 from services.api.brokers import BrokerDirectory
 from services.reader.app import Reader
 from services.reader.archive import Archive
@@ -199,10 +200,14 @@ def change(url: str, statement: str) -> None:
         ("UPDATE log_identity SET topic_id = 'another'", "was not filled from this log"),
         ("DELETE FROM log_identity", "was not filled from this log"),
         (
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES (6, 'later', '')",
-            "has tables of version 6, not 5",
+            "INSERT INTO schema_migrations (version, name, checksum)"
+            f" VALUES ({SCHEMA_VERSION + 1}, 'later', '')",
+            f"has tables of version {SCHEMA_VERSION + 1}, not {SCHEMA_VERSION}",
         ),
-        ("DELETE FROM schema_migrations WHERE version = 5", "has tables of version 4, not 5"),
+        (
+            f"DELETE FROM schema_migrations WHERE version = {SCHEMA_VERSION}",
+            f"has tables of version {SCHEMA_VERSION - 1}, not {SCHEMA_VERSION}",
+        ),
         ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
         (
             "INSERT INTO log_positions VALUES (7, 1, 1, 0, now(), 0)",
