@@ -200,12 +200,13 @@ def change(url: str, statement: str) -> None:
         ("UPDATE log_identity SET topic_id = 'another'", "was not filled from this log"),
         ("DELETE FROM log_identity", "was not filled from this log"),
         (
-            "INSERT INTO schema_migrations (version, name, checksum)"
-            f" VALUES ({SCHEMA_VERSION + 1}, 'later', '')",
+            "UPDATE schema_migrations SET version = version + 1"
+            " WHERE version = (SELECT max(version) FROM schema_migrations)",
             f"has tables of version {SCHEMA_VERSION + 1}, not {SCHEMA_VERSION}",
         ),
         (
-            f"DELETE FROM schema_migrations WHERE version = {SCHEMA_VERSION}",
+            "DELETE FROM schema_migrations"
+            " WHERE version = (SELECT max(version) FROM schema_migrations)",
             f"has tables of version {SCHEMA_VERSION - 1}, not {SCHEMA_VERSION}",
         ),
         ("UPDATE log_positions SET next_record = 999999 WHERE partition = 1", "999999"),
