@@ -22,7 +22,7 @@ WITHIN_S = 30.0
 def append(bootstrap: str, records: int) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     for _ in range(records):
-        producer.produce(PREFIX + COMMANDS.name, b"x", partition=0)
+        producer.produce(COMMANDS.full_name(PREFIX), b"x", partition=0)
     assert producer.flush(WITHIN_S) == 0
 
 

@@ -165,6 +165,11 @@ def test_file_and_folder_names_are_specific() -> None:
     assert named == []
 
 
+def test_names_of_topics_on_kafka_are_made_by_one_method() -> None:
+    concatenated = [module.name for module in modules() if TOPIC_CONCATENATED.search(module.text)]
+    assert concatenated == [], "use Topic.full_name or Topology.name"
+
+
 def test_class_names_have_one_meaning() -> None:
     """Outside of tests and of examples, which stand alone."""
     where: dict[str, list[str]] = defaultdict(list)
