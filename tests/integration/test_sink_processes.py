@@ -93,7 +93,9 @@ def test_records_of_the_log_become_rows_and_api_answers(
     log.append(sweep())
     url, port = environ["EXCHANGE_DATABASE_URL"], environ["EXCHANGE_PORT"]
     assert finished(environ, "services.sink", "--migrate").returncode == 0
-    with service(environ, "services.sink"), service(environ, "services.reader"):
+    # Both run at once, and the reader would take the sink's port of metrics.
+    reader = environ | {"EXCHANGE_METRICS_PORT": "0"}
+    with service(environ, "services.sink"), service(reader, "services.reader"):
         eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
         eventually(lambda: get(port, "/readyz")[0] == 200, "the reader is ready")
         metrics = environ["EXCHANGE_METRICS_PORT"]
