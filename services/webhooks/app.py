@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import time
 from typing import Annotated, Final, cast
 
 from fastapi import Query
@@ -26,6 +25,7 @@ from services.api.app import (
 from services.api.body import require_no_fields
 from services.api.framework import Body, Caller, ServiceRouter
 from services.api.query import Count
+from services.runtime.clock import now_ms
 from services.runtime.postgres.pool import PostgresUnavailableError
 from services.webhooks.deliveries import TESTS_PENDING_MAX, Deliveries, Key
 
@@ -88,8 +88,7 @@ class WebhookRoutes:
         if broker.webhook_url is None:
             raise ProblemError("not_found", "this broker was registered without a webhook_url")
         # Built like an order id, which begins with the time, as the ids of trades do.
-        now_ms = time.time_ns() // 1_000_000
-        event_id = ids.order_id(now_ms, 0, secrets.randbits(_RANDOM_BITS))
+        event_id = ids.order_id(now_ms(), 0, secrets.randbits(_RANDOM_BITS))
         try:
             queued = await self._deliveries.queue_test(broker.broker_id, event_id)
         except PostgresUnavailableError as error:

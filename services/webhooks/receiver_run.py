@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from services.runtime.clock import now_ms
 from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import WEBHOOK_AGE_SECONDS, WEBHOOK_SECONDS, WEBHOOKS
 from services.webhooks.outbox import Attempted, ClaimedReceiver, Ended, WebhookDelivery
@@ -126,11 +127,11 @@ class ReceiverRun:
         self._on_attempt(Attempted(broker_id, delivery, answer, verdict.result, verdict.delay_s))
 
     async def _send(self, delivery: WebhookDelivery) -> ReceiverResponse:
-        now_ms = time.time_ns() // 1_000_000
-        secrets = valid_secrets(self._claimed.secrets, now_ms)
+        sent_ms = now_ms()
+        secrets = valid_secrets(self._claimed.secrets, sent_ms)
         if not secrets:
             return ReceiverResponse(
                 None, "there is no secret to sign with: POST /webhooks/secret/rotate"
             )
-        headers = signed_headers(delivery.webhook_id, now_ms // 1000, delivery.body, secrets)
+        headers = signed_headers(delivery.webhook_id, sent_ms // 1000, delivery.body, secrets)
         return await self._post(self._claimed.url, headers, delivery.body)

@@ -4,6 +4,7 @@ Each test applies the same load twice, beyond every quota and window. The second
 state as large as the first: a structure that grows forever has no bound.
 """
 
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from gc import get_referents
@@ -13,16 +14,23 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from schemas import ids
+from schemas.brokers import Broker, IssuedSecret, key_hash, webhook_secret
+from schemas.codec import encode
 from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas, Tick
 from schemas.quotas import Quotas
+from services.api.brokers import BrokerDirectory
+from services.api.rate_limits import RateLimiter, RateLimits
+from services.ingest.waiters import Waiters
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
+from services.sink.rows import Rows
 from tests.support.orders import START_MS, broker_id, limit
 
 QUOTAS: Final = Quotas(open_orders_max=50, symbols_max=20, client_order_ids_max=100)
 RULES: Final = Rules(client_id_window_ms=2_000, client_id_block=50, order_id_window_ms=1_000)
+BROKER: Final = Broker(broker_id(1), "Alfa", key_hash("alfa"), 0, "http://a/")
 BROKERS: Final = 3
 ORDERS: Final = 6_000
 # Hash tables and queues grow and shrink in steps; a leak of one small object per order is far more.
@@ -102,3 +110,72 @@ def test_matcher_and_views_do_not_grow_beyond_the_quotas() -> None:
     # The first part fills the windows and quotas.
     for earlier, later in zip(sizes[1], sizes[2], strict=True):
         assert later < earlier * (1 + TOLERANCE), sizes
+
+
+def rotate_secrets(directory: BrokerDirectory, first: int, count: int) -> None:
+    """Rotate a broker's webhook secret `count` times, as ingest does, and delete ended ones."""
+    for number in range(first, first + count):
+        secret = webhook_secret(number.to_bytes(32, "big"))
+        issued = IssuedSecret(BROKER.broker_id, secret, START_MS + number)
+        directory.apply(issued.key.encode(), encode(issued))
+        for key in directory.ended_secrets(BROKER.broker_id):
+            directory.apply(key.encode(), None)
+
+
+def test_directory_does_not_grow_by_rotated_secrets() -> None:
+    async def scenario() -> None:
+        directory = BrokerDirectory("the-admin-key")
+        directory.apply(BROKER.broker_id.encode(), encode(BROKER))
+        rotate_secrets(directory, 0, 500)
+        before = size_of([directory])
+        rotate_secrets(directory, 500, 500)
+        assert size_of([directory]) < before * (1 + TOLERANCE)
+
+    asyncio.run(scenario())
+
+
+def test_rate_limiter_does_not_grow_beyond_its_tables() -> None:
+    limiter = RateLimiter(RateLimits(10, 10, 10, 60, 20, 10, 10))
+
+    def use(first: int, count: int) -> int:
+        for number in range(first, first + count):
+            address = f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
+            limiter.unauthenticated(address, number / 1_000)
+        return size_of([limiter])
+
+    # Twice the same phase of its two tables, which are dropped when full.
+    before = use(0, 25_000)
+    assert use(25_000, 20_000) < before * (1 + TOLERANCE)
+
+
+def test_waiters_do_not_grow_by_requests_without_an_outcome() -> None:
+    async def scenario() -> None:
+        waiters = Waiters(asyncio.get_running_loop())
+
+        def use(first: int) -> int:
+            for number in range(first, first + 2_000):
+                order_id = ids.order_id(START_MS, 0, number)
+                waiters.expect_placed(order_id)
+                waiters.forget_placed(order_id)
+                cancel = waiters.expect_cancel(order_id, BROKER.broker_id)
+                waiters.forget_cancel(order_id, BROKER.broker_id, cancel)
+            return len(waiters) + size_of([waiters._placed, waiters._cancels])
+
+        before = use(0)
+        assert use(2_000) < before * (1 + TOLERANCE)
+
+    asyncio.run(scenario())
+
+
+def test_sink_rows_are_those_of_one_run() -> None:
+    engine = Engine(0, RULES)
+    sizes: list[int] = []
+    for part in range(2):
+        rows = Rows()
+        for offset, (now, command) in enumerate(load(part * 500), part * 100_000):
+            if offset % 100_000 >= 2_000:
+                break
+            at = EnginePosition(0, offset, now)
+            rows.add(Batch(0, offset, (engine.apply(command, at),)))
+        sizes.append(size_of([rows]))
+    assert sizes[1] < sizes[0] * (1 + TOLERANCE), sizes
