@@ -26,6 +26,7 @@ from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.producer import FailFastSender, append
+from services.runtime.metrics import SNAPSHOT_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class SnapshotWriter:
             "bytes": seal.size,
         }
         logger.info("snapshot written", extra={"fields": fields})
+        SNAPSHOT_BYTES.labels(str(number)).set(seal.size)
 
 
 class KafkaSnapshotTopic:

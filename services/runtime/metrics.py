@@ -44,6 +44,9 @@ SNAPSHOT_PAUSE_SECONDS: Final = Histogram(
     "How long matching stood still for a snapshot.",
     buckets=_SECONDS,
 )
+SNAPSHOT_BYTES: Final = Gauge(
+    "exchange_snapshot_bytes", "Size of the newest snapshot of a partition.", ["partition"]
+)
 ORDERS_IN_MEMORY: Final = Gauge(
     "exchange_orders_in_memory",
     "Orders the reader holds, open ones and closed ones not yet stored.",
