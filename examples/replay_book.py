@@ -8,6 +8,7 @@ digest equals the one that `exchange replay` prints, and the matcher's own.
 """
 
 import argparse
+import logging
 import signal
 import sys
 import threading
@@ -15,6 +16,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
+from schemas.codec import UnreadableError, decode_command
+from schemas.commands import Command
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS
 from schemas.units import Side, rfc3339
@@ -22,7 +25,6 @@ from services.local.data_dir import operator_settings
 from services.local.signals import quiet_kafka
 from services.matcher.engine import Engine, EnginePosition
 from services.replay.command_log import commands as command_records
-from services.replay.recompute import command_of
 from services.runtime.errors import ExchangeError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.consumer import Partition
@@ -30,6 +32,8 @@ from services.runtime.kafka.log_reader import LogReader
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.logging_setup import configure
 from services.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
 
 SHOWN_MAX = 10
 PROGRESS_EVERY_S = 2.0
@@ -42,8 +46,18 @@ def replay(kafka: KafkaAccess, commands: Partition, engine: Engine) -> Iterator[
             raise UnavailableError(f"{commands.topic} has lost what was before {log.low}")
         for record in command_records(log, 0):
             at = EnginePosition(commands.number, record.offset, record.timestamp)
-            engine.apply(command_of(record.value), at)
+            engine.apply(readable(record.value, at), at)
             yield at
+
+
+def readable(value: bytes | None, at: EnginePosition) -> Command | None:
+    """The command, or None for an unreadable record, which is logged: the matcher refuses it."""
+    try:
+        return decode_command(value)
+    except UnreadableError as error:
+        fields = {"partition": at.partition, "offset": at.offset, "reason": str(error)}
+        log.warning("unreadable command, refused", extra={"fields": fields})
+        return None
 
 
 def rebuilt(settings: Settings, symbol: str, stopping: threading.Event) -> Engine | None:

@@ -12,15 +12,16 @@ from benchmarks.micro.context import Context
 from benchmarks.micro.engine import flow_of
 from benchmarks.micro.errors import BenchError
 from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement
-from benchmarks.processes import metrics_at
-from infra.ports import free_port
 from infra.process import ChildProcess
 from loadgen.report.report import percentile
-from schemas.codec import encode
+from loadgen.report.resources import usage
+from schemas.codec import decode_execution, encode
 from schemas.commands import Command, PlaceOrder
-from schemas.topics import COMMANDS
+from schemas.executions import Outcomes
+from schemas.topics import COMMANDS, EXECUTIONS
 from services.local.child_environment import environment
 from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.producer import FailFastSender
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
@@ -40,10 +41,10 @@ PERCENTS = (50, 99)
 
 
 class MatcherSample(Struct, frozen=True):
-    """The matcher's metrics at one moment."""
+    """Commands with an outcome, and the matcher's CPU time, at one moment."""
 
     at_s: float
-    commands: float
+    commands: int
     cpu_s: float
 
 
@@ -77,32 +78,54 @@ def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
 
 
 def _watched(context: Context, settings: Settings, count: int) -> list[MatcherSample]:
-    """Sample a matcher's metrics from its start until it has processed `count` commands."""
-    port = free_port()
+    """Sample a matcher from its start until it has the outcomes of `count` commands."""
     child = ChildProcess(
         [sys.executable, "-m", "services.matcher"],
         log_file=context.servers.folder / f"{settings.topic_prefix}log",
-        env=environment(os.environ, settings, {"EXCHANGE_METRICS_PORT": str(port)}),
+        env=environment(os.environ, settings, {}),
     )
     samples: list[MatcherSample] = []
     deadline = time.monotonic() + DONE_TIMEOUT_S
+    outcomes = OutcomeCount(settings)
     child.start()
     try:
         while not samples or samples[-1].commands < count:
             if not child.alive or time.monotonic() > deadline:
                 raise BenchError(f"the matcher did not finish: {child.tail_of_log(3)}")
             time.sleep(SAMPLE_INTERVAL_S)
-            samples += _sample(port)
+            samples += _sample(child, outcomes.commands())
     finally:
+        outcomes.close()
         child.stop(grace_s=STOP_GRACE_S)
     return samples
 
 
-def _sample(port: int) -> list[MatcherSample]:
-    found = metrics_at(f"http://127.0.0.1:{port}")
-    commands = sum(m.value for m in found if m.name == "exchange_commands_total")
-    cpu_s = sum(m.value for m in found if m.name == "process_cpu_seconds_total")
-    return [MatcherSample(time.perf_counter(), commands, cpu_s)] if commands else []
+def _sample(child: ChildProcess, commands: int) -> list[MatcherSample]:
+    if not commands:
+        return []
+    return [MatcherSample(time.perf_counter(), commands, usage(child.pid).cpu_s)]
+
+
+class OutcomeCount:
+    """Commands whose outcomes are in the executions topic. The page of metrics is too old for it:
+    it is rendered once a second."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer = LogConsumer(KafkaAccess(settings.kafka), Fetch(wait_ms=10, bytes_min=1))
+        self._executions = Partition(EXECUTIONS.full_name(settings.topic_prefix), 0)
+
+    def commands(self) -> int:
+        """The number by the topic's last record; 0 if that is a claim."""
+        end = self._consumer.range(self._executions).end
+        for message in self._consumer.read(self._executions, max(0, end - 1), end):
+            execution = decode_execution(message.value())
+            if isinstance(execution, Outcomes):
+                return execution.first_offset + len(execution.outcomes)
+        return 0
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
 
 
 def _between(samples: Sequence[MatcherSample], count: int) -> tuple[MatcherSample, MatcherSample]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from conformance.api import Api
+from conformance.api import Api, eventually
 from infra.ports import free_port
 from infra.servers import LocalServers
 from schemas.brokers import Broker
@@ -164,6 +164,7 @@ def test_replay_and_audit_hold_after_transactions(market: Exchange) -> None:
     with transaction(market, commit=False) as producer:
         send(market, producer, COMMANDS, b"not a command")
     settings = market.stack.operator
+    eventually("outcomes", lambda: len(market.outcomes(0)) == market.log_ends()[0])
     for request in (
         ReplayRequest(0, verify=True),
         ReplayRequest(0, verify=True, from_snapshot=True),
