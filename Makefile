@@ -53,13 +53,13 @@ test-all: $(READY) ## Every test at full size: faults, defects, benchmarks, secu
 IMAGES ?=
 .PHONY: images integration-containers
 
-images: ## Images for containers, official ones or built here; IMAGES=--build asks no registry
-	@bash infra/images/build.sh $(IMAGES)
+images: $(READY) ## Images for containers, official ones or built here; IMAGES=--build asks no registry
+	@PYTHON=$(BIN)/python bash infra/images/build.sh $(IMAGES)
 
 # The tests that integration-containers runs; `.ci/run` chooses fewer.
 IN_CONTAINERS ?= tests/integration
 
-integration-containers: $(READY) images ## tests/integration in containers; requires a Docker engine
+integration-containers: images ## tests/integration in containers; requires a Docker engine
 	TEST_SERVERS=containers $(BIN)/python -m pytest $(IN_CONTAINERS) tests/containers
 
 conformance: $(READY) ## Judge an exchange by the trading rules: at URL= with ADMIN_KEY=, else a fresh one

@@ -102,7 +102,7 @@ postgres_image() {
 kafka_image() {
     base
     local context="$LOGS/kafka" libs tools
-    libs="$(python3 -c 'from infra.kafka_jars import default_cache_dir, fetch_jars; print(fetch_jars(default_cache_dir()))')"
+    libs="$("${PYTHON:-python3}" -c 'from infra.kafka_jars import default_cache_dir, fetch_jars; print(fetch_jars(default_cache_dir()))')"
     rm -rf "$context"
     cp -a "$HERE/kafka" "$context"
     cp -a "$libs" "$context/libs"
