@@ -36,7 +36,7 @@ from tests.integration.audited_market import create_database
 from tests.support.exchange import Exchange
 
 EVERY = 150
-FLOW = plan(Profile(duration_s=8, symbols=8, brokers=4, valid_seconds_percent=0), 5)
+FLOW = plan(Profile(duration_s=80, symbols=8, brokers=4, valid_seconds_percent=0), 5)
 WAIT_S = 30.0
 # Higher than the epoch of every claim in a test.
 LATER_EPOCH = 1_000_000
@@ -53,7 +53,9 @@ class Market(Struct, frozen=True):
     def send(self, count: int) -> None:
         """Send the next commands of the flow to the only partition."""
         sender = FailFastSender(kafka_access(self.settings), linger_ms=1)
-        for _, command in islice(self.flow, count):
+        chosen = list(islice(self.flow, count))
+        assert len(chosen) == count, "the flow has no more commands"
+        for _, command in chosen:
             key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
             sender.send(COMMANDS.full_name(self.settings.topic_prefix), 0, key, encode(command))
         sender.flush()
