@@ -106,7 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     linger_ms: Milliseconds = 0
     """Time that commands and executions wait in a producer for further records; 0: only while a
     request before them is under way."""
-    linger_public_ms: Milliseconds = 25
+    linger_public_ms: Milliseconds = 100
     """Time that public records wait for others, so that they share a transaction."""
     snapshot_every: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100_000
     """Commands of a partition between two snapshots of its matcher; 0: no snapshots."""
