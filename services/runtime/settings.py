@@ -121,8 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     takeover_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000
     """Time without outcomes for waiting commands after which a standby takes over."""
     clock_ahead_ms_max: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 5_000
-    """How far a command's timestamp may be ahead of the matcher's clock; beyond it the matcher
-    stops before it publishes the outcome. 0: no limit."""
+    """Distance by which a command's timestamp may be ahead of the matcher's clock; beyond it the
+    matcher stops before it publishes the outcome. 0: no limit."""
     webhook_allow_cidrs: str = ""
     """Networks that webhooks may go to besides public addresses, as `10.0.0.0/8,::1/128`."""
     webhook_retries: Literal["standard", "seconds"] | None = None
