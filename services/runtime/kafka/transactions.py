@@ -147,12 +147,13 @@ class TransactionalSender:
         taken = [self._queue.popleft() for _ in range(min(len(self._queue), RECORDS_MAX))]
         # Sorting is stable: the order within a partition stays.
         for partition, records in groupby(sorted(taken, key=itemgetter(0)), itemgetter(0)):
-            self._commit(self._producers[partition], list(records))
-        with self._settled:
-            self._committed += len(taken)
-            self._settled.notify_all()
+            committed = self._commit(self._producers[partition], list(records))
+            with self._settled:
+                self._committed += committed
+                self._settled.notify_all()
 
-    def _commit(self, producer: Producer, records: list[_Waiting]) -> None:
+    def _commit(self, producer: Producer, records: list[_Waiting]) -> int:
+        """The number of records that are committed: all, or none if this sender is closed."""
         while not self._stopping.is_set():
             try:
                 producer.begin_transaction()
@@ -166,7 +167,8 @@ class TransactionalSender:
                 self._repeat(producer.abort_transaction)
                 self._stopping.wait(_RETRY_S)
             else:
-                return
+                return len(records)
+        return 0
 
     def _repeat(self, step: Callable[[float], None]) -> None:
         # A step that timed out goes on where it was; the broker decides once.
@@ -183,7 +185,8 @@ class TransactionalSender:
     def _lasting(self, reason: KafkaError) -> ExchangeError:
         if reason.code() in _FENCED or "fenced" in reason.str().lower():
             return SupersededError(
-                "another matcher sends the public records of a partition of ours"
+                "another matcher sends the public records of one of our partitions, or this one "
+                f"stood still for {TRANSACTION_MS_MAX / 1000:g} s"
             )
         return self._kafka.refusal(reason) or DeliveryError(
             f"public records were not committed: {reason.str()}"
