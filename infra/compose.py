@@ -137,16 +137,16 @@ class ComposeProject:
 
     def _wait(self, tell: Callable[[str], None], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        told = ""
+        printed = ""
         while waiting := [one for one in self.containers() if not one.done]:
             if any(one.failed for one in waiting):
                 raise ServerFailedError(f"it does not start{self._words_of_failed()}")
             if time.monotonic() >= deadline:
                 words = "".join(map(self._words_of, waiting))
                 raise ServerFailedError(f"not ready after {timeout_s:.0f} s{words}")
-            if (now := ", ".join(map(str, waiting))) != told:
+            if (now := ", ".join(map(str, waiting))) != printed:
                 tell(f"waiting for {now}")
-                told = now
+                printed = now
             time.sleep(_POLL_S)
 
     def _words_of_failed(self) -> str:

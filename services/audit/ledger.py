@@ -188,10 +188,10 @@ class Ledger:
         maker.filled_value += fill.price * fill.quantity
         maker.updated_at = time
         self._totals.pays(resting.broker_id, resting.side, fill.price * fill.quantity)
-        told = (fill.maker_remaining_quantity, fill.maker_broker_id, fill.price)
+        recorded = (fill.maker_remaining_quantity, fill.maker_broker_id, fill.price)
         kept = (maker.remaining, resting.broker_id, resting.price)
-        if told != kept:
-            self._quantities.fail(f"{where}: maker {resting.order_id} {told}, expected {kept}")
+        if recorded != kept:
+            self._quantities.fail(f"{where}: maker {resting.order_id} {recorded}, expected {kept}")
             maker.remaining = fill.maker_remaining_quantity
         if maker.remaining <= 0:
             maker.closed_reason = "filled"
