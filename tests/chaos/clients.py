@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -58,12 +59,14 @@ _decode = msgspec.json.Decoder(_AnswerBody).decode
 class Clients:
     """All brokers' clients. `records` grows during `trading()`.
 
-    `cancelled`: ids of the orders whose cancel was answered 204. `with_validity`: orders with a
+    `answered`: number of answers that are not retried, by operation. `cancelled`: ids of the orders
+    whose cancel was answered 204. `with_validity`: orders with a
     `valid_until`, by broker number and client order id.
     """
 
     def __init__(self, url: str, brokers: Sequence[Registration], flow: Plan) -> None:
         self.records = Records()
+        self.answered: Counter[Operation] = Counter()
         self.cancelled: set[str] = set()
         self.with_validity = frozenset(
             (action.broker, action.client_order_id)
@@ -109,6 +112,8 @@ class Clients:
     def add(self, line: RequestRecord) -> None:
         """Record an attempt with its answer."""
         self.records.add(line)
+        if line.answer.status not in _RETRIED:
+            self.answered[line.operation] += 1
         if line.answer.status == 201:
             self._created_us.append(line.done_us)
 

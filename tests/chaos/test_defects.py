@@ -69,6 +69,8 @@ TRADING_S = 0.7
 TRADING_S_MAX = 20.0
 # Granted cancels, and trades, of the recorded market.
 CANCELS_MIN, TRADES_MIN = 6, 6
+# Answered requests of each kind for every gateway with a defect: enough to meet the defect.
+ANSWERS_MIN = 10
 # Longer than any order is valid, plus the interval of the matcher's tick.
 EXPIRIES_OVER_S = 1.5
 SINK_WAIT_S = 10.0
@@ -124,12 +126,23 @@ def trade(
     profile: Profile = PROFILE,
     *,
     cancels_min: int = 0,
+    answers_min: int = 0,
 ) -> ClientHistory:
+    """Trade until so many cancels are granted and so many requests of each kind are answered."""
     clients = Clients(stack.url, brokers, plan(profile, SEED))
+    cancel_answers_min = answers_min if profile.cancels_per_53_orders else 0
+
+    def traded() -> bool:
+        return (
+            clients.answered["order"] >= answers_min
+            and clients.answered["cancel"] >= cancel_answers_min
+            and len(clients.cancelled) >= cancels_min
+        )
+
     with clients.trading():
         time.sleep(TRADING_S)
         # A cancel is sent after the answer to its order, which takes its time on a busy machine.
-        eventually("cancels", lambda: len(clients.cancelled) >= cancels_min, TRADING_S_MAX)
+        eventually("answers and cancels", traded, TRADING_S_MAX)
     return ClientHistory(clients, brokers, SEED)
 
 
@@ -226,7 +239,7 @@ def check_gateway(exchange: Exchange, tmp_path: Path, defect: Defect, linger_ms:
     profile = PROFILE if defect.cancels else structs.replace(PROFILE, cancels_per_53_orders=0)
     with running(stack, "sink", "matcher"):
         with running(stack, "gateway", replacements=wrong):
-            history = trade(stack, brokers, profile)
+            history = trade(stack, brokers, profile, answers_min=ANSWERS_MIN)
         return found_in(verify(stack, history, [], SINK_WAIT_S, ignore))
 
 

@@ -50,7 +50,8 @@ def test_session_settings_override_defaults_of_the_database(url: str) -> None:
     for setting in (
         "datestyle = 'SQL, DMY'",
         "timezone = 'America/Sao_Paulo'",
-        "statement_timeout = '1ms'",
+        # Long enough for the statement that overrides it, also on a busy machine.
+        "statement_timeout = '5s'",
         "default_transaction_isolation = 'serializable'",
     ):
         change(url, f"ALTER DATABASE this SET {setting}")
@@ -63,14 +64,19 @@ def test_session_settings_override_defaults_of_the_database(url: str) -> None:
         finally:
             await store.close()
 
-    async def asked() -> str:
+    async def settings() -> tuple[str, str]:
+        """The date style, and the time limit of statements, of a pool's connection."""
         pool = PostgresPool(url, read_only=True)
         await pool.open()
 
-        async def question(connection: psycopg.AsyncConnection) -> str:
-            row = await (await connection.execute("SHOW datestyle")).fetchone()
+        async def question(connection: psycopg.AsyncConnection) -> tuple[str, str]:
+            row = await (
+                await connection.execute(
+                    "SELECT current_setting('datestyle'), current_setting('statement_timeout')"
+                )
+            ).fetchone()
             assert row is not None
-            return str(row[0])
+            return str(row[0]), str(row[1])
 
         try:
             return await pool.ask(question)
@@ -78,7 +84,9 @@ def test_session_settings_override_defaults_of_the_database(url: str) -> None:
             await pool.close()
 
     asyncio.run(begun())
-    assert asyncio.run(asked()).startswith("ISO")
+    date_style, statement_timeout = asyncio.run(settings())
+    assert date_style.startswith("ISO")
+    assert statement_timeout != "5s"
     with closing(Store(url)) as store:
         assert store.positions(1).keys() == {0}
 
