@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if obstacle is not None:
             sys.stderr.write(f"conformance: {obstacle[1]}\n")
             return obstacle[0]
-        command += ["--url", options.url, "--admin-key", options.admin_key]
+        command += ["--url", options.url, f"--admin-key={options.admin_key}"]
     else:
         sys.stderr.write("conformance: no --url, starting a fresh exchange\n")
     if options.rules:
@@ -110,7 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = EXIT_INTERRUPTED
     summary = f"{reporter.held} rules hold, {reporter.broken} are broken"
     if reporter.not_offered:
-        summary += f", {reporter.not_offered} WERE NOT JUDGED: /openapi.json offers no webhooks"
+        summary += (
+            f", {reporter.not_offered} WERE NOT JUDGED: /openapi.json does not offer their calls"
+        )
     _out(f"\n{summary}")
     return code
 
@@ -119,7 +121,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m conformance",
         description="Judges an exchange by the trading rules, over its seven calls and, if it "
-        "offers them, webhooks.",
+        "offers them, webhooks and queries.",
         epilog="Exit codes: 0 all rules hold; 1 a rule is broken; 2 usage, or a refused admin "
         "key; 3 the exchange does not answer; 130 interrupted.",
     )

@@ -95,8 +95,8 @@ _CLIENT = (
     *_on(TOPICS, "describe", "describe_configs"),
     Right("group", CONSUMER_GROUP, ("describe",)),
 )
-_INGEST = (*_reads(BROKERS, LISTINGS, EXECUTIONS), *_writes(COMMANDS, BROKERS))
-_READER = _reads(BROKERS, EXECUTIONS)
+_READER = _reads(BROKERS, LISTINGS, EXECUTIONS)
+_INGEST = (*_READER, *_writes(COMMANDS, BROKERS))
 
 # What the REST API changes when a broker asks for a test webhook or to send one again.
 _REQUEUING = (

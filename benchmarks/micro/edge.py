@@ -26,12 +26,12 @@ from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.framework import Caller, ServiceRouter, make_framework
 from services.api.messages import AsgiApp, Receive, Request, Response, Route, Scope, Send
+from services.api.partition_map import PartitionMap
 from services.api.protocol import HttpProtocol
 from services.api.server import health_router
 from services.gateway.wiring import lookup_of
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
-from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.matcher.engine import Engine, EnginePosition

@@ -6,7 +6,7 @@ state. Here dependencies read the body, and exception handlers write problems, w
 that the edge uses for its own calls.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import wraps
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from services.api.body import ClientGoneError, read_body_of
 from services.api.checks import internal_error
 from services.api.docs_page import add_pages
 from services.api.messages import BODILESS, Parameter, ProblemError, Response, Route
+from services.api.query import require_known_query
 
 _Endpoint = Callable[..., Awaitable[HttpResponse]]
 
@@ -46,14 +47,18 @@ class ServiceRouter(APIRouter):
 
     def add(self, call: Route) -> None:
         """Serve a call. Its handler declares parameters as FastAPI does and returns a Response."""
+        # Filled below: FastAPI finds a handler's parameters while it adds the route.
+        known: set[str] = set()
         self.add_api_route(
             call.path,
             _answering(call.handler),
             methods=[call.method],
-            dependencies=[Depends(_reading(call))],
+            dependencies=[Depends(_reading(call, known))],
             response_model=None,
         )
-        self.calls.append(structs.replace(call, parameters=_parameters(call, self.routes[-1])))
+        parameters = _parameters(call, self.routes[-1])
+        known.update(each.name for each in parameters if each.where == "query")
+        self.calls.append(structs.replace(call, parameters=parameters))
 
 
 def make_framework(title: str, hot: Sequence[Route], routers: Sequence[ServiceRouter]) -> Framework:
@@ -92,10 +97,12 @@ Body = Annotated[bytes, Depends(_body)]
 """Parameter of a handler: the body, read within its bounds of size and time."""
 
 
-def _reading(call: Route) -> Callable[[Request], Awaitable[None]]:
+def _reading(call: Route, known: Collection[str]) -> Callable[[Request], Awaitable[None]]:
     # Runs before the handler's own dependencies, and before FastAPI validates parameters.
     async def read(request: Request) -> None:
         state = request.state
+        if call.strict_query:
+            require_known_query(request.scope["query_string"], known)
         state.body = await read_body_of(call.method, state.headers, request.receive)
         # The path was matched while percent-encoded; these values are decoded.
         request.scope["path_params"] = state.parameters

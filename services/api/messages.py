@@ -173,6 +173,7 @@ class Route(Struct, frozen=True):
     `path` names its parameters in braces. `answers` has the body struct of every success status.
     `problems` are the codes that the handler itself raises; the checks before it add theirs.
     `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
+    `strict_query`: a query parameter that the call does not have is refused; only for FastAPI's.
     """
 
     method: Literal["GET", "POST"]
@@ -185,3 +186,4 @@ class Route(Struct, frozen=True):
     problems: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     budget: Budget | None = None
+    strict_query: bool = False

@@ -1,10 +1,14 @@
-"""Query parameters that are whole numbers: reading, validation and documentation. Pure."""
+"""Query and path parameters: reading, validation and documentation. Pure."""
 
+from collections.abc import Collection
 from typing import Any
+from urllib.parse import parse_qsl
 
+import msgspec
 from pydantic_core import core_schema
 
-from services.api.messages import Parameter
+from schemas.rest import FieldFault
+from services.api.messages import Parameter, ProblemError
 
 
 def count_parameter(name: str, default: int, most: int, description: str) -> Parameter:
@@ -41,3 +45,39 @@ class Count:
     def __get_pydantic_json_schema__(self, _: Any, __: Any) -> dict[str, Any]:
         """Document the bounds."""
         return {"type": "integer", "minimum": 1, "maximum": self._most}
+
+
+class Text:
+    """Annotation of a FastAPI parameter: text of `kind`, a type of `schemas`; `detail` is the fault
+    of any other."""
+
+    def __init__(self, kind: Any, detail: str) -> None:
+        self._kind = kind
+        self._detail = detail
+
+    def _read(self, text: str) -> str:
+        try:
+            return str(msgspec.convert(text, self._kind))
+        except msgspec.ValidationError:
+            raise ValueError(self._detail) from None
+
+    def __get_pydantic_core_schema__(self, _: Any, __: Any) -> core_schema.CoreSchema:
+        """Validate the text."""
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, _: Any, __: Any) -> dict[str, Any]:
+        """Document the pattern."""
+        schema = msgspec.json.schema(self._kind)
+        return {"type": "string", "pattern": schema["pattern"].removesuffix(r"(?!\n)")}
+
+
+def require_known_query(query_string: bytes, known: Collection[str]) -> None:
+    """Raises ProblemError (422) for a parameter that is not `known`, or is given twice."""
+    names = [name for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)]
+    faults = [
+        FieldFault(f"/{name}", "is given twice" if name in known else "is not a parameter here")
+        for name in dict.fromkeys(names)
+        if name not in known or names.count(name) > 1
+    ]
+    if faults:
+        raise ProblemError("invalid", "the request is not acceptable", errors=faults)

@@ -12,12 +12,14 @@ from functools import partial
 
 from msgspec import Struct
 
+from schemas.codec import UnreadableError
 from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
 from services.api.brokers import BrokerDirectory
 from services.api.framework import ServiceRouter
 from services.api.freshness import BrokersFreshness
 from services.api.messages import Route
+from services.api.partition_map import PartitionMap
 from services.api.server import health_router, log_check, make_server, open_when_caught_up
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
@@ -26,9 +28,12 @@ from services.runtime.kafka.dispatcher import TopicDispatcher
 from services.runtime.kafka.topic_ends import TopicEnds
 from services.runtime.kafka.topic_watch import TopicWatch
 from services.runtime.lifecycle import Stop
+from services.runtime.metrics import QUARANTINED
 from services.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_WATCHED = (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)
 
 
 class ApiContext(Struct, frozen=True):
@@ -39,6 +44,7 @@ class ApiContext(Struct, frozen=True):
     topology: Topology
     kafka: KafkaAccess
     directory: BrokerDirectory
+    partition_map: PartitionMap
     dispatcher: TopicDispatcher
     health: Health
     stop: Stop
@@ -67,20 +73,22 @@ async def serve(
     async with AsyncExitStack() as ending:
         kafka = kafka_access(settings)
         directory = BrokerDirectory(settings.admin_key)
+        partition_map = PartitionMap(topology.partitions)
         dispatcher = TopicDispatcher(
             LogConsumer(kafka, AT_ONCE),
             topology,
             on_broker=directory.apply,
+            on_listing=partial(_apply_listing, partition_map),
             failed=stop.fail,
         )
-        topics = [topology.name(topic) for topic in (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)]
-        ending.enter_context(closing(TopicWatch(kafka, topics, stop.fail)))
+        watched = [topology.name(topic) for topic in _WATCHED]
+        ending.enter_context(closing(TopicWatch(kafka, watched, stop.fail)))
         health = Health()
         ends = TopicEnds(kafka, topology.name(BROKERS))
         freshness = BrokersFreshness(partial(ends.end, 0), dispatcher.brokers_applied)
         health.add("log", lambda: log_check(dispatcher, freshness))
-        context = ApiContext(settings, topology, kafka, directory, dispatcher, health, stop, ending)
-        halves = await build(context)
+        common = (settings, topology, kafka, directory, partition_map, dispatcher)
+        halves = await build(ApiContext(*common, health, stop, ending))
         app, server = make_server(
             title,
             [route for half in halves for route in half.routes],
@@ -106,3 +114,12 @@ async def serve(
         ending.enter_context(health_answered(settings, health))
         await server.run()
         stop.raise_failure()
+
+
+def _apply_listing(partition_map: PartitionMap, key: bytes | None, value: bytes | None) -> None:
+    # An unreadable listing, written by another program, is logged and skipped.
+    try:
+        partition_map.apply(key, value)
+    except (UnreadableError, ValueError) as error:
+        log.error("unusable listing", extra={"fields": {"reason": str(error)}})
+        QUARANTINED.labels(LISTINGS.name).inc()

@@ -2,5 +2,5 @@
 
 Reads brokers, listings, outcomes from executions. Writes commands, brokers.
 Owns admission: who may send what, and to which partition. Pure: `admission`, `prefer`,
-`partition_map`, `registration`, `waiters`.
+`registration`, `waiters`.
 """

@@ -1,15 +1,15 @@
 """Ingest's half of the API: register brokers, rotate webhook secrets, place and cancel orders."""
 
-import logging
 from contextlib import suppress
 
 from msgspec import UNSET
 
 from schemas.broker_records import FORMER_SECRET_MS
 from schemas.brokers import IssuedSecret, webhook_secret
-from schemas.codec import UnreadableError, encode
+from schemas.codec import encode
+from schemas.queries import ValidOrder
 from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequest, Registration
-from schemas.topics import BROKERS, LISTINGS
+from schemas.topics import BROKERS
 from schemas.units import rfc3339
 from schemas.webhooks import RotatedSecret
 from services.api.app import (
@@ -23,7 +23,7 @@ from services.api.app import (
 from services.api.body import require_no_fields
 from services.api.brokers import BrokerDirectory
 from services.api.framework import Body, Caller, ServiceRouter
-from services.ingest.admission import admit_registration
+from services.ingest.admission import admit, admit_registration
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.context import IngestContext
@@ -33,9 +33,6 @@ from services.ingest.registration import (
     new_broker,
 )
 from services.runtime.kafka.execution_filter import Batch
-from services.runtime.metrics import QUARANTINED
-
-log = logging.getLogger(__name__)
 
 # Reading our own record back takes milliseconds. Beyond this the answer is sent without waiting:
 # the record is stored, and the key or secret would otherwise be lost.
@@ -65,7 +62,7 @@ _WRITING = (
 
 
 class Ingest:
-    """Ingest's calls; `on_batch` and `on_listing` receive the records that they depend on."""
+    """Ingest's calls; `on_batch` receives the outcomes that they wait for."""
 
     def __init__(self, context: IngestContext, directory: BrokerDirectory) -> None:
         self._context = context
@@ -77,13 +74,16 @@ class Ingest:
         """Answer the requests that wait for an outcome in the batch."""
         self._context.waiters.resolve(batch)
 
-    def on_listing(self, key: bytes | None, value: bytes | None) -> None:
-        """Apply a listing. An unreadable one, written by another program, is logged and skipped."""
-        try:
-            self._context.partition_map.apply(key, value)
-        except (UnreadableError, ValueError) as error:
-            log.error("unusable listing", extra={"fields": {"reason": str(error)}})
-            QUARANTINED.labels(LISTINGS.name).inc()
+    async def validate(self, body: Body) -> Response:
+        """`POST /orders/validate`."""
+        order = admit(body, self._context.clock())
+        partition_map = self._context.partition_map
+        valid = ValidOrder(
+            symbol=order.symbol,
+            partition=partition_map.partition(order.symbol),
+            listed=partition_map.is_listed(order.symbol),
+        )
+        return json_response(200, valid)
 
     async def register(self, body: Body) -> Response:
         """`POST /register`."""
@@ -200,6 +200,18 @@ class Ingest:
                     request=RegisterRequest,
                     answers={201: Registration},
                     problems=_WRITING,
+                ),
+                Route(
+                    method="POST",
+                    path="/orders/validate",
+                    handler=self.validate,
+                    who="broker",
+                    summary="Check an order as POST /orders does; nothing is written",
+                    request=OrderRequest,
+                    answers={200: ValidOrder},
+                    problems=("malformed_json", "invalid", "not_accepted"),
+                    budget="reads",
+                    strict_query=True,
                 ),
                 Route(
                     method="POST",

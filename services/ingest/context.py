@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from schemas.rest import OrderResource, PendingOrder
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
+from services.api.partition_map import PartitionMap
 from services.ingest.lookup import Lookup, LookupUnavailableError
-from services.ingest.partition_map import PartitionMap
 from services.ingest.prefer import Preferences, applied, parse_prefer
 from services.ingest.publish import Delivery, Publisher
 from services.ingest.waiters import Waiters

@@ -4,12 +4,10 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 
-from schemas.topology import Topology
 from services.api.service import ApiContext, Half
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
 from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
-from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.clock import now_ms
@@ -31,10 +29,9 @@ def make_sender(settings: Settings, failed: Callable[[ExchangeError], None]) -> 
     )
 
 
-def make_context(
-    settings: Settings, topology: Topology, sender: Sender, lookup: Lookup
-) -> IngestContext:
+def make_context(context: ApiContext, sender: Sender, lookup: Lookup) -> IngestContext:
     """The context of placing and cancelling. Call it on the running loop."""
+    settings, topology = context.settings, context.topology
     loop = asyncio.get_running_loop()
     publisher = Publisher(
         sender,
@@ -46,7 +43,7 @@ def make_context(
         publisher=publisher,
         waiters=Waiters(loop),
         lookup=lookup,
-        partition_map=PartitionMap(topology.partitions),
+        partition_map=context.partition_map,
         loop=loop,
         topic_prefix=topology.prefix,
         partitions=topology.partitions,
@@ -65,9 +62,9 @@ def half(context: ApiContext, lookup: Lookup, *, has_reads: bool = False) -> Hal
     require(settings.admin_key, "admin_key")
     sender = make_sender(settings, context.stop.fail)
     context.ending.push_async_callback(asyncio.to_thread, sender.close)
-    ingest_context = make_context(settings, topology, sender, lookup)
+    ingest_context = make_context(context, sender, lookup)
     ingest = Ingest(ingest_context, context.directory)
-    context.dispatcher.subscribe(on_batch=ingest.on_batch, on_listing=ingest.on_listing)
+    context.dispatcher.subscribe(on_batch=ingest.on_batch)
     publisher = ingest_context.publisher
     context.health.add(
         "kafka",

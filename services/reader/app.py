@@ -195,6 +195,11 @@ class Reader:
         if not self._ready():
             raise not_accepted("the reader is catching up with the command log's outcomes")
 
+    def ready_views(self) -> Views:
+        """The views. Raises ProblemError (503) until they are complete."""
+        self._require_ready()
+        return self._views
+
     async def get_order(self, request: Request) -> Response:
         """`GET /orders/{order_id}`."""
         self._require_ready()

@@ -24,6 +24,13 @@ class Average(Struct, frozen=True):
     sequence: int
 
 
+class LastTrade(Struct, frozen=True):
+    """Price in cents and sequence of a symbol's newest trade."""
+
+    price: int
+    sequence: int
+
+
 class Prices:
     """Trade prices by symbol, and the sequence of the newest."""
 
@@ -43,6 +50,11 @@ class Prices:
         """Load the newest trades, oldest first; `sequence` belongs to the newest one."""
         self._prices[symbol] = deque(prices, maxlen=TRADES_MAX)
         self._sequences[symbol] = sequence
+
+    def last(self, symbol: str) -> LastTrade | None:
+        """The newest trade; None before any."""
+        prices = self._prices.get(symbol)
+        return None if prices is None else LastTrade(prices[-1], self._sequences[symbol])
 
     def average(self, symbol: str, trades: int) -> Average | None:
         """Prices of the last `trades`, or of as many as there are; None before the first."""

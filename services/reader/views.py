@@ -6,8 +6,10 @@ Views may also start in the middle of a log: `restore_...` loads the state there
 before its orders.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
+
+from sortedcontainers import SortedDict
 
 from schemas.executions import (
     CommandRefused,
@@ -25,7 +27,7 @@ from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
 from services.reader.books import BookView
 from services.reader.orders import Orders
-from services.reader.prices import Prices
+from services.reader.prices import LastTrade, Prices
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
 
@@ -40,7 +42,8 @@ class Views:
     def __init__(self) -> None:
         self._orders = Orders()
         self._prices = Prices()
-        self._books: dict[str, BookView] = {}
+        # Sorted by symbol, because stocks are answered in pages.
+        self._books: SortedDict = SortedDict()
         self._balances = Balances()
         self._clocks: dict[int, int] = {}
         self._partitions: dict[str, int] = {}
@@ -201,6 +204,19 @@ class Views:
             sequence=book.sequence,
             as_of=rfc3339(self._as_of(symbol, now)),
         )
+
+    def symbols_after(self, symbol: str) -> Iterator[str]:
+        """Symbols beyond this one that have had an open order, sorted."""
+        return iter(self._books.irange(minimum=symbol, inclusive=(False, True)))
+
+    def book_sequence(self, symbol: str) -> int:
+        """Number of changes of the symbol's book."""
+        book: BookView = self._books.get(symbol, _NO_BOOK)
+        return book.sequence
+
+    def last_trade(self, symbol: str) -> LastTrade | None:
+        """The symbol's newest trade; None before any."""
+        return self._prices.last(symbol)
 
     def balance(
         self, broker_id: str, broker_name: str, after: str = "", limit: int = POSITIONS_MAX

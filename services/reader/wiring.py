@@ -8,6 +8,7 @@ from services.reader.archive import Archive
 from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
 from services.reader.database_views import StoredViews
+from services.reader.market_routes import MarketRoutes
 from services.reader.views import Views
 from services.reader.watched_archive import WatchedArchive
 from services.runtime.kafka.topic_identity import log_identity
@@ -37,6 +38,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
     context.health.add("views", bootstrap.check)
     reading = Half(
         routes=reader.routes(),
+        routers=[MarketRoutes(reader, context.partition_map).router()],
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,
     )

@@ -21,12 +21,12 @@ from schemas.executions import OrderAccepted, Outcome, Outcomes
 from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
+from services.api.partition_map import PartitionMap
 from services.ingest import app_place
 from services.ingest.admission import admit
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.context import IngestContext
-from services.ingest.partition_map import PartitionMap
 from services.reader.app import Reader
 from services.reader.balances import Balances
 from services.reader.books import BookView

@@ -36,7 +36,7 @@ def stub_exchange(*options: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]
 
 def started(command: str, url: str, *options: str, key: str = ADMIN_KEY) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "loadgen", command, "--url", url, "--admin-key", key, *options],
+        [sys.executable, "-m", "loadgen", command, "--url", url, f"--admin-key={key}", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

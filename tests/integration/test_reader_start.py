@@ -11,6 +11,7 @@ from msgspec import Struct
 from schemas.executions import OrderAccepted, Outcome
 from schemas.tables import SCHEMA_VERSION
 from services.api.brokers import BrokerDirectory
+from services.api.partition_map import PartitionMap
 from services.reader.app import Reader
 from services.reader.archive import Archive
 from services.reader.bootstrap import ViewBootstrap
@@ -66,6 +67,7 @@ async def start_reader(
         LogConsumer(log.kafka, Fetch(4)),
         log.topology,
         on_broker=directory.apply,
+        on_listing=PartitionMap(log.topology.partitions).apply,
         failed=failed.set_exception,
     )
     reader = Reader(Views(), archive, directory, dispatcher.caught_up, commands.end)

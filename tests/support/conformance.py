@@ -28,6 +28,6 @@ class ConformanceRun(Struct, frozen=True):
 
 def run_conformance(url: str, admin_key: str, *more: str) -> ConformanceRun:
     """Run `python -m conformance` and wait for its end. Raises TimeoutExpired."""
-    command = [sys.executable, "-m", "conformance", "--url", url, "--admin-key", admin_key, *more]
+    command = [sys.executable, "-m", "conformance", "--url", url, f"--admin-key={admin_key}", *more]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     return ConformanceRun(ended.returncode, ended.stdout + ended.stderr)

@@ -17,10 +17,10 @@ from schemas.topics import BROKERS
 from services.api.app import ApiApp, Request
 from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
+from services.api.partition_map import PartitionMap
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
 from services.ingest.lookup import LookupUnavailableError
-from services.ingest.partition_map import PartitionMap
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.kafka.execution_filter import Batch
@@ -88,11 +88,12 @@ class IngestHarness:
             self.directory.apply(broker.broker_id.encode(), encode(broker))
         sender.on_stored = self._read_back
         self.waiters = Waiters(loop)
+        self.partition_map = PartitionMap(2)
         context = IngestContext(
             publisher=self.publisher,
             waiters=self.waiters,
             lookup=self._lookup,
-            partition_map=PartitionMap(2),
+            partition_map=self.partition_map,
             loop=loop,
             topic_prefix="t-",
             partitions=2,

@@ -35,8 +35,8 @@ class Ranges(Struct, frozen=True):
 class TopicDispatcher:
     """Reads from the beginning or from given positions, then follows. Lives on the loop's thread.
 
-    `on_broker` gets each brokers record. `failed` is called once, when the log cannot be read or
-    followed.
+    `on_broker` and `on_listing` get each record of their topics. `failed` is called once, when the
+    log cannot be read or followed.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class TopicDispatcher:
         topology: Topology,
         *,
         on_broker: OnRecord,
+        on_listing: OnRecord,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._consumer = consumer
@@ -54,7 +55,7 @@ class TopicDispatcher:
         self._partitions = range(topology.partitions_of(EXECUTIONS))
         self._on_batch: tuple[OnBatch, ...] = ()
         self._on_broker = on_broker
-        self._on_listing: OnRecord | None = None
+        self._on_listing = on_listing
         self._beginning = dict.fromkeys(self._partitions, FilterPosition())
         self._filter = ExecutionFilter(self._beginning, log_unreadable)
         self._feed = AsyncConsumer(consumer, self.deliver, failed)
@@ -62,21 +63,16 @@ class TopicDispatcher:
         # The offset behind the last broker that was applied.
         self._brokers_next = 0
 
-    def subscribe(self, *, on_batch: OnBatch, on_listing: OnRecord | None = None) -> None:
-        """Deliver the outcomes that count to `on_batch`, after those who subscribed before.
-
-        At most one subscriber receives listings; without one that topic is not read. Call it before
-        `ranges`.
-        """
+    def subscribe(self, *, on_batch: OnBatch) -> None:
+        """Deliver the outcomes that count to `on_batch`, after those who subscribed before."""
         self._on_batch += (on_batch,)
-        self._on_listing = on_listing or self._on_listing
 
     def ranges(self) -> Ranges:
         """Offsets that the topics hold now. Blocks for the broker's answer, on any thread.
 
         Raises UnavailableError.
         """
-        others = [self._brokers] if self._on_listing is None else [self._brokers, self._listings]
+        others = [self._brokers, self._listings]
         with self._asking:
             return Ranges(
                 [self._consumer.range(Partition(self._executions, p)) for p in self._partitions],
@@ -121,7 +117,7 @@ class TopicDispatcher:
             elif topic == self._brokers:
                 self._on_broker(_raw(message.key()), message.value())
                 self._brokers_next = (message.offset() or 0) + 1
-            elif self._on_listing is not None:
+            else:
                 self._on_listing(_raw(message.key()), message.value())
 
     def stop(self) -> None:

@@ -50,12 +50,12 @@ def test_records_reach_their_subscribers_in_order() -> None:
             cast(LogConsumer, None),
             Topology("p-", 1, "process"),
             on_broker=directory.apply,
+            on_listing=lambda key, value: received.append((key, value)),
             failed=received.append,
         )
         dispatcher.subscribe(on_batch=lambda batch: received.append(("views", batch.first_command)))
         dispatcher.subscribe(
             on_batch=lambda batch: received.append(("waiters", batch.first_command)),
-            on_listing=lambda key, value: received.append((key, value)),
         )
         records = [
             Record("p-exchange.listings.v1", 0, b"v", b"PETR4"),

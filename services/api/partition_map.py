@@ -1,6 +1,9 @@
 """Maps a symbol to its partition: by its listing if there is one, else by murmur2. Pure."""
 
+from collections.abc import Iterator
 from functools import lru_cache
+
+from sortedcontainers import SortedDict
 
 from schemas.codec import decode_listing
 from schemas.partitions import default_partition
@@ -14,7 +17,7 @@ class PartitionMap:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self._listed: dict[str, int] = {}
+        self._listed: SortedDict = SortedDict()
         self._default = lru_cache(SYMBOLS_REMEMBERED_MAX)(default_partition)
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
@@ -32,5 +35,13 @@ class PartitionMap:
 
     def partition(self, symbol: str) -> int:
         """The partition of the symbol's commands."""
-        listed = self._listed.get(symbol)
+        listed: int | None = self._listed.get(symbol)
         return self._default(symbol, self._partitions) if listed is None else listed
+
+    def is_listed(self, symbol: str) -> bool:
+        """True if the symbol has a listing."""
+        return symbol in self._listed
+
+    def listed_after(self, symbol: str) -> Iterator[str]:
+        """The listed symbols beyond this one, sorted."""
+        return iter(self._listed.irange(minimum=symbol, inclusive=(False, True)))

@@ -9,7 +9,7 @@ from schemas.codec import UnreadableError, decode_broker, encode
 from schemas.listings import Listing
 from schemas.partitions import default_partition
 from schemas.rest import RegisterRequest
-from services.ingest.partition_map import PartitionMap
+from services.api.partition_map import PartitionMap
 from services.ingest.registration import RANDOM_BYTES, SECRET_BYTES, new_broker
 
 
