@@ -10,6 +10,8 @@ _RANDOM_MASK = (1 << 62) - 1
 _INDEX_BITS = 16
 _OFFSET_MASK = (1 << (62 - _INDEX_BITS)) - 1
 
+# A trade id ends with the trade's index within its command, in so many hexadecimal digits.
+TRADE_INDEX_DIGITS = _INDEX_BITS // 4
 PARTITION_MAX = 0xFFF
 UUID_LENGTH = 36
 
@@ -42,6 +44,12 @@ def partition_of(order_id: str) -> int | None:
 def created_ms(order_id: str) -> int:
     """Creation time in milliseconds since the epoch. The id must be from this exchange."""
     return int(order_id[:8] + order_id[9:13], 16)
+
+
+def time_text(time_ms: int) -> str:
+    """The text that an order id of this time begins with; texts are ordered as the times are."""
+    text = f"{time_ms:012x}"
+    return f"{text[:8]}-{text[8:]}"
 
 
 def trade_id(time_ms: int, partition: int, offset: int, index: int) -> str:

@@ -144,8 +144,3 @@ class Book:
     def orders(self, side: Side) -> Iterator[Order]:
         """The orders of a side in priority order."""
         return self.side(side).orders()
-
-    def begin_change(self) -> None:
-        """Prepare for changes by another command."""
-        self.sequence += 1
-        self.changed = {}

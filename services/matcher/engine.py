@@ -21,10 +21,9 @@ from schemas.executions import (
     OrderRepeated,
     Outcome,
     QuotasSet,
-    RefusalCode,
     Ticked,
 )
-from schemas.ids import trade_id
+from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.quotas import Quotas
 from schemas.snapshots import (
     BookRow,
@@ -34,7 +33,7 @@ from schemas.snapshots import (
     OrderRow,
 )
 from schemas.units import ClosedReason, Side
-from services.matcher.book import Book, BookSide, Order
+from services.matcher.book import Book, BookSide, Order, PriceLevel
 from services.matcher.quotas import BrokerQuotas
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of
@@ -70,7 +69,6 @@ class Engine:
         self.changed: dict[str, Book] = {}
         # None until the log sets quotas.
         self._quotas: BrokerQuotas | None = None
-        self._open_by_broker: dict[str, int] = {}
         self._client_ids = ClientIdWindow(
             rules.client_ids_max, rules.client_id_window_ms, rules.client_id_block
         )
@@ -85,16 +83,18 @@ class Engine:
         next call. `market_data.book_updates` makes their public records. The outcome does not
         contain them, because they take time to build and most commands of a replay need none.
         """
-        self.clock = clock = max(self.clock, at.timestamp)
+        # A comparison, not `max`, and exact types: this runs for every command of a replay.
+        self.clock = max(self.clock, at.timestamp)
+        clock = self.clock
         self.changed = {}
         expiries = self._expiries
         expired: list[Expired] = []
         if expiries and expiries[0][0] <= clock:
             self._expire_due(expired)
         event: Event
-        if isinstance(command, PlaceOrder):
+        if type(command) is PlaceOrder:
             event = self._place(command, at, expired)
-        elif isinstance(command, CancelOrder):
+        elif type(command) is CancelOrder:
             event = self._cancel(command)
         elif command is None:
             event = CommandRefused("malformed_command")
@@ -102,7 +102,7 @@ class Engine:
             event = self._set_quotas(command.quotas)
         else:
             event = Ticked()
-        return Outcome(clock, event, tuple(expired))
+        return Outcome(clock, event, tuple(expired) if expired else ())
 
     @property
     def quotas(self) -> Quotas | None:
@@ -113,6 +113,8 @@ class Engine:
         if self._quotas is None:
             order_ids = OrderIdWindow(self.rules.order_id_window_ms, self.rules.client_id_block)
             self._quotas = BrokerQuotas(quotas, order_ids)
+            for order in self.open_orders.values():
+                self._quotas.rested(order.broker_id)
             # From here on each broker's ids are bounded, so that no other broker's are dropped.
             self._client_ids.ids_max = None
         self._quotas.quotas = quotas
@@ -139,27 +141,26 @@ class Engine:
 
     def _touch(self, book: Book, side: Side, price: int) -> None:
         """Record a changed level. All changes by one command count as one change of the book."""
-        if book.symbol not in self.changed:
-            self.changed[book.symbol] = book
-            book.begin_change()
-        book.changed[side, price] = None
+        if book.symbol in self.changed:
+            book.changed[side, price] = None
+            return
+        self.changed[book.symbol] = book
+        book.sequence += 1
+        book.changed = {(side, price): None}
 
     def _withdraw(self, book: Book, order: Order) -> int:
         """Remove an open order from all structures and return its remaining quantity."""
-        remaining = order.remaining
-        self._touch(book, order.side, order.price)
-        book.side(order.side).remove(order)
+        remaining, side = order.remaining, order.side
+        self._touch(book, side, order.price)
+        (book.bids if side == "bid" else book.asks).remove(order)
         order.remaining = 0
         self._forget(order)
         return remaining
 
     def _forget(self, order: Order) -> None:
         del self.open_orders[order.order_id]
-        left = self._open_by_broker[order.broker_id] - 1
-        if left:
-            self._open_by_broker[order.broker_id] = left
-        else:
-            del self._open_by_broker[order.broker_id]
+        if self._quotas is not None:
+            self._quotas.left(order.broker_id)
         if order.valid_until is not None:
             self._expiring -= 1
             if len(self._expiries) > 2 * self._expiring + EXPIRY_SLACK:
@@ -193,23 +194,16 @@ class Engine:
                 )
         if command.order_id in self.open_orders:
             return CommandRefused("duplicate_order_id", command.order_id, command.broker_id)
-        if self._quotas is not None and (code := self._exceeded(command, at, self._quotas)):
-            return CommandRefused(code, command.order_id, command.broker_id)
+        if self._quotas is not None:
+            has_book = command.symbol in self.books
+            client_ids = self._client_ids.count(command.broker_id) if client_id else 0
+            code = self._quotas.refusal(command, at.offset, self.clock, client_ids, has_book)
+            if code is not None:
+                return CommandRefused(code, command.order_id, command.broker_id)
         if client_id:
             row = ClientIdRow(client_id, f"{command.order_id} {content}")
             self._client_ids.remember(row, at.offset, self.clock)
         return self._accept(command, at, expired)
-
-    def _exceeded(
-        self, command: PlaceOrder, at: EnginePosition, quotas: BrokerQuotas
-    ) -> RefusalCode | None:
-        broker_id = command.broker_id
-        return quotas.repeated(command, at.offset, self.clock) or quotas.exceeded(
-            command,
-            open_orders=self._open_by_broker.get(broker_id, 0),
-            client_ids=self._client_ids.count(broker_id),
-            has_book=command.symbol in self.books,
-        )
 
     def _accept(
         self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]
@@ -221,10 +215,11 @@ class Engine:
         reason: ClosedReason | None = "expired"
         if command.valid_until is None or command.valid_until > self.clock:
             opposite = book.asks if command.side == "bid" else book.bids
-            best = opposite.best
-            if best is not None and _crosses(command, best.price):
+            if opposite.best is not None and _crosses(command, opposite.best.price):
                 remaining = self._match(command, at, book, fills, expired)
-            reason = _closed_reason(command, remaining, opposite)
+                reason = _closed_reason(command, remaining, opposite)
+            else:
+                reason = "no_liquidity" if command.order_type == "market" else None
             if reason is None:
                 if command.symbol not in self.books:
                     self._open_book(book, command.broker_id)
@@ -243,7 +238,7 @@ class Engine:
             command.valid_until,
             command.client_order_id,
             reason,
-            tuple(fills),
+            tuple(fills) if fills else (),
         )
 
     def _match(
@@ -261,16 +256,23 @@ class Engine:
         remaining, clock = command.quantity, self.clock
         opposite = book.asks if command.side == "bid" else book.bids
         side: Side = "ask" if command.side == "bid" else "bid"
+        # All but the index of the trade, which is the last part of its id.
+        id_start = trade_id(clock, self.partition, at.offset, 0)[:-TRADE_INDEX_DIGITS]
+        touched: PriceLevel | None = None
         for _ in range(self.rules.fills_max):
             level = opposite.best
-            if not remaining or level is None or not _crosses(command, level.price):
+            if not remaining or level is None:
                 break
+            if level is not touched:
+                if not _crosses(command, level.price):
+                    break
+                self._touch(book, side, level.price)
+                touched = level
             maker = level.oldest()
             if maker.valid_until is not None and maker.valid_until <= clock:
                 expired.append(self._expire(maker))
                 continue
             quantity = min(remaining, maker.remaining)
-            self._touch(book, side, level.price)
             remaining -= quantity
             opposite.take(level, maker, quantity)
             if maker.remaining == 0:
@@ -278,7 +280,7 @@ class Engine:
             book.trade_sequence += 1
             fills.append(
                 Fill(
-                    trade_id(clock, self.partition, at.offset, len(fills)),
+                    f"{id_start}{len(fills):04x}",
                     book.trade_sequence,
                     level.price,
                     quantity,
@@ -308,10 +310,11 @@ class Engine:
             command.valid_until,
             offset,
         )
-        book.side(command.side).add(order)
-        self._touch(book, order.side, price)
-        self.open_orders[order.order_id] = order
-        self._open_by_broker[order.broker_id] = self._open_by_broker.get(order.broker_id, 0) + 1
+        (book.bids if command.side == "bid" else book.asks).add(order)
+        self._touch(book, command.side, price)
+        self.open_orders[command.order_id] = order
+        if self._quotas is not None:
+            self._quotas.rested(command.broker_id)
         if order.valid_until is not None:
             heappush(self._expiries, (order.valid_until, offset, order))
             self._expiring += 1
@@ -353,8 +356,6 @@ class Engine:
             order = Order(*astuple(saved))
             engine.books[order.symbol].side(order.side).add(order)
             engine.open_orders[order.order_id] = order
-            count = engine._open_by_broker.get(order.broker_id, 0)
-            engine._open_by_broker[order.broker_id] = count + 1
             if order.valid_until is not None:
                 engine._expiries.append((order.valid_until, order.accepted_at, order))
         heapify(engine._expiries)

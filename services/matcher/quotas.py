@@ -21,36 +21,43 @@ class BrokerQuotas:
         # Broker by symbol, in the order in which the books were opened.
         self._openers: dict[str, str] = {}
         self._symbols: dict[str, int] = {}
+        self._open_orders: dict[str, int] = {}
 
-    def repeated(self, command: PlaceOrder, offset: int, clock: int) -> RefusalCode | None:
-        """Refusal of an order whose id was used before, or could not be compared.
-
-        Remembers the id whatever happens to the order: a repeat of a refused one is refused too.
-        """
-        if not self._order_ids.is_current(command.order_id, clock):
-            return "stale_order_id"
-        if not self._order_ids.add(command.order_id, offset, clock):
-            return "duplicate_order_id"
-        return None
-
-    def exceeded(
-        self, command: PlaceOrder, *, open_orders: int, client_ids: int, has_book: bool
+    def refusal(
+        self, command: PlaceOrder, offset: int, clock: int, client_ids: int, has_book: bool
     ) -> RefusalCode | None:
-        """Refusal of an order that exceeds a limit of its broker. `open_orders` and `client_ids`:
-        numbers of this broker.
+        """Refusal of an order whose id was used before, or that exceeds a limit of its broker.
 
-        Market orders never rest, so they need no room in a book.
+        `client_ids`: client order ids of this broker, needed only for an order that has one.
+        Remembers the order id whatever happens to the order: a repeat of a refused one is refused
+        too. Market orders never rest, so they need no room in a book.
         """
+        code = self._order_ids.refusal(command.order_id, offset, clock)
+        if code is not None:
+            return code
         quotas = self.quotas
         if command.client_order_id is not None and client_ids >= quotas.client_order_ids_max:
             return "too_many_client_order_ids"
         if command.price is None:
             return None
-        if open_orders >= quotas.open_orders_max:
+        if self._open_orders.get(command.broker_id, 0) >= quotas.open_orders_max:
             return "too_many_open_orders"
         if not has_book and self._symbols.get(command.broker_id, 0) >= quotas.symbols_max:
             return "too_many_symbols"
         return None
+
+    def rested(self, broker_id: str) -> None:
+        """Count an order of this broker that entered a book."""
+        self._open_orders[broker_id] = self._open_orders.get(broker_id, 0) + 1
+
+    def left(self, broker_id: str) -> None:
+        """Count an order of this broker that left its book."""
+        remaining = self._open_orders[broker_id] - 1
+        if remaining:
+            self._open_orders[broker_id] = remaining
+        else:
+            # Brokers without open orders take no memory.
+            del self._open_orders[broker_id]
 
     def opened(self, symbol: str, broker_id: str) -> None:
         """Count a book that this broker's order has opened."""

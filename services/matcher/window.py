@@ -8,8 +8,12 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from schemas.commands import PlaceOrder
-from schemas.ids import created_ms
+from schemas.executions import RefusalCode
+from schemas.ids import created_ms, time_text
 from schemas.snapshots import ClientIdBlock, ClientIdRow, OrderIdBlock
+
+# Time for which the bounds of current order ids are kept, far below the window itself.
+_BOUNDS_MS = 1_000
 
 
 class ClientIdWindow:
@@ -112,39 +116,74 @@ class OrderIdWindow:
     window, and is out of the window once it is behind by it.
     """
 
-    __slots__ = ("_block_commands", "_full", "_ids", "_known", "_number", "_time", "_window_ms")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_block_commands",
+        "_block_end",
+        "_full",
+        "_ids",
+        "_known",
+        "_number",
+        "_renewal_due",
+        "_time",
+        "_window_ms",
+    )
 
     def __init__(self, window_ms: int, block_commands: int) -> None:
         self._window_ms = window_ms
         self._block_commands = block_commands
+        # When ids go out of time, or the bounds have to be set anew.
+        self._renewal_due = 0
+        self._after = self._before = ""
         self._known: set[str] = set()
         self._full: deque[OrderIdBlock] = deque()
-        # The open block.
+        # The open block, and the first offset behind it.
         self._number = -1
+        self._block_end = 0
         self._time = 0
         self._ids: list[str] = []
 
-    def is_current(self, order_id: str, clock: int) -> bool:
-        """True if the id was created within the window, so that a repeat would be noticed."""
-        return -self._window_ms < clock - created_ms(order_id) < self._window_ms
-
-    def add(self, order_id: str, offset: int, clock: int) -> bool:
-        """Remember a current id; False if it is remembered already."""
-        full, out_of_time = self._full, clock - 2 * self._window_ms
-        while full and full[0].time <= out_of_time:
-            self._known.difference_update(full.popleft().ids)
+    def refusal(self, order_id: str, offset: int, clock: int) -> RefusalCode | None:
+        """Remember an id; the refusal of one that is remembered already, or is out of the window,
+        so that a repeat would not be noticed. Offsets and clock only grow."""
+        if clock >= self._renewal_due:
+            self._renew(clock)
+        if not self._after < order_id < self._before and not self._is_current(order_id, clock):
+            return "stale_order_id"
         if order_id in self._known:
-            return False
-        number = offset // self._block_commands
-        if number != self._number:
-            if self._ids:
-                full.append(OrderIdBlock(self._number, self._time, tuple(self._ids)))
-                self._ids = []
-            self._number = number
+            return "duplicate_order_id"
+        if offset >= self._block_end:
+            self._begin_block(offset)
         self._time = clock
         self._ids.append(order_id)
         self._known.add(order_id)
-        return True
+        return None
+
+    def _renew(self, clock: int) -> None:
+        """Forget ids that are out of time, and set the bounds of ids that surely are current."""
+        full, out_of_time = self._full, clock - 2 * self._window_ms
+        while full and full[0].time <= out_of_time:
+            self._known.difference_update(full.popleft().ids)
+        due = clock + _BOUNDS_MS
+        self._renewal_due = min(due, full[0].time + 2 * self._window_ms) if full else due
+        # Ids begin with their time, and texts compare as times do: much cheaper than reading the
+        # time of each id. Ids between the bounds are in the window until `due`.
+        self._after = time_text(max(0, due - self._window_ms))
+        self._before = time_text(clock + self._window_ms)
+
+    def _is_current(self, order_id: str, clock: int) -> bool:
+        return -self._window_ms < clock - created_ms(order_id) < self._window_ms
+
+    def _begin_block(self, offset: int) -> None:
+        number = offset // self._block_commands
+        if self._ids:
+            self._full.append(OrderIdBlock(self._number, self._time, tuple(self._ids)))
+            self._ids = []
+            # The block may be the first one, and become due before the bounds do.
+            self._renewal_due = min(self._renewal_due, self._full[0].time + 2 * self._window_ms)
+        self._number = number
+        self._block_end = (number + 1) * self._block_commands
 
     def blocks(self) -> tuple[OrderIdBlock, ...]:
         """All blocks as an immutable value."""
@@ -159,6 +198,7 @@ class OrderIdWindow:
         if self._full:
             block = self._full.pop()
             self._number, self._time, self._ids = block.number, block.time, list(block.ids)
+            self._block_end = (block.number + 1) * self._block_commands
 
     def __len__(self) -> int:
         return len(self._known)
