@@ -115,8 +115,7 @@ class Engine:
             self._quotas = BrokerQuotas(quotas, order_ids)
             for order in self.open_orders.values():
                 self._quotas.rested(order.broker_id)
-            # From here on each broker's ids are bounded, so that no other broker's are dropped.
-            self._client_ids.ids_max = None
+            self._client_ids.count_by_broker()
         self._quotas.quotas = quotas
         return QuotasSet(quotas)
 
@@ -202,7 +201,7 @@ class Engine:
                 return CommandRefused(code, command.order_id, command.broker_id)
         if client_id:
             row = ClientIdRow(client_id, f"{command.order_id} {content}")
-            self._client_ids.remember(row, at.offset, self.clock)
+            self._client_ids.remember(row, command.broker_id, at.offset, self.clock)
         return self._accept(command, at, expired)
 
     def _accept(

@@ -14,7 +14,7 @@ from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
 from schemas.executions import CommandRefused, Outcome
 from schemas.quotas import Quotas
-from services.matcher.claim import Claimed, PublishedPosition
+from services.matcher.claim import Claimed
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets, without_gaps
 from services.matcher.market_data import book_updates, trades_of
@@ -99,15 +99,15 @@ class PartitionMatcher:
             self.handle(list(map(AbsentRecord, absent_offsets(self.next_offset, end))))
 
     def _publish_market_data(self, outcome: Outcome, at: EnginePosition) -> None:
-        partition = self._claimed.partition
+        partition, offset = self._claimed.partition, at.offset
         trades, book = self._claimed.trades, self._claimed.book
-        if at.offset >= trades.command_offset:
+        if offset >= trades.command_offset:
             for trade in trades_of(outcome, at):
-                if PublishedPosition(trade.command_offset, trade.index) > trades:
+                if offset > trades.command_offset or trade.index > trades.index:
                     self._publisher.trade(partition, trade)
-        if at.offset >= book.command_offset:
+        if offset >= book.command_offset and self.engine.changed:
             for update in book_updates(outcome, at, self.engine):
-                if PublishedPosition(update.command_offset, update.index) > book:
+                if offset > book.command_offset or update.index > book.index:
                     self._publisher.book_update(partition, update)
 
     def snapshot_due(self, every: int) -> bool:

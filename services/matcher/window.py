@@ -20,7 +20,7 @@ class ClientIdWindow:
     """Blocks of ids, oldest first. New ids are added to the last one, the open block.
 
     A block is dropped when its newest id is `window_ms` old. It is also dropped, unless it is the
-    open one, when there are more than `ids_max` ids in all, as long as that bound is set. An id
+    open one, when there are more than `ids_max` ids in all, until ids are counted by broker. An id
     outside the window would make a new order.
     """
 
@@ -28,20 +28,21 @@ class ClientIdWindow:
         "_block_commands",
         "_by_broker",
         "_full",
+        "_ids_max",
         "_known",
         "_number",
         "_rows",
         "_time",
         "_window_ms",
-        "ids_max",
     )
 
-    def __init__(self, ids_max: int | None, window_ms: int, block_commands: int) -> None:
-        self.ids_max = ids_max
+    def __init__(self, ids_max: int, window_ms: int, block_commands: int) -> None:
+        self._ids_max = ids_max
         self._window_ms = window_ms
         self._block_commands = block_commands
         self._known: dict[str, ClientIdRow] = {}
-        self._by_broker: dict[str, int] = {}
+        # None until they are needed: counting costs time with every order.
+        self._by_broker: dict[str, int] | None = None
         self._full: deque[ClientIdBlock] = deque()
         # The open block.
         self._number = -1
@@ -58,8 +59,8 @@ class ClientIdWindow:
             self._rows = []
         return self._known.get(client_id)
 
-    def remember(self, row: ClientIdRow, offset: int, clock: int) -> None:
-        """Add an id, which is not in the window, used by the command at `offset`."""
+    def remember(self, row: ClientIdRow, broker_id: str, offset: int, clock: int) -> None:
+        """Add an id of this broker, which is not in the window, used by the command at `offset`."""
         number = offset // self._block_commands
         if number != self._number:
             if self._rows:
@@ -69,15 +70,22 @@ class ClientIdWindow:
         self._time = clock
         self._rows.append(row)
         self._known[row.client_id] = row
-        broker = broker_of(row)
-        self._by_broker[broker] = self._by_broker.get(broker, 0) + 1
-        ids_max = self.ids_max
-        while ids_max is not None and len(self._known) > ids_max and self._full:
+        if self._by_broker is not None:
+            self._by_broker[broker_id] = self._by_broker.get(broker_id, 0) + 1
+            return
+        while len(self._known) > self._ids_max and self._full:
             self._forget(self._full.popleft().rows)
 
+    def count_by_broker(self) -> None:
+        """From here on each broker's ids are counted, and bounded by refusing orders: no other
+        broker's are dropped. Replaces `ids_max`."""
+        if self._by_broker is None:
+            self._by_broker = dict(Counter(map(broker_of, self._known.values())))
+
     def count(self, broker_id: str) -> int:
-        """Number of ids of this broker in the window, as of the last `find`."""
-        return self._by_broker.get(broker_id, 0)
+        """Number of ids of this broker in the window, as of the last `find`; 0 while they are not
+        counted."""
+        return self._by_broker.get(broker_id, 0) if self._by_broker else 0
 
     def blocks(self) -> tuple[ClientIdBlock, ...]:
         """All blocks as an immutable value."""
@@ -89,7 +97,6 @@ class ClientIdWindow:
         """Load blocks that `blocks` returned."""
         self._full = deque(blocks)
         self._known = {row.client_id: row for block in self._full for row in block.rows}
-        self._by_broker = dict(Counter(map(broker_of, self._known.values())))
         if self._full:
             block = self._full.pop()
             self._number, self._time, self._rows = block.number, block.time, list(block.rows)
@@ -98,6 +105,8 @@ class ClientIdWindow:
         by_broker = self._by_broker
         for row in rows:
             del self._known[row.client_id]
+            if by_broker is None:
+                continue
             broker = broker_of(row)
             left = by_broker[broker] - 1
             if left:

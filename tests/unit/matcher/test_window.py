@@ -11,7 +11,7 @@ def row(number: int) -> ClientIdRow:
 def window_of(*times: int, block_commands: int = 1) -> ClientIdWindow:
     window = ClientIdWindow(ids_max=3, window_ms=100, block_commands=block_commands)
     for offset, time in enumerate(times):
-        window.remember(row(offset), offset, time)
+        window.remember(row(offset), "ann", offset, time)
     return window
 
 
@@ -47,7 +47,7 @@ def test_window_keeps_a_block_for_the_time_of_its_newest_id() -> None:
     window = window_of(10, 60, block_commands=2)
     assert window.find(row(0).client_id, clock=159) == row(0)
     assert window.find(row(0).client_id, clock=160) is None
-    window.remember(row(0), 2, 160)
+    window.remember(row(0), "ann", 2, 160)
     assert held(window) == [row(0)]
 
 
@@ -57,8 +57,8 @@ def test_restored_window_equals_the_original() -> None:
         twin = ClientIdWindow(ids_max=3, window_ms=100, block_commands=2)
         twin.restore(window.blocks())
         for offset in range(orders, orders + 4):
-            window.remember(row(offset), offset, offset)
-            twin.remember(row(offset), offset, offset)
+            window.remember(row(offset), "ann", offset, offset)
+            twin.remember(row(offset), "ann", offset, offset)
             assert twin.blocks() == window.blocks()
             assert len(twin) == len(window)
 
@@ -66,5 +66,5 @@ def test_restored_window_equals_the_original() -> None:
 def test_returned_blocks_are_not_changed_by_later_ids() -> None:
     window = window_of(0, 1, block_commands=10)
     blocks = window.blocks()
-    window.remember(row(2), 2, 2)
+    window.remember(row(2), "ann", 2, 2)
     assert [each for block in blocks for each in block.rows] == [row(0), row(1)]
