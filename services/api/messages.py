@@ -87,6 +87,7 @@ PROBLEMS: Final = {
     "too_many_open_orders": ProblemKind(409, "This broker has too many open orders"),
     "too_many_symbols": ProblemKind(409, "This broker has opened too many order books"),
     "too_many_client_order_ids": ProblemKind(409, "This broker has used too many client order ids"),
+    "book_too_deep": ProblemKind(409, "The book has too many levels to be sent as a whole"),
     "body_too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be plain JSON"),
     "invalid": ProblemKind(422, "The request is not acceptable"),
@@ -131,10 +132,10 @@ class ProblemError(Exception):
         self.tokens = tokens
         return self
 
-    def response(self, request_id: str) -> Response:
+    def problem(self, request_id: str) -> Problem:
         """As RFC 9457 writes it."""
         kind = PROBLEMS[self.code]
-        body = Problem(
+        return Problem(
             type=f"urn:exchange:problem:{self.code}",
             title=kind.title,
             status=self.status,
@@ -145,7 +146,11 @@ class ProblemError(Exception):
             errors=UNSET if self.errors is None else self.errors,
             order=UNSET if self.order is None else self.order,
         )
-        return Response(self.status, encode(body), self.headers, PROBLEM_CONTENT_TYPE)
+
+    def response(self, request_id: str) -> Response:
+        """The HTTP answer with the problem as its body."""
+        body = encode(self.problem(request_id))
+        return Response(self.status, body, self.headers, PROBLEM_CONTENT_TYPE)
 
 
 def not_accepted(detail: str, *, close: bool = False) -> ProblemError:

@@ -5,7 +5,6 @@ answer to another request.
 The application bounds the body (`body`), as long as it reads it.
 """
 
-import logging
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections import deque
 from collections.abc import Callable
@@ -18,11 +17,8 @@ from services.api.connection_limits import ConnectionLimits
 from services.api.connections import ConnectionTable
 from services.api.messages import ProblemError, not_accepted
 from services.api.raw_problem import raw_problem
-from services.runtime.logging_setup import RateLimit
+from services.api.streams import Streams, head_bytes
 from services.runtime.metrics import CONNECTIONS_CUT
-
-# Any client can send malformed requests, which must not fill the service log.
-_LINES_PER_MINUTE_MAX = 20
 
 
 class _RefusedError(Exception):
@@ -34,7 +30,8 @@ class _RefusedError(Exception):
         self.problem = problem
 
 
-def _table(limits: ConnectionLimits) -> ConnectionTable:
+def table_of(limits: ConnectionLimits) -> ConnectionTable:
+    """An empty table of one port's connections."""
     return ConnectionTable(
         limits.connections_max, limits.overflow_connections_max, limits.keyless_per_address_max
     )
@@ -44,8 +41,9 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection. Timers run only while a client owes bytes that one packet would bring."""
 
     limits = ConnectionLimits()
-    table = _table(limits)
+    table = table_of(limits)
     spent_keyless: Callable[[str], ProblemError | None] = staticmethod(lambda _: None)
+    streams: Streams | None = None
     keyed = False
     _held = False
     _authorized = False
@@ -156,10 +154,13 @@ class HttpProtocol(HttpToolsProtocol):
                         # CONNECT: what follows is for no server here.
                         self.cycle.keep_alive = False
                         return
+                    rest = data[upgrade.args[0] :]
+                    if self._hand_over(rest):
+                        return
                     # The parser ends at an Upgrade, and takes the rest for another protocol. No
                     # other one is spoken here, so the same request is read without its Upgrade
                     # (RFC 9110 7.8), and the rest with it.
-                    data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                    data = self._head(without=b"upgrade") + rest
                     self._upgrade_ignored = False
                     self.parser = httptools.HttpRequestParser(self)
                     # As uvicorn's own: a request sent behind a `Connection: close` is no error.
@@ -169,11 +170,27 @@ class HttpProtocol(HttpToolsProtocol):
             self.logger.warning(message)
             self.send_400_response(message)
 
-    def _head_without_upgrade(self) -> bytes:
-        version = self.parser.get_http_version().encode()
-        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
-        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
-        return b"\r\n".join([*lines, b"", b""])
+    def _hand_over(self, rest: bytes) -> bool:
+        """Hand the connection to the streams, if the request asks for that and none is ahead."""
+        streams = self.streams
+        if streams is None or self._open or not streams.wants(self.url, self.headers):
+            return False
+        problem = streams.refusal(self._address)
+        if problem is not None:
+            self._cut("streams", problem)
+            return True
+        # This object is out of use from here on: no timer and no entry may outlive that.
+        self._not_due()
+        self._unset_keepalive_if_required()
+        self.table.remove(self)
+        self.connections.discard(self)
+        streams.take(self.transport, self._address, self._head() + rest)
+        return True
+
+    def _head(self, without: bytes = b"") -> bytes:
+        return head_bytes(
+            self.parser, self.url, [each for each in self.headers if each[0] != without]
+        )
 
     def _watch(self) -> None:
         if self._open:
@@ -373,26 +390,3 @@ class HttpProtocol(HttpToolsProtocol):
             "head_too_large",
             f"the head may have {limits.head_bytes_max} bytes and {limits.head_fields_max} headers",
         )
-
-
-def limited_protocol(
-    limits: ConnectionLimits, spent_keyless: Callable[[str], ProblemError | None]
-) -> type[HttpProtocol]:
-    """The protocol with these limits: uvicorn creates its connections from a class.
-
-    `spent_keyless` returns the answer to a request without any key from an address, or None if the
-    application shall answer it.
-    """
-    parts = {
-        "limits": limits,
-        "table": _table(limits),
-        "spent_keyless": staticmethod(spent_keyless),
-    }
-    return type("LimitedProtocol", (HttpProtocol,), parts)
-
-
-def quiet_logger() -> None:
-    """Limit the rate of uvicorn's own log lines."""
-    logger = logging.getLogger("uvicorn.error")
-    if not logger.filters:
-        logger.addFilter(RateLimit(_LINES_PER_MINUTE_MAX))

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import resource
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
@@ -16,12 +16,14 @@ from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
 from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
-from services.api.messages import Response, Route
-from services.api.protocol import limited_protocol, quiet_logger
+from services.api.messages import ProblemError, Response, Route
+from services.api.protocol import HttpProtocol, table_of
 from services.api.rate_limits import rate_limits_of
+from services.api.streams import Streams
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Alive, Check, Health, Readiness, answer_probe
 from services.runtime.kafka.dispatcher import TopicDispatcher
+from services.runtime.logging_setup import RateLimit
 from services.runtime.metrics import CONNECTIONS
 from services.runtime.settings import Settings
 
@@ -31,6 +33,8 @@ NOT_YET = "the exchange is starting and reads its topics; nothing was written"
 
 # A caller may ask to wait 10 s for an outcome; supervisors kill after 15.
 DRAIN_S = 11
+# Any client can send malformed requests, which must not fill the service log.
+_LINES_PER_MINUTE_MAX = 20
 # Connections the kernel holds while the loop is busy with a burst.
 _BACKLOG = 2048
 # Files that a process needs besides connections: Kafka's, PostgreSQL's, its own.
@@ -48,22 +52,28 @@ class HttpServer:
     """One per process. The port is taken when it is made; raises UnavailableError if it cannot."""
 
     def __init__(
-        self, app: ApiApp, settings: Settings, limits: ConnectionLimits | None = None
+        self,
+        app: ApiApp,
+        settings: Settings,
+        limits: ConnectionLimits | None = None,
+        streams: Streams | None = None,
     ) -> None:
         """`limits`: by default those of the settings."""
         limits = limits or ConnectionLimits(
             connections_max=settings.connections_max,
             keyless_per_address_max=settings.connections_per_address,
         )
-        _allow_files(limits.connections_max + limits.overflow_connections_max)
+        streams_max = 0 if streams is None else settings.streams_max
+        _allow_files(limits.connections_max + limits.overflow_connections_max + streams_max)
+        self._streams = streams
         self._app = app
         self._listener = _listen(settings.host, settings.port)
         self.port: int = self._listener.getsockname()[1]
-        quiet_logger()
+        _quiet_logger()
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=limited_protocol(limits, app.spent_keyless),
+                http=_limited_protocol(limits, app.spent_keyless, streams),
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -79,6 +89,8 @@ class HttpServer:
     def stop(self) -> None:
         """Begin to stop. Safe in a signal handler."""
         self._app.refuse("the exchange is stopping; nothing was written", close=True)
+        if self._streams is not None:
+            self._streams.stop()
         self._server.should_exit = True
 
     async def run(self) -> None:
@@ -89,18 +101,45 @@ class HttpServer:
             self._listener.close()
 
 
+def _limited_protocol(
+    limits: ConnectionLimits,
+    spent_keyless: Callable[[str], ProblemError | None],
+    streams: Streams | None = None,
+) -> type[HttpProtocol]:
+    """The protocol with these limits: uvicorn creates its connections from a class.
+
+    `spent_keyless` returns the answer to a request without any key from an address, or None if the
+    application shall answer it. `streams` takes over connections by Upgrade.
+    """
+    parts = {
+        "limits": limits,
+        "table": table_of(limits),
+        "spent_keyless": staticmethod(spent_keyless),
+        "streams": streams,
+    }
+    return type("LimitedProtocol", (HttpProtocol,), parts)
+
+
+def _quiet_logger() -> None:
+    """Limit the rate of uvicorn's own log lines."""
+    logger = logging.getLogger("uvicorn.error")
+    if not logger.filters:
+        logger.addFilter(RateLimit(_LINES_PER_MINUTE_MAX))
+
+
 def make_server(
     title: str,
     routes: Sequence[Route],
     routers: Sequence[ServiceRouter],
     directory: BrokerDirectory,
     settings: Settings,
+    streams: Streams | None = None,
 ) -> tuple[ApiApp, HttpServer]:
     """The API of these calls and its port. It answers 503 until `open_when_caught_up`."""
     framework = make_framework(title, routes, routers)
     app = ApiApp(routes, directory, framework, rate_limits_of(settings))
     app.refuse(NOT_YET)
-    return app, HttpServer(app, settings)
+    return app, HttpServer(app, settings, streams=streams)
 
 
 async def open_when_caught_up(
@@ -127,8 +166,8 @@ def _allow_files(connections: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         if hard != resource.RLIM_INFINITY and hard < wanted:
             raise SettingsError(
-                f"EXCHANGE_CONNECTIONS_MAX needs {wanted} open files, the system allows {hard}: "
-                "lower it, or raise `ulimit -Hn`"
+                f"EXCHANGE_CONNECTIONS_MAX and EXCHANGE_STREAMS_MAX need {wanted} open files, the "
+                f"system allows {hard}: lower one of them, or raise `ulimit -Hn`"
             )
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 

@@ -21,6 +21,7 @@ from services.api.freshness import BrokersFreshness
 from services.api.messages import Route
 from services.api.partition_map import PartitionMap
 from services.api.server import health_router, log_check, make_server, open_when_caught_up
+from services.api.streams import Streams
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.consumer import AT_ONCE, LogConsumer
@@ -55,12 +56,14 @@ class Half(Struct, frozen=True):
     """One service's share of the process: hot calls, other calls, and work until the stop.
 
     `starts_dispatcher`: its work starts the dispatcher, from positions that only it knows.
+    `streams`: connections by Upgrade, at most of one half.
     """
 
     routes: Sequence[Route] = ()
     routers: Sequence[ServiceRouter] = ()
     work: Sequence[Callable[[], Awaitable[None]]] = ()
     starts_dispatcher: bool = False
+    streams: Streams | None = None
 
 
 Build = Callable[[ApiContext], Awaitable[Sequence[Half]]]
@@ -98,6 +101,7 @@ async def serve(
             ],
             directory,
             settings,
+            next((half.streams for half in halves if half.streams is not None), None),
         )
         app.require_fresh(freshness)
         stop.on_set(server.stop)

@@ -9,6 +9,7 @@ from functools import partial
 from schemas.rest import OrderResource
 from services.api.app import Request
 from services.api.service import ApiContext, Half
+from services.feeds import wiring as feeds
 from services.ingest import wiring as ingest
 from services.ingest.lookup import Lookup, LookupUnavailableError
 from services.reader import wiring as reader
@@ -35,4 +36,4 @@ async def build(context: ApiContext) -> Sequence[Half]:
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
     reading, views = await reader.half(context)
     placing = ingest.half(context, lookup_of(views), has_reads=True)
-    return [placing, reading, await webhooks.half(context)]
+    return [placing, reading, await webhooks.half(context), await feeds.half(context, views)]

@@ -35,6 +35,7 @@ def settings_here(data_dir: Path, settings: Settings) -> Settings:
         if settings.kafka_ca not in ("", "probe")
         else settings.kafka_ca,
         webhook_allow_cidrs=settings.webhook_allow_cidrs or LOCAL_CIDRS,
+        public_data=settings.public_data or "open",
         webhook_retries=settings.webhook_retries or "seconds",
     )
     if settings.database_url:

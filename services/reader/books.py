@@ -7,6 +7,7 @@ from itertools import islice
 
 from sortedcontainers import SortedDict
 
+from schemas.book import Level
 from schemas.rest import LevelResource
 from schemas.units import Side
 from services.runtime.errors import BrokenLogError
@@ -48,6 +49,21 @@ class BookView:
             raise BrokenLogError(f"the {side} level at {price} is left with {level}")
         if level[1] == 0:
             del levels[price]
+
+    def level(self, side: Side, price: int) -> Level:
+        """Totals at a price; zeros if there is no order."""
+        level = self._side(side).get(price)
+        return Level(price, 0, 0) if level is None else Level(price, *level)
+
+    def levels(self, side: Side, depth: int | None = None) -> tuple[Level, ...]:
+        """At most `depth` levels, or all, best price first."""
+        levels = self._side(side)
+        prices = reversed(levels) if side == "bid" else iter(levels)
+        return tuple(Level(price, *levels[price]) for price in islice(prices, depth))
+
+    def depth(self, side: Side) -> int:
+        """Number of levels of a side."""
+        return len(self._side(side))
 
     def best(self, side: Side, depth: int) -> list[LevelResource]:
         """At most `depth` levels, best price first."""

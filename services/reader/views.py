@@ -28,7 +28,6 @@ from services.reader.balances import Balances
 from services.reader.books import BookView
 from services.reader.orders import Orders
 from services.reader.prices import LastTrade, Prices
-from services.reader.tape import Tape
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
 
@@ -43,7 +42,6 @@ class Views:
     def __init__(self) -> None:
         self._orders = Orders()
         self._prices = Prices()
-        self.tape = Tape()
         # Sorted by symbol, because stocks are answered in pages.
         self._books: SortedDict = SortedDict()
         self._balances = Balances()
@@ -99,7 +97,6 @@ class Views:
         if gone:
             self._orders.closed(maker, *at)
         self._prices.traded(taker.symbol, fill.price, fill.sequence)
-        self.tape.traded(fill, taker, maker, at)
         # `buyer_and_seller` inlined: a call per fill would slow the apply of every trade.
         buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
         self._balances.traded(
@@ -163,13 +160,12 @@ class Views:
     def forget_stored(
         self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX
     ) -> bool:
-        """Forget trades and closed orders that PostgreSQL has stored, below `next_command`.
+        """Forget closed orders that PostgreSQL has stored, below `next_command`.
 
-        Orders closed after `closed_by` stay. A position ahead of ours is harmless, because outcomes
+        Those closed after `closed_by` stay. A position ahead of ours is harmless, because outcomes
         that were not applied cannot be forgotten. True: call again, there may be more.
         """
-        more = self.tape.forget(partition, next_command)
-        return self._orders.forget(partition, next_command, closed_by) or more
+        return self._orders.forget(partition, next_command, closed_by)
 
     def next_commands(self) -> Mapping[int, int]:
         """The first command whose outcome was not applied yet, by partition."""
@@ -209,10 +205,6 @@ class Views:
             as_of=rfc3339(self._as_of(symbol, now)),
         )
 
-    def partition(self, symbol: str) -> int | None:
-        """The partition of the symbol's book; None if it never had one."""
-        return self._partitions.get(symbol)
-
     def symbols_after(self, symbol: str) -> Iterator[str]:
         """Symbols beyond this one that have had an open order, sorted."""
         return iter(self._books.irange(minimum=symbol, inclusive=(False, True)))
@@ -225,6 +217,21 @@ class Views:
     def last_trade(self, symbol: str) -> LastTrade | None:
         """The symbol's newest trade; None before any."""
         return self._prices.last(symbol)
+
+    def book_view(self, symbol: str) -> BookView:
+        """The symbol's book, to read; an empty one for a symbol without any resting order so
+        far."""
+        book: BookView = self._books.get(symbol, _NO_BOOK)
+        return book
+
+    def trade_sequence(self, symbol: str) -> int:
+        """Number of the symbol's trades so far."""
+        last = self._prices.last(symbol)
+        return 0 if last is None else last.sequence
+
+    def clock(self, symbol: str, now: int) -> int:
+        """Time of the newest outcome of the symbol's partition; `now` before any outcome."""
+        return self._as_of(symbol, now)
 
     def balance(
         self, broker_id: str, broker_name: str, after: str = "", limit: int = POSITIONS_MAX

@@ -24,6 +24,18 @@ CONNECTIONS_CUT: Final = Counter(
     "Connections ended because the client was too slow, too large or one too many.",
     ["reason"],
 )
+STREAMS: Final = Gauge("exchange_stream_connections", "Open WebSocket connections.")
+STREAM_MESSAGES: Final = Counter(
+    "exchange_stream_messages_total", "Messages to subscribers, by channel.", ["channel"]
+)
+STREAMS_CUT: Final = Counter(
+    "exchange_streams_cut_total", "WebSocket connections that the exchange ended.", ["reason"]
+)
+STREAM_FLUSH_SECONDS: Final = Histogram(
+    "exchange_stream_flush_seconds",
+    "Longest work of a flush before other requests had their turn.",
+    buckets=_SECONDS,
+)
 IN_FLIGHT: Final = Gauge("exchange_in_flight_requests", "Requests waiting for the log.")
 COMMANDS: Final = Counter(
     "exchange_commands_total", "Commands matched, by the kind of their outcome.", ["event"]

@@ -99,6 +99,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
     """Connections of one address that showed no valid key; beyond it the longest silent one of
     them is closed."""
+    streams_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_500
+    """WebSocket connections to a gateway at once, besides those of HTTP; further ones are answered
+    503. 0: none."""
+    public_data: Literal["key", "open"] | None = None
+    """Whether market data by WebSocket needs a broker's key: `key`, or `open`, the default of
+    `exchange run`."""
+    origins: str = ""
+    """Origins of web pages, besides the gateway's own, that may open a WebSocket, with commas
+    between them, as `https://page.example`."""
+    hosts: str = ""
+    """Host headers, besides loopback names, that a gateway on loopback accepts for a WebSocket,
+    with commas between them: the name of a proxy on the same machine."""
     outcome_wait_ms: Milliseconds = 1_000
     """Time that POST waits for the outcome before it answers 202."""
     delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000

@@ -1,0 +1,228 @@
+"""Messages of the WebSocket feed `/ws`: JSON text frames with one object each, both ways.
+
+A client sends objects with an `op`, the exchange objects with a `type`. Clients must ignore unknown
+fields and types of the exchange; unknown fields of a client's message are refused. Instants are
+milliseconds since the epoch, prices are cents, `sequence` counts from 1 per symbol as in the public
+topics.
+"""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.book import Level
+from schemas.rest import Problem
+from schemas.units import NewSymbol, Side
+
+# Version of this protocol, in the first message of every connection.
+FEED_VERSION: Final = 1
+# Trades of one symbol that a client can request when it subscribes.
+LAST_TRADES_MAX: Final = 250
+
+RequestId = int | Annotated[str, Meta(min_length=1, max_length=64)]
+ChannelName = Literal["trades", "book", "ladder"]
+LadderDepth = Literal[10, 50]
+Sequence = Annotated[int, Meta(ge=0)]
+Symbols = list[NewSymbol] | Literal["*"]
+
+
+class Login(Struct, frozen=True, tag_field="op", tag="login", forbid_unknown_fields=True):
+    """Show a broker's key. A connection that did so may subscribe to more symbols."""
+
+    id: RequestId
+    key: Annotated[str, Meta(max_length=200)]
+
+
+class Logout(Struct, frozen=True, tag_field="op", tag="logout", forbid_unknown_fields=True):
+    """Forget the key; subscriptions stay where they need none."""
+
+    id: RequestId
+
+
+class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unknown_fields=True):
+    """Subscribe to a channel for these symbols; `"*"`: all symbols, for trades only.
+
+    `after`: by symbol the last trade that the client has; the later ones come first. `last`: so
+    many of the newest trades come first. `depth`: levels of a ladder.
+    """
+
+    id: RequestId
+    channel: ChannelName
+    symbols: Symbols
+    after: dict[NewSymbol, Sequence] | None = None
+    last: Annotated[int, Meta(ge=0, le=LAST_TRADES_MAX)] = 0
+    depth: LadderDepth = 10
+
+
+class Unsubscribe(
+    Struct, frozen=True, tag_field="op", tag="unsubscribe", forbid_unknown_fields=True
+):
+    """End subscriptions; symbols without one are no error."""
+
+    id: RequestId
+    channel: ChannelName
+    symbols: Symbols
+    depth: LadderDepth = 10
+
+
+class Resync(Struct, frozen=True, tag_field="op", tag="resync", forbid_unknown_fields=True):
+    """Request a whole book again, for symbols with a subscription to `book`."""
+
+    id: RequestId
+    channel: Literal["book"]
+    symbols: list[NewSymbol]
+
+
+class ListSubscriptions(
+    Struct, frozen=True, tag_field="op", tag="list", forbid_unknown_fields=True
+):
+    """Request the subscriptions of this connection."""
+
+    id: RequestId
+
+
+class Ping(Struct, frozen=True, tag_field="op", tag="ping", forbid_unknown_fields=True):
+    """Request an answer, to measure the time it takes."""
+
+    id: RequestId
+
+
+ClientMessage = Login | Logout | Subscribe | Unsubscribe | Resync | ListSubscriptions | Ping
+
+
+class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
+    """The first message. Another `log` than before: sequences start anew, forget all of them.
+
+    `public`: market data needs no key.
+    """
+
+    version: int
+    log: str
+    boot: str
+    time: int
+    public: bool
+    partitions: int
+    heartbeat_s: int
+
+
+class Subscription(Struct, frozen=True, omit_defaults=True):
+    """A channel and its symbols, as `list` returns it."""
+
+    channel: ChannelName
+    symbols: Symbols
+    depth: LadderDepth | None = None
+
+
+class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):
+    """The only answer to an operation. `status` is an HTTP status; `problem` explains it from 400
+    on."""
+
+    id: RequestId
+    status: int
+    broker_id: str | UnsetType = UNSET
+    broker_name: str | UnsetType = UNSET
+    subscriptions: list[Subscription] | UnsetType = UNSET
+    time: int | UnsetType = UNSET
+    problem: Problem | UnsetType = UNSET
+
+
+class Fault(Struct, frozen=True, tag_field="type", tag="error"):
+    """A message of the client had no usable id; the third one ends the connection."""
+
+    code: str
+    detail: str
+
+
+class Heartbeat(Struct, frozen=True, tag_field="type", tag="heartbeat"):
+    """Sent every few seconds behind the changes before it, also in a quiet market.
+
+    `position`: the next command of each partition, joined by dots.
+    """
+
+    time: int
+    position: str
+    ready: bool
+
+
+class Closing(Struct, frozen=True, tag_field="type", tag="closing"):
+    """The exchange closes this connection."""
+
+    reason: str
+
+
+class TradeMessage(Struct, frozen=True, tag_field="type", tag="trade", gc=False):
+    """A trade: the fields of a record of the trades topic."""
+
+    symbol: str
+    sequence: int
+    trade_id: str
+    time: int
+    price: int
+    quantity: int
+    aggressor_side: Side
+    command_offset: int
+    index: int
+
+
+class Gap(Struct, frozen=True, tag_field="type", tag="gap"):
+    """These trades are not available here: request them by REST. The feed continues behind them."""
+
+    channel: Literal["trades"]
+    symbol: str
+    first: int
+    last: int
+    reason: Literal["too_old"]
+
+
+class BookSnapshot(Struct, frozen=True, tag_field="type", tag="book_snapshot", gc=False):
+    """A whole book, best first, which replaces what the client has.
+
+    `checksum`: see `services.feeds.book_checksum`; of the ten best levels of each side.
+    """
+
+    symbol: str
+    sequence: int
+    time: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    checksum: int
+    reason: Literal["subscribed", "resync", "conflated"]
+
+
+class BookDelta(
+    Struct, frozen=True, tag_field="type", tag="book_update", omit_defaults=True, gc=False
+):
+    """All levels that changed behind `previous`, with their totals at `sequence`; 0: gone."""
+
+    symbol: str
+    previous: int
+    sequence: int
+    time: int
+    checksum: int
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
+
+
+class Ladder(Struct, frozen=True, tag_field="type", tag="ladder", gc=False):
+    """The best levels as a whole; sent again when one of them changed."""
+
+    symbol: str
+    depth: int
+    sequence: int
+    time: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+ServerMessage = (
+    Hello
+    | FeedReply
+    | Fault
+    | Heartbeat
+    | Closing
+    | TradeMessage
+    | Gap
+    | BookSnapshot
+    | BookDelta
+    | Ladder
+)

@@ -1,0 +1,37 @@
+"""The seam between the HTTP server and protocols that take over a connection by an Upgrade."""
+
+from asyncio import Transport
+from collections.abc import Sequence
+from typing import Protocol
+
+import httptools
+
+from services.api.messages import ProblemError
+
+Header = tuple[bytes, bytes]
+
+
+class Streams(Protocol):
+    """Connections that left HTTP."""
+
+    def wants(self, target: bytes, headers: Sequence[Header]) -> bool:
+        """True if the request, with lower-case header names, asks for such a connection."""
+
+    def refusal(self, address: str) -> ProblemError | None:
+        """The answer to an upgrade that cannot be accepted now; None if it can."""
+
+    def take(self, transport: Transport, address: str, head: bytes) -> None:
+        """Take over a connection. `head`: its request, and the bytes that followed."""
+
+    def stop(self) -> None:
+        """Close all connections, because the process stops."""
+
+
+def head_bytes(
+    parser: httptools.HttpRequestParser, target: bytes, headers: Sequence[Header]
+) -> bytes:
+    """The head of the request that the parser is reading, as HTTP/1.1 writes it."""
+    version = parser.get_http_version().encode()
+    lines = [parser.get_method() + b" " + target + b" HTTP/" + version]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join([*lines, b"", b""])

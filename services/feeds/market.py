@@ -1,0 +1,133 @@
+"""Changes by commands since the last flush: trades of all symbols, levels of watched books.
+
+Pure: batches come in log order, after the views applied them. Nothing is kept for a book without a
+subscriber but its newest trades.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from schemas.executions import Expired, OrderAccepted, OrderCancelled, Outcome
+from schemas.feed import LAST_TRADES_MAX, TradeMessage
+from schemas.units import Side
+from services.reader.views import Views
+from services.runtime.kafka.execution_filter import Batch
+
+
+class BookChanges(Struct):
+    """Changes of one book behind `previous`. None in place of levels: too many are unknown, so
+    that only a whole book tells them."""
+
+    previous: int
+    levels: dict[tuple[Side, int], None] | None
+
+
+class SymbolChanges(Struct, frozen=True):
+    """Changes of one symbol since the last flush. `book` is None if the book is not watched."""
+
+    trades: list[TradeMessage]
+    book: BookChanges | None
+
+
+class MarketChanges:
+    """Collects changes until `take`. `views` returns the present views of the process.
+
+    `watched`: number of subscribers of each book, which the hub maintains.
+    """
+
+    def __init__(self, views: Callable[[], Views]) -> None:
+        self._views = views
+        self.watched: dict[str, int] = {}
+        # The newest trades of each symbol, also those that are not flushed yet.
+        self._tape: dict[str, deque[TradeMessage]] = {}
+        self._trades: dict[str, list[TradeMessage]] = {}
+        self._books: dict[str, BookChanges] = {}
+
+    def apply(self, batch: Batch) -> None:
+        """Collect the changes of a batch that the views have applied."""
+        offset = batch.first_command
+        for outcome in batch.outcomes:
+            for expired in outcome.expired:
+                self._left(expired)
+            event = outcome.event
+            if isinstance(event, OrderAccepted):
+                self._accepted(event, outcome, offset)
+            elif isinstance(event, OrderCancelled):
+                self._left(event)
+            offset += 1
+
+    def _accepted(self, event: OrderAccepted, outcome: Outcome, offset: int) -> None:
+        symbol = event.symbol
+        is_watched = symbol in self.watched
+        maker_side: Side = "ask" if event.side == "bid" else "bid"
+        for index, fill in enumerate(event.fills):
+            self._traded(
+                TradeMessage(
+                    symbol,
+                    fill.sequence,
+                    fill.trade_id,
+                    outcome.time,
+                    fill.price,
+                    fill.quantity,
+                    event.side,
+                    offset,
+                    index,
+                )
+            )
+            if is_watched:
+                self._touch(symbol, event.book_sequence, maker_side, fill.price)
+        if is_watched and event.closed_reason is None and event.price is not None:
+            self._touch(symbol, event.book_sequence, event.side, event.price)
+
+    def _traded(self, trade: TradeMessage) -> None:
+        tape = self._tape.get(trade.symbol)
+        if tape is None:
+            tape = self._tape[trade.symbol] = deque(maxlen=LAST_TRADES_MAX)
+        tape.append(trade)
+        self._trades.setdefault(trade.symbol, []).append(trade)
+
+    def _left(self, event: OrderCancelled | Expired) -> None:
+        if event.symbol not in self.watched:
+            return
+        record = self._views().order(event.order_id)
+        if record is None or record.price is None:
+            # A reader that catches up may have forgotten the order already.
+            self._changes(event.symbol, event.book_sequence).levels = None
+        else:
+            self._touch(event.symbol, event.book_sequence, record.side, record.price)
+
+    def _touch(self, symbol: str, book_sequence: int, side: Side, price: int) -> None:
+        levels = self._changes(symbol, book_sequence).levels
+        if levels is not None:
+            levels[side, price] = None
+
+    def _changes(self, symbol: str, book_sequence: int) -> BookChanges:
+        changes = self._books.get(symbol)
+        if changes is None:
+            # One command is one change of a book, however many levels it touched.
+            changes = self._books[symbol] = BookChanges(book_sequence - 1, {})
+        return changes
+
+    def changed(self) -> list[str]:
+        """Symbols with changes, in the order of their first change."""
+        return list(dict.fromkeys((*self._trades, *self._books)))
+
+    def take(self, symbol: str) -> SymbolChanges:
+        """Remove and return the changes of a symbol."""
+        return SymbolChanges(self._trades.pop(symbol, []), self._books.pop(symbol, None))
+
+    def forget_book(self, symbol: str) -> None:
+        """Drop changes of a book that has no subscriber any more."""
+        self._books.pop(symbol, None)
+
+    def flushed_trades(self, symbol: str) -> list[TradeMessage]:
+        """The newest trades of a symbol that were taken already, oldest first."""
+        pending = len(self._trades.get(symbol, ()))
+        tape = list(self._tape.get(symbol, ()))
+        return tape[: len(tape) - pending] if pending else tape
+
+    def trade_sequences(self) -> Mapping[str, int]:
+        """The newest trade of each symbol that traded since the start, by symbol."""
+        return {symbol: tape[-1].sequence for symbol, tape in self._tape.items() if tape}

@@ -1,0 +1,262 @@
+"""One connection's operations: login, subscriptions, and the bounds on what a client may request.
+
+Every operation with a usable id has exactly one response, with the status that an HTTP call would
+have. No I/O: output goes through the client's `send`.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from schemas.brokers import Broker
+from schemas.feed import (
+    ClientMessage,
+    Fault,
+    FeedReply,
+    Hello,
+    ListSubscriptions,
+    Login,
+    Logout,
+    Ping,
+    RequestId,
+    Resync,
+    Subscribe,
+    Subscription,
+    Symbols,
+    Unsubscribe,
+)
+from services.api.brokers import Caller
+from services.api.messages import ProblemError
+from services.api.token_bucket import Buckets, Rate
+from services.feeds.client import FeedClient, Subject
+from services.feeds.hub import REPLAYED_TRADES_MAX, FeedHub
+from services.feeds.messages import frame_of
+
+SUBSCRIPTIONS_MAX: Final = 200
+SUBSCRIPTIONS_KEYED_MAX: Final = 1_000
+STREAMS_PER_BROKER: Final = 50
+OPERATIONS_PER_SECOND: Final = 20
+OPERATIONS_BURST: Final = 100
+# Operations answered 429, failed logins, and messages without a usable id, of one connection.
+LIMITED_MAX: Final = 200
+FAILED_LOGINS_MAX: Final = 3
+FAULTS_MAX: Final = 3
+
+KEY_REFUSED: Final = 4401
+KEY_ENDED: Final = 4403
+TOO_MANY_OPERATIONS: Final = 4429
+POLICY: Final = 1008
+INVALID_TEXT: Final = 1007
+
+_decode = msgspec.json.Decoder(ClientMessage).decode
+
+
+class _OnlyId(Struct):
+    id: RequestId
+
+
+_decode_id = msgspec.json.Decoder(_OnlyId).decode
+
+
+class Accounts(Protocol):
+    """Keys and addresses, in the form that sessions use them."""
+
+    def caller(self, api_key: str) -> Caller | None:
+        """The holder of this key; None if there is none."""
+
+    def failed_login(self, address: str) -> ProblemError:
+        """401, or 429 where the address has had too many."""
+
+
+class FeedSession:
+    """The operations of one client. `public`: market data needs no key."""
+
+    def __init__(
+        self,
+        hub: FeedHub,
+        client: FeedClient,
+        accounts: Accounts,
+        hello: Hello,
+        clock: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._client = client
+        self._accounts = accounts
+        self._public = hello.public
+        self._clock = clock
+        self._key: str | None = None
+        self._operations = Buckets(Rate(OPERATIONS_PER_SECOND, OPERATIONS_BURST), 1)
+        self._limited = self._failed_logins = self._faults = 0
+        # False until the client logs in or subscribes.
+        self.active = False
+        client.send(frame_of(hello))
+
+    def receive(self, text: bytes) -> None:
+        """Carry out one message of the client; its response is written at once."""
+        try:
+            message = _decode(text)
+        except UnicodeDecodeError:
+            self._hub.cut(self._client, INVALID_TEXT, "invalid_text")
+            return
+        except msgspec.DecodeError as error:
+            self._refuse_unreadable(text, error)
+        else:
+            self._answer(message)
+        self._client.write_out()
+
+    def check_key(self) -> None:
+        """End the connection if its key was valid and is no longer."""
+        if self._key is not None and self._accounts.caller(self._key) is None:
+            self._hub.cut(self._client, KEY_ENDED, "key_ended")
+
+    def _refuse_unreadable(self, text: bytes, error: msgspec.DecodeError) -> None:
+        try:
+            request_id = _decode_id(text).id
+        except msgspec.DecodeError:
+            self._faults += 1
+            self._client.send(frame_of(Fault("invalid", f"no usable id: {error}")))
+            if self._faults >= FAULTS_MAX:
+                self._client.write_out()
+                self._hub.cut(self._client, POLICY, "invalid_messages")
+            return
+        self._reply_problem(request_id, ProblemError("invalid", str(error)))
+
+    def _answer(self, message: ClientMessage) -> None:
+        if self._operations.take("", self._clock()):
+            self._limited += 1
+            if self._limited >= LIMITED_MAX:
+                self._hub.cut(self._client, TOO_MANY_OPERATIONS, "too_many_operations")
+                return
+            detail = f"at most {OPERATIONS_PER_SECOND} operations a second"
+            self._reply_problem(message.id, ProblemError("rate_limited", detail))
+            return
+        try:
+            self._carry_out(message)
+        except ProblemError as problem:
+            self._reply_problem(message.id, problem)
+            if self._failed_logins >= FAILED_LOGINS_MAX:
+                self._client.write_out()
+                self._hub.cut(self._client, KEY_REFUSED, "key_refused")
+
+    def _carry_out(self, message: ClientMessage) -> None:
+        match message:
+            case Login():
+                self._log_in(message)
+            case Logout():
+                self._key = self._client.broker_id = None
+                if not self._public:
+                    self._drop_all()
+                self._reply(FeedReply(message.id, 200))
+            case Subscribe():
+                self._subscribe(message)
+            case Unsubscribe():
+                self._unsubscribe(message)
+            case Resync():
+                self._resync(message)
+            case ListSubscriptions():
+                self._reply(FeedReply(message.id, 200, subscriptions=self._listed()))
+            case Ping():
+                self._reply(FeedReply(message.id, 200))
+
+    def _log_in(self, message: Login) -> None:
+        caller = self._accounts.caller(message.key)
+        if caller is None:
+            self._failed_logins += 1
+            raise self._accounts.failed_login(self._client.address)
+        if not isinstance(caller, Broker):
+            raise ProblemError("forbidden", "this call needs a broker's key, not the admin key")
+        streams = sum(each.broker_id == caller.broker_id for each in self._hub.clients())
+        if streams >= STREAMS_PER_BROKER and self._client.broker_id != caller.broker_id:
+            detail = f"at most {STREAMS_PER_BROKER} connections of one broker"
+            raise ProblemError("rate_limited", detail)
+        self.active = True
+        self._key, self._client.broker_id = message.key, caller.broker_id
+        self._reply(FeedReply(message.id, 200, broker_id=caller.broker_id, broker_name=caller.name))
+
+    def _subscribe(self, message: Subscribe) -> None:
+        client, hub = self._client, self._hub
+        self._require_access()
+        subjects = self._subjects(message.channel, message.symbols, message.depth)
+        wanted = sum(subject not in client.subjects for subject in subjects)
+        wanted += message.symbols == "*"
+        limit = SUBSCRIPTIONS_MAX if self._key is None else SUBSCRIPTIONS_KEYED_MAX
+        if client.subscriptions() + wanted > limit:
+            raise ProblemError("invalid", f"at most {limit} subscriptions on this connection")
+        deep = [each.symbol for each in subjects if self._too_deep(each)]
+        if deep:
+            raise ProblemError("book_too_deep", f"subscribe to the ladder of {', '.join(deep)}")
+        after = message.after or {}
+        beyond = [symbol for symbol, last in after.items() if last > hub.newest_trade(symbol)]
+        if beyond:
+            raise ProblemError("invalid", f"`after` is beyond the newest trade of {beyond[0]}")
+        self.active = True
+        self._reply(FeedReply(message.id, 200))
+        if message.symbols == "*":
+            hub.set_all_trades(client, wanted=True)
+        for subject in subjects:
+            hub.subscribe(client, subject)
+        if message.channel == "trades":
+            self._replay(after, message.last, [subject.symbol for subject in subjects])
+
+    def _replay(self, after: dict[str, int], last: int, symbols: list[str]) -> None:
+        room = REPLAYED_TRADES_MAX
+        for symbol in symbols or list(after):
+            room -= self._hub.replay(self._client, symbol, after.get(symbol), last, room)
+
+    def _unsubscribe(self, message: Unsubscribe) -> None:
+        if message.symbols == "*":
+            self._hub.set_all_trades(self._client, wanted=False)
+        for subject in self._subjects(message.channel, message.symbols, message.depth):
+            self._hub.unsubscribe(self._client, subject)
+        self._reply(FeedReply(message.id, 200))
+
+    def _resync(self, message: Resync) -> None:
+        subjects = [Subject("book", symbol) for symbol in message.symbols]
+        missing = [each.symbol for each in subjects if each not in self._client.subjects]
+        if missing:
+            raise ProblemError("invalid", f"no subscription to the book of {missing[0]}")
+        self._reply(FeedReply(message.id, 200))
+        for subject in subjects:
+            self._hub.request(self._client, subject, "resync")
+
+    def _subjects(self, channel: str, symbols: Symbols, depth: int) -> list[Subject]:
+        if symbols == "*":
+            if channel != "trades":
+                raise ProblemError("invalid", "only trades have a subscription to all symbols")
+            return []
+        if not symbols:
+            raise ProblemError("invalid", "name at least one symbol")
+        shown = depth if channel == "ladder" else 0
+        return [msgspec.convert((channel, each, shown), Subject) for each in dict.fromkeys(symbols)]
+
+    def _require_access(self) -> None:
+        if not self._public and self._key is None:
+            raise ProblemError("unauthenticated", "log in first, with a broker's key")
+
+    def _too_deep(self, subject: Subject) -> bool:
+        return subject.channel == "book" and self._hub.book_too_deep(subject.symbol)
+
+    def _drop_all(self) -> None:
+        self._hub.set_all_trades(self._client, wanted=False)
+        for subject in list(self._client.subjects):
+            self._hub.unsubscribe(self._client, subject)
+
+    def _listed(self) -> list[Subscription]:
+        found: dict[tuple[str, int], list[str]] = {}
+        for subject in self._client.subjects:
+            found.setdefault((subject.channel, subject.depth), []).append(subject.symbol)
+        lists = [
+            msgspec.convert(
+                {"channel": channel, "symbols": symbols, "depth": depth or None}, Subscription
+            )
+            for (channel, depth), symbols in found.items()
+        ]
+        return [Subscription("trades", "*")] * self._client.all_trades + lists
+
+    def _reply(self, reply: FeedReply) -> None:
+        self._client.send(frame_of(reply))
+
+    def _reply_problem(self, request_id: RequestId, problem: ProblemError) -> None:
+        self._reply(FeedReply(request_id, problem.status, problem=problem.problem("")))

@@ -1,0 +1,132 @@
+"""All WebSocket connections of a gateway: bounds on their number, timers, and the stop."""
+
+import asyncio
+import time
+from asyncio import Transport
+from collections import Counter
+from collections.abc import Sequence
+
+from websockets.http11 import Request
+
+from schemas.feed import Hello
+from services.api.brokers import BrokerDirectory, Caller
+from services.api.messages import ProblemError, not_accepted
+from services.api.rate_limits import RateLimiter
+from services.api.streams import Header
+from services.api.token_bucket import network_of
+from services.feeds.client import FeedClient
+from services.feeds.connection import FeedConnection
+from services.feeds.handshake import HandshakeRules, refusal
+from services.feeds.hub import FeedHub
+from services.feeds.session import FeedSession
+from services.runtime.clock import now_ms
+from services.runtime.metrics import STREAMS
+
+# Connections of one address without a key: more than a browser or a tool opens.
+KEYLESS_PER_ADDRESS = 20
+_CHECK_S = 1.0
+
+
+class KeyAccounts:
+    """Keys of the broker directory; failed logins cost their address as failed requests do."""
+
+    def __init__(self, directory: BrokerDirectory, limiter: RateLimiter) -> None:
+        self._directory = directory
+        self._limiter = limiter
+
+    def caller(self, api_key: str) -> Caller | None:
+        """The holder of this key; None if there is none."""
+        return self._directory.caller(api_key, now_ms())
+
+    def failed_login(self, address: str) -> ProblemError:
+        """401, or 429 where the address has had too many."""
+        return self._limiter.unauthenticated(address, time.monotonic())
+
+
+class FeedStreams:
+    """Accepts connections and checks each once a second."""
+
+    def __init__(
+        self,
+        hub: FeedHub,
+        accounts: KeyAccounts,
+        rules: HandshakeRules,
+        hello: Hello,
+        *,
+        streams_max: int,
+        per_address_max: int,
+    ) -> None:
+        self._hub = hub
+        self._accounts = accounts
+        self._rules = rules
+        self._hello = hello
+        self._streams_max = streams_max
+        self._per_address_max = per_address_max
+        self._connections: dict[FeedConnection, None] = {}
+        self._stopping = False
+        STREAMS.set_function(lambda: len(self._connections))
+
+    def wants(self, target: bytes, headers: Sequence[Header]) -> bool:
+        """True for an Upgrade of `/ws` to a WebSocket."""
+        if target.partition(b"?")[0] != b"/ws":
+            return False
+        return any(name == b"upgrade" and v.lower() == b"websocket" for name, v in headers)
+
+    def refusal(self, address: str) -> ProblemError | None:
+        """503 when all streams are in use or the process stops, 429 beyond the address' bound."""
+        if self._stopping or len(self._connections) >= self._streams_max:
+            return not_accepted("no stream is free; nothing was written", close=True)
+        if self._per_address_max and self._keyless(address) >= self._per_address_max:
+            detail = f"at most {self._per_address_max} streams without a key from one address"
+            return ProblemError("rate_limited", detail, headers=(("Retry-After", "1"),))
+        return None
+
+    def _keyless(self, address: str) -> int:
+        network = network_of(address)
+        counts = Counter(
+            network_of(each.client.address)
+            for each in self._connections
+            if each.client.broker_id is None
+        )
+        return counts[network]
+
+    def take(self, transport: Transport, address: str, head: bytes) -> None:
+        """Take over a connection. `head`: its request, and the bytes that followed."""
+        connection = FeedConnection(
+            self._hub, address, self._session, self._handshake_refusal, time.monotonic
+        )
+        connection.ended = self._ended
+        self._connections[connection] = None
+        connection.begin(transport, head)
+
+    def _session(self, client: FeedClient) -> FeedSession:
+        hello = Hello(
+            self._hello.version,
+            self._hello.log,
+            self._hello.boot,
+            now_ms(),
+            self._hello.public,
+            self._hello.partitions,
+            self._hello.heartbeat_s,
+        )
+        return FeedSession(self._hub, client, self._accounts, hello, time.monotonic)
+
+    def _handshake_refusal(self, request: Request) -> str | None:
+        headers = request.headers
+        return refusal(self._rules, headers.get_all("Host"), headers.get_all("Origin"))
+
+    def _ended(self, connection: FeedConnection) -> None:
+        self._connections.pop(connection, None)
+
+    async def run(self) -> None:
+        """Check the connections once a second until cancelled."""
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            now_s = time.monotonic()
+            for connection in list(self._connections):
+                connection.check(now_s)
+
+    def stop(self) -> None:
+        """Close all connections, because the process stops."""
+        self._stopping = True
+        self._hub.close()

@@ -1,0 +1,44 @@
+"""Composes the feed's half of the gateway."""
+
+import asyncio
+import hashlib
+import secrets
+
+from schemas.feed import FEED_VERSION, Hello
+from services.api.rate_limits import RateLimiter, rate_limits_of
+from services.api.service import ApiContext, Half
+from services.feeds.handshake import HandshakeRules, is_loopback, listed
+from services.feeds.hub import HEARTBEAT_S, FeedHub
+from services.feeds.streams import KEYLESS_PER_ADDRESS, FeedStreams, KeyAccounts
+from services.reader.app import Reader
+from services.runtime.kafka.topic_identity import log_identity
+
+
+async def half(context: ApiContext, reader: Reader) -> Half:
+    """The WebSocket feed of the reader's views. Subscribe it after the reader."""
+    settings = context.settings
+    hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up)
+    context.dispatcher.subscribe(on_batch=hub.changes.apply)
+    identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)
+    is_open = settings.public_data == "open"
+    hello = Hello(
+        version=FEED_VERSION,
+        log=hashlib.sha256(identity.topic_id.encode()).hexdigest()[:12],
+        boot=secrets.token_hex(4),
+        time=0,
+        public=is_open,
+        partitions=context.topology.partitions,
+        heartbeat_s=HEARTBEAT_S,
+    )
+    limiter = RateLimiter(rate_limits_of(settings))
+    streams = FeedStreams(
+        hub,
+        KeyAccounts(context.directory, limiter),
+        HandshakeRules(
+            listed(settings.origins), listed(settings.hosts), is_loopback(settings.host)
+        ),
+        hello,
+        streams_max=settings.streams_max,
+        per_address_max=0 if is_open and is_loopback(settings.host) else KEYLESS_PER_ADDRESS,
+    )
+    return Half(work=[hub.run, streams.run], streams=streams)

@@ -1,0 +1,62 @@
+"""The programs of `docs/feeds.md`, as users copy them, against a running exchange."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conformance.api import eventually
+from tests.e2e.test_feeds import feed_url, trade_on
+from tests.support.exchange import Exchange
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "feeds.md"
+PROGRAM = re.compile(r"<!-- program: (\w+) -->\n```python\n(.*?)```", re.DOTALL)
+
+
+@contextmanager
+def program(name: str, folder: Path, *arguments: str) -> Iterator[Path]:
+    """Run a program of the page; its output is in the yielded file."""
+    code = dict(PROGRAM.findall(PAGE.read_text(encoding="utf-8")))[name]
+    output = folder / f"{name}.txt"
+    with output.open("wb") as file:
+        running = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=file)
+        try:
+            yield output
+            assert running.poll() is None, "the program ended"
+        finally:
+            running.kill()
+            running.wait()
+
+
+def lines_of(output: Path) -> list[list[str]]:
+    return [line.split() for line in output.read_text().splitlines()]
+
+
+def test_trades_program_loses_no_trade_over_a_restart_of_the_gateway(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    trade_on(symbol, broker, seed=5)
+    with program("trades", tmp_path, feed_url(exchange), symbol) as output:
+        eventually("the first trades", lambda: bool(lines_of(output)))
+        exchange.stack.stop("gateway")
+        exchange.stack.start("gateway")
+        exchange.stack.wait_ready("gateway")
+        trade_on(symbol, broker, seed=6)
+        newest = broker.get(f"/stocks/{symbol}/price").body["sequence"]
+        eventually("all trades", lambda: int(lines_of(output)[-1][0]) >= newest)
+        sequences = [int(line[0]) for line in lines_of(output)]
+    assert sequences == list(range(1, newest + 1))
+
+
+def test_book_program_follows_the_book(exchange: Exchange, tmp_path: Path) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    with program("book", tmp_path, feed_url(exchange), symbol) as output:
+        eventually("the empty book", lambda: bool(lines_of(output)))
+        trade_on(symbol, broker, seed=7)
+        book = broker.get(f"/stocks/{symbol}/book").body
+        eventually("the newest book", lambda: int(lines_of(output)[-1][0]) >= book["sequence"])
+        best = lines_of(output)[-1][1:]
+    assert best == [str([level["price"] for level in book[s][:1]]) for s in ("bids", "asks")]

@@ -1,0 +1,178 @@
+"""The WebSocket feed of a running exchange, read by a real client.
+
+What it sends equals the public topics record by record, and what REST answers.
+"""
+
+import json
+import random
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from conformance.api import Api, eventually
+from schemas.codec import decode_trade
+from schemas.topics import TRADES
+from tests.support.exchange import Exchange
+from tests.support.feed_market import ClientBook
+from tests.support.operator import run_exchange_command
+
+RECEIVE_S = 20.0
+ORDERS = 60
+
+
+def feed_url(exchange: Exchange) -> str:
+    return exchange.url.replace("http://", "ws://") + "/ws"
+
+
+class FeedReader:
+    """A client that keeps every message of its connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.messages: list[dict[str, Any]] = []
+        self._ids = 0
+
+    def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.connection.recv(timeout=RECEIVE_S))
+        self.messages.append(message)
+        return message
+
+    def ask(self, op: str, **fields: object) -> dict[str, Any]:
+        """Send an operation and read up to its response."""
+        self._ids += 1
+        self.connection.send(json.dumps({"op": op, "id": self._ids, **fields}))
+        return self.until(lambda each: each.get("id") == self._ids)
+
+    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read up to the first message that is wanted."""
+        while not wanted(self.receive()):
+            pass
+        return self.messages[-1]
+
+
+@contextmanager
+def feed_of(exchange: Exchange, **more: Any) -> Iterator[FeedReader]:
+    with connect(feed_url(exchange), **more) as connection:
+        reader = FeedReader(connection)
+        assert reader.receive()["type"] == "hello"
+        yield reader
+
+
+def trade_on(symbol: str, broker: Api, seed: int) -> None:
+    """Orders that rest, trade and are cancelled; the last one rests, so that the book changes."""
+    rng = random.Random(seed)
+    open_ids = []
+    for _ in range(ORDERS):
+        side, price = rng.choice(("bid", "ask")), rng.randrange(95, 106)
+        open_ids.append(broker.place(side, symbol, rng.randrange(1, 50), price).body["order_id"])
+        if rng.random() < 0.3:
+            broker.cancel(open_ids.pop(rng.randrange(len(open_ids))))
+    broker.place("bid", symbol, 1, 1)
+
+
+def test_feed_equals_the_topics_and_the_book_by_rest(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    trade_on(symbol, broker, seed=1)
+    with feed_of(exchange) as feed:
+        assert feed.ask("subscribe", channel="trades", symbols=[symbol], last=250)["status"] == 200
+        assert feed.ask("subscribe", channel="book", symbols=[symbol])["status"] == 200
+        trade_on(symbol, broker, seed=2)
+        book = broker.get(f"/stocks/{symbol}/book?depth=50").body
+        feed.until(lambda each: each.get("sequence") == book["sequence"] and "checksum" in each)
+    mine = ClientBook()
+    for message in feed.messages:
+        if message["type"] in ("book_snapshot", "book_update"):
+            mine.apply(message)
+    for side, name in (("bid", "bids"), ("ask", "asks")):
+        shown = [tuple(level.values()) for level in book[name]]
+        levels = mine.levels("bid" if side == "bid" else "ask")
+        assert [(each.price, each.total_quantity, each.order_count) for each in levels] == shown
+
+    def published() -> list[dict[str, Any]]:
+        trades = [decode_trade(value) for value in exchange.records(TRADES)]
+        return [
+            {"type": "trade"} | {name: getattr(each, name) for name in each.__struct_fields__}
+            for each in trades
+            if each.symbol == symbol
+        ]
+
+    sent = [message for message in feed.messages if message["type"] == "trade"]
+    assert len(sent) > 20
+    eventually("the public trades", lambda: len(published()) >= len(sent))
+    assert sent == published()
+
+
+def test_client_that_comes_back_gets_the_trades_that_it_missed(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    trade_on(symbol, broker, seed=3)
+    with feed_of(exchange) as feed:
+        feed.ask("subscribe", channel="trades", symbols=[symbol], last=250)
+        feed.until(lambda each: each["type"] == "heartbeat")
+        last = [each["sequence"] for each in feed.messages if each["type"] == "trade"][-1]
+    trade_on(symbol, broker, seed=4)
+    newest = broker.get(f"/stocks/{symbol}/price").body["sequence"]
+    with feed_of(exchange) as feed:
+        feed.ask("subscribe", channel="trades", symbols=[symbol], after={symbol: last})
+        feed.until(lambda each: each.get("sequence") == newest)
+        sent = [each["sequence"] for each in feed.messages if each["type"] == "trade"]
+    assert sent == list(range(last + 1, newest + 1))
+
+
+def test_revoked_key_ends_the_connection(exchange: Exchange) -> None:
+    key = exchange.register("Zulu")
+    with feed_of(exchange) as feed:
+        answer = feed.ask("login", key=key)
+        assert (answer["status"], answer["broker_name"]) == (200, "Zulu")
+        assert (
+            run_exchange_command(exchange, "broker", "revoke", answer["broker_id"]).returncode == 0
+        )
+        with pytest.raises(ConnectionClosed) as closed:
+            feed.until(lambda each: each["type"] == "never")
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4403, "key_ended")
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("", {"Origin": "http://evil.example"}),
+        ("ws://evil.example/ws", {}),
+        ("", {"Host": "evil.example"}),
+    ],
+    ids=["foreign origin", "foreign host", "two hosts"],
+)
+def test_foreign_page_cannot_connect(exchange: Exchange, url: str, headers: dict[str, str]) -> None:
+    address = urlsplit(exchange.url)
+    plain = socket.create_connection((str(address.hostname), address.port or 0))
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connect(url or feed_url(exchange), additional_headers=headers, sock=plain),
+    ):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_upgrade_to_anything_else_is_answered_as_http(exchange: Exchange) -> None:
+    answer = exchange.broker().call("GET", "/ws")
+    assert answer.status == 404
+
+
+def test_stop_of_the_gateway_closes_with_a_reason(exchange: Exchange) -> None:
+    with feed_of(exchange) as feed:
+        feed.ask("subscribe", channel="trades", symbols="*")
+        try:
+            exchange.stack.stop("gateway")
+            with pytest.raises(ConnectionClosed) as closed:
+                feed.until(lambda each: each["type"] == "never")
+        finally:
+            exchange.stack.start("gateway")
+            exchange.stack.wait_ready("gateway")
+    assert feed.messages[-1] == {"type": "closing", "reason": "restart"}
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012

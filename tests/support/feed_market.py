@@ -1,0 +1,164 @@
+"""A market in memory behind a feed hub, and clients that keep books from its messages."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from websockets.frames import Opcode
+
+from schemas.book import Level
+from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.executions import OrderAccepted
+from schemas.ids import order_id
+from schemas.units import Side
+from services.feeds.book_levels import checksum
+from services.feeds.client import FeedClient
+from services.feeds.hub import FeedHub
+from services.matcher.engine import Engine, EnginePosition
+from services.reader.views import Views
+from services.runtime.kafka.execution_filter import Batch
+from tests.support.reader_outcomes import ALICE, T0
+
+
+def messages(data: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON messages of whole, unmasked text frames."""
+    while data:
+        assert data[0] == 0x80 | Opcode.TEXT
+        size, start = data[1], 2
+        if size == 126:
+            size, start = int.from_bytes(data[2:4]), 4
+        elif size == 127:
+            size, start = int.from_bytes(data[2:10]), 10
+        yield json.loads(data[start : start + size])
+        data = data[start + size :]
+
+
+class ClientBook:
+    """A book kept as `docs/feeds.md` tells clients to."""
+
+    def __init__(self) -> None:
+        self.sequence: int | None = None
+        self.sides: dict[Side, dict[int, Level]] = {"bid": {}, "ask": {}}
+        self.snapshots: list[str] = []
+
+    def apply(self, message: dict[str, Any]) -> None:
+        if message["type"] == "book_snapshot":
+            self.sides = {"bid": {}, "ask": {}}
+            self.snapshots.append(message["reason"])
+        elif self.sequence is None or message["sequence"] <= self.sequence:
+            return
+        else:
+            assert message["previous"] <= self.sequence, "a gap"
+        self.sequence = message["sequence"]
+        sides: tuple[tuple[Side, str], ...] = (("bid", "bids"), ("ask", "asks"))
+        for side, name in sides:
+            for price, total, orders in message.get(name, ()):
+                self.sides[side].pop(price, None)
+                if total:
+                    self.sides[side][price] = Level(price, total, orders)
+        assert checksum(self.levels("bid"), self.levels("ask")) == message["checksum"]
+
+    def levels(self, side: Side) -> list[Level]:
+        """All levels, best first."""
+        found = self.sides[side]
+        return [found[price] for price in sorted(found, reverse=side == "bid")]
+
+
+class RecordingOutput:
+    """Collects what is written; `full` stands for a buffer that the kernel does not take."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.writes = 0
+        self.cuts: list[tuple[int, str]] = []
+        self.held = 0
+
+    def write(self, frames: bytes) -> None:
+        self.writes += 1
+        self.received.extend(messages(frames))
+
+    def buffered(self) -> int:
+        return self.held
+
+    def cut(self, code: int, reason: str) -> None:
+        self.cuts.append((code, reason))
+
+    def of_type(self, *types: str) -> list[dict[str, Any]]:
+        return [message for message in self.received if message["type"] in types]
+
+
+class FeedMarket:
+    """An engine, views and a hub; commands are applied one batch at a time."""
+
+    def __init__(self, symbols: int = 2, seed: int = 1) -> None:
+        self.engine = Engine(0)
+        self.views = Views()
+        self.hub = FeedHub(lambda: self.views, lambda: True)
+        self.symbols = [f"S{number}" for number in range(symbols)]
+        self.trades: list[Any] = []
+        self._random = random.Random(seed)
+        self._open: list[PlaceOrder] = []
+        self._offset = 0
+
+    def client(self) -> tuple[FeedClient, RecordingOutput]:
+        """A client of the hub with its output."""
+        output = RecordingOutput()
+        client = FeedClient(output, "127.0.0.1")
+        self.hub.add(client)
+        return client, output
+
+    def trade(self, commands: int) -> None:
+        """Apply so many random commands as one batch."""
+        first, outcomes = self._offset, []
+        for _ in range(commands):
+            at = EnginePosition(0, self._offset, T0 + self._offset)
+            outcomes.append(self.engine.apply(self._command(), at))
+            self._offset += 1
+        batch = Batch(0, first, tuple(outcomes))
+        self.views.apply(batch)
+        self.hub.changes.apply(batch)
+        for offset, outcome in enumerate(outcomes, first):
+            event = outcome.event
+            if not isinstance(event, OrderAccepted):
+                continue
+            self.trades += [
+                {
+                    "type": "trade",
+                    "symbol": event.symbol,
+                    "sequence": fill.sequence,
+                    "trade_id": fill.trade_id,
+                    "time": outcome.time,
+                    "price": fill.price,
+                    "quantity": fill.quantity,
+                    "aggressor_side": event.side,
+                    "command_offset": offset,
+                    "index": index,
+                }
+                for index, fill in enumerate(event.fills)
+            ]
+
+    def _command(self) -> Command:
+        rng = self._random
+        if self._open and rng.random() < 0.4:
+            order = self._open.pop(rng.randrange(len(self._open)))
+            return CancelOrder(order.order_id, order.broker_id)
+        side: Side = rng.choice(("bid", "ask"))
+        order = PlaceOrder(
+            order_id(T0, 0, self._offset + 1),
+            ALICE,
+            "1",
+            rng.choice(self.symbols),
+            side,
+            "limit",
+            rng.randrange(1, 9),
+            rng.randrange(95, 106) + (1 if side == "ask" else -1) * rng.randrange(0, 4),
+            T0 + self._offset + 20 if rng.random() < 0.2 else None,
+        )
+        self._open.append(order)
+        return order
+
+    def flush(self) -> None:
+        """One flush of the hub."""
+        asyncio.run(self.hub.flush())

@@ -1,0 +1,213 @@
+"""The hub: books and trades that clients build from its messages equal the market's."""
+
+import time
+
+import pytest
+
+from schemas.units import Side
+from services.feeds import hub as hubs
+from services.feeds.client import BACKLOG_BYTES_MAX, BEHIND_S_MAX, FeedClient, Subject
+from tests.support.feed_market import ClientBook, FeedMarket, RecordingOutput
+
+SIDES: tuple[Side, Side] = ("bid", "ask")
+
+
+def books_of(market: FeedMarket, output: RecordingOutput) -> dict[str, ClientBook]:
+    books = {symbol: ClientBook() for symbol in market.symbols}
+    for message in output.of_type("book_snapshot", "book_update"):
+        books[message["symbol"]].apply(message)
+    return books
+
+
+def require_equal_books(market: FeedMarket, output: RecordingOutput) -> None:
+    for symbol, book in books_of(market, output).items():
+        view = market.views.book_view(symbol)
+        assert book.sequence == view.sequence
+        for side in SIDES:
+            assert tuple(book.levels(side)) == view.levels(side)
+
+
+def subscribed(market: FeedMarket, *channels: str) -> tuple[FeedClient, RecordingOutput]:
+    client, output = market.client()
+    for symbol in market.symbols:
+        if "book" in channels:
+            market.hub.subscribe(client, Subject("book", symbol))
+        if "trades" in channels:
+            market.hub.subscribe(client, Subject("trades", symbol))
+        if "ladder" in channels:
+            market.hub.subscribe(client, Subject("ladder", symbol, 10))
+    return client, output
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_books_of_clients_equal_the_views_for_any_cut_into_flushes(seed: int) -> None:
+    market = FeedMarket(seed=seed)
+    early = subscribed(market, "book")[1]
+    late = RecordingOutput()
+    for step in range(40):
+        market.trade(1 + (seed * step) % 7)
+        if step == 20:
+            late = subscribed(market, "book")[1]
+        if (step + seed) % 3:
+            market.flush()
+    market.flush()
+    require_equal_books(market, early)
+    require_equal_books(market, late)
+
+
+def test_trades_of_clients_equal_the_market_in_order() -> None:
+    market = FeedMarket()
+    some, all_ = subscribed(market, "trades")[1], market.client()
+    market.hub.set_all_trades(all_[0], wanted=True)
+    for _ in range(60):
+        market.trade(5)
+        market.flush()
+    assert len(market.trades) > 20
+    for symbol in market.symbols:
+        expected = [trade for trade in market.trades if trade["symbol"] == symbol]
+        for output in (some, all_[1]):
+            assert [m for m in output.of_type("trade") if m["symbol"] == symbol] == expected
+
+
+def test_ladder_after_each_flush_shows_the_best_levels() -> None:
+    market = FeedMarket()
+    output = subscribed(market, "ladder")[1]
+    for _ in range(60):
+        market.trade(2)
+        market.flush()
+        for symbol in market.symbols:
+            shown = [m for m in output.of_type("ladder") if m["symbol"] == symbol][-1]
+            view = market.views.book_view(symbol)
+            for side, name in zip(SIDES, ("bids", "asks"), strict=True):
+                assert shown[name] == [
+                    [level.price, level.total_quantity, level.order_count]
+                    for level in view.levels(side, 10)
+                ]
+
+
+def test_trade_precedes_the_book_change_of_its_command() -> None:
+    market = FeedMarket(symbols=1)
+    output = subscribed(market, "trades", "book")[1]
+    market.flush()
+    while not market.trades:
+        market.trade(1)
+    market.flush()
+    types = [m["type"] for m in output.of_type("trade", "book_update")]
+    assert types == ["trade"] * (len(types) - 1) + ["book_update"]
+
+
+def test_client_that_does_not_read_gets_whole_books_later_and_every_trade() -> None:
+    market = FeedMarket()
+    client, output = subscribed(market, "book", "trades")
+    market.trade(10)
+    market.flush()
+    client.fall_behind(0.0)
+    writes = output.writes
+    for _ in range(10):
+        market.trade(5)
+        # The hub's clock is the machine's; a client that fell behind at 0 would be cut by it.
+        client._behind_since_s = time.monotonic()
+        market.flush()
+    assert output.writes == writes
+    client.catch_up()
+    market.flush()
+    require_equal_books(market, output)
+    assert len(output.of_type("trade")) == len(market.trades)
+    assert "conflated" in {r for book in books_of(market, output).values() for r in book.snapshots}
+
+
+def test_client_behind_for_too_long_is_cut() -> None:
+    market = FeedMarket()
+    client, output = subscribed(market, "book")
+    client.fall_behind(time.monotonic() - BEHIND_S_MAX - 1)
+    market.flush()
+    assert output.cuts == [(hubs.SLOW_CONSUMER, "slow_consumer")]
+    assert len(market.hub) == 0
+    assert market.hub.changes.watched == {}
+
+
+def test_client_with_too_large_a_backlog_is_cut() -> None:
+    market = FeedMarket()
+    client, output = subscribed(market, "trades")
+    client.fall_behind(time.monotonic())
+    client.send(b"x" * (BACKLOG_BYTES_MAX + 1))
+    market.flush()
+    assert output.cuts == [(hubs.SLOW_CONSUMER, "slow_consumer")]
+
+
+def test_clients_that_wait_for_too_much_together_are_cut_until_it_fits() -> None:
+    market = FeedMarket()
+    outputs = []
+    for share in (0.2, 0.7, 0.3):
+        client, output = subscribed(market, "trades")
+        client.fall_behind(time.monotonic())
+        output.held = int(share * hubs.WAITING_BYTES_MAX)
+        outputs.append(output)
+    market.flush()
+    assert [bool(output.cuts) for output in outputs] == [False, True, False]
+
+
+def test_book_without_subscribers_keeps_no_changes() -> None:
+    market = FeedMarket()
+    client, output = subscribed(market, "book")
+    market.trade(20)
+    for symbol in market.symbols:
+        market.hub.unsubscribe(client, Subject("book", symbol))
+    market.trade(20)
+    assert all(market.hub.changes.take(symbol).book is None for symbol in market.symbols)
+    market.flush()
+    assert output.of_type("book_snapshot", "book_update") == []
+
+
+def test_known_trades_are_sent_again_and_older_ones_are_named_as_a_gap() -> None:
+    market = FeedMarket(symbols=1)
+    while len(market.trades) < 300:
+        market.trade(10)
+    market.flush()
+    client, output = market.client()
+    assert market.hub.replay(client, "S0", 290, 0, 1_000) == len(market.trades) - 290
+    assert market.hub.replay(client, "S0", 3, 0, 1_000) == 250
+    assert market.hub.replay(client, "S0", None, 5, 1_000) == 5
+    client.write_out()
+    gap = output.of_type("gap")
+    newest = len(market.trades)
+    assert [(each["first"], each["last"]) for each in gap] == [(4, newest - 250)]
+    sequences = [each["sequence"] for each in output.of_type("trade")]
+    assert sequences == [
+        *range(291, newest + 1),
+        *range(newest - 249, newest + 1),
+        *range(newest - 4, newest + 1),
+    ]
+
+
+def test_quiet_market_has_heartbeats_with_the_position() -> None:
+    market = FeedMarket()
+    output = market.client()[1]
+    market.trade(3)
+    market.flush()
+    market.flush()
+    beat = output.of_type("heartbeat")
+    assert len(beat) == 1
+    assert (beat[0]["position"], beat[0]["ready"]) == ("3", True)
+    market.hub._heartbeat_at_s = 0.0
+    market.flush()
+    assert len(output.of_type("heartbeat")) == 2
+
+
+def test_one_flush_writes_once_to_each_client() -> None:
+    market = FeedMarket()
+    output = subscribed(market, "book", "trades", "ladder")[1]
+    market.flush()
+    market.trade(50)
+    writes = output.writes
+    market.flush()
+    assert output.writes == writes + 1
+
+
+def test_stop_sends_closing_to_every_client() -> None:
+    market = FeedMarket()
+    outputs = [subscribed(market, "book")[1] for _ in range(3)]
+    market.hub.close()
+    for output in outputs:
+        assert output.of_type("closing") == [{"type": "closing", "reason": "restart"}]
+        assert output.cuts == [(hubs.RESTART, "restart")]
