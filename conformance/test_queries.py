@@ -61,3 +61,43 @@ def test_validated_order_is_not_placed(market: Market) -> None:
     expect_answer("a fault", answer, 422, "invalid")
     assert [fault["pointer"] for fault in answer.body["errors"]] == ["/price"]
     trader.expect_bids(symbol)
+
+
+def test_trades_of_a_symbol_come_in_pages_each_once(market: Market) -> None:
+    """The trades of a symbol can be read in pages, from either end, each trade once."""
+    require(market, "/stocks/{symbol}/trades")
+    symbol, (seller, buyer) = market.symbol(), market.traders(2)
+    path = f"/stocks/{symbol}/trades"
+    assert listed(buyer, f"{path}?limit=1", "trades") == [], "expected no trades of a new symbol"
+    seller.sell(symbol, 10, 1_000)
+    for quantity in (1, 2, 3):
+        buyer.buy(symbol, quantity, 1_000)
+
+    def quantities(query: str) -> list[int]:
+        return [trade["quantity"] for trade in listed(buyer, path + query, "trades")]
+
+    expect("the trades, newest first", [3, 2, 1], lambda: quantities("?limit=2"))
+    expect("the trades, oldest first", [1, 2, 3], lambda: quantities("?limit=2&after=0"))
+    expect("the trades after the first", [2, 3], lambda: quantities("?limit=1&after=1"))
+    trades = listed(seller, f"{path}?limit=500", "trades")
+    assert [trade["sequence"] for trade in trades] == [3, 2, 1]
+    assert {trade["aggressor_side"] for trade in trades} == {"bid"}
+
+
+def test_fills_are_the_brokers_own_sides_of_trades(market: Market) -> None:
+    """Each broker sees its own sides of trades, in pages, each once."""
+    require(market, "/fills")
+    symbol, (seller, buyer, other) = market.symbol(), market.traders(3)
+    ask = seller.sell(symbol, 10, 1_000)
+    bids = [buyer.buy(symbol, quantity, 1_000) for quantity in (1, 2, 3)]
+
+    def fills(trader: Trader, query: str) -> list[tuple[str, str, str, int]]:
+        found = listed(trader, f"/fills?symbol={symbol}{query}", "fills")
+        return [(f["order_id"], f["side"], f["role"], f["quantity"]) for f in found]
+
+    bought = [(bid, "bid", "taker", 1 + index) for index, bid in enumerate(bids)]
+    sold = [(ask, "ask", "maker", quantity) for quantity in (1, 2, 3)]
+    expect("the buyer's fills", bought, lambda: fills(buyer, "&sort=oldest&limit=2"))
+    expect("the seller's fills", sold[::-1], lambda: fills(seller, "&limit=1"))
+    expect("the fills of one order", [bought[1]], lambda: fills(buyer, f"&order_id={bids[1]}"))
+    assert fills(other, "") == [], "expected no fills of a broker that has not traded"

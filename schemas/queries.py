@@ -4,9 +4,11 @@ Instants are RFC 3339 text in UTC, prices integer cents, quantities shares. A li
 pages: `next_cursor` asks for the next one, null: there is none.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from schemas.units import Side
 
 
 class StockResource(Struct, frozen=True):
@@ -41,3 +43,54 @@ class ValidOrder(Struct, frozen=True):
     partition: int
     listed: bool
     valid: Literal[True] = True
+
+
+class StockTradeResource(Struct, frozen=True):
+    """One trade of a symbol; `sequence` numbers them from 1 without a gap."""
+
+    sequence: int
+    trade_id: str
+    price: int
+    quantity: int
+    aggressor_side: Side
+    executed_at: str
+
+
+class StockTradesResource(Struct, frozen=True):
+    """Trades of a symbol, newest first, or oldest first with `after`."""
+
+    trades: list[StockTradeResource]
+    next_cursor: str | None
+
+
+FILL_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-(bid|ask)$(?!\n)"
+FillId = Annotated[str, Meta(pattern=FILL_ID, description="Trade and side, as in webhook-id.")]
+
+
+def fill_id(trade_id: str, side: Side) -> str:
+    """The id of one side of a trade, as `webhook-id` has it. In the order of execution."""
+    return f"{trade_id}-{side}"
+
+
+class FillResource(Struct, frozen=True):
+    """One of the broker's sides of a trade. `counterparty_broker` is the other broker's id."""
+
+    fill_id: str
+    trade_id: str
+    order_id: str
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    role: Literal["maker", "taker"]
+    price: int
+    quantity: int
+    counterparty_broker: str
+    sequence: int
+    executed_at: str
+
+
+class FillsResource(Struct, frozen=True):
+    """The broker's fills, newest first, or oldest first with `sort=oldest`."""
+
+    fills: list[FillResource]
+    next_cursor: str | None

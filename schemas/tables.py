@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()

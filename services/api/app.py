@@ -16,6 +16,7 @@ from urllib.parse import quote
 from msgspec import Struct
 from prometheus_client import Histogram
 
+from schemas.brokers import Broker
 from services.api.body import BODY_BYTES_MAX, ClientGoneError, read_body_of
 from services.api.brokers import BrokerDirectory
 from services.api.checks import RequestChecks, internal_error
@@ -134,8 +135,7 @@ class ApiApp:
                     "template": resource.template,
                 }
                 status, size = await _pass_on(entry.app, {**scope, "state": state}, receive, send)
-                if entry.call is None and size >= CHARGED_PAGE_BYTES:
-                    self._checks.charge_keyless(scope, size // CHARGED_PAGE_BYTES)
+                self._charge_passed(entry, scope, broker, size)
                 if status:
                     self._observe(resource.template, method, status, time.perf_counter() - begun)
                 return
@@ -150,6 +150,13 @@ class ApiApp:
             response = internal_error(error, request_id, resource.template)
         await _send(send, response, request_id, method)
         self._observe(resource.template, method, response.status, time.perf_counter() - begun)
+
+    def _charge_passed(self, entry: _Passed, scope: Scope, broker: Broker, size: int) -> None:
+        if entry.call is None:
+            if size >= CHARGED_PAGE_BYTES:
+                self._checks.charge_keyless(scope, size // CHARGED_PAGE_BYTES)
+        elif size >= CHARGED_BYTES and broker is not NOBODY:
+            self._checks.charge(entry.call, broker, size // CHARGED_BYTES)
 
     def _entry(self, method: str, resource: Resource[Route | _Passed]) -> Route | _Passed | None:
         return resource.methods.get("GET" if method == "HEAD" else method)

@@ -5,7 +5,7 @@ The views answer at once; only an order that is too fresh or has left memory tak
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -123,6 +123,10 @@ class Reader:
         stored = self._stored.get(batch.partition)
         if stored is not None:
             self._views.forget_stored(batch.partition, stored, self._closed_by)
+
+    def covers(self, positions: Mapping[int, int]) -> bool:
+        """True if PostgreSQL at these positions has all that has left the views."""
+        return all(positions.get(p, 0) >= command for p, command in self._forgotten.items())
 
     async def order(self, order_id: str, broker_id: str) -> OrderResource | None:
         """The broker's own order; None when unknown or another's.

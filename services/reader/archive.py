@@ -55,7 +55,7 @@ class Archive:
     """Closed orders in PostgreSQL. `open` and `close` on the event loop that uses it."""
 
     def __init__(self, database_url: str, identity: LogIdentity) -> None:
-        self._identity = identity
+        self.identity = identity
         self._pool = PostgresPool(database_url, read_only=True)
 
     async def open(self) -> None:
@@ -84,12 +84,12 @@ class Archive:
             fields = [*row, trades[::-1], older]
             return OrderRecord(*fields)
 
-        return await self._ask(question)
+        return await self.ask(question)
 
     async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
         """An order's trades, newest first; `before`: only those older than this trade. Raises
         ArchiveUnavailableError."""
-        return await self._ask(
+        return await self.ask(
             lambda connection: _trades(connection, order_id, before or _NEWEST, limit)
         )
 
@@ -99,17 +99,20 @@ class Archive:
         Empty for a database that was filled from another log.
         """
 
-        async def question(connection: AsyncConnection) -> dict[int, int]:
-            rows = await connection.execute(_POSITIONS, structs.astuple(self._identity))
-            return {partition: command async for partition, command in rows}
+        return await self.ask(lambda connection: read_positions(connection, self.identity))
 
-        return await self._ask(question)
-
-    async def _ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run one query function. Raises ArchiveUnavailableError."""
         try:
             return await self._pool.ask(question)
         except PostgresUnavailableError as error:
             raise ArchiveUnavailableError(str(error)) from error
+
+
+async def read_positions(connection: AsyncConnection, identity: LogIdentity) -> dict[int, int]:
+    """The first command that is not stored, by partition; empty in a database of another log."""
+    rows = await connection.execute(_POSITIONS, structs.astuple(identity))
+    return {partition: command async for partition, command in rows}
 
 
 async def _trades(

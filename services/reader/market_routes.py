@@ -1,61 +1,135 @@
-"""Queries of public market data, served by FastAPI: stocks."""
+"""Queries of public market data, served by FastAPI: stocks and their trades."""
 
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
-from fastapi import Path, Query
+from fastapi import Query
+from msgspec import Meta
+from pydantic import Field
 
-from schemas.queries import StockResource, StocksResource
-from schemas.units import NewSymbol, Symbol
+from schemas.queries import StockResource, StocksResource, StockTradesResource
+from schemas.units import Symbol
 from services.api.framework import ServiceRouter
 from services.api.messages import Response, Route, json_response
 from services.api.partition_map import PartitionMap
-from services.api.query import Count, Text
-from services.reader.app import PAGE_DEFAULT, PAGE_MAX, Reader
+from services.api.query import Text
+from services.reader.app import Reader
+from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
+from services.reader.parameters import NOT_A_CURSOR, PageQuery, SymbolInPath, unreadable
 from services.reader.stocks import stock, symbols_after
+from services.reader.tape import TapeTrade
 
-SymbolInPath = Annotated[
-    str,
-    Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or .."),
-    Path(),
-]
-Limit = Annotated[int, Count(PAGE_MAX), Query(description="Most entries in an answer")]
-CURSOR = "`next_cursor` of the previous answer"
-NOT_A_CURSOR = "must be the next_cursor of an answer"
+_Sequence = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,17}$(?!\n)")]
+_SequenceOrZero = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,17})$(?!\n)")]
+# The second answer of PostgreSQL has what left memory during the first.
+ATTEMPTS = 2
+
+
+class MarketLists(Protocol):
+    """The queries to PostgreSQL; all raise ArchiveUnavailableError."""
+
+    async def stock_trades(
+        self, partition: int, symbol: str, low: int, high: int
+    ) -> list[TapeTrade]:
+        """A symbol's stored trades of sequences from `low` to `high`, oldest first."""
+
+
+class StocksQuery(PageQuery):
+    """The parameters of `GET /stocks`."""
+
+    listed: Annotated[
+        Literal["true", "false"] | None, Field(description="Only stocks with or without listing")
+    ] = None
+    cursor: Annotated[
+        Annotated[str, Text(Symbol, NOT_A_CURSOR)] | None,
+        Field(description="`next_cursor` of the previous answer"),
+    ] = None
+
+
+class StockTradesQuery(PageQuery):
+    """The parameters of `GET /stocks/{symbol}/trades`."""
+
+    after: Annotated[
+        Annotated[str, Text(_SequenceOrZero, "must be the sequence of a trade, or 0")] | None,
+        Field(description="Only trades beyond this sequence, oldest first"),
+    ] = None
+    cursor: Annotated[
+        Annotated[str, Text(_Sequence, NOT_A_CURSOR)] | None,
+        Field(description="`next_cursor` of the previous answer"),
+    ] = None
+
+    def sequences(self, newest: int) -> range:
+        """The sequences of the page, of a symbol whose newest trade has `newest`."""
+        if self.after is None:
+            high = newest if self.cursor is None else min(newest, int(self.cursor) - 1)
+            return range(max(1, high - self.limit + 1), high + 1)
+        # The cursor of a later page is beyond `after`.
+        low = int(self.cursor or self.after) + 1
+        return range(low, min(newest, low + self.limit - 1) + 1)
 
 
 class MarketRoutes:
-    """Answers from the reader's views and the listings."""
+    """Answers from the reader's views and the listings; older trades from PostgreSQL."""
 
-    def __init__(self, reader: Reader, partition_map: PartitionMap) -> None:
+    def __init__(self, reader: Reader, partition_map: PartitionMap, archive: MarketLists) -> None:
         self._reader = reader
         self._partition_map = partition_map
+        self._archive = archive
 
-    async def get_stocks(
-        self,
-        listed: Annotated[
-            Literal["true", "false"] | None,
-            Query(description="Only stocks with or without listing"),
-        ] = None,
-        limit: Limit = PAGE_DEFAULT,
-        cursor: Annotated[
-            Annotated[str, Text(Symbol, NOT_A_CURSOR)] | None, Query(description=CURSOR)
-        ] = None,
-    ) -> Response:
+    async def get_stocks(self, query: Annotated[StocksQuery, Query()]) -> Response:
         """`GET /stocks`."""
         views = self._reader.ready_views()
-        wanted = None if listed is None else listed == "true"
-        found = symbols_after(views, self._partition_map, cursor or "", listed=wanted)
+        listed = None if query.listed is None else query.listed == "true"
+        found = symbols_after(views, self._partition_map, query.cursor or "", listed=listed)
         # One more than requested shows whether another page follows.
-        symbols = list(islice(found, limit + 1))
-        page = [stock(views, self._partition_map, symbol) for symbol in symbols[:limit]]
-        more = len(symbols) > limit
+        symbols = list(islice(found, query.limit + 1))
+        page = [stock(views, self._partition_map, symbol) for symbol in symbols[: query.limit]]
+        more = len(symbols) > query.limit
         return json_response(200, StocksResource(page, page[-1].symbol if more else None))
 
     async def get_stock(self, symbol: SymbolInPath) -> Response:
         """`GET /stocks/{symbol}`."""
         views = self._reader.ready_views()
         return json_response(200, stock(views, self._partition_map, symbol))
+
+    async def get_trades(
+        self, symbol: SymbolInPath, query: Annotated[StockTradesQuery, Query()]
+    ) -> Response:
+        """`GET /stocks/{symbol}/trades`."""
+        views = self._reader.ready_views()
+        last, partition = views.last_trade(symbol), views.partition(symbol)
+        newest = 0 if last is None or partition is None else last.sequence
+        wanted = query.sequences(newest)
+        try:
+            trades = await self._trades(partition or 0, symbol, wanted)
+        except OrderStateUnknownError as error:
+            raise unreadable() from error
+        page = [trade.resource() for trade in trades]
+        if query.after is None:
+            page.reverse()
+            more = wanted.start > 1 and bool(page)
+        else:
+            more = wanted.stop <= newest and bool(page)
+        cursor = str(page[-1].sequence) if more else None
+        return json_response(200, StockTradesResource(page, cursor))
+
+    async def _trades(self, partition: int, symbol: str, wanted: range) -> list[TapeTrade]:
+        if not wanted:
+            return []
+        low, high = wanted.start, wanted.stop - 1
+        tape = self._reader.ready_views().tape
+        held = tape.trades(partition, symbol, low, high)
+        for _ in range(ATTEMPTS):
+            if len(held) == len(wanted):
+                return held
+            stored = await self._archive.stock_trades(partition, symbol, low, high)
+            # Only now: what left memory meanwhile is stored, what is in memory may not be.
+            held = tape.trades(partition, symbol, low, high)
+            oldest = held[0].sequence if held else high + 1
+            held = [trade for trade in stored if trade.sequence < oldest] + held
+        if len(held) == len(wanted):
+            return held
+        raise ArchiveBehindError("PostgreSQL lacks trades that it had before")
 
     def router(self) -> ServiceRouter:
         """The calls, for the gateway and the document."""
@@ -78,6 +152,16 @@ class MarketRoutes:
                     who="broker",
                     summary="One stock: its listing, partition and newest figures",
                     answers={200: StockResource},
+                    problems=("invalid", "not_accepted"),
+                    strict_query=True,
+                ),
+                Route(
+                    method="GET",
+                    path="/stocks/{symbol}/trades",
+                    handler=self.get_trades,
+                    who="broker",
+                    summary="The trades of a symbol, newest first; with after, oldest first",
+                    answers={200: StockTradesResource},
                     problems=("invalid", "not_accepted"),
                     strict_query=True,
                 ),

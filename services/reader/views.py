@@ -28,6 +28,7 @@ from services.reader.balances import Balances
 from services.reader.books import BookView
 from services.reader.orders import Orders
 from services.reader.prices import LastTrade, Prices
+from services.reader.tape import Tape
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.execution_filter import Batch
 
@@ -42,6 +43,7 @@ class Views:
     def __init__(self) -> None:
         self._orders = Orders()
         self._prices = Prices()
+        self.tape = Tape()
         # Sorted by symbol, because stocks are answered in pages.
         self._books: SortedDict = SortedDict()
         self._balances = Balances()
@@ -97,6 +99,7 @@ class Views:
         if gone:
             self._orders.closed(maker, *at)
         self._prices.traded(taker.symbol, fill.price, fill.sequence)
+        self.tape.traded(fill, taker, maker, at)
         # `buyer_and_seller` inlined: a call per fill would slow the apply of every trade.
         buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
         self._balances.traded(
@@ -160,12 +163,13 @@ class Views:
     def forget_stored(
         self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX
     ) -> bool:
-        """Forget closed orders that PostgreSQL has stored, below `next_command`.
+        """Forget trades and closed orders that PostgreSQL has stored, below `next_command`.
 
-        Those closed after `closed_by` stay. A position ahead of ours is harmless, because outcomes
+        Orders closed after `closed_by` stay. A position ahead of ours is harmless, because outcomes
         that were not applied cannot be forgotten. True: call again, there may be more.
         """
-        return self._orders.forget(partition, next_command, closed_by)
+        more = self.tape.forget(partition, next_command)
+        return self._orders.forget(partition, next_command, closed_by) or more
 
     def next_commands(self) -> Mapping[int, int]:
         """The first command whose outcome was not applied yet, by partition."""
@@ -204,6 +208,10 @@ class Views:
             sequence=book.sequence,
             as_of=rfc3339(self._as_of(symbol, now)),
         )
+
+    def partition(self, symbol: str) -> int | None:
+        """The partition of the symbol's book; None if it never had one."""
+        return self._partitions.get(symbol)
 
     def symbols_after(self, symbol: str) -> Iterator[str]:
         """Symbols beyond this one that have had an open order, sorted."""

@@ -8,7 +8,9 @@ from services.reader.archive import Archive
 from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
 from services.reader.database_views import StoredViews
+from services.reader.list_archive import ListArchive
 from services.reader.market_routes import MarketRoutes
+from services.reader.own_routes import OwnRoutes
 from services.reader.views import Views
 from services.reader.watched_archive import WatchedArchive
 from services.runtime.kafka.topic_identity import log_identity
@@ -27,6 +29,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
     await archive.open()
     context.ending.push_async_callback(archive.close)
     watched = WatchedArchive(archive)
+    lists = ListArchive(archive)
     dispatcher = context.dispatcher
     commands = CommandLog(context.kafka, context.topology)
     reader = Reader(Views(), watched, context.directory, dispatcher.caught_up, commands.end)
@@ -38,7 +41,10 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
     context.health.add("views", bootstrap.check)
     reading = Half(
         routes=reader.routes(),
-        routers=[MarketRoutes(reader, context.partition_map).router()],
+        routers=[
+            MarketRoutes(reader, context.partition_map, lists).router(),
+            OwnRoutes(reader, lists).router(),
+        ],
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,
     )

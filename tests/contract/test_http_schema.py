@@ -38,6 +38,8 @@ CALLS = [
     "GET /orders/{order_id}/trades",
     "POST /orders/{order_id}/cancel",
     "POST /orders/validate",
+    "GET /fills",
+    "GET /stocks/{symbol}/trades",
     "GET /stocks",
     "GET /stocks/{symbol}",
     "GET /stocks/{symbol}/price",

@@ -17,7 +17,7 @@ from tests.support.servers import DatabaseServer
 RULES = 88
 WEBHOOK_RULES = 14
 PAGE_RULES = 1
-QUERY_RULES = 2
+QUERY_RULES = 4
 
 pytestmark = pytest.mark.timeout(2 * TIMEOUT_S)
 

@@ -8,13 +8,15 @@ import pytest
 
 from infra.postgres import LocalPostgres
 from schemas.webhooks import DeliveryStatus
+from services.reader.list_archive import bounds_of, fills_query
+from services.reader.overlay import Span
 from services.runtime.postgres import pool
 from services.runtime.postgres.connection import connect
 from services.sink.migrate import migrate
 from services.webhooks import deliveries
 from tests.support import query_plans
 from tests.support.queries import CASES, PAGE
-from tests.support.query_plans import BUSY, QUIET, read_by
+from tests.support.query_plans import BIG, BUSY, QUIET, ROWS, event_id, read_by
 from tests.support.sql_found import ROOT, statements
 
 # A row for each partition, migration or broker: PostgreSQL reads all of them faster than by index.
@@ -55,6 +57,23 @@ def test_page_of_deliveries_reads_only_its_rows(
     assert not read.sorts, read
     assert not read.scanned, read
     assert read.rows <= PAGE, read
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("order_id", [None, BIG, event_id(7_000)])
+@pytest.mark.parametrize("broker_id", [BUSY, QUIET])
+def test_page_of_fills_reads_only_its_rows(
+    database: str, broker_id: str, order_id: str | None, newest_first: bool
+) -> None:
+    query = fills_query(newest_first=newest_first, of_order=order_id is not None)
+    middle = f"{event_id(ROWS // 2)}-ask"
+    span = Span(None, middle, True, PAGE) if newest_first else Span(middle, None, False, PAGE)
+    asked = {"broker_id": broker_id, "order_id": order_id, "scan": PAGE} | bounds_of(span)
+    with connect(database, pool.SESSION, autocommit=False) as connection:
+        read = read_by(connection, query, asked)
+    assert not read.scanned, read
+    # A page of each side, and the order of each fill.
+    assert read.rows <= 3 * PAGE, read
 
 
 @pytest.mark.parametrize("key", CASES)

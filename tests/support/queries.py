@@ -109,6 +109,13 @@ CASES: dict[str, Sequence[Case]] = {
     "reader.archive: SELECT (SELECT count(*) FROM trades WHERE buy_": [
         Case(session=GATEWAY, parameters={"order_id": BIG}, rows_max=BIG_TRADES + FEW)
     ],
+    "reader.list_archive: SELECT sequence, id::text, price, quantity, ag": [
+        Case(
+            session=GATEWAY,
+            parameters=[1, "S1", ROWS - 50 * SYMBOLS, ROWS, "a", "b", "c"],
+            rows_max=PAGE + FEW,
+        )
+    ],
     "reader.archive: SELECT partition, next_command FROM log_positi": [
         Case(session=GATEWAY, parameters=["a", "b", "c"])
     ],
@@ -283,6 +290,8 @@ NOT_EXPLAINED: dict[str, str] = {
     "access.postgres_grants: SELECT FROM pg_roles WHERE rolname = %s": _CATALOG,
     "access.postgres_grants: SELECT current_schema()": _CATALOG,
     "runtime.postgres.connection: SELECT count(set_config(name, value, false)) F": _CATALOG,
+    "reader.list_archive: SELECT f.id::text || '-' || f.side, f.id::text": "a form of queries; "
+    "each is explained by a test of its own",
     "sink.migrate: SELECT pg_advisory_xact_lock(%s)": _CATALOG,
     "sink.migrate: SELECT to_regclass('schema_migrations')": _CATALOG,
     "sink.migrate: INSERT INTO schema_migrations (version, name,": "inserts a row",

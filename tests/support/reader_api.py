@@ -1,7 +1,7 @@
-"""The reader's queries behind the HTTP application, over views in memory and a given archive."""
+"""The reader's queries behind the HTTP application, over views and a naive store in memory."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from schemas.brokers import Broker, key_hash
@@ -12,11 +12,13 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.partition_map import PartitionMap
 from services.api.rate_limits import RateLimits
-from services.reader.app import OrderArchive, Reader
+from services.reader.app import Reader
 from services.reader.market_routes import MarketRoutes
+from services.reader.own_routes import OwnRoutes
 from services.reader.views import Views
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0
+from tests.support.stored_market import StoredMarket
 
 PARTITIONS = 2
 NOW = T0 + 100_000
@@ -25,18 +27,22 @@ NOW = T0 + 100_000
 class ReaderApi:
     """A reader with its application. `now` is its clock; `is_ready` its readiness."""
 
-    def __init__(self, archive: OrderArchive) -> None:
+    def __init__(self, brokers: Iterable[str] = (ALICE, BOB, CAROL)) -> None:
         self.views = Views()
+        self.stored = archive = StoredMarket()
         self.is_ready = True
         self.now = NOW
         directory = BrokerDirectory("an admin key that is long")
-        for broker_id in (ALICE, BOB, CAROL):
+        for broker_id in brokers:
             directory.add(Broker(broker_id, "Named", key_hash(broker_id), T0))
         self.reader = Reader(
             self.views, archive, directory, lambda: self.is_ready, lambda _: 0, lambda: self.now
         )
         self.partition_map = PartitionMap(PARTITIONS)
-        routers = [MarketRoutes(self.reader, self.partition_map).router()]
+        routers = [
+            MarketRoutes(self.reader, self.partition_map, archive).router(),
+            OwnRoutes(self.reader, archive).router(),
+        ]
         routes = self.reader.routes()
         framework = make_framework("Reader", routes, routers)
         self._app = ApiApp(routes, directory, framework, RateLimits())
@@ -44,6 +50,17 @@ class ReaderApi:
     def list_symbol(self, symbol: str, partition: int) -> None:
         """Apply a listing."""
         self.partition_map.apply(symbol.encode(), encode(Listing(symbol, partition, 1)))
+
+    def forget(self) -> None:
+        """Drop from memory what is stored, as the reader does once a second."""
+
+        async def once() -> None:
+            forgetting = asyncio.create_task(self.reader.forget_stored(interval_s=0))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            forgetting.cancel()
+
+        asyncio.run(once())
 
     async def request(self, path: str, broker_id: str = ALICE) -> AsgiResponse:
         """Send one GET; return the response."""

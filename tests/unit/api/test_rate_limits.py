@@ -10,7 +10,7 @@ from schemas.brokers import Broker, key_hash
 from services.api import rate_limits
 from services.api.app import ApiApp, ProblemError, Request, Response, Route
 from services.api.brokers import BrokerDirectory
-from services.api.framework import make_framework
+from services.api.framework import ServiceRouter, make_framework
 from services.api.messages import Budget
 from services.api.rate_limits import RateLimiter, RateLimits, rate_limits_of
 from services.local.local_settings import unlimited
@@ -169,6 +169,18 @@ def test_large_answer_is_charged_by_its_bytes() -> None:
     api = ApiApp([Route("GET", "/balance", large, "broker", "")], directory, limits=LIMITS)
     statuses = [respond(api, "a").status for _ in range(3)]
     # Six tokens are saved up, and each answer costs three.
+    assert statuses == [200, 200, 429]
+
+
+def test_large_answer_of_the_framework_is_charged_alike() -> None:
+    async def large() -> Response:
+        return Response(200, b"x" * 9_000)
+
+    directory = BrokerDirectory(None)
+    directory.add(Broker("a" * 36, "a", key_hash("a"), 0))
+    router = ServiceRouter([Route("GET", "/balance", large, "broker", "")])
+    api = ApiApp([], directory, make_framework("Test", [], [router]), LIMITS)
+    statuses = [respond(api, "a").status for _ in range(3)]
     assert statuses == [200, 200, 429]
 
 

@@ -7,12 +7,11 @@ from schemas.partitions import default_partition
 from services.reader.views import Views
 from tests.support.reader_api import PARTITIONS, ReaderApi
 from tests.support.reader_outcomes import ALICE, batch, limit, sweep
-from tests.unit.reader.test_app import FakeArchive
 
 
 @pytest.fixture
 def api() -> ReaderApi:
-    return ReaderApi(FakeArchive())
+    return ReaderApi()
 
 
 def test_stock_shows_its_listing_and_newest_figures(api: ReaderApi) -> None:

@@ -1,0 +1,39 @@
+"""Parameters that several queries share, as FastAPI reads and documents them."""
+
+from typing import Annotated, Literal
+
+from fastapi import Path
+from pydantic import BaseModel, Field
+
+from schemas.units import NewSymbol
+from services.api.messages import ProblemError, not_accepted
+from services.api.query import Count, Text
+from services.reader.app import PAGE_DEFAULT, PAGE_MAX
+
+NOT_A_CURSOR = "must be the next_cursor of an answer"
+TICKER = Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or ..")
+SymbolInPath = Annotated[str, TICKER, Path()]
+
+
+class PageQuery(BaseModel):
+    """The parameters of every list; each list adds its `cursor`."""
+
+    limit: Annotated[int, Count(PAGE_MAX), Field(description="Most entries in an answer")] = (
+        PAGE_DEFAULT
+    )
+
+
+class OwnQuery(PageQuery):
+    """The parameters of lists of a broker's own entries."""
+
+    symbol: Annotated[
+        Annotated[str, TICKER] | None, Field(description="Only entries of this symbol")
+    ] = None
+    sort: Annotated[
+        Literal["newest", "oldest"], Field(description="The entries that come first")
+    ] = "newest"
+
+
+def unreadable() -> ProblemError:
+    """503: a list that needs PostgreSQL, which is away or lacks what it had."""
+    return not_accepted("the list cannot be read now; try again")

@@ -1,0 +1,105 @@
+"""The rows of PostgreSQL as plain lists in memory: the naive form of the reader's queries."""
+
+from schemas.executions import OrderAccepted
+from schemas.orders import OrderRecord, OrderTrade
+from schemas.queries import FillResource, fill_id
+from schemas.units import Side, rfc3339
+from services.reader.errors import ArchiveUnavailableError
+from services.reader.list_archive import StoredFills
+from services.reader.overlay import Span
+from services.reader.tape import TapeTrade
+from services.reader.views import Views
+from services.runtime.kafka.execution_filter import Batch
+
+
+class StoredMarket:
+    """Everything up to the position of each partition. `away` makes every read fail."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.reads = 0
+        self.orders: dict[str, OrderRecord] = {}
+        self.fills_by_broker: dict[str, list[FillResource]] = {}
+        self.trades_by_symbol: dict[tuple[int, str], list[TapeTrade]] = {}
+        self._positions: dict[int, int] = {}
+        self._views = Views()
+
+    def store(self, batch: Batch) -> None:
+        """Store a batch."""
+        self._views.apply(batch)
+        self.orders = self._views._orders._records
+        self._positions[batch.partition] = batch.first_command + len(batch.outcomes)
+        for outcome in batch.outcomes:
+            if isinstance(outcome.event, OrderAccepted):
+                self._traded(outcome.event, batch.partition, outcome.time)
+
+    def _traded(self, taker: OrderAccepted, partition: int, time: int) -> None:
+        trades = self.trades_by_symbol.setdefault((partition, taker.symbol), [])
+        for fill in taker.fills:
+            trades.append(
+                TapeTrade(fill.sequence, fill.trade_id, fill.price, fill.quantity, taker.side, time)
+            )
+            maker = self.orders[fill.maker_order_id]
+            sides: tuple[tuple[Side, str, str | None, str, str], ...] = (
+                (taker.side, taker.order_id, taker.client_order_id, taker.broker_id, "taker"),
+                (maker.side, maker.order_id, maker.client_order_id, maker.broker_id, "maker"),
+            )
+            for (side, order_id, named, broker_id, role), other in zip(
+                sides, (maker.broker_id, taker.broker_id), strict=True
+            ):
+                self.fills_by_broker.setdefault(broker_id, []).append(
+                    FillResource(
+                        fill_id(fill.trade_id, side),
+                        fill.trade_id,
+                        order_id,
+                        named,
+                        taker.symbol,
+                        side,
+                        "taker" if role == "taker" else "maker",
+                        fill.price,
+                        fill.quantity,
+                        other,
+                        fill.sequence,
+                        rfc3339(time),
+                    )
+                )
+
+    def _read(self) -> None:
+        self.reads += 1
+        if self.away:
+            raise ArchiveUnavailableError("away")
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """As the archive."""
+        self._read()
+        return self.orders.get(order_id)
+
+    async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
+        """As the archive."""
+        self._read()
+        found = [t for t in self.orders[order_id].trades if not before or t.trade_id < before]
+        return found[::-1][:limit]
+
+    async def positions(self) -> dict[int, int]:
+        """As the archive."""
+        self._read()
+        return dict(self._positions)
+
+    async def stock_trades(
+        self, partition: int, symbol: str, low: int, high: int
+    ) -> list[TapeTrade]:
+        """As the archive."""
+        self._read()
+        trades = self.trades_by_symbol.get((partition, symbol), [])
+        return [trade for trade in trades if low <= trade.sequence <= high]
+
+    async def fills(self, broker_id: str, order_id: str | None, span: Span) -> StoredFills:
+        """As the archive."""
+        self._read()
+        found = [
+            fill
+            for fill in self.fills_by_broker.get(broker_id, [])
+            if span.contains(fill.fill_id) and order_id in (None, fill.order_id)
+        ]
+        found.sort(key=lambda fill: fill.fill_id, reverse=span.newest_first)
+        return StoredFills(found[: span.scan], dict(self._positions))
