@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from benchmarks.micro import (
+    bare_book,
     codec,
     edge,
     engine,
@@ -44,6 +45,7 @@ ENTRIES: Final = (
     _alone("engine.cross", "an order that trades, per fill", engine.cross),
     _alone("engine.expire", "a tick when orders are due, per order", engine.expire),
     _alone("engine.mixed", "a market's flow with client order ids", engine.mixed),
+    BenchmarkEntry("engine.bare", "beside a bare order book, with equal fills", bare_book.beside),
     BenchmarkEntry(
         PEERS, "beside others, with equal fills; no client ids, no validity", peers.beside
     ),

@@ -1,20 +1,27 @@
 """One symbol's order book: two sides of price levels, each level a queue in order of arrival.
 
-Pure. Keeps quantities and counts; `engine` decides which orders match.
+Pure. Keeps quantities and counts; `engine` decides which orders match. Removing an order takes
+constant time: it is only marked, by `remaining` 0, and its place in the queue is freed later. The
+best price comes from a heap of prices, from which those without a level are dropped later too.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator
+from heapq import heappop, heappush, nsmallest
 
 from msgspec import Struct
-from sortedcontainers import SortedDict
 
 from schemas.book import Level
 from schemas.units import Side
 
+# Prices without a level that a heap may hold in addition to as many as there are levels.
+PRICES_SLACK = 64
 
-class Order(Struct, gc=False):
-    """An open order. `accepted_at` is the offset of the command that placed it."""
+
+class Order(Struct, gc=False, eq=False):
+    """An open order; closed when `remaining` is 0.
+
+    `accepted_at` is the offset of the command that placed it.
+    """
 
     order_id: str
     broker_id: str
@@ -29,69 +36,103 @@ class Order(Struct, gc=False):
 class PriceLevel:
     """All open orders at one price, oldest first.
 
-    An OrderedDict, not a dict: finding the first key of a dict after many deletions at its front
-    takes time proportional to the deleted entries.
+    `queue` also contains closed orders, at most a quarter as many as open ones and one more; those
+    before `first` are all closed. `count` and `total` are of the open orders.
     """
 
-    __slots__ = ("orders", "price", "total")
+    __slots__ = ("count", "first", "key", "price", "queue", "total")
 
-    def __init__(self, price: int) -> None:
-        self.price = price
-        self.total = 0
-        self.orders: OrderedDict[str, Order] = OrderedDict()
+    def __init__(self, key: int, order: Order) -> None:
+        self.key = key
+        self.price = order.price
+        self.total = order.remaining
+        self.count = 1
+        self.queue = [order]
+        self.first = 0
 
     def oldest(self) -> Order:
-        """The oldest order, which trades next. The level must not be empty."""
-        return next(iter(self.orders.values()))
+        """The oldest open order, which trades next. The level must not be empty."""
+        queue, first = self.queue, self.first
+        while not queue[first].remaining:
+            first += 1
+        self.first = first
+        return queue[first]
+
+    def open_orders(self) -> list[Order]:
+        """The open orders, oldest first."""
+        return [order for order in self.queue if order.remaining]
 
     def as_message(self) -> Level:
         """The level as published."""
-        return Level(self.price, self.total, len(self.orders))
+        return Level(self.price, self.total, self.count)
 
 
 class BookSide:
-    """The levels of one side, best first: keys are prices, negated for bids."""
+    """The levels of one side. `best`: the level that trades next; None if there is none.
 
-    __slots__ = ("_levels", "_sign", "best")
+    Levels have keys by which the best comes first: prices, negated for bids.
+    """
+
+    __slots__ = ("_keys", "_levels", "_sign", "best")
 
     def __init__(self, side: Side) -> None:
         self._sign = -1 if side == "bid" else 1
-        self._levels: SortedDict[int, PriceLevel] = SortedDict()
+        self._levels: dict[int, PriceLevel] = {}
+        # A heap with the key of every level, and of levels that are gone.
+        self._keys: list[int] = []
         self.best: PriceLevel | None = None
 
-    def add(self, order: Order) -> None:
-        """Queue the order behind all others at its price."""
+    def add(self, order: Order) -> int:
+        """Queue the order behind all others at its price, and return the key of its level."""
         key = self._sign * order.price
         level = self._levels.get(key)
-        if level is None:
-            level = self._levels[key] = PriceLevel(order.price)
-            best = self.best
-            if best is None or key < self._sign * best.price:
-                self.best = level
-        level.orders[order.order_id] = order
-        level.total += order.remaining
+        if level is not None:
+            level.queue.append(order)
+            level.total += order.remaining
+            level.count += 1
+            return key
+        level = self._levels[key] = PriceLevel(key, order)
+        heappush(self._keys, key)
+        best = self.best
+        if best is None or key < best.key:
+            self.best = level
+        return key
 
     def take(self, level: PriceLevel, order: Order, quantity: int) -> None:
-        """Fill `quantity` of an order of this level; remove the order when it is filled."""
+        """Fill `quantity` of an order of this level; close the order when it is filled."""
         order.remaining -= quantity
         level.total -= quantity
-        if order.remaining == 0:
-            del level.orders[order.order_id]
-            if not level.orders:
-                self._drop(level)
+        if not order.remaining:
+            self._closed(level)
 
-    def remove(self, order: Order) -> None:
-        """Remove an order with its remaining quantity."""
-        level = self._levels[self._sign * order.price]
-        del level.orders[order.order_id]
+    def remove(self, order: Order) -> int:
+        """Close an order with its remaining quantity, and return the key of its level."""
+        key = self._sign * order.price
+        level = self._levels[key]
         level.total -= order.remaining
-        if not level.orders:
+        order.remaining = 0
+        self._closed(level)
+        return key
+
+    def _closed(self, level: PriceLevel) -> None:
+        level.count = count = level.count - 1
+        if not count:
             self._drop(level)
+        elif len(level.queue) > count + count // 4 + 1:
+            level.queue = level.open_orders()
+            level.first = 0
 
     def _drop(self, level: PriceLevel) -> None:
-        del self._levels[self._sign * level.price]
+        levels, keys = self._levels, self._keys
+        del levels[level.key]
+        if len(keys) > 2 * len(levels) + PRICES_SLACK:
+            # A sorted list is a heap.
+            keys = self._keys = sorted(levels)
         if level is self.best:
-            self.best = self._levels.peekitem(0)[1] if self._levels else None
+            # A key may be in the heap more than once.
+            while keys and keys[0] not in levels:
+                heappop(keys)
+            self.best = levels[keys[0]] if keys else None
 
     def level(self, price: int) -> Level:
         """Totals at a price; zeros if there is no order."""
@@ -99,14 +140,15 @@ class BookSide:
         return Level(price, 0, 0) if level is None else level.as_message()
 
     def levels(self, depth: int | None = None) -> list[Level]:
-        """The best `depth` levels, or all."""
-        found = self._levels.values()
-        return [level.as_message() for level in (found if depth is None else found[:depth])]
+        """The best `depth` levels, or all, best first."""
+        levels = self._levels
+        keys = sorted(levels) if depth is None else nsmallest(depth, levels)
+        return [levels[key].as_message() for key in keys]
 
     def orders(self) -> Iterator[Order]:
         """Every order in priority order."""
-        for level in self._levels.values():
-            yield from level.orders.values()
+        for key in sorted(self._levels):
+            yield from self._levels[key].open_orders()
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -115,8 +157,8 @@ class BookSide:
 class Book:
     """One symbol's market. `sequence` counts the commands that changed the book, from 1.
 
-    `changed` holds the sides and prices that the latest of them changed; `trade_sequence` is the
-    number of trades so far.
+    `changed` holds the keys of the levels that the latest of them changed, perhaps repeatedly: the
+    price of asks, the negated price of bids. `trade_sequence` is the number of trades so far.
     """
 
     __slots__ = ("asks", "bids", "changed", "sequence", "symbol", "trade_sequence")
@@ -127,7 +169,7 @@ class Book:
         self.asks = BookSide("ask")
         self.sequence = 0
         self.trade_sequence = 0
-        self.changed: dict[tuple[Side, int], None] = {}
+        self.changed: list[int] = []
 
     def side(self, side: Side) -> BookSide:
         """The side of the book for orders of this side."""
@@ -140,6 +182,16 @@ class Book:
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
         """The levels of a side, best first."""
         return self.side(side).levels(depth)
+
+    def changed_levels(self, side: Side) -> list[Level]:
+        """The levels of a side that the latest command changed, best first; zeros if emptied."""
+        bid, changed = side == "bid", self.changed
+        if len(changed) == 1:
+            # Most commands change one level.
+            (key,) = changed
+            return [self.side(side).level(abs(key))] if (key < 0) == bid else []
+        keys = sorted({key for key in changed if (key < 0) == bid})
+        return [self.side(side).level(abs(key)) for key in keys]
 
     def orders(self, side: Side) -> Iterator[Order]:
         """The orders of a side in priority order."""

@@ -18,7 +18,6 @@ from schemas.executions import (
     Fill,
     OrderAccepted,
     OrderCancelled,
-    OrderRepeated,
     Outcome,
     QuotasSet,
     Ticked,
@@ -32,8 +31,9 @@ from schemas.snapshots import (
     OrderIdBlock,
     OrderRow,
 )
-from schemas.units import ClosedReason, Side
-from services.matcher.book import Book, BookSide, Order, PriceLevel
+from schemas.units import ClosedReason
+from services.matcher.book import Book, Order, PriceLevel
+from services.matcher.incoming import closed_reason, crosses, used_before
 from services.matcher.quotas import BrokerQuotas
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of
@@ -83,12 +83,13 @@ class Engine:
         next call. `market_data.book_updates` makes their public records. The outcome does not
         contain them, because they take time to build and most commands of a replay need none.
         """
-        # A comparison, not `max`, and exact types: this runs for every command of a replay.
-        self.clock = max(self.clock, at.timestamp)
         clock = self.clock
-        self.changed = {}
-        expiries = self._expiries
+        if at.timestamp > clock:
+            self.clock = clock = at.timestamp
+        if self.changed:
+            self.changed = {}
         expired: list[Expired] = []
+        expiries = self._expiries
         if expiries and expiries[0][0] <= clock:
             self._expire_due(expired)
         event: Event
@@ -98,7 +99,7 @@ class Engine:
             event = self._cancel(command)
         elif command is None:
             event = CommandRefused("malformed_command")
-        elif isinstance(command, SetQuotas):
+        elif type(command) is SetQuotas:
             event = self._set_quotas(command.quotas)
         else:
             event = Ticked()
@@ -138,25 +139,25 @@ class Engine:
         remaining = self._withdraw(book, order)
         return Expired(order.order_id, order.broker_id, order.symbol, remaining, book.sequence)
 
-    def _touch(self, book: Book, side: Side, price: int) -> None:
+    def _touch(self, book: Book, key: int) -> None:
         """Record a changed level. All changes by one command count as one change of the book."""
         if book.symbol in self.changed:
-            book.changed[side, price] = None
-            return
-        self.changed[book.symbol] = book
-        book.sequence += 1
-        book.changed = {(side, price): None}
+            book.changed.append(key)
+        else:
+            self.changed[book.symbol] = book
+            book.sequence += 1
+            book.changed = [key]
 
     def _withdraw(self, book: Book, order: Order) -> int:
         """Remove an open order from all structures and return its remaining quantity."""
-        remaining, side = order.remaining, order.side
-        self._touch(book, side, order.price)
-        (book.bids if side == "bid" else book.asks).remove(order)
-        order.remaining = 0
+        remaining = order.remaining
+        side = book.bids if order.side == "bid" else book.asks
+        self._touch(book, side.remove(order))
         self._forget(order)
         return remaining
 
     def _forget(self, order: Order) -> None:
+        """Remove a closed order from all structures but its book."""
         del self.open_orders[order.order_id]
         if self._quotas is not None:
             self._quotas.left(order.broker_id)
@@ -180,61 +181,56 @@ class Engine:
         )
 
     def _place(self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]) -> Event:
-        client_id = content = ""
+        order_id = command.order_id
+        client_id = ""
         if command.client_order_id is not None:
-            client_id, content = client_id_of(command), content_of(command)
+            client_id = client_id_of(command)
             known = self._client_ids.find(client_id, self.clock)
             if known is not None:
-                original, same = known.order.split(" ", 1)
-                if same == content:
-                    return OrderRepeated(command.order_id, command.broker_id, original)
-                return CommandRefused(
-                    "client_order_id_reused", command.order_id, command.broker_id, original
-                )
-        if command.order_id in self.open_orders:
-            return CommandRefused("duplicate_order_id", command.order_id, command.broker_id)
+                return used_before(command, known)
+        if order_id in self.open_orders:
+            return CommandRefused("duplicate_order_id", order_id, command.broker_id)
+        book = self.books.get(command.symbol)
         if self._quotas is not None:
-            has_book = command.symbol in self.books
+            has_book = book is not None
             client_ids = self._client_ids.count(command.broker_id) if client_id else 0
             code = self._quotas.refusal(command, at.offset, self.clock, client_ids, has_book)
             if code is not None:
-                return CommandRefused(code, command.order_id, command.broker_id)
+                return CommandRefused(code, order_id, command.broker_id)
         if client_id:
-            row = ClientIdRow(client_id, f"{command.order_id} {content}")
+            row = ClientIdRow(client_id, f"{order_id} {content_of(command)}")
             self._client_ids.remember(row, command.broker_id, at.offset, self.clock)
-        return self._accept(command, at, expired)
+        # An order that neither trades nor rests leaves no trace, not even an empty book.
+        return self._accept(command, at, book or Book(command.symbol), expired)
 
     def _accept(
-        self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]
+        self, command: PlaceOrder, at: EnginePosition, book: Book, expired: list[Expired]
     ) -> OrderAccepted:
-        # An order that neither trades nor rests leaves no trace, not even an empty book.
-        book = self.books.get(command.symbol) or Book(command.symbol)
         fills: list[Fill] = []
-        remaining = command.quantity
+        side, price, remaining = command.side, command.price, command.quantity
+        valid_until = command.valid_until
         reason: ClosedReason | None = "expired"
-        if command.valid_until is None or command.valid_until > self.clock:
-            opposite = book.asks if command.side == "bid" else book.bids
-            if opposite.best is not None and _crosses(command, opposite.best.price):
+        if valid_until is None or valid_until > self.clock:
+            opposite = book.asks if side == "bid" else book.bids
+            if opposite.best is not None and crosses(command, opposite.best.price):
                 remaining = self._match(command, at, book, fills, expired)
-                reason = _closed_reason(command, remaining, opposite)
+                reason = closed_reason(command, remaining, opposite.best)
             else:
                 reason = "no_liquidity" if command.order_type == "market" else None
             if reason is None:
-                if command.symbol not in self.books:
-                    self._open_book(book, command.broker_id)
                 self._rest(command, remaining, book, at.offset)
         return OrderAccepted(
             command.order_id,
             command.broker_id,
             command.document_number,
-            command.symbol,
-            command.side,
+            book.symbol,
+            side,
             command.order_type,
             command.quantity,
             remaining,
             book.sequence,
-            command.price,
-            command.valid_until,
+            price,
+            valid_until,
             command.client_order_id,
             reason,
             tuple(fills) if fills else (),
@@ -254,25 +250,23 @@ class Engine:
         """
         remaining, clock = command.quantity, self.clock
         opposite = book.asks if command.side == "bid" else book.bids
-        side: Side = "ask" if command.side == "bid" else "bid"
+        level = opposite.best
+        touched: PriceLevel | None = None
         # All but the index of the trade, which is the last part of its id.
         id_start = trade_id(clock, self.partition, at.offset, 0)[:-TRADE_INDEX_DIGITS]
-        touched: PriceLevel | None = None
         for _ in range(self.rules.fills_max):
-            level = opposite.best
-            if not remaining or level is None:
+            if not remaining or level is None or not crosses(command, level.price):
                 break
-            if level is not touched:
-                if not _crosses(command, level.price):
-                    break
-                self._touch(book, side, level.price)
-                touched = level
             maker = level.oldest()
             if maker.valid_until is not None and maker.valid_until <= clock:
                 expired.append(self._expire(maker))
+                level = opposite.best
                 continue
             quantity = min(remaining, maker.remaining)
             remaining -= quantity
+            if level is not touched:
+                self._touch(book, level.key)
+                touched = level
             opposite.take(level, maker, quantity)
             if maker.remaining == 0:
                 self._forget(maker)
@@ -288,34 +282,35 @@ class Engine:
                     maker.remaining,
                 )
             )
+            level = opposite.best
         return remaining
 
-    def _open_book(self, book: Book, broker_id: str) -> None:
-        self.books[book.symbol] = book
-        if self._quotas is not None:
-            self._quotas.opened(book.symbol, broker_id)
-
     def _rest(self, command: PlaceOrder, remaining: int, book: Book, offset: int) -> None:
-        price = command.price
+        price, valid_until, broker_id = command.price, command.valid_until, command.broker_id
         if price is None:
             raise BrokenInvariantError(f"market order {command.order_id} would rest")
         order = Order(
             command.order_id,
-            command.broker_id,
-            command.symbol,
+            broker_id,
+            book.symbol,
             command.side,
             price,
             remaining,
-            command.valid_until,
+            valid_until,
             offset,
         )
-        (book.bids if command.side == "bid" else book.asks).add(order)
-        self._touch(book, command.side, price)
-        self.open_orders[command.order_id] = order
-        if self._quotas is not None:
-            self._quotas.rested(command.broker_id)
-        if order.valid_until is not None:
-            heappush(self._expiries, (order.valid_until, offset, order))
+        side = book.bids if order.side == "bid" else book.asks
+        self.open_orders[order.order_id] = order
+        quotas = self._quotas
+        if book.symbol not in self.books:
+            self.books[book.symbol] = book
+            if quotas is not None:
+                quotas.opened(book.symbol, broker_id)
+        if quotas is not None:
+            quotas.rested(broker_id)
+        self._touch(book, side.add(order))
+        if valid_until is not None:
+            heappush(self._expiries, (valid_until, offset, order))
             self._expiring += 1
 
     def snapshot(self) -> EngineState:
@@ -378,19 +373,3 @@ class Engine:
             *self._client_ids.blocks(),
             *((quotas, openers, *order_ids) if quotas is not None else ()),
         )
-
-
-def _crosses(command: PlaceOrder, price: int) -> bool:
-    limit = command.price
-    if limit is None:
-        return True
-    return limit >= price if command.side == "bid" else limit <= price
-
-
-def _closed_reason(command: PlaceOrder, remaining: int, opposite: BookSide) -> ClosedReason | None:
-    if remaining == 0:
-        return "filled"
-    # Still crossing after matching: the order reached `fills_max`, and its rest is cancelled.
-    if opposite.best is not None and _crosses(command, opposite.best.price):
-        return "cancelled"
-    return "no_liquidity" if command.order_type == "market" else None

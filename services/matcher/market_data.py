@@ -3,9 +3,7 @@
 Pure. Contains no private data: no broker, no order id, no customer document.
 """
 
-from collections.abc import Sequence
-
-from schemas.book import BookUpdate, Level
+from schemas.book import BookUpdate
 from schemas.executions import OrderAccepted, Outcome
 from schemas.trades import Trade
 from services.matcher.book import Book
@@ -43,25 +41,11 @@ def book_updates(outcome: Outcome, at: EnginePosition, engine: Engine) -> list[B
 
 def _update(book: Book, time: int, offset: int, index: int, engine: Engine) -> BookUpdate:
     every, levels_max = engine.rules.whole_book_every, engine.rules.whole_book_levels_max
-    bids: Sequence[Level]
-    asks: Sequence[Level]
     due = book.sequence == 1 or book.sequence % every == 0
     if due and len(book.bids) + len(book.asks) <= levels_max:
         bids, asks, whole = book.levels("bid"), book.levels("ask"), True
     else:
-        bids, asks, whole = *_changed(book), False
+        bids, asks, whole = book.changed_levels("bid"), book.changed_levels("ask"), False
     return BookUpdate(
         book.symbol, book.sequence, time, offset, index, tuple(bids), tuple(asks), whole
     )
-
-
-def _changed(book: Book) -> tuple[Sequence[Level], Sequence[Level]]:
-    """The changed bids and asks, each best first."""
-    if len(book.changed) == 1:
-        # Most commands change one level.
-        side, price = next(iter(book.changed))
-        levels = (book.level(side, price),)
-        return (levels, ()) if side == "bid" else ((), levels)
-    bids = sorted((price for side, price in book.changed if side == "bid"), reverse=True)
-    asks = sorted(price for side, price in book.changed if side == "ask")
-    return list(map(book.bids.level, bids)), list(map(book.asks.level, asks))

@@ -64,7 +64,7 @@ def _publish_a_trade_twice(self: OutcomePublisher, number: int, trade: Trade) ->
 
 
 def _newest_first(self: PriceLevel) -> Order:
-    return next(reversed(self.orders.values()))
+    return self.open_orders()[-1]
 
 
 def _no_fence(self: Tables, move: Move) -> None:

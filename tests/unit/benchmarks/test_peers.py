@@ -69,7 +69,7 @@ def test_engine_that_stops_after_one_fill_is_detected(flow: PeerFlow) -> None:
 
 
 def newest(level: PriceLevel) -> Order:
-    return next(reversed(level.orders.values()))
+    return level.open_orders()[-1]
 
 
 def test_engine_without_time_priority_is_detected(flow: PeerFlow) -> None:
