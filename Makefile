@@ -113,7 +113,7 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-schemas: $(READY) ## Write JSON Schemas and asyncapi.yaml anew, after a change of a message
+schemas: $(READY) ## Write JSON Schemas and AsyncAPI documents anew, after a change of a message
 	$(BIN)/python -m schemas.export
 
 lock: ## Pin every dependency with its hashes

@@ -1,7 +1,7 @@
-"""Exports the contract for consumers in other languages: JSON Schemas and an AsyncAPI document.
+"""Exports the contract for consumers in other languages: JSON Schemas and AsyncAPI documents.
 
-`python -m schemas.export` rewrites `json/` and `asyncapi.yaml` in this folder. This is the only
-module of the package that does I/O.
+`python -m schemas.export` rewrites `json/`, `asyncapi.yaml` and `feed.asyncapi.yaml` in this
+folder. This is the only module of the package that does I/O.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.asyncapi import Examples, document, tidied
+from schemas.feed_asyncapi import feed_document
 from schemas.topics import BROKERS, TOPICS, Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -45,8 +46,17 @@ def examples_of(topic: Topic, message: type[Struct]) -> Examples:
     }
 
 
+def feed_examples() -> Examples:
+    """Example values of the feed's messages by tag."""
+    return {
+        path.stem: msgspec.json.decode(path.read_bytes())
+        for path in sorted((HERE / "feed_examples").glob("*.json"))
+    }
+
+
 def write(directory: Path) -> list[Path]:
-    """Write `json/<topic>.schema.json` for each topic, and `asyncapi.yaml`; create directories."""
+    """Write `json/<topic>.schema.json` for each topic, `asyncapi.yaml` and `feed.asyncapi.yaml`;
+    create directories."""
     (directory / "json").mkdir(parents=True, exist_ok=True)
     written = {
         directory / "json" / f"{topic.name}.schema.json": msgspec.json.format(
@@ -59,6 +69,7 @@ def write(directory: Path) -> list[Path]:
         message: examples_of(topic, message) for topic in TOPICS for message in topic.messages
     }
     written[directory / "asyncapi.yaml"] = msgspec.yaml.encode(document(examples))
+    written[directory / "feed.asyncapi.yaml"] = msgspec.yaml.encode(feed_document(feed_examples()))
     for path, text in written.items():
         path.write_bytes(text)
     return list(written)
@@ -67,8 +78,8 @@ def write(directory: Path) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m schemas.export",
-        description="Write the contract as JSON Schemas, one file per topic, and as an AsyncAPI "
-        "document.",
+        description="Write the contract as JSON Schemas, one file per topic, and as AsyncAPI "
+        "documents of the topics and of the live feed.",
     )
     parser.add_argument(
         "directory", type=Path, nargs="?", default=HERE, help="default: the package's own folder"

@@ -44,10 +44,11 @@ def resolved(reference: str) -> Any:
 
 def test_export_writes_the_files_of_the_repository(tmp_path: Path) -> None:
     written = {path.relative_to(tmp_path): path.read_bytes() for path in export.write(tmp_path)}
-    names = {Path("asyncapi.yaml"), *(Path(f"json/{topic.name}.schema.json") for topic in TOPICS)}
+    documents = {Path("asyncapi.yaml"), Path("feed.asyncapi.yaml")}
+    names = documents | {*(Path(f"json/{topic.name}.schema.json") for topic in TOPICS)}
     assert written.keys() == names
     kept = {path.relative_to(FOLDER) for path in FOLDER.glob("json/*")}
-    assert kept | {Path("asyncapi.yaml")} == names, "a file of a topic that no longer exists"
+    assert kept | documents == names, "a file of a topic that no longer exists"
     old = [str(path) for path, text in written.items() if (FOLDER / path).read_bytes() != text]
     assert old == [], "run: make schemas"
 
@@ -58,7 +59,7 @@ def test_export_command_given_a_directory_prints_the_files_it_wrote(tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     printed = {Path(line) for line in done.stdout.splitlines()}
     assert printed == {path for path in target.rglob("*") if path.is_file()}
-    assert len(printed) == len(TOPICS) + 1
+    assert len(printed) == len(TOPICS) + 2
 
 
 def test_export_command_with_help_describes_itself() -> None:
