@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from conformance.trader import Market, Trader, expect, expect_answer
 
 ORDER = {
@@ -12,12 +10,6 @@ ORDER = {
     "price": 1_000,
     "quantity": 10,
 }
-
-
-def require(market: Market, path: str) -> None:
-    """Skip the rule where the exchange lacks the call."""
-    if not market.offers(path):
-        pytest.skip(f"this exchange does not offer {path}")
 
 
 def listed(trader: Trader, path: str, name: str) -> list[dict[str, Any]]:
@@ -34,7 +26,7 @@ def listed(trader: Trader, path: str, name: str) -> list[dict[str, Any]]:
 
 def test_stocks_contain_a_symbol_once_it_was_traded(market: Market) -> None:
     """A traded symbol is in the list of stocks once, with its last price and number of trades."""
-    require(market, "/stocks")
+    market.require("/stocks")
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     seller.sell(symbol, 10, 1_000)
     buyer.buy(symbol, 4, 1_000)
@@ -51,7 +43,7 @@ def test_stocks_contain_a_symbol_once_it_was_traded(market: Market) -> None:
 
 def test_validated_order_is_not_placed(market: Market) -> None:
     """Validating an order answers as placing it would, and places nothing."""
-    require(market, "/orders/validate")
+    market.require("/orders/validate")
     symbol, trader = market.symbol(), market.trader()
     order = ORDER | {"symbol": symbol}
     answer = trader.api.call("POST", "/orders/validate", order)
@@ -65,7 +57,7 @@ def test_validated_order_is_not_placed(market: Market) -> None:
 
 def test_trades_of_a_symbol_come_in_pages_each_once(market: Market) -> None:
     """The trades of a symbol can be read in pages, from either end, each trade once."""
-    require(market, "/stocks/{symbol}/trades")
+    market.require("/stocks/{symbol}/trades")
     symbol, (seller, buyer) = market.symbol(), market.traders(2)
     path = f"/stocks/{symbol}/trades"
     assert listed(buyer, f"{path}?limit=1", "trades") == [], "expected no trades of a new symbol"
@@ -86,7 +78,7 @@ def test_trades_of_a_symbol_come_in_pages_each_once(market: Market) -> None:
 
 def test_fills_are_the_brokers_own_sides_of_trades(market: Market) -> None:
     """Each broker sees its own sides of trades, in pages, each once."""
-    require(market, "/fills")
+    market.require("/fills")
     symbol, (seller, buyer, other) = market.symbol(), market.traders(3)
     ask = seller.sell(symbol, 10, 1_000)
     bids = [buyer.buy(symbol, quantity, 1_000) for quantity in (1, 2, 3)]

@@ -209,6 +209,11 @@ class Market:
         answer = self.client(None).get("/openapi.json")
         return answer.status == _OK and path in answer.body["paths"]
 
+    def require(self, path: str) -> None:
+        """Skip the rule where the exchange lacks the call."""
+        if not self.offers(path):
+            pytest.skip(f"this exchange does not offer {path}")
+
     def symbol(self) -> str:
         """A random symbol, unused in this run and others."""
         return "".join(secrets.choice(_LETTERS) for _ in range(SYMBOL_LENGTH))

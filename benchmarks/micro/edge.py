@@ -28,6 +28,7 @@ from services.api.framework import Caller, ServiceRouter, make_framework
 from services.api.messages import AsgiApp, Receive, Request, Response, Route, Scope, Send
 from services.api.partition_map import PartitionMap
 from services.api.protocol import HttpProtocol
+from services.api.rate_limits import RateLimiter, RateLimits
 from services.api.server import health_router
 from services.gateway.wiring import lookup_of
 from services.ingest.app import Ingest
@@ -114,6 +115,7 @@ class Gateway:
             waiters=Waiters(asyncio.get_running_loop()),
             lookup=lookup_of(self._reader),
             partition_map=PartitionMap(1),
+            rate_limiter=RateLimiter(RateLimits()),
             loop=asyncio.get_running_loop(),
             topic_prefix="",
             partitions=1,

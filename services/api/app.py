@@ -17,13 +17,14 @@ from msgspec import Struct
 from prometheus_client import Histogram
 
 from schemas.brokers import Broker
-from services.api.body import BODY_BYTES_MAX, ClientGoneError, read_body_of
+from services.api.body import ClientGoneError, read_body_of
 from services.api.brokers import BrokerDirectory
 from services.api.checks import RequestChecks, internal_error
 from services.api.framework import Framework
 from services.api.headers import chosen_request_id, read_headers, read_query
 from services.api.messages import (
     BODILESS,
+    BODY_BYTES_MAX,
     NOBODY,
     PROBLEMS,
     AsgiApp,
@@ -39,7 +40,7 @@ from services.api.messages import (
     json_response,
     not_accepted,
 )
-from services.api.rate_limits import RateLimits
+from services.api.rate_limits import RateLimiter, RateLimits
 from services.api.routing import Resource, RoutingTable
 from services.runtime.metrics import HTTP_SECONDS
 
@@ -72,7 +73,6 @@ class _Passed(Struct, frozen=True):
 
 _UNMATCHED: Resource[Route | _Passed] = Resource("unmatched")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_UNLIMITED = RateLimits()
 
 
 class ApiApp:
@@ -83,9 +83,10 @@ class ApiApp:
         routes: Sequence[Route],
         directory: BrokerDirectory,
         framework: Framework | None = None,
-        limits: RateLimits = _UNLIMITED,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
-        self._checks = RequestChecks(directory, limits)
+        """`rate_limiter`: none limits nothing."""
+        self._checks = RequestChecks(directory, rate_limiter or RateLimiter(RateLimits()))
         self.refuse = self._checks.refuse
         self.accept = self._checks.accept
         self.spent_keyless = self._checks.spent_keyless
@@ -186,7 +187,7 @@ class ApiApp:
     ) -> Response:
         headers, parameters, request_id = read
         broker = self._checks.admit(call, scope, headers)
-        body = await read_body_of(call.method, headers, receive)
+        body = await read_body_of(call, headers, receive)
         request = Request(
             method=scope["method"],
             parameters=parameters,

@@ -8,10 +8,8 @@ from msgspec import Struct
 
 from services.api.decoding import DECODE_ERRORS, body_problem
 from services.api.headers import is_json_type
-from services.api.messages import ProblemError, Receive
+from services.api.messages import ProblemError, Receive, Route
 
-# The largest acceptable order is under 1 KiB; more is a mistake or an attack.
-BODY_BYTES_MAX = 4 * 1024
 # A body is one packet; a client that takes longer has stalled.
 BODY_SECONDS_MAX = 10.0
 
@@ -40,7 +38,7 @@ def has_body(headers: Mapping[str, str]) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def check_body_headers(headers: Mapping[str, str]) -> None:
+def check_body_headers(headers: Mapping[str, str], bytes_max: int) -> None:
     """Raises ProblemError (415, 413) for a body that can be refused unread."""
     if not is_json_type(headers.get("content-type", "")):
         raise ProblemError(
@@ -55,23 +53,23 @@ def check_body_headers(headers: Mapping[str, str]) -> None:
             headers=(("Accept-Encoding", "identity"), *_CLOSE),
         )
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:20]) > BODY_BYTES_MAX:
-        raise _too_large()
+    if not length.isdecimal() or int(length[:20]) > bytes_max:
+        raise _too_large(bytes_max)
 
 
-async def read_body_of(method: str, headers: Mapping[str, str], receive: Receive) -> bytes:
+async def read_body_of(call: Route, headers: Mapping[str, str], receive: Receive) -> bytes:
     """The body of a POST; empty where there is none. Raises as the two functions below."""
-    if method != "POST" or not has_body(headers):
+    if call.method != "POST" or not has_body(headers):
         return b""
-    check_body_headers(headers)
-    return await read_body(receive)
+    check_body_headers(headers, call.body_bytes_max)
+    return await read_body(receive, call.body_bytes_max)
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, bytes_max: int) -> bytes:
     """The whole body. Raises ProblemError (413, 408) or ClientGoneError."""
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            return await _read(receive)
+            return await _read(receive, bytes_max)
     except TimeoutError:
         raise ProblemError(
             "request_timeout",
@@ -80,7 +78,7 @@ async def read_body(receive: Receive) -> bytes:
         ) from None
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, bytes_max: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -89,8 +87,8 @@ async def _read(receive: Receive) -> bytes:
             raise ClientGoneError
         part = message.get("body", b"")
         size += len(part)
-        if size > BODY_BYTES_MAX:
-            raise _too_large()
+        if size > bytes_max:
+            raise _too_large(bytes_max)
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
@@ -109,7 +107,6 @@ def require_no_fields(body: bytes) -> None:
         raise body_problem(body, NoFields) from None
 
 
-def _too_large() -> ProblemError:
-    return ProblemError(
-        "body_too_large", f"the body may have at most {BODY_BYTES_MAX} bytes", headers=_CLOSE
-    )
+def _too_large(bytes_max: int) -> ProblemError:
+    detail = f"the body may have at most {bytes_max} bytes"
+    return ProblemError("body_too_large", detail, headers=_CLOSE)

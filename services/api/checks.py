@@ -12,7 +12,7 @@ from services.api.brokers import BrokerDirectory, Caller
 from services.api.freshness import BrokersFreshness
 from services.api.headers import accepts_json, bearer_key
 from services.api.messages import NOBODY, Budget, ProblemError, Response, Route, Scope, not_accepted
-from services.api.rate_limits import RateLimiter, RateLimits
+from services.api.rate_limits import RateLimiter
 from services.runtime.clock import now_ms
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 class RequestChecks:
     """The broker directory, the rate limiter, and whether the process accepts calls now."""
 
-    def __init__(self, directory: BrokerDirectory, limits: RateLimits) -> None:
+    def __init__(self, directory: BrokerDirectory, rate_limiter: RateLimiter) -> None:
         self._directory = directory
-        self._rate_limiter = RateLimiter(limits)
+        self._rate_limiter = rate_limiter
         self._refusal: ProblemError | None = None
         self._freshness: BrokersFreshness | None = None
 

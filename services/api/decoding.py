@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -18,8 +19,8 @@ DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError
 _NAMES = re.compile(rb'"(\w+)"\s*:')
 
 
-class _Doubled(dict[str, Any]):
-    # A JSON object; `twice` has the names that occur more than once.
+class JsonObject(dict[str, Any]):
+    """A JSON object; `twice` has the names that occur more than once."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -27,7 +28,7 @@ class _Doubled(dict[str, Any]):
 
 
 def _repeated(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def require_single_names(body: bytes) -> None:
@@ -37,17 +38,23 @@ def require_single_names(body: bytes) -> None:
     Of every order, so a pattern looks first. It is exact without escapes: a quote inside of a text
     would need one, and so would a name in another spelling.
     """
-    if b"\\" not in body:
-        names = _NAMES.findall(body)
-        if len(names) == len(set(names)):
-            return
-    read = json.loads(body, object_pairs_hook=_Doubled)
+    if has_single_names(body):
+        return
+    read = json.loads(body, object_pairs_hook=JsonObject)
     if read.twice:
-        raise invalid_fields(_doubled_faults(read))
+        raise invalid_fields(_doubled_faults(read, ""))
 
 
-def _doubled_faults(read: _Doubled) -> Faults:
-    return [FieldFault(_pointer(name), "is given twice") for name in read.twice]
+def has_single_names(body: bytes) -> bool:
+    """True if no name occurs twice, in any object; False if one may."""
+    if b"\\" in body:
+        return False
+    names = _NAMES.findall(body)
+    return len(names) == len(set(names))
+
+
+def _doubled_faults(read: JsonObject, parent: str) -> Faults:
+    return [FieldFault(parent + pointer(name), "is given twice") for name in read.twice]
 
 
 def body_problem(
@@ -60,44 +67,57 @@ def body_problem(
     `contradictions` returns the faults between the valid fields, which it receives by name.
     """
     try:
-        read = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_Doubled, parse_constant=_no_constant
+        read = read_json(body)
+    except ProblemError as problem:
+        return problem
+    faults, fields = object_faults(read, kind)
+    faults += contradictions(fields)
+    return invalid_fields(faults) if faults else not_utf8()
+
+
+def read_json(body: bytes) -> Any:
+    """Any JSON value, its objects as JsonObject. Raises ProblemError malformed_json."""
+    try:
+        return json.loads(
+            body.decode("utf-8"), object_pairs_hook=JsonObject, parse_constant=_no_constant
         )
     except (ValueError, RecursionError):
-        return ProblemError("malformed_json", "the body is not JSON")
-    if not isinstance(read, _Doubled):
-        return invalid_fields([FieldFault("", "must be an object")])
-    faults, fields = _each_field(read, kind)
-    faults += contradictions(fields)
-    if not faults:
-        # What only the strict decoder refuses, such as half of a surrogate pair.
-        return ProblemError("malformed_json", "the body is not JSON in UTF-8")
-    return invalid_fields(faults)
+        raise ProblemError("malformed_json", "the body is not JSON") from None
+
+
+def not_utf8() -> ProblemError:
+    """The problem of what only the strict decoder refuses, such as half of a surrogate pair."""
+    return ProblemError("malformed_json", "the body is not JSON in UTF-8")
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _each_field(read: _Doubled, kind: type[Struct]) -> tuple[Faults, dict[str, Any]]:
-    # The faults of single fields, and the fields that have none.
-    faults = _doubled_faults(read)
+def object_faults(read: Any, kind: type[Struct], parent: str = "") -> tuple[Faults, dict[str, Any]]:
+    """The faults of a value's single fields, and the fields that have none.
+
+    `parent`: pointer of the value in the body.
+    """
+    if not isinstance(read, JsonObject):
+        return [FieldFault(parent, "must be an object")], {}
+    faults = _doubled_faults(read, parent)
     fields: dict[str, Any] = {}
     known = msgspec.structs.fields(kind)
     for field in known:
         if field.name not in read:
             if field.default is NODEFAULT:
-                faults.append(FieldFault(_pointer(field.name), "is needed"))
+                faults.append(FieldFault(parent + pointer(field.name), "is needed"))
             else:
                 fields[field.name] = field.default
             continue
         try:
             fields[field.name] = msgspec.convert(read[field.name], field.type)
         except msgspec.ValidationError as error:
-            faults.append(FieldFault(_pointer(field.name), _reason(error, field.type)))
+            faults.append(FieldFault(parent + pointer(field.name), _reason(error, field.type)))
     names = {field.name for field in known}
     faults += [
-        FieldFault(_pointer(name), "is not a field of this request")
+        FieldFault(parent + pointer(name), "is not a field of this request")
         for name in read
         if name not in names
     ]
@@ -111,8 +131,11 @@ def _reason(error: msgspec.ValidationError, kind: Any) -> str:
     return str(error).split(" - at ")[0].replace("`", "").replace(r"$(?!\n)", "$")
 
 
-def _pointer(name: str) -> str:
-    # RFC 6901. Lone surrogates are replaced: UTF-8 cannot encode them, and the answer is UTF-8.
+def pointer(name: str) -> str:
+    """The name as one token of a JSON pointer (RFC 6901).
+
+    Lone surrogates are replaced: UTF-8 cannot encode them, and the answer is UTF-8.
+    """
     escaped = name.replace("~", "~0").replace("/", "~1")
     return "/" + escaped.encode("utf-8", "replace").decode()
 

@@ -103,7 +103,7 @@ def _reading(call: Route, known: Collection[str]) -> Callable[[Request], Awaitab
         state = request.state
         if call.strict_query:
             require_known_query(request.scope["query_string"], known)
-        state.body = await read_body_of(call.method, state.headers, request.receive)
+        state.body = await read_body_of(call, state.headers, request.receive)
         # The path was matched while percent-encoded; these values are decoded.
         request.scope["path_params"] = state.parameters
 

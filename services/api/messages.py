@@ -19,6 +19,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[str, str], ...]
 Budget = Literal["orders", "cancels", "reads", "webhooks", "secrets"]
 
+# The largest acceptable order is under 1 KiB; more is a mistake or an attack.
+BODY_BYTES_MAX: Final = 4 * 1024
 # Statuses whose answers have neither a body nor a Content-Type.
 BODILESS: Final = frozenset({204, 304})
 PROBLEM_CONTENT_TYPE = "application/problem+json"
@@ -179,6 +181,7 @@ class Route(Struct, frozen=True):
     `problems` are the codes that the handler itself raises; the checks before it add theirs.
     `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
     `strict_query`: a query parameter that the call does not have is refused; only for FastAPI's.
+    `body_bytes_max`: a larger body is refused (413), unread where its length is announced.
     """
 
     method: Literal["GET", "POST"]
@@ -192,3 +195,4 @@ class Route(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     budget: Budget | None = None
     strict_query: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX

@@ -8,23 +8,31 @@ from typing import Any
 
 import msgspec
 
+from schemas.batch import BatchOrder, BatchRequest
 from schemas.rest import OrderRequest, Problem, RegisterRequest
 from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, ProblemError, Route
 from services.api.routing import Resource
 
 Document = dict[str, Any]
 
+_ORDER = {
+    "document_number": "12345678901",
+    "side": "bid",
+    "order_type": "limit",
+    "symbol": "PETR4",
+    "price": 3712,
+    "quantity": 100,
+    "valid_until": "2099-12-31T20:00:00Z",
+    "client_order_id": "a-1",
+}
 _EXAMPLES: dict[type, Document] = {
     RegisterRequest: {"name": "Alfa Corretora", "webhook_url": "https://broker.example/trades"},
-    OrderRequest: {
-        "document_number": "12345678901",
-        "side": "bid",
-        "order_type": "limit",
-        "symbol": "PETR4",
-        "price": 3712,
-        "quantity": 100,
-        "valid_until": "2099-12-31T20:00:00Z",
-        "client_order_id": "a-1",
+    OrderRequest: _ORDER,
+    BatchRequest: {
+        "items": [
+            {"place": {**_ORDER, "side": "ask", "price": 3713, "client_order_id": "a-2"}},
+            {"cancel": {"order_id": "01a20a15-1e95-7000-8ce8-a7ea3106b0c2"}},
+        ]
     },
 }
 # Of calls that are open to anyone.
@@ -74,7 +82,7 @@ def document(routes: Sequence[Route], title: str, version: str) -> Document:
         kinds, ref_template="#/components/schemas/{name}"
     )
     refs = dict(zip(kinds, schemas, strict=True))
-    _add_price_rule(components)
+    _add_price_rules(components)
     paths: Document = {}
     for call in routes:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call, refs)
@@ -106,11 +114,14 @@ def _kinds(routes: Sequence[Route]) -> list[type]:
     return list(kinds)
 
 
-def _add_price_rule(components: Document) -> None:
+def _add_price_rules(components: Document) -> None:
     # A rule between two fields, which the struct's types cannot express.
-    order = components.get(OrderRequest.__name__)
-    if order is None:
-        return
+    for kind in (OrderRequest, BatchOrder):
+        if kind.__name__ in components:
+            _add_price_rule_to(components[kind.__name__])
+
+
+def _add_price_rule_to(order: Document) -> None:
     price = order["properties"]["price"]["anyOf"]
     (number,) = [kind for kind in price if kind.get("type") == "integer"]
     limit = {"properties": {"order_type": {"const": "limit"}, "price": number}}

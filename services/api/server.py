@@ -18,7 +18,7 @@ from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
 from services.api.messages import ProblemError, Response, Route
 from services.api.protocol import HttpProtocol, table_of
-from services.api.rate_limits import rate_limits_of
+from services.api.rate_limits import RateLimiter
 from services.api.streams import Streams
 from services.runtime.errors import SettingsError, UnavailableError
 from services.runtime.health import Alive, Check, Health, Readiness, answer_probe
@@ -127,19 +127,18 @@ def _quiet_logger() -> None:
         logger.addFilter(RateLimit(_LINES_PER_MINUTE_MAX))
 
 
-def make_server(
+def make_app(
     title: str,
     routes: Sequence[Route],
     routers: Sequence[ServiceRouter],
     directory: BrokerDirectory,
-    settings: Settings,
-    streams: Streams | None = None,
-) -> tuple[ApiApp, HttpServer]:
-    """The API of these calls and its port. It answers 503 until `open_when_caught_up`."""
+    rate_limiter: RateLimiter,
+) -> ApiApp:
+    """The API of these calls. It answers 503 until `open_when_caught_up`."""
     framework = make_framework(title, routes, routers)
-    app = ApiApp(routes, directory, framework, rate_limits_of(settings))
+    app = ApiApp(routes, directory, framework, rate_limiter)
     app.refuse(NOT_YET)
-    return app, HttpServer(app, settings, streams=streams)
+    return app
 
 
 async def open_when_caught_up(

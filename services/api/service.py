@@ -20,7 +20,14 @@ from services.api.framework import ServiceRouter
 from services.api.freshness import BrokersFreshness
 from services.api.messages import Route
 from services.api.partition_map import PartitionMap
-from services.api.server import health_router, log_check, make_server, open_when_caught_up
+from services.api.rate_limits import RateLimiter, rate_limits_of
+from services.api.server import (
+    HttpServer,
+    health_router,
+    log_check,
+    make_app,
+    open_when_caught_up,
+)
 from services.api.streams import Streams
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
@@ -46,6 +53,7 @@ class ApiContext(Struct, frozen=True):
     kafka: KafkaAccess
     directory: BrokerDirectory
     partition_map: PartitionMap
+    rate_limiter: RateLimiter
     dispatcher: TopicDispatcher
     health: Health
     stop: Stop
@@ -77,6 +85,7 @@ async def serve(
         kafka = kafka_access(settings)
         directory = BrokerDirectory(settings.admin_key)
         partition_map = PartitionMap(topology.partitions)
+        rate_limiter = RateLimiter(rate_limits_of(settings))
         dispatcher = TopicDispatcher(
             LogConsumer(kafka, AT_ONCE),
             topology,
@@ -90,19 +99,14 @@ async def serve(
         ends = TopicEnds(kafka, topology.name(BROKERS))
         freshness = BrokersFreshness(partial(ends.end, 0), dispatcher.brokers_applied)
         health.add("log", lambda: log_check(dispatcher, freshness))
-        common = (settings, topology, kafka, directory, partition_map, dispatcher)
+        common = (settings, topology, kafka, directory, partition_map, rate_limiter, dispatcher)
         halves = await build(ApiContext(*common, health, stop, ending))
-        app, server = make_server(
-            title,
-            [route for half in halves for route in half.routes],
-            [
-                *(router for half in halves for router in half.routers),
-                health_router(health, settings),
-            ],
-            directory,
-            settings,
-            next((half.streams for half in halves if half.streams is not None), None),
-        )
+        routers = [router for half in halves for router in half.routers]
+        routers.append(health_router(health, settings))
+        routes = [route for half in halves for route in half.routes]
+        app = make_app(title, routes, routers, directory, rate_limiter)
+        streams = [half.streams for half in halves if half.streams is not None]
+        server = HttpServer(app, settings, streams=streams[0] if streams else None)
         app.require_fresh(freshness)
         stop.on_set(server.stop)
         # Only now: reading ends before the halves close what the records are delivered to.

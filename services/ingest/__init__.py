@@ -1,6 +1,6 @@
 """Admits REST requests, routes them to partitions and writes them to the command log.
 
 Reads brokers, listings, outcomes from executions. Writes commands, brokers.
-Owns admission: who may send what, and to which partition. Pure: `admission`, `prefer`,
-`registration`, `waiters`.
+Owns admission: who may send what, and to which partition. Pure: `admission`,
+`batch_admission`, `prefer`, `registration`, `waiters`.
 """

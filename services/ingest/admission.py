@@ -36,19 +36,10 @@ def admit(
         order = _orders.decode(body)
     except DECODE_ERRORS:
         raise body_problem(
-            body, OrderRequest, lambda fields: _contradictions(fields, now_ms, oldest_ms)
+            body, OrderRequest, lambda fields: contradictions(fields, now_ms, oldest_ms)
         ) from None
     require_single_names(body)
-    faults = _contradictions(
-        {
-            "order_type": order.order_type,
-            "price": order.price,
-            "valid_until": order.valid_until,
-            "client_order_id": order.client_order_id,
-        },
-        now_ms,
-        oldest_ms,
-    )
+    faults = order_faults(order, now_ms, oldest_ms)
     if faults:
         raise invalid_fields(faults)
     return order
@@ -67,9 +58,22 @@ def admit_registration(body: bytes) -> RegisterRequest:
     return request
 
 
-def _contradictions(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Faults:
-    # Faults between fields that are each valid. `fields` lacks those that are already refused.
-    # `oldest_ms`: limit of `valid_until` for an order that may be a retry.
+def order_faults(order: OrderRequest, now_ms: int, oldest_ms: int) -> Faults:
+    """Faults between the fields of a decoded order."""
+    fields = {
+        "order_type": order.order_type,
+        "price": order.price,
+        "valid_until": order.valid_until,
+        "client_order_id": order.client_order_id,
+    }
+    return contradictions(fields, now_ms, oldest_ms)
+
+
+def contradictions(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Faults:
+    """Faults between fields that are each valid. `fields` lacks those that are already refused.
+
+    `oldest_ms`: limit of `valid_until` for an order that may be a retry.
+    """
     faults: Faults = []
     kind = fields.get("order_type")
     if "price" in fields:

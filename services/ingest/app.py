@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from msgspec import UNSET
 
+from schemas.batch import BATCH_BYTES_MAX, BatchRequest, BatchResults
 from schemas.broker_records import FORMER_SECRET_MS
 from schemas.brokers import IssuedSecret, webhook_secret
 from schemas.codec import encode
@@ -24,6 +25,7 @@ from services.api.body import require_no_fields
 from services.api.brokers import BrokerDirectory
 from services.api.framework import Body, Caller, ServiceRouter
 from services.ingest.admission import admit, admit_registration
+from services.ingest.app_batch import BatchHandler
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.context import IngestContext
@@ -69,6 +71,7 @@ class Ingest:
         self._directory = directory
         self._placing = PlaceOrderHandler(context)
         self._cancelling = CancelOrderHandler(context)
+        self._batching = BatchHandler(context, self._placing, self._cancelling)
 
     def on_batch(self, batch: Batch) -> None:
         """Answer the requests that wait for an outcome in the batch."""
@@ -184,6 +187,20 @@ class Ingest:
                 problems=("order_not_found", "too_late_to_cancel", *_WRITING),
                 parameters=(_PREFER_CANCEL,),
                 budget="cancels",
+            ),
+            Route(
+                method="POST",
+                path="/orders/batch",
+                handler=self._batching.run,
+                who="broker",
+                summary="Place and cancel up to 100 orders; one result for each, in their order",
+                request=BatchRequest,
+                answers={200: BatchResults},
+                problems=("malformed_json", "invalid", "not_accepted"),
+                parameters=(_PREFER_CANCEL,),
+                # The call itself; each item is then taken from the budget of its single call.
+                budget="cancels",
+                body_bytes_max=BATCH_BYTES_MAX,
             ),
         ]
 

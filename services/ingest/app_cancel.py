@@ -2,6 +2,7 @@
 3. wait for the outcome, 4. answer that the order is closed, or why it cannot be cancelled."""
 
 import asyncio
+from functools import partial
 
 import msgspec
 
@@ -13,7 +14,7 @@ from schemas.topics import COMMANDS
 from schemas.units import OrderId
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.body import require_no_fields
-from services.ingest.context import IngestContext, pending, preferences_of
+from services.ingest.context import IngestContext, Sent, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import CancelResult
@@ -35,21 +36,51 @@ class CancelOrderHandler:
 
     async def cancel(self, request: Request) -> Response:
         """Answer one request."""
-        order_id = request.identifier("order_id")
-        partition = self._partition(order_id)
+        context = self._context
+        partition = self.partition(request)
         require_no_fields(request.body)
         preferences = preferences_of(request)
-        order: OrderResource | None = None
+        order = await self.find(request)
+        if order is not None and order.closed_reason is not None:
+            return closed(order, preferences)
+        sent = self.send(partition, order, request)
         try:
-            order = _known(await self._context.lookup(order_id, request))
+            result = await context.outcome(sent.waiting, context.wait_ms(preferences))
+        finally:
+            sent.forget()
+        if result is None:
+            return await context.pending(sent, preferences)
+        return await self.answer(result, request, preferences)
+
+    async def find(self, request: Request) -> OrderResource | None:
+        """The order; None if that is unknown now. Raises ProblemError order_not_found."""
+        try:
+            return _known(await self._context.lookup(request.identifier("order_id"), request))
         except LookupUnavailableError:
             # The matcher knows the order and its owner, and will decide.
-            order = None
-        if order is not None and order.closed_reason is not None:
-            return _closed(order, preferences)
-        return await self._send(partition, request, preferences, order)
+            return None
 
-    def _partition(self, order_id: str) -> int:
+    def send(
+        self, partition: int, order: OrderResource | None, request: Request
+    ) -> Sent[CancelResult]:
+        """Send the command; `order` is what `find` returned. Raises ProblemError not_accepted."""
+        context = self._context
+        order_id = request.identifier("order_id")
+        broker_id = request.broker.broker_id
+        waiting = context.waiters.expect_cancel(order_id, broker_id)
+        forget = partial(context.waiters.forget_cancel, order_id, broker_id, waiting)
+        value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
+        try:
+            delivery = context.publisher.send(self._topic, partition, None, value)
+        except ProblemError:
+            forget()
+            raise
+        client_order_id = None if order is None else order.client_order_id
+        return Sent(order_id, client_order_id, waiting, delivery, forget)
+
+    def partition(self, request: Request) -> int:
+        """The partition of the order. Raises ProblemError order_not_found for what is no id."""
+        order_id = request.identifier("order_id")
         partition = ids.partition_of(order_id)
         try:
             msgspec.convert(order_id, OrderId)
@@ -59,40 +90,27 @@ class CancelOrderHandler:
             raise _not_found()
         return partition
 
-    async def _send(
-        self,
-        partition: int,
-        request: Request,
-        preferences: Preferences,
-        order: OrderResource | None,
-    ) -> Response:
-        context = self._context
-        order_id = request.identifier("order_id")
-        broker_id = request.broker.broker_id
-        waiting = context.waiters.expect_cancel(order_id, broker_id)
-        try:
-            value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
-            delivery = context.publisher.send(self._topic, partition, None, value)
-            result = await context.outcome(waiting, context.wait_ms(preferences))
-        finally:
-            context.waiters.forget_cancel(order_id, broker_id, waiting)
-        if result is None:
-            await context.require_stored(delivery, order_id)
-            return pending(order_id, order.client_order_id if order else None, preferences)
-        return await self._answer(result, request, preferences)
-
-    async def _answer(
+    async def answer(
         self, result: CancelResult, request: Request, preferences: Preferences
     ) -> Response:
+        """The answer to a cancel with this result."""
+        at_once = self.answer_at_once(result, preferences)
+        if at_once is not None:
+            return at_once
         order_id = request.identifier("order_id")
         if result == "not_owner":
             raise _not_found()
         if result == "not_open":
-            return _closed(await self._settled(order_id, request), preferences)
-        if preferences.representation:
-            order = await self._context.find(order_id, request)
-            if order is not None and order.closed_reason is not None:
-                return _closed(order, preferences)
+            return closed(await self._settled(order_id, request), preferences)
+        order = await self._context.find(order_id, request)
+        if order is not None and order.closed_reason is not None:
+            return closed(order, preferences)
+        return Response(204, headers=applied(preferences, pending=False))
+
+    def answer_at_once(self, result: CancelResult, preferences: Preferences) -> Response | None:
+        """The answer, where it needs no look-up."""
+        if result != "gone" or preferences.representation:
+            return None
         return Response(204, headers=applied(preferences, pending=False))
 
     async def _settled(self, order_id: str, request: Request) -> OrderResource:
@@ -119,7 +137,8 @@ def _not_found() -> ProblemError:
     return ProblemError("order_not_found", "No such order of yours.").costing(UNKNOWN_TOKENS)
 
 
-def _closed(order: OrderResource, preferences: Preferences) -> Response:
+def closed(order: OrderResource, preferences: Preferences) -> Response:
+    """The answer to the cancel of a closed order. Raises ProblemError too_late_to_cancel."""
     if order.closed_reason not in _GONE:
         raise ProblemError(
             "too_late_to_cancel",

@@ -1,6 +1,7 @@
 """`POST /orders`: 1. admit, 2. create id and command, 3. send it, 4. wait for the outcome,
 5. answer with the order after matching."""
 
+from functools import partial
 from typing import Final
 
 from schemas import ids
@@ -13,7 +14,7 @@ from schemas.topics import COMMANDS
 from schemas.units import milliseconds
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.ingest.admission import admit
-from services.ingest.context import IngestContext, location, pending, preferences_of
+from services.ingest.context import IngestContext, Sent, location, preferences_of
 from services.ingest.prefer import Preferences, applied
 
 _RANDOM_BYTES = 8
@@ -39,29 +40,39 @@ class PlaceOrderHandler:
         now_ms = context.clock()
         order = admit(request.body, now_ms)
         preferences = preferences_of(request)
+        sent = self.send(order, request.broker.broker_id, now_ms)
+        try:
+            outcome = await context.outcome(sent.waiting, context.wait_ms(preferences))
+        finally:
+            sent.forget()
+        if outcome is None:
+            return await context.pending(sent, preferences)
+        return await self.answer(outcome, request, preferences)
+
+    def send(self, order: OrderRequest, broker_id: str, now_ms: int) -> Sent[Outcome]:
+        """Send the command of a valid order. Raises ProblemError not_accepted."""
+        context = self._context
         partition = context.partition_map.partition(order.symbol)
         random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
         order_id = ids.order_id(now_ms, partition, random_bits)
-        value = encode(_command(order, order_id, request.broker.broker_id))
+        value = encode(_command(order, order_id, broker_id))
         waiting = context.waiters.expect_placed(order_id)
+        forget = partial(context.waiters.forget_placed, order_id)
         try:
             delivery = context.publisher.send(self._topic, partition, order.symbol.encode(), value)
-            outcome = await context.outcome(waiting, context.wait_ms(preferences))
-        finally:
-            context.waiters.forget_placed(order_id)
-        if outcome is None:
-            await context.require_stored(delivery, order_id)
-            return pending(order_id, order.client_order_id, preferences)
-        return await self._answer(outcome, request, preferences)
+        except ProblemError:
+            forget()
+            raise
+        return Sent(order_id, order.client_order_id, waiting, delivery, forget)
 
-    async def _answer(
+    async def answer(
         self, outcome: Outcome, request: Request, preferences: Preferences
     ) -> Response:
+        """The answer to an order with this outcome."""
+        at_once = self.answer_at_once(outcome, preferences)
+        if at_once is not None:
+            return at_once
         event = outcome.event
-        honoured = applied(preferences, pending=False)
-        if isinstance(event, OrderAccepted):
-            order = OrderRecord.accepted(event, outcome.time).resource()
-            return json_response(201, order, (("Location", location(event.order_id)), *honoured))
         if isinstance(event, OrderRepeated):
             original = await self._context.find(event.original_order_id, request)
             if original is None:
@@ -69,6 +80,7 @@ class PlaceOrderHandler:
                     f"order {event.original_order_id} has this client_order_id already, and "
                     "cannot be looked up now; nothing new was entered"
                 )
+            honoured = applied(preferences, pending=False)
             return json_response(200, original, (("Location", location(original.id)), *honoured))
         if isinstance(event, CommandRefused) and event.code == "client_order_id_reused":
             original_id = event.original_order_id or ""
@@ -85,6 +97,15 @@ class PlaceOrderHandler:
                 "than five minutes"
             )
         raise RuntimeError(f"an admitted order got the outcome {event!r}")
+
+    def answer_at_once(self, outcome: Outcome, preferences: Preferences) -> Response | None:
+        """The answer, where it needs no look-up."""
+        event = outcome.event
+        if not isinstance(event, OrderAccepted):
+            return None
+        order = OrderRecord.accepted(event, outcome.time).resource()
+        honoured = applied(preferences, pending=False)
+        return json_response(201, order, (("Location", location(event.order_id)), *honoured))
 
 
 def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:

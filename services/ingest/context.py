@@ -4,13 +4,14 @@ in time. 202: the command log has it. 503: it was not written. 504: unknown.
 
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from schemas.rest import OrderResource, PendingOrder
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.partition_map import PartitionMap
+from services.api.rate_limits import RateLimiter
 from services.ingest.lookup import Lookup, LookupUnavailableError
 from services.ingest.prefer import Preferences, applied, parse_prefer
 from services.ingest.publish import Delivery, Publisher
@@ -25,6 +26,16 @@ WAITING_MAX = 20_000
 _NO_PREFERENCES = Preferences()
 
 
+class Sent(Struct, Generic[T], frozen=True):
+    """A command on its way, and the future of its outcome. `forget` releases the future."""
+
+    order_id: str
+    client_order_id: str | None
+    waiting: "Future[T | None]"
+    delivery: Delivery
+    forget: Callable[[], None]
+
+
 class IngestContext(Struct, frozen=True):
     """The parts. `clock` is the wall clock in milliseconds, `randomness` returns random bytes."""
 
@@ -32,6 +43,7 @@ class IngestContext(Struct, frozen=True):
     waiters: Waiters
     lookup: Lookup
     partition_map: PartitionMap
+    rate_limiter: RateLimiter
     loop: AbstractEventLoop
     topic_prefix: str
     partitions: int
@@ -55,8 +67,17 @@ class IngestContext(Struct, frozen=True):
         finally:
             timer.cancel()
 
-    async def require_stored(self, delivery: Delivery, order_id: str) -> None:
-        """Wait until the command is written. Raises ProblemError: 503 or 504."""
+    async def pending(self, sent: Sent[Any], preferences: Preferences) -> Response:
+        """202 once the command is written. Raises ProblemError: 503 or 504."""
+        await self._require_stored(sent.delivery, sent.order_id)
+        order_id = sent.order_id
+        return json_response(
+            202,
+            PendingOrder(order_id=order_id, id=order_id, client_order_id=sent.client_order_id),
+            (("Location", location(order_id)), *applied(preferences, pending=True)),
+        )
+
+    async def _require_stored(self, delivery: Delivery, order_id: str) -> None:
         result = await delivery.wait(self.publisher.delivery_timeout_s)
         if result == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
@@ -84,15 +105,6 @@ def preferences_of(request: Request) -> Preferences:
     """The request's Prefer header."""
     header = request.headers.get("prefer")
     return _NO_PREFERENCES if header is None else parse_prefer(header)
-
-
-def pending(order_id: str, client_order_id: str | None, preferences: Preferences) -> Response:
-    """202: written, but the outcome did not arrive in time."""
-    return json_response(
-        202,
-        PendingOrder(order_id=order_id, id=order_id, client_order_id=client_order_id),
-        (("Location", location(order_id)), *applied(preferences, pending=True)),
-    )
 
 
 def location(order_id: str) -> str:

@@ -44,6 +44,7 @@ def make_context(context: ApiContext, sender: Sender, lookup: Lookup) -> IngestC
         waiters=Waiters(loop),
         lookup=lookup,
         partition_map=context.partition_map,
+        rate_limiter=context.rate_limiter,
         loop=loop,
         topic_prefix=topology.prefix,
         partitions=topology.partitions,

@@ -36,6 +36,11 @@ STREAM_FLUSH_SECONDS: Final = Histogram(
     "Longest work of a flush before other requests had their turn.",
     buckets=_SECONDS,
 )
+BATCH_ITEMS: Final = Counter(
+    "exchange_batch_items_total",
+    "Items of POST /orders/batch, by kind and the status of their results.",
+    ["kind", "status"],
+)
 IN_FLIGHT: Final = Gauge("exchange_in_flight_requests", "Requests waiting for the log.")
 COMMANDS: Final = Counter(
     "exchange_commands_total", "Commands matched, by the kind of their outcome.", ["event"]

@@ -88,7 +88,7 @@ _judge = ExecutionFilter._judge
 _judge_answer = schedule.judge
 _left = Rows._left
 _order = Reader.order
-_place_answer = PlaceOrderHandler._answer
+_place_answer = PlaceOrderHandler.answer
 _positions = Store.positions
 _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
@@ -299,7 +299,7 @@ def _sold(row: Any) -> WebhookDelivery:
 GATEWAY: Final[dict[str, Defect]] = {
     "an order is acknowledged before it is stored": _defect(
         "acknowledged lost",
-        (IngestContext, "require_stored", _assume_stored),
+        (IngestContext, "_require_stored", _assume_stored),
         (IngestContext, "wait_ms", lambda self, preferences: 0),
     ),
     "a symbol goes to two partitions": _defect(
@@ -313,7 +313,7 @@ GATEWAY: Final[dict[str, Defect]] = {
         "refused contradiction",
         (
             PlaceOrderHandler,
-            "_answer",
+            "answer",
             _refusing(lambda: ProblemError("malformed_json", "Not so.")),
         ),
     ),
@@ -321,7 +321,7 @@ GATEWAY: Final[dict[str, Defect]] = {
         "contradiction", (app_place, "admit", _admit_in_time_only)
     ),
     "503 for an accepted order": _defect(
-        "contradiction", (PlaceOrderHandler, "_answer", _refusing(lambda: not_accepted("Not now.")))
+        "contradiction", (PlaceOrderHandler, "answer", _refusing(lambda: not_accepted("Not now.")))
     ),
     "a client order id is lost": _defect(
         "acknowledged contradiction", (app_place, "_command", _nameless)

@@ -37,6 +37,7 @@ CALLS = [
     "GET /orders/{order_id}",
     "GET /orders/{order_id}/trades",
     "POST /orders/{order_id}/cancel",
+    "POST /orders/batch",
     "POST /orders/validate",
     "GET /fills",
     "GET /stocks/{symbol}/trades",

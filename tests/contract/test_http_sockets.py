@@ -23,7 +23,7 @@ from services.api import body as http_body
 from services.api.app import ApiApp, Request, Response, Route
 from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
-from services.api.rate_limits import RateLimits
+from services.api.rate_limits import RateLimiter, RateLimits
 from tests.support.edge_server import RawClient, connected, serving, status_of
 
 BOUNDS = ConnectionLimits(
@@ -78,7 +78,7 @@ def edge(rate_limits: RateLimits = UNLIMITED) -> ApiApp:
         Route("GET", "/page", page, "anyone", ""),
         Route("POST", "/echo", echo, "broker", ""),
     ]
-    return ApiApp(routes, directory, limits=rate_limits)
+    return ApiApp(routes, directory, rate_limiter=RateLimiter(rate_limits))
 
 
 @pytest.fixture(scope="module")

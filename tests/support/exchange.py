@@ -83,7 +83,11 @@ class Exchange:
 
     def records(self, topic: Topic) -> list[bytes]:
         """Every value of the topic, partition by partition."""
-        return [value for p in range(self.partitions) for _, value in self._held(topic, p)]
+        return [value for p in range(self.partitions) for value in self.values(topic, p)]
+
+    def values(self, topic: Topic, partition: int) -> list[bytes]:
+        """Every value of one partition of the topic."""
+        return [value for _, value in self._held(topic, partition)]
 
     def _held(self, topic: Topic, partition: int) -> list[tuple[int, bytes]]:
         """Offset and value of each record; transaction markers have offsets but no record."""

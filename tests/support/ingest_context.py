@@ -18,6 +18,7 @@ from services.api.app import ApiApp, Request
 from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.partition_map import PartitionMap
+from services.api.rate_limits import RateLimiter, RateLimits
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
 from services.ingest.lookup import LookupUnavailableError
@@ -75,7 +76,10 @@ class IngestHarness:
         wait_ms: int = 2_000,
         in_flight_max: int = 10,
         delivery_ms: int = -950,
+        limits: RateLimits | None = None,
+        randomness: Callable[[int], bytes] = lambda count: bytes(range(count)),
     ) -> None:
+        rate_limiter = RateLimiter(limits or RateLimits())
         loop = asyncio.get_running_loop()
         self.sender = sender
         self.orders: dict[str, OrderResource] = {}
@@ -94,17 +98,18 @@ class IngestHarness:
             waiters=self.waiters,
             lookup=self._lookup,
             partition_map=self.partition_map,
+            rate_limiter=rate_limiter,
             loop=loop,
             topic_prefix="t-",
             partitions=2,
             outcome_wait_ms=wait_ms,
             clock=lambda: NOW_MS,
-            randomness=lambda count: bytes(range(count)),
+            randomness=randomness,
         )
         self.ingest = Ingest(context, self.directory)
         routes = self.ingest.routes()
         framework = make_framework("Ingest", routes, [self.ingest.router()])
-        self.edge = ApiApp(routes, self.directory, framework)
+        self.edge = ApiApp(routes, self.directory, framework, rate_limiter)
 
     def _read_back(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         if topic == BROKERS.full_name("t-"):

@@ -11,7 +11,6 @@ from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.partition_map import PartitionMap
-from services.api.rate_limits import RateLimits
 from services.reader.app import Reader
 from services.reader.market_routes import MarketRoutes
 from services.reader.own_routes import OwnRoutes
@@ -45,7 +44,7 @@ class ReaderApi:
         ]
         routes = self.reader.routes()
         framework = make_framework("Reader", routes, routers)
-        self._app = ApiApp(routes, directory, framework, RateLimits())
+        self._app = ApiApp(routes, directory, framework)
 
     def list_symbol(self, symbol: str, partition: int) -> None:
         """Apply a listing."""

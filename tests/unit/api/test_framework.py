@@ -14,7 +14,7 @@ from services.api.body import require_no_fields
 from services.api.brokers import BrokerDirectory
 from services.api.framework import Body, Caller, ServiceRouter, make_framework
 from services.api.query import Count
-from services.api.rate_limits import RateLimits
+from services.api.rate_limits import RateLimiter, RateLimits
 from services.runtime.metrics import HTTP_SECONDS
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, answer, drive
 
@@ -70,7 +70,7 @@ def make_api(limits: RateLimits | None = None) -> ApiApp:
         ]
     )
     framework = make_framework("Test", routes, [router])
-    return ApiApp(routes, directory, framework, limits or RateLimits())
+    return ApiApp(routes, directory, framework, RateLimiter(limits or RateLimits()))
 
 
 def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> AsgiRequest:

@@ -45,7 +45,7 @@ def make_api(limits: RateLimits = LIMITS) -> ApiApp:
         Route("POST", "/register", done, "admin", ""),
         Route("GET", "/livez", done, "anyone", ""),
     ]
-    return ApiApp(routes, directory, make_framework("Test", routes, []), limits)
+    return ApiApp(routes, directory, make_framework("Test", routes, []), RateLimiter(limits))
 
 
 def respond(
@@ -154,7 +154,8 @@ def test_expensive_refusal_is_charged_more() -> None:
 
     directory = BrokerDirectory(None)
     directory.add(Broker("a" * 36, "a", key_hash("a"), 0))
-    api = ApiApp([Route("GET", "/balance", unknown, "broker", "")], directory, limits=LIMITS)
+    route = Route("GET", "/balance", unknown, "broker", "")
+    api = ApiApp([route], directory, rate_limiter=RateLimiter(LIMITS))
     statuses = [respond(api, "a").status for _ in range(3)]
     # Six tokens are saved up, and each refusal costs five.
     assert statuses == [404, 404, 429]
@@ -166,7 +167,8 @@ def test_large_answer_is_charged_by_its_bytes() -> None:
 
     directory = BrokerDirectory(None)
     directory.add(Broker("a" * 36, "a", key_hash("a"), 0))
-    api = ApiApp([Route("GET", "/balance", large, "broker", "")], directory, limits=LIMITS)
+    route = Route("GET", "/balance", large, "broker", "")
+    api = ApiApp([route], directory, rate_limiter=RateLimiter(LIMITS))
     statuses = [respond(api, "a").status for _ in range(3)]
     # Six tokens are saved up, and each answer costs three.
     assert statuses == [200, 200, 429]
@@ -179,7 +181,7 @@ def test_large_answer_of_the_framework_is_charged_alike() -> None:
     directory = BrokerDirectory(None)
     directory.add(Broker("a" * 36, "a", key_hash("a"), 0))
     router = ServiceRouter([Route("GET", "/balance", large, "broker", "")])
-    api = ApiApp([], directory, make_framework("Test", [], [router]), LIMITS)
+    api = ApiApp([], directory, make_framework("Test", [], [router]), RateLimiter(LIMITS))
     statuses = [respond(api, "a").status for _ in range(3)]
     assert statuses == [200, 200, 429]
 

@@ -1,0 +1,63 @@
+"""Bodies of `POST /orders/batch`.
+
+Every field of an item is a kind of item, named as its single call; an item has exactly one.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.rest import OrderRequest, OrderResource, PendingOrder, Problem
+from schemas.units import ClientOrderId
+
+# About a page of an order system; a batch holds the event loop for a few milliseconds.
+BATCH_ITEMS_MAX: Final = 100
+BATCH_BYTES_MAX: Final = 64 * 1024
+
+_ITEM_COUNT: Final = Meta(min_length=1, max_length=BATCH_ITEMS_MAX)
+
+
+class BatchOrder(OrderRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`POST /orders`. `client_order_id` is needed: a batch without an answer can be sent again."""
+
+    client_order_id: ClientOrderId
+
+
+class BatchCancel(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /orders/{order_id}/cancel`."""
+
+    order_id: str
+
+
+class BatchItem(Struct, frozen=True, forbid_unknown_fields=True):
+    """One command."""
+
+    place: BatchOrder | UnsetType = UNSET
+    cancel: BatchCancel | UnsetType = UNSET
+
+
+_OneKind = Annotated[BatchItem, Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})]
+
+
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /orders/batch`. Items of one partition are in the command log in this order."""
+
+    items: Annotated[list[_OneKind], _ITEM_COUNT]
+
+
+class BatchResult(Struct, frozen=True):
+    """The single call's answer to one item: its status, and its body under the name of its kind.
+
+    A cancel that the single call answers 204 has no body.
+    """
+
+    status: int
+    order: OrderResource | UnsetType = UNSET
+    pending: PendingOrder | UnsetType = UNSET
+    problem: Problem | UnsetType = UNSET
+
+
+class BatchResults(Struct, frozen=True):
+    """One result for each item, in the order of the items."""
+
+    results: list[BatchResult]

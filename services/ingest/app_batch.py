@@ -1,0 +1,252 @@
+"""`POST /orders/batch`: 1. admit all items, 2. take each from its budget, 3. look up what cancels
+name, 4. send the commands in the order of the items, without waiting in between, 5. wait once for
+all outcomes, 6. answer each item as its single call would.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, Protocol
+
+from msgspec import Struct, structs
+
+from schemas.batch import BatchCancel, BatchOrder
+from schemas.rest import OrderResource
+from services.api.app import ProblemError, Request, Response
+from services.api.messages import Budget, Headers
+from services.ingest.app_cancel import CancelOrderHandler, closed
+from services.ingest.app_place import PlaceOrderHandler
+from services.ingest.batch_admission import Item, admit_batch
+from services.ingest.context import IngestContext, Sent, preferences_of
+from services.ingest.prefer import Preferences, applied
+from services.runtime.metrics import BATCH_ITEMS
+
+_PENDING: Final = 202
+_ERROR: Final = 400
+_OK: Final = 200
+
+
+class _Batch(Struct, frozen=True):
+    # What the items of one request share.
+    placing: PlaceOrderHandler
+    cancelling: CancelOrderHandler
+    request: Request
+    preferences: Preferences
+    now_ms: int
+
+
+class _Item(Protocol):
+    """One item on its way to its answer, which is None until it is known."""
+
+    budget: Budget
+    sent: Sent[Any] | None
+    answer: Response | None
+
+    def look_up(self) -> Coroutine[Any, Any, Response | None] | None:
+        """Reads what is needed before anything is sent; None if nothing is. Its result is the
+        answer where no command is needed. Raises ProblemError."""
+
+    def send(self) -> Sent[Any]:
+        """Send the command. Raises ProblemError not_accepted."""
+
+    def answer_at_once(self, result: Any) -> Response | None:
+        """The answer to this outcome; None where it needs a look-up."""
+
+    def answer_after(self, result: Any) -> Coroutine[Any, Any, Response]:
+        """The answer with a look-up. Raises ProblemError."""
+
+
+class _Place:
+    budget: Budget = "orders"
+
+    def __init__(self, batch: _Batch, order: BatchOrder) -> None:
+        self._batch = batch
+        self._order = order
+        self.sent: Sent[Any] | None = None
+        self.answer: Response | None = None
+
+    def look_up(self) -> None:
+        """An order needs nothing."""
+
+    def send(self) -> Sent[Any]:
+        batch = self._batch
+        return batch.placing.send(self._order, batch.request.broker.broker_id, batch.now_ms)
+
+    def answer_at_once(self, result: Any) -> Response | None:
+        return self._batch.placing.answer_at_once(result, self._batch.preferences)
+
+    def answer_after(self, result: Any) -> Coroutine[Any, Any, Response]:
+        return self._batch.placing.answer(result, self._batch.request, self._batch.preferences)
+
+
+class _Cancel:
+    budget: Budget = "cancels"
+
+    def __init__(self, batch: _Batch, cancel: BatchCancel) -> None:
+        self._batch = batch
+        self._request = structs.replace(batch.request, parameters={"order_id": cancel.order_id})
+        self._partition = 0
+        self._order: OrderResource | None = None
+        self.sent: Sent[Any] | None = None
+        self.answer: Response | None = None
+
+    def look_up(self) -> Coroutine[Any, Any, Response | None]:
+        self._partition = self._batch.cancelling.partition(self._request)
+        return self._find()
+
+    async def _find(self) -> Response | None:
+        self._order = order = await self._batch.cancelling.find(self._request)
+        if order is None or order.closed_reason is None:
+            return None
+        return closed(order, self._batch.preferences)
+
+    def send(self) -> Sent[Any]:
+        return self._batch.cancelling.send(self._partition, self._order, self._request)
+
+    def answer_at_once(self, result: Any) -> Response | None:
+        return self._batch.cancelling.answer_at_once(result, self._batch.preferences)
+
+    def answer_after(self, result: Any) -> Coroutine[Any, Any, Response]:
+        return self._batch.cancelling.answer(result, self._request, self._batch.preferences)
+
+
+KINDS: Final = {"place": _Place, "cancel": _Cancel}
+
+
+class BatchHandler:
+    """Handles batches of the calls of these two handlers."""
+
+    def __init__(
+        self, context: IngestContext, placing: PlaceOrderHandler, cancelling: CancelOrderHandler
+    ) -> None:
+        self._context = context
+        self._placing = placing
+        self._cancelling = cancelling
+
+    async def run(self, request: Request) -> Response:
+        """Answer one request."""
+        context = self._context
+        now_ms = context.clock()
+        admitted = admit_batch(request.body, now_ms)
+        preferences = preferences_of(request)
+        batch = _Batch(self._placing, self._cancelling, request, preferences, now_ms)
+        items: list[_Item] = [KINDS[kind](batch, content) for kind, content in admitted]
+        try:
+            self._pay(items, request)
+            await self._look_up(items, request)
+            self._send(items, request)
+            await _outcomes(items, context.wait_ms(preferences) / 1000)
+        finally:
+            for item in items:
+                if item.sent is not None:
+                    item.sent.forget()
+        await self._answer(items, request, preferences)
+        answers = [item.answer for item in items if item.answer is not None]
+        _count(admitted, answers)
+        return Response(200, _body(answers), _honoured(admitted, answers, preferences))
+
+    def _pay(self, items: Sequence[_Item], request: Request) -> None:
+        now_s = time.monotonic()
+        for item in items:
+            try:
+                self._context.rate_limiter.spend(request.broker.broker_id, item.budget, now_s)
+            except ProblemError as problem:
+                item.answer = problem.response(request.request_id)
+
+    async def _look_up(self, items: Sequence[_Item], request: Request) -> None:
+        running = []
+        for item in items:
+            if item.answer is None:
+                try:
+                    looking_up = item.look_up()
+                except ProblemError as problem:
+                    self._refuse(item, problem, request)
+                    continue
+                if looking_up is not None:
+                    running.append(self._guarded(item, looking_up, request))
+        if running:
+            await asyncio.gather(*running)
+
+    def _send(self, items: Sequence[_Item], request: Request) -> None:
+        for item in items:
+            if item.answer is None:
+                try:
+                    item.sent = item.send()
+                except ProblemError as problem:
+                    self._refuse(item, problem, request)
+
+    async def _answer(
+        self, items: Sequence[_Item], request: Request, preferences: Preferences
+    ) -> None:
+        running = []
+        for item in items:
+            if item.sent is None:
+                continue
+            result = item.sent.waiting.result() if item.sent.waiting.done() else None
+            if result is None:
+                pending = self._context.pending(item.sent, preferences)
+                running.append(self._guarded(item, pending, request))
+            else:
+                item.answer = item.answer_at_once(result)
+                if item.answer is None:
+                    running.append(self._guarded(item, item.answer_after(result), request))
+        if running:
+            await asyncio.gather(*running)
+
+    async def _guarded(
+        self, item: _Item, step: Coroutine[Any, Any, Response | None], request: Request
+    ) -> None:
+        try:
+            item.answer = await step
+        except ProblemError as problem:
+            self._refuse(item, problem, request)
+
+    def _refuse(self, item: _Item, problem: ProblemError, request: Request) -> None:
+        if problem.tokens:
+            self._context.rate_limiter.charge(
+                request.broker.broker_id, item.budget, problem.tokens, time.monotonic()
+            )
+        item.answer = problem.response(request.request_id)
+
+
+async def _outcomes(items: Sequence[_Item], timeout_s: float) -> None:
+    waiting = [item.sent.waiting for item in items if item.sent is not None]
+    if waiting and timeout_s:
+        await asyncio.wait(waiting, timeout=timeout_s)
+
+
+def _count(admitted: Sequence[Item], answers: Sequence[Response]) -> None:
+    kinds = (kind for kind, _ in admitted)
+    counts = Counter(zip(kinds, (answer.status for answer in answers), strict=True))
+    for (kind, status), count in counts.items():
+        BATCH_ITEMS.labels(kind, str(status)).inc(count)
+
+
+def _body(answers: Sequence[Response]) -> bytes:
+    # Written by hand around the bodies, which are JSON already.
+    results = [
+        b'{"status":%d,"%s":%s}' % (answer.status, _name(answer.status), answer.body)
+        if answer.body
+        else b'{"status":%d}' % answer.status
+        for answer in answers
+    ]
+    return b'{"results":[%s]}' % b",".join(results)
+
+
+def _name(status: int) -> bytes:
+    # The name of a body of this status in a BatchResult.
+    if status == _PENDING:
+        return b"pending"
+    return b"problem" if status >= _ERROR else b"order"
+
+
+def _honoured(
+    admitted: Sequence[Item], answers: Sequence[Response], preferences: Preferences
+) -> Headers:
+    answered = {(kind, answer.status) for (kind, _), answer in zip(admitted, answers, strict=True)}
+    return applied(
+        preferences,
+        pending=any(status == _PENDING for _, status in answered),
+        represented=preferences.representation and ("cancel", _OK) in answered,
+    )

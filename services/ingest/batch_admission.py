@@ -1,0 +1,106 @@
+"""Decodes and validates the body of a batch. Pure: no clock, no randomness, no I/O.
+
+A batch with any fault is refused as a whole. A valid one is decoded once, strictly; only a refused
+or unusual one is decoded a second time, so that the problem lists its faults.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct
+
+from schemas.batch import BATCH_ITEMS_MAX, BatchCancel, BatchItem, BatchOrder
+from schemas.rest import FieldFault
+from schemas.units import CLIENT_ORDER_ID_WINDOW_MS
+from services.api.decoding import (
+    DECODE_ERRORS,
+    JsonObject,
+    has_single_names,
+    invalid_fields,
+    not_utf8,
+    object_faults,
+    read_json,
+)
+from services.ingest.admission import contradictions, order_faults
+
+# Beyond this many faults the rest is left out: 64 KiB can have thousands.
+FAULTS_MAX: Final = 100
+KINDS: Final[dict[str, type[Struct]]] = {"place": BatchOrder, "cancel": BatchCancel}
+_ONE_KIND: Final = f"needs exactly one of {', '.join(KINDS)}"
+
+Item = tuple[str, Any]
+"""Kind and content of an item."""
+
+
+class _Body(Struct, frozen=True, forbid_unknown_fields=True):
+    # Each item is decoded by itself, so that its names can be compared.
+    items: Annotated[list[Raw], Meta(min_length=1, max_length=BATCH_ITEMS_MAX)]
+
+
+class _ReadBody(Struct, frozen=True):
+    # Body and item for a body that was read already: their own fields, not what these contain.
+    items: Annotated[list[Any], Meta(min_length=1, max_length=BATCH_ITEMS_MAX)]
+
+
+_ReadItem = msgspec.defstruct("_ReadItem", [(kind, Any, UNSET) for kind in KINDS])
+
+
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_item = msgspec.json.Decoder(BatchItem).decode
+
+
+def admit_batch(body: bytes, now_ms: int) -> list[Item]:
+    """The items of a body. Raises ProblemError: malformed_json or invalid."""
+    oldest_ms = now_ms - CLIENT_ORDER_ID_WINDOW_MS
+    try:
+        items, is_plain = _decoded(body, now_ms, oldest_ms)
+    except DECODE_ERRORS:
+        items, is_plain = [], False
+    if not is_plain:
+        faults = list(islice(_faults(read_json(body), now_ms, oldest_ms), FAULTS_MAX))
+        if faults:
+            raise invalid_fields(faults)
+        if not items:
+            raise not_utf8()
+    return items
+
+
+def _decoded(body: bytes, now_ms: int, oldest_ms: int) -> tuple[list[Item], bool]:
+    # The items, and False if they may have a fault that the strict decoder accepts.
+    items: list[Item] = []
+    # An escape could write a name in another spelling.
+    is_plain = b"\\" not in body and body.count(b'"items"') == 1
+    for raw in _decode_body(body).items:
+        item = _decode_item(raw)
+        found = [(kind, content) for kind in KINDS if (content := getattr(item, kind)) is not UNSET]
+        is_plain = is_plain and len(found) == 1 and has_single_names(bytes(raw))
+        items += found
+        if is_plain and found[0][0] == "place":
+            is_plain = not order_faults(found[0][1], now_ms, oldest_ms)
+    return items, is_plain
+
+
+def _faults(read: Any, now_ms: int, oldest_ms: int) -> Iterator[FieldFault]:
+    faults, body = object_faults(read, _ReadBody)
+    yield from faults
+    for number, item in enumerate(body.get("items", ())):
+        parent = f"/items/{number}"
+        faults, fields = object_faults(item, _ReadItem, parent)
+        yield from faults
+        given = [kind for kind in KINDS if fields.get(kind, UNSET) is not UNSET]
+        if isinstance(item, JsonObject) and len(given) != 1:
+            yield FieldFault(parent, _ONE_KIND)
+        for kind in given:
+            yield from _content_faults(kind, fields[kind], f"{parent}/{kind}", (now_ms, oldest_ms))
+
+
+def _content_faults(
+    kind: str, content: Any, parent: str, times_ms: tuple[int, int]
+) -> Iterator[FieldFault]:
+    faults, fields = object_faults(content, KINDS[kind], parent)
+    yield from faults
+    if kind == "place":
+        for fault in contradictions(fields, *times_ms):
+            yield FieldFault(parent + fault.pointer, fault.detail)
