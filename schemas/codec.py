@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.book import BookUpdate
 from schemas.brokers import Broker, IssuedSecret
+from schemas.command_texts import invalid_text
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import Execution
 from schemas.listings import Listing
@@ -50,9 +51,10 @@ def _read(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
 def decode_command(value: bytes | None) -> Command:
     """Decode a command. Raises UnreadableError, also if the price does not fit the order type."""
     command = _read(_command, value)
-    if isinstance(command, PlaceOrder) and (command.price is None) != (
-        command.order_type == "market"
-    ):
+    invalid = invalid_text(command)
+    if invalid is not None:
+        raise UnreadableError(f"{invalid} does not match its pattern")
+    if type(command) is PlaceOrder and (command.price is None) != (command.order_type == "market"):
         raise UnreadableError("a limit order needs a price, a market order has none")
     return command
 

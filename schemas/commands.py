@@ -1,23 +1,50 @@
 """Messages of the command log, one per record: orders and cancels by ingest, the rest by matchers.
 
-Imperative names; frozen. Bounds are part of the type, so decoding validates.
+Imperative names; frozen. Bounds of numbers are part of the type, so decoding validates them. The
+patterns of texts are only documented there: `command_texts` checks them at a fraction of the time,
+and `codec.decode_command` does both.
 """
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from schemas.quotas import Quotas
 from schemas.units import (
-    BrokerId,
-    ClientOrderId,
-    DocumentNumber,
-    OrderId,
+    CLIENT_ORDER_ID_PATTERN,
+    PRINTABLE_PATTERN,
+    SYMBOL_PATTERN,
+    UUID_PATTERN,
     OrderType,
     PriceCents,
     Quantity,
     Side,
-    Symbol,
     TimestampMs,
 )
+
+# As the types of the same names in `units`, but a decoder does not check the patterns.
+OrderId = Annotated[
+    str,
+    Meta(description="UUIDv7; carries its partition.", extra_json_schema={"pattern": UUID_PATTERN}),
+]
+BrokerId = Annotated[str, Meta(description="UUID.", extra_json_schema={"pattern": UUID_PATTERN})]
+DocumentNumber = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=20,
+        description="The customer's document.",
+        extra_json_schema={"pattern": PRINTABLE_PATTERN},
+    ),
+]
+Symbol = Annotated[str, Meta(description="Ticker.", extra_json_schema={"pattern": SYMBOL_PATTERN})]
+ClientOrderId = Annotated[
+    str,
+    Meta(
+        description="The broker's own id.",
+        extra_json_schema={"pattern": CLIENT_ORDER_ID_PATTERN},
+    ),
+]
 
 
 class PlaceOrder(

@@ -16,19 +16,22 @@ TIMESTAMP_MS_MAX = 253_402_300_799_999
 # How long the engine remembers a client order id, in log time.
 CLIENT_ORDER_ID_WINDOW_MS = 3_600_000
 
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
 # Without control characters: PostgreSQL cannot store NUL, and names need none.
-_PRINTABLE = r"^[^\u0000-\u001f\u007f]+$(?!\n)"
+PRINTABLE_PATTERN = r"^[^\u0000-\u001f\u007f]+$(?!\n)"
 
 PriceCents = Annotated[int, Meta(ge=1, le=PRICE_CENTS_MAX, description="Price in cents.")]
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="Quantity in shares.")]
 TimestampMs = Annotated[
     int, Meta(ge=0, le=TIMESTAMP_MS_MAX, description="Milliseconds since the Unix epoch, UTC.")
 ]
-OrderId = Annotated[str, Meta(pattern=_UUID, description="UUIDv7; carries its partition.")]
-BrokerId = Annotated[str, Meta(pattern=_UUID, description="UUID.")]
-TradeId = Annotated[str, Meta(pattern=_UUID, description="UUIDv8 made from the log position.")]
-Symbol = Annotated[str, Meta(pattern=r"^[A-Z0-9._-]{1,10}$(?!\n)", description="Ticker.")]
+OrderId = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUIDv7; carries its partition.")]
+BrokerId = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID.")]
+TradeId = Annotated[
+    str, Meta(pattern=UUID_PATTERN, description="UUIDv8 made from the log position.")
+]
+SYMBOL_PATTERN = r"^[A-Z0-9._-]{1,10}$(?!\n)"
+Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN, description="Ticker.")]
 # Clients shorten a path that has a segment of one or two dots, so such a symbol has no price and no
 # book. Command logs of earlier versions may contain them: the type above reads those.
 NewSymbol = Annotated[
@@ -40,14 +43,20 @@ NewSymbol = Annotated[
         description="Ticker: 1 to 10 of these characters, but not one or two dots alone.",
     ),
 ]
+CLIENT_ORDER_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$(?!\n)"
 ClientOrderId = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$(?!\n)", description="The broker's own id.")
+    str, Meta(pattern=CLIENT_ORDER_ID_PATTERN, description="The broker's own id.")
 ]
 DocumentNumber = Annotated[
     str,
-    Meta(min_length=1, max_length=20, pattern=_PRINTABLE, description="The customer's document."),
+    Meta(
+        min_length=1,
+        max_length=20,
+        pattern=PRINTABLE_PATTERN,
+        description="The customer's document.",
+    ),
 ]
-BrokerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+BrokerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE_PATTERN)]
 WebhookUrl = Annotated[
     str, Meta(min_length=1, max_length=2048, pattern=r"^https?://[^\s\u0000-\u001f]+$(?!\n)")
 ]

@@ -191,8 +191,12 @@ class MatcherLoop:
         received_ms = now_ms()
         ahead_ms = self._settings.clock_ahead_ms_max
         latest_ms = received_ms + ahead_ms if ahead_ms else None
-        for number, run in groupby(messages, methodcaller("partition")):
-            owned[number].handle(list(run), latest_ms)
+        if len(owned) == 1:
+            for one in owned.values():
+                one.handle(messages, latest_ms)
+        else:
+            for number, run in groupby(messages, methodcaller("partition")):
+                owned[number].handle(list(run), latest_ms)
         for partition, end in consumer.take_reached().items():
             owned[partition.number].reached(end)
         OPEN_ORDERS.set(sum(len(one.engine.open_orders) for one in owned.values()))
