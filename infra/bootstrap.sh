@@ -1,18 +1,10 @@
 #!/usr/bin/env bash
-# Brings a plain Debian or Ubuntu machine to what the exchange needs: a JRE (17 or newer), Maven,
-# make, curl and Python's venv. Does nothing when all is there; when not root, says what to install
-# and exits 1.
+# Brings a plain Debian or Ubuntu machine to what the exchange needs: Maven, make, curl and Python's
+# venv. Java is one of the Python packages. Does nothing when all is there; when not root, prints the
+# line that installs what is missing, and exits 1. Every make target runs it before it installs.
 set -euo pipefail
 
 wanted=()
-
-java_major() {
-    java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
-}
-
-major=""
-if command -v java >/dev/null; then major="$(java_major)"; fi
-if [ "${major:-0}" -lt 17 ]; then wanted+=(openjdk-17-jre-headless); fi
 if ! command -v mvn >/dev/null; then wanted+=(maven); fi
 if ! command -v curl >/dev/null; then wanted+=(curl); fi
 if ! command -v make >/dev/null; then wanted+=(make); fi
@@ -27,13 +19,14 @@ fi
 if [ "${#wanted[@]}" -gt 0 ]; then
     install="apt-get install --yes --no-install-recommends ${wanted[*]}"
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        echo "Missing on this machine. As root: $install" >&2
+        echo "Missing on this machine. As root: apt-get update && $install" >&2
         exit 1
     fi
     export DEBIAN_FRONTEND=noninteractive
     # The lists of a plain machine may be empty or too old to install from.
-    apt-get update --quiet
-    $install
+    echo "installing ${wanted[*]}" >&2
+    apt-get update --quiet --quiet
+    $install --quiet --quiet >/dev/null
 fi
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then

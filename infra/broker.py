@@ -5,21 +5,21 @@ Alone it is a quorum of one; as a member of several (see cluster.py) it is given
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import string
-import tempfile
 import time
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.errors import InfraError, ServerFailedError
+from infra.aot_cache import cache_file, fault, in_use, with_cache
+from infra.errors import ServerFailedError
 from infra.folder_lock import wait_until_unused
+from infra.java import find_java
 from infra.jvm import FLAGS, Jvm, Profile
-from infra.kafka_jars import cache_lock, default_cache_dir, fetch_jars, find_java, release_dir
+from infra.kafka_jars import default_cache_dir, fetch_jars
 from infra.local_server import PORT_ATTEMPTS, LocalServer
 from infra.ports import LOOPBACK, is_free, port_to_use
 from infra.process import ChildProcess, run_tool, tail
@@ -36,6 +36,7 @@ READY_TIMEOUT_S = 90.0
 _POLL_S = 0.05
 
 # librdkafka prints a line for each attempt while the broker is not there yet.
+_log = logging.getLogger(__name__)
 _silent = logging.getLogger("infra.broker.librdkafka")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
@@ -56,13 +57,15 @@ class LocalKafka(LocalServer):
         member: tuple[Quorum, Node] | None = None,
         secured: bool = False,
     ) -> None:
-        """`jvm` replaces the one that the profile and the cache lead to.
+        """`jvm` replaces the one that the profile leads to, and runs without an AOT cache.
 
         `secured`: clients need a user, and an ACL for every operation; ADMIN exists at the start.
         """
         super().__init__(data_dir)
         self._profile: Profile = profile
         self.cache_dir = cache_dir or default_cache_dir()
+        # The AOT cache is used if there is one.
+        self.uses_aot_cache = jvm is None
         self._jvm = jvm
         self._member = member
         self._secured = secured
@@ -98,11 +101,34 @@ class LocalKafka(LocalServer):
         self._lock.acquire()
         try:
             wait_until_unused(self.data_dir, "java")
-            jvm = self._jvm = self._jvm or _jvm_for(self._profile, self.cache_dir)
-            self._run(jvm)
+            jvm = self.jvm()
+            file = self._usable_cache(jvm) if self.uses_aot_cache else None
+            self._run(with_cache(jvm, file) if file else jvm)
+            if file and not in_use(file, self.process.pid):
+                _ignore(file, f"does not fit: {self.process.log_file} has the reason")
+                # So that it is made anew.
+                with contextlib.suppress(OSError):
+                    file.unlink()
         except BaseException:
             self.kill()
             raise
+
+    def jvm(self) -> Jvm:
+        """Java, jars and flags, without a cache. Fetches the jars if they are not there."""
+        if self._jvm is None:
+            self._jvm = Jvm(find_java(), fetch_jars(self.cache_dir), FLAGS[self._profile])
+        return self._jvm
+
+    def _usable_cache(self, jvm: Jvm) -> Path | None:
+        file = cache_file(jvm)
+        try:
+            found = None if file is None else fault(file)
+        except FileNotFoundError:
+            return None
+        if file is not None and found is not None:
+            _ignore(file, found)
+            return None
+        return file
 
     def _run(self, jvm: Jvm) -> None:
         """Start the program on the ports of the last start, at first on others if one is taken.
@@ -208,35 +234,5 @@ class LocalKafka(LocalServer):
             return False
 
 
-def _jvm_for(profile: Profile, cache_dir: Path) -> Jvm:
-    java, version = find_java()
-    jvm = Jvm(java, fetch_jars(cache_dir), FLAGS[profile])
-    digest = hashlib.sha256(f"{java.resolve()} {version}".encode()).hexdigest()[:8]
-    archive = release_dir(cache_dir) / f"classes-{digest}.jsa"
-    # Making the archive takes longer than it saves in one start, so only short runs, which come
-    # in numbers, make it; the others use it when it is there.
-    if profile == "short" and not archive.exists():
-        with cache_lock(cache_dir):
-            if not archive.exists():
-                _make_class_archive(jvm, archive)
-    # An empty archive marks a Java that cannot make one, so that no later start tries again.
-    if archive.exists() and archive.stat().st_size > 0:
-        return jvm.with_flags(
-            f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"
-        )
-    return jvm
-
-
-def _make_class_archive(jvm: Jvm, archive: Path) -> None:
-    """Run a broker once and keep the classes it has loaded: 2 s less for every later start."""
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix="building-") as building:
-        made = Path(building) / archive.name
-        data_dir = Path(building) / "data"
-        recording = jvm.with_flags(f"-XX:ArchiveClassesAtExit={made}")
-        # An archive is an economy: without one the broker only starts more slowly.
-        with contextlib.suppress(InfraError), LocalKafka(data_dir, jvm=recording):
-            pass
-        if made.exists():
-            made.rename(archive)
-        else:
-            archive.touch()
+def _ignore(file: Path, why: str) -> None:
+    _log.warning("Kafka starts without its AOT cache: %s %s", file, why)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import InfraError
-from infra.kafka_jars import HOW_TO_INSTALL, default_cache_dir, find_java, find_maven, jars_present
+from infra.java import find_java
+from infra.kafka_jars import HOW_TO_INSTALL, default_cache_dir, find_maven, jars_present
 from infra.ports import is_free
 from infra.postgres import postgres_binaries
 
 PYTHON_MIN = (3, 11)
-# The jars and the class archive take 100 MiB, a cluster 40; the rest is for a day's log.
+# The jars and the AOT cache take 120 MiB, a cluster 40; the rest is for a day's log.
 DISK_FREE_MIB_MIN = 2048
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from infra.java import Java
+
 Profile = Literal["short", "sustained"]
 
 LOG4J = Path(__file__).with_name("kafka") / "log4j2.properties"
@@ -16,31 +18,37 @@ FLAGS: dict[Profile, tuple[str, ...]] = {
     "sustained": ("-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
 }
 
+# Kafka unmaps its index files by a method that newer versions of Java warn of.
+_QUIET = ("--sun-misc-unsafe-memory-access=allow",)
+_QUIET_MAJOR_MIN = 24
+
 
 @dataclass(frozen=True)
 class Jvm:
     """A Java, the broker's jars, and the flags to run them with."""
 
-    java: Path
+    java: Java
     libs: Path
     flags: tuple[str, ...]
 
     def with_flags(self, *flags: str) -> "Jvm":
         return replace(self, flags=self.flags + flags)
 
+    def jars(self) -> list[Path]:
+        """In a fixed order: an AOT cache fits only the class path that it was made with."""
+        return sorted(self.libs.glob("*.jar"))
+
     def command(self, main_class: str, arguments: Sequence[str]) -> list[str]:
-        # Sorted, not `libs/*`: a class-data archive is only valid for the class path in the order
-        # it was made with, and a wildcard takes the order of the folder.
-        class_path = ":".join(str(jar) for jar in sorted(self.libs.glob("*.jar")))
         logging = ("-Dlog4j2.disable.jmx=true", f"-Dlog4j2.configurationFile={LOG4J.as_uri()}")
         return [
-            str(self.java),
+            str(self.java.program),
             *self.flags,
+            *_QUIET[: self.java.major >= _QUIET_MAJOR_MIN],
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             *logging,
             "-cp",
-            class_path,
+            ":".join(map(str, self.jars())),
             main_class,
             *arguments,
         ]

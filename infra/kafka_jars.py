@@ -1,23 +1,20 @@
-"""Finds Java and Maven, and has Maven fetch the broker's jars once per machine and version."""
+"""Finds Maven, and has it fetch the broker's jars once per machine and version."""
 
 import contextlib
 import fcntl
 import hashlib
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from infra.errors import JarsUnavailableError, ServerFailedError, ToolMissingError
+from infra.java import find_java
 from infra.process import run_tool
 
 POM = Path(__file__).with_name("kafka") / "pom.xml"
-JAVA_VERSION_MIN = 17
-HOW_TO_INSTALL = "Install both with: apt-get install openjdk-17-jre-headless maven"
-JAVA_TIMEOUT_S = 30
+HOW_TO_INSTALL = "Install it with: apt-get install maven"
 
 
 def default_cache_dir() -> Path:
@@ -26,26 +23,6 @@ def default_cache_dir() -> Path:
     if (project / "pyproject.toml").exists():
         return project / ".local" / "cache"
     return Path.home() / ".cache" / "exchange"
-
-
-def find_java(search_path: str | None = None) -> tuple[Path, str]:
-    """Java of JAVA_HOME, else of PATH: the program and its full version.
-
-    `search_path` replaces both.
-    """
-    home = os.environ.get("JAVA_HOME") if search_path is None else None
-    found = shutil.which("java", path=f"{home}/bin") if home else None
-    found = found or shutil.which("java", path=search_path)
-    if found is None:
-        raise ToolMissingError(f"Java {JAVA_VERSION_MIN} or newer is missing. {HOW_TO_INSTALL}")
-    version = _java_version(found)
-    # "17.0.15", "25-ea"; Java 8 and older call themselves 1.8 and so on.
-    if int(re.split(r"\D", version)[0]) < JAVA_VERSION_MIN:
-        raise ToolMissingError(
-            f"{found} is Java {version}; the broker needs {JAVA_VERSION_MIN} or newer. "
-            f"{HOW_TO_INSTALL}"
-        )
-    return Path(found), version
 
 
 def find_maven(search_path: str | None = None) -> Path:
@@ -105,7 +82,8 @@ def _copy_dependencies(maven: Path, libs: Path) -> None:
                     "dependency:copy-dependencies",
                     f"-DoutputDirectory={target}",
                     "-DincludeScope=runtime",
-                ]
+                ],
+                env={"JAVA_HOME": str(find_java().home)},
             )
         except ServerFailedError as error:
             raise JarsUnavailableError(
@@ -115,19 +93,3 @@ def _copy_dependencies(maven: Path, libs: Path) -> None:
         if not any(target.glob("kafka_*.jar")):
             raise JarsUnavailableError(f"Maven reported success but brought no broker: see {POM}")
         target.rename(libs)
-
-
-def _java_version(java: str) -> str:
-    # No time-out means no start: a java that hangs is as good as none.
-    done = subprocess.run(  # noqa: S603 - found by name above, no shell
-        [java, "-version"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=JAVA_TIMEOUT_S,
-        check=False,
-    )
-    answer = re.search(r'version "(\d[^"]*)"', done.stderr + done.stdout)
-    if answer is None:
-        raise ToolMissingError(f"{java} reports no version. {HOW_TO_INSTALL}")
-    return answer[1]

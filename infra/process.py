@@ -125,10 +125,16 @@ class ChildProcess:
         return tail(self.log_file, lines)
 
 
-def run_tool(command: Sequence[str], *, prefix: Sequence[str] = (), cwd: Path | None = None) -> str:
+def run_tool(
+    command: Sequence[str],
+    *,
+    prefix: Sequence[str] = (),
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
     """Run a short program in the environment of a server and return what it printed.
 
-    It stays in our session, so Ctrl-C ends it too.
+    `env` adds variables. It stays in our session, so Ctrl-C ends it too.
     """
     done = subprocess.run(  # noqa: S603 - our own tools, no shell
         guarded(command, prefix),
@@ -137,7 +143,7 @@ def run_tool(command: Sequence[str], *, prefix: Sequence[str] = (), cwd: Path | 
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=server_environment(os.environ),
+        env=server_environment(os.environ) | dict(env or {}),
         cwd=cwd,
         check=False,
     )

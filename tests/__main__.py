@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from infra.kafka_jars import default_cache_dir
 from tests.selection import TARGETS, Target
 from tests.support.sizes import VARIABLE
 
@@ -35,9 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     target = TARGETS[options.target]
     shards = options.shards or target.shards
     began = time.monotonic()
+    if target.servers:
+        _make_aot_cache()
     codes = _run(options.target, target, shards, more)
     sys.stdout.write(f"tests: {options.target} took {time.monotonic() - began:.0f} s\n")
     return next((code for code in codes if code not in (0, NO_TESTS)), 0)
+
+
+def _make_aot_cache() -> None:
+    """Once for each clone: a run starts many brokers, in half the time each with the cache."""
+    command = [sys.executable, "-m", "infra.aot_training", str(default_cache_dir())]
+    # Without a cache, and its output says why, brokers only start more slowly.
+    subprocess.run(command, cwd=ROOT, check=False)
 
 
 def _run(name: str, target: Target, shards: int, more: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from msgspec import structs
 from infra.jvm import Profile
 from infra.process import UMASK
 from services.cli.settings import readable_errors
+from services.local.aot_training import aot_training
 from services.local.banner import banner
 from services.local.exchange import running_exchange
 from services.local.signals import stoppable, temporary_data_dir
@@ -48,9 +49,13 @@ def run(
 
 
 def _run(settings: Settings, profile: Profile) -> None:
-    typer.echo("starting ...", err=True)
+    def report(line: str) -> None:
+        typer.echo(line, err=True)
+
+    report("starting ...")
     with running_exchange(
         settings.data_dir, settings, profile=profile, helpers_required=False
     ) as stack:
         typer.echo(banner(stack.facts()))
-        supervisor(stack, lambda line: typer.echo(line, err=True)).watch(lambda: True)
+        with aot_training(stack, report):
+            supervisor(stack, report).watch(lambda: True)

@@ -7,7 +7,7 @@ import services
 from services.runtime.settings import PREFIX, Settings, variable
 
 # On PYTHONPATH, so that a checkout that is not installed runs as well.
-_ROOT = Path(services.__file__).resolve().parents[1]
+ROOT = Path(services.__file__).resolve().parents[1]
 
 
 def environment(
@@ -20,7 +20,7 @@ def environment(
         if value not in (None, ""):
             made[variable(field)] = str(value)
     inherited = base.get("PYTHONPATH")
-    made["PYTHONPATH"] = f"{_ROOT}:{inherited}" if inherited else str(_ROOT)
+    made["PYTHONPATH"] = f"{ROOT}:{inherited}" if inherited else str(ROOT)
     made["PYTHONUNBUFFERED"] = "1"
     # Paths are UTF-8, whatever the locale of the caller's shell is.
     made["PYTHONUTF8"] = "1"

@@ -293,6 +293,8 @@ def running_exchange(
             database_url=settings.database_url or None,
             secured=settings.access == "secured",
         )
+        if servers.kafka is not None:
+            servers.kafka.uses_aot_cache = settings.aot_cache == "on"
         failure = _start(servers, helpers_required=helpers_required)
         ending.callback(servers.stop)
         key = settings.admin_key or admin_key(settings.data_dir)

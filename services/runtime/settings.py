@@ -61,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Port that the HTTP API listens on."""
     data_dir: Path = Path(".local")
     """Directory of `exchange run` for its servers' data, logs and the admin key."""
+    aot_cache: Literal["on", "off"] = "on"
+    """On: `exchange run` starts Kafka with an AOT cache, and makes one if there is none."""
     admin_key: Annotated[str, Meta(min_length=16, max_length=200)] | None = None
     """Key for `POST /register`."""
     admin_key_file: Path | None = None

@@ -49,3 +49,10 @@ def runs(pid: int, program: str) -> bool:
 def state_of(pid: int) -> str:
     """The kernel's state letter: T is stopped, Z is a zombie, S is sleeping."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    """Write a shell script that stands for a program of this name."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)

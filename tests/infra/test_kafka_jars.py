@@ -6,60 +6,8 @@ import pytest
 
 from infra.broker import LocalKafka
 from infra.errors import JarsUnavailableError, ToolMissingError
-from infra.kafka_jars import fetch_jars, find_java, jars_present, release_dir
-from tests.infra.programs import PROJECT, end, start_python
-
-BROKER_WITHOUT_PATH = """
-import os, sys
-from pathlib import Path
-os.environ["PATH"] = "/nowhere"
-os.environ.pop("JAVA_HOME", None)
-from infra.broker import LocalKafka
-from infra.errors import InfraError
-try:
-    LocalKafka(Path(sys.argv[1])).start()
-except InfraError as error:
-    print(error)
-"""
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
-
-
-def test_broker_when_java_is_missing_says_what_to_install(tmp_path: Path) -> None:
-    run = start_python(BROKER_WITHOUT_PATH, str(tmp_path))
-    printed, _ = run.communicate(timeout=20)
-    end(run)
-
-    assert printed == (
-        "Java 17 or newer is missing. "
-        "Install both with: apt-get install openjdk-17-jre-headless maven\n"
-    )
-
-
-@pytest.mark.parametrize("version", ["1.8.0_402", "11.0.22"])
-def test_java_when_too_old_is_named_with_its_version(tmp_path: Path, version: str) -> None:
-    program(tmp_path, "java", f"echo 'openjdk version \"{version}\"' >&2")
-
-    with pytest.raises(ToolMissingError, match=f"is Java {version}.*openjdk-17"):
-        find_java(str(tmp_path))
-
-
-@pytest.mark.parametrize("version", ["17.0.15", "21", "25-ea"])
-def test_java_when_new_enough_is_taken(tmp_path: Path, version: str) -> None:
-    program(tmp_path, "java", f"echo 'openjdk version \"{version}\"' >&2")
-
-    assert find_java(str(tmp_path)) == (tmp_path / "java", version)
-
-
-def test_java_without_a_version_is_refused(tmp_path: Path) -> None:
-    program(tmp_path, "java", "echo 'no runtime present, requesting install'; exit 1")
-
-    with pytest.raises(ToolMissingError, match="reports no version"):
-        find_java(str(tmp_path))
+from infra.kafka_jars import fetch_jars, jars_present, release_dir
+from tests.infra.programs import PROJECT, program, start_python
 
 
 def test_jars_when_maven_is_missing_says_what_to_install(tmp_path: Path) -> None:

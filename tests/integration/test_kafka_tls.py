@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from infra.broker import ADMIN, LocalKafka
-from infra.kafka_jars import find_java
+from infra.java import find_java
 from infra.quorum import Node, Quorum
 from schemas.topics import COMMANDS
 from services.runtime.errors import UnavailableError
@@ -50,7 +50,7 @@ class TlsKafka(LocalKafka):
 
 def make_certificates(folder: Path, address: str = "127.0.0.1") -> Path:
     """Create a self-signed certificate: key stores for the broker, `ca.pem` for the clients."""
-    java, _ = find_java()
+    java = find_java().program
 
     def keytool(*arguments: str) -> None:
         secret = ("-storepass", OPENS_STORES, "-storetype", "PKCS12")

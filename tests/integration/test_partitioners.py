@@ -9,8 +9,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from infra.java import find_java
 from infra.jvm import FLAGS, Jvm
-from infra.kafka_jars import default_cache_dir, fetch_jars, find_java
+from infra.kafka_jars import default_cache_dir, fetch_jars
 from schemas.partitions import default_partition
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
@@ -51,7 +52,7 @@ def test_symbols_sent_by_the_java_producer_are_on_the_exchanges_partitions(
     kafka: KafkaServer, topic: str
 ) -> None:
     seed = random.SystemRandom().getrandbits(32)
-    jvm = Jvm(find_java()[0], fetch_jars(default_cache_dir()), FLAGS["short"])
+    jvm = Jvm(find_java(), fetch_jars(default_cache_dir()), FLAGS["short"])
     options = ["--bootstrap-server", kafka.bootstrap_servers, "--topic", topic]
     options += ["--reader-property", "parse.key=true"]
     sent = subprocess.run(

