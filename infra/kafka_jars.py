@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -10,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infra.errors import JarsUnavailableError, ServerFailedError, ToolMissingError
-from infra.java import find_java
+from infra.java import Java, find_java
 from infra.process import run_tool
 
 POM = Path(__file__).with_name("kafka") / "pom.xml"
+# The authorities that this machine trusts, in Java's form: Debian's and Fedora's.
+TRUST_STORES = (Path("/etc/ssl/certs/java/cacerts"), Path("/etc/pki/java/cacerts"))
 HOW_TO_INSTALL = "Install it with: apt-get install maven"
 
 
@@ -83,7 +86,7 @@ def _copy_dependencies(maven: Path, libs: Path) -> None:
                     f"-DoutputDirectory={target}",
                     "-DincludeScope=runtime",
                 ],
-                env={"JAVA_HOME": str(find_java().home)},
+                env=_maven_environment(find_java()),
             )
         except ServerFailedError as error:
             raise JarsUnavailableError(
@@ -93,3 +96,14 @@ def _copy_dependencies(maven: Path, libs: Path) -> None:
         if not any(target.glob("kafka_*.jar")):
             raise JarsUnavailableError(f"Maven reported success but brought no broker: see {POM}")
         target.rename(libs)
+
+
+def _maven_environment(java: Java) -> dict[str, str]:
+    environment = {"JAVA_HOME": str(java.home)}
+    store = next((store for store in TRUST_STORES if store.exists()), None)
+    # The Java of the package has authorities of its own only: where a proxy of the machine's
+    # network signs TLS anew, it would trust no repository.
+    if java.packaged and store is not None:
+        options = f"{os.environ.get('MAVEN_OPTS', '')} -Djavax.net.ssl.trustStore={store}"
+        environment["MAVEN_OPTS"] = options.strip()
+    return environment

