@@ -16,7 +16,7 @@ from infra.broker import LocalKafka
 from infra.java import find_java
 from infra.jvm import FLAGS, Jvm
 from infra.kafka_jars import default_cache_dir, fetch_jars, release_dir
-from infra.process_table import descendants, is_running
+from infra.process_table import descendants, is_running, working_in
 from tests.infra.programs import PROJECT, eventually
 
 pytestmark = pytest.mark.timeout(400)
@@ -131,8 +131,11 @@ def test_broker_with_a_cache_that_others_can_write_starts_and_logs_one_line(
 
 def test_training_that_is_stopped_leaves_no_process_and_no_folder(cache_dir: Path) -> None:
     run = start_training(cache_dir)
-    # Python's own child and, below it, the broker's JVM.
-    assert eventually(lambda: any(map(_is_java, descendants(run.pid))), timeout_s=60)
+    data = "training-*/kafka"
+    assert eventually(
+        lambda: any(working_in(folder, "java") for folder in release_dir(cache_dir).glob(data)),
+        timeout_s=100,
+    )
     below = descendants(run.pid)
 
     run.send_signal(signal.SIGTERM)
@@ -164,10 +167,3 @@ def test_training_in_a_folder_that_cannot_be_written_prints_one_line(
     (release_dir(cache_dir) / "training.lock").mkdir()
     assert main([str(cache_dir)]) == 1
     assert capsys.readouterr().out.startswith("no cache: ")
-
-
-def _is_java(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text() == "java\n"
-    except OSError:
-        return False
