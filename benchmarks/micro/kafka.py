@@ -4,7 +4,9 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
+import msgspec
 from msgspec import Struct
 
 from benchmarks.acknowledgements import AcknowledgementProbe
@@ -29,6 +31,10 @@ from services.runtime.settings import Settings
 SYMBOLS = 50
 # Multiple of the mixed flow's commands: enough for at least one second of work.
 LONGER = 4
+# The same for a replay, which is faster.
+RECOVERED = 10
+# Commands of the computed recovery.
+COMMANDS_COMPUTED = 10_000_000
 # Short enough for two samples of a second of work; each costs the matcher a scrape.
 SAMPLE_INTERVAL_S = 0.1
 # A matcher that stops making progress must not block the run.
@@ -57,9 +63,9 @@ def matching(context: Context) -> Benchmark:
     def measure() -> Iterable[Measurement]:
         prefix = f"{context.servers.name('matcher')}."
         TopicsAdmin(KafkaAccess(bootstrap), prefix).apply(1, "process")
-        _fill(bootstrap, prefix, flow)
+        fill(bootstrap, prefix, flow)
         settings = Settings(kafka=bootstrap, topic_prefix=prefix, snapshot_every=0)
-        first, last = _between(_watched(context, settings, len(flow)), len(flow))
+        first, last = _between(watched(context, settings, len(flow)), len(flow))
         commands = last.commands - first.commands
         cpu_s = last.cpu_s - first.cpu_s
         yield Measurement("one core", commands / cpu_s, "commands/s")
@@ -69,7 +75,59 @@ def matching(context: Context) -> Benchmark:
     return Benchmark([CurvePoint(None, measure)])
 
 
-def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
+def recovering(context: Context) -> Benchmark:
+    """A matcher without a snapshot replays a log whose outcomes are published, from its claim to
+    readiness; and, computed from that, the time that 10 million commands take on all cores."""
+    scale = context.scale
+    flow = [command for command, _ in flow_of(scale, SYMBOLS, RECOVERED * scale.flow_s)]
+    prefix = f"{context.servers.name('recovery')}."
+    settings = Settings(kafka=context.servers.kafka(), topic_prefix=prefix, snapshot_every=0)
+    TopicsAdmin(KafkaAccess(settings.kafka), prefix).apply(1, "process")
+    fill(settings.kafka, prefix, flow)
+    context.show("matching them once")
+    watched(context, settings, len(flow))
+
+    def measure() -> Iterable[Measurement]:
+        replayed = _replayed(context, settings)
+        rate = replayed.commands / replayed.seconds
+        yield Measurement("by the clock", rate, "commands/s")
+        cores = len(os.sched_getaffinity(0))
+        yield Measurement("computed for 10 million", COMMANDS_COMPUTED / rate / cores * 1e9, "ns")
+
+    return Benchmark([CurvePoint(None, measure)])
+
+
+class ReplayedLine(Struct, frozen=True):
+    """The matcher's log line at the end of its replay; other lines have another message."""
+
+    message: str
+    commands: int = 0
+    seconds: float = 0.0
+
+
+def _replayed(context: Context, settings: Settings) -> ReplayedLine:
+    child = ChildProcess(
+        [sys.executable, "-m", "services.matcher"],
+        log_file=context.servers.folder / f"{context.servers.name('replay')}.log",
+        env=environment(os.environ, settings, {}),
+    )
+    deadline = time.monotonic() + DONE_TIMEOUT_S
+    child.start()
+    try:
+        while child.alive and time.monotonic() < deadline:
+            time.sleep(SAMPLE_INTERVAL_S)
+            for line in child.tail_of_log().splitlines():
+                # The last line may not be complete yet.
+                with suppress(msgspec.MsgspecError):
+                    found = msgspec.json.decode(line, type=ReplayedLine)
+                    if found.message == "replayed":
+                        return found
+        raise BenchError(f"the matcher did not replay: {child.tail_of_log(3)}")
+    finally:
+        child.stop(grace_s=STOP_GRACE_S)
+
+
+def fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
     sender = FailFastSender(KafkaAccess(bootstrap), linger_ms=5)
     for command in flow:
         key = command.symbol.encode() if isinstance(command, PlaceOrder) else None
@@ -77,7 +135,7 @@ def _fill(bootstrap: str, prefix: str, flow: Sequence[Command]) -> None:
     sender.flush(FLUSH_TIMEOUT_S)
 
 
-def _watched(context: Context, settings: Settings, count: int) -> list[MatcherSample]:
+def watched(context: Context, settings: Settings, count: int) -> list[MatcherSample]:
     """Sample a matcher from its start until it has the outcomes of `count` commands."""
     child = ChildProcess(
         [sys.executable, "-m", "services.matcher"],

@@ -10,6 +10,7 @@ from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, 
 from schemas.codec import encode
 from services.matcher.claim import Claimed, PublishedPosition
 from services.matcher.engine import Engine
+from services.matcher.loop import RECORDS_MAX
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Recovered
@@ -55,10 +56,11 @@ class Nowhere:
         """Do nothing: no record is pending."""
 
 
-def matcher() -> PartitionMatcher:
-    """A matcher that has just claimed an empty command log."""
+def matcher(published: int = 0) -> PartitionMatcher:
+    """A matcher that has just claimed a command log with this many published outcomes."""
     recovered = Recovered(Engine(0), FilterPosition(1, 0, 0))
-    claimed = Claimed(0, 0, 0, recovered, PublishedPosition(), PublishedPosition())
+    public = PublishedPosition(published) if published else PublishedPosition()
+    claimed = Claimed(0, 0, published, recovered, public, public)
     return PartitionMatcher(claimed, OutcomePublisher("", Nowhere(), Nowhere()))
 
 
@@ -78,6 +80,21 @@ def handling(scale: Scale) -> Benchmark:
     return Benchmark(
         [CurvePoint(size, partial(measure, size)) for size in sizes], "commands a poll"
     )
+
+
+def replaying(scale: Scale) -> Benchmark:
+    """Decode and match commands whose outcomes and public records are published."""
+    log = [
+        CommandBytes(at.offset, at.timestamp, encode(command))
+        for command, at in flow_of(scale, SYMBOLS)
+    ]
+    parts = [log[at : at + RECORDS_MAX] for at in range(0, len(log), RECORDS_MAX)]
+
+    def measure() -> Iterable[Measurement]:
+        ns = ns_each(partial(_handle, matcher(len(log)), parts), len(log))
+        yield Measurement("all but Kafka", 1e9 / ns, "commands/s")
+
+    return Benchmark([CurvePoint(None, measure)])
 
 
 def _handle(one: PartitionMatcher, parts: Sequence[Sequence[CommandBytes]]) -> None:

@@ -53,6 +53,7 @@ ENTRIES: Final = (
     _alone("codec.encode", "a message to bytes, each kind", codec.encoding),
     _alone("codec.outcomes", "execution records, per outcome", codec.outcome_records),
     _alone("matcher", "commands to outcomes and public records, no Kafka", matcher.handling),
+    _alone("matcher.replay", "commands whose outcomes are known, no Kafka", matcher.replaying),
     _alone("follower", "which outcomes count, with their decoding", reader.following),
     _alone("reader.fold", "outcomes into views", reader.folding),
     _alone("reader.order", "query of an order", reader.order_query),
@@ -63,6 +64,7 @@ ENTRIES: Final = (
     _alone("edge", "each call of the gateway, no Kafka", edge.calls),
     BenchmarkEntry("sink.rows", "outcomes into PostgreSQL", sink.storing),
     BenchmarkEntry("kafka.matcher", "the matcher's process works off a log", kafka.matching),
+    BenchmarkEntry("kafka.recovery", "a matcher replays its log", kafka.recovering),
     BenchmarkEntry("kafka.ack", "from due to acknowledged", kafka.acknowledging),
     BenchmarkEntry(
         "trip.process",

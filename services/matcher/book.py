@@ -136,8 +136,14 @@ class BookSide:
 
     def level(self, price: int) -> Level:
         """Totals at a price; zeros if there is no order."""
-        level = self._levels.get(self._sign * price)
-        return Level(price, 0, 0) if level is None else level.as_message()
+        return self.level_of(self._sign * price)
+
+    def level_of(self, key: int) -> Level:
+        """Totals of the level with this key; zeros if there is no order."""
+        level = self._levels.get(key)
+        if level is None:
+            return Level(abs(key), 0, 0)
+        return Level(level.price, level.total, level.count)
 
     def levels(self, depth: int | None = None) -> list[Level]:
         """The best `depth` levels, or all, best first."""
@@ -183,15 +189,20 @@ class Book:
         """The levels of a side, best first."""
         return self.side(side).levels(depth)
 
-    def changed_levels(self, side: Side) -> list[Level]:
-        """The levels of a side that the latest command changed, best first; zeros if emptied."""
-        bid, changed = side == "bid", self.changed
+    def changed_levels(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        """The bids and asks that the latest command changed, best first; zeros if emptied."""
+        changed = self.changed
         if len(changed) == 1:
             # Most commands change one level.
-            (key,) = changed
-            return [self.side(side).level(abs(key))] if (key < 0) == bid else []
-        keys = sorted({key for key in changed if (key < 0) == bid})
-        return [self.side(side).level(abs(key)) for key in keys]
+            key = changed[0]
+            if key < 0:
+                return (self.bids.level_of(key),), ()
+            return (), (self.asks.level_of(key),)
+        keys = sorted(set(changed))
+        return (
+            tuple(self.bids.level_of(key) for key in keys if key < 0),
+            tuple(self.asks.level_of(key) for key in keys if key > 0),
+        )
 
     def orders(self, side: Side) -> Iterator[Order]:
         """The orders of a side in priority order."""

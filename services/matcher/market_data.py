@@ -43,9 +43,6 @@ def _update(book: Book, time: int, offset: int, index: int, engine: Engine) -> B
     every, levels_max = engine.rules.whole_book_every, engine.rules.whole_book_levels_max
     due = book.sequence == 1 or book.sequence % every == 0
     if due and len(book.bids) + len(book.asks) <= levels_max:
-        bids, asks, whole = book.levels("bid"), book.levels("ask"), True
-    else:
-        bids, asks, whole = book.changed_levels("bid"), book.changed_levels("ask"), False
-    return BookUpdate(
-        book.symbol, book.sequence, time, offset, index, tuple(bids), tuple(asks), whole
-    )
+        bids, asks = tuple(book.levels("bid")), tuple(book.levels("ask"))
+        return BookUpdate(book.symbol, book.sequence, time, offset, index, bids, asks, True)
+    return BookUpdate(book.symbol, book.sequence, time, offset, index, *book.changed_levels())

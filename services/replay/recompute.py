@@ -80,10 +80,9 @@ class Recomputation:
             self._not_recorded += 1
             return None
         self._compared += 1
-        mine, theirs = encode(outcome), encode(recorded)
-        if mine == theirs:
+        if outcome == recorded:
             return None
-        difference = _difference(self.next_offset - 1, theirs, mine)
+        difference = _difference(self.next_offset - 1, encode(recorded), encode(outcome))
         self._differences += 1
         if len(self._samples) < SAMPLES_MAX:
             self._samples.append(difference)

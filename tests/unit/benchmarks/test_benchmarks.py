@@ -99,7 +99,7 @@ def test_market_of_the_engine_benchmarks_applies_its_commands() -> None:
     ("only", "quick", "names"),
     [
         (["codec"], False, {"codec.decode", "codec.encode", "codec.outcomes"}),
-        (["trip.fsync", "matcher"], True, {"trip.fsync", "matcher"}),
+        (["trip.fsync", "reader.fold"], True, {"trip.fsync", "reader.fold"}),
         (["engine.cross"], False, {"engine.cross"}),
     ],
 )

@@ -98,5 +98,6 @@ def test_changed_levels_are_distinct_and_best_first_with_zeros_for_emptied_ones(
     gone = order(3, 11, "ask")
     book.changed += [book.asks.add(gone), book.asks.add(order(4, 12, "ask"))]
     book.changed.append(book.asks.remove(gone))
-    assert [level.price for level in book.changed_levels("bid")] == [9, 8, 7]
-    assert book.changed_levels("ask") == [Level(11, 0, 0), Level(12, 10, 1)]
+    bids, asks = book.changed_levels()
+    assert [level.price for level in bids] == [9, 8, 7]
+    assert asks == (Level(11, 0, 0), Level(12, 10, 1))
