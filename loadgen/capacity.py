@@ -74,7 +74,9 @@ def find_capacity(
     first = flow_at(search.next or 1)
     with ExitStack() as ending:
         target = open_target(target_spec, first.shares(), progress, ending)
-        session = Session(target, progress, run_options.processes, run_options.give_up_s)
+        session = Session(
+            target, progress, run_options.processes, run_options.give_up_s, run_options.batch
+        )
         session.prepare(first.profile, first.seed)
         while (scale := search.next) is not None:
             name = f"step-{len(steps) + 1:02d}-scale-{scale:g}"

@@ -16,6 +16,7 @@ from loadgen.search import SCALE_LEAST, Search
 from loadgen.workload.orderflow import Plan, Profile, plan
 from loadgen.workload.plan_file import read_plan
 from loadgen.workload.profiles import NAMED, ProfileError, profile_from, scaled
+from schemas.batch import BATCH_ITEMS_MAX
 
 SCALE_DEFAULT = 100.0
 SEED_DEFAULT = 1
@@ -74,6 +75,8 @@ def options_of(given: argparse.Namespace) -> Options:
         raise UsageError(f"--url {given.url}: write http://HOST:PORT")
     if not 1 <= given.processes <= 64:  # noqa: PLR2004
         raise UsageError("--processes must be from 1 to 64")
+    if not 1 <= given.batch <= BATCH_ITEMS_MAX:
+        raise UsageError(f"--batch must be from 1 to {BATCH_ITEMS_MAX}")
     if given.warm_up < 0 or given.give_up <= 0:
         raise UsageError("--warm-up must be 0 or more, --give-up more than 0")
     try:
@@ -81,7 +84,13 @@ def options_of(given: argparse.Namespace) -> Options:
     except ThresholdError as error:
         raise UsageError(f"--threshold: {error}") from error
     run_options = RunOptions(
-        None, given.processes, given.warm_up, given.give_up, given.audit, thresholds
+        None,
+        given.processes,
+        given.warm_up,
+        given.give_up,
+        given.audit,
+        thresholds,
+        given.batch,
     )
     stamp = time.strftime("%Y%m%d-%H%M%S")
     target_spec = TargetSpec(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
@@ -179,6 +188,10 @@ def _run_options(command: argparse.ArgumentParser) -> None:
         help="report the CPU and memory of this process; may be repeated",
     )  # fmt: skip
     add("--processes", type=int, default=1, metavar="N", help="sending processes; default 1")
+    add(
+        "--batch", type=int, default=1, metavar="N",
+        help="send each broker's orders N at a time (POST /orders/batch); default 1: singly",
+    )  # fmt: skip
     add("--warm-up", type=int, default=5, metavar="S", help="unmeasured seconds before; default 5")
     add(
         "--report", type=Path, metavar="DIR", help=f"folder of the report; default {REPORTS}/<time>"

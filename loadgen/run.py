@@ -26,7 +26,10 @@ class TargetSpec(Struct, frozen=True):
 
 
 class RunOptions(Struct, frozen=True):
-    """Options for sending and judging a flow. `scale` is recorded in the summary."""
+    """Options for sending and judging a flow. `scale` is recorded in the summary.
+
+    `batch`: orders in one request; 1: single calls.
+    """
 
     scale: float | None
     processes: int
@@ -34,6 +37,7 @@ class RunOptions(Struct, frozen=True):
     give_up_s: float
     audit: bool
     thresholds: tuple[Threshold, ...]
+    batch: int = 1
 
     def at(self, scale: float | None) -> "RunOptions":
         """The same options at this scale."""
@@ -55,7 +59,9 @@ def run_flow(
     """All steps from a ready exchange to the files of the report."""
     with ExitStack() as ending:
         target = open_target(target_spec, flow.shares(), progress, ending)
-        session = Session(target, progress, run_options.processes, run_options.give_up_s)
+        session = Session(
+            target, progress, run_options.processes, run_options.give_up_s, run_options.batch
+        )
         session.prepare(flow.profile, flow.seed)
         return measure(session, flow, run_options, folder, progress)
 
@@ -77,6 +83,7 @@ def measure(
         processes=run_options.processes,
         warm_up_s=run_options.warm_up_s,
         profile=profile,
+        batch=run_options.batch,
     )
     around = RunContext(
         config=config,

@@ -5,6 +5,7 @@ Patterns end in `$(?!\\n)` because Python's `$` alone would let a trailing newli
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
@@ -76,6 +77,8 @@ def buyer_and_seller(taker_side: Side, taker: T, maker: T) -> tuple[T, T]:
     return (taker, maker) if taker_side == "bid" else (maker, taker)
 
 
+# Every order has two times, which are mostly those of other orders under load.
+@lru_cache(maxsize=1_024)
 def rfc3339(timestamp_ms: int) -> str:
     """The instant as RFC 3339 in UTC, to the millisecond: `2026-11-23T13:00:00.250Z`."""
     instant = _EPOCH + timedelta(milliseconds=timestamp_ms)

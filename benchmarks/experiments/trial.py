@@ -22,6 +22,7 @@ from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
 
 Load = TypeVar("Load")
+Running = TypeVar("Running")
 
 EXIT_FAILED: Final = 1
 EXIT_INFRA: Final = 3
@@ -123,14 +124,18 @@ def _latency(turn: Turn, reference: Turn, per_mille: int, reference_name: str) -
 
 def run_experiment(
     name: str,
-    set_up: Callable[[], AbstractContextManager[Trial[Load]]],
-    measure: Callable[[Trial[Load]], int],
+    set_up: Callable[[], AbstractContextManager[Running]],
+    measure: Callable[[Running], int],
 ) -> int:
-    """Run an experiment; `measure` returns the number of failed requests. Returns the exit code."""
+    """Run an experiment and return the exit code.
+
+    `set_up` starts what `measure` receives, a trial as a rule. `measure` returns how many requests
+    failed.
+    """
     quiet_kafka()
     try:
-        with stoppable(), set_up() as trial:
-            return EXIT_FAILED if measure(trial) else 0
+        with stoppable(), set_up() as running:
+            return EXIT_FAILED if measure(running) else 0
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted; everything is stopped\n")
         return EXIT_INTERRUPTED

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
+from loadgen.client.batches import Batches, batch_body, results_of
 from loadgen.client.http_requests import RequestEncoder, order_body
 from loadgen.client.pool import Pool
 from loadgen.client.record import (
@@ -41,6 +42,7 @@ class Job(Struct, frozen=True):
     `respond_async`: answers confirm that the command is written, without its outcome.
     `in_flight_max`: at most so many requests at once and no schedule, to fill books before
     measuring.
+    `batch`: each broker's orders are sent in batches of so many; 1: one request each.
     `part` of `parts`: the actions of every `parts`th broker, so that processes share a plan.
     """
 
@@ -49,6 +51,7 @@ class Job(Struct, frozen=True):
     tag: str
     respond_async: bool = False
     in_flight_max: int | None = None
+    batch: int = 1
     part: int = 0
     parts: int = 1
 
@@ -75,6 +78,7 @@ class LoadClient:
         self._job = job
         self._plan = plan
         self._wire = RequestEncoder(job.url, job.api_keys, respond_async=job.respond_async)
+        self._batches = Batches(job.batch)
         self._order_ids: dict[int, str] = {}
         self._started = 0.0
         self._stopping = False
@@ -127,6 +131,8 @@ class LoadClient:
                 if self._stopping:
                     return
             self._send(index, action)
+        for broker in self._batches.brokers():
+            self._send_batch(broker, self._batches.take(broker))
 
     def _full(self) -> bool:
         most = self._job.in_flight_max
@@ -139,11 +145,15 @@ class LoadClient:
 
     def _send(self, index: int, action: Action) -> None:
         match action:
+            case PlannedOrder() if self._job.batch > 1:
+                self._send_batch(action.broker, self._batches.add(index, action))
             case PlannedOrder():
                 body = order_body(self._plan, action, self._job.tag, int(time.time() * 1_000))
                 request = self._wire.order(action.broker, body)
                 self._exchange("order", action, request, index)
             case PlannedCancel(order=order):
+                if self._batches.awaits(action.broker, order):
+                    self._send_batch(action.broker, self._batches.take(action.broker))
                 order_id = self._order_ids.get(order, "")
                 request = self._wire.cancel(action.broker, order_id)
                 self._exchange("cancel", action, request if order_id else b"", -1, order_id)
@@ -151,6 +161,29 @@ class LoadClient:
                 path = self._path(action)
                 request = self._wire.get(action.broker, path) if path else b""
                 self._exchange(action.read, action, request, -1)
+
+    def _send_batch(self, broker: int, indices: list[int]) -> None:
+        """Send these orders in one request; they are due with the last of them."""
+        if not indices:
+            return
+        now_ms = int(time.time() * 1_000)
+        orders = [
+            order for i in indices if isinstance(order := self._plan.actions[i], PlannedOrder)
+        ]
+        bodies = [order_body(self._plan, order, self._job.tag, now_ms) for order in orders]
+        due_us = orders[-1].at_us
+        notes = [
+            self._note("order", structs.replace(order, at_us=due_us), index, "")
+            for index, order in zip(indices, orders, strict=True)
+        ]
+
+        def note(status: int, body: bytes) -> None:
+            for each, result in zip(notes, results_of(len(notes), status, body), strict=True):
+                each(*result)
+
+        self.sent += len(notes)
+        assert self._pool is not None  # noqa: S101 - for the type checker
+        self._pool.send(self._wire.batch(broker, batch_body(bodies)), note)
 
     def _path(self, read: PlannedRead) -> str:
         """The order's path; empty while the order has no id yet."""

@@ -61,11 +61,18 @@ class RequestEncoder:
             + f"{head}Content-Type: application/json\r\n{prefer}Content-Length: ".encode()
             for head in heads
         ]
+        self._batch = [
+            order.replace(b"/orders HTTP", b"/orders/batch HTTP", 1) for order in self._order
+        ]
         self._cancel = [f"{head}{prefer}Content-Length: 0\r\n\r\n".encode() for head in heads]
 
     def order(self, broker: int, body: bytes) -> bytes:
         """`POST /orders`."""
         return b"%s%d\r\n\r\n%s" % (self._order[broker], len(body), body)
+
+    def batch(self, broker: int, body: bytes) -> bytes:
+        """`POST /orders/batch`."""
+        return b"%s%d\r\n\r\n%s" % (self._batch[broker], len(body), body)
 
     def cancel(self, broker: int, order_id: str) -> bytes:
         """`POST /orders/{id}/cancel`."""

@@ -34,10 +34,11 @@ class Session:
     """`errors_before` counts errors before the measurement."""
 
     def __init__(
-        self, target: Target, progress: Progress, processes: int, give_up_s: float
+        self, target: Target, progress: Progress, processes: int, give_up_s: float, batch: int = 1
     ) -> None:
         self.target = target
         self._progress = progress
+        self._batch = batch
         self._workers = Workers(processes, target.pids, give_up_s, self._show)
         self._shown: PlanProgress | None = None
         self.brokers: list[Registration] = []
@@ -98,7 +99,13 @@ class Session:
 
     def _run(self, flow: Plan, what: str, in_flight_max: int | None) -> RunResult:
         keys = tuple(broker.api_key for broker in self.brokers)
-        job = Job(self.target.url, keys, tag=f"{os.urandom(4).hex()}-", in_flight_max=in_flight_max)
+        job = Job(
+            self.target.url,
+            keys,
+            tag=f"{os.urandom(4).hex()}-",
+            in_flight_max=in_flight_max,
+            batch=self._batch,
+        )
         self._shown = PlanProgress(self._progress, what, flow)
         ran = self._workers.run(job, flow)
         self._progress.end()

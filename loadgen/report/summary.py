@@ -42,7 +42,7 @@ class SummaryError(Exception):
 
 class Config(Struct, frozen=True):
     """Parameters of the run. `scale` in per cent of the profile's rate; None: a plan from a
-    file."""
+    file. `batch`: orders in one request."""
 
     url: str
     scale: float | None
@@ -51,6 +51,7 @@ class Config(Struct, frozen=True):
     processes: int
     warm_up_s: int
     profile: Profile
+    batch: int = 1
 
 
 class Share(Struct, frozen=True):

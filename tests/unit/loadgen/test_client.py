@@ -44,6 +44,7 @@ class StubExchange:
         self.arrived_s: list[float] = []
         self.bodies: list[dict[str, object]] = []
         self.cancelled: list[str] = []
+        self.batches: list[list[str]] = []
 
     async def place(self, request: web.Request) -> web.Response:
         self.arrived_s.append(time.perf_counter())
@@ -56,6 +57,18 @@ class StubExchange:
         if self.refusal is not None:
             return web.json_response(self.refusal, status=422)
         return web.json_response({"order_id": f"id-{body['client_order_id']}"}, status=201)
+
+    async def place_all(self, request: web.Request) -> web.Response:
+        """A problem for the second order of a batch, an order for every other."""
+        body = msgspec.json.decode(await request.read())
+        self.batches.append([item["place"]["client_order_id"] for item in body["items"]])
+        if self.refusal is not None:
+            return web.json_response(self.refusal, status=422)
+        results: list[object] = [
+            {"status": 201, "order": {"order_id": f"id-{name}"}} for name in self.batches[-1]
+        ]
+        results[1:2] = [{"status": 503, "problem": {"code": "not_accepted"}}] * len(results[1:2])
+        return web.json_response({"results": results})
 
     async def cancel(self, request: web.Request) -> web.Response:
         self.cancelled.append(request.match_info["order"])
@@ -70,6 +83,7 @@ class StubExchange:
 async def serving(stub_exchange: StubExchange) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/orders", stub_exchange.place)
+    app.router.add_post("/orders/batch", stub_exchange.place_all)
     app.router.add_post("/orders/{order}/cancel", stub_exchange.cancel)
     app.router.add_get("/{path:.*}", stub_exchange.look)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -89,11 +103,12 @@ def run(
     in_flight_max: int | None = None,
     part: int = 0,
     parts: int = 1,
+    batch: int = 1,
 ) -> LoadClient:
     async def main() -> LoadClient:
         async with serving(stub_exchange) as url:
             keys = ("key", *["other"] * 3)
-            job = Job(url, keys, "t-", in_flight_max=in_flight_max, part=part, parts=parts)
+            job = Job(url, keys, "t-", False, in_flight_max, batch, part, parts)
             client = LoadClient(job, plan)
             await client.run()
             return client
@@ -125,6 +140,38 @@ def test_client_cancel_uses_the_id_in_the_answer_to_the_order() -> None:
     stub_exchange = StubExchange()
     run(stub_exchange, plan_of(order(0, 0), PlannedCancel(200_000, 0, 0)))
     assert stub_exchange.cancelled == ["id-t-1-0"]
+
+
+def test_client_sends_the_orders_of_a_broker_in_batches_with_a_record_for_each() -> None:
+    stub_exchange = StubExchange()
+    other = structs.replace(order(1_500, 9), broker=1)
+    actions = [order(number * 1_000, number) for number in range(5)]
+    client = run(stub_exchange, plan_of(*actions[:2], other, *actions[2:]), batch=3)
+    sent = sorted(stub_exchange.batches)
+    assert sent == [["t-1-0", "t-1-1", "t-1-2"], ["t-1-3", "t-1-4"], ["t-1-9"]]
+    assert stub_exchange.bodies == []
+    lines = {line.client_order_id: line for line in client.records}
+    assert len(lines) == client.sent == 6
+    statuses = [lines[f"t-1-{number}"].answer.status for number in (0, 1, 2, 3, 4, 9)]
+    assert statuses == [201, 503, 201, 201, 503, 201]
+    assert lines["t-1-2"].answer.order_id == "id-t-1-2"
+    # All are due with the last of their batch.
+    assert {lines[f"t-1-{number}"].intended_us for number in range(3)} == {2_000}
+
+
+def test_client_sends_a_batch_early_whose_order_is_to_be_cancelled() -> None:
+    stub_exchange = StubExchange()
+    cancels = PlannedCancel(20_000, 0, 0), PlannedCancel(300_000, 0, 0)
+    run(stub_exchange, plan_of(order(0, 0), *cancels, order(310_000, 1)), batch=5)
+    assert stub_exchange.batches == [["t-1-0"], ["t-1-1"]]
+    assert stub_exchange.cancelled == ["id-t-1-0"]
+
+
+def test_client_records_a_refused_batch_as_the_answer_of_each_order() -> None:
+    stub_exchange = StubExchange(refusal={"code": "invalid"})
+    client = run(stub_exchange, plan_of(order(0, 0), order(0, 1)), batch=2)
+    results = [(line.answer.status, line.answer.code) for line in client.records]
+    assert results == [(422, "invalid")] * 2
 
 
 def test_client_cancel_of_an_unanswered_order_is_not_sent() -> None:

@@ -31,6 +31,7 @@ URL = ("--url", "http://127.0.0.1:9", "--admin-key", "k")
         (("run", "--scale", "much"), "invalid float value"),
         (("run", "--duration", "0"), "--duration must be at least 1"),
         (("run", "--processes", "0"), "--processes must be from 1 to 64"),
+        (("run", "--batch", "101"), "--batch must be from 1 to 100"),
         (("run", "--give-up", "0"), "--give-up more than 0"),
         (("run", "--warm-up", "-1"), "--warm-up must be 0 or more"),
         (("run", "--url", "http://127.0.0.1:9"), "--url needs --admin-key"),
