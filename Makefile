@@ -60,9 +60,8 @@ IN_CONTAINERS ?= tests/integration
 integration-containers: images ## tests/integration in containers; requires a Docker engine
 	TEST_SERVERS=containers $(BIN)/python -m pytest $(IN_CONTAINERS) tests/containers
 
-conformance: $(READY) ## Judge an exchange by the trading rules: at URL= with ADMIN_KEY=, else a fresh one
+conformance: $(READY) ## Judge an exchange by the trading rules: at URL= with EXCHANGE_ADMIN_KEY, else a fresh one
 	@exec $(BIN)/python -m conformance $(if $(URL),--url $(URL)) \
-	  $(if $(ADMIN_KEY),--admin-key $(ADMIN_KEY)) \
 	  $(if $(RECEIVER_HOST),--receiver-host $(RECEIVER_HOST))
 
 # Former name of the target.

@@ -25,7 +25,9 @@ from schemas.topics import (
     Topic,
 )
 
-Operation = Literal["read", "write", "describe", "describe_configs", "create", "alter_configs"]
+Operation = Literal[
+    "read", "write", "describe", "describe_configs", "create", "alter_configs", "delete"
+]
 Resource = Literal["topic", "group", "transactional_id"]
 Privilege = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 
@@ -148,6 +150,11 @@ _STORING = (
     *_grants("UPDATE", *_UPSERTED),
     Grant("UPDATE", tables.WEBHOOK_ENDPOINTS.name, ("url", "secrets")),
 )
+_TRIMMING = (
+    *_grants("DELETE", tables.ORDERS, tables.TRADES),
+    *_grants("INSERT", tables.TRIMMED),
+    *_grants("UPDATE", tables.TRIMMED),
+)
 
 ROLES = (
     Role(
@@ -175,13 +182,15 @@ ROLES = (
     Role("webhooks", "delivers the outbox", (), _selects("webhooks") + _DELIVERING),
     Role(
         "operator",
-        "creates topics, maintains brokers and listings, audits",
+        "creates topics, maintains brokers and listings, audits, trims",
         (
             *_CLIENT,
             *_on(TOPICS, "create", "alter_configs", "read"),
             *_writes(BROKERS, LISTINGS),
+            # Of old records.
+            *_on((COMMANDS, EXECUTIONS), "delete"),
         ),
-        _selects("operator"),
+        _selects("operator") + _TRIMMING,
     ),
     Role(
         "analyst",

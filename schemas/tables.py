@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ ORDERS = Table(
         "partition",
         "command_offset",
     ),
-    writers=("sink",),
+    writers=("sink", "operator"),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},
     purpose="Accepted orders in their latest state.",
 )
@@ -132,7 +132,7 @@ TRADES = Table(
         "command_offset",
         "index",
     ),
-    writers=("sink",),
+    writers=("sink", "operator"),
     readers={
         **_VIEWS,
         # What a webhook contains; the counterparty is not part of it.
@@ -158,6 +158,13 @@ TRADES = Table(
         ),
     },
     purpose="Every trade.",
+)
+TRIMMED = Table(
+    name="trimmed",
+    columns=("table_name", "before", "rows"),
+    writers=("operator",),
+    readers={"operator": ALL},
+    purpose="Per table, the number of old rows that `exchange trim database` has deleted.",
 )
 WEBHOOK_DELIVERIES = Table(
     name="webhook_deliveries",
@@ -219,6 +226,7 @@ TABLES = (
     SCHEMA_MIGRATIONS,
     SYMBOLS,
     TRADES,
+    TRIMMED,
     WEBHOOK_DELIVERIES,
     WEBHOOK_ENDPOINTS,
     WEBHOOK_PRUNED,

@@ -22,6 +22,7 @@ _OPERATIONS: dict[Operation, str] = {
     "describe_configs": "DescribeConfigs",
     "create": "Create",
     "alter_configs": "AlterConfigs",
+    "delete": "Delete",
 }
 _RESOURCES: dict[Resource, str] = {
     "topic": "topic",

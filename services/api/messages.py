@@ -96,7 +96,7 @@ PROBLEMS: Final = {
     "head_too_large": ProblemKind(431, "The headers of the request are too large"),
     "rate_limited": ProblemKind(429, "Too many requests", retryable=True),
     "internal_error": ProblemKind(500, "Internal error of the exchange"),
-    "not_accepted": ProblemKind(503, "Not accepted; nothing was written", retryable=True),
+    "not_accepted": ProblemKind(503, "Not accepted; nothing took effect", retryable=True),
     "outcome_unknown": ProblemKind(504, "The outcome is unknown"),
 }
 
@@ -156,7 +156,7 @@ class ProblemError(Exception):
 
 
 def not_accepted(detail: str, *, close: bool = False) -> ProblemError:
-    """503: certainly not written, safe to send again after a second."""
+    """503: certainly without effect, safe to send again after a second."""
     headers: Headers = (("Retry-After", "1"),)
     return ProblemError(
         "not_accepted",

@@ -16,6 +16,7 @@ from schemas.trades import Trade
 from schemas.units import Side
 from services.audit.report import AuditReport
 from services.matcher.rules import RULES, Rules
+from services.matcher.state import EngineState
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
 
@@ -94,6 +95,17 @@ class OutcomeBooks:
         self._books: dict[str, _Book] = {}
         self._orders: dict[str, _Resting] = {}
         self._changed: dict[str, _Book] = {}
+
+    def carry(self, state: EngineState) -> None:
+        """Take over the books where the audit begins."""
+        self.clock = state.clock
+        for row in state.books:
+            book = self._books[row.symbol] = _Book(row.symbol)
+            book.sequence, book.trades = row.sequence, row.trade_sequence
+        for order in state.orders:
+            resting = _Resting(order.symbol, order.side, order.price, order.remaining_quantity)
+            self._orders[order.order_id] = resting
+            self._books[order.symbol].add(order.order_id, resting)
 
     def apply(self, outcome: Outcome, offset: int) -> None:
         """Apply the outcome of the command at `offset`."""

@@ -36,10 +36,11 @@ class Answers:
     """The check of one partition. `open_orders` must be in its state before the outcome."""
 
     def __init__(self, open_orders: Mapping[str, OrderState], report: AuditReport) -> None:
+        self.clock = 0
+        """The market's time after the last outcome."""
         self._open = open_orders
         self._answers = report["answers"]
         self._owner = report["owner"]
-        self._clock = 0
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         """Check a command and its recorded outcome, before that outcome is applied."""
@@ -48,9 +49,9 @@ class Answers:
         if not _answers(command, outcome.event):
             found = repr(outcome.event)[:_SHOWN_MAX]
             self._answers.fail(f"{where}: {command} was answered with {found}")
-        self._clock = max(self._clock, at.timestamp)
-        if outcome.time != self._clock:
-            self._answers.fail(f"{where}: the time is {outcome.time}, expected {self._clock}")
+        self.clock = max(self.clock, at.timestamp)
+        if outcome.time != self.clock:
+            self._answers.fail(f"{where}: the time is {outcome.time}, expected {self.clock}")
         if isinstance(command, CancelOrder):
             self._look_at_cancel(command, outcome, where)
         elif isinstance(outcome.event, OrderRepeated | CommandRefused):

@@ -20,6 +20,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import partition_of
+from schemas.snapshots import OrderRow
 from schemas.units import ClosedReason, Side
 from services.audit.report import AuditReport
 
@@ -35,6 +36,8 @@ class OrderState(Struct):
     created_at: int
     updated_at: int
     closed_reason: ClosedReason | None
+    carried: bool = False
+    """Open where the audit begins: `accepted` then has what was left of the order there."""
 
 
 class TradeState(Struct, frozen=True):
@@ -106,6 +109,25 @@ class Ledger:
                 pass
             case never:
                 assert_never(never)
+
+    def carry(self, order: OrderRow, time: int) -> None:
+        """Take over an order that is open where the audit begins."""
+        event = OrderAccepted(
+            order_id=order.order_id,
+            broker_id=order.broker_id,
+            document_number="",
+            symbol=order.symbol,
+            side=order.side,
+            order_type="limit",
+            quantity=order.remaining_quantity,
+            remaining_quantity=order.remaining_quantity,
+            book_sequence=0,
+            price=order.price,
+            valid_until=order.valid_until,
+        )
+        self.open[order.order_id] = OrderState(
+            event, order.accepted_at, order.remaining_quantity, 0, 0, time, time, None, carried=True
+        )
 
     def take_closed(self) -> list[OrderState]:
         """Return the orders closed since the last call."""

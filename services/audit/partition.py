@@ -17,6 +17,7 @@ from schemas.executions import Outcome
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
+from services.audit.beginning import Beginning, find_beginning
 from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.client_log import ClientLog
@@ -34,7 +35,6 @@ from services.replay.recorded import recorded_outcomes
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
-from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.log_reader import LogReader, Record
 from services.runtime.settings import Settings
 
@@ -73,24 +73,30 @@ class PartitionAudit:
         self._ledger = Ledger(number, tools.totals, tools.report)
         self._answers = Answers(self._ledger.open, tools.report)
         self._books = OutcomeBooks(number, tools.report)
-        self._recomputation = Recomputation(Engine(number))
         self._folded = FoldedBooks()
-        self._recorded = 0
-        self._stored_done = cut.stored == 0
 
     def run(self) -> None:
-        """Run the audit. Raises UnavailableError if the log cannot be read from its beginning."""
+        """Run the audit. Raises UnavailableError if the log has lost its beginning and no snapshot
+        stands for it."""
         with ExitStack() as closes:
-            commands = self._whole(COMMANDS, closes)
+            commands = self._reader(COMMANDS, closes)
             commands.end = min(commands.end, self._cut.log)
+            consumer = closes.enter_context(
+                closing(LogConsumer(kafka_access(self._tools.settings), Fetch(wait_ms=10)))
+            )
+            log = LogTopics(self._tools.settings.topic_prefix, self._tools.topic_id)
+            self._begin(find_beginning(consumer, log, self._number))
             # Before the end of executions is taken, so that every snapshot's position is below it.
-            self._snapshots = self._found_snapshots(closes)
-            told = self._outcomes(self._whole(EXECUTIONS, closes))
+            self._snapshots = self._found_snapshots(consumer, log)
+            self._snapshots.reached(self._first, self._recomputation.engine)
+            told = self._outcomes(self._reader(EXECUTIONS, closes))
             public = [
                 self._stream(TRADES, "trades_topic", decode_trade, closes),
                 self._stream(BOOK, "book_topic", decode_book_update, closes),
             ]
-            records = command_records(commands, 0)
+            if self._first and self._first == self._cut.stored:
+                self._compare_stored(last=True)
+            records = command_records(commands, self._first)
             while chunk := list(islice(records, CHUNK_COMMANDS)):
                 self._chunk(chunk, told, public)
                 self._tools.progress(len(chunk))
@@ -98,6 +104,26 @@ class PartitionAudit:
             for _ in told:
                 pass
             self._finish(public)
+
+    def _begin(self, beginning: Beginning) -> None:
+        self._first, self._position = beginning.first, beginning.position
+        self._recomputation = Recomputation(beginning.engine, self._first)
+        self._recorded = self._first
+        # Before the beginning, PostgreSQL's rows cannot be compared.
+        self._stored_done = self._cut.stored < max(self._first, 1)
+        if not self._first:
+            return
+        state = beginning.engine.snapshot()
+        self._answers.clock = state.clock
+        self._books.carry(state)
+        for order in state.orders:
+            self._ledger.carry(order, state.clock)
+        self._tools.database.begins_at(self._number, self._first)
+        if self._tools.client_log is not None:
+            raise UnavailableError(
+                f"the log of partition {self._number} begins at command {self._first}: answers of "
+                "clients can only be compared with a whole log"
+            )
 
     def _chunk(
         self, chunk: list[Record], told: Iterator[Outcome], public: list["PublicStream"]
@@ -183,18 +209,14 @@ class PartitionAudit:
 
     def _outcomes(self, executions: LogReader) -> Iterator[Outcome]:
         """The recorded outcomes that count; a log that contradicts itself ends them."""
-        start, on_position = FilterPosition(), self._snapshots.on_position
+        on_position = self._snapshots.on_position
         try:
-            yield from recorded_outcomes(executions, self._number, start, on_position)
+            yield from recorded_outcomes(executions, self._number, self._position, on_position)
         except BrokenLogError as error:
             self._tools.report["outcomes"].fail(str(error))
 
-    def _found_snapshots(self, closes: ExitStack) -> SnapshotAudit:
-        log = LogTopics(self._tools.settings.topic_prefix, self._tools.topic_id)
+    def _found_snapshots(self, consumer: LogConsumer, log: LogTopics) -> SnapshotAudit:
         snapshots = log.partition(SNAPSHOTS, self._number)
-        consumer = closes.enter_context(
-            closing(LogConsumer(kafka_access(self._tools.settings), Fetch(wait_ms=10)))
-        )
         low = consumer.range(snapshots).low
 
         def restored(record: int, commit: SnapshotCommit) -> Engine | None:
@@ -207,7 +229,7 @@ class PartitionAudit:
             (record, commit)
             for record, commit in commits_of(consumer, snapshots)
             if (commit.log, commit.partition) == (log.topic_id, self._number)
-            and commit.next_command <= self._cut.log
+            and self._first <= commit.next_command <= self._cut.log
         ]
         return SnapshotAudit(found, restored, self._tools.report)
 
@@ -223,15 +245,7 @@ class PartitionAudit:
         if reader.low > 0:
             invariant.note = "its beginning is gone by retention"
         checked = PublicTopic(f"{topic.name}/{self._number}", invariant, partial=reader.low > 0)
-        return PublicStream(reader, checked, decode, self._folded, self._cut.log)
-
-    def _whole(self, topic: Topic, closes: ExitStack) -> LogReader:
-        reader = self._reader(topic, closes)
-        if reader.low > 0:
-            raise UnavailableError(
-                f"the beginning of {topic.name}/{self._number} is gone: it starts at {reader.low}"
-            )
-        return reader
+        return PublicStream(reader, checked, decode, self._folded, (self._first, self._cut.log))
 
     def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
         settings = self._tools.settings
@@ -260,14 +274,15 @@ class PublicStream:
         topic: PublicTopic,
         decode: Callable[[bytes | None], Public],
         folded: FoldedBooks,
-        cut: int,
+        commands: tuple[int, int],
     ) -> None:
+        """`commands`: the first command whose records are compared, and the one after the last."""
         self.topic = topic
         self.partial = reader.low > 0
         self._records = reader.records()
         self._decode = decode
         self._folded = folded
-        self._cut = cut
+        self._first, self._cut = commands
         self._ahead: tuple[Record, Public] | None = None
 
     def advance(self, offset: int) -> None:
@@ -279,7 +294,8 @@ class PublicStream:
                 return
             record, item = self._ahead
             self._ahead = None
-            self.topic.found(item, record.offset)
+            if item.command_offset >= self._first:
+                self.topic.found(item, record.offset)
             if isinstance(item, BookUpdate):
                 self._folded.apply(item)
 

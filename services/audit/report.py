@@ -107,6 +107,10 @@ class AuditReport:
         """The checked invariants in the order of the report."""
         return [found for name, found in self._all.items() if name not in self._left_out]
 
+    def of_the_log(self) -> list[Invariant]:
+        """Those whose count shows how much of the log was examined."""
+        return [self._all[name] for name in ("outcomes", "stored_orders", "stored_trades")]
+
     @property
     def holds(self) -> bool:
         """True if there is no difference at all."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import access, audit, broker, doctor, listings, replay, run, topics
+from services.cli import access, audit, broker, doctor, listings, replay, run, topics, trim
 from services.local.signals import quiet_kafka
 from services.runtime.errors import ExchangeError
 
@@ -69,6 +69,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(access.app, name="access")
 app.add_typer(broker.app, name="broker")
 app.add_typer(listings.app, name="listings")
+app.add_typer(trim.app, name="trim")
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ def settings_here(data_dir: Path, settings: Settings) -> Settings:
         webhook_allow_cidrs=settings.webhook_allow_cidrs or LOCAL_CIDRS,
         public_data=settings.public_data or "open",
         webhook_retries=settings.webhook_retries or "seconds",
+        disks=settings.disks or str(data_dir.absolute()),
     )
     if settings.database_url:
         checked_url(settings.database_url)

@@ -67,16 +67,9 @@ class Recovered(Struct, frozen=True):
 
 def recover(logs: Reading, log: LogTopics, number: int, epoch: int) -> Recovered:
     """Recover for the claim `epoch`. Raises BrokenLogError, UnavailableError."""
-    commands = logs.range(log.partition(COMMANDS, number))
-    executions = Range(logs.range(log.partition(EXECUTIONS, number)).low, epoch + 1)
-    snapshots = log.partition(SNAPSHOTS, number)
-    for record, commit in commits_of(logs, snapshots):
+    for record, commit in commits_of(logs, log.partition(SNAPSHOTS, number)):
         try:
-            _require_fit(commit, log, number, commands, executions)
-            if commit.first_chunk < logs.range(snapshots).low:
-                raise UnusableSnapshotError(f"its chunks began at {commit.first_chunk}")
-            chunks = logs.read(snapshots, commit.first_chunk, record)
-            engine = restore(commit, (chunk.value() or b"" for chunk in chunks))
+            engine = restored(logs, log, number, record, commit, epoch + 1)
         except (UnusableSnapshotError, BrokenLogError) as error:
             fields = {"partition": number, "record": record, "reason": str(error)}
             logger.warning("unusable snapshot, passed over", extra={"fields": fields})
@@ -85,12 +78,33 @@ def recover(logs: Reading, log: LogTopics, number: int, epoch: int) -> Recovered
         fields = {"partition": number, "record": record, "next_command": commit.next_command}
         logger.info("snapshot loaded", extra={"fields": fields})
         return Recovered(engine, position, record)
+    commands = logs.range(log.partition(COMMANDS, number))
     if commands.low > 0:
         raise BrokenLogError(
             f"{COMMANDS.name}/{number} begins at {commands.low} and no good snapshot reaches it: "
             f"its books cannot be rebuilt; bring back the older commands or a snapshot"
         )
+    executions = logs.range(log.partition(EXECUTIONS, number))
     return Recovered(Engine(number), FilterPosition(executions.low))
+
+
+def restored(
+    logs: Reading,
+    log: LogTopics,
+    number: int,
+    record: int,
+    commit: SnapshotCommit,
+    executions_end: int,
+) -> Engine:
+    """The engine of the snapshot whose commit is at `record`. Raises UnusableSnapshotError."""
+    commands = logs.range(log.partition(COMMANDS, number))
+    executions = Range(logs.range(log.partition(EXECUTIONS, number)).low, executions_end)
+    _require_fit(commit, log, number, commands, executions)
+    snapshots = log.partition(SNAPSHOTS, number)
+    if commit.first_chunk < logs.range(snapshots).low:
+        raise UnusableSnapshotError(f"its chunks began at {commit.first_chunk}")
+    chunks = logs.read(snapshots, commit.first_chunk, record)
+    return restore(commit, (chunk.value() or b"" for chunk in chunks))
 
 
 def _require_fit(

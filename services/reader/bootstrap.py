@@ -1,8 +1,9 @@
 """Starting state of the views: from PostgreSQL and the rest of the log, else from the whole log.
 
 1. The positions in PostgreSQL. 2. Whether the log continues from there. 3. The views. 4. The rest
-of the log. If PostgreSQL fails at any step, the log alone gives the same views, only later. The
-event loop stays free: a thread queries PostgreSQL and is abandoned if that falls silent.
+of the log. If PostgreSQL fails at any step, whatever its reason, the log alone gives the same
+views, only later; in a log that has lost its beginning, PostgreSQL is asked again. The event loop
+stays free: a thread queries PostgreSQL and is abandoned if that falls silent.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from services.reader.app import Reader
 from services.reader.database_views import StoredViews
 from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
 from services.reader.views import Views
-from services.runtime.errors import BrokenLogError, UnavailableError
+from services.runtime.errors import BrokenLogError, SettingsError
 from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
 from services.runtime.kafka.execution_filter import FilterPosition
-from services.runtime.postgres.errors import line_of, raise_if_auth_error
+from services.runtime.postgres.errors import line_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ T = TypeVar("T")
 # Interval of checks whether PostgreSQL is silent for too long.
 WATCH_S = 0.25
 PROGRESS_EVERY_S = 2.0
+# Pause before PostgreSQL is asked again, where the log alone is not enough.
+RETRY_S = 1.0
 
 
 class ViewBootstrap:
@@ -39,12 +42,15 @@ class ViewBootstrap:
 
     def __init__(
         self,
-        stored: StoredViews,
+        open_stored: Callable[[], StoredViews],
         dispatcher: TopicDispatcher,
         reader: Reader,
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._stored = stored
+        # A new one for each attempt: the thread of an abandoned attempt still has the former.
+        self._open_stored = open_stored
+        self._stored = open_stored()
+        self._lack: Exception | None = None
         self._stream = dispatcher
         self._reader = reader
         self._failed = failed
@@ -56,6 +62,8 @@ class ViewBootstrap:
         catching up."""
         if self._begun:
             return Check(True, f"from {self._from}")
+        if self._lack is not None:
+            return Check(False, f"waiting for PostgreSQL, which {self._lack}")
         return Check(False, f"loading from PostgreSQL, {self._stored.rows:,} rows so far")
 
     async def run(self) -> None:
@@ -66,27 +74,39 @@ class ViewBootstrap:
             self._failed(error)
 
     async def _run(self) -> None:
-        positions: Mapping[int, FilterPosition] = {}
-        lack: Exception | None = None
-        try:
-            positions = await self._restore()
-        except (ArchiveUnavailableError, ViewsNotStoredError) as error:
-            lack = error
-            self._from = f"the executions topic alone: PostgreSQL {error}"
-            log.warning("views from %s", self._from)
+        positions = await self._restored()
         held = await asyncio.to_thread(self._stream.ranges)
-        if lack is not None:
-            _require_beginning(held, lack)
+        while self._lack is not None and (lost := _lost_beginning(held)) is not None:
+            text = f"{lost} and PostgreSQL {self._lack}"
+            if not isinstance(self._lack, ArchiveUnavailableError):
+                raise BrokenLogError(text)
+            log.warning("waiting for PostgreSQL: %s", text)
+            await asyncio.sleep(RETRY_S)
+            self._stored = self._open_stored()
+            positions = await self._restored()
+            held = await asyncio.to_thread(self._stream.ranges)
+        if self._lack is not None:
+            self._from = f"the executions topic alone: PostgreSQL {self._lack}"
+            log.warning("views from %s", self._from)
         self._begun = True
         self._stream.start(held, positions)
+
+    async def _restored(self) -> Mapping[int, FilterPosition]:
+        """Positions from PostgreSQL; none, with the reason in `_lack`, if it has no views."""
+        self._lack = None
+        try:
+            return await self._restore()
+        except (ArchiveUnavailableError, ViewsNotStoredError) as error:
+            self._lack = error
+            return {}
 
     async def _restore(self) -> dict[int, FilterPosition]:
         begun = time.monotonic()
         try:
             positions, views = await self._answer(self._load)
-        except (psycopg.Error, OSError) as error:
-            # A server that is away comes back; one that refuses this user keeps refusing.
-            raise_if_auth_error(error)
+        except (psycopg.Error, OSError, SettingsError) as error:
+            # Also a server that refuses this user, or a database of another encoding: orders are
+            # served without PostgreSQL, whatever is wrong with it.
             raise ArchiveUnavailableError(f"does not return them: {line_of(error)}") from error
         except BrokenLogError as error:
             raise ViewsNotStoredError(f"contradicts itself: {error}") from error
@@ -173,14 +193,9 @@ def _require_reach(positions: Mapping[int, FilterPosition], held: Ranges) -> Non
             )
 
 
-def _require_beginning(held: Ranges, lack: Exception) -> None:
-    """Raises BrokenLogError if the log has lost its beginning: its views would be wrong."""
+def _lost_beginning(held: Ranges) -> str | None:
+    """The first partition that has lost its beginning, in words: its views would be wrong."""
     for number, range_ in enumerate(held.executions):
         if range_.low > 0:
-            text = (
-                f"the executions of partition {number} begin at record {range_.low} "
-                f"and PostgreSQL {lack}"
-            )
-            if isinstance(lack, ArchiveUnavailableError):
-                raise UnavailableError(text)
-            raise BrokenLogError(text)
+            return f"the executions of partition {number} begin at record {range_.low}"
+    return None

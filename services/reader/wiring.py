@@ -1,6 +1,7 @@
 """Composes the reader's half of the API, for the gateway and for a separate process."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from services.api.service import ApiContext, Half
 from services.reader.app import Reader
@@ -35,7 +36,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
     reader = Reader(Views(), watched, context.directory, dispatcher.caught_up, commands.end)
     dispatcher.subscribe(on_batch=reader.apply)
     bootstrap = ViewBootstrap(
-        StoredViews(database_url, identity), dispatcher, reader, context.stop.fail
+        partial(StoredViews, database_url, identity), dispatcher, reader, context.stop.fail
     )
     context.health.add("database", watched.check)
     context.health.add("views", bootstrap.check)

@@ -104,3 +104,9 @@ QUARANTINED: Final = Counter(
 SINK_BEHIND_SECONDS: Final = Gauge(
     "exchange_sink_behind_seconds", "Age of the newest outcome that PostgreSQL has, when stored."
 )
+DISK_BYTES: Final = Gauge(
+    "exchange_disk_bytes", "Size of the disk of a folder of EXCHANGE_DISKS.", ["folder"]
+)
+DISK_USED_BYTES: Final = Gauge(
+    "exchange_disk_used_bytes", "Used part of the disk of a folder of EXCHANGE_DISKS.", ["folder"]
+)

@@ -147,6 +147,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Days from a webhook's end, and from its trade, until its row is deleted; 0: never."""
     webhook_pending_max: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000
     """Pending webhooks of one broker; beyond it the oldest are parked unsent. 0: no limit."""
+    disks: str = ""
+    """Folders whose disks the sink measures, separated by commas: those of Kafka and PostgreSQL,
+    where it sees them. Empty under `exchange run`: its data directory."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
 

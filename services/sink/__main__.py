@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 
 from schemas.topics import BROKERS, EXECUTIONS
+from services.runtime.disks import measure_disks
 from services.runtime.health import Health, health_answered
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topic_identity import log_identity
@@ -32,6 +33,7 @@ def sink(settings: Settings, stop: Stop) -> None:
     health.add("postgres", loop.postgres)
     health.add("storing", loop.storing)
     health.add("caught_up", loop.caught_up)
+    measure_disks(settings.disks)
     # 3. Until the stop.
     topics = [topology.name(EXECUTIONS), topology.name(BROKERS)]
     with closing(TopicWatch(kafka, topics, stop.fail)), health_answered(settings, health):

@@ -22,6 +22,7 @@ from tests.support.promql import (
     read,
 )
 
+ALERT_TESTS = MONITORING / "alerts_test.yml"
 EXPRESSIONS = list(expressions())
 JOBS: dict[str, dict[str, Any]] = {
     job["job_name"]: job for job in read(MONITORING / "prometheus.yml")["scrape_configs"]
@@ -86,6 +87,14 @@ def test_every_alert_has_a_summary_a_description_and_a_severity() -> None:
         for rule in group["rules"]:
             assert rule["annotations"].keys() == {"summary", "description"}, rule["alert"]
             assert rule["labels"]["severity"] in {"page", "warn"}
+
+
+def test_every_alert_is_tested_to_fire_and_to_stay_silent() -> None:
+    tested = [each for test in read(ALERT_TESTS)["tests"] for each in test["alert_rule_test"]]
+    fired = {each["alertname"] for each in tested if each.get("exp_alerts")}
+    silent = {each["alertname"] for each in tested if not each.get("exp_alerts")}
+    alerts = {rule["alert"] for group in read(ALERTS)["groups"] for rule in group["rules"]}
+    assert fired == silent == alerts
 
 
 def promtool(*words: str) -> None:

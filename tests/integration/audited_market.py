@@ -54,6 +54,8 @@ PROFILE = Profile(
 FLOW_STARTED_MS_AGO = 3_500
 # Covers all expiries: otherwise a tick could follow the last outcome before the matcher stops.
 EXPIRIES_OVER_S = 3.0
+PORTION_COMMANDS = 50
+PORTION_S = 0.02
 PARTITIONS = 2
 SNAPSHOT_EVERY = 150
 WAIT_S = 30.0
@@ -126,7 +128,12 @@ def _send(settings: Settings) -> Iterator[ClientLine]:
     for partition in range(PARTITIONS):
         flow = plan(PROFILE, SEED + partition)
         own = tuple(f"{symbol[:5]}.{partition}" for symbol in flow.symbols)
-        for _, command in commands(structs.replace(flow, symbols=own), partition, start_ms):
+        flowing = commands(structs.replace(flow, symbols=own), partition, start_ms)
+        for number, (_, command) in enumerate(flowing):
+            if number % PORTION_COMMANDS == 0:
+                # Otherwise the matcher might poll all at once, and take one snapshot only.
+                sender.flush()
+                time.sleep(PORTION_S)
             if isinstance(command, PlaceOrder):
                 sender.send(topic, partition, command.symbol.encode(), encode(command))
                 if command.client_order_id is not None:

@@ -328,8 +328,10 @@ def test_audit_reports_a_cancel_granted_to_another_broker(market: AuditedMarket)
 
 
 @pytest.mark.parametrize("topic", [COMMANDS, EXECUTIONS])
-def test_audit_of_a_trimmed_log_is_refused(market: AuditedMarket, topic: Topic) -> None:
-    copy = with_changed_log(market, lambda _, records: records)
+def test_audit_of_a_trimmed_log_without_a_snapshot_is_refused(
+    market: AuditedMarket, topic: Topic
+) -> None:
+    copy = with_changed_log(market, on(SNAPSHOTS, lambda _: []))
     trim(copy, topic, 2)
     with pytest.raises(UnavailableError, match=f"beginning of {topic.name}/0 is gone"):
         copy.audit()

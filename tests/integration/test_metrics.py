@@ -29,6 +29,8 @@ MOVED: list[tuple[str, str, dict[str, str]]] = [
     ("sink", "exchange_sink_rows_total", {"table": "orders"}),
     ("sink", "exchange_sink_rows_total", {"table": "trades"}),
     ("sink", "exchange_sink_behind_seconds", {}),
+    ("sink", "exchange_disk_bytes", {}),
+    ("sink", "exchange_disk_used_bytes", {}),
     ("webhooks", "process_resident_memory_bytes", {}),
 ]
 

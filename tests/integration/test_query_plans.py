@@ -26,6 +26,7 @@ SMALL = {
     "log_positions",
     "schema_migrations",
     "symbols",
+    "trimmed",
     "webhook_endpoints",
     "webhook_pruned",
 }

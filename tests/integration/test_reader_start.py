@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from functools import cache
+from functools import cache, partial
 
 import psycopg
 import pytest
@@ -73,7 +73,10 @@ async def start_reader(
     reader = Reader(Views(), archive, directory, dispatcher.caught_up, commands.end)
     dispatcher.subscribe(on_batch=reader.apply)
     start = ViewBootstrap(
-        StoredViews(url, identity, silence_s_max), dispatcher, reader, failed.set_exception
+        partial(StoredViews, url, identity, silence_s_max),
+        dispatcher,
+        reader,
+        failed.set_exception,
     )
     assert not start.check().ok
     starting = asyncio.create_task(start.run())

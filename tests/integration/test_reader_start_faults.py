@@ -1,5 +1,6 @@
 """A reader's start while PostgreSQL fails, while the sink writes, and with a trimmed log."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -12,9 +13,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import EXECUTIONS
-from services.runtime.errors import BrokenLogError, UnavailableError
+from services.runtime.errors import BrokenLogError
 from services.sink.migrate import migrate
-from tests.integration.test_reader_start import NO_SERVER, started
+from tests.integration.test_reader_start import started
 from tests.integration.test_sink_loop import HandwrittenLog, eventually, running_sink
 from tests.support.fault_proxy import FaultProxy
 from tests.support.reader_flow import Flow
@@ -26,6 +27,7 @@ AMID_THE_ROWS_BYTES = 20_000
 SILENCE_S_MAX = 0.5
 # Far above the expected bound, because the machine may be busy, and far below a test's time-out.
 SOON_S = 20.0
+AWAY_S = 3.0
 
 
 @pytest.fixture
@@ -112,16 +114,59 @@ def trim(log: HandwrittenLog, before: int) -> None:
 
 
 def test_trimmed_log_suffices_if_postgres_has_the_missing_part(
-    log: HandwrittenLog, url: str
+    log: HandwrittenLog, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store_flow(log, url)
     # Only the claim and the one record after it are stored.
     trim(log, 2)
     assert started(log, url).detail == "from PostgreSQL"
-    with pytest.raises(
-        UnavailableError, match="begin at record 2 and PostgreSQL does not return them"
-    ):
-        started(log, NO_SERVER)
+    with FaultProxy(urlsplit(url).port or 0) as proxy:
+        proxy.cut()
+        healing = threading.Timer(AWAY_S, proxy.heal)
+        healing.start()
+        through = url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")
+        # The log alone is not enough: the reader waits instead of ending.
+        found = started(log, through)
+        healing.join()
+    assert found.detail == "from PostgreSQL"
+    assert found.views.next_commands() == log.views.next_commands()
+    assert open_orders(found.views) == open_orders(log.views)
+    assert "begin at record 2 and PostgreSQL does not return them" in caplog.text
+
+
+def test_reader_whose_user_is_refused_starts_from_the_log_alone(
+    log: HandwrittenLog, url: str
+) -> None:
+    store_flow(log, url)
+    found = started(log, url.replace(f":{urlsplit(url).password}@", ":wrong@"))
+    assert "password authentication failed" in found.detail
+    assert state(found.views) == state(log.views)
+
+
+def test_reader_without_rights_starts_from_the_log_alone(log: HandwrittenLog, url: str) -> None:
+    store_flow(log, url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS stranger")
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+    parts = urlsplit(url)
+    own = f"postgresql://stranger:stranger@{parts.hostname}:{parts.port}{parts.path}"
+    found = started(log, own)
+    assert "permission denied" in found.detail
+    assert state(found.views) == state(log.views)
+
+
+def test_reader_with_a_database_of_another_encoding_starts_from_the_log_alone(
+    log: HandwrittenLog, url: str
+) -> None:
+    store_flow(log, url)
+    name = f"latin_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'".encode()
+        )
+    found = started(log, f"{url.rsplit('/', 1)[0]}/{name}")
+    assert "the encoding LATIN1" in found.detail
+    assert state(found.views) == state(log.views)
 
 
 def test_log_trimmed_beyond_the_database_is_refused(log: HandwrittenLog, url: str) -> None:

@@ -17,7 +17,9 @@ MONITORING = COMPOSE_FILE.with_name("monitoring")
 DASHBOARD = MONITORING / "grafana/dashboards/exchange.json"
 ALERTS = MONITORING / "alerts.yml"
 
-_WORDS = frozenset({"sum", "by", "rate", "histogram_quantile", "unless"})
+_WORDS = frozenset(
+    {"sum", "max", "by", "rate", "histogram_quantile", "unless", "predict_linear", "deriv"}
+)
 _SELECTOR = re.compile(r"([a-z_:][a-z0-9_:]*)\{([^}]*)\}")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 _GROUPING = re.compile(r"\bby\s*\(([^)]*)\)")

@@ -9,10 +9,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from services.audit.database import _EXAMINED
 from services.reader import database_views
 from services.reader.prices import TRADES_MAX
 from services.runtime.postgres import pool
 from services.sink import store as sink
+from services.trim import rows as trim
 from services.webhooks import session as webhooks
 from services.webhooks.maintenance_store import COUNTED_MAX, PARKED_MAX, PRUNED_MAX
 from services.webhooks.store import DELIVERIES_MAX, RECEIVERS_MAX
@@ -63,6 +65,9 @@ _order_changes = (
 )
 _key = {"broker_id": BUSY, "event_id": event_id(10), "kind": "bid"}
 _start = {"broker_id": BUSY, "event_id": "00000000-0000-0000-0000-000000000000", "kind": ""}
+
+TRIMMED = trim.PORTION_ROWS + FEW
+_trimming = trim.parameters(1_900_000_000_000, after=event_id(BIG_TRADES))
 
 CASES: dict[str, Sequence[Case]] = {
     # The API.
@@ -249,6 +254,26 @@ CASES: dict[str, Sequence[Case]] = {
             sorts="the deleted rows, grouped by broker",
         )
     ],
+    # The trim. A trade reads both orders, both webhooks and the newest trade of its symbol.
+    "trim.rows: WITH portion AS ( SELECT id, closed_reason IS": [
+        Case(session=trim.SESSION, parameters=_trimming, then=trim.COUNT, rows_max=TRIMMED),
+        Case(
+            session=trim.SESSION,
+            parameters=_trimming,
+            then=trim.DELETE_ORDERS,
+            rows_max=2 * TRIMMED,
+        ),
+    ],
+    "trim.rows: WITH portion AS ( SELECT id, ( SELECT count(*)": [
+        Case(session=trim.SESSION, parameters=_trimming, then=trim.COUNT, rows_max=6 * TRIMMED),
+        Case(
+            session=trim.SESSION,
+            parameters=_trimming,
+            then=trim.DELETE_TRADES,
+            rows_max=7 * TRIMMED,
+        ),
+    ],
+    "trim.log: SELECT partition, next_command, next_record FR": [Case(parameters=["a", "b", "c"])],
     # The audit reads everything, batch by batch.
     "audit.database: SELECT id::text, broker_id::text, document_num": [
         Case(then=" WHERE id = ANY(%s::uuid[])", parameters=[_ids], rows_max=BATCH)
@@ -266,11 +291,25 @@ CASES: dict[str, Sequence[Case]] = {
     ],
     "audit.database: SELECT id::text, name, api_key_hash, webhook_u": [Case(rows_max=BROKERS)],
     "audit.database: SELECT broker_id::text, url, secrets::text FRO": [Case(rows_max=BROKERS)],
-    "audit.database: SELECT count(*) FROM orders": [
-        Case(rows_max=ROWS, scans="all orders are counted")
+    "audit.database: SELECT id::text, broker_id::text, symbol, side": [
+        Case(then=" WHERE id = ANY(%s::uuid[])", parameters=[_ids], rows_max=BATCH)
     ],
-    "audit.database: SELECT count(*) FROM trades": [
-        Case(rows_max=ROWS + BIG_TRADES, scans="all trades are counted")
+    "audit.database: SELECT table_name, before::text, rows FROM tri": [Case()],
+    "audit.database: SELECT count(*) FROM orders r": [
+        Case(
+            then=_EXAMINED,
+            parameters=[[0], [10]],
+            rows_max=ROWS,
+            scans="all orders are counted",
+        )
+    ],
+    "audit.database: SELECT count(*) FROM trades r": [
+        Case(
+            then=_EXAMINED,
+            parameters=[[0], [10]],
+            rows_max=ROWS + BIG_TRADES,
+            scans="all trades are counted",
+        )
     ],
     "audit.webhooks: SELECT d.broker_id::text, d.event_id::text, d.": [
         Case(parameters=[[BUSY] * BATCH, _ids, ["bid"] * BATCH], rows_max=2 * BATCH)
@@ -286,6 +325,8 @@ CASES: dict[str, Sequence[Case]] = {
 
 _CATALOG = "reads PostgreSQL's catalog, or no table"
 NOT_EXPLAINED: dict[str, str] = {
+    "trim.rows: SELECT count(*) FILTER (WHERE old), count(*),": "the end of other statements",
+    "trim.rows: SELECT pg_try_advisory_lock(%s)": _CATALOG,
     "access.postgres_grants: SELECT pg_advisory_xact_lock(%s)": _CATALOG,
     "access.postgres_grants: SELECT FROM pg_roles WHERE rolname = %s": _CATALOG,
     "access.postgres_grants: SELECT current_schema()": _CATALOG,

@@ -86,7 +86,12 @@ class TopicDispatcher:
         offsets = {partition: range_.low for partition, range_ in ranges.items()}
         for number, at in positions.items():
             offsets[Partition(self._executions, number)] = at.next_record
-        self._filter = ExecutionFilter({**self._beginning, **positions}, log_unreadable)
+        lost = {number: held.executions[number].low for number in self._partitions}
+        self._filter = ExecutionFilter(
+            {**self._beginning, **positions},
+            log_unreadable,
+            {number: low for number, low in lost.items() if number not in positions},
+        )
         self._feed.start(offsets, {partition: range_.end for partition, range_ in ranges.items()})
 
     def caught_up(self) -> bool:

@@ -8,11 +8,14 @@
 4. A record that cannot be decoded, or has no value, comes from a foreign program: reported and
    dropped. If it was a matcher's outcome, the next one shows the gap. A claim that cannot be
    decoded comes from a newer version: BrokenLogError.
+5. Where a trimmed log has lost a claim (`beginnings`), the first outcomes of its epoch stand for
+   it. No request waits yet when they are read, so a stale matcher's records answer none.
 
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from msgspec import Struct, structs
 
@@ -21,6 +24,7 @@ from schemas.executions import RULES_LEVEL, Claim, LevelClaim, Outcome, Outcomes
 from services.runtime.errors import BrokenLogError
 
 NO_EPOCH = -1
+_NO_BEGINNINGS: Mapping[int, int] = MappingProxyType({})
 
 
 class FilterPosition(Struct, frozen=True):
@@ -56,10 +60,15 @@ class ExecutionFilter:
     record that cannot be decoded raises BrokenLogError."""
 
     def __init__(
-        self, positions: Mapping[int, FilterPosition], on_unreadable: OnUnreadable = _refuse
+        self,
+        positions: Mapping[int, FilterPosition],
+        on_unreadable: OnUnreadable = _refuse,
+        beginnings: Mapping[int, int] = _NO_BEGINNINGS,
     ) -> None:
+        """`beginnings`: the first record of partitions that are read from a lost beginning on."""
         self._positions = dict(positions)
         self._on_unreadable = on_unreadable
+        self._beginnings = beginnings
 
     def position(self, partition: int) -> FilterPosition:
         """The position behind the last record that was examined."""
@@ -87,6 +96,8 @@ class ExecutionFilter:
 
     def _judge(self, partition: int, record: int, told: Outcomes) -> Batch | None:
         at = self._positions[partition]
+        if at.epoch < told.epoch < self._beginnings.get(partition, 0):
+            at = FilterPosition(record, told.epoch, told.first_offset)
         counts = told.epoch == at.epoch and told.first_offset == at.next_command
         if told.epoch == at.epoch and told.first_offset > at.next_command:
             raise BrokenLogError(

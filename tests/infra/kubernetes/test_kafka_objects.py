@@ -29,6 +29,7 @@ OPERATIONS = {
     "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
     "Create": AclOperation.CREATE,
     "AlterConfigs": AclOperation.ALTER_CONFIGS,
+    "Delete": AclOperation.DELETE,
 }
 PATTERNS = {"literal": ResourcePatternType.LITERAL, "prefix": ResourcePatternType.PREFIXED}
 RESOURCES = {

@@ -1,0 +1,1 @@
+"""Deletion of what is old, by an operator: rows in PostgreSQL, and the beginning of the log."""
