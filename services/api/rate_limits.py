@@ -104,12 +104,14 @@ class RateLimiter:
         """401 for a call that needs a key and has no valid one; 429 where its address had too
         many of them."""
         network = network_of(address)
-        wait_s = self._failures.take(network, now_s)
-        if wait_s:
-            return _limited_keyless("failed_keys", wait_s)
+        # First, so that a flood spends it whatever the other limit says: further requests without
+        # any key are then answered by the protocol, at a fraction of the cost.
         wait_s = self._keyless.take(network, now_s)
         if wait_s:
             return _limited_keyless("keyless", wait_s)
+        wait_s = self._failures.take(network, now_s)
+        if wait_s:
+            return _limited_keyless("failed_keys", wait_s)
         return ProblemError(
             "unauthenticated",
             "send Authorization: Bearer <key> with a valid key",

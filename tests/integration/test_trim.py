@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from conformance.api import Api, eventually
+from infra.ports import free_port
 from infra.servers import LocalServers
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.audit.report import AuditReport
@@ -246,7 +247,9 @@ def test_exchange_trades_on_after_both_trims(
     market: AuditedMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "TRADES_MAX", PRICES)
-    settings = structs.replace(market.settings, port=0)
+    settings = structs.replace(
+        market.settings, port=free_port(), admin_key="an admin key that is long"
+    )
     sums = query(settings, "SELECT * FROM balances ORDER BY broker_id, symbol")
     ((gone, owner),) = query(
         settings,

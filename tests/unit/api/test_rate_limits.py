@@ -138,6 +138,15 @@ def test_failed_keys_of_an_address_are_429_above_the_limit_and_a_valid_key_still
     assert respond(api, "x", client="192.0.2.2").status == 401
 
 
+def test_requests_over_the_limit_of_failed_keys_still_spend_that_of_all_without_a_key() -> None:
+    rate_limiter = RateLimiter(RateLimits(failed_keys_per_minute=1, keyless_per_second=1))
+    codes = [rate_limiter.unauthenticated("192.0.2.1", 10.0).code for _ in range(10)]
+    assert codes == ["unauthenticated", *["rate_limited"] * 9]
+    # The protocol asks this before the application runs.
+    assert rate_limiter.spent_keyless("192.0.2.1", 10.0) is not None
+    assert rate_limiter.spent_keyless("192.0.2.2", 10.0) is None
+
+
 def test_failed_keys_limit_uses_the_address_of_the_connection_not_a_header() -> None:
     api = make_api()
     for number in range(9):
