@@ -124,6 +124,11 @@ class Reader:
         if stored is not None:
             self._views.forget_stored(batch.partition, stored, self._closed_by)
 
+    async def stored_positions(self) -> dict[int, int]:
+        """The first command of each partition that PostgreSQL lacks. Raises
+        ArchiveUnavailableError."""
+        return await self._archive.positions()
+
     def covers(self, positions: Mapping[int, int]) -> bool:
         """True if PostgreSQL at these positions has all that has left the views."""
         return all(positions.get(p, 0) >= command for p, command in self._forgotten.items())

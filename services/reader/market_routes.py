@@ -105,12 +105,12 @@ class MarketRoutes:
         except OrderStateUnknownError as error:
             raise unreadable() from error
         page = [trade.resource() for trade in trades]
+        # The cursor counts sequences, not trades: old ones may have been deleted.
         if query.after is None:
             page.reverse()
-            more = wanted.start > 1 and bool(page)
+            cursor = str(wanted.start) if wanted.start > 1 and page else None
         else:
-            more = wanted.stop <= newest and bool(page)
-        cursor = str(page[-1].sequence) if more else None
+            cursor = str(wanted.stop - 1) if wanted.stop <= newest else None
         return json_response(200, StockTradesResource(page, cursor))
 
     async def _trades(self, partition: int, symbol: str, wanted: range) -> list[TapeTrade]:
@@ -122,13 +122,15 @@ class MarketRoutes:
         for _ in range(ATTEMPTS):
             if len(held) == len(wanted):
                 return held
+            positions = await self._reader.stored_positions()
             stored = await self._archive.stock_trades(partition, symbol, low, high)
             # Only now: what left memory meanwhile is stored, what is in memory may not be.
             held = tape.trades(partition, symbol, low, high)
             oldest = held[0].sequence if held else high + 1
             held = [trade for trade in stored if trade.sequence < oldest] + held
-        if len(held) == len(wanted):
-            return held
+            if self._reader.covers(positions):
+                # All that left memory was stored before: `exchange trim` has deleted the others.
+                return held
         raise ArchiveBehindError("PostgreSQL lacks trades that it had before")
 
     def router(self) -> ServiceRouter:

@@ -268,6 +268,23 @@ def test_lists_are_503_when_postgresql_lacks_what_it_had(api: ReaderApi, path: s
     assert api.answer(path).status == 503
 
 
+def test_trades_that_were_deleted_are_left_out_of_both_directions(api: ReaderApi) -> None:
+    count = KEPT_PER_SYMBOL + 30
+    for each in much(count):
+        api.reader.apply(each)
+        api.stored.store(each)
+    api.forget()
+    # Kept is the trade of an order that is open.
+    trades = api.stored.trades_by_symbol[0, "PETR4"]
+    trades[:] = [trade for trade in trades if trade.sequence > 20 or trade.sequence == 5]
+    expected = [5, *range(21, count + 1)]
+    upwards = api.pages("/stocks/PETR4/trades?after=0&limit=4", "trades")
+    assert [trade["sequence"] for trade in upwards] == expected
+    page = api.get(f"/stocks/PETR4/trades?limit={KEPT_PER_SYMBOL}&cursor=31")
+    assert [trade["sequence"] for trade in page["trades"]] == [*range(30, 20, -1), 5]
+    assert api.get("/stocks/PETR4/trades?limit=4&cursor=5") == {"trades": [], "next_cursor": None}
+
+
 def test_trades_that_left_memory_during_the_query_are_asked_for_again(api: ReaderApi) -> None:
     flow = list(much(KEPT_PER_SYMBOL + 5))
     for each in flow:
