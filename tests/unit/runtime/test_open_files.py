@@ -28,7 +28,8 @@ def test_limit_is_raised_to_what_is_wanted() -> None:
 
 
 def test_limit_is_raised_at_most_to_that_of_the_system(hard: int) -> None:
-    assert hard != resource.RLIM_INFINITY
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("the system has no limit")
     assert raise_file_limit(hard + 1) == hard
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
 
