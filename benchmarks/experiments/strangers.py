@@ -1,9 +1,9 @@
 """`python -m benchmarks.experiments.strangers`: brokers' orders while strangers do their worst.
 
-Brokers send orders at a steady rate. In turns no other client calls (`calm`), or eight clients without
-a valid key do, one kind at a time. Times count from when an order was due. The kind `computing`
-opens no connection: on one machine strangers also take processor time, which is not the exchange's
-doing.
+Brokers send orders at a steady rate. In turns no other client calls (`calm`), or eight clients
+without a valid key do, one kind at a time. Times count from when an order was due. The kind
+`computing` opens no connection: on one machine strangers also take processor time, which is not the
+exchange's doing.
 """
 
 import argparse
