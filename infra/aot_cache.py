@@ -68,7 +68,7 @@ def with_cache(jvm: Jvm, file: Path) -> Jvm:
 
 def in_use(file: Path, pid: int) -> bool:
     """True if the process has mapped the file: a JVM that refused it has not."""
-    return str(file) in Path(f"/proc/{pid}/maps").read_text()
+    return str(file.resolve()) in Path(f"/proc/{pid}/maps").read_text()
 
 
 def remove_others(cache_dir: Path, file: Path) -> None:

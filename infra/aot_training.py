@@ -55,6 +55,8 @@ def train(cache_dir: Path) -> str:
 
     Raises InfraError, OSError.
     """
+    # A link to the folder leads to the same jars, and so to the same cache.
+    cache_dir = cache_dir.resolve()
     jvm = Jvm(find_java(), fetch_jars(cache_dir), FLAGS[TRAINED])
     file = wanted(jvm)
     if file is None:

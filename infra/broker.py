@@ -63,7 +63,7 @@ class LocalKafka(LocalServer):
         """
         super().__init__(data_dir)
         self._profile: Profile = profile
-        self.cache_dir = cache_dir or default_cache_dir()
+        self.cache_dir = (cache_dir or default_cache_dir()).resolve()
         # The AOT cache is used if there is one.
         self.uses_aot_cache = jvm is None
         self._jvm = jvm

@@ -86,8 +86,11 @@ def test_training_by_two_processes_makes_one_cache_and_leaves_nothing_else(train
 def test_broker_with_a_cache_uses_it_and_logs_nothing(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number, profile in enumerate(FLAGS):
-        with LocalKafka(tmp_path / str(number), profile=profile, cache_dir=trained) as kafka:
+    link = tmp_path / "link"
+    link.symlink_to(trained)
+    for folder, profile in zip((trained, link), FLAGS, strict=True):
+        data_dir = tmp_path / profile
+        with LocalKafka(data_dir, profile=profile, cache_dir=folder) as kafka:
             assert in_use(file_of(trained), kafka.process.pid)
             assert kafka.process.log_file.read_text() == ""
     assert caplog.messages == []
