@@ -137,12 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _give_up)
     signal.signal(signal.SIGALRM, _give_up)
-    if options.when_idle:
-        # Its JVMs inherit this: they run only while no other process has work.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        _wait_until_idle()
-    signal.alarm(TIME_LIMIT_S)
     try:
+        if options.when_idle:
+            # Its JVMs inherit this: they run only while no other process has work.
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            _wait_until_idle()
+        signal.alarm(TIME_LIMIT_S)
         print(train(options.cache_dir), flush=True)
     except (InfraError, OSError) as error:
         print(f"no cache: {error}", flush=True)
