@@ -55,7 +55,8 @@ produce() {
 }
 produce log --command-property acks=all linger.ms=0 max.in.flight.requests.per.connection=1 &
 producer=$!
-produce public --command-property linger.ms=0 --transaction-duration-ms 50
+produce public --command-property linger.ms=0 max.in.flight.requests.per.connection=1 \
+    --transaction-duration-ms 50
 wait "$producer"
 for topic in log public; do
     "$RUN" org.apache.kafka.tools.ConsumerPerformance --bootstrap-server "$server" --topic "$topic" \
