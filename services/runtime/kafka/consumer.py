@@ -13,6 +13,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from operator import methodcaller
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -50,6 +51,10 @@ _PASSING = frozenset(
         KafkaError._DESTROY_BROKER,
     }
 )
+
+
+# Called for every message: None, or an error, which is always true.
+_error = methodcaller("error")
 
 
 class Fetch(Struct, frozen=True):
@@ -127,7 +132,7 @@ class LogConsumer:
                 raise self._refusal
             return []
         messages = [first, *self._consumer.consume(records_max - 1, 0)]
-        if any(message.error() is not None for message in messages):
+        if any(map(_error, messages)):
             return self._without_errors(messages)
         return messages
 
