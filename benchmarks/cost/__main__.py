@@ -54,24 +54,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 when every load was measured."""
     options = _options(arguments)
     quiet_kafka()
+    loads: list[MeasuredLoad] = []
+    exit_code = 0
     try:
         with stoppable(), temporary_data_dir() as folder, progress_on_stderr() as progress:
-            loads = list(_loads(options, folder, progress))
+            # One by one, so that an interruption keeps the complete loads.
+            for load in _loads(options, folder, progress):
+                loads.append(load)
     except KeyboardInterrupt:
         sys.stderr.write("cost: interrupted; everything is stopped\n")
-        return EXIT_INTERRUPTED
+        exit_code = EXIT_INTERRUPTED
     except (InfraError, ExchangeError, SetupError, WorkersError, OSError) as error:
         sys.stderr.write(f"cost: {error}\n")
-        return EXIT_FAILED
+        exit_code = EXIT_FAILED
+    if loads:
+        _report(loads, options.json)
+    return exit_code
+
+
+def _report(loads: list[MeasuredLoad], file: Path | None) -> None:
     market = _market()
     durability = os.environ.get("EXCHANGE_DURABILITY", "fsync")
     sys.stdout.write(f"{this_machine()}\ncommit {commit()}, durability {durability}\n\n")
     for line in (*measured(loads), "", *computed(loads[-1], market)):
         sys.stdout.write(line + "\n")
-    if options.json:
+    if file:
         raw = msgspec.json.encode(CostReport(this_machine(), commit(), market, loads))
-        options.json.write_bytes(msgspec.json.format(raw, indent=2) + b"\n")
-    return 0
+        file.write_bytes(msgspec.json.format(raw, indent=2) + b"\n")
 
 
 def _loads(options: argparse.Namespace, folder: Path, progress: Progress) -> Iterator[MeasuredLoad]:
@@ -144,7 +153,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.cost",
         description=__doc__,
         epilog="Exit codes: 0 done; 1 an exchange could not be started or used; 2 usage; "
-        "130 interrupted. EXCHANGE_DURABILITY selects the durability.",
+        "130 interrupted; the loads that were measured are printed in any case. "
+        "EXCHANGE_DURABILITY selects the durability.",
     )
     add = parser.add_argument
     add("--scales", type=float, nargs="+", default=[25.0, 100.0, 200.0], help="in per cent of B3")
