@@ -11,9 +11,13 @@ import psycopg
 import pytest
 from msgspec import structs
 
+from conformance.api import Api, eventually
+from infra.ports import free_port
+from infra.servers import LocalServers
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.audit.report import AuditReport
 from services.audit.run import run_audit
+from services.local.exchange import LocalExchange
 from services.matcher.recovery import commits_of
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import RefusedError, UnavailableError
@@ -240,3 +244,43 @@ def test_second_trim_of_rows_at_the_same_time_is_refused(whole: AuditedMarket) -
         connection.execute("SELECT pg_advisory_lock(%s)", [rows._LOCK])
         with pytest.raises(RefusedError, match="is running"):
             trimmed(whole.settings)
+
+
+def test_exchange_trades_on_after_both_trims(
+    market: AuditedMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "TRADES_MAX", PRICES)
+    settings = structs.replace(
+        market.settings, port=free_port(), admin_key="an admin key that is long"
+    )
+    sums = query(settings, "SELECT * FROM balances ORDER BY broker_id, symbol")
+    ((gone, owner),) = query(
+        settings,
+        "SELECT id::text, broker_id::text FROM orders WHERE closed_reason = 'filled' LIMIT 1",
+    )
+    trim_log(settings, later(), dry_run=False)
+    trimmed(settings)
+    assert query(settings, "SELECT * FROM balances ORDER BY broker_id, symbol") == sums
+    servers = LocalServers(
+        settings.data_dir, kafka=settings.kafka, database_url=settings.database_url
+    )
+    stack = LocalExchange(settings, servers)
+    stack.prepare()
+    try:
+        stack.start_all(("sink", "matcher", "gateway"))
+        admin = Api(stack.url, stack.admin_key)
+        broker = Api(stack.url, admin.call("POST", "/register", {"name": "New"}).body["api_key"])
+        order = {
+            "document_number": "12345678901",
+            "side": "ask",
+            "symbol": "NEW1",
+            "price": 100,
+            "quantity": 5,
+        }
+        placed = broker.call("POST", "/orders", order)
+        assert placed.status == 201, placed
+        assert broker.call("GET", f"/orders/{gone}").status == 404, owner
+        assert broker.call("GET", f"/orders/{placed.body['order_id']}").status == 200
+        eventually("the audit holds", lambda: failing(audit(settings)) == set(), WAIT_S)
+    finally:
+        stack.stop_all()
