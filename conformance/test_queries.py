@@ -93,3 +93,25 @@ def test_fills_are_the_brokers_own_sides_of_trades(market: Market) -> None:
     expect("the seller's fills", sold[::-1], lambda: fills(seller, "&limit=1"))
     expect("the fills of one order", [bought[1]], lambda: fills(buyer, f"&order_id={bids[1]}"))
     assert fills(other, "") == [], "expected no fills of a broker that has not traded"
+
+
+def test_orders_of_a_broker_are_listed_by_state_and_client_order_id(market: Market) -> None:
+    """Each broker sees its own orders, in pages, each once, by state and by client order id."""
+    market.require("/orders", "get")
+    symbol, (trader, other) = market.symbol(), market.traders(2)
+    orders = [
+        trader.buy(symbol, 1, 100 + cents, client_order_id=f"o-{cents}") for cents in range(3)
+    ]
+    trader.cancel(orders[1])
+
+    def found(trader: Trader, query: str) -> list[str]:
+        path = f"/orders?symbol={symbol}&limit=2{query}"
+        return [order["order_id"] for order in listed(trader, path, "orders")]
+
+    expect("all orders, newest first", orders[::-1], lambda: found(trader, ""))
+    expect("all orders, oldest first", orders, lambda: found(trader, "&sort=oldest"))
+    expect("the open ones", [orders[2], orders[0]], lambda: found(trader, "&status=open"))
+    expect("the closed one", [orders[1]], lambda: found(trader, "&status=closed"))
+    expect("one by its client order id", [orders[2]], lambda: found(trader, "&client_order_id=o-2"))
+    assert found(trader, "&client_order_id=o-9") == [], "expected no order of an unused id"
+    assert found(other, "") == [], "expected no orders of a broker that has sent none"

@@ -204,14 +204,15 @@ class Market:
     def __init__(self, url: str, admin_key: str) -> None:
         self.admin = Calls(url, admin_key, ANSWER_S)
 
-    def offers(self, path: str) -> bool:
-        """Return whether the exchange's OpenAPI document, if any, has this path."""
+    def offers(self, path: str, method: str = "") -> bool:
+        """Return whether the exchange's OpenAPI document, if any, has this path and method."""
         answer = self.client(None).get("/openapi.json")
-        return answer.status == _OK and path in answer.body["paths"]
+        paths = answer.body["paths"] if answer.status == _OK else {}
+        return path in paths and (not method or method in paths[path])
 
-    def require(self, path: str) -> None:
-        """Skip the rule where the exchange lacks the call."""
-        if not self.offers(path):
+    def require(self, path: str, method: str = "") -> None:
+        """Skip the rule where the exchange lacks the call; by default with any method."""
+        if not self.offers(path, method):
             pytest.skip(f"this exchange does not offer {path}")
 
     def symbol(self) -> str:

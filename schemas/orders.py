@@ -6,6 +6,7 @@ Pure and mutable: `accepted` creates the record; `filled_as_maker` and `closed` 
 from msgspec import Struct
 
 from schemas.executions import Fill, OrderAccepted
+from schemas.queries import OrderSummary
 from schemas.rest import OrderResource, TradeResource
 from schemas.units import ClosedReason, OrderType, Side, rfc3339, rounded_average
 
@@ -121,4 +122,26 @@ class OrderRecord(Struct, gc=False):
             updated_at=rfc3339(self.updated_at),
             trades=[trade.resource() for trade in self.trades[-TRADES_SHOWN_MAX:]],
             trades_total=self.older_trades + len(self.trades),
+        )
+
+    def summary(self) -> OrderSummary:
+        """The order as lists return it."""
+        filled = self.quantity - self.remaining_quantity
+        return OrderSummary(
+            order_id=self.order_id,
+            id=self.order_id,
+            client_order_id=self.client_order_id,
+            symbol=self.symbol,
+            side=self.side,
+            order_type=self.order_type,
+            price=self.price,
+            quantity=self.quantity,
+            remaining_quantity=self.remaining_quantity,
+            filled_quantity=filled,
+            average_price=rounded_average(self.filled_value, filled) if filled else None,
+            status="open" if self.closed_reason is None else "closed",
+            closed_reason=self.closed_reason,
+            valid_until=None if self.valid_until is None else rfc3339(self.valid_until),
+            created_at=rfc3339(self.created_at),
+            updated_at=rfc3339(self.updated_at),
         )

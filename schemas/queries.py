@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.units import Side
+from schemas.units import ClosedReason, OrderType, Side
 
 
 class StockResource(Struct, frozen=True):
@@ -93,4 +93,32 @@ class FillsResource(Struct, frozen=True):
     """The broker's fills, newest first, or oldest first with `sort=oldest`."""
 
     fills: list[FillResource]
+    next_cursor: str | None
+
+
+class OrderSummary(Struct, frozen=True):
+    """An order in its present state, without its trades."""
+
+    order_id: str
+    id: str
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    order_type: OrderType
+    price: int | None
+    quantity: int
+    remaining_quantity: int
+    filled_quantity: int
+    average_price: int | None
+    status: Literal["open", "closed"]
+    closed_reason: ClosedReason | None
+    valid_until: str | None
+    created_at: str
+    updated_at: str
+
+
+class OrdersResource(Struct, frozen=True):
+    """The broker's orders, newest first, or oldest first with `sort=oldest`."""
+
+    orders: list[OrderSummary]
     next_cursor: str | None

@@ -173,7 +173,7 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
     responses: Document = {}
     for status, kind in sorted(call.answers.items()):
         headers: Document = {"X-Request-Id": _REQUEST_ID}
-        if call.path == "/orders" or status == 202:  # noqa: PLR2004
+        if (call.method, call.path) == ("POST", "/orders") or status == 202:  # noqa: PLR2004
             headers["Location"] = _LOCATION
         if any(parameter.name == "Prefer" for parameter in call.parameters):
             headers["Preference-Applied"] = {

@@ -16,7 +16,7 @@ class PartitionMap:
     """Listings, with murmur2 for other symbols. A listing never moves a symbol that has traded."""
 
     def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
+        self.partitions = partitions
         self._listed: SortedDict = SortedDict()
         self._default = lru_cache(SYMBOLS_REMEMBERED_MAX)(default_partition)
 
@@ -26,17 +26,17 @@ class PartitionMap:
             self._listed.pop((key or b"").decode(errors="replace"), None)
             return
         listing = decode_listing(value)
-        if listing.partition >= self._partitions:
+        if listing.partition >= self.partitions:
             raise ValueError(
                 f"{listing.symbol} is listed on partition {listing.partition}, "
-                f"there are {self._partitions}"
+                f"there are {self.partitions}"
             )
         self._listed[listing.symbol] = listing.partition
 
     def partition(self, symbol: str) -> int:
         """The partition of the symbol's commands."""
         listed: int | None = self._listed.get(symbol)
-        return self._default(symbol, self._partitions) if listed is None else listed
+        return self._default(symbol, self.partitions) if listed is None else listed
 
     def is_listed(self, symbol: str) -> bool:
         """True if the symbol has a listing."""

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from pydantic_core import core_schema
 
-from schemas.rest import FieldFault
+from schemas.rest import FieldFault, Instant
+from schemas.units import milliseconds
 from services.api.messages import Parameter, ProblemError
 
 
@@ -69,6 +70,26 @@ class Text:
         """Document the pattern."""
         schema = msgspec.json.schema(self._kind)
         return {"type": "string", "pattern": schema["pattern"].removesuffix(r"(?!\n)")}
+
+
+class Moment:
+    """Annotation of a FastAPI parameter: an instant of RFC 3339, read as milliseconds."""
+
+    def _read(self, text: str) -> int:
+        try:
+            return milliseconds(msgspec.convert(text, Instant))
+        except msgspec.ValidationError:
+            raise ValueError(
+                "must be an instant of RFC 3339, such as 2026-11-23T13:00:00Z"
+            ) from None
+
+    def __get_pydantic_core_schema__(self, _: Any, __: Any) -> core_schema.CoreSchema:
+        """Validate the text."""
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, _: Any, __: Any) -> dict[str, Any]:
+        """Document the format."""
+        return {"type": "string", "format": "date-time"}
 
 
 def require_known_query(query_string: bytes, known: Collection[str]) -> None:

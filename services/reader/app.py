@@ -129,6 +129,10 @@ class Reader:
         ArchiveUnavailableError."""
         return await self._archive.positions()
 
+    async def reach_end(self, partition: int) -> None:
+        """Wait until the views have all commands that the log holds now. Raises ViewBehindError."""
+        await self._waiting.reach_end(partition)
+
     def covers(self, positions: Mapping[int, int]) -> bool:
         """True if PostgreSQL at these positions has all that has left the views."""
         return all(positions.get(p, 0) >= command for p, command in self._forgotten.items())

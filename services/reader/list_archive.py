@@ -1,4 +1,4 @@
-"""The reader's SQL for lists: trades of a symbol, and a broker's fills, by the order of an index.
+"""The reader's SQL for lists: a symbol's trades, and a broker's orders and fills, each by an index.
 
 Every failure is an ArchiveUnavailableError.
 """
@@ -9,9 +9,10 @@ from typing import LiteralString
 from msgspec import Struct, structs
 from psycopg import AsyncConnection
 
+from schemas.orders import OrderRecord
 from schemas.queries import FillResource
 from schemas.units import rfc3339
-from services.reader.archive import Archive, read_positions
+from services.reader.archive import SELECT_ORDERS, Archive, read_positions
 from services.reader.overlay import Span
 from services.reader.tape import TapeTrade
 
@@ -24,6 +25,10 @@ _STOCK_TRADES: LiteralString = """
     FROM trades WHERE partition = %s AND symbol = %s AND sequence BETWEEN %s AND %s
         AND EXISTS (SELECT FROM log_identity WHERE (cluster_id, topic, topic_id) = (%s, %s, %s))
     ORDER BY sequence
+"""
+_OF_BROKER: LiteralString = """
+    WHERE broker_id = %(broker_id)s AND id > %(after)s AND id < %(before)s {client}
+    ORDER BY orders.id {order} LIMIT %(scan)s
 """
 # Each side's limit lets its index end early. The client order id is a look-up for each row: a join
 # might read all orders.
@@ -54,6 +59,19 @@ class StoredFills(Struct, frozen=True):
     positions: dict[int, int]
 
 
+class StoredOrders(Struct, frozen=True):
+    """Orders without trades in the order of the span, with the positions of the same snapshot."""
+
+    orders: Sequence[OrderRecord]
+    positions: dict[int, int]
+
+
+def orders_query(*, newest_first: bool, of_client_id: bool) -> LiteralString:
+    """The query of a page of a broker's orders: of all, or of one client order id."""
+    client: LiteralString = "AND client_order_id = %(client_order_id)s" if of_client_id else ""
+    return SELECT_ORDERS + _OF_BROKER.format(order="DESC" if newest_first else "ASC", client=client)
+
+
 def fills_query(*, newest_first: bool, of_order: bool) -> LiteralString:
     """The query of a page of fills: of a broker, or of one order."""
     order: LiteralString = "DESC" if newest_first else "ASC"
@@ -80,6 +98,26 @@ class ListArchive:
             asked = [partition, symbol, low, high, *structs.astuple(self._archive.identity)]
             found = await connection.execute(_STOCK_TRADES, asked)
             return [TapeTrade(*row) for row in await found.fetchall()]
+
+        return await self._archive.ask(question)
+
+    async def orders(self, broker_id: str, client_order_id: str | None, span: Span) -> StoredOrders:
+        """The broker's stored orders; `client_order_id`: only those with this one. Raises
+        ArchiveUnavailableError."""
+        named = client_order_id is not None
+        query = orders_query(newest_first=span.newest_first, of_client_id=named)
+        asked = {
+            "broker_id": broker_id,
+            "client_order_id": client_order_id,
+            "after": span.after or _LOWEST,
+            "before": span.before or _HIGHEST,
+            "scan": span.scan,
+        }
+
+        async def question(connection: AsyncConnection) -> StoredOrders:
+            found = await connection.execute(query, asked)
+            orders = [OrderRecord(*[*row, []]) for row in await found.fetchall()]
+            return StoredOrders(orders, await read_positions(connection, self._archive.identity))
 
         return await self._archive.ask(question)
 

@@ -15,14 +15,12 @@ from services.api.partition_map import PartitionMap
 from services.api.query import Text
 from services.reader.app import Reader
 from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
-from services.reader.parameters import NOT_A_CURSOR, PageQuery, SymbolInPath, unreadable
+from services.reader.parameters import ATTEMPTS, NOT_A_CURSOR, PageQuery, SymbolInPath, unreadable
 from services.reader.stocks import stock, symbols_after
 from services.reader.tape import TapeTrade
 
 _Sequence = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,17}$(?!\n)")]
 _SequenceOrZero = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,17})$(?!\n)")]
-# The second answer of PostgreSQL has what left memory during the first.
-ATTEMPTS = 2
 
 
 class MarketLists(Protocol):

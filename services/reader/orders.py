@@ -1,13 +1,18 @@
 """View of orders: all open orders, and closed ones until PostgreSQL has stored them.
 
-Pure. A closed order is queued once and forgotten once, so forgetting costs O(1) per order.
+Pure. A closed order is queued once and forgotten once, so forgetting costs O(1) per order. The
+orders of a broker are sorted from its first query on: most brokers never ask.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from sys import intern
+
+from sortedcontainers import SortedDict
 
 from schemas.executions import OrderAccepted
 from schemas.orders import OrderRecord
+from services.reader.overlay import Span
 from services.runtime.errors import BrokenLogError
 
 # A few milliseconds of work, so that requests in between see no delay.
@@ -19,6 +24,8 @@ class Orders:
 
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
+        # By broker and id: a dict, or a SortedDict after the broker's first query.
+        self._own: dict[str, dict[str, OrderRecord]] = {}
         self._closed: dict[int, deque[tuple[int, OrderRecord]]] = {}
 
     def __len__(self) -> int:
@@ -43,6 +50,10 @@ class Orders:
         record.symbol = intern(record.symbol)
         record.broker_id = intern(record.broker_id)
         self._records[record.order_id] = record
+        own = self._own.get(record.broker_id)
+        if own is None:
+            own = self._own[record.broker_id] = {}
+        own[record.order_id] = record
 
     def open(self, order_id: str) -> OrderRecord:
         """An order that rests in a book. Raises BrokenLogError if there is none."""
@@ -70,5 +81,25 @@ class Orders:
         for _ in range(FORGET_MAX):
             if not queue or queue[0][0] >= next_command or queue[0][1].updated_at > closed_by:
                 return False
-            del self._records[queue.popleft()[1].order_id]
+            self._forget(queue.popleft()[1])
         return True
+
+    def _forget(self, record: OrderRecord) -> None:
+        del self._records[record.order_id]
+        own = self._own[record.broker_id]
+        del own[record.order_id]
+        if not own:
+            del self._own[record.broker_id]
+
+    def of_broker(self, broker_id: str, span: Span) -> Iterator[tuple[str, OrderRecord]]:
+        """The broker's orders in memory between the bounds of the span, by id, in its order."""
+        own = self._own.get(broker_id)
+        if own is None:
+            return
+        if not isinstance(own, SortedDict):
+            own = self._own[broker_id] = SortedDict(own)
+        between = own.irange(
+            span.after, span.before, inclusive=(False, False), reverse=span.newest_first
+        )
+        for order_id in between:
+            yield order_id, own[order_id]

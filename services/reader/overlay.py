@@ -5,6 +5,7 @@ in memory; then each entry is in one of both. Of an entry in both, memory has th
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
@@ -41,6 +42,16 @@ class Page(Struct, Generic[T], frozen=True):
 
     entries: list[T]
     next_key: str | None
+
+
+def first_page(
+    entries: Iterable[tuple[str, T]], wanted: Callable[[T], bool], limit: int
+) -> Page[T]:
+    """At most `limit` wanted entries of a list that memory has whole."""
+    # One more than requested shows whether another page follows.
+    found = list(islice(((key, entry) for key, entry in entries if wanted(entry)), limit + 1))
+    more = len(found) > limit
+    return Page([entry for _, entry in found[:limit]], found[limit - 1][0] if more else None)
 
 
 def page(

@@ -10,6 +10,10 @@ from services.api.messages import ProblemError, not_accepted
 from services.api.query import Count, Text
 from services.reader.app import PAGE_DEFAULT, PAGE_MAX
 
+# Entries that one page may read to find those of a filter that no index has: some milliseconds.
+SCAN_MAX = 1_000
+# The second answer of PostgreSQL has what left memory during the first.
+ATTEMPTS = 2
 NOT_A_CURSOR = "must be the next_cursor of an answer"
 TICKER = Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or ..")
 SymbolInPath = Annotated[str, TICKER, Path()]
@@ -32,6 +36,10 @@ class OwnQuery(PageQuery):
     sort: Annotated[
         Literal["newest", "oldest"], Field(description="The entries that come first")
     ] = "newest"
+
+    def scan(self, *, filtered: bool) -> int:
+        """The most entries that the page reads; `filtered`: by what no index has."""
+        return SCAN_MAX if filtered else self.limit + 1
 
 
 def unreadable() -> ProblemError:

@@ -54,13 +54,20 @@ class Waiting:
         partition = ids.partition_of(order_id)
         if partition is None:
             return None
+        await self.reach_end(partition)
+        return self._views.order(order_id)
+
+    async def reach_end(self, partition: int) -> None:
+        """Wait until the views have applied all commands that the log holds now.
+
+        Raises ViewBehindError when that takes too long, or the end is unknown.
+        """
         try:
             end = await asyncio.wait_for(self._end(partition), END_WAIT_S)
         except (TimeoutError, UnavailableError) as error:
-            raise ViewBehindError(order_id) from error
+            raise ViewBehindError(f"partition {partition}") from error
         if not await self._until(lambda: self._next_command(partition) >= end, END_WAIT_S):
-            raise ViewBehindError(order_id)
-        return self._views.order(order_id)
+            raise ViewBehindError(f"partition {partition}")
 
     def _next_command(self, partition: int) -> int:
         return self._views.next_commands().get(partition, 0)

@@ -27,6 +27,7 @@ from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
 from services.reader.books import BookView
 from services.reader.orders import Orders
+from services.reader.overlay import Span
 from services.reader.prices import LastTrade, Prices
 from services.reader.tape import Tape
 from services.runtime.errors import BrokenLogError
@@ -182,6 +183,10 @@ class Views:
     def order(self, order_id: str) -> OrderRecord | None:
         """The order; None when unknown or forgotten."""
         return self._orders.get(order_id)
+
+    def orders_of(self, broker_id: str, span: Span) -> Iterator[tuple[str, OrderRecord]]:
+        """The broker's orders in memory: all open ones, and closed ones that may not be stored."""
+        return self._orders.of_broker(broker_id, span)
 
     def price(self, symbol: str, trades: int, now: int) -> PriceResource | None:
         """Last price, and the mean of the last `trades`; None before any trade."""

@@ -9,9 +9,10 @@ from services.reader.archive import Archive
 from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
 from services.reader.database_views import StoredViews
+from services.reader.fill_routes import FillRoutes
 from services.reader.list_archive import ListArchive
 from services.reader.market_routes import MarketRoutes
-from services.reader.own_routes import OwnRoutes
+from services.reader.order_routes import OrderRoutes
 from services.reader.views import Views
 from services.reader.watched_archive import WatchedArchive
 from services.runtime.kafka.topic_identity import log_identity
@@ -44,7 +45,8 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
         routes=reader.routes(),
         routers=[
             MarketRoutes(reader, context.partition_map, lists).router(),
-            OwnRoutes(reader, lists).router(),
+            OrderRoutes(reader, context.partition_map, lists).router(),
+            FillRoutes(reader, lists).router(),
         ],
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,

@@ -39,6 +39,7 @@ CALLS = [
     "POST /orders/{order_id}/cancel",
     "POST /orders/batch",
     "POST /orders/validate",
+    "GET /orders",
     "GET /fills",
     "GET /stocks/{symbol}/trades",
     "GET /stocks",

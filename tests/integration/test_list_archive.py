@@ -89,6 +89,19 @@ def test_fills_of_a_broker_equal_the_naive_list(database: str, naive: StoredMark
     with_archive(database, check)
 
 
+def test_orders_of_a_broker_equal_the_naive_list(database: str, naive: StoredMarket) -> None:
+    async def check(archive: ListArchive) -> None:
+        for broker_id in naive.fills_by_broker:
+            own = [each for each in naive.records.values() if each.broker_id == broker_id]
+            names = [None, "no order has it", own[0].client_order_id, own[-1].client_order_id]
+            for span in spans([order.order_id for order in own]):
+                for name in names:
+                    wanted = await naive.orders(broker_id, name, span)
+                    assert await archive.orders(broker_id, name, span) == wanted
+
+    with_archive(database, check)
+
+
 def test_trades_of_a_symbol_equal_the_naive_list(database: str, naive: StoredMarket) -> None:
     async def check(archive: ListArchive) -> None:
         for (partition, symbol), trades in naive.trades_by_symbol.items():

@@ -8,14 +8,14 @@ import pytest
 
 from infra.postgres import LocalPostgres
 from schemas.webhooks import DeliveryStatus
-from services.reader.list_archive import bounds_of, fills_query
+from services.reader.list_archive import bounds_of, fills_query, orders_query
 from services.reader.overlay import Span
 from services.runtime.postgres import pool
 from services.runtime.postgres.connection import connect
 from services.sink.migrate import migrate
 from services.webhooks import deliveries
 from tests.support import query_plans
-from tests.support.queries import CASES, PAGE
+from tests.support.queries import CASES, LAST, PAGE
 from tests.support.query_plans import BIG, BUSY, QUIET, ROWS, event_id, read_by
 from tests.support.sql_found import ROOT, statements
 
@@ -55,6 +55,27 @@ def test_page_of_deliveries_reads_only_its_rows(
     query = deliveries.page_query(status, after_a_page=after_a_page)
     with connect(database, pool.SESSION, autocommit=False) as connection:
         read = read_by(connection, query, [broker_id, *before, PAGE])
+    assert not read.sorts, read
+    assert not read.scanned, read
+    assert read.rows <= PAGE, read
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("client_order_id", [None, "c", "unknown"])
+@pytest.mark.parametrize("broker_id", [BUSY, QUIET])
+def test_page_of_orders_reads_only_its_rows(
+    database: str, broker_id: str, client_order_id: str | None, newest_first: bool
+) -> None:
+    query = orders_query(newest_first=newest_first, of_client_id=client_order_id is not None)
+    asked = {
+        "broker_id": broker_id,
+        "client_order_id": client_order_id,
+        "after": event_id(1) if newest_first else event_id(ROWS // 2),
+        "before": event_id(ROWS // 2) if newest_first else LAST,
+        "scan": PAGE,
+    }
+    with connect(database, pool.SESSION, autocommit=False) as connection:
+        read = read_by(connection, query, asked)
     assert not read.sorts, read
     assert not read.scanned, read
     assert read.rows <= PAGE, read

@@ -12,8 +12,9 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.partition_map import PartitionMap
 from services.reader.app import Reader
+from services.reader.fill_routes import FillRoutes
 from services.reader.market_routes import MarketRoutes
-from services.reader.own_routes import OwnRoutes
+from services.reader.order_routes import OrderRoutes
 from services.reader.views import Views
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0
@@ -24,23 +25,33 @@ NOW = T0 + 100_000
 
 
 class ReaderApi:
-    """A reader with its application. `now` is its clock; `is_ready` its readiness."""
+    """A reader with its application. `now` is its clock; `is_ready` its readiness.
+
+    `ends`: the end of the command log by partition, 0 if absent.
+    """
 
     def __init__(self, brokers: Iterable[str] = (ALICE, BOB, CAROL)) -> None:
         self.views = Views()
         self.stored = archive = StoredMarket()
         self.is_ready = True
+        self.ends: dict[int, int] = {}
         self.now = NOW
         directory = BrokerDirectory("an admin key that is long")
         for broker_id in brokers:
             directory.add(Broker(broker_id, "Named", key_hash(broker_id), T0))
         self.reader = Reader(
-            self.views, archive, directory, lambda: self.is_ready, lambda _: 0, lambda: self.now
+            self.views,
+            archive,
+            directory,
+            lambda: self.is_ready,
+            lambda partition: self.ends.get(partition, 0),
+            lambda: self.now,
         )
         self.partition_map = PartitionMap(PARTITIONS)
         routers = [
             MarketRoutes(self.reader, self.partition_map, archive).router(),
-            OwnRoutes(self.reader, archive).router(),
+            OrderRoutes(self.reader, self.partition_map, archive).router(),
+            FillRoutes(self.reader, archive).router(),
         ]
         routes = self.reader.routes()
         framework = make_framework("Reader", routes, routers)

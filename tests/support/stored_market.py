@@ -1,11 +1,13 @@
 """The rows of PostgreSQL as plain lists in memory: the naive form of the reader's queries."""
 
+from msgspec import structs
+
 from schemas.executions import OrderAccepted
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.queries import FillResource, fill_id
 from schemas.units import Side, rfc3339
 from services.reader.errors import ArchiveUnavailableError
-from services.reader.list_archive import StoredFills
+from services.reader.list_archive import StoredFills, StoredOrders
 from services.reader.overlay import Span
 from services.reader.tape import TapeTrade
 from services.reader.views import Views
@@ -18,7 +20,7 @@ class StoredMarket:
     def __init__(self) -> None:
         self.away = False
         self.reads = 0
-        self.orders: dict[str, OrderRecord] = {}
+        self.records: dict[str, OrderRecord] = {}
         self.fills_by_broker: dict[str, list[FillResource]] = {}
         self.trades_by_symbol: dict[tuple[int, str], list[TapeTrade]] = {}
         self._positions: dict[int, int] = {}
@@ -27,7 +29,7 @@ class StoredMarket:
     def store(self, batch: Batch) -> None:
         """Store a batch."""
         self._views.apply(batch)
-        self.orders = self._views._orders._records
+        self.records = self._views._orders._records
         self._positions[batch.partition] = batch.first_command + len(batch.outcomes)
         for outcome in batch.outcomes:
             if isinstance(outcome.event, OrderAccepted):
@@ -39,7 +41,7 @@ class StoredMarket:
             trades.append(
                 TapeTrade(fill.sequence, fill.trade_id, fill.price, fill.quantity, taker.side, time)
             )
-            maker = self.orders[fill.maker_order_id]
+            maker = self.records[fill.maker_order_id]
             sides: tuple[tuple[Side, str, str | None, str, str], ...] = (
                 (taker.side, taker.order_id, taker.client_order_id, taker.broker_id, "taker"),
                 (maker.side, maker.order_id, maker.client_order_id, maker.broker_id, "maker"),
@@ -72,12 +74,12 @@ class StoredMarket:
     async def order(self, order_id: str) -> OrderRecord | None:
         """As the archive."""
         self._read()
-        return self.orders.get(order_id)
+        return self.records.get(order_id)
 
     async def trades(self, order_id: str, before: str | None, limit: int) -> list[OrderTrade]:
         """As the archive."""
         self._read()
-        found = [t for t in self.orders[order_id].trades if not before or t.trade_id < before]
+        found = [t for t in self.records[order_id].trades if not before or t.trade_id < before]
         return found[::-1][:limit]
 
     async def positions(self) -> dict[int, int]:
@@ -92,6 +94,19 @@ class StoredMarket:
         self._read()
         trades = self.trades_by_symbol.get((partition, symbol), [])
         return [trade for trade in trades if low <= trade.sequence <= high]
+
+    async def orders(self, broker_id: str, client_order_id: str | None, span: Span) -> StoredOrders:
+        """As the archive."""
+        self._read()
+        found = [
+            structs.replace(order, trades=[])
+            for order in self.records.values()
+            if order.broker_id == broker_id
+            and span.contains(order.order_id)
+            and client_order_id in (None, order.client_order_id)
+        ]
+        found.sort(key=lambda order: order.order_id, reverse=span.newest_first)
+        return StoredOrders(found[: span.scan], dict(self._positions))
 
     async def fills(self, broker_id: str, order_id: str | None, span: Span) -> StoredFills:
         """As the archive."""

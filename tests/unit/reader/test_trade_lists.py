@@ -1,6 +1,5 @@
 """Trades of a symbol and fills of a broker: pages while trades arrive, are stored and forgotten."""
 
-import random
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -8,62 +7,13 @@ from typing import Any
 import pytest
 from msgspec import to_builtins
 
-from loadgen.workload.orderflow import Profile
-from schemas.executions import OrderAccepted
-from services.reader import own_routes
+from services.reader import parameters
 from services.reader.tape import KEPT_PER_SYMBOL
 from services.runtime.kafka.execution_filter import Batch
-from tests.support.market import batches, outcomes
+from tests.support.growing_market import GrowingMarket
 from tests.support.reader_api import ReaderApi
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, batch, fill, limit, sweep
 from tests.support.view_comparison import known_symbols
-
-PROFILE = Profile(duration_s=4, symbols=2, brokers=3, cancel_age_ms_mean=800)
-
-
-class Market:
-    """Two partitions of a seeded flow, of which the reader and PostgreSQL have applied a part."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        flows = [
-            batches(partition, list(outcomes(partition, seed, PROFILE)), size=7)
-            for partition in (0, 1)
-        ]
-        self._left = [list(reversed(flow)) for flow in flows]
-        self._unstored: list[list[Batch]] = [[], []]
-        self.brokers = sorted(
-            {
-                o.event.broker_id
-                for flow in flows
-                for b in flow
-                for o in b.outcomes
-                if isinstance(o.event, OrderAccepted)
-            }
-        )
-        self.api = ReaderApi(self.brokers)
-
-    def step(self, count: int = 12) -> None:
-        """Apply some batches, store some of these, perhaps forget what is stored."""
-        for _ in range(count):
-            partition = self.random.randrange(2)
-            if self._left[partition]:
-                applied = self._left[partition].pop()
-                self.api.reader.apply(applied)
-                self._unstored[partition].append(applied)
-            self._store(self.random.randrange(2))
-        if self.random.random() < 0.5:
-            self.api.forget()
-
-    def _store(self, partition: int) -> None:
-        while self._unstored[partition] and self.random.random() < 0.6:
-            self.api.stored.store(self._unstored[partition].pop(0))
-
-    def store_all(self) -> None:
-        for partition in (0, 1):
-            for each in self._unstored[partition]:
-                self.api.stored.store(each)
-            self._unstored[partition].clear()
 
 
 @pytest.fixture
@@ -71,13 +21,13 @@ def api() -> ReaderApi:
     return ReaderApi()
 
 
-def every_fill(market: Market, broker_id: str) -> list[dict[str, Any]]:
+def every_fill(market: GrowingMarket, broker_id: str) -> list[dict[str, Any]]:
     market.store_all()
     fills = market.api.stored.fills_by_broker.get(broker_id, [])
     return sorted((to_builtins(f) for f in fills), key=lambda f: str(f["fill_id"]))
 
 
-def known(market: Market, path: str, name: str, broker_id: str) -> list[str]:
+def known(market: GrowingMarket, path: str, name: str, broker_id: str) -> list[str]:
     key = "fill_id" if name == "fills" else "trade_id"
     return [entry[key] for entry in market.api.pages(path, name, broker_id)]
 
@@ -88,8 +38,8 @@ def known(market: Market, path: str, name: str, broker_id: str) -> list[str]:
 def test_fills_in_pages_neither_skip_nor_repeat_while_the_market_goes_on(
     monkeypatch: pytest.MonkeyPatch, seed: int, sort: str, filtered: bool
 ) -> None:
-    monkeypatch.setattr(own_routes, "SCAN_MAX", 9)
-    market = Market(seed)
+    monkeypatch.setattr(parameters, "SCAN_MAX", 9)
+    market = GrowingMarket(seed)
     market.step(40)
     broker_id = market.random.choice(market.brokers)
     symbol = market.random.choice(sorted(known_symbols(market.api.views)))
@@ -107,7 +57,7 @@ def test_fills_in_pages_neither_skip_nor_repeat_while_the_market_goes_on(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_trades_in_pages_neither_skip_nor_repeat_while_the_market_goes_on(seed: int) -> None:
-    market = Market(seed)
+    market = GrowingMarket(seed)
     market.step(60)
     symbols = sorted(known_symbols(market.api.views))
     symbol = market.random.choice(symbols)

@@ -1,4 +1,4 @@
-"""Queries of a broker's own data, served by FastAPI: fills."""
+"""Query of a broker's fills, served by FastAPI."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Protocol
@@ -15,15 +15,10 @@ from services.reader.app import Reader
 from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
 from services.reader.list_archive import StoredFills
 from services.reader.overlay import Page, Span, page
-from services.reader.parameters import NOT_A_CURSOR, OwnQuery, unreadable
-
-# Entries that one page may read to find those of a filter that no index has: some milliseconds.
-SCAN_MAX = 1_000
-# The second answer of PostgreSQL has what left memory during the first.
-ATTEMPTS = 2
+from services.reader.parameters import ATTEMPTS, NOT_A_CURSOR, OwnQuery, unreadable
 
 
-class OwnLists(Protocol):
+class FillLists(Protocol):
     """The queries to PostgreSQL; all raise ArchiveUnavailableError."""
 
     async def fills(self, broker_id: str, order_id: str | None, span: Span) -> StoredFills:
@@ -48,7 +43,7 @@ class FillQuery(OwnQuery):
 
     def span(self) -> Span:
         """The keys of the page."""
-        scan = self.limit + 1 if self.symbol is None else SCAN_MAX
+        scan = self.scan(filtered=self.symbol is not None)
         if self.sort == "newest":
             return Span(self.after, self.cursor, newest_first=True, scan=scan)
         # The cursor of a later page is beyond `after`.
@@ -59,10 +54,10 @@ class FillQuery(OwnQuery):
         return self.symbol in (None, fill.symbol) and self.order_id in (None, fill.order_id)
 
 
-class OwnRoutes:
+class FillRoutes:
     """Answers from PostgreSQL and, for what it may not have yet, from the reader's views."""
 
-    def __init__(self, reader: Reader, archive: OwnLists) -> None:
+    def __init__(self, reader: Reader, archive: FillLists) -> None:
         self._reader = reader
         self._archive = archive
 
