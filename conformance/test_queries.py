@@ -115,3 +115,25 @@ def test_orders_of_a_broker_are_listed_by_state_and_client_order_id(market: Mark
     expect("one by its client order id", [orders[2]], lambda: found(trader, "&client_order_id=o-2"))
     assert found(trader, "&client_order_id=o-9") == [], "expected no order of an unused id"
     assert found(other, "") == [], "expected no orders of a broker that has sent none"
+
+
+def test_candles_sum_the_trades_of_their_interval(market: Market) -> None:
+    """The candle of a day has open, high, low, close and sums of the trades in it."""
+    market.require("/stocks/{symbol}/candles")
+    symbol, (seller, buyer) = market.symbol(), market.traders(2)
+    path = f"/stocks/{symbol}/candles?interval=1d"
+    empty = expect_answer("candles", buyer.api.get(path), 200).body
+    assert empty["candles"] == [], "expected no candles of a new symbol"
+    for quantity, cents in ((2, 1_000), (1, 1_003), (3, 998), (1, 999)):
+        seller.sell(symbol, quantity, cents)
+        buyer.buy(symbol, quantity, cents)
+
+    def sums() -> tuple[int, int, int]:
+        candles = expect_answer("candles", buyer.api.get(path), 200).body["candles"]
+        return tuple(sum(c[name] for c in candles) for name in ("volume", "value", "trades"))
+
+    expect("shares, cents and trades", (7, 2_000 + 1_003 + 2_994 + 999, 4), sums)
+    candles = expect_answer("candles", buyer.api.get(path), 200).body["candles"]
+    # Two if the market's day ended meanwhile.
+    ends = candles[0]["open"], max(c["high"] for c in candles), candles[-1]["close"]
+    assert (*ends, min(c["low"] for c in candles)) == (1_000, 1_003, 999, 998)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from schemas.candles import Interval
 from schemas.units import ClosedReason, OrderType, Side
 
 
@@ -122,3 +123,32 @@ class OrdersResource(Struct, frozen=True):
 
     orders: list[OrderSummary]
     next_cursor: str | None
+
+
+class CandleResource(Struct, frozen=True):
+    """The trades of one interval from `start` on; `value` is the sum of price times quantity.
+
+    `closed`: the market's time has reached the end. Without a trade, in a list with
+    `fill=previous`, all prices are the previous close and both sequences are null.
+    """
+
+    start: str
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    value: int
+    trades: int
+    first_sequence: int | None
+    last_sequence: int | None
+    closed: bool
+
+
+class CandlesResource(Struct, frozen=True):
+    """Candles of a symbol, oldest first. `as_of` is the market's time up to which they are."""
+
+    symbol: str
+    interval: Interval
+    candles: list[CandleResource]
+    as_of: str

@@ -129,6 +129,7 @@ _DELIVERING = (
 _UPSERTED = (
     tables.BALANCES,
     tables.BROKERS,
+    tables.CANDLES,
     tables.LOG_POSITIONS,
     tables.ORDERS,
     tables.SYMBOLS,

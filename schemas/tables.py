@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -43,6 +43,27 @@ BROKERS = Table(
     writers=("sink",),
     readers={"sink": ALL, "operator": ALL},
     purpose="Registered brokers.",
+)
+CANDLES = Table(
+    name="candles",
+    columns=(
+        "partition",
+        "symbol",
+        "interval",
+        "start",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "value",
+        "trades",
+        "first_sequence",
+        "last_sequence",
+    ),
+    writers=("sink",),
+    readers={**_VIEWS, "sink": ALL, "operator": ALL, "analyst": ALL},
+    purpose="Trades summed by symbol and interval.",
 )
 LOG_IDENTITY = Table(
     name="log_identity",
@@ -219,6 +240,7 @@ WEBHOOK_PRUNED = Table(
 TABLES = (
     BALANCES,
     BROKERS,
+    CANDLES,
     LOG_IDENTITY,
     LOG_POSITIONS,
     ORDERS,

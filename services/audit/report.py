@@ -30,6 +30,7 @@ Name = Literal[
     "stored_orders",
     "stored_trades",
     "stored_sums",
+    "stored_candles",
     "stored_brokers",
     "stored_webhooks",
 ]
@@ -58,6 +59,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
     "stored_orders": ("orders in PostgreSQL = log", "rows"),
     "stored_trades": ("trades in PostgreSQL = log", "rows"),
     "stored_sums": ("book sequences, balances, clocks in PostgreSQL = log", "rows"),
+    "stored_candles": ("candles in PostgreSQL = trades of the log", "candles"),
     "stored_brokers": ("brokers in PostgreSQL = brokers topic", "rows"),
     "stored_webhooks": ("webhooks queued = sides of trades with a URL", "webhooks"),
 }

@@ -129,6 +129,10 @@ class Reader:
         ArchiveUnavailableError."""
         return await self._archive.positions()
 
+    def as_of(self, symbol: str) -> int:
+        """The time of the symbol's partition, in milliseconds."""
+        return self._views.clock(symbol, self._clock())
+
     async def reach_end(self, partition: int) -> None:
         """Wait until the views have all commands that the log holds now. Raises ViewBehindError."""
         await self._waiting.reach_end(partition)

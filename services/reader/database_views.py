@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 from msgspec import structs
 from psycopg import Connection
 
+from schemas.candles import Candle
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.tables import SCHEMA_VERSION
 from services.reader.archive import SELECT_ORDERS
@@ -78,6 +79,17 @@ _PRICES: LiteralString = """
     ) AS last
     WHERE sequence IS NOT NULL ORDER BY s.partition, symbol
 """
+_NEWEST_CANDLES: LiteralString = """
+    SELECT s.partition, s.symbol, w.interval, (extract(epoch FROM c.start) * 1000)::bigint, open,
+        high, low, close, volume, value::bigint, trades, first_sequence, last_sequence
+    FROM symbols AS s CROSS JOIN (VALUES ('1m'), ('5m'), ('1h'), ('1d')) AS w (interval)
+    CROSS JOIN LATERAL (
+        SELECT * FROM candles
+        WHERE partition = s.partition AND symbol = s.symbol AND interval = w.interval
+        ORDER BY start DESC LIMIT 1
+    ) AS c
+    ORDER BY s.partition, s.symbol
+"""
 _BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM balances"
 
 
@@ -132,6 +144,8 @@ class StoredViews:
             views.restore_trade(order_id, OrderTrade(*trade))
         for row in self._rows("prices", _PRICES, [TRADES_MAX], PORTION_SYMBOLS):
             views.restore_prices(*row)
+        for partition, symbol, interval, *fields in self._rows("candles", _NEWEST_CANDLES):
+            views.candles.restore(partition, symbol, interval, Candle(*fields))
         for broker_id, symbol, quantity, value in self._rows("balances", _BALANCES):
             views.restore_balance(broker_id, symbol, quantity, int(value))
         return views

@@ -3,12 +3,13 @@
 Every failure is an ArchiveUnavailableError.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import LiteralString
 
 from msgspec import Struct, structs
 from psycopg import AsyncConnection
 
+from schemas.candles import Candle, Interval
 from schemas.orders import OrderRecord
 from schemas.queries import FillResource
 from schemas.units import rfc3339
@@ -29,6 +30,14 @@ _STOCK_TRADES: LiteralString = """
 _OF_BROKER: LiteralString = """
     WHERE broker_id = %(broker_id)s AND id > %(after)s AND id < %(before)s {client}
     ORDER BY orders.id {order} LIMIT %(scan)s
+"""
+_CANDLES: LiteralString = """
+    SELECT (extract(epoch FROM start) * 1000)::bigint, open, high, low, close, volume,
+        value::bigint, trades, first_sequence, last_sequence
+    FROM candles WHERE partition = %(partition)s AND symbol = %(symbol)s
+        AND interval = %(interval)s AND start >= to_timestamp(%(low)s / 1000.0)
+        AND start < to_timestamp(%(high)s / 1000.0)
+    ORDER BY candles.start {order} LIMIT %(limit)s
 """
 # Each side's limit lets its index end early. The client order id is a look-up for each row: a join
 # might read all orders.
@@ -66,6 +75,35 @@ class StoredOrders(Struct, frozen=True):
     positions: dict[int, int]
 
 
+class CandleSpan(Struct, frozen=True):
+    """At most `limit` candles that start from `low` on and before `high`, in milliseconds.
+
+    `newest`: the last of them, else the first.
+    """
+
+    low: int
+    high: int
+    newest: bool
+    limit: int
+
+    def of(self, candles: Iterable[Candle]) -> list[Candle]:
+        """The span's part of candles that are sorted by start."""
+        within = [candle for candle in candles if self.low <= candle.start < self.high]
+        return within[-self.limit :] if self.newest else within[: self.limit]
+
+
+class StoredCandles(Struct, frozen=True):
+    """Candles of a span in any order, with the positions of the same snapshot."""
+
+    candles: Sequence[Candle]
+    positions: dict[int, int]
+
+
+def candles_query(*, newest: bool) -> LiteralString:
+    """The query of the last or the first candles of a span."""
+    return _CANDLES.format(order="DESC" if newest else "ASC")
+
+
 def orders_query(*, newest_first: bool, of_client_id: bool) -> LiteralString:
     """The query of a page of a broker's orders: of all, or of one client order id."""
     client: LiteralString = "AND client_order_id = %(client_order_id)s" if of_client_id else ""
@@ -98,6 +136,27 @@ class ListArchive:
             asked = [partition, symbol, low, high, *structs.astuple(self._archive.identity)]
             found = await connection.execute(_STOCK_TRADES, asked)
             return [TapeTrade(*row) for row in await found.fetchall()]
+
+        return await self._archive.ask(question)
+
+    async def candles(
+        self, partition: int, symbol: str, interval: Interval, span: CandleSpan
+    ) -> StoredCandles:
+        """The symbol's stored candles. Raises ArchiveUnavailableError."""
+        query = candles_query(newest=span.newest)
+        asked = {
+            "partition": partition,
+            "symbol": symbol,
+            "interval": interval,
+            "low": span.low,
+            "high": span.high,
+            "limit": span.limit,
+        }
+
+        async def question(connection: AsyncConnection) -> StoredCandles:
+            found = await connection.execute(query, asked)
+            candles = [Candle(*row) for row in await found.fetchall()]
+            return StoredCandles(candles, await read_positions(connection, self._archive.identity))
 
         return await self._archive.ask(question)
 

@@ -26,6 +26,7 @@ from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
 from services.reader.books import BookView
+from services.reader.candles import Candles
 from services.reader.orders import Orders
 from services.reader.overlay import Span
 from services.reader.prices import LastTrade, Prices
@@ -45,6 +46,7 @@ class Views:
         self._orders = Orders()
         self._prices = Prices()
         self.tape = Tape()
+        self.candles = Candles()
         # Sorted by symbol, because stocks are answered in pages.
         self._books: SortedDict = SortedDict()
         self._balances = Balances()
@@ -101,6 +103,7 @@ class Views:
             self._orders.closed(maker, *at)
         self._prices.traded(taker.symbol, fill.price, fill.sequence)
         self.tape.traded(fill, taker, maker, at)
+        self.candles.traded(taker.symbol, fill, taker.updated_at, at)
         # `buyer_and_seller` inlined: a call per fill would slow the apply of every trade.
         buyer, seller = (taker, maker) if taker.side == "bid" else (maker, taker)
         self._balances.traded(
@@ -164,12 +167,13 @@ class Views:
     def forget_stored(
         self, partition: int, next_command: int, closed_by: int = TIMESTAMP_MS_MAX
     ) -> bool:
-        """Forget trades and closed orders that PostgreSQL has stored, below `next_command`.
+        """Forget trades, candles and closed orders that are stored, below `next_command`.
 
         Orders closed after `closed_by` stay. A position ahead of ours is harmless, because outcomes
         that were not applied cannot be forgotten. True: call again, there may be more.
         """
         more = self.tape.forget(partition, next_command)
+        more = self.candles.forget(partition, next_command) or more
         return self._orders.forget(partition, next_command, closed_by) or more
 
     def next_commands(self) -> Mapping[int, int]:
@@ -199,7 +203,7 @@ class Views:
             average_price=average.average,
             trades_in_average=average.trades,
             sequence=average.sequence,
-            as_of=rfc3339(self._as_of(symbol, now)),
+            as_of=rfc3339(self.clock(symbol, now)),
         )
 
     def book(self, symbol: str, depth: int, now: int) -> BookResource:
@@ -211,7 +215,7 @@ class Views:
             bids=book.best("bid", depth),
             asks=book.best("ask", depth),
             sequence=book.sequence,
-            as_of=rfc3339(self._as_of(symbol, now)),
+            as_of=rfc3339(self.clock(symbol, now)),
         )
 
     def partition(self, symbol: str) -> int | None:
@@ -243,8 +247,11 @@ class Views:
         return 0 if last is None else last.sequence
 
     def clock(self, symbol: str, now: int) -> int:
-        """Time of the newest outcome of the symbol's partition; `now` before any outcome."""
-        return self._as_of(symbol, now)
+        """Time of the newest outcome of the symbol's partition, or of all; `now` before any."""
+        partition = self._partitions.get(symbol)
+        if partition is not None:
+            return self._clocks[partition]
+        return max(self._clocks.values(), default=now)
 
     def balance(
         self, broker_id: str, broker_name: str, after: str = "", limit: int = POSITIONS_MAX
@@ -261,9 +268,3 @@ class Views:
             positions=page,
             next_cursor=page[-1].symbol if len(found) > limit else None,
         )
-
-    def _as_of(self, symbol: str, now: int) -> int:
-        partition = self._partitions.get(symbol)
-        if partition is not None:
-            return self._clocks[partition]
-        return max(self._clocks.values(), default=now)

@@ -7,6 +7,7 @@ from services.api.service import ApiContext, Half
 from services.reader.app import Reader
 from services.reader.archive import Archive
 from services.reader.bootstrap import ViewBootstrap
+from services.reader.candle_routes import CandleRoutes
 from services.reader.command_log import CommandLog
 from services.reader.database_views import StoredViews
 from services.reader.fill_routes import FillRoutes
@@ -47,6 +48,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
             MarketRoutes(reader, context.partition_map, lists).router(),
             OrderRoutes(reader, context.partition_map, lists).router(),
             FillRoutes(reader, lists).router(),
+            CandleRoutes(reader, lists).router(),
         ],
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,

@@ -5,8 +5,9 @@ Pure. An order that opens and closes within one run is one new row in its final 
 
 from typing import assert_never
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
 from schemas.executions import (
     CommandRefused,
     Expired,
@@ -20,6 +21,8 @@ from schemas.executions import (
 from schemas.orders import OrderRecord
 from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
+
+MINUTE_MS = INTERVALS_MS["1m"]
 
 
 class NewOrder(Struct, frozen=True):
@@ -66,6 +69,7 @@ class Rows:
 
     `book_sequences` by partition and symbol and `clocks` by partition: at the run's end.
     `balances` by broker and symbol: the run's change; only a starting reader uses the stored sums.
+    `minutes` by partition, symbol and start: the run's part of each candle of a minute.
     """
 
     def __init__(self) -> None:
@@ -74,6 +78,7 @@ class Rows:
         self.trades: list[NewTrade] = []
         self.book_sequences: dict[tuple[int, str], int] = {}
         self.balances: dict[tuple[str, str], BalanceChange] = {}
+        self.minutes: dict[tuple[int, str, int], Candle] = {}
         self.clocks: dict[int, int] = {}
         self.outcomes = 0
         self.newest_time: int | None = None
@@ -111,6 +116,7 @@ class Rows:
             self.trades.append(NewTrade(fill, event, remaining, time, partition, command, index))
             self._filled(fill, event.broker_id, time)
             self._sum(fill, event)
+            self._minute(fill, (partition, event.symbol, start_of(time, MINUTE_MS)))
         self.new[event.order_id] = NewOrder(OrderRecord.accepted(event, time), partition, command)
         self.book_sequences[partition, event.symbol] = event.book_sequence
 
@@ -123,6 +129,27 @@ class Rows:
         sold = self._balance(seller, taker.symbol)
         sold.quantity -= fill.quantity
         sold.value += value
+
+    def _minute(self, fill: Fill, key: tuple[int, str, int]) -> None:
+        candle = self.minutes.get(key)
+        if candle is None:
+            self.minutes[key] = Candle.of_trade(key[2], fill.price, fill.quantity, fill.sequence)
+        else:
+            candle.traded(fill.price, fill.quantity, fill.sequence)
+
+    def candles(self) -> dict[tuple[int, str, Interval, int], Candle]:
+        """The run's part of each candle of each interval."""
+        found: dict[tuple[int, str, Interval, int], Candle] = {}
+        for (partition, symbol, minute), part in self.minutes.items():
+            for interval, length_ms in INTERVALS_MS.items():
+                start = start_of(minute, length_ms)
+                candle = found.get((partition, symbol, interval, start))
+                if candle is None:
+                    candle = structs.replace(part, start=start)
+                    found[partition, symbol, interval, start] = candle
+                else:
+                    candle.followed_by(part)
+        return found
 
     def _balance(self, broker_id: str, symbol: str) -> BalanceChange:
         change = self.balances.get((broker_id, symbol))

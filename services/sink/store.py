@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
-from msgspec import Struct
+from msgspec import Struct, structs
 from psycopg import Connection, Cursor
 
 from schemas.brokers import Broker
@@ -182,6 +182,7 @@ class Store:
                 self._copy("webhook_deliveries", DELIVERY_COLUMNS, deliveries)
                 self._change(rows)
                 self._sum(rows)
+                self._draw(rows)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise BrokenLogError(
                 f"PostgreSQL refuses rows made from executions: {error}"
@@ -258,6 +259,28 @@ class Store:
                 array(change.quantity for change in changes),
                 array(change.value for change in changes),
             ],
+        )
+
+    def _draw(self, rows: Rows) -> None:
+        candles = rows.candles()
+        if not candles:
+            return
+        # Sorted, so that two sinks on two partitions never deadlock.
+        keys = sorted(candles)
+        columns = zip(*(structs.astuple(candles[key])[1:] for key in keys), strict=True)
+        self._execute(
+            "INSERT INTO candles AS c (partition, symbol, interval, start, open, high, low, close,"
+            " volume, value, trades, first_sequence, last_sequence)"
+            " SELECT p, s, i, to_timestamp(t / 1000), o, h, l, e, v, a, n, f, z FROM unnest("
+            "%s::integer[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[],"
+            " %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::bigint[], %s::bigint[],"
+            " %s::bigint[]) AS r (p, s, i, t, o, h, l, e, v, a, n, f, z)"
+            " ON CONFLICT (partition, symbol, interval, start) DO UPDATE SET"
+            " high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),"
+            " close = excluded.close, volume = c.volume + excluded.volume,"
+            " value = c.value + excluded.value, trades = c.trades + excluded.trades,"
+            " last_sequence = excluded.last_sequence",
+            [*map(array, zip(*keys, strict=True)), *map(array, columns)],
         )
 
     def quarantine(self, source: str, item: str, reason: str) -> None:

@@ -35,7 +35,7 @@ from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import Sender
 from services.sink import copy_format as lines
-from services.sink import store
+from services.sink import rows, store
 from services.sink.rows import NewTrade, Rows
 from services.sink.store import Move, Store
 from services.webhooks import receiver_run, schedule, signature
@@ -52,6 +52,7 @@ Check = Literal[
     "stored_orders",
     "stored_trades",
     "stored_sums",
+    "stored_candles",
     "stored_webhooks",
     "lost",
     "duplicated",
@@ -341,6 +342,9 @@ GATEWAY: Final[dict[str, Defect]] = {
 SINK: Final[dict[str, Defect]] = {
     "cancels are dropped": _defect("stored_orders", (Rows, "_left", _forget_cancels)),
     "sums are stored twice": _defect("stored_sums", (Store, "_sum", _sum_twice)),
+    "candles begin at the nearest boundary": _defect(
+        "stored_candles", (rows, "start_of", lambda time, of: (time + of // 2) // of * of)
+    ),
     "buyer and seller are exchanged": _defect(
         "stored_trades", (store, "trade_line", _trade_line_swapped)
     ),

@@ -42,6 +42,7 @@ CALLS = [
     "GET /orders",
     "GET /fills",
     "GET /stocks/{symbol}/trades",
+    "GET /stocks/{symbol}/candles",
     "GET /stocks",
     "GET /stocks/{symbol}",
     "GET /stocks/{symbol}/price",

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from schemas.candles import INTERVALS_MS, Candle
+from schemas.units import TIMESTAMP_MS_MAX
 from services.reader.archive import Archive
-from services.reader.list_archive import ListArchive
+from services.reader.list_archive import CandleSpan, ListArchive
 from services.reader.overlay import Span
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.kafka.topic_identity import LogIdentity
@@ -111,6 +113,26 @@ def test_trades_of_a_symbol_equal_the_naive_list(database: str, naive: StoredMar
                 assert await archive.stock_trades(1 - partition, symbol, low, high) == []
 
     with_archive(database, check)
+
+
+def test_candles_of_a_symbol_equal_the_naive_list(database: str, naive: StoredMarket) -> None:
+    async def check(archive: ListArchive) -> None:
+        for partition, symbol in naive.trades_by_symbol:
+            for interval in INTERVALS_MS:
+                every = naive.every_candle(partition, symbol, interval)
+                for newest in (True, False):
+                    whole = CandleSpan(0, TIMESTAMP_MS_MAX, newest, 500)
+                    part = CandleSpan(every[0].start, every[-1].start, newest, 2)
+                    for span in (whole, part):
+                        found = await archive.candles(partition, symbol, interval, span)
+                        wanted = await naive.candles(partition, symbol, interval, span)
+                        assert span.of(sorted(found.candles, key=start_of)) == wanted.candles
+
+    with_archive(database, check)
+
+
+def start_of(candle: Candle) -> int:
+    return candle.start
 
 
 def test_database_of_another_log_has_no_trades_and_no_positions(

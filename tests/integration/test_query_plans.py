@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from infra.postgres import LocalPostgres
+from schemas.units import TIMESTAMP_MS_MAX
 from schemas.webhooks import DeliveryStatus
-from services.reader.list_archive import bounds_of, fills_query, orders_query
+from services.reader.list_archive import bounds_of, candles_query, fills_query, orders_query
 from services.reader.overlay import Span
 from services.runtime.postgres import pool
 from services.runtime.postgres.connection import connect
@@ -76,6 +77,23 @@ def test_page_of_orders_reads_only_its_rows(
     }
     with connect(database, pool.SESSION, autocommit=False) as connection:
         read = read_by(connection, query, asked)
+    assert not read.sorts, read
+    assert not read.scanned, read
+    assert read.rows <= PAGE, read
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_candles_read_only_their_rows(database: str, newest: bool) -> None:
+    asked = {
+        "partition": 1,
+        "symbol": "S1",
+        "interval": "1m",
+        "low": 0 if newest else 1_700_006_000_000,
+        "high": TIMESTAMP_MS_MAX,
+        "limit": PAGE,
+    }
+    with connect(database, pool.SESSION, autocommit=False) as connection:
+        read = read_by(connection, candles_query(newest=newest), asked)
     assert not read.sorts, read
     assert not read.scanned, read
     assert read.rows <= PAGE, read

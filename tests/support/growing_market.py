@@ -2,8 +2,10 @@
 
 import random
 
+from msgspec import structs
+
 from loadgen.workload.orderflow import Profile
-from schemas.executions import OrderAccepted
+from schemas.executions import OrderAccepted, Outcome
 from services.runtime.kafka.execution_filter import Batch
 from tests.support.market import batches, outcomes
 from tests.support.reader_api import ReaderApi
@@ -11,15 +13,25 @@ from tests.support.reader_api import ReaderApi
 PROFILE = Profile(duration_s=4, symbols=2, brokers=3, cancel_age_ms_mean=800)
 
 
-class GrowingMarket:
-    """Two partitions of a seeded flow, of which the reader and PostgreSQL have applied a part."""
+def slowed(flow: list[Outcome], times: int) -> list[Outcome]:
+    """The same outcomes with that many times the time between them."""
+    begun = flow[0].time
+    return [structs.replace(one, time=begun + (one.time - begun) * times) for one in flow]
 
-    def __init__(self, seed: int) -> None:
+
+class GrowingMarket:
+    """Two partitions of a seeded flow, of which the reader and PostgreSQL have applied a part.
+
+    `slower`: so many times the time between two outcomes.
+    """
+
+    def __init__(self, seed: int, slower: int = 1) -> None:
         self.random = random.Random(seed)
         flows = [
-            batches(partition, list(outcomes(partition, seed, PROFILE)), size=7)
+            batches(partition, slowed(list(outcomes(partition, seed, PROFILE)), slower), size=7)
             for partition in (0, 1)
         ]
+        self._applied: list[Batch] = []
         self._left = [list(reversed(flow)) for flow in flows]
         self._unstored: list[list[Batch]] = [[], []]
         self.brokers = sorted(
@@ -40,6 +52,7 @@ class GrowingMarket:
             if self._left[partition]:
                 applied = self._left[partition].pop()
                 self.api.reader.apply(applied)
+                self._applied.append(applied)
                 self._unstored[partition].append(applied)
             self._store(self.random.randrange(2))
         if self.random.random() < 0.5:
@@ -54,3 +67,9 @@ class GrowingMarket:
             for each in self._unstored[partition]:
                 self.api.stored.store(each)
             self._unstored[partition].clear()
+
+    def follow(self, other: "GrowingMarket") -> None:
+        """Store everything that the other market's reader has applied."""
+        for each in other._applied[len(self._applied) :]:
+            self.api.stored.store(each)
+            self._applied.append(each)

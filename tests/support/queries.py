@@ -144,6 +144,9 @@ CASES: dict[str, Sequence[Case]] = {
             sorts="the newest trades of one symbol, and symbols",
         )
     ],
+    "reader.database_views: SELECT s.partition, s.symbol, w.interval, (ext": [
+        Case(session=VIEWS, rows_max=5 * SYMBOLS, sorts="symbols")
+    ],
     "reader.database_views: SELECT broker_id::text, symbol, quantity, valu": [
         Case(session=VIEWS, rows_max=ROWS, scans="a reader holds all balances")
     ],
@@ -170,6 +173,18 @@ CASES: dict[str, Sequence[Case]] = {
     ],
     "sink.store: INSERT INTO balances AS b (broker_id, symbol,": [
         Case(session=SINK, parameters=[f"{{{BUSY},{QUIET}}}", '{"S0","S1"}', "{5,6}", "{7,8}"])
+    ],
+    "sink.store: INSERT INTO candles AS c (partition, symbol, i": [
+        Case(
+            session=SINK,
+            parameters=[
+                "{0,1}",
+                '{"S2","S1"}',
+                '{"1m","1d"}',
+                "{1700000040000,1699920000000}",
+                *["{1,2}"] * 9,
+            ],
+        )
     ],
     "sink.store: INSERT INTO brokers (id, name, api_key_hash, w": [
         Case(session=SINK, parameters=[BUSY, "a", "b", None, "2026-01-01T00:00:00Z"])
@@ -311,6 +326,9 @@ CASES: dict[str, Sequence[Case]] = {
             scans="all trades are counted",
         )
     ],
+    "audit.candles: SELECT partition, symbol, interval, extract(ep": [
+        Case(rows_max=ROWS, scans="all candles are compared")
+    ],
     "audit.webhooks: SELECT d.broker_id::text, d.event_id::text, d.": [
         Case(parameters=[[BUSY] * BATCH, _ids, ["bid"] * BATCH], rows_max=2 * BATCH)
     ],
@@ -331,6 +349,8 @@ NOT_EXPLAINED: dict[str, str] = {
     "access.postgres_grants: SELECT FROM pg_roles WHERE rolname = %s": _CATALOG,
     "access.postgres_grants: SELECT current_schema()": _CATALOG,
     "runtime.postgres.connection: SELECT count(set_config(name, value, false)) F": _CATALOG,
+    "reader.list_archive: SELECT (extract(epoch FROM start) * 1000)::big": "a form of queries; "
+    "each is explained by a test of its own",
     "reader.list_archive: SELECT f.id::text || '-' || f.side, f.id::text": "a form of queries; "
     "each is explained by a test of its own",
     "sink.migrate: SELECT pg_advisory_xact_lock(%s)": _CATALOG,

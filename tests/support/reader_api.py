@@ -12,6 +12,7 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import make_framework
 from services.api.partition_map import PartitionMap
 from services.reader.app import Reader
+from services.reader.candle_routes import CandleRoutes
 from services.reader.fill_routes import FillRoutes
 from services.reader.market_routes import MarketRoutes
 from services.reader.order_routes import OrderRoutes
@@ -52,6 +53,7 @@ class ReaderApi:
             MarketRoutes(self.reader, self.partition_map, archive).router(),
             OrderRoutes(self.reader, self.partition_map, archive).router(),
             FillRoutes(self.reader, archive).router(),
+            CandleRoutes(self.reader, archive).router(),
         ]
         routes = self.reader.routes()
         framework = make_framework("Reader", routes, routers)

@@ -2,12 +2,13 @@
 
 from msgspec import structs
 
+from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
 from schemas.executions import OrderAccepted
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.queries import FillResource, fill_id
 from schemas.units import Side, rfc3339
 from services.reader.errors import ArchiveUnavailableError
-from services.reader.list_archive import StoredFills, StoredOrders
+from services.reader.list_archive import CandleSpan, StoredCandles, StoredFills, StoredOrders
 from services.reader.overlay import Span
 from services.reader.tape import TapeTrade
 from services.reader.views import Views
@@ -107,6 +108,35 @@ class StoredMarket:
         ]
         found.sort(key=lambda order: order.order_id, reverse=span.newest_first)
         return StoredOrders(found[: span.scan], dict(self._positions))
+
+    def every_candle(self, partition: int, symbol: str, interval: Interval) -> list[Candle]:
+        """All candles of the symbol, each from the list of its trades."""
+        trades: dict[int, list[TapeTrade]] = {}
+        for trade in self.trades_by_symbol.get((partition, symbol), []):
+            trades.setdefault(start_of(trade.time, INTERVALS_MS[interval]), []).append(trade)
+        return [
+            Candle(
+                start,
+                of[0].price,
+                max(trade.price for trade in of),
+                min(trade.price for trade in of),
+                of[-1].price,
+                sum(trade.quantity for trade in of),
+                sum(trade.price * trade.quantity for trade in of),
+                len(of),
+                of[0].sequence,
+                of[-1].sequence,
+            )
+            for start, of in sorted(trades.items())
+        ]
+
+    async def candles(
+        self, partition: int, symbol: str, interval: Interval, span: CandleSpan
+    ) -> StoredCandles:
+        """As the archive."""
+        self._read()
+        found = span.of(self.every_candle(partition, symbol, interval))
+        return StoredCandles(found, dict(self._positions))
 
     async def fills(self, broker_id: str, order_id: str | None, span: Span) -> StoredFills:
         """As the archive."""

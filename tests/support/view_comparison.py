@@ -50,6 +50,12 @@ def state(views: Views) -> dict[str, object]:
         },
         "prices": {symbol: list(prices) for symbol, prices in views._prices._prices.items()},
         "sequences": views._prices._sequences,
+        "candles": {
+            (partition, symbol, interval): list(held)
+            for partition, candles in views.candles._partitions.items()
+            for symbol, series in candles.symbols.items()
+            for interval, held in series.items()
+        },
         "cash": views._balances._cash,
         "positions": views._balances._positions,
         "clocks": views._clocks,

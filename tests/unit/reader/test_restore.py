@@ -34,12 +34,21 @@ def restored(applied: Views) -> Views:
             views.restore_trade(record.order_id, trade)
     for symbol, prices in applied._prices._prices.items():
         views.restore_prices(symbol, prices, applied._prices._sequences[symbol])
+    restore_candles(views, applied)
     for broker, positions in applied._balances._positions.items():
         cash = applied._balances._cash[broker]
         for symbol, quantity in positions.items():
             views.restore_balance(broker, symbol, quantity, cash)
             cash = 0
     return views
+
+
+def restore_candles(views: Views, applied: Views) -> None:
+    for partition, candles in applied.candles._partitions.items():
+        for symbol, series in candles.symbols.items():
+            for interval, held in series.items():
+                newest = structs.replace(held[-1])
+                views.candles.restore(partition, symbol, interval, newest)
 
 
 def applied(each: list[Batch]) -> Views:
