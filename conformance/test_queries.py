@@ -137,3 +137,29 @@ def test_candles_sum_the_trades_of_their_interval(market: Market) -> None:
     # Two if the market's day ended meanwhile.
     ends = candles[0]["open"], max(c["high"] for c in candles), candles[-1]["close"]
     assert (*ends, min(c["low"] for c in candles)) == (1_000, 1_003, 999, 998)
+
+
+def test_ticker_shows_the_best_prices_and_sums_of_the_day(market: Market) -> None:
+    """A ticker has last and best prices, and open, high, low and sums of the last 24 hours."""
+    market.require("/stocks/{symbol}/ticker")
+    symbol, (seller, buyer) = market.symbol(), market.traders(2)
+    path = f"/stocks/{symbol}/ticker"
+    empty = expect_answer("a ticker", buyer.api.get(path), 200).body
+    assert (empty["last"], empty["bid"], empty["trades"]) == (None, None, 0)
+    for quantity, cents in ((2, 1_000), (1, 1_003), (3, 998)):
+        seller.sell(symbol, quantity, cents)
+        buyer.buy(symbol, quantity, cents)
+    seller.sell(symbol, 7, 1_010)
+    buyer.buy(symbol, 5, 990)
+
+    def shown(*names: str) -> list[int | None]:
+        body = expect_answer("a ticker", buyer.api.get(path), 200).body
+        return [body[name] for name in names]
+
+    day = ("last", "open", "high", "low", "volume", "value", "trades")
+    sums: list[int | None] = [998, 1_000, 1_003, 998, 6, 2_000 + 1_003 + 2_994, 3]
+    expect("the day", sums, lambda: shown(*day))
+    best: list[int | None] = [990, 5, 1_010, 7]
+    expect("the best prices", best, lambda: shown("bid", "bid_quantity", "ask", "ask_quantity"))
+    listed = expect_answer("tickers", buyer.api.get(f"/tickers?symbols={symbol}"), 200).body
+    assert [each["symbol"] for each in listed["tickers"]] == [symbol]

@@ -152,3 +152,33 @@ class CandlesResource(Struct, frozen=True):
     interval: Interval
     candles: list[CandleResource]
     as_of: str
+
+
+class TickerResource(Struct, frozen=True):
+    """Newest price, best prices, and the trades from `window_start` on.
+
+    Without a trade in that time, `open`, `high` and `low` are null and the sums 0; `last` stays.
+    """
+
+    symbol: str
+    last: int | None
+    open: int | None
+    high: int | None
+    low: int | None
+    volume: int
+    value: int
+    trades: int
+    bid: int | None
+    bid_quantity: int | None
+    ask: int | None
+    ask_quantity: int | None
+    sequence: int
+    window_start: str
+    as_of: str
+
+
+class TickersResource(Struct, frozen=True):
+    """Tickers by symbol."""
+
+    tickers: list[TickerResource]
+    next_cursor: str | None

@@ -5,30 +5,76 @@ the command that began the next one, so forgetting costs O(1) per candle.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import structs
 
 from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
 from schemas.executions import Fill
 from schemas.queries import CandleResource
 from schemas.units import rfc3339
 
+# The span of a ticker, in candles of five minutes.
+DAY_MS = INTERVALS_MS["1d"]
+MINUTE_MS = INTERVALS_MS["1m"]
+_STEP: Interval = "5m"
 # A few milliseconds of work, so that requests in between see no delay.
 FORGET_MAX = 2_000
 
-_Series = dict[Interval, deque[Candle]]
+
+class _SymbolCandles:
+    # Trades of the running minute are added to all intervals at once when it ends.
+    def __init__(self) -> None:
+        self.series: dict[Interval, deque[Candle]] = {name: deque() for name in INTERVALS_MS}
+        # The five-minute candles of the last 24 hours, the same objects as in `series`.
+        self.window: deque[Candle] = deque()
+        self.minute: Candle | None = None
+        self.minute_end = 0
+
+    def append(self, interval: Interval, candle: Candle) -> None:
+        self.series[interval].append(candle)
+        if interval == _STEP:
+            self.step(candle)
+
+    def step(self, candle: Candle) -> None:
+        self.window.append(candle)
+        while self.window[0].start < candle.start - DAY_MS:
+            self.window.popleft()
+
+    def end_minute(self, minute: Candle) -> Iterator[deque[Candle]]:
+        # Yields each series in which a candle has ended.
+        for interval, candles in self.series.items():
+            start = start_of(minute.start, INTERVALS_MS[interval])
+            if candles and candles[-1].start == start:
+                candles[-1].followed_by(minute)
+                continue
+            if candles:
+                yield candles
+            self.append(interval, structs.replace(minute, start=start))
+
+    def held(self, interval: Interval) -> list[Candle]:
+        candles, minute = list(self.series[interval]), self.minute
+        if minute is not None:
+            start = start_of(minute.start, INTERVALS_MS[interval])
+            if candles and candles[-1].start == start:
+                candles[-1] = structs.replace(candles[-1])
+                candles[-1].followed_by(minute)
+            else:
+                candles.append(structs.replace(minute, start=start))
+        return candles
 
 
 class _PartitionCandles:
     def __init__(self) -> None:
-        self.symbols: dict[str, _Series] = {}
-        # Of each candle that has ended: the command that began the next one.
+        self.symbols: dict[str, _SymbolCandles] = {}
+        # Of each candle that has ended: a command after its last trade.
         self.ended: deque[tuple[int, deque[Candle]]] = deque()
 
-    def series(self, symbol: str) -> _Series:
-        series = self.symbols.get(symbol)
-        if series is None:
-            series = self.symbols[symbol] = {interval: deque() for interval in INTERVALS_MS}
-        return series
+    def of(self, symbol: str) -> _SymbolCandles:
+        candles = self.symbols.get(symbol)
+        if candles is None:
+            candles = self.symbols[symbol] = _SymbolCandles()
+        return candles
 
 
 class Candles:
@@ -47,18 +93,42 @@ class Candles:
         """Add a trade; `at`: partition and command."""
         partition, command = at
         held = self._of(partition)
-        for interval, candles in held.series(symbol).items():
-            start = start_of(time, INTERVALS_MS[interval])
-            if candles:
-                if candles[-1].start == start:
-                    candles[-1].traded(fill.price, fill.quantity, fill.sequence)
-                    continue
-                held.ended.append((command, candles))
-            candles.append(Candle.of_trade(start, fill.price, fill.quantity, fill.sequence))
+        candles = held.of(symbol)
+        minute = candles.minute
+        if minute is not None:
+            if time < candles.minute_end:
+                minute.traded(fill.price, fill.quantity, fill.sequence)
+                return
+            held.ended.extend((command, series) for series in candles.end_minute(minute))
+        start = start_of(time, MINUTE_MS)
+        candles.minute = Candle.of_trade(start, fill.price, fill.quantity, fill.sequence)
+        candles.minute_end = start + MINUTE_MS
 
     def restore(self, partition: int, symbol: str, interval: Interval, candle: Candle) -> None:
         """Load the newest stored candle."""
-        self._of(partition).series(symbol)[interval].append(candle)
+        self._of(partition).of(symbol).append(interval, candle)
+
+    def restore_day(self, partition: int, symbol: str, candle: Candle) -> None:
+        """Load an older five-minute candle, oldest first, before the newest one."""
+        self._of(partition).of(symbol).step(candle)
+
+    def day(self, partition: int, symbol: str, clock: int) -> tuple[int, Candle | None]:
+        """All trades of the 24 hours before `clock` as one candle, None without any; and where they
+        begin, rounded down to five minutes."""
+        start = start_of(max(0, clock - DAY_MS), INTERVALS_MS[_STEP])
+        held = self._partitions.get(partition)
+        candles = None if held is None else held.symbols.get(symbol)
+        if candles is None:
+            return start, None
+        parts = [*candles.window] if candles.minute is None else [*candles.window, candles.minute]
+        total: Candle | None = None
+        for part in parts:
+            if part.start >= start:
+                if total is None:
+                    total = structs.replace(part)
+                else:
+                    total.followed_by(part)
+        return start, total
 
     def forget(self, partition: int, next_command: int) -> bool:
         """Forget candles that ended before `next_command`, which PostgreSQL has.
@@ -72,11 +142,11 @@ class Candles:
             ended.popleft()[1].popleft()
         return True
 
-    def held(self, partition: int, symbol: str, interval: Interval) -> Iterable[Candle]:
-        """The newest candles of the symbol, without a gap, oldest first."""
-        candles = self._partitions.get(partition)
-        series = None if candles is None else candles.symbols.get(symbol)
-        return () if series is None else series[interval]
+    def held(self, partition: int, symbol: str, interval: Interval) -> Sequence[Candle]:
+        """The newest candles of the symbol, without a gap, oldest first. Not to be changed."""
+        held = self._partitions.get(partition)
+        candles = None if held is None else held.symbols.get(symbol)
+        return () if candles is None else candles.held(interval)
 
 
 def resource(candle: Candle, interval_ms: int, clock: int) -> CandleResource:

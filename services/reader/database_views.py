@@ -90,6 +90,19 @@ _NEWEST_CANDLES: LiteralString = """
     ) AS c
     ORDER BY s.partition, s.symbol
 """
+# The five-minute candles of the day before each partition's clock, without the newest.
+_DAY_CANDLES: LiteralString = """
+    SELECT s.partition, s.symbol, (extract(epoch FROM c.start) * 1000)::bigint, open, high, low,
+        close, volume, value::bigint, trades, first_sequence, last_sequence
+    FROM log_positions AS p JOIN symbols AS s USING (partition)
+    CROSS JOIN LATERAL (
+        SELECT * FROM candles
+        WHERE partition = s.partition AND symbol = s.symbol AND interval = '5m'
+            AND start > p.clock - interval '24 hours 5 minutes'
+        ORDER BY start DESC OFFSET 1
+    ) AS c
+    ORDER BY s.partition, s.symbol, c.start
+"""
 _BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM balances"
 
 
@@ -144,6 +157,8 @@ class StoredViews:
             views.restore_trade(order_id, OrderTrade(*trade))
         for row in self._rows("prices", _PRICES, [TRADES_MAX], PORTION_SYMBOLS):
             views.restore_prices(*row)
+        for partition, symbol, *fields in self._rows("day", _DAY_CANDLES):
+            views.candles.restore_day(partition, symbol, Candle(*fields))
         for partition, symbol, interval, *fields in self._rows("candles", _NEWEST_CANDLES):
             views.candles.restore(partition, symbol, interval, Candle(*fields))
         for broker_id, symbol, quantity, value in self._rows("balances", _BALANCES):

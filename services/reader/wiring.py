@@ -14,6 +14,7 @@ from services.reader.fill_routes import FillRoutes
 from services.reader.list_archive import ListArchive
 from services.reader.market_routes import MarketRoutes
 from services.reader.order_routes import OrderRoutes
+from services.reader.ticker_routes import TickerRoutes
 from services.reader.views import Views
 from services.reader.watched_archive import WatchedArchive
 from services.runtime.kafka.topic_identity import log_identity
@@ -49,6 +50,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
             OrderRoutes(reader, context.partition_map, lists).router(),
             FillRoutes(reader, lists).router(),
             CandleRoutes(reader, lists).router(),
+            TickerRoutes(reader).router(),
         ],
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,

@@ -1,8 +1,8 @@
 """The sink's SQL. Rows and log position commit together or not at all.
 
 `write`: 1. fence: move each position, only from the one this sink expects. 2. copy new orders,
-trades and webhooks. 3. change earlier orders. 4. move the sums. The fence comes first: its row
-lock makes a second sink wait, and then reports that it was overtaken before it has written.
+trades and webhooks. 3. change earlier orders. 4. move sums and candles. The fence comes first: its
+row lock makes a second sink wait, and then reports that it was overtaken before it has written.
 Commits are synchronous, because readers forget orders by the position, which must never go back.
 """
 

@@ -136,11 +136,12 @@ SOME_ROW = {
         ("DELETE FROM balances WHERE symbol = ONE_SYMBOL", "stored_sums"),
         ("INSERT INTO balances VALUES (gen_random_uuid(), 'OTHER', 0, 0)", "stored_sums"),
         ("UPDATE candles SET high = high + 1 WHERE interval = '1d'", "stored_candles"),
-        ("UPDATE candles SET start = start + '1 min' WHERE interval = '1m'", "stored_candles"),
+        ("UPDATE candles SET start = start + '1 day' WHERE interval = '1m'", "stored_candles"),
         ("DELETE FROM candles WHERE symbol = ONE_SYMBOL", "stored_candles"),
         (
             "INSERT INTO candles SELECT partition, 'OTHER', interval, start, open, high, low,"
-            " close, volume, value, trades, first_sequence, last_sequence FROM candles",
+            " close, volume, value, trades, first_sequence, last_sequence FROM candles"
+            " WHERE symbol = ONE_SYMBOL",
             "stored_candles",
         ),
         ("UPDATE log_positions SET clock = clock + '1 ms' WHERE partition = 1", "stored_sums"),

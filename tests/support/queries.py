@@ -144,6 +144,9 @@ CASES: dict[str, Sequence[Case]] = {
             sorts="the newest trades of one symbol, and symbols",
         )
     ],
+    "reader.database_views: SELECT s.partition, s.symbol, (extract(epoch F": [
+        Case(session=VIEWS, rows_max=SYMBOLS * 300, sorts="candles of five minutes, at a start")
+    ],
     "reader.database_views: SELECT s.partition, s.symbol, w.interval, (ext": [
         Case(session=VIEWS, rows_max=5 * SYMBOLS, sorts="symbols")
     ],

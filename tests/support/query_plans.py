@@ -70,7 +70,7 @@ _FILL = (
     # Minutes of 300 symbols, a day of hours, and days.
     "INSERT INTO candles SELECT s %% 2, 'S' || s, i, pg_temp.at(n * k), 1, 1, 1, 1, 1, 1, 1, 1, 1"
     " FROM generate_series(1, %(symbols)s) s, (VALUES ('1m', 15), ('5m', 75), ('1h', 900),"
-    " ('1d', 21600)) v (i, k), generate_series(1, 500) n",
+    " ('1d', 21600)) v (i, k), generate_series(1, 100) n",
     "INSERT INTO webhook_endpoints (broker_id, url, secrets)"
     " SELECT pg_temp.broker(n), 'http://a/', '[]' FROM generate_series(1, %(brokers)s) n",
     # The newest tenth is pending; of the others every 10th is parked.

@@ -16,6 +16,7 @@ from services.reader.candle_routes import CandleRoutes
 from services.reader.fill_routes import FillRoutes
 from services.reader.market_routes import MarketRoutes
 from services.reader.order_routes import OrderRoutes
+from services.reader.ticker_routes import TickerRoutes
 from services.reader.views import Views
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
 from tests.support.reader_outcomes import ALICE, BOB, CAROL, T0
@@ -54,6 +55,7 @@ class ReaderApi:
             OrderRoutes(self.reader, self.partition_map, archive).router(),
             FillRoutes(self.reader, archive).router(),
             CandleRoutes(self.reader, archive).router(),
+            TickerRoutes(self.reader).router(),
         ]
         routes = self.reader.routes()
         framework = make_framework("Reader", routes, routers)

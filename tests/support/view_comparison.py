@@ -1,5 +1,6 @@
 """Comparison of two views: every answer that they can give, and their internal state."""
 
+from schemas.candles import INTERVALS_MS
 from schemas.orders import OrderRecord
 from services.reader.app import DEPTH_MAX
 from services.reader.prices import TRADES_MAX
@@ -51,10 +52,10 @@ def state(views: Views) -> dict[str, object]:
         "prices": {symbol: list(prices) for symbol, prices in views._prices._prices.items()},
         "sequences": views._prices._sequences,
         "candles": {
-            (partition, symbol, interval): list(held)
+            (partition, symbol, interval): views.candles.held(partition, symbol, interval)[-1]
             for partition, candles in views.candles._partitions.items()
-            for symbol, series in candles.symbols.items()
-            for interval, held in series.items()
+            for symbol in candles.symbols
+            for interval in INTERVALS_MS
         },
         "cash": views._balances._cash,
         "positions": views._balances._positions,

@@ -122,7 +122,7 @@ def test_newest_candle_needs_no_postgresql_and_others_are_503_without(api: Reade
     api.stored.away = True
     (candle,) = api.get("/stocks/PETR4/candles?limit=1")["candles"]
     assert candle["start"] == rfc3339(T0 + 2 * MINUTE)
-    for query in ("?limit=2", f"?from={rfc3339(T0)}", "?fill=previous"):
+    for query in ("?limit=3", f"?from={rfc3339(T0)}", "?fill=previous"):
         assert api.answer(f"/stocks/PETR4/candles{query}").status == 503
     api.stored.away = False
     assert len(api.get("/stocks/PETR4/candles")["candles"]) == 3

@@ -4,6 +4,7 @@ import pytest
 from msgspec import structs
 
 from loadgen.workload.orderflow import Profile
+from schemas.candles import INTERVALS_MS
 from schemas.orders import OrderTrade
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
@@ -45,8 +46,9 @@ def restored(applied: Views) -> Views:
 
 def restore_candles(views: Views, applied: Views) -> None:
     for partition, candles in applied.candles._partitions.items():
-        for symbol, series in candles.symbols.items():
-            for interval, held in series.items():
+        for symbol in candles.symbols:
+            for interval in INTERVALS_MS:
+                held = applied.candles.held(partition, symbol, interval)
                 newest = structs.replace(held[-1])
                 views.candles.restore(partition, symbol, interval, newest)
 
