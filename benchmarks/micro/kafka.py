@@ -77,7 +77,7 @@ def matching(context: Context) -> Benchmark:
 
 def recovering(context: Context) -> Benchmark:
     """A matcher without a snapshot replays a log whose outcomes are published, from its claim to
-    readiness; and, computed from that, the time that 10 million commands take on all cores."""
+    readiness; and, computed from its CPU time, what 10 million commands take on all cores."""
     scale = context.scale
     flow = [command for command, _ in flow_of(scale, SYMBOLS, RECOVERED * scale.flow_s)]
     prefix = f"{context.servers.name('recovery')}."
@@ -89,8 +89,9 @@ def recovering(context: Context) -> Benchmark:
 
     def measure() -> Iterable[Measurement]:
         replayed = _replayed(context, settings)
-        rate = replayed.commands / replayed.seconds
-        yield Measurement("by the clock", rate, "commands/s")
+        rate = replayed.commands / replayed.cpu_seconds
+        yield Measurement("one core", rate, "commands/s")
+        yield Measurement("by the clock", replayed.commands / replayed.seconds, "commands/s")
         cores = len(os.sched_getaffinity(0))
         yield Measurement("computed for 10 million", COMMANDS_COMPUTED / rate / cores * 1e9, "ns")
 
@@ -103,6 +104,7 @@ class ReplayedLine(Struct, frozen=True):
     message: str
     commands: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def _replayed(context: Context, settings: Settings) -> ReplayedLine:

@@ -1,4 +1,4 @@
-"""`exchange replay`: recomputes one partition's command log with a fresh engine."""
+"""`exchange replay`: recomputes command logs with fresh engines."""
 
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from services.cli.settings import readable_errors
 from services.local.data_dir import operator_settings
 from services.matcher.engine import Engine
 from services.replay.dump import dump
+from services.replay.parallel import run_all
 from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
 from services.runtime.errors import SettingsError
@@ -23,7 +24,10 @@ STDOUT = Path("-")
 
 def replay(
     *,
-    partition: Annotated[int, typer.Option(help="Which partition, from 0.")],
+    partition: Annotated[
+        int | None,
+        typer.Option(help="Which partition, from 0; all of them on all cores if not given."),
+    ] = None,
     from_snapshot: Annotated[
         bool,
         typer.Option(
@@ -36,8 +40,8 @@ def replay(
         typer.Option(
             "--until-offset",
             "--until-time",
-            help="Stop before this command offset, or before the first command logged at this "
-            "RFC 3339 time or later.",
+            help="Stop before this command offset (of one partition), or before the first command "
+            "logged at this RFC 3339 time or later.",
         ),
     ] = None,
     verify: Annotated[
@@ -51,25 +55,39 @@ def replay(
         Path | None,
         typer.Option(
             "--dump",
-            help="Write books and open orders as JSON; - is standard output, and the summary "
-            "then goes to standard error.",
+            help="Write books and open orders of one partition as JSON; - is standard output, and "
+            "the summary then goes to standard error.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Recompute one partition from its command log. Only reads.
+    """Recompute partitions from their command logs. Only reads. --json of all is an array.
 
     Exit code 0: done; 1: --verify found a difference; 2: bad usage or settings; 3: Kafka cannot be
     read, or the log's beginning is gone; 6: the log contradicts itself.
     """
     with readable_errors():
-        request = ReplayRequest(partition, *bound(until), verify, from_snapshot)
-        summary = _replay(request, dump_to, as_json=as_json)
-        if summary.differences:
+        request = ReplayRequest(partition or 0, *bound(until), verify, from_snapshot)
+        replayed = _replay_all if partition is None else _replay
+        found = replayed(request, dump_to, as_json=as_json)
+        if any(summary.differences for summary in found):
             raise typer.Exit(1)
 
 
-def _replay(request: ReplayRequest, dump_to: Path | None, *, as_json: bool) -> ReplaySummary:
+def _replay_all(
+    request: ReplayRequest, dump_to: Path | None, *, as_json: bool
+) -> list[ReplaySummary]:
+    if dump_to is not None or request.until_offset is not None:
+        raise SettingsError("--dump and --until-offset are of one partition: give --partition too")
+    settings = operator_settings()
+    with progress_on_stderr() as progress:
+        found = run_all(settings, request, progress)
+    text = "\n\n".join(map(summary_text, found))
+    typer.echo(msgspec.json.encode(found).decode() if as_json else text)
+    return found
+
+
+def _replay(request: ReplayRequest, dump_to: Path | None, *, as_json: bool) -> list[ReplaySummary]:
     check_dump_path(dump_to)
     settings = operator_settings()
     with progress_on_stderr() as progress:
@@ -81,7 +99,7 @@ def _replay(request: ReplayRequest, dump_to: Path | None, *, as_json: bool) -> R
         msgspec.json.encode(summary).decode() if as_json else summary_text(summary),
         err=dump_to == STDOUT,
     )
-    return summary
+    return [summary]
 
 
 def bound(text: str | None) -> tuple[int | None, int | None]:

@@ -139,6 +139,7 @@ class MatcherLoop:
         ends = {number: consumer.range(partition).end for number, partition in where.items()}
         consumer.assign({where[number]: one.next_offset for number, one in owned.items()})
         started_at = logged_at = time.monotonic()
+        cpu_started_s = time.process_time()
         total = self._note_progress(owned, ends)
         while left := self._note_progress(owned, ends):
             self._match(consumer, owned, watch, tick=False)
@@ -147,7 +148,11 @@ class MatcherLoop:
             if now - logged_at >= PROGRESS_EVERY_S:
                 logged_at = now
                 logger.info("replaying", extra={"fields": {"progress": self._progress()}})
-        fields = {"commands": total, "seconds": round(time.monotonic() - started_at, 3)}
+        fields = {
+            "commands": total,
+            "seconds": round(time.monotonic() - started_at, 3),
+            "cpu_seconds": round(time.process_time() - cpu_started_s, 3),
+        }
         logger.info("replayed", extra={"fields": fields})
 
     def _save_where_due(

@@ -38,13 +38,14 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield recorded
 
 
-def run(market: AuditedMarket, *options: str, partition: int = 0) -> Result:
+def run(market: AuditedMarket, *options: str, partition: int | None = 0) -> Result:
     environment = {
         "EXCHANGE_KAFKA": market.settings.kafka,
         "EXCHANGE_TOPIC_PREFIX": market.settings.topic_prefix,
         "EXCHANGE_DATA_DIR": str(market.settings.data_dir),
     }
-    command = ["replay", "--partition", str(partition), *options]
+    chosen = [] if partition is None else ["--partition", str(partition)]
+    command = ["replay", *chosen, *options]
     return CliRunner(env=environment).invoke(app, command)
 
 
@@ -143,6 +144,17 @@ def test_replay_until_an_offset_stops_there(market: AuditedMarket) -> None:
     assert found.clock == max(record.timestamp for record in log_of(market, COMMANDS)[:100])
     nothing = summary(run(market, "--until-offset", "0", "--verify", "--json"))
     assert (nothing.commands, nothing.clock, nothing.open_orders) == (0, 0, 0)
+
+
+def test_replay_of_all_partitions_equals_that_of_each(market: AuditedMarket) -> None:
+    found = run(market, "--verify", "--json", partition=None)
+    assert found.exit_code == 0, found.output
+    summaries = msgspec.json.decode(found.stdout, type=list[ReplaySummary])
+    assert len(summaries) == PARTITIONS
+    for number, one in enumerate(summaries):
+        assert one == summary(run(market, "--verify", "--json", partition=number))
+    text = run(market, partition=None)
+    assert text.stdout.count("open orders") == PARTITIONS
 
 
 def test_replay_until_a_time_stops_before_the_first_command_of_that_time(
