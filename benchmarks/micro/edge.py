@@ -24,6 +24,9 @@ from schemas.orders import OrderRecord, OrderTrade
 from schemas.topics import BROKERS, COMMANDS
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
+from services.api.connection_limits import ConnectionLimits
+from services.api.direct import awaited
+from services.api.direct_protocol import direct_protocol
 from services.api.framework import Caller, ServiceRouter, make_framework
 from services.api.messages import AsgiApp, Receive, Request, Response, Route, Scope, Send
 from services.api.partition_map import PartitionMap
@@ -57,7 +60,13 @@ class MemoryLog:
 
     available = True
 
-    def __init__(self, on_outcome: Callable[[int, bytes], None], on_broker: OnRecord) -> None:
+    def __init__(
+        self,
+        on_outcome: Callable[[int, bytes], None],
+        on_broker: OnRecord,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._clock = clock
         self._engine = Engine(0)
         self._on_outcome = on_outcome
         self._on_broker = on_broker
@@ -79,7 +88,9 @@ class MemoryLog:
         if topic != COMMANDS.name:
             return
         offset = next(self._offsets)
-        outcome = self._engine.apply(decode_command(value), EnginePosition(0, offset, now_ms()))
+        outcome = self._engine.apply(
+            decode_command(value), EnginePosition(0, offset, self._clock())
+        )
         self._loop.call_soon(self._on_outcome, offset + 1, encode(Outcomes(0, offset, (outcome,))))
 
 
@@ -102,13 +113,17 @@ class NoArchive:
 class Gateway:
     """Ingest and reader on one edge. Call it on the running loop."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], int] = now_ms,
+        randomness: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         directory = BrokerDirectory(ADMIN_KEY)
-        self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0)
+        self._reader = Reader(Views(), NoArchive(), directory, lambda: True, lambda _: 0, clock)
         self._filter = ExecutionFilter({0: FilterPosition(1, 0, 0)})
         context = IngestContext(
             publisher=Publisher(
-                MemoryLog(self._on_outcome, directory.apply),
+                MemoryLog(self._on_outcome, directory.apply, clock),
                 in_flight_max=1,
                 delivery_timeout_ms=1_000,
             ),
@@ -120,8 +135,9 @@ class Gateway:
             topic_prefix="",
             partitions=1,
             outcome_wait_ms=WAIT_MS,
-            clock=now_ms,
-            randomness=os.urandom,
+            clock=clock,
+            randomness=randomness,
+            at_hand=self._reader.at_hand,
         )
         self._ingest = Ingest(context, directory)
         routes = [*self._ingest.routes(), *self._reader.routes()]
@@ -135,7 +151,7 @@ class Gateway:
         self.edge = ApiApp(routes, directory, make_framework("Exchange", routes, routers))
 
     async def _get_balance(self, broker: Caller) -> Response:
-        return await self._reader.get_balance(Request(broker=broker))
+        return await awaited(self._reader.get_balance)(Request(broker=broker))
 
     def _on_outcome(self, record: int, value: bytes) -> None:
         batch = self._filter.accept(0, record, value)
@@ -199,8 +215,9 @@ class KeptTransport(asyncio.Transport):
 
 def over_http(app: AsgiApp) -> Ask:
     """Request bytes into the services' HTTP protocol and response bytes out, without a socket."""
+    kind = direct_protocol(ConnectionLimits(), app) if isinstance(app, ApiApp) else HttpProtocol
     config = Config(app, lifespan="off", access_log=False, log_config=None, server_header=False)
-    protocol = HttpProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+    protocol = kind(config, ServerState(), {}, asyncio.get_running_loop())
     wire = KeptTransport()
     protocol.connection_made(wire)
 

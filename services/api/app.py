@@ -20,6 +20,7 @@ from schemas.brokers import Broker
 from services.api.body import ClientGoneError, read_body_of
 from services.api.brokers import BrokerDirectory
 from services.api.checks import RequestChecks, internal_error
+from services.api.direct import DirectCalls
 from services.api.framework import Framework
 from services.api.headers import chosen_request_id, read_headers, read_query
 from services.api.messages import (
@@ -59,8 +60,6 @@ __all__ = [
     "not_accepted",
 ]
 
-# Every so many bytes of an answer count as one more request: encoding them takes about as long.
-CHARGED_BYTES = 4 * 1024
 # The same for the pages, which are ready and only have to be sent, to clients without a key.
 CHARGED_PAGE_BYTES = 64 * 1024
 
@@ -102,6 +101,7 @@ class ApiApp:
         self._id_prefix = secrets.token_hex(8)
         self._id_count = itertools.count(1)
         self._timers: dict[tuple[str, str, int], Histogram] = {}
+        self.direct = DirectCalls(self._routes, self._checks, self._new_id, self._observe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -110,7 +110,7 @@ class ApiApp:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         headers = read_headers(scope["headers"])
-        request_id = chosen_request_id(headers) or f"{self._id_prefix}-{next(self._id_count)}"
+        request_id = chosen_request_id(headers) or self._new_id()
         method: str = scope["method"]
         found, parameters = self._routes.find(_raw_path(scope))
         resource = found or _UNMATCHED
@@ -156,8 +156,11 @@ class ApiApp:
         if entry.call is None:
             if size >= CHARGED_PAGE_BYTES:
                 self._checks.charge_keyless(scope, size // CHARGED_PAGE_BYTES)
-        elif size >= CHARGED_BYTES and broker is not NOBODY:
-            self._checks.charge(entry.call, broker, size // CHARGED_BYTES)
+        elif broker is not NOBODY:
+            self._checks.charge_size(entry.call, broker, size)
+
+    def _new_id(self) -> str:
+        return f"{self._id_prefix}-{next(self._id_count)}"
 
     def _entry(self, method: str, resource: Resource[Route | _Passed]) -> Route | _Passed | None:
         return resource.methods.get("GET" if method == "HEAD" else method)
@@ -204,8 +207,8 @@ class ApiApp:
             if problem.tokens and broker is not NOBODY:
                 self._checks.charge(call, broker, problem.tokens)
             raise
-        if len(response.body) >= CHARGED_BYTES and broker is not NOBODY:
-            self._checks.charge(call, broker, len(response.body) // CHARGED_BYTES)
+        if broker is not NOBODY:
+            self._checks.charge_size(call, broker, len(response.body))
         return response
 
     def _observe(self, route: str, method: str, status: int, seconds: float) -> None:

@@ -18,6 +18,10 @@ from services.runtime.clock import now_ms
 log = logging.getLogger(__name__)
 
 
+# Every so many bytes of an answer count as one more request: encoding them takes about as long.
+CHARGED_BYTES = 4 * 1024
+
+
 class RequestChecks:
     """The broker directory, the rate limiter, and whether the process accepts calls now."""
 
@@ -61,6 +65,11 @@ class RequestChecks:
         if not accepts_json(headers.get("accept", "")):
             raise ProblemError("not_acceptable", "answers are application/json")
         return broker
+
+    def charge_size(self, call: Route, broker: Broker, size: int) -> None:
+        """Charge an answer of so many bytes, if it is large."""
+        if size >= CHARGED_BYTES:
+            self.charge(call, broker, size // CHARGED_BYTES)
 
     def charge(self, call: Route, broker: Broker, tokens: int) -> None:
         """Charge an answer that cost as much as so many requests more."""

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from itertools import islice
 from typing import Final, Literal, Protocol
 
+from services.api.connection_limits import ConnectionLimits
 from services.api.token_bucket import network_of
 
 Admission = Literal["admitted", "overflow", "refused"]
@@ -119,3 +120,10 @@ class ConnectionTable:
         if not neighbours:
             del self._by_address[address]
         return True
+
+
+def table_of(limits: ConnectionLimits) -> ConnectionTable:
+    """An empty table with these limits."""
+    return ConnectionTable(
+        limits.connections_max, limits.overflow_connections_max, limits.keyless_per_address_max
+    )

@@ -1,7 +1,7 @@
 """Reads a request's headers and query string. Pure: headers and query string in, values out."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -26,7 +26,7 @@ def read_query(query_string: bytes) -> dict[str, str]:
     return dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
 
 
-def chosen_request_id(headers: dict[str, str]) -> str | None:
+def chosen_request_id(headers: Mapping[str, str]) -> str | None:
     """The client's own request id if it is safe to write anywhere."""
     given = headers.get("x-request-id")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else None

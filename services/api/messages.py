@@ -64,6 +64,12 @@ def json_response(status: int, body: Struct, headers: Headers = ()) -> Response:
     return Response(status, encode(body), headers)
 
 
+# Receives the answer of a request, or the error that became of it; called once.
+Reply = Callable[[Response | Exception], None]
+# Returns the answer, or None and passes it to `Reply` later. May raise ProblemError.
+DirectHandler = Callable[[Request, Reply], Response | None]
+
+
 class ProblemKind(Struct, frozen=True):
     """Meaning of a problem code. `retryable`: the same request can succeed and does no harm."""
 
@@ -180,6 +186,7 @@ class Route(Struct, frozen=True):
     `path` names its parameters in braces. `answers` has the body struct of every success status.
     `problems` are the codes that the handler itself raises; the checks before it add theirs.
     `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
+    `direct`: the same handler for requests that need no task, only of the edge's own calls.
     `strict_query`: a query parameter that the call does not have is refused; only for FastAPI's.
     `body_bytes_max`: a larger body is refused (413), unread where its length is announced.
     """
@@ -195,4 +202,5 @@ class Route(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     budget: Budget | None = None
     strict_query: bool = False
+    direct: DirectHandler | None = None
     body_bytes_max: int = BODY_BYTES_MAX

@@ -14,7 +14,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from services.api.connection_limits import ConnectionLimits
-from services.api.connections import ConnectionTable
+from services.api.connections import table_of
+from services.api.idle_timer import IdleTimer
 from services.api.messages import ProblemError, not_accepted
 from services.api.raw_problem import raw_problem
 from services.api.streams import Streams, head_bytes
@@ -28,13 +29,6 @@ class _RefusedError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.problem = problem
-
-
-def table_of(limits: ConnectionLimits) -> ConnectionTable:
-    """An empty table of one port's connections."""
-    return ConnectionTable(
-        limits.connections_max, limits.overflow_connections_max, limits.keyless_per_address_max
-    )
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -69,6 +63,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Count the connection, close another if there are too many, and limit its time until
         the first request."""
         super().connection_made(cast(Transport, transport))
+        self._idle = IdleTimer(self.loop, self._close)
         # Requests without a complete answer, in order; only the first is being processed.
         self._open: deque[RequestResponseCycle] = deque()
         self._address = self.client[0] if self.client else ""
@@ -107,6 +102,7 @@ class HttpProtocol(HttpToolsProtocol):
             # Else each closed connection would be a cycle, and the collector runs rarely.
             self.scope.pop("connection", None)  # type: ignore[typeddict-item]
         self._not_due()
+        self._idle.cancel()
         if self._unread is not None:
             self._unread.cancel()
         for cycle in self._open:
@@ -143,7 +139,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         if self._held:
             return
-        self._unset_keepalive_if_required()
+        self._idle.stop()
         try:
             while data:
                 try:
@@ -160,7 +156,8 @@ class HttpProtocol(HttpToolsProtocol):
                     # The parser ends at an Upgrade, and takes the rest for another protocol. No
                     # other one is spoken here, so the same request is read without its Upgrade
                     # (RFC 9110 7.8), and the rest with it.
-                    data = self._head(without=b"upgrade") + rest
+                    headers = [each for each in self.headers if each[0] != b"upgrade"]
+                    data = head_bytes(self.parser, self.url, headers) + rest
                     self._upgrade_ignored = False
                     self.parser = httptools.HttpRequestParser(self)
                     # As uvicorn's own: a request sent behind a `Connection: close` is no error.
@@ -181,16 +178,13 @@ class HttpProtocol(HttpToolsProtocol):
             return True
         # This object is out of use from here on: no timer and no entry may outlive that.
         self._not_due()
-        self._unset_keepalive_if_required()
+        self._idle.cancel()
+        self._held = True
         self.table.remove(self)
         self.connections.discard(self)
-        streams.take(self.transport, self._address, self._head() + rest)
+        head = head_bytes(self.parser, self.url, self.headers)
+        streams.take(self.transport, self._address, head + rest)
         return True
-
-    def _head(self, without: bytes = b"") -> bytes:
-        return head_bytes(
-            self.parser, self.url, [each for each in self.headers if each[0] != without]
-        )
 
     def _watch(self) -> None:
         if self._open:
@@ -198,18 +192,16 @@ class HttpProtocol(HttpToolsProtocol):
         if self._in_message:
             if self._due is None:
                 self._due = self.loop.call_later(self.limits.head_s, self._give_up)
-        elif self.timeout_keep_alive_task is None and self._due is None:
+        elif not self._idle.runs and self._due is None:
             # The rest of a request that is answered already, or nothing.
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._idle.start(self.timeout_keep_alive)
 
     def on_message_begin(self) -> None:
         """The headers of a request begin."""
         self._authorized = False
-        super().on_message_begin()
-        # For the application, which knows whose key is valid.
-        self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_message = self._in_head = True
         self._only_frame = False
         self._head_bytes = self._frame_bytes = self._trailers = self._hosts = 0
@@ -218,12 +210,14 @@ class HttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; after the body a trailer, which nothing here reads: it is only counted."""
         if self._in_head:
-            super().on_header(name, value)
-            name = self.headers[-1][0]
+            name = name.lower()
+            self.headers.append((name, value))
             if name == b"host":
                 self._hosts += 1
             elif name == b"authorization":
                 self._authorized = True
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
             return
         self._trailers += 1
         if self._trailers > self.limits.head_fields_max:
@@ -258,7 +252,7 @@ class HttpProtocol(HttpToolsProtocol):
         # Headers that came in one packet below the limit need not be counted.
         if len(self.headers) > limits.head_fields_max or (
             self._head_bytes + self._packet_bytes > limits.head_bytes_max
-            and self._size_of_head() > limits.head_bytes_max
+            and len(head_bytes(self.parser, self.url, self.headers)) > limits.head_bytes_max
         ):
             raise self._refusal("head_too_large", self._head_too_large())
         if len(self._open) > limits.pipelined_max:
@@ -269,9 +263,20 @@ class HttpProtocol(HttpToolsProtocol):
         self._only_frame = False
         if self._hold_keyless():
             return
-        super().on_headers_complete()
+        self._accept_head()
         # Only now: a target that cannot be parsed is answered as a malformed head.
         self._in_head = False
+
+    def _accept_head(self) -> None:
+        # Start the application, before the body. uvicorn makes the scope when the headers begin,
+        # which is here: requests that are not passed on need none.
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        # For the application, which knows whose key is valid.
+        self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
         self._open.append(self.cycle)
 
     def _hold_keyless(self) -> bool:
@@ -299,15 +304,25 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_message = False
         if self._due is not None:
             self._not_due()
+        self._complete_body()
+
+    def _complete_body(self) -> None:
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, part of which may have arrived."""
+        """Wait for the next request, part of which may have arrived. As uvicorn's, but for the
+        timer."""
         self._open.popleft()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._close()
-        elif self._in_message:
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle.start(self.timeout_keep_alive)
+        if self._in_message:
             self._watch()
 
     def pause_writing(self) -> None:
@@ -321,10 +336,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that was idle for long."""
-        self._close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer with a problem and close: later bytes cannot be assigned to a request."""
@@ -379,10 +390,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._due is not None:
             self._due.cancel()
             self._due = None
-
-    def _size_of_head(self) -> int:
-        fields = sum(len(name) + len(value) for name, value in self.headers)
-        return len(self.url) + fields
 
     def _head_too_large(self) -> ProblemError:
         limits = self.limits

@@ -7,17 +7,17 @@ import contextlib
 import logging
 import resource
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
+from services.api.direct_protocol import direct_protocol
 from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
-from services.api.messages import ProblemError, Response, Route
-from services.api.protocol import HttpProtocol, table_of
+from services.api.messages import Response, Route
 from services.api.rate_limits import RateLimiter
 from services.api.streams import Streams
 from services.runtime.errors import SettingsError, UnavailableError
@@ -73,7 +73,7 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=_limited_protocol(limits, app.spent_keyless, streams),
+                http=direct_protocol(limits, app, streams),
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -99,25 +99,6 @@ class HttpServer:
             await self._server.serve(sockets=[self._listener])
         finally:
             self._listener.close()
-
-
-def _limited_protocol(
-    limits: ConnectionLimits,
-    spent_keyless: Callable[[str], ProblemError | None],
-    streams: Streams | None = None,
-) -> type[HttpProtocol]:
-    """The protocol with these limits: uvicorn creates its connections from a class.
-
-    `spent_keyless` returns the answer to a request without any key from an address, or None if the
-    application shall answer it. `streams` takes over connections by Upgrade.
-    """
-    parts = {
-        "limits": limits,
-        "table": table_of(limits),
-        "spent_keyless": staticmethod(spent_keyless),
-        "streams": streams,
-    }
-    return type("LimitedProtocol", (HttpProtocol,), parts)
 
 
 def _quiet_logger() -> None:

@@ -35,5 +35,5 @@ async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
     reading, views = await reader.half(context)
-    placing = ingest.half(context, lookup_of(views), has_reads=True)
+    placing = ingest.half(context, lookup_of(views), views.at_hand, has_reads=True)
     return [placing, reading, await webhooks.half(context), await feeds.half(context, views)]

@@ -23,6 +23,7 @@ from services.api.app import (
 )
 from services.api.body import require_no_fields
 from services.api.brokers import BrokerDirectory
+from services.api.direct import awaited
 from services.api.framework import Body, Caller, ServiceRouter
 from services.ingest.admission import admit, admit_registration
 from services.ingest.app_batch import BatchHandler
@@ -163,7 +164,8 @@ class Ingest:
             Route(
                 method="POST",
                 path="/orders",
-                handler=self._placing.place,
+                handler=awaited(self._placing.place),
+                direct=self._placing.place,
                 who="broker",
                 summary="Place an order; the answer is its state after matching",
                 request=OrderRequest,
@@ -180,7 +182,8 @@ class Ingest:
             Route(
                 method="POST",
                 path="/orders/{order_id}/cancel",
-                handler=self._cancelling.cancel,
+                handler=awaited(self._cancelling.cancel),
+                direct=self._cancelling.cancel,
                 who="broker",
                 summary="Cancel the remaining quantity of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},

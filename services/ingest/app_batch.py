@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec import Struct, structs
@@ -34,20 +35,22 @@ class _Batch(Struct, frozen=True):
     request: Request
     preferences: Preferences
     now_ms: int
+    wait_ms: int
 
 
 class _Item(Protocol):
     """One item on its way to its answer, which is None until it is known."""
 
     budget: Budget
-    sent: Sent[Any] | None
+    sent: Sent | None
+    waiting: asyncio.Future[Any]
     answer: Response | None
 
     def look_up(self) -> Coroutine[Any, Any, Response | None] | None:
         """Reads what is needed before anything is sent; None if nothing is. Its result is the
         answer where no command is needed. Raises ProblemError."""
 
-    def send(self) -> Sent[Any]:
+    def send(self) -> Sent:
         """Send the command. Raises ProblemError not_accepted."""
 
     def answer_at_once(self, result: Any) -> Response | None:
@@ -63,15 +66,17 @@ class _Place:
     def __init__(self, batch: _Batch, order: BatchOrder) -> None:
         self._batch = batch
         self._order = order
-        self.sent: Sent[Any] | None = None
+        self.sent: Sent | None = None
+        self.waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.answer: Response | None = None
 
     def look_up(self) -> None:
         """An order needs nothing."""
 
-    def send(self) -> Sent[Any]:
+    def send(self) -> Sent:
         batch = self._batch
-        return batch.placing.send(self._order, batch.request.broker.broker_id, batch.now_ms)
+        broker_id, on_outcome = batch.request.broker.broker_id, partial(_settle, self.waiting)
+        return batch.placing.send(self._order, broker_id, batch.now_ms, on_outcome, batch.wait_ms)
 
     def answer_at_once(self, result: Any) -> Response | None:
         return self._batch.placing.answer_at_once(result, self._batch.preferences)
@@ -88,7 +93,8 @@ class _Cancel:
         self._request = structs.replace(batch.request, parameters={"order_id": cancel.order_id})
         self._partition = 0
         self._order: OrderResource | None = None
-        self.sent: Sent[Any] | None = None
+        self.sent: Sent | None = None
+        self.waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.answer: Response | None = None
 
     def look_up(self) -> Coroutine[Any, Any, Response | None]:
@@ -101,8 +107,15 @@ class _Cancel:
             return None
         return closed(order, self._batch.preferences)
 
-    def send(self) -> Sent[Any]:
-        return self._batch.cancelling.send(self._partition, self._order, self._request)
+    def send(self) -> Sent:
+        client_order_id = None if self._order is None else self._order.client_order_id
+        return self._batch.cancelling.send(
+            self._partition,
+            client_order_id,
+            self._request,
+            partial(_settle, self.waiting),
+            self._batch.wait_ms,
+        )
 
     def answer_at_once(self, result: Any) -> Response | None:
         return self._batch.cancelling.answer_at_once(result, self._batch.preferences)
@@ -130,17 +143,13 @@ class BatchHandler:
         now_ms = context.clock()
         admitted = admit_batch(request.body, now_ms)
         preferences = preferences_of(request)
-        batch = _Batch(self._placing, self._cancelling, request, preferences, now_ms)
+        wait_ms = context.wait_ms(preferences)
+        batch = _Batch(self._placing, self._cancelling, request, preferences, now_ms, wait_ms)
         items: list[_Item] = [KINDS[kind](batch, content) for kind, content in admitted]
-        try:
-            self._pay(items, request)
-            await self._look_up(items, request)
-            self._send(items, request)
-            await _outcomes(items, context.wait_ms(preferences) / 1000)
-        finally:
-            for item in items:
-                if item.sent is not None:
-                    item.sent.forget()
+        self._pay(items, request)
+        await self._look_up(items, request)
+        self._send(items, request)
+        await _outcomes(items, batch.wait_ms)
         await self._answer(items, request, preferences)
         answers = [item.answer for item in items if item.answer is not None]
         _count(admitted, answers)
@@ -183,7 +192,7 @@ class BatchHandler:
         for item in items:
             if item.sent is None:
                 continue
-            result = item.sent.waiting.result() if item.sent.waiting.done() else None
+            result = item.waiting.result() if item.waiting.done() else None
             if result is None:
                 pending = self._context.pending(item.sent, preferences)
                 running.append(self._guarded(item, pending, request))
@@ -210,10 +219,15 @@ class BatchHandler:
         item.answer = problem.response(request.request_id)
 
 
-async def _outcomes(items: Sequence[_Item], timeout_s: float) -> None:
-    waiting = [item.sent.waiting for item in items if item.sent is not None]
-    if waiting and timeout_s:
-        await asyncio.wait(waiting, timeout=timeout_s)
+async def _outcomes(items: Sequence[_Item], wait_ms: int) -> None:
+    waiting = [item.waiting for item in items if item.sent is not None]
+    if waiting and wait_ms:
+        await asyncio.wait(waiting)
+
+
+def _settle(waiting: "asyncio.Future[Any]", outcome: Any) -> None:
+    if not waiting.done():
+        waiting.set_result(outcome)
 
 
 def _count(admitted: Sequence[Item], answers: Sequence[Response]) -> None:

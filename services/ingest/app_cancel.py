@@ -14,10 +14,12 @@ from schemas.topics import COMMANDS
 from schemas.units import OrderId
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.body import require_no_fields
-from services.ingest.context import IngestContext, Sent, preferences_of
+from services.api.direct import awaited, reply_later
+from services.api.messages import Reply
+from services.ingest.context import IngestContext, Sent, Waiting, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
-from services.ingest.waiters import CancelResult
+from services.ingest.waiters import CancelResult, OnCancelResult
 
 # How long a reader in another process may lag behind the outcome that this process received.
 SETTLE_S = 1.0
@@ -34,23 +36,36 @@ class CancelOrderHandler:
         self._context = context
         self._topic = COMMANDS.full_name(context.topic_prefix)
 
-    async def cancel(self, request: Request) -> Response:
-        """Answer one request."""
-        context = self._context
+    def cancel(self, request: Request, reply: Reply) -> Response | None:
+        """Cancel the order of one request."""
         partition = self.partition(request)
         require_no_fields(request.body)
-        preferences = preferences_of(request)
+        order = self._context.at_hand(request.identifier("order_id"))
+        if order is None or order.broker_id != request.broker.broker_id:
+            reply_later(self._look_up(partition, request), reply)
+            return None
+        if order.closed_reason is not None:
+            return closed(order.resource(), preferences_of(request))
+        self._begin(partition, order.client_order_id, request, reply)
+        return None
+
+    async def _look_up(self, partition: int, request: Request) -> Response:
         order = await self.find(request)
         if order is not None and order.closed_reason is not None:
-            return closed(order, preferences)
-        sent = self.send(partition, order, request)
-        try:
-            result = await context.outcome(sent.waiting, context.wait_ms(preferences))
-        finally:
-            sent.forget()
-        if result is None:
-            return await context.pending(sent, preferences)
-        return await self.answer(result, request, preferences)
+            return closed(order, preferences_of(request))
+        client_order_id = None if order is None else order.client_order_id
+        return await awaited(partial(self._begin, partition, client_order_id))(request)
+
+    def _begin(
+        self, partition: int, client_order_id: str | None, request: Request, reply: Reply
+    ) -> None:
+        preferences = preferences_of(request)
+        wait_ms = self._context.wait_ms(preferences)
+        waiting = Waiting(self._context, self, request, preferences, reply)
+        on_result = waiting.on_outcome
+        waiting.sent = self.send(partition, client_order_id, request, on_result, wait_ms)
+        if not wait_ms:
+            on_result(None)
 
     async def find(self, request: Request) -> OrderResource | None:
         """The order; None if that is unknown now. Raises ProblemError order_not_found."""
@@ -61,22 +76,28 @@ class CancelOrderHandler:
             return None
 
     def send(
-        self, partition: int, order: OrderResource | None, request: Request
-    ) -> Sent[CancelResult]:
-        """Send the command; `order` is what `find` returned. Raises ProblemError not_accepted."""
+        self,
+        partition: int,
+        client_order_id: str | None,
+        request: Request,
+        on_result: OnCancelResult,
+        wait_ms: int,
+    ) -> Sent:
+        """Send the command for the request's order. Raises ProblemError not_accepted.
+
+        `on_result` receives its result, or None after `wait_ms`; it is not called for 0.
+        """
         context = self._context
-        order_id = request.identifier("order_id")
-        broker_id = request.broker.broker_id
-        waiting = context.waiters.expect_cancel(order_id, broker_id)
-        forget = partial(context.waiters.forget_cancel, order_id, broker_id, waiting)
+        order_id, broker_id = request.identifier("order_id"), request.broker.broker_id
+        if wait_ms:
+            context.waiters.expect_cancel(order_id, broker_id, on_result, wait_ms)
         value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
         try:
             delivery = context.publisher.send(self._topic, partition, None, value)
         except ProblemError:
-            forget()
+            context.waiters.forget_cancel(order_id, broker_id, on_result)
             raise
-        client_order_id = None if order is None else order.client_order_id
-        return Sent(order_id, client_order_id, waiting, delivery, forget)
+        return Sent(order_id, client_order_id, delivery)
 
     def partition(self, request: Request) -> int:
         """The partition of the order. Raises ProblemError order_not_found for what is no id."""

@@ -1,7 +1,6 @@
 """`POST /orders`: 1. admit, 2. create id and command, 3. send it, 4. wait for the outcome,
-5. answer with the order after matching."""
+5. answer with the order after matching. Steps 1 to 3 and 5 are each one call, without a task."""
 
-from functools import partial
 from typing import Final
 
 from schemas import ids
@@ -13,9 +12,11 @@ from schemas.rest import OrderRequest
 from schemas.topics import COMMANDS
 from schemas.units import milliseconds
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
+from services.api.messages import Reply
 from services.ingest.admission import admit
-from services.ingest.context import IngestContext, Sent, location, preferences_of
+from services.ingest.context import IngestContext, Sent, Waiting, location, preferences_of
 from services.ingest.prefer import Preferences, applied
+from services.ingest.waiters import OnOutcome
 
 _RANDOM_BYTES = 8
 _QUOTAS: Final = {
@@ -34,36 +35,44 @@ class PlaceOrderHandler:
         self._context = context
         self._topic = COMMANDS.full_name(context.topic_prefix)
 
-    async def place(self, request: Request) -> Response:
-        """Answer one request."""
+    def place(self, request: Request, reply: Reply) -> None:
+        """Place the order of one request."""
         context = self._context
         now_ms = context.clock()
         order = admit(request.body, now_ms)
         preferences = preferences_of(request)
-        sent = self.send(order, request.broker.broker_id, now_ms)
-        try:
-            outcome = await context.outcome(sent.waiting, context.wait_ms(preferences))
-        finally:
-            sent.forget()
-        if outcome is None:
-            return await context.pending(sent, preferences)
-        return await self.answer(outcome, request, preferences)
+        wait_ms = context.wait_ms(preferences)
+        waiting = Waiting(context, self, request, preferences, reply)
+        on_outcome = waiting.on_outcome
+        waiting.sent = self.send(order, request.broker.broker_id, now_ms, on_outcome, wait_ms)
+        if not wait_ms:
+            on_outcome(None)
 
-    def send(self, order: OrderRequest, broker_id: str, now_ms: int) -> Sent[Outcome]:
-        """Send the command of a valid order. Raises ProblemError not_accepted."""
+    def send(
+        self,
+        order: OrderRequest,
+        broker_id: str,
+        now_ms: int,
+        on_outcome: OnOutcome,
+        wait_ms: int,
+    ) -> Sent:
+        """Send the command of a valid order. Raises ProblemError not_accepted.
+
+        `on_outcome` receives its outcome, or None after `wait_ms`; it is not called for 0.
+        """
         context = self._context
         partition = context.partition_map.partition(order.symbol)
         random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
         order_id = ids.order_id(now_ms, partition, random_bits)
         value = encode(_command(order, order_id, broker_id))
-        waiting = context.waiters.expect_placed(order_id)
-        forget = partial(context.waiters.forget_placed, order_id)
+        if wait_ms:
+            context.waiters.expect_placed(order_id, on_outcome, wait_ms)
         try:
             delivery = context.publisher.send(self._topic, partition, order.symbol.encode(), value)
         except ProblemError:
-            forget()
+            context.waiters.forget_placed(order_id)
             raise
-        return Sent(order_id, order.client_order_id, waiting, delivery, forget)
+        return Sent(order_id, order.client_order_id, delivery)
 
     async def answer(
         self, outcome: Outcome, request: Request, preferences: Preferences

@@ -2,22 +2,24 @@
 in time. 202: the command log has it. 503: it was not written. 504: unknown.
 """
 
-from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from schemas.rest import OrderResource, PendingOrder
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
+from services.api.direct import reply_later
+from services.api.messages import Reply
 from services.api.partition_map import PartitionMap
 from services.api.rate_limits import RateLimiter
-from services.ingest.lookup import Lookup, LookupUnavailableError
+from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError, none_at_hand
 from services.ingest.prefer import Preferences, applied, parse_prefer
 from services.ingest.publish import Delivery, Publisher
 from services.ingest.waiters import Waiters
 
-T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 # With more waiting requests than this and no outcomes, requests are answered 202 once they are
 # written, so that the memory of a dead matcher's backlog is bounded.
@@ -26,14 +28,12 @@ WAITING_MAX = 20_000
 _NO_PREFERENCES = Preferences()
 
 
-class Sent(Struct, Generic[T], frozen=True):
-    """A command on its way, and the future of its outcome. `forget` releases the future."""
+class Sent(Struct, frozen=True):
+    """A command on its way."""
 
     order_id: str
     client_order_id: str | None
-    waiting: "Future[T | None]"
     delivery: Delivery
-    forget: Callable[[], None]
 
 
 class IngestContext(Struct, frozen=True):
@@ -50,24 +50,15 @@ class IngestContext(Struct, frozen=True):
     outcome_wait_ms: int
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
+    at_hand: AtHand = none_at_hand
 
     def wait_ms(self, preferences: Preferences) -> int:
-        """Seconds that this request may wait for its outcome."""
+        """Milliseconds that this request may wait for its outcome."""
         if len(self.waiters) > WAITING_MAX:
             return 0
         return preferences.wait_ms(self.outcome_wait_ms)
 
-    async def outcome(self, future: "Future[T]", wait_ms: int) -> T | None:
-        """The outcome; None if it does not arrive in time."""
-        if wait_ms == 0:
-            return None
-        timer = self.loop.call_later(wait_ms / 1000, _give_up, future)
-        try:
-            return await future
-        finally:
-            timer.cancel()
-
-    async def pending(self, sent: Sent[Any], preferences: Preferences) -> Response:
+    async def pending(self, sent: Sent, preferences: Preferences) -> Response:
         """202 once the command is written. Raises ProblemError: 503 or 504."""
         await self._require_stored(sent.delivery, sent.order_id)
         order_id = sent.order_id
@@ -96,9 +87,53 @@ class IngestContext(Struct, frozen=True):
             return None
 
 
-def _give_up(future: "Future[Any]") -> None:
-    if not future.done():
-        future.set_result(None)
+class Answering(Protocol[T_contra]):
+    """Answers requests with the outcomes of their commands."""
+
+    def answer_at_once(self, outcome: T_contra, preferences: Preferences) -> Response | None:
+        """The answer, where it needs no look-up."""
+
+    def answer(
+        self, outcome: T_contra, request: Request, preferences: Preferences
+    ) -> Coroutine[Any, Any, Response]:
+        """The answer, with a look-up where it needs one."""
+
+
+class Waiting(Generic[T_contra]):
+    """One request whose command was sent; its answer follows from the outcome."""
+
+    __slots__ = ("_answering", "_context", "_preferences", "_reply", "_request", "sent")
+    sent: Sent
+
+    def __init__(
+        self,
+        context: IngestContext,
+        answering: Answering[T_contra],
+        request: Request,
+        preferences: Preferences,
+        reply: Reply,
+    ) -> None:
+        self._context = context
+        self._answering = answering
+        self._request = request
+        self._preferences = preferences
+        self._reply = reply
+
+    def on_outcome(self, outcome: T_contra | None) -> None:
+        """Answer the request; None: the outcome did not arrive in time."""
+        preferences, reply = self._preferences, self._reply
+        if outcome is None:
+            reply_later(self._context.pending(self.sent, preferences), reply)
+            return
+        try:
+            response = self._answering.answer_at_once(outcome, preferences)
+        except Exception as error:
+            reply(error)
+            return
+        if response is None:
+            reply_later(self._answering.answer(outcome, self._request, preferences), reply)
+        else:
+            reply(response)
 
 
 def preferences_of(request: Request) -> Preferences:

@@ -9,10 +9,13 @@ from types import TracebackType
 import aiohttp
 import msgspec
 
+from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from services.api.app import Request
 
 Lookup = Callable[[str, Request], Awaitable[OrderResource | None]]
+# The order with this id, of any broker, if this process has it in memory.
+AtHand = Callable[[str], OrderRecord | None]
 
 # The reader answers at once, or waits briefly for a new order.
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
@@ -24,6 +27,11 @@ _decoder = msgspec.json.Decoder(OrderResource)
 
 class LookupUnavailableError(Exception):
     """It is unknown now whether there is such an order, or its state is."""
+
+
+def none_at_hand(_: str) -> OrderRecord | None:
+    """The orders in memory of a process without a reader."""
+    return None
 
 
 async def no_lookup(_: str, __: Request) -> OrderResource | None:

@@ -20,7 +20,7 @@ class Preferences(Struct, frozen=True):
     representation: bool = False
 
     def wait_ms(self, default_ms: int) -> int:
-        """Seconds to wait for the outcome; with both preferences the wait comes first."""
+        """Milliseconds to wait for the outcome; with both preferences the wait comes first."""
         if self.wait_s is not None:
             return self.wait_s * 1000
         return 0 if self.respond_async else default_ms

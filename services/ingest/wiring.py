@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from services.api.service import ApiContext, Half
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
-from services.ingest.lookup import Lookup, RemoteLookup, no_lookup
+from services.ingest.lookup import AtHand, Lookup, RemoteLookup, no_lookup, none_at_hand
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.clock import now_ms
@@ -29,7 +29,9 @@ def make_sender(settings: Settings, failed: Callable[[ExchangeError], None]) -> 
     )
 
 
-def make_context(context: ApiContext, sender: Sender, lookup: Lookup) -> IngestContext:
+def make_context(
+    context: ApiContext, sender: Sender, lookup: Lookup, at_hand: AtHand
+) -> IngestContext:
     """The context of placing and cancelling. Call it on the running loop."""
     settings, topology = context.settings, context.topology
     loop = asyncio.get_running_loop()
@@ -51,11 +53,19 @@ def make_context(context: ApiContext, sender: Sender, lookup: Lookup) -> IngestC
         outcome_wait_ms=settings.outcome_wait_ms,
         clock=now_ms,
         randomness=os.urandom,
+        at_hand=at_hand,
     )
 
 
-def half(context: ApiContext, lookup: Lookup, *, has_reads: bool = False) -> Half:
-    """Ingest's calls; `lookup` finds the orders to cancel. Call it on the running loop.
+def half(
+    context: ApiContext,
+    lookup: Lookup,
+    at_hand: AtHand = none_at_hand,
+    *,
+    has_reads: bool = False,
+) -> Half:
+    """Ingest's calls; `lookup` and `at_hand` find the orders to cancel. Call it on the running
+    loop.
 
     `has_reads`: the process also serves calls that need no Kafka.
     """
@@ -63,7 +73,7 @@ def half(context: ApiContext, lookup: Lookup, *, has_reads: bool = False) -> Hal
     require(settings.admin_key, "admin_key")
     sender = make_sender(settings, context.stop.fail)
     context.ending.push_async_callback(asyncio.to_thread, sender.close)
-    ingest_context = make_context(context, sender, lookup)
+    ingest_context = make_context(context, sender, lookup, at_hand)
     ingest = Ingest(ingest_context, context.directory)
     context.dispatcher.subscribe(on_batch=ingest.on_batch)
     publisher = ingest_context.publisher

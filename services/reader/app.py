@@ -31,6 +31,8 @@ from services.api.app import (
     not_accepted,
 )
 from services.api.brokers import BrokerDirectory
+from services.api.direct import awaited, reply_later
+from services.api.messages import Reply
 from services.api.query import count_parameter, read_count
 from services.reader.errors import (
     ArchiveBehindError,
@@ -222,9 +224,20 @@ class Reader:
         self._require_ready()
         return self._views
 
-    async def get_order(self, request: Request) -> Response:
+    def at_hand(self, order_id: str) -> OrderRecord | None:
+        """The order with this id, of any broker, if it is in memory."""
+        return self._views.order(order_id)
+
+    def get_order(self, request: Request, reply: Reply) -> Response | None:
         """`GET /orders/{order_id}`."""
         self._require_ready()
+        record = self._views.order(request.identifier("order_id"))
+        if record is not None and record.broker_id == request.broker.broker_id:
+            return json_response(200, record.resource())
+        reply_later(self._find_order(request), reply)
+        return None
+
+    async def _find_order(self, request: Request) -> Response:
         try:
             order = await self.order(request.identifier("order_id"), request.broker.broker_id)
         except OrderStateUnknownError as error:
@@ -249,7 +262,7 @@ class Reader:
         more = len(found) > limit
         return json_response(200, TradesResource(page, page[-1].trade_id if more else None))
 
-    async def get_price(self, request: Request) -> Response:
+    def get_price(self, request: Request, _: Reply) -> Response:
         """`GET /stocks/{symbol}/price`."""
         self._require_ready()
         symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
@@ -258,13 +271,13 @@ class Reader:
             raise ProblemError("no_trades", f"{symbol} has not traded yet.")
         return json_response(200, price)
 
-    async def get_book(self, request: Request) -> Response:
+    def get_book(self, request: Request, _: Reply) -> Response:
         """`GET /stocks/{symbol}/book`."""
         self._require_ready()
         symbol, depth = _asked(request, "depth", DEPTH_DEFAULT, DEPTH_MAX)
         return json_response(200, self._views.book(symbol, depth, self._clock()))
 
-    async def get_balance(self, request: Request) -> Response:
+    def get_balance(self, request: Request, _: Reply) -> Response:
         """`GET /balance`."""
         self._require_ready()
         broker = request.broker
@@ -281,7 +294,8 @@ class Reader:
             Route(
                 method="GET",
                 path="/orders/{order_id}",
-                handler=self.get_order,
+                handler=awaited(self.get_order),
+                direct=self.get_order,
                 who="broker",
                 summary="One of your orders in its present state, with its newest trades",
                 answers={200: OrderResource},
@@ -300,7 +314,8 @@ class Reader:
             Route(
                 method="GET",
                 path="/balance",
-                handler=self.get_balance,
+                handler=awaited(self.get_balance),
+                direct=self.get_balance,
                 who="broker",
                 summary="Your cash balance and positions",
                 answers={200: BalanceResource},
@@ -316,7 +331,8 @@ class Reader:
             Route(
                 method="GET",
                 path="/stocks/{symbol}/price",
-                handler=self.get_price,
+                handler=awaited(self.get_price),
+                direct=self.get_price,
                 who="broker",
                 summary="Last price, and the mean price of the last trades",
                 answers={200: PriceResource},
@@ -328,7 +344,8 @@ class Reader:
             Route(
                 method="GET",
                 path="/stocks/{symbol}/book",
-                handler=self.get_book,
+                handler=awaited(self.get_book),
+                direct=self.get_book,
                 who="broker",
                 summary="The best price levels of both sides",
                 answers={200: BookResource},

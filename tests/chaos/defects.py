@@ -89,7 +89,7 @@ _judge = ExecutionFilter._judge
 _judge_answer = schedule.judge
 _left = Rows._left
 _order = Reader.order
-_place_answer = PlaceOrderHandler.answer
+_place_answer = PlaceOrderHandler.answer_at_once
 _positions = Store.positions
 _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
@@ -115,10 +115,10 @@ async def _assume_stored(*_: object) -> None:
 
 
 def _refusing(problem: Callable[[], ProblemError]) -> Callable[..., Any]:
-    async def wrong(self: PlaceOrderHandler, outcome: Outcome, *arguments: Any) -> Response:
+    def wrong(self: PlaceOrderHandler, outcome: Outcome, *arguments: Any) -> Response | None:
         if isinstance(outcome.event, OrderAccepted) and outcome.event.fills:
             raise problem()
-        return await _place_answer(self, outcome, *arguments)
+        return _place_answer(self, outcome, *arguments)
 
     return wrong
 
@@ -314,7 +314,7 @@ GATEWAY: Final[dict[str, Defect]] = {
         "refused contradiction",
         (
             PlaceOrderHandler,
-            "answer",
+            "answer_at_once",
             _refusing(lambda: ProblemError("malformed_json", "Not so.")),
         ),
     ),
@@ -322,7 +322,8 @@ GATEWAY: Final[dict[str, Defect]] = {
         "contradiction", (app_place, "admit", _admit_in_time_only)
     ),
     "503 for an accepted order": _defect(
-        "contradiction", (PlaceOrderHandler, "answer", _refusing(lambda: not_accepted("Not now.")))
+        "contradiction",
+        (PlaceOrderHandler, "answer_at_once", _refusing(lambda: not_accepted("No."))),
     ),
     "a client order id is lost": _defect(
         "acknowledged contradiction", (app_place, "_command", _nameless)

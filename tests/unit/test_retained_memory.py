@@ -17,10 +17,11 @@ from schemas import ids
 from schemas.brokers import Broker, IssuedSecret, key_hash, webhook_secret
 from schemas.codec import encode
 from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas, Tick
+from schemas.executions import Outcome
 from schemas.quotas import Quotas
 from services.api.brokers import BrokerDirectory
 from services.api.rate_limits import RateLimiter, RateLimits
-from services.ingest.waiters import Waiters
+from services.ingest.waiters import CancelResult, Waiters
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from services.reader.views import Views
@@ -151,15 +152,17 @@ def test_rate_limiter_does_not_grow_beyond_its_tables() -> None:
 def test_waiters_do_not_grow_by_requests_without_an_outcome() -> None:
     async def scenario() -> None:
         waiters = Waiters(asyncio.get_running_loop())
+        results: list[Outcome | CancelResult | None] = []
 
         def use(first: int) -> int:
             for number in range(first, first + 2_000):
                 order_id = ids.order_id(START_MS, 0, number)
-                waiters.expect_placed(order_id)
+                waiters.expect_placed(order_id, results.append, 1_000)
                 waiters.forget_placed(order_id)
-                cancel = waiters.expect_cancel(order_id, BROKER.broker_id)
-                waiters.forget_cancel(order_id, BROKER.broker_id, cancel)
-            return len(waiters) + size_of([waiters._placed, waiters._cancels])
+                waiters.expect_cancel(order_id, BROKER.broker_id, results.append, 1_000)
+                waiters.forget_cancel(order_id, BROKER.broker_id, results.append)
+            kept = [waiters._placed, waiters._cancels, waiters._deadlines._queues]
+            return len(waiters) + size_of(kept)
 
         before = use(0)
         assert use(2_000) < before * (1 + TOLERANCE)
