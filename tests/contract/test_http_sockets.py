@@ -339,7 +339,7 @@ def test_connections_max_above_the_limit_of_open_files_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("EXCHANGE_CONNECTIONS_MAX needs ")
+    assert done.stdout.startswith("EXCHANGE_CONNECTIONS_MAX and EXCHANGE_STREAMS_MAX need ")
     assert "the system allows 300" in done.stdout
 
 
