@@ -1,56 +1,51 @@
 """The idle timer: one timer for many requests, and never early."""
 
-import asyncio
+from typing import Any
 
 from services.api.idle_timer import IdleTimer
+from tests.support.manual_loop import ManualLoop
+
+
+def timer_of() -> tuple[Any, IdleTimer, list[float]]:
+    loop: Any = ManualLoop()
+    fired: list[float] = []
+    return loop, IdleTimer(loop, lambda: fired.append(loop.time())), fired
 
 
 def test_idle_timer_fires_once_its_time_passed_without_a_request() -> None:
-    async def scenario() -> float:
-        loop = asyncio.get_running_loop()
-        fired: asyncio.Future[float] = loop.create_future()
-        timer = IdleTimer(loop, lambda: fired.set_result(loop.time()))
-        timer.start(0.05)
-        await asyncio.sleep(0.03)
-        timer.stop()
-        assert not timer.runs
-        await asyncio.sleep(0.04)
-        begun_s = loop.time()
-        timer.start(0.05)
-        return await asyncio.wait_for(fired, 5) - begun_s
-
-    assert asyncio.run(scenario()) >= 0.049
+    loop, timer, fired = timer_of()
+    timer.start(5)
+    loop.advance(3)
+    timer.stop()
+    assert not timer.runs
+    # The first timer fires while the request is in progress.
+    loop.advance(4)
+    timer.start(5)
+    loop.advance(4.9)
+    assert fired == []
+    loop.advance(0.2)
+    assert fired == [1_012.0]
 
 
 def test_idle_timer_is_moved_by_each_request_without_a_new_timer() -> None:
-    async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        fired: list[float] = []
-        timer = IdleTimer(loop, lambda: fired.append(loop.time()))
-        timer.start(0.1)
-        first = timer._timer
-        for _ in range(5):
-            timer.stop()
-            timer.start(0.1)
-        assert timer._timer is first
-        await asyncio.sleep(0.07)
+    loop, timer, fired = timer_of()
+    timer.start(10)
+    for _ in range(50):
         timer.stop()
-        timer.start(0.1)
-        await asyncio.sleep(0.07)
-        assert fired == []
-        await asyncio.sleep(0.1)
-        assert len(fired) == 1
-
-    asyncio.run(scenario())
+        timer.start(10)
+    assert loop.timers_set == 1
+    loop.advance(7)
+    timer.stop()
+    timer.start(10)
+    loop.advance(9)
+    assert (fired, loop.timers_set) == ([], 2)
+    loop.advance(2)
+    assert fired == [1_017.0]
 
 
 def test_cancelled_idle_timer_never_fires() -> None:
-    async def scenario() -> None:
-        fired: list[bool] = []
-        timer = IdleTimer(asyncio.get_running_loop(), lambda: fired.append(True))
-        timer.start(0.01)
-        timer.cancel()
-        await asyncio.sleep(0.05)
-        assert fired == []
-
-    asyncio.run(scenario())
+    loop, timer, fired = timer_of()
+    timer.start(1)
+    timer.cancel()
+    loop.advance(5)
+    assert fired == []

@@ -1,86 +1,67 @@
 """Deadlines: due in time and once, never after a cancel, and nothing kept of those that ended."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from services.ingest.deadlines import Deadlines
+from tests.support.manual_loop import ManualLoop
 
 
-def run(scenario: Callable[[Deadlines, list[str]], Coroutine[Any, Any, None]]) -> list[str]:
-    due: list[str] = []
+class Scene:
+    """Deadlines on a manual loop, and the names of those that were due."""
 
-    async def inside() -> None:
-        await scenario(Deadlines(asyncio.get_running_loop()), due)
+    def __init__(self) -> None:
+        self.loop: Any = ManualLoop()
+        self.deadlines = Deadlines(self.loop)
+        self.due: list[str] = []
 
-    asyncio.run(asyncio.wait_for(inside(), 5))
-    return due
+    def add(self, wait_ms: int, name: str) -> Any:
+        return self.deadlines.add(wait_ms, lambda: self.due.append(name))
 
 
 def test_deadlines_of_any_waiting_times_are_due_in_the_order_of_their_moments() -> None:
-    async def scenario(deadlines: Deadlines, due: list[str]) -> None:
-        deadlines.add(60, lambda: due.append("late"))
-        deadlines.add(20, lambda: due.append("first"))
-        await asyncio.sleep(0.01)
-        deadlines.add(20, lambda: due.append("second"))
-        assert due == []
-        await asyncio.sleep(0.1)
-
-    assert run(scenario) == ["first", "second", "late"]
-
-
-def test_deadline_is_not_due_before_its_time() -> None:
-    async def scenario(deadlines: Deadlines, due: list[str]) -> None:
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
-        deadlines.add(50, lambda: due.append("first"))
-        await asyncio.sleep(0.03)
-        deadlines.add(50, lambda: due.append(f"{loop.time() - begun_s:.2f}"))
-        await asyncio.sleep(0.1)
-        assert float(due[1]) >= 0.08
-
-    assert len(run(scenario)) == 2
+    scene = Scene()
+    scene.add(60, "late")
+    scene.add(20, "first")
+    scene.loop.advance(0.01)
+    scene.add(20, "second")
+    scene.loop.advance(0.009)
+    assert scene.due == []
+    scene.loop.advance(0.002)
+    assert scene.due == ["first"]
+    scene.loop.advance(0.008)
+    assert scene.due == ["first"]
+    scene.loop.advance(0.1)
+    assert scene.due == ["first", "second", "late"]
 
 
 def test_cancelled_deadline_is_never_due_and_those_behind_it_are() -> None:
-    async def scenario(deadlines: Deadlines, due: list[str]) -> None:
-        first = deadlines.add(10, lambda: due.append("first"))
-        deadlines.add(10, lambda: due.append("second"))
-        third = deadlines.add(10, lambda: due.append("third"))
-        first.cancel()
-        third.cancel()
-        await asyncio.sleep(0.05)
-        third.cancel()
-
-    assert run(scenario) == ["second"]
+    scene = Scene()
+    first, _, third = (scene.add(10, name) for name in ("first", "second", "third"))
+    first.cancel()
+    third.cancel()
+    scene.loop.advance(0.05)
+    third.cancel()
+    assert scene.due == ["second"]
 
 
-def test_deadlines_added_by_a_due_one_are_due_too() -> None:
-    async def scenario(deadlines: Deadlines, due: list[str]) -> None:
-        deadlines.add(5, lambda: _add(deadlines, due))
-        await asyncio.sleep(0.05)
+def test_deadline_added_by_a_due_one_is_due_too() -> None:
+    scene = Scene()
 
-    assert run(scenario) == ["next"]
+    def again() -> None:
+        scene.add(5, "next")
 
-
-def test_cancelled_deadlines_are_dropped_when_others_are_added() -> None:
-    async def scenario(deadlines: Deadlines, _: list[str]) -> None:
-        for _number in range(1_000):
-            deadlines.add(10_000, lambda: None).cancel()
-        assert sum(len(queue) for queue in deadlines._queues.values()) <= 1
-
-    run(scenario)
+    scene.deadlines.add(5, again)
+    scene.loop.advance(0.0051)
+    assert scene.due == []
+    scene.loop.advance(0.005)
+    assert scene.due == ["next"]
 
 
-def test_queue_of_a_waiting_time_ends_with_its_last_deadline() -> None:
-    async def scenario(deadlines: Deadlines, _: list[str]) -> None:
-        for wait_ms in range(1, 20):
-            deadlines.add(wait_ms, lambda: None)
-        await asyncio.sleep(0.1)
-        assert deadlines._queues == {}
-
-    run(scenario)
-
-
-def _add(deadlines: Deadlines, due: list[str]) -> None:
-    deadlines.add(5, lambda: due.append("next"))
+def test_many_deadlines_need_one_timer_and_leave_nothing() -> None:
+    scene = Scene()
+    for _ in range(1_000):
+        scene.add(10_000, "never").cancel()
+    assert scene.loop.timers_set == 1
+    assert sum(len(queue) for queue in scene.deadlines._queues.values()) <= 1
+    scene.loop.advance(11)
+    assert (scene.due, scene.deadlines._queues) == ([], {})
