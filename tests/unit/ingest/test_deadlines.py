@@ -10,8 +10,9 @@ class Scene:
     """Deadlines on a manual loop, and the names of those that were due."""
 
     def __init__(self) -> None:
-        self.loop: Any = ManualLoop()
-        self.deadlines = Deadlines(self.loop)
+        loop: Any = ManualLoop()
+        self.loop: ManualLoop = loop
+        self.deadlines = Deadlines(loop)
         self.due: list[str] = []
 
     def add(self, wait_ms: int, name: str) -> Any:
