@@ -33,7 +33,7 @@ from services.api.partition_map import PartitionMap
 from services.api.protocol import HttpProtocol
 from services.api.rate_limits import RateLimiter, RateLimits
 from services.api.server import health_router
-from services.gateway.wiring import lookup_of
+from services.gateway.wiring import at_hand_of, lookup_of
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
 from services.ingest.publish import Publisher
@@ -137,7 +137,7 @@ class Gateway:
             outcome_wait_ms=WAIT_MS,
             clock=clock,
             randomness=randomness,
-            at_hand=self._reader.at_hand,
+            at_hand=at_hand_of(self._reader),
         )
         self._ingest = Ingest(context, directory)
         routes = [*self._ingest.routes(), *self._reader.routes()]

@@ -89,7 +89,7 @@ class _NoEvent:
         """Do nothing: no task waits for a body."""
 
 
-class Connection(Protocol):
+class DirectConnection(Protocol):
     """The connection of a direct call."""
 
     def send_answer(self, call: "DirectCall", response: Response) -> None:
@@ -115,7 +115,7 @@ class DirectCall:
     message_event: Final = _NoEvent()
 
     def __init__(
-        self, calls: "DirectCalls", connection: Connection, hot: HotCall, keep_alive: bool
+        self, calls: "DirectCalls", connection: DirectConnection, hot: HotCall, keep_alive: bool
     ) -> None:
         self._begun_s = time.perf_counter()
         self._calls = calls

@@ -11,7 +11,7 @@ from services.api.app import Request
 from services.api.service import ApiContext, Half
 from services.feeds import wiring as feeds
 from services.ingest import wiring as ingest
-from services.ingest.lookup import Lookup, LookupUnavailableError
+from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError
 from services.reader import wiring as reader
 from services.reader.app import Reader
 from services.reader.errors import OrderStateUnknownError
@@ -31,9 +31,14 @@ def lookup_of(views: Reader) -> Lookup:
     return lookup
 
 
+def at_hand_of(views: Reader) -> AtHand:
+    """The reader's orders in memory in the form that ingest uses."""
+    return lambda order_id: views.ready_views().order(order_id)
+
+
 async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
     reading, views = await reader.half(context)
-    placing = ingest.half(context, lookup_of(views), views.at_hand, has_reads=True)
+    placing = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
     return [placing, reading, await webhooks.half(context), await feeds.half(context, views)]

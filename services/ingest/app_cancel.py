@@ -16,7 +16,7 @@ from services.api.app import ProblemError, Request, Response, json_response, not
 from services.api.body import require_no_fields
 from services.api.direct import awaited, reply_later
 from services.api.messages import Reply
-from services.ingest.context import IngestContext, Sent, Waiting, preferences_of
+from services.ingest.context import IngestContext, Sent, OutcomeReply, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import CancelResult, OnCancelResult
@@ -61,7 +61,7 @@ class CancelOrderHandler:
     ) -> None:
         preferences = preferences_of(request)
         wait_ms = self._context.wait_ms(preferences)
-        waiting = Waiting(self._context, self, request, preferences, reply)
+        waiting = OutcomeReply(self._context, self, request, preferences, reply)
         on_result = waiting.on_outcome
         waiting.sent = self.send(partition, client_order_id, request, on_result, wait_ms)
         if not wait_ms:

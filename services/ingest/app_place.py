@@ -14,7 +14,7 @@ from schemas.units import milliseconds
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.messages import Reply
 from services.ingest.admission import admit
-from services.ingest.context import IngestContext, Sent, Waiting, location, preferences_of
+from services.ingest.context import IngestContext, Sent, OutcomeReply, location, preferences_of
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import OnOutcome
 
@@ -42,7 +42,7 @@ class PlaceOrderHandler:
         order = admit(request.body, now_ms)
         preferences = preferences_of(request)
         wait_ms = context.wait_ms(preferences)
-        waiting = Waiting(context, self, request, preferences, reply)
+        waiting = OutcomeReply(context, self, request, preferences, reply)
         on_outcome = waiting.on_outcome
         waiting.sent = self.send(order, request.broker.broker_id, now_ms, on_outcome, wait_ms)
         if not wait_ms:

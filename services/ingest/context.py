@@ -99,7 +99,7 @@ class Answering(Protocol[T_contra]):
         """The answer, with a look-up where it needs one."""
 
 
-class Waiting(Generic[T_contra]):
+class OutcomeReply(Generic[T_contra]):
     """One request whose command was sent; its answer follows from the outcome."""
 
     __slots__ = ("_answering", "_context", "_preferences", "_reply", "_request", "sent")

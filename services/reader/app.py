@@ -6,6 +6,7 @@ The views answer at once; only an order that is too fresh or has left memory tak
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -62,6 +63,7 @@ FORGET_INTERVAL_S = 1.0
 # Closed orders stay at least this long: their brokers read them now, and a fresh order that is not
 # in memory is then one that was not applied yet, never one that was dropped already.
 KEEP_MS = 10_000
+_TRADE_ID = attrgetter("trade_id")
 
 
 class OrderArchive(Protocol):
@@ -168,7 +170,7 @@ class Reader:
             return await self._archive.trades(order_id, before, limit)
         trades = record.trades
         # Trade ids begin with the time and the position in the log.
-        end = len(trades) if before is None else bisect_left(trades, before, key=_trade_id)
+        end = len(trades) if before is None else bisect_left(trades, before, key=_TRADE_ID)
         return trades[max(0, end - limit) : end][::-1]
 
     async def _find(self, order_id: str) -> OrderRecord | None:
@@ -223,10 +225,6 @@ class Reader:
         """The views. Raises ProblemError (503) until they are complete."""
         self._require_ready()
         return self._views
-
-    def at_hand(self, order_id: str) -> OrderRecord | None:
-        """The order with this id, of any broker, if it is in memory."""
-        return self._views.order(order_id)
 
     def get_order(self, request: Request, reply: Reply) -> Response | None:
         """`GET /orders/{order_id}`."""
@@ -363,10 +361,6 @@ def _not_found() -> ProblemError:
 
 def _unreadable() -> ProblemError:
     return not_accepted("the order cannot be read now; try again").costing(UNKNOWN_TOKENS)
-
-
-def _trade_id(trade: OrderTrade) -> str:
-    return trade.trade_id
 
 
 def _page_parameters(

@@ -57,7 +57,7 @@ class Wire(asyncio.Transport):
 
 
 class Seen(Struct, frozen=True):
-    """What a client sees, and whether the connection answered the last request itself."""
+    """Bytes that a client reads, and whether the connection answered the last request itself."""
 
     raw: bytes
     closed: bool
