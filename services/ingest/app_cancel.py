@@ -16,7 +16,7 @@ from services.api.app import ProblemError, Request, Response, json_response, not
 from services.api.body import require_no_fields
 from services.api.direct import awaited, reply_later
 from services.api.messages import Reply
-from services.ingest.context import IngestContext, Sent, OutcomeReply, preferences_of
+from services.ingest.context import IngestContext, OutcomeReply, Sent, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import CancelResult, OnCancelResult

@@ -14,7 +14,7 @@ from schemas.units import milliseconds
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.messages import Reply
 from services.ingest.admission import admit
-from services.ingest.context import IngestContext, Sent, OutcomeReply, location, preferences_of
+from services.ingest.context import IngestContext, OutcomeReply, Sent, location, preferences_of
 from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import OnOutcome
 
