@@ -9,21 +9,17 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Protocol
 
-import msgspec
-
 from schemas import ids
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.rest import (
     BalanceResource,
     BookResource,
-    FieldFault,
     OrderResource,
     PriceResource,
     TradesResource,
 )
-from schemas.units import NewSymbol, OrderId, Symbol, TradeId
+from schemas.units import OrderId, Symbol, TradeId
 from services.api.app import (
-    Parameter,
     ProblemError,
     Request,
     Response,
@@ -34,11 +30,18 @@ from services.api.app import (
 from services.api.brokers import BrokerDirectory
 from services.api.direct import awaited, reply_later
 from services.api.messages import Reply
-from services.api.query import count_parameter, read_count
+from services.api.query import count_parameter
 from services.reader.errors import (
     ArchiveBehindError,
     ArchiveUnavailableError,
     OrderStateUnknownError,
+)
+from services.reader.parameters import (
+    PAGE_DEFAULT,
+    is_text_of,
+    page_of,
+    page_parameters,
+    symbol_and_count,
 )
 from services.reader.prices import TRADES_MAX
 from services.reader.read_your_writes import Waiting
@@ -52,9 +55,6 @@ DEPTH_DEFAULT = 10
 DEPTH_MAX = 50
 # Requests that an order counts for that is not found: PostgreSQL and Kafka were asked for it.
 UNKNOWN_TOKENS = 10
-# Items of a list in one answer: some milliseconds of work, so that requests between see no delay.
-PAGE_DEFAULT = 100
-PAGE_MAX = 500
 # As the document shows them, without the guard against a final newline that Python needs.
 _UUID_SCHEMA = {"type": "string", "format": "uuid"}
 _SYMBOL_SCHEMA = {"type": "string", "pattern": "^[A-Z0-9._-]{1,10}$"}
@@ -174,7 +174,7 @@ class Reader:
         return trades[max(0, end - limit) : end][::-1]
 
     async def _find(self, order_id: str) -> OrderRecord | None:
-        if not _is(OrderId, order_id):
+        if not is_text_of(OrderId, order_id):
             return None
         record = self._views.order(order_id)
         if record is None:
@@ -248,7 +248,7 @@ class Reader:
         """`GET /orders/{order_id}/trades`."""
         self._require_ready()
         order_id, broker_id = request.identifier("order_id"), request.broker.broker_id
-        limit, cursor = _page(request, TradeId, PAGE_DEFAULT)
+        limit, cursor = page_of(request, TradeId, PAGE_DEFAULT)
         try:
             # One more than requested shows whether another page follows.
             found = await self.trades(order_id, broker_id, cursor, limit + 1)
@@ -263,7 +263,7 @@ class Reader:
     def get_price(self, request: Request, _: Reply) -> Response:
         """`GET /stocks/{symbol}/price`."""
         self._require_ready()
-        symbol, trades = _asked(request, "trades", TRADES_DEFAULT, TRADES_MAX)
+        symbol, trades = symbol_and_count(request, "trades", TRADES_DEFAULT, TRADES_MAX)
         price = self._views.price(symbol, trades, self._clock())
         if price is None:
             raise ProblemError("no_trades", f"{symbol} has not traded yet.")
@@ -272,7 +272,7 @@ class Reader:
     def get_book(self, request: Request, _: Reply) -> Response:
         """`GET /stocks/{symbol}/book`."""
         self._require_ready()
-        symbol, depth = _asked(request, "depth", DEPTH_DEFAULT, DEPTH_MAX)
+        symbol, depth = symbol_and_count(request, "depth", DEPTH_DEFAULT, DEPTH_MAX)
         return json_response(200, self._views.book(symbol, depth, self._clock()))
 
     def get_balance(self, request: Request, _: Reply) -> Response:
@@ -280,7 +280,7 @@ class Reader:
         self._require_ready()
         broker = request.broker
         name = self._directory.name(broker.broker_id) or broker.name
-        limit, cursor = _page(request, Symbol, POSITIONS_MAX)
+        limit, cursor = page_of(request, Symbol, POSITIONS_MAX)
         return json_response(200, self._views.balance(broker.broker_id, name, cursor or "", limit))
 
     def routes(self) -> list[Route]:
@@ -307,7 +307,7 @@ class Reader:
                 summary="The trades of one of your orders, newest first",
                 answers={200: TradesResource},
                 problems=("order_not_found", "invalid", "not_accepted"),
-                parameters=_page_parameters(PAGE_DEFAULT, "Most trades in an answer", _UUID_SCHEMA),
+                parameters=page_parameters(PAGE_DEFAULT, "Most trades in an answer", _UUID_SCHEMA),
             ),
             Route(
                 method="GET",
@@ -318,7 +318,7 @@ class Reader:
                 summary="Your cash balance and positions",
                 answers={200: BalanceResource},
                 problems=("invalid", "not_accepted"),
-                parameters=_page_parameters(
+                parameters=page_parameters(
                     POSITIONS_MAX, "Most positions in an answer", _SYMBOL_SCHEMA
                 ),
             ),
@@ -361,51 +361,3 @@ def _not_found() -> ProblemError:
 
 def _unreadable() -> ProblemError:
     return not_accepted("the order cannot be read now; try again").costing(UNKNOWN_TOKENS)
-
-
-def _page_parameters(
-    default: int, description: str, cursor_schema: dict[str, str]
-) -> tuple[Parameter, Parameter]:
-    return (
-        count_parameter("limit", default, PAGE_MAX, description),
-        Parameter("cursor", "query", cursor_schema, "`next_cursor` of the previous answer"),
-    )
-
-
-def _page(request: Request, cursor_kind: object, default: int) -> tuple[int, str | None]:
-    """The limit and the cursor of a call that answers in pages."""
-    faults = []
-    text = request.query.get("limit")
-    limit = default if text is None else read_count(text, PAGE_MAX)
-    if limit is None:
-        faults.append(FieldFault("/limit", f"a whole number from 1 to {PAGE_MAX}"))
-    cursor = request.query.get("cursor")
-    if cursor is not None and not _is(cursor_kind, cursor):
-        faults.append(FieldFault("/cursor", "must be the next_cursor of an answer"))
-    if limit is None or faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
-    return limit, cursor
-
-
-def _is(kind: object, text: str) -> bool:
-    try:
-        msgspec.convert(text, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _asked(request: Request, name: str, default: int, most: int) -> tuple[str, int]:
-    """The symbol and the count of a market data call; all faults are reported at once."""
-    faults = []
-    symbol = request.parameters["symbol"]
-    if not _is(NewSymbol, symbol):
-        detail = "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or .."
-        faults.append(FieldFault("/symbol", detail))
-    text = request.query.get(name)
-    count = default if text is None else read_count(text, most)
-    if count is None:
-        faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
-    if count is None or faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
-    return symbol, count
