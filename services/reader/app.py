@@ -36,7 +36,7 @@ from services.reader.errors import (
     ArchiveUnavailableError,
     OrderStateUnknownError,
 )
-from services.reader.parameters import (
+from services.reader.hot_parameters import (
     PAGE_DEFAULT,
     is_text_of,
     page_of,

@@ -14,8 +14,9 @@ from services.api.query import Count, Moment
 from services.reader.app import Reader
 from services.reader.candles import filled, resource
 from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
+from services.reader.hot_parameters import PAGE_DEFAULT
 from services.reader.list_archive import CandleSpan, StoredCandles
-from services.reader.parameters import ATTEMPTS, PAGE_DEFAULT, SymbolInPath, unreadable
+from services.reader.parameters import ATTEMPTS, SymbolInPath, unreadable
 
 CANDLES_MAX = 1_000
 

@@ -1,62 +1,47 @@
-"""Parameters of the reader's hot calls: pages, symbols and counts. Pure."""
+"""Parameters that several queries share, as FastAPI reads and documents them."""
 
-import msgspec
+from typing import Annotated, Literal
 
-from schemas.rest import FieldFault
+from fastapi import Path
+from pydantic import BaseModel, Field
+
 from schemas.units import NewSymbol
-from services.api.app import Parameter, ProblemError, Request
-from services.api.query import count_parameter, read_count
+from services.api.messages import ProblemError, not_accepted
+from services.api.query import Count, Text
+from services.reader.hot_parameters import PAGE_DEFAULT, PAGE_MAX
 
-# Items of a list in one answer: some milliseconds of work, so that requests between see no delay.
-PAGE_DEFAULT = 100
-PAGE_MAX = 500
+# Entries that one page may read to find those of a filter that no index has: some milliseconds.
+SCAN_MAX = 1_000
+# The second answer of PostgreSQL has what left memory during the first.
+ATTEMPTS = 2
+NOT_A_CURSOR = "must be the next_cursor of an answer"
+TICKER = Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or ..")
+SymbolInPath = Annotated[str, TICKER, Path()]
 
 
-def page_parameters(
-    default: int, description: str, cursor_schema: dict[str, str]
-) -> tuple[Parameter, Parameter]:
-    """The parameters of a call that answers in pages, for the document."""
-    return (
-        count_parameter("limit", default, PAGE_MAX, description),
-        Parameter("cursor", "query", cursor_schema, "`next_cursor` of the previous answer"),
+class PageQuery(BaseModel):
+    """The parameters of every list; each list adds its `cursor`."""
+
+    limit: Annotated[int, Count(PAGE_MAX), Field(description="Most entries in an answer")] = (
+        PAGE_DEFAULT
     )
 
 
-def page_of(request: Request, cursor_kind: object, default: int) -> tuple[int, str | None]:
-    """The limit and the cursor of a call that answers in pages."""
-    faults = []
-    text = request.query.get("limit")
-    limit = default if text is None else read_count(text, PAGE_MAX)
-    if limit is None:
-        faults.append(FieldFault("/limit", f"a whole number from 1 to {PAGE_MAX}"))
-    cursor = request.query.get("cursor")
-    if cursor is not None and not is_text_of(cursor_kind, cursor):
-        faults.append(FieldFault("/cursor", "must be the next_cursor of an answer"))
-    if limit is None or faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
-    return limit, cursor
+class OwnQuery(PageQuery):
+    """The parameters of lists of a broker's own entries."""
+
+    symbol: Annotated[
+        Annotated[str, TICKER] | None, Field(description="Only entries of this symbol")
+    ] = None
+    sort: Annotated[
+        Literal["newest", "oldest"], Field(description="The entries that come first")
+    ] = "newest"
+
+    def scan(self, *, filtered: bool) -> int:
+        """The most entries that the page reads; `filtered`: by what no index has."""
+        return SCAN_MAX if filtered else self.limit + 1
 
 
-def is_text_of(kind: object, text: str) -> bool:
-    """True if the text has this type of `schemas`."""
-    try:
-        msgspec.convert(text, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def symbol_and_count(request: Request, name: str, default: int, most: int) -> tuple[str, int]:
-    """The symbol and the count of a market data call; all faults are reported at once."""
-    faults = []
-    symbol = request.parameters["symbol"]
-    if not is_text_of(NewSymbol, symbol):
-        detail = "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or .."
-        faults.append(FieldFault("/symbol", detail))
-    text = request.query.get(name)
-    count = default if text is None else read_count(text, most)
-    if count is None:
-        faults.append(FieldFault(f"/{name}", f"a whole number from 1 to {most}"))
-    if count is None or faults:
-        raise ProblemError("invalid", "the request is not acceptable", errors=faults)
-    return symbol, count
+def unreadable() -> ProblemError:
+    """503: a list that needs PostgreSQL, which is away or lacks what it had."""
+    return not_accepted("the list cannot be read now; try again")

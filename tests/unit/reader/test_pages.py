@@ -10,7 +10,7 @@ from msgspec import structs
 from schemas import ids
 from schemas.orders import TRADES_SHOWN_MAX
 from services.reader.balances import Balances
-from services.reader.parameters import PAGE_MAX
+from services.reader.hot_parameters import PAGE_MAX
 from services.reader.views import POSITIONS_MAX
 from tests.support.reader_outcomes import ALICE, BOB, T0, much_traded, oid
 from tests.unit.reader.test_app import ReaderBench
