@@ -12,7 +12,8 @@ import msgspec
 from schemas.book import BookUpdate
 from schemas.brokers import Broker, IssuedSecret
 from schemas.command_texts import invalid_text
-from schemas.commands import Command, PlaceOrder
+from schemas.commands import Command, EnterOrder, PlaceOrder
+from schemas.conditions import condition_faults
 from schemas.executions import Execution
 from schemas.listings import Listing
 from schemas.snapshots import Snapshot
@@ -49,13 +50,18 @@ def _read(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
 
 
 def decode_command(value: bytes | None) -> Command:
-    """Decode a command. Raises UnreadableError, also if the price does not fit the order type."""
+    """Decode a command. Raises UnreadableError, also if its fields contradict each other."""
     command = _read(_command, value)
     invalid = invalid_text(command)
     if invalid is not None:
         raise UnreadableError(f"{invalid} does not match its pattern")
-    if type(command) is PlaceOrder and (command.price is None) != (command.order_type == "market"):
+    if isinstance(command, PlaceOrder) and (command.price is None) != (
+        command.order_type == "market"
+    ):
         raise UnreadableError("a limit order needs a price, a market order has none")
+    if type(command) is EnterOrder:
+        for field, reason in condition_faults(msgspec.structs.asdict(command)):
+            raise UnreadableError(f"{field}: {reason}")
     return command
 
 

@@ -8,7 +8,7 @@ command; the patterns decide on the rest. Pure.
 import re
 from typing import Final
 
-from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder
 from schemas.units import (
     CLIENT_ORDER_ID_PATTERN,
     PRINTABLE_PATTERN,
@@ -48,7 +48,7 @@ def invalid_text(command: Command) -> str | None:
 
 
 def _surely_valid(command: Command) -> bool:
-    if type(command) is PlaceOrder:
+    if type(command) is PlaceOrder or type(command) is EnterOrder:
         own_id = command.client_order_id
         return (
             command.order_id.encode().translate(_HEX_DIGITS_AS_0) == _UUID_SHAPE

@@ -19,6 +19,7 @@ from schemas.units import (
     PriceCents,
     Quantity,
     Side,
+    TimeInForce,
     TimestampMs,
 )
 
@@ -64,6 +65,21 @@ class PlaceOrder(
     client_order_id: ClientOrderId | None = None
 
 
+class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", omit_defaults=True):
+    """Enter an order with conditions; `schemas.conditions` says which go together.
+
+    `time_in_force`: None is gtc for a limit order and ioc for a market order. ioc: what does not
+    trade at once is closed. fok: unless all of it trades at once, nothing does. `post_only`:
+    refused if any of it would trade at once. `minimum_quantity`: unless that much trades at once,
+    nothing does and the order is closed. A program that does not know this tag stops at the claim
+    of a matcher that does.
+    """
+
+    time_in_force: TimeInForce | None = None
+    post_only: bool = False
+    minimum_quantity: Quantity | None = None
+
+
 class CancelOrder(
     Struct, frozen=True, tag_field="type", tag="cancel_order", omit_defaults=True, gc=False
 ):
@@ -84,4 +100,4 @@ class SetQuotas(Struct, frozen=True, tag_field="type", tag="set_quotas", gc=Fals
     quotas: Quotas
 
 
-Command = PlaceOrder | CancelOrder | Tick | SetQuotas
+Command = PlaceOrder | EnterOrder | CancelOrder | Tick | SetQuotas

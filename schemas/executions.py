@@ -10,7 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from schemas.quotas import Quotas
-from schemas.units import ClosedReason, OrderType, Side
+from schemas.units import ClosedReason, OrderType, Side, TimeInForce
 
 RefusalCode = Literal[
     "malformed_command",
@@ -22,10 +22,15 @@ RefusalCode = Literal[
     "too_many_open_orders",
     "too_many_symbols",
     "too_many_client_order_ids",
+    "post_only_would_trade",
 ]
 
-# Version of the rules that this program follows; matchers claim with it.
-RULES_LEVEL: Final = 2
+# Levels of the rules, each with all of those before: quotas, and conditions of orders.
+CONDITIONS_LEVEL: Final = 3
+# The lowest level of an exchange whose log lacks its claims: earlier versions never trim a log.
+TRIMMED_LEVEL: Final = CONDITIONS_LEVEL
+# The level that this program follows; matchers claim with it.
+RULES_LEVEL: Final = CONDITIONS_LEVEL
 
 
 class Fill(Struct, frozen=True, gc=False):
@@ -66,6 +71,20 @@ class OrderAccepted(
     client_order_id: str | None = None
     closed_reason: ClosedReason | None = None
     fills: tuple[Fill, ...] = ()
+
+
+class OrderEntered(
+    OrderAccepted, frozen=True, tag_field="type", tag="order_entered", omit_defaults=True
+):
+    """An order with conditions was accepted; the conditions are those of its command.
+
+    Closed with `no_liquidity`: what of it did not trade at once. A fill-or-kill order, and one
+    whose minimum was not reached, has no fill then.
+    """
+
+    time_in_force: TimeInForce | None = None
+    post_only: bool = False
+    minimum_quantity: int | None = None
 
 
 class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled", gc=False):
@@ -110,7 +129,15 @@ class QuotasSet(Struct, frozen=True, tag_field="type", tag="quotas_set", gc=Fals
     quotas: Quotas
 
 
-Event = OrderAccepted | OrderCancelled | OrderRepeated | CommandRefused | Ticked | QuotasSet
+Event = (
+    OrderAccepted
+    | OrderEntered
+    | OrderCancelled
+    | OrderRepeated
+    | CommandRefused
+    | Ticked
+    | QuotasSet
+)
 
 
 class Expired(Struct, frozen=True, gc=False):

@@ -5,10 +5,11 @@ Pure and mutable: `accepted` creates the record; `filled_as_maker` and `closed` 
 
 from msgspec import Struct
 
-from schemas.executions import Fill, OrderAccepted
+from schemas.conditions import DEFAULT_TIME_IN_FORCE
+from schemas.executions import Fill, OrderAccepted, OrderEntered
 from schemas.queries import OrderSummary
 from schemas.rest import OrderResource, TradeResource
-from schemas.units import ClosedReason, OrderType, Side, rfc3339, rounded_average
+from schemas.units import ClosedReason, OrderType, Side, TimeInForce, rfc3339, rounded_average
 
 # In the order itself: what one is filled by is decided by others, and an answer has a bound.
 TRADES_SHOWN_MAX = 100
@@ -37,7 +38,8 @@ class OrderTrade(Struct, frozen=True, gc=False):
 class OrderRecord(Struct, gc=False):
     """The state of one order. `filled_value` is the sum of price times quantity, in cents.
 
-    `trades` are in order of execution; `older_trades` came before them and are not at hand.
+    `time_in_force` None is the default of the order type. `trades` are in order of execution;
+    `older_trades` came before them and are not at hand.
     """
 
     order_id: str
@@ -55,6 +57,9 @@ class OrderRecord(Struct, gc=False):
     valid_until: int | None
     client_order_id: str | None
     closed_reason: ClosedReason | None
+    time_in_force: TimeInForce | None
+    post_only: bool
+    minimum_quantity: int | None
     trades: list[OrderTrade]
     older_trades: int = 0
 
@@ -77,8 +82,15 @@ class OrderRecord(Struct, gc=False):
             valid_until=event.valid_until,
             client_order_id=event.client_order_id,
             closed_reason=event.closed_reason,
+            time_in_force=None,
+            post_only=False,
+            minimum_quantity=None,
             trades=[],
         )
+        if type(event) is OrderEntered:
+            record.time_in_force = event.time_in_force
+            record.post_only = event.post_only
+            record.minimum_quantity = event.minimum_quantity
         for fill in event.fills:
             record._trade(fill, fill.maker_broker_id, time)
         return record
@@ -122,6 +134,9 @@ class OrderRecord(Struct, gc=False):
             updated_at=rfc3339(self.updated_at),
             trades=[trade.resource() for trade in self.trades[-TRADES_SHOWN_MAX:]],
             trades_total=self.older_trades + len(self.trades),
+            time_in_force=self.time_in_force or DEFAULT_TIME_IN_FORCE[self.order_type],
+            post_only=self.post_only,
+            minimum_quantity=self.minimum_quantity,
         )
 
     def summary(self) -> OrderSummary:
@@ -144,4 +159,7 @@ class OrderRecord(Struct, gc=False):
             valid_until=None if self.valid_until is None else rfc3339(self.valid_until),
             created_at=rfc3339(self.created_at),
             updated_at=rfc3339(self.updated_at),
+            time_in_force=self.time_in_force or DEFAULT_TIME_IN_FORCE[self.order_type],
+            post_only=self.post_only,
+            minimum_quantity=self.minimum_quantity,
         )

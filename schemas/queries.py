@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from schemas.candles import Interval
-from schemas.units import ClosedReason, OrderType, Side
+from schemas.units import ClosedReason, OrderType, Side, TimeInForce
 
 
 class StockResource(Struct, frozen=True):
@@ -116,6 +116,9 @@ class OrderSummary(Struct, frozen=True):
     valid_until: str | None
     created_at: str
     updated_at: str
+    time_in_force: TimeInForce
+    post_only: bool
+    minimum_quantity: int | None
 
 
 class OrdersResource(Struct, frozen=True):

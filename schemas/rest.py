@@ -18,6 +18,7 @@ from schemas.units import (
     PriceCents,
     Quantity,
     Side,
+    TimeInForce,
     WebhookUrl,
 )
 
@@ -44,7 +45,10 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     `valid_until` must be in the future. With a `client_order_id` it may be up to an hour ago, so
     that a late retry returns the first order; if there is none, the order is accepted and expires
-    at once.
+    at once. `time_in_force`: gtc (the default of a limit order) rests until it is filled, cancelled
+    or reaches `valid_until`; ioc (the default of a market order) trades what it can at once; fok
+    trades all of its quantity at once or nothing. `post_only`: 409 if any of it would trade at
+    once. `minimum_quantity`: it trades at least so much at once, or nothing, and is closed then.
     """
 
     document_number: DocumentNumber
@@ -55,6 +59,9 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     price: PriceCents | None = None
     valid_until: Instant | None = None
     client_order_id: ClientOrderId | None = None
+    time_in_force: TimeInForce | None = None
+    post_only: bool = False
+    minimum_quantity: Quantity | None = None
 
 
 class TradeResource(Struct, frozen=True):
@@ -92,6 +99,9 @@ class OrderResource(Struct, frozen=True):
     updated_at: str
     trades: list[TradeResource]
     trades_total: int
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
+    minimum_quantity: int | None = None
 
 
 class TradesResource(Struct, frozen=True):

@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -108,6 +108,9 @@ ORDERS = Table(
         "updated_at",
         "partition",
         "command_offset",
+        "time_in_force",
+        "post_only",
+        "minimum_quantity",
     ),
     writers=("sink", "operator"),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},

@@ -64,6 +64,7 @@ WebhookUrl = Annotated[
 
 Side = Literal["bid", "ask"]
 OrderType = Literal["limit", "market"]
+TimeInForce = Literal["gtc", "ioc", "fok"]
 ClosedReason = Literal["filled", "cancelled", "expired", "no_liquidity"]
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from schemas.rest import FieldFault, OrderResource, Registration
 from schemas.units import OrderId, Symbol
 from services.api.body import require_no_fields
 from services.api.brokers import Caller
+from services.api.decoding import invalid_fields
 from services.api.headers import bearer_key
 from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_registration
@@ -26,6 +27,7 @@ BODY_BYTES_MAX = 4 * 1024
 TRADES_DEFAULT, TRADES_MAX = 50, 1_000
 DEPTH_DEFAULT, DEPTH_MAX = 10, 50
 _GONE = frozenset({"cancelled", "expired"})
+_NO_CONDITIONS = (None, False, None)
 
 
 class DesignApi:
@@ -50,6 +52,8 @@ class DesignApi:
         broker = await self._broker(request)
         # The designs do not accept orders that have expired already, not even as retries.
         wanted = admit(await _body(request), now_ms(), retry_ms_max=0)
+        if (wanted.time_in_force, wanted.post_only, wanted.minimum_quantity) != _NO_CONDITIONS:
+            raise invalid_fields([FieldFault("", "conditions of orders are not offered here")])
         placed = await self._design.place(broker.broker_id, wanted)
         if placed.verdict == "reused":
             raise ProblemError("client_order_id_reused", "it belongs to another order")

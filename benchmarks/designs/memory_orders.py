@@ -70,6 +70,9 @@ def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
         valid_until=None if until is None else milliseconds(until),
         client_order_id=wanted.client_order_id,
         closed_reason=None,
+        time_in_force=None,
+        post_only=False,
+        minimum_quantity=None,
         trades=[],
         arrival=0,
     )

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale
 from schemas.codec import decode_command, encode
-from schemas.executions import Outcomes
+from schemas.executions import RULES_LEVEL, Outcomes
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.topics import BROKERS, COMMANDS
 from services.api.app import ApiApp
@@ -138,6 +138,7 @@ class Gateway:
             clock=clock,
             randomness=randomness,
             at_hand=at_hand_of(self._reader),
+            rules_level=lambda _: RULES_LEVEL,
         )
         self._ingest = Ingest(context, directory)
         routes = [*self._ingest.routes(), *self._reader.routes()]

@@ -21,6 +21,9 @@ class OrderBody(Struct, frozen=True, omit_defaults=True):
     client_order_id: str
     price: int | None = None
     valid_until: str | None = None
+    time_in_force: str | None = None
+    post_only: bool = False
+    minimum_quantity: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -39,6 +42,9 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
             client_order_id=tag + order.client_order_id,
             price=order.price,
             valid_until=until,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            minimum_quantity=order.minimum_quantity,
         )
     )
 

@@ -57,7 +57,14 @@ _OK: Final[dict[Operation, frozenset[int]]] = {
     "read_balance": _READ_OK,
 }
 # Answers that belong to normal trading.
-_EXPECTED: Final = frozenset({(409, "too_late_to_cancel"), (404, "no_trades"), (422, EXPIRED)})
+_EXPECTED: Final = frozenset(
+    {
+        (409, "too_late_to_cancel"),
+        (404, "no_trades"),
+        (422, EXPIRED),
+        (409, "post_only_would_trade"),
+    }
+)
 _WITHOUT_ANSWER: Final[dict[int, Kind]] = {
     NO_ANSWER: "transport",
     TIMED_OUT: "timeout",

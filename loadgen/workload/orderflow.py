@@ -9,13 +9,13 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from loadgen.workload.arrivals import Bursts, Shape, arrivals, segments_of
 from loadgen.workload.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
-from schemas.units import OrderType, Side
+from schemas.units import OrderType, Side, TimeInForce
 
 PLAN_VERSION: Final = 2
 SECOND_US: Final = 1_000_000
@@ -40,7 +40,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The shape of a flow. Percentages are of orders, those of reads of all reads.
 
     Orders that are neither passive nor crossing are market orders; reads of neither an order, a
-    price nor a book are of a balance. `per_53_orders` as counted at B3.
+    price nor a book are of a balance. `per_53_orders` as counted at B3. Conditions (`ioc`, `fok`,
+    `post_only`, `minimum` quantity) are of limit orders, of which each has one at most.
     """
 
     brokers: Count = 20
@@ -52,6 +53,10 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     crossing_percent: Percent = 20
     valid_short_percent: Percent = 10
     valid_seconds_percent: Percent = 20
+    ioc_percent: Percent = 0
+    fok_percent: Percent = 0
+    post_only_percent: Percent = 0
+    minimum_percent: Percent = 0
     cancels_per_53_orders: Annotated[int, Meta(ge=0, le=1_000)] = 19
     cancel_age_ms_mean: Count = 3_000
     reads_per_53_orders: Annotated[int, Meta(ge=0, le=10_000)] = 0
@@ -63,10 +68,14 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     book_orders_per_symbol: Annotated[int, Meta(ge=0, le=1_000)] = 0
 
 
+Condition = Literal["ioc", "fok", "post_only", "minimum"]
+CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 Read = Literal["read_order", "read_price", "read_book", "read_balance"]
 
 
-class PlannedOrder(Struct, frozen=True, tag_field="kind", tag="order", gc=False):
+class PlannedOrder(
+    Struct, frozen=True, tag_field="kind", tag="order", omit_defaults=True, gc=False
+):
     """An order to send at `at_us`. `broker` and `symbol` index the plan's lists.
 
     `valid_ms` counts from the moment of sending; None: until cancelled.
@@ -81,6 +90,9 @@ class PlannedOrder(Struct, frozen=True, tag_field="kind", tag="order", gc=False)
     price: int | None
     valid_ms: int | None
     client_order_id: str
+    time_in_force: TimeInForce | None = None
+    post_only: bool = False
+    minimum_quantity: int | None = None
 
 
 class PlannedCancel(Struct, frozen=True, tag_field="kind", tag="cancel", gc=False):
@@ -144,11 +156,21 @@ def _require(profile: Profile) -> None:
             (profile.read_order_percent, profile.read_price_percent, profile.read_book_percent),
             "reads of orders, prices and books",
         ),
+        (_condition_percents(profile), "ioc, fok, post_only and minimum"),
     ):
         if sum(parts) > 100:  # noqa: PLR2004
             raise ValueError(f"{of} make more than 100 per cent")
     if profile.bursts is not None and profile.bursts.length_ms >= profile.bursts.every_ms:
         raise ValueError("bursts must be shorter than the time from one to the next")
+
+
+def _condition_percents(profile: Profile) -> tuple[int, int, int, int]:
+    return (
+        profile.ioc_percent,
+        profile.fok_percent,
+        profile.post_only_percent,
+        profile.minimum_percent,
+    )
 
 
 class _Flow:
@@ -222,7 +244,10 @@ class _Flow:
         valid_ms = self._valid_ms() if limit else None
         # A crossing order takes several resting orders as often as one, so that books stay bounded.
         lots = 1 + int(rng.expovariate(0.35 if passive else 0.12))
-        if passive:
+        condition = self._condition() if limit else None
+        if condition in ("ioc", "fok"):
+            valid_ms = None
+        elif passive:
             until = None if valid_ms is None else at_us + valid_ms * 1_000
             self._placed_at.append(at_us)
             self._resting.append((index, broker, until))
@@ -236,7 +261,22 @@ class _Flow:
             price=price,
             valid_ms=valid_ms,
             client_order_id=f"{self._seed}-{index}",
+            time_in_force=condition if condition in ("ioc", "fok") else None,
+            post_only=condition == "post_only",
+            minimum_quantity=LOT_SHARES if condition == "minimum" else None,
         )
+
+    def _condition(self) -> Condition | None:
+        percents = _condition_percents(self._profile)
+        if not any(percents):
+            # Nothing is drawn, so that a profile without conditions keeps its plans.
+            return None
+        drawn = self._random.randrange(100)
+        for condition, percent in zip(CONDITIONS, percents, strict=True):
+            if drawn < percent:
+                return condition
+            drawn -= percent
+        return None
 
     def _symbol(self) -> int:
         return bisect_right(self._cumulative, self._random.randrange(self._cumulative[-1]))

@@ -23,6 +23,9 @@ NAMED: Final[dict[str, Profile]] = {
     "steady": structs.replace(B3, bursts=None),
     "burst": structs.replace(B3, bursts=Bursts(every_ms=5_000, length_ms=500, rate_percent=500)),
     "ramp": structs.replace(B3, bursts=None, ramp_from_percent=0),
+    "conditions": structs.replace(
+        B3, ioc_percent=20, fok_percent=5, post_only_percent=5, minimum_percent=5
+    ),
 }
 
 

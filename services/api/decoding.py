@@ -125,9 +125,10 @@ def object_faults(read: Any, kind: type[Struct], parent: str = "") -> tuple[Faul
 
 
 def _reason(error: msgspec.ValidationError, kind: Any) -> str:
-    if get_origin(kind) is Literal:
+    choices = next((one for one in (kind, *get_args(kind)) if get_origin(one) is Literal), None)
+    if choices is not None:
         # The error quotes the input; a value in the wrong field must not be repeated.
-        return f"must be one of {', '.join(get_args(kind))}"
+        return f"must be one of {', '.join(get_args(choices))}"
     return str(error).split(" - at ")[0].replace("`", "").replace(r"$(?!\n)", "$")
 
 

@@ -96,6 +96,7 @@ PROBLEMS: Final = {
     "too_many_symbols": ProblemKind(409, "This broker has opened too many order books"),
     "too_many_client_order_ids": ProblemKind(409, "This broker has used too many client order ids"),
     "book_too_deep": ProblemKind(409, "The book has too many levels to be sent as a whole"),
+    "post_only_would_trade": ProblemKind(409, "A post-only order would trade at once"),
     "body_too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be plain JSON"),
     "invalid": ProblemKind(422, "The request is not acceptable"),

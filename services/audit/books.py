@@ -5,15 +5,26 @@ time. The public records that must follow, trades and changed levels, are comput
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from msgspec import Struct
 from sortedcontainers import SortedDict
 
 from schemas.book import BookUpdate, Level
-from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, Outcome
+from schemas.commands import Command, PlaceOrder
+from schemas.executions import (
+    CommandRefused,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrderEntered,
+    Outcome,
+)
 from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
+from services.audit.conditions import broken_condition, is_killed, needed, never_rests
 from services.audit.report import AuditReport
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState
@@ -26,6 +37,7 @@ class _Resting(Struct):
     side: Side
     price: int
     remaining: int
+    valid_until: int | None
 
 
 class _Level(Struct):
@@ -72,6 +84,11 @@ class _Book:
         levels = self._sides[side]
         return next(iter(levels.peekitem(0)[1].orders.items())) if levels else None
 
+    def waiting(self, side: Side) -> Iterator[_Resting]:
+        """The orders of a side in the order they would trade."""
+        for level in self._sides[side].values():
+            yield from level.orders.values()
+
     def level(self, side: Side, price: int) -> Level:
         found = self._sides[side].get(_key(side, price))
         return Level(price, found.total, len(found.orders)) if found else Level(price, 0, 0)
@@ -90,6 +107,7 @@ class OutcomeBooks:
         self._partition = partition
         self._rules = rules
         self._priority = report["priority"]
+        self._conditions = report["conditions"]
         self._sequences = report["sequences"]
         self._crossed = report["crossed"]
         self._books: dict[str, _Book] = {}
@@ -103,11 +121,13 @@ class OutcomeBooks:
             book = self._books[row.symbol] = _Book(row.symbol)
             book.sequence, book.trades = row.sequence, row.trade_sequence
         for order in state.orders:
-            resting = _Resting(order.symbol, order.side, order.price, order.remaining_quantity)
+            resting = _Resting(
+                order.symbol, order.side, order.price, order.remaining_quantity, order.valid_until
+            )
             self._orders[order.order_id] = resting
             self._books[order.symbol].add(order.order_id, resting)
 
-    def apply(self, outcome: Outcome, offset: int) -> None:
+    def apply(self, outcome: Outcome, offset: int, command: Command | None = None) -> None:
         """Apply the outcome of the command at `offset`."""
         self.trades, self._changed = [], {}
         self.clock = outcome.time
@@ -118,6 +138,8 @@ class OutcomeBooks:
             self._leaves(event.order_id)
         elif isinstance(event, OrderAccepted):
             self._enters(event, outcome, offset)
+        elif isinstance(event, CommandRefused) and event.code == "post_only_would_trade":
+            self._look_at_post_only(command, offset)
         self.updates = [
             self._update(book, outcome.time, offset, index)
             for index, book in enumerate(self._changed.values())
@@ -155,6 +177,8 @@ class OutcomeBooks:
     def _enters(self, event: OrderAccepted, outcome: Outcome, offset: int) -> None:
         where = f"{self._partition}@{offset} order {event.order_id}"
         book = self._books.get(event.symbol) or _Book(event.symbol)
+        if isinstance(event, OrderEntered):
+            self._look_at_conditions(book, event, where)
         left = event.quantity
         for index, fill in enumerate(event.fills):
             self._look_at_fill(book, event, fill, left, where)
@@ -170,7 +194,9 @@ class OutcomeBooks:
             self._take(fill)
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
         if event.closed_reason is None and event.price is not None:
-            resting = _Resting(event.symbol, event.side, event.price, event.remaining_quantity)
+            resting = _Resting(
+                event.symbol, event.side, event.price, event.remaining_quantity, event.valid_until
+            )
             # Two open orders with one id are reported by the ledger.
             self._leaves(event.order_id)
             self._orders[event.order_id] = resting
@@ -204,6 +230,32 @@ class OutcomeBooks:
         if not _crosses(event, fill.price):
             self._priority.fail(f"{took}, beyond its limit of {event.price}")
 
+    def _look_at_conditions(self, book: _Book, event: OrderEntered, where: str) -> None:
+        self._conditions.checked += 1
+        at_once = self._at_once(book, event, needed(event)) if is_killed(event) else 0
+        broken = broken_condition(event, at_once)
+        if broken is not None:
+            self._conditions.fail(f"{where}: {broken}")
+
+    def _look_at_post_only(self, command: Command | None, offset: int) -> None:
+        """Check that a refused post-only order would have traded."""
+        self._conditions.checked += 1
+        if isinstance(command, PlaceOrder):
+            book = self._books.get(command.symbol) or _Book(command.symbol)
+            if not self._at_once(book, command, 1):
+                where = f"{self._partition}@{offset} order {command.order_id}"
+                self._conditions.fail(f"{where}: nothing would have traded")
+
+    def _at_once(self, book: _Book, order: PlaceOrder | OrderAccepted, wanted: int) -> int:
+        """The shares that an order would trade at once, at most `wanted`."""
+        found = 0
+        for step, maker in enumerate(book.waiting(_opposite(order.side))):
+            if step == self._rules.fills_max or not _crosses(order, maker.price):
+                break
+            if maker.valid_until is None or maker.valid_until > self.clock:
+                found += maker.remaining
+        return min(found, wanted)
+
     def _look_at_what_is_left(
         self, book: _Book, event: OrderAccepted, expired: int, where: str
     ) -> None:
@@ -211,13 +263,15 @@ class OutcomeBooks:
         reason = event.closed_reason
         if reason in ("filled", "expired"):
             return
+        if is_killed(event):
+            return
         first = book.first(_opposite(event.side))
         # The bound includes orders that expired during matching.
         bound = len(event.fills) + expired >= self._rules.fills_max
         if first is not None and _crosses(event, first[1].price):
             # An order that rests all the same leaves a crossed book, which another check reports.
             wrong = reason == "no_liquidity" or (reason == "cancelled" and not bound)
-        elif event.order_type == "market":
+        elif never_rests(event):
             wrong = reason != "no_liquidity"
         else:
             wrong = reason is not None
@@ -265,7 +319,7 @@ def _opposite(side: Side) -> Side:
     return "ask" if side == "bid" else "bid"
 
 
-def _crosses(event: OrderAccepted, price: int) -> bool:
+def _crosses(event: PlaceOrder | OrderAccepted, price: int) -> bool:
     if event.price is None:
         return True
     return event.price >= price if event.side == "bid" else event.price <= price

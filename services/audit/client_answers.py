@@ -6,12 +6,13 @@ that earlier outcomes left open.
 
 from collections.abc import Mapping
 
-from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas
 from schemas.executions import (
     CommandRefused,
     Event,
     OrderAccepted,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
     QuotasSet,
@@ -103,7 +104,7 @@ def _answers(command: Command | None, event: Event) -> bool:
 
 def _answers_order(command: PlaceOrder, event: Event) -> bool:
     if isinstance(event, OrderAccepted):
-        entered = PlaceOrder(
+        entered = (
             event.order_id,
             event.broker_id,
             event.document_number,
@@ -115,9 +116,14 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
             event.valid_until,
             event.client_order_id,
         )
-        return entered == command
+        if isinstance(event, OrderEntered):
+            conditions = (event.time_in_force, event.post_only, event.minimum_quantity)
+            return EnterOrder(*entered, *conditions) == command
+        return PlaceOrder(*entered) == command
     if isinstance(event, OrderRepeated):
         return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
+    if isinstance(command, EnterOrder) and command.post_only:
+        return _refused(event, command, "post_only_would_trade", *_ORDER_REFUSALS)
     return _refused(event, command, *_ORDER_REFUSALS)
 
 

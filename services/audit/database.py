@@ -12,6 +12,7 @@ import msgspec
 from psycopg import Connection, IsolationLevel
 
 from schemas.brokers import Broker, WebhookSecret
+from schemas.executions import OrderAccepted, OrderEntered
 from services.audit.candles import CandleRows
 from services.audit.ledger import OrderState, TradeState
 from services.audit.report import AuditReport, Invariant
@@ -26,7 +27,7 @@ _SELECT_ORDERS: LiteralString = (
     " extract(epoch FROM valid_until) * 1000 AS valid_until, status, closed_reason,"
     " extract(epoch FROM created_at) * 1000 AS created_at,"
     " extract(epoch FROM updated_at) * 1000 AS updated_at,"
-    " partition, command_offset FROM orders"
+    " partition, command_offset, time_in_force, post_only, minimum_quantity FROM orders"
 )
 _SELECT_TRADES: LiteralString = (
     "SELECT id::text, buy_order_id::text, sell_order_id::text, buy_broker_id::text,"
@@ -92,6 +93,7 @@ def order_row(state: OrderState, partition: int) -> Row:
         state.updated_at,
         partition,
         state.offset,
+        *conditions_row(event),
     )
 
 
@@ -110,6 +112,13 @@ def carried_row(state: OrderState, partition: int) -> Row:
         partition,
         state.offset,
     )
+
+
+def conditions_row(event: OrderAccepted) -> Row:
+    """The conditions of an order; those of one without any."""
+    if isinstance(event, OrderEntered):
+        return event.time_in_force, event.post_only, event.minimum_quantity
+    return None, False, None
 
 
 def trade_row(trade: TradeState, partition: int) -> Row:

@@ -141,7 +141,7 @@ class PartitionAudit:
             at = EnginePosition(self._number, record.offset, record.timestamp)
             self._recompute(command, at, recorded)
             self._answers.look(command, recorded, at)
-            self._books.apply(recorded, record.offset)
+            self._books.apply(recorded, record.offset, command)
             for trade in self._books.trades:
                 public[0].topic.expect(trade)
             for update in self._books.updates:

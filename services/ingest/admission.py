@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from schemas.conditions import condition_faults
 from schemas.rest import FieldFault, OrderRequest, RegisterRequest
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, TIMESTAMP_MS_MAX, milliseconds
 from services.api.decoding import (
@@ -65,6 +66,10 @@ def order_faults(order: OrderRequest, now_ms: int, oldest_ms: int) -> Faults:
         "price": order.price,
         "valid_until": order.valid_until,
         "client_order_id": order.client_order_id,
+        "quantity": order.quantity,
+        "time_in_force": order.time_in_force,
+        "post_only": order.post_only,
+        "minimum_quantity": order.minimum_quantity,
     }
     return contradictions(fields, now_ms, oldest_ms)
 
@@ -92,6 +97,7 @@ def contradictions(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Fault
             faults.append(FieldFault("/valid_until", detail))
         elif until_ms > TIMESTAMP_MS_MAX:
             faults.append(FieldFault("/valid_until", "is later than RFC 3339 can write"))
+    faults += [FieldFault(f"/{name}", reason) for name, reason in condition_faults(fields)]
     return faults
 
 

@@ -175,6 +175,7 @@ class Ingest:
                     "too_many_open_orders",
                     "too_many_symbols",
                     "too_many_client_order_ids",
+                    "post_only_would_trade",
                     *_WRITING,
                 ),
                 parameters=(_PREFER_PLACE,),

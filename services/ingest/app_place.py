@@ -5,8 +5,15 @@ from typing import Final
 
 from schemas import ids
 from schemas.codec import encode
-from schemas.commands import PlaceOrder
-from schemas.executions import CommandRefused, OrderAccepted, OrderRepeated, Outcome
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.conditions import DEFAULT_TIME_IN_FORCE
+from schemas.executions import (
+    CONDITIONS_LEVEL,
+    CommandRefused,
+    OrderAccepted,
+    OrderRepeated,
+    Outcome,
+)
 from schemas.orders import OrderRecord
 from schemas.rest import OrderRequest
 from schemas.topics import COMMANDS
@@ -19,12 +26,13 @@ from services.ingest.prefer import Preferences, applied
 from services.ingest.waiters import OnOutcome
 
 _RANDOM_BYTES = 8
-_QUOTAS: Final = {
+_REFUSALS: Final = {
     "too_many_open_orders": "cancel open orders of symbols on this partition first",
     "too_many_symbols": "the order would open the book of another symbol; use a symbol whose book "
     "exists",
     "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
     "remembered for an hour",
+    "post_only_would_trade": "the opposite side has an order at this price or a better one",
 }
 
 
@@ -64,7 +72,10 @@ class PlaceOrderHandler:
         partition = context.partition_map.partition(order.symbol)
         random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
         order_id = ids.order_id(now_ms, partition, random_bits)
-        value = encode(_command(order, order_id, broker_id))
+        command = _command(order, order_id, broker_id)
+        if type(command) is EnterOrder:
+            context.require_level(partition, CONDITIONS_LEVEL)
+        value = encode(command)
         if wait_ms:
             context.waiters.expect_placed(order_id, on_outcome, wait_ms)
         try:
@@ -98,8 +109,8 @@ class PlaceOrderHandler:
                 f"order {original_id} of other content has this client_order_id",
                 order=await self._context.find(original_id, request),
             )
-        if isinstance(event, CommandRefused) and event.code in _QUOTAS:
-            raise ProblemError(event.code, _QUOTAS[event.code])
+        if isinstance(event, CommandRefused) and event.code in _REFUSALS:
+            raise ProblemError(event.code, _REFUSALS[event.code])
         if isinstance(event, CommandRefused) and event.code == "stale_order_id":
             raise not_accepted(
                 "the order was refused: the clocks of this gateway and of Kafka differ by more "
@@ -119,15 +130,21 @@ class PlaceOrderHandler:
 
 def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
     until = order.valid_until
-    return PlaceOrder(
-        order_id=order_id,
-        broker_id=broker_id,
-        document_number=order.document_number,
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        price=order.price,
-        valid_until=None if until is None else milliseconds(until),
-        client_order_id=order.client_order_id,
+    fields = (
+        order_id,
+        broker_id,
+        order.document_number,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.quantity,
+        order.price,
+        None if until is None else milliseconds(until),
+        order.client_order_id,
     )
+    in_force = order.time_in_force
+    if in_force == DEFAULT_TIME_IN_FORCE[order.order_type]:
+        in_force = None
+    if in_force is None and not order.post_only and order.minimum_quantity is None:
+        return PlaceOrder(*fields)
+    return EnterOrder(*fields, in_force, order.post_only, order.minimum_quantity)

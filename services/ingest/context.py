@@ -37,7 +37,10 @@ class Sent(Struct, frozen=True):
 
 
 class IngestContext(Struct, frozen=True):
-    """The parts. `clock` is the wall clock in milliseconds, `randomness` returns random bytes."""
+    """The parts. `clock` is the wall clock in milliseconds, `randomness` returns random bytes.
+
+    `rules_level`: the level of the rules that the matcher of a partition follows; 0: unknown.
+    """
 
     publisher: Publisher
     waiters: Waiters
@@ -50,7 +53,14 @@ class IngestContext(Struct, frozen=True):
     outcome_wait_ms: int
     clock: Callable[[], int]
     randomness: Callable[[int], bytes]
+    rules_level: Callable[[int], int]
     at_hand: AtHand = none_at_hand
+
+    def require_level(self, partition: int, level: int) -> None:
+        """Raises ProblemError (503) unless the partition's matcher follows rules of this level."""
+        if self.rules_level(partition) < level:
+            # An older matcher would take the command for an unreadable record.
+            raise not_accepted("the matcher of this symbol does not have order conditions yet")
 
     def wait_ms(self, preferences: Preferences) -> int:
         """Milliseconds that this request may wait for its outcome."""

@@ -54,6 +54,7 @@ def make_context(
         clock=now_ms,
         randomness=os.urandom,
         at_hand=at_hand,
+        rules_level=context.dispatcher.rules_level,
     )
 
 

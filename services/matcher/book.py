@@ -156,6 +156,17 @@ class BookSide:
         for key in sorted(self._levels):
             yield from self._levels[key].open_orders()
 
+    def orders_within(self, limit: int | None) -> Iterator[Order]:
+        """Orders at this price or better for their taker, in priority order; None: all."""
+        best, levels = self.best, self._levels
+        if best is None or (limit is not None and best.key > self._sign * limit):
+            return
+        yield from best.open_orders()
+        # Most takers need only the best level; the others are sorted when it is not enough.
+        keys = levels if limit is None else (key for key in levels if key <= self._sign * limit)
+        for key in sorted(keys)[1:]:
+            yield from levels[key].open_orders()
+
     def __len__(self) -> int:
         return len(self._levels)
 

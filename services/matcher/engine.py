@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -24,17 +24,19 @@ from schemas.executions import (
 )
 from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.quotas import Quotas
-from schemas.snapshots import (
-    BookRow,
-    ClientIdRow,
-    OpenerRow,
-    OrderIdBlock,
-    OrderRow,
-)
+from schemas.snapshots import BookRow, ClientIdRow, OrderRow
 from schemas.units import ClosedReason
 from services.matcher.book import Book, Order, PriceLevel
-from services.matcher.incoming import closed_reason, crosses, used_before
-from services.matcher.quotas import BrokerQuotas
+from services.matcher.incoming import (
+    closed_reason,
+    crosses,
+    may_rest,
+    takes_enough,
+    used_before,
+    with_conditions,
+    would_trade,
+)
+from services.matcher.quotas import BrokerQuotas, quota_state
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of
 from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
@@ -97,6 +99,8 @@ class Engine:
             event = self._place(command, at, expired)
         elif type(command) is CancelOrder:
             event = self._cancel(command)
+        elif type(command) is EnterOrder:
+            event = with_conditions(command, self._place(command, at, expired))
         elif command is None:
             event = CommandRefused("malformed_command")
         elif type(command) is SetQuotas:
@@ -197,6 +201,10 @@ class Engine:
             code = self._quotas.refusal(command, at.offset, self.clock, client_ids, has_book)
             if code is not None:
                 return CommandRefused(code, order_id, command.broker_id)
+        if type(command) is EnterOrder and would_trade(
+            command, book, self.clock, self.rules.fills_max
+        ):
+            return CommandRefused("post_only_would_trade", order_id, command.broker_id)
         if client_id:
             row = ClientIdRow(client_id, f"{order_id} {content_of(command)}")
             self._client_ids.remember(row, command.broker_id, at.offset, self.clock)
@@ -212,11 +220,18 @@ class Engine:
         reason: ClosedReason | None = "expired"
         if valid_until is None or valid_until > self.clock:
             opposite = book.asks if side == "bid" else book.bids
-            if opposite.best is not None and crosses(command, opposite.best.price):
+            if type(command) is EnterOrder and not takes_enough(
+                command, opposite, self.clock, self.rules.fills_max
+            ):
+                reason = "no_liquidity"
+            elif opposite.best is not None and crosses(command, opposite.best.price):
                 remaining = self._match(command, at, book, fills, expired)
                 reason = closed_reason(command, remaining, opposite.best)
             else:
-                reason = "no_liquidity" if command.order_type == "market" else None
+                # Plain orders first: a call for each of them would cost one per cent.
+                is_plain_limit = type(command) is PlaceOrder and command.order_type == "limit"
+                rests = is_plain_limit or may_rest(command)
+                reason = None if rests else "no_liquidity"
             if reason is None:
                 self._rest(command, remaining, book, at.offset)
         return OrderAccepted(
@@ -327,16 +342,8 @@ class Engine:
                 for order in side.orders()
             ),
             self._client_ids.blocks(),
-            *self._quota_state(),
+            *quota_state(self._quotas),
         )
-
-    def _quota_state(
-        self,
-    ) -> tuple[Quotas | None, tuple[OpenerRow, ...], tuple[OrderIdBlock, ...]]:
-        quotas = self._quotas
-        if quotas is None:
-            return None, (), ()
-        return quotas.quotas, quotas.openers(), quotas.order_ids()
 
     @classmethod
     def restore(cls, state: EngineState, rules: Rules = RULES) -> "Engine":
@@ -365,7 +372,7 @@ class Engine:
         """Digest of the state, computed without `snapshot`, so that an error there is detected."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
         orders = [o for book in books for side in (book.bids, book.asks) for o in side.orders()]
-        quotas, openers, order_ids = self._quota_state()
+        quotas, openers, order_ids = quota_state(self._quotas)
         return digest_of(
             (self.partition, self.clock),
             [(book.symbol, book.sequence, book.trade_sequence) for book in books],

@@ -1,10 +1,15 @@
-"""Decisions about one incoming order: does it trade, why is it closed, is it a retry. Pure."""
+"""Decisions about one incoming order: what it trades at once, why it closes, is it a retry.
 
-from schemas.commands import PlaceOrder
-from schemas.executions import CommandRefused, OrderRepeated
+Pure.
+"""
+
+from msgspec.structs import asdict
+
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.executions import CommandRefused, Event, OrderAccepted, OrderEntered, OrderRepeated
 from schemas.snapshots import ClientIdRow
 from schemas.units import ClosedReason
-from services.matcher.book import PriceLevel
+from services.matcher.book import Book, BookSide, PriceLevel
 from services.matcher.window import content_of
 
 
@@ -16,6 +21,13 @@ def crosses(command: PlaceOrder, price: int) -> bool:
     return limit >= price if command.side == "bid" else limit <= price
 
 
+def may_rest(command: PlaceOrder) -> bool:
+    """True if what is left of the order after matching goes into the book."""
+    if command.order_type == "market":
+        return False
+    return type(command) is not EnterOrder or command.time_in_force not in ("ioc", "fok")
+
+
 def closed_reason(
     command: PlaceOrder, remaining: int, best: PriceLevel | None
 ) -> ClosedReason | None:
@@ -25,7 +37,54 @@ def closed_reason(
     # Still crossing: the order reached `fills_max`, and its rest is cancelled.
     if best is not None and crosses(command, best.price):
         return "cancelled"
-    return "no_liquidity" if command.order_type == "market" else None
+    return None if may_rest(command) else "no_liquidity"
+
+
+def takes_enough(command: EnterOrder, opposite: BookSide, clock: int, steps_max: int) -> bool:
+    """True unless the order needs more than what it would trade at once."""
+    if command.time_in_force == "fok":
+        needed = command.quantity
+    elif command.minimum_quantity is not None:
+        needed = command.minimum_quantity
+    else:
+        return True
+    return _quantity_at_once(command, opposite, clock, steps_max, needed) == needed
+
+
+def would_trade(command: EnterOrder, book: Book | None, clock: int, steps_max: int) -> bool:
+    """True if the order is post-only and would trade at once."""
+    if not command.post_only or book is None:
+        return False
+    opposite = book.asks if command.side == "bid" else book.bids
+    return _quantity_at_once(command, opposite, clock, steps_max, 1) > 0
+
+
+def _quantity_at_once(
+    command: PlaceOrder, opposite: BookSide, clock: int, steps_max: int, wanted: int
+) -> int:
+    """The shares that the order would trade at once, but no more than `wanted`.
+
+    The steps are those of matching: an order that is due takes one and trades nothing.
+    """
+    found = 0
+    for _, maker in zip(range(steps_max), opposite.orders_within(command.price), strict=False):
+        if maker.valid_until is None or maker.valid_until > clock:
+            found += maker.remaining
+            if found >= wanted:
+                return wanted
+    return found
+
+
+def with_conditions(command: EnterOrder, event: Event) -> Event:
+    """The event of an order, with the conditions of its command if it was accepted."""
+    if type(event) is not OrderAccepted:
+        return event
+    return OrderEntered(
+        **asdict(event),
+        time_in_force=command.time_in_force,
+        post_only=command.post_only,
+        minimum_quantity=command.minimum_quantity,
+    )
 
 
 def used_before(command: PlaceOrder, known: ClientIdRow) -> OrderRepeated | CommandRefused:

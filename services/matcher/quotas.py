@@ -9,6 +9,7 @@ from schemas.commands import PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.quotas import Quotas
 from schemas.snapshots import OpenerRow, OrderIdBlock
+from services.matcher.incoming import may_rest
 from services.matcher.window import OrderIdWindow
 
 
@@ -30,7 +31,7 @@ class BrokerQuotas:
 
         `client_ids`: client order ids of this broker, needed only for an order that has one.
         Remembers the order id whatever happens to the order: a repeat of a refused one is refused
-        too. Market orders never rest, so they need no room in a book.
+        too. Orders that never rest need no room in a book.
         """
         code = self._order_ids.refusal(command.order_id, offset, clock)
         if code is not None:
@@ -38,7 +39,7 @@ class BrokerQuotas:
         quotas = self.quotas
         if command.client_order_id is not None and client_ids >= quotas.client_order_ids_max:
             return "too_many_client_order_ids"
-        if command.price is None:
+        if not may_rest(command):
             return None
         if self._open_orders.get(command.broker_id, 0) >= quotas.open_orders_max:
             return "too_many_open_orders"
@@ -77,3 +78,12 @@ class BrokerQuotas:
         for row in openers:
             self.opened(row.symbol, row.broker_id)
         self._order_ids.restore(order_ids)
+
+
+def quota_state(
+    quotas: BrokerQuotas | None,
+) -> tuple[Quotas | None, tuple[OpenerRow, ...], tuple[OrderIdBlock, ...]]:
+    """Quotas, openers and order ids as immutable values; None and nothing without quotas."""
+    if quotas is None:
+        return None, (), ()
+    return quotas.quotas, quotas.openers(), quotas.order_ids()

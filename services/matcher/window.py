@@ -7,7 +7,7 @@ copy it.
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from schemas.commands import PlaceOrder
+from schemas.commands import EnterOrder, PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.ids import created_ms, time_text
 from schemas.snapshots import ClientIdBlock, ClientIdRow, OrderIdBlock
@@ -225,7 +225,12 @@ def client_id_of(command: PlaceOrder) -> str:
 
 def content_of(command: PlaceOrder) -> str:
     """The fields of an order that a retry must repeat."""
-    return (
+    content = (
         f"{command.side} {command.order_type} {command.price} {command.quantity} "
         f"{command.valid_until} {command.document_number}"
     )
+    if type(command) is not EnterOrder:
+        return content
+    # The sign keeps it from being equal to that of an order without conditions.
+    conditions = f"{command.time_in_force} {command.post_only} {command.minimum_quantity}"
+    return f"+{content} {conditions}"

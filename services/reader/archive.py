@@ -21,7 +21,8 @@ SELECT_ORDERS: LiteralString = """
     SELECT id::text, broker_id::text, document_number, symbol, side, order_type, quantity,
         remaining_quantity, filled_value::bigint, (extract(epoch FROM created_at) * 1000)::bigint,
         (extract(epoch FROM updated_at) * 1000)::bigint, price,
-        (extract(epoch FROM valid_until) * 1000)::bigint, client_order_id, closed_reason
+        (extract(epoch FROM valid_until) * 1000)::bigint, client_order_id, closed_reason,
+        time_in_force, post_only, minimum_quantity
     FROM orders
 """
 _ORDER = SELECT_ORDERS + " WHERE id = %s"

@@ -88,8 +88,9 @@ class ViewBootstrap:
         if self._lack is not None:
             self._from = f"the executions topic alone: PostgreSQL {self._lack}"
             log.warning("views from %s", self._from)
+        claims = await asyncio.to_thread(self._stream.claims, positions)
         self._begun = True
-        self._stream.start(held, positions)
+        self._stream.start(held, positions, claims)
 
     async def _restored(self) -> Mapping[int, FilterPosition]:
         """Positions from PostgreSQL; none, with the reason in `_lack`, if it has no views."""

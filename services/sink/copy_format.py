@@ -13,7 +13,7 @@ from services.sink.rows import NewOrder, NewTrade, OrderChange
 ORDER_COLUMNS = (
     "id, broker_id, document_number, client_order_id, symbol, side, order_type, price, quantity, "
     "remaining_quantity, filled_value, valid_until, closed_reason, created_at, updated_at, "
-    "partition, command_offset"
+    "partition, command_offset, time_in_force, post_only, minimum_quantity"
 )
 CHANGE_COLUMNS = "id, remaining_quantity, filled_value, closed_reason, updated_at"
 TRADE_COLUMNS = (
@@ -42,7 +42,9 @@ def order_line(new: NewOrder) -> str:
         f"{order.client_order_id or _NULL}\t{order.symbol}\t{order.side}\t{order.order_type}\t"
         f"{price}\t{order.quantity}\t{order.remaining_quantity}\t{order.filled_value}\t"
         f"{valid_until}\t{order.closed_reason or _NULL}\t{_instant(order.created_at)}\t"
-        f"{_instant(order.updated_at)}\t{new.partition}\t{new.command_offset}\n"
+        f"{_instant(order.updated_at)}\t{new.partition}\t{new.command_offset}\t"
+        f"{order.time_in_force or _NULL}\t{'t' if order.post_only else 'f'}\t"
+        f"{order.minimum_quantity or _NULL}\n"
     )
 
 

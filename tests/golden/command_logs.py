@@ -1,4 +1,4 @@
-"""Three command logs, each a fixed sequence of records. Pure.
+"""Command logs, each a fixed sequence of records. Pure.
 
 The records are written as text, without the structs and the codec of the product, and the only
 source of randomness is `random.Random.random`, whose values are the same in every Python version.
@@ -50,6 +50,11 @@ class _Market:
         number = len(self.placed)
         return f"{number >> 16:08x}-{number & 0xFFFF:04x}-7{PARTITION:03x}-8000-{number:012x}"
 
+    def timed_order_id(self, now: int) -> str:
+        """A UUIDv7 of the golden partition with this creation time, numbered."""
+        high = f"{now:012x}"
+        return f"{high[:8]}-{high[8:]}-7{PARTITION:03x}-8000-{len(self.placed):012x}"
+
     def place(self, *, valid_until: int | None = None, client_id: str | None = None) -> bytes:
         """A new order; every tenth is a market order."""
         order_id, broker = self.new_order_id(), self.broker_id()
@@ -74,6 +79,32 @@ class _Market:
         if client_id is not None:
             text += f',"client_order_id":"{client_id}"'
         return (text + "}").encode()
+
+    def place_at(self, now: int) -> bytes:
+        """A new order whose id has this creation time; one in three has a client order id."""
+        order_id, number = self.timed_order_id(now), len(self.placed)
+        client_id = f"q-{number}" if self.chance(0.3) else None
+        value = self.place(client_id=client_id)
+        plain_id, broker = self.placed[-1]
+        self.placed[-1] = (order_id, broker)
+        return value.replace(plain_id.encode(), order_id.encode(), 1)
+
+    def with_condition(self, order: bytes) -> bytes:
+        """The order with a condition that goes with its type."""
+        market_order = b'"order_type":"market"' in order
+        draw = self.below(3 if market_order else 5)
+        if draw == 0:
+            more = b'"time_in_force":"fok"'
+        elif draw == 1:
+            more = b'"minimum_quantity":100'
+        elif draw == 2 and market_order:
+            more = b'"time_in_force":"ioc"'
+        elif draw == 2:
+            more = b'"time_in_force":"ioc","minimum_quantity":100'
+        else:
+            more = b'"time_in_force":"ioc"' if draw == 3 else b'"post_only":true'
+        order = order.replace(b'"type":"place_order"', b'"type":"enter_order"', 1)
+        return order[:-1] + b"," + more + b"}"
 
     def cancel(self) -> bytes:
         """The cancel of a recent order, one in ten by a broker who may not own it."""
@@ -130,6 +161,45 @@ def expiries() -> Iterator[LoggedCommand]:
         yield LoggedCommand(offset, now, value)
 
 
+def quotas() -> Iterator[LoggedCommand]:
+    """30,000 commands: quotas that change, brokers that reach them, repeated and stale orders."""
+    market = _Market(14, symbols=40, brokers=4, prices=60)
+    sent: list[bytes] = []
+    now = START_MS
+    for offset in range(30_000):
+        now += market.below(100)
+        if offset % 5_000 == 500:
+            bounds = (900 + offset // 20, 9 + offset // 10_000, 600 + offset // 40)
+            value = (
+                f'{{"type":"set_quotas","quotas":{{"open_orders_max":{bounds[0]},'
+                f'"symbols_max":{bounds[1]},"client_order_ids_max":{bounds[2]}}}}}'
+            ).encode()
+        elif sent and market.chance(0.05):
+            value = sent[-1 - market.below(min(len(sent), 3_000))]
+        elif market.placed and market.chance(0.2):
+            value = market.cancel()
+        else:
+            value = market.place_at(now - (400_000 if market.chance(0.02) else 0))
+            sent.append(value)
+        yield LoggedCommand(offset, now, value)
+
+
+def conditions() -> Iterator[LoggedCommand]:
+    """60,000 commands: half of the orders with conditions, the others plain."""
+    market = _Market(15, symbols=20, brokers=10, prices=40)
+    now = START_MS
+    for offset in range(60_000):
+        now += market.below(20)
+        if market.placed and market.chance(0.15):
+            value = market.cancel()
+        else:
+            client_id = f"k-{market.below(20_000)}" if market.chance(0.3) else None
+            value = market.place(client_id=client_id)
+            if market.chance(0.5):
+                value = market.with_condition(value)
+        yield LoggedCommand(offset, now, value)
+
+
 def repeated_client_ids() -> Iterator[LoggedCommand]:
     """30,000 commands: repeated orders, other orders under a used id, ids older than an hour."""
     market = _Market(13, symbols=5, brokers=4, prices=30)
@@ -155,4 +225,6 @@ LOGS: dict[str, Callable[[], Iterator[LoggedCommand]]] = {
     "mixed": mixed,
     "expiries": expiries,
     "repeated_client_ids": repeated_client_ids,
+    "quotas": quotas,
+    "conditions": conditions,
 }

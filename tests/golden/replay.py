@@ -1,7 +1,8 @@
 """SHA-256 of everything that the engine produces from a golden log.
 
 `python -m tests.golden.replay` prints them for every log; `golden.json` holds those of version
-0.1.0. They are never regenerated: a difference means that an old log would replay to other trades.
+0.1.0, and of the logs `quotas` and `conditions` those of the first engine that had these rules.
+They are never regenerated: a difference means that an old log would replay to other trades.
 """
 
 import hashlib

@@ -50,6 +50,10 @@ PROFILE = Profile(
     cancel_age_ms_mean=800,
     valid_short_percent=30,
     valid_seconds_percent=0,
+    ioc_percent=10,
+    fok_percent=10,
+    post_only_percent=10,
+    minimum_percent=10,
 )
 FLOW_STARTED_MS_AGO = 3_500
 # Covers all expiries: otherwise a tick could follow the last outcome before the matcher stops.

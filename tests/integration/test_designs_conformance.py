@@ -13,13 +13,14 @@ from tests.support.conformance import TIMEOUT_S, ConformanceRun, run_conformance
 from tests.support.servers import DatabaseServer
 
 # Numbers of test cases: rules of the seven API calls, and of what the designs lack: webhooks,
-# pages of trades, queries, and batches.
+# pages of trades, queries, batches, and order conditions.
 RULES = 88
 WEBHOOK_RULES = 14
 PAGE_RULES = 1
 QUERY_RULES = 7
 BATCH_RULES = 3
-LACKING = WEBHOOK_RULES + PAGE_RULES + QUERY_RULES + BATCH_RULES
+CONDITION_RULES = 38
+LACKING = WEBHOOK_RULES + PAGE_RULES + QUERY_RULES + BATCH_RULES + CONDITION_RULES
 
 pytestmark = pytest.mark.timeout(2 * TIMEOUT_S)
 

@@ -35,6 +35,10 @@ ALL = [
     "0005_quarantine.sql",
     "0006_trades_of_an_order.sql",
     "0007_pending_tests.sql",
+    "0008_own_lists.sql",
+    "0009_trimmed.sql",
+    "0010_candles.sql",
+    "0011_order_conditions.sql",
 ]
 
 

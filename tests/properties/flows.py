@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from schemas import ids
-from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas, Tick
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas, Tick
 from schemas.quotas import Quotas
-from schemas.units import Side
+from schemas.units import Side, TimeInForce
 from services.matcher.rules import Rules
 from tests.support.orders import START_MS, broker_id
 
@@ -38,6 +38,7 @@ class Shape(Struct, frozen=True):
     cancels: float
     markets: float
     quotas: bool
+    conditions: float
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -53,6 +54,7 @@ def random_shape(rng: random.Random) -> Shape:
         cancels=rng.choice((0.05, 0.25)),
         markets=rng.choice((0.02, 0.2)),
         quotas=rng.random() < 0.4,
+        conditions=rng.choice((0.0, 0.0, 0.3, 0.7)),
     )
 
 
@@ -112,7 +114,7 @@ class CommandGenerator:
             # A record of the log once more, perhaps of an order that is closed.
             return self._recent()
         retries = self.sent and self.rng.random() < 0.15
-        order = self._retry() if retries else self._order(now)
+        order = self._retry() if retries else self._with_conditions(self._order(now))
         self.sent.append(order)
         return order
 
@@ -146,6 +148,8 @@ class CommandGenerator:
             "broker_id": broker_id(self.rng.randrange(self.shape.brokers)),
             "symbol": self._symbol(),
         }
+        if isinstance(order, EnterOrder):
+            changes |= {"time_in_force": None, "post_only": False, "minimum_quantity": None}
         field = self.rng.choice([*changes, None, None, None])
         return order if field is None else structs.replace(order, **{field: changes[field]})
 
@@ -168,6 +172,25 @@ class CommandGenerator:
             price=None if is_market else self._price(side),
             valid_until=self._end(now) if rng.random() < 0.4 else None,
             client_order_id=client_id,
+        )
+
+    def _with_conditions(self, order: PlaceOrder) -> PlaceOrder:
+        """The order, with conditions that go together in a part of the flow."""
+        rng = self.rng
+        if rng.random() >= self.shape.conditions:
+            return order
+        in_force: TimeInForce | None = rng.choice((None, None, "ioc", "ioc", "fok"))
+        minimum: int | None = None
+        post_only = False
+        if in_force is None and order.order_type == "limit" and rng.random() < 0.5:
+            post_only = True
+        elif in_force != "fok" and rng.random() < 0.6:
+            minimum = rng.randint(1, rng.choice((1, 1, order.quantity)))
+        fields = structs.asdict(order)
+        if in_force is not None:
+            fields["valid_until"] = None
+        return EnterOrder(
+            **fields, time_in_force=in_force, post_only=post_only, minimum_quantity=minimum
         )
 
     def _price(self, side: Side) -> int:

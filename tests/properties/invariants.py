@@ -6,8 +6,8 @@ Independent of the engine's code: it keeps its own ledger of orders and its own 
 from msgspec import Struct
 
 from schemas.book import BookUpdate, Level
-from schemas.commands import Command, PlaceOrder
-from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, Outcome
+from schemas.commands import Command, EnterOrder, PlaceOrder
+from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, OrderEntered, Outcome
 from schemas.ids import trade_id
 from schemas.trades import Trade
 from schemas.units import Side
@@ -125,8 +125,15 @@ class InvariantChecker:
         filled = sum(fill.quantity for fill in event.fills)
         assert event.quantity == filled + event.remaining_quantity, "not filled + remaining"
         assert (event.closed_reason == "filled") == (event.remaining_quantity == 0)
+        if isinstance(event, OrderEntered):
+            assert isinstance(command, EnterOrder), "conditions that the command lacks"
+            _check_conditions(command, event, filled)
+        else:
+            assert not isinstance(command, EnterOrder), "the conditions are lost"
         if event.closed_reason is None:
             assert event.order_type == "limit", "a market order rests in the book"
+            in_force = event.time_in_force if isinstance(event, OrderEntered) else None
+            assert in_force not in {"ioc", "fok"}, f"an {in_force} order rests in the book"
             self.open[event.order_id] = LedgerEntry(
                 event, at.offset, event.remaining_quantity, filled
             )
@@ -237,6 +244,17 @@ class InvariantChecker:
                     best[side] = levels[0].price
             if len(best) == len(SIDES):
                 assert best["bid"] < best["ask"], "the book is crossed at rest"
+
+
+def _check_conditions(command: EnterOrder, event: OrderEntered, filled: int) -> None:
+    for field in ("time_in_force", "post_only", "minimum_quantity"):
+        assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
+    assert not (event.post_only and filled), "a post-only order took"
+    if event.time_in_force == "fok":
+        assert filled in {0, event.quantity}, "a part of a fill-or-kill order traded"
+    if event.minimum_quantity is not None and filled < event.minimum_quantity:
+        assert filled == 0, "less than the minimum traded"
+        assert event.closed_reason in {"no_liquidity", "expired"}, "it rests without its minimum"
 
 
 def _totals(queue: list[LedgerEntry]) -> list[Level]:

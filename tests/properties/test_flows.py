@@ -4,13 +4,14 @@ import random
 from collections import Counter
 from typing import get_args
 
-from schemas.executions import CommandRefused, OrderAccepted, RefusalCode
+from schemas.commands import EnterOrder
+from schemas.executions import CommandRefused, OrderAccepted, OrderEntered, RefusalCode
 from schemas.units import ClosedReason
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
 
-FLOWS = 300
+FLOWS = 500
 FLOW_COMMANDS = 200
 
 
@@ -28,11 +29,27 @@ def kinds_seen(seed: int) -> Counter[str]:
         seen["expired above the limit"] += len(outcome.expired) > rules.expiries_max
         if isinstance(event, CommandRefused):
             seen[event.code] += 1
+        if isinstance(step.command, EnterOrder):
+            seen[f"{type(event).__name__} of conditions"] += 1
+        if isinstance(event, OrderEntered):
+            seen += conditions_seen(event)
         if isinstance(event, OrderAccepted):
             seen[str(event.closed_reason)] += 1
             seen["fills"] += len(event.fills)
             seen["sweeps"] += len({fill.price for fill in event.fills}) > 1
     return seen
+
+
+def conditions_seen(event: OrderEntered) -> Counter[str]:
+    """The end of each condition of the order: `fok filled`, `minimum no_liquidity`."""
+    kinds = {
+        event.time_in_force or "": event.time_in_force is not None,
+        "post_only": event.post_only,
+        "minimum": event.minimum_quantity is not None,
+        f"{event.order_type} minimum": event.minimum_quantity is not None,
+    }
+    partly = " partly" if event.fills and event.remaining_quantity else ""
+    return Counter(f"{kind} {event.closed_reason}{partly}" for kind, has in kinds.items() if has)
 
 
 def test_flows_of_many_seeds_contain_every_kind_often() -> None:
@@ -43,6 +60,11 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *get_args(RefusalCode),
         *get_args(ClosedReason),
         *("None", "OrderCancelled", "OrderRepeated", "Ticked"),
+        *("OrderEntered", "OrderRepeated of conditions", "CommandRefused of conditions"),
+        *("ioc filled", "ioc no_liquidity", "ioc no_liquidity partly", "ioc cancelled partly"),
+        *("fok filled", "fok no_liquidity", "post_only None", "post_only expired"),
+        *("minimum filled", "minimum None partly", "minimum no_liquidity", "minimum expired"),
+        *("minimum no_liquidity partly", "market minimum no_liquidity"),
         *("expiries", "expired above the limit", "fills", "sweeps"),
     ]
     rare = {kind: total[kind] for kind in wanted if total[kind] < 20}

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.brokers import Broker, key_hash
 from schemas.codec import decode_command, encode
 from schemas.commands import CancelOrder, PlaceOrder
-from schemas.executions import Event, Expired, OrderAccepted, Outcome
+from schemas.executions import RULES_LEVEL, Event, Expired, OrderAccepted, Outcome
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from schemas.topics import BROKERS
@@ -84,6 +84,7 @@ class IngestHarness:
         self.sender = sender
         self.orders: dict[str, OrderResource] = {}
         self.reader_unavailable = False
+        self.rules_level = RULES_LEVEL
         self.publisher = Publisher(
             sender, in_flight_max=in_flight_max, delivery_timeout_ms=delivery_ms
         )
@@ -105,6 +106,7 @@ class IngestHarness:
             outcome_wait_ms=wait_ms,
             clock=lambda: NOW_MS,
             randomness=randomness,
+            rules_level=lambda _: self.rules_level,
         )
         self.ingest = Ingest(context, self.directory)
         routes = self.ingest.routes()

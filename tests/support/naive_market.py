@@ -4,12 +4,13 @@ Tests compare the engine with it. It imports nothing from the services, so that 
 mistake. Offsets only grow, so an order's offset gives its age.
 """
 
+from copy import copy
 from typing import TypeVar, assert_never
 
 from msgspec import Struct, structs
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, PlaceOrder, SetQuotas, Tick
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas, Tick
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -17,6 +18,7 @@ from schemas.executions import (
     Fill,
     OrderAccepted,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
     QuotasSet,
@@ -27,7 +29,9 @@ from schemas.ids import created_ms, trade_id
 from schemas.quotas import Quotas
 from schemas.units import ClosedReason, Side
 
-N = TypeVar("N", bound=OrderAccepted | OrderCancelled | Expired)
+CONDITIONS = ("time_in_force", "post_only", "minimum_quantity")
+
+N = TypeVar("N", bound=OrderAccepted | OrderEntered | OrderCancelled | Expired)
 
 
 class NaiveRules(Struct, frozen=True):
@@ -143,11 +147,27 @@ class NaiveMarket:
             code = self._used(order) or self._exceeded(order, self.quotas)
             if code is not None:
                 return CommandRefused(code, order.order_id, order.broker_id)
+        if isinstance(order, EnterOrder) and order.post_only and self._at_once(order, offset):
+            return CommandRefused("post_only_would_trade", order.order_id, order.broker_id)
         if order.client_order_id is not None:
             self._remember(Remembered(order, self.clock, offset // self.limits.client_id_block))
+        return self._enter(order, offset, expired)
+
+    def _enter(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
         if self._is_due(order):
             return _accepted(order, order.quantity, "expired", [])
+        if self._at_once(order, offset) < _needed(order):
+            return _accepted(order, order.quantity, "no_liquidity", [])
         return self._match(order, offset, expired)
+
+    def _at_once(self, order: PlaceOrder, offset: int) -> int:
+        """The shares that the order trades at once, by matching it on a copy of the market."""
+        if not isinstance(order, EnterOrder):
+            return 0
+        trial = copy(self)
+        trial.open = [structs.replace(resting) for resting in self.open]
+        trial.trade_sequence, trial.opened_by = {}, {}
+        return sum(fill.quantity for fill in trial._match(order, offset, []).fills)
 
     def _used(self, order: PlaceOrder) -> RefusalCode | None:
         if abs(self.clock - created_ms(order.order_id)) >= self.limits.order_id_window_ms:
@@ -162,7 +182,7 @@ class NaiveMarket:
         remembered = [one for one in self.window if one.order.broker_id == broker]
         if order.client_order_id and len(remembered) >= quotas.client_order_ids_max:
             return "too_many_client_order_ids"
-        if order.order_type == "market":
+        if _never_rests(order):
             return None
         own = [one for one in self.open if one.order.broker_id == broker]
         if len(own) >= quotas.open_orders_max:
@@ -215,7 +235,7 @@ class NaiveMarket:
             reason = "filled"
         elif self._counterparty(order) is not None:
             reason = "cancelled"
-        elif order.order_type == "market":
+        elif _never_rests(order):
             reason = "no_liquidity"
         else:
             self.open.append(Resting(order, offset, remaining))
@@ -277,7 +297,11 @@ class NaiveMarket:
 def _accepted(
     order: PlaceOrder, remaining: int, reason: ClosedReason | None, fills: list[Fill]
 ) -> OrderAccepted:
-    return OrderAccepted(
+    kind, conditions = OrderAccepted, {}
+    if isinstance(order, EnterOrder):
+        kind = OrderEntered
+        conditions = {name: getattr(order, name) for name in CONDITIONS}
+    return kind(
         order_id=order.order_id,
         broker_id=order.broker_id,
         document_number=order.document_number,
@@ -292,15 +316,30 @@ def _accepted(
         client_order_id=order.client_order_id,
         closed_reason=reason,
         fills=tuple(fills),
+        **conditions,
     )
+
+
+def _never_rests(order: PlaceOrder) -> bool:
+    in_force = order.time_in_force if isinstance(order, EnterOrder) else None
+    return order.order_type == "market" or in_force in {"ioc", "fok"}
+
+
+def _needed(order: PlaceOrder) -> int:
+    """The quantity that must trade at once."""
+    if not isinstance(order, EnterOrder):
+        return 0
+    return order.quantity if order.time_in_force == "fok" else order.minimum_quantity or 0
 
 
 def _client_key(order: PlaceOrder) -> tuple[str, str, str | None]:
     return order.broker_id, order.symbol, order.client_order_id
 
 
-def _content(order: PlaceOrder) -> tuple[str, str, int | None, int, int | None, str]:
+def _content(order: PlaceOrder) -> tuple[object, ...]:
+    conditions = [getattr(order, name, "plain") for name in CONDITIONS]
     return (
+        *conditions,
         order.side,
         order.order_type,
         order.price,

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from msgspec import Struct, structs
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, Tick
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -99,7 +99,8 @@ def _play(market: Market, offset: int, cells: tuple[str, ...]) -> tuple[str, ...
 def command_of(text: str) -> Command | None:
     """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
-    An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`.
+    An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
+    and `is` with `ioc`, `fok` or `post_only`.
     """
     verb, *words = text.split()
     match verb:
@@ -129,7 +130,15 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         order = structs.replace(order, price=int(fields["@"]))
     if "until" in fields:
         order = structs.replace(order, valid_until=int(fields["until"]))
-    return order
+    if not fields.keys() & {"is", "min"}:
+        return order
+    kind = fields.get("is")
+    return EnterOrder(
+        **structs.asdict(order),
+        time_in_force="ioc" if kind == "ioc" else "fok" if kind == "fok" else None,
+        post_only=kind == "post_only",
+        minimum_quantity=int(fields["min"]) if "min" in fields else None,
+    )
 
 
 def outcome_text(outcome: Outcome) -> str:

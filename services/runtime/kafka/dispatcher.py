@@ -15,7 +15,12 @@ from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
 from services.runtime.kafka.async_consumer import AsyncConsumer
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
-from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_filter import (
+    NO_EPOCH,
+    Batch,
+    ExecutionFilter,
+    FilterPosition,
+)
 from services.runtime.kafka.unreadable import log_unreadable
 
 OnBatch = Callable[[Batch], None]
@@ -23,6 +28,7 @@ OnBatch = Callable[[Batch], None]
 OnRecord = Callable[[bytes | None, bytes | None], None]
 
 _BEGINNING: Mapping[int, FilterPosition] = MappingProxyType({})
+_NO_CLAIMS: Mapping[int, bytes | None] = MappingProxyType({})
 
 
 class Ranges(Struct, frozen=True):
@@ -79,8 +85,37 @@ class TopicDispatcher:
                 {Partition(name, 0): self._consumer.range(Partition(name, 0)) for name in others},
             )
 
-    def start(self, held: Ranges, positions: Mapping[int, FilterPosition] = _BEGINNING) -> None:
-        """Begin reading, executions from `positions` on. `held`: the present `ranges`."""
+    def claims(self, positions: Mapping[int, FilterPosition]) -> dict[int, bytes | None]:
+        """The claim of each position's epoch, a record before the position; None if it was trimmed.
+        Blocks, on any thread, and only before the start. Raises UnavailableError, BrokenLogError.
+        """
+        found: dict[int, bytes | None] = {}
+        with self._asking:
+            for number, at in positions.items():
+                partition = Partition(self._executions, number)
+                if at.epoch == NO_EPOCH:
+                    continue
+                found[number] = None
+                if at.epoch < self._consumer.range(partition).low:
+                    continue
+                for message in self._consumer.read(partition, at.epoch, at.epoch + 1):
+                    found[number] = message.value()
+        return found
+
+    def rules_level(self, partition: int) -> int:
+        """The level of the rules that the partition's matcher follows; 0: no claim was seen."""
+        return self._filter.rules_level(partition)
+
+    def start(
+        self,
+        held: Ranges,
+        positions: Mapping[int, FilterPosition] = _BEGINNING,
+        claims: Mapping[int, bytes | None] = _NO_CLAIMS,
+    ) -> None:
+        """Begin reading, executions from `positions` on, whose `claims` came before.
+
+        `held`: the present `ranges`. Raises BrokenLogError if a claim needs a newer version.
+        """
         ranges = {Partition(self._executions, p): held.executions[p] for p in self._partitions}
         ranges |= held.others
         offsets = {partition: range_.low for partition, range_ in ranges.items()}
@@ -92,6 +127,8 @@ class TopicDispatcher:
             log_unreadable,
             {number: low for number, low in lost.items() if number not in positions},
         )
+        for number, claim in claims.items():
+            self._filter.claim_before(number, claim)
         self._feed.start(offsets, {partition: range_.end for partition, range_ in ranges.items()})
 
     def caught_up(self) -> bool:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from msgspec import Struct, structs
 
 from schemas.codec import UnreadableError, decode_execution, is_claim
-from schemas.executions import RULES_LEVEL, Claim, LevelClaim, Outcome, Outcomes
+from schemas.executions import RULES_LEVEL, TRIMMED_LEVEL, Claim, LevelClaim, Outcome, Outcomes
 from services.runtime.errors import BrokenLogError
 
 NO_EPOCH = -1
@@ -69,6 +69,12 @@ class ExecutionFilter:
         self._positions = dict(positions)
         self._on_unreadable = on_unreadable
         self._beginnings = beginnings
+        lost = (number for number, low in beginnings.items() if low)
+        self._levels = dict.fromkeys(lost, TRIMMED_LEVEL)
+
+    def rules_level(self, partition: int) -> int:
+        """The level of the rules that the partition's last claim names; 0 if none was seen."""
+        return self._levels.get(partition, 0)
 
     def position(self, partition: int) -> FilterPosition:
         """The position behind the last record that was examined."""
@@ -89,10 +95,35 @@ class ExecutionFilter:
             self._positions[partition] = structs.replace(at, next_record=record + 1)
             return None
         if not isinstance(execution, Outcomes):
-            _require_level(execution, partition, record)
+            self._claimed(partition, record, execution)
             self._positions[partition] = FilterPosition(record + 1, record, at.next_command)
             return None
         return self._judge(partition, record, execution)
+
+    def claim_before(self, partition: int, value: bytes | None) -> None:
+        """Take the level from the claim of the position's epoch, which lies before the position.
+
+        None: the log was trimmed past it. Raises BrokenLogError if it needs a newer version.
+        """
+        if value is None:
+            self._levels[partition] = TRIMMED_LEVEL
+            return
+        try:
+            claim = decode_execution(value)
+        except UnreadableError as error:
+            _refuse(partition, self._positions[partition].epoch, str(error))
+            return
+        if not isinstance(claim, Outcomes):
+            self._claimed(partition, self._positions[partition].epoch, claim)
+
+    def _claimed(self, partition: int, record: int, claim: Claim | LevelClaim) -> None:
+        level = claim.level if isinstance(claim, LevelClaim) else 1
+        if level > RULES_LEVEL:
+            raise BrokenLogError(
+                f"executions {partition}@{record}: matcher {claim.matcher} follows rules of level "
+                f"{level}, this program only up to {RULES_LEVEL}: start a newer version"
+            )
+        self._levels[partition] = level
 
     def _judge(self, partition: int, record: int, told: Outcomes) -> Batch | None:
         at = self._positions[partition]
@@ -109,11 +140,3 @@ class ExecutionFilter:
         if not counts:
             return None
         return Batch(partition, told.first_offset, told.outcomes)
-
-
-def _require_level(claim: Claim | LevelClaim, partition: int, record: int) -> None:
-    if isinstance(claim, LevelClaim) and claim.level > RULES_LEVEL:
-        raise BrokenLogError(
-            f"executions {partition}@{record}: matcher {claim.matcher} follows rules of level "
-            f"{claim.level}, this program only up to {RULES_LEVEL}: start a newer version"
-        )

@@ -57,7 +57,7 @@ class Judge:
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         self._answers.look(command, outcome, at)
-        self.books.apply(outcome, at.offset)
+        self.books.apply(outcome, at.offset, command)
         self._ledger.apply(outcome, at.offset)
 
     def finish(self) -> Judged:

@@ -30,6 +30,9 @@ def order_of(command: PlaceOrder, now_ms: int) -> DesignOrder:
         created_at=now_ms,
         updated_at=now_ms,
         closed_reason=None,
+        time_in_force=None,
+        post_only=False,
+        minimum_quantity=None,
         trades=[],
         arrival=0,
     )

@@ -6,8 +6,8 @@ import pytest
 
 from schemas import ids
 from schemas.codec import decode_broker
-from schemas.commands import PlaceOrder
-from schemas.executions import CommandRefused, OrderRepeated, RefusalCode
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.executions import CONDITIONS_LEVEL, CommandRefused, OrderRepeated, RefusalCode
 from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
 from tests.support.ingest_context import (
     ADMIN_KEY,
@@ -262,5 +262,79 @@ def test_broker_that_may_not_be_stored_is_not_in_the_directory(
         response = await harness.post("/register", b'{"name":"New"}', ADMIN_KEY)
         assert response.status == status
         assert len(harness.directory) == before
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize(
+    ("fields", "conditions"),
+    [
+        (b'"time_in_force":"ioc"', ("ioc", False, None)),
+        (b'"time_in_force":"fok"', ("fok", False, None)),
+        (b'"post_only":true', (None, True, None)),
+        (b'"time_in_force":"gtc","minimum_quantity":3', (None, False, 3)),
+        (b'"time_in_force":"gtc"', None),
+        (b'"time_in_force":null,"post_only":false,"minimum_quantity":null', None),
+    ],
+)
+def test_order_with_conditions_is_another_command_than_one_without(
+    fields: bytes, conditions: tuple[object, ...] | None
+) -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender())
+        pending = asyncio.create_task(harness.post("/orders", ORDER[:-1] + b"," + fields + b"}"))
+        command = await harness.command()
+        assert isinstance(command, PlaceOrder)
+        assert isinstance(command, EnterOrder) == (conditions is not None)
+        if isinstance(command, EnterOrder):
+            found = (command.time_in_force, command.post_only, command.minimum_quantity)
+            assert found == conditions
+        harness.publish(accepted(command.order_id))
+        assert (await pending).status == 201
+
+    run_scenario(scenario)
+
+
+def test_market_order_says_ioc_or_nothing_in_the_same_command() -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender())
+        market = ORDER.replace(b'"price":5', b'"order_type":"market","time_in_force":"ioc"')
+        pending = asyncio.create_task(harness.post("/orders", market))
+        command = await harness.command()
+        assert type(command) is PlaceOrder
+        harness.publish(accepted(command.order_id, closed_reason="no_liquidity"))
+        assert (await pending).status == 201
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize("level", [0, CONDITIONS_LEVEL - 1])
+def test_order_with_conditions_for_an_older_matcher_is_503_and_not_written(level: int) -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender())
+        harness.rules_level = level
+        response = await harness.post("/orders", ORDER[:-1] + b',"post_only":true}')
+        assert (response.status, response.body["code"]) == (503, "not_accepted")
+        assert harness.sender.sent == []
+        pending = asyncio.create_task(harness.post("/orders", ORDER))
+        command = await harness.command()
+        assert isinstance(command, PlaceOrder)
+        harness.publish(accepted(command.order_id))
+        assert (await pending).status == 201
+
+    run_scenario(scenario)
+
+
+def test_refused_post_only_order_is_409() -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender())
+        pending = asyncio.create_task(harness.post("/orders", ORDER[:-1] + b',"post_only":true}'))
+        command = await harness.command()
+        assert isinstance(command, EnterOrder)
+        refused = CommandRefused("post_only_would_trade", command.order_id, command.broker_id)
+        harness.publish(refused)
+        response = await pending
+        assert (response.status, response.body["code"]) == (409, "post_only_would_trade")
+        assert response.body["retryable"] is False
 
     run_scenario(scenario)

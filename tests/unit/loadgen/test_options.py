@@ -40,7 +40,7 @@ URL = ("--url", "http://127.0.0.1:9", "--admin-key", "k")
         (("run", "--threshold", "p99<1"), "is no threshold"),
         (("run", "--pid", "gateway"), "write NAME=PID"),
         (("run", "--pid", "gateway=99999999"), "of a running process"),
-        (("run", "--profile", "nothing"), "one of b3, steady, burst, ramp, or a file"),
+        (("run", "--profile", "nothing"), "one of b3, steady, burst, ramp, conditions, or a file"),
         (("run", "--plan-in", "x", "--scale", "5"), "leave out --scale"),
         (("run", "--plan-in", "nowhere"), "nowhere: No such file"),
         (("capacity", "--start", "0"), "--start must be at least"),

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from schemas import codec
-from schemas.commands import CancelOrder, PlaceOrder, Tick
+from schemas.commands import CancelOrder, EnterOrder, PlaceOrder, Tick
 from schemas.executions import Claim, Expired, Fill, OrderAccepted, Outcome, Outcomes
 from schemas.topics import RECORD_BYTES_MAX
 from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX, TIMESTAMP_MS_MAX
@@ -299,3 +299,53 @@ def test_outcome_of_the_largest_command_fits_one_record() -> None:
     )
     outcome = Outcome(TIMESTAMP_MS_MAX, event, (expired,) * most)
     assert len(codec.encode(Outcomes(10**12, 10**12, (outcome,)))) < RECORD_BYTES_MAX
+
+
+NO_TIMES_IN_FORCE: Final[list[Any]] = ["", "IOC", "day", 1, True, []]
+NO_BOOLEANS: Final[list[Any]] = [None, 0, 1, "true", []]
+ENTERED: Final[dict[str, Any]] = {**ORDER, "type": "enter_order", "valid_until": None}
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {},
+        {"valid_until": 1},
+        {"time_in_force": "gtc", "valid_until": 1, "post_only": True},
+        {"time_in_force": "ioc", "minimum_quantity": 100},
+        {"time_in_force": "fok"},
+        {"post_only": True},
+        {"minimum_quantity": 1},
+        {"order_type": "market", "price": None, "minimum_quantity": 100},
+        {"order_type": "market", "price": None, "time_in_force": "fok"},
+    ],
+)
+def test_conditions_that_go_together_are_decoded(conditions: dict[str, Any]) -> None:
+    command = codec.decode_command(json.dumps(ENTERED | conditions).encode())
+    assert isinstance(command, EnterOrder)
+    assert codec.decode_command(codec.encode(command)) == command
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"price": None},
+        {"order_type": "market"},
+        {"order_type": "market", "price": None, "time_in_force": "gtc"},
+        {"order_type": "market", "price": None, "post_only": True},
+        {"time_in_force": "ioc", "valid_until": 1},
+        {"time_in_force": "fok", "valid_until": 1},
+        {"time_in_force": "ioc", "post_only": True},
+        {"time_in_force": "fok", "post_only": True},
+        {"time_in_force": "fok", "minimum_quantity": 1},
+        {"post_only": True, "minimum_quantity": 1},
+        {"minimum_quantity": 101},
+        *({"minimum_quantity": value} for value in (*NO_INTEGERS, 0, QUANTITY_MAX + 1)),
+        *({"time_in_force": value} for value in NO_TIMES_IN_FORCE),
+        *({"post_only": value} for value in NO_BOOLEANS),
+        {"broker_id": "x"},
+    ],
+)
+def test_conditions_that_contradict_each_other_are_unreadable(conditions: dict[str, Any]) -> None:
+    with pytest.raises(codec.UnreadableError):
+        codec.decode_command(json.dumps(ENTERED | conditions).encode())

@@ -9,7 +9,7 @@ from msgspec import ValidationError, convert, structs
 
 from schemas import units
 from schemas.codec import UnreadableError, decode_command, encode
-from schemas.commands import PlaceOrder
+from schemas.commands import EnterOrder, PlaceOrder
 from tests.support.orders import cancel, limit
 
 TYPES: Final[dict[str, Any]] = {
@@ -47,12 +47,13 @@ def accepted(field: str, text: str) -> bool:
 def test_order_with_any_text_is_readable_exactly_when_its_pattern_matches(
     field: str, text: str
 ) -> None:
-    order = structs.replace(limit(1, client_order_id="c1"), **{field: text})
-    if accepted(field, text):
-        assert decode_command(encode(order)) == order
-    else:
-        with pytest.raises(UnreadableError, match=field):
-            decode_command(encode(order))
+    plain = structs.replace(limit(1, client_order_id="c1"), **{field: text})
+    for order in (plain, EnterOrder(**structs.asdict(plain), post_only=True)):
+        if accepted(field, text):
+            assert decode_command(encode(order)) == order
+        else:
+            with pytest.raises(UnreadableError, match=field):
+                decode_command(encode(order))
 
 
 @pytest.mark.parametrize("field", ["order_id", "broker_id"])

@@ -5,8 +5,18 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.codec import encode
-from schemas.executions import Claim, Outcome, Outcomes, Ticked
+from schemas.executions import (
+    CONDITIONS_LEVEL,
+    RULES_LEVEL,
+    TRIMMED_LEVEL,
+    Claim,
+    LevelClaim,
+    Outcome,
+    Outcomes,
+    Ticked,
+)
 from services.runtime.errors import BrokenLogError
+from services.runtime.kafka import execution_filter as filters
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
 from services.runtime.kafka.unreadable import log_unreadable
 
@@ -114,3 +124,44 @@ def test_old_claim_read_again_does_not_restore_its_epoch() -> None:
     batch = execution_filter.accept(0, 4, record(3, 7))
     assert batch is not None
     assert batch.first_command == 7
+
+
+def test_rules_level_is_that_of_the_last_claim() -> None:
+    found = ExecutionFilter({0: FilterPosition(), 1: FilterPosition()})
+    levels = [found.rules_level(0)]
+    for record_at, claim in enumerate((Claim("m"), LevelClaim("m", 2), LevelClaim("m", 3))):
+        found.accept(0, record_at, encode(claim))
+        levels.append(found.rules_level(0))
+    assert levels == [0, 1, 2, 3]
+    assert found.rules_level(1) == 0
+
+
+def test_rules_level_of_a_resumed_filter_comes_from_the_claim_before_its_position() -> None:
+    found = ExecutionFilter({0: FilterPosition(9, 4, 7)})
+    found.claim_before(0, encode(LevelClaim("m", 3)))
+    assert found.rules_level(0) == 3
+    assert found.position(0) == FilterPosition(9, 4, 7)
+    with pytest.raises(BrokenLogError, match="level 99"):
+        found.claim_before(0, encode(LevelClaim("m", 99)))
+    with pytest.raises(BrokenLogError, match="executions 0@4"):
+        found.claim_before(0, b'{"type":"claim_3"}')
+
+
+def test_program_of_the_level_before_stops_at_the_claim_and_ours_reads_its_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert RULES_LEVEL >= CONDITIONS_LEVEL
+    old = [encode(LevelClaim("m", CONDITIONS_LEVEL - 1)), record(0, 0)]
+    assert follow(old) == [0]
+    monkeypatch.setattr(filters, "RULES_LEVEL", CONDITIONS_LEVEL - 1)
+    assert follow(old) == [0]
+    with pytest.raises(BrokenLogError, match="start a newer version"):
+        follow([encode(LevelClaim("m", CONDITIONS_LEVEL)), record(0, 0)])
+
+
+def test_rules_level_of_a_trimmed_log_is_the_first_that_trims() -> None:
+    resumed = ExecutionFilter({0: FilterPosition(9, 4, 7)})
+    resumed.claim_before(0, None)
+    assert resumed.rules_level(0) == TRIMMED_LEVEL
+    followed = ExecutionFilter({0: FilterPosition(), 1: FilterPosition()}, beginnings={0: 5, 1: 0})
+    assert [followed.rules_level(number) for number in (0, 1)] == [TRIMMED_LEVEL, 0]

@@ -1,0 +1,121 @@
+"""Order types as tables: what happens on one symbol, and the trades, book and orders afterwards.
+
+`a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
+Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity). `x a1` cancels.
+Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
+`filled`, the reason why it was closed with what was left, or the refusal. Pure data: the tests
+of the engine, of its reference model and of an exchange over HTTP all run them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+
+_ORDER = re.compile(r"(?P<name>[a-z]\d+) (?P<side>[BS]) (?P<quantity>\d+)@(?P<price>mkt|\d+)")
+_SIDES: Final[dict[str, Literal["bid", "ask"]]] = {"B": "bid", "S": "ask"}
+# Fields of the order that one word stands for.
+_WORDS: Final[dict[str, tuple[str, object]]] = {
+    "ioc": ("time_in_force", "ioc"),
+    "fok": ("time_in_force", "fok"),
+    "po": ("post_only", True),
+}
+_NUMBERS: Final = {"min": "minimum_quantity"}
+
+
+class Entry(Struct, frozen=True):
+    """An order to enter; `name` is its broker's letter and a number. `conditions` by field name."""
+
+    name: str
+    side: Literal["bid", "ask"]
+    quantity: int
+    price: int | None
+    conditions: Mapping[str, object]
+
+    @property
+    def broker(self) -> str:
+        """The letter of its broker."""
+        return self.name[0]
+
+
+class Cancel(Struct, frozen=True):
+    """The cancel of an order by its broker."""
+
+    name: str
+
+
+Action = Entry | Cancel
+Side = Sequence[tuple[int, int]]
+
+
+class Result(Struct, frozen=True):
+    """Trades as (buyer, seller, quantity, price), levels as (quantity, price), orders as text."""
+
+    trades: Sequence[tuple[str, str, int, int]]
+    bids: Side
+    asks: Side
+    orders: Mapping[str, str]
+
+    def text(self, names: Iterable[str]) -> tuple[str, str, str]:
+        """Trades, book and these orders in the words of a scenario."""
+        trades = [f"{buyer}*{seller} {count}@{at}" for buyer, seller, count, at in self.trades]
+        orders = [f"{name} {self.orders[name]}" for name in names]
+        book = f"{_levels(self.bids)} / {_levels(self.asks)}"
+        return ", ".join(trades) or "-", book, "; ".join(orders)
+
+
+class Exchange(Protocol):
+    """Player of a scenario: a model, an engine, or an exchange over HTTP."""
+
+    def play(self, actions: Sequence[Action]) -> Result:
+        """Play the actions one after the other, on an empty symbol."""
+
+
+class Scenario(Struct, frozen=True):
+    """One row of the table. `rule`: the sentence that it is an example of."""
+
+    name: str
+    rule: str
+    actions: str
+    trades: str
+    book: str
+    orders: str
+
+    def check(self, exchange: Exchange) -> None:
+        """Play the scenario. Fails unless the result is the expected one."""
+        wanted = (self.trades, self.book, self.orders)
+        names = [order.split()[0] for order in self.orders.split("; ")]
+        found = exchange.play(actions_of(self.actions)).text(names)
+        assert found == wanted, f"{self.name}: {self.actions}"
+
+
+def actions_of(text: str) -> list[Action]:
+    """The actions of a scenario, in order."""
+    return [_action(words) for words in text.split("; ")]
+
+
+def _action(text: str) -> Action:
+    if text.startswith("x "):
+        return Cancel(text.removeprefix("x "))
+    found = _ORDER.match(text)
+    assert found is not None, text
+    price = found["price"]
+    return Entry(
+        found["name"],
+        _SIDES[found["side"]],
+        int(found["quantity"]),
+        None if price == "mkt" else int(price),
+        dict(map(_condition, text[found.end() :].split())),
+    )
+
+
+def _condition(word: str) -> tuple[str, object]:
+    if word in _WORDS:
+        return _WORDS[word]
+    name = word.rstrip("0123456789")
+    return _NUMBERS[name], int(word.removeprefix(name))
+
+
+def _levels(side: Side) -> str:
+    return " ".join(f"{quantity}@{price}" for quantity, price in side) or "-"

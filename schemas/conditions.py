@@ -1,0 +1,45 @@
+"""Rules of which conditions of an order go together, for requests and for records of the command
+log alike. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schemas.units import OrderType, TimeInForce
+
+# The default of each order type. A market order never rests.
+DEFAULT_TIME_IN_FORCE: dict[OrderType, TimeInForce] = {"limit": "gtc", "market": "ioc"}
+
+
+def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The fields of an order that contradict others, each with the reason.
+
+    `fields` are those of `EnterOrder`, each valid by itself. One that is absent contradicts
+    nothing; `time_in_force` None is the default of the order type.
+    """
+    is_market = fields.get("order_type") == "market"
+    in_force = fields.get("time_in_force")
+    if is_market and in_force == "gtc":
+        yield "time_in_force", "a market order never rests: ioc or fok"
+    if in_force in ("ioc", "fok") and fields.get("valid_until") is not None:
+        yield "valid_until", f"an order with time_in_force {in_force} never rests"
+    if fields.get("post_only"):
+        if is_market:
+            yield "post_only", "a market order never rests"
+        elif in_force in ("ioc", "fok"):
+            yield "post_only", f"an order with time_in_force {in_force} never rests"
+    yield from _minimum_contradictions(fields, in_force)
+
+
+def _minimum_contradictions(
+    fields: Mapping[str, Any], in_force: TimeInForce | None
+) -> Iterator[tuple[str, str]]:
+    minimum = fields.get("minimum_quantity")
+    if minimum is None:
+        return
+    if in_force == "fok":
+        yield "minimum_quantity", "an order with time_in_force fok trades all of its quantity"
+    if fields.get("post_only"):
+        yield "minimum_quantity", "a post_only order never trades at once"
+    quantity = fields.get("quantity")
+    if quantity is not None and minimum > quantity:
+        yield "minimum_quantity", "is more than the quantity"

@@ -1,0 +1,40 @@
+"""Checks that an order kept to its conditions. Pure, and independent of the engine."""
+
+from schemas.executions import OrderAccepted, OrderEntered
+
+
+def needed(event: OrderAccepted) -> int:
+    """The quantity that had to trade at once; 0 without such a condition."""
+    if not isinstance(event, OrderEntered):
+        return 0
+    if event.time_in_force == "fok":
+        return event.quantity
+    return event.minimum_quantity or 0
+
+
+def never_rests(event: OrderAccepted) -> bool:
+    """True if no part of the order may be in a book."""
+    in_force = event.time_in_force if isinstance(event, OrderEntered) else None
+    return event.order_type == "market" or in_force in ("ioc", "fok")
+
+
+def is_killed(event: OrderAccepted) -> bool:
+    """True if the order was closed because too little of it would have traded."""
+    return bool(needed(event)) and not event.fills and event.closed_reason == "no_liquidity"
+
+
+def broken_condition(event: OrderEntered, at_once: int) -> str | None:
+    """The condition that the outcome breaks; None: it keeps to all.
+
+    `at_once`: what the book had for the order before its command, at most what it needed.
+    """
+    filled = sum(fill.quantity for fill in event.fills)
+    if event.post_only and event.fills:
+        return "it is post-only and took"
+    if event.closed_reason is None and never_rests(event):
+        return "it rests"
+    if is_killed(event) and at_once >= needed(event):
+        return f"it was closed, although {at_once} would have traded"
+    if filled < needed(event) and (event.fills or event.closed_reason is None):
+        return f"{filled} traded, {needed(event)} were needed"
+    return None

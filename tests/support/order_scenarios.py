@@ -1,0 +1,77 @@
+"""Plays the scenarios of order types on a market in memory: the engine or its reference model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import structs
+
+from conformance.scenarios import Action, Entry, Result
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder
+from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled
+from schemas.units import Side
+from tests.support.scenario import SYMBOL, Market
+
+
+def command_of(action: Action) -> Command:
+    """The command that a gateway would write; names stand for ids."""
+    if not isinstance(action, Entry):
+        return CancelOrder(action.name, action.name[0])
+    order = PlaceOrder(
+        order_id=action.name,
+        broker_id=action.broker,
+        document_number="1",
+        symbol=SYMBOL,
+        side=action.side,
+        order_type="market" if action.price is None else "limit",
+        quantity=action.quantity,
+        price=action.price,
+    )
+    if not action.conditions:
+        return order
+    conditions: dict[str, Any] = dict(action.conditions)
+    return EnterOrder(**structs.asdict(order), **conditions)
+
+
+class MemoryExchange:
+    """One symbol of a market in memory."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._left: dict[str, int] = {}
+        self._closed: dict[str, str] = {}
+        self._trades: list[tuple[str, str, int, int]] = []
+
+    def play(self, actions: Sequence[Action]) -> Result:
+        """Play the actions one after the other."""
+        for offset, action in enumerate(actions):
+            event = self._market.apply(command_of(action), offset, offset).event
+            if isinstance(event, OrderAccepted):
+                self._accepted(event)
+            elif isinstance(event, OrderCancelled):
+                self._closed[event.order_id] = "cancelled"
+            else:
+                assert isinstance(event, CommandRefused)
+                self._closed[event.order_id or ""] = event.code
+        states = {name: self._state(name) for name in self._left.keys() | self._closed.keys()}
+        return Result(self._trades, self._levels("bid"), self._levels("ask"), states)
+
+    def _accepted(self, event: OrderAccepted) -> None:
+        taker = event.order_id
+        for fill in event.fills:
+            maker = fill.maker_order_id
+            buyer, seller = (taker, maker) if event.side == "bid" else (maker, taker)
+            self._trades.append((buyer, seller, fill.quantity, fill.price))
+            self._left[maker] = fill.maker_remaining_quantity
+        self._left[taker] = event.remaining_quantity
+        if event.closed_reason is not None:
+            self._closed[taker] = event.closed_reason
+
+    def _state(self, name: str) -> str:
+        left = self._left.get(name)
+        if left is None:
+            return self._closed[name]
+        return "filled" if left == 0 else f"{self._closed.get(name, 'open')} {left}"
+
+    def _levels(self, side: Side) -> list[tuple[int, int]]:
+        levels = self._market.levels(SYMBOL, side)
+        return [(level.total_quantity, level.price) for level in levels]
