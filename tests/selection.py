@@ -74,6 +74,7 @@ WEIGHTS_S = {
     "tests/e2e/test_loadgen_run.py": 25,
     "tests/e2e/test_outage.py": 40,
     "tests/e2e/test_run.py": 17,
+    "tests/e2e/test_scale_out.py": 30,
     "tests/e2e/test_three_brokers.py": 57,
     "tests/e2e/test_webhook_figures.py": 32,
     "tests/e2e/test_webhooks.py": 9,

@@ -1,8 +1,8 @@
 """`make compare`: measure the simpler designs and this exchange alike, and write one page.
 
-For each: 1. start it alone with separate servers, 2. check the trading rules, 3. run it at each
-share of B3, 4. find its capacity, 5. kill it under load and count the lost orders. The results are
-written to disk after every step.
+For each: 1. start it alone with separate servers, 2. run it cold, 3. check the trading rules,
+4. run it warm at each share of B3, 5. find its capacity, 6. kill it under load and count the lost
+orders. The results are written to disk after every step.
 """
 
 import argparse
@@ -18,8 +18,15 @@ from msgspec import Struct
 from benchmarks.comparison.chart import svg
 from benchmarks.comparison.entries import ENTRIES
 from benchmarks.comparison.losses import losses
-from benchmarks.comparison.measure import MeasureError, capacity, point, rules_hold
-from benchmarks.comparison.results import Comparison, SystemResult, read, write
+from benchmarks.comparison.measure import (
+    COLD_SCALE,
+    MeasureError,
+    capacity,
+    cold_point,
+    point,
+    rules_hold,
+)
+from benchmarks.comparison.results import Comparison, ScalePoint, SystemResult, read, write
 from benchmarks.comparison.systems import SystemUnderTest, running
 from benchmarks.comparison.table import markdown
 from infra.errors import InfraError
@@ -43,12 +50,13 @@ class ComparisonPlan(Struct, frozen=True):
     """The steps for each system."""
 
     scales: tuple[float, ...] = (10, 25, 50, 75, 100)
+    cold_s: int = 20
     duration_s: int = 30
     capacity_s: int = 15
     kills: int = 5
 
 
-QUICK = ComparisonPlan((10, 50, 100), 5, 5, 1)
+QUICK = ComparisonPlan((10, 50, 100), 3, 5, 5, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,6 +134,9 @@ def _measure(
     system: SystemUnderTest, result: SystemResult, steps: ComparisonPlan, keep: _Keeper
 ) -> None:
     folder = keep.folder / result.name
+    result.cold = cold_point(system, steps.cold_s, folder)
+    _say_point(f"cold, {COLD_SCALE:g} %", result.cold)
+    keep.now()
     _say("  the trading rules ...")
     result.rules_hold = rules_hold(system, folder)
     if not result.rules_hold:
@@ -134,11 +145,7 @@ def _measure(
     for scale in steps.scales:
         found = point(system, scale, steps.duration_s, folder)
         result.points.append(found)
-        p99 = "-" if found.p99_us is None else f"{found.p99_us / 1_000:,.1f} ms"
-        _say(
-            f"  {scale:g} % of B3: p99 of orders {p99}, {found.errors_percent:.1f} % errors, "
-            f"{found.cpu_us_per_request:,} us of CPU a request {found.note}".rstrip()
-        )
+        _say_point(f"{scale:g} %", found)
         keep.now()
     _say("  how much it carries ...")
     result.capacity, result.capacity_note = capacity(
@@ -148,6 +155,14 @@ def _measure(
     _say(f"  kill -9, {steps.kills} times ...")
     result.losses = losses(system, steps.kills)
     _say(f"  {result.losses.lost} of {result.losses.acknowledged:,} acknowledged orders are lost")
+
+
+def _say_point(name: str, found: ScalePoint) -> None:
+    p99 = "-" if found.p99_us is None else f"{found.p99_us / 1_000:,.1f} ms"
+    _say(
+        f"  {name} of B3: p99 of orders {p99}, {found.errors_percent:.1f} % errors, "
+        f"{found.cpu_us_per_request:,} us of CPU a request {found.note}".rstrip()
+    )
 
 
 def _draw(found: Comparison, out: Path) -> None:

@@ -17,6 +17,7 @@ from loadgen.report.files import read_summary
 from loadgen.report.resources import shared_memory_bytes
 from loadgen.report.summary import Summary, SummaryError
 
+COLD_SCALE = 50.0
 Say = Callable[[str], None]
 POLL_S = 0.2
 # The generator writes its results when it is terminated, which takes a moment.
@@ -34,12 +35,29 @@ def rules_hold(system: SystemUnderTest, folder: Path) -> bool:
     return _run(command, system, folder / "conformance.log").exit_code == 0
 
 
+def cold_point(system: SystemUnderTest, duration_s: int, folder: Path) -> ScalePoint:
+    """The first load of a system that was just started. Raises MeasureError."""
+    folder = folder / "cold"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Filling books would warm the system up.
+    profile = folder / "profile.json"
+    profile.write_bytes(msgspec.json.encode({"book_orders_per_symbol": 0}))
+    return _run_at(
+        system, COLD_SCALE, duration_s, folder, ["--warm-up", "0", "--profile", str(profile)]
+    )
+
+
 def point(system: SystemUnderTest, scale: float, duration_s: int, folder: Path) -> ScalePoint:
-    """One run at one scale. Raises MeasureError."""
-    folder = folder / f"scale-{scale:g}"
+    """One run at one scale, warmed up. Raises MeasureError."""
+    return _run_at(system, scale, duration_s, folder / f"scale-{scale:g}", [])
+
+
+def _run_at(
+    system: SystemUnderTest, scale: float, duration_s: int, folder: Path, more: Sequence[str]
+) -> ScalePoint:
     pids = [f"--pid={name}={pid}" for name, pid in system.pids().items()]
     command = ["-m", "loadgen", "run", "--url", system.url, "--scale", f"{scale:g}"]
-    command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit", *pids]
+    command += ["--duration", str(duration_s), "--report", str(folder), "--no-audit", *pids, *more]
     program = _run(command, system, folder / "loadgen.log")
     try:
         found = read_summary(folder)

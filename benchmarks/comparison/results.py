@@ -33,7 +33,10 @@ class Losses(Struct, frozen=True):
 
 
 class SystemResult(Struct):
-    """One system. `capacity`: per cent of B3, None when none was found or the search was off."""
+    """One system. `capacity`: per cent of B3, None when none was found or the search was off.
+
+    `cold`: the first seconds after the start, with empty books; `points` are warmed up.
+    """
 
     name: str
     rules_hold: bool | None = None
@@ -42,6 +45,7 @@ class SystemResult(Struct):
     capacity_note: str = ""
     losses: Losses | None = None
     failure: str = ""
+    cold: ScalePoint | None = None
 
 
 class Comparison(Struct):

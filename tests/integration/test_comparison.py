@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.comparison.losses import losses
-from benchmarks.comparison.measure import MeasureError, point
+from benchmarks.comparison.measure import COLD_SCALE, MeasureError, cold_point, point
 from benchmarks.comparison.systems import running
+from loadgen.report.files import read_summary
 from services.local.signals import temporary_data_dir
 
 
@@ -22,11 +23,17 @@ def test_kill_of_all_processes_loses_no_order_stored_before_its_answer(name: str
 @pytest.mark.timeout(300)
 def test_point_of_a_system_has_latency_cost_and_memory(tmp_path: Path) -> None:
     with temporary_data_dir() as folder, running("v3", folder) as system:
+        cold = cold_point(system, 2, tmp_path)
         found = point(system, 5, 2, tmp_path)
         system.kill()
         with pytest.raises(MeasureError, match="no figures at 10 %"):
             point(system, 10, 2, tmp_path)
         system.restart()
+    assert (cold.scale, cold.errors_percent, cold.note) == (COLD_SCALE, 0, "")
+    # Two seconds of orders, cancels and reads, and nothing before them.
+    assert cold.p99_us is not None
+    config = read_summary(tmp_path / "cold").config
+    assert (config.warm_up_s, config.profile.book_orders_per_symbol) == (0, 0)
     assert found.p50_us is not None
     assert found.p99_us is not None
     assert 0 < found.p50_us <= found.p99_us

@@ -22,6 +22,7 @@ FINE = ScalePoint(
     cpu_us_per_request=1_234,
     memory_bytes=300 << 20,
 )
+COLD = structs.replace(FINE, p50_us=90_000, p99_us=320_000)
 BAD = structs.replace(FINE, scale=100, p99_us=2_500_000, errors_percent=7.5)
 
 
@@ -33,7 +34,7 @@ def make_comparison(complete: bool = True) -> Comparison:
         duration_s=30,
         scales=[50, 100],
         results=[
-            SystemResult("v1", True, [FINE, BAD], 66.0, "", Losses(5, 900, 0)),
+            SystemResult("v1", True, [FINE, BAD], 66.0, "", Losses(5, 900, 0), cold=COLD),
             SystemResult(
                 "v3", False, [structs.replace(FINE, p99_us=9_000)], None, "", Losses(5, 900, 7)
             ),
@@ -51,10 +52,10 @@ def test_table_of_a_comparison_contains_each_figure() -> None:
     page = markdown(make_comparison())
     assert rows(page) == {
         "V1": [
-            *("66", "4.2 / 18.0", "4.2 / 2,500\\*"),
+            *("66", "90.0 / 320", "4.2 / 18.0", "4.2 / 2,500\\*"),
             *("1,234 us", "300 MiB", "0 of 900", "hold"),
         ],
-        "V3": ["-", "4.2 / 9.0", "-", "1,234 us", "300 MiB", "7 of 900", "BROKEN"],
+        "V3": ["-", "-", "4.2 / 9.0", "-", "1,234 us", "300 MiB", "7 of 900", "BROKEN"],
     }
     assert "Some CPU, 2 cores" in page
     assert "Not finished" not in page
@@ -67,13 +68,13 @@ def test_table_of_an_unfinished_comparison_is_marked() -> None:
 def test_table_of_a_late_generator_marks_the_run() -> None:
     found = make_comparison()
     found.results[0].points[0] = structs.replace(FINE, note="the generator was late")
-    assert rows(markdown(found))["V1"][1] == "4.2 / 18.0†"
+    assert rows(markdown(found))["V1"][2] == "4.2 / 18.0†"
 
 
 def test_table_without_the_scale_of_costs_uses_the_nearest_lower_scale() -> None:
     found = make_comparison()
     found.results[0].points = [structs.replace(FINE, scale=10), BAD]
-    assert rows(markdown(found))["V1"][3] == "1,234 us (at 10 %)"
+    assert rows(markdown(found))["V1"][4] == "1,234 us (at 10 %)"
 
 
 def test_chart_shows_every_point_and_system() -> None:
