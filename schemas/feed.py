@@ -8,11 +8,11 @@ topics.
 
 from typing import Annotated, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from schemas.book import Level
-from schemas.rest import Problem
-from schemas.units import NewSymbol, Side
+from schemas.rest import OrderResource, PendingOrder, Problem
+from schemas.units import ClientOrderId, NewSymbol, Side
 
 # Version of this protocol, in the first message of every connection.
 FEED_VERSION: Final = 1
@@ -22,15 +22,21 @@ LAST_TRADES_MAX: Final = 250
 RequestId = int | Annotated[str, Meta(min_length=1, max_length=64)]
 ChannelName = Literal["trades", "book", "ladder"]
 LadderDepth = Literal[10, 50]
+WaitS = Annotated[int, Meta(ge=0, le=10)]
 Sequence = Annotated[int, Meta(ge=0)]
 Symbols = list[NewSymbol] | Literal["*"]
 
 
 class Login(Struct, frozen=True, tag_field="op", tag="login", forbid_unknown_fields=True):
-    """Show a broker's key. A connection that did so may subscribe to more symbols."""
+    """Show a broker's key. It allows orders, and subscriptions to more symbols.
+
+    `cancel_on_disconnect`: when the connection ends in any way but after `logout`, cancel the open
+    orders that were placed on it.
+    """
 
     id: RequestId
     key: Annotated[str, Meta(max_length=200)]
+    cancel_on_disconnect: bool = False
 
 
 class Logout(Struct, frozen=True, tag_field="op", tag="logout", forbid_unknown_fields=True):
@@ -87,7 +93,41 @@ class Ping(Struct, frozen=True, tag_field="op", tag="ping", forbid_unknown_field
     id: RequestId
 
 
-ClientMessage = Login | Logout | Subscribe | Unsubscribe | Resync | ListSubscriptions | Ping
+class FeedPlace(Struct, frozen=True, tag_field="op", tag="place", forbid_unknown_fields=True):
+    """Place an order; `order` is the body of `POST /orders`, with a `client_order_id`.
+
+    Orders are written to the command log in the order of their messages. `wait_s`: longest wait
+    for the outcome, as `Prefer: wait`. `respond` `stored`: answer as soon as the command log has
+    the order, as `Prefer: respond-async`.
+    """
+
+    id: RequestId
+    order: Raw
+    wait_s: WaitS | None = None
+    respond: Literal["outcome", "stored"] = "outcome"
+
+
+class FeedCancel(Struct, frozen=True, tag_field="op", tag="cancel", forbid_unknown_fields=True):
+    """Cancel an order by its id, or one of this connection by its symbol and client order id."""
+
+    id: RequestId
+    order_id: str | None = None
+    symbol: NewSymbol | None = None
+    client_order_id: ClientOrderId | None = None
+    wait_s: WaitS | None = None
+
+
+ClientMessage = (
+    Login
+    | Logout
+    | Subscribe
+    | Unsubscribe
+    | Resync
+    | ListSubscriptions
+    | Ping
+    | FeedPlace
+    | FeedCancel
+)
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
@@ -115,14 +155,15 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 
 class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):
     """The only answer to an operation. `status` is an HTTP status; `problem` explains it from 400
-    on."""
+    on, `order` and `pending` are the bodies that the call by HTTP has."""
 
     id: RequestId
     status: int
     broker_id: str | UnsetType = UNSET
     broker_name: str | UnsetType = UNSET
     subscriptions: list[Subscription] | UnsetType = UNSET
-    time: int | UnsetType = UNSET
+    order: OrderResource | UnsetType = UNSET
+    pending: PendingOrder | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
 
 

@@ -129,6 +129,9 @@ class FeedConnection(Protocol):
         """Send a close frame; the connection is reset if the client does not take it soon."""
         if self._closing_since_s is None:
             self._closing_since_s = self._clock()
+            if self._session is not None:
+                # Here rather than when the connection is gone: that may take seconds.
+                self._session.end()
         try:
             self._frames.send_close(code, reason)
         except InvalidState:
@@ -173,6 +176,8 @@ class FeedConnection(Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._hub.remove(self.client)
+        if self._session is not None and self._closing_since_s is None:
+            self._session.end()
         self.ended(self)
 
     ended: Callable[["FeedConnection"], None] = staticmethod(lambda _: None)

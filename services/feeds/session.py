@@ -4,14 +4,17 @@ Every operation with a usable id has exactly one response, with the status that 
 have. No I/O: output goes through the client's `send`.
 """
 
+import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from schemas.brokers import Broker
 from schemas.feed import (
+    FeedCancel,
     ClientMessage,
     Fault,
     FeedReply,
@@ -20,6 +23,7 @@ from schemas.feed import (
     Login,
     Logout,
     Ping,
+    FeedPlace,
     RequestId,
     Resync,
     Subscribe,
@@ -28,11 +32,12 @@ from schemas.feed import (
     Unsubscribe,
 )
 from services.api.brokers import Caller
-from services.api.messages import ProblemError
+from services.api.messages import ProblemError, Response
 from services.api.token_bucket import Buckets, Rate
 from services.feeds.client import FeedClient, Subject
 from services.feeds.hub import REPLAYED_TRADES_MAX, FeedHub
 from services.feeds.messages import frame_of
+from services.feeds.order_entry import OrderEntry
 
 SUBSCRIPTIONS_MAX: Final = 200
 SUBSCRIPTIONS_KEYED_MAX: Final = 1_000
@@ -49,6 +54,11 @@ KEY_ENDED: Final = 4403
 TOO_MANY_OPERATIONS: Final = 4429
 POLICY: Final = 1008
 INVALID_TEXT: Final = 1007
+
+log = logging.getLogger(__name__)
+
+_PENDING = 202
+_ERROR = 400
 
 _decode = msgspec.json.Decoder(ClientMessage).decode
 
@@ -80,15 +90,30 @@ class FeedSession:
         accounts: Accounts,
         hello: Hello,
         clock: Callable[[], float],
+        orders: OrderEntry,
     ) -> None:
         self._hub = hub
         self._client = client
         self._accounts = accounts
         self._public = hello.public
         self._clock = clock
+        self._orders = orders
         self._key: str | None = None
+        self._broker: Broker | None = None
+        self._cancels_at_end = False
         self._operations = Buckets(Rate(OPERATIONS_PER_SECOND, OPERATIONS_BURST), 1)
         self._limited = self._failed_logins = self._faults = 0
+        self._handlers: dict[type[Struct], Callable[[Any], None]] = {
+            Login: self._log_in,
+            Logout: self._log_out,
+            Subscribe: self._subscribe,
+            Unsubscribe: self._unsubscribe,
+            Resync: self._resync,
+            ListSubscriptions: self._list,
+            Ping: self._ping,
+            FeedPlace: self._place,
+            FeedCancel: self._cancel,
+        }
         # False until the client logs in or subscribes.
         self.active = False
         client.send(frame_of(hello))
@@ -105,6 +130,11 @@ class FeedSession:
         else:
             self._answer(message)
         self._client.write_out()
+
+    def end(self) -> None:
+        """The connection ends: cancel its orders, if the client asked for that."""
+        if self._cancels_at_end and self._broker is not None:
+            self._orders.withdraw_all(self._broker.broker_id)
 
     def check_key(self) -> None:
         """End the connection if its key was valid and is no longer."""
@@ -124,7 +154,9 @@ class FeedSession:
         self._reply_problem(request_id, ProblemError("invalid", str(error)))
 
     def _answer(self, message: ClientMessage) -> None:
-        if self._operations.take("", self._clock()):
+        # Orders and cancels have budgets of the broker, as by HTTP.
+        is_control = not isinstance(message, FeedPlace | FeedCancel)
+        if is_control and self._operations.take("", self._clock()):
             self._limited += 1
             if self._limited >= LIMITED_MAX:
                 self._hub.cut(self._client, TOO_MANY_OPERATIONS, "too_many_operations")
@@ -133,32 +165,32 @@ class FeedSession:
             self._reply_problem(message.id, ProblemError("rate_limited", detail))
             return
         try:
-            self._carry_out(message)
+            self._handlers[type(message)](message)
         except ProblemError as problem:
             self._reply_problem(message.id, problem)
             if self._failed_logins >= FAILED_LOGINS_MAX:
                 self._client.write_out()
                 self._hub.cut(self._client, KEY_REFUSED, "key_refused")
 
-    def _carry_out(self, message: ClientMessage) -> None:
-        match message:
-            case Login():
-                self._log_in(message)
-            case Logout():
-                self._key = self._client.broker_id = None
-                if not self._public:
-                    self._drop_all()
-                self._reply(FeedReply(message.id, 200))
-            case Subscribe():
-                self._subscribe(message)
-            case Unsubscribe():
-                self._unsubscribe(message)
-            case Resync():
-                self._resync(message)
-            case ListSubscriptions():
-                self._reply(FeedReply(message.id, 200, subscriptions=self._listed()))
-            case Ping():
-                self._reply(FeedReply(message.id, 200))
+    def _log_out(self, message: Logout) -> None:
+        self._key = self._client.broker_id = self._broker = None
+        self._cancels_at_end = False
+        self._orders.forget()
+        if not self._public:
+            self._drop_all()
+        self._reply(FeedReply(message.id, 200))
+
+    def _place(self, message: FeedPlace) -> None:
+        self._orders.place(message, self._logged_in(), partial(self._pass_on, message.id))
+
+    def _cancel(self, message: FeedCancel) -> None:
+        self._orders.cancel(message, self._logged_in(), partial(self._pass_on, message.id))
+
+    def _list(self, message: ListSubscriptions) -> None:
+        self._reply(FeedReply(message.id, 200, subscriptions=self._listed()))
+
+    def _ping(self, message: Ping) -> None:
+        self._reply(FeedReply(message.id, 200))
 
     def _log_in(self, message: Login) -> None:
         caller = self._accounts.caller(message.key)
@@ -173,6 +205,9 @@ class FeedSession:
             raise ProblemError("rate_limited", detail)
         self.active = True
         self._key, self._client.broker_id = message.key, caller.broker_id
+        if self._broker is not None and self._broker.broker_id != caller.broker_id:
+            self._orders.forget()
+        self._broker, self._cancels_at_end = caller, message.cancel_on_disconnect
         self._reply(FeedReply(message.id, 200, broker_id=caller.broker_id, broker_name=caller.name))
 
     def _subscribe(self, message: Subscribe) -> None:
@@ -255,8 +290,33 @@ class FeedSession:
         ]
         return [Subscription("trades", "*")] * self._client.all_trades + lists
 
+    def _logged_in(self) -> Broker:
+        if self._broker is None:
+            raise ProblemError("unauthenticated", "log in first, with a broker's key")
+        return self._broker
+
+    def _pass_on(self, request_id: RequestId, answer: Response | Exception) -> None:
+        """Send the answer of a call as HTTP would have it. It may come much later."""
+        if isinstance(answer, ProblemError):
+            self._reply_problem(request_id, answer)
+        elif isinstance(answer, Response):
+            body = {_body_name(answer.status): Raw(answer.body)} if answer.body else {}
+            self._reply(msgspec.structs.replace(FeedReply(request_id, answer.status), **body))
+        else:
+            log.error("operation failed", exc_info=answer)
+            problem = ProblemError("internal_error", "search the service log for the time")
+            self._reply_problem(request_id, problem)
+        self._client.write_out()
+
     def _reply(self, reply: FeedReply) -> None:
         self._client.send(frame_of(reply))
 
     def _reply_problem(self, request_id: RequestId, problem: ProblemError) -> None:
         self._reply(FeedReply(request_id, problem.status, problem=problem.problem("")))
+
+
+def _body_name(status: int) -> str:
+    """The field of a FeedReply with the body of an answer of this status."""
+    if status == _PENDING:
+        return "pending"
+    return "problem" if status >= _ERROR else "order"

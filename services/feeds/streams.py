@@ -6,6 +6,7 @@ from asyncio import Transport
 from collections import Counter
 from collections.abc import Sequence
 
+from msgspec import Struct
 from websockets.http11 import Request
 
 from schemas.feed import Hello
@@ -18,6 +19,7 @@ from services.feeds.client import FeedClient
 from services.feeds.connection import FeedConnection
 from services.feeds.handshake import HandshakeRules, refusal
 from services.feeds.hub import FeedHub
+from services.feeds.order_entry import OrderCalls, OrderEntry
 from services.feeds.session import FeedSession
 from services.runtime.clock import now_ms
 from services.runtime.metrics import STREAMS
@@ -43,6 +45,13 @@ class KeyAccounts:
         return self._limiter.unauthenticated(address, time.monotonic())
 
 
+class StreamBounds(Struct, frozen=True):
+    """Numbers of connections: all, and those of one address that showed no key (0: no bound)."""
+
+    streams_max: int
+    keyless_per_address_max: int
+
+
 class FeedStreams:
     """Accepts connections and checks each once a second."""
 
@@ -52,16 +61,15 @@ class FeedStreams:
         accounts: KeyAccounts,
         rules: HandshakeRules,
         hello: Hello,
-        *,
-        streams_max: int,
-        per_address_max: int,
+        calls: OrderCalls,
+        bounds: StreamBounds,
     ) -> None:
         self._hub = hub
         self._accounts = accounts
         self._rules = rules
         self._hello = hello
-        self._streams_max = streams_max
-        self._per_address_max = per_address_max
+        self._calls = calls
+        self._bounds = bounds
         self._connections: dict[FeedConnection, None] = {}
         self._stopping = False
         STREAMS.set_function(lambda: len(self._connections))
@@ -74,10 +82,11 @@ class FeedStreams:
 
     def refusal(self, address: str) -> ProblemError | None:
         """503 when all streams are in use or the process stops, 429 beyond the address' bound."""
-        if self._stopping or len(self._connections) >= self._streams_max:
+        if self._stopping or len(self._connections) >= self._bounds.streams_max:
             return not_accepted("no stream is free; nothing was written", close=True)
-        if self._per_address_max and self._keyless(address) >= self._per_address_max:
-            detail = f"at most {self._per_address_max} streams without a key from one address"
+        keyless_max = self._bounds.keyless_per_address_max
+        if keyless_max and self._keyless(address) >= keyless_max:
+            detail = f"at most {keyless_max} streams without a key from one address"
             return ProblemError("rate_limited", detail, headers=(("Retry-After", "1"),))
         return None
 
@@ -109,7 +118,8 @@ class FeedStreams:
             self._hello.partitions,
             self._hello.heartbeat_s,
         )
-        return FeedSession(self._hub, client, self._accounts, hello, time.monotonic)
+        entry = OrderEntry(self._calls)
+        return FeedSession(self._hub, client, self._accounts, hello, time.monotonic, entry)
 
     def _handshake_refusal(self, request: Request) -> str | None:
         headers = request.headers

@@ -5,17 +5,18 @@ import hashlib
 import secrets
 
 from schemas.feed import FEED_VERSION, Hello
-from services.api.rate_limits import RateLimiter, rate_limits_of
 from services.api.service import ApiContext, Half
 from services.feeds.handshake import HandshakeRules, is_loopback, listed
 from services.feeds.hub import HEARTBEAT_S, FeedHub
-from services.feeds.streams import KEYLESS_PER_ADDRESS, FeedStreams, KeyAccounts
+from services.feeds.order_calls import GatewayOrders
+from services.feeds.streams import KEYLESS_PER_ADDRESS, FeedStreams, KeyAccounts, StreamBounds
+from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.runtime.kafka.topic_identity import log_identity
 
 
-async def half(context: ApiContext, reader: Reader) -> Half:
-    """The WebSocket feed of the reader's views. Subscribe it after the reader."""
+async def half(context: ApiContext, reader: Reader, ingest: Ingest) -> Half:
+    """The WebSocket feed of the reader's views, and its orders. Subscribe it after the reader."""
     settings = context.settings
     hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up)
     context.dispatcher.subscribe(on_batch=hub.changes.apply)
@@ -30,15 +31,18 @@ async def half(context: ApiContext, reader: Reader) -> Half:
         partitions=context.topology.partitions,
         heartbeat_s=HEARTBEAT_S,
     )
-    limiter = RateLimiter(rate_limits_of(settings))
     streams = FeedStreams(
         hub,
-        KeyAccounts(context.directory, limiter),
+        KeyAccounts(context.directory, context.rate_limiter),
         HandshakeRules(
             listed(settings.origins), listed(settings.hosts), is_loopback(settings.host)
         ),
         hello,
-        streams_max=settings.streams_max,
-        per_address_max=0 if is_open and is_loopback(settings.host) else KEYLESS_PER_ADDRESS,
+        GatewayOrders(ingest, context.dispatcher.caught_up),
+        StreamBounds(
+            settings.streams_max,
+            # Under `exchange run` all programs of one machine share an address.
+            0 if is_open and is_loopback(settings.host) else KEYLESS_PER_ADDRESS,
+        ),
     )
     return Half(work=[hub.run, streams.run], streams=streams)

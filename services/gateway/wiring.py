@@ -40,5 +40,10 @@ async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
     reading, views = await reader.half(context)
-    placing = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
-    return [placing, reading, await webhooks.half(context), await feeds.half(context, views)]
+    placing, orders = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
+    return [
+        placing,
+        reading,
+        await webhooks.half(context),
+        await feeds.half(context, views, orders),
+    ]

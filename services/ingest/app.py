@@ -68,20 +68,20 @@ class Ingest:
     """Ingest's calls; `on_batch` receives the outcomes that they wait for."""
 
     def __init__(self, context: IngestContext, directory: BrokerDirectory) -> None:
-        self._context = context
+        self.context = context
         self._directory = directory
-        self._placing = PlaceOrderHandler(context)
-        self._cancelling = CancelOrderHandler(context)
-        self._batching = BatchHandler(context, self._placing, self._cancelling)
+        self.placing = PlaceOrderHandler(context)
+        self.cancelling = CancelOrderHandler(context)
+        self._batching = BatchHandler(context, self.placing, self.cancelling)
 
     def on_batch(self, batch: Batch) -> None:
         """Answer the requests that wait for an outcome in the batch."""
-        self._context.waiters.resolve(batch)
+        self.context.waiters.resolve(batch)
 
     async def validate(self, body: Body) -> Response:
         """`POST /orders/validate`."""
-        order = admit(body, self._context.clock())
-        partition_map = self._context.partition_map
+        order = admit(body, self.context.clock())
+        partition_map = self.context.partition_map
         valid = ValidOrder(
             symbol=order.symbol,
             partition=partition_map.partition(order.symbol),
@@ -91,7 +91,7 @@ class Ingest:
 
     async def register(self, body: Body) -> Response:
         """`POST /register`."""
-        context = self._context
+        context = self.context
         wanted = admit_registration(body)
         broker, api_key = new_broker(
             wanted, context.randomness(RANDOM_BYTES), now_ms=context.clock()
@@ -114,7 +114,7 @@ class Ingest:
     async def rotate_secret(self, broker: Caller, body: Body) -> Response:
         """`POST /webhooks/secret/rotate`."""
         require_no_fields(body)
-        context = self._context
+        context = self.context
         if broker.webhook_url is None:
             raise ProblemError("not_found", "this broker was registered without a webhook_url")
         issued = IssuedSecret(
@@ -141,15 +141,15 @@ class Ingest:
     def _delete_ended(self, broker_id: str) -> None:
         # Otherwise the topic would keep every secret forever. A deletion that fails is repeated
         # with the next rotation.
-        topic = BROKERS.full_name(self._context.topic_prefix)
+        topic = BROKERS.full_name(self.context.topic_prefix)
         for key in self._directory.ended_secrets(broker_id):
             with suppress(ProblemError):
-                self._context.publisher.send(topic, 0, key.encode(), None)
+                self.context.publisher.send(topic, 0, key.encode(), None)
 
     async def _store(self, key: str, value: bytes, unknown: str) -> None:
         # Returns once Kafka has stored the record. The directory applies it when it is read back,
         # after all records before it: a record of ours never replaces a later one in memory.
-        context = self._context
+        context = self.context
         topic = BROKERS.full_name(context.topic_prefix)
         delivery = context.publisher.send(topic, 0, key.encode(), value)
         result = await delivery.wait(context.publisher.delivery_timeout_s)
@@ -164,8 +164,8 @@ class Ingest:
             Route(
                 method="POST",
                 path="/orders",
-                handler=awaited(self._placing.place),
-                direct=self._placing.place,
+                handler=awaited(self.placing.place),
+                direct=self.placing.place,
                 who="broker",
                 summary="Place an order; the answer is its state after matching",
                 request=OrderRequest,
@@ -183,8 +183,8 @@ class Ingest:
             Route(
                 method="POST",
                 path="/orders/{order_id}/cancel",
-                handler=awaited(self._cancelling.cancel),
-                direct=self._cancelling.cancel,
+                handler=awaited(self.cancelling.cancel),
+                direct=self.cancelling.cancel,
                 who="broker",
                 summary="Cancel the remaining quantity of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},

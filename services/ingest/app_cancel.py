@@ -2,7 +2,6 @@
 3. wait for the outcome, 4. answer that the order is closed, or why it cannot be cancelled."""
 
 import asyncio
-from functools import partial
 
 import msgspec
 
@@ -46,7 +45,8 @@ class CancelOrderHandler:
             return None
         if order.closed_reason is not None:
             return closed(order.resource(), preferences_of(request))
-        self._begin(partition, order.client_order_id, request, reply)
+        preferences = preferences_of(request)
+        self.begin(partition, order.client_order_id, request, preferences, reply)
         return None
 
     async def _look_up(self, partition: int, request: Request) -> Response:
@@ -54,12 +54,21 @@ class CancelOrderHandler:
         if order is not None and order.closed_reason is not None:
             return closed(order, preferences_of(request))
         client_order_id = None if order is None else order.client_order_id
-        return await awaited(partial(self._begin, partition, client_order_id))(request)
 
-    def _begin(
-        self, partition: int, client_order_id: str | None, request: Request, reply: Reply
+        def begin(request: Request, reply: Reply) -> None:
+            self.begin(partition, client_order_id, request, preferences_of(request), reply)
+
+        return await awaited(begin)(request)
+
+    def begin(
+        self,
+        partition: int,
+        client_order_id: str | None,
+        request: Request,
+        preferences: Preferences,
+        reply: Reply,
     ) -> None:
-        preferences = preferences_of(request)
+        """Send the command; `reply` receives its answer. Raises ProblemError not_accepted."""
         wait_ms = self._context.wait_ms(preferences)
         waiting = OutcomeReply(self._context, self, request, preferences, reply)
         on_result = waiting.on_outcome
@@ -98,6 +107,11 @@ class CancelOrderHandler:
             context.waiters.forget_cancel(order_id, broker_id, on_result)
             raise
         return Sent(order_id, client_order_id, delivery)
+
+    def withdraw(self, partition: int, order_id: str, broker_id: str) -> None:
+        """Send the command for an order without an answer. Raises ProblemError not_accepted."""
+        value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
+        self._context.publisher.send(self._topic, partition, None, value)
 
     def partition(self, request: Request) -> int:
         """The partition of the order. Raises ProblemError order_not_found for what is no id."""

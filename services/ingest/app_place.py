@@ -45,16 +45,24 @@ class PlaceOrderHandler:
 
     def place(self, request: Request, reply: Reply) -> None:
         """Place the order of one request."""
+        order = admit(request.body, self._context.clock())
+        self.submit(order, request, preferences_of(request), reply)
+
+    def submit(
+        self, order: OrderRequest, request: Request, preferences: Preferences, reply: Reply
+    ) -> str:
+        """Send a valid order of the request's broker, whose answer `reply` receives; its id.
+
+        Raises ProblemError not_accepted: it was not sent.
+        """
         context = self._context
-        now_ms = context.clock()
-        order = admit(request.body, now_ms)
-        preferences = preferences_of(request)
         wait_ms = context.wait_ms(preferences)
         waiting = OutcomeReply(context, self, request, preferences, reply)
-        on_outcome = waiting.on_outcome
-        waiting.sent = self.send(order, request.broker.broker_id, now_ms, on_outcome, wait_ms)
+        on_outcome, broker_id = waiting.on_outcome, request.broker.broker_id
+        waiting.sent = self.send(order, broker_id, context.clock(), on_outcome, wait_ms)
         if not wait_ms:
             on_outcome(None)
+        return waiting.sent.order_id
 
     def send(
         self,

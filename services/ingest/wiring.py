@@ -64,9 +64,9 @@ def half(
     at_hand: AtHand = none_at_hand,
     *,
     has_reads: bool = False,
-) -> Half:
-    """Ingest's calls; `lookup` and `at_hand` find the orders to cancel. Call it on the running
-    loop.
+) -> tuple[Half, Ingest]:
+    """Ingest's calls, and ingest itself for sessions in the same process. Call it on the running
+    loop. `lookup` and `at_hand` find the orders to cancel.
 
     `has_reads`: the process also serves calls that need no Kafka.
     """
@@ -83,7 +83,7 @@ def half(
         lambda: kafka_check(publisher.available, has_reads=has_reads),
     )
     context.health.add("durability", lambda: Check(True, topology.durability))
-    return Half(routes=ingest.routes(), routers=[ingest.router()])
+    return Half(routes=ingest.routes(), routers=[ingest.router()]), ingest
 
 
 def kafka_check(available: bool, *, has_reads: bool) -> Check:
@@ -101,4 +101,5 @@ async def build(context: ApiContext) -> Sequence[Half]:
     if context.settings.reader_url:
         remote = RemoteLookup(context.settings.reader_url)
         lookup = await context.ending.enter_async_context(remote)
-    return [half(context, lookup)]
+    placing, _ = half(context, lookup)
+    return [placing]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conformance.api import eventually
+from conformance.api import Api, eventually
 from tests.e2e.test_feeds import feed_url, trade_on
 from tests.support.exchange import Exchange
 
@@ -49,6 +49,24 @@ def test_trades_program_loses_no_trade_over_a_restart_of_the_gateway(
         eventually("all trades", lambda: int(lines_of(output)[-1][0]) >= newest)
         sequences = [int(line[0]) for line in lines_of(output)]
     assert sequences == list(range(1, newest + 1))
+
+
+def test_orders_program_places_and_cancels_and_leaves_nothing_behind(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Quotes")
+    broker = Api(exchange.url, key)
+
+    def resting() -> list[int]:
+        return [level["price"] for level in broker.get(f"/stocks/{symbol}/book").body["bids"]]
+
+    with program("orders", tmp_path, feed_url(exchange), key, symbol) as output:
+        eventually("all responses", lambda: len(lines_of(output)) == 12)
+        statuses = {line[0]: int(line[1]) for line in lines_of(output)}
+        assert resting() == [3700 + number for number in reversed(range(9))]
+    expected = {str(number): 201 for number in range(10)} | {"login": 200, "cancel": 204}
+    assert statuses == expected
+    eventually("nothing rests", lambda: resting() == [])
 
 
 def test_book_program_follows_the_book(exchange: Exchange, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ What it sends equals the public topics record by record, and what REST answers.
 import json
 import random
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from conformance.api import Api, eventually
 from schemas.codec import decode_trade
+from schemas.executions import OrderAccepted
 from schemas.topics import TRADES
 from tests.support.exchange import Exchange
 from tests.support.feed_market import ClientBook
@@ -176,3 +178,91 @@ def test_stop_of_the_gateway_closes_with_a_reason(exchange: Exchange) -> None:
     assert feed.messages[-1] == {"type": "closing", "reason": "restart"}
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
+
+
+def order_of(symbol: str, side: str, price: int, client_order_id: str) -> dict[str, object]:
+    return {
+        "document_number": "1",
+        "symbol": symbol,
+        "side": side,
+        "price": price,
+        "quantity": 10,
+        "client_order_id": client_order_id,
+    }
+
+
+def test_orders_of_a_session_are_in_the_log_in_the_order_sent(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Session")
+    with feed_of(exchange) as feed:
+        assert feed.ask("login", key=key)["status"] == 200
+        for number in range(40):
+            order = order_of(symbol, "bid", 100 + number, f"s-{number}")
+            message = {"op": "place", "id": number, "order": order}
+            feed.connection.send(json.dumps(message))
+        # Not answered yet, and its order may not be known yet: the log decides.
+        cancel = {"op": "cancel", "id": "c", "symbol": symbol, "client_order_id": "s-39"}
+        feed.connection.send(json.dumps(cancel))
+        feed.until(lambda each: each.get("id") == "c")
+        answers = {each["id"]: each for each in feed.messages if each["type"] == "response"}
+        again = feed.ask("place", order=order_of(symbol, "bid", 100, "s-0"))
+    assert answers["c"]["status"] == 204
+    placed = [answers[number]["order"] for number in range(40)]
+    assert {answers[number]["status"] for number in range(40)} == {201}
+    assert [order["client_order_id"] for order in placed] == [f"s-{n}" for n in range(40)]
+    assert (again["status"], again["order"]["order_id"]) == (200, placed[0]["order_id"])
+    broker = Api(exchange.url, key)
+    assert broker.order(placed[39]["order_id"])["closed_reason"] == "cancelled"
+    assert broker.get(f"/stocks/{symbol}/book").body["bids"][0]["price"] == 138
+    log = [outcome.event for p in range(exchange.partitions) for outcome in exchange.outcomes(p)]
+    accepted = [each for each in log if isinstance(each, OrderAccepted) and each.symbol == symbol]
+    ids = [each.order_id for each in accepted]
+    assert ids[:40] == [order["order_id"] for order in placed]
+
+
+def test_refused_order_has_the_problem_of_http(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Session")
+    broker = Api(exchange.url, key)
+    with feed_of(exchange) as feed:
+        feed.ask("login", key=key)
+        wrong = order_of(symbol, "bid", 0, "s-0")
+        answer = feed.ask("place", order=wrong)
+        by_http = broker.call("POST", "/orders", wrong)
+        unknown = feed.ask("cancel", order_id="01980000-0000-7000-8000-000000000000")
+        foreign = exchange.broker().place("bid", symbol, 1, 1).body["order_id"]
+        not_own = feed.ask("cancel", order_id=foreign)
+    assert answer["status"] == by_http.status == 422
+    for name in ("code", "detail", "errors"):
+        assert answer["problem"][name] == by_http.body[name]
+    assert {each["problem"]["code"] for each in (unknown, not_own)} == {"order_not_found"}
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", "logout"])
+def test_cancel_on_disconnect_concerns_the_orders_of_the_session(
+    exchange: Exchange, ending: str
+) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Session")
+    broker = Api(exchange.url, key)
+    other = broker.place("bid", symbol, 10, 50).body["order_id"]
+    with feed_of(exchange) as feed:
+        feed.ask("login", key=key, cancel_on_disconnect=True)
+        first = feed.ask("place", order=order_of(symbol, "bid", 60, "s-1"))["order"]["order_id"]
+        if ending == "logout":
+            feed.ask("logout")
+        else:
+            # Its outcome is under way when the connection ends.
+            message = {"op": "place", "id": 99, "order": order_of(symbol, "bid", 61, "s-2")}
+            feed.connection.send(json.dumps(message))
+        if ending == "reset":
+            feed.connection.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            feed.connection.socket.close()
+
+    def resting() -> list[int]:
+        return [level["price"] for level in broker.get(f"/stocks/{symbol}/book").body["bids"]]
+
+    expected = [60, 50] if ending == "logout" else [50]
+    eventually("the book", lambda: resting() == expected)
+    state = broker.order(first)["closed_reason"]
+    assert state == (None if ending == "logout" else "cancelled")
+    assert broker.order(other)["status"] == "open"

@@ -1,59 +1,15 @@
 """Operations of a feed session, and the bounds on them."""
 
 import json
-from typing import Any
 
 import pytest
 
-from schemas.brokers import Broker
 from schemas.feed import Hello
-from services.api.brokers import Caller
-from services.api.messages import ProblemError
 from services.feeds import session as sessions
+from services.feeds.order_entry import OrderEntry
 from services.feeds.session import FeedSession
-from tests.support.feed_market import FeedMarket, RecordingOutput
-from tests.support.reader_outcomes import ALICE
-
-KEY = "mx_alfa"
-BROKER = Broker(broker_id=ALICE, name="Alfa", api_key_hash="", created_at=0)
-
-
-class Keys:
-    """One broker's key, which can be revoked, and the admin's."""
-
-    def __init__(self) -> None:
-        self.valid = True
-
-    def caller(self, api_key: str) -> Caller | None:
-        if api_key == "admin":
-            return "admin"
-        return BROKER if api_key == KEY and self.valid else None
-
-    def failed_login(self, address: str) -> ProblemError:
-        return ProblemError("unauthenticated", address)
-
-
-class ConnectedClient:
-    """A session with its output and a clock that the test moves."""
-
-    def __init__(self, *, public: bool = True) -> None:
-        self.market = FeedMarket()
-        self.client, self.output = self.market.client()
-        self.keys = Keys()
-        self.now_s = 0.0
-        hello = Hello(1, "log", "boot", 0, public, 1, 5)
-        self.session = FeedSession(
-            self.market.hub, self.client, self.keys, hello, lambda: self.now_s
-        )
-        self.client.write_out()
-
-    def ask(self, **fields: object) -> dict[str, Any]:
-        """Send an operation and return its response."""
-        self.session.receive(json.dumps({"id": 1, **fields}).encode())
-        return self.output.of_type("response", "error")[-1]
-
-    def subscribe(self, channel: str, symbols: object, **more: object) -> dict[str, Any]:
-        return self.ask(op="subscribe", channel=channel, symbols=symbols, **more)
+from tests.support.feed_market import RecordingOutput
+from tests.support.feed_session import KEY, ConnectedClient, RecordedCalls
 
 
 @pytest.fixture
@@ -222,7 +178,8 @@ def test_broker_with_too_many_connections_is_refused(
     assert connected.ask(op="login", key=KEY)["status"] == 200
     client, output = connected.market.client()
     hello = Hello(1, "log", "boot", 0, True, 1, 5)
-    other = FeedSession(connected.market.hub, client, connected.keys, hello, lambda: 0.0)
+    entry = OrderEntry(RecordedCalls())
+    other = FeedSession(connected.market.hub, client, connected.keys, hello, lambda: 0.0, entry)
     other.receive(b'{"op":"login","id":1,"key":"mx_alfa"}')
     assert output.received[-1]["status"] == 429
 

@@ -1,0 +1,76 @@
+"""Placing and cancelling by ingest's own handlers, for the sessions of the same process."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from schemas import ids
+from schemas.brokers import Broker
+from schemas.rest import OrderRequest
+from services.api.messages import Budget, ProblemError, Reply, Request, Response, not_accepted
+from services.ingest.admission import admit
+from services.ingest.app import Ingest
+from services.ingest.app_cancel import closed
+from services.ingest.prefer import Preferences
+
+log = logging.getLogger(__name__)
+
+
+class GatewayOrders:
+    """The orders of all sessions. `ready`: the process has read what the topics held."""
+
+    def __init__(self, ingest: Ingest, ready: Callable[[], bool]) -> None:
+        self._ready = ready
+        self._ingest = ingest
+        self._context = ingest.context
+
+    def spend(self, broker_id: str, budget: Budget) -> None:
+        """Take a request from a broker's budget. Raises ProblemError (429, or 503 at the start)."""
+        if not self._ready():
+            raise not_accepted("the exchange is starting and reads its topics")
+        self._context.rate_limiter.spend(broker_id, budget, time.monotonic())
+
+    def admit(self, body: bytes) -> OrderRequest:
+        """The order of a body. Raises ProblemError: malformed_json or invalid."""
+        return admit(body, self._context.clock())
+
+    def place(
+        self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
+    ) -> str:
+        """Send an order and return its id. Raises ProblemError (503): it was not sent."""
+        request = Request(method="POST", broker=broker)
+        return self._ingest.placing.submit(order, request, preferences, reply)
+
+    def cancel(
+        self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
+    ) -> Response | None:
+        """Cancel an order; the answer where it is known at once. Raises ProblemError.
+
+        An order that is not in memory may be under way: the matcher decides, in the log's order.
+        """
+        request = Request(method="POST", broker=broker, parameters={"order_id": order_id})
+        cancelling = self._ingest.cancelling
+        partition = cancelling.partition(request)
+        order = self._context.at_hand(order_id)
+        if order is not None and order.broker_id != broker.broker_id:
+            raise ProblemError("order_not_found", "this broker has no such order")
+        if order is not None and order.closed_reason is not None:
+            return closed(order.resource(), preferences)
+        client_order_id = None if order is None else order.client_order_id
+        cancelling.begin(partition, client_order_id, request, preferences, reply)
+        return None
+
+    def is_closed(self, order_id: str) -> bool:
+        """True if the order is known to be closed."""
+        order = self._context.at_hand(order_id)
+        return order is not None and order.closed_reason is not None
+
+    def withdraw(self, order_id: str, broker_id: str) -> None:
+        """Send a cancel without an answer, also of an order whose outcome is under way."""
+        partition = ids.partition_of(order_id) or 0
+        try:
+            self._ingest.cancelling.withdraw(partition, order_id, broker_id)
+        except ProblemError as problem:
+            # The order stays: the log does not take commands now.
+            fields = {"order_id": order_id, "reason": problem.detail}
+            log.warning("order of an ended session is not cancelled", extra={"fields": fields})

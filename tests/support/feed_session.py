@@ -1,0 +1,126 @@
+"""A feed session whose orders and keys are recorded instead of sent."""
+
+import json
+from typing import Any
+
+from schemas.brokers import Broker
+from schemas.feed import Hello
+from schemas.rest import OrderRequest
+from services.api.brokers import Caller
+from services.api.messages import Budget, ProblemError, Reply, Response
+from services.feeds.order_entry import OrderEntry
+from services.feeds.session import FeedSession
+from services.ingest.admission import admit
+from services.ingest.prefer import Preferences
+from tests.support.feed_market import FeedMarket
+from tests.support.reader_outcomes import ALICE
+
+KEY = "mx_alfa"
+BROKER = Broker(broker_id=ALICE, name="Alfa", api_key_hash="", created_at=0)
+
+
+class Keys:
+    """One broker's key, which can be revoked, and the admin's."""
+
+    def __init__(self) -> None:
+        self.valid = True
+
+    def caller(self, api_key: str) -> Caller | None:
+        if api_key == "admin":
+            return "admin"
+        return BROKER if api_key == KEY and self.valid else None
+
+    def failed_login(self, address: str) -> ProblemError:
+        return ProblemError("unauthenticated", address)
+
+
+ORDER = {
+    "document_number": "1",
+    "side": "bid",
+    "symbol": "PETR4",
+    "price": 100,
+    "quantity": 5,
+    "client_order_id": "a-1",
+}
+
+
+class RecordedCalls:
+    """Orders and cancels in the order in which they were sent; replies are kept for the test."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.replies: list[Reply] = []
+        self.preferences: list[Preferences] = []
+        self.closed: set[str] = set()
+        self.spent: list[str] = []
+        self.refusal: ProblemError | None = None
+
+    def spend(self, broker_id: str, budget: Budget) -> None:
+        assert broker_id == ALICE
+        self.spent.append(budget)
+
+    def admit(self, body: bytes) -> OrderRequest:
+        return admit(body, 0)
+
+    def place(
+        self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
+    ) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        self.sent.append(("place", str(order.client_order_id)))
+        self.replies.append(reply)
+        self.preferences.append(preferences)
+        return f"order-{order.client_order_id}"
+
+    def cancel(
+        self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
+    ) -> Response | None:
+        self.sent.append(("cancel", order_id))
+        if order_id in self.closed:
+            return Response(204)
+        self.replies.append(reply)
+        return None
+
+    def is_closed(self, order_id: str) -> bool:
+        return order_id in self.closed
+
+    def withdraw(self, order_id: str, broker_id: str) -> None:
+        assert broker_id == ALICE
+        self.sent.append(("withdraw", order_id))
+
+
+class ConnectedClient:
+    """A session with its output and a clock that the test moves."""
+
+    def __init__(self, *, public: bool = True) -> None:
+        self.market = FeedMarket()
+        self.client, self.output = self.market.client()
+        self.keys = Keys()
+        self.now_s = 0.0
+        hello = Hello(1, "log", "boot", 0, public, 1, 5)
+        self.calls = RecordedCalls()
+        self.session = FeedSession(
+            self.market.hub,
+            self.client,
+            self.keys,
+            hello,
+            lambda: self.now_s,
+            OrderEntry(self.calls),
+        )
+        self.client.write_out()
+
+    def ask(self, **fields: object) -> dict[str, Any]:
+        """Send an operation and return its response."""
+        self.session.receive(json.dumps({"id": 1, **fields}).encode())
+        return self.output.of_type("response", "error")[-1]
+
+    def send(self, **fields: object) -> None:
+        """Send an operation whose response comes later."""
+        self.session.receive(json.dumps(fields).encode())
+
+    def place(self, client_order_id: str, request_id: int = 1, **more: object) -> None:
+        order = ORDER | {"client_order_id": client_order_id}
+        self.send(op="place", id=request_id, order=order, **more)
+
+    def subscribe(self, channel: str, symbols: object, **more: object) -> dict[str, Any]:
+        return self.ask(op="subscribe", channel=channel, symbols=symbols, **more)

@@ -1,0 +1,118 @@
+"""Orders over a feed session, and the cancels at its end."""
+
+import pytest
+
+from services.api.messages import ProblemError, Response
+from services.feeds import order_entry
+from services.ingest.prefer import Preferences
+from tests.support.feed_session import KEY, ORDER, ConnectedClient
+
+
+@pytest.fixture
+def trader() -> ConnectedClient:
+    """A client that has logged in, with cancel on disconnect."""
+    connected = ConnectedClient()
+    connected.ask(op="login", key=KEY, cancel_on_disconnect=True)
+    return connected
+
+
+def test_order_needs_a_login() -> None:
+    connected = ConnectedClient()
+    assert connected.ask(op="place", order=ORDER)["status"] == 401
+    assert connected.calls.sent == []
+
+
+def test_orders_are_sent_in_order_and_answered_as_outcomes_come(trader: ConnectedClient) -> None:
+    for number in (1, 2, 3):
+        trader.place(f"a-{number}", number)
+    trader.send(op="cancel", id=4, symbol="PETR4", client_order_id="a-2")
+    sent = [("place", "a-1"), ("place", "a-2"), ("place", "a-3"), ("cancel", "order-a-2")]
+    assert trader.calls.sent == sent
+    trader.calls.replies[1](Response(201, b'{"order_id":"two"}'))
+    trader.calls.replies[0](Response(202, b'{"order_id":"one"}'))
+    trader.calls.replies[3](Response(204))
+    trader.calls.replies[2](ProblemError("client_order_id_reused", "taken"))
+    answers = trader.output.of_type("response")[-4:]
+    assert answers[0] == {"type": "response", "id": 2, "status": 201, "order": {"order_id": "two"}}
+    assert (answers[1]["id"], answers[1]["pending"]) == (1, {"order_id": "one"})
+    assert answers[2] == {"type": "response", "id": 4, "status": 204}
+    assert (answers[3]["id"], answers[3]["problem"]["code"]) == (3, "client_order_id_reused")
+    assert trader.calls.spent == ["orders"] * 3 + ["cancels"]
+
+
+def test_preferences_of_an_operation_are_those_of_http(trader: ConnectedClient) -> None:
+    trader.place("a-1", wait_s=3)
+    trader.place("a-2", respond="stored")
+    assert trader.calls.preferences == [Preferences(wait_s=3), Preferences(respond_async=True)]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {name: value for name, value in ORDER.items() if name != "client_order_id"},
+        ORDER | {"price": 0},
+        ORDER | {"unknown": 1},
+        {},
+        [],
+    ],
+)
+def test_unacceptable_order_is_answered_422_and_not_sent(
+    trader: ConnectedClient, order: object
+) -> None:
+    answer = trader.ask(op="place", order=order)
+    assert (answer["status"], answer["problem"]["code"]) == (422, "invalid")
+    assert trader.calls.sent == []
+
+
+def test_orders_beyond_the_bound_in_flight_are_answered_429(
+    trader: ConnectedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_entry, "IN_FLIGHT_MAX", 2)
+    trader.calls.refusal = ProblemError("not_accepted", "away")
+    for _ in range(3):
+        assert trader.ask(op="place", order=ORDER)["status"] == 503
+    trader.calls.refusal = None
+    trader.place("a-1")
+    trader.place("a-2")
+    assert trader.ask(op="place", order=ORDER)["status"] == 429
+    trader.calls.replies[0](Response(201, b"{}"))
+    trader.place("a-3")
+    assert len(trader.calls.sent) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 422),
+        ({"symbol": "PETR4"}, 422),
+        ({"symbol": "PETR4", "client_order_id": "never"}, 404),
+    ],
+)
+def test_cancel_without_an_order_is_refused(
+    trader: ConnectedClient, fields: dict[str, object], status: int
+) -> None:
+    assert trader.ask(op="cancel", **fields)["status"] == status
+    trader.place("a-1")
+    assert len(trader.calls.sent) == 1
+
+
+def test_end_of_the_connection_cancels_its_orders_that_may_be_open(
+    trader: ConnectedClient,
+) -> None:
+    for name in ("a-1", "a-2", "a-3"):
+        trader.place(name)
+    trader.calls.closed.add("order-a-2")
+    trader.session.end()
+    trader.session.end()
+    assert trader.calls.sent[3:] == [("withdraw", "order-a-1"), ("withdraw", "order-a-3")]
+
+
+def test_end_after_logout_or_without_the_wish_cancels_nothing(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    trader.ask(op="logout")
+    trader.session.end()
+    other = ConnectedClient()
+    other.ask(op="login", key=KEY)
+    other.place("a-1")
+    other.session.end()
+    assert (len(trader.calls.sent), len(other.calls.sent)) == (1, 1)
