@@ -14,16 +14,16 @@ from msgspec import Raw, Struct
 
 from schemas.brokers import Broker
 from schemas.feed import (
-    FeedCancel,
     ClientMessage,
     Fault,
+    FeedCancel,
+    FeedPlace,
     FeedReply,
     Hello,
     ListSubscriptions,
     Login,
     Logout,
     Ping,
-    FeedPlace,
     RequestId,
     Resync,
     Subscribe,
