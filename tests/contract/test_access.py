@@ -125,6 +125,8 @@ class Callers:
         if "{delivery_id}" in path:
             delivery = self._owner.call("POST", "/webhooks/test")
             filled = filled.replace("{delivery_id}", delivery.body["id"])
+        if path == "/tickers":
+            filled += "?symbols=*"
         assert "{" not in filled, f"add the value of the parameter of {path} here"
         return filled
 

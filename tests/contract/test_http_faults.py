@@ -276,12 +276,13 @@ def test_unknown_delivery_and_delivery_of_another_broker_are_the_same_404(
 @pytest.mark.usefixtures("log_unchanged")
 def test_unsupported_methods_are_405_with_allow(broker: Api) -> None:
     for method, path, allow in (
-        ("GET", "/orders", "OPTIONS, POST"),
+        ("GET", "/orders/validate", "OPTIONS, POST"),
+        ("PUT", "/orders", "GET, HEAD, OPTIONS, POST"),
         ("DELETE", "/orders/x", "GET, HEAD, OPTIONS"),
         ("PUT", "/balance", "GET, HEAD, OPTIONS"),
         ("PATCH", "/register", "OPTIONS, POST"),
         ("POST", "/docs", "GET, HEAD, OPTIONS"),
-        ("PROPFIND", "/orders", "OPTIONS, POST"),
+        ("PROPFIND", "/orders", "GET, HEAD, OPTIONS, POST"),
     ):
         answer = broker.call(method, path)
         is_problem(answer, 405, "method_not_allowed")
@@ -299,8 +300,8 @@ def test_head_answers_like_get_without_a_body_and_options_lists_methods(broker: 
         head, got = broker.call("HEAD", path), broker.get(path)
         assert (head.status, head.raw) == (200, b"")
         assert head.headers["content-type"] == got.headers["content-type"]
-    assert broker.call("HEAD", "/orders").status == 405
-    options = broker.call("OPTIONS", "/orders")
+    assert broker.call("HEAD", "/orders/batch").status == 405
+    options = broker.call("OPTIONS", "/orders/batch")
     assert (options.status, options.headers["allow"]) == (204, "OPTIONS, POST")
 
 

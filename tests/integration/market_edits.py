@@ -103,12 +103,20 @@ def first_taker(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
 
 def first_to_rest(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
     """Change the first accepted bid that remained open in the book."""
+    return nth_to_rest(1, change)
+
+
+def nth_to_rest(number: int, change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
+    """Change the nth accepted bid that remained open in the book."""
+    seen = 0
 
     def changed(one: Outcome) -> Outcome | None:
+        nonlocal seen
         event = one.event
         if not isinstance(event, OrderAccepted) or event.closed_reason or event.side == "ask":
             return None
-        return structs.replace(one, event=change(event))
+        seen += 1
+        return structs.replace(one, event=change(event)) if seen == number else None
 
     return outcome(changed)
 
