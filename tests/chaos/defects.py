@@ -21,6 +21,7 @@ from schemas.executions import OrderAccepted, Outcome, Outcomes
 from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
+from services.api.messages import Reply
 from services.api.partition_map import PartitionMap
 from services.ingest import app_place
 from services.ingest.admission import admit
@@ -125,7 +126,7 @@ def _refusing(problem: Callable[[], ProblemError]) -> Callable[..., Any]:
 
 def _in_turn() -> Callable[..., int]:
     numbers = itertools.count()
-    return lambda self, symbol: next(numbers) % self._partitions
+    return lambda self, symbol: next(numbers) % self.partitions
 
 
 def _nameless(*arguments: Any) -> PlaceOrder:
@@ -146,11 +147,12 @@ def _admit_in_time_only(body: bytes, now_ms: int) -> OrderRequest:
     return admit(body, now_ms, retry_ms_max=0)
 
 
-async def _grant(*_: object) -> Response:
-    return Response(204)
+def _grant(*arguments: Any) -> None:
+    reply: Reply = arguments[-1]
+    reply(Response(204))
 
 
-async def _not_found(*_: object) -> Response:
+def _not_found(*_: object) -> None:
     raise ProblemError("order_not_found", "No such order of yours.")
 
 
@@ -332,10 +334,10 @@ GATEWAY: Final[dict[str, Defect]] = {
         "acknowledged", (app_place, "_command", _of_the_former_broker())
     ),
     "a cancel is granted without being sent": _defect(
-        "lost", (CancelOrderHandler, "_send", _grant)
+        "lost", (CancelOrderHandler, "begin", _grant)
     ),
     "404 for the cancel of an order in the market": _defect(
-        "contradiction", (CancelOrderHandler, "_send", _not_found)
+        "contradiction", (CancelOrderHandler, "begin", _not_found)
     ),
 }
 

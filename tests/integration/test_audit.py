@@ -299,7 +299,6 @@ def test_audit_reports_an_altered_outcome(market: AuditedMarket) -> None:
             {"final_state", "cash", "bought_sold", "priority"},
         ),
         (
-            # By then every book has offers, which a bid at this price crosses.
             nth_to_rest(100, lambda it: structs.replace(it, price=10**9)),
             {"crossed", "book_topic"},
         ),
