@@ -74,4 +74,7 @@ async def _orders(connection: AsyncConnection) -> AsyncIterator[DesignOrder]:
 
 
 def _order(**columns: Any) -> DesignOrder:
-    return DesignOrder(trades=[], **columns)
+    # The designs have orders without conditions only.
+    return DesignOrder(
+        trades=[], time_in_force=None, post_only=False, minimum_quantity=None, **columns
+    )

@@ -21,7 +21,6 @@ from schemas.executions import OrderAccepted, Outcome, Outcomes
 from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
-from services.api.messages import Reply
 from services.api.partition_map import PartitionMap
 from services.ingest import app_place
 from services.ingest.admission import admit
@@ -148,8 +147,7 @@ def _admit_in_time_only(body: bytes, now_ms: int) -> OrderRequest:
 
 
 def _grant(*arguments: Any) -> None:
-    reply: Reply = arguments[-1]
-    reply(Response(204))
+    arguments[-1](Response(204))
 
 
 def _not_found(*_: object) -> None:

@@ -79,6 +79,8 @@ def test_migration_fills_the_candles_of_stored_trades(
         connection.execute("DROP TABLE candles")
         connection.execute("DELETE FROM schema_migrations WHERE version >= 10")
     for path in DIRECTORY.glob("*.sql"):
-        shutil.copy(path, tmp_path)
+        # Later ones found their tables changed already.
+        if path.name <= "0010_candles.sql":
+            shutil.copy(path, tmp_path)
     assert migrate(url, tmp_path) == ["0010_candles.sql"]
     assert stored(url) == wanted(flow)
