@@ -181,7 +181,8 @@ def test_servers_killed_and_restarted_accept_every_service_again(secured: Exchan
 
 WRONG = "guessed-password"
 WRONG_ON_KAFKA = ("gateway", "ingest", "reader", "matcher", "sink")
-WRONG_ON_POSTGRES = ("gateway", "reader", "sink", "webhooks")
+WRONG_ON_POSTGRES = ("sink", "webhooks")
+WITHOUT_POSTGRES = ("gateway", "reader")
 
 
 @pytest.mark.parametrize("service", WRONG_ON_KAFKA)
@@ -200,6 +201,23 @@ def test_service_with_a_wrong_postgres_password_exits_with_one_line(
     url = make_conninfo(settings.database_url, password=WRONG)
     wrong = structs.replace(settings, database_url=url, port=0)
     assert_refused(service, wrong, "PostgreSQL does not let us in")
+
+
+@pytest.mark.parametrize("service", WITHOUT_POSTGRES)
+def test_service_with_a_wrong_postgres_password_starts_from_the_log(
+    secured: Exchange, service: str, tmp_path: Path
+) -> None:
+    symbol, key, log_file = secured.symbol(), secured.register("Reader"), tmp_path / "log"
+    assert Api(secured.url, key).place("bid", symbol, 5, 100).status == 201
+    url = make_conninfo(secured.stack.settings_of(service).database_url, password=WRONG)
+    with edge_service(secured, f"services.{service}", log_file, EXCHANGE_DATABASE_URL=url) as api:
+        answer = api.call(
+            "GET", f"/stocks/{symbol}/book", headers={"Authorization": f"Bearer {key}"}
+        )
+        assert answer.body["bids"][0]["price"] == 100
+    written = log_file.read_text()
+    assert "password authentication failed" in written
+    assert WRONG not in written
 
 
 @pytest.mark.parametrize(
