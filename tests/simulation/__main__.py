@@ -24,13 +24,18 @@ EXIT_INTERRUPTED = 130
 
 def failures(first: int, count: int) -> list[str]:
     """The failures of the scenarios with these seeds, one line each."""
+    disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     found = []
-    for seed in range(first, first + count):
-        try:
-            Scenario(seed).run()
-        except Exception as error:
-            found.append(f"seed {seed}: {type(error).__name__}: {error}")
+    try:
+        for seed in range(first, first + count):
+            try:
+                Scenario(seed).run()
+            except Exception as error:
+                found.append(f"seed {seed}: {type(error).__name__}: {error}")
+    finally:
+        # Later tests of the same process read log lines.
+        logging.disable(disabled)
     return found
 
 
