@@ -109,11 +109,13 @@ class Deliveries:
         key: Key,
     ) -> DeliveryResource | None:
         async def question(connection: AsyncConnection) -> DeliveryResource | None:
-            changed = await connection.execute(change, values)
-            if not changed.rowcount:
-                return None
-            await connection.execute(_OPEN, [broker_id])
-            await connection.execute("NOTIFY exchange_webhooks")
+            # One transaction: a webhook that waits for a closed receiver would be parked at once.
+            async with connection.transaction():
+                changed = await connection.execute(change, values)
+                if not changed.rowcount:
+                    return None
+                await connection.execute(_OPEN, [broker_id])
+                await connection.execute("NOTIFY exchange_webhooks")
             found = await connection.execute(_SELECT + _OF_KEY, [broker_id, *key])
             row = await found.fetchone()
             return None if row is None else _resource(row)

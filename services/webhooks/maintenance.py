@@ -18,6 +18,7 @@ from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PARKED, WEB
 from services.runtime.postgres.errors import outage
 from services.webhooks.maintenance_store import (
     BROKERS_MAX,
+    GONE,
     PARKED_MAX,
     Key,
     MaintenanceStore,
@@ -37,7 +38,6 @@ PRUNE_S = 600.0
 # Other work comes first at the start.
 PRUNE_START_S = 5.0
 
-_GONE = "the receiver said that it is gone"
 _TOO_MANY = "too many webhooks wait for the receiver"
 
 
@@ -133,7 +133,7 @@ class Sweeper(Maintenance):
     async def _sweep(self, store: MaintenanceStore, receiver: ReceiverState) -> int:
         """Returns the number of webhooks that wait."""
         if receiver.gone:
-            await self._park(store, receiver.broker_id, 0.0, _GONE)
+            await self._park(store, receiver.broker_id, 0.0, GONE)
         elif receiver.failing:
             await self._park(store, receiver.broker_id, self._span_s, None)
         pending = await self._count(store, receiver.broker_id)

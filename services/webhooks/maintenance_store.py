@@ -11,6 +11,8 @@ from msgspec import Struct
 from services.webhooks.session import OutboxSession
 from services.webhooks.store import FIRST_ID
 
+# Reason of webhooks that are parked because their receiver answered 410.
+GONE = "the receiver said that it is gone"
 # Rows of one statement: a few milliseconds of work each.
 PRUNED_MAX = 500
 PARKED_MAX = 1_000
@@ -53,6 +55,10 @@ _PARK: LiteralString = """
             AND event_id <= rpad(lpad(to_hex(
                 (extract(epoch FROM now() - make_interval(secs => %(span_s)s)) * 1000)::bigint
             ), 12, '0'), 32, 'f')::uuid
+            AND (NOT %(only_if_gone)s OR EXISTS (
+                SELECT FROM webhook_endpoints e
+                WHERE e.broker_id = %(broker_id)s AND e.disabled_at IS NOT NULL
+            ))
         ORDER BY event_id, kind LIMIT %(rows)s FOR UPDATE SKIP LOCKED
     ), parked AS (
         UPDATE webhook_deliveries d SET status = 'parked', finished_at = now(),
@@ -147,8 +153,13 @@ class MaintenanceStore(OutboxSession):
         self, broker_id: str, after: Key, span_s: float, reason: str | None, rows: int = PARKED_MAX
     ) -> Portion:
         """Park pending webhooks that were queued before `span_s`. Without a `reason` they keep
-        that of their last attempt."""
-        parameters = self._at(broker_id, after, rows) | {"span_s": span_s, "reason": reason}
+        that of their last attempt. GONE parks nothing if a replay has opened the receiver since it
+        was listed."""
+        parameters = self._at(broker_id, after, rows) | {
+            "span_s": span_s,
+            "reason": reason,
+            "only_if_gone": reason == GONE,
+        }
         ((changed, seen, last),) = await self._execute(_PARK, parameters)
         return Portion(changed, _key(last) if seen == rows else None)
 

@@ -14,7 +14,13 @@ from infra.postgres import LocalPostgres
 from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PENDING
 from services.webhooks.loop import RETRY_S
 from services.webhooks.maintenance import Sweeper
-from services.webhooks.maintenance_store import COUNTED_MAX, PARKED_MAX, MaintenanceStore
+from services.webhooks.maintenance_store import (
+    COUNTED_MAX,
+    GONE,
+    PARKED_MAX,
+    Key,
+    MaintenanceStore,
+)
 from services.webhooks.store import WebhookStore
 from tests.support.outbox import Outbox, running_sender, wait_for
 
@@ -260,3 +266,19 @@ def pages_of_claim(outbox: Outbox, floors: dict[str, str]) -> int:
 
     asyncio.run(claim())
     return read[0]
+
+
+def test_receiver_that_was_opened_since_it_was_listed_is_not_parked(outbox: Outbox) -> None:
+    broker = outbox.broker("http://127.0.0.1:1/")
+    queue(outbox, broker, 3)
+
+    async def parked() -> int:
+        store = await MaintenanceStore.open(outbox.url)
+        try:
+            return (await store.park(broker, Key(), 0.0, GONE)).changed
+        finally:
+            await store.close()
+
+    assert asyncio.run(parked()) == 0
+    outbox.execute("UPDATE webhook_endpoints SET disabled_at = now() WHERE broker_id = %s", broker)
+    assert asyncio.run(parked()) == 3

@@ -260,9 +260,16 @@ CASES: dict[str, Sequence[Case]] = {
     "webhooks.maintenance_store: WITH portion AS ( SELECT broker_id, event_id,": [
         Case(
             session=SENDER,
-            parameters=_start | {"rows": PARKED_MAX, "span_s": 0.0, "reason": None},
+            parameters=_start
+            | {
+                "rows": PARKED_MAX,
+                "span_s": 0.0,
+                "reason": None,
+                "only_if_gone": gone,
+            },
             rows_max=3 * PARKED_MAX,
         )
+        for gone in (False, True)
     ],
     "webhooks.maintenance_store: WITH bound AS ( SELECT now() - make_interval(d": [
         Case(
