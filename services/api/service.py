@@ -54,6 +54,7 @@ class ApiContext(Struct, frozen=True):
     directory: BrokerDirectory
     partition_map: PartitionMap
     rate_limiter: RateLimiter
+    freshness: BrokersFreshness
     dispatcher: TopicDispatcher
     health: Health
     stop: Stop
@@ -99,8 +100,8 @@ async def serve(
         ends = TopicEnds(kafka, topology.name(BROKERS))
         freshness = BrokersFreshness(partial(ends.end, 0), dispatcher.brokers_applied)
         health.add("log", lambda: log_check(dispatcher, freshness))
-        common = (settings, topology, kafka, directory, partition_map, rate_limiter, dispatcher)
-        halves = await build(ApiContext(*common, health, stop, ending))
+        common = (settings, topology, kafka, directory, partition_map, rate_limiter, freshness)
+        halves = await build(ApiContext(*common, dispatcher, health, stop, ending))
         routers = [router for half in halves for router in half.routers]
         routers.append(health_router(health, settings))
         routes = [route for half in halves for route in half.routes]

@@ -17,6 +17,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from services.api.token_bucket import network_of
 from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
 from services.feeds.session import FeedSession
@@ -58,6 +59,7 @@ class FeedConnection(Protocol):
         self._clock = clock
         self._frames = ServerProtocol(max_size=MESSAGE_BYTES_MAX, logger=_quiet)
         self.client = FeedClient(self, address)
+        self.network = network_of(address)
         self._session: FeedSession | None = None
         self._parts: list[bytes] = []
         self._started_s = self._heard_s = self._pinged_s = clock()
@@ -80,6 +82,9 @@ class FeedConnection(Protocol):
         for event in self._frames.events_received():
             if isinstance(event, Request):
                 self._open(event)
+            elif self._closing_since_s is not None:
+                # The close is sent: what follows, such as orders of a revoked key, is not read.
+                break
             elif isinstance(event, Frame) and self._session is not None:
                 self._take(event, self._session)
         self._flush_protocol()
@@ -158,6 +163,10 @@ class FeedConnection(Protocol):
             self._pinged_s = now_s
             self._frames.send_ping(b"")
             self._flush_protocol()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._transport.abort()
 
     def pause_writing(self) -> None:
         """The client does not read fast enough."""

@@ -5,8 +5,9 @@ message; what is done per client is joining bytes.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from schemas.feed import Closing, Gap, Heartbeat, LadderDepth, TradeMessage
@@ -17,11 +18,13 @@ from services.reader.views import Views
 from services.runtime.clock import now_ms
 from services.runtime.metrics import STREAM_FLUSH_SECONDS, STREAM_MESSAGES, STREAMS_CUT
 
+log = logging.getLogger(__name__)
+
 FLUSH_S: Final = 0.1
 HEARTBEAT_S: Final = 5
 # Longest work of a flush before the loop turns.
 SLICE_S: Final = 0.002
-# Of all clients; the one that is behind longest is cut beyond it.
+# Of all clients; beyond it those that wait for most are cut.
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 # Levels of the largest book that is sent as a whole, as in the public topic.
 BOOK_LEVELS_MAX: Final = 20_000
@@ -38,7 +41,8 @@ class FeedHub:
 
     def __init__(self, views: Callable[[], Views], ready: Callable[[], bool]) -> None:
         self._views = views
-        self._ready = ready
+        # True once the views contain what the topics held at the start.
+        self.ready = ready
         self.changes = MarketChanges(views)
         self._clients: dict[FeedClient, None] = {}
         self._subscribers: dict[Subject, dict[FeedClient, None]] = {}
@@ -134,14 +138,21 @@ class FeedHub:
 
     def newest_trade(self, symbol: str) -> int:
         """Sequence of the newest trade that was sent; 0 before any."""
-        trades = self.changes.flushed_trades(symbol)
-        return trades[-1].sequence if trades else self._views().trade_sequence(symbol)
+        return self._views().trade_sequence(symbol) - self.changes.pending_trades(symbol)
 
     async def run(self) -> None:
-        """Flush until cancelled."""
+        """Flush until cancelled.
+
+        After an unexpected error all clients are closed: what they missed is unknown, and they
+        resume from what they have.
+        """
         while True:
             started_s = time.monotonic()
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("a flush of the feeds failed")
+                self.close()
             spent_s = time.monotonic() - started_s
             await asyncio.sleep(max(0.0, FLUSH_S - spent_s))
 
@@ -237,7 +248,7 @@ class FeedHub:
             return {}
         next_commands = self._views().next_commands()
         position = ".".join(str(next_commands[number]) for number in sorted(next_commands))
-        frame = frame_of(Heartbeat(now_ms(), position, self._ready()))
+        frame = frame_of(Heartbeat(now_ms(), position, self.ready()))
         for client in self._clients:
             client.send(frame)
         return dict(self._clients)
@@ -248,7 +259,6 @@ class FeedHub:
         behind = [client for client in self._clients if client.behind]
         waiting = sum(client.waiting_bytes for client in behind)
         while behind and waiting > WAITING_BYTES_MAX:
-            # Clients are in the order in which they came: any rule that ends is good here.
             client = max(behind, key=lambda each: each.waiting_bytes)
             behind.remove(client)
             waiting -= client.waiting_bytes
@@ -260,10 +270,10 @@ class FeedHub:
         self.remove(client)
         client.output.cut(code, reason)
 
-    def close(self, clients: Iterable[FeedClient] = ()) -> None:
-        """Tell every client that the process stops, and end its connection."""
+    def close(self) -> None:
+        """End every connection, with a reason: the process stops, or lost track of its changes."""
         frame = frame_of(Closing("restart"))
-        for client in list(clients) or self.clients():
+        for client in self.clients():
             client.send(frame)
             client.write_out()
             self.cut(client, RESTART, "restart")

@@ -5,7 +5,7 @@ subscriber but its newest trades.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -124,10 +124,10 @@ class MarketChanges:
 
     def flushed_trades(self, symbol: str) -> list[TradeMessage]:
         """The newest trades of a symbol that were taken already, oldest first."""
-        pending = len(self._trades.get(symbol, ()))
+        pending = self.pending_trades(symbol)
         tape = list(self._tape.get(symbol, ()))
         return tape[: len(tape) - pending] if pending else tape
 
-    def trade_sequences(self) -> Mapping[str, int]:
-        """The newest trade of each symbol that traded since the start, by symbol."""
-        return {symbol: tape[-1].sequence for symbol, tape in self._tape.items() if tape}
+    def pending_trades(self, symbol: str) -> int:
+        """Number of trades of a symbol that were not taken yet."""
+        return len(self._trades.get(symbol, ()))

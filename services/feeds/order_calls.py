@@ -17,17 +17,19 @@ log = logging.getLogger(__name__)
 
 
 class GatewayOrders:
-    """The orders of all sessions. `ready`: the process has read what the topics held."""
+    """The orders of all sessions. `refusal`: why calls that write are refused now, or None."""
 
-    def __init__(self, ingest: Ingest, ready: Callable[[], bool]) -> None:
-        self._ready = ready
+    def __init__(self, ingest: Ingest, refusal: Callable[[], str | None]) -> None:
+        self._refusal = refusal
         self._ingest = ingest
         self._context = ingest.context
 
     def spend(self, broker_id: str, budget: Budget) -> None:
-        """Take a request from a broker's budget. Raises ProblemError (429, or 503 at the start)."""
-        if not self._ready():
-            raise not_accepted("the exchange is starting and reads its topics")
+        """Take a request from a broker's budget. Raises ProblemError: 429, or 503 while a
+        revoked key may not be known here."""
+        reason = self._refusal()
+        if reason is not None:
+            raise not_accepted(reason)
         self._context.rate_limiter.spend(broker_id, budget, time.monotonic())
 
     def admit(self, body: bytes) -> OrderRequest:
@@ -60,10 +62,10 @@ class GatewayOrders:
         cancelling.begin(partition, client_order_id, request, preferences, reply)
         return None
 
-    def is_closed(self, order_id: str) -> bool:
-        """True if the order is known to be closed."""
+    def is_open(self, order_id: str) -> bool | None:
+        """State of the order; None if it is not in memory: closed for long, or under way."""
         order = self._context.at_hand(order_id)
-        return order is not None and order.closed_reason is not None
+        return None if order is None else order.closed_reason is None
 
     def withdraw(self, order_id: str, broker_id: str) -> None:
         """Send a cancel without an answer, also of an order whose outcome is under way."""

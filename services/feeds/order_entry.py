@@ -16,6 +16,8 @@ from services.ingest.prefer import Preferences
 IN_FLIGHT_MAX: Final = 100
 # Orders of a session that are remembered: for cancels by client order id, and for its end.
 REMEMBERED_MAX: Final = 10_000
+_PENDING: Final = 202
+_ERROR: Final = 400
 
 
 class OrderCalls(Protocol):
@@ -37,8 +39,8 @@ class OrderCalls(Protocol):
     ) -> Response | None:
         """Cancel an order; the answer where it is known at once. Raises ProblemError."""
 
-    def is_closed(self, order_id: str) -> bool:
-        """True if the order is known to be closed."""
+    def is_open(self, order_id: str) -> bool | None:
+        """State of the order; None if it is not in memory: closed for long, or under way."""
 
     def withdraw(self, order_id: str, broker_id: str) -> None:
         """Send a cancel without an answer, also of an order whose outcome is under way."""
@@ -50,34 +52,63 @@ class OrderEntry:
     def __init__(self, calls: OrderCalls) -> None:
         self._calls = calls
         self._in_flight = 0
-        # By symbol and client order id, oldest first.
-        self._order_ids: dict[tuple[str, str], str] = {}
+        # Orders of this session that may be open; True while the outcome is under way.
+        self._placed: dict[str, bool] = {}
+        # By symbol and client order id.
+        self._by_name: dict[tuple[str, str], str] = {}
+        self._forget_at = REMEMBERED_MAX
 
     def place(self, message: FeedPlace, broker: Broker, reply: Reply) -> None:
         """Place an order; `reply` receives the answer. Raises ProblemError: it was not admitted."""
-        self._require_room()
         self._calls.spend(broker.broker_id, "orders")
+        self._require_room()
         order = self._calls.admit(bytes(message.order))
         if order.client_order_id is None:
             raise ProblemError("invalid", "an order by WebSocket needs a client_order_id")
         preferences = Preferences(message.respond == "stored", message.wait_s)
         name = (order.symbol, order.client_order_id)
         counted = self._counted(reply)
+        order_id = ""
+
+        def answered(answer: Response | Exception) -> None:
+            self._settle(order_id, name, answer)
+            counted(answer)
+
         try:
-            order_id = self._calls.place(order, broker, preferences, counted)
+            order_id = self._calls.place(order, broker, preferences, answered)
         except ProblemError as problem:
             counted(problem)
             return
-        # A retry has an id of its own, which the engine drops: the first one is the order's.
-        self._order_ids.setdefault(name, order_id)
-        if len(self._order_ids) > REMEMBERED_MAX:
+        self._placed[order_id] = True
+        # Until it is answered, a repeated order goes by the id of the first attempt.
+        self._by_name.setdefault(name, order_id)
+        if max(len(self._placed), len(self._by_name)) > self._forget_at:
             self._forget_closed()
+
+    def _settle(self, order_id: str, name: tuple[str, str], answer: Response | Exception) -> None:
+        """Note which order has this name now: a repeat has an id of its own, which is no order."""
+        if isinstance(answer, ProblemError) and answer.code == "outcome_unknown":
+            return
+        found, status = "", 0
+        if isinstance(answer, Response) and answer.status < _ERROR:
+            found, status = (
+                dict(answer.headers).get("Location", "").rpartition("/")[2],
+                answer.status,
+            )
+        if found != order_id:
+            self._placed.pop(order_id, None)
+        elif status != _PENDING:
+            self._placed[order_id] = False
+        if found:
+            self._by_name[name] = found
+        elif self._by_name.get(name) == order_id:
+            del self._by_name[name]
 
     def cancel(self, message: FeedCancel, broker: Broker, reply: Reply) -> None:
         """Cancel an order; `reply` receives the answer. Raises ProblemError: it was not
         admitted."""
-        self._require_room()
         self._calls.spend(broker.broker_id, "cancels")
+        self._require_room()
         counted = self._counted(reply)
         preferences = Preferences(wait_s=message.wait_s)
         try:
@@ -93,14 +124,14 @@ class OrderEntry:
 
         Orders whose outcome is under way are cancelled too: the cancel is behind them in the log.
         """
-        for order_id in self._order_ids.values():
-            if not self._calls.is_closed(order_id):
-                self._calls.withdraw(order_id, broker_id)
-        self._order_ids.clear()
+        for order_id in filter(self._may_be_open, self._placed):
+            self._calls.withdraw(order_id, broker_id)
+        self.forget()
 
     def forget(self) -> None:
         """Leave the orders of this session in the market."""
-        self._order_ids.clear()
+        self._placed.clear()
+        self._by_name.clear()
 
     def _require_room(self) -> None:
         if self._in_flight >= IN_FLIGHT_MAX:
@@ -122,14 +153,21 @@ class OrderEntry:
             return message.order_id.lower()
         if message.symbol is None or message.client_order_id is None:
             raise ProblemError("invalid", "name the order: order_id, or symbol and client_order_id")
-        order_id = self._order_ids.get((message.symbol, message.client_order_id))
+        order_id = self._by_name.get((message.symbol, message.client_order_id))
         if order_id is None:
             raise ProblemError("order_not_found", "this connection placed no such order")
         return order_id
 
+    def _may_be_open(self, order_id: str) -> bool:
+        is_open = self._calls.is_open(order_id)
+        # Views have an order before its request is answered: one that is gone was closed.
+        return self._placed.get(order_id, False) if is_open is None else is_open
+
     def _forget_closed(self) -> None:
-        self._order_ids = {
-            name: order_id
-            for name, order_id in self._order_ids.items()
-            if not self._calls.is_closed(order_id)
+        by_name = self._by_name.items()
+        self._by_name = {name: each for name, each in by_name if self._may_be_open(each)}
+        self._placed = {
+            each: under_way for each, under_way in self._placed.items() if self._may_be_open(each)
         }
+        # All of them may be open: looking at each again with every order would be slow.
+        self._forget_at = max(REMEMBERED_MAX, 2 * max(len(self._placed), len(self._by_name)))

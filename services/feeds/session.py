@@ -151,18 +151,25 @@ class FeedSession:
                 self._client.write_out()
                 self._hub.cut(self._client, POLICY, "invalid_messages")
             return
-        self._reply_problem(request_id, ProblemError("invalid", str(error)))
+        if not self._over_rate(request_id):
+            self._reply_problem(request_id, ProblemError("invalid", str(error)))
+
+    def _over_rate(self, request_id: RequestId) -> bool:
+        """Take one operation from the connection's budget; True if it is answered 429."""
+        if not self._operations.take("", self._clock()):
+            return False
+        self._limited += 1
+        if self._limited >= LIMITED_MAX:
+            self._hub.cut(self._client, TOO_MANY_OPERATIONS, "too_many_operations")
+        else:
+            detail = f"at most {OPERATIONS_PER_SECOND} operations a second"
+            self._reply_problem(request_id, ProblemError("rate_limited", detail))
+        return True
 
     def _answer(self, message: ClientMessage) -> None:
-        # Orders and cancels have budgets of the broker, as by HTTP.
-        is_control = not isinstance(message, FeedPlace | FeedCancel)
-        if is_control and self._operations.take("", self._clock()):
-            self._limited += 1
-            if self._limited >= LIMITED_MAX:
-                self._hub.cut(self._client, TOO_MANY_OPERATIONS, "too_many_operations")
-                return
-            detail = f"at most {OPERATIONS_PER_SECOND} operations a second"
-            self._reply_problem(message.id, ProblemError("rate_limited", detail))
+        # Orders and cancels of a broker have its budgets, as by HTTP.
+        has_budget = self._broker is not None and isinstance(message, FeedPlace | FeedCancel)
+        if not has_budget and self._over_rate(message.id):
             return
         try:
             self._handlers[type(message)](message)

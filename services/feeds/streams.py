@@ -1,12 +1,12 @@
 """All WebSocket connections of a gateway: bounds on their number, timers, and the stop."""
 
 import asyncio
+import logging
 import time
 from asyncio import Transport
-from collections import Counter
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from websockets.http11 import Request
 
 from schemas.feed import Hello
@@ -23,6 +23,8 @@ from services.feeds.order_entry import OrderCalls, OrderEntry
 from services.feeds.session import FeedSession
 from services.runtime.clock import now_ms
 from services.runtime.metrics import STREAMS
+
+log = logging.getLogger(__name__)
 
 # Connections of one address without a key: more than a browser or a tool opens.
 KEYLESS_PER_ADDRESS = 20
@@ -81,8 +83,11 @@ class FeedStreams:
         return any(name == b"upgrade" and v.lower() == b"websocket" for name, v in headers)
 
     def refusal(self, address: str) -> ProblemError | None:
-        """503 when all streams are in use or the process stops, 429 beyond the address' bound."""
-        if self._stopping or len(self._connections) >= self._bounds.streams_max:
+        """503 at the start and the stop, or when all streams are in use; 429 beyond the address'
+        bound."""
+        # Before, the views are replaced as a whole, which no change of a book would tell.
+        away = self._stopping or not self._hub.ready()
+        if away or len(self._connections) >= self._bounds.streams_max:
             return not_accepted("no stream is free; nothing was written", close=True)
         keyless_max = self._bounds.keyless_per_address_max
         if keyless_max and self._keyless(address) >= keyless_max:
@@ -92,12 +97,9 @@ class FeedStreams:
 
     def _keyless(self, address: str) -> int:
         network = network_of(address)
-        counts = Counter(
-            network_of(each.client.address)
-            for each in self._connections
-            if each.client.broker_id is None
+        return sum(
+            each.network == network and each.client.broker_id is None for each in self._connections
         )
-        return counts[network]
 
     def take(self, transport: Transport, address: str, head: bytes) -> None:
         """Take over a connection. `head`: its request, and the bytes that followed."""
@@ -109,15 +111,7 @@ class FeedStreams:
         connection.begin(transport, head)
 
     def _session(self, client: FeedClient) -> FeedSession:
-        hello = Hello(
-            self._hello.version,
-            self._hello.log,
-            self._hello.boot,
-            now_ms(),
-            self._hello.public,
-            self._hello.partitions,
-            self._hello.heartbeat_s,
-        )
+        hello = structs.replace(self._hello, time=now_ms())
         entry = OrderEntry(self._calls)
         return FeedSession(self._hub, client, self._accounts, hello, time.monotonic, entry)
 
@@ -134,7 +128,12 @@ class FeedStreams:
             await asyncio.sleep(_CHECK_S)
             now_s = time.monotonic()
             for connection in list(self._connections):
-                connection.check(now_s)
+                try:
+                    connection.check(now_s)
+                except Exception:
+                    # An error of one connection must not end the timers of all.
+                    log.exception("a WebSocket connection is reset")
+                    connection.abort()
 
     def stop(self) -> None:
         """Close all connections, because the process stops."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from functools import partial
 
 from schemas.feed import FEED_VERSION, Hello
 from services.api.service import ApiContext, Half
@@ -38,7 +39,7 @@ async def half(context: ApiContext, reader: Reader, ingest: Ingest) -> Half:
             listed(settings.origins), listed(settings.hosts), is_loopback(settings.host)
         ),
         hello,
-        GatewayOrders(ingest, context.dispatcher.caught_up),
+        GatewayOrders(ingest, partial(context.freshness.refusal, writes=True)),
         StreamBounds(
             settings.streams_max,
             # Under `exchange run` all programs of one machine share an address.

@@ -52,6 +52,7 @@ class RecordedCalls:
         self.replies: list[Reply] = []
         self.preferences: list[Preferences] = []
         self.closed: set[str] = set()
+        self.known: set[str] = set()
         self.spent: list[str] = []
         self.refusal: ProblemError | None = None
 
@@ -81,8 +82,10 @@ class RecordedCalls:
         self.replies.append(reply)
         return None
 
-    def is_closed(self, order_id: str) -> bool:
-        return order_id in self.closed
+    def is_open(self, order_id: str) -> bool | None:
+        if order_id in self.closed:
+            return False
+        return True if order_id in self.known else None
 
     def withdraw(self, order_id: str, broker_id: str) -> None:
         assert broker_id == ALICE

@@ -9,6 +9,12 @@ from tests.support.feed_session import KEY, ORDER, ConnectedClient
 
 
 @pytest.fixture
+def connected_only() -> ConnectedClient:
+    """A client that has not logged in."""
+    return ConnectedClient()
+
+
+@pytest.fixture
 def trader() -> ConnectedClient:
     """A client that has logged in, with cancel on disconnect."""
     connected = ConnectedClient()
@@ -116,3 +122,59 @@ def test_end_after_logout_or_without_the_wish_cancels_nothing(trader: ConnectedC
     other.place("a-1")
     other.session.end()
     assert (len(trader.calls.sent), len(other.calls.sent)) == (1, 1)
+
+
+def created(order_id: str, status: int = 201) -> Response:
+    return Response(status, b"{}", (("Location", f"/orders/{order_id}"),))
+
+
+def test_end_cancels_nothing_that_left_memory_after_its_answer(trader: ConnectedClient) -> None:
+    for name in ("a-1", "a-2", "a-3"):
+        trader.place(name)
+    trader.calls.replies[0](created("order-a-1"))
+    trader.calls.replies[1](created("order-a-2", 202))
+    trader.session.end()
+    assert trader.calls.sent[3:] == [("withdraw", "order-a-2"), ("withdraw", "order-a-3")]
+
+
+def test_repeated_order_goes_by_the_id_that_its_answer_names(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    trader.calls.replies[0](ProblemError("not_accepted", "away"))
+    trader.place("a-1")
+    trader.calls.replies[1](created("order-of-before", 200))
+    trader.send(op="cancel", id=4, symbol="PETR4", client_order_id="a-1")
+    assert trader.calls.sent[-1] == ("cancel", "order-of-before")
+    # It was not placed on this connection, so its end is no matter of it.
+    trader.calls.known.add("order-of-before")
+    trader.session.end()
+    assert trader.calls.sent[-1] == ("cancel", "order-of-before")
+
+
+def test_order_of_an_unknown_outcome_is_cancelled_at_the_end(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    trader.calls.replies[0](ProblemError("outcome_unknown", "late"))
+    trader.session.end()
+    assert trader.calls.sent[-1] == ("withdraw", "order-a-1")
+
+
+def test_closed_orders_are_forgotten(
+    trader: ConnectedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = trader.session._orders
+    monkeypatch.setattr(entry, "_forget_at", 3)
+    monkeypatch.setattr(order_entry, "REMEMBERED_MAX", 3)
+    for number in range(40):
+        trader.place(f"a-{number}")
+        trader.calls.replies[-1](created(f"order-a-{number}"))
+    assert len(entry._placed) <= 4
+    assert len(entry._by_name) <= 4
+
+
+def test_operations_without_a_login_are_limited(connected_only: ConnectedClient) -> None:
+    statuses = [connected_only.ask(op="place", order=ORDER)["status"] for _ in range(101)]
+    assert statuses == [401] * 100 + [429]
+
+
+def test_unacceptable_operations_are_limited(connected_only: ConnectedClient) -> None:
+    statuses = [connected_only.ask(op="ping", unknown=1)["status"] for _ in range(101)]
+    assert statuses == [422] * 100 + [429]
