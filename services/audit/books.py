@@ -5,7 +5,7 @@ time. The public records that must follow, trades and changed levels, are comput
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from sortedcontainers import SortedDict
@@ -22,6 +22,7 @@ from schemas.executions import (
     Outcome,
 )
 from schemas.ids import trade_id
+from schemas.outcome_steps import ExecutedTrade, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
 from services.audit.conditions import broken_condition, is_killed, needed, never_rests
@@ -131,15 +132,15 @@ class OutcomeBooks:
         """Apply the outcome of the command at `offset`."""
         self.trades, self._changed = [], {}
         self.clock = outcome.time
-        event = outcome.event
         for expired in outcome.expired:
             self._leaves(expired.order_id)
-        if isinstance(event, OrderCancelled):
-            self._leaves(event.order_id)
-        elif isinstance(event, OrderAccepted):
-            self._enters(event, outcome, offset)
-        elif isinstance(event, CommandRefused) and event.code == "post_only_would_trade":
-            self._look_at_post_only(command, offset)
+        for step, trades in steps_of(outcome):
+            if isinstance(step, OrderCancelled):
+                self._leaves(step.order_id)
+            elif isinstance(step, OrderAccepted):
+                self._enters(step, trades, outcome, offset)
+            elif isinstance(step, CommandRefused) and step.code == "post_only_would_trade":
+                self._look_at_post_only(command, offset)
         self.updates = [
             self._update(book, outcome.time, offset, index)
             for index, book in enumerate(self._changed.values())
@@ -174,23 +175,30 @@ class OutcomeBooks:
             book.changed = {}
         book.changed[order.side, order.price] = None
 
-    def _enters(self, event: OrderAccepted, outcome: Outcome, offset: int) -> None:
+    def _enters(
+        self,
+        event: OrderAccepted,
+        trades: Sequence[ExecutedTrade],
+        outcome: Outcome,
+        offset: int,
+    ) -> None:
         where = f"{self._partition}@{offset} order {event.order_id}"
         book = self._books.get(event.symbol) or _Book(event.symbol)
         if isinstance(event, OrderEntered):
             self._look_at_conditions(book, event, where)
         left = event.quantity
-        for index, fill in enumerate(event.fills):
+        for trade in trades:
+            fill = trade.fill
             self._look_at_fill(book, event, fill, left, where)
             left -= fill.quantity
             book.trades += 1
-            name = trade_id(outcome.time, self._partition, offset, index)
+            name = trade_id(outcome.time, self._partition, offset, len(self.trades))
             if (fill.sequence, fill.trade_id) != (book.trades, name):
                 self._sequences.fail(
                     f"{where}: trade {fill.trade_id} is #{fill.sequence} of {event.symbol}, "
                     f"expected {name} #{book.trades}"
                 )
-            self.trades.append(_trade(event, fill, outcome.time, offset, index))
+            self.trades.append(_trade(trade, outcome.time, offset))
             self._take(fill)
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
         if event.closed_reason is None and event.price is not None:
@@ -267,7 +275,7 @@ class OutcomeBooks:
             return
         first = book.first(_opposite(event.side))
         # The bound includes orders that expired during matching.
-        bound = len(event.fills) + expired >= self._rules.fills_max
+        bound = len(self.trades) + expired >= self._rules.fills_max
         if first is not None and _crosses(event, first[1].price):
             # An order that rests all the same leaves a crossed book, which another check reports.
             wrong = reason == "no_liquidity" or (reason == "cancelled" and not bound)
@@ -281,8 +289,9 @@ class OutcomeBooks:
 
     def _look_at_sequences(self, outcome: Outcome, offset: int) -> None:
         events: list[Expired | OrderAccepted | OrderCancelled] = [*outcome.expired]
-        if isinstance(outcome.event, OrderAccepted | OrderCancelled):
-            events.append(outcome.event)
+        for step, _ in steps_of(outcome):
+            if isinstance(step, OrderAccepted | OrderCancelled):
+                events.append(step)
         for event in events:
             self._sequences.checked += 1
             book = self._books.get(event.symbol)
@@ -330,15 +339,16 @@ def _changed(book: _Book, side: Side) -> list[Level]:
     return [book.level(side, abs(key)) for key in keys]
 
 
-def _trade(event: OrderAccepted, fill: Fill, time: int, offset: int, index: int) -> Trade:
+def _trade(trade: ExecutedTrade, time: int, offset: int) -> Trade:
+    fill = trade.fill
     return Trade(
-        event.symbol,
+        trade.taker.symbol,
         fill.sequence,
         fill.trade_id,
         time,
         fill.price,
         fill.quantity,
-        event.side,
+        trade.taker.side,
         offset,
-        index,
+        trade.index,
     )

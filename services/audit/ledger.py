@@ -4,6 +4,7 @@ Pure, and independent of the engine: the outcomes must be consistent in themselv
 orders, and closed ones until `take_closed`.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import partition_of
+from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
 from schemas.snapshots import OrderRow
 from schemas.units import ClosedReason, Side
 from services.audit.report import AuditReport
@@ -41,10 +43,14 @@ class OrderState(Struct):
 
 
 class TradeState(Struct, frozen=True):
-    """A trade of an outcome; `offset` and `index` locate it within the partition."""
+    """A trade of an outcome; `offset` and `index` locate it within the partition.
+
+    `taker_remaining`: what was left of the taker's order after it.
+    """
 
     fill: Fill
-    taker: OrderAccepted
+    taker: Taking
+    taker_remaining: int
     time: int
     offset: int
     index: int
@@ -100,15 +106,16 @@ class Ledger:
         """Apply the outcome of the command at `offset`."""
         for expired in outcome.expired:
             self._expired(expired, outcome.time, offset)
-        match outcome.event:
-            case OrderAccepted() as event:
-                self._accepted(event, outcome.time, offset)
-            case OrderCancelled() as event:
-                self._left(event, "cancelled", outcome.time, offset)
-            case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
-                pass
-            case never:
-                assert_never(never)
+        for step, trades in steps_of(outcome):
+            match step:
+                case OrderAccepted():
+                    self._accepted(step, trades, outcome.time, offset)
+                case OrderCancelled():
+                    self._left(step, "cancelled", outcome.time, offset)
+                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
+                    pass
+                case never:
+                    assert_never(never)
 
     def carry(self, order: OrderRow, time: int) -> None:
         """Take over an order that is open where the audit begins."""
@@ -144,15 +151,18 @@ class Ledger:
         for state in self.open.values():
             self._totals.order(state)
 
-    def _accepted(self, event: OrderAccepted, time: int, offset: int) -> None:
+    def _accepted(
+        self, event: OrderAccepted, trades: Sequence[ExecutedTrade], time: int, offset: int
+    ) -> None:
         self._placed(event)
         self._final.checked += 1
         self._quantities.checked += 1
         where = f"{self.partition}@{offset} order {event.order_id}"
         state = OrderState(event, offset, event.quantity, 0, 0, time, time, event.closed_reason)
-        for index, fill in enumerate(event.fills):
-            self.trades.append(TradeState(fill, event, time, offset, index))
-            self._fill(state, fill, time, where)
+        for trade in trades:
+            self._fill(state, trade.fill, time, where)
+            left = state.remaining
+            self.trades.append(TradeState(trade.fill, event, left, time, offset, trade.index))
         if state.remaining != event.remaining_quantity:
             self._quantities.fail(
                 f"{where}: {event.quantity} entered, {state.filled} filled, "

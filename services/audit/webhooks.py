@@ -90,10 +90,9 @@ class StoredWebhooks:
 
     def _sides(self, trade: TradeState) -> dict[Side, int]:
         fill, taker = trade.fill, trade.taker
-        taken = sum(one.quantity for one in taker.fills[: trade.index + 1])
         other = "ask" if taker.side == "bid" else "bid"
         sides = {
-            (taker.broker_id, fill.trade_id, taker.side): taker.quantity - taken,
+            (taker.broker_id, fill.trade_id, taker.side): trade.taker_remaining,
             (fill.maker_broker_id, fill.trade_id, other): fill.maker_remaining_quantity,
         }
         return {side: left for side, left in sides.items() if side[0] in self._hooked}

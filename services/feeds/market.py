@@ -5,12 +5,13 @@ subscriber but its newest trades.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from schemas.executions import Expired, OrderAccepted, OrderCancelled, Outcome
+from schemas.executions import Expired, OrderAccepted, OrderCancelled
 from schemas.feed import LAST_TRADES_MAX, TradeMessage
+from schemas.outcome_steps import ExecutedTrade, steps_of
 from schemas.units import Side
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
@@ -51,29 +52,32 @@ class MarketChanges:
         for outcome in batch.outcomes:
             for expired in outcome.expired:
                 self._left(expired)
-            event = outcome.event
-            if isinstance(event, OrderAccepted):
-                self._accepted(event, outcome, offset)
-            elif isinstance(event, OrderCancelled):
-                self._left(event)
+            for step, trades in steps_of(outcome):
+                if isinstance(step, OrderAccepted):
+                    self._accepted(step, trades, outcome.time, offset)
+                elif isinstance(step, OrderCancelled):
+                    self._left(step)
             offset += 1
 
-    def _accepted(self, event: OrderAccepted, outcome: Outcome, offset: int) -> None:
+    def _accepted(
+        self, event: OrderAccepted, trades: Sequence[ExecutedTrade], time: int, offset: int
+    ) -> None:
         symbol = event.symbol
         is_watched = symbol in self.watched
         maker_side: Side = "ask" if event.side == "bid" else "bid"
-        for index, fill in enumerate(event.fills):
+        for trade in trades:
+            fill = trade.fill
             self._traded(
                 TradeMessage(
                     symbol,
                     fill.sequence,
                     fill.trade_id,
-                    outcome.time,
+                    time,
                     fill.price,
                     fill.quantity,
                     event.side,
                     offset,
-                    index,
+                    trade.index,
                 )
             )
             if is_watched:

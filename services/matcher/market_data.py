@@ -3,8 +3,9 @@
 Pure. Contains no private data: no broker, no order id, no customer document.
 """
 
+from schemas import outcome_steps
 from schemas.book import BookUpdate
-from schemas.executions import OrderAccepted, Outcome
+from schemas.executions import Outcome
 from schemas.trades import Trade
 from services.matcher.book import Book
 from services.matcher.engine import Engine, EnginePosition
@@ -12,22 +13,19 @@ from services.matcher.engine import Engine, EnginePosition
 
 def trades_of(outcome: Outcome, at: EnginePosition) -> list[Trade]:
     """The trades of one command, in the order they happened."""
-    event = outcome.event
-    if not isinstance(event, OrderAccepted) or not event.fills:
-        return []
     return [
         Trade(
-            event.symbol,
-            fill.sequence,
-            fill.trade_id,
+            trade.taker.symbol,
+            trade.fill.sequence,
+            trade.fill.trade_id,
             outcome.time,
-            fill.price,
-            fill.quantity,
-            event.side,
+            trade.fill.price,
+            trade.fill.quantity,
+            trade.taker.side,
             at.offset,
-            index,
+            trade.index,
         )
-        for index, fill in enumerate(event.fills)
+        for trade in outcome_steps.trades_of(outcome)
     ]
 
 

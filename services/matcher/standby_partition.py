@@ -10,7 +10,7 @@
 
 from collections import deque
 
-from schemas.executions import OrderAccepted
+from schemas.outcome_steps import trades_of
 from services.matcher.claim import Claimed, Logs, PublishedPosition, claimed, take
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
@@ -75,8 +75,8 @@ class StandbyPartition:
     def _apply(self, record: CommandRecord) -> None:
         at = EnginePosition(self.partition, self.next_offset, record.timestamp()[1])
         outcome = self.engine.apply(command_of(record, at), at)
-        if isinstance(outcome.event, OrderAccepted) and outcome.event.fills:
-            self._trades = PublishedPosition(at.offset, len(outcome.event.fills) - 1)
+        if trades := trades_of(outcome):
+            self._trades = PublishedPosition(at.offset, len(trades) - 1)
         if self.engine.changed:
             self._book = PublishedPosition(at.offset, len(self.engine.changed) - 1)
         self.next_offset += 1

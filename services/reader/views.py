@@ -6,7 +6,7 @@ Views may also start in the middle of a log: `restore_...` loads the state there
 before its orders.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from sortedcontainers import SortedDict
@@ -22,6 +22,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord, OrderTrade
+from schemas.outcome_steps import ExecutedTrade, steps_of
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
@@ -62,20 +63,27 @@ class Views:
             time = outcome.time
             for expired in outcome.expired:
                 self._left(expired, "expired", (partition, command), time)
-            match outcome.event:
-                case OrderAccepted() as event:
-                    self._accepted(event, (partition, command), time)
-                case OrderCancelled() as event:
-                    self._left(event, "cancelled", (partition, command), time)
-                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
-                    pass
-                case never:
-                    assert_never(never)
+            for step, trades in steps_of(outcome):
+                match step:
+                    case OrderAccepted():
+                        self._accepted(step, trades, (partition, command), time)
+                    case OrderCancelled():
+                        self._left(step, "cancelled", (partition, command), time)
+                    case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
+                        pass
+                    case never:
+                        assert_never(never)
             command += 1
             self._clocks[partition] = time
         self._next_commands[partition] = command
 
-    def _accepted(self, event: OrderAccepted, at: tuple[int, int], time: int) -> None:
+    def _accepted(
+        self,
+        event: OrderAccepted,
+        trades: Sequence[ExecutedTrade],
+        at: tuple[int, int],
+        time: int,
+    ) -> None:
         record = self._orders.accept(event, time)
         book = self._books.get(record.symbol)
         if book is None:
@@ -84,8 +92,8 @@ class Views:
                 # A symbol without a resting order so far leaves nothing: brokers make symbols up.
                 self._books[record.symbol] = book
                 self._partitions[record.symbol] = at[0]
-        for fill in event.fills:
-            self._filled(fill, record, book, at)
+        for trade in trades:
+            self._filled(trade.fill, record, book, at)
         if event.closed_reason is not None:
             self._orders.closed(record, *at)
         elif event.price is None:

@@ -19,6 +19,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord
+from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
 from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
 
@@ -46,10 +47,10 @@ class OrderChange(Struct):
 
 
 class NewTrade(Struct, frozen=True, gc=False):
-    """One trade; `index` counts within its command. `taker_remaining`: after this trade."""
+    """One trade; `index` counts within its outcome. `taker_remaining`: after this trade."""
 
     fill: Fill
-    taker: OrderAccepted
+    taker: Taking
     taker_remaining: int
     time: int
     partition: int
@@ -90,15 +91,18 @@ class Rows:
             time = outcome.time
             for expired in outcome.expired:
                 self._left(expired, "expired", batch.partition, time)
-            match outcome.event:
-                case OrderAccepted() as event:
-                    self._accepted(event, batch.partition, command, time)
-                case OrderCancelled() as event:
-                    self._left(event, "cancelled", batch.partition, time)
-                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
-                    pass
-                case never:
-                    assert_never(never)
+            for step, trades in steps_of(outcome):
+                for trade in trades:
+                    self._traded(trade, batch.partition, command, time)
+                match step:
+                    case OrderAccepted():
+                        self._accepted(step, batch.partition, command, time)
+                    case OrderCancelled():
+                        self._left(step, "cancelled", batch.partition, time)
+                    case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
+                        pass
+                    case never:
+                        assert_never(never)
             command += 1
             self.newest_time = self.clocks[batch.partition] = time
         self.outcomes += len(batch.outcomes)
@@ -109,18 +113,18 @@ class Rows:
         brokers.update(trade.taker.broker_id for trade in self.trades)
         return brokers
 
+    def _traded(self, trade: ExecutedTrade, partition: int, command: int, time: int) -> None:
+        fill, taker, left, index = trade.fill, trade.taker, trade.taker_remaining, trade.index
+        self.trades.append(NewTrade(fill, taker, left, time, partition, command, index))
+        self._filled(fill, taker.broker_id, time)
+        self._sum(fill, taker)
+        self._minute(fill, (partition, taker.symbol, start_of(time, MINUTE_MS)))
+
     def _accepted(self, event: OrderAccepted, partition: int, command: int, time: int) -> None:
-        remaining = event.quantity
-        for index, fill in enumerate(event.fills):
-            remaining -= fill.quantity
-            self.trades.append(NewTrade(fill, event, remaining, time, partition, command, index))
-            self._filled(fill, event.broker_id, time)
-            self._sum(fill, event)
-            self._minute(fill, (partition, event.symbol, start_of(time, MINUTE_MS)))
         self.new[event.order_id] = NewOrder(OrderRecord.accepted(event, time), partition, command)
         self.book_sequences[partition, event.symbol] = event.book_sequence
 
-    def _sum(self, fill: Fill, taker: OrderAccepted) -> None:
+    def _sum(self, fill: Fill, taker: Taking) -> None:
         buyer, seller = buyer_and_seller(taker.side, taker.broker_id, fill.maker_broker_id)
         value = fill.price * fill.quantity
         bought = self._balance(buyer, taker.symbol)

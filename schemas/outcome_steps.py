@@ -1,0 +1,54 @@
+"""The steps of an outcome in order, each with the trades of the order that took in it.
+
+Every program that derives something from trades begins here, so that none of them overlooks a step
+that may trade. Pure.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from schemas.executions import Event, Fill, OrderAccepted, Outcome
+
+# What an outcome may consist of, and the steps in which an order may take from the book.
+Step = Event
+Taking = OrderAccepted
+
+
+class ExecutedTrade(Struct, frozen=True, gc=False):
+    """One trade. `taker` is the step of the order that took; its side is the aggressor's.
+
+    `taker_remaining`: what was left of that order after the trade. `index`: the position among all
+    trades of the outcome, from 0, as in public records and trade ids.
+    """
+
+    fill: Fill
+    taker: Taking
+    taker_remaining: int
+    index: int
+
+
+def steps_of(outcome: Outcome) -> tuple[tuple[Step, Sequence[ExecutedTrade]], ...]:
+    """The steps behind the expiries of an outcome, in order, each with its trades in order."""
+    event = outcome.event
+    if not isinstance(event, Taking) or not event.fills:
+        return ((event, ()),)
+    return ((event, _trades(event, 0)),)
+
+
+def trades_of(outcome: Outcome) -> Sequence[ExecutedTrade]:
+    """All trades of an outcome, in order."""
+    steps = steps_of(outcome)
+    if len(steps) == 1:
+        return steps[0][1]
+    return [trade for _, trades in steps for trade in trades]
+
+
+def _trades(taker: Taking, index: int) -> list[ExecutedTrade]:
+    remaining = taker.remaining_quantity + sum(fill.quantity for fill in taker.fills)
+    trades: list[ExecutedTrade] = []
+    for fill in taker.fills:
+        remaining -= fill.quantity
+        trades.append(ExecutedTrade(fill, taker, remaining, index))
+        index += 1
+    return trades
