@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from schemas.book import Level
+from schemas.candles import Interval
 from schemas.rest import OrderResource, PendingOrder, Problem
 from schemas.units import ClientOrderId, NewSymbol, Side
 
@@ -20,7 +21,7 @@ FEED_VERSION: Final = 1
 LAST_TRADES_MAX: Final = 250
 
 RequestId = int | Annotated[str, Meta(min_length=1, max_length=64)]
-ChannelName = Literal["trades", "book", "ladder"]
+ChannelName = Literal["trades", "book", "ladder", "ticker", "candles"]
 LadderDepth = Literal[10, 50]
 WaitS = Annotated[int, Meta(ge=0, le=10)]
 Sequence = Annotated[int, Meta(ge=0)]
@@ -46,10 +47,11 @@ class Logout(Struct, frozen=True, tag_field="op", tag="logout", forbid_unknown_f
 
 
 class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unknown_fields=True):
-    """Subscribe to a channel for these symbols; `"*"`: all symbols, for trades only.
+    """Subscribe to a channel for these symbols; `"*"`: all symbols, for trades and tickers.
 
     `after`: by symbol the last trade that the client has; the later ones come first. `last`: so
-    many of the newest trades come first. `depth`: levels of a ladder.
+    many of the newest trades come first. `depth`: levels of a ladder. `interval`: length of a
+    candle; of other channels the pace, which has one value.
     """
 
     id: RequestId
@@ -58,6 +60,7 @@ class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unk
     after: dict[NewSymbol, Sequence] | None = None
     last: Annotated[int, Meta(ge=0, le=LAST_TRADES_MAX)] = 0
     depth: LadderDepth = 10
+    interval: Interval | Literal["100ms"] | None = None
 
 
 class Unsubscribe(
@@ -69,6 +72,7 @@ class Unsubscribe(
     channel: ChannelName
     symbols: Symbols
     depth: LadderDepth = 10
+    interval: Interval | Literal["100ms"] | None = None
 
 
 class Resync(Struct, frozen=True, tag_field="op", tag="resync", forbid_unknown_fields=True):
@@ -151,17 +155,21 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     channel: ChannelName
     symbols: Symbols
     depth: LadderDepth | None = None
+    interval: Interval | None = None
 
 
 class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):
     """The only answer to an operation. `status` is an HTTP status; `problem` explains it from 400
-    on, `order` and `pending` are the bodies that the call by HTTP has."""
+    on, `order` and `pending` are the bodies that the call by HTTP has. `channel` and `symbols`
+    repeat those of `subscribe` and `unsubscribe`."""
 
     id: RequestId
     status: int
     broker_id: str | UnsetType = UNSET
     broker_name: str | UnsetType = UNSET
     subscriptions: list[Subscription] | UnsetType = UNSET
+    channel: ChannelName | UnsetType = UNSET
+    symbols: Symbols | UnsetType = UNSET
     order: OrderResource | UnsetType = UNSET
     pending: PendingOrder | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
@@ -255,6 +263,56 @@ class Ladder(Struct, frozen=True, tag_field="type", tag="ladder", gc=False):
     asks: tuple[Level, ...]
 
 
+class TickerMessage(Struct, frozen=True, tag_field="type", tag="ticker", gc=False):
+    """Newest and best prices of a symbol, and sums of the 24 hours before `as_of`.
+
+    Sent again when a field other than `window_start` and `as_of` changed.
+    """
+
+    symbol: str
+    last: int | None
+    open: int | None
+    high: int | None
+    low: int | None
+    volume: int
+    value: int
+    trades: int
+    bid: int | None
+    bid_quantity: int | None
+    ask: int | None
+    ask_quantity: int | None
+    sequence: int
+    window_start: int
+    as_of: int
+
+
+class TickersMessage(Struct, frozen=True, tag_field="type", tag="tickers"):
+    """Tickers of a subscription to all symbols: at first all of them, later those that changed."""
+
+    tickers: list[TickerMessage]
+
+
+class CandleMessage(Struct, frozen=True, tag_field="type", tag="candle", gc=False):
+    """The running candle, and once each candle that has ended, with `closed`.
+
+    Before a symbol's first trade it has no prices, and sequences of 0.
+    """
+
+    symbol: str
+    interval: Interval
+    start: int
+    open: int | None
+    high: int | None
+    low: int | None
+    close: int | None
+    volume: int
+    value: int
+    trades: int
+    first_sequence: int
+    last_sequence: int
+    closed: bool
+
+
 ServerMessage = (
     Hello
     | FeedReply
@@ -266,4 +324,7 @@ ServerMessage = (
     | BookSnapshot
     | BookDelta
     | Ladder
+    | TickerMessage
+    | TickersMessage
+    | CandleMessage
 )

@@ -1,12 +1,14 @@
 """The output of one connection: what is to be written, and what waits while it does not read.
 
 Trades and responses are lossless: they queue while the client is behind, up to a bound at which it
-is cut. Books and ladders are conflated: a client that is behind gets the newest whole one later.
+is cut. Books, ladders, tickers and running candles are conflated: a client that is behind gets the
+newest whole one later.
 """
 
 from collections import deque
 from typing import Final, Literal, NamedTuple, Protocol
 
+from schemas.candles import Interval
 from schemas.feed import ChannelName, LadderDepth
 
 BACKLOG_BYTES_MAX: Final = 1024 * 1024
@@ -16,11 +18,12 @@ Reason = Literal["subscribed", "resync", "conflated"]
 
 
 class Subject(NamedTuple):
-    """A channel of one symbol; `depth` of a ladder, else 0."""
+    """A channel of one symbol, or of all (`*`); `depth` of a ladder, `interval` of candles."""
 
     channel: ChannelName
     symbol: str
     depth: LadderDepth | Literal[0] = 0
+    interval: Interval | None = None
 
 
 class Output(Protocol):
@@ -45,7 +48,6 @@ class FeedClient:
         # The broker whose key it showed.
         self.broker_id: str | None = None
         self.subjects: dict[Subject, None] = {}
-        self.all_trades = False
         # Subjects of which a whole message is due, with the reason.
         self.due: dict[Subject, Reason] = {}
         self._out: list[bytes] = []
@@ -62,10 +64,6 @@ class FeedClient:
     def waiting_bytes(self) -> int:
         """Bytes that this process keeps for the client."""
         return self._backlog_bytes + self.output.buffered()
-
-    def subscriptions(self) -> int:
-        """Number of subscribed symbols and channels."""
-        return len(self.subjects) + self.all_trades
 
     def send(self, frame: bytes) -> None:
         """Write a lossless frame with the next `write_out`, or queue it while behind."""

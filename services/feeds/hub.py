@@ -7,13 +7,22 @@ message; what is done per client is joining bytes.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
-from schemas.feed import Closing, Gap, Heartbeat, LadderDepth, TradeMessage
+from schemas.feed import Closing, Gap, Heartbeat, LadderDepth, TickerMessage, TradeMessage
 from services.feeds.client import FeedClient, Reason, Subject
 from services.feeds.market import MarketChanges
-from services.feeds.messages import delta_of, frame_of, ladder_of, snapshot_of, touches_ladder
+from services.feeds.messages import (
+    delta_of,
+    frame_of,
+    ladder_of,
+    snapshot_of,
+    tickers_of,
+    touches_ladder,
+)
+from services.feeds.subscriptions import Subscriptions
+from services.feeds.ticker_changes import EVERY
 from services.reader.views import Views
 from services.runtime.clock import now_ms
 from services.runtime.metrics import STREAM_FLUSH_SECONDS, STREAM_MESSAGES, STREAMS_CUT
@@ -22,6 +31,8 @@ log = logging.getLogger(__name__)
 
 FLUSH_S: Final = 0.1
 HEARTBEAT_S: Final = 5
+TICKERS_S: Final = 1.0
+CANDLES_S: Final = 0.25
 # Longest work of a flush before the loop turns.
 SLICE_S: Final = 0.002
 # Of all clients; beyond it those that wait for most are cut.
@@ -34,6 +45,9 @@ SLOW_CONSUMER: Final = 4413
 RESTART: Final = 1012
 
 _DEPTHS: Final[tuple[LadderDepth, ...]] = (10, 50)
+ALL_TICKERS: Final = Subject("ticker", EVERY)
+# Whole messages of one client, in one flush.
+_ORDER: Final = ("trades", "book", "ladder", "ticker", "candles")
 
 
 class FeedHub:
@@ -43,13 +57,13 @@ class FeedHub:
         self._views = views
         # True once the views contain what the topics held at the start.
         self.ready = ready
-        self.changes = MarketChanges(views)
+        self.changes = MarketChanges(views, now_ms)
         self._clients: dict[FeedClient, None] = {}
-        self._subscribers: dict[Subject, dict[FeedClient, None]] = {}
-        self._to_all_trades: dict[FeedClient, None] = {}
+        self._subscriptions = Subscriptions(self.changes)
         # Clients with a whole message due.
         self._due: dict[FeedClient, None] = {}
-        self._heartbeat_at_s = 0.0
+        # When heartbeats, tickers and candles are next sent.
+        self._next_s: dict[float, float] = {}
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -66,7 +80,6 @@ class FeedHub:
         """Forget a client whose connection ended."""
         self._clients.pop(client, None)
         self._due.pop(client, None)
-        self._to_all_trades.pop(client, None)
         for subject in list(client.subjects):
             self.unsubscribe(client, subject)
 
@@ -76,40 +89,15 @@ class FeedHub:
         return book.depth("bid") + book.depth("ask") > BOOK_LEVELS_MAX
 
     def subscribe(self, client: FeedClient, subject: Subject) -> None:
-        """Add a subscription; a whole book or ladder follows with the next flush."""
-        if subject in client.subjects:
-            return
-        client.subjects[subject] = None
-        self._subscribers.setdefault(subject, {})[client] = None
-        if subject.channel != "trades":
-            watched = self.changes.watched
-            watched[subject.symbol] = watched.get(subject.symbol, 0) + 1
+        """Add a subscription; what is now follows with the next flush."""
+        if self._subscriptions.add(client, subject) and subject.channel != "trades":
             self.request(client, subject, "subscribed")
+            if subject == ALL_TICKERS:
+                self._next_s.pop(TICKERS_S, None)
 
     def unsubscribe(self, client: FeedClient, subject: Subject) -> None:
         """End a subscription; an unknown one is no error."""
-        if subject not in client.subjects:
-            return
-        del client.subjects[subject]
-        client.due.pop(subject, None)
-        subscribers = self._subscribers[subject]
-        del subscribers[client]
-        if not subscribers:
-            del self._subscribers[subject]
-        if subject.channel != "trades":
-            watched = self.changes.watched
-            watched[subject.symbol] -= 1
-            if not watched[subject.symbol]:
-                del watched[subject.symbol]
-                self.changes.forget_book(subject.symbol)
-
-    def set_all_trades(self, client: FeedClient, *, wanted: bool) -> None:
-        """Subscribe to the trades of all symbols, or end that."""
-        client.all_trades = wanted
-        if wanted:
-            self._to_all_trades[client] = None
-        else:
-            self._to_all_trades.pop(client, None)
+        self._subscriptions.remove(client, subject)
 
     def request(self, client: FeedClient, subject: Subject, reason: Reason) -> None:
         """A whole message of this subject is due to the client."""
@@ -158,26 +146,30 @@ class FeedHub:
 
     async def flush(self) -> None:
         """Send all changes up to now, whole messages that are due, and heartbeats."""
-        slice_end_s = time.monotonic() + SLICE_S
+        now_s = time.monotonic()
+        slice_end_s = now_s + SLICE_S
         written: dict[FeedClient, None] = {}
         for symbol in self.changes.changed():
             self._send_changes(symbol, written)
             slice_end_s = await self._turn(slice_end_s)
-        for client in list(self._due):
-            while client.due and not client.behind and client in self._clients:
-                self._send_due(client)
-                written[client] = None
-                slice_end_s = await self._turn(slice_end_s)
-            if not client.due:
-                self._due.pop(client, None)
-        now_s = time.monotonic()
-        if now_s >= self._heartbeat_at_s:
-            self._heartbeat_at_s = now_s + HEARTBEAT_S
+        if self._is_time(TICKERS_S, now_s):
+            slice_end_s = await self._send_tickers(written, slice_end_s)
+        if self._is_time(CANDLES_S, now_s):
+            slice_end_s = await self._send_candles(written, slice_end_s)
+        slice_end_s = await self._send_all_due(written, slice_end_s)
+        if self._is_time(HEARTBEAT_S, now_s):
             written |= self._send_heartbeats()
         for client in written:
             client.write_out()
             slice_end_s = await self._turn(slice_end_s)
-        self._cut_slow(now_s)
+        self._cut_slow(time.monotonic())
+
+    def _is_time(self, interval_s: float, now_s: float) -> bool:
+        """True once per interval; each kind of message has an interval of its own."""
+        if now_s < self._next_s.get(interval_s, 0.0):
+            return False
+        self._next_s[interval_s] = now_s + interval_s
+        return True
 
     @staticmethod
     async def _turn(slice_end_s: float) -> float:
@@ -197,7 +189,7 @@ class FeedHub:
         book, clock = self._views().book_view(symbol), self._views().clock(symbol, now_ms())
         whole_book = changes.book.levels is None
         for subject in (Subject("book", symbol), *(Subject("ladder", symbol, d) for d in _DEPTHS)):
-            subscribers = self._subscribers.get(subject)
+            subscribers = self._subscriptions.of(subject)
             if not subscribers:
                 continue
             if whole_book:
@@ -210,38 +202,94 @@ class FeedHub:
                 frame = ladder_of(symbol, book, clock, subject.depth)
             else:
                 continue
-            STREAM_MESSAGES.labels(subject.channel).inc(len(subscribers))
-            for client in subscribers:
-                client.conflate(subject, frame)
-                written[client] = None
-                if client.due:
-                    self._due[client] = None
+            self._conflate(subject, frame, written)
+
+    def _conflate(self, subject: Subject, frame: bytes, written: dict[FeedClient, None]) -> None:
+        """Send a message of a conflated channel to its subscribers."""
+        subscribers = self._subscriptions.of(subject)
+        STREAM_MESSAGES.labels(subject.channel).inc(len(subscribers))
+        for client in subscribers:
+            client.conflate(subject, frame)
+            written[client] = None
+            if client.due:
+                self._due[client] = None
+
+    async def _send_tickers(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
+        changed: list[TickerMessage] = []
+        for ticker in self.changes.tickers.take():
+            if ticker is not None:
+                changed.append(ticker)
+                subject = Subject("ticker", ticker.symbol)
+                if self._subscriptions.of(subject):
+                    self._conflate(subject, frame_of(ticker), written)
+            slice_end_s = await self._turn(slice_end_s)
+        if changed and self._subscriptions.of(ALL_TICKERS):
+            self._conflate(ALL_TICKERS, tickers_of(changed), written)
+        return slice_end_s
+
+    async def _send_candles(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
+        for symbol, interval, ended, running in self.changes.candles.take():
+            subject = Subject("candles", symbol, interval=interval)
+            if ended:
+                begun = self._subscriptions.begun(subject)
+                STREAM_MESSAGES.labels("candles").inc(len(ended) * len(begun))
+                self._send_lossless(begun, b"".join(map(frame_of, ended)), written)
+            if running is not None:
+                self._conflate(subject, frame_of(running), written)
+            slice_end_s = await self._turn(slice_end_s)
+        return slice_end_s
 
     def _send_trades(
         self, symbol: str, trades: list[TradeMessage], written: dict[FeedClient, None]
     ) -> None:
-        subscribers = self._subscribers.get(Subject("trades", symbol), {}) | self._to_all_trades
-        if not subscribers or not trades:
-            return
-        frames = b"".join(map(frame_of, trades))
-        STREAM_MESSAGES.labels("trades").inc(len(trades) * len(subscribers))
-        for client in subscribers:
+        frames = b""
+        for subject in (Subject("trades", symbol), Subject("trades", EVERY)):
+            if trades and self._subscriptions.of(subject):
+                frames = frames or b"".join(map(frame_of, trades))
+                subscribers = self._subscriptions.of(subject)
+                STREAM_MESSAGES.labels("trades").inc(len(trades) * len(subscribers))
+                self._send_lossless(subscribers, frames, written)
+
+    @staticmethod
+    def _send_lossless(
+        clients: Collection[FeedClient], frames: bytes, written: dict[FeedClient, None]
+    ) -> None:
+        for client in clients:
             client.send(frames)
             written[client] = None
 
-    def _send_due(self, client: FeedClient) -> None:
-        subject, reason = next(iter(client.due.items()))
-        del client.due[subject]
-        book, clock = (
-            self._views().book_view(subject.symbol),
-            self._views().clock(subject.symbol, now_ms()),
-        )
+    async def _send_all_due(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
+        for client in list(self._due):
+            for subject in sorted(client.due, key=lambda each: _ORDER.index(each.channel)):
+                if client.behind or client not in self._clients:
+                    break
+                # The first tickers of all symbols are computed first: of many, with pauses.
+                ready = subject != ALL_TICKERS or self.changes.tickers.is_complete
+                if ready and subject in client.due:
+                    client.send(self._whole(subject, client.due.pop(subject)))
+                    STREAM_MESSAGES.labels(subject.channel).inc()
+                    written[client] = None
+                    slice_end_s = await self._turn(slice_end_s)
+            if not client.due:
+                self._due.pop(client, None)
+        return slice_end_s
+
+    def _whole(self, subject: Subject, reason: Reason) -> bytes:
+        """The present state of a subject; nothing where the client has it already."""
+        symbol, changes = subject.symbol, self.changes
+        if subject.channel == "ticker":
+            known = changes.tickers
+            return (
+                tickers_of(known.all_known()) if symbol == EVERY else frame_of(known.newest(symbol))
+            )
+        if subject.interval is not None:
+            candle = changes.candles.newest(symbol, subject.interval)
+            # A closed one is never left out, so only a new subscriber lacks it.
+            return b"" if candle.closed and reason == "conflated" else frame_of(candle)
+        book, clock = self._views().book_view(symbol), self._views().clock(symbol, now_ms())
         if subject.depth:
-            frame = ladder_of(subject.symbol, book, clock, subject.depth)
-        else:
-            frame = snapshot_of(subject.symbol, book, clock, reason)
-        STREAM_MESSAGES.labels(subject.channel).inc()
-        client.send(frame)
+            return ladder_of(symbol, book, clock, subject.depth)
+        return snapshot_of(symbol, book, clock, reason)
 
     def _send_heartbeats(self) -> dict[FeedClient, None]:
         if not self._clients:

@@ -13,6 +13,8 @@ from schemas.executions import Expired, OrderAccepted, OrderCancelled
 from schemas.feed import LAST_TRADES_MAX, TradeMessage
 from schemas.outcome_steps import ExecutedTrade, steps_of
 from schemas.units import Side
+from services.feeds.candle_changes import CandleChanges
+from services.feeds.ticker_changes import TickerChanges
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
 
@@ -33,13 +35,16 @@ class SymbolChanges(Struct, frozen=True):
 
 
 class MarketChanges:
-    """Collects changes until `take`. `views` returns the present views of the process.
+    """Collects changes until `take`. `views` returns the present views of the process, `now` the
+    time before the log's first command.
 
     `watched`: number of subscribers of each book, which the hub maintains.
     """
 
-    def __init__(self, views: Callable[[], Views]) -> None:
+    def __init__(self, views: Callable[[], Views], now: Callable[[], int]) -> None:
         self._views = views
+        self.tickers = TickerChanges(views, now)
+        self.candles = CandleChanges(views, now)
         self.watched: dict[str, int] = {}
         # The newest trades of each symbol, also those that are not flushed yet.
         self._tape: dict[str, deque[TradeMessage]] = {}
@@ -63,6 +68,7 @@ class MarketChanges:
         self, event: OrderAccepted, trades: Sequence[ExecutedTrade], time: int, offset: int
     ) -> None:
         symbol = event.symbol
+        self.tickers.touch(symbol)
         is_watched = symbol in self.watched
         maker_side: Side = "ask" if event.side == "bid" else "bid"
         for trade in trades:
@@ -91,8 +97,10 @@ class MarketChanges:
             tape = self._tape[trade.symbol] = deque(maxlen=LAST_TRADES_MAX)
         tape.append(trade)
         self._trades.setdefault(trade.symbol, []).append(trade)
+        self.candles.traded(trade)
 
     def _left(self, event: OrderCancelled | Expired) -> None:
+        self.tickers.touch(event.symbol)
         if event.symbol not in self.watched:
             return
         record = self._views().order(event.order_id)

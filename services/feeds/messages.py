@@ -1,15 +1,28 @@
 """Encoded messages: each is encoded once, and written to every client that needs it. Pure."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 from msgspec import Struct
 from websockets.frames import Frame, Opcode
 
 from schemas.book import Level
-from schemas.feed import BookDelta, BookSnapshot, Ladder, LadderDepth
+from schemas.feed import (
+    BookDelta,
+    BookSnapshot,
+    Ladder,
+    LadderDepth,
+    TickerMessage,
+    TickersMessage,
+)
 from services.feeds.book_levels import book_checksum, checksum
 from services.feeds.client import Reason
 from services.feeds.market import BookChanges
 from services.reader.books import BookView
+
+# Of one message, about 100 KiB.
+TICKERS_MAX: Final = 400
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,6 +61,15 @@ def ladder_of(symbol: str, book: BookView, time: int, depth: LadderDepth) -> byt
     """The best levels as a whole."""
     bids, asks = book.levels("bid", depth), book.levels("ask", depth)
     return frame_of(Ladder(symbol, depth, book.sequence, time, bids, asks))
+
+
+def tickers_of(tickers: Sequence[TickerMessage]) -> bytes:
+    """Tickers for subscribers of all symbols, in as many messages as needed; one if there is
+    none."""
+    starts = range(0, max(1, len(tickers)), TICKERS_MAX)
+    return b"".join(
+        frame_of(TickersMessage(list(tickers[start : start + TICKERS_MAX]))) for start in starts
+    )
 
 
 def touches_ladder(book: BookView, changes: BookChanges, depth: LadderDepth) -> bool:

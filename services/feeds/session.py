@@ -7,12 +7,13 @@ have. No I/O: output goes through the client's `send`.
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 
 from schemas.brokers import Broker
+from schemas.candles import Interval
 from schemas.feed import (
     ClientMessage,
     Fault,
@@ -20,6 +21,7 @@ from schemas.feed import (
     FeedPlace,
     FeedReply,
     Hello,
+    LadderDepth,
     ListSubscriptions,
     Login,
     Logout,
@@ -38,6 +40,7 @@ from services.feeds.client import FeedClient, Subject
 from services.feeds.hub import REPLAYED_TRADES_MAX, FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
+from services.feeds.ticker_changes import EVERY
 
 SUBSCRIPTIONS_MAX: Final = 200
 SUBSCRIPTIONS_KEYED_MAX: Final = 1_000
@@ -220,11 +223,10 @@ class FeedSession:
     def _subscribe(self, message: Subscribe) -> None:
         client, hub = self._client, self._hub
         self._require_access()
-        subjects = self._subjects(message.channel, message.symbols, message.depth)
+        subjects = self._subjects(message)
         wanted = sum(subject not in client.subjects for subject in subjects)
-        wanted += message.symbols == "*"
         limit = SUBSCRIPTIONS_MAX if self._key is None else SUBSCRIPTIONS_KEYED_MAX
-        if client.subscriptions() + wanted > limit:
+        if len(client.subjects) + wanted > limit:
             raise ProblemError("invalid", f"at most {limit} subscriptions on this connection")
         deep = [each.symbol for each in subjects if self._too_deep(each)]
         if deep:
@@ -234,25 +236,25 @@ class FeedSession:
         if beyond:
             raise ProblemError("invalid", f"`after` is beyond the newest trade of {beyond[0]}")
         self.active = True
-        self._reply(FeedReply(message.id, 200))
-        if message.symbols == "*":
-            hub.set_all_trades(client, wanted=True)
+        self._confirm(message)
         for subject in subjects:
             hub.subscribe(client, subject)
         if message.channel == "trades":
-            self._replay(after, message.last, [subject.symbol for subject in subjects])
+            self._replay(after, message.last, message.symbols)
 
-    def _replay(self, after: dict[str, int], last: int, symbols: list[str]) -> None:
+    def _replay(self, after: dict[str, int], last: int, symbols: Symbols) -> None:
         room = REPLAYED_TRADES_MAX
-        for symbol in symbols or list(after):
+        for symbol in list(after) if symbols == EVERY else dict.fromkeys(symbols):
             room -= self._hub.replay(self._client, symbol, after.get(symbol), last, room)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
-        if message.symbols == "*":
-            self._hub.set_all_trades(self._client, wanted=False)
-        for subject in self._subjects(message.channel, message.symbols, message.depth):
+        for subject in self._subjects(message):
             self._hub.unsubscribe(self._client, subject)
-        self._reply(FeedReply(message.id, 200))
+        self._confirm(message)
+
+    def _confirm(self, message: Subscribe | Unsubscribe) -> None:
+        reply = FeedReply(message.id, 200, channel=message.channel, symbols=message.symbols)
+        self._reply(reply)
 
     def _resync(self, message: Resync) -> None:
         subjects = [Subject("book", symbol) for symbol in message.symbols]
@@ -263,15 +265,20 @@ class FeedSession:
         for subject in subjects:
             self._hub.request(self._client, subject, "resync")
 
-    def _subjects(self, channel: str, symbols: Symbols, depth: int) -> list[Subject]:
-        if symbols == "*":
-            if channel != "trades":
-                raise ProblemError("invalid", "only trades have a subscription to all symbols")
-            return []
+    @staticmethod
+    def _subjects(message: Subscribe | Unsubscribe) -> list[Subject]:
+        channel, symbols = message.channel, message.symbols
+        if symbols == EVERY and channel not in ("trades", "ticker"):
+            raise ProblemError("invalid", "only trades and tickers are there for all symbols")
         if not symbols:
             raise ProblemError("invalid", "name at least one symbol")
-        shown = depth if channel == "ladder" else 0
-        return [msgspec.convert((channel, each, shown), Subject) for each in dict.fromkeys(symbols)]
+        depth: LadderDepth | Literal[0] = message.depth if channel == "ladder" else 0
+        interval: Interval | None = None
+        if channel == "candles" and message.interval != "100ms":
+            interval = message.interval or "1m"
+        elif channel == "candles" or message.interval not in (None, "100ms"):
+            raise ProblemError("invalid", "candles have 1m, 5m, 1h or 1d, other channels 100ms")
+        return [Subject(channel, each, depth, interval) for each in dict.fromkeys(symbols)]
 
     def _require_access(self) -> None:
         if not self._public and self._key is None:
@@ -281,21 +288,23 @@ class FeedSession:
         return subject.channel == "book" and self._hub.book_too_deep(subject.symbol)
 
     def _drop_all(self) -> None:
-        self._hub.set_all_trades(self._client, wanted=False)
         for subject in list(self._client.subjects):
             self._hub.unsubscribe(self._client, subject)
 
     def _listed(self) -> list[Subscription]:
-        found: dict[tuple[str, int], list[str]] = {}
+        found: dict[Subject, list[str]] = {}
         for subject in self._client.subjects:
-            found.setdefault((subject.channel, subject.depth), []).append(subject.symbol)
-        lists = [
-            msgspec.convert(
-                {"channel": channel, "symbols": symbols, "depth": depth or None}, Subscription
+            kind = subject._replace(symbol=EVERY if subject.symbol == EVERY else "")
+            found.setdefault(kind, []).append(subject.symbol)
+        return [
+            Subscription(
+                each.channel,
+                EVERY if each.symbol == EVERY else symbols,
+                each.depth or None,
+                each.interval,
             )
-            for (channel, depth), symbols in found.items()
+            for each, symbols in found.items()
         ]
-        return [Subscription("trades", "*")] * self._client.all_trades + lists
 
     def _logged_in(self) -> Broker:
         if self._broker is None:

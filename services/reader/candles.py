@@ -115,7 +115,7 @@ class Candles:
     def day(self, partition: int, symbol: str, clock: int) -> tuple[int, Candle | None]:
         """All trades of the 24 hours before `clock` as one candle, None without any; and where they
         begin, rounded down to five minutes."""
-        start = start_of(max(0, clock - DAY_MS), INTERVALS_MS[_STEP])
+        start = window_start(clock)
         held = self._partitions.get(partition)
         candles = None if held is None else held.symbols.get(symbol)
         if candles is None:
@@ -147,6 +147,11 @@ class Candles:
         held = self._partitions.get(partition)
         candles = None if held is None else held.symbols.get(symbol)
         return () if candles is None else candles.held(interval)
+
+
+def window_start(clock: int) -> int:
+    """The beginning of the 24 hours of a ticker at this instant."""
+    return start_of(max(0, clock - DAY_MS), INTERVALS_MS[_STEP])
 
 
 def resource(candle: Candle, interval_ms: int, clock: int) -> CandleResource:

@@ -110,6 +110,40 @@ def test_feed_equals_the_topics_and_the_book_by_rest(exchange: Exchange) -> None
     assert sent == published()
 
 
+def test_tickers_and_candles_equal_those_by_rest(exchange: Exchange) -> None:
+    symbol, broker = exchange.symbol(), exchange.broker()
+    with feed_of(exchange) as feed:
+        feed.ask("subscribe", channel="ticker", symbols="*")
+        feed.ask("subscribe", channel="ticker", symbols=[symbol])
+        feed.ask("subscribe", channel="candles", symbols=[symbol], interval="1d")
+        trade_on(symbol, broker, seed=8)
+        ticker = broker.get(f"/stocks/{symbol}/ticker").body
+        candle = broker.get(f"/stocks/{symbol}/candles?interval=1d&limit=1").body["candles"][0]
+
+        def shown() -> dict[str, dict[str, Any]]:
+            found = {}
+            for message in feed.messages:
+                for each in message.get("tickers", [message]):
+                    if each.get("symbol") == symbol:
+                        found[f"{message['type']}"] = each
+            return found
+
+        names = ticker.keys() - {"window_start", "as_of"}
+        feed.until(
+            lambda _: (
+                all(
+                    shown().get(kind, {}).get(name) == ticker[name]
+                    for kind in ("ticker", "tickers")
+                    for name in names
+                )
+                and shown()["candle"]["last_sequence"] == candle["last_sequence"]
+            )
+        )
+        assert {name: shown()["candle"][name] for name in candle if name != "start"} == {
+            name: value for name, value in candle.items() if name != "start"
+        }
+
+
 def test_client_that_comes_back_gets_the_trades_that_it_missed(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     trade_on(symbol, broker, seed=3)

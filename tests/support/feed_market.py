@@ -9,8 +9,8 @@ from typing import Any
 from websockets.frames import Opcode
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, PlaceOrder
-from schemas.executions import OrderAccepted
+from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.executions import OrderAccepted, Outcome
 from schemas.ids import order_id
 from schemas.units import Side
 from services.feeds.book_levels import checksum
@@ -90,9 +90,11 @@ class RecordingOutput:
 
 
 class FeedMarket:
-    """An engine, views and a hub; commands are applied one batch at a time."""
+    """An engine, views and a hub; commands are applied one batch at a time, each of them `step_ms`
+    after the one before."""
 
-    def __init__(self, symbols: int = 2, seed: int = 1) -> None:
+    def __init__(self, symbols: int = 2, seed: int = 1, step_ms: int = 1) -> None:
+        self._step_ms = step_ms
         self.engine = Engine(0)
         self.views = Views()
         self.hub = FeedHub(lambda: self.views, lambda: True)
@@ -100,7 +102,9 @@ class FeedMarket:
         self.trades: list[Any] = []
         self._random = random.Random(seed)
         self._open: list[PlaceOrder] = []
-        self._offset = 0
+        self.offset = 0
+        # Besides the steps.
+        self._late_ms = 0
 
     def client(self) -> tuple[FeedClient, RecordingOutput]:
         """A client of the hub with its output."""
@@ -111,11 +115,25 @@ class FeedMarket:
 
     def trade(self, commands: int) -> None:
         """Apply so many random commands as one batch."""
-        first, outcomes = self._offset, []
-        for _ in range(commands):
-            at = EnginePosition(0, self._offset, T0 + self._offset)
-            outcomes.append(self.engine.apply(self._command(), at))
-            self._offset += 1
+        first = self.offset
+        self._publish(first, [self._apply(self._command()) for _ in range(commands)])
+
+    def tick(self, wait_ms: int) -> None:
+        """Let the clock advance without an order."""
+        self._late_ms += wait_ms
+        first = self.offset
+        self._publish(first, [self._apply(Tick())])
+
+    def now_ms(self) -> int:
+        """The time of the next command."""
+        return T0 + self.offset * self._step_ms + self._late_ms
+
+    def _apply(self, command: Command) -> Outcome:
+        outcome = self.engine.apply(command, EnginePosition(0, self.offset, self.now_ms()))
+        self.offset += 1
+        return outcome
+
+    def _publish(self, first: int, outcomes: list[Outcome]) -> None:
         batch = Batch(0, first, tuple(outcomes))
         self.views.apply(batch)
         self.hub.changes.apply(batch)
@@ -146,7 +164,7 @@ class FeedMarket:
             return CancelOrder(order.order_id, order.broker_id)
         side: Side = rng.choice(("bid", "ask"))
         order = PlaceOrder(
-            order_id(T0, 0, self._offset + 1),
+            order_id(self.now_ms(), 0, self.offset + 1),
             ALICE,
             "1",
             rng.choice(self.symbols),
@@ -154,7 +172,7 @@ class FeedMarket:
             "limit",
             rng.randrange(1, 9),
             rng.randrange(95, 106) + (1 if side == "ask" else -1) * rng.randrange(0, 4),
-            T0 + self._offset + 20 if rng.random() < 0.2 else None,
+            self.now_ms() + 20 * self._step_ms if rng.random() < 0.2 else None,
         )
         self._open.append(order)
         return order
@@ -162,3 +180,8 @@ class FeedMarket:
     def flush(self) -> None:
         """One flush of the hub."""
         asyncio.run(self.hub.flush())
+
+    def flush_later(self) -> None:
+        """One flush after a pause of seconds: everything that has a pace is sent."""
+        self.hub._next_s.clear()
+        self.flush()

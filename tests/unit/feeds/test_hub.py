@@ -58,7 +58,7 @@ def test_books_of_clients_equal_the_views_for_any_cut_into_flushes(seed: int) ->
 def test_trades_of_clients_equal_the_market_in_order() -> None:
     market = FeedMarket()
     some, all_ = subscribed(market, "trades")[1], market.client()
-    market.hub.set_all_trades(all_[0], wanted=True)
+    market.hub.subscribe(all_[0], Subject("trades", "*"))
     for _ in range(60):
         market.trade(5)
         market.flush()
@@ -189,8 +189,7 @@ def test_quiet_market_has_heartbeats_with_the_position() -> None:
     beat = output.of_type("heartbeat")
     assert len(beat) == 1
     assert (beat[0]["position"], beat[0]["ready"]) == ("3", True)
-    market.hub._heartbeat_at_s = 0.0
-    market.flush()
+    market.flush_later()
     assert len(output.of_type("heartbeat")) == 2
 
 

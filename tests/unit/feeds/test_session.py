@@ -51,7 +51,7 @@ def test_market_data_needs_a_key_unless_it_is_public() -> None:
     connected.ask(op="login", key=KEY)
     assert connected.subscribe("trades", ["S0"])["status"] == 200
     connected.ask(op="logout")
-    assert connected.client.subscriptions() == 0
+    assert len(connected.client.subjects) == 0
 
 
 def test_revoked_key_ends_the_connection(connected: ConnectedClient) -> None:
@@ -68,12 +68,24 @@ def test_list_names_the_subscriptions(connected: ConnectedClient) -> None:
     connected.subscribe("trades", "*")
     connected.subscribe("ladder", ["S0", "S1"], depth=50)
     connected.subscribe("book", ["S1"])
+    connected.subscribe("trades", ["S1"])
+    connected.subscribe("candles", ["S0"], interval="5m")
     connected.ask(op="unsubscribe", channel="ladder", symbols=["S1"], depth=50)
     assert connected.ask(op="list")["subscriptions"] == [
         {"channel": "trades", "symbols": "*"},
         {"channel": "ladder", "symbols": ["S0"], "depth": 50},
         {"channel": "book", "symbols": ["S1"]},
+        {"channel": "trades", "symbols": ["S1"]},
+        {"channel": "candles", "symbols": ["S0"], "interval": "5m"},
     ]
+
+
+def test_response_of_a_subscription_repeats_channel_and_symbols(connected: ConnectedClient) -> None:
+    for answer in (
+        connected.subscribe("ticker", "*"),
+        connected.ask(op="unsubscribe", channel="ticker", symbols="*"),
+    ):
+        assert (answer["status"], answer["channel"], answer["symbols"]) == (200, "ticker", "*")
 
 
 def test_subscriptions_beyond_the_bound_change_nothing(connected: ConnectedClient) -> None:
@@ -81,7 +93,7 @@ def test_subscriptions_beyond_the_bound_change_nothing(connected: ConnectedClien
     assert connected.subscribe("ladder", symbols)["status"] == 200
     answer = connected.subscribe("trades", ["B"])
     assert (answer["status"], answer["problem"]["code"]) == (422, "invalid")
-    assert connected.client.subscriptions() == sessions.SUBSCRIPTIONS_MAX
+    assert len(connected.client.subjects) == sessions.SUBSCRIPTIONS_MAX
     connected.ask(op="login", key=KEY)
     assert connected.subscribe("trades", ["B"])["status"] == 200
 
@@ -126,6 +138,10 @@ def test_resync_sends_a_whole_book_of_a_subscription_only(connected: ConnectedCl
     [
         {"op": "subscribe", "channel": "orders", "symbols": ["S0"]},
         {"op": "subscribe", "channel": "book", "symbols": "*"},
+        {"op": "subscribe", "channel": "candles", "symbols": "*"},
+        {"op": "subscribe", "channel": "candles", "symbols": ["S0"], "interval": "100ms"},
+        {"op": "subscribe", "channel": "candles", "symbols": ["S0"], "interval": "2m"},
+        {"op": "subscribe", "channel": "ticker", "symbols": ["S0"], "interval": "1m"},
         {"op": "subscribe", "channel": "book", "symbols": []},
         {"op": "subscribe", "channel": "book", "symbols": ["petr4"]},
         {"op": "subscribe", "channel": "trades", "symbols": ["S0"], "last": 251},
@@ -140,7 +156,7 @@ def test_unacceptable_operation_is_answered_422(
     connected: ConnectedClient, fields: dict[str, object]
 ) -> None:
     assert connected.ask(**fields)["status"] == 422
-    assert connected.client.subscriptions() == 0
+    assert len(connected.client.subjects) == 0
 
 
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b"{", b'{"op":"ping"}', b'{"id":1.5}'])
