@@ -100,7 +100,7 @@ class Receiver:
         self._server = Server((host if host == LOOPBACK else "", 0), Handler)
         self.port: int = self._server.server_address[1]
         self.url = f"http://{host}:{self.port}/hooks"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
         self._thread.start()
 
     def ids(self) -> list[str]:

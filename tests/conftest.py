@@ -1,6 +1,8 @@
 """Fixtures that every kind of test may use. One Kafka and one PostgreSQL serve a whole process."""
 
+import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,9 @@ from infra.postgres import LocalPostgres
 from tests.selection import LAST, TARGETS, left_out, shard_of
 from tests.support.exchange import Exchange, fresh_exchange
 from tests.support.servers import server_choice
+
+# The files that this process runs.
+CHOSEN = pytest.StashKey[set[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,19 +27,45 @@ def pytest_report_header() -> str:
     return str(server_choice())
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the items of this target and shard; the audit of everything comes last."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the files of this process before any of them is imported."""
     number, _, shards = config.getoption("shard").partition("/")
     target = TARGETS.get(config.getoption("target") or "")
-    wanted = [item for item in items if target is None or not left_out(_file(item), target)]
-    shard = shard_of(map(_file, wanted), int(shards))
-    kept = [item for item in wanted if _file(item) == LAST or shard[_file(item)] == int(number) - 1]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = sorted(kept, key=lambda item: _file(item) == LAST)
+    wanted = [file for file in _files(config) if target is None or not left_out(file, target)]
+    shard = shard_of(wanted, int(shards))
+    config.stash[CHOSEN] = {
+        file for file in wanted if file == LAST or shard[file] == int(number) - 1
+    }
 
 
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the test files of other processes."""
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    return str(collection_path.relative_to(config.rootpath)) not in config.stash[CHOSEN] or None
+
+
+def pytest_collection() -> None:
+    """Collect no garbage while importing: nothing becomes any, and each pass visits all modules."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections during the tests pass over what was imported."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The audit of everything comes last."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] == LAST)
+
+
+def _files(config: pytest.Config) -> list[str]:
+    """The test files below the paths of the command line, relative to the project."""
+    paths = [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
+    files = (path.rglob("test_*.py") if path.is_dir() else [path] for path in paths)
+    return sorted({str(f.resolve().relative_to(config.rootpath)) for each in files for f in each})
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,8 @@ SIZED = {
     "tests/contract/test_http_schema.py": 6,
     "tests/properties/test_engine_model.py": 3,
     "tests/simulation/test_simulation.py": 5,
+    "tests/unit/reader/test_order_list.py": 3,
+    "tests/unit/reader/test_trade_lists.py": 3,
 }
 # Each shard has its own exchange, and each ends with the audit of that exchange.
 LAST = "tests/e2e/test_whole_log.py"
@@ -78,6 +80,7 @@ WEIGHTS_S = {
     "tests/e2e/test_three_brokers.py": 57,
     "tests/e2e/test_webhook_figures.py": 32,
     "tests/e2e/test_webhooks.py": 9,
+    "tests/golden/test_golden_logs.py": 7,
     "tests/infra/kubernetes/test_schemas.py": 13,
     "tests/infra/test_aot_training.py": 60,
     "tests/infra/test_broker.py": 20,
@@ -118,6 +121,13 @@ WEIGHTS_S = {
     "tests/secured/test_measurement.py": 56,
     "tests/secured/test_server_access.py": 31,
     "tests/simulation/test_simulation.py": 37,
+    "tests/unit/benchmarks/test_benchmarks.py": 2,
+    "tests/unit/benchmarks/test_soak_flow.py": 3,
+    "tests/unit/reader/test_order_list.py": 8,
+    "tests/unit/reader/test_trade_lists.py": 6,
+    "tests/unit/schemas/test_command_texts.py": 2,
+    "tests/unit/test_retained_memory.py": 3,
+    "tests/unit/test_tidy.py": 7,
 }
 
 

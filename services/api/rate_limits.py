@@ -32,7 +32,7 @@ _BURST_S = 2
 _KEYLESS_BURST_S = 10
 # The 429 of a request without a key is held back so long: a client that waits for its answers and
 # sends on at once then costs next to nothing, however many 429 it takes.
-_KEYLESS_DELAY_S = 1.0
+KEYLESS_DELAY_S = 1.0
 # More brokers than any market has; more addresses than fail at the same time in honest ways.
 _BROKERS_MAX = 100_000
 _ADDRESSES_MAX = 10_000
@@ -136,7 +136,7 @@ class RateLimiter:
 
 def _limited_keyless(budget: str, wait_s: float) -> ProblemError:
     detail = "too many requests without a valid key from this address"
-    return _limited(budget, detail, wait_s, _KEYLESS_DELAY_S)
+    return _limited(budget, detail, wait_s, KEYLESS_DELAY_S)
 
 
 def _limited(budget: str, detail: str, wait_s: float, delay_s: float = 0.0) -> ProblemError:

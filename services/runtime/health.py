@@ -26,6 +26,8 @@ METRICS_AGE_S_MAX = 1.0
 PROBES_MAX = 16
 # Time for each read of such a connection: a request is one packet.
 PROBE_S_MAX = 5.0
+# Interval of the check whether to stop: a service ends that much later at most.
+STOP_CHECK_S = 0.05
 
 
 class Check(Struct, frozen=True):
@@ -197,7 +199,9 @@ class HealthServer:
                 "or set EXCHANGE_METRICS_HOST and EXCHANGE_METRICS_PORT"
             ) from error
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=[STOP_CHECK_S], daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

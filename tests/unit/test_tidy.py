@@ -53,28 +53,29 @@ Documented = Function | ast.ClassDef | ast.Module
 
 
 class Module(Struct, frozen=True):
-    """A file with its text and syntax tree."""
+    """A file with its text, its syntax tree and all nodes of the tree."""
 
     name: str
     path: Path
     text: str
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]
 
     def functions(self) -> Iterator[Function]:
         """All functions and methods."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, Function):
                 yield node
 
     def named(self) -> Iterator[tuple[int, str]]:
         """Line and name of every function and class."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, Function | ast.ClassDef):
                 yield node.lineno, node.name
 
     def docstrings(self) -> Iterator[tuple[int, str]]:
         """Line and text of every docstring."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, Documented) and (text := ast.get_docstring(node)):
                 yield getattr(node, "lineno", 1), text
 
@@ -93,9 +94,10 @@ def modules() -> tuple[Module, ...]:
     """Every module of the project, parsed once."""
     paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     texts = [path.read_text() for path in paths]
+    trees = [ast.parse(text) for text in texts]
     return tuple(
-        Module(str(path.relative_to(ROOT)), path, text, ast.parse(text))
-        for path, text in zip(paths, texts, strict=True)
+        Module(str(path.relative_to(ROOT)), path, text, tree, tuple(ast.walk(tree)))
+        for path, text, tree in zip(paths, texts, trees, strict=True)
     )
 
 
@@ -134,14 +136,14 @@ def test_http_calls_to_services_use_no_proxy_of_the_environment() -> None:
     proxied = [
         f"{module.name}:{node.lineno}"
         for module in modules()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute | ast.Name)
         and (getattr(node, "attr", None) or getattr(node, "id", None)) in {"urlopen", "urlretrieve"}
     ]
     trusting = [
         f"{module.name}:{node.value.lineno}"
         for module in modules()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.keyword)
         and node.arg == "trust_env"
         and not (isinstance(node.value, ast.Constant) and node.value.value is False)

@@ -36,7 +36,7 @@ def test_exchange_in_containers_is_up_with_all_helpers_and_without_a_proxy(
     monkeypatch.setattr(Handler, "body", b'{"status":"ready","degraded":' + degraded + b"}")
     services = SimpleNamespace(exec=lambda _: SimpleNamespace(exit_code=0))
     with HTTPServer((LOOPBACK, 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         exchange = ExchangeContainer()
         exchange._addresses = {"url": f"http://{LOOPBACK}:{server.server_port}"}
         assert exchange._is_up(cast(DockerContainer, services)) is up
