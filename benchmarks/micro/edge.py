@@ -52,6 +52,7 @@ ADMIN_KEY = "the admin key of a benchmark"
 OK = range(200, 300)
 # Never reached: the outcome follows at once.
 WAIT_MS = 10_000
+BATCH_ORDERS = 20
 BALANCE_BY_FASTAPI = "/fastapi/balance"
 
 
@@ -280,6 +281,12 @@ class EdgeSession:
         bids = [("POST", "/orders", taker, _order("bid", 2_000)) for _ in range(self._times)]
         found = [("POST /orders, rests", await timed(self._ask, asks))]
         found.append(("POST /orders, fills one", await timed(self._ask, bids)))
+        batches = [
+            ("POST", "/orders/batch", maker, _batch(number))
+            for number in range(max(1, self._times // BATCH_ORDERS))
+        ]
+        ns = await timed(self._ask, batches)
+        found.append((f"POST /orders/batch, each of {BATCH_ORDERS}", ns / BATCH_ORDERS))
         ids = [await self._placed(maker) for _ in range(self._times)]
         for name, path in (
             ("GET /orders/{id}", f"/orders/{ids[0]}"),
@@ -322,6 +329,15 @@ async def timed(ask: Ask, requests: Iterable[tuple[str, str, str, bytes]]) -> fl
 def _require(status: int, path: str, raw: bytes) -> None:
     if status not in OK:
         raise RuntimeError(f"{path} was answered {status}: {raw[:200].decode(errors='replace')}")
+
+
+def _batch(number: int) -> bytes:
+    # Orders that rest, at the prices of the single ones.
+    items = [
+        b'{"place":%b,"client_order_id":"%d-%d"}}' % (_order("ask", 1_000 + n)[:-1], number, n)
+        for n in range(BATCH_ORDERS)
+    ]
+    return b'{"items":[%b]}' % b",".join(items)
 
 
 def _order(side: str, price: int) -> bytes:

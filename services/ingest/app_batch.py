@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec import Struct, structs
@@ -28,6 +27,26 @@ _ERROR: Final = 400
 _OK: Final = 200
 
 
+class _Arrivals:
+    """Counts the outcomes that a batch waits for; `wait` ends when every one has come."""
+
+    def __init__(self) -> None:
+        self.expected = 0
+        self._all: asyncio.Future[None] | None = None
+
+    def note(self) -> None:
+        """Count one outcome."""
+        self.expected -= 1
+        if not self.expected and self._all is not None and not self._all.done():
+            self._all.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait for the outcomes that are expected now."""
+        if self.expected:
+            self._all = asyncio.get_running_loop().create_future()
+            await self._all
+
+
 class _Batch(Struct, frozen=True):
     # What the items of one request share.
     placing: PlaceOrderHandler
@@ -36,14 +55,15 @@ class _Batch(Struct, frozen=True):
     preferences: Preferences
     now_ms: int
     wait_ms: int
+    arrivals: _Arrivals
 
 
 class _Item(Protocol):
-    """One item on its way to its answer, which is None until it is known."""
+    """One item on its way to its answer. `result` and `answer` are None until they are known."""
 
     budget: Budget
     sent: Sent | None
-    waiting: asyncio.Future[Any]
+    result: Any
     answer: Response | None
 
     def look_up(self) -> Coroutine[Any, Any, Response | None] | None:
@@ -60,23 +80,39 @@ class _Item(Protocol):
         """The answer with a look-up. Raises ProblemError."""
 
 
-class _Place:
+class _Waiting:
+    # What is common to items: their outcome, which is counted.
+    __slots__ = ("_batch", "answer", "result", "sent")
+
+    def __init__(self, batch: _Batch) -> None:
+        self._batch = batch
+        self.sent: Sent | None = None
+        self.result: Any = None
+        self.answer: Response | None = None
+
+    def on_outcome(self, result: Any) -> None:
+        """Keep the outcome; None: it did not arrive in time."""
+        self.result = result
+        self._batch.arrivals.note()
+
+
+class _Place(_Waiting):
+    __slots__ = ("_order",)
     budget: Budget = "orders"
 
     def __init__(self, batch: _Batch, order: BatchOrder) -> None:
-        self._batch = batch
+        super().__init__(batch)
         self._order = order
-        self.sent: Sent | None = None
-        self.waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.answer: Response | None = None
 
     def look_up(self) -> None:
         """An order needs nothing."""
 
     def send(self) -> Sent:
         batch = self._batch
-        broker_id, on_outcome = batch.request.broker.broker_id, partial(_settle, self.waiting)
-        return batch.placing.send(self._order, broker_id, batch.now_ms, on_outcome, batch.wait_ms)
+        broker_id = batch.request.broker.broker_id
+        return batch.placing.send(
+            self._order, broker_id, batch.now_ms, self.on_outcome, batch.wait_ms
+        )
 
     def answer_at_once(self, result: Any) -> Response | None:
         return self._batch.placing.answer_at_once(result, self._batch.preferences)
@@ -85,17 +121,15 @@ class _Place:
         return self._batch.placing.answer(result, self._batch.request, self._batch.preferences)
 
 
-class _Cancel:
+class _Cancel(_Waiting):
+    __slots__ = ("_order", "_partition", "_request")
     budget: Budget = "cancels"
 
     def __init__(self, batch: _Batch, cancel: BatchCancel) -> None:
-        self._batch = batch
+        super().__init__(batch)
         self._request = structs.replace(batch.request, parameters={"order_id": cancel.order_id})
         self._partition = 0
         self._order: OrderResource | None = None
-        self.sent: Sent | None = None
-        self.waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.answer: Response | None = None
 
     def look_up(self) -> Coroutine[Any, Any, Response | None]:
         self._partition = self._batch.cancelling.partition(self._request)
@@ -113,7 +147,7 @@ class _Cancel:
             self._partition,
             client_order_id,
             self._request,
-            partial(_settle, self.waiting),
+            self.on_outcome,
             self._batch.wait_ms,
         )
 
@@ -144,12 +178,15 @@ class BatchHandler:
         admitted = admit_batch(request.body, now_ms)
         preferences = preferences_of(request)
         wait_ms = context.wait_ms(preferences)
-        batch = _Batch(self._placing, self._cancelling, request, preferences, now_ms, wait_ms)
+        arrivals = _Arrivals()
+        batch = _Batch(
+            self._placing, self._cancelling, request, preferences, now_ms, wait_ms, arrivals
+        )
         items: list[_Item] = [KINDS[kind](batch, content) for kind, content in admitted]
         self._pay(items, request)
         await self._look_up(items, request)
-        self._send(items, request)
-        await _outcomes(items, batch.wait_ms)
+        self._send(items, batch)
+        await arrivals.wait()
         await self._answer(items, request, preferences)
         answers = [item.answer for item in items if item.answer is not None]
         _count(admitted, answers)
@@ -177,13 +214,15 @@ class BatchHandler:
         if running:
             await asyncio.gather(*running)
 
-    def _send(self, items: Sequence[_Item], request: Request) -> None:
+    def _send(self, items: Sequence[_Item], batch: _Batch) -> None:
         for item in items:
             if item.answer is None:
                 try:
                     item.sent = item.send()
                 except ProblemError as problem:
-                    self._refuse(item, problem, request)
+                    self._refuse(item, problem, batch.request)
+                else:
+                    batch.arrivals.expected += batch.wait_ms > 0
 
     async def _answer(
         self, items: Sequence[_Item], request: Request, preferences: Preferences
@@ -192,7 +231,7 @@ class BatchHandler:
         for item in items:
             if item.sent is None:
                 continue
-            result = item.waiting.result() if item.waiting.done() else None
+            result = item.result
             if result is None:
                 pending = self._context.pending(item.sent, preferences)
                 running.append(self._guarded(item, pending, request))
@@ -217,17 +256,6 @@ class BatchHandler:
                 request.broker.broker_id, item.budget, problem.tokens, time.monotonic()
             )
         item.answer = problem.response(request.request_id)
-
-
-async def _outcomes(items: Sequence[_Item], wait_ms: int) -> None:
-    waiting = [item.waiting for item in items if item.sent is not None]
-    if waiting and wait_ms:
-        await asyncio.wait(waiting)
-
-
-def _settle(waiting: "asyncio.Future[Any]", outcome: Any) -> None:
-    if not waiting.done():
-        waiting.set_result(outcome)
 
 
 def _count(admitted: Sequence[Item], answers: Sequence[Response]) -> None:

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, structs
 
-from schemas.batch import BATCH_ITEMS_MAX, BatchCancel, BatchItem, BatchOrder
+from schemas.batch import BATCH_ITEMS_MAX, BatchCancel, BatchOrder, BatchRequest
 from schemas.rest import FieldFault
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS
 from services.api.decoding import (
@@ -23,7 +23,7 @@ from services.api.decoding import (
     object_faults,
     read_json,
 )
-from services.ingest.admission import contradictions, order_faults
+from services.ingest.admission import contradictions, names_given, order_faults
 
 # Beyond this many faults the rest is left out: 64 KiB can have thousands.
 FAULTS_MAX: Final = 100
@@ -34,9 +34,9 @@ Item = tuple[str, Any]
 """Kind and content of an item."""
 
 
-class _Body(Struct, frozen=True, forbid_unknown_fields=True):
-    # Each item is decoded by itself, so that its names can be compared.
-    items: Annotated[list[Raw], Meta(min_length=1, max_length=BATCH_ITEMS_MAX)]
+class _RawBody(Struct, frozen=True):
+    # Of a body that is valid: its items one by one, so that their names can be compared.
+    items: list[Raw]
 
 
 class _ReadBody(Struct, frozen=True):
@@ -44,11 +44,16 @@ class _ReadBody(Struct, frozen=True):
     items: Annotated[list[Any], Meta(min_length=1, max_length=BATCH_ITEMS_MAX)]
 
 
+# By kind: fields without a default.
+_NAMES_NEEDED: Final = {
+    kind: sum(field.required for field in structs.fields(content))
+    for kind, content in KINDS.items()
+}
 _ReadItem = msgspec.defstruct("_ReadItem", [(kind, Any, UNSET) for kind in KINDS])
 
 
-_decode_body = msgspec.json.Decoder(_Body).decode
-_decode_item = msgspec.json.Decoder(BatchItem).decode
+_decode = msgspec.json.Decoder(BatchRequest).decode
+_split = msgspec.json.Decoder(_RawBody).decode
 
 
 def admit_batch(body: bytes, now_ms: int) -> list[Item]:
@@ -70,16 +75,34 @@ def admit_batch(body: bytes, now_ms: int) -> list[Item]:
 def _decoded(body: bytes, now_ms: int, oldest_ms: int) -> tuple[list[Item], bool]:
     # The items, and False if they may have a fault that the strict decoder accepts.
     items: list[Item] = []
-    # An escape could write a name in another spelling.
-    is_plain = b"\\" not in body and body.count(b'"items"') == 1
-    for raw in _decode_body(body).items:
-        item = _decode_item(raw)
-        found = [(kind, content) for kind in KINDS if (content := getattr(item, kind)) is not UNSET]
-        is_plain = is_plain and len(found) == 1 and has_single_names(bytes(raw))
+    # Names that an item and its content have at least, after that of `items`.
+    names = 1
+    is_plain = True
+    for item in _decode(body).items:
+        found = [
+            pair for pair in zip(KINDS, structs.astuple(item), strict=True) if pair[1] is not UNSET
+        ]
+        is_plain = is_plain and len(found) == 1
         items += found
-        if is_plain and found[0][0] == "place":
-            is_plain = not order_faults(found[0][1], now_ms, oldest_ms)
-    return items, is_plain
+        for kind, content in found:
+            names += 1
+            if kind == "place":
+                names += names_given(content)
+                is_plain = is_plain and not order_faults(content, now_ms, oldest_ms)
+            else:
+                names += _NAMES_NEEDED[kind]
+    return items, is_plain and _has_single_names(body, names)
+
+
+def _has_single_names(body: bytes, names: int) -> bool:
+    # An escape could write a name in another spelling. Each name has a colon, so with no more
+    # colons than names no name is there twice.
+    if b"\\" in body:
+        return False
+    return body.count(b":") == names or (
+        body.count(b'"items"') == 1
+        and all(has_single_names(bytes(raw)) for raw in _split(body).items)
+    )
 
 
 def _faults(read: Any, now_ms: int, oldest_ms: int) -> Iterator[FieldFault]:

@@ -262,6 +262,27 @@ def test_field_given_twice_is_refused(again: bytes) -> None:
     assert problem.detail == "/price: is given twice"
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        b'"order_type":"limit","order_type":"limit"',
+        b'"post_only":false,"post_only":true',
+        b'"valid_until":null,"valid_until":null',
+        b'"minimum_quantity":null,"minimum_quantity":1',
+        b'"client_order_id":null,"client_order_id":null',
+    ],
+)
+def test_optional_field_given_twice_is_refused(again: bytes) -> None:
+    name = again.split(b'"')[1].decode()
+    problem = refused(order()[:-1] + b"," + again + b"}")
+    assert pointers(problem) == [f"/{name}"]
+
+
+def test_value_that_names_another_field_does_not_hide_a_duplicate() -> None:
+    body = order(document_number="order_type")[:-1] + b',"price":5}'
+    assert pointers(refused(body)) == ["/price"]
+
+
 def test_field_given_twice_with_a_wrong_value_is_refused_once() -> None:
     assert pointers(refused(order(price="x")[:-1] + b',"price":5}')) == ["/price"]
 

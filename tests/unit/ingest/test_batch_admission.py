@@ -102,6 +102,36 @@ def test_faulty_body_is_refused_with_every_fault(body: Any, pointers: list[str])
     assert list(dict.fromkeys(faults_of(body))) == pointers
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        '"price":6',
+        '"client_order_id":"a-1"',
+        '"order_type":"limit","order_type":"limit"',
+        '"post_only":false,"post_only":false',
+        '"valid_until":null,"valid_until":null',
+        '"minimum_quantity":null,"minimum_quantity":1',
+    ],
+)
+@pytest.mark.parametrize("others", [[], [PLACE], [CANCEL, PLACE]])
+def test_field_of_an_order_given_twice_is_refused(again: str, others: list[Any]) -> None:
+    twice = f"{json.dumps(ORDER)[:-1]},{again}}}"
+    body = json.dumps(items(*others, {"place": 0})).replace('"place": 0', f'"place":{twice}')
+    name = again.split(":", maxsplit=1)[0].strip('"')
+    assert faults_of(body.encode()) == [f"/items/{len(others)}/place/{name}"]
+
+
+def test_order_given_twice_in_an_item_is_refused() -> None:
+    place = f'"place":{json.dumps(ORDER)}'
+    assert faults_of(f'{{"items":[{{{place},{place}}}]}}'.encode()) == ["/items/0/place"]
+
+
+def test_defaults_and_values_with_colons_are_admitted() -> None:
+    order = ORDER | {"client_order_id": "a:1", "order_type": "limit", "post_only": False}
+    ((kind, admitted),) = admit_batch(json.dumps(items({"place": order})).encode(), NOW_MS)
+    assert (kind, admitted.client_order_id) == ("place", "a:1")
+
+
 def test_faults_of_a_large_body_are_bounded() -> None:
     names = ",".join(f'"{number}":1' for number in range(7_000))
     body = f'{{"items":[{{{names}}}]}}'.encode()
