@@ -3,14 +3,17 @@
 Stop: 1. refuse new calls, 2. answer those in progress, for a bounded time, 3. close the port.
 """
 
+import asyncio
 import contextlib
 import logging
 import resource
 import socket
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import uvicorn
 
+from services.api.acceptor import Acceptor
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
 from services.api.connection_limits import ConnectionLimits
@@ -18,6 +21,7 @@ from services.api.direct_protocol import direct_protocol
 from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
 from services.api.messages import Response, Route
+from services.api.protocol import HttpProtocol
 from services.api.rate_limits import RateLimiter
 from services.api.streams import Streams
 from services.runtime.errors import SettingsError, UnavailableError
@@ -42,6 +46,15 @@ _OTHER_FILES = 256
 
 
 class _Uvicorn(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on the given sockets; uvicorn would accept a flood of connections in one turn."""
+        self.servers = [Acceptor(each, self._protocol) for each in sockets or []]  # type: ignore[misc]
+        self.started = True
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind = cast(type[HttpProtocol], self.config.http_protocol_class)
+        return kind(self.config, self.server_state, self.lifespan.state)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave them to the lifecycle."""

@@ -26,6 +26,8 @@ METRICS_AGE_S_MAX = 1.0
 PROBES_MAX = 16
 # Time for each read of such a connection: a request is one packet.
 PROBE_S_MAX = 5.0
+# Time between two connections; probes and scrapers come a few times per second.
+PROBE_INTERVAL_S = 0.005
 # Interval of the check whether to stop: a service ends that much later at most.
 STOP_CHECK_S = 0.05
 
@@ -144,6 +146,9 @@ def health_answered(settings: Settings, health: Health) -> Iterator[int]:
 class _BoundedServer(ThreadingHTTPServer):
     """A thread for each connection, at most `PROBES_MAX`: with more, the oldest one is closed."""
 
+    # Connections that the kernel holds while their turn has not come.
+    request_queue_size = 64
+
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
@@ -153,7 +158,12 @@ class _BoundedServer(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start the thread of a connection, after making room."""
+        """Start the thread of a connection, after making room.
+
+        At most one each `PROBE_INTERVAL_S`: a client that asks all the time would take the
+        processor from the service's own threads.
+        """
+        time.sleep(PROBE_INTERVAL_S)
         with self._changing:
             self._connections[request] = None
             if len(self._connections) > PROBES_MAX:
