@@ -2,6 +2,8 @@
 
 `a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
 Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity). `x a1` cancels.
+`rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55` sets the symbol's instrument: its reference
+price, increments, largest quantity and value, lowest price of asks and highest of bids.
 Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
 `filled`, the reason why it was closed with what was left, or the refusal. Pure data: the tests
 of the engine, of its reference model and of an exchange over HTTP all run them.
@@ -22,6 +24,16 @@ _WORDS: Final[dict[str, tuple[str, object]]] = {
     "po": ("post_only", True),
 }
 _NUMBERS: Final = {"min": "minimum_quantity"}
+# Fields of an instrument.
+_RULES: Final = {
+    "ref": "reference_price",
+    "tick": "tick_size",
+    "lot": "lot_size",
+    "maxq": "quantity_max",
+    "maxv": "value_max",
+    "min": "price_min",
+    "max": "price_max",
+}
 
 
 class Entry(Struct, frozen=True):
@@ -45,7 +57,13 @@ class Cancel(Struct, frozen=True):
     name: str
 
 
-Action = Entry | Cancel
+class SymbolRules(Struct, frozen=True):
+    """An instrument for the symbol; `fields` by name."""
+
+    fields: Mapping[str, int]
+
+
+Action = Entry | Cancel | SymbolRules
 Side = Sequence[tuple[int, int]]
 
 
@@ -96,6 +114,8 @@ def actions_of(text: str) -> list[Action]:
 
 
 def _action(text: str) -> Action:
+    if text.startswith("rules "):
+        return SymbolRules(dict(_number(word, _RULES) for word in text.split()[1:]))
     if text.startswith("x "):
         return Cancel(text.removeprefix("x "))
     found = _ORDER.match(text)
@@ -113,8 +133,12 @@ def _action(text: str) -> Action:
 def _condition(word: str) -> tuple[str, object]:
     if word in _WORDS:
         return _WORDS[word]
+    return _number(word, _NUMBERS)
+
+
+def _number(word: str, names: Mapping[str, str]) -> tuple[str, int]:
     name = word.rstrip("0123456789")
-    return _NUMBERS[name], int(word.removeprefix(name))
+    return names[name], int(word.removeprefix(name))
 
 
 def _levels(side: Side) -> str:

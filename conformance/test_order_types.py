@@ -7,7 +7,7 @@ import pytest
 
 from conformance.api import Api
 from conformance.order_types import SCENARIOS
-from conformance.scenarios import Action, Entry, Result, Scenario
+from conformance.scenarios import Action, Cancel, Entry, Result, Scenario
 from conformance.trader import Market, Trader, expect_answer
 
 _ACCEPTED = 201
@@ -31,8 +31,10 @@ class HttpExchange:
         for action in actions:
             if isinstance(action, Entry):
                 self._place(action)
-            else:
+            elif isinstance(action, Cancel):
                 self._trader(action.name).cancel(self._ids[action.name])
+            else:
+                self._market.set_instrument(self._symbol, action.fields)
         orders = {name: self._trader(name).order(order) for name, order in self._ids.items()}
         states = {name: _state(order) for name, order in orders.items()}
         bids, asks = ([row[1::-1] for row in self._levels(side)] for side in ("bids", "asks"))
@@ -51,8 +53,10 @@ class HttpExchange:
         answer = api.place(
             order.side, self._symbol, order.quantity, order.price, **order.conditions
         )
-        if answer.status == _REFUSED:
-            self._refused[order.name] = answer.body["code"]
+        if answer.status in (_REFUSED, _INVALID):
+            faults = answer.body.get("errors", [])
+            codes = [fault["code"] for fault in faults if "code" in fault]
+            self._refused[order.name] = next(iter(codes), answer.body["code"])
             return
         expect_answer("the order to be accepted", answer, _ACCEPTED)
         self._ids[order.name] = answer.body["order_id"]

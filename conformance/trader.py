@@ -219,6 +219,12 @@ class Market:
         """A random symbol, unused in this run and others."""
         return "".join(secrets.choice(_LETTERS) for _ in range(SYMBOL_LENGTH))
 
+    def set_instrument(self, symbol: str, fields: Mapping[str, Any]) -> None:
+        """Give the symbol an instrument, or its instrument other rules."""
+        __tracebackhide__ = True
+        answer = self.admin.call("PUT", f"/admin/stocks/{symbol}", fields)
+        expect_answer("the instrument to be set", answer, 200)
+
     def client(self, key: str | None) -> Api:
         """A client with the given key, or without one."""
         return Calls(self.admin.url, key, ANSWER_S)

@@ -12,9 +12,10 @@ import msgspec
 from schemas.book import BookUpdate
 from schemas.brokers import Broker, IssuedSecret
 from schemas.command_texts import invalid_text
-from schemas.commands import Command, EnterOrder, PlaceOrder
+from schemas.commands import Command, EnterOrder, PlaceOrder, SetInstrument
 from schemas.conditions import condition_faults
 from schemas.executions import Execution
+from schemas.instruments import instrument_faults
 from schemas.listings import Listing
 from schemas.snapshots import Snapshot
 from schemas.trades import Trade
@@ -61,6 +62,12 @@ def decode_command(value: bytes | None) -> Command:
         raise UnreadableError("a limit order needs a price, a market order has none")
     if type(command) is EnterOrder:
         for field, reason in condition_faults(msgspec.structs.asdict(command)):
+            raise UnreadableError(f"{field}: {reason}")
+    elif type(command) is SetInstrument:
+        fields = msgspec.structs.asdict(command.rules)
+        for field, reason in instrument_faults(
+            fields | {"reference_price": command.reference_price}
+        ):
             raise UnreadableError(f"{field}: {reason}")
     return command
 

@@ -8,10 +8,11 @@ command; the patterns decide on the rest. Pure.
 import re
 from typing import Final
 
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
 from schemas.units import (
     CLIENT_ORDER_ID_PATTERN,
     PRINTABLE_PATTERN,
+    REQUEST_PATTERN,
     SYMBOL_PATTERN,
     UUID_PATTERN,
 )
@@ -32,6 +33,7 @@ _PATTERNS: Final = {
     "broker_id": re.compile(UUID_PATTERN),
     "document_number": re.compile(PRINTABLE_PATTERN),
     "symbol": re.compile(SYMBOL_PATTERN),
+    "request": re.compile(REQUEST_PATTERN),
     "client_order_id": re.compile(CLIENT_ORDER_ID_PATTERN),
 }
 
@@ -69,5 +71,5 @@ def _surely_valid(command: Command) -> bool:
             command.order_id.encode().translate(_HEX_DIGITS_AS_0) == _UUID_SHAPE
             and command.broker_id.encode().translate(_HEX_DIGITS_AS_0) == _UUID_SHAPE
         )
-    # The other commands have no text.
-    return True
+    # The others are rarer; those without a text match all patterns.
+    return type(command) is not SetInstrument

@@ -9,10 +9,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from schemas.instruments import InstrumentRules
 from schemas.quotas import Quotas
 from schemas.units import (
     CLIENT_ORDER_ID_PATTERN,
     PRINTABLE_PATTERN,
+    REQUEST_PATTERN,
     SYMBOL_PATTERN,
     UUID_PATTERN,
     OrderType,
@@ -44,6 +46,14 @@ ClientOrderId = Annotated[
     Meta(
         description="The broker's own id.",
         extra_json_schema={"pattern": CLIENT_ORDER_ID_PATTERN},
+    ),
+]
+
+RequestId = Annotated[
+    str,
+    Meta(
+        description="A gateway's id of one call, which its outcome repeats.",
+        extra_json_schema={"pattern": REQUEST_PATTERN},
     ),
 ]
 
@@ -89,6 +99,20 @@ class CancelOrder(
     broker_id: BrokerId
 
 
+class SetInstrument(
+    Struct, frozen=True, tag_field="type", tag="set_instrument", omit_defaults=True, gc=False
+):
+    """Give a symbol an instrument, or replace the rules of the one that it has.
+
+    The first one needs a `reference_price`; without one a later command keeps the present price.
+    """
+
+    symbol: Symbol
+    request: RequestId
+    rules: InstrumentRules
+    reference_price: PriceCents | None = None
+
+
 class Tick(Struct, frozen=True, tag_field="type", tag="tick", gc=False):
     """Advance the partition's clock in a quiet market, to the record's timestamp."""
 
@@ -100,4 +124,4 @@ class SetQuotas(Struct, frozen=True, tag_field="type", tag="set_quotas", gc=Fals
     quotas: Quotas
 
 
-Command = PlaceOrder | EnterOrder | CancelOrder | Tick | SetQuotas
+Command = PlaceOrder | EnterOrder | CancelOrder | SetInstrument | Tick | SetQuotas

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
 from schemas.units import ClosedReason, OrderType, Side, TimeInForce
 
@@ -23,14 +24,22 @@ RefusalCode = Literal[
     "too_many_symbols",
     "too_many_client_order_ids",
     "post_only_would_trade",
+    "needs_reference_price",
+    "off_tick",
+    "off_lot",
+    "over_max_quantity",
+    "over_max_value",
+    "outside_price_band",
 ]
 
-# Levels of the rules, each with all of those before: quotas, and conditions of orders.
+# Levels of the rules, each with all of those before: quotas; conditions of orders; changes of open
+# orders, and instruments.
 CONDITIONS_LEVEL: Final = 3
+CHANGES_LEVEL: Final = 4
 # The lowest level of an exchange whose log lacks its claims: earlier versions never trim a log.
 TRIMMED_LEVEL: Final = CONDITIONS_LEVEL
 # The level that this program follows; matchers claim with it.
-RULES_LEVEL: Final = CONDITIONS_LEVEL
+RULES_LEVEL: Final = CHANGES_LEVEL
 
 
 class Fill(Struct, frozen=True, gc=False):
@@ -110,13 +119,15 @@ class CommandRefused(
 ):
     """The command was refused and changed nothing. Ids are absent if it was unreadable.
 
-    `original_order_id` names the order that already uses the client order id.
+    `original_order_id` names the order that already uses the client order id. `request` is that of
+    the command, if it has one.
     """
 
     code: RefusalCode
     order_id: str | None = None
     broker_id: str | None = None
     original_order_id: str | None = None
+    request: str | None = None
 
 
 class Ticked(Struct, frozen=True, tag_field="type", tag="ticked", gc=False):
@@ -129,6 +140,21 @@ class QuotasSet(Struct, frozen=True, tag_field="type", tag="quotas_set", gc=Fals
     quotas: Quotas
 
 
+class InstrumentSet(
+    Struct, frozen=True, tag_field="type", tag="instrument_set", omit_defaults=True, gc=False
+):
+    """The instrument of a symbol from this command on. `reference_price` holds until the next
+    trade, which is the one after `trade_sequence`."""
+
+    symbol: str
+    request: str
+    rules: InstrumentRules
+    reference_price: int
+    phase: Phase
+    book_sequence: int
+    trade_sequence: int
+
+
 Event = (
     OrderAccepted
     | OrderEntered
@@ -137,6 +163,7 @@ Event = (
     | CommandRefused
     | Ticked
     | QuotasSet
+    | InstrumentSet
 )
 
 

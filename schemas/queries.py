@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from schemas.candles import Interval
+from schemas.instruments import Phase
+from schemas.market_controls import InstrumentResource
 from schemas.units import ClosedReason, OrderType, Side, TimeInForce
 
 
@@ -16,6 +18,8 @@ class StockResource(Struct, frozen=True):
     """A symbol. `price_scale`: decimal places of a price in the currency's unit.
 
     `trade_sequence` and `book_sequence` count its trades and the changes of its book; 0: none.
+    `instrument`: the rules that an operator has set; null: there are none, and any price and
+    quantity may be ordered.
     """
 
     symbol: str
@@ -26,8 +30,10 @@ class StockResource(Struct, frozen=True):
     book_sequence: int
     currency: Literal["BRL"] = "BRL"
     price_scale: Literal[2] = 2
-    tick_size: Literal[1] = 1
-    lot_size: Literal[1] = 1
+    tick_size: int = 1
+    lot_size: int = 1
+    phase: Phase = "continuous"
+    instrument: InstrumentResource | None = None
 
 
 class StocksResource(Struct, frozen=True):

@@ -171,10 +171,14 @@ class BalanceResource(Struct, frozen=True):
 
 
 class FieldFault(Struct, frozen=True):
-    """One fault of the request; `pointer` is an RFC 6901 JSON pointer into the body."""
+    """One fault of the request; `pointer` is an RFC 6901 JSON pointer into the body.
+
+    `code` names the rule of the symbol's instrument that an order breaks.
+    """
 
     pointer: str
     detail: str
+    code: str | UnsetType = UNSET
 
 
 class Problem(Struct, frozen=True):

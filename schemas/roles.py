@@ -130,6 +130,7 @@ _UPSERTED = (
     tables.BALANCES,
     tables.BROKERS,
     tables.CANDLES,
+    tables.INSTRUMENTS,
     tables.LOG_POSITIONS,
     tables.ORDERS,
     tables.SYMBOLS,

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
 from schemas.units import Side
 
@@ -14,6 +15,9 @@ from schemas.units import Side
 SNAPSHOT_VERSION: Final = 1
 # Of a partition with quotas: the state also contains the quotas, openers and order ids.
 SNAPSHOT_VERSION_QUOTAS: Final = 2
+# Of a partition with state of rules of level 4, with or without quotas.
+SNAPSHOT_VERSION_CHANGES: Final = 3
+SNAPSHOT_VERSIONS: Final = (SNAPSHOT_VERSION, SNAPSHOT_VERSION_QUOTAS, SNAPSHOT_VERSION_CHANGES)
 
 
 class BookRow(Struct, frozen=True, array_like=True, gc=False):
@@ -75,6 +79,22 @@ class OrderIdBlock(Struct, frozen=True, array_like=True, gc=False):
     ids: tuple[str, ...]
 
 
+class InstrumentRow(Struct, frozen=True, array_like=True, gc=False):
+    """The instrument of a symbol; `reference_price` is the present one."""
+
+    symbol: str
+    rules: InstrumentRules
+    reference_price: int
+    phase: Phase
+
+
+class OrderTermsRow(Struct, frozen=True, array_like=True, gc=False):
+    """Fields of an open order that entered a symbol with an instrument."""
+
+    order_id: str
+    document_number: str
+
+
 class SnapshotChunk(
     Struct, frozen=True, tag_field="type", tag="snapshot_chunk", omit_defaults=True, gc=False
 ):
@@ -92,6 +112,8 @@ class SnapshotChunk(
     quotas: Quotas | None = None
     openers: tuple[OpenerRow, ...] = ()
     order_ids: tuple[OrderIdBlock, ...] = ()
+    instruments: tuple[InstrumentRow, ...] = ()
+    terms: tuple[OrderTermsRow, ...] = ()
 
 
 class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):

@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -64,6 +64,25 @@ CANDLES = Table(
     writers=("sink",),
     readers={**_VIEWS, "sink": ALL, "operator": ALL, "analyst": ALL},
     purpose="Trades summed by symbol and interval.",
+)
+INSTRUMENTS = Table(
+    name="instruments",
+    columns=(
+        "partition",
+        "symbol",
+        "phase",
+        "reference_price",
+        "trade_sequence",
+        "tick_size",
+        "lot_size",
+        "quantity_max",
+        "value_max",
+        "price_min",
+        "price_max",
+    ),
+    writers=("sink",),
+    readers={**_VIEWS, "sink": ALL, "operator": ALL, "analyst": ALL},
+    purpose="Rules of the symbols for which operators have set some.",
 )
 LOG_IDENTITY = Table(
     name="log_identity",
@@ -244,6 +263,7 @@ TABLES = (
     BALANCES,
     BROKERS,
     CANDLES,
+    INSTRUMENTS,
     LOG_IDENTITY,
     LOG_POSITIONS,
     ORDERS,

@@ -18,6 +18,8 @@ TIMESTAMP_MS_MAX = 253_402_300_799_999
 CLIENT_ORDER_ID_WINDOW_MS = 3_600_000
 
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)"
+# The id of a call that a gateway makes up.
+REQUEST_PATTERN = r"^[0-9a-f]{16}$(?!\n)"
 # Without control characters: PostgreSQL cannot store NUL, and names need none.
 PRINTABLE_PATTERN = r"^[^\u0000-\u001f\u007f]+$(?!\n)"
 

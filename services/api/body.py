@@ -58,8 +58,8 @@ def check_body_headers(headers: Mapping[str, str], bytes_max: int) -> None:
 
 
 async def read_body_of(call: Route, headers: Mapping[str, str], receive: Receive) -> bytes:
-    """The body of a POST; empty where there is none. Raises as the two functions below."""
-    if call.method != "POST" or not has_body(headers):
+    """The body of a POST or PUT; empty where there is none. Raises as the two functions below."""
+    if call.method == "GET" or not has_body(headers):
         return b""
     check_body_headers(headers, call.body_bytes_max)
     return await read_body(receive, call.body_bytes_max)

@@ -56,7 +56,7 @@ class RequestChecks:
         if self._refusal is not None:
             raise self._refusal
         if self._freshness is not None:
-            reason = self._freshness.refusal(writes=call.method == "POST")
+            reason = self._freshness.refusal(writes=call.method != "GET")
             if reason is not None:
                 raise not_accepted(reason)
         broker = self._authenticated(call, scope, headers)
@@ -113,7 +113,7 @@ class RequestChecks:
 
 
 def _budget(call: Route) -> Budget:
-    return call.budget or ("orders" if call.method == "POST" else "reads")
+    return call.budget or ("reads" if call.method == "GET" else "orders")
 
 
 def _address(scope: Scope) -> str:

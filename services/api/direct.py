@@ -194,7 +194,7 @@ class DirectCalls:
         answer: Response | Exception | None
         try:
             broker = direct.broker = self._checks.admit(call, scope, headers)
-            if call.method != "POST" or not has_body(headers):
+            if call.method == "GET" or not has_body(headers):
                 body = b""
             else:
                 # The parser holds the body to its Content-Length, which is checked here.

@@ -97,6 +97,7 @@ PROBLEMS: Final = {
     "too_many_client_order_ids": ProblemKind(409, "This broker has used too many client order ids"),
     "book_too_deep": ProblemKind(409, "The book has too many levels to be sent as a whole"),
     "post_only_would_trade": ProblemKind(409, "A post-only order would trade at once"),
+    "outside_price_band": ProblemKind(409, "The price is outside the symbol's price band"),
     "body_too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be plain JSON"),
     "invalid": ProblemKind(422, "The request is not acceptable"),
@@ -192,7 +193,7 @@ class Route(Struct, frozen=True):
     `body_bytes_max`: a larger body is refused (413), unread where its length is announced.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT"]
     path: str
     handler: Callable[..., Awaitable[Response]]
     who: Literal["broker", "admin", "anyone"]

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas.batch import BatchOrder, BatchRequest
+from schemas.market_controls import InstrumentRequest
 from schemas.rest import OrderRequest, Problem, RegisterRequest
 from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, ProblemError, Route
 from services.api.routing import Resource
@@ -28,6 +29,7 @@ _ORDER = {
 _EXAMPLES: dict[type, Document] = {
     RegisterRequest: {"name": "Alfa Corretora", "webhook_url": "https://broker.example/trades"},
     OrderRequest: _ORDER,
+    InstrumentRequest: {"reference_price": 3710, "tick_size": 1, "quantity_max": 100_000},
     BatchRequest: {
         "items": [
             {"place": {**_ORDER, "side": "ask", "price": 3713, "client_order_id": "a-2"}},
@@ -192,7 +194,7 @@ def _successes(call: Route, refs: dict[type, Document]) -> Document:
 def _problems(call: Route, refs: dict[type, Document]) -> Document:
     codes = {*call.problems, *_ALWAYS}
     codes |= {*(_OPEN if call.who == "anyone" else _KEYED)}
-    if call.method == "POST":
+    if call.method != "GET":
         codes |= {*_POSTED}
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):

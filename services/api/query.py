@@ -1,14 +1,15 @@
 """Query and path parameters: reading, validation and documentation. Pure."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from fastapi import Path
 from pydantic_core import core_schema
 
 from schemas.rest import FieldFault, Instant
-from schemas.units import milliseconds
+from schemas.units import NewSymbol, milliseconds
 from services.api.messages import Parameter, ProblemError
 
 
@@ -102,3 +103,7 @@ def require_known_query(query_string: bytes, known: Collection[str]) -> None:
     ]
     if faults:
         raise ProblemError("invalid", "the request is not acceptable", errors=faults)
+
+
+TICKER = Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or ..")
+SymbolInPath = Annotated[str, TICKER, Path()]

@@ -16,6 +16,7 @@ from schemas.executions import (
     CommandRefused,
     Expired,
     Fill,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderEntered,
@@ -139,6 +140,8 @@ class OutcomeBooks:
                 self._leaves(step.order_id)
             elif isinstance(step, OrderAccepted):
                 self._enters(step, trades, outcome, offset)
+            elif isinstance(step, InstrumentSet):
+                self._books.setdefault(step.symbol, _Book(step.symbol))
             elif isinstance(step, CommandRefused) and step.code == "post_only_would_trade":
                 self._look_at_post_only(command, offset)
         self.updates = [
@@ -288,9 +291,10 @@ class OutcomeBooks:
             self._priority.fail(f"{where} became {reason or 'open'}, first was {there}")
 
     def _look_at_sequences(self, outcome: Outcome, offset: int) -> None:
-        events: list[Expired | OrderAccepted | OrderCancelled] = [*outcome.expired]
+        events: list[Expired | OrderAccepted | OrderCancelled | InstrumentSet]
+        events = [*outcome.expired]
         for step, _ in steps_of(outcome):
-            if isinstance(step, OrderAccepted | OrderCancelled):
+            if isinstance(step, OrderAccepted | OrderCancelled | InstrumentSet):
                 events.append(step)
         for event in events:
             self._sequences.checked += 1

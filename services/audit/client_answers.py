@@ -6,10 +6,19 @@ that earlier outcomes left open.
 
 from collections.abc import Mapping
 
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas
+from schemas.commands import (
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+    SetQuotas,
+    Tick,
+)
 from schemas.executions import (
     CommandRefused,
     Event,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderEntered,
@@ -18,6 +27,7 @@ from schemas.executions import (
     QuotasSet,
     Ticked,
 )
+from services.audit import instruments
 from services.audit.ledger import OrderState
 from services.audit.report import AuditReport
 from services.matcher.engine import EnginePosition
@@ -30,6 +40,7 @@ _ORDER_REFUSALS = (
     "too_many_open_orders",
     "too_many_symbols",
     "too_many_client_order_ids",
+    *instruments.REFUSALS,
 )
 
 
@@ -97,9 +108,25 @@ def _answers(command: Command | None, event: Event) -> bool:
         return _refused(event, command, "order_not_open", "not_owner")
     if command is None:
         return event == CommandRefused("malformed_command")
+    return _answers_operator(command, event)
+
+
+def _answers_operator(command: SetInstrument | SetQuotas | Tick, event: Event) -> bool:
+    if isinstance(command, SetInstrument):
+        return _answers_instrument(command, event)
     if isinstance(command, SetQuotas):
         return event == QuotasSet(command.quotas)
     return isinstance(event, Ticked)
+
+
+def _answers_instrument(command: SetInstrument, event: Event) -> bool:
+    if isinstance(event, InstrumentSet):
+        set_ = (event.symbol, event.request, event.rules)
+        reference = command.reference_price or event.reference_price
+        wanted = (command.symbol, command.request, command.rules)
+        return set_ == wanted and event.reference_price == reference
+    is_first = command.reference_price is None
+    return is_first and event == CommandRefused("needs_reference_price", request=command.request)
 
 
 def _answers_order(command: PlaceOrder, event: Event) -> bool:

@@ -48,6 +48,10 @@ _EXAMINED: LiteralString = (
     " WHERE b.partition = r.partition AND r.command_offset < b.first)"
 )
 _SELECT_SYMBOLS: LiteralString = "SELECT symbol, book_sequence FROM symbols WHERE partition = %s"
+_SELECT_INSTRUMENTS: LiteralString = (
+    "SELECT symbol, phase, reference_price, trade_sequence, tick_size, lot_size, quantity_max,"
+    " value_max, price_min, price_max FROM instruments WHERE partition = %s"
+)
 _SELECT_CLOCK: LiteralString = (
     "SELECT 'clock', extract(epoch FROM clock) * 1000 FROM log_positions WHERE partition = %s"
 )
@@ -224,6 +228,20 @@ class Database:
         # An order that neither traded nor rested adds its symbol, but no change of a book.
         self._compare_sums(_SELECT_SYMBOLS, sequences, [partition], absent=0)
         self._compare_sums(_SELECT_CLOCK, {"clock": clock}, [partition])
+
+    def compare_instruments(self, wanted: Mapping[str, tuple[object, ...]], partition: int) -> None:
+        """Compare the instruments that were set since the audit's beginning."""
+        invariant = self._report["stored_sums"]
+        rows = self._connection.execute(_SELECT_INSTRUMENTS, [partition])
+        found = {symbol: tuple(fields) for symbol, *fields in rows}
+        # Without the log's beginning older ones may be there too.
+        symbols = wanted.keys() if self._first else wanted.keys() | found.keys()
+        for symbol in sorted(symbols):
+            invariant.checked += 1
+            if found.get(symbol) != wanted.get(symbol):
+                invariant.fail(
+                    f"instrument of {symbol} is {found.get(symbol)}, expected {wanted.get(symbol)}"
+                )
 
     def compare_brokers(self, brokers: Sequence[Broker]) -> list[str]:
         """Compare brokers in a fresh snapshot, because they arrive on a separate topic."""

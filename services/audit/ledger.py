@@ -13,6 +13,7 @@ from schemas.executions import (
     CommandRefused,
     Expired,
     Fill,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
@@ -112,7 +113,7 @@ class Ledger:
                     self._accepted(step, trades, outcome.time, offset)
                 case OrderCancelled():
                     self._left(step, "cancelled", outcome.time, offset)
-                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
+                case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet() | InstrumentSet():
                     pass
                 case never:
                     assert_never(never)

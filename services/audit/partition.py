@@ -22,6 +22,7 @@ from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.client_log import ClientLog
 from services.audit.database import Database
+from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
 from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.report import AuditReport, Name
@@ -73,6 +74,7 @@ class PartitionAudit:
         self._ledger = Ledger(number, tools.totals, tools.report)
         self._answers = Answers(self._ledger.open, tools.report)
         self._books = OutcomeBooks(number, tools.report)
+        self._instruments = InstrumentAudit(number, tools.report)
         self._folded = FoldedBooks()
 
     def run(self) -> None:
@@ -116,6 +118,7 @@ class PartitionAudit:
         state = beginning.engine.snapshot()
         self._answers.clock = state.clock
         self._books.carry(state)
+        self._instruments.carry(state.instruments)
         for order in state.orders:
             self._ledger.carry(order, state.clock)
         self._tools.database.begins_at(self._number, self._first)
@@ -142,6 +145,7 @@ class PartitionAudit:
             self._recompute(command, at, recorded)
             self._answers.look(command, recorded, at)
             self._books.apply(recorded, record.offset, command)
+            self._instruments.apply(command, recorded, record.offset)
             for trade in self._books.trades:
                 public[0].topic.expect(trade)
             for update in self._books.updates:
@@ -179,6 +183,7 @@ class PartitionAudit:
         if last:
             books = self._books
             self._tools.database.compare_books(books.sequences(), books.clock, self._number)
+            self._tools.database.compare_instruments(self._instruments.stored(), self._number)
 
     def _finish(self, public: list["PublicStream"]) -> None:
         self._compare_stored(last=True)

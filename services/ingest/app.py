@@ -28,6 +28,7 @@ from services.api.framework import Body, Caller, ServiceRouter
 from services.ingest.admission import admit, admit_registration
 from services.ingest.app_batch import BatchHandler
 from services.ingest.app_cancel import CancelOrderHandler
+from services.ingest.app_market import MarketHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.context import IngestContext
 from services.ingest.registration import (
@@ -72,6 +73,7 @@ class Ingest:
         self._directory = directory
         self.placing = PlaceOrderHandler(context)
         self.cancelling = CancelOrderHandler(context)
+        self._market = MarketHandler(context)
         self._batching = BatchHandler(context, self.placing, self.cancelling)
 
     def on_batch(self, batch: Batch) -> None:
@@ -158,6 +160,10 @@ class Ingest:
         if result != "stored":
             raise ProblemError("outcome_unknown", unknown)
 
+    def routers(self) -> list[ServiceRouter]:
+        """All other calls, served by FastAPI."""
+        return [self.router(), self._market.router()]
+
     def routes(self) -> list[Route]:
         """The hot calls, served by the edge."""
         return [
@@ -176,6 +182,7 @@ class Ingest:
                     "too_many_symbols",
                     "too_many_client_order_ids",
                     "post_only_would_trade",
+                    "outside_price_band",
                     *_WRITING,
                 ),
                 parameters=(_PREFER_PLACE,),
@@ -209,7 +216,7 @@ class Ingest:
         ]
 
     def router(self) -> ServiceRouter:
-        """All other calls, served by FastAPI."""
+        """Ingest's own calls of these, without those of operators for a symbol."""
         return ServiceRouter(
             [
                 Route(

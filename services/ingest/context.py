@@ -60,7 +60,7 @@ class IngestContext(Struct, frozen=True):
         """Raises ProblemError (503) unless the partition's matcher follows rules of this level."""
         if self.rules_level(partition) < level:
             # An older matcher would take the command for an unreadable record.
-            raise not_accepted("the matcher of this symbol does not have order conditions yet")
+            raise not_accepted("the matcher of this symbol does not have these rules yet")
 
     def wait_ms(self, preferences: Preferences) -> int:
         """Milliseconds that this request may wait for its outcome."""
@@ -70,24 +70,25 @@ class IngestContext(Struct, frozen=True):
 
     async def pending(self, sent: Sent, preferences: Preferences) -> Response:
         """202 once the command is written. Raises ProblemError: 503 or 504."""
-        await self._require_stored(sent.delivery, sent.order_id)
         order_id = sent.order_id
+        await self.require_stored(
+            sent.delivery,
+            f"order {order_id} may be in the log or not: look it up, or send the same request "
+            "with the same client_order_id again",
+        )
         return json_response(
             202,
             PendingOrder(order_id=order_id, id=order_id, client_order_id=sent.client_order_id),
             (("Location", location(order_id)), *applied(preferences, pending=True)),
         )
 
-    async def _require_stored(self, delivery: Delivery, order_id: str) -> None:
+    async def require_stored(self, delivery: Delivery, unknown: str) -> None:
+        """Wait until the log has a command. Raises ProblemError: 503, or 504 with this text."""
         result = await delivery.wait(self.publisher.delivery_timeout_s)
         if result == "not_stored":
             raise not_accepted("the log refused it; nothing was written")
         if result != "stored":
-            raise ProblemError(
-                "outcome_unknown",
-                f"order {order_id} may be in the log or not: look it up, or send the same request "
-                "with the same client_order_id again",
-            )
+            raise ProblemError("outcome_unknown", unknown)
 
     async def find(self, order_id: str, request: Request) -> OrderResource | None:
         """The caller's order for the body of an answer; None if it is unavailable."""

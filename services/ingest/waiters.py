@@ -8,7 +8,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from schemas.executions import (
+    CommandRefused,
+    InstrumentSet,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    Outcome,
+)
 from services.ingest.deadlines import Deadline, Deadlines
 from services.runtime.kafka.execution_filter import Batch
 
@@ -24,9 +31,9 @@ T = TypeVar("T")
 
 
 class Waiters:
-    """Callbacks by order id, and for cancels by order and calling broker. Each is called once.
+    """Callbacks by order id or request, and for cancels by order and calling broker.
 
-    Several requests may cancel one order; an outcome answers all of them.
+    Each is called once. Several requests may cancel one order; an outcome answers all of them.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -89,13 +96,15 @@ class Waiters:
                 self._resolve_placed(event.order_id, outcome)
             elif isinstance(event, OrderCancelled):
                 self._resolve_cancels(event.order_id, event.broker_id, "gone")
+            elif isinstance(event, InstrumentSet):
+                self._resolve_placed(event.request, outcome)
             elif isinstance(event, CommandRefused):
                 self._refused(event, outcome)
 
     def _refused(self, event: CommandRefused, outcome: Outcome) -> None:
         result = _REFUSED_CANCELS.get(event.code)
         if result is None:
-            self._resolve_placed(event.order_id or "", outcome)
+            self._resolve_placed(event.order_id or event.request or "", outcome)
         else:
             self._resolve_cancels(event.order_id or "", event.broker_id or "", result)
 

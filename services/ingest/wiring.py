@@ -83,7 +83,7 @@ def half(
         lambda: kafka_check(publisher.available, has_reads=has_reads),
     )
     context.health.add("durability", lambda: Check(True, topology.durability))
-    return Half(routes=ingest.routes(), routers=[ingest.router()]), ingest
+    return Half(routes=ingest.routes(), routers=ingest.routers()), ingest
 
 
 def kafka_check(available: bool, *, has_reads: bool) -> Check:

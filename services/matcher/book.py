@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from schemas.book import Level
 from schemas.units import Side
+from services.matcher.instrument import Instrument
 
 # Prices without a level that a heap may hold in addition to as many as there are levels.
 PRICES_SLACK = 64
@@ -176,9 +177,10 @@ class Book:
 
     `changed` holds the keys of the levels that the latest of them changed, perhaps repeatedly: the
     price of asks, the negated price of bids. `trade_sequence` is the number of trades so far.
+    `instrument`: the symbol's rules; None: it has none.
     """
 
-    __slots__ = ("asks", "bids", "changed", "sequence", "symbol", "trade_sequence")
+    __slots__ = ("asks", "bids", "changed", "instrument", "sequence", "symbol", "trade_sequence")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -186,6 +188,7 @@ class Book:
         self.asks = BookSide("ask")
         self.sequence = 0
         self.trade_sequence = 0
+        self.instrument: Instrument | None = None
         self.changed: list[int] = []
 
     def side(self, side: Side) -> BookSide:
@@ -218,3 +221,8 @@ class Book:
     def orders(self, side: Side) -> Iterator[Order]:
         """The orders of a side in priority order."""
         return self.side(side).orders()
+
+    def all_orders(self) -> Iterator[Order]:
+        """The orders of both sides, bids first, each side in priority order."""
+        yield from self.bids.orders()
+        yield from self.asks.orders()

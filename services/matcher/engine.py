@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument, SetQuotas
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -26,6 +26,7 @@ from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.quotas import Quotas
 from schemas.snapshots import BookRow, ClientIdRow, OrderRow
 from schemas.units import ClosedReason
+from services.matcher import instrument_state
 from services.matcher.book import Book, Order, PriceLevel
 from services.matcher.incoming import (
     closed_reason,
@@ -36,9 +37,10 @@ from services.matcher.incoming import (
     with_conditions,
     would_trade,
 )
+from services.matcher.instrument import OrderTerms
 from services.matcher.quotas import BrokerQuotas, quota_state
 from services.matcher.rules import RULES, Rules
-from services.matcher.state import EngineState, digest_of
+from services.matcher.state import EngineState, digest_of, named_part
 from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
 
 # Dead entries that the expiry queue may hold in addition to live ones before it is rebuilt.
@@ -69,6 +71,8 @@ class Engine:
         # The books changed by the latest command, by symbol, in the order they were first changed.
         # `market_data.book_updates` reads them: it is the second output of `apply`.
         self.changed: dict[str, Book] = {}
+        # Of open orders that entered symbols with instruments.
+        self._terms: dict[str, OrderTerms] = {}
         # None until the log sets quotas.
         self._quotas: BrokerQuotas | None = None
         self._client_ids = ClientIdWindow(
@@ -103,6 +107,8 @@ class Engine:
             event = with_conditions(command, self._place(command, at, expired))
         elif command is None:
             event = CommandRefused("malformed_command")
+        elif type(command) is SetInstrument:
+            event = instrument_state.set_instrument(self.books, command)
         elif type(command) is SetQuotas:
             event = self._set_quotas(command.quotas)
         else:
@@ -163,6 +169,8 @@ class Engine:
     def _forget(self, order: Order) -> None:
         """Remove a closed order from all structures but its book."""
         del self.open_orders[order.order_id]
+        if self._terms:
+            self._terms.pop(order.order_id, None)
         if self._quotas is not None:
             self._quotas.left(order.broker_id)
         if order.valid_until is not None:
@@ -201,6 +209,10 @@ class Engine:
             code = self._quotas.refusal(command, at.offset, self.clock, client_ids, has_book)
             if code is not None:
                 return CommandRefused(code, order_id, command.broker_id)
+        if book is not None and book.instrument is not None:
+            code = book.instrument.refusal(command)
+            if code is not None:
+                return CommandRefused(code, order_id, command.broker_id)
         if type(command) is EnterOrder and would_trade(
             command, book, self.clock, self.rules.fills_max
         ):
@@ -234,6 +246,8 @@ class Engine:
                 reason = None if rests else "no_liquidity"
             if reason is None:
                 self._rest(command, remaining, book, at.offset)
+                if book.instrument is not None:
+                    self._terms[command.order_id] = OrderTerms(command.document_number)
         return OrderAccepted(
             command.order_id,
             command.broker_id,
@@ -298,6 +312,8 @@ class Engine:
                 )
             )
             level = opposite.best
+        if fills and book.instrument is not None:
+            book.instrument.reference = fills[-1].price
         return remaining
 
     def _rest(self, command: PlaceOrder, remaining: int, book: Book, offset: int) -> None:
@@ -335,14 +351,10 @@ class Engine:
             self.partition,
             self.clock,
             tuple(BookRow(book.symbol, book.sequence, book.trade_sequence) for book in books),
-            tuple(
-                OrderRow(*astuple(order))
-                for book in books
-                for side in (book.bids, book.asks)
-                for order in side.orders()
-            ),
+            tuple(OrderRow(*astuple(order)) for book in books for order in book.all_orders()),
             self._client_ids.blocks(),
             *quota_state(self._quotas),
+            *instrument_state.rows(books, self._terms),
         )
 
     @classmethod
@@ -353,6 +365,7 @@ class Engine:
         for row in state.books:
             book = engine.books[row.symbol] = Book(row.symbol)
             book.sequence, book.trade_sequence = row.sequence, row.trade_sequence
+        engine._terms = instrument_state.restore(engine.books, state.instruments, state.terms)
         for saved in state.orders:
             order = Order(*astuple(saved))
             engine.books[order.symbol].side(order.side).add(order)
@@ -371,12 +384,14 @@ class Engine:
     def digest(self) -> bytes:
         """Digest of the state, computed without `snapshot`, so that an error there is detected."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
-        orders = [o for book in books for side in (book.bids, book.asks) for o in side.orders()]
         quotas, openers, order_ids = quota_state(self._quotas)
+        instruments, terms = instrument_state.rows(books, self._terms)
         return digest_of(
             (self.partition, self.clock),
             [(book.symbol, book.sequence, book.trade_sequence) for book in books],
-            [astuple(order) for order in orders],
+            [astuple(order) for book in books for order in book.all_orders()],
             *self._client_ids.blocks(),
             *((quotas, openers, *order_ids) if quotas is not None else ()),
+            *named_part("instruments", instruments),
+            *named_part("terms", terms),
         )

@@ -14,7 +14,9 @@ from msgspec import Struct, structs
 from schemas.codec import UnreadableError, decode_snapshot, encode
 from schemas.snapshots import (
     SNAPSHOT_VERSION,
+    SNAPSHOT_VERSION_CHANGES,
     SNAPSHOT_VERSION_QUOTAS,
+    SNAPSHOT_VERSIONS,
     SnapshotChunk,
     SnapshotCommit,
 )
@@ -69,6 +71,12 @@ class SnapshotImage(Struct, frozen=True):
         for ids in _blocks(self.state.order_ids, lambda block: len(block.ids)):
             yield encode(SnapshotChunk(*place, index, order_ids=ids))
             index += 1
+        for instruments in _parts(self.state.instruments):
+            yield encode(SnapshotChunk(*place, index, instruments=instruments))
+            index += 1
+        for terms in _parts(self.state.terms):
+            yield encode(SnapshotChunk(*place, index, terms=terms))
+            index += 1
 
 
 class SnapshotChecksum:
@@ -89,7 +97,7 @@ class SnapshotChecksum:
         """The complete commit. `first_chunk`: an offset at or before all the chunks'."""
         state, at = saved.state, saved.at
         commit = SnapshotCommit(
-            version=SNAPSHOT_VERSION if state.quotas is None else SNAPSHOT_VERSION_QUOTAS,
+            version=_version_of(state),
             log=at.log,
             partition=state.partition,
             epoch=at.epoch,
@@ -120,10 +128,10 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
 
     Raises UnusableSnapshotError.
     """
-    if commit.version not in {SNAPSHOT_VERSION, SNAPSHOT_VERSION_QUOTAS}:
+    if commit.version not in SNAPSHOT_VERSIONS:
         raise UnusableSnapshotError(
-            f"version {commit.version}, this program reads only version {SNAPSHOT_VERSION} and "
-            f"{SNAPSHOT_VERSION_QUOTAS}"
+            f"version {commit.version}, this program reads only versions "
+            f"{SNAPSHOT_VERSION} to {SNAPSHOT_VERSIONS[-1]}"
         )
     seal, chunks = _own_chunks(commit, records)
     if [chunk.index for chunk in chunks] != list(range(commit.chunks)):
@@ -139,11 +147,19 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         next((chunk.quotas for chunk in chunks if chunk.quotas is not None), None),
         tuple(row for chunk in chunks for row in chunk.openers),
         tuple(block for chunk in chunks for block in chunk.order_ids),
+        instruments=tuple(row for chunk in chunks for row in chunk.instruments),
+        terms=tuple(row for chunk in chunks for row in chunk.terms),
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:
         raise UnusableSnapshotError("the digest of the restored engine does not match")
     return engine
+
+
+def _version_of(state: EngineState) -> int:
+    if state.has_changes:
+        return SNAPSHOT_VERSION_CHANGES
+    return SNAPSHOT_VERSION if state.quotas is None else SNAPSHOT_VERSION_QUOTAS
 
 
 def _own_chunks(

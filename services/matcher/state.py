@@ -1,12 +1,21 @@
 """The engine's state as an immutable value, for snapshots and comparison. Pure."""
 
 import hashlib
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.json import encode
 
 from schemas.quotas import Quotas
-from schemas.snapshots import BookRow, ClientIdBlock, OpenerRow, OrderIdBlock, OrderRow
+from schemas.snapshots import (
+    BookRow,
+    ClientIdBlock,
+    InstrumentRow,
+    OpenerRow,
+    OrderIdBlock,
+    OrderRow,
+    OrderTermsRow,
+)
 
 
 class EngineState(Struct, frozen=True):
@@ -20,13 +29,31 @@ class EngineState(Struct, frozen=True):
     quotas: Quotas | None = None
     openers: tuple[OpenerRow, ...] = ()
     order_ids: tuple[OrderIdBlock, ...] = ()
+    instruments: tuple[InstrumentRow, ...] = ()
+    terms: tuple[OrderTermsRow, ...] = ()
+
+    @property
+    def has_changes(self) -> bool:
+        """True if it holds what only the rules' fourth level leaves."""
+        return bool(self.instruments)
 
     def digest(self) -> bytes:
         """SHA-256 of the state, equal in every process that applied the same commands."""
         added = () if self.quotas is None else (self.quotas, self.openers, *self.order_ids)
         return digest_of(
-            (self.partition, self.clock), self.books, self.orders, *self.client_ids, *added
+            (self.partition, self.clock),
+            self.books,
+            self.orders,
+            *self.client_ids,
+            *added,
+            *named_part("instruments", self.instruments),
+            *named_part("terms", self.terms),
         )
+
+
+def named_part(name: str, rows: Sequence[object]) -> tuple[object, ...]:
+    """A part of the digest that is left out while it is empty, so that its name tells it apart."""
+    return ((name, rows),) if rows else ()
 
 
 def digest_of(*parts: object) -> bytes:

@@ -10,13 +10,13 @@ from schemas.queries import CandlesResource
 from schemas.units import TIMESTAMP_MS_MAX, rfc3339
 from services.api.framework import ServiceRouter
 from services.api.messages import Response, Route, json_response
-from services.api.query import Count, Moment
+from services.api.query import Count, Moment, SymbolInPath
 from services.reader.app import Reader
 from services.reader.candles import filled, resource
 from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
 from services.reader.hot_parameters import PAGE_DEFAULT
 from services.reader.list_archive import CandleSpan, StoredCandles
-from services.reader.parameters import ATTEMPTS, SymbolInPath, unreadable
+from services.reader.parameters import ATTEMPTS, unreadable
 
 CANDLES_MAX = 1_000
 

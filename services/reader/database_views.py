@@ -11,10 +11,12 @@ from msgspec import structs
 from psycopg import Connection
 
 from schemas.candles import Candle
+from schemas.instruments import InstrumentRules
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.tables import SCHEMA_VERSION
 from services.reader.archive import SELECT_ORDERS
 from services.reader.errors import ViewsNotStoredError
+from services.reader.instruments import InstrumentView
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import FilterPosition
@@ -51,6 +53,11 @@ _POSITIONS: LiteralString = """
 """
 _SYMBOLS: LiteralString = """
     SELECT symbol, partition, book_sequence FROM symbols ORDER BY partition, symbol
+"""
+_INSTRUMENTS: LiteralString = """
+    SELECT symbol, phase, reference_price, trade_sequence, tick_size, lot_size, quantity_max,
+        value_max, price_min, price_max
+    FROM instruments ORDER BY partition, symbol
 """
 _OPEN_ORDERS = SELECT_ORDERS + " WHERE closed_reason IS NULL ORDER BY partition, command_offset"
 # Trades of each open order, on either side of it.
@@ -150,6 +157,9 @@ class StoredViews:
             views.restore_partition(partition, at.next_command, self._clocks[partition])
         for row in self._rows("symbols", _SYMBOLS):
             views.restore_symbol(*row)
+        for symbol, phase, reference, trades, *rules in self._rows("instruments", _INSTRUMENTS):
+            view = InstrumentView(InstrumentRules(*rules), phase, reference, trades)
+            views.instruments.restore(symbol, view)
         for row in self._rows("orders", _OPEN_ORDERS):
             fields = [*row, []]
             views.restore_order(OrderRecord(*fields))

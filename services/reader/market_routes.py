@@ -12,10 +12,10 @@ from schemas.units import Symbol
 from services.api.framework import ServiceRouter
 from services.api.messages import Response, Route, json_response
 from services.api.partition_map import PartitionMap
-from services.api.query import Text
+from services.api.query import SymbolInPath, Text
 from services.reader.app import Reader
 from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
-from services.reader.parameters import ATTEMPTS, NOT_A_CURSOR, PageQuery, SymbolInPath, unreadable
+from services.reader.parameters import ATTEMPTS, NOT_A_CURSOR, PageQuery, unreadable
 from services.reader.stocks import stock, symbols_after
 from services.reader.tape import TapeTrade
 

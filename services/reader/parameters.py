@@ -2,12 +2,10 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Path
 from pydantic import BaseModel, Field
 
-from schemas.units import NewSymbol
 from services.api.messages import ProblemError, not_accepted
-from services.api.query import Count, Text
+from services.api.query import TICKER, Count
 from services.reader.hot_parameters import PAGE_DEFAULT, PAGE_MAX
 
 # Entries that one page may read to find those of a filter that no index has: some milliseconds.
@@ -15,8 +13,6 @@ SCAN_MAX = 1_000
 # The second answer of PostgreSQL has what left memory during the first.
 ATTEMPTS = 2
 NOT_A_CURSOR = "must be the next_cursor of an answer"
-TICKER = Text(NewSymbol, "1 to 10 of A-Z, 0-9, dot, underscore and hyphen, but not . or ..")
-SymbolInPath = Annotated[str, TICKER, Path()]
 
 
 class PageQuery(BaseModel):

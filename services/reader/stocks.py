@@ -11,7 +11,7 @@ from services.reader.views import Views
 
 def stock(views: Views, partition_map: PartitionMap, symbol: str) -> StockResource:
     """The stock; any symbol is one, also without a listing or an order."""
-    last = views.last_trade(symbol)
+    last, held = views.last_trade(symbol), views.instruments.get(symbol)
     return StockResource(
         symbol=symbol,
         listed=partition_map.is_listed(symbol),
@@ -19,6 +19,10 @@ def stock(views: Views, partition_map: PartitionMap, symbol: str) -> StockResour
         last_price=None if last is None else last.price,
         trade_sequence=0 if last is None else last.sequence,
         book_sequence=views.book_sequence(symbol),
+        tick_size=1 if held is None else held.rules.tick_size,
+        lot_size=1 if held is None else held.rules.lot_size,
+        phase="continuous" if held is None else held.phase,
+        instrument=None if held is None else held.resource(last),
     )
 
 

@@ -12,9 +12,9 @@ from schemas.queries import TickerResource, TickersResource
 from schemas.units import Symbol
 from services.api.framework import ServiceRouter
 from services.api.messages import Response, Route, json_response
-from services.api.query import Text
+from services.api.query import SymbolInPath, Text
 from services.reader.app import Reader
-from services.reader.parameters import NOT_A_CURSOR, PageQuery, SymbolInPath
+from services.reader.parameters import NOT_A_CURSOR, PageQuery
 from services.reader.tickers import ticker
 
 EVERY = "*"

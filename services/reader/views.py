@@ -15,6 +15,7 @@ from schemas.executions import (
     CommandRefused,
     Expired,
     Fill,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
@@ -28,6 +29,7 @@ from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
 from services.reader.books import BookView
 from services.reader.candles import Candles
+from services.reader.instruments import Instruments
 from services.reader.orders import Orders
 from services.reader.overlay import Span
 from services.reader.prices import LastTrade, Prices
@@ -51,6 +53,7 @@ class Views:
         # Sorted by symbol, because stocks are answered in pages.
         self._books: SortedDict = SortedDict()
         self._balances = Balances()
+        self.instruments = Instruments()
         self._clocks: dict[int, int] = {}
         self._partitions: dict[str, int] = {}
         self._next_commands: dict[int, int] = {}
@@ -69,6 +72,9 @@ class Views:
                         self._accepted(step, trades, (partition, command), time)
                     case OrderCancelled():
                         self._left(step, "cancelled", (partition, command), time)
+                    case InstrumentSet():
+                        self.restore_symbol(step.symbol, partition, step.book_sequence)
+                        self.instruments.changed(step)
                     case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                         pass
                     case never:

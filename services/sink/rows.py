@@ -12,6 +12,7 @@ from schemas.executions import (
     CommandRefused,
     Expired,
     Fill,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
@@ -70,6 +71,7 @@ class Rows:
 
     `book_sequences` by partition and symbol and `clocks` by partition: at the run's end.
     `balances` by broker and symbol: the run's change; only a starting reader uses the stored sums.
+    `instruments` by partition and symbol: those that the run sets, as of the last time.
     `minutes` by partition, symbol and start: the run's part of each candle of a minute.
     """
 
@@ -80,6 +82,7 @@ class Rows:
         self.book_sequences: dict[tuple[int, str], int] = {}
         self.balances: dict[tuple[str, str], BalanceChange] = {}
         self.minutes: dict[tuple[int, str, int], Candle] = {}
+        self.instruments: dict[tuple[int, str], InstrumentSet] = {}
         self.clocks: dict[int, int] = {}
         self.outcomes = 0
         self.newest_time: int | None = None
@@ -99,6 +102,9 @@ class Rows:
                         self._accepted(step, batch.partition, command, time)
                     case OrderCancelled():
                         self._left(step, "cancelled", batch.partition, time)
+                    case InstrumentSet():
+                        self.instruments[batch.partition, step.symbol] = step
+                        self.book_sequences[batch.partition, step.symbol] = step.book_sequence
                     case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                         pass
                     case never:

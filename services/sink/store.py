@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from msgspec import Struct, structs
+from msgspec.structs import astuple
 from psycopg import Connection, Cursor
 
 from schemas.brokers import Broker
@@ -61,6 +62,16 @@ SESSION = {
 
 _QUARANTINE: LiteralString = (
     "INSERT INTO quarantine (source, item, reason) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+)
+_SET_INSTRUMENT: LiteralString = (
+    "INSERT INTO instruments (partition, symbol, phase, reference_price, trade_sequence, tick_size,"
+    " lot_size, quantity_max, value_max, price_min, price_max)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (partition, symbol) DO UPDATE SET phase = excluded.phase,"
+    " reference_price = excluded.reference_price, trade_sequence = excluded.trade_sequence,"
+    " tick_size = excluded.tick_size, lot_size = excluded.lot_size,"
+    " quantity_max = excluded.quantity_max, value_max = excluded.value_max,"
+    " price_min = excluded.price_min, price_max = excluded.price_max"
 )
 
 
@@ -182,6 +193,7 @@ class Store:
                 self._copy("webhook_deliveries", DELIVERY_COLUMNS, deliveries)
                 self._change(rows)
                 self._sum(rows)
+                self._set_instruments(rows)
                 self._draw(rows)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise BrokenLogError(
@@ -260,6 +272,12 @@ class Store:
                 array(change.value for change in changes),
             ],
         )
+
+    def _set_instruments(self, rows: Rows) -> None:
+        # Rare, so one statement for each. Sorted, so that two sinks never deadlock.
+        for (partition, symbol), event in sorted(rows.instruments.items()):
+            values = [event.phase, event.reference_price, event.trade_sequence]
+            self._execute(_SET_INSTRUMENT, [partition, symbol, *values, *astuple(event.rules)])
 
     def _draw(self, rows: Rows) -> None:
         candles = rows.candles()

@@ -22,7 +22,8 @@ from loadgen.commands import broker_id, commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from schemas.codec import decode_snapshot, encode
-from schemas.commands import CancelOrder, PlaceOrder
+from schemas.commands import CancelOrder, PlaceOrder, SetInstrument
+from schemas.instruments import InstrumentRules
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
 from services.admin.brokers import register_broker
@@ -60,6 +61,8 @@ FLOW_STARTED_MS_AGO = 3_500
 EXPIRIES_OVER_S = 3.0
 PORTION_COMMANDS = 50
 PORTION_S = 0.02
+# The command of a partition before which one of its symbols gets an instrument.
+INSTRUMENT_AT = 60
 PARTITIONS = 2
 SNAPSHOT_EVERY = 150
 WAIT_S = 30.0
@@ -138,6 +141,10 @@ def _send(settings: Settings) -> Iterator[ClientLine]:
                 # Otherwise the matcher might poll all at once, and take one snapshot only.
                 sender.flush()
                 time.sleep(PORTION_S)
+            if number == INSTRUMENT_AT:
+                rules = InstrumentRules(tick_size=2, quantity_max=10_000)
+                value = encode(SetInstrument(own[0], "0123456789abcdef", rules, 10))
+                sender.send(topic, partition, own[0].encode(), value)
             if isinstance(command, PlaceOrder):
                 sender.send(topic, partition, command.symbol.encode(), encode(command))
                 if command.client_order_id is not None:

@@ -132,6 +132,8 @@ SOME_ROW = {
         ("DELETE FROM symbols WHERE symbol = ONE_SYMBOL", "stored_sums"),
         ("INSERT INTO symbols VALUES (0, 'OTHER', 1)", "stored_sums"),
         ("UPDATE symbols SET partition = 1 WHERE symbol = ONE_SYMBOL", "stored_sums"),
+        ("UPDATE instruments SET tick_size = 3 WHERE partition = 0", "stored_sums"),
+        ("DELETE FROM instruments WHERE partition = 1", "stored_sums"),
         ("UPDATE balances SET quantity = quantity + 1 WHERE symbol = ONE_SYMBOL", "stored_sums"),
         ("UPDATE balances SET value = value - 1 WHERE symbol = ONE_SYMBOL", "stored_sums"),
         ("DELETE FROM balances WHERE symbol = ONE_SYMBOL", "stored_sums"),
@@ -387,9 +389,7 @@ def test_audit_reports_a_refused_order_in_the_log(market: AuditedMarket) -> None
     assert failing(report) == {"refused"}
 
 
-def test_audit_reports_an_acknowledged_order_in_the_log_twice(
-    market: AuditedMarket,
-) -> None:
+def test_audit_reports_an_acknowledged_order_in_the_log_twice(market: AuditedMarket) -> None:
     def change(records: list[Record]) -> list[Record]:
         values = [record.value or b"" for record in records]
         placed = next(value for value in values if b'"place_order"' in value)

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from schemas import ids
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas, Tick
+from schemas.commands import (
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+    SetQuotas,
+    Tick,
+)
+from schemas.instruments import InstrumentRules
 from schemas.quotas import Quotas
 from schemas.units import Side, TimeInForce
 from services.matcher.rules import Rules
@@ -39,6 +48,7 @@ class Shape(Struct, frozen=True):
     markets: float
     quotas: bool
     conditions: float
+    instruments: float
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -55,6 +65,7 @@ def random_shape(rng: random.Random) -> Shape:
         markets=rng.choice((0.02, 0.2)),
         quotas=rng.random() < 0.4,
         conditions=rng.choice((0.0, 0.0, 0.3, 0.7)),
+        instruments=rng.choice((0.0, 0.0, 0.02, 0.05)),
     )
 
 
@@ -105,9 +116,9 @@ class CommandGenerator:
             return None
         if draw < 0.03:
             return Tick()
-        if self.shape.quotas and (self.has_no_quotas or draw < 0.035):
-            self.has_no_quotas = False
-            return self._quotas()
+        set_by_operator = self._set_by_operator(draw)
+        if set_by_operator is not None:
+            return set_by_operator
         if self.sent and draw < 0.03 + self.shape.cancels:
             return self._cancel()
         if self.sent and self.rng.random() < 0.03:
@@ -118,10 +129,34 @@ class CommandGenerator:
         self.sent.append(order)
         return order
 
+    def _set_by_operator(self, draw: float) -> Command | None:
+        if self.shape.quotas and (self.has_no_quotas or draw < 0.035):
+            self.has_no_quotas = False
+            return self._quotas()
+        if self.shape.instruments and self.rng.random() < self.shape.instruments:
+            return self._instrument()
+        return None
+
     def _quotas(self) -> SetQuotas:
         choose = self.rng.choice
         quotas = Quotas(choose((5, 20, 1_000)), choose((1, 2, 1_000)), choose((1, 5, 1_000)))
         return SetQuotas(quotas)
+
+    def _instrument(self) -> SetInstrument:
+        """Rules that most orders of the flow keep to, each of which some break."""
+        choose = self.rng.choice
+        lowest, highest = choose((None, None, 96, 100)), choose((None, None, 104, 112))
+        rules = InstrumentRules(
+            tick_size=choose((1, 1, 1, 1, 1, 2)),
+            lot_size=choose((1, 1, 1, 1, 1, 2)),
+            quantity_max=choose((None, None, None, 4, 20)),
+            value_max=choose((None, None, None, 400, 2_000)),
+            price_min=lowest,
+            price_max=highest,
+        )
+        reference = choose((None, 100, 102, 104))
+        request = f"{self.rng.getrandbits(64):016x}"
+        return SetInstrument(self._symbol(), request, rules, reference)
 
     def _recent(self) -> PlaceOrder:
         return self.rng.choice(self.sent[-self.shape.orders :])
@@ -164,7 +199,7 @@ class CommandGenerator:
         return PlaceOrder(
             order_id=self._order_id(),
             broker_id=broker_id(rng.randrange(shape.brokers)),
-            document_number="1",
+            document_number=self.rng.choice("12") if shape.instruments else "1",
             symbol=self._symbol(),
             side=side,
             order_type="market" if is_market else "limit",

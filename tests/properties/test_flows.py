@@ -11,7 +11,7 @@ from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
 
-FLOWS = 500
+FLOWS = 700
 FLOW_COMMANDS = 200
 
 
@@ -59,7 +59,7 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
     wanted = [
         *get_args(RefusalCode),
         *get_args(ClosedReason),
-        *("None", "OrderCancelled", "OrderRepeated", "Ticked"),
+        *("None", "OrderCancelled", "OrderRepeated", "Ticked", "InstrumentSet"),
         *("OrderEntered", "OrderRepeated of conditions", "CommandRefused of conditions"),
         *("ioc filled", "ioc no_liquidity", "ioc no_liquidity partly", "ioc cancelled partly"),
         *("fok filled", "fok no_liquidity", "post_only None", "post_only expired"),

@@ -110,7 +110,7 @@ class IngestHarness:
         )
         self.ingest = Ingest(context, self.directory)
         routes = self.ingest.routes()
-        framework = make_framework("Ingest", routes, [self.ingest.router()])
+        framework = make_framework("Ingest", routes, self.ingest.routers())
         self.edge = ApiApp(routes, self.directory, framework, rate_limiter)
 
     def _read_back(self, topic: str, key: bytes | None, value: bytes | None) -> None:

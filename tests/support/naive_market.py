@@ -10,12 +10,21 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, structs
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetQuotas, Tick
+from schemas.commands import (
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+    SetQuotas,
+    Tick,
+)
 from schemas.executions import (
     CommandRefused,
     Event,
     Expired,
     Fill,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderEntered,
@@ -26,12 +35,14 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import created_ms, trade_id
+from schemas.instruments import Phase
 from schemas.quotas import Quotas
 from schemas.units import ClosedReason, Side
+from tests.support.naive_instrument import NaiveInstrument, broken_rules
 
 CONDITIONS = ("time_in_force", "post_only", "minimum_quantity")
 
-N = TypeVar("N", bound=OrderAccepted | OrderEntered | OrderCancelled | Expired)
+N = TypeVar("N", bound=OrderAccepted | OrderEntered | OrderCancelled | Expired | InstrumentSet)
 
 
 class NaiveRules(Struct, frozen=True):
@@ -76,6 +87,7 @@ class NaiveMarket:
         # Every order id since quotas were set, and the broker that opened each book since then.
         self.order_ids: set[str] = set()
         self.opened_by: dict[str, str | None] = {}
+        self.instruments: dict[str, NaiveInstrument] = {}
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
         """Apply one command; return its outcome. None is a record that could not be decoded."""
@@ -89,7 +101,7 @@ class NaiveMarket:
         for symbol in before.keys() | after.keys():
             if before.get(symbol) != after.get(symbol):
                 self.book_sequence[symbol] = self.book_sequence.get(symbol, 0) + 1
-        if isinstance(event, OrderAccepted | OrderCancelled):
+        if isinstance(event, OrderAccepted | OrderCancelled | InstrumentSet):
             event = self._numbered(event)
         return Outcome(
             time=self.clock,
@@ -113,12 +125,32 @@ class NaiveMarket:
             case SetQuotas():
                 self.quotas = command.quotas
                 return QuotasSet(command.quotas)
+            case SetInstrument():
+                return self._set_instrument(command)
             case CancelOrder():
                 return self._cancel(command)
             case PlaceOrder():
                 return self._place(command, offset, expired)
             case _:
                 assert_never(command)
+
+    def _set_instrument(self, command: SetInstrument) -> Event:
+        held = self.instruments.get(command.symbol)
+        reference = command.reference_price or (held.reference if held else None)
+        if reference is None:
+            return CommandRefused("needs_reference_price", request=command.request)
+        phase: Phase = held.phase if held else "continuous"
+        self.instruments[command.symbol] = NaiveInstrument(command.rules, reference, phase)
+        self.opened_by.setdefault(command.symbol, None)
+        return InstrumentSet(
+            symbol=command.symbol,
+            request=command.request,
+            rules=command.rules,
+            reference_price=reference,
+            phase=phase,
+            book_sequence=0,
+            trade_sequence=self.trade_sequence.get(command.symbol, 0),
+        )
 
     def _cancel(self, command: CancelOrder) -> Event:
         for resting in self.open:
@@ -147,6 +179,10 @@ class NaiveMarket:
             code = self._used(order) or self._exceeded(order, self.quotas)
             if code is not None:
                 return CommandRefused(code, order.order_id, order.broker_id)
+        held = self.instruments.get(order.symbol)
+        codes = [] if held is None else broken_rules(order, held)
+        if codes:
+            return CommandRefused(codes[0], order.order_id, order.broker_id)
         if isinstance(order, EnterOrder) and order.post_only and self._at_once(order, offset):
             return CommandRefused("post_only_would_trade", order.order_id, order.broker_id)
         if order.client_order_id is not None:
@@ -158,7 +194,10 @@ class NaiveMarket:
             return _accepted(order, order.quantity, "expired", [])
         if self._at_once(order, offset) < _needed(order):
             return _accepted(order, order.quantity, "no_liquidity", [])
-        return self._match(order, offset, expired)
+        event = self._match(order, offset, expired)
+        if event.fills and order.symbol in self.instruments:
+            self.instruments[order.symbol].reference = event.fills[-1].price
+        return event
 
     def _at_once(self, order: PlaceOrder, offset: int) -> int:
         """The shares that the order trades at once, by matching it on a copy of the market."""

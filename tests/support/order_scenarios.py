@@ -5,15 +5,20 @@ from typing import Any
 
 from msgspec import structs
 
-from conformance.scenarios import Action, Entry, Result
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder
-from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled
+from conformance.scenarios import Action, Entry, Result, SymbolRules
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
+from schemas.executions import CommandRefused, InstrumentSet, OrderAccepted, OrderCancelled
+from schemas.instruments import InstrumentRules
 from schemas.units import Side
 from tests.support.scenario import SYMBOL, Market
 
 
 def command_of(action: Action) -> Command:
     """The command that a gateway would write; names stand for ids."""
+    if isinstance(action, SymbolRules):
+        fields = dict(action.fields)
+        reference = fields.pop("reference_price", None)
+        return SetInstrument(SYMBOL, "0" * 16, InstrumentRules(**fields), reference)
     if not isinstance(action, Entry):
         return CancelOrder(action.name, action.name[0])
     order = PlaceOrder(
@@ -49,7 +54,7 @@ class MemoryExchange:
                 self._accepted(event)
             elif isinstance(event, OrderCancelled):
                 self._closed[event.order_id] = "cancelled"
-            else:
+            elif not isinstance(event, InstrumentSet):
                 assert isinstance(event, CommandRefused)
                 self._closed[event.order_id or ""] = event.code
         states = {name: self._state(name) for name in self._left.keys() | self._closed.keys()}

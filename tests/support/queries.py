@@ -133,6 +133,9 @@ CASES: dict[str, Sequence[Case]] = {
     "reader.database_views: SELECT symbol, partition, book_sequence FROM s": [
         Case(session=VIEWS, rows_max=SYMBOLS)
     ],
+    "reader.database_views: SELECT symbol, phase, reference_price, trade_s": [
+        Case(session=VIEWS, rows_max=SYMBOLS)
+    ],
     "reader.database_views: SELECT t.order_id::text, t.id::text, t.price,": [
         Case(session=VIEWS, rows_max=4 * OPEN, sorts="the trades of open orders, at a start")
     ],
@@ -187,6 +190,12 @@ CASES: dict[str, Sequence[Case]] = {
                 "{1700000040000,1699920000000}",
                 *["{1,2}"] * 9,
             ],
+        )
+    ],
+    "sink.store: INSERT INTO instruments (partition, symbol, ph": [
+        Case(
+            session=SINK,
+            parameters=[0, "S1", "halted", 100, 7, 1, 1, None, None, None, None],
         )
     ],
     "sink.store: INSERT INTO brokers (id, name, api_key_hash, w": [
@@ -309,6 +318,9 @@ CASES: dict[str, Sequence[Case]] = {
     "audit.database: SELECT partition, next_command, summed_from FR": [Case()],
     "audit.database: SELECT symbol, book_sequence FROM symbols WHER": [
         Case(parameters=[0], rows_max=SYMBOLS)
+    ],
+    "audit.database: SELECT symbol, phase, reference_price, trade_s": [
+        Case(parameters=[0], rows_max=SYMBOLS, scans="all instruments are compared")
     ],
     "audit.database: SELECT 'clock', extract(epoch FROM clock) * 10": [Case(parameters=[0])],
     "audit.database: SELECT broker_id::text || ' ' || symbol, ARRAY": [

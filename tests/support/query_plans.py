@@ -46,6 +46,8 @@ _FILL = (
     "INSERT INTO brokers SELECT pg_temp.broker(n), 'a', 'b', NULL, now()"
     " FROM generate_series(1, %(brokers)s) n",
     "INSERT INTO symbols SELECT n %% 2, 'S' || n, 1 FROM generate_series(1, %(symbols)s) n",
+    "INSERT INTO instruments SELECT n %% 2, 'S' || n, 'continuous', 100, 1, 1, 1"
+    " FROM generate_series(1, %(symbols)s) n",
     "INSERT INTO balances SELECT pg_temp.broker(n), 'S' || m, 1, 1"
     " FROM generate_series(1, %(brokers)s) n, generate_series(1, %(symbols)s) m",
     "INSERT INTO webhook_pruned SELECT pg_temp.broker(n), pg_temp.id(0), 1"

@@ -14,6 +14,7 @@ from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, Tick
 from schemas.executions import (
     CommandRefused,
     Event,
+    InstrumentSet,
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
@@ -160,10 +161,18 @@ def _event_text(event: Event) -> str:
             return f"repeated {event.original_order_id}"
         case CommandRefused():
             return " ".join(["refused", event.code, event.original_order_id or ""]).strip()
-        case Ticked():
-            return "ticked"
+        case _:
+            return _other_event_text(event)
+
+
+def _other_event_text(event: InstrumentSet | QuotasSet | Ticked) -> str:
+    match event:
+        case InstrumentSet():
+            return "instrument"
         case QuotasSet():
             return "quotas"
+        case Ticked():
+            return "ticked"
 
 
 def _levels_text(levels: list[Level]) -> str:

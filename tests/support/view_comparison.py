@@ -59,6 +59,7 @@ def state(views: Views) -> dict[str, object]:
         },
         "cash": views._balances._cash,
         "positions": views._balances._positions,
+        "instruments": views.instruments._held,
         "clocks": views._clocks,
         "partitions": views._partitions,
         "next_commands": views._next_commands,

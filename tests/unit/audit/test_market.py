@@ -20,6 +20,7 @@ from schemas.executions import (
 from schemas.ids import trade_id
 from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
+from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
 from services.audit.report import AuditReport, Name
 from services.matcher.engine import Engine, EnginePosition
@@ -54,10 +55,12 @@ class Judge:
         self.books = OutcomeBooks(partition, self.report, rules)
         self._ledger = Ledger(partition, self.totals, self.report)
         self._answers = Answers(self._ledger.open, self.report)
+        self._instruments = InstrumentAudit(partition, self.report)
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         self._answers.look(command, outcome, at)
         self.books.apply(outcome, at.offset, command)
+        self._instruments.apply(command, outcome, at.offset)
         self._ledger.apply(outcome, at.offset)
 
     def finish(self) -> Judged:

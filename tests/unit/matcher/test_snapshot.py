@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from schemas.codec import UnreadableError, decode_snapshot, encode
-from schemas.snapshots import SNAPSHOT_VERSION_QUOTAS, SnapshotChunk, SnapshotCommit
+from schemas.snapshots import SNAPSHOT_VERSIONS, SnapshotChunk, SnapshotCommit
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates
 from services.matcher.snapshot import (
@@ -153,8 +153,8 @@ def test_snapshot_without_its_last_chunk_is_refused() -> None:
 
 def test_snapshot_of_a_later_version_is_refused_before_its_chunks_are_read() -> None:
     chunks, commit = small()
-    later = structs.replace(commit, version=SNAPSHOT_VERSION_QUOTAS + 1)
-    with pytest.raises(UnusableSnapshotError, match="version 3"):
+    later = structs.replace(commit, version=SNAPSHOT_VERSIONS[-1] + 1)
+    with pytest.raises(UnusableSnapshotError, match="version 4"):
         restore(later, chunks)
 
 

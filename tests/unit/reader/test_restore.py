@@ -29,6 +29,9 @@ def restored(applied: Views) -> Views:
         views.restore_partition(partition, command, applied._clocks[partition])
     for symbol, book in applied._books.items():
         views.restore_symbol(symbol, applied._partitions[symbol], book.sequence)
+        held = applied.instruments.get(symbol)
+        if held is not None:
+            views.instruments.restore(symbol, held)
     for record in open_orders(applied).values():
         views.restore_order(structs.replace(record, trades=[]))
         for trade in record.trades:

@@ -3,6 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
+from schemas.executions import InstrumentSet
+from schemas.instruments import InstrumentRules
 from schemas.partitions import default_partition
 from services.reader.views import Views
 from tests.support.reader_api import PARTITIONS, ReaderApi
@@ -29,6 +31,8 @@ def test_stock_shows_its_listing_and_newest_figures(api: ReaderApi) -> None:
         "last_price": 1010,
         "trade_sequence": 2,
         "book_sequence": 8,
+        "phase": "continuous",
+        "instrument": None,
     }
 
 
@@ -37,6 +41,28 @@ def test_stock_that_was_never_traded_is_unlisted_and_empty(api: ReaderApi) -> No
     assert (stock["listed"], stock["last_price"]) == (False, None)
     assert (stock["trade_sequence"], stock["book_sequence"]) == (0, 0)
     assert stock["partition"] == default_partition("NEW.1", PARTITIONS)
+
+
+def test_stock_with_an_instrument_shows_it_with_the_last_trades_price(api: ReaderApi) -> None:
+    rules = InstrumentRules(tick_size=5, quantity_max=100)
+    api.reader.apply(batch(InstrumentSet("PETR4", "0" * 16, rules, 1_000, "continuous", 0, 0)))
+    stock = api.get("/stocks/PETR4")
+    assert (stock["phase"], stock["tick_size"], stock["last_price"]) == ("continuous", 5, None)
+    assert stock["instrument"] == {
+        "reference_price": 1_000,
+        "tick_size": 5,
+        "lot_size": 1,
+        "quantity_max": 100,
+        "value_max": None,
+        "price_min": None,
+        "price_max": None,
+    }
+    api.reader.apply(sweep())
+    assert api.get("/stocks/PETR4")["instrument"]["reference_price"] == 1_010
+    again = InstrumentSet("PETR4", "0" * 16, rules, 900, "continuous", 8, 2)
+    api.reader.apply(batch(again, first=9))
+    assert api.get("/stocks/PETR4")["instrument"]["reference_price"] == 900
+    assert [one["symbol"] for one in api.get("/stocks")["stocks"]] == ["PETR4"]
 
 
 def opened(*symbols: str) -> object:

@@ -1,6 +1,9 @@
 """Database rows for outcomes written by hand."""
 
-from schemas.executions import OrderRepeated, Ticked
+from msgspec.structs import replace
+
+from schemas.executions import InstrumentSet, OrderRepeated, Ticked
+from schemas.instruments import InstrumentRules
 from schemas.units import rfc3339
 from services.runtime.kafka.execution_filter import Batch
 from services.sink.copy_format import array, change_line, order_line, trade_line
@@ -100,6 +103,14 @@ def test_events_without_effect_give_no_rows_but_count() -> None:
     rows = rows_of(batch(refused(), Ticked(), OrderRepeated(oid(3), ALICE, oid(1))))
     assert (rows.new, rows.changed, rows.trades) == ({}, {}, [])
     assert rows.outcomes == 3
+
+
+def test_instrument_is_stored_as_set_last_with_its_symbol() -> None:
+    first = InstrumentSet("PETR4", "0" * 16, InstrumentRules(), 50, "continuous", 0, 0)
+    second = replace(first, rules=InstrumentRules(tick_size=5), reference_price=60)
+    rows = rows_of(batch(first, second, partition=3))
+    assert rows.instruments == {(3, "PETR4"): second}
+    assert rows.book_sequences == {(3, "PETR4"): 0}
 
 
 def test_order_line_escapes_backslashes_and_marks_absent_values() -> None:

@@ -1,0 +1,118 @@
+"""`PUT /admin/stocks/{symbol}`: 1. check, 2. send the command, 3. wait for the outcome, 4. answer
+with what stands then."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from schemas.codec import encode
+from schemas.commands import SetInstrument
+from schemas.executions import CHANGES_LEVEL, CommandRefused, InstrumentSet, Outcome
+from schemas.instruments import instrument_faults
+from schemas.market_controls import InstrumentRequest, MarketResource, PendingChange
+from schemas.rest import FieldFault
+from schemas.topics import COMMANDS
+from services.api.app import Response, Route, json_response
+from services.api.decoding import (
+    DECODE_ERRORS,
+    Faults,
+    body_problem,
+    invalid_fields,
+    require_single_names,
+)
+from services.api.framework import Body, ServiceRouter
+from services.api.query import SymbolInPath
+from services.ingest.context import IngestContext
+
+_REQUEST_BYTES = 8
+_instruments: Final = msgspec.json.Decoder(InstrumentRequest)
+_PROBLEMS: Final = ("malformed_json", "invalid", "not_accepted", "outcome_unknown")
+
+
+def admit_instrument(body: bytes) -> InstrumentRequest:
+    """The instrument of a body. Raises ProblemError: malformed_json or invalid."""
+    try:
+        wanted = _instruments.decode(body)
+    except DECODE_ERRORS:
+        raise body_problem(body, InstrumentRequest, _faults) from None
+    require_single_names(body)
+    faults = _faults(structs.asdict(wanted))
+    if faults:
+        raise invalid_fields(faults)
+    return wanted
+
+
+def _faults(fields: Mapping[str, Any]) -> Faults:
+    return [FieldFault(f"/{name}", reason) for name, reason in instrument_faults(fields)]
+
+
+class MarketHandler:
+    """Handles the operator's calls for one symbol."""
+
+    def __init__(self, context: IngestContext) -> None:
+        self._context = context
+        self._topic = COMMANDS.full_name(context.topic_prefix)
+
+    async def set_instrument(self, symbol: SymbolInPath, body: Body) -> Response:
+        """`PUT /admin/stocks/{symbol}`."""
+        wanted = admit_instrument(body)
+        request = self._context.randomness(_REQUEST_BYTES).hex()
+        outcome = await self._outcome(
+            SetInstrument(symbol, request, wanted.rules(), wanted.reference_price)
+        )
+        if outcome is None:
+            return json_response(202, PendingChange(symbol))
+        event = outcome.event
+        if isinstance(event, InstrumentSet):
+            return json_response(200, MarketResource.of(event))
+        if isinstance(event, CommandRefused) and event.code == "needs_reference_price":
+            raise invalid_fields(
+                [FieldFault("/reference_price", "is needed, the symbol has no instrument yet")]
+            )
+        raise RuntimeError(f"an admitted instrument got the outcome {event!r}")
+
+    async def _outcome(self, command: SetInstrument) -> Outcome | None:
+        """Send the command; its outcome, or None if it is stored and that does not arrive in time.
+
+        Raises ProblemError: not_accepted or outcome_unknown.
+        """
+        context = self._context
+        partition = context.partition_map.partition(command.symbol)
+        context.require_level(partition, CHANGES_LEVEL)
+        waiting: asyncio.Future[Outcome | None] = context.loop.create_future()
+        name = f"request {command.request} of {command.symbol}"
+        context.waiters.expect_placed(
+            command.request, waiting.set_result, max(context.outcome_wait_ms, 1)
+        )
+        try:
+            delivery = context.publisher.send(
+                self._topic, partition, command.symbol.encode(), encode(command)
+            )
+        except BaseException:
+            context.waiters.forget_placed(command.request)
+            raise
+        outcome = await waiting
+        if outcome is None:
+            await context.require_stored(delivery, f"{name} may be in the log or not: repeat it")
+        return outcome
+
+    def router(self) -> ServiceRouter:
+        """The calls, served by FastAPI."""
+        return ServiceRouter(
+            [
+                Route(
+                    method="PUT",
+                    path="/admin/stocks/{symbol}",
+                    handler=self.set_instrument,
+                    who="admin",
+                    summary="Set a symbol's instrument; the answer is what stands then",
+                    request=InstrumentRequest,
+                    answers={200: MarketResource, 202: PendingChange},
+                    problems=_PROBLEMS,
+                    strict_query=True,
+                ),
+            ]
+        )

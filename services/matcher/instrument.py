@@ -1,0 +1,39 @@
+"""The instrument of one symbol, and which orders its rules refuse. Pure."""
+
+from msgspec import Struct
+
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.executions import RefusalCode
+from schemas.instruments import InstrumentRules, Phase
+
+
+class Instrument(Struct, gc=False):
+    """One symbol's rules. `reference`: the price set, from the next trade on the last trade's."""
+
+    rules: InstrumentRules
+    reference: int
+    phase: Phase = "continuous"
+
+    def refusal(self, command: PlaceOrder) -> RefusalCode | None:
+        """Refusal of an order that breaks a rule; None: it breaks none."""
+        rules, price, quantity = self.rules, command.price, command.quantity
+        minimum = command.minimum_quantity if isinstance(command, EnterOrder) else None
+        value = quantity * (self.reference if price is None else price)
+        code: RefusalCode | None = None
+        if price is not None and price % rules.tick_size:
+            code = "off_tick"
+        elif quantity % rules.lot_size or (minimum or 0) % rules.lot_size:
+            code = "off_lot"
+        elif rules.quantity_max is not None and quantity > rules.quantity_max:
+            code = "over_max_quantity"
+        elif rules.value_max is not None and value > rules.value_max:
+            code = "over_max_value"
+        elif price is not None and rules.is_outside(command.side, price):
+            code = "outside_price_band"
+        return code
+
+
+class OrderTerms(Struct, frozen=True, gc=False):
+    """Fields of an open order that entered a symbol with an instrument."""
+
+    document_number: str

@@ -1,0 +1,36 @@
+"""Naive model of one symbol's instrument: the rules that an order must keep to.
+
+It imports nothing from the services, so that they share no mistake.
+"""
+
+from msgspec import Struct
+
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.executions import RefusalCode
+from schemas.instruments import InstrumentRules, Phase
+
+
+class NaiveInstrument(Struct):
+    """A symbol's rules, and the price of its last trade or the price set since then."""
+
+    rules: InstrumentRules
+    reference: int
+    phase: Phase = "continuous"
+
+
+def broken_rules(order: PlaceOrder, held: NaiveInstrument) -> list[RefusalCode]:
+    """The rules that an order breaks, in the order in which a refusal names the first."""
+    rules, price = held.rules, order.price
+    minimum = order.minimum_quantity if isinstance(order, EnterOrder) else None
+    value = order.quantity * (held.reference if price is None else price)
+    highest = rules.price_max if order.side == "bid" else None
+    lowest = rules.price_min if order.side == "ask" else None
+    codes: dict[RefusalCode, bool] = {
+        "off_tick": price is not None and price % rules.tick_size != 0,
+        "off_lot": any(count % rules.lot_size for count in (order.quantity, minimum or 0)),
+        "over_max_quantity": rules.quantity_max is not None and order.quantity > rules.quantity_max,
+        "over_max_value": rules.value_max is not None and value > rules.value_max,
+        "outside_price_band": price is not None
+        and ((highest is not None and price > highest) or (lowest is not None and price < lowest)),
+    }
+    return [code for code, is_broken in codes.items() if is_broken]
