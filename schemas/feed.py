@@ -12,7 +12,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from schemas.book import Level
 from schemas.candles import Interval
-from schemas.rest import OrderResource, PendingOrder, Problem
+from schemas.queries import OrderSummary
+from schemas.rest import OrderResource, PendingOrder, Problem, TradeResource
 from schemas.units import ClientOrderId, NewSymbol, Side
 
 # Version of this protocol, in the first message of every connection.
@@ -21,7 +22,7 @@ FEED_VERSION: Final = 1
 LAST_TRADES_MAX: Final = 250
 
 RequestId = int | Annotated[str, Meta(min_length=1, max_length=64)]
-ChannelName = Literal["trades", "book", "ladder", "ticker", "candles"]
+ChannelName = Literal["trades", "book", "ladder", "ticker", "candles", "orders"]
 LadderDepth = Literal[10, 50]
 WaitS = Annotated[int, Meta(ge=0, le=10)]
 Sequence = Annotated[int, Meta(ge=0)]
@@ -51,13 +52,14 @@ class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unk
 
     `after`: by symbol the last trade that the client has; the later ones come first. `last`: so
     many of the newest trades come first. `depth`: levels of a ladder. `interval`: length of a
-    candle; of other channels the pace, which has one value.
+    candle; of other channels the pace, which has one value. `orders` are the own events of the
+    broker: without `symbols`, and `after` names the last event that the client has by partition.
     """
 
     id: RequestId
     channel: ChannelName
-    symbols: Symbols
-    after: dict[NewSymbol, Sequence] | None = None
+    symbols: Symbols = []
+    after: dict[str, Sequence] | None = None
     last: Annotated[int, Meta(ge=0, le=LAST_TRADES_MAX)] = 0
     depth: LadderDepth = 10
     interval: Interval | Literal["100ms"] | None = None
@@ -70,7 +72,7 @@ class Unsubscribe(
 
     id: RequestId
     channel: ChannelName
-    symbols: Symbols
+    symbols: Symbols = []
     depth: LadderDepth = 10
     interval: Interval | Literal["100ms"] | None = None
 
@@ -161,7 +163,8 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):
     """The only answer to an operation. `status` is an HTTP status; `problem` explains it from 400
     on, `order` and `pending` are the bodies that the call by HTTP has. `channel` and `symbols`
-    repeat those of `subscribe` and `unsubscribe`."""
+    repeat those of `subscribe` and `unsubscribe`. `resumed`, of own events: those that the client
+    missed follow; false: a snapshot does."""
 
     id: RequestId
     status: int
@@ -170,6 +173,7 @@ class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defa
     subscriptions: list[Subscription] | UnsetType = UNSET
     channel: ChannelName | UnsetType = UNSET
     symbols: Symbols | UnsetType = UNSET
+    resumed: bool | UnsetType = UNSET
     order: OrderResource | UnsetType = UNSET
     pending: PendingOrder | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
@@ -313,6 +317,54 @@ class CandleMessage(Struct, frozen=True, tag_field="type", tag="candle", gc=Fals
     closed: bool
 
 
+class OrderMessage(Struct, frozen=True, tag_field="type", tag="order", omit_defaults=True):
+    """An own order after a command that changed it, with its trades by this command.
+
+    `sequence` counts the broker's events on this partition, whatever their type.
+    """
+
+    partition: int
+    sequence: int
+    command_offset: int
+    time: int
+    cause: Literal["placed", "traded", "cancelled", "expired"]
+    order: OrderSummary
+    trades: list[TradeResource] = []
+
+
+class OrderRefusedMessage(Struct, frozen=True, tag_field="type", tag="order_refused"):
+    """A placing that was refused by the matcher. `original_order_id` has its client order id."""
+
+    partition: int
+    sequence: int
+    command_offset: int
+    time: int
+    code: str
+    order_id: str
+    original_order_id: str | None
+
+
+class OrderRepeatedMessage(Struct, frozen=True, tag_field="type", tag="order_repeated"):
+    """A placing that repeated an earlier one: `original_order_id` is the order."""
+
+    partition: int
+    sequence: int
+    command_offset: int
+    time: int
+    order_id: str
+    original_order_id: str
+
+
+class OrdersSnapshot(Struct, frozen=True, tag_field="type", tag="orders_snapshot"):
+    """Open orders of the broker, in parts. Events beyond `sequences`, by partition, follow the last
+    part; set the numbers that you have to these."""
+
+    part: int
+    parts: int
+    sequences: dict[str, int]
+    orders: list[OrderSummary]
+
+
 ServerMessage = (
     Hello
     | FeedReply
@@ -327,4 +379,8 @@ ServerMessage = (
     | TickerMessage
     | TickersMessage
     | CandleMessage
+    | OrderMessage
+    | OrderRefusedMessage
+    | OrderRepeatedMessage
+    | OrdersSnapshot
 )

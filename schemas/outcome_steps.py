@@ -28,7 +28,11 @@ class ExecutedTrade(Struct, frozen=True, gc=False):
     index: int
 
 
-def steps_of(outcome: Outcome) -> tuple[tuple[Step, Sequence[ExecutedTrade]], ...]:
+# In order, each with its trades in order.
+Steps = tuple[tuple[Step, Sequence[ExecutedTrade]], ...]
+
+
+def steps_of(outcome: Outcome) -> Steps:
     """The steps behind the expiries of an outcome, in order, each with its trades in order."""
     event = outcome.event
     if not isinstance(event, Taking) or not event.fills:

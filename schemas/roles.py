@@ -129,6 +129,7 @@ _DELIVERING = (
 _UPSERTED = (
     tables.BALANCES,
     tables.BROKERS,
+    tables.BROKER_EVENTS,
     tables.CANDLES,
     tables.INSTRUMENTS,
     tables.LOG_POSITIONS,

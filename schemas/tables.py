@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -43,6 +43,13 @@ BROKERS = Table(
     writers=("sink",),
     readers={"sink": ALL, "operator": ALL},
     purpose="Registered brokers.",
+)
+BROKER_EVENTS = Table(
+    name="broker_events",
+    columns=("partition", "broker_id", "events"),
+    writers=("sink",),
+    readers={**_VIEWS, "sink": ALL, "operator": ALL},
+    purpose="Numbers of own events per partition and broker, from which a reader starts.",
 )
 CANDLES = Table(
     name="candles",
@@ -101,6 +108,7 @@ LOG_POSITIONS = Table(
         "clock",
         "summed_from",
         "queued_from",
+        "events_from",
     ),
     writers=("sink",),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},
@@ -261,6 +269,7 @@ WEBHOOK_PRUNED = Table(
 
 TABLES = (
     BALANCES,
+    BROKER_EVENTS,
     BROKERS,
     CANDLES,
     INSTRUMENTS,

@@ -15,6 +15,7 @@ from schemas.brokers import Broker, WebhookSecret
 from schemas.executions import OrderAccepted, OrderEntered
 from services.audit.candles import CandleRows
 from services.audit.ledger import OrderState, TradeState
+from services.audit.own_events import OwnEventNumbers
 from services.audit.report import AuditReport, Invariant
 from services.audit.webhooks import StoredWebhooks
 from services.runtime.postgres.connection import connect_or_fail
@@ -169,6 +170,7 @@ class Database:
         self._summed_from = 0
         self.webhooks = StoredWebhooks(self._connection, report)
         self._candles = CandleRows(self._connection, report)
+        self.own_events = OwnEventNumbers(self._connection, report)
 
     def close(self) -> None:
         """Close the connection."""
@@ -281,9 +283,11 @@ class Database:
         if self._first:
             self._report["stored_sums"].note = "balances need a whole log and are left out"
             self._report["stored_candles"].note = "candles need a whole log and are left out"
+            self._report["stored_events"].note = "numbers need a whole log and are left out"
         else:
             self._compare_sums(_SELECT_BALANCES, self._balances, [])
             self._candles.compare()
+            self.own_events.compare()
         self.webhooks.no_row_too_many()
         self._count("orders", "SELECT count(*) FROM orders r")
         self._count("trades", "SELECT count(*) FROM trades r")

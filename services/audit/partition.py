@@ -151,6 +151,8 @@ class PartitionAudit:
             for update in self._books.updates:
                 public[1].topic.expect(update)
             self._ledger.apply(recorded, record.offset)
+            if record.offset < self._cut.stored:
+                self._tools.database.own_events.add(recorded, self._number)
             self._recorded += 1
             self._snapshots.reached(record.offset + 1, self._recomputation.engine)
             if record.offset + 1 == self._cut.stored:

@@ -33,6 +33,7 @@ Name = Literal[
     "stored_trades",
     "stored_sums",
     "stored_candles",
+    "stored_events",
     "stored_brokers",
     "stored_webhooks",
 ]
@@ -64,6 +65,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
     "stored_trades": ("trades in PostgreSQL = log", "rows"),
     "stored_sums": ("book sequences, balances, clocks in PostgreSQL = log", "rows"),
     "stored_candles": ("candles in PostgreSQL = trades of the log", "candles"),
+    "stored_events": ("numbers of own events in PostgreSQL = log", "rows"),
     "stored_brokers": ("brokers in PostgreSQL = brokers topic", "rows"),
     "stored_webhooks": ("webhooks queued = sides of trades with a URL", "webhooks"),
 }

@@ -7,7 +7,7 @@ message; what is done per client is joining bytes.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from schemas.feed import Closing, Gap, Heartbeat, LadderDepth, TickerMessage, TradeMessage
@@ -21,6 +21,7 @@ from services.feeds.messages import (
     tickers_of,
     touches_ladder,
 )
+from services.feeds.own_feed import OwnFeed
 from services.feeds.subscriptions import Subscriptions
 from services.feeds.ticker_changes import EVERY
 from services.reader.views import Views
@@ -45,6 +46,7 @@ SLOW_CONSUMER: Final = 4413
 RESTART: Final = 1012
 
 _DEPTHS: Final[tuple[LadderDepth, ...]] = (10, 50)
+OWN_EVENTS: Final = Subject("orders", "")
 ALL_TICKERS: Final = Subject("ticker", EVERY)
 # Whole messages of one client, in one flush.
 _ORDER: Final = ("trades", "book", "ladder", "ticker", "candles")
@@ -53,8 +55,9 @@ _ORDER: Final = ("trades", "book", "ladder", "ticker", "candles")
 class FeedHub:
     """The clients, their subscriptions, and the flushes. Lives on the loop's thread."""
 
-    def __init__(self, views: Callable[[], Views], ready: Callable[[], bool]) -> None:
+    def __init__(self, views: Callable[[], Views], ready: Callable[[], bool], own: OwnFeed) -> None:
         self._views = views
+        self.own = own
         # True once the views contain what the topics held at the start.
         self.ready = ready
         self.changes = MarketChanges(views, now_ms)
@@ -97,7 +100,20 @@ class FeedHub:
 
     def unsubscribe(self, client: FeedClient, subject: Subject) -> None:
         """End a subscription; an unknown one is no error."""
-        self._subscriptions.remove(client, subject)
+        if subject == OWN_EVENTS:
+            client.subjects.pop(OWN_EVENTS, None)
+            self.own.unsubscribe(client)
+        else:
+            self._subscriptions.remove(client, subject)
+
+    def subscribe_own(
+        self, client: FeedClient, broker_id: str, after: Mapping[int, int] | None
+    ) -> None:
+        """Begin with the broker's events beyond `after`, or None a snapshot; the first portion is
+        sent at once."""
+        self.unsubscribe(client, OWN_EVENTS)
+        client.subjects[OWN_EVENTS] = None
+        self.own.subscribe(client, broker_id, after)
 
     def request(self, client: FeedClient, subject: Subject, reason: Reason) -> None:
         """A whole message of this subject is due to the client."""
@@ -157,6 +173,12 @@ class FeedHub:
         if self._is_time(CANDLES_S, now_s):
             slice_end_s = await self._send_candles(written, slice_end_s)
         slice_end_s = await self._send_all_due(written, slice_end_s)
+        for client in self.own.behind():
+            # Each portion is written, which shows whether the client reads it.
+            while self.own.advance(client) and not client.behind:
+                client.write_out()
+                slice_end_s = await self._turn(slice_end_s)
+            written[client] = None
         if self._is_time(HEARTBEAT_S, now_s):
             written |= self._send_heartbeats()
         for client in written:

@@ -7,10 +7,10 @@ have. No I/O: output goes through the client's `send`.
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from schemas.brokers import Broker
 from schemas.candles import Interval
@@ -33,11 +33,12 @@ from schemas.feed import (
     Symbols,
     Unsubscribe,
 )
+from schemas.units import NewSymbol
 from services.api.brokers import Caller
 from services.api.messages import ProblemError, Response
 from services.api.token_bucket import Buckets, Rate
 from services.feeds.client import FeedClient, Subject
-from services.feeds.hub import REPLAYED_TRADES_MAX, FeedHub
+from services.feeds.hub import OWN_EVENTS, REPLAYED_TRADES_MAX, FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
 from services.feeds.ticker_changes import EVERY
@@ -59,6 +60,8 @@ POLICY: Final = 1008
 INVALID_TEXT: Final = 1007
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _PENDING = 202
 _ERROR = 400
@@ -186,6 +189,7 @@ class FeedSession:
         self._key = self._client.broker_id = self._broker = None
         self._cancels_at_end = False
         self._orders.forget()
+        self._hub.unsubscribe(self._client, OWN_EVENTS)
         if not self._public:
             self._drop_all()
         self._reply(FeedReply(message.id, 200))
@@ -217,11 +221,15 @@ class FeedSession:
         self._key, self._client.broker_id = message.key, caller.broker_id
         if self._broker is not None and self._broker.broker_id != caller.broker_id:
             self._orders.forget()
+            self._hub.unsubscribe(self._client, OWN_EVENTS)
         self._broker, self._cancels_at_end = caller, message.cancel_on_disconnect
         self._reply(FeedReply(message.id, 200, broker_id=caller.broker_id, broker_name=caller.name))
 
     def _subscribe(self, message: Subscribe) -> None:
         client, hub = self._client, self._hub
+        if message.channel == "orders":
+            self._subscribe_own(message)
+            return
         self._require_access()
         subjects = self._subjects(message)
         wanted = sum(subject not in client.subjects for subject in subjects)
@@ -231,7 +239,7 @@ class FeedSession:
         deep = [each.symbol for each in subjects if self._too_deep(each)]
         if deep:
             raise ProblemError("book_too_deep", f"subscribe to the ladder of {', '.join(deep)}")
-        after = message.after or {}
+        after = _converted(message.after or {}, dict[NewSymbol, int])
         beyond = [symbol for symbol, last in after.items() if last > hub.newest_trade(symbol)]
         if beyond:
             raise ProblemError("invalid", f"`after` is beyond the newest trade of {beyond[0]}")
@@ -241,6 +249,19 @@ class FeedSession:
             hub.subscribe(client, subject)
         if message.channel == "trades":
             self._replay(after, message.last, message.symbols)
+
+    def _subscribe_own(self, message: Subscribe) -> None:
+        subjects = self._subjects(message)
+        broker, client = self._logged_in(), self._client
+        if len(client.subjects.keys() | set(subjects)) > SUBSCRIPTIONS_KEYED_MAX:
+            raise ProblemError("invalid", "too many subscriptions on this connection")
+        after = None
+        if message.after is not None:
+            after = _converted(message.after, dict[int, int])
+            if not self._hub.own.resumes(broker.broker_id, after):
+                after = None
+        self._confirm(message, resumed=after is not None)
+        self._hub.subscribe_own(client, broker.broker_id, after)
 
     def _replay(self, after: dict[str, int], last: int, symbols: Symbols) -> None:
         room = REPLAYED_TRADES_MAX
@@ -252,9 +273,13 @@ class FeedSession:
             self._hub.unsubscribe(self._client, subject)
         self._confirm(message)
 
-    def _confirm(self, message: Subscribe | Unsubscribe) -> None:
-        reply = FeedReply(message.id, 200, channel=message.channel, symbols=message.symbols)
-        self._reply(reply)
+    def _confirm(
+        self, message: Subscribe | Unsubscribe, *, resumed: bool | UnsetType = UNSET
+    ) -> None:
+        symbols = message.symbols or UNSET
+        self._reply(
+            FeedReply(message.id, 200, channel=message.channel, symbols=symbols, resumed=resumed)
+        )
 
     def _resync(self, message: Resync) -> None:
         subjects = [Subject("book", symbol) for symbol in message.symbols]
@@ -268,6 +293,10 @@ class FeedSession:
     @staticmethod
     def _subjects(message: Subscribe | Unsubscribe) -> list[Subject]:
         channel, symbols = message.channel, message.symbols
+        if channel == "orders" and not symbols and message.interval in (None, "100ms"):
+            return [OWN_EVENTS]
+        if channel == "orders":
+            raise ProblemError("invalid", "own events have neither symbols nor an interval")
         if symbols == EVERY and channel not in ("trades", "ticker"):
             raise ProblemError("invalid", "only trades and tickers are there for all symbols")
         if not symbols:
@@ -299,7 +328,7 @@ class FeedSession:
         return [
             Subscription(
                 each.channel,
-                EVERY if each.symbol == EVERY else symbols,
+                EVERY if each.symbol == EVERY else list(filter(None, symbols)),
                 each.depth or None,
                 each.interval,
             )
@@ -329,6 +358,14 @@ class FeedSession:
 
     def _reply_problem(self, request_id: RequestId, problem: ProblemError) -> None:
         self._reply(FeedReply(request_id, problem.status, problem=problem.problem("")))
+
+
+def _converted(value: object, wanted: type[T]) -> T:
+    try:
+        # A key of a JSON object is text.
+        return msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise ProblemError("invalid", f"`after`: {error}") from error
 
 
 def _body_name(status: int) -> str:

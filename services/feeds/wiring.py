@@ -10,16 +10,17 @@ from services.api.service import ApiContext, Half
 from services.feeds.handshake import HandshakeRules, is_loopback, listed
 from services.feeds.hub import HEARTBEAT_S, FeedHub
 from services.feeds.order_calls import GatewayOrders
+from services.feeds.own_feed import OwnFeed
 from services.feeds.streams import KEYLESS_PER_ADDRESS, FeedStreams, KeyAccounts, StreamBounds
 from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.runtime.kafka.topic_identity import log_identity
 
 
-async def half(context: ApiContext, reader: Reader, ingest: Ingest) -> Half:
+async def half(context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed) -> Half:
     """The WebSocket feed of the reader's views, and its orders. Subscribe it after the reader."""
     settings = context.settings
-    hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up)
+    hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up, own)
     context.dispatcher.subscribe(on_batch=hub.changes.apply)
     identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)
     is_open = settings.public_data == "open"

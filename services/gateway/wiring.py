@@ -10,6 +10,7 @@ from schemas.rest import OrderResource
 from services.api.app import Request
 from services.api.service import ApiContext, Half
 from services.feeds import wiring as feeds
+from services.feeds.own_feed import OwnFeed
 from services.ingest import wiring as ingest
 from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError
 from services.reader import wiring as reader
@@ -40,10 +41,13 @@ async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
     reading, views = await reader.half(context)
+    # Before ingest: an order's own event is written before the answer to its request.
+    own = OwnFeed(lambda: views.views)
+    context.dispatcher.subscribe(on_batch=own.on_batch)
     placing, orders = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
     return [
         placing,
         reading,
         await webhooks.half(context),
-        await feeds.half(context, views, orders),
+        await feeds.half(context, views, orders, own),
     ]

@@ -19,6 +19,7 @@ import psycopg
 from services.reader.app import Reader
 from services.reader.database_views import StoredViews
 from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
+from services.reader.recent_events import RecentOutcomes, restored
 from services.reader.views import Views
 from services.runtime.errors import BrokenLogError, SettingsError
 from services.runtime.health import Check
@@ -35,6 +36,9 @@ WATCH_S = 0.25
 PROGRESS_EVERY_S = 2.0
 # Pause before PostgreSQL is asked again, where the log alone is not enough.
 RETRY_S = 1.0
+# Own events of this time before the start are loaded, of at most so many commands a partition.
+RECENT_MS = 120_000
+RECENT_OUTCOMES_MAX = 30_000
 
 
 class ViewBootstrap:
@@ -126,7 +130,22 @@ class ViewBootstrap:
             positions = stored.positions()
             # Only now, so that the log reaches at least to the position that the sink has read.
             _require_reach(positions, self._stream.ranges())
-            return positions, stored.views(positions)
+            views = stored.views(positions)
+            self._add_recent_events(views, stored, positions)
+            return positions, views
+
+    def _add_recent_events(
+        self, views: Views, stored: StoredViews, positions: Mapping[int, FilterPosition]
+    ) -> None:
+        """Only for clients that come back: without these events they get a snapshot."""
+        try:
+            outcomes = self._stream.outcomes_before(positions, RECENT_MS, RECENT_OUTCOMES_MAX)
+            recent = [RecentOutcomes(number, *found) for number, found in outcomes.items()]
+            changed = set().union(*(part.changed() for part in recent))
+            closed = stored.orders([each for each in changed if views.order(each) is None])
+            views.own_events = restored(views, recent, closed)
+        except BrokenLogError as error:
+            log.warning("own events from before the start are left out: %s", error)
 
     async def _answer(self, question: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

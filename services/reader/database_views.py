@@ -4,7 +4,7 @@ Blocking, for one thread at a time; `cut` from any. One repeatable-read transact
 positions, orders, trades and sums consistent. Rows come in portions, never all at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, LiteralString
 
 from msgspec import structs
@@ -15,7 +15,7 @@ from schemas.instruments import InstrumentRules
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.tables import SCHEMA_VERSION
 from services.reader.archive import SELECT_ORDERS
-from services.reader.errors import ViewsNotStoredError
+from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
 from services.reader.instruments import InstrumentView
 from services.reader.prices import TRADES_MAX
 from services.reader.views import Views
@@ -48,7 +48,7 @@ _IDENTITY: LiteralString = """
 """
 _POSITIONS: LiteralString = """
     SELECT partition, next_record, epoch, next_command,
-        (extract(epoch FROM clock) * 1000)::bigint, summed_from
+        (extract(epoch FROM clock) * 1000)::bigint, summed_from, events_from
     FROM log_positions WHERE next_command > 0
 """
 _SYMBOLS: LiteralString = """
@@ -60,6 +60,7 @@ _INSTRUMENTS: LiteralString = """
     FROM instruments ORDER BY partition, symbol
 """
 _OPEN_ORDERS = SELECT_ORDERS + " WHERE closed_reason IS NULL ORDER BY partition, command_offset"
+_ORDERS_BY_ID = SELECT_ORDERS + " WHERE id = ANY(%s::uuid[])"
 # Trades of each open order, on either side of it.
 _OPEN_TRADES: LiteralString = """
     SELECT t.order_id::text, t.id::text, t.price, t.quantity, t.counterparty::text,
@@ -110,6 +111,7 @@ _DAY_CANDLES: LiteralString = """
     ) AS c
     ORDER BY s.partition, s.symbol, c.start
 """
+_BROKER_EVENTS: LiteralString = "SELECT broker_id::text, partition, events FROM broker_events"
 _BALANCES: LiteralString = "SELECT broker_id::text, symbol, quantity, value FROM balances"
 
 
@@ -140,9 +142,13 @@ class StoredViews:
         if connection.execute(_IDENTITY, structs.astuple(self._identity)).fetchone() is None:
             raise ViewsNotStoredError("was not filled from this log")
         held = {}
-        for partition, *position, clock, summed_from in connection.execute(_POSITIONS):
+        for row in connection.execute(_POSITIONS):
+            partition, *position, clock, summed_from, events_from = row
             if summed_from != 0:
                 raise ViewsNotStoredError("was filled in part before it stored sums")
+            if events_from != 0:
+                # The sink counts them from the log when it starts.
+                raise ArchiveUnavailableError("has not counted own events yet")
             held[partition] = FilterPosition(*position)
             self._clocks[partition] = clock
         if not held:
@@ -165,6 +171,10 @@ class StoredViews:
             views.restore_order(OrderRecord(*fields))
         for order_id, *trade in self._rows("trades", _OPEN_TRADES):
             views.restore_trade(order_id, OrderTrade(*trade))
+        self._load_sums(views)
+        return views
+
+    def _load_sums(self, views: Views) -> None:
         for row in self._rows("prices", _PRICES, [TRADES_MAX], PORTION_SYMBOLS):
             views.restore_prices(*row)
         for partition, symbol, *fields in self._rows("day", _DAY_CANDLES):
@@ -173,7 +183,17 @@ class StoredViews:
             views.candles.restore(partition, symbol, interval, Candle(*fields))
         for broker_id, symbol, quantity, value in self._rows("balances", _BALANCES):
             views.restore_balance(broker_id, symbol, quantity, int(value))
-        return views
+        for broker_id, partition, events in self._rows("events", _BROKER_EVENTS):
+            views.own_events.restore(broker_id, partition, events)
+
+    def orders(self, order_ids: Collection[str]) -> dict[str, OrderRecord]:
+        """Orders by id, without their trades, at the positions that `positions` returned."""
+        found = {}
+        for row in self._rows("closed", _ORDERS_BY_ID, [sorted(order_ids)]):
+            fields = [*row, []]
+            record = OrderRecord(*fields)
+            found[record.order_id] = record
+        return found
 
     def close(self) -> None:
         """Close the connection."""

@@ -24,6 +24,7 @@ from schemas.executions import (
 )
 from schemas.orders import OrderRecord, OrderTrade
 from schemas.outcome_steps import ExecutedTrade, steps_of
+from schemas.own_events import own_events_of
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
@@ -32,6 +33,7 @@ from services.reader.candles import Candles
 from services.reader.instruments import Instruments
 from services.reader.orders import Orders
 from services.reader.overlay import Span
+from services.reader.own_events import OwnEvents
 from services.reader.prices import LastTrade, Prices
 from services.reader.tape import Tape
 from services.runtime.errors import BrokenLogError
@@ -50,6 +52,7 @@ class Views:
         self._prices = Prices()
         self.tape = Tape()
         self.candles = Candles()
+        self.own_events = OwnEvents()
         # Sorted by symbol, because stocks are answered in pages.
         self._books: SortedDict = SortedDict()
         self._balances = Balances()
@@ -62,11 +65,13 @@ class Views:
         """Apply a batch. Raises BrokenLogError."""
         partition = batch.partition
         command = batch.first_command
+        self.own_events.latest = []
         for outcome in batch.outcomes:
             time = outcome.time
             for expired in outcome.expired:
                 self._left(expired, "expired", (partition, command), time)
-            for step, trades in steps_of(outcome):
+            steps = steps_of(outcome)
+            for step, trades in steps:
                 match step:
                     case OrderAccepted():
                         self._accepted(step, trades, (partition, command), time)
@@ -79,6 +84,9 @@ class Views:
                         pass
                     case never:
                         assert_never(never)
+            for own in own_events_of(outcome, steps):
+                order = self._orders.get(own.order_id) if own.has_order else None
+                self.own_events.add(own, (partition, command), time, order)
             command += 1
             self._clocks[partition] = time
         self._next_commands[partition] = command

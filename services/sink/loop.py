@@ -43,6 +43,7 @@ from services.runtime.metrics import (
 from services.runtime.postgres.errors import outage, raise_if_auth_error, waitable
 from services.sink.errors import ForeignDatabaseError, OvertakenError
 from services.sink.migrate import require_migrated
+from services.sink.recount import counted
 from services.sink.rows import Rows
 from services.sink.store import SILENCE_S_MAX, Move, SinkSession, Store
 
@@ -187,6 +188,7 @@ class Sink:
                     f"the database has stored partition {number} up to record "
                     f"{position.next_record}, but the executions topic ends before it"
                 )
+        self._count_own_events(store)
         self._brokers_next = self._consumer.range(self._brokers).low
         self._read_brokers(store)
         self._stored = held
@@ -197,6 +199,15 @@ class Sink:
         self._consumer.assign(offsets | {self._brokers: self._brokers_next})
         log.info("following executions")
         return store
+
+    def _count_own_events(self, store: Store) -> None:
+        for number, next_record in store.uncounted().items():
+            partition = Partition(self._executions, number)
+            low = self._consumer.range(partition).low
+            # A second consumer, as for brokers.
+            with closing(LogConsumer(self._source.kafka, FETCH)) as consumer:
+                numbers = counted(number, low, consumer.read(partition, low, next_record))
+            store.count_anew(number, numbers, next_record)
 
     def _end_now(self, number: int) -> int:
         if number >= self._source.topology.partitions:

@@ -21,6 +21,7 @@ from schemas.executions import (
 )
 from schemas.orders import OrderRecord
 from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
+from schemas.own_events import own_events_of
 from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
 
@@ -73,6 +74,7 @@ class Rows:
     `balances` by broker and symbol: the run's change; only a starting reader uses the stored sums.
     `instruments` by partition and symbol: those that the run sets, as of the last time.
     `minutes` by partition, symbol and start: the run's part of each candle of a minute.
+    `own_events` by partition and broker: how many the run added.
     """
 
     def __init__(self) -> None:
@@ -83,6 +85,7 @@ class Rows:
         self.balances: dict[tuple[str, str], BalanceChange] = {}
         self.minutes: dict[tuple[int, str, int], Candle] = {}
         self.instruments: dict[tuple[int, str], InstrumentSet] = {}
+        self.own_events: dict[tuple[int, str], int] = {}
         self.clocks: dict[int, int] = {}
         self.outcomes = 0
         self.newest_time: int | None = None
@@ -94,7 +97,11 @@ class Rows:
             time = outcome.time
             for expired in outcome.expired:
                 self._left(expired, "expired", batch.partition, time)
-            for step, trades in steps_of(outcome):
+            steps = steps_of(outcome)
+            for own in own_events_of(outcome, steps):
+                key = batch.partition, own.broker_id
+                self.own_events[key] = self.own_events.get(key, 0) + 1
+            for step, trades in steps:
                 for trade in trades:
                     self._traded(trade, batch.partition, command, time)
                 match step:

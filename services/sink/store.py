@@ -1,8 +1,9 @@
 """The sink's SQL. Rows and log position commit together or not at all.
 
 `write`: 1. fence: move each position, only from the one this sink expects. 2. copy new orders,
-trades and webhooks. 3. change earlier orders. 4. move sums and candles. The fence comes first: its
-row lock makes a second sink wait, and then reports that it was overtaken before it has written.
+trades and webhooks. 3. change earlier orders. 4. move sums, candles and numbers of own events. The
+fence comes first: its row lock makes a second sink wait, and then reports that it was overtaken
+before it has written.
 Commits are synchronous, because readers forget orders by the position, which must never go back.
 """
 
@@ -195,6 +196,7 @@ class Store:
                 self._sum(rows)
                 self._set_instruments(rows)
                 self._draw(rows)
+                self._number(rows.own_events)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise BrokenLogError(
                 f"PostgreSQL refuses rows made from executions: {error}"
@@ -300,6 +302,45 @@ class Store:
             " last_sequence = excluded.last_sequence",
             [*map(array, zip(*keys, strict=True)), *map(array, columns)],
         )
+
+    def _number(self, own_events: Mapping[tuple[int, str], int]) -> None:
+        # Sorted, so that two sinks on two partitions never deadlock.
+        keys = sorted(own_events)
+        self._execute(
+            "INSERT INTO broker_events AS e (partition, broker_id, events)"
+            " SELECT * FROM unnest(%s::integer[], %s::uuid[], %s::bigint[])"
+            " ON CONFLICT (partition, broker_id) DO UPDATE SET events = e.events + excluded.events",
+            [*map(array, zip(*keys, strict=True)), array(own_events[key] for key in keys)]
+            if keys
+            else ["{}"] * 3,
+        )
+
+    def uncounted(self) -> dict[int, int]:
+        """Partitions whose own events were not all counted, with the first record behind those."""
+        rows = self._execute(
+            "SELECT partition, next_record FROM log_positions WHERE events_from > 0"
+        )
+        return dict(rows.fetchall())
+
+    def count_anew(self, partition: int, own_events: Mapping[str, int], next_record: int) -> None:
+        """Set the numbers of own events by broker, of all records below the stored position.
+
+        Raises OvertakenError: nothing was written.
+        """
+        with self._transaction():
+            moved = self._execute(
+                "UPDATE log_positions SET events_from = 0"
+                " WHERE partition = %s AND next_record = %s",
+                [partition, next_record],
+            )
+            if moved.rowcount != 1:
+                raise OvertakenError(f"partition {partition} is not at record {next_record}")
+            self._execute(
+                "INSERT INTO broker_events (partition, broker_id, events)"
+                " SELECT %s, * FROM unnest(%s::uuid[], %s::bigint[])"
+                " ON CONFLICT (partition, broker_id) DO UPDATE SET events = excluded.events",
+                [partition, array(own_events), array(own_events.values())],
+            )
 
     def quarantine(self, source: str, item: str, reason: str) -> None:
         """List a record that was passed over. Safe to repeat."""

@@ -7,7 +7,7 @@ contradiction, views and webhooks as in a chaos report; ended: the service ends 
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
@@ -53,6 +53,7 @@ Check = Literal[
     "stored_trades",
     "stored_sums",
     "stored_candles",
+    "stored_events",
     "stored_webhooks",
     "lost",
     "duplicated",
@@ -95,6 +96,7 @@ _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
 _signed = signature.signed_headers
 _store_sum = Store._sum
+_store_number = Store._number
 _sum = Rows._sum
 _traded = Balances.traded
 _trade_line = lines.trade_line
@@ -166,6 +168,12 @@ def _forget_cancels(self: Rows, event: Any, reason: Any, *arguments: Any) -> Non
 def _sum_twice(self: Store, rows: Rows) -> None:
     _store_sum(self, rows)
     _store_sum(self, rows)
+
+
+def _number_twice(self: Store, own_events: Mapping[tuple[int, str], int]) -> None:
+    key = min(own_events, default=None)
+    doubled = {} if key is None else {key: own_events[key] + 1}
+    _store_number(self, {**own_events, **doubled})
 
 
 def _other_side(taker: OrderAccepted) -> OrderAccepted:
@@ -343,6 +351,7 @@ GATEWAY: Final[dict[str, Defect]] = {
 SINK: Final[dict[str, Defect]] = {
     "cancels are dropped": _defect("stored_orders", (Rows, "_left", _forget_cancels)),
     "sums are stored twice": _defect("stored_sums", (Store, "_sum", _sum_twice)),
+    "an own event is counted twice": _defect("stored_events", (Store, "_number", _number_twice)),
     "candles begin at the nearest boundary": _defect(
         "stored_candles", (rows, "start_of", lambda time, of: (time + of // 2) // of * of)
     ),

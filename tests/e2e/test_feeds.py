@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from benchmarks.processes import one_more
 from conformance.api import Api, eventually
 from schemas.codec import decode_trade
 from schemas.executions import OrderAccepted
@@ -268,6 +270,81 @@ def test_refused_order_has_the_problem_of_http(exchange: Exchange) -> None:
     for name in ("code", "detail", "errors"):
         assert answer["problem"][name] == by_http.body[name]
     assert {each["problem"]["code"] for each in (unknown, not_own)} == {"order_not_found"}
+
+
+def test_own_event_comes_before_the_response_and_is_numbered(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Own")
+    broker, other = Api(exchange.url, key), exchange.broker()
+    with feed_of(exchange) as feed:
+        feed.ask("login", key=key)
+        answer = feed.ask("subscribe", channel="orders", after={})
+        assert (answer["status"], answer["resumed"]) == (200, True)
+        placed = feed.ask("place", order=order_of(symbol, "ask", 100, "o-1"))["order"]
+        assert feed.messages[-2]["order"]["order_id"] == placed["order_id"]
+        feed.ask("place", order=order_of(symbol, "ask", 100, "o-1"))
+        assert feed.messages[-2]["type"] == "order_repeated"
+        feed.ask("place", order=order_of(symbol, "ask", 101, "o-1"))
+        assert feed.messages[-2]["code"] == "client_order_id_reused"
+        other.place("bid", symbol, 4, 100)
+        # By HTTP to the same gateway: written before the answer.
+        assert broker.cancel(placed["order_id"]).status == 204
+        assert feed.ask("cancel", order_id=placed["order_id"])["status"] == 204
+        feed.ask("ping")
+        events = [each for each in feed.messages if each["type"].startswith("order")]
+    assert [each["sequence"] for each in events] == [1, 2, 3, 4, 5]
+    causes = ["placed", None, None, "traded", "cancelled"]
+    assert [each.get("cause") for each in events] == causes
+    traded = events[3]
+    assert [each["quantity"] for each in traded["trades"]] == [4]
+    assert (traded["order"]["remaining_quantity"], traded["order"]["status"]) == (6, "open")
+    last = broker.get(f"/orders?symbol={symbol}").body["orders"][0]
+    assert events[4]["order"] == last
+
+
+def own_events(url: str, key: str, after: dict[str, int]) -> list[Any]:
+    """The own events beyond `after`, which the gateway has to resume."""
+    found = []
+    with connect(url) as connection:
+        feed = FeedReader(connection)
+        feed.ask("login", key=key)
+        answer = feed.ask("subscribe", channel="orders", after=after)
+        assert (answer["status"], answer["resumed"]) == (200, True)
+        feed.until(lambda each: each["type"] == "heartbeat")
+        found += [each for each in feed.messages if each["type"].startswith("order")]
+    return found
+
+
+def test_own_events_are_resumed_on_a_killed_gateway_and_on_another_one(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Own")
+    trade_on(symbol, Api(exchange.url, key), seed=9)
+    whole = own_events(feed_url(exchange), key, {})
+    assert len(whole) > ORDERS
+    partition, half = str(whole[0]["partition"]), len(whole) // 2
+    assert [each["sequence"] for each in whole] == list(range(1, len(whole) + 1))
+
+    def stored() -> bool:
+        with psycopg.connect(exchange.stack.operator.database_url or "") as connection:
+            rows = connection.execute("SELECT next_command FROM log_positions ORDER BY partition")
+            return [row[0] for row in rows] >= exchange.log_ends()
+
+    # Then the gateway starts behind all these events.
+    eventually("everything is stored", stored)
+    exchange.stack.services["gateway"].kill()
+    exchange.stack.start("gateway")
+    exchange.stack.wait_ready("gateway")
+    after = {partition: half}
+    assert own_events(feed_url(exchange), key, after) == whole[half:]
+    with one_more(exchange.stack, "gateway", "gateway-2") as second:
+        other = Api(second.url, key)
+        eventually("the other gateway knows the key", lambda: other.get("/balance").status == 200)
+        trade_on(symbol, other, seed=10)
+        both = [
+            own_events(url.replace("http://", "ws://") + "/ws", key, after)
+            for url in (exchange.url, second.url)
+        ]
+    assert both[0] == both[1]
+    assert both[0][: len(whole) - half] == whole[half:]
+    assert len(both[0]) > len(whole) - half
 
 
 @pytest.mark.parametrize("ending", ["close", "reset", "logout"])

@@ -199,6 +199,21 @@ def change(url: str, statement: str) -> None:
         assert connection.execute(statement.encode()).rowcount > 0
 
 
+def test_own_events_of_an_older_database_are_counted_from_the_log(
+    log: HandwrittenLog, url: str
+) -> None:
+    stop_between(log, url, (0.5, 0.9))
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM broker_events WHERE partition = 0")
+        connection.execute("UPDATE broker_events SET events = 7")
+        connection.execute("UPDATE log_positions SET events_from = next_command")
+    with running_sink(log.source(), url):
+        eventually(lambda: log.stored_up_to(url), "the sink stores the rest")
+    found = started(log, url)
+    assert found.detail == "from PostgreSQL"
+    assert state(found.views)["own_events"] == state(log.views)["own_events"]
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
@@ -220,6 +235,10 @@ def change(url: str, statement: str) -> None:
             "has a position of partition 7, which the executions topic lacks",
         ),
         ("UPDATE log_positions SET summed_from = 1 WHERE partition = 0", "before it stored sums"),
+        (
+            "UPDATE log_positions SET events_from = 1 WHERE partition = 0",
+            "has not counted own events yet",
+        ),
         ("UPDATE log_positions SET next_command = 0", "is empty"),
         ("DELETE FROM symbols", "contradicts itself"),
         ("UPDATE orders SET price = NULL, order_type = 'market'", "contradicts itself"),

@@ -39,6 +39,8 @@ ALL = [
     "0009_trimmed.sql",
     "0010_candles.sql",
     "0011_order_conditions.sql",
+    "0012_instruments.sql",
+    "0013_broker_events.sql",
 ]
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from msgspec import structs
 from websockets.frames import Opcode
 
 from schemas.book import Level
@@ -16,6 +17,7 @@ from schemas.units import Side
 from services.feeds.book_levels import checksum
 from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
+from services.feeds.own_feed import OwnFeed
 from services.matcher.engine import Engine, EnginePosition
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
@@ -91,13 +93,18 @@ class RecordingOutput:
 
 class FeedMarket:
     """An engine, views and a hub; commands are applied one batch at a time, each of them `step_ms`
-    after the one before."""
+    after the one before. With several brokers some commands are refused or repeated."""
 
-    def __init__(self, symbols: int = 2, seed: int = 1, step_ms: int = 1) -> None:
+    def __init__(
+        self, symbols: int = 2, seed: int = 1, step_ms: int = 1, brokers: Sequence[str] = (ALICE,)
+    ) -> None:
+        self.brokers = brokers
+        self.outcomes: list[Outcome] = []
         self._step_ms = step_ms
         self.engine = Engine(0)
         self.views = Views()
-        self.hub = FeedHub(lambda: self.views, lambda: True)
+        self.own = OwnFeed(lambda: self.views)
+        self.hub = FeedHub(lambda: self.views, lambda: True, self.own)
         self.symbols = [f"S{number}" for number in range(symbols)]
         self.trades: list[Any] = []
         self._random = random.Random(seed)
@@ -134,8 +141,10 @@ class FeedMarket:
         return outcome
 
     def _publish(self, first: int, outcomes: list[Outcome]) -> None:
+        self.outcomes += outcomes
         batch = Batch(0, first, tuple(outcomes))
         self.views.apply(batch)
+        self.own.on_batch(batch)
         self.hub.changes.apply(batch)
         for offset, outcome in enumerate(outcomes, first):
             event = outcome.event
@@ -159,13 +168,25 @@ class FeedMarket:
 
     def _command(self) -> Command:
         rng = self._random
+        owner = rng.choice(self.brokers)
+        if len(self.brokers) > 1 and self._open and rng.random() < 0.15:
+            order = rng.choice(self._open)
+            # A repeat, a reuse of its name, an id that is taken, or another broker's cancel.
+            return rng.choice(
+                (
+                    structs.replace(order, order_id=self._next_id()),
+                    structs.replace(order, order_id=self._next_id(), quantity=99),
+                    order,
+                    CancelOrder(order.order_id, owner),
+                )
+            )
         if self._open and rng.random() < 0.4:
             order = self._open.pop(rng.randrange(len(self._open)))
             return CancelOrder(order.order_id, order.broker_id)
         side: Side = rng.choice(("bid", "ask"))
         order = PlaceOrder(
-            order_id(self.now_ms(), 0, self.offset + 1),
-            ALICE,
+            self._next_id(),
+            owner,
             "1",
             rng.choice(self.symbols),
             side,
@@ -173,9 +194,13 @@ class FeedMarket:
             rng.randrange(1, 9),
             rng.randrange(95, 106) + (1 if side == "ask" else -1) * rng.randrange(0, 4),
             self.now_ms() + 20 * self._step_ms if rng.random() < 0.2 else None,
+            f"c-{self.offset}" if len(self.brokers) > 1 else None,
         )
         self._open.append(order)
         return order
+
+    def _next_id(self) -> str:
+        return order_id(self.now_ms(), 0, self.offset + 1)
 
     def flush(self) -> None:
         """One flush of the hub."""

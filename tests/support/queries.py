@@ -156,6 +156,9 @@ CASES: dict[str, Sequence[Case]] = {
     "reader.database_views: SELECT broker_id::text, symbol, quantity, valu": [
         Case(session=VIEWS, rows_max=ROWS, scans="a reader holds all balances")
     ],
+    "reader.database_views: SELECT broker_id::text, partition, events FROM": [
+        Case(session=VIEWS, rows_max=ROWS, scans="a reader holds all numbers")
+    ],
     # The sink.
     "sink.migrate: SELECT version, name, checksum FROM schema_mig": [
         Case(sorts="a few migrations")
@@ -179,6 +182,16 @@ CASES: dict[str, Sequence[Case]] = {
     ],
     "sink.store: INSERT INTO balances AS b (broker_id, symbol,": [
         Case(session=SINK, parameters=[f"{{{BUSY},{QUIET}}}", '{"S0","S1"}', "{5,6}", "{7,8}"])
+    ],
+    "sink.store: INSERT INTO broker_events AS e (partition, bro": [
+        Case(session=SINK, parameters=["{0,1}", f"{{{BUSY},{QUIET}}}", "{5,6}"])
+    ],
+    "sink.store: SELECT partition, next_record FROM log_positio": [Case(session=SINK)],
+    "sink.store: UPDATE log_positions SET events_from = 0 WHERE": [
+        Case(session=SINK, parameters=[0, 1])
+    ],
+    "sink.store: INSERT INTO broker_events (partition, broker_i": [
+        Case(session=SINK, parameters=[0, f"{{{BUSY},{QUIET}}}", "{5,6}"])
     ],
     "sink.store: INSERT INTO candles AS c (partition, symbol, i": [
         Case(
@@ -347,6 +360,10 @@ CASES: dict[str, Sequence[Case]] = {
             rows_max=ROWS + BIG_TRADES,
             scans="all trades are counted",
         )
+    ],
+    "audit.own_events: SELECT count(*) FROM log_positions WHERE event": [Case()],
+    "audit.own_events: SELECT partition, broker_id::text, events FROM": [
+        Case(rows_max=ROWS, scans="all numbers are compared")
     ],
     "audit.candles: SELECT partition, symbol, interval, extract(ep": [
         Case(rows_max=ROWS, scans="all candles are compared")

@@ -69,6 +69,8 @@ _FILL = (
     "INSERT INTO trades SELECT pg_temp.id(%(rows)s + n), pg_temp.id(50), pg_temp.id(49),"
     " pg_temp.broker(1), pg_temp.broker(2), 'S1', 100, 1, 'bid', %(rows)s + n, now(), 0, n, 0"
     " FROM generate_series(1, %(big)s) n",
+    "INSERT INTO broker_events SELECT p, pg_temp.broker(n), n"
+    " FROM generate_series(1, %(brokers)s) n, generate_series(0, 1) p",
     # Minutes of 300 symbols, a day of hours, and days.
     "INSERT INTO candles SELECT s %% 2, 'S' || s, i, pg_temp.at(n * k), 1, 1, 1, 1, 1, 1, 1, 1, 1"
     " FROM generate_series(1, %(symbols)s) s, (VALUES ('1m', 15), ('5m', 75), ('1h', 900),"

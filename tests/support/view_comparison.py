@@ -60,6 +60,9 @@ def state(views: Views) -> dict[str, object]:
         "cash": views._balances._cash,
         "positions": views._balances._positions,
         "instruments": views.instruments._held,
+        "own_events": {
+            broker_id: dict(own.numbers) for broker_id, own in views.own_events._brokers.items()
+        },
         "clocks": views._clocks,
         "partitions": views._partitions,
         "next_commands": views._next_commands,

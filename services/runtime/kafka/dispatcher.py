@@ -11,6 +11,7 @@ from types import MappingProxyType
 from confluent_kafka import Message
 from msgspec import Struct
 
+from schemas.executions import Outcome
 from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
 from services.runtime.kafka.async_consumer import AsyncConsumer
@@ -21,6 +22,7 @@ from services.runtime.kafka.execution_filter import (
     ExecutionFilter,
     FilterPosition,
 )
+from services.runtime.kafka.recent_outcomes import outcomes_before
 from services.runtime.kafka.unreadable import log_unreadable
 
 OnBatch = Callable[[Batch], None]
@@ -101,6 +103,27 @@ class TopicDispatcher:
                 for message in self._consumer.read(partition, at.epoch, at.epoch + 1):
                     found[number] = message.value()
         return found
+
+    def outcomes_before(
+        self, positions: Mapping[int, FilterPosition], age_ms_max: int, outcomes_max: int
+    ) -> dict[int, tuple[int, list[Outcome]]]:
+        """The outcomes right before each position, without a gap, and the command of the first.
+
+        Of each partition those that are not older than the newest by `age_ms_max`, about
+        `outcomes_max` at most. Blocks, on any thread, and only before the start. Raises
+        UnavailableError, BrokenLogError.
+        """
+        with self._asking:
+            return {
+                number: outcomes_before(
+                    self._consumer,
+                    Partition(self._executions, number),
+                    at,
+                    age_ms_max,
+                    outcomes_max,
+                )
+                for number, at in positions.items()
+            }
 
     def rules_level(self, partition: int) -> int:
         """The level of the rules that the partition's matcher follows; 0: no claim was seen."""

@@ -80,6 +80,24 @@ def test_list_names_the_subscriptions(connected: ConnectedClient) -> None:
     ]
 
 
+def test_own_events_need_a_key_and_end_with_it(connected: ConnectedClient) -> None:
+    assert connected.ask(op="subscribe", channel="orders")["status"] == 401
+    connected.ask(op="login", key=KEY)
+    assert connected.ask(op="subscribe", channel="orders", symbols=["S0"])["status"] == 422
+    assert connected.ask(op="subscribe", channel="orders", after={"x": 1})["status"] == 422
+    answer = connected.ask(op="subscribe", channel="orders")
+    assert (answer["status"], answer["channel"], answer["resumed"]) == (200, "orders", False)
+    assert connected.ask(op="list")["subscriptions"] == [{"channel": "orders", "symbols": []}]
+    connected.market.trade(1)
+    assert len(connected.output.of_type("order")) == 1
+    answer = connected.ask(op="subscribe", channel="orders", after={"0": 1})
+    assert answer["resumed"] is True
+    connected.ask(op="logout")
+    connected.market.trade(1)
+    assert len(connected.output.of_type("order")) == 1
+    assert connected.ask(op="list")["subscriptions"] == []
+
+
 def test_response_of_a_subscription_repeats_channel_and_symbols(connected: ConnectedClient) -> None:
     for answer in (
         connected.subscribe("ticker", "*"),
@@ -136,7 +154,7 @@ def test_resync_sends_a_whole_book_of_a_subscription_only(connected: ConnectedCl
 @pytest.mark.parametrize(
     "fields",
     [
-        {"op": "subscribe", "channel": "orders", "symbols": ["S0"]},
+        {"op": "subscribe", "channel": "orders", "symbols": "*"},
         {"op": "subscribe", "channel": "book", "symbols": "*"},
         {"op": "subscribe", "channel": "candles", "symbols": "*"},
         {"op": "subscribe", "channel": "candles", "symbols": ["S0"], "interval": "100ms"},

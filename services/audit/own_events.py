@@ -1,0 +1,55 @@
+"""Compares the numbers of own events in PostgreSQL with the outcomes of the log."""
+
+from collections import Counter
+from typing import LiteralString
+
+from psycopg import Connection
+
+from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
+from schemas.outcome_steps import steps_of
+from services.audit.report import AuditReport
+
+_SELECT_NUMBERS: LiteralString = "SELECT partition, broker_id::text, events FROM broker_events"
+_SELECT_UNCOUNTED: LiteralString = "SELECT count(*) FROM log_positions WHERE events_from > 0"
+
+
+class OwnEventNumbers:
+    """The own events of the outcomes so far, by partition and broker."""
+
+    def __init__(self, connection: Connection, report: AuditReport) -> None:
+        self._connection = connection
+        self._invariant = report["stored_events"]
+        self._wanted: Counter[tuple[int, str]] = Counter()
+
+    def add(self, outcome: Outcome, partition: int) -> None:
+        """Add the outcome of the next command of its partition."""
+        orders = [(each.broker_id, each.order_id) for each in outcome.expired]
+        for step, trades in steps_of(outcome):
+            if isinstance(step, CommandRefused):
+                of_cancel = step.code in ("order_not_open", "not_owner")
+                if step.broker_id is not None and step.request is None and not of_cancel:
+                    orders.append((step.broker_id, f"refused {step.order_id}"))
+            elif isinstance(step, OrderRepeated):
+                orders.append((step.broker_id, f"repeated {step.order_id}"))
+            elif isinstance(step, OrderAccepted | OrderCancelled):
+                orders.append((step.broker_id, step.order_id))
+            orders += [(each.fill.maker_broker_id, each.fill.maker_order_id) for each in trades]
+        # An order has one event for each command.
+        for broker_id, _ in set(orders):
+            self._wanted[partition, broker_id] += 1
+
+    def compare(self) -> None:
+        """Compare all numbers with their rows, at the end."""
+        row = self._connection.execute(_SELECT_UNCOUNTED).fetchone()
+        if row and row[0]:
+            self._invariant.note = "the sink has not counted earlier ones yet"
+            return
+        found = {
+            (partition, broker_id): events
+            for partition, broker_id, events in self._connection.execute(_SELECT_NUMBERS)
+        }
+        for key in sorted(self._wanted.keys() | found.keys()):
+            self._invariant.checked += 1
+            stored, wanted = found.get(key, 0), self._wanted[key]
+            if stored != wanted:
+                self._invariant.fail(f"own events of {key} are {stored}, expected {wanted}")

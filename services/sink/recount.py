@@ -1,0 +1,30 @@
+"""Counts the own events of a log up to a stored position, where PostgreSQL lacks their numbers."""
+
+import logging
+from collections.abc import Iterable
+
+from confluent_kafka import Message
+
+from schemas.outcome_steps import steps_of
+from schemas.own_events import own_events_of
+from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.unreadable import log_unreadable
+
+log = logging.getLogger(__name__)
+
+
+def counted(partition: int, low: int, messages: Iterable[Message]) -> dict[str, int]:
+    """The number of own events by broker. `messages`: all records of the partition from `low` on.
+
+    In a log that has lost its beginning the numbers begin where the log does.
+    """
+    at = {partition: FilterPosition()}
+    accepted = ExecutionFilter(at, log_unreadable, {partition: low} if low else {})
+    numbers: dict[str, int] = {}
+    for message in messages:
+        batch = accepted.accept(partition, message.offset() or 0, message.value())
+        for outcome in batch.outcomes if batch is not None else ():
+            for own in own_events_of(outcome, steps_of(outcome)):
+                numbers[own.broker_id] = numbers.get(own.broker_id, 0) + 1
+    log.info("own events counted", extra={"fields": {"partition": partition, "low": low}})
+    return numbers
