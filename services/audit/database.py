@@ -167,7 +167,7 @@ class Database:
         # The first command that is examined, of partitions whose log lost its beginning.
         self._first: dict[int, int] = {}
         self._balances: dict[str, list[int]] = {}
-        self._summed_from = 0
+        self._summed_from = self._uncounted = 0
         self.webhooks = StoredWebhooks(self._connection, report)
         self._candles = CandleRows(self._connection, report)
         self.own_events = OwnEventNumbers(self._connection, report)
@@ -183,14 +183,15 @@ class Database:
         """Next command by partition, in a snapshot that lasts from now until the next call."""
         self._connection.rollback()
         rows = self._connection.execute(
-            "SELECT partition, next_command, summed_from FROM log_positions"
+            "SELECT partition, next_command, summed_from, events_from FROM log_positions"
         ).fetchall()
         self._summed_from = max((row[2] for row in rows), default=0)
+        self._uncounted = max((row[3] for row in rows), default=0)
         self._trimmed = {
             table: (before, count)
             for table, before, count in self._connection.execute(_SELECT_TRIMMED)
         }
-        return {partition: next_command for partition, next_command, _ in rows}
+        return {partition: next_command for partition, next_command, *_ in rows}
 
     def begins_at(self, partition: int, first: int) -> None:
         """Examine only rows of this command and later ones."""
@@ -287,7 +288,7 @@ class Database:
         else:
             self._compare_sums(_SELECT_BALANCES, self._balances, [])
             self._candles.compare()
-            self.own_events.compare()
+            self.own_events.compare(self._uncounted)
         self.webhooks.no_row_too_many()
         self._count("orders", "SELECT count(*) FROM orders r")
         self._count("trades", "SELECT count(*) FROM trades r")

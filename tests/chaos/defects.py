@@ -7,7 +7,7 @@ contradiction, views and webhooks as in a chaos report; ended: the service ends 
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
@@ -18,6 +18,7 @@ from psycopg import Connection
 from schemas import ids
 from schemas.commands import PlaceOrder
 from schemas.executions import OrderAccepted, Outcome, Outcomes
+from schemas.own_events import own_events_of
 from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
@@ -96,7 +97,6 @@ _price_traded = Prices.traded
 _restore_balance = Views.restore_balance
 _signed = signature.signed_headers
 _store_sum = Store._sum
-_store_number = Store._number
 _sum = Rows._sum
 _traded = Balances.traded
 _trade_line = lines.trade_line
@@ -130,10 +130,6 @@ def _in_turn() -> Callable[..., int]:
     return lambda self, symbol: next(numbers) % self.partitions
 
 
-def _nameless(*arguments: Any) -> PlaceOrder:
-    return structs.replace(_command(*arguments), client_order_id=None)
-
-
 def _of_the_former_broker() -> Callable[..., PlaceOrder]:
     brokers: list[str] = []
 
@@ -163,17 +159,6 @@ def _other_partition(time_ms: int, partition: int, random_bits: int) -> str:
 def _forget_cancels(self: Rows, event: Any, reason: Any, *arguments: Any) -> None:
     if reason != "cancelled":
         _left(self, event, reason, *arguments)
-
-
-def _sum_twice(self: Store, rows: Rows) -> None:
-    _store_sum(self, rows)
-    _store_sum(self, rows)
-
-
-def _number_twice(self: Store, own_events: Mapping[tuple[int, str], int]) -> None:
-    key = min(own_events, default=None)
-    doubled = {} if key is None else {key: own_events[key] + 1}
-    _store_number(self, {**own_events, **doubled})
 
 
 def _other_side(taker: OrderAccepted) -> OrderAccepted:
@@ -334,7 +319,8 @@ GATEWAY: Final[dict[str, Defect]] = {
         (PlaceOrderHandler, "answer_at_once", _refusing(lambda: not_accepted("No."))),
     ),
     "a client order id is lost": _defect(
-        "acknowledged contradiction", (app_place, "_command", _nameless)
+        "acknowledged contradiction",
+        (app_place, "_command", lambda *of: structs.replace(_command(*of), client_order_id=None)),
     ),
     "an order has another broker": _defect(
         "acknowledged", (app_place, "_command", _of_the_former_broker())
@@ -350,8 +336,12 @@ GATEWAY: Final[dict[str, Defect]] = {
 # Defects of a sink that stores a recorded market.
 SINK: Final[dict[str, Defect]] = {
     "cancels are dropped": _defect("stored_orders", (Rows, "_left", _forget_cancels)),
-    "sums are stored twice": _defect("stored_sums", (Store, "_sum", _sum_twice)),
-    "an own event is counted twice": _defect("stored_events", (Store, "_number", _number_twice)),
+    "sums are stored twice": _defect(
+        "stored_sums", (Store, "_sum", lambda *of: (_store_sum(*of), _store_sum(*of)))
+    ),
+    "a resting order has no own event": _defect(
+        "stored_events", (rows, "own_events_of", lambda of, steps: own_events_of(of, steps)[:1])
+    ),
     "candles begin at the nearest boundary": _defect(
         "stored_candles", (rows, "start_of", lambda time, of: (time + of // 2) // of * of)
     ),

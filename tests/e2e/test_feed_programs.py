@@ -69,6 +69,26 @@ def test_orders_program_places_and_cancels_and_leaves_nothing_behind(
     eventually("nothing rests", lambda: resting() == [])
 
 
+def test_own_program_misses_no_event_over_a_kill_of_the_gateway(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Own")
+    broker = Api(exchange.url, key)
+    with program("own", tmp_path, feed_url(exchange), key) as output:
+        broker.place("bid", symbol, 1, 1)
+        eventually("the first event", lambda: bool(lines_of(output)))
+        trade_on(symbol, broker, seed=11)
+        exchange.stack.services["gateway"].kill()
+        exchange.stack.start("gateway")
+        exchange.stack.wait_ready("gateway")
+        trade_on(symbol, broker, seed=12)
+        newest = broker.place("bid", symbol, 1, 1).body["order_id"]
+        eventually("the newest event", lambda: lines_of(output)[-1][2] == newest)
+        sequences = [int(line[0]) for line in lines_of(output)]
+    assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
+    assert sequences[0] <= 1
+
+
 def test_book_program_follows_the_book(exchange: Exchange, tmp_path: Path) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     with program("book", tmp_path, feed_url(exchange), symbol) as output:

@@ -69,6 +69,7 @@ _start = {"broker_id": BUSY, "event_id": "00000000-0000-0000-0000-000000000000",
 TRIMMED = trim.PORTION_ROWS + FEW
 _trimming = trim.parameters(1_900_000_000_000, after=event_id(BIG_TRADES))
 
+_COMPARED = [Case(rows_max=ROWS, scans="all rows are compared")]
 CASES: dict[str, Sequence[Case]] = {
     # The API.
     "webhooks.deliveries: SELECT event_id::text, kind, status, attempts,": [
@@ -328,7 +329,7 @@ CASES: dict[str, Sequence[Case]] = {
     "audit.database: SELECT id::text, buy_order_id::text, sell_orde": [
         Case(then=" WHERE id = ANY(%s::uuid[])", parameters=[_ids], rows_max=BATCH)
     ],
-    "audit.database: SELECT partition, next_command, summed_from FR": [Case()],
+    "audit.database: SELECT partition, next_command, summed_from, e": [Case()],
     "audit.database: SELECT symbol, book_sequence FROM symbols WHER": [
         Case(parameters=[0], rows_max=SYMBOLS)
     ],
@@ -361,13 +362,8 @@ CASES: dict[str, Sequence[Case]] = {
             scans="all trades are counted",
         )
     ],
-    "audit.own_events: SELECT count(*) FROM log_positions WHERE event": [Case()],
-    "audit.own_events: SELECT partition, broker_id::text, events FROM": [
-        Case(rows_max=ROWS, scans="all numbers are compared")
-    ],
-    "audit.candles: SELECT partition, symbol, interval, extract(ep": [
-        Case(rows_max=ROWS, scans="all candles are compared")
-    ],
+    "audit.own_events: SELECT partition, broker_id::text, events FROM": _COMPARED,
+    "audit.candles: SELECT partition, symbol, interval, extract(ep": _COMPARED,
     "audit.webhooks: SELECT d.broker_id::text, d.event_id::text, d.": [
         Case(parameters=[[BUSY] * BATCH, _ids, ["bid"] * BATCH], rows_max=2 * BATCH)
     ],

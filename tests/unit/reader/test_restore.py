@@ -44,6 +44,8 @@ def restored(applied: Views) -> Views:
         for symbol, quantity in positions.items():
             views.restore_balance(broker, symbol, quantity, cash)
             cash = 0
+    for (broker, partition), number in applied.own_events.all_numbers().items():
+        views.own_events.restore(broker, partition, number)
     return views
 
 
