@@ -43,7 +43,7 @@ def naive(outcomes: list[Outcome], broker: str) -> list[tuple[int, str, str]]:
     return found
 
 
-def told(messages: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
+def changes_of(messages: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
     """Number of the command, cause and order of each message."""
     return [
         (
@@ -122,10 +122,10 @@ def test_own_events_equal_the_outcomes_and_are_numbered_without_a_gap(seed: int)
     seen = set()
     for broker, output in outputs.items():
         messages = output.of_type(*TYPES)
-        assert told(messages) == naive(market.outcomes, broker)
+        assert changes_of(messages) == naive(market.outcomes, broker)
         assert [each["sequence"] for each in messages] == list(range(1, len(messages) + 1))
         require_equal_orders(market, broker, output)
-        seen |= {cause for _, cause, _ in told(messages)}
+        seen |= {cause for _, cause, _ in changes_of(messages)}
     assert seen == {"placed", "traded", "cancelled", "expired", "refused", "repeated"}
 
 
