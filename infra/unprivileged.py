@@ -8,11 +8,14 @@ clone in a folder that only root may enter works as well.
    bound by file permissions: it cannot enter another user's private folder.
 2. A system account that owns the data directory, keeping one capability of root's: to read what
    permissions forbid (DAC_READ_SEARCH; where a container withholds that, DAC_OVERRIDE), because the
-   program, Python and the way to the data may all lie in a private folder.
+   program, Python and the way to the data may all lie in a private folder. The kernel's access(),
+   by which initdb looks for its server, respects the capability only if the change of the user
+   keeps capabilities (NO_SETUID_FIXUP).
 """
 
 import os
 import pwd
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +25,16 @@ from infra.process import run_tool
 NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 ACCOUNTS = ("postgres", "nobody")
 CAPABILITIES = ("dac_read_search", "dac_override")
+KEEP_CAPABILITIES = "--securebits=+no_setuid_fixup"
+# By access(), as initdb does; `test -x` of a shell may look in another way.
+_PROBE = """
+import os, sys
+program, folder = sys.argv[1:]
+probe = os.path.join(folder, "probe")
+open(probe, "w").close()
+os.remove(probe)
+sys.exit(not os.access(program, os.X_OK))
+"""
 
 
 def prefix_for(program: Path, folder: Path) -> tuple[str, ...]:
@@ -39,9 +52,11 @@ def prefix_for(program: Path, folder: Path) -> tuple[str, ...]:
     for path in (folder, *folder.rglob("*")):
         os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
     for capability in CAPABILITIES:
-        prefix = _as_account(account, capability)
-        if _works(prefix, program, folder):
-            return prefix
+        # A container may withhold the right to set the bits; public folders do without.
+        for bits in ((KEEP_CAPABILITIES,), ()):
+            prefix = _as_account(account, capability, bits)
+            if _works(prefix, program, folder):
+                return prefix
     raise RootRefusedError(
         "PostgreSQL refuses to run as root, and neither a user namespace nor another account could "
         f"be used for {folder}. Start the exchange as an ordinary user, or name a server of your "
@@ -66,9 +81,12 @@ def _account(folder: Path) -> pwd.struct_passwd:
     raise RootRefusedError(f"no account to run PostgreSQL with: none of {', '.join(ACCOUNTS)}")
 
 
-def _as_account(account: pwd.struct_passwd, capability: str) -> tuple[str, ...]:
+def _as_account(
+    account: pwd.struct_passwd, capability: str, bits: tuple[str, ...]
+) -> tuple[str, ...]:
     return (
         "setpriv",
+        *bits,
         f"--reuid={account.pw_uid}",
         f"--regid={account.pw_gid}",
         "--clear-groups",
@@ -80,8 +98,7 @@ def _as_account(account: pwd.struct_passwd, capability: str) -> tuple[str, ...]:
 
 
 def _works(prefix: Sequence[str], program: Path, folder: Path) -> bool:
-    script = 'test -x "$1" && : > "$2/probe" && rm "$2/probe"'
-    command = ["sh", "-c", script, "probe", str(program), str(folder)]
+    command = [sys.executable, "-c", _PROBE, str(program), str(folder)]
     try:
         run_tool(command, prefix=prefix)
     except (ServerFailedError, OSError):

@@ -4,6 +4,8 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from infra.errors import FolderBusyError, ServerFailedError
 from infra.ports import is_free
 from infra.postgres import LocalPostgres
 from infra.process_table import descendants, is_running
+from infra.unprivileged import prefix_for
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
 
@@ -166,6 +169,25 @@ def test_postgres_for_root_in_a_private_folder_runs_unprivileged(
         database.start()
         assert query(database.url, "SELECT n FROM kept") == [(7,)]
     shutil.rmtree(private)
+
+
+@needs_root
+@pytest.mark.parametrize("owner", ["root", "nobody"])
+def test_program_in_a_private_folder_is_found_by_the_unprivileged_user(
+    tmp_path: Path, owner: str
+) -> None:
+    account = pwd.getpwnam(owner)
+    private = tmp_path / "private"
+    (private / "data").mkdir(parents=True)
+    private.chmod(0o700)
+    program = private / "program"
+    # As initdb looks for `postgres` beside itself.
+    program.write_text(f"#!{sys.executable}\nimport os\nprint(os.access(__file__, os.X_OK))\n")
+    program.chmod(0o755)
+    os.chown(private / "data", account.pw_uid, account.pw_gid)
+    prefix = prefix_for(program, private / "data")
+    assert subprocess.check_output([*prefix, program], text=True) == "True\n"
+    assert subprocess.check_output([*prefix, "id", "-u"], text=True) != "0\n"
 
 
 def test_postgres_ignores_variables_that_name_another_server(
