@@ -41,6 +41,7 @@ from services.api.messages import (
     json_response,
     not_accepted,
 )
+from services.api.pages import Pages
 from services.api.rate_limits import RateLimiter, RateLimits
 from services.api.routing import Resource, RoutingTable
 from services.runtime.metrics import HTTP_SECONDS
@@ -65,7 +66,7 @@ CHARGED_PAGE_BYTES = 64 * 1024
 
 
 class _Passed(Struct, frozen=True):
-    # What FastAPI serves: a call, or None for a page that is open to anyone.
+    # What another ASGI app serves: a call, or None for a page that is open to anyone.
     app: AsgiApp
     call: Route | None
 
@@ -83,6 +84,7 @@ class ApiApp:
         directory: BrokerDirectory,
         framework: Framework | None = None,
         rate_limiter: RateLimiter | None = None,
+        pages: Sequence[Pages] = (),
     ) -> None:
         """`rate_limiter`: none limits nothing."""
         self._checks = RequestChecks(directory, rate_limiter or RateLimiter(RateLimits()))
@@ -90,6 +92,7 @@ class ApiApp:
         self.accept = self._checks.accept
         self.spent_keyless = self._checks.spent_keyless
         self.require_fresh = self._checks.require_fresh
+        self.open_market = self._checks.open_market
         self._routes: RoutingTable[Route | _Passed] = RoutingTable()
         for call in routes:
             self._routes.add(call.method, call.path, call)
@@ -98,6 +101,9 @@ class ApiApp:
                 self._routes.add(call.method, call.path, _Passed(framework.app, call))
             for path in framework.pages:
                 self._routes.add("GET", path, _Passed(framework.app, None))
+        for served in pages:
+            for path in served.paths:
+                self._routes.add("GET", path, _Passed(served.app, None))
         self._id_prefix = secrets.token_hex(8)
         self._id_count = itertools.count(1)
         self._timers: dict[tuple[str, str, int], Histogram] = {}
@@ -158,6 +164,8 @@ class ApiApp:
                 self._checks.charge_keyless(scope, size // CHARGED_PAGE_BYTES)
         elif broker is not NOBODY:
             self._checks.charge_size(entry.call, broker, size)
+        elif entry.call.who == "market":
+            self._checks.charge_keyless(scope, size // CHARGED_PAGE_BYTES)
 
     def _new_id(self) -> str:
         return f"{self._id_prefix}-{next(self._id_count)}"

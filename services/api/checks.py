@@ -30,6 +30,7 @@ class RequestChecks:
         self._rate_limiter = rate_limiter
         self._refusal: ProblemError | None = None
         self._freshness: BrokersFreshness | None = None
+        self._market_is_open = False
 
     def refuse(self, reason: str, *, close: bool = False) -> None:
         """Answer 503 to every call that needs a key, before the key is checked."""
@@ -43,8 +44,13 @@ class RequestChecks:
         """Refuse calls that need a key while a revocation may be unknown here."""
         self._freshness = freshness
 
+    def open_market(self) -> None:
+        """Answer calls about the market without a key too."""
+        self._market_is_open = True
+
     def admit(self, call: Route, scope: Scope, headers: Mapping[str, str]) -> Broker:
-        """The calling broker; NOBODY for the admin and for open calls.
+        """The calling broker; NOBODY for the admin, for open calls, and for a call about an open
+        market that has no Authorization header.
 
         An open call is charged to its address, unless it has a valid key.
 
@@ -59,7 +65,10 @@ class RequestChecks:
             reason = self._freshness.refusal(writes=call.method != "GET")
             if reason is not None:
                 raise not_accepted(reason)
-        broker = self._authenticated(call, scope, headers)
+        if call.who == "market" and self._market_is_open and "authorization" not in headers:
+            broker = self.admit_open(scope, headers)
+        else:
+            broker = self._authenticated(call, scope, headers)
         if broker is not NOBODY:
             self._rate_limiter.spend(broker.broker_id, _budget(call), time.monotonic())
         if not accepts_json(headers.get("accept", "")):
@@ -104,7 +113,7 @@ class RequestChecks:
         if caller is None:
             raise self._rate_limiter.unauthenticated(_address(scope), time.monotonic())
         if isinstance(caller, Broker):
-            if call.who == "broker":
+            if call.who in ("broker", "market"):
                 return caller
             raise ProblemError("forbidden", "this call needs the admin key")
         if call.who == "admin":

@@ -185,6 +185,7 @@ class Parameter(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One call of the API: method, path, required key, body and answers.
 
+    `who`: `market` is a broker, or anyone without a key where market data is open to all.
     `path` names its parameters in braces. `answers` has the body struct of every success status.
     `problems` are the codes that the handler itself raises; the checks before it add theirs.
     `budget`: which of a broker's budgets it is paid from; by default GET reads and POST orders.
@@ -196,7 +197,7 @@ class Route(Struct, frozen=True):
     method: Literal["GET", "POST", "PUT"]
     path: str
     handler: Callable[..., Awaitable[Response]]
-    who: Literal["broker", "admin", "anyone"]
+    who: Literal["broker", "market", "admin", "anyone"]
     summary: str
     request: type | None = None
     answers: dict[int, type | None] = {}

@@ -149,7 +149,10 @@ def _operation(call: Route, refs: dict[type, Document]) -> Document:
         "parameters": _parameters(call),
         "responses": _successes(call, refs) | _problems(call, refs),
     }
-    if call.who != "anyone":
+    if call.who == "market":
+        # Without a key where market data is open to anyone.
+        operation["security"] = [{"broker": []}, {}]
+    elif call.who != "anyone":
         operation["security"] = [{call.who: []}]
     if call.request is not None:
         content = {"schema": refs[call.request]}

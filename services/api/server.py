@@ -21,6 +21,7 @@ from services.api.direct_protocol import direct_protocol
 from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
 from services.api.messages import Response, Route
+from services.api.pages import Pages
 from services.api.protocol import HttpProtocol
 from services.api.rate_limits import RateLimiter
 from services.api.streams import Streams
@@ -127,10 +128,11 @@ def make_app(
     routers: Sequence[ServiceRouter],
     directory: BrokerDirectory,
     rate_limiter: RateLimiter,
+    pages: Sequence[Pages] = (),
 ) -> ApiApp:
     """The API of these calls. It answers 503 until `open_when_caught_up`."""
     framework = make_framework(title, routes, routers)
-    app = ApiApp(routes, directory, framework, rate_limiter)
+    app = ApiApp(routes, directory, framework, rate_limiter, pages)
     app.refuse(NOT_YET)
     return app
 

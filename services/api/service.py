@@ -19,6 +19,7 @@ from services.api.brokers import BrokerDirectory
 from services.api.framework import ServiceRouter
 from services.api.freshness import BrokersFreshness
 from services.api.messages import Route
+from services.api.pages import Pages
 from services.api.partition_map import PartitionMap
 from services.api.rate_limits import RateLimiter, rate_limits_of
 from services.api.server import (
@@ -65,7 +66,7 @@ class Half(Struct, frozen=True):
     """One service's share of the process: hot calls, other calls, and work until the stop.
 
     `starts_dispatcher`: its work starts the dispatcher, from positions that only it knows.
-    `streams`: connections by Upgrade, at most of one half.
+    `streams`: connections by Upgrade, at most of one half. `pages`: files for browsers.
     """
 
     routes: Sequence[Route] = ()
@@ -73,6 +74,7 @@ class Half(Struct, frozen=True):
     work: Sequence[Callable[[], Awaitable[None]]] = ()
     starts_dispatcher: bool = False
     streams: Streams | None = None
+    pages: Pages | None = None
 
 
 Build = Callable[[ApiContext], Awaitable[Sequence[Half]]]
@@ -105,7 +107,10 @@ async def serve(
         routers = [router for half in halves for router in half.routers]
         routers.append(health_router(health, settings))
         routes = [route for half in halves for route in half.routes]
-        app = make_app(title, routes, routers, directory, rate_limiter)
+        pages = [half.pages for half in halves if half.pages is not None]
+        app = make_app(title, routes, routers, directory, rate_limiter, pages)
+        if settings.public_data == "open":
+            app.open_market()
         streams = [half.streams for half in halves if half.streams is not None]
         server = HttpServer(app, settings, streams=streams[0] if streams else None)
         app.require_fresh(freshness)

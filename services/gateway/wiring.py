@@ -13,6 +13,7 @@ from services.feeds import wiring as feeds
 from services.feeds.own_feed import OwnFeed
 from services.ingest import wiring as ingest
 from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError
+from services.page import wiring as page
 from services.reader import wiring as reader
 from services.reader.app import Reader
 from services.reader.errors import OrderStateUnknownError
@@ -50,4 +51,5 @@ async def build(context: ApiContext) -> Sequence[Half]:
         reading,
         await webhooks.half(context),
         await feeds.half(context, views, orders, own),
+        page.half(context, views),
     ]

@@ -103,6 +103,8 @@ class Reader:
         self._waiting = Waiting(views, commands_end)
         # As last read from PostgreSQL: the first command of each partition that is not stored.
         self._stored: dict[int, int] = {}
+        # True if PostgreSQL answered when it was last asked, or was not asked yet.
+        self.storage_reachable = True
         self._closed_by = 0
         # The highest such command so far: closed orders before it may have left the views.
         self._forgotten: dict[int, int] = {}
@@ -127,6 +129,10 @@ class Reader:
         stored = self._stored.get(batch.partition)
         if stored is not None:
             self._views.forget_stored(batch.partition, stored, self._closed_by)
+
+    def stored(self) -> Mapping[int, int]:
+        """The first command of each partition that PostgreSQL lacks, as it was last read."""
+        return self._stored
 
     async def stored_positions(self) -> dict[int, int]:
         """The first command of each partition that PostgreSQL lacks. Raises
@@ -208,7 +214,9 @@ class Reader:
                 self._stored = stored = await self._archive.positions()
             except ArchiveUnavailableError:
                 self._stored = {}
+                self.storage_reachable = False
                 continue
+            self.storage_reachable = True
             self._closed_by = closed_by = self._clock() - KEEP_MS
             for partition, next_command in stored.items():
                 self._forgotten[partition] = max(next_command, self._forgotten.get(partition, 0))

@@ -127,7 +127,7 @@ class CandleRoutes:
                     method="GET",
                     path="/stocks/{symbol}/candles",
                     handler=self.get_candles,
-                    who="broker",
+                    who="market",
                     summary="Candles of a symbol, oldest first: the newest, or those from one on",
                     answers={200: CandlesResource},
                     problems=("invalid", "not_accepted"),

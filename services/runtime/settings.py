@@ -105,8 +105,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """WebSocket connections to a gateway at once, besides those of HTTP; further ones are answered
     503. 0: none."""
     public_data: Literal["key", "open"] | None = None
-    """Whether market data by WebSocket needs a broker's key: `key`, or `open`, the default of
-    `exchange run`."""
+    """Whether market data by WebSocket and by queries needs a broker's key: `key`, or `open`, the
+    default of `exchange run`."""
     origins: str = ""
     """Origins of web pages, besides the gateway's own, that may open a WebSocket, with commas
     between them, as `https://page.example`."""

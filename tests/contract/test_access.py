@@ -24,17 +24,20 @@ HEAD = """# Access by route
 
 Every route of the OpenAPI document with every kind of key: status, and code where there is one.
 "The right key" is the key of the broker that owns the order, the admin key for an admin's call,
-and any key where none is needed; "malformed" is a right key without `Bearer`. Checked by
+and any key where none is needed; "malformed" is a right key without `Bearer`. Market data without a
+key is answered where `EXCHANGE_PUBLIC_DATA` is `open`, as here; else that is 401 too. Checked by
 `tests/contract/test_access.py`.
 """
 
 
 class Route(Struct, frozen=True):
-    """Operation of the document; `who` is its security scheme, "" if it has none."""
+    """Operation of the document; `who` is its security scheme, "" if it has none. `optional`: it
+    needs no key where market data is open."""
 
     method: str
     path: str
     who: str
+    optional: bool
     body: Any
     answers: frozenset[int]
     codes: frozenset[tuple[int, str]]
@@ -65,6 +68,7 @@ def routes_of(document: Any) -> Iterator[Route]:
                 method.upper(),
                 path,
                 schemes[0] if schemes else "",
+                {} in operation.get("security", []),
                 content.get("application/json", {}).get("example"),
                 frozenset(int(status) for status in operation["responses"] if status < "400"),
                 frozenset(codes),
@@ -176,7 +180,9 @@ def test_routes_with_a_key_answer_401_without_a_valid_key(
     keyed = [(route, cells) for route, cells in matrix if route.who]
     assert len(keyed) >= 7
     for route, cells in keyed:
-        assert {cells[caller] for caller in UNAUTHENTICATED} == {refused}, route
+        without = {cells[caller] for caller in UNAUTHENTICATED[1:]}
+        assert without == {refused}, route
+        assert cells["no key"] == (Cell(200, "") if route.optional else refused), route
 
 
 def test_routes_answer_403_to_a_key_of_the_other_kind(matrix: Matrix) -> None:

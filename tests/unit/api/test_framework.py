@@ -67,6 +67,7 @@ def make_api(limits: RateLimits | None = None) -> ApiApp:
             Route("POST", "/clear", clear, "broker", "clear", answers={204: None}),
             Route("POST", "/admin", clear, "admin", "admin", answers={204: None}),
             Route("GET", "/broken", broken, "anyone", "broken"),
+            Route("GET", "/market/{item_id}", item, "market", "market", answers={200: Echo}),
         ]
     )
     framework = make_framework("Test", routes, [router])
@@ -192,3 +193,26 @@ def test_metrics_count_the_route_template_method_and_status() -> None:
     before = count()
     answer(make_api(), request_of("GET", "/items/one"))
     assert count() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [(None, 200), ("alfa", 200), ("unknown", 401), (ADMIN_KEY, 403)]
+)
+def test_open_market_needs_no_key_but_refuses_a_wrong_one(key: str | None, status: int) -> None:
+    api = make_api()
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    request = AsgiRequest("GET", "/market/7", headers)
+    assert answer(api, request).status == (401 if key is None else status)
+    api.open_market()
+    assert answer(api, request).status == status
+
+
+def test_open_market_is_charged_to_the_address_and_closed_while_starting() -> None:
+    api = make_api(RateLimits(keyless_per_second=1))
+    api.open_market()
+    request = AsgiRequest("GET", "/market/7", {})
+    api.refuse("starting")
+    assert answer(api, request).status == 503
+    api.accept()
+    statuses = [answer(api, request).status for _ in range(11)]
+    assert statuses == [200] * 10 + [429]

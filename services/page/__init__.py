@@ -1,0 +1,1 @@
+"""The web page at `/`, and `GET /operations`, from which its operations view is drawn."""

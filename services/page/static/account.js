@@ -1,0 +1,227 @@
+// The broker's own orders, fills and positions.
+
+import { confirm } from "./ask.js";
+import {
+  cells,
+  make,
+  roving,
+  rows,
+  scroller,
+  setAttribute,
+  setClass,
+  table,
+  write,
+} from "./dom.js";
+import { connection, on } from "./feed.js";
+import { amount, momentOf, price, quantity, zoneName } from "./format.js";
+import { market } from "./market-data.js";
+import { announce, noteList } from "./notes.js";
+import { cancel, textOf } from "./orders.js";
+import { onPaint, touch } from "./paint.js";
+import { panel, show } from "./panels.js";
+import { get } from "./rest.js";
+import { askForKey, session } from "./session.js";
+
+const READ_MS = 2000;
+const SHOWN_MAX = 100;
+
+const own = { orders: [], fills: [], balance: null, selected: null, newestFill: null };
+let readers = 0;
+let reading = false;
+
+async function read() {
+  const live = connection.state === "live" && !document.hidden;
+  if (!readers || reading || !session.broker || !live) return;
+  reading = true;
+  const [open, filled, balance] = await Promise.all([
+    get(`/orders?status=open&limit=${SHOWN_MAX}`),
+    get(`/fills?limit=${SHOWN_MAX}`),
+    get("/balance"),
+  ]);
+  reading = false;
+  if (!session.broker) return;
+  if (open) own.orders = open.orders;
+  if (filled) takeFills(filled.fills);
+  if (balance) own.balance = balance;
+  touch("account");
+}
+
+function takeFills(fills) {
+  // Fills that were there when the page began are no news.
+  const known = own.newestFill;
+  const fresh = known === null ? [] : fills.filter((each) => each.fill_id > known);
+  for (const each of fresh.reverse()) {
+    const did = each.side === "bid" ? "Bought" : "Sold";
+    announce(`${did} ${quantity(each.quantity)} ${each.symbol} at ${price(each.price)}.`);
+  }
+  own.newestFill = fills[0]?.fill_id ?? own.newestFill ?? "";
+  own.fills = fills;
+}
+
+function forget() {
+  Object.assign(own, { orders: [], fills: [], balance: null, selected: null, newestFill: null });
+  touch("account");
+}
+
+onPaint("own", read);
+onPaint("session", () => (session.broker ? read() : forget()));
+on("another-log", forget);
+setInterval(read, READ_MS);
+
+// Ask, then cancel the selected order; without a selection the newest one.
+export async function cancelSelected() {
+  const order = own.orders.find((each) => each.order_id === own.selected) ?? own.orders[0];
+  if (!order) return;
+  const wanted = await confirm(`Cancel ${textOf(order)}?`, "Cancel the order", "Keep it");
+  if (wanted) await cancelOrder(order);
+}
+
+async function cancelOrder(order) {
+  announce(await cancel(order));
+  touch("own");
+}
+
+async function cancelAll() {
+  const all = own.orders;
+  const question = `Cancel all ${all.length} open orders of ${session.broker.name}?`;
+  if (!all.length || !(await confirm(question, `Cancel ${all.length} orders`, "Keep them"))) return;
+  for (const order of all) announce(await cancel(order));
+  touch("own");
+}
+
+export function account() {
+  const parts = [orderList(), fillList(), positionList(), noteList()];
+  const log = panel("log", "What happened", parts[3].element);
+  const lists = parts.slice(0, 3).map((part) => part.element);
+  const element = make("div", { class: "account" }, ...lists, log.element);
+  readers += 1;
+  read();
+  const ends = parts.map(show);
+  ends.push(() => (readers -= 1));
+  return { element, end: () => ends.forEach((end) => end()) };
+}
+
+function emptyText(text) {
+  return session.broker ? text : "Sign in to see them.";
+}
+
+function orderList() {
+  const { element, body } = table("Own open orders", [
+    ["Symbol", "name"],
+    ["Side", "name"],
+    ["Price", "number"],
+    ["Remaining", "number"],
+    ["Quantity", "number"],
+    ["Conditions", "name"],
+    ["Entered", "time"],
+    ["Action", "name"],
+  ]);
+  const all = make("button", { type: "button", text: "Cancel all" });
+  all.addEventListener("click", cancelAll);
+  const signIn = make("button", { type: "button", text: "Sign in" });
+  signIn.addEventListener("click", askForKey);
+  const empty = make("p", { class: "empty" });
+  const box = panel("orders", "Own orders", scroller("Own open orders", element), empty);
+  box.element.id = "orders";
+  box.head.append(all, signIn);
+  const settle = roving(body, "button");
+  body.addEventListener("focusin", (event) => {
+    own.selected = event.target.closest("tr")?.order?.order_id ?? null;
+    touch("account");
+  });
+  const draw = () => {
+    all.hidden = own.orders.length === 0;
+    signIn.hidden = session.broker !== null;
+    empty.hidden = own.orders.length > 0;
+    write(empty, emptyText("No open orders."));
+    const drawn = rows(body, own.orders.length, orderRow);
+    own.orders.forEach((order, index) => drawOrder(drawn[index], order));
+    settle();
+  };
+  return { element: box.element, draw, topics: ["account", "session"] };
+}
+
+function orderRow() {
+  const row = cells("name", "name", "number", "number", "number", "name", "time", "name");
+  const button = make("button", { type: "button", text: "Cancel" });
+  button.addEventListener("click", () => cancelOrder(row.order));
+  row.cells[7].append(button);
+  return row;
+}
+
+function drawOrder(row, order) {
+  row.order = order;
+  const buys = order.side === "bid";
+  setClass(row, order.order_id === own.selected ? "selected" : "");
+  write(row.cells[0], order.symbol);
+  write(row.cells[1], buys ? "Buy" : "Sell");
+  setClass(row.cells[1], `name ${buys ? "up" : "down"}`);
+  write(row.cells[2], price(order.price));
+  write(row.cells[3], quantity(order.remaining_quantity));
+  write(row.cells[4], quantity(order.quantity));
+  write(row.cells[5], conditionsOf(order));
+  write(row.cells[6], momentOf(Date.parse(order.created_at)));
+  setAttribute(row.cells[7].firstChild, "aria-label", `Cancel: ${textOf(order)}`);
+}
+
+function conditionsOf(order) {
+  const found = [];
+  if (order.time_in_force !== "gtc") found.push(order.time_in_force);
+  if (order.post_only) found.push("post-only");
+  if (order.minimum_quantity) found.push(`at least ${quantity(order.minimum_quantity)}`);
+  if (order.valid_until) found.push(`until ${momentOf(Date.parse(order.valid_until))}`);
+  return found.join(", ");
+}
+
+function fillList() {
+  const { element, body } = table("Own fills", [
+    [`Time (${zoneName()})`, "time"],
+    ["Symbol", "name"],
+    ["Side", "name"],
+    ["Price", "number"],
+    ["Quantity", "number"],
+    ["Role", "name"],
+  ]);
+  const empty = make("p", { class: "empty" });
+  const box = panel("fills", "Fills", scroller("Own fills", element), empty);
+  const draw = () => {
+    empty.hidden = own.fills.length > 0;
+    write(empty, emptyText("No fills yet."));
+    const names = ["time", "name", "name", "number", "number", "name"];
+    const drawn = rows(body, own.fills.length, () => cells(...names));
+    own.fills.forEach((fill, index) => {
+      const buys = fill.side === "bid";
+      const texts = [momentOf(Date.parse(fill.executed_at)), fill.symbol, buys ? "Buy" : "Sell"];
+      texts.push(price(fill.price), quantity(fill.quantity), fill.role);
+      texts.forEach((text, column) => write(drawn[index].cells[column], text));
+      setClass(drawn[index].cells[2], `name ${buys ? "up" : "down"}`);
+    });
+  };
+  return { element: box.element, draw, topics: ["account", "session"] };
+}
+
+function positionList() {
+  const { element, body } = table("Positions", [
+    ["Symbol", "name"],
+    ["Shares", "number"],
+    ["Value at the last price", "number"],
+  ]);
+  const cash = make("p", { class: "cash" });
+  const empty = make("p", { class: "empty" });
+  const box = panel("positions", "Positions", cash, scroller("Positions", element), empty);
+  const draw = () => {
+    const held = own.balance?.positions ?? [];
+    empty.hidden = held.length > 0;
+    write(empty, emptyText("No positions."));
+    write(cash, own.balance ? `Cash ${amount(BigInt(own.balance.balance))} BRL` : "");
+    const drawn = rows(body, held.length, () => cells("name", "number", "number"));
+    held.forEach((position, index) => {
+      const last = market.tickers.get(position.symbol)?.last;
+      write(drawn[index].cells[0], position.symbol);
+      write(drawn[index].cells[1], quantity(position.quantity));
+      const value = last ? amount(BigInt(position.quantity) * BigInt(last)) : price(null);
+      write(drawn[index].cells[2], value);
+    });
+  };
+  return { element: box.element, draw, topics: ["account", "session", "tickers"] };
+}

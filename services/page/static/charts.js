@@ -1,0 +1,284 @@
+// The charts, drawn by uPlot: candles with volume, and the depth of the order book. Each has a
+// summary in words and a table with the same figures.
+
+import { INTERVALS, candles } from "./candles.js";
+import { cells, make, rows, scroller, table, write } from "./dom.js";
+import { compact, dayOf, minuteOf, momentOf, price, quantity, timeOf } from "./format.js";
+import { market } from "./market-data.js";
+
+const REDRAW_MS = 250;
+const TABLE_ROWS = 30;
+// Few candles stay as narrow as many.
+const SPAN_MIN = 60;
+
+export function color(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+// Keeps a plot as large as its place, and made anew when the theme changes.
+export class Plot {
+  constructor(height, options) {
+    this.place = make("div", { class: "plot", role: "img" });
+    this.place.style.height = `${height + 6}px`;
+    this.height = height;
+    this.options = options;
+    this.data = null;
+    this.drawnAt = 0;
+    this.observer = new ResizeObserver(() => this.fit());
+    this.observer.observe(this.place);
+  }
+
+  fit() {
+    const width = this.place.clientWidth;
+    if (this.plot && width) this.plot.setSize({ width, height: this.height });
+  }
+
+  // Draw new data, at most a few times a second.
+  draw(data) {
+    this.data = data;
+    const wait = this.drawnAt + REDRAW_MS - performance.now();
+    clearTimeout(this.timer);
+    if (wait > 0) this.timer = setTimeout(() => this.drawNow(), wait);
+    else this.drawNow();
+  }
+
+  drawNow() {
+    if (!this.place.isConnected || !this.place.clientWidth) return;
+    this.drawnAt = performance.now();
+    const theme = document.documentElement.dataset.theme;
+    if (this.plot && this.theme === theme) {
+      this.plot.setData(this.data);
+      return;
+    }
+    this.plot?.destroy();
+    this.theme = theme;
+    const size = { width: this.place.clientWidth, height: this.height };
+    this.plot = new uPlot({ ...size, ...this.options() }, this.data, this.place);
+  }
+
+  end() {
+    clearTimeout(this.timer);
+    this.observer.disconnect();
+    this.plot?.destroy();
+  }
+}
+
+export function axis(more) {
+  const line = { stroke: color("--grid"), width: 1 };
+  return { stroke: color("--muted"), grid: line, ticks: line, font: "11px system-ui", ...more };
+}
+
+function candleOptions() {
+  const prices = (_, values) => values.map((value) => price(value));
+  const volumes = (_, values) => values.map((value) => compact(value));
+  return {
+    legend: { show: false },
+    cursor: { points: { show: false }, drag: { x: true, y: false } },
+    scales: {
+      x: { time: true },
+      y: { range: (_, low, high) => padded(low, high) },
+      // Bars stay in the lowest quarter, below the candles.
+      volume: { range: (_, low, high) => [0, Math.max(1, high) * 4] },
+    },
+    axes: [
+      axis({ values: timesOf, space: 60, size: 28 }),
+      axis({ scale: "y", values: prices, size: 62, side: 1 }),
+      axis({ scale: "volume", values: volumes, size: 46, side: 3, grid: { show: false } }),
+    ],
+    series: [
+      {},
+      { scale: "y", label: "high", paths: () => null, points: { show: false } },
+      { scale: "y", label: "low", paths: () => null, points: { show: false } },
+      {
+        scale: "volume",
+        label: "volume",
+        fill: color("--volume"),
+        width: 0,
+        points: { show: false },
+        paths: uPlot.paths.bars({ size: [0.7, 12] }),
+      },
+    ],
+    hooks: { draw: [drawCandles] },
+  };
+}
+
+// Intervals before the first candle, and one behind the last, so that few are drawn as many are.
+function spanned(all) {
+  if (!all.length) return all;
+  const length = INTERVALS[candles.interval];
+  const empty = (start) => ({ start, high: null, low: null, volume: null });
+  const missing = Math.max(1, SPAN_MIN - all.length);
+  const before = Array.from({ length: missing }, (_, at) => (missing - at) * length);
+  const [first, last] = [all[0].start, all.at(-1).start];
+  return [...before.map((by) => empty(first - by)), ...all, empty(last + length)];
+}
+
+function timesOf(_, seconds) {
+  const text = candles.interval === "1d" ? dayOf : minuteOf;
+  return seconds.map((each) => text(each * 1000));
+}
+
+function padded(low, high) {
+  if (low === null || low === undefined) return [0, 1];
+  const room = Math.max(1, (high - low) * 0.1);
+  return [low - room, high + room];
+}
+
+function drawCandles(plot) {
+  const { ctx, bbox } = plot;
+  const list = candles.list;
+  const [first, last] = [plot.scales.x.min, plot.scales.x.max];
+  const shown = list.filter((each) => each.start / 1000 >= first && each.start / 1000 <= last);
+  const width = Math.max(1, Math.min(12, (bbox.width / Math.max(1, shown.length)) * 0.7));
+  const tones = { up: color("--up"), down: color("--down"), flat: color("--muted") };
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  for (const each of shown) drawCandle(plot, each, width, tones);
+  ctx.restore();
+}
+
+function drawCandle({ ctx, valToPos }, { start, open, high, low, close, volume }, width, tones) {
+  const x = Math.round(valToPos(start / 1000, "x", true));
+  const y = (value) => Math.round(valToPos(value, "y", true));
+  const tone = volume === 0 ? tones.flat : close >= open ? tones.up : tones.down;
+  ctx.strokeStyle = ctx.fillStyle = tone;
+  ctx.lineWidth = 1;
+  ctx.beginPath();
+  ctx.moveTo(x + 0.5, y(high));
+  ctx.lineTo(x + 0.5, y(low));
+  ctx.stroke();
+  const top = y(Math.max(open, close));
+  const height = Math.max(1, y(Math.min(open, close)) - top);
+  const left = Math.round(x - width / 2);
+  // Rising candles are hollow, falling ones filled: not told by colour alone.
+  if (close >= open && volume && height > 2) {
+    ctx.clearRect(left, top, width, height);
+    ctx.strokeRect(left + 0.5, top + 0.5, Math.max(1, width - 1), height - 1);
+  } else ctx.fillRect(left, top, width, height);
+}
+
+export function candleChart() {
+  const plot = new Plot(330, candleOptions);
+  const summary = make("p", { class: "summary" });
+  const columns = ["Start", "Open", "High", "Low", "Close", "Volume"];
+  const list = detailTable("Candles", columns);
+  const draw = () => {
+    const all = candles.list;
+    const drawn = spanned(all);
+    plot.draw([
+      drawn.map((each) => each.start / 1000),
+      ...["high", "low", "volume"].map((field) => drawn.map((each) => each[field])),
+    ]);
+    const text = candleText(all);
+    write(summary, text);
+    plot.place.setAttribute("aria-label", `Candles of ${candles.symbol}. ${text}`);
+    list.draw(all.slice(-TABLE_ROWS).reverse(), (each) => [
+      momentOf(each.start),
+      ...[each.open, each.high, each.low, each.close].map(price),
+      quantity(each.volume),
+    ]);
+  };
+  const element = make("div", {}, plot.place, summary, list.element);
+  return { element, draw, end: () => plot.end(), topics: ["candles", "theme"] };
+}
+
+function candleText(all) {
+  if (!candles.loaded) return "Reading the candles.";
+  if (!all.length) return "No trades yet.";
+  const [first, last] = [all[0], all.at(-1)];
+  const high = Math.max(...all.map((each) => each.high));
+  const low = Math.min(...all.map((each) => each.low));
+  return `${all.length} × ${candles.interval} since ${momentOf(first.start)}: ` +
+    `${price(first.open)} to ${price(last.close)}, high ${price(high)}, low ${price(low)}.`;
+}
+
+// The figures of a chart as a table, filled only while it is open.
+export function detailTable(caption, columns) {
+  const { element: inner, body } = table(
+    caption,
+    columns.map((each, index) => [each, index ? "number" : "time"]),
+  );
+  const element = make("details", {}, make("summary", { text: "Table" }), scroller(caption, inner));
+  let latest = null;
+  const fill = () => {
+    if (!element.open || !latest) return;
+    const [entries, textsOf] = latest;
+    const names = columns.map((_, index) => (index ? "number" : "time"));
+    const drawn = rows(body, entries.length, () => cells(...names));
+    entries.forEach((entry, at) => {
+      textsOf(entry).forEach((text, column) => write(drawn[at].cells[column], text));
+    });
+  };
+  element.addEventListener("toggle", fill);
+  const draw = (entries, textsOf) => {
+    latest = [entries, textsOf];
+    fill();
+  };
+  return { element, draw };
+}
+
+function depthOptions() {
+  const stepped = (align) => uPlot.paths.stepped({ align });
+  const side = (label, name, align) => ({
+    label,
+    stroke: color(`--${name}`),
+    fill: color(`--${name}-fill`),
+    width: 1.5,
+    points: { show: false },
+    paths: stepped(align),
+  });
+  return {
+    legend: { show: false },
+    cursor: { points: { show: false }, drag: { x: false, y: false } },
+    scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high) * 1.05] } },
+    axes: [
+      axis({ values: (_, values) => values.map((value) => price(value)), space: 70, size: 28 }),
+      axis({ values: (_, values) => values.map((value) => compact(value)), size: 62, side: 1 }),
+    ],
+    series: [{}, side("bids", "up", -1), side("asks", "down", 1)],
+  };
+}
+
+// Quantities from the best price on, summed: what could be traded down or up to a price.
+export function depthData(ladder) {
+  const summed = (levels) => {
+    let total = 0;
+    return levels.map(([cents, quantityThere]) => [cents, (total += quantityThere)]);
+  };
+  const bids = summed(ladder?.bids ?? []).reverse();
+  const asks = summed(ladder?.asks ?? []);
+  return [
+    [...bids, ...asks].map(([cents]) => cents),
+    [...bids.map(([, total]) => total), ...asks.map(() => null)],
+    [...bids.map(() => null), ...asks.map(([, total]) => total)],
+  ];
+}
+
+export function depthChart() {
+  const plot = new Plot(180, depthOptions);
+  const summary = make("p", { class: "summary" });
+  const columns = ["Price", "Bids up to here", "Asks up to here"];
+  const list = detailTable("Depth of the order book", columns);
+  const draw = () => {
+    const data = depthData(market.ladder);
+    plot.draw(data);
+    const text = depthText(market.ladder);
+    write(summary, text);
+    plot.place.setAttribute("aria-label", `Depth of the order book. ${text}`);
+    const entries = data[0].map((cents, at) => [cents, data[1][at], data[2][at]]);
+    list.draw(entries, ([cents, bid, ask]) => [price(cents), quantity(bid), quantity(ask)]);
+  };
+  const element = make("div", {}, plot.place, summary, list.element);
+  return { element, draw, end: () => plot.end(), topics: ["ladder", "theme"] };
+}
+
+function depthText(ladder) {
+  if (!ladder) return "";
+  const sum = (levels) => levels.reduce((total, level) => total + level[1], 0);
+  const at = ladder.time ? ` at ${timeOf(ladder.time)}` : "";
+  const { bids, asks } = ladder;
+  const bid = `${quantity(sum(bids))} bid on ${bids.length} levels`;
+  return `${bid}, ${quantity(sum(asks))} offered on ${asks.length}${at}.`;
+}

@@ -1,0 +1,152 @@
+// The pipeline as the gateway knows it: which stage is behind, in words and figures.
+
+import { Plot, axis, color } from "./charts.js";
+import { make, setAttribute, write } from "./dom.js";
+import { connection } from "./feed.js";
+import { NONE, compact, minuteOf, timeOf } from "./format.js";
+import { mayRead } from "./market-data.js";
+import { checkTable, partitionTable, processTable } from "./operations-tables.js";
+import { onPaint, touch } from "./paint.js";
+import { panel } from "./panels.js";
+import { get } from "./rest.js";
+import { SIGN_IN } from "./session.js";
+
+const READ_MS = 1000;
+const SAMPLES_MAX = 600;
+const STAGES = [
+  ["gateway", "Gateway"],
+  ["log", "Command log"],
+  ["matcher", "Matcher"],
+  ["sink", "Sink"],
+  ["database", "PostgreSQL"],
+  ["helper", "Helpers"],
+];
+const CHARTS = [
+  ["Commands a second", ["commands", "--accent"]],
+  ["Trades a second", ["trades", "--up"]],
+  ["Orders answered within, ms", ["post_p50_ms", "--up", "p50"], ["post_p99_ms", "--down", "p99"]],
+  ["Age of an outcome on arrival, ms", ["outcome_age_ms", "--accent"]],
+];
+
+export function operationsView(view) {
+  const sentence = make("p", { class: "sentence", role: "status" });
+  const stages = make("ol", { class: "stages", "aria-label": "Stages of the pipeline" });
+  const parts = [partitionTable(), checkTable(), processTable()];
+  const charts = CHARTS.map(lineChart);
+  const title = panel("pipeline", "Pipeline", sentence, stages);
+  view.replaceChildren(
+    make("h1", { class: "hidden", text: "Operations" }),
+    make(
+      "div",
+      { class: "operations" },
+      title.element,
+      ...charts.map((chart) => chart.element),
+      ...parts.map((part) => part.element),
+    ),
+  );
+  const model = { state: null, samples: [], missed: false };
+  const draw = () => {
+    write(sentence, sentenceOf(model));
+    drawStages(stages, model);
+    if (!model.state) return;
+    for (const part of [...parts, ...charts]) part.draw(model);
+  };
+  const ends = [onPaint("operations", draw), onPaint("theme", draw), reading(model)];
+  touch("operations");
+  return () => {
+    for (const end of ends) end();
+    for (const chart of charts) chart.end();
+  };
+}
+
+// Read once a second while the view is shown and seen.
+function reading(model) {
+  let busy = false;
+  const read = async () => {
+    if (busy || document.hidden || !mayRead()) return touch("operations");
+    busy = true;
+    const found = await get(`/operations?samples=${model.samples.length ? 5 : SAMPLES_MAX}`);
+    busy = false;
+    model.missed = found === null;
+    if (found) {
+      model.state = found;
+      const last = model.samples.at(-1)?.time ?? 0;
+      model.samples.push(...found.samples.filter((each) => each.time > last));
+      model.samples.splice(0, Math.max(0, model.samples.length - SAMPLES_MAX));
+    }
+    touch("operations");
+  };
+  read();
+  const timer = setInterval(read, READ_MS);
+  return () => clearInterval(timer);
+}
+
+function sentenceOf({ state, missed }) {
+  if (!mayRead() && connection.hello) return `This view needs a broker's key here: ${SIGN_IN}.`;
+  if (missed && state) {
+    return `The gateway does not answer. At ${timeOf(Date.parse(state.as_of))}: ${state.sentence}`;
+  }
+  if (missed) return "The gateway does not answer.";
+  return state ? state.sentence : "Reading the state of the pipeline.";
+}
+
+function drawStages(list, { state, missed }) {
+  while (list.children.length < STAGES.length) {
+    list.append(make("li", {}, make("strong"), make("span")));
+  }
+  STAGES.forEach(([name, title], index) => {
+    const item = list.children[index];
+    const known = state !== null && !missed;
+    const behind = known && state.behind === name;
+    const word = !known ? "unknown" : behind ? "behind" : stageWord(state, index);
+    write(item.firstChild, title);
+    write(item.lastChild, word);
+    setAttribute(item, "data-state", word);
+  });
+}
+
+// Stages after the one that is behind are not judged: what they would do has not reached them.
+function stageWord(state, index) {
+  const at = STAGES.findIndex(([name]) => name === state.behind);
+  return at >= 0 && index > at && at < 2 ? "not judged" : "keeps up";
+}
+
+function lineChart([title, ...lines]) {
+  const plot = new Plot(120, () => ({
+    legend: { show: false },
+    cursor: { points: { show: false } },
+    scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high) * 1.1] } },
+    axes: [
+      axis({ values: (_, all) => all.map((each) => minuteOf(each * 1000)), space: 60, size: 28 }),
+      axis({ values: (_, all) => all.map(compact), size: 46 }),
+    ],
+    series: [
+      {},
+      ...lines.map(([label, name]) => ({
+        label,
+        stroke: color(name),
+        width: 1.5,
+        points: { show: false },
+      })),
+    ],
+  }));
+  const summary = make("p", { class: "summary" });
+  const name = `chart-${lines[0][0].replaceAll("_", "-")}`;
+  const box = panel(name, title, plot.place, summary);
+  const draw = ({ samples }) => {
+    plot.draw([
+      samples.map((each) => each.time / 1000),
+      ...lines.map(([field]) => samples.map((each) => each[field])),
+    ]);
+    const texts = lines.map(([field, , word]) => nowOf(samples.at(-1)?.[field] ?? null, word));
+    const text = `Now ${texts.join(", ")}.`;
+    write(summary, text);
+    setAttribute(plot.place, "aria-label", `${title}. ${text}`);
+  };
+  return { element: box.element, draw, end: () => plot.end() };
+}
+
+function nowOf(value, word) {
+  const text = value === null ? NONE : compact(value);
+  return word ? `${word} ${text}` : text;
+}

@@ -1,0 +1,39 @@
+"""Samples of a second, and quantiles from cumulative buckets."""
+
+import math
+
+from schemas.executions import Outcome, Ticked
+from services.page.sampler import SAMPLES_MAX, SecondSamples, quantile_ms
+from services.runtime.kafka.execution_filter import Batch
+
+
+def test_quantile_is_the_bound_that_the_share_reaches() -> None:
+    counts = {0.001: 5.0, 0.01: 9.0, 0.1: 10.0, math.inf: 10.0}
+    assert quantile_ms(counts, 0.5) == 1.0
+    assert quantile_ms(counts, 0.9) == 10.0
+    assert quantile_ms(counts, 0.99) == 100.0
+
+
+def test_quantile_is_null_without_answers_and_the_highest_bound_beyond_it() -> None:
+    assert quantile_ms({0.001: 0.0, math.inf: 0.0}, 0.5) is None
+    assert quantile_ms({}, 0.5) is None
+    assert quantile_ms({0.001: 0.0, math.inf: 3.0}, 0.5) == 1.0
+
+
+def test_sample_counts_what_was_applied_since_the_sample_before() -> None:
+    sampler = SecondSamples()
+    sampler.apply(Batch(0, 0, (Outcome(1, Ticked()), Outcome(2, Ticked()))))
+    sampler.take(0.0123)
+    sampler.take(0.0)
+    first, second = sampler.samples
+    assert (first.commands, first.trades, first.loop_delay_ms) == (2, 0, 12.3)
+    assert first.outcome_age_ms is not None
+    assert first.outcome_age_ms > 0
+    assert (second.commands, second.outcome_age_ms) == (0, None)
+
+
+def test_samples_are_bounded() -> None:
+    sampler = SecondSamples()
+    for _ in range(SAMPLES_MAX + 5):
+        sampler.take(0.0)
+    assert len(sampler.samples) == SAMPLES_MAX
