@@ -41,10 +41,14 @@ test-unit: $(READY) ## Tests without servers, in about a minute; ARGS= goes to p
 test: $(READY) ## The essential tests on a real Kafka and a real PostgreSQL, in minutes
 	@exec $(BIN)/python -m tests essential $(ARGS)
 
-test-rest: $(READY) ## What test-all runs and test does not
+.PHONY: browser
+browser: ## Install the browser that the tests of the page run in
+	@bash infra/browser.sh
+
+test-rest: $(READY) browser ## What test-all runs and test does not
 	@exec $(BIN)/python -m tests rest $(ARGS)
 
-test-all: $(READY) ## Every test at full size: faults, defects, benchmarks, secured servers
+test-all: $(READY) browser ## Every test at full size: faults, defects, benchmarks, secured servers
 	@exec $(BIN)/python -m tests all $(ARGS)
 
 # What infra/images/build.sh takes, such as IMAGES=--build.

@@ -63,6 +63,7 @@ ALONE = (
     "tests/secured/test_measurement.py",
 )
 WEIGHTS_S = {
+    "tests/browser/test_trading.py": 20,
     "tests/chaos/test_chaos.py": 89,
     "tests/chaos/test_defects.py": 83,
     "tests/contract/test_http_schema.py": 18,

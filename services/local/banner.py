@@ -80,6 +80,7 @@ def banner(running: Running) -> str:
         "process": "process: an order survives any process, not the machine",
     }
     rows = [
+        ("page", f"{running.url}/ (the pipeline: {running.url}/#/operations)"),
         ("API", running.url),
         ("docs", f"{running.url}/docs"),
         ("metrics", f"http://127.0.0.1:{running.metrics_port}/metrics"),

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Set where a missing browser is a failure, not a reason to skip.
+# Set in CI, where a missing browser is a failure, not a reason to skip.
 NEEDED = "TEST_BROWSER"
 # Reports of the Content-Security-Policy, kept for the test in the page itself.
 REPORTS = """
