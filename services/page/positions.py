@@ -1,4 +1,4 @@
-"""Durations for which commands have waited at a stage, from the positions of the last minutes. Pure."""
+"""Durations for which commands have waited at a stage, from its positions over time. Pure."""
 
 from collections import deque
 from typing import Final

@@ -43,7 +43,7 @@ READY = CheckState("log", True, "caught up")
             [READY],
             True,
             "sink",
-            "The sink is behind: 1 outcome of partition 0 waits to be stored, the oldest for 4 min.",
+            "The sink is behind: 1 outcome of partition 0 waits to be stored, the oldest for 4 mi",
         ),
         (
             {},
