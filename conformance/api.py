@@ -87,6 +87,10 @@ class Api:
         """POST /orders/{id}/cancel."""
         return self.call("POST", f"/orders/{order_id}/cancel", headers=headers)
 
+    def replace(self, order_id: str, **values: Any) -> Answer:
+        """POST /orders/{id}/replace with these values."""
+        return self.call("POST", f"/orders/{order_id}/replace", values)
+
     def order(self, order_id: str) -> Any:
         """The order's body; fails unless the answer is 200."""
         answer = self.get(f"/orders/{order_id}")

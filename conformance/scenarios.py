@@ -4,8 +4,10 @@
 Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity). `x a1` cancels.
 `rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55` sets the symbol's instrument: its reference
 price, increments, largest quantity and value, lowest price of asks and highest of bids.
+`a1 => 3@51` replaces quantity and price, `a1 => 3@` and `a1 => @51` one of them.
 Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
-`filled`, the reason why it was closed with what was left, or the refusal. Pure data: the tests
+`filled`, the reason why it was closed with what was left, or the refusal; `a1=>` is the refusal of
+the latest replacement. Pure data: the tests
 of the engine, of its reference model and of an exchange over HTTP all run them.
 """
 
@@ -16,6 +18,7 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 _ORDER = re.compile(r"(?P<name>[a-z]\d+) (?P<side>[BS]) (?P<quantity>\d+)@(?P<price>mkt|\d+)")
+_REPLACE = re.compile(r"(?P<name>[a-z]\d+) => (?P<quantity>\d*)@(?P<price>\d*)")
 _SIDES: Final[dict[str, Literal["bid", "ask"]]] = {"B": "bid", "S": "ask"}
 # Fields of the order that one word stands for.
 _WORDS: Final[dict[str, tuple[str, object]]] = {
@@ -63,7 +66,14 @@ class SymbolRules(Struct, frozen=True):
     fields: Mapping[str, int]
 
 
-Action = Entry | Cancel | SymbolRules
+class Replace(Struct, frozen=True):
+    """New values of an order, by the names of its fields."""
+
+    name: str
+    values: Mapping[str, int]
+
+
+Action = Entry | Cancel | Replace | SymbolRules
 Side = Sequence[tuple[int, int]]
 
 
@@ -118,6 +128,11 @@ def _action(text: str) -> Action:
         return SymbolRules(dict(_number(word, _RULES) for word in text.split()[1:]))
     if text.startswith("x "):
         return Cancel(text.removeprefix("x "))
+    replaced = _REPLACE.fullmatch(text)
+    if replaced is not None:
+        given = {"quantity": replaced["quantity"], "price": replaced["price"]}
+        values = {field: int(value) for field, value in given.items() if value}
+        return Replace(replaced["name"], values)
     found = _ORDER.match(text)
     assert found is not None, text
     price = found["price"]

@@ -7,7 +7,7 @@ import pytest
 
 from conformance.api import Api
 from conformance.order_types import SCENARIOS
-from conformance.scenarios import Action, Cancel, Entry, Result, Scenario
+from conformance.scenarios import Action, Cancel, Entry, Replace, Result, Scenario
 from conformance.trader import Market, Trader, expect_answer
 
 _ACCEPTED = 201
@@ -31,6 +31,8 @@ class HttpExchange:
         for action in actions:
             if isinstance(action, Entry):
                 self._place(action)
+            elif isinstance(action, Replace):
+                self._replace(action)
             elif isinstance(action, Cancel):
                 self._trader(action.name).cancel(self._ids[action.name])
             else:
@@ -61,6 +63,13 @@ class HttpExchange:
         expect_answer("the order to be accepted", answer, _ACCEPTED)
         self._ids[order.name] = answer.body["order_id"]
         self._trader(order.name).order(answer.body["order_id"])
+
+    def _replace(self, action: Replace) -> None:
+        answer = self._api(action.name).replace(self._ids[action.name], **action.values)
+        if answer.status == _REFUSED:
+            self._refused[f"{action.name}=>"] = answer.body["code"]
+            return
+        expect_answer("the values to be replaced", answer, 200)
 
     def _levels(self, side: str) -> list[tuple[int, int, int]]:
         trader = next(iter(self._traders.values()))

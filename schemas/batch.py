@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from schemas.rest import OrderRequest, OrderResource, PendingOrder, Problem
+from schemas.rest import OrderRequest, OrderResource, PendingOrder, Problem, ReplaceRequest
 from schemas.units import ClientOrderId
 
 # About a page of an order system; a batch holds the event loop for a few milliseconds.
@@ -29,11 +29,18 @@ class BatchCancel(Struct, frozen=True, forbid_unknown_fields=True):
     order_id: str
 
 
+class BatchReplace(ReplaceRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`POST /orders/{order_id}/replace`."""
+
+    order_id: str
+
+
 class BatchItem(Struct, frozen=True, forbid_unknown_fields=True):
     """One command."""
 
     place: BatchOrder | UnsetType = UNSET
     cancel: BatchCancel | UnsetType = UNSET
+    replace: BatchReplace | UnsetType = UNSET
 
 
 _OneKind = Annotated[BatchItem, Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})]

@@ -12,8 +12,8 @@ import msgspec
 from schemas.book import BookUpdate
 from schemas.brokers import Broker, IssuedSecret
 from schemas.command_texts import invalid_text
-from schemas.commands import Command, EnterOrder, PlaceOrder, SetInstrument
-from schemas.conditions import condition_faults
+from schemas.commands import AmendOrder, Command, EnterOrder, PlaceOrder, SetInstrument
+from schemas.conditions import amendment_fault, condition_faults
 from schemas.executions import Execution
 from schemas.instruments import instrument_faults
 from schemas.listings import Listing
@@ -69,6 +69,10 @@ def decode_command(value: bytes | None) -> Command:
             fields | {"reference_price": command.reference_price}
         ):
             raise UnreadableError(f"{field}: {reason}")
+    elif type(command) is AmendOrder:
+        fault = amendment_fault(command)
+        if fault is not None:
+            raise UnreadableError(fault)
     return command
 
 

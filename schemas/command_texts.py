@@ -8,7 +8,14 @@ command; the patterns decide on the rest. Pure.
 import re
 from typing import Final
 
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+)
 from schemas.units import (
     CLIENT_ORDER_ID_PATTERN,
     PRINTABLE_PATTERN,
@@ -72,4 +79,4 @@ def _surely_valid(command: Command) -> bool:
             and command.broker_id.encode().translate(_HEX_DIGITS_AS_0) == _UUID_SHAPE
         )
     # The others are rarer; those without a text match all patterns.
-    return type(command) is not SetInstrument
+    return not isinstance(command, AmendOrder | SetInstrument)

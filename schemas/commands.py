@@ -99,6 +99,27 @@ class CancelOrder(
     broker_id: BrokerId
 
 
+class AmendOrder(
+    Struct, frozen=True, tag_field="type", tag="amend_order", omit_defaults=True, gc=False
+):
+    """Replace values of an open order, which keeps its id. What is absent stays.
+
+    `quantity`: of the whole order with what is filled, so a fill on the way cannot oversize it.
+    `of_quantity`, needed with it: the quantity that it replaces, which a matcher does not have of
+    an order that was not amended before. `post_only`: as the order is; refused if any of it would
+    trade at once.
+    """
+
+    order_id: OrderId
+    broker_id: BrokerId
+    request: RequestId
+    quantity: Quantity | None = None
+    of_quantity: Quantity | None = None
+    price: PriceCents | None = None
+    valid_until: TimestampMs | None = None
+    post_only: bool = False
+
+
 class SetInstrument(
     Struct, frozen=True, tag_field="type", tag="set_instrument", omit_defaults=True, gc=False
 ):
@@ -124,4 +145,4 @@ class SetQuotas(Struct, frozen=True, tag_field="type", tag="set_quotas", gc=Fals
     quotas: Quotas
 
 
-Command = PlaceOrder | EnterOrder | CancelOrder | SetInstrument | Tick | SetQuotas
+Command = PlaceOrder | EnterOrder | CancelOrder | AmendOrder | SetInstrument | Tick | SetQuotas

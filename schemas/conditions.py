@@ -4,6 +4,7 @@ log alike. Pure."""
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from schemas.commands import AmendOrder
 from schemas.units import OrderType, TimeInForce
 
 # The default of each order type. A market order never rests.
@@ -28,6 +29,15 @@ def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif in_force in ("ioc", "fok"):
             yield "post_only", f"an order with time_in_force {in_force} never rests"
     yield from _minimum_contradictions(fields, in_force)
+
+
+def amendment_fault(command: AmendOrder) -> str | None:
+    """The fault of an amendment whose values are each valid; None: it has none."""
+    if (command.quantity is None) != (command.of_quantity is None):
+        return "quantity and of_quantity go together"
+    if command.quantity is command.price is command.valid_until is None:
+        return "it changes nothing"
+    return None
 
 
 def _minimum_contradictions(

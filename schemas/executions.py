@@ -106,6 +106,33 @@ class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled
     book_sequence: int
 
 
+class OrderAmended(
+    Struct, frozen=True, tag_field="type", tag="order_amended", omit_defaults=True, gc=False
+):
+    """Values of an open order were replaced: its state after it, and its fills as a taker.
+
+    `kept_priority`: it kept its place in the book; otherwise it arrived anew, perhaps traded, and
+    rests behind the others at its price. `quantity` None: never amended. `former_price` is that of
+    the level that it left or that lost quantity; None: no level changed. `closed_reason` cancelled:
+    nothing was left to fill, and its values stayed, or the bound on fills was reached.
+    """
+
+    order_id: str
+    broker_id: str
+    request: str
+    symbol: str
+    side: Side
+    price: int
+    remaining_quantity: int
+    book_sequence: int
+    quantity: int | None = None
+    valid_until: int | None = None
+    kept_priority: bool = False
+    former_price: int | None = None
+    closed_reason: ClosedReason | None = None
+    fills: tuple[Fill, ...] = ()
+
+
 class OrderRepeated(Struct, frozen=True, tag_field="type", tag="order_repeated", gc=False):
     """A retry with the same client order id and content: `original_order_id` remains valid."""
 
@@ -158,6 +185,7 @@ class InstrumentSet(
 Event = (
     OrderAccepted
     | OrderEntered
+    | OrderAmended
     | OrderCancelled
     | OrderRepeated
     | CommandRefused

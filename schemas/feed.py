@@ -123,6 +123,18 @@ class FeedCancel(Struct, frozen=True, tag_field="op", tag="cancel", forbid_unkno
     wait_s: WaitS | None = None
 
 
+class FeedReplace(Struct, frozen=True, tag_field="op", tag="replace", forbid_unknown_fields=True):
+    """Replace values of an order, named as by `cancel`; `values` is the body of the call by HTTP.
+    Refused (503) before the order's own response has come."""
+
+    id: RequestId
+    values: Raw
+    order_id: str | None = None
+    symbol: NewSymbol | None = None
+    client_order_id: ClientOrderId | None = None
+    wait_s: WaitS | None = None
+
+
 ClientMessage = (
     Login
     | Logout
@@ -133,6 +145,7 @@ ClientMessage = (
     | Ping
     | FeedPlace
     | FeedCancel
+    | FeedReplace
 )
 
 
@@ -327,7 +340,7 @@ class OrderMessage(Struct, frozen=True, tag_field="type", tag="order", omit_defa
     sequence: int
     command_offset: int
     time: int
-    cause: Literal["placed", "traded", "cancelled", "expired"]
+    cause: Literal["placed", "amended", "traded", "cancelled", "expired"]
     order: OrderSummary
     trades: list[TradeResource] = []
 

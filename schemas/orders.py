@@ -1,12 +1,13 @@
 """The state of an order, computed from its events alike in ingest, reader and sink.
 
-Pure and mutable: `accepted` creates the record; `filled_as_maker` and `closed` update it.
+Pure and mutable: `accepted` creates the record; `filled_as_maker`, `amended` and `closed` update
+it.
 """
 
 from msgspec import Struct
 
 from schemas.conditions import DEFAULT_TIME_IN_FORCE
-from schemas.executions import Fill, OrderAccepted, OrderEntered
+from schemas.executions import Fill, OrderAccepted, OrderAmended, OrderEntered
 from schemas.queries import OrderSummary
 from schemas.rest import OrderResource, TradeResource
 from schemas.units import ClosedReason, OrderType, Side, TimeInForce, rfc3339, rounded_average
@@ -103,6 +104,18 @@ class OrderRecord(Struct, gc=False):
         self.updated_at = time
         if fill.maker_remaining_quantity == 0:
             self.closed_reason = "filled"
+
+    def amended(self, event: OrderAmended, time: int) -> None:
+        """Apply an amendment of the open order, with its fills as a taker."""
+        if event.quantity is not None:
+            self.quantity = event.quantity
+        self.price = event.price
+        self.valid_until = event.valid_until
+        self.remaining_quantity = event.remaining_quantity
+        self.closed_reason = event.closed_reason
+        self.updated_at = time
+        for fill in event.fills:
+            self._trade(fill, fill.maker_broker_id, time)
 
     def closed(self, reason: ClosedReason, time: int) -> None:
         """Close the order; its remaining quantity is not filled."""

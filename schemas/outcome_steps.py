@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from schemas.executions import Event, Fill, OrderAccepted, Outcome
+from schemas.executions import Event, Fill, OrderAccepted, OrderAmended, Outcome
 
 # What an outcome may consist of, and the steps in which an order may take from the book.
 Step = Event
-Taking = OrderAccepted
+Taking = OrderAccepted | OrderAmended
 
 
 class ExecutedTrade(Struct, frozen=True, gc=False):

@@ -13,6 +13,7 @@ from schemas.executions import (
     CommandRefused,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     Outcome,
@@ -22,8 +23,9 @@ from schemas.executions import (
 )
 from schemas.outcome_steps import ExecutedTrade, Step, Steps
 
-# The effect on the order: `traded` as the resting side; `placed` with the trades of its command.
-Cause = Literal["placed", "traded", "cancelled", "expired", "refused", "repeated"]
+# The effect on the order: `traded` as the resting side; `placed` and `amended` with the trades of
+# their command.
+Cause = Literal["placed", "amended", "traded", "cancelled", "expired", "refused", "repeated"]
 
 # A refused cancel is no event: it would show that another broker's order exists.
 _OF_CANCELS: Final[frozenset[RefusalCode]] = frozenset(("order_not_open", "not_owner"))
@@ -74,6 +76,8 @@ def _of_step(step: Step, trades: Sequence[ExecutedTrade]) -> OwnEvent | None:
     match step:
         case OrderAccepted():
             return OwnEvent(step.broker_id, step.order_id, "placed", trades)
+        case OrderAmended():
+            return OwnEvent(step.broker_id, step.order_id, "amended", trades)
         case OrderCancelled():
             return OwnEvent(step.broker_id, step.order_id, "cancelled")
         case OrderRepeated():

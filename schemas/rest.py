@@ -64,6 +64,20 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     minimum_quantity: Quantity | None = None
 
 
+class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /orders/{order_id}/replace`: at least one value; the others stay.
+
+    `quantity` is that of the whole order, with what is filled: a fill on the way cannot oversize
+    it. At or below what is filled it closes the order. The order keeps its place in the book if
+    its price stays and its quantity does not grow; otherwise it arrives anew, may trade, and rests
+    behind the others at its price.
+    """
+
+    quantity: Quantity | None = None
+    price: PriceCents | None = None
+    valid_until: Instant | None = None
+
+
 class TradeResource(Struct, frozen=True):
     """One execution of the order. `counterparty_broker` is the other broker's id."""
 

@@ -95,6 +95,13 @@ class OrderTermsRow(Struct, frozen=True, array_like=True, gc=False):
     document_number: str
 
 
+class AmendedRow(Struct, frozen=True, array_like=True, gc=False):
+    """`[order_id, quantity]`: the whole quantity of an open order that an amendment set."""
+
+    order_id: str
+    quantity: int
+
+
 class SnapshotChunk(
     Struct, frozen=True, tag_field="type", tag="snapshot_chunk", omit_defaults=True, gc=False
 ):
@@ -114,6 +121,7 @@ class SnapshotChunk(
     order_ids: tuple[OrderIdBlock, ...] = ()
     instruments: tuple[InstrumentRow, ...] = ()
     terms: tuple[OrderTermsRow, ...] = ()
+    amended: tuple[AmendedRow, ...] = ()
 
 
 class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):

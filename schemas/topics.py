@@ -4,7 +4,15 @@ from msgspec import Struct
 
 from schemas.book import BookUpdate
 from schemas.brokers import Broker, IssuedSecret
-from schemas.commands import CancelOrder, EnterOrder, PlaceOrder, SetInstrument, SetQuotas, Tick
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+    SetQuotas,
+    Tick,
+)
 from schemas.executions import Claim, LevelClaim, Outcomes
 from schemas.listings import Listing
 from schemas.snapshots import SnapshotChunk, SnapshotCommit
@@ -51,7 +59,7 @@ class Topic(Struct, frozen=True):
 COMMANDS = Topic(
     name="exchange.commands.v1",
     key="symbol (none on commands without one, which name their partition)",
-    messages=(PlaceOrder, EnterOrder, CancelOrder, SetInstrument, Tick, SetQuotas),
+    messages=(PlaceOrder, EnterOrder, CancelOrder, AmendOrder, SetInstrument, Tick, SetQuotas),
     writer="ingest; matcher (ticks, quotas)",
     readers=("matcher", "audit", "replay"),
     by_symbol=True,

@@ -23,6 +23,9 @@ REQUEST_PATTERN = r"^[0-9a-f]{16}$(?!\n)"
 # Without control characters: PostgreSQL cannot store NUL, and names need none.
 PRINTABLE_PATTERN = r"^[^\u0000-\u001f\u007f]+$(?!\n)"
 
+# The id of a call that a gateway makes up.
+REQUEST_PATTERN = r"^[0-9a-f]{16}$(?!\n)"
+
 PriceCents = Annotated[int, Meta(ge=1, le=PRICE_CENTS_MAX, description="Price in cents.")]
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="Quantity in shares.")]
 TimestampMs = Annotated[

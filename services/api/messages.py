@@ -91,6 +91,7 @@ PROBLEMS: Final = {
     "not_acceptable": ProblemKind(406, "Answers are JSON"),
     "request_timeout": ProblemKind(408, "The request did not arrive in time", retryable=True),
     "too_late_to_cancel": ProblemKind(409, "The order is closed already"),
+    "too_late_to_replace": ProblemKind(409, "The order is closed already"),
     "client_order_id_reused": ProblemKind(409, "The client order id belongs to another order"),
     "too_many_open_orders": ProblemKind(409, "This broker has too many open orders"),
     "too_many_symbols": ProblemKind(409, "This broker has opened too many order books"),

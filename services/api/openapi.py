@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.batch import BatchOrder, BatchRequest
 from schemas.market_controls import InstrumentRequest
-from schemas.rest import OrderRequest, Problem, RegisterRequest
+from schemas.rest import OrderRequest, Problem, RegisterRequest, ReplaceRequest
 from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, ProblemError, Route
 from services.api.routing import Resource
 
@@ -29,11 +29,13 @@ _ORDER = {
 _EXAMPLES: dict[type, Document] = {
     RegisterRequest: {"name": "Alfa Corretora", "webhook_url": "https://broker.example/trades"},
     OrderRequest: _ORDER,
+    ReplaceRequest: {"quantity": 200, "price": 3714},
     InstrumentRequest: {"reference_price": 3710, "tick_size": 1, "quantity_max": 100_000},
     BatchRequest: {
         "items": [
             {"place": {**_ORDER, "side": "ask", "price": 3713, "client_order_id": "a-2"}},
             {"cancel": {"order_id": "01a20a15-1e95-7000-8ce8-a7ea3106b0c2"}},
+            {"replace": {"order_id": "01a20a15-1e95-7000-8ce8-a7ea3106b0c3", "price": 3714}},
         ]
     },
 }

@@ -4,99 +4,32 @@ Pure, and independent of the engine: queues, totals and sequences are implemente
 time. The public records that must follow, trades and changed levels, are computed as well.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-
-from msgspec import Struct
-from sortedcontainers import SortedDict
+from collections.abc import Sequence
 
 from schemas.book import BookUpdate, Level
-from schemas.commands import Command, PlaceOrder
+from schemas.commands import AmendOrder, Command, PlaceOrder
 from schemas.executions import (
     CommandRefused,
     Expired,
     Fill,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     Outcome,
 )
 from schemas.ids import trade_id
-from schemas.outcome_steps import ExecutedTrade, steps_of
+from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
 from services.audit.conditions import broken_condition, is_killed, needed, never_rests
 from services.audit.report import AuditReport
+from services.audit.resting import Resting, RestingBook
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
-
-
-class _Resting(Struct):
-    symbol: str
-    side: Side
-    price: int
-    remaining: int
-    valid_until: int | None
-
-
-class _Level(Struct):
-    """The orders of a level, oldest first; `total` is the sum of their remaining quantities."""
-
-    orders: OrderedDict[str, _Resting]
-    total: int = 0
-
-
-class _Book:
-    """One symbol. Levels by price, the best first."""
-
-    def __init__(self, symbol: str) -> None:
-        self.symbol = symbol
-        self.sequence = 0
-        self.trades = 0
-        self.changed: dict[tuple[Side, int], None] = {}
-        self._sides: dict[Side, SortedDict[int, _Level]] = {
-            "bid": SortedDict(),
-            "ask": SortedDict(),
-        }
-
-    def add(self, order_id: str, order: _Resting) -> None:
-        levels, key = self._sides[order.side], _key(order.side, order.price)
-        if key not in levels:
-            levels[key] = _Level(OrderedDict())
-        levels[key].orders[order_id] = order
-        levels[key].total += order.remaining
-
-    def leave(self, order: _Resting, remaining: int) -> None:
-        """Set the remaining quantity of an order."""
-        level = self._sides[order.side][_key(order.side, order.price)]
-        level.total += remaining - order.remaining
-        order.remaining = remaining
-
-    def remove(self, order_id: str, order: _Resting) -> None:
-        self.leave(order, 0)
-        levels, key = self._sides[order.side], _key(order.side, order.price)
-        del levels[key].orders[order_id]
-        if not levels[key].orders:
-            del levels[key]
-
-    def first(self, side: Side) -> tuple[str, _Resting] | None:
-        levels = self._sides[side]
-        return next(iter(levels.peekitem(0)[1].orders.items())) if levels else None
-
-    def waiting(self, side: Side) -> Iterator[_Resting]:
-        """The orders of a side in the order they would trade."""
-        for level in self._sides[side].values():
-            yield from level.orders.values()
-
-    def level(self, side: Side, price: int) -> Level:
-        found = self._sides[side].get(_key(side, price))
-        return Level(price, found.total, len(found.orders)) if found else Level(price, 0, 0)
-
-    def levels(self, side: Side) -> list[Level]:
-        return [self.level(side, abs(key)) for key in self._sides[side]]
 
 
 class OutcomeBooks:
@@ -112,18 +45,18 @@ class OutcomeBooks:
         self._conditions = report["conditions"]
         self._sequences = report["sequences"]
         self._crossed = report["crossed"]
-        self._books: dict[str, _Book] = {}
-        self._orders: dict[str, _Resting] = {}
-        self._changed: dict[str, _Book] = {}
+        self._books: dict[str, RestingBook] = {}
+        self._orders: dict[str, Resting] = {}
+        self._changed: dict[str, RestingBook] = {}
 
     def carry(self, state: EngineState) -> None:
         """Take over the books where the audit begins."""
         self.clock = state.clock
         for row in state.books:
-            book = self._books[row.symbol] = _Book(row.symbol)
+            book = self._books[row.symbol] = RestingBook(row.symbol)
             book.sequence, book.trades = row.sequence, row.trade_sequence
         for order in state.orders:
-            resting = _Resting(
+            resting = Resting(
                 order.symbol, order.side, order.price, order.remaining_quantity, order.valid_until
             )
             self._orders[order.order_id] = resting
@@ -140,8 +73,10 @@ class OutcomeBooks:
                 self._leaves(step.order_id)
             elif isinstance(step, OrderAccepted):
                 self._enters(step, trades, outcome, offset)
+            elif isinstance(step, OrderAmended):
+                self._amends(step, trades, outcome, offset)
             elif isinstance(step, InstrumentSet):
-                self._books.setdefault(step.symbol, _Book(step.symbol))
+                self._books.setdefault(step.symbol, RestingBook(step.symbol))
             elif isinstance(step, CommandRefused) and step.code == "post_only_would_trade":
                 self._look_at_post_only(command, offset)
         self.updates = [
@@ -170,7 +105,7 @@ class OutcomeBooks:
             self._touch(book, order)
             book.remove(order_id, order)
 
-    def _touch(self, book: _Book, order: _Resting) -> None:
+    def _touch(self, book: RestingBook, order: Resting) -> None:
         if book.symbol not in self._changed:
             self._changed[book.symbol] = book
             self._books[book.symbol] = book
@@ -186,10 +121,43 @@ class OutcomeBooks:
         offset: int,
     ) -> None:
         where = f"{self._partition}@{offset} order {event.order_id}"
-        book = self._books.get(event.symbol) or _Book(event.symbol)
+        book = self._books.get(event.symbol) or RestingBook(event.symbol)
         if isinstance(event, OrderEntered):
             self._look_at_conditions(book, event, where)
-        left = event.quantity
+        self._takes(book, event, trades, outcome, offset)
+
+    def _amends(
+        self, event: OrderAmended, trades: Sequence[ExecutedTrade], outcome: Outcome, offset: int
+    ) -> None:
+        order = self._orders.get(event.order_id)
+        if order is None:
+            # The ledger reports it.
+            return
+        order.valid_until = event.valid_until
+        book = self._books[order.symbol]
+        if event.kept_priority:
+            if event.remaining_quantity != order.remaining:
+                self._touch(book, order)
+                book.leave(order, event.remaining_quantity)
+            return
+        left = order.remaining
+        self._leaves(event.order_id)
+        if event.closed_reason == "cancelled" and event.remaining_quantity == left and not trades:
+            # Nothing was left to fill: whether that is so, the check of commands tells.
+            return
+        self._takes(book, event, trades, outcome, offset)
+
+    def _takes(
+        self,
+        book: RestingBook,
+        event: Taking,
+        trades: Sequence[ExecutedTrade],
+        outcome: Outcome,
+        offset: int,
+    ) -> None:
+        """Follow an order that arrives at a book: what it took, and where it rests."""
+        where = f"{self._partition}@{offset} order {event.order_id}"
+        left = event.remaining_quantity + sum(fill.quantity for fill in event.fills)
         for trade in trades:
             fill = trade.fill
             self._look_at_fill(book, event, fill, left, where)
@@ -205,7 +173,7 @@ class OutcomeBooks:
             self._take(fill)
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
         if event.closed_reason is None and event.price is not None:
-            resting = _Resting(
+            resting = Resting(
                 event.symbol, event.side, event.price, event.remaining_quantity, event.valid_until
             )
             # Two open orders with one id are reported by the ledger.
@@ -225,7 +193,7 @@ class OutcomeBooks:
             self._leaves(fill.maker_order_id)
 
     def _look_at_fill(
-        self, book: _Book, event: OrderAccepted, fill: Fill, left: int, where: str
+        self, book: RestingBook, event: Taking, fill: Fill, left: int, where: str
     ) -> None:
         self._priority.checked += 1
         first = book.first(_opposite(event.side))
@@ -241,7 +209,7 @@ class OutcomeBooks:
         if not _crosses(event, fill.price):
             self._priority.fail(f"{took}, beyond its limit of {event.price}")
 
-    def _look_at_conditions(self, book: _Book, event: OrderEntered, where: str) -> None:
+    def _look_at_conditions(self, book: RestingBook, event: OrderEntered, where: str) -> None:
         self._conditions.checked += 1
         at_once = self._at_once(book, event, needed(event)) if is_killed(event) else 0
         broken = broken_condition(event, at_once)
@@ -251,13 +219,25 @@ class OutcomeBooks:
     def _look_at_post_only(self, command: Command | None, offset: int) -> None:
         """Check that a refused post-only order would have traded."""
         self._conditions.checked += 1
-        if isinstance(command, PlaceOrder):
-            book = self._books.get(command.symbol) or _Book(command.symbol)
-            if not self._at_once(book, command, 1):
-                where = f"{self._partition}@{offset} order {command.order_id}"
+        taker = self._as_taker(command)
+        if taker is not None:
+            book = self._books.get(taker.symbol) or RestingBook(taker.symbol)
+            if not self._at_once(book, taker, 1):
+                where = f"{self._partition}@{offset} order {taker.order_id}"
                 self._conditions.fail(f"{where}: nothing would have traded")
 
-    def _at_once(self, book: _Book, order: PlaceOrder | OrderAccepted, wanted: int) -> int:
+    def _as_taker(self, command: Command | None) -> PlaceOrder | None:
+        """The order of a command that enters or amends it; None if it is not open."""
+        if isinstance(command, PlaceOrder):
+            return command
+        order = self._orders.get(command.order_id) if isinstance(command, AmendOrder) else None
+        if order is None or not isinstance(command, AmendOrder):
+            return None
+        ids = (command.order_id, command.broker_id, "")
+        price = command.price or order.price
+        return PlaceOrder(*ids, order.symbol, order.side, "limit", order.remaining, price)
+
+    def _at_once(self, book: RestingBook, order: PlaceOrder | OrderAccepted, wanted: int) -> int:
         """The shares that an order would trade at once, at most `wanted`."""
         found = 0
         for step, maker in enumerate(book.waiting(_opposite(order.side))):
@@ -268,13 +248,13 @@ class OutcomeBooks:
         return min(found, wanted)
 
     def _look_at_what_is_left(
-        self, book: _Book, event: OrderAccepted, expired: int, where: str
+        self, book: RestingBook, event: Taking, expired: int, where: str
     ) -> None:
         """Check that an order gave up nothing it could have had, and rests only where it may."""
         reason = event.closed_reason
         if reason in ("filled", "expired"):
             return
-        if is_killed(event):
+        if isinstance(event, OrderAccepted) and is_killed(event):
             return
         first = book.first(_opposite(event.side))
         # The bound includes orders that expired during matching.
@@ -282,7 +262,7 @@ class OutcomeBooks:
         if first is not None and _crosses(event, first[1].price):
             # An order that rests all the same leaves a crossed book, which another check reports.
             wrong = reason == "no_liquidity" or (reason == "cancelled" and not bound)
-        elif never_rests(event):
+        elif isinstance(event, OrderAccepted) and never_rests(event):
             wrong = reason != "no_liquidity"
         else:
             wrong = reason is not None
@@ -291,10 +271,9 @@ class OutcomeBooks:
             self._priority.fail(f"{where} became {reason or 'open'}, first was {there}")
 
     def _look_at_sequences(self, outcome: Outcome, offset: int) -> None:
-        events: list[Expired | OrderAccepted | OrderCancelled | InstrumentSet]
-        events = [*outcome.expired]
+        events: list[Expired | Taking | OrderCancelled | InstrumentSet] = [*outcome.expired]
         for step, _ in steps_of(outcome):
-            if isinstance(step, OrderAccepted | OrderCancelled | InstrumentSet):
+            if isinstance(step, Taking | OrderCancelled | InstrumentSet):
                 events.append(step)
         for event in events:
             self._sequences.checked += 1
@@ -306,41 +285,32 @@ class OutcomeBooks:
                     f"expected #{kept}"
                 )
 
-    def _look_at_ends(self, book: _Book, offset: int) -> None:
+    def _look_at_ends(self, book: RestingBook, offset: int) -> None:
         bid, ask = book.first("bid"), book.first("ask")
         if bid is not None and ask is not None and bid[1].price >= ask[1].price:
             self._crossed.fail(
                 f"{self._partition}@{offset} {book.symbol}: bid {bid[1].price}, ask {ask[1].price}"
             )
 
-    def _update(self, book: _Book, time: int, offset: int, index: int) -> BookUpdate:
+    def _update(self, book: RestingBook, time: int, offset: int, index: int) -> BookUpdate:
         due = book.sequence == 1 or book.sequence % self._rules.whole_book_every == 0
         bids, asks = book.levels("bid") if due else [], book.levels("ask") if due else []
         whole = due and len(bids) + len(asks) <= self._rules.whole_book_levels_max
         if not whole:
-            bids, asks = _changed(book, "bid"), _changed(book, "ask")
+            bids, asks = book.changed_levels("bid"), book.changed_levels("ask")
         return BookUpdate(
             book.symbol, book.sequence, time, offset, index, tuple(bids), tuple(asks), whole
         )
-
-
-def _key(side: Side, price: int) -> int:
-    return -price if side == "bid" else price
 
 
 def _opposite(side: Side) -> Side:
     return "ask" if side == "bid" else "bid"
 
 
-def _crosses(event: PlaceOrder | OrderAccepted, price: int) -> bool:
+def _crosses(event: PlaceOrder | Taking, price: int) -> bool:
     if event.price is None:
         return True
     return event.price >= price if event.side == "bid" else event.price <= price
-
-
-def _changed(book: _Book, side: Side) -> list[Level]:
-    keys = sorted(_key(side, price) for at, price in book.changed if at == side)
-    return [book.level(side, abs(key)) for key in keys]
 
 
 def _trade(trade: ExecutedTrade, time: int, offset: int) -> Trade:

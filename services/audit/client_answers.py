@@ -7,6 +7,7 @@ that earlier outcomes left open.
 from collections.abc import Mapping
 
 from schemas.commands import (
+    AmendOrder,
     CancelOrder,
     Command,
     EnterOrder,
@@ -20,6 +21,7 @@ from schemas.executions import (
     Event,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderRepeated,
@@ -28,6 +30,7 @@ from schemas.executions import (
     Ticked,
 )
 from services.audit import instruments
+from services.audit.amendments import answers_amendment
 from services.audit.ledger import OrderState
 from services.audit.report import AuditReport
 from services.matcher.engine import EnginePosition
@@ -42,6 +45,9 @@ _ORDER_REFUSALS = (
     "too_many_client_order_ids",
     *instruments.REFUSALS,
 )
+
+# Of an amendment of an open order by its broker.
+_AMENDMENT_REFUSALS = ("post_only_would_trade", *instruments.REFUSALS)
 
 
 class Answers:
@@ -64,27 +70,36 @@ class Answers:
         self.clock = max(self.clock, at.timestamp)
         if outcome.time != self.clock:
             self._answers.fail(f"{where}: the time is {outcome.time}, expected {self.clock}")
-        if isinstance(command, CancelOrder):
-            self._look_at_cancel(command, outcome, where)
+        if isinstance(command, CancelOrder | AmendOrder):
+            self._look_at_owner(command, outcome, where)
         elif isinstance(outcome.event, OrderRepeated | CommandRefused):
             self._look_at_original(outcome.event, where)
 
-    def _look_at_cancel(self, command: CancelOrder, outcome: Outcome, where: str) -> None:
+    def _look_at_owner(
+        self, command: CancelOrder | AmendOrder, outcome: Outcome, where: str
+    ) -> None:
         self._owner.checked += 1
         state = self._open.get(command.order_id)
         gone = any(expired.order_id == command.order_id for expired in outcome.expired)
         event = outcome.event
         found = event.code if isinstance(event, CommandRefused) else type(event).__name__
-        wanted = "OrderCancelled"
+        wanted = "OrderCancelled" if isinstance(command, CancelOrder) else "OrderAmended"
         if state is None or gone:
             wanted = "order_not_open"
         elif state.accepted.broker_id != command.broker_id:
             wanted = "not_owner"
+        elif found in _AMENDMENT_REFUSALS:
+            return
         if found != wanted:
+            verb = "cancels" if isinstance(command, CancelOrder) else "amends"
             self._owner.fail(
-                f"{where}: {command.broker_id} cancels {command.order_id}: {found}, "
+                f"{where}: {command.broker_id} {verb} {command.order_id}: {found}, "
                 f"expected {wanted}"
             )
+        if isinstance(command, AmendOrder) and isinstance(event, OrderAmended) and state:
+            fits = answers_amendment(command, event, state.accepted, state.remaining)
+            if not state.carried and not fits:
+                self._answers.fail(f"{where}: {command} was answered with {event}")
 
     def _look_at_original(self, event: OrderRepeated | CommandRefused, where: str) -> None:
         """A repeated order must refer to an order of the same broker."""
@@ -106,6 +121,8 @@ def _answers(command: Command | None, event: Event) -> bool:
         if isinstance(event, OrderCancelled):
             return event.order_id == command.order_id
         return _refused(event, command, "order_not_open", "not_owner")
+    if isinstance(command, AmendOrder):
+        return _answers_amendment(command, event)
     if command is None:
         return event == CommandRefused("malformed_command")
     return _answers_operator(command, event)
@@ -117,6 +134,14 @@ def _answers_operator(command: SetInstrument | SetQuotas | Tick, event: Event) -
     if isinstance(command, SetQuotas):
         return event == QuotasSet(command.quotas)
     return isinstance(event, Ticked)
+
+
+def _answers_amendment(command: AmendOrder, event: Event) -> bool:
+    if isinstance(event, OrderAmended):
+        ids = (event.order_id, event.broker_id, event.request)
+        return ids == (command.order_id, command.broker_id, command.request)
+    codes = ("order_not_open", "not_owner", *_AMENDMENT_REFUSALS)
+    return _refused(event, command, *codes)
 
 
 def _answers_instrument(command: SetInstrument, event: Event) -> bool:
@@ -154,9 +179,10 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
     return _refused(event, command, *_ORDER_REFUSALS)
 
 
-def _refused(event: Event, command: PlaceOrder | CancelOrder, *codes: str) -> bool:
+def _refused(event: Event, command: PlaceOrder | CancelOrder | AmendOrder, *codes: str) -> bool:
     return (
         isinstance(event, CommandRefused)
         and event.code in codes
+        and event.request == (command.request if isinstance(command, AmendOrder) else None)
         and (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
     )

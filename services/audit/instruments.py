@@ -8,13 +8,22 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from schemas.commands import Command, EnterOrder, PlaceOrder
-from schemas.executions import CommandRefused, InstrumentSet, OrderAccepted, OrderEntered, Outcome
+from schemas.commands import AmendOrder, Command, EnterOrder, PlaceOrder
+from schemas.executions import (
+    CommandRefused,
+    InstrumentSet,
+    OrderAccepted,
+    OrderAmended,
+    OrderEntered,
+    Outcome,
+)
 from schemas.instruments import InstrumentRules, Phase
 from schemas.snapshots import InstrumentRow
 from services.audit.report import AuditReport
 
 REFUSALS = ("off_tick", "off_lot", "over_max_quantity", "over_max_value", "outside_price_band")
+# Those that a price alone may break.
+_PRICES = ("off_tick", "outside_price_band")
 # Phase, reference price and the trade that it follows, and the rules.
 StoredInstrument = tuple[object, ...]
 
@@ -54,6 +63,8 @@ class InstrumentAudit:
             )
         elif isinstance(event, OrderAccepted):
             self._accepted(event, f"{self._partition}@{offset} order {event.order_id}")
+        elif isinstance(event, OrderAmended) and isinstance(command, AmendOrder):
+            self._amended(command, event, f"{self._partition}@{offset} order {event.order_id}")
         elif isinstance(event, CommandRefused) and isinstance(command, PlaceOrder):
             self._refused(command, event, f"{self._partition}@{offset} order {event.order_id}")
 
@@ -65,6 +76,22 @@ class InstrumentAudit:
         broken = list(_broken(held, event))
         if broken:
             self._check.fail(f"{where} was accepted: {', '.join(broken)}")
+        if event.fills:
+            held.reference = event.fills[-1].price
+
+    def _amended(self, command: AmendOrder, event: OrderAmended, where: str) -> None:
+        held = self._held.get(event.symbol)
+        if held is None:
+            return
+        if event.closed_reason is None or event.fills:
+            self._check.checked += 1
+            # The quantity that was asked for; what was left of the order is not judged anew.
+            quantity = command.quantity or held.rules.lot_size
+            ids = (event.order_id, event.broker_id, "")
+            order = PlaceOrder(*ids, event.symbol, event.side, "limit", quantity, event.price)
+            broken = [code for code in _broken(held, order) if command.quantity or code in _PRICES]
+            if broken:
+                self._check.fail(f"{where} was amended: {', '.join(broken)}")
         if event.fills:
             held.reference = event.fills[-1].price
 

@@ -7,7 +7,7 @@ orders, and closed ones until `take_closed`.
 from collections.abc import Sequence
 from typing import assert_never
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.executions import (
     CommandRefused,
@@ -15,6 +15,7 @@ from schemas.executions import (
     Fill,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     Outcome,
@@ -25,6 +26,7 @@ from schemas.ids import partition_of
 from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
 from schemas.snapshots import OrderRow
 from schemas.units import ClosedReason, Side
+from services.audit.amendments import broken_amendment, remaining_before
 from services.audit.report import AuditReport
 
 
@@ -101,6 +103,7 @@ class Ledger:
         self._quantities = report["quantities"]
         self._validity = report["validity"]
         self._final = report["final_state"]
+        self._amendments = report["amendments"]
         self._partition = report["partition"]
 
     def apply(self, outcome: Outcome, offset: int) -> None:
@@ -111,6 +114,8 @@ class Ledger:
             match step:
                 case OrderAccepted():
                     self._accepted(step, trades, outcome.time, offset)
+                case OrderAmended():
+                    self._amended(step, trades, outcome.time, offset)
                 case OrderCancelled():
                     self._left(step, "cancelled", outcome.time, offset)
                 case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet() | InstrumentSet():
@@ -164,14 +169,7 @@ class Ledger:
             self._fill(state, trade.fill, time, where)
             left = state.remaining
             self.trades.append(TradeState(trade.fill, event, left, time, offset, trade.index))
-        if state.remaining != event.remaining_quantity:
-            self._quantities.fail(
-                f"{where}: {event.quantity} entered, {state.filled} filled, "
-                f"{event.remaining_quantity} said to remain"
-            )
-            state.remaining = event.remaining_quantity
-        if (event.remaining_quantity == 0) != (event.closed_reason == "filled"):
-            self._quantities.fail(f"{where}: {event.closed_reason}, {state.remaining} remain")
+        self._look_at_left(state, event, where)
         dead = event.valid_until is not None and event.valid_until <= time
         if dead != (event.closed_reason == "expired"):
             self._validity.fail(
@@ -184,6 +182,46 @@ class Ledger:
             self.open[event.order_id] = state
         else:
             self._close(state)
+
+    def _amended(
+        self, event: OrderAmended, trades: Sequence[ExecutedTrade], time: int, offset: int
+    ) -> None:
+        where = f"{self.partition}@{offset} order {event.order_id}"
+        state = self.open.get(event.order_id)
+        self._amendments.checked += 1
+        if state is None:
+            self._final.fail(f"{where}: amended, although it is not open")
+            return
+        broken = broken_amendment(state.accepted, state.remaining, event, time)
+        if broken is not None:
+            self._amendments.fail(f"{where}: {broken}")
+        quantity = event.quantity or state.accepted.quantity
+        if state.carried:
+            # What was filled before the audit begins is unknown.
+            quantity = state.filled + remaining_before(event)
+        state.accepted = structs.replace(
+            state.accepted, quantity=quantity, price=event.price, valid_until=event.valid_until
+        )
+        state.remaining = quantity - state.filled
+        state.updated_at = time
+        for trade in trades:
+            self._fill(state, trade.fill, time, where)
+            left = state.remaining
+            self.trades.append(TradeState(trade.fill, event, left, time, offset, trade.index))
+        self._look_at_left(state, event, where)
+        state.closed_reason = event.closed_reason
+        if event.closed_reason is not None:
+            self._close(self.open.pop(event.order_id))
+
+    def _look_at_left(self, state: OrderState, event: Taking, where: str) -> None:
+        if state.remaining != event.remaining_quantity:
+            self._quantities.fail(
+                f"{where}: of {state.accepted.quantity}, {state.filled} filled, "
+                f"{event.remaining_quantity} said to remain"
+            )
+            state.remaining = event.remaining_quantity
+        if (event.remaining_quantity == 0) != (event.closed_reason == "filled"):
+            self._quantities.fail(f"{where}: {event.closed_reason}, {state.remaining} remain")
 
     def _placed(self, event: OrderAccepted) -> None:
         """A symbol must trade on one partition, and an order id must name that partition."""

@@ -5,8 +5,8 @@ from typing import LiteralString
 
 from psycopg import Connection
 
-from schemas.executions import CommandRefused, OrderAccepted, OrderCancelled, OrderRepeated, Outcome
-from schemas.outcome_steps import steps_of
+from schemas.executions import CommandRefused, OrderCancelled, OrderRepeated, Outcome
+from schemas.outcome_steps import Taking, steps_of
 from services.audit.report import AuditReport
 
 _SELECT_NUMBERS: LiteralString = "SELECT partition, broker_id::text, events FROM broker_events"
@@ -30,7 +30,7 @@ class OwnEventNumbers:
                     orders.append((step.broker_id, f"refused {step.order_id}"))
             elif isinstance(step, OrderRepeated):
                 orders.append((step.broker_id, f"repeated {step.order_id}"))
-            elif isinstance(step, OrderAccepted | OrderCancelled):
+            elif isinstance(step, Taking | OrderCancelled):
                 orders.append((step.broker_id, step.order_id))
             orders += [(each.fill.maker_broker_id, each.fill.maker_order_id) for each in trades]
         # An order has one event for each command.

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from schemas.executions import Expired, OrderAccepted, OrderCancelled
+from schemas.executions import Expired, OrderAmended, OrderCancelled
 from schemas.feed import LAST_TRADES_MAX, TradeMessage
-from schemas.outcome_steps import ExecutedTrade, steps_of
+from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
 from schemas.units import Side
 from services.feeds.candle_changes import CandleChanges
 from services.feeds.ticker_changes import TickerChanges
@@ -58,15 +58,13 @@ class MarketChanges:
             for expired in outcome.expired:
                 self._left(expired)
             for step, trades in steps_of(outcome):
-                if isinstance(step, OrderAccepted):
-                    self._accepted(step, trades, outcome.time, offset)
+                if isinstance(step, Taking):
+                    self._took(step, trades, outcome.time, offset)
                 elif isinstance(step, OrderCancelled):
                     self._left(step)
             offset += 1
 
-    def _accepted(
-        self, event: OrderAccepted, trades: Sequence[ExecutedTrade], time: int, offset: int
-    ) -> None:
+    def _took(self, event: Taking, trades: Sequence[ExecutedTrade], time: int, offset: int) -> None:
         symbol = event.symbol
         self.tickers.touch(symbol)
         is_watched = symbol in self.watched
@@ -88,7 +86,13 @@ class MarketChanges:
             )
             if is_watched:
                 self._touch(symbol, event.book_sequence, maker_side, fill.price)
-        if is_watched and event.closed_reason is None and event.price is not None:
+        if not is_watched:
+            return
+        if isinstance(event, OrderAmended):
+            if event.former_price is None:
+                return
+            self._touch(symbol, event.book_sequence, event.side, event.former_price)
+        if event.closed_reason is None and event.price is not None:
             self._touch(symbol, event.book_sequence, event.side, event.price)
 
     def _traded(self, trade: TradeMessage) -> None:

@@ -1,4 +1,4 @@
-"""Placing and cancelling by ingest's own handlers, for the sessions of the same process."""
+"""Placing, cancelling and replacing by ingest's own handlers, for sessions in the same process."""
 
 import logging
 import time
@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from schemas import ids
 from schemas.brokers import Broker
-from schemas.rest import OrderRequest
+from schemas.rest import OrderRequest, ReplaceRequest
 from services.api.messages import Budget, ProblemError, Reply, Request, Response, not_accepted
-from services.ingest.admission import admit
+from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
 from services.ingest.app_cancel import closed
+from services.ingest.app_replace import require_open
 from services.ingest.prefer import Preferences
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,31 @@ class GatewayOrders:
         client_order_id = None if order is None else order.client_order_id
         cancelling.begin(partition, client_order_id, request, preferences, reply)
         return None
+
+    def admit_replacement(self, body: bytes) -> ReplaceRequest:
+        """The new values of a body. Raises ProblemError: malformed_json or invalid."""
+        return admit_replacement(body, self._context.clock())
+
+    def replace(
+        self,
+        order_id: str,
+        values: ReplaceRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+    ) -> None:
+        """Replace values of an order. Raises ProblemError, 503 for an order that is not in memory:
+        the command names the quantity that it replaces."""
+        request = Request(method="POST", broker=broker, parameters={"order_id": order_id})
+        self._ingest.cancelling.partition(request)
+        record = self._context.at_hand(order_id)
+        if record is None:
+            raise not_accepted("the order has no outcome yet, or was closed long ago")
+        if record.broker_id != broker.broker_id:
+            raise ProblemError("order_not_found", "this broker has no such order")
+        order = record.resource()
+        require_open(order)
+        self._ingest.replacing.begin(values, order, request, preferences, reply)
 
     def is_open(self, order_id: str) -> bool | None:
         """State of the order; None if it is not in memory: closed for long, or under way."""

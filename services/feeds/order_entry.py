@@ -1,4 +1,4 @@
-"""Orders over a feed session: placed and cancelled as by HTTP, in the order of their messages.
+"""Orders over a feed session: as by HTTP, carried out in the order of their messages.
 
 A message is carried out without waiting in between, so orders of one session are in the command log
 in the order in which they were sent. Answers come as outcomes come.
@@ -7,8 +7,8 @@ in the order in which they were sent. Answers come as outcomes come.
 from typing import Final, Protocol
 
 from schemas.brokers import Broker
-from schemas.feed import FeedCancel, FeedPlace
-from schemas.rest import OrderRequest
+from schemas.feed import FeedCancel, FeedPlace, FeedReplace
+from schemas.rest import OrderRequest, ReplaceRequest
 from services.api.messages import Budget, ProblemError, Reply, Response
 from services.ingest.prefer import Preferences
 
@@ -38,6 +38,19 @@ class OrderCalls(Protocol):
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
     ) -> Response | None:
         """Cancel an order; the answer where it is known at once. Raises ProblemError."""
+
+    def admit_replacement(self, body: bytes) -> ReplaceRequest:
+        """The new values of a body. Raises ProblemError: malformed_json or invalid."""
+
+    def replace(
+        self,
+        order_id: str,
+        values: ReplaceRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+    ) -> None:
+        """Replace values of an order. Raises ProblemError."""
 
     def is_open(self, order_id: str) -> bool | None:
         """State of the order; None if it is not in memory: closed for long, or under way."""
@@ -119,6 +132,19 @@ class OrderEntry:
         if answer is not None:
             counted(answer)
 
+    def replace(self, message: FeedReplace, broker: Broker, reply: Reply) -> None:
+        """Replace values of an order; `reply` receives the answer. Raises ProblemError: it was not
+        admitted."""
+        self._calls.spend(broker.broker_id, "orders")
+        self._require_room()
+        values = self._calls.admit_replacement(bytes(message.values))
+        order_id, counted = self._order_id(message), self._counted(reply)
+        preferences = Preferences(wait_s=message.wait_s)
+        try:
+            self._calls.replace(order_id, values, broker, preferences, counted)
+        except ProblemError as problem:
+            counted(problem)
+
     def withdraw_all(self, broker_id: str) -> None:
         """Cancel every order of this session that is not known to be closed.
 
@@ -136,7 +162,7 @@ class OrderEntry:
     def _require_room(self) -> None:
         if self._in_flight >= IN_FLIGHT_MAX:
             raise ProblemError(
-                "rate_limited", f"at most {IN_FLIGHT_MAX} orders and cancels may wait for answers"
+                "rate_limited", f"at most {IN_FLIGHT_MAX} orders and changes may wait for answers"
             )
 
     def _counted(self, reply: Reply) -> Reply:
@@ -148,7 +174,7 @@ class OrderEntry:
 
         return counted
 
-    def _order_id(self, message: FeedCancel) -> str:
+    def _order_id(self, message: FeedCancel | FeedReplace) -> str:
         if message.order_id is not None:
             return message.order_id.lower()
         if message.symbol is None or message.client_order_id is None:

@@ -19,6 +19,7 @@ from schemas.feed import (
     Fault,
     FeedCancel,
     FeedPlace,
+    FeedReplace,
     FeedReply,
     Hello,
     LadderDepth,
@@ -119,6 +120,7 @@ class FeedSession:
             Ping: self._ping,
             FeedPlace: self._place,
             FeedCancel: self._cancel,
+            FeedReplace: self._replace,
         }
         # False until the client logs in or subscribes.
         self.active = False
@@ -174,7 +176,9 @@ class FeedSession:
 
     def _answer(self, message: ClientMessage) -> None:
         # Orders and cancels of a broker have its budgets, as by HTTP.
-        has_budget = self._broker is not None and isinstance(message, FeedPlace | FeedCancel)
+        has_budget = self._broker is not None and isinstance(
+            message, FeedPlace | FeedCancel | FeedReplace
+        )
         if not has_budget and self._over_rate(message.id):
             return
         try:
@@ -199,6 +203,9 @@ class FeedSession:
 
     def _cancel(self, message: FeedCancel) -> None:
         self._orders.cancel(message, self._logged_in(), partial(self._pass_on, message.id))
+
+    def _replace(self, message: FeedReplace) -> None:
+        self._orders.replace(message, self._logged_in(), partial(self._pass_on, message.id))
 
     def _list(self, message: ListSubscriptions) -> None:
         self._reply(FeedReply(message.id, 200, subscriptions=self._listed()))

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import structs
 
 from schemas.conditions import condition_faults
-from schemas.rest import FieldFault, OrderRequest, RegisterRequest
+from schemas.rest import FieldFault, OrderRequest, RegisterRequest, ReplaceRequest
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, TIMESTAMP_MS_MAX, milliseconds
 from services.api.decoding import (
     DECODE_ERRORS,
@@ -24,6 +25,7 @@ from services.api.decoding import (
 _NAMES_NEEDED = 4
 
 _orders = msgspec.json.Decoder(OrderRequest)
+_replacements = msgspec.json.Decoder(ReplaceRequest)
 _registers = msgspec.json.Decoder(RegisterRequest)
 
 
@@ -64,6 +66,29 @@ def names_given(order: OrderRequest) -> int:
         + (order.time_in_force is not None)
         + order.post_only
     )
+
+
+def admit_replacement(body: bytes, now_ms: int) -> ReplaceRequest:
+    """The new values of a body. Raises ProblemError: malformed_json or invalid."""
+    try:
+        values = _replacements.decode(body)
+    except DECODE_ERRORS:
+        raise body_problem(
+            body, ReplaceRequest, lambda fields: replacement_faults(fields, now_ms)
+        ) from None
+    require_single_names(body)
+    faults = replacement_faults(structs.asdict(values), now_ms)
+    if faults:
+        raise invalid_fields(faults)
+    return values
+
+
+def replacement_faults(fields: dict[str, Any], now_ms: int) -> Faults:
+    """Faults between valid fields of a replacement; `fields` lacks those that are not."""
+    values = [fields.get(name, 0) for name in ReplaceRequest.__struct_fields__]
+    if all(value is None for value in values):
+        return [FieldFault("", "needs a new quantity, price or valid_until")]
+    return _bad_end(fields, now_ms, now_ms)
 
 
 def admit_registration(body: bytes) -> RegisterRequest:
@@ -115,19 +140,23 @@ def contradictions(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Fault
             faults.append(FieldFault("/price", "a limit order needs a price"))
         elif kind == "market" and fields["price"] is not None:
             faults.append(FieldFault("/price", "a market order has no price"))
-    valid_until = fields.get("valid_until")
-    if valid_until is not None:
-        until_ms = milliseconds(valid_until)
-        may_be_retry = fields.get("client_order_id") is not None
-        if until_ms <= (oldest_ms if may_be_retry else now_ms):
-            detail = (
-                "is too long ago, even for a retry" if may_be_retry else "must be in the future"
-            )
-            faults.append(FieldFault("/valid_until", detail))
-        elif until_ms > TIMESTAMP_MS_MAX:
-            faults.append(FieldFault("/valid_until", "is later than RFC 3339 can write"))
+    faults += _bad_end(fields, now_ms, oldest_ms)
     faults += [FieldFault(f"/{name}", reason) for name, reason in condition_faults(fields)]
     return faults
+
+
+def _bad_end(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Faults:
+    valid_until = fields.get("valid_until")
+    if valid_until is None:
+        return []
+    until_ms = milliseconds(valid_until)
+    may_be_retry = fields.get("client_order_id") is not None
+    if until_ms <= (oldest_ms if may_be_retry else now_ms):
+        detail = "is too long ago, even for a retry" if may_be_retry else "must be in the future"
+        return [FieldFault("/valid_until", detail)]
+    if until_ms > TIMESTAMP_MS_MAX:
+        return [FieldFault("/valid_until", "is later than RFC 3339 can write")]
+    return []
 
 
 def _bad_webhook(fields: dict[str, Any]) -> Faults:

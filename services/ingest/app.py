@@ -4,17 +4,21 @@ from contextlib import suppress
 
 from msgspec import UNSET
 
-from schemas.batch import BATCH_BYTES_MAX, BatchRequest, BatchResults
 from schemas.broker_records import FORMER_SECRET_MS
 from schemas.brokers import IssuedSecret, webhook_secret
 from schemas.codec import encode
 from schemas.queries import ValidOrder
-from schemas.rest import OrderRequest, OrderResource, PendingOrder, RegisterRequest, Registration
+from schemas.rest import (
+    OrderRequest,
+    OrderResource,
+    PendingOrder,
+    RegisterRequest,
+    Registration,
+)
 from schemas.topics import BROKERS
 from schemas.units import rfc3339
 from schemas.webhooks import RotatedSecret
 from services.api.app import (
-    Parameter,
     ProblemError,
     Response,
     Route,
@@ -30,39 +34,20 @@ from services.ingest.app_batch import BatchHandler
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_market import MarketHandler
 from services.ingest.app_place import PlaceOrderHandler
+from services.ingest.app_replace import ReplaceOrderHandler
 from services.ingest.context import IngestContext
 from services.ingest.registration import (
     RANDOM_BYTES,
     SECRET_BYTES,
     new_broker,
 )
+from services.ingest.route_parts import PREFER_CANCEL, PREFER_OUTCOME, WRITING_PROBLEMS
 from services.runtime.kafka.execution_filter import Batch
 
 # Reading our own record back takes milliseconds. Beyond this the answer is sent without waiting:
 # the record is stored, and the key or secret would otherwise be lost.
 _APPLIED_WITHIN_S = 2.0
 _NO_STORE = (("Cache-Control", "no-store"),)
-_PREFER_PLACE = Parameter(
-    name="Prefer",
-    where="header",
-    schema={"type": "string", "examples": ["respond-async", "wait=5"]},
-    description="RFC 7240. `respond-async`: 202 as soon as the order is stored. `wait=N`: wait up "
-    "to N seconds (0 to 10) for the outcome. Unknown preferences are ignored.",
-)
-_PREFER_CANCEL = Parameter(
-    name="Prefer",
-    where="header",
-    schema={"type": "string", "examples": ["return=representation", "respond-async", "wait=5"]},
-    description=_PREFER_PLACE.description
-    + " `return=representation`: 200 and the order instead of 204.",
-)
-# Problems of every call that writes to Kafka.
-_WRITING = (
-    "malformed_json",
-    "invalid",
-    "not_accepted",
-    "outcome_unknown",
-)
 
 
 class Ingest:
@@ -73,8 +58,9 @@ class Ingest:
         self._directory = directory
         self.placing = PlaceOrderHandler(context)
         self.cancelling = CancelOrderHandler(context)
+        self.replacing = ReplaceOrderHandler(context)
         self._market = MarketHandler(context)
-        self._batching = BatchHandler(context, self.placing, self.cancelling)
+        self._batching = BatchHandler(context, self.placing, self.cancelling, self.replacing)
 
     def on_batch(self, batch: Batch) -> None:
         """Answer the requests that wait for an outcome in the batch."""
@@ -183,9 +169,9 @@ class Ingest:
                     "too_many_client_order_ids",
                     "post_only_would_trade",
                     "outside_price_band",
-                    *_WRITING,
+                    *WRITING_PROBLEMS,
                 ),
-                parameters=(_PREFER_PLACE,),
+                parameters=(PREFER_OUTCOME,),
             ),
             Route(
                 method="POST",
@@ -195,24 +181,12 @@ class Ingest:
                 who="broker",
                 summary="Cancel the remaining quantity of one of your orders",
                 answers={200: OrderResource, 202: PendingOrder, 204: None},
-                problems=("order_not_found", "too_late_to_cancel", *_WRITING),
-                parameters=(_PREFER_CANCEL,),
+                problems=("order_not_found", "too_late_to_cancel", *WRITING_PROBLEMS),
+                parameters=(PREFER_CANCEL,),
                 budget="cancels",
             ),
-            Route(
-                method="POST",
-                path="/orders/batch",
-                handler=self._batching.run,
-                who="broker",
-                summary="Place and cancel up to 100 orders; one result for each, in their order",
-                request=BatchRequest,
-                answers={200: BatchResults},
-                problems=("malformed_json", "invalid", "not_accepted"),
-                parameters=(_PREFER_CANCEL,),
-                # The call itself; each item is then taken from the budget of its single call.
-                budget="cancels",
-                body_bytes_max=BATCH_BYTES_MAX,
-            ),
+            self.replacing.route(),
+            self._batching.route(),
         ]
 
     def router(self) -> ServiceRouter:
@@ -227,7 +201,7 @@ class Ingest:
                     summary="Register a broker; its key is shown only once",
                     request=RegisterRequest,
                     answers={201: Registration},
-                    problems=_WRITING,
+                    problems=WRITING_PROBLEMS,
                 ),
                 Route(
                     method="POST",
@@ -248,7 +222,7 @@ class Ingest:
                     who="broker",
                     summary="Rotate the webhook secret, which is shown only once",
                     answers={200: RotatedSecret},
-                    problems=("not_found", *_WRITING),
+                    problems=("not_found", *WRITING_PROBLEMS),
                     budget="secrets",
                 ),
             ]

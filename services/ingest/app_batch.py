@@ -1,6 +1,6 @@
 """`POST /orders/batch`: 1. admit all items, 2. take each from its budget, 3. look up what cancels
-name, 4. send the commands in the order of the items, without waiting in between, 5. wait once for
-all outcomes, 6. answer each item as its single call would.
+and replacements name, 4. send the commands in the order of the items, without waiting in between,
+5. wait once for all outcomes, 6. answer each item as its single call would.
 """
 
 import asyncio
@@ -11,15 +11,24 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct, structs
 
-from schemas.batch import BatchCancel, BatchOrder
+from schemas.batch import (
+    BATCH_BYTES_MAX,
+    BatchCancel,
+    BatchOrder,
+    BatchReplace,
+    BatchRequest,
+    BatchResults,
+)
 from schemas.rest import OrderResource
-from services.api.app import ProblemError, Request, Response
+from services.api.app import ProblemError, Request, Response, Route
 from services.api.messages import Budget, Headers
 from services.ingest.app_cancel import CancelOrderHandler, closed
 from services.ingest.app_place import PlaceOrderHandler
+from services.ingest.app_replace import ReplaceOrderHandler
 from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.context import IngestContext, Sent, preferences_of
 from services.ingest.prefer import Preferences, applied
+from services.ingest.route_parts import PREFER_CANCEL
 from services.runtime.metrics import BATCH_ITEMS
 
 _PENDING: Final = 202
@@ -51,6 +60,7 @@ class _Batch(Struct, frozen=True):
     # What the items of one request share.
     placing: PlaceOrderHandler
     cancelling: CancelOrderHandler
+    replacing: ReplaceOrderHandler
     request: Request
     preferences: Preferences
     now_ms: int
@@ -158,18 +168,71 @@ class _Cancel(_Waiting):
         return self._batch.cancelling.answer(result, self._request, self._batch.preferences)
 
 
-KINDS: Final = {"place": _Place, "cancel": _Cancel}
+class _Replace(_Waiting):
+    __slots__ = ("_order", "_request", "_values")
+    budget: Budget = "orders"
+
+    def __init__(self, batch: _Batch, values: BatchReplace) -> None:
+        super().__init__(batch)
+        self._values = values
+        self._request = structs.replace(batch.request, parameters={"order_id": values.order_id})
+        self._order: OrderResource | None = None
+
+    async def look_up(self) -> None:
+        self._order = await self._batch.replacing.find(self._request)
+
+    def send(self) -> Sent:
+        if self._order is None:
+            raise RuntimeError("a replacement was sent before its order was looked up")
+        return self._batch.replacing.send(
+            self._values,
+            self._order,
+            self._request,
+            self.on_outcome,
+            self._batch.wait_ms,
+        )
+
+    def answer_at_once(self, _: Any) -> None:
+        """Each answer needs the order after the outcome."""
+
+    def answer_after(self, result: Any) -> Coroutine[Any, Any, Response]:
+        return self._batch.replacing.answer(result, self._request, self._batch.preferences)
+
+
+KINDS: Final = {"place": _Place, "cancel": _Cancel, "replace": _Replace}
 
 
 class BatchHandler:
-    """Handles batches of the calls of these two handlers."""
+    """Handles batches of the calls of these handlers."""
 
     def __init__(
-        self, context: IngestContext, placing: PlaceOrderHandler, cancelling: CancelOrderHandler
+        self,
+        context: IngestContext,
+        placing: PlaceOrderHandler,
+        cancelling: CancelOrderHandler,
+        replacing: ReplaceOrderHandler,
     ) -> None:
         self._context = context
         self._placing = placing
         self._cancelling = cancelling
+        self._replacing = replacing
+
+    def route(self) -> Route:
+        """The table entry of the call."""
+        return Route(
+            method="POST",
+            path="/orders/batch",
+            handler=self.run,
+            who="broker",
+            summary="Place, cancel, replace up to 100 orders; one result each, in their order",
+            request=BatchRequest,
+            answers={200: BatchResults},
+            problems=("malformed_json", "invalid", "not_accepted"),
+            parameters=(PREFER_CANCEL,),
+            # The call itself; each item is then taken from the budget of its single call.
+            budget="cancels",
+            body_bytes_max=BATCH_BYTES_MAX,
+        )
 
     async def run(self, request: Request) -> Response:
         """Answer one request."""
@@ -179,9 +242,8 @@ class BatchHandler:
         preferences = preferences_of(request)
         wait_ms = context.wait_ms(preferences)
         arrivals = _Arrivals()
-        batch = _Batch(
-            self._placing, self._cancelling, request, preferences, now_ms, wait_ms, arrivals
-        )
+        handlers = (self._placing, self._cancelling, self._replacing)
+        batch = _Batch(*handlers, request, preferences, now_ms, wait_ms, arrivals)
         items: list[_Item] = [KINDS[kind](batch, content) for kind, content in admitted]
         self._pay(items, request)
         await self._look_up(items, request)

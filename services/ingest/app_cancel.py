@@ -1,30 +1,20 @@
 """`POST /orders/{order_id}/cancel`: 1. look the order up, 2. send the command if it may be open,
 3. wait for the outcome, 4. answer that the order is closed, or why it cannot be cancelled."""
 
-import asyncio
-
-import msgspec
-
-from schemas import ids
 from schemas.codec import encode
 from schemas.commands import CancelOrder
 from schemas.rest import OrderResource
 from schemas.topics import COMMANDS
-from schemas.units import OrderId
-from services.api.app import ProblemError, Request, Response, json_response, not_accepted
+from services.api.app import ProblemError, Request, Response, json_response
 from services.api.body import require_no_fields
 from services.api.direct import awaited, reply_later
 from services.api.messages import Reply
 from services.ingest.context import IngestContext, OutcomeReply, Sent, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
+from services.ingest.settling import known, order_not_found, partition_of, settled
 from services.ingest.waiters import CancelResult, OnCancelResult
 
-# How long a reader in another process may lag behind the outcome that this process received.
-SETTLE_S = 1.0
-_SETTLE_STEP_S = 0.05
-# Cancels that one of an unknown order counts for: PostgreSQL and Kafka were asked for it.
-UNKNOWN_TOKENS = 10
 _GONE = frozenset({"cancelled", "expired"})
 
 
@@ -79,7 +69,7 @@ class CancelOrderHandler:
     async def find(self, request: Request) -> OrderResource | None:
         """The order; None if that is unknown now. Raises ProblemError order_not_found."""
         try:
-            return _known(await self._context.lookup(request.identifier("order_id"), request))
+            return known(await self._context.lookup(request.identifier("order_id"), request))
         except LookupUnavailableError:
             # The matcher knows the order and its owner, and will decide.
             return None
@@ -115,15 +105,7 @@ class CancelOrderHandler:
 
     def partition(self, request: Request) -> int:
         """The partition of the order. Raises ProblemError order_not_found for what is no id."""
-        order_id = request.identifier("order_id")
-        partition = ids.partition_of(order_id)
-        try:
-            msgspec.convert(order_id, OrderId)
-        except msgspec.ValidationError:
-            partition = None
-        if partition is None or partition >= self._context.partitions:
-            raise _not_found()
-        return partition
+        return partition_of(request, self._context.partitions)
 
     async def answer(
         self, result: CancelResult, request: Request, preferences: Preferences
@@ -134,12 +116,14 @@ class CancelOrderHandler:
             return at_once
         order_id = request.identifier("order_id")
         if result == "not_owner":
-            raise _not_found()
+            raise order_not_found()
         if result == "not_open":
-            return closed(await self._settled(order_id, request), preferences)
-        order = await self._context.find(order_id, request)
-        if order is not None and order.closed_reason is not None:
+            # The matcher refused because the order is closed; the reader may lag behind it.
+            order = await settled(self._context, request, lambda it: it.closed_reason is not None)
             return closed(order, preferences)
+        found = await self._context.find(order_id, request)
+        if found is not None and found.closed_reason is not None:
+            return closed(found, preferences)
         return Response(204, headers=applied(preferences, pending=False))
 
     def answer_at_once(self, result: CancelResult, preferences: Preferences) -> Response | None:
@@ -147,29 +131,6 @@ class CancelOrderHandler:
         if result != "gone" or preferences.representation:
             return None
         return Response(204, headers=applied(preferences, pending=False))
-
-    async def _settled(self, order_id: str, request: Request) -> OrderResource:
-        # The matcher refused because the order is closed; the reader may lag behind it.
-        deadline = self._context.loop.time() + SETTLE_S
-        try:
-            while self._context.loop.time() < deadline:
-                order = _known(await self._context.lookup(order_id, request))
-                if order.closed_reason is not None:
-                    return order
-                await asyncio.sleep(_SETTLE_STEP_S)
-        except LookupUnavailableError:
-            pass
-        raise not_accepted("the order is not open, but its final state cannot be read now")
-
-
-def _known(order: OrderResource | None) -> OrderResource:
-    if order is None:
-        raise _not_found()
-    return order
-
-
-def _not_found() -> ProblemError:
-    return ProblemError("order_not_found", "No such order of yours.").costing(UNKNOWN_TOKENS)
 
 
 def closed(order: OrderResource, preferences: Preferences) -> Response:

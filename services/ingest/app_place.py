@@ -1,8 +1,6 @@
 """`POST /orders`: 1. admit, 2. create id and command, 3. send it, 4. wait for the outcome,
 5. answer with the order after matching. Steps 1 to 3 and 5 are each one call, without a task."""
 
-from typing import Final
-
 from schemas import ids
 from schemas.codec import encode
 from schemas.commands import EnterOrder, PlaceOrder
@@ -15,34 +13,18 @@ from schemas.executions import (
     Outcome,
 )
 from schemas.orders import OrderRecord
-from schemas.rest import FieldFault, OrderRequest
+from schemas.rest import OrderRequest
 from schemas.topics import COMMANDS
 from schemas.units import milliseconds
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
-from services.api.decoding import invalid_fields
 from services.api.messages import Reply
 from services.ingest.admission import admit
 from services.ingest.context import IngestContext, OutcomeReply, Sent, location, preferences_of
 from services.ingest.prefer import Preferences, applied
+from services.ingest.refusals import raise_refusal
 from services.ingest.waiters import OnOutcome
 
 _RANDOM_BYTES = 8
-_REFUSALS: Final = {
-    "too_many_open_orders": "cancel open orders of symbols on this partition first",
-    "too_many_symbols": "the order would open the book of another symbol; use a symbol whose book "
-    "exists",
-    "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
-    "remembered for an hour",
-    "post_only_would_trade": "the opposite side has an order at this price or a better one",
-    "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",
-}
-# Field and fault of an order that breaks a rule of its symbol's instrument.
-_FAULTS: Final = {
-    "off_tick": ("/price", "is no multiple of the symbol's tick_size"),
-    "off_lot": ("/quantity", "or minimum_quantity is no multiple of the symbol's lot_size"),
-    "over_max_quantity": ("/quantity", "is more than the symbol's quantity_max"),
-    "over_max_value": ("/quantity", "times the price is more than the symbol's value_max"),
-}
 
 
 class PlaceOrderHandler:
@@ -126,11 +108,8 @@ class PlaceOrderHandler:
                 f"order {original_id} of other content has this client_order_id",
                 order=await self._context.find(original_id, request),
             )
-        if isinstance(event, CommandRefused) and event.code in _FAULTS:
-            pointer, detail = _FAULTS[event.code]
-            raise invalid_fields([FieldFault(pointer, detail, event.code)])
-        if isinstance(event, CommandRefused) and event.code in _REFUSALS:
-            raise ProblemError(event.code, _REFUSALS[event.code])
+        if isinstance(event, CommandRefused):
+            raise_refusal(event.code)
         if isinstance(event, CommandRefused) and event.code == "stale_order_id":
             raise not_accepted(
                 "the order was refused: the clocks of this gateway and of Kafka differ by more "

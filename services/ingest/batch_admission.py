@@ -4,14 +4,14 @@ A batch with any fault is refused as a whole. A valid one is decoded once, stric
 or unusual one is decoded a second time, so that the problem lists its faults.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, structs
 
-from schemas.batch import BATCH_ITEMS_MAX, BatchCancel, BatchOrder, BatchRequest
+from schemas.batch import BATCH_ITEMS_MAX, BatchCancel, BatchOrder, BatchReplace, BatchRequest
 from schemas.rest import FieldFault
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS
 from services.api.decoding import (
@@ -23,11 +23,20 @@ from services.api.decoding import (
     object_faults,
     read_json,
 )
-from services.ingest.admission import contradictions, names_given, order_faults
+from services.ingest.admission import (
+    contradictions,
+    names_given,
+    order_faults,
+    replacement_faults,
+)
 
 # Beyond this many faults the rest is left out: 64 KiB can have thousands.
 FAULTS_MAX: Final = 100
-KINDS: Final[dict[str, type[Struct]]] = {"place": BatchOrder, "cancel": BatchCancel}
+KINDS: Final[dict[str, type[Struct]]] = {
+    "place": BatchOrder,
+    "cancel": BatchCancel,
+    "replace": BatchReplace,
+}
 _ONE_KIND: Final = f"needs exactly one of {', '.join(KINDS)}"
 
 Item = tuple[str, Any]
@@ -91,6 +100,9 @@ def _decoded(body: bytes, now_ms: int, oldest_ms: int) -> tuple[list[Item], bool
                 is_plain = is_plain and not order_faults(content, now_ms, oldest_ms)
             else:
                 names += _NAMES_NEEDED[kind]
+            if kind == "replace":
+                names += (content.quantity is not None) + (content.price is not None)
+                is_plain = is_plain and not replacement_faults(structs.asdict(content), now_ms)
     return items, is_plain and _has_single_names(body, names)
 
 
@@ -124,6 +136,10 @@ def _content_faults(
 ) -> Iterator[FieldFault]:
     faults, fields = object_faults(content, KINDS[kind], parent)
     yield from faults
+    more: Sequence[FieldFault] = ()
     if kind == "place":
-        for fault in contradictions(fields, *times_ms):
-            yield FieldFault(parent + fault.pointer, fault.detail)
+        more = contradictions(fields, *times_ms)
+    elif kind == "replace":
+        more = replacement_faults(fields, times_ms[0])
+    for fault in more:
+        yield FieldFault(parent + fault.pointer, fault.detail)

@@ -76,11 +76,7 @@ class IngestContext(Struct, frozen=True):
             f"order {order_id} may be in the log or not: look it up, or send the same request "
             "with the same client_order_id again",
         )
-        return json_response(
-            202,
-            PendingOrder(order_id=order_id, id=order_id, client_order_id=sent.client_order_id),
-            (("Location", location(order_id)), *applied(preferences, pending=True)),
-        )
+        return pending_answer(order_id, sent.client_order_id, preferences)
 
     async def require_stored(self, delivery: Delivery, unknown: str) -> None:
         """Wait until the log has a command. Raises ProblemError: 503, or 504 with this text."""
@@ -145,6 +141,17 @@ class OutcomeReply(Generic[T_contra]):
             reply_later(self._answering.answer(outcome, self._request, preferences), reply)
         else:
             reply(response)
+
+
+def pending_answer(
+    order_id: str, client_order_id: str | None, preferences: Preferences
+) -> Response:
+    """202: the order's state is to be read later."""
+    return json_response(
+        202,
+        PendingOrder(order_id=order_id, id=order_id, client_order_id=client_order_id),
+        (("Location", location(order_id)), *applied(preferences, pending=True)),
+    )
 
 
 def preferences_of(request: Request) -> Preferences:

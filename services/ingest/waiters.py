@@ -12,6 +12,7 @@ from schemas.executions import (
     CommandRefused,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     Outcome,
@@ -96,15 +97,18 @@ class Waiters:
                 self._resolve_placed(event.order_id, outcome)
             elif isinstance(event, OrderCancelled):
                 self._resolve_cancels(event.order_id, event.broker_id, "gone")
-            elif isinstance(event, InstrumentSet):
+            elif isinstance(event, (InstrumentSet, OrderAmended)):
                 self._resolve_placed(event.request, outcome)
             elif isinstance(event, CommandRefused):
                 self._refused(event, outcome)
 
     def _refused(self, event: CommandRefused, outcome: Outcome) -> None:
+        if event.request is not None:
+            self._resolve_placed(event.request, outcome)
+            return
         result = _REFUSED_CANCELS.get(event.code)
         if result is None:
-            self._resolve_placed(event.order_id or event.request or "", outcome)
+            self._resolve_placed(event.order_id or "", outcome)
         else:
             self._resolve_cancels(event.order_id or "", event.broker_id or "", result)
 

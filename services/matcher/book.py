@@ -106,6 +106,12 @@ class BookSide:
         if not order.remaining:
             self._closed(level)
 
+    def reduce(self, order: Order, quantity: int) -> int:
+        """Take less than the rest off an order, which keeps its place; the key of its level."""
+        key = self._sign * order.price
+        self.take(self._levels[key], order, quantity)
+        return key
+
     def remove(self, order: Order) -> int:
         """Close an order with its remaining quantity, and return the key of its level."""
         key = self._sign * order.price

@@ -5,12 +5,18 @@ Every command first expires what is due, then is refused or applied. A refusal i
 anything is changed. An exception means a broken invariant: the process must stop.
 """
 
-from heapq import heapify, heappop, heappush
-
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import astuple
 
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument, SetQuotas
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+    SetQuotas,
+)
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -20,13 +26,21 @@ from schemas.executions import (
     OrderCancelled,
     Outcome,
     QuotasSet,
+    RefusalCode,
     Ticked,
 )
 from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.quotas import Quotas
-from schemas.snapshots import BookRow, ClientIdRow, OrderRow
+from schemas.snapshots import AmendedRow, BookRow, ClientIdRow, OrderRow
 from schemas.units import ClosedReason
 from services.matcher import instrument_state
+from services.matcher.amend import (
+    Amendment,
+    amendment_of,
+    arriving_anew,
+    order_amended,
+    refused_amendment,
+)
 from services.matcher.book import Book, Order, PriceLevel
 from services.matcher.incoming import (
     closed_reason,
@@ -38,13 +52,11 @@ from services.matcher.incoming import (
     would_trade,
 )
 from services.matcher.instrument import OrderTerms
+from services.matcher.open_orders import OpenOrders
 from services.matcher.quotas import BrokerQuotas, quota_state
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of, named_part
 from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
-
-# Dead entries that the expiry queue may hold in addition to live ones before it is rebuilt.
-EXPIRY_SLACK = 1_000
 
 
 class EnginePosition(Struct, frozen=True, gc=False):
@@ -55,32 +67,14 @@ class EnginePosition(Struct, frozen=True, gc=False):
     timestamp: int
 
 
-class BrokenInvariantError(Exception):
-    """The engine contradicts itself. The process must stop, or the error would spread."""
-
-
-class Engine:
+class Engine(OpenOrders):
     """Every book of one partition."""
 
     def __init__(self, partition: int, rules: Rules = RULES) -> None:
-        self.partition = partition
-        self.rules = rules
-        self.clock = 0
-        self.books: dict[str, Book] = {}
-        self.open_orders: dict[str, Order] = {}
-        # The books changed by the latest command, by symbol, in the order they were first changed.
-        # `market_data.book_updates` reads them: it is the second output of `apply`.
-        self.changed: dict[str, Book] = {}
-        # Of open orders that entered symbols with instruments.
-        self._terms: dict[str, OrderTerms] = {}
-        # None until the log sets quotas.
-        self._quotas: BrokerQuotas | None = None
+        super().__init__(partition, rules)
         self._client_ids = ClientIdWindow(
             rules.client_ids_max, rules.client_id_window_ms, rules.client_id_block
         )
-        # (valid_until, accepted_at, order). Entries of closed orders are discarded later.
-        self._expiries: list[tuple[int, int, Order]] = []
-        self._expiring = 0
 
     def apply(self, command: Command | None, at: EnginePosition) -> Outcome:
         """Apply a command and return its outcome; None stands for an unreadable record.
@@ -105,15 +99,20 @@ class Engine:
             event = self._cancel(command)
         elif type(command) is EnterOrder:
             event = with_conditions(command, self._place(command, at, expired))
-        elif command is None:
-            event = CommandRefused("malformed_command")
-        elif type(command) is SetInstrument:
-            event = instrument_state.set_instrument(self.books, command)
-        elif type(command) is SetQuotas:
-            event = self._set_quotas(command.quotas)
+        elif type(command) is AmendOrder:
+            event = self._amend(command, at, expired)
         else:
-            event = Ticked()
+            event = self._apply_rare(command)
         return Outcome(clock, event, tuple(expired) if expired else ())
+
+    def _apply_rare(self, command: Command | None) -> Event:
+        if command is None:
+            return CommandRefused("malformed_command")
+        if type(command) is SetInstrument:
+            return instrument_state.set_instrument(self.books, command)
+        if type(command) is SetQuotas:
+            return self._set_quotas(command.quotas)
+        return Ticked()
 
     @property
     def quotas(self) -> Quotas | None:
@@ -130,56 +129,6 @@ class Engine:
         self._quotas.quotas = quotas
         return QuotasSet(quotas)
 
-    def next_expiry(self) -> int | None:
-        """The earliest `valid_until` of an open order, in milliseconds; None if there is none."""
-        expiries = self._expiries
-        while expiries and expiries[0][2].remaining == 0:
-            heappop(expiries)
-        return expiries[0][0] if expiries else None
-
-    def _expire_due(self, expired: list[Expired]) -> None:
-        expiries, clock = self._expiries, self.clock
-        while expiries and expiries[0][0] <= clock and len(expired) < self.rules.expiries_max:
-            order = heappop(expiries)[2]
-            if order.remaining:
-                expired.append(self._expire(order))
-
-    def _expire(self, order: Order) -> Expired:
-        book = self.books[order.symbol]
-        remaining = self._withdraw(book, order)
-        return Expired(order.order_id, order.broker_id, order.symbol, remaining, book.sequence)
-
-    def _touch(self, book: Book, key: int) -> None:
-        """Record a changed level. All changes by one command count as one change of the book."""
-        if book.symbol in self.changed:
-            book.changed.append(key)
-        else:
-            self.changed[book.symbol] = book
-            book.sequence += 1
-            book.changed = [key]
-
-    def _withdraw(self, book: Book, order: Order) -> int:
-        """Remove an open order from all structures and return its remaining quantity."""
-        remaining = order.remaining
-        side = book.bids if order.side == "bid" else book.asks
-        self._touch(book, side.remove(order))
-        self._forget(order)
-        return remaining
-
-    def _forget(self, order: Order) -> None:
-        """Remove a closed order from all structures but its book."""
-        del self.open_orders[order.order_id]
-        if self._terms:
-            self._terms.pop(order.order_id, None)
-        if self._quotas is not None:
-            self._quotas.left(order.broker_id)
-        if order.valid_until is not None:
-            self._expiring -= 1
-            if len(self._expiries) > 2 * self._expiring + EXPIRY_SLACK:
-                # In place, because callers iterate over the same list.
-                self._expiries[:] = [entry for entry in self._expiries if entry[2].remaining]
-                heapify(self._expiries)
-
     def _cancel(self, command: CancelOrder) -> Event:
         order = self.open_orders.get(command.order_id)
         if order is None:
@@ -191,6 +140,56 @@ class Engine:
         return OrderCancelled(
             order.order_id, order.broker_id, order.symbol, remaining, book.sequence
         )
+
+    def _amend(self, command: AmendOrder, at: EnginePosition, expired: list[Expired]) -> Event:
+        order = self.open_orders.get(command.order_id)
+        if order is None:
+            return refused_amendment(command, "order_not_open")
+        if order.broker_id != command.broker_id:
+            return refused_amendment(command, "not_owner")
+        book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
+        after = amendment_of(order, command, quantity, self.clock)
+        taker = arriving_anew(order, after, post_only=command.post_only)
+        code = self._refusal_of(command, order, after, taker)
+        if code is not None:
+            return refused_amendment(command, code)
+        if after.keeps_priority:
+            is_changed = self._change(book, order, after)
+            return order_amended(command, order, after, book.sequence, is_changed=is_changed)
+        terms = self._terms.get(order.order_id)
+        self._withdraw(book, order)
+        fills: list[Fill] = []
+        if after.closed_reason is None:
+            opposite = book.side("ask" if order.side == "bid" else "bid")
+            remaining = self._match(taker, at, book, fills, expired)
+            reason = closed_reason(taker, remaining, opposite.best)
+            after = structs.replace(after, remaining=remaining, closed_reason=reason)
+        if after.closed_reason is None:
+            self._rest(taker, after.remaining, book, order.accepted_at)
+            if after.quantity is not None:
+                self._amended[order.order_id] = after.quantity
+            if terms is not None:
+                self._terms[order.order_id] = terms
+        return order_amended(
+            command, order, after, book.sequence, is_changed=True, fills=tuple(fills)
+        )
+
+    def _refusal_of(
+        self, command: AmendOrder, order: Order, after: Amendment, taker: EnterOrder
+    ) -> RefusalCode | None:
+        """Refusal of an amendment that leaves the order open, and breaks a rule."""
+        if after.closed_reason is not None:
+            return None
+        book = self.books[order.symbol]
+        if book.instrument is not None:
+            # What is left of an order is not looked at anew, but the quantity that is asked for.
+            quantity = command.quantity or order.remaining
+            code = book.instrument.refusal(structs.replace(taker, quantity=quantity))
+            if code is not None:
+                return code
+        if after.keeps_priority or not would_trade(taker, book, self.clock, self.rules.fills_max):
+            return None
+        return "post_only_would_trade"
 
     def _place(self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]) -> Event:
         order_id = command.order_id
@@ -316,34 +315,6 @@ class Engine:
             book.instrument.reference = fills[-1].price
         return remaining
 
-    def _rest(self, command: PlaceOrder, remaining: int, book: Book, offset: int) -> None:
-        price, valid_until, broker_id = command.price, command.valid_until, command.broker_id
-        if price is None:
-            raise BrokenInvariantError(f"market order {command.order_id} would rest")
-        order = Order(
-            command.order_id,
-            broker_id,
-            book.symbol,
-            command.side,
-            price,
-            remaining,
-            valid_until,
-            offset,
-        )
-        side = book.bids if order.side == "bid" else book.asks
-        self.open_orders[order.order_id] = order
-        quotas = self._quotas
-        if book.symbol not in self.books:
-            self.books[book.symbol] = book
-            if quotas is not None:
-                quotas.opened(book.symbol, broker_id)
-        if quotas is not None:
-            quotas.rested(broker_id)
-        self._touch(book, side.add(order))
-        if valid_until is not None:
-            heappush(self._expiries, (valid_until, offset, order))
-            self._expiring += 1
-
     def snapshot(self) -> EngineState:
         """The state as an immutable value."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
@@ -355,6 +326,7 @@ class Engine:
             self._client_ids.blocks(),
             *quota_state(self._quotas),
             *instrument_state.rows(books, self._terms),
+            tuple(AmendedRow(*item) for item in sorted(self._amended.items())),
         )
 
     @classmethod
@@ -371,14 +343,13 @@ class Engine:
             engine.books[order.symbol].side(order.side).add(order)
             engine.open_orders[order.order_id] = order
             if order.valid_until is not None:
-                engine._expiries.append((order.valid_until, order.accepted_at, order))
-        heapify(engine._expiries)
-        engine._expiring = len(engine._expiries)
+                engine._will_expire(order, order.valid_until)
         engine._client_ids.restore(state.client_ids)
         if state.quotas is not None:
             engine._set_quotas(state.quotas)
         if engine._quotas is not None:
             engine._quotas.restore(state.openers, state.order_ids)
+        engine._amended = {row.order_id: row.quantity for row in state.amended}
         return engine
 
     def digest(self) -> bytes:
@@ -394,4 +365,5 @@ class Engine:
             *((quotas, openers, *order_ids) if quotas is not None else ()),
             *named_part("instruments", instruments),
             *named_part("terms", terms),
+            *named_part("amended", sorted(self._amended.items())),
         )

@@ -77,6 +77,9 @@ class SnapshotImage(Struct, frozen=True):
         for terms in _parts(self.state.terms):
             yield encode(SnapshotChunk(*place, index, terms=terms))
             index += 1
+        for amended in _parts(self.state.amended):
+            yield encode(SnapshotChunk(*place, index, amended=amended))
+            index += 1
 
 
 class SnapshotChecksum:
@@ -149,6 +152,7 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         tuple(block for chunk in chunks for block in chunk.order_ids),
         instruments=tuple(row for chunk in chunks for row in chunk.instruments),
         terms=tuple(row for chunk in chunks for row in chunk.terms),
+        amended=tuple(row for chunk in chunks for row in chunk.amended),
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:

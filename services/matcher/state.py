@@ -8,6 +8,7 @@ from msgspec.json import encode
 
 from schemas.quotas import Quotas
 from schemas.snapshots import (
+    AmendedRow,
     BookRow,
     ClientIdBlock,
     InstrumentRow,
@@ -31,11 +32,12 @@ class EngineState(Struct, frozen=True):
     order_ids: tuple[OrderIdBlock, ...] = ()
     instruments: tuple[InstrumentRow, ...] = ()
     terms: tuple[OrderTermsRow, ...] = ()
+    amended: tuple[AmendedRow, ...] = ()
 
     @property
     def has_changes(self) -> bool:
         """True if it holds what only the rules' fourth level leaves."""
-        return bool(self.instruments)
+        return bool(self.instruments or self.amended)
 
     def digest(self) -> bytes:
         """SHA-256 of the state, equal in every process that applied the same commands."""
@@ -48,6 +50,7 @@ class EngineState(Struct, frozen=True):
             *added,
             *named_part("instruments", self.instruments),
             *named_part("terms", self.terms),
+            *named_part("amended", self.amended),
         )
 
 

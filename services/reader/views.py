@@ -17,6 +17,7 @@ from schemas.executions import (
     Fill,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     QuotasSet,
@@ -75,6 +76,8 @@ class Views:
                 match step:
                     case OrderAccepted():
                         self._accepted(step, trades, (partition, command), time)
+                    case OrderAmended():
+                        self._amended(step, trades, (partition, command), time)
                     case OrderCancelled():
                         self._left(step, "cancelled", (partition, command), time)
                     case InstrumentSet():
@@ -114,6 +117,27 @@ class Views:
             raise BrokenLogError(f"order {event.order_id} rests without a price")
         else:
             book.add(event.side, event.price, event.remaining_quantity)
+        book.sequence = event.book_sequence
+
+    def _amended(
+        self,
+        event: OrderAmended,
+        trades: Sequence[ExecutedTrade],
+        at: tuple[int, int],
+        time: int,
+    ) -> None:
+        record = self._orders.open(event.order_id)
+        book = self._books[record.symbol]
+        if record.price is None or record.symbol != event.symbol:
+            raise BrokenLogError(f"order {event.order_id} is amended, but rests in no such book")
+        book.take(record.side, record.price, record.remaining_quantity, leaves=True)
+        record.amended(event, time)
+        for trade in trades:
+            self._filled(trade.fill, record, book, at)
+        if event.closed_reason is None:
+            book.add(record.side, event.price, event.remaining_quantity)
+        else:
+            self._orders.closed(record, *at)
         book.sequence = event.book_sequence
 
     def _filled(self, fill: Fill, taker: OrderRecord, book: BookView, at: tuple[int, int]) -> None:

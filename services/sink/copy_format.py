@@ -15,7 +15,9 @@ ORDER_COLUMNS = (
     "remaining_quantity, filled_value, valid_until, closed_reason, created_at, updated_at, "
     "partition, command_offset, time_in_force, post_only, minimum_quantity"
 )
-CHANGE_COLUMNS = "id, remaining_quantity, filled_value, closed_reason, updated_at"
+CHANGE_COLUMNS = (
+    "id, remaining_quantity, filled_value, closed_reason, updated_at, price, quantity, valid_until"
+)
 TRADE_COLUMNS = (
     "id, buy_order_id, sell_order_id, buy_broker_id, sell_broker_id, symbol, price, quantity, "
     "aggressor_side, sequence, executed_at, partition, command_offset, index"
@@ -50,9 +52,11 @@ def order_line(new: NewOrder) -> str:
 
 def change_line(order_id: str, change: OrderChange) -> str:
     """A line of CHANGE_COLUMNS."""
+    valid_until = _NULL if change.valid_until is None else _instant(change.valid_until)
     return (
         f"{order_id}\t{change.remaining_quantity}\t{change.filled_value}\t"
-        f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\n"
+        f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\t"
+        f"{change.price or _NULL}\t{change.quantity or _NULL}\t{valid_until}\n"
     )
 
 

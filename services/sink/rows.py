@@ -3,6 +3,7 @@
 Pure. An order that opens and closes within one run is one new row in its final state.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from msgspec import Struct, structs
@@ -14,6 +15,7 @@ from schemas.executions import (
     Fill,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     QuotasSet,
@@ -21,7 +23,7 @@ from schemas.executions import (
 )
 from schemas.orders import OrderRecord
 from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
-from schemas.own_events import own_events_of
+from schemas.own_events import OwnEvent, own_events_of
 from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
 
@@ -39,13 +41,17 @@ class NewOrder(Struct, frozen=True):
 class OrderChange(Struct):
     """Change of an order that an earlier run accepted.
 
-    `filled_value` is what this run adds; the other fields are the state at the run's end.
+    `filled_value` is what this run adds; the other fields are the state at the run's end. Of
+    `price`, `quantity` and `valid_until`, None stays what the row has.
     """
 
     remaining_quantity: int
     updated_at: int
     filled_value: int = 0
     closed_reason: ClosedReason | None = None
+    price: int | None = None
+    quantity: int | None = None
+    valid_until: int | None = None
 
 
 class NewTrade(Struct, frozen=True, gc=False):
@@ -98,15 +104,15 @@ class Rows:
             for expired in outcome.expired:
                 self._left(expired, "expired", batch.partition, time)
             steps = steps_of(outcome)
-            for own in own_events_of(outcome, steps):
-                key = batch.partition, own.broker_id
-                self.own_events[key] = self.own_events.get(key, 0) + 1
+            self._count(own_events_of(outcome, steps), batch.partition)
             for step, trades in steps:
                 for trade in trades:
                     self._traded(trade, batch.partition, command, time)
                 match step:
                     case OrderAccepted():
                         self._accepted(step, batch.partition, command, time)
+                    case OrderAmended():
+                        self._amended(step, batch.partition, time)
                     case OrderCancelled():
                         self._left(step, "cancelled", batch.partition, time)
                     case InstrumentSet():
@@ -126,6 +132,11 @@ class Rows:
         brokers.update(trade.taker.broker_id for trade in self.trades)
         return brokers
 
+    def _count(self, events: Sequence[OwnEvent], partition: int) -> None:
+        for own in events:
+            key = partition, own.broker_id
+            self.own_events[key] = self.own_events.get(key, 0) + 1
+
     def _traded(self, trade: ExecutedTrade, partition: int, command: int, time: int) -> None:
         fill, taker, left, index = trade.fill, trade.taker, trade.taker_remaining, trade.index
         self.trades.append(NewTrade(fill, taker, left, time, partition, command, index))
@@ -136,6 +147,19 @@ class Rows:
     def _accepted(self, event: OrderAccepted, partition: int, command: int, time: int) -> None:
         self.new[event.order_id] = NewOrder(OrderRecord.accepted(event, time), partition, command)
         self.book_sequences[partition, event.symbol] = event.book_sequence
+
+    def _amended(self, event: OrderAmended, partition: int, time: int) -> None:
+        self.book_sequences[partition, event.symbol] = event.book_sequence
+        new = self.new.get(event.order_id)
+        if new is not None:
+            new.record.amended(event, time)
+            return
+        change = self._change(event.order_id, event.remaining_quantity, time)
+        change.closed_reason = event.closed_reason
+        change.price = event.price
+        change.quantity = event.quantity or change.quantity
+        change.valid_until = event.valid_until
+        change.filled_value += sum(fill.price * fill.quantity for fill in event.fills)
 
     def _sum(self, fill: Fill, taker: Taking) -> None:
         buyer, seller = buyer_and_seller(taker.side, taker.broker_id, fill.maker_broker_id)

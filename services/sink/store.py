@@ -103,7 +103,8 @@ class Store:
         try:
             self._execute(
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
-                " filled_value numeric, closed_reason text, updated_at timestamptz)"
+                " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
+                " quantity bigint, valid_until timestamptz)"
                 " ON COMMIT DELETE ROWS"
             )
             row = self._execute(
@@ -238,7 +239,9 @@ class Store:
         changed = self._execute(
             "UPDATE orders o SET remaining_quantity = c.remaining_quantity,"
             " filled_value = o.filled_value + c.filled_value,"
-            " closed_reason = c.closed_reason, updated_at = c.updated_at"
+            " closed_reason = c.closed_reason, updated_at = c.updated_at,"
+            " price = coalesce(c.price, o.price), quantity = coalesce(c.quantity, o.quantity),"
+            " valid_until = coalesce(c.valid_until, o.valid_until)"
             " FROM order_changes c WHERE o.id = c.id"
         )
         if changed.rowcount != len(rows.changed):

@@ -161,7 +161,7 @@ def _forget_cancels(self: Rows, event: Any, reason: Any, *arguments: Any) -> Non
         _left(self, event, reason, *arguments)
 
 
-def _other_side(taker: OrderAccepted) -> OrderAccepted:
+def _other_side(taker: Any) -> Any:
     return structs.replace(taker, side="ask" if taker.side == "bid" else "bid")
 
 

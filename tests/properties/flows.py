@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from schemas import ids
 from schemas.commands import (
+    AmendOrder,
     CancelOrder,
     Command,
     EnterOrder,
@@ -49,6 +50,7 @@ class Shape(Struct, frozen=True):
     quotas: bool
     conditions: float
     instruments: float
+    amendments: float
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -66,6 +68,7 @@ def random_shape(rng: random.Random) -> Shape:
         quotas=rng.random() < 0.4,
         conditions=rng.choice((0.0, 0.0, 0.3, 0.7)),
         instruments=rng.choice((0.0, 0.0, 0.02, 0.05)),
+        amendments=rng.choice((0.0, 0.1, 0.3)),
     )
 
 
@@ -112,20 +115,23 @@ class CommandGenerator:
         """The next command; None is an unreadable record."""
         self.now = now
         draw = self.rng.random()
-        if draw < 0.01:
-            return None
         if draw < 0.03:
-            return Tick()
+            return None if draw < 0.01 else Tick()
         set_by_operator = self._set_by_operator(draw)
         if set_by_operator is not None:
             return set_by_operator
         if self.sent and draw < 0.03 + self.shape.cancels:
             return self._cancel()
+        if self.sent and self.rng.random() < self.shape.amendments:
+            return self._amendment()
+        return self._again_or_new()
+
+    def _again_or_new(self) -> PlaceOrder:
         if self.sent and self.rng.random() < 0.03:
             # A record of the log once more, perhaps of an order that is closed.
             return self._recent()
         retries = self.sent and self.rng.random() < 0.15
-        order = self._retry() if retries else self._with_conditions(self._order(now))
+        order = self._retry() if retries else self._with_conditions(self._order(self.now))
         self.sent.append(order)
         return order
 
@@ -171,6 +177,25 @@ class CommandGenerator:
         is_owner = self.rng.random() < 0.8
         other_broker = broker_id(self.rng.randrange(self.shape.brokers))
         return CancelOrder(order.order_id, order.broker_id if is_owner else other_broker)
+
+    def _amendment(self) -> AmendOrder:
+        """One to three values of a recent order replaced, rarely as the wrong broker."""
+        rng, order = self.rng, self.rng.choice(self.sent[-6:])
+        changes = rng.sample(("quantity", "price", "valid_until"), rng.choice((1, 1, 1, 2, 3)))
+        quantity = rng.randint(1, self.shape.quantities + 3) if "quantity" in changes else None
+        broker = order.broker_id
+        if rng.random() < 0.1:
+            broker = broker_id(rng.randrange(self.shape.brokers))
+        return AmendOrder(
+            order.order_id,
+            broker,
+            f"{rng.getrandbits(64):016x}",
+            quantity,
+            None if quantity is None else order.quantity,
+            self._price(order.side) if "price" in changes else None,
+            self._end(self.now) if "valid_until" in changes else None,
+            isinstance(order, EnterOrder) and order.post_only,
+        )
 
     def _retry(self) -> PlaceOrder:
         """A recent order again, sometimes with one field changed."""

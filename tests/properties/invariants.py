@@ -3,12 +3,21 @@
 Independent of the engine's code: it keeps its own ledger of orders and its own public order book.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.book import BookUpdate, Level
-from schemas.commands import Command, EnterOrder, PlaceOrder
-from schemas.executions import Expired, Fill, OrderAccepted, OrderCancelled, OrderEntered, Outcome
+from schemas.commands import AmendOrder, Command, EnterOrder, PlaceOrder
+from schemas.executions import (
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+    OrderEntered,
+    Outcome,
+)
 from schemas.ids import trade_id
+from schemas.outcome_steps import Taking
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
@@ -24,7 +33,10 @@ def opposite(side: Side) -> Side:
 
 
 class LedgerEntry(Struct):
-    """An open order; its quantity is `remaining` + `filled` until it closes."""
+    """An open order; its quantity is `remaining` + `filled` until it closes.
+
+    `offset`: of the command by which it came to its place.
+    """
 
     event: OrderAccepted
     offset: int
@@ -88,6 +100,10 @@ class InvariantChecker:
             assert isinstance(command, PlaceOrder)
             self._check_accepted(command, outcome.event, at)
             assert trades == self._expected_trades(outcome.event, at), "trades differ from fills"
+        elif isinstance(outcome.event, OrderAmended):
+            assert isinstance(command, AmendOrder)
+            self._check_amended(command, outcome.event, at)
+            assert trades == self._expected_trades(outcome.event, at), "trades differ from fills"
         else:
             assert trades == [], "a trade without a fill"
         if isinstance(outcome.event, OrderCancelled):
@@ -139,7 +155,40 @@ class InvariantChecker:
             )
             self.changed.add(event.symbol)
 
-    def _check_fill(self, taker: OrderAccepted, fill: Fill) -> None:
+    def _check_amended(self, command: AmendOrder, event: OrderAmended, at: EnginePosition) -> None:
+        assert event.order_id in self.open, "an order that is not open was amended"
+        entry = self.open[event.order_id]
+        former, left = entry.event, entry.remaining
+        assert former.broker_id == command.broker_id, "amended by another broker"
+        assert (event.symbol, event.side) == (former.symbol, former.side), "another order"
+        arrives = event.remaining_quantity + sum(fill.quantity for fill in event.fills)
+        stays = event.price == former.price and arrives <= left
+        closes = event.closed_reason is not None and not event.fills
+        assert event.kept_priority == (stays and not closes), "priority is not by the rule"
+        assert not (command.post_only and event.fills), "a post-only order took"
+        entry.event = structs.replace(
+            former,
+            price=event.price,
+            valid_until=event.valid_until,
+            quantity=entry.filled + arrives,
+        )
+        entry.remaining = arrives
+        if not event.kept_priority:
+            # Out of the queue while it takes, and behind all others afterwards.
+            del self.open[event.order_id]
+            entry.offset = at.offset
+        for fill in event.fills:
+            self._check_fill(event, fill)
+            entry.remaining -= fill.quantity
+            entry.filled += fill.quantity
+        if event.closed_reason is None:
+            self.open[event.order_id] = entry
+        assert (event.closed_reason == "filled") == (entry.remaining == 0)
+        if event.former_price is not None:
+            assert event.former_price == former.price, "the former price is another"
+            self.changed.add(event.symbol)
+
+    def _check_fill(self, taker: Taking, fill: Fill) -> None:
         assert taker.valid_until is None or self.clock < taker.valid_until, "expired taker traded"
         queue = self._queue(taker.symbol, opposite(taker.side))
         assert queue, "a fill without a counterparty"
@@ -154,7 +203,7 @@ class InvariantChecker:
             assert (improvement if taker.side == "bid" else -improvement) >= 0, "limit price broken"
         self._apply_fill(taker, maker, fill)
 
-    def _apply_fill(self, taker: OrderAccepted, maker: LedgerEntry, fill: Fill) -> None:
+    def _apply_fill(self, taker: Taking, maker: LedgerEntry, fill: Fill) -> None:
         assert 0 < fill.quantity <= maker.remaining, "fill exceeds the maker's remaining quantity"
         sold_by_maker = maker.remaining - fill.maker_remaining_quantity
         maker.remaining = fill.maker_remaining_quantity
@@ -172,7 +221,7 @@ class InvariantChecker:
             self.shares[broker, symbol] = self.shares.get((broker, symbol), 0) + shares
             self.cash[broker] = self.cash.get(broker, 0) - shares * fill.price
 
-    def _expected_trades(self, event: OrderAccepted, at: EnginePosition) -> list[Trade]:
+    def _expected_trades(self, event: Taking, at: EnginePosition) -> list[Trade]:
         trades = []
         for index, fill in enumerate(event.fills):
             sequence = self.trade_sequence.get(event.symbol, 0) + 1
@@ -208,8 +257,8 @@ class InvariantChecker:
             assert update.whole == (counted and small), "a whole book at the wrong sequence"
 
     def _check_sequences(self, outcome: Outcome) -> None:
-        events: list[Expired | OrderAccepted | OrderCancelled] = [*outcome.expired]
-        if isinstance(outcome.event, OrderAccepted | OrderCancelled):
+        events: list[Expired | Taking | OrderCancelled] = [*outcome.expired]
+        if isinstance(outcome.event, Taking | OrderCancelled):
             events.append(outcome.event)
         for event in events:
             book = self.books.get(event.symbol)

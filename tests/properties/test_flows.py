@@ -5,7 +5,13 @@ from collections import Counter
 from typing import get_args
 
 from schemas.commands import EnterOrder
-from schemas.executions import CommandRefused, OrderAccepted, OrderEntered, RefusalCode
+from schemas.executions import (
+    CommandRefused,
+    OrderAccepted,
+    OrderAmended,
+    OrderEntered,
+    RefusalCode,
+)
 from schemas.units import ClosedReason
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
@@ -33,11 +39,22 @@ def kinds_seen(seed: int) -> Counter[str]:
             seen[f"{type(event).__name__} of conditions"] += 1
         if isinstance(event, OrderEntered):
             seen += conditions_seen(event)
+        if isinstance(event, OrderAmended):
+            seen += amendments_seen(event)
         if isinstance(event, OrderAccepted):
             seen[str(event.closed_reason)] += 1
             seen["fills"] += len(event.fills)
             seen["sweeps"] += len({fill.price for fill in event.fills}) > 1
     return seen
+
+
+def amendments_seen(event: OrderAmended) -> Counter[str]:
+    """The end of an amendment: `amended kept cut`, `amended moved filled`."""
+    place = "kept" if event.kept_priority else "moved"
+    changed = "cut" if event.former_price is not None else "unchanged"
+    end = changed if event.kept_priority else str(event.closed_reason)
+    partly = " partly" if event.fills and event.remaining_quantity else ""
+    return Counter([f"amended {place} {end}{partly}"])
 
 
 def conditions_seen(event: OrderEntered) -> Counter[str]:
@@ -65,6 +82,9 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("fok filled", "fok no_liquidity", "post_only None", "post_only expired"),
         *("minimum filled", "minimum None partly", "minimum no_liquidity", "minimum expired"),
         *("minimum no_liquidity partly", "market minimum no_liquidity"),
+        *("OrderAmended", "amended kept cut", "amended kept unchanged", "amended moved None"),
+        *("amended moved None partly", "amended moved filled", "amended moved cancelled"),
+        "amended moved expired",
         *("expiries", "expired above the limit", "fills", "sweeps"),
     ]
     rare = {kind: total[kind] for kind in wanted if total[kind] < 20}

@@ -10,9 +10,10 @@ from msgspec import structs
 from websockets.frames import Opcode
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
-from schemas.executions import OrderAccepted, Outcome
+from schemas.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
+from schemas.executions import Outcome
 from schemas.ids import order_id
+from schemas.outcome_steps import Taking
 from schemas.units import Side
 from services.feeds.book_levels import checksum
 from services.feeds.client import FeedClient
@@ -96,11 +97,18 @@ class FeedMarket:
     after the one before. With several brokers some commands are refused or repeated."""
 
     def __init__(
-        self, symbols: int = 2, seed: int = 1, step_ms: int = 1, brokers: Sequence[str] = (ALICE,)
+        self,
+        symbols: int = 2,
+        seed: int = 1,
+        step_ms: int = 1,
+        brokers: Sequence[str] = (ALICE,),
+        amended: float = 0.2,
     ) -> None:
         self.brokers = brokers
         self.outcomes: list[Outcome] = []
         self._step_ms = step_ms
+        # Share of amendments, of the commands while orders are open.
+        self._amended = amended
         self.engine = Engine(0)
         self.views = Views()
         self.own = OwnFeed(lambda: self.views)
@@ -148,7 +156,7 @@ class FeedMarket:
         self.hub.changes.apply(batch)
         for offset, outcome in enumerate(outcomes, first):
             event = outcome.event
-            if not isinstance(event, OrderAccepted):
+            if not isinstance(event, Taking):
                 continue
             self.trades += [
                 {
@@ -180,6 +188,8 @@ class FeedMarket:
                     CancelOrder(order.order_id, owner),
                 )
             )
+        if self._open and self._amended and rng.random() < self._amended:
+            return self._amendment(rng.choice(self._open))
         if self._open and rng.random() < 0.4:
             order = self._open.pop(rng.randrange(len(self._open)))
             return CancelOrder(order.order_id, order.broker_id)
@@ -201,6 +211,19 @@ class FeedMarket:
 
     def _next_id(self) -> str:
         return order_id(self.now_ms(), 0, self.offset + 1)
+
+    def _amendment(self, order: PlaceOrder) -> AmendOrder:
+        rng = self._random
+        quantity = rng.randrange(1, 12) if rng.random() < 0.7 else None
+        return AmendOrder(
+            order.order_id,
+            order.broker_id,
+            "0123456789abcdef",
+            quantity,
+            None if quantity is None else order.quantity,
+            rng.randrange(95, 106) if rng.random() < 0.3 else None,
+            self.now_ms() + 50 * self._step_ms if quantity is None else None,
+        )
 
     def flush(self) -> None:
         """One flush of the hub."""

@@ -5,12 +5,12 @@ from typing import Any
 
 from schemas.brokers import Broker
 from schemas.feed import Hello
-from schemas.rest import OrderRequest
+from schemas.rest import OrderRequest, ReplaceRequest
 from services.api.brokers import Caller
 from services.api.messages import Budget, ProblemError, Reply, Response
 from services.feeds.order_entry import OrderEntry
 from services.feeds.session import FeedSession
-from services.ingest.admission import admit
+from services.ingest.admission import admit, admit_replacement
 from services.ingest.prefer import Preferences
 from tests.support.feed_market import FeedMarket
 from tests.support.reader_outcomes import ALICE
@@ -81,6 +81,22 @@ class RecordedCalls:
             return Response(204)
         self.replies.append(reply)
         return None
+
+    def admit_replacement(self, body: bytes) -> ReplaceRequest:
+        return admit_replacement(body, 0)
+
+    def replace(
+        self,
+        order_id: str,
+        values: ReplaceRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.sent.append(("replace", f"{order_id} {values.quantity}"))
+        self.replies.append(reply)
 
     def is_open(self, order_id: str) -> bool | None:
         if order_id in self.closed:

@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.brokers import Broker, key_hash
 from schemas.codec import decode_command, encode
-from schemas.commands import CancelOrder, PlaceOrder
+from schemas.commands import AmendOrder, CancelOrder, PlaceOrder
 from schemas.executions import RULES_LEVEL, Event, Expired, OrderAccepted, Outcome
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
@@ -138,14 +138,14 @@ class IngestHarness:
         assert answered is not None
         return answered
 
-    async def command(self, count: int = 1) -> PlaceOrder | CancelOrder:
+    async def command(self, count: int = 1) -> PlaceOrder | CancelOrder | AmendOrder:
         """Wait until `count` commands were sent; return the last."""
         while len(self.sender.sent) < count:  # noqa: ASYNC110 - a few turns of the loop
             await asyncio.sleep(0)
         # One more turn of the loop, so that the request waits for its outcome.
         await asyncio.sleep(0)
         command = decode_command(self.sender.sent[-1][3])
-        assert isinstance(command, PlaceOrder | CancelOrder)
+        assert isinstance(command, PlaceOrder | CancelOrder | AmendOrder)
         return command
 
     def publish(self, event: Event, *expired: Expired) -> None:

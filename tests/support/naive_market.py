@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from schemas.book import Level
 from schemas.commands import (
+    AmendOrder,
     CancelOrder,
     Command,
     EnterOrder,
@@ -26,6 +27,7 @@ from schemas.executions import (
     Fill,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     OrderRepeated,
@@ -39,10 +41,23 @@ from schemas.instruments import Phase
 from schemas.quotas import Quotas
 from schemas.units import ClosedReason, Side
 from tests.support.naive_instrument import NaiveInstrument, broken_rules
+from tests.support.naive_orders import (
+    Remembered,
+    Resting,
+    accepted,
+    amended,
+    client_key,
+    content,
+    needed,
+    never_rests,
+    order_amended,
+    refused_amendment,
+)
 
-CONDITIONS = ("time_in_force", "post_only", "minimum_quantity")
-
-N = TypeVar("N", bound=OrderAccepted | OrderEntered | OrderCancelled | Expired | InstrumentSet)
+N = TypeVar(
+    "N",
+    bound=OrderAccepted | OrderAmended | OrderEntered | OrderCancelled | Expired | InstrumentSet,
+)
 
 
 class NaiveRules(Struct, frozen=True):
@@ -54,22 +69,6 @@ class NaiveRules(Struct, frozen=True):
     client_id_window_ms: int = 3_600_000
     client_id_block: int = 1_000
     order_id_window_ms: int = 300_000
-
-
-class Resting(Struct):
-    """An open order: its command, the command's offset, and the remaining quantity."""
-
-    order: PlaceOrder
-    offset: int
-    remaining: int
-
-
-class Remembered(Struct, frozen=True):
-    """An accepted order with a client order id, the time of acceptance, and its block of ids."""
-
-    order: PlaceOrder
-    time: int
-    block: int
 
 
 class NaiveMarket:
@@ -101,7 +100,7 @@ class NaiveMarket:
         for symbol in before.keys() | after.keys():
             if before.get(symbol) != after.get(symbol):
                 self.book_sequence[symbol] = self.book_sequence.get(symbol, 0) + 1
-        if isinstance(event, OrderAccepted | OrderCancelled | InstrumentSet):
+        if isinstance(event, OrderAccepted | OrderAmended | OrderCancelled | InstrumentSet):
             event = self._numbered(event)
         return Outcome(
             time=self.clock,
@@ -122,13 +121,12 @@ class NaiveMarket:
                 return CommandRefused("malformed_command")
             case Tick():
                 return Ticked()
-            case SetQuotas():
-                self.quotas = command.quotas
-                return QuotasSet(command.quotas)
-            case SetInstrument():
-                return self._set_instrument(command)
+            case SetQuotas() | SetInstrument():
+                return self._set(command)
             case CancelOrder():
                 return self._cancel(command)
+            case AmendOrder():
+                return self._amend(command, offset, expired)
             case PlaceOrder():
                 return self._place(command, offset, expired)
             case _:
@@ -152,6 +150,12 @@ class NaiveMarket:
             trade_sequence=self.trade_sequence.get(command.symbol, 0),
         )
 
+    def _set(self, command: SetQuotas | SetInstrument) -> Event:
+        if isinstance(command, SetInstrument):
+            return self._set_instrument(command)
+        self.quotas = command.quotas
+        return QuotasSet(command.quotas)
+
     def _cancel(self, command: CancelOrder) -> Event:
         for resting in self.open:
             if resting.order.order_id == command.order_id:
@@ -168,6 +172,64 @@ class NaiveMarket:
             remaining_quantity=resting.remaining,
             book_sequence=0,
         )
+
+    def _amend(self, command: AmendOrder, offset: int, expired: list[Expired]) -> Event:
+        found = [one for one in self.open if one.order.order_id == command.order_id]
+        if not found or found[0].order.broker_id != command.broker_id:
+            return refused_amendment(command, "not_owner" if found else "order_not_open")
+        former, after = found[0], amended(found[0], command)
+        if self._is_due(former.order) or after.remaining <= 0:
+            reason: ClosedReason = "expired" if self._is_due(former.order) else "cancelled"
+            return self._amended_and_closed(command, former, former, reason)
+        if self._is_due(after.order):
+            return self._amended_and_closed(command, former, after, "expired")
+        if former.order.symbol in self.instruments:
+            wanted = command.quantity or former.remaining
+            changes: dict[str, int | None] = {"quantity": wanted}
+            if isinstance(after.order, EnterOrder):
+                changes["minimum_quantity"] = None
+            entered = structs.replace(after.order, **changes)
+            codes = broken_rules(entered, self.instruments[former.order.symbol])
+            if codes:
+                return refused_amendment(command, codes[0])
+        if after.order.price == former.order.price and after.remaining <= former.remaining:
+            self.open[self.open.index(former)] = after
+            cut = after.remaining < former.remaining
+            event = order_amended(command, after, former.order.price if cut else None)
+            return structs.replace(event, kept_priority=True)
+        return self._move(command, former, after, (offset, expired))
+
+    def _move(
+        self,
+        command: AmendOrder,
+        former: Resting,
+        after: Resting,
+        at: tuple[int, list[Expired]],
+    ) -> Event:
+        """Take the order out and let it arrive with its new values."""
+        fields = structs.asdict(structs.replace(after.order, quantity=after.remaining))
+        taker = EnterOrder(**fields)
+        if command.post_only and self._at_once(taker, at[0]):
+            return refused_amendment(command, "post_only_would_trade")
+        self.open.remove(former)
+        arrived = self._match(taker, *at)
+        self._traded(taker.symbol, arrived)
+        for one in self.open:
+            if one.order is taker:
+                one.order, one.offset, one.amended = after.order, former.offset, after.amended
+        after.remaining = arrived.remaining_quantity
+        return structs.replace(
+            order_amended(command, after, former.order.price),
+            closed_reason=arrived.closed_reason,
+            fills=arrived.fills,
+        )
+
+    def _amended_and_closed(
+        self, command: AmendOrder, former: Resting, after: Resting, reason: ClosedReason
+    ) -> OrderAmended:
+        self.open.remove(former)
+        event = order_amended(command, after, former.order.price)
+        return structs.replace(event, closed_reason=reason)
 
     def _place(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> Event:
         refusal = self._repetition(order)
@@ -191,13 +253,16 @@ class NaiveMarket:
 
     def _enter(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
         if self._is_due(order):
-            return _accepted(order, order.quantity, "expired", [])
-        if self._at_once(order, offset) < _needed(order):
-            return _accepted(order, order.quantity, "no_liquidity", [])
+            return accepted(order, order.quantity, "expired", [])
+        if self._at_once(order, offset) < needed(order):
+            return accepted(order, order.quantity, "no_liquidity", [])
         event = self._match(order, offset, expired)
-        if event.fills and order.symbol in self.instruments:
-            self.instruments[order.symbol].reference = event.fills[-1].price
+        self._traded(order.symbol, event)
         return event
+
+    def _traded(self, symbol: str, event: OrderAccepted) -> None:
+        if event.fills and symbol in self.instruments:
+            self.instruments[symbol].reference = event.fills[-1].price
 
     def _at_once(self, order: PlaceOrder, offset: int) -> int:
         """The shares that the order trades at once, by matching it on a copy of the market."""
@@ -221,7 +286,7 @@ class NaiveMarket:
         remembered = [one for one in self.window if one.order.broker_id == broker]
         if order.client_order_id and len(remembered) >= quotas.client_order_ids_max:
             return "too_many_client_order_ids"
-        if _never_rests(order):
+        if never_rests(order):
             return None
         own = [one for one in self.open if one.order.broker_id == broker]
         if len(own) >= quotas.open_orders_max:
@@ -247,9 +312,9 @@ class NaiveMarket:
         self.window = [one for one in self.window if newest[one.block] + lifetime > self.clock]
         for one in self.window:
             first = one.order
-            if _client_key(first) == _client_key(order):
+            if client_key(first) == client_key(order):
                 ids = (order.order_id, order.broker_id, first.order_id)
-                if _content(first) == _content(order):
+                if content(first) == content(order):
                     return OrderRepeated(*ids)
                 return CommandRefused("client_order_id_reused", *ids)
         return None
@@ -274,13 +339,13 @@ class NaiveMarket:
             reason = "filled"
         elif self._counterparty(order) is not None:
             reason = "cancelled"
-        elif _never_rests(order):
+        elif never_rests(order):
             reason = "no_liquidity"
         else:
-            self.open.append(Resting(order, offset, remaining))
+            self.open.append(Resting(order, offset, remaining, offset))
             opener = None if self.quotas is None else order.broker_id
             self.opened_by.setdefault(order.symbol, opener)
-        return _accepted(order, remaining, reason, fills)
+        return accepted(order, remaining, reason, fills)
 
     def _fill(self, maker: Resting, wanted: int, offset: int, index: int) -> Fill:
         quantity = min(wanted, maker.remaining)
@@ -313,7 +378,7 @@ class NaiveMarket:
     def _queue(self, symbol: str, side: Side) -> list[Resting]:
         sign = -1 if side == "bid" else 1
         orders = [one for one in self.open if (one.order.symbol, one.order.side) == (symbol, side)]
-        return sorted(orders, key=lambda one: (sign * (one.order.price or 0), one.offset))
+        return sorted(orders, key=lambda one: (sign * (one.order.price or 0), one.place))
 
     def _is_due(self, order: PlaceOrder) -> bool:
         return order.valid_until is not None and order.valid_until <= self.clock
@@ -326,63 +391,8 @@ class NaiveMarket:
     def _state(self) -> dict[str, list[tuple[int, int]]]:
         state: dict[str, list[tuple[int, int]]] = {}
         for one in self.open:
-            state.setdefault(one.order.symbol, []).append((one.offset, one.remaining))
+            state.setdefault(one.order.symbol, []).append((one.place, one.remaining))
         return state
 
     def _numbered(self, event: N) -> N:
         return structs.replace(event, book_sequence=self.book_sequence.get(event.symbol, 0))
-
-
-def _accepted(
-    order: PlaceOrder, remaining: int, reason: ClosedReason | None, fills: list[Fill]
-) -> OrderAccepted:
-    kind, conditions = OrderAccepted, {}
-    if isinstance(order, EnterOrder):
-        kind = OrderEntered
-        conditions = {name: getattr(order, name) for name in CONDITIONS}
-    return kind(
-        order_id=order.order_id,
-        broker_id=order.broker_id,
-        document_number=order.document_number,
-        symbol=order.symbol,
-        side=order.side,
-        order_type=order.order_type,
-        quantity=order.quantity,
-        remaining_quantity=remaining,
-        book_sequence=0,
-        price=order.price,
-        valid_until=order.valid_until,
-        client_order_id=order.client_order_id,
-        closed_reason=reason,
-        fills=tuple(fills),
-        **conditions,
-    )
-
-
-def _never_rests(order: PlaceOrder) -> bool:
-    in_force = order.time_in_force if isinstance(order, EnterOrder) else None
-    return order.order_type == "market" or in_force in {"ioc", "fok"}
-
-
-def _needed(order: PlaceOrder) -> int:
-    """The quantity that must trade at once."""
-    if not isinstance(order, EnterOrder):
-        return 0
-    return order.quantity if order.time_in_force == "fok" else order.minimum_quantity or 0
-
-
-def _client_key(order: PlaceOrder) -> tuple[str, str, str | None]:
-    return order.broker_id, order.symbol, order.client_order_id
-
-
-def _content(order: PlaceOrder) -> tuple[object, ...]:
-    conditions = [getattr(order, name, "plain") for name in CONDITIONS]
-    return (
-        *conditions,
-        order.side,
-        order.order_type,
-        order.price,
-        order.quantity,
-        order.valid_until,
-        order.document_number,
-    )

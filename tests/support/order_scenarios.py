@@ -1,26 +1,50 @@
 """Plays the scenarios of order types on a market in memory: the engine or its reference model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
-from conformance.scenarios import Action, Entry, Result, SymbolRules
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
-from schemas.executions import CommandRefused, InstrumentSet, OrderAccepted, OrderCancelled
+from conformance.scenarios import Action, Cancel, Entry, Replace, Result, SymbolRules
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+)
+from schemas.executions import (
+    CommandRefused,
+    InstrumentSet,
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+)
 from schemas.instruments import InstrumentRules
 from schemas.units import Side
 from tests.support.scenario import SYMBOL, Market
 
 
-def command_of(action: Action) -> Command:
+def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
     """The command that a gateway would write; names stand for ids."""
     if isinstance(action, SymbolRules):
         fields = dict(action.fields)
         reference = fields.pop("reference_price", None)
         return SetInstrument(SYMBOL, "0" * 16, InstrumentRules(**fields), reference)
-    if not isinstance(action, Entry):
+    if isinstance(action, Cancel):
         return CancelOrder(action.name, action.name[0])
+    if isinstance(action, Replace):
+        entry = entered[action.name]
+        return AmendOrder(
+            action.name,
+            action.name[0],
+            "0123456789abcdef",
+            action.values.get("quantity"),
+            entry.quantity if "quantity" in action.values else None,
+            action.values.get("price"),
+            post_only=bool(entry.conditions.get("post_only")),
+        )
     order = PlaceOrder(
         order_id=action.name,
         broker_id=action.broker,
@@ -44,23 +68,28 @@ class MemoryExchange:
         self._market = market
         self._left: dict[str, int] = {}
         self._closed: dict[str, str] = {}
+        self._entered: dict[str, Entry] = {}
         self._trades: list[tuple[str, str, int, int]] = []
 
     def play(self, actions: Sequence[Action]) -> Result:
         """Play the actions one after the other."""
         for offset, action in enumerate(actions):
-            event = self._market.apply(command_of(action), offset, offset).event
-            if isinstance(event, OrderAccepted):
-                self._accepted(event)
+            command = command_of(action, self._entered)
+            if isinstance(action, Entry):
+                self._entered[action.name] = action
+            event = self._market.apply(command, offset, offset).event
+            if isinstance(event, OrderAccepted | OrderAmended):
+                self._took(event)
             elif isinstance(event, OrderCancelled):
                 self._closed[event.order_id] = "cancelled"
             elif not isinstance(event, InstrumentSet):
                 assert isinstance(event, CommandRefused)
-                self._closed[event.order_id or ""] = event.code
+                amended = "=>" if isinstance(action, Replace) else ""
+                self._closed[f"{event.order_id}{amended}"] = event.code
         states = {name: self._state(name) for name in self._left.keys() | self._closed.keys()}
         return Result(self._trades, self._levels("bid"), self._levels("ask"), states)
 
-    def _accepted(self, event: OrderAccepted) -> None:
+    def _took(self, event: OrderAccepted | OrderAmended) -> None:
         taker = event.order_id
         for fill in event.fills:
             maker = fill.maker_order_id

@@ -10,18 +10,20 @@ from typing import Final, Protocol
 from msgspec import Struct, structs
 
 from schemas.book import Level
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, Tick
+from schemas.commands import AmendOrder, CancelOrder, Command, EnterOrder, PlaceOrder, Tick
 from schemas.executions import (
     CommandRefused,
     Event,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     Outcome,
     QuotasSet,
     Ticked,
 )
+from schemas.outcome_steps import Taking
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
@@ -101,7 +103,8 @@ def command_of(text: str) -> Command | None:
     """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
-    and `is` with `ioc`, `fok` or `post_only`.
+    and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME`
+    has at least one of its last three values, and `is post_only`.
     """
     verb, *words = text.split()
     match verb:
@@ -111,8 +114,25 @@ def command_of(text: str) -> Command | None:
             return Tick()
         case "cancel":
             return CancelOrder(order_id=words[0], broker_id=words[2])
+        case "amend":
+            return _amendment(words)
         case _:
             return _order(SIDES[verb], words)
+
+
+def _amendment(words: list[str]) -> AmendOrder:
+    fields = dict(zip(words[1::2], words[2::2], strict=True))
+    number = {name: int(fields[name]) for name in ("to", "of", "@", "until") if name in fields}
+    return AmendOrder(
+        words[0],
+        fields["by"],
+        "0123456789abcdef",
+        number.get("to"),
+        number.get("of"),
+        number.get("@"),
+        number.get("until"),
+        fields.get("is") == "post_only",
+    )
 
 
 def _order(side: Side, words: list[str]) -> PlaceOrder:
@@ -145,7 +165,7 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
 def outcome_text(outcome: Outcome) -> str:
     """Expiries, fills and the event of an outcome: `expired a1 5; 3@101 b1; rests 2`."""
     parts = [f"expired {one.order_id} {one.remaining_quantity}" for one in outcome.expired]
-    if isinstance(outcome.event, OrderAccepted):
+    if isinstance(outcome.event, Taking):
         parts += [f"{f.quantity}@{f.price} {f.maker_order_id}" for f in outcome.event.fills]
     return "; ".join([*parts, _event_text(outcome.event)])
 
@@ -155,6 +175,9 @@ def _event_text(event: Event) -> str:
         case OrderAccepted():
             what = event.closed_reason or "rests"
             return what if what == "filled" else f"{what} {event.remaining_quantity}"
+        case OrderAmended():
+            place = "kept" if event.kept_priority else event.closed_reason or "moved"
+            return place if place == "filled" else f"{place} {event.remaining_quantity}"
         case OrderCancelled():
             return f"cancelled {event.remaining_quantity}"
         case OrderRepeated():

@@ -5,7 +5,7 @@ import random
 import pytest
 from msgspec import Struct, structs
 
-from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
+from schemas.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -13,6 +13,7 @@ from schemas.executions import (
     Fill,
     OrderAccepted,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
     Ticked,
@@ -87,17 +88,20 @@ def test_random_flow_through_the_engine_passes_and_its_public_records_are_predic
     rng = random.Random(f"judged {seed}")
     shape, rules = random_shape(rng), random_rules(rng)
     engine, judge = Engine(FLOW_PARTITION, rules), Judge(rules, FLOW_PARTITION)
-    entered: set[str] = set()
+    entered: dict[str, OrderAccepted] = {}
     for step in flow(rng, shape, 400):
+        command = step.command
         # Ingest never issues an id twice, but the flow does.
-        placed = step.command.order_id if isinstance(step.command, PlaceOrder) else ""
-        if placed in entered - engine.open_orders.keys():
+        placed = command.order_id if isinstance(command, PlaceOrder) else ""
+        if placed in entered.keys() - engine.open_orders.keys():
             continue
+        if isinstance(command, AmendOrder) and command.order_id in entered:
+            command = as_ingest_writes(command, entered[command.order_id])
         at = EnginePosition(FLOW_PARTITION, step.offset, step.timestamp)
-        outcome = engine.apply(step.command, at)
-        judge.look(step.command, outcome, at)
+        outcome = engine.apply(command, at)
+        judge.look(command, outcome, at)
         if isinstance(outcome.event, OrderAccepted):
-            entered.add(placed)
+            entered[placed] = outcome.event
         assert judge.books.trades == trades_of(outcome, at), f"seed {seed}, {step}"
         assert judge.books.updates == book_updates(outcome, at, engine), f"seed {seed}, {step}"
     found = judge.finish()
@@ -106,6 +110,15 @@ def test_random_flow_through_the_engine_passes_and_its_public_records_are_predic
         assert found.books.sequences()[symbol] == book.sequence
         for side in SIDES:
             assert found.books.levels(symbol, side) == book.levels(side)
+
+
+def as_ingest_writes(command: AmendOrder, order: OrderAccepted) -> AmendOrder:
+    """The amendment with what ingest takes from the order that it looked up."""
+    return structs.replace(
+        command,
+        of_quantity=None if command.quantity is None else order.quantity,
+        post_only=isinstance(order, OrderEntered) and order.post_only,
+    )
 
 
 def accepted(command: PlaceOrder, remaining: int, sequence: int, **changes: object) -> Recorded:

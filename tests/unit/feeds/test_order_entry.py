@@ -46,6 +46,20 @@ def test_orders_are_sent_in_order_and_answered_as_outcomes_come(trader: Connecte
     assert trader.calls.spent == ["orders"] * 3 + ["cancels"]
 
 
+def test_replacement_is_sent_behind_the_order_that_it_names(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    trader.send(op="replace", id=2, symbol="PETR4", client_order_id="a-1", values={"quantity": 7})
+    assert trader.calls.sent == [("place", "a-1"), ("replace", "order-a-1 7")]
+    assert trader.calls.spent == ["orders", "orders"]
+    trader.calls.replies[1](Response(200, b'{"quantity":7}'))
+    assert trader.output.of_type("response")[-1]["order"] == {"quantity": 7}
+    trader.send(op="replace", id=3, order_id="order-a-1", values={})
+    assert trader.output.of_type("response")[-1]["problem"]["code"] == "invalid"
+    trader.calls.refusal = ProblemError("not_accepted", "no outcome yet")
+    trader.send(op="replace", id=4, order_id="order-a-1", values={"price": 7})
+    assert trader.output.of_type("response")[-1]["status"] == 503
+
+
 def test_preferences_of_an_operation_are_those_of_http(trader: ConnectedClient) -> None:
     trader.place("a-1", wait_s=3)
     trader.place("a-2", respond="stored")

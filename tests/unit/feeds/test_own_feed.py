@@ -13,6 +13,7 @@ from schemas.executions import (
     OrderRepeated,
     Outcome,
 )
+from schemas.outcome_steps import Taking
 from services.feeds import own_feed
 from services.feeds.client import FeedClient
 from services.reader import own_events
@@ -29,15 +30,20 @@ def naive(outcomes: list[Outcome], broker: str) -> list[tuple[int, str, str]]:
     for command, outcome in enumerate(outcomes):
         changes = [(each.broker_id, "expired", each.order_id) for each in outcome.expired]
         event = outcome.event
-        if isinstance(event, OrderAccepted):
-            changes.append((event.broker_id, "placed", event.order_id))
+        if isinstance(event, Taking):
+            cause = "placed" if isinstance(event, OrderAccepted) else "amended"
+            changes.append((event.broker_id, cause, event.order_id))
             for fill in event.fills:
                 changes.append((fill.maker_broker_id, "traded", fill.maker_order_id))
         elif isinstance(event, OrderCancelled):
             changes.append((event.broker_id, "cancelled", event.order_id))
         elif isinstance(event, OrderRepeated):
             changes.append((event.broker_id, "repeated", event.order_id))
-        elif isinstance(event, CommandRefused) and not event.code.startswith(("order_not", "not_")):
+        elif (
+            isinstance(event, CommandRefused)
+            and event.request is None
+            and not event.code.startswith(("order_not", "not_"))
+        ):
             changes.append((str(event.broker_id), "refused", str(event.order_id)))
         found += [(command, cause, order) for owner, cause, order in changes if owner == broker]
     return found
@@ -126,7 +132,7 @@ def test_own_events_equal_the_outcomes_and_are_numbered_without_a_gap(seed: int)
         assert [each["sequence"] for each in messages] == list(range(1, len(messages) + 1))
         require_equal_orders(market, broker, output)
         seen |= {cause for _, cause, _ in changes_of(messages)}
-    assert seen == {"placed", "traded", "cancelled", "expired", "refused", "repeated"}
+    assert seen == {"placed", "amended", "traded", "cancelled", "expired", "refused", "repeated"}
 
 
 def test_own_event_has_the_state_behind_its_command_and_the_trades_of_it() -> None:

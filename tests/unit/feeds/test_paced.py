@@ -173,7 +173,7 @@ def test_tickers_equal_the_views_whenever_they_change(seed: int, step_ms: int) -
 
 
 def test_first_message_for_all_symbols_has_all_and_later_ones_those_that_changed() -> None:
-    market = FeedMarket(symbols=5)
+    market = FeedMarket(symbols=5, amended=0.0)
     market.trade(60)
     market.flush()
     client, output = market.client()

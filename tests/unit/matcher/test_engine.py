@@ -7,7 +7,8 @@ from msgspec import structs
 
 from schemas.book import Level
 from schemas.executions import Ticked
-from services.matcher.engine import EXPIRY_SLACK, BrokenInvariantError, Engine, EnginePosition
+from services.matcher.engine import Engine, EnginePosition
+from services.matcher.open_orders import EXPIRY_SLACK, BrokenInvariantError
 from services.matcher.rules import Rules
 from tests.support.orders import SYMBOL, cancel, limit, market, order_id
 from tests.support.scenario import command_of

@@ -51,6 +51,67 @@ BOUNDS = {
         """,
         Rules(fills_max=2),
     ),
+    "amendment_of_an_order_left_over_from_a_backlog_lets_it_expire": Scenario(
+        """
+        1  | sell 5 @ 101 by ann as a1 until 10 | rests 5
+        1  | sell 5 @ 101 by ann as a2 until 10 | rests 5
+        10 | amend a2 by ann until 20           | expired a1 5; expired 5
+        """,
+        Rules(expiries_max=1),
+    ),
+    "new_ends_replace_old_ones": Scenario(
+        """
+        1  | sell 5 @ 101 by ann as a1 until 30 | rests 5
+        1  | sell 5 @ 101 by ann as a2          | rests 5
+        2  | amend a1 by ann until 9            | kept 5
+        3  | amend a1 by ann until 20           | kept 5
+        4  | amend a1 by ann until 9            | kept 5
+        5  | amend a1 by ann until 20           | kept 5
+        6  | amend a2 by ann to 3 of 5 until 9  | kept 3
+        9  | tick                               | expired a2 3; ticked
+        20 | amend a1 by ann to 4 of 5          | expired a1 5; refused order_not_open
+        30 | tick                               | ticked
+        """
+    ),
+    "amended_end_that_has_passed_closes_the_order": Scenario(
+        """
+        4  | sell 5 @ 101 by ann as a1        | rests 5
+        4  | buy 5 @ 100 by bob as b1         | rests 5
+        9  | amend b1 by bob @ 101 until 9    | expired 5
+        9  | buy 5 @ 100 by bob as b2 is post_only                | rests 5
+        9  | amend b2 by bob @ 101 until 9 is post_only           | expired 5
+        book | - | 5@101x1
+        """
+    ),
+    "quantity_that_a_foreign_writer_says_was_another": Scenario(
+        """
+        1 | sell 5 @ 101 by ann as a1    | rests 5
+        1 | amend a1 by ann to 3 of 1    | kept 3
+        1 | amend a1 by ann to 9 of 1000 | moved 9
+        1 | sell 5 @ 101 by ann as a2    | rests 5
+        1 | amend a2 by ann to 4 of 9    | cancelled 5
+        book | - | 9@101x1
+        """
+    ),
+    "amended_order_that_takes_more_than_a_command_may_is_cancelled": Scenario(
+        """
+        1 | sell 1 @ 101 by ann as a1 | rests 1
+        1 | sell 1 @ 102 by ann as a2 | rests 1
+        1 | sell 1 @ 103 by ann as a3 | rests 1
+        1 | buy 5 @ 100 by bob as b1  | rests 5
+        2 | amend b1 by bob @ 103     | 1@101 a1; 1@102 a2; cancelled 3
+        book | - | 1@103x1
+        """,
+        Rules(fills_max=2),
+    ),
+    "amendment_needs_an_open_order_of_its_broker": Scenario(
+        """
+        1 | sell 5 @ 101 by ann as a1 | rests 5
+        1 | amend a1 by bob @ 102     | refused not_owner
+        1 | cancel a1 by ann          | cancelled 5
+        1 | amend a1 by ann @ 102     | refused order_not_open
+        """
+    ),
     "expired_at_its_arrival_before_its_minimum_is_looked_at": Scenario(
         """
         9 | buy 5 @ 101 by bob as b1 until 9 min 5 | expired 5

@@ -52,7 +52,7 @@ def behind(events: OwnEvents, broker: str) -> dict[int, int]:
 @pytest.mark.parametrize("first", [0, 1, 100, 250, COMMANDS])
 @pytest.mark.parametrize("seed", range(3))
 def test_events_before_the_start_equal_those_of_all_commands(seed: int, first: int) -> None:
-    market = FeedMarket(seed=seed, brokers=BROKERS)
+    market = FeedMarket(seed=seed, brokers=BROKERS, amended=0.0)
     market.trade(COMMANDS)
     views, closed = started(market)
     recent = [RecentOutcomes(0, first, market.outcomes[first:])]
@@ -75,7 +75,7 @@ def commands_of(market: FeedMarket) -> list[int]:
 
 
 def test_events_before_and_behind_the_start_are_numbered_in_one_row() -> None:
-    market = FeedMarket(brokers=BROKERS)
+    market = FeedMarket(brokers=BROKERS, amended=0.0)
     market.trade(100)
     views, closed = started(market)
     views.own_events = restored(views, [RecentOutcomes(0, 50, market.outcomes[50:])], closed)

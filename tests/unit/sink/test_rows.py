@@ -1,8 +1,10 @@
 """Database rows for outcomes written by hand."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
-from schemas.executions import InstrumentSet, OrderRepeated, Ticked
+from schemas.executions import InstrumentSet, OrderAmended, OrderRepeated, Ticked
 from schemas.instruments import InstrumentRules
 from schemas.units import rfc3339
 from services.runtime.kafka.execution_filter import Batch
@@ -146,7 +148,37 @@ def test_change_line_of_an_open_order_has_no_reason() -> None:
         8, BOB, "bid", 10, None, left=0, closed="filled", fills=(fill(1, 1, ALICE, 7, 10, 40),)
     )
     ((order_id, change),) = rows_of(batch(taker, first=5)).changed.items()
-    assert change_line(order_id, change) == f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\n"
+    assert change_line(order_id, change) == (
+        f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\t\\N\t\\N\t\\N\n"
+    )
+
+
+def amended(number: int, left: int, book: int, **more: Any) -> OrderAmended:
+    event = OrderAmended(oid(number), ALICE, "0123456789abcdef", "PETR4", "bid", 9, left, book)
+    return replace(event, **more)
+
+
+def test_amendment_of_an_earlier_order_changes_its_values_and_adds_its_trades() -> None:
+    took = (fill(1, 2, BOB, 8, 3, 0),)
+    event = amended(1, 2, 4, quantity=6, former_price=7, fills=took)
+    rows = rows_of(batch(event, amended(1, 2, 4, valid_until=T0), first=5))
+    change = rows.changed[oid(1)]
+    assert (change.price, change.quantity, change.valid_until) == (9, 6, T0)
+    assert (change.remaining_quantity, change.filled_value, change.closed_reason) == (2, 24, None)
+    assert change_line(oid(1), change) == (
+        f"{oid(1)}\t2\t24\t\\N\t{rfc3339(T0 + 6000)}\t9\t6\t{rfc3339(T0)}\n"
+    )
+    assert [(trade.taker_remaining, trade.command_offset) for trade in rows.trades] == [(2, 5)]
+    assert rows.book_sequences == {(0, "PETR4"): 4}
+
+
+def test_amendment_of_an_order_of_the_same_run_is_one_new_row() -> None:
+    rows = rows_of(
+        batch(limit(1, ALICE, "bid", 5, 10), amended(1, 5, 2, quantity=5, closed_reason="expired"))
+    )
+    record = rows.new[oid(1)].record
+    assert (record.price, record.closed_reason, record.updated_at) == (9, "expired", T0 + 1000)
+    assert rows.changed == {}
 
 
 def test_sums_of_a_run_equal_those_of_the_views() -> None:

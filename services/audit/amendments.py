@@ -1,0 +1,55 @@
+"""Checks of amended orders. Pure, and independent of the engine."""
+
+from schemas.commands import AmendOrder
+from schemas.executions import OrderAccepted, OrderAmended, OrderEntered
+
+
+def remaining_before(event: OrderAmended) -> int:
+    """The remaining quantity after the amendment, before its fills."""
+    return event.remaining_quantity + sum(fill.quantity for fill in event.fills)
+
+
+def broken_amendment(
+    order: OrderAccepted, remaining: int, event: OrderAmended, time: int
+) -> str | None:
+    """The rule that an amendment breaks; None: it keeps to all.
+
+    `order` has the values before it, of which `remaining` was not filled.
+    """
+    if (event.symbol, event.side) != (order.symbol, order.side):
+        return f"it became an order for {event.symbol}, {event.side}"
+    left = remaining_before(event)
+    is_closed = event.closed_reason is not None and not event.fills
+    keeps = event.price == order.price and left <= remaining and not is_closed
+    if event.kept_priority != keeps:
+        return (
+            f"{remaining} at {order.price} became {left} at {event.price}: "
+            f"kept its place {event.kept_priority}, expected {keeps}"
+        )
+    is_changed = not keeps or left < remaining
+    if event.former_price != (order.price if is_changed else None):
+        return f"its former price is {event.former_price}, expected {order.price}"
+    is_due = event.valid_until is not None and event.valid_until <= time
+    if is_due != (event.closed_reason == "expired"):
+        return f"it became {event.closed_reason or 'open'}, valid until {event.valid_until}"
+    return None
+
+
+def answers_amendment(
+    command: AmendOrder, event: OrderAmended, order: OrderAccepted, remaining: int
+) -> bool:
+    """True if the event has what the command asked for. `order`: the values before it."""
+    filled = order.quantity - remaining
+    if command.quantity is not None and command.quantity <= filled:
+        # Nothing is left to fill, or the order was due already.
+        return event.closed_reason in ("cancelled", "expired") and not event.fills
+    if event.closed_reason == "expired" and event.valid_until == order.valid_until:
+        return True
+    post_only = isinstance(order, OrderEntered) and order.post_only
+    return (
+        event.price == (command.price or order.price)
+        and event.valid_until == (command.valid_until or order.valid_until)
+        and event.quantity in ((command.quantity,) if command.quantity else (None, order.quantity))
+        and command.post_only == post_only
+        and not (post_only and event.fills)
+    )

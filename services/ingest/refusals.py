@@ -1,0 +1,34 @@
+"""The problems of orders and replacements that the matcher refuses by a rule of the market."""
+
+from typing import Final
+
+from schemas.executions import RefusalCode
+from schemas.rest import FieldFault
+from services.api.app import ProblemError
+from services.api.decoding import invalid_fields
+
+_REFUSALS: Final = {
+    "too_many_open_orders": "cancel open orders of symbols on this partition first",
+    "too_many_symbols": "the order would open the book of another symbol; use a symbol whose book "
+    "exists",
+    "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
+    "remembered for an hour",
+    "post_only_would_trade": "the opposite side has an order at this price or a better one",
+    "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",
+}
+# Field and fault of an order that breaks a rule of its symbol's instrument.
+_FAULTS: Final = {
+    "off_tick": ("/price", "is no multiple of the symbol's tick_size"),
+    "off_lot": ("/quantity", "or minimum_quantity is no multiple of the symbol's lot_size"),
+    "over_max_quantity": ("/quantity", "is more than the symbol's quantity_max"),
+    "over_max_value": ("/quantity", "times the price is more than the symbol's value_max"),
+}
+
+
+def raise_refusal(code: RefusalCode) -> None:
+    """Raises ProblemError if the code is that of such a rule."""
+    if code in _FAULTS:
+        pointer, detail = _FAULTS[code]
+        raise invalid_fields([FieldFault(pointer, detail, code)])
+    if code in _REFUSALS:
+        raise ProblemError(code, _REFUSALS[code])

@@ -1,0 +1,155 @@
+"""The books, open orders and expiries of one partition: what commands change. Pure."""
+
+from heapq import heapify, heappop, heappush
+
+from schemas.commands import PlaceOrder
+from schemas.executions import Expired
+from services.matcher.amend import Amendment
+from services.matcher.book import Book, Order
+from services.matcher.instrument import OrderTerms
+from services.matcher.quotas import BrokerQuotas
+from services.matcher.rules import Rules
+
+# Dead entries that the expiry queue may hold in addition to live ones before it is rebuilt.
+EXPIRY_SLACK = 1_000
+
+
+class BrokenInvariantError(Exception):
+    """The engine contradicts itself. The process must stop, or the error would spread."""
+
+
+class OpenOrders:
+    """Base of the engine: orders enter books and leave them, and are counted."""
+
+    def __init__(self, partition: int, rules: Rules) -> None:
+        self.partition = partition
+        self.rules = rules
+        self.clock = 0
+        self.books: dict[str, Book] = {}
+        self.open_orders: dict[str, Order] = {}
+        # The books changed by the latest command, by symbol, in the order they were first changed.
+        # `market_data.book_updates` reads them: it is the second output of `apply`.
+        self.changed: dict[str, Book] = {}
+        # The whole quantities of open orders that an amendment set; of others it is not needed.
+        self._amended: dict[str, int] = {}
+        # Of open orders that entered symbols with instruments.
+        self._terms: dict[str, OrderTerms] = {}
+        # None until the log sets quotas.
+        self._quotas: BrokerQuotas | None = None
+        # (valid_until, accepted_at, order id). Entries of closed and of amended orders are
+        # discarded later. Ids, because texts of equal entries compare and orders do not.
+        self._expiries: list[tuple[int, int, str]] = []
+        self._expiring = 0
+
+    def next_expiry(self) -> int | None:
+        """The earliest `valid_until` of an open order, in milliseconds; None if there is none."""
+        expiries = self._expiries
+        while expiries and self._expiring_order(expiries[0]) is None:
+            heappop(expiries)
+        return expiries[0][0] if expiries else None
+
+    def _expiring_order(self, entry: tuple[int, int, str]) -> Order | None:
+        """The open order of an entry of the expiry queue; None if the entry is dead."""
+        order = self.open_orders.get(entry[2])
+        if order is None or order.valid_until != entry[0] or order.accepted_at != entry[1]:
+            return None
+        return order
+
+    def _expire_due(self, expired: list[Expired]) -> None:
+        expiries, clock = self._expiries, self.clock
+        while expiries and expiries[0][0] <= clock and len(expired) < self.rules.expiries_max:
+            order = self._expiring_order(heappop(expiries))
+            if order is not None:
+                expired.append(self._expire(order))
+
+    def _expire(self, order: Order) -> Expired:
+        book = self.books[order.symbol]
+        remaining = self._withdraw(book, order)
+        return Expired(order.order_id, order.broker_id, order.symbol, remaining, book.sequence)
+
+    def _touch(self, book: Book, key: int) -> None:
+        """Record a changed level. All changes by one command count as one change of the book."""
+        if book.symbol in self.changed:
+            book.changed.append(key)
+        else:
+            self.changed[book.symbol] = book
+            book.sequence += 1
+            book.changed = [key]
+
+    def _withdraw(self, book: Book, order: Order) -> int:
+        """Remove an open order from all structures and return its remaining quantity."""
+        remaining = order.remaining
+        side = book.bids if order.side == "bid" else book.asks
+        self._touch(book, side.remove(order))
+        self._forget(order)
+        return remaining
+
+    def _forget(self, order: Order) -> None:
+        """Remove a closed order from all structures but its book."""
+        del self.open_orders[order.order_id]
+        if self._amended:
+            self._amended.pop(order.order_id, None)
+        if self._terms:
+            self._terms.pop(order.order_id, None)
+        if self._quotas is not None:
+            self._quotas.left(order.broker_id)
+        if order.valid_until is not None:
+            self._expiring -= 1
+            self._rebuild_expiries()
+
+    def _change(self, book: Book, order: Order, after: Amendment) -> bool:
+        """Give an order its amended values; it keeps its place. True if the book changed."""
+        is_cut = after.remaining < order.remaining
+        if is_cut:
+            side = book.bids if order.side == "bid" else book.asks
+            self._touch(book, side.reduce(order, order.remaining - after.remaining))
+        if after.quantity is not None:
+            self._amended[order.order_id] = after.quantity
+        if after.valid_until is not None and after.valid_until != order.valid_until:
+            if order.valid_until is not None:
+                self._expiring -= 1
+            order.valid_until = after.valid_until
+            self._will_expire(order, after.valid_until)
+            self._rebuild_expiries()
+        return is_cut
+
+    def _rebuild_expiries(self) -> None:
+        """Drop dead entries of the expiry queue when there are too many."""
+        if len(self._expiries) > 2 * self._expiring + EXPIRY_SLACK:
+            live = dict.fromkeys(
+                entry for entry in self._expiries if self._expiring_order(entry) is not None
+            )
+            # In place, because callers iterate over the same list.
+            self._expiries[:] = live
+            heapify(self._expiries)
+
+    def _rest(self, command: PlaceOrder, remaining: int, book: Book, accepted_at: int) -> None:
+        price, broker_id = command.price, command.broker_id
+        if price is None:
+            raise BrokenInvariantError(f"market order {command.order_id} would rest")
+        order = Order(
+            command.order_id,
+            broker_id,
+            book.symbol,
+            command.side,
+            price,
+            remaining,
+            command.valid_until,
+            accepted_at,
+        )
+        side = book.bids if order.side == "bid" else book.asks
+        self.open_orders[order.order_id] = order
+        quotas = self._quotas
+        if book.symbol not in self.books:
+            self.books[book.symbol] = book
+            if quotas is not None:
+                quotas.opened(book.symbol, broker_id)
+        if quotas is not None:
+            quotas.rested(broker_id)
+        self._touch(book, side.add(order))
+        if order.valid_until is not None:
+            self._will_expire(order, order.valid_until)
+
+    def _will_expire(self, order: Order, valid_until: int) -> None:
+        heappush(self._expiries, (valid_until, order.accepted_at, order.order_id))
+        self._expiring += 1

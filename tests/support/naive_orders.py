@@ -1,0 +1,133 @@
+"""Orders of the naive model, and the events that tell of them. Pure."""
+
+from msgspec import Struct, structs
+
+from schemas.commands import AmendOrder, EnterOrder, PlaceOrder
+from schemas.executions import (
+    CommandRefused,
+    Fill,
+    OrderAccepted,
+    OrderAmended,
+    OrderEntered,
+    RefusalCode,
+)
+from schemas.units import ClosedReason
+
+CONDITIONS = ("time_in_force", "post_only", "minimum_quantity")
+
+
+class Resting(Struct):
+    """An open order: its command, the command's offset, and the remaining quantity.
+
+    `place`: the offset of the command by which it came to its place in the queue. `amended`: the
+    quantity that an amendment set.
+    """
+
+    order: PlaceOrder
+    offset: int
+    remaining: int
+    place: int
+    amended: int | None = None
+
+
+class Remembered(Struct, frozen=True):
+    """An accepted order with a client order id, the time of acceptance, and its block of ids."""
+
+    order: PlaceOrder
+    time: int
+    block: int
+
+
+def amended(resting: Resting, command: AmendOrder) -> Resting:
+    """The order with the values of the command; it is not changed itself."""
+    order, remaining, amended = resting.order, resting.remaining, resting.amended
+    if command.quantity is not None:
+        former = command.of_quantity if amended is None else amended
+        amended = command.quantity
+        remaining = min(remaining + amended - (former or 0), amended)
+    price, until = command.price or order.price, command.valid_until
+    until = order.valid_until if until is None else until
+    order = structs.replace(order, price=price, valid_until=until)
+    return Resting(order, resting.offset, remaining, resting.place, amended)
+
+
+def order_amended(command: AmendOrder, after: Resting, former_price: int | None) -> OrderAmended:
+    """The event of an amendment; the caller adds what else happened."""
+    order = after.order
+    return OrderAmended(
+        order_id=order.order_id,
+        broker_id=order.broker_id,
+        request=command.request,
+        symbol=order.symbol,
+        side=order.side,
+        price=order.price or 0,
+        remaining_quantity=after.remaining,
+        book_sequence=0,
+        quantity=after.amended,
+        valid_until=order.valid_until,
+        former_price=former_price,
+    )
+
+
+def refused_amendment(command: AmendOrder, code: RefusalCode) -> CommandRefused:
+    """The refusal of an amendment."""
+    return CommandRefused(code, command.order_id, command.broker_id, request=command.request)
+
+
+def accepted(
+    order: PlaceOrder, remaining: int, reason: ClosedReason | None, fills: list[Fill]
+) -> OrderAccepted:
+    """The event of an order that was accepted."""
+    kind, conditions = OrderAccepted, {}
+    if isinstance(order, EnterOrder):
+        kind = OrderEntered
+        conditions = {name: getattr(order, name) for name in CONDITIONS}
+    return kind(
+        order_id=order.order_id,
+        broker_id=order.broker_id,
+        document_number=order.document_number,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        quantity=order.quantity,
+        remaining_quantity=remaining,
+        book_sequence=0,
+        price=order.price,
+        valid_until=order.valid_until,
+        client_order_id=order.client_order_id,
+        closed_reason=reason,
+        fills=tuple(fills),
+        **conditions,
+    )
+
+
+def never_rests(order: PlaceOrder) -> bool:
+    """True if no part of the order may wait in the book."""
+    in_force = order.time_in_force if isinstance(order, EnterOrder) else None
+    return order.order_type == "market" or in_force in {"ioc", "fok"}
+
+
+def needed(order: PlaceOrder) -> int:
+    """The quantity that must trade at once."""
+    if not isinstance(order, EnterOrder):
+        return 0
+    return order.quantity if order.time_in_force == "fok" else order.minimum_quantity or 0
+
+
+def client_key(order: PlaceOrder) -> tuple[str, str, str | None]:
+    """The scope in which a client order id is unique, and the id."""
+    return order.broker_id, order.symbol, order.client_order_id
+
+
+def content(order: PlaceOrder) -> tuple[object, ...]:
+    """The fields that a retry must repeat."""
+    conditions = [getattr(order, name, "plain") for name in CONDITIONS]
+    return (
+        *conditions,
+        order.side,
+        order.order_type,
+        order.price,
+        order.quantity,
+        order.valid_until,
+        order.document_number,
+    )
