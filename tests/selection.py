@@ -75,6 +75,7 @@ WEIGHTS_S = {
     "tests/e2e/test_exchange_power_cut.py": 20,
     "tests/e2e/test_faults.py": 38,
     "tests/e2e/test_loadgen_run.py": 25,
+    "tests/e2e/test_lost_tails.py": 20,
     "tests/e2e/test_outage.py": 40,
     "tests/e2e/test_run.py": 17,
     "tests/e2e/test_scale_out.py": 30,

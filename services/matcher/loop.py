@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import methodcaller
 
 from schemas.quotas import Quotas
-from schemas.topics import COMMANDS, TRANSACTIONAL_ID
+from schemas.topics import BOOK, COMMANDS, TRADES, TRANSACTIONAL_ID
 from services.matcher.claim import Claimed, Logs, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
@@ -119,7 +119,8 @@ class MatcherLoop:
             for number in partitions:
                 epoch = append_claim(kafka, self._log, number, self._matcher)
                 # Before the published positions are read: from here on no one else publishes.
-                public.open(number)
+                topics = [self._log.partition(topic, number).topic for topic in (TRADES, BOOK)]
+                public.open(number, topics)
                 standby = followed.get(number)
                 claims.append(
                     take(logs, self._log, number, epoch)

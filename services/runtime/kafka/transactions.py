@@ -8,7 +8,7 @@ committed records, the default of Kafka's C client, see each record once.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -61,10 +61,10 @@ class TransactionalSender:
         self._thread = threading.Thread(target=self._run, name="transactions", daemon=True)
         self._thread.start()
 
-    def open(self, partition: int) -> None:
+    def open(self, partition: int, topics: Sequence[str]) -> None:
         """Become the only sender of a partition: what an earlier one left open is aborted.
 
-        Raises UnavailableError, AccessError.
+        `topics`: all those to which records will be sent. Raises UnavailableError, AccessError.
         """
         config = producer_config(self._kafka, linger_ms=0) | {
             "transactional.id": f"{self._id_prefix}{partition}",
@@ -85,7 +85,37 @@ class TransactionalSender:
                     ) from error
             else:
                 break
+        self._abort_pending(producer, partition, topics)
         self._producers[partition] = producer
+
+    def _abort_pending(self, producer: Producer, partition: int, topics: Sequence[str]) -> None:
+        """Abort records that wait for a marker which a power cut has taken.
+
+        The broker holds their transaction for ended, so opening the id does not abort it, and the
+        next commit would make them visible. Raises UnavailableError, AccessError.
+        """
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failures.append(error)
+
+        try:
+            producer.begin_transaction()
+            # The marker goes to the partitions that the transaction has written to, and no others.
+            for topic in topics:
+                producer.produce(topic, b"", b"", partition, on_delivery=delivered)
+            waiting = producer.flush(INIT_TIMEOUT_S)
+            self._repeat(producer.abort_transaction)
+        except KafkaException as error:
+            failures.append(error.args[0])
+            waiting = 0
+        if failures or waiting:
+            reason = failures[0] if failures else KafkaError(KafkaError._TIMED_OUT)
+            raise self._kafka.refusal(reason) or UnavailableError(
+                f"Kafka aborts no records of partition {partition} that were left without a "
+                f"marker: {reason.str()}"
+            )
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
         """Queue a record of an opened partition; blocks while the queue is full."""

@@ -1,0 +1,76 @@
+"""A power cut that takes the newest records of some topics, and no other record and no row.
+
+Everything goes on behind what is left: no order is lost, and no public record appears twice.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from conformance.api import Api, eventually
+from infra.broker import LocalKafka
+from infra.postgres import LocalPostgres
+from schemas.topics import BOOK, TRADES, Topic
+from services.audit.run import run_audit
+from services.local.exchange import LocalExchange, running_exchange
+from services.runtime.progress import Progress
+from services.runtime.settings import Settings
+from tests.support.clients import LoggingClients
+from tests.support.lost_tail import lose_tail
+
+SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
+ORDERS = 120
+PARTITIONS = 2
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    with LocalPostgres(tmp_path_factory.mktemp("lost") / "postgres") as server:
+        yield server
+
+
+def placing_clients(stack: LocalExchange) -> LoggingClients:
+    answer = Api(stack.url, stack.admin_key).call("POST", "/register", {"name": "broker"})
+    broker = Api(stack.url, str(answer.body["api_key"]))
+    return LoggingClients(broker, str(answer.body["broker_id"]), SYMBOLS)
+
+
+def take(kafka: LocalKafka, lost: list[tuple[Topic, int]]) -> None:
+    """Remove the newest batches of each topic."""
+    for topic, count in lost:
+        for number in range(PARTITIONS):
+            lose_tail(kafka.data_dir / "log" / f"{topic.name}-{number}", count)
+
+
+@pytest.mark.parametrize("lost", [[(TRADES, 1), (BOOK, 1)]], ids=["commit markers"])
+@pytest.mark.timeout(200)
+def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
+    tmp_path: Path, database: LocalPostgres, lost: list[tuple[Topic, int]]
+) -> None:
+    url = database.create_database(f"lost{tmp_path.name}".lower())
+    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=25)
+    kafka = LocalKafka(tmp_path / "kafka")
+    try:
+        kafka.start()
+        settings = structs.replace(settings, kafka=kafka.bootstrap_servers)
+        with running_exchange(tmp_path / "services", settings) as stack:
+            clients = placing_clients(stack)
+            with clients.placing():
+                eventually("orders", lambda: clients.matched_since(0.0) > ORDERS)
+            # Everything is published and stored.
+            assert run_audit(settings, clients.lines(), 30.0, Progress()).holds
+            kafka.kill()
+            for child in stack.services.values():
+                child.kill()
+        take(kafka, lost)
+        kafka.start()
+        with running_exchange(tmp_path / "services", settings) as stack:
+            placed = Api(stack.url, clients.broker.key).place("bid", "ZZZ", 1, 100)
+            report = run_audit(settings, clients.lines(), 30.0, Progress())
+    finally:
+        kafka.kill()
+    assert report.holds, "\n".join(report.lines())
+    assert report["acknowledged"].checked > ORDERS
+    assert placed.status == 201
