@@ -222,3 +222,11 @@ def test_slow_program_gets_the_newest_ticker_and_every_closed_candle() -> None:
     assert ticker.fields["last"] == 2
     found = [(e.fields["start"], e.closed) for e in candles if isinstance(e, Candle)]
     assert found == [(2, False), (0, True), (1, True)]
+
+
+def test_book_of_a_lost_connection_is_not_yielded() -> None:
+    feed = Feed(Channels(books=["PETR4"]))
+    empty = {"bids": [], "asks": [], "time": 1, "checksum": 2343686810}
+    feed.say("book_snapshot", symbol="PETR4", sequence=5, **empty)
+    feed.state.lost("reset")
+    assert [type(event) for event in feed.events()] == [Connected, Disconnected]
