@@ -22,6 +22,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
@@ -29,7 +30,8 @@ class _LoopThread:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+                self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def result(self, work: Coroutine[Any, Any, T]) -> T:
@@ -44,9 +46,11 @@ class _LoopThread:
     def close(self) -> None:
         """End the thread."""
         with self._lock:
-            if self._loop is not None:
+            if self._loop is not None and self._thread is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
-                self._loop = None
+                self._thread.join()
+                self._loop.close()
+                self._loop = self._thread = None
 
 
 class Client(Calls[Any]):

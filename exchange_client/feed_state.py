@@ -93,8 +93,14 @@ class FeedState(LinkState):
             self._subscribe(fields)
         if self._channels.own_events:
             self._subscribe_own()
-        if self._channels.trades and not self._has_begun:
+        # Calls by HTTP need a key; without one a first trade during a loss may be missed.
+        if self._login is not None and not self._has_begun and self._begins_now():
             self.fetches.append((None, 0))
+
+    def _begins_now(self) -> bool:
+        """True if trades of a symbol begin with whatever comes first."""
+        named = self._channels.trades
+        return named == EVERY or any(symbol not in self._trades for symbol in named)
 
     def _subscribe(self, fields: dict[str, Any]) -> None:
         self._requests[self._send("subscribe", fields)] = fields["channel"]
