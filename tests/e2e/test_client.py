@@ -33,7 +33,7 @@ def order_of(symbol: str, number: int, **more: Any) -> dict[str, Any]:
 
 
 class Seen:
-    """What a feed has yielded."""
+    """The events that a feed has yielded."""
 
     def __init__(self) -> None:
         self.trades: list[int] = []
