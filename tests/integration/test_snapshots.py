@@ -9,7 +9,7 @@ from msgspec import structs
 
 from conformance.api import eventually
 from schemas.codec import encode
-from schemas.snapshots import SNAPSHOT_VERSION_QUOTAS, SnapshotChunk, SnapshotCommit
+from schemas.snapshots import SNAPSHOT_VERSIONS, SnapshotChunk, SnapshotCommit
 from schemas.topics import COMMANDS, SNAPSHOTS
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
@@ -71,7 +71,7 @@ SPOILT: dict[str, Callable[[SnapshotCommit], SnapshotCommit | bytes]] = {
     "checksum": lambda commit: structs.replace(commit, clock=commit.clock + 1),
     "partition": lambda commit: structs.replace(commit, partition=1),
     "log": lambda commit: structs.replace(commit, log="another"),
-    "version": lambda commit: structs.replace(commit, version=SNAPSHOT_VERSION_QUOTAS + 1),
+    "version": lambda commit: structs.replace(commit, version=SNAPSHOT_VERSIONS[-1] + 1),
     "chunks missing": lambda commit: structs.replace(commit, chunks=commit.chunks + 1),
     "chunks out of reach": lambda commit: structs.replace(commit, first_chunk=10**9),
     "later than the log": lambda commit: structs.replace(commit, next_command=10**9),
@@ -100,7 +100,7 @@ def foreign(market: Market, commit: SnapshotCommit, what: str) -> bytes:
     # The snapshot of an engine without any commands has no chunks.
     whole = SnapshotChecksum().commit(save(Engine(number), place), market.end(SNAPSHOTS))
     if what == "version":
-        later = structs.replace(whole, version=SNAPSHOT_VERSION_QUOTAS + 1)
+        later = structs.replace(whole, version=SNAPSHOT_VERSIONS[-1] + 1)
         whole = with_checksum(later, ())
     return encode(whole)
 
