@@ -6,147 +6,20 @@ milliseconds since the epoch, prices are cents, `sequence` counts from 1 per sym
 topics.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from schemas.batch import BatchResult
 from schemas.book import Level
 from schemas.candles import Interval
+from schemas.feed_requests import ChannelName, LadderDepth, RequestId, Symbols
 from schemas.queries import OrderSummary
 from schemas.rest import OrderResource, PendingOrder, Problem, TradeResource
-from schemas.units import ClientOrderId, NewSymbol, Side
+from schemas.units import Side
 
 # Version of this protocol, in the first message of every connection.
 FEED_VERSION: Final = 1
-# Trades of one symbol that a client can request when it subscribes.
-LAST_TRADES_MAX: Final = 250
-
-RequestId = int | Annotated[str, Meta(min_length=1, max_length=64)]
-ChannelName = Literal["trades", "book", "ladder", "ticker", "candles", "orders"]
-LadderDepth = Literal[10, 50]
-WaitS = Annotated[int, Meta(ge=0, le=10)]
-Sequence = Annotated[int, Meta(ge=0)]
-Symbols = list[NewSymbol] | Literal["*"]
-
-
-class Login(Struct, frozen=True, tag_field="op", tag="login", forbid_unknown_fields=True):
-    """Show a broker's key. It allows orders, and subscriptions to more symbols.
-
-    `cancel_on_disconnect`: when the connection ends in any way but after `logout`, cancel the open
-    orders that were placed on it.
-    """
-
-    id: RequestId
-    key: Annotated[str, Meta(max_length=200)]
-    cancel_on_disconnect: bool = False
-
-
-class Logout(Struct, frozen=True, tag_field="op", tag="logout", forbid_unknown_fields=True):
-    """Forget the key; subscriptions stay where they need none."""
-
-    id: RequestId
-
-
-class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unknown_fields=True):
-    """Subscribe to a channel for these symbols; `"*"`: all symbols, for trades and tickers.
-
-    `after`: by symbol the last trade that the client has; the later ones come first. `last`: so
-    many of the newest trades come first. `depth`: levels of a ladder. `interval`: length of a
-    candle; of other channels the pace, which has one value. `orders` are the own events of the
-    broker: without `symbols`, and `after` names the last event that the client has by partition.
-    """
-
-    id: RequestId
-    channel: ChannelName
-    symbols: Symbols = []
-    after: dict[str, Sequence] | None = None
-    last: Annotated[int, Meta(ge=0, le=LAST_TRADES_MAX)] = 0
-    depth: LadderDepth = 10
-    interval: Interval | Literal["100ms"] | None = None
-
-
-class Unsubscribe(
-    Struct, frozen=True, tag_field="op", tag="unsubscribe", forbid_unknown_fields=True
-):
-    """End subscriptions; symbols without one are no error."""
-
-    id: RequestId
-    channel: ChannelName
-    symbols: Symbols = []
-    depth: LadderDepth = 10
-    interval: Interval | Literal["100ms"] | None = None
-
-
-class Resync(Struct, frozen=True, tag_field="op", tag="resync", forbid_unknown_fields=True):
-    """Request a whole book again, for symbols with a subscription to `book`."""
-
-    id: RequestId
-    channel: Literal["book"]
-    symbols: list[NewSymbol]
-
-
-class ListSubscriptions(
-    Struct, frozen=True, tag_field="op", tag="list", forbid_unknown_fields=True
-):
-    """Request the subscriptions of this connection."""
-
-    id: RequestId
-
-
-class Ping(Struct, frozen=True, tag_field="op", tag="ping", forbid_unknown_fields=True):
-    """Request an answer, to measure the time it takes."""
-
-    id: RequestId
-
-
-class FeedPlace(Struct, frozen=True, tag_field="op", tag="place", forbid_unknown_fields=True):
-    """Place an order; `order` is the body of `POST /orders`, with a `client_order_id`.
-
-    Orders are written to the command log in the order of their messages. `wait_s`: longest wait
-    for the outcome, as `Prefer: wait`. `respond` `stored`: answer as soon as the command log has
-    the order, as `Prefer: respond-async`.
-    """
-
-    id: RequestId
-    order: Raw
-    wait_s: WaitS | None = None
-    respond: Literal["outcome", "stored"] = "outcome"
-
-
-class FeedCancel(Struct, frozen=True, tag_field="op", tag="cancel", forbid_unknown_fields=True):
-    """Cancel an order by its id, or one of this connection by its symbol and client order id."""
-
-    id: RequestId
-    order_id: str | None = None
-    symbol: NewSymbol | None = None
-    client_order_id: ClientOrderId | None = None
-    wait_s: WaitS | None = None
-
-
-class FeedReplace(Struct, frozen=True, tag_field="op", tag="replace", forbid_unknown_fields=True):
-    """Replace values of an order, named as by `cancel`; `values` is the body of the call by HTTP.
-    Refused (503) before the order's own response has come."""
-
-    id: RequestId
-    values: Raw
-    order_id: str | None = None
-    symbol: NewSymbol | None = None
-    client_order_id: ClientOrderId | None = None
-    wait_s: WaitS | None = None
-
-
-ClientMessage = (
-    Login
-    | Logout
-    | Subscribe
-    | Unsubscribe
-    | Resync
-    | ListSubscriptions
-    | Ping
-    | FeedPlace
-    | FeedCancel
-    | FeedReplace
-)
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
@@ -175,9 +48,11 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 
 class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):
     """The only answer to an operation. `status` is an HTTP status; `problem` explains it from 400
-    on, `order` and `pending` are the bodies that the call by HTTP has. `channel` and `symbols`
-    repeat those of `subscribe` and `unsubscribe`. `resumed`, of own events: those that the client
-    missed follow; false: a snapshot does."""
+    on, `order`, `pending` and `results` are the bodies that the call by HTTP has.
+
+    `channel` and `symbols` repeat those of `subscribe` and `unsubscribe`. `resumed`, of own events:
+    those that the client missed follow; false: a snapshot does.
+    """
 
     id: RequestId
     status: int
@@ -188,6 +63,7 @@ class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defa
     symbols: Symbols | UnsetType = UNSET
     resumed: bool | UnsetType = UNSET
     order: OrderResource | UnsetType = UNSET
+    results: list[BatchResult] | UnsetType = UNSET
     pending: PendingOrder | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
 

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from schemas.asyncapi import JSON, VERSION, Examples, tidied
-from schemas.feed import FEED_VERSION, ClientMessage, ServerMessage
+from schemas.feed import FEED_VERSION, ServerMessage
+from schemas.feed_requests import ClientMessage
 
 CLIENT_MESSAGES: tuple[type[Struct], ...] = get_args(ClientMessage)
 SERVER_MESSAGES: tuple[type[Struct], ...] = get_args(ServerMessage)

@@ -17,18 +17,9 @@ from services.api.connection_limits import ConnectionLimits
 from services.api.connections import table_of
 from services.api.idle_timer import IdleTimer
 from services.api.messages import ProblemError, not_accepted
-from services.api.raw_problem import raw_problem
-from services.api.streams import Streams, head_bytes
+from services.api.raw_problem import RefusedError, raw_problem
+from services.api.streams import Streams, asks_for_stream, asks_to_upgrade, head_bytes
 from services.runtime.metrics import CONNECTIONS_CUT
-
-
-class _RefusedError(Exception):
-    """Raised out of the parser; `problem` is the answer to the client."""
-
-    def __init__(self, reason: str, problem: ProblemError) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.problem = problem
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -44,7 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
     _due: TimerHandle | None = None
     _unread: TimerHandle | None = None
     _crowded = False
-    _refused: _RefusedError | None = None
+    _refused: RefusedError | None = None
     # State of the request being read: whether it is complete, whether its headers are, and their
     # bytes in earlier packets. Requests are numbered to tell two apart.
     _in_message = False
@@ -52,6 +43,9 @@ class HttpProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _packet_bytes = 0
     _upgrade_ignored = False
+    # The head of a request that is answered by a stream, once the request is complete.
+    _streamed = False
+    _stream_head: bytes | None = None
     # Bytes and number of the trailers of the request being read.
     _only_frame = False
     _frame_bytes = 0
@@ -144,6 +138,8 @@ class HttpProtocol(HttpToolsProtocol):
             while data:
                 try:
                     self.parser.feed_data(data)
+                    if self._stream_head is not None:
+                        self._hand_over(self._stream_head)
                     return
                 except httptools.HttpParserUpgrade as upgrade:
                     if not self._upgrade_ignored:
@@ -151,7 +147,8 @@ class HttpProtocol(HttpToolsProtocol):
                         self.cycle.keep_alive = False
                         return
                     rest = data[upgrade.args[0] :]
-                    if self._hand_over(rest):
+                    if not self._open and asks_to_upgrade(self.streams, self.url, self.headers):
+                        self._hand_over(head_bytes(self.parser, self.url, self.headers) + rest)
                         return
                     # The parser ends at an Upgrade, and takes the rest for another protocol. No
                     # other one is spoken here, so the same request is read without its Upgrade
@@ -167,24 +164,21 @@ class HttpProtocol(HttpToolsProtocol):
             self.logger.warning(message)
             self.send_400_response(message)
 
-    def _hand_over(self, rest: bytes) -> bool:
-        """Hand the connection to the streams, if the request asks for that and none is ahead."""
-        streams = self.streams
-        if streams is None or self._open or not streams.wants(self.url, self.headers):
-            return False
-        problem = streams.refusal(self._address)
+    def _hand_over(self, head: bytes) -> None:
+        """Hand the connection to the streams. `head`: the request, and what followed it."""
+        if self.streams is None or self._held:
+            return
+        problem = self.streams.refusal(self._address)
         if problem is not None:
             self._cut("streams", problem)
-            return True
+            return
         # This object is out of use from here on: no timer and no entry may outlive that.
         self._not_due()
         self._idle.cancel()
         self._held = True
         self.table.remove(self)
         self.connections.discard(self)
-        head = head_bytes(self.parser, self.url, self.headers)
-        streams.take(self.transport, self._address, head + rest)
-        return True
+        self.streams.take(self.transport, self._address, head)
 
     def _watch(self) -> None:
         if self._open:
@@ -225,7 +219,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if self._held:
+        if self._held or self._streamed:
             return
         self._only_frame = False
         super().on_body(body)
@@ -239,7 +233,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are complete: check their size, and the number of requests in front."""
-        if self._held:
+        if self._held or self._stream_head is not None:
             return
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrade_ignored = True
@@ -263,7 +257,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._only_frame = False
         if self._hold_keyless():
             return
-        self._accept_head()
+        self._streamed = not self._open and asks_for_stream(self.streams, self.parser, self.url)
+        if not self._streamed:
+            self._accept_head()
         # Only now: a target that cannot be parsed is answered as a malformed head.
         self._in_head = False
 
@@ -299,9 +295,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete: the client owes nothing until the next one."""
-        if self._upgrade_ignored or self._held:
+        if self._upgrade_ignored or self._held or self._stream_head is not None:
             return
         self._in_message = False
+        if self._streamed:
+            # Handed over behind the parser's call; what follows in the packet is not read.
+            self._stream_head = head_bytes(self.parser, self.url, self.headers)
+            return
         if self._due is not None:
             self._not_due()
         self._complete_body()
@@ -344,9 +344,9 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._cut("malformed", ProblemError("malformed_request", msg))
 
-    def _refusal(self, reason: str, problem: ProblemError) -> _RefusedError:
+    def _refusal(self, reason: str, problem: ProblemError) -> RefusedError:
         # The parser swallows this error and calls send_400_response.
-        self._refused = _RefusedError(reason, problem)
+        self._refused = RefusedError(reason, problem)
         return self._refused
 
     def _give_up(self) -> None:

@@ -20,3 +20,12 @@ def raw_problem(problem: ProblemError) -> bytes:
     lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + response.body
+
+
+class RefusedError(Exception):
+    """Raised out of the parser; `problem` is the answer to the client."""
+
+    def __init__(self, reason: str, problem: ProblemError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.problem = problem

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final, Literal, NamedTuple, Protocol
 
 from schemas.candles import Interval
-from schemas.feed import ChannelName, LadderDepth
+from schemas.feed_requests import ChannelName, LadderDepth
 
 BACKLOG_BYTES_MAX: Final = 1024 * 1024
 BEHIND_S_MAX: Final = 10.0

@@ -17,10 +17,13 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from services.api.headers import bearer_key
+from services.api.messages import ProblemError
 from services.api.token_bucket import network_of
 from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
 from services.feeds.session import FeedSession
+from services.runtime.metrics import STREAM_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,6 @@ SEND_BUFFER_BYTES: Final = 256 * 1024
 HIGH_WATER_BYTES: Final = 256 * 1024
 LOW_WATER_BYTES: Final = 64 * 1024
 PING_INTERVAL_S: Final = 20.0
-SILENCE_S_MAX: Final = 60.0
 START_S_MAX: Final = 10.0
 # Time for a client to take the close frame, before its connection is reset.
 CLOSE_S_MAX: Final = 5.0
@@ -42,6 +44,19 @@ _quiet = logging.getLogger(f"{__name__}.frames")
 _quiet.disabled = True
 
 
+def limit_send_buffer(transport: Transport) -> None:
+    """Bound what the kernel keeps for a client that does not read."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+
+def _require_no_query(request: Request) -> None:
+    if "?" in request.path:
+        detail = "the address takes no parameters; a key is sent in a header or by `login`"
+        raise ProblemError("invalid", detail)
+
+
 class FeedConnection(Protocol):
     """Takes over a transport whose HTTP request asked for a WebSocket."""
 
@@ -50,7 +65,7 @@ class FeedConnection(Protocol):
         hub: FeedHub,
         address: str,
         make_session: Callable[[FeedClient], FeedSession],
-        refusal: Callable[[Request], str | None],
+        refusal: Callable[[list[str], list[str]], str | None],
         clock: Callable[[], float],
     ) -> None:
         self._hub = hub
@@ -70,9 +85,7 @@ class FeedConnection(Protocol):
         self._transport = transport
         transport.set_protocol(self)
         transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        limit_send_buffer(transport)
         self.data_received(head)
 
     def data_received(self, data: bytes) -> None:
@@ -90,16 +103,26 @@ class FeedConnection(Protocol):
         self._flush_protocol()
 
     def _open(self, request: Request) -> None:
-        reason = self._refusal(request)
+        headers = request.headers
+        reason = self._refusal(headers.get_all("Host"), headers.get_all("Origin"))
         if reason is not None:
             self._frames.send_response(self._frames.reject(HTTPStatus.FORBIDDEN, f"{reason}\n"))
+            return
+        session = self._make_session(self.client)
+        try:
+            _require_no_query(request)
+            if authorization := headers.get("Authorization"):
+                session.log_in(bearer_key(authorization) or "")
+        except ProblemError as problem:
+            status = HTTPStatus(problem.status)
+            self._frames.send_response(self._frames.reject(status, f"{problem.detail}\n"))
             return
         response = self._frames.accept(request)
         self._frames.send_response(response)
         if self._frames.state is State.OPEN:
             self._flush_protocol()
             self._hub.add(self.client)
-            self._session = self._make_session(self.client)
+            self._session = session
             self.client.write_out()
 
     def _take(self, frame: Frame, session: FeedSession) -> None:
@@ -124,6 +147,7 @@ class FeedConnection(Protocol):
     def write(self, frames: bytes) -> None:
         """Write whole frames, unless the connection is closing."""
         if self._frames.state is State.OPEN and not self._transport.is_closing():
+            STREAM_BYTES.inc(len(frames))
             self._transport.write(frames)
 
     def buffered(self) -> int:
@@ -153,13 +177,15 @@ class FeedConnection(Protocol):
             if now_s - self._started_s > START_S_MAX:
                 self._transport.abort()
             return
-        if now_s - self._heard_s > SILENCE_S_MAX or (
+        silence_s_max = self._session.silence_s_max
+        if now_s - self._heard_s > silence_s_max or (
             not self._session.active and now_s - self._started_s > START_S_MAX
         ):
             self._hub.cut(self.client, SILENT, "silent")
             return
         self._session.check_key()
-        if now_s - self._pinged_s >= PING_INTERVAL_S and self._frames.state is State.OPEN:
+        ping_s = min(PING_INTERVAL_S, silence_s_max / 3)
+        if now_s - self._pinged_s >= ping_s and self._frames.state is State.OPEN:
             self._pinged_s = now_s
             self._frames.send_ping(b"")
             self._flush_protocol()

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from schemas.feed import Closing, Gap, Heartbeat, LadderDepth, TickerMessage, TradeMessage
+from schemas.feed import Closing, Gap, Heartbeat, TickerMessage, TradeMessage
+from schemas.feed_requests import LadderDepth, Subscribe
 from services.feeds.client import FeedClient, Reason, Subject
 from services.feeds.market import MarketChanges
 from services.feeds.messages import (
@@ -22,11 +23,18 @@ from services.feeds.messages import (
     touches_ladder,
 )
 from services.feeds.own_feed import OwnFeed
+from services.feeds.resuming import resumed
 from services.feeds.subscriptions import Subscriptions
 from services.feeds.ticker_changes import EVERY
 from services.reader.views import Views
 from services.runtime.clock import now_ms
-from services.runtime.metrics import STREAM_FLUSH_SECONDS, STREAM_MESSAGES, STREAMS_CUT
+from services.runtime.metrics import (
+    STREAM_CONFLATED,
+    STREAM_FLUSH_SECONDS,
+    STREAM_MESSAGES,
+    STREAM_SUBSCRIPTIONS,
+    STREAMS_CUT,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +63,15 @@ _ORDER: Final = ("trades", "book", "ladder", "ticker", "candles")
 class FeedHub:
     """The clients, their subscriptions, and the flushes. Lives on the loop's thread."""
 
-    def __init__(self, views: Callable[[], Views], ready: Callable[[], bool], own: OwnFeed) -> None:
+    def __init__(
+        self,
+        views: Callable[[], Views],
+        ready: Callable[[], bool],
+        own: OwnFeed,
+        partitions: int = 1,
+    ) -> None:
         self._views = views
+        self.partitions = partitions
         self.own = own
         # True once the views contain what the topics held at the start.
         self.ready = ready
@@ -67,6 +82,8 @@ class FeedHub:
         self._due: dict[FeedClient, None] = {}
         # When heartbeats, tickers and candles are next sent.
         self._next_s: dict[float, float] = {}
+        # The next command of each partition at the begin of the newest flush, joined by dots.
+        self._flushed = ""
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -93,13 +110,18 @@ class FeedHub:
 
     def subscribe(self, client: FeedClient, subject: Subject) -> None:
         """Add a subscription; what is now follows with the next flush."""
-        if self._subscriptions.add(client, subject) and subject.channel != "trades":
+        if not self._subscriptions.add(client, subject):
+            return
+        STREAM_SUBSCRIPTIONS.labels(subject.channel).inc()
+        if subject.channel != "trades":
             self.request(client, subject, "subscribed")
             if subject == ALL_TICKERS:
                 self._next_s.pop(TICKERS_S, None)
 
     def unsubscribe(self, client: FeedClient, subject: Subject) -> None:
         """End a subscription; an unknown one is no error."""
+        if subject in client.subjects:
+            STREAM_SUBSCRIPTIONS.labels(subject.channel).dec()
         if subject == OWN_EVENTS:
             client.subjects.pop(OWN_EVENTS, None)
             self.own.unsubscribe(client)
@@ -113,6 +135,7 @@ class FeedHub:
         sent at once."""
         self.unsubscribe(client, OWN_EVENTS)
         client.subjects[OWN_EVENTS] = None
+        STREAM_SUBSCRIPTIONS.labels("orders").inc()
         self.own.subscribe(client, broker_id, after)
 
     def request(self, client: FeedClient, subject: Subject, reason: Reason) -> None:
@@ -164,6 +187,8 @@ class FeedHub:
         """Send all changes up to now, whole messages that are due, and heartbeats."""
         now_s = time.monotonic()
         slice_end_s = now_s + SLICE_S
+        # What these commands changed is sent by this flush at the latest.
+        flushed = self._position()
         written: dict[FeedClient, None] = {}
         for symbol in self.changes.changed():
             self._send_changes(symbol, written)
@@ -181,6 +206,7 @@ class FeedHub:
             written[client] = None
         if self._is_time(HEARTBEAT_S, now_s):
             written |= self._send_heartbeats()
+        self._flushed = flushed
         for client in written:
             client.write_out()
             slice_end_s = await self._turn(slice_end_s)
@@ -288,7 +314,10 @@ class FeedHub:
                 # The first tickers of all symbols are computed first: of many, with pauses.
                 ready = subject != ALL_TICKERS or self.changes.tickers.is_complete
                 if ready and subject in client.due:
-                    client.send(self._whole(subject, client.due.pop(subject)))
+                    reason = client.due.pop(subject)
+                    if reason == "conflated":
+                        STREAM_CONFLATED.labels(subject.channel).inc()
+                    client.send(self._whole(subject, reason))
                     STREAM_MESSAGES.labels(subject.channel).inc()
                     written[client] = None
                     slice_end_s = await self._turn(slice_end_s)
@@ -313,12 +342,24 @@ class FeedHub:
             return ladder_of(symbol, book, clock, subject.depth)
         return snapshot_of(symbol, book, clock, reason)
 
+    def _position(self) -> str:
+        next_commands = self._views().next_commands()
+        return ".".join(str(next_commands.get(each, 0)) for each in range(self.partitions))
+
+    def position_of(self, client: FeedClient) -> str:
+        """The position whose changes the client has with its next write; empty if unknown."""
+        return "" if self.own.is_behind(client) else self._flushed
+
+    def resumed(
+        self, message: Subscribe, commands: Mapping[int, int], broker_id: str | None
+    ) -> Subscribe:
+        """The subscription, to begin with what these commands changed."""
+        return resumed(message, commands, self.changes, self._views(), broker_id)
+
     def _send_heartbeats(self) -> dict[FeedClient, None]:
         if not self._clients:
             return {}
-        next_commands = self._views().next_commands()
-        position = ".".join(str(next_commands[number]) for number in sorted(next_commands))
-        frame = frame_of(Heartbeat(now_ms(), position, self.ready()))
+        frame = frame_of(Heartbeat(now_ms(), self._position(), self.ready()))
         for client in self._clients:
             client.send(frame)
         return dict(self._clients)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from schemas.executions import Expired, OrderAmended, OrderCancelled
-from schemas.feed import LAST_TRADES_MAX, TradeMessage
+from schemas.feed import TradeMessage
+from schemas.feed_requests import LAST_TRADES_MAX
 from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
 from schemas.units import Side
 from services.feeds.candle_changes import CandleChanges
@@ -143,6 +144,10 @@ class MarketChanges:
         pending = self.pending_trades(symbol)
         tape = list(self._tape.get(symbol, ()))
         return tape[: len(tape) - pending] if pending else tape
+
+    def traded_symbols(self) -> list[str]:
+        """The symbols whose newest trades are in memory."""
+        return list(self._tape)
 
     def pending_trades(self, symbol: str) -> int:
         """Number of trades of a symbol that were not taken yet."""

@@ -8,14 +8,8 @@ from msgspec import Struct
 from websockets.frames import Frame, Opcode
 
 from schemas.book import Level
-from schemas.feed import (
-    BookDelta,
-    BookSnapshot,
-    Ladder,
-    LadderDepth,
-    TickerMessage,
-    TickersMessage,
-)
+from schemas.feed import BookDelta, BookSnapshot, Ladder, TickerMessage, TickersMessage
+from schemas.feed_requests import LadderDepth
 from services.feeds.book_levels import book_checksum, checksum
 from services.feeds.client import Reason
 from services.feeds.market import BookChanges

@@ -12,6 +12,7 @@ from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
 from services.ingest.app_cancel import closed
 from services.ingest.app_replace import require_open
+from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.prefer import Preferences
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ class GatewayOrders:
     def admit(self, body: bytes) -> OrderRequest:
         """The order of a body. Raises ProblemError: malformed_json or invalid."""
         return admit(body, self._context.clock())
+
+    def admit_batch(self, body: bytes) -> list[Item]:
+        """Kind and content of each item. Raises ProblemError: malformed_json or invalid."""
+        return admit_batch(body, self._context.clock())
 
     def place(
         self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply

@@ -4,12 +4,16 @@ A message is carried out without waiting in between, so orders of one session ar
 in the order in which they were sent. Answers come as outcomes come.
 """
 
-from typing import Final, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Protocol
 
+from schemas.batch import BatchResult
 from schemas.brokers import Broker
-from schemas.feed import FeedCancel, FeedPlace, FeedReplace
+from schemas.feed_requests import FeedBatch, FeedCancel, FeedPlace, FeedReplace
 from schemas.rest import OrderRequest, ReplaceRequest
 from services.api.messages import Budget, ProblemError, Reply, Response
+from services.feeds.replies import result_of
 from services.ingest.prefer import Preferences
 
 # Of one session; the bound of the process on requests in flight applies as well.
@@ -28,6 +32,9 @@ class OrderCalls(Protocol):
 
     def admit(self, body: bytes) -> OrderRequest:
         """The order of a body. Raises ProblemError: malformed_json or invalid."""
+
+    def admit_batch(self, body: bytes) -> list[tuple[str, Any]]:
+        """Kind and content of each item. Raises ProblemError: malformed_json or invalid."""
 
     def place(
         self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
@@ -74,12 +81,49 @@ class OrderEntry:
     def place(self, message: FeedPlace, broker: Broker, reply: Reply) -> None:
         """Place an order; `reply` receives the answer. Raises ProblemError: it was not admitted."""
         self._calls.spend(broker.broker_id, "orders")
-        self._require_room()
+        self._require_room(1)
         order = self._calls.admit(bytes(message.order))
         if order.client_order_id is None:
             raise ProblemError("invalid", "an order by WebSocket needs a client_order_id")
+        self._send(order, broker, Preferences(message.respond == "stored", message.wait_s), reply)
+
+    def batch(
+        self, message: FeedBatch, broker: Broker, reply: Callable[[list[BatchResult]], None]
+    ) -> None:
+        """Carry out the items in their order; `reply` receives the results once all are
+        known. Raises ProblemError: nothing was admitted."""
+        try:
+            items = self._calls.admit_batch(b'{"items":%b}' % bytes(message.items))
+        except ProblemError:
+            # Reading it is work too.
+            self._calls.spend(broker.broker_id, "orders")
+            raise
+        self._require_room(len(items))
         preferences = Preferences(message.respond == "stored", message.wait_s)
-        name = (order.symbol, order.client_order_id)
+        answers: dict[int, BatchResult] = {}
+
+        def keep(number: int, answer: Response | Exception) -> None:
+            answers[number] = result_of(answer)
+            if len(answers) == len(items):
+                reply([answers[each] for each in range(len(items))])
+
+        for number, (kind, content) in enumerate(items):
+            kept = partial(keep, number)
+            try:
+                self._calls.spend(broker.broker_id, "cancels" if kind == "cancel" else "orders")
+                if kind == "place":
+                    self._send(content, broker, preferences, kept)
+                elif kind == "replace":
+                    self._change(content.order_id, content, broker, preferences, kept)
+                else:
+                    self._withdraw(content.order_id, broker, preferences, kept)
+            except ProblemError as problem:
+                kept(problem)
+
+    def _send(
+        self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
+    ) -> None:
+        name = (order.symbol, str(order.client_order_id))
         counted = self._counted(reply)
         order_id = ""
 
@@ -121,11 +165,16 @@ class OrderEntry:
         """Cancel an order; `reply` receives the answer. Raises ProblemError: it was not
         admitted."""
         self._calls.spend(broker.broker_id, "cancels")
-        self._require_room()
-        counted = self._counted(reply)
+        self._require_room(1)
         preferences = Preferences(wait_s=message.wait_s)
+        self._withdraw(self._order_id(message), broker, preferences, reply)
+
+    def _withdraw(
+        self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
+    ) -> None:
+        counted = self._counted(reply)
         try:
-            answer = self._calls.cancel(self._order_id(message), broker, preferences, counted)
+            answer = self._calls.cancel(order_id.lower(), broker, preferences, counted)
         except ProblemError as problem:
             counted(problem)
             return
@@ -136,12 +185,22 @@ class OrderEntry:
         """Replace values of an order; `reply` receives the answer. Raises ProblemError: it was not
         admitted."""
         self._calls.spend(broker.broker_id, "orders")
-        self._require_room()
+        self._require_room(1)
         values = self._calls.admit_replacement(bytes(message.values))
-        order_id, counted = self._order_id(message), self._counted(reply)
         preferences = Preferences(wait_s=message.wait_s)
+        self._change(self._order_id(message), values, broker, preferences, reply)
+
+    def _change(
+        self,
+        order_id: str,
+        values: ReplaceRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+    ) -> None:
+        counted = self._counted(reply)
         try:
-            self._calls.replace(order_id, values, broker, preferences, counted)
+            self._calls.replace(order_id.lower(), values, broker, preferences, counted)
         except ProblemError as problem:
             counted(problem)
 
@@ -159,8 +218,8 @@ class OrderEntry:
         self._placed.clear()
         self._by_name.clear()
 
-    def _require_room(self) -> None:
-        if self._in_flight >= IN_FLIGHT_MAX:
+    def _require_room(self, requests: int) -> None:
+        if self._in_flight + requests > IN_FLIGHT_MAX:
             raise ProblemError(
                 "rate_limited", f"at most {IN_FLIGHT_MAX} orders and changes may wait for answers"
             )
@@ -176,7 +235,7 @@ class OrderEntry:
 
     def _order_id(self, message: FeedCancel | FeedReplace) -> str:
         if message.order_id is not None:
-            return message.order_id.lower()
+            return message.order_id
         if message.symbol is None or message.client_order_id is None:
             raise ProblemError("invalid", "name the order: order_id, or symbol and client_order_id")
         order_id = self._by_name.get((message.symbol, message.client_order_id))

@@ -98,6 +98,10 @@ class OwnFeed:
             if not clients:
                 del self._clients[broker_id]
 
+    def is_behind(self, client: FeedClient) -> bool:
+        """True while the client lacks events that precede those of the newest batch."""
+        return client in self._behind
+
     def behind(self) -> list[FeedClient]:
         """The clients that are not live yet and read what they are sent."""
         return [client for client in self._behind if not client.behind]

@@ -4,24 +4,24 @@ Every operation with a usable id has exactly one response, with the status that 
 have. No I/O: output goes through the client's `send`.
 """
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from schemas.batch import BatchResult
 from schemas.brokers import Broker
 from schemas.candles import Interval
-from schemas.feed import (
+from schemas.feed import Fault, FeedReply, Hello, Subscription
+from schemas.feed_requests import (
+    SILENCE_S_MAX,
     ClientMessage,
-    Fault,
+    FeedBatch,
     FeedCancel,
     FeedPlace,
     FeedReplace,
-    FeedReply,
-    Hello,
     LadderDepth,
     ListSubscriptions,
     Login,
@@ -30,18 +30,18 @@ from schemas.feed import (
     RequestId,
     Resync,
     Subscribe,
-    Subscription,
     Symbols,
     Unsubscribe,
 )
 from schemas.units import NewSymbol
 from services.api.brokers import Caller
-from services.api.messages import ProblemError, Response
+from services.api.messages import ProblemError
 from services.api.token_bucket import Buckets, Rate
 from services.feeds.client import FeedClient, Subject
 from services.feeds.hub import OWN_EVENTS, REPLAYED_TRADES_MAX, FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
+from services.feeds.replies import Replies
 from services.feeds.ticker_changes import EVERY
 
 SUBSCRIPTIONS_MAX: Final = 200
@@ -60,12 +60,9 @@ TOO_MANY_OPERATIONS: Final = 4429
 POLICY: Final = 1008
 INVALID_TEXT: Final = 1007
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
-
-_PENDING = 202
-_ERROR = 400
+# In place of the operation of a message that has none.
+_UNREADABLE: Final = "unreadable"
 
 _decode = msgspec.json.Decoder(ClientMessage).decode
 
@@ -108,6 +105,7 @@ class FeedSession:
         self._key: str | None = None
         self._broker: Broker | None = None
         self._cancels_at_end = False
+        self._replies = Replies(client)
         self._operations = Buckets(Rate(OPERATIONS_PER_SECOND, OPERATIONS_BURST), 1)
         self._limited = self._failed_logins = self._faults = 0
         self._handlers: dict[type[Struct], Callable[[Any], None]] = {
@@ -121,7 +119,10 @@ class FeedSession:
             FeedPlace: self._place,
             FeedCancel: self._cancel,
             FeedReplace: self._replace,
+            FeedBatch: self._batch,
         }
+        # The connection ends after so long without a message of the client.
+        self.silence_s_max = SILENCE_S_MAX
         # False until the client logs in or subscribes.
         self.active = False
         client.send(frame_of(hello))
@@ -138,6 +139,10 @@ class FeedSession:
         else:
             self._answer(message)
         self._client.write_out()
+
+    def subscribe(self, message: Subscribe) -> None:
+        """Carry out a subscription that came with it. Raises ProblemError."""
+        self._subscribe(message)
 
     def end(self) -> None:
         """The connection ends: cancel its orders, if the client asked for that."""
@@ -159,10 +164,10 @@ class FeedSession:
                 self._client.write_out()
                 self._hub.cut(self._client, POLICY, "invalid_messages")
             return
-        if not self._over_rate(request_id):
-            self._reply_problem(request_id, ProblemError("invalid", str(error)))
+        if not self._over_rate(_UNREADABLE, request_id):
+            self._replies.problem(_UNREADABLE, request_id, ProblemError("invalid", str(error)))
 
-    def _over_rate(self, request_id: RequestId) -> bool:
+    def _over_rate(self, op: str, request_id: RequestId) -> bool:
         """Take one operation from the connection's budget; True if it is answered 429."""
         if not self._operations.take("", self._clock()):
             return False
@@ -171,20 +176,20 @@ class FeedSession:
             self._hub.cut(self._client, TOO_MANY_OPERATIONS, "too_many_operations")
         else:
             detail = f"at most {OPERATIONS_PER_SECOND} operations a second"
-            self._reply_problem(request_id, ProblemError("rate_limited", detail))
+            self._replies.problem(op, request_id, ProblemError("rate_limited", detail))
         return True
 
     def _answer(self, message: ClientMessage) -> None:
         # Orders and cancels of a broker have its budgets, as by HTTP.
         has_budget = self._broker is not None and isinstance(
-            message, FeedPlace | FeedCancel | FeedReplace
+            message, FeedPlace | FeedCancel | FeedReplace | FeedBatch
         )
-        if not has_budget and self._over_rate(message.id):
+        if not has_budget and self._over_rate(_op(message), message.id):
             return
         try:
             self._handlers[type(message)](message)
         except ProblemError as problem:
-            self._reply_problem(message.id, problem)
+            self._replies.problem(_op(message), message.id, problem)
             if self._failed_logins >= FAILED_LOGINS_MAX:
                 self._client.write_out()
                 self._hub.cut(self._client, KEY_REFUSED, "key_refused")
@@ -196,25 +201,47 @@ class FeedSession:
         self._hub.unsubscribe(self._client, OWN_EVENTS)
         if not self._public:
             self._drop_all()
-        self._reply(FeedReply(message.id, 200))
+        self._replies.send(_op(message), FeedReply(message.id, 200))
 
     def _place(self, message: FeedPlace) -> None:
-        self._orders.place(message, self._logged_in(), partial(self._pass_on, message.id))
+        self._orders.place(
+            message, self._logged_in(), partial(self._replies.pass_on, _op(message), message.id)
+        )
 
     def _cancel(self, message: FeedCancel) -> None:
-        self._orders.cancel(message, self._logged_in(), partial(self._pass_on, message.id))
+        self._orders.cancel(
+            message, self._logged_in(), partial(self._replies.pass_on, _op(message), message.id)
+        )
+
+    def _batch(self, message: FeedBatch) -> None:
+        broker = self._logged_in()
+        send = partial(self._replies.send, _op(message))
+
+        def reply(results: list[BatchResult]) -> None:
+            send(FeedReply(message.id, 200, results=results))
+            self._client.write_out()
+
+        self._orders.batch(message, broker, reply)
 
     def _replace(self, message: FeedReplace) -> None:
-        self._orders.replace(message, self._logged_in(), partial(self._pass_on, message.id))
+        reply = partial(self._replies.pass_on, _op(message), message.id)
+        self._orders.replace(message, self._logged_in(), reply)
 
     def _list(self, message: ListSubscriptions) -> None:
-        self._reply(FeedReply(message.id, 200, subscriptions=self._listed()))
+        self._replies.send(_op(message), FeedReply(message.id, 200, subscriptions=self._listed()))
 
     def _ping(self, message: Ping) -> None:
-        self._reply(FeedReply(message.id, 200))
+        self._replies.send(_op(message), FeedReply(message.id, 200))
 
     def _log_in(self, message: Login) -> None:
-        caller = self._accounts.caller(message.key)
+        broker = self.log_in(message.key)
+        self._cancels_at_end, self.silence_s_max = message.cancel_on_disconnect, message.heartbeat_s
+        reply = FeedReply(message.id, 200, broker_id=broker.broker_id, broker_name=broker.name)
+        self._replies.send(_op(message), reply)
+
+    def log_in(self, key: str) -> Broker:
+        """Act for the broker of this key. Raises ProblemError."""
+        caller = self._accounts.caller(key)
         if caller is None:
             self._failed_logins += 1
             raise self._accounts.failed_login(self._client.address)
@@ -225,12 +252,12 @@ class FeedSession:
             detail = f"at most {STREAMS_PER_BROKER} connections of one broker"
             raise ProblemError("rate_limited", detail)
         self.active = True
-        self._key, self._client.broker_id = message.key, caller.broker_id
+        self._key, self._client.broker_id = key, caller.broker_id
         if self._broker is not None and self._broker.broker_id != caller.broker_id:
             self._orders.forget()
             self._hub.unsubscribe(self._client, OWN_EVENTS)
-        self._broker, self._cancels_at_end = caller, message.cancel_on_disconnect
-        self._reply(FeedReply(message.id, 200, broker_id=caller.broker_id, broker_name=caller.name))
+        self._broker = caller
+        return caller
 
     def _subscribe(self, message: Subscribe) -> None:
         client, hub = self._client, self._hub
@@ -284,8 +311,9 @@ class FeedSession:
         self, message: Subscribe | Unsubscribe, *, resumed: bool | UnsetType = UNSET
     ) -> None:
         symbols = message.symbols or UNSET
-        self._reply(
-            FeedReply(message.id, 200, channel=message.channel, symbols=symbols, resumed=resumed)
+        self._replies.send(
+            _op(message),
+            FeedReply(message.id, 200, channel=message.channel, symbols=symbols, resumed=resumed),
         )
 
     def _resync(self, message: Resync) -> None:
@@ -293,7 +321,7 @@ class FeedSession:
         missing = [each.symbol for each in subjects if each not in self._client.subjects]
         if missing:
             raise ProblemError("invalid", f"no subscription to the book of {missing[0]}")
-        self._reply(FeedReply(message.id, 200))
+        self._replies.send(_op(message), FeedReply(message.id, 200))
         for subject in subjects:
             self._hub.request(self._client, subject, "resync")
 
@@ -347,24 +375,9 @@ class FeedSession:
             raise ProblemError("unauthenticated", "log in first, with a broker's key")
         return self._broker
 
-    def _pass_on(self, request_id: RequestId, answer: Response | Exception) -> None:
-        """Send the answer of a call as HTTP would have it. It may come much later."""
-        if isinstance(answer, ProblemError):
-            self._reply_problem(request_id, answer)
-        elif isinstance(answer, Response):
-            body = {_body_name(answer.status): Raw(answer.body)} if answer.body else {}
-            self._reply(msgspec.structs.replace(FeedReply(request_id, answer.status), **body))
-        else:
-            log.error("operation failed", exc_info=answer)
-            problem = ProblemError("internal_error", "search the service log for the time")
-            self._reply_problem(request_id, problem)
-        self._client.write_out()
 
-    def _reply(self, reply: FeedReply) -> None:
-        self._client.send(frame_of(reply))
-
-    def _reply_problem(self, request_id: RequestId, problem: ProblemError) -> None:
-        self._reply(FeedReply(request_id, problem.status, problem=problem.problem("")))
+def _op(message: ClientMessage) -> str:
+    return str(message.__struct_config__.tag)
 
 
 def _converted(value: object, wanted: type[T]) -> T:
@@ -373,10 +386,3 @@ def _converted(value: object, wanted: type[T]) -> T:
         return msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
         raise ProblemError("invalid", f"`after`: {error}") from error
-
-
-def _body_name(status: int) -> str:
-    """The field of a FeedReply with the body of an answer of this status."""
-    if status == _PENDING:
-        return "pending"
-    return "problem" if status >= _ERROR else "order"

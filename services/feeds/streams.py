@@ -5,9 +5,9 @@ import logging
 import time
 from asyncio import Transport
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct, structs
-from websockets.http11 import Request
 
 from schemas.feed import Hello
 from services.api.brokers import BrokerDirectory, Caller
@@ -17,6 +17,7 @@ from services.api.streams import Header
 from services.api.token_bucket import network_of
 from services.feeds.client import FeedClient
 from services.feeds.connection import FeedConnection
+from services.feeds.event_stream import EventStream
 from services.feeds.handshake import HandshakeRules, refusal
 from services.feeds.hub import FeedHub
 from services.feeds.order_entry import OrderCalls, OrderEntry
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 # Connections of one address without a key: more than a browser or a tool opens.
 KEYLESS_PER_ADDRESS = 20
 _CHECK_S = 1.0
+STREAM = b"/stream"
 
 
 class KeyAccounts:
@@ -72,9 +74,17 @@ class FeedStreams:
         self._hello = hello
         self._calls = calls
         self._bounds = bounds
-        self._connections: dict[FeedConnection, None] = {}
+        self._connections: dict[FeedConnection | EventStream, None] = {}
         self._stopping = False
-        STREAMS.set_function(lambda: len(self._connections))
+        for name, kind in (("websocket", FeedConnection), ("events", EventStream)):
+            STREAMS.labels(name).set_function(partial(self._count, kind))
+
+    def _count(self, kind: type[FeedConnection | EventStream]) -> int:
+        return sum(isinstance(each, kind) for each in self._connections)
+
+    def answers(self, target: bytes) -> bool:
+        """True for `GET /stream`, which is answered without an end."""
+        return target.partition(b"?")[0] == STREAM
 
     def wants(self, target: bytes, headers: Sequence[Header]) -> bool:
         """True for an Upgrade of `/ws` to a WebSocket."""
@@ -103,7 +113,10 @@ class FeedStreams:
 
     def take(self, transport: Transport, address: str, head: bytes) -> None:
         """Take over a connection. `head`: its request, and the bytes that followed."""
-        connection = FeedConnection(
+        kind: type[FeedConnection | EventStream] = FeedConnection
+        if self.answers(head.split(b" ", 2)[1]):
+            kind = EventStream
+        connection = kind(
             self._hub, address, self._session, self._handshake_refusal, time.monotonic
         )
         connection.ended = self._ended
@@ -115,11 +128,10 @@ class FeedStreams:
         entry = OrderEntry(self._calls)
         return FeedSession(self._hub, client, self._accounts, hello, time.monotonic, entry)
 
-    def _handshake_refusal(self, request: Request) -> str | None:
-        headers = request.headers
-        return refusal(self._rules, headers.get_all("Host"), headers.get_all("Origin"))
+    def _handshake_refusal(self, hosts: list[str], origins: list[str]) -> str | None:
+        return refusal(self._rules, hosts, origins)
 
-    def _ended(self, connection: FeedConnection) -> None:
+    def _ended(self, connection: FeedConnection | EventStream) -> None:
         self._connections.pop(connection, None)
 
     async def run(self) -> None:

@@ -20,7 +20,8 @@ from services.runtime.kafka.topic_identity import log_identity
 async def half(context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed) -> Half:
     """The WebSocket feed of the reader's views, and its orders. Subscribe it after the reader."""
     settings = context.settings
-    hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up, own)
+    partitions = context.topology.partitions
+    hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up, own, partitions)
     context.dispatcher.subscribe(on_batch=hub.changes.apply)
     identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)
     is_open = settings.public_data == "open"
@@ -30,7 +31,7 @@ async def half(context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed
         boot=secrets.token_hex(4),
         time=0,
         public=is_open,
-        partitions=context.topology.partitions,
+        partitions=partitions,
         heartbeat_s=HEARTBEAT_S,
     )
     streams = FeedStreams(

@@ -4,7 +4,7 @@ Pure. A number counts the broker's events on the partition from the log's first 
 the same on every gateway, and any of them can resume a client.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -86,6 +86,24 @@ class OwnEvents:
             for broker_id, broker in self._brokers.items()
             for partition, newest in broker.numbers.items()
         }
+
+    def before(self, broker_id: str, commands: Mapping[int, int]) -> dict[int, int] | None:
+        """The number of the broker's last event before each of these commands, by partition.
+
+        None if the events from there on are not all kept.
+        """
+        found = dict(self.numbers(broker_id))
+        behind = self._brokers[broker_id].newest if found else ()
+        counts = Counter(
+            each.partition for each in behind if each.command >= commands.get(each.partition, 0)
+        )
+        kept = Counter(each.partition for each in behind)
+        for partition, number in found.items():
+            found[partition] = number - counts[partition]
+            # Without an event before the command it is unknown whether one is missing.
+            if counts[partition] == kept[partition] and found[partition]:
+                return None
+        return found
 
     def since(self, broker_id: str, after: Mapping[int, int]) -> list[NumberedEvent] | None:
         """The broker's events beyond these numbers, by partition, in the order of the log.

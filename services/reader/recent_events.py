@@ -15,6 +15,7 @@ from schemas.executions import (
     CommandRefused,
     InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     Outcome,
@@ -46,10 +47,16 @@ class RecentOutcomes:
     def __init__(self, partition: int, first: int, outcomes: Sequence[Outcome]) -> None:
         self.partition = partition
         # Those behind the last one that cannot be computed backwards.
-        begin = 0
+        begin, placed = 0, set[str]()
         for number, outcome in enumerate(outcomes, 1):
-            if not all(isinstance(step, _REVERSIBLE) for step, _ in steps_of(outcome)):
-                begin = number
+            for step, _ in steps_of(outcome):
+                if isinstance(step, OrderAccepted):
+                    placed.add(step.order_id)
+                elif isinstance(step, OrderAmended) and step.order_id in placed:
+                    # Its first values are known.
+                    continue
+                if not isinstance(step, _REVERSIBLE):
+                    begin, placed = number, set()
         self.first = first + begin
         self.outcomes = outcomes[begin:]
 

@@ -24,12 +24,30 @@ CONNECTIONS_CUT: Final = Counter(
     "Connections ended because the client was too slow, too large or one too many.",
     ["reason"],
 )
-STREAMS: Final = Gauge("exchange_stream_connections", "Open WebSocket connections.")
+STREAMS: Final = Gauge(
+    "exchange_stream_connections",
+    "Open live connections, by transport: websocket, events.",
+    ["transport"],
+)
+STREAM_SUBSCRIPTIONS: Final = Gauge(
+    "exchange_stream_subscriptions", "Subscriptions of live connections, by channel.", ["channel"]
+)
+STREAM_BYTES: Final = Counter("exchange_stream_bytes_total", "Bytes written to subscribers.")
+STREAM_CONFLATED: Final = Counter(
+    "exchange_stream_conflated_total",
+    "Whole messages in place of changes that a slow client did not get, by channel.",
+    ["channel"],
+)
+SESSION_REQUESTS: Final = Counter(
+    "exchange_session_requests_total",
+    "Operations of live connections, by the status of their response.",
+    ["op", "status"],
+)
 STREAM_MESSAGES: Final = Counter(
     "exchange_stream_messages_total", "Messages to subscribers, by channel.", ["channel"]
 )
 STREAMS_CUT: Final = Counter(
-    "exchange_streams_cut_total", "WebSocket connections that the exchange ended.", ["reason"]
+    "exchange_streams_cut_total", "Live connections that the exchange ended.", ["reason"]
 )
 STREAM_FLUSH_SECONDS: Final = Histogram(
     "exchange_stream_flush_seconds",

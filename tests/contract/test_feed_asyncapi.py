@@ -10,8 +10,9 @@ import pytest
 from msgspec import Struct
 
 from schemas import export
-from schemas.feed import ClientMessage, ServerMessage
+from schemas.feed import ServerMessage
 from schemas.feed_asyncapi import CLIENT_MESSAGES, SERVER_MESSAGES, tag_of
+from schemas.feed_requests import ClientMessage
 
 FOLDER: Final = Path(export.__file__).parent
 DOCUMENT: Final[dict[str, Any]] = msgspec.yaml.decode((FOLDER / "feed.asyncapi.yaml").read_bytes())

@@ -11,6 +11,7 @@ from services.api.messages import Budget, ProblemError, Reply, Response
 from services.feeds.order_entry import OrderEntry
 from services.feeds.session import FeedSession
 from services.ingest.admission import admit, admit_replacement
+from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.prefer import Preferences
 from tests.support.feed_market import FeedMarket
 from tests.support.reader_outcomes import ALICE
@@ -62,6 +63,9 @@ class RecordedCalls:
 
     def admit(self, body: bytes) -> OrderRequest:
         return admit(body, 0)
+
+    def admit_batch(self, body: bytes) -> list[Item]:
+        return admit_batch(body, 0)
 
     def place(
         self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply

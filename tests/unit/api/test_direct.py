@@ -333,6 +333,9 @@ class Taking:
     def wants(self, target: bytes, headers: Sequence[Header]) -> bool:
         return target == b"/stream"
 
+    def answers(self, target: bytes) -> bool:
+        return target == b"/events"
+
     def refusal(self, address: str) -> ProblemError | None:
         return None
 
@@ -341,6 +344,33 @@ class Taking:
 
     def stop(self) -> None:
         pass
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        [request(b"GET /events", b"")],
+        [request(b"GET /events", b"")[:10], request(b"GET /events", b"")[10:]],
+        [request(b"GET /events", b"body")[:-2], b"dy"],
+        [request(b"GET /events", b"") + request(b"POST /orders", b"{}")],
+    ],
+    ids=["one packet", "two packets", "a body", "a request behind it"],
+)
+def test_stream_takes_its_connection_when_the_request_is_complete(packets: list[bytes]) -> None:
+    async def scenario() -> None:
+        app, streams = small_edge(RateLimits()), Taking()
+        kind = direct_protocol(ConnectionLimits(), app, streams)
+        config = Config(app, lifespan="off", access_log=False, log_config=None)
+        protocol = kind(config, ServerState(), {}, asyncio.get_running_loop())
+        wire = Wire()
+        protocol.connection_made(wire)
+        for packet in packets:
+            assert streams.heads == []
+            protocol.data_received(packet)
+        assert [head.split(b"\r\n")[0] for head in streams.heads] == [b"GET /events HTTP/1.1"]
+        assert (wire.written, wire.closed) == (b"", False)
+
+    uvloop.run(scenario())
 
 
 def test_connection_that_left_http_has_no_time_limit_of_requests() -> None:

@@ -7,7 +7,9 @@ import pytest
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from services.feeds.connection import CLOSE_S_MAX, SILENCE_S_MAX, FeedConnection
+from schemas.feed_requests import SILENCE_S_MAX
+from services.api.messages import ProblemError
+from services.feeds.connection import CLOSE_S_MAX, FeedConnection
 from services.feeds.session import FeedSession
 from tests.support.feed_market import FeedMarket
 
@@ -48,7 +50,14 @@ class RecordingSession:
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
+        self.keys: list[str] = []
+        self.silence_s_max = SILENCE_S_MAX
         self.ends = 0
+
+    def log_in(self, key: str) -> None:
+        if key == "wrong":
+            raise ProblemError("unauthenticated", "no such key")
+        self.keys.append(key)
 
     def receive(self, text: bytes) -> None:
         self.received.append(text)
@@ -63,7 +72,7 @@ class RecordingSession:
 class ConnectedSocket:
     """A connection, its session, and a client that speaks the protocol."""
 
-    def __init__(self, refusal: str | None = None) -> None:
+    def __init__(self, refusal: str | None = None, key: str = "", query: str = "") -> None:
         self.session = RecordingSession()
         self.transport = MemoryTransport()
         self.now_s = 0.0
@@ -72,11 +81,14 @@ class ConnectedSocket:
             self.market.hub,
             "127.0.0.1",
             lambda client: cast(FeedSession, self.session),
-            lambda request: refusal,
+            lambda hosts, origins: refusal,
             lambda: self.now_s,
         )
-        self.client = ClientProtocol(parse_uri("ws://localhost/ws"))
-        self.client.send_request(self.client.connect())
+        self.client = ClientProtocol(parse_uri(f"ws://localhost/ws{query}"))
+        request = self.client.connect()
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        self.client.send_request(request)
         transport: Any = self.transport
         self.connection.begin(transport, b"".join(self.client.data_to_send()))
         self.client.receive_data(self.transport.written)
@@ -96,6 +108,31 @@ def test_refused_handshake_is_answered_403_and_closed() -> None:
     socket = ConnectedSocket("not this page")
     assert socket.transport.written.startswith(b"HTTP/1.1 403")
     assert socket.transport.closed
+
+
+def test_key_of_the_handshake_is_a_login() -> None:
+    assert ConnectedSocket(key="mx_alfa").session.keys == ["mx_alfa"]
+    socket = ConnectedSocket(key="wrong")
+    assert socket.transport.written.startswith(b"HTTP/1.1 401")
+    assert socket.transport.closed
+    assert len(socket.market.hub) == 0
+
+
+def test_key_in_the_address_is_refused() -> None:
+    socket = ConnectedSocket(query="?key=mx_alfa")
+    assert socket.transport.written.startswith(b"HTTP/1.1 422")
+    assert socket.session.keys == []
+
+
+def test_shorter_silence_of_a_login_ends_the_connection_earlier() -> None:
+    socket = ConnectedSocket()
+    socket.session.silence_s_max = 6
+    socket.connection.check(5)
+    # It is asked for a pong in time.
+    assert socket.transport.written.endswith(b"\x89\x00")
+    assert socket.session.ends == 0
+    socket.connection.check(7)
+    assert socket.session.ends == 1
 
 
 def test_nothing_is_carried_out_once_the_close_is_sent() -> None:

@@ -60,6 +60,67 @@ def test_replacement_is_sent_behind_the_order_that_it_names(trader: ConnectedCli
     assert trader.output.of_type("response")[-1]["status"] == 503
 
 
+CANCEL = "019f2ac4-93e0-7c00-8000-000000000001"
+
+
+def test_batch_is_sent_in_the_order_of_its_items_and_answered_once(trader: ConnectedClient) -> None:
+    items = [{"place": ORDER}, {"cancel": {"order_id": CANCEL.upper()}}]
+    items.append({"place": ORDER | {"client_order_id": "a-2"}})
+    items.append({"replace": {"order_id": CANCEL, "quantity": 7}})
+    trader.send(op="batch", id=5, items=items, wait_s=3)
+    trader.place("a-3", 6)
+    sent = [("place", "a-1"), ("cancel", CANCEL), ("place", "a-2"), ("replace", f"{CANCEL} 7")]
+    assert trader.calls.sent == [*sent, ("place", "a-3")]
+    assert trader.calls.spent == ["orders", "cancels", "orders", "orders", "orders"]
+    assert {each.wait_s for each in trader.calls.preferences} == {3, None}
+    trader.calls.replies[2](ProblemError("client_order_id_reused", "taken"))
+    trader.calls.replies[1](Response(204))
+    trader.calls.replies[3](Response(200, b'{"quantity":7}'))
+    assert len(trader.output.of_type("response")) == 1
+    trader.calls.replies[0](Response(201, b'{"order_id":"one"}'))
+    answer = trader.output.of_type("response")[-1]
+    assert (answer["id"], answer["status"]) == (5, 200)
+    first, second, third, fourth = answer["results"]
+    assert fourth == {"status": 200, "order": {"quantity": 7}}
+    assert first == {"status": 201, "order": {"order_id": "one"}}
+    assert second == {"status": 204}
+    assert (third["status"], third["problem"]["code"]) == (409, "client_order_id_reused")
+
+
+def test_batch_item_without_budget_has_its_own_problem(trader: ConnectedClient) -> None:
+    trader.calls.refusal = ProblemError("not_accepted", "away")
+    answer = trader.ask(op="batch", items=[{"place": ORDER}])
+    assert answer["status"] == 200
+    assert [each["status"] for each in answer["results"]] == [503]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [{}],
+        [{"place": ORDER, "cancel": {"order_id": CANCEL}}],
+        [{"place": {name: v for name, v in ORDER.items() if name != "client_order_id"}}],
+        [{"cancel": {"order_id": CANCEL}}] * 101,
+        "PETR4",
+        None,
+    ],
+)
+def test_batch_with_a_fault_sends_nothing(trader: ConnectedClient, items: object) -> None:
+    assert trader.ask(op="batch", items=items)["status"] == 422
+    assert trader.calls.sent == []
+    assert trader.calls.spent == ["orders"]
+
+
+def test_batch_beyond_the_requests_in_flight_sends_nothing(trader: ConnectedClient) -> None:
+    trader.place("a-9")
+    items = [{"cancel": {"order_id": CANCEL}}] * order_entry.IN_FLIGHT_MAX
+    assert trader.ask(op="batch", items=items)["status"] == 429
+    assert len(trader.calls.sent) == 1
+    trader.send(op="batch", id=2, items=items[1:])
+    assert len(trader.calls.sent) == order_entry.IN_FLIGHT_MAX
+
+
 def test_preferences_of_an_operation_are_those_of_http(trader: ConnectedClient) -> None:
     trader.place("a-1", wait_s=3)
     trader.place("a-2", respond="stored")

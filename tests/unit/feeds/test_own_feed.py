@@ -141,6 +141,14 @@ def test_own_event_has_the_state_behind_its_command_and_the_trades_of_it() -> No
     # In one batch, so that later commands change the same orders.
     market.trade(200)
     filled: dict[str, int] = {}
+    sides: dict[str, list[tuple[str, str]]] = {}
+    for broker, output in outputs.items():
+        for message in output.of_type("order"):
+            for trade in message.get("trades", []):
+                sides.setdefault(trade["trade_id"], []).append(
+                    (broker, trade["counterparty_broker"])
+                )
+    assert all(sorted(one) == sorted(other[::-1] for other in one) for one in sides.values())
     for command in range(200):
         for output in outputs.values():
             for message in output.of_type("order"):

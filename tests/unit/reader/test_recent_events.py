@@ -89,3 +89,17 @@ def test_events_before_and_behind_the_start_are_numbered_in_one_row() -> None:
         assert kept is not None
         assert whole is not None
         assert list(map(message_of, kept)) == list(map(message_of, whole))
+
+
+@pytest.mark.parametrize("first", [0, 150])
+@pytest.mark.parametrize("seed", range(3))
+def test_amended_order_is_computed_only_where_its_first_values_are_known(
+    seed: int, first: int
+) -> None:
+    market = FeedMarket(seed=seed, brokers=BROKERS)
+    market.trade(COMMANDS)
+    views, closed = started(market)
+    found = frames(restored(views, [RecentOutcomes(0, first, market.outcomes[first:])], closed))
+    whole = frames(market.views.own_events)
+    assert found == whole[len(whole) - len(found) :]
+    assert (len(found) == len(whole)) is (first == 0)

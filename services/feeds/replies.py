@@ -1,0 +1,59 @@
+"""Responses to a client's operations, each exactly once, with the status that HTTP would have."""
+
+import logging
+from typing import Any
+
+from msgspec import Raw
+
+from schemas.batch import BatchResult
+from schemas.feed import FeedReply
+from schemas.feed_requests import RequestId
+from services.api.messages import ProblemError, Response
+from services.feeds.client import FeedClient
+from services.feeds.messages import frame_of
+from services.runtime.metrics import SESSION_REQUESTS
+
+log = logging.getLogger(__name__)
+
+_PENDING = 202
+_ERROR = 400
+
+
+class Replies:
+    """Writes the responses of one client, with its next write."""
+
+    def __init__(self, client: FeedClient) -> None:
+        self._client = client
+
+    def send(self, op: str, reply: FeedReply) -> None:
+        """Send a response."""
+        SESSION_REQUESTS.labels(op, reply.status).inc()
+        self._client.send(frame_of(reply))
+
+    def problem(self, op: str, request_id: RequestId, problem: ProblemError) -> None:
+        """Send an error."""
+        self.send(op, FeedReply(request_id, problem.status, problem=problem.problem("")))
+
+    def pass_on(self, op: str, request_id: RequestId, answer: Response | Exception) -> None:
+        """Write the answer of a call as HTTP would have it. It may come much later."""
+        self.send(op, FeedReply(request_id, **_fields(answer)))
+        self._client.write_out()
+
+
+def result_of(answer: Response | Exception) -> BatchResult:
+    """The answer of a call as the result of an item."""
+    return BatchResult(**_fields(answer))
+
+
+def _fields(answer: Response | Exception) -> dict[str, Any]:
+    # Status and body, the latter by the name of its field.
+    if isinstance(answer, Response):
+        if not answer.body:
+            return {"status": answer.status}
+        failed = "problem" if answer.status >= _ERROR else "order"
+        name = "pending" if answer.status == _PENDING else failed
+        return {"status": answer.status, name: Raw(answer.body)}
+    if not isinstance(answer, ProblemError):
+        log.error("operation failed", exc_info=answer)
+        answer = ProblemError("internal_error", "search the service log for the time")
+    return {"status": answer.status, "problem": answer.problem("")}

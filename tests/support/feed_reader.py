@@ -1,0 +1,65 @@
+"""A client of a running exchange's live feed, and orders that give it something to send."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from conformance.api import Api
+from tests.support.exchange import Exchange
+
+RECEIVE_S = 20.0
+ORDERS = 60
+
+
+def feed_url(exchange: Exchange) -> str:
+    return exchange.url.replace("http://", "ws://") + "/ws"
+
+
+class FeedReader:
+    """A client that keeps every message of its connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.messages: list[dict[str, Any]] = []
+        self._ids = 0
+
+    def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.connection.recv(timeout=RECEIVE_S))
+        self.messages.append(message)
+        return message
+
+    def ask(self, op: str, **fields: object) -> dict[str, Any]:
+        """Send an operation and read up to its response."""
+        self._ids += 1
+        self.connection.send(json.dumps({"op": op, "id": self._ids, **fields}))
+        return self.until(lambda each: each.get("id") == self._ids)
+
+    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read up to the first message that is wanted."""
+        while not wanted(self.receive()):
+            pass
+        return self.messages[-1]
+
+
+@contextmanager
+def feed_of(exchange: Exchange, **more: Any) -> Iterator[FeedReader]:
+    with connect(feed_url(exchange), **more) as connection:
+        reader = FeedReader(connection)
+        assert reader.receive()["type"] == "hello"
+        yield reader
+
+
+def trade_on(symbol: str, broker: Api, seed: int) -> None:
+    """Orders that rest, trade and are cancelled; the last one rests, so that the book changes."""
+    rng = random.Random(seed)
+    open_ids = []
+    for _ in range(ORDERS):
+        side, price = rng.choice(("bid", "ask")), rng.randrange(95, 106)
+        open_ids.append(broker.place(side, symbol, rng.randrange(1, 50), price).body["order_id"])
+        if rng.random() < 0.3:
+            broker.cancel(open_ids.pop(rng.randrange(len(open_ids))))
+    broker.place("bid", symbol, 1, 1)
