@@ -17,7 +17,7 @@ from services.api.connection_limits import ConnectionLimits
 from services.api.connections import table_of
 from services.api.idle_timer import IdleTimer
 from services.api.messages import ProblemError, not_accepted
-from services.api.raw_problem import RefusedError, raw_problem
+from services.api.raw_problem import RefusedRequestError, raw_problem
 from services.api.streams import Streams, asks_for_stream, asks_to_upgrade, head_bytes
 from services.runtime.metrics import CONNECTIONS_CUT
 
@@ -35,7 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
     _due: TimerHandle | None = None
     _unread: TimerHandle | None = None
     _crowded = False
-    _refused: RefusedError | None = None
+    _refused: RefusedRequestError | None = None
     # State of the request being read: whether it is complete, whether its headers are, and their
     # bytes in earlier packets. Requests are numbered to tell two apart.
     _in_message = False
@@ -344,9 +344,9 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._cut("malformed", ProblemError("malformed_request", msg))
 
-    def _refusal(self, reason: str, problem: ProblemError) -> RefusedError:
+    def _refusal(self, reason: str, problem: ProblemError) -> RefusedRequestError:
         # The parser swallows this error and calls send_400_response.
-        self._refused = RefusedError(reason, problem)
+        self._refused = RefusedRequestError(reason, problem)
         return self._refused
 
     def _give_up(self) -> None:

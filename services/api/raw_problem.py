@@ -22,7 +22,7 @@ def raw_problem(problem: ProblemError) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + response.body
 
 
-class RefusedError(Exception):
+class RefusedRequestError(Exception):
     """Raised out of the parser; `problem` is the answer to the client."""
 
     def __init__(self, reason: str, problem: ProblemError) -> None:
