@@ -1,7 +1,8 @@
 """Order types as tables: what happens on one symbol, and the trades, book and orders afterwards.
 
 `a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
-Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity). `x a1` cancels.
+Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity),
+`stop55` (stop price). `x a1` cancels.
 `rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55` sets the symbol's instrument: its reference
 price, increments, largest quantity and value, lowest price of asks and highest of bids.
 `a1 => 3@51` replaces quantity and price, `a1 => 3@` and `a1 => @51` one of them.
@@ -26,7 +27,7 @@ _WORDS: Final[dict[str, tuple[str, object]]] = {
     "fok": ("time_in_force", "fok"),
     "po": ("post_only", True),
 }
-_NUMBERS: Final = {"min": "minimum_quantity"}
+_NUMBERS: Final = {"min": "minimum_quantity", "stop": "stop_price"}
 # Fields of an instrument.
 _RULES: Final = {
     "ref": "reference_price",

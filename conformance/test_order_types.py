@@ -52,9 +52,10 @@ class HttpExchange:
 
     def _place(self, order: Entry) -> None:
         api = self._api(order.name)
-        answer = api.place(
-            order.side, self._symbol, order.quantity, order.price, **order.conditions
-        )
+        more = dict(order.conditions)
+        if "stop_price" in more:
+            more["order_type"] = "stop" if order.price is None else "stop_limit"
+        answer = api.place(order.side, self._symbol, order.quantity, order.price, **more)
         if answer.status in (_REFUSED, _INVALID):
             faults = answer.body.get("errors", [])
             codes = [fault["code"] for fault in faults if "code" in fault]

@@ -20,7 +20,7 @@ BAD: dict[str, tuple[str, Any]] = {
     "true as a quantity": ("quantity", True),
     "too many shares": ("quantity", 1_000_000_001),
     "an unknown side": ("side", "buy"),
-    "an unknown type": ("order_type", "stop"),
+    "an unknown type": ("order_type", "trailing"),
     "a symbol in small letters": ("symbol", "petr4"),
     "a long symbol": ("symbol", "A" * 11),
     "a symbol that paths lose": ("symbol", ".."),

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from msgspec.structs import asdict
 
 from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder
+from loadgen.workload.tickers import REFERENCE_PRICE_CENTS
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
 from schemas.ids import order_id
+from schemas.instruments import InstrumentRules
 
 
 def broker_id(broker: int) -> str:
@@ -15,7 +17,14 @@ def broker_id(broker: int) -> str:
 
 
 def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, Command]]:
-    """(timestamp in ms, command), all on one partition, one for each order and cancel."""
+    """(timestamp in ms, command), all on one partition, one for each order and cancel.
+
+    A flow with stop orders begins with the instruments of all symbols.
+    """
+    if plan.profile.stop_percent:
+        for symbol in plan.symbols:
+            rules = InstrumentRules()
+            yield start_ms, SetInstrument(symbol, "0" * 16, rules, REFERENCE_PRICE_CENTS)
     for index, action in enumerate(plan.actions):
         now_ms = start_ms + action.at_us // 1_000
         if isinstance(action, PlannedOrder):
@@ -41,11 +50,12 @@ def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, C
 
 def _with_conditions(order: PlaceOrder, planned: PlannedOrder) -> PlaceOrder:
     conditions = (planned.time_in_force, planned.post_only, planned.minimum_quantity)
-    if conditions == (None, False, None):
+    if (*conditions, planned.stop_price) == (None, False, None, None):
         return order
     return EnterOrder(
         **asdict(order),
         time_in_force=planned.time_in_force,
         post_only=planned.post_only,
         minimum_quantity=planned.minimum_quantity,
+        stop_price=planned.stop_price,
     )

@@ -81,13 +81,15 @@ class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", o
     `time_in_force`: None is gtc for a limit order and ioc for a market order. ioc: what does not
     trade at once is closed. fok: unless all of it trades at once, nothing does. `post_only`:
     refused if any of it would trade at once. `minimum_quantity`: unless that much trades at once,
-    nothing does and the order is closed. A program that does not know this tag stops at the claim
-    of a matcher that does.
+    nothing does and the order is closed. `stop_price`: the order waits outside the book until a
+    trade at this price or beyond elects it; it then takes like any other. A program that does not
+    know this tag stops at the claim of a matcher that does.
     """
 
     time_in_force: TimeInForce | None = None
     post_only: bool = False
     minimum_quantity: Quantity | None = None
+    stop_price: PriceCents | None = None
 
 
 class CancelOrder(

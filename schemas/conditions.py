@@ -5,10 +5,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.commands import AmendOrder
-from schemas.units import OrderType, TimeInForce
+from schemas.units import OrderKind, OrderType, TimeInForce
 
 # The default of each order type. A market order never rests.
 DEFAULT_TIME_IN_FORCE: dict[OrderType, TimeInForce] = {"limit": "gtc", "market": "ioc"}
+
+
+def default_time_in_force(order_type: OrderType, stop_price: int | None) -> TimeInForce:
+    """The time in force of an order that names none. Every stop waits."""
+    return "gtc" if stop_price is not None else DEFAULT_TIME_IN_FORCE[order_type]
+
+
+def order_type_of(kind: OrderKind) -> OrderType:
+    """The order type in the log of one that a broker names."""
+    return "limit" if kind in ("limit", "stop_limit") else "market"
+
+
+def kind_of(order_type: OrderType, stop_price: int | None) -> OrderKind:
+    """The order type as brokers name it."""
+    if stop_price is None:
+        return order_type
+    return "stop" if order_type == "market" else "stop_limit"
 
 
 def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -17,6 +34,9 @@ def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     `fields` are those of `EnterOrder`, each valid by itself. One that is absent contradicts
     nothing; `time_in_force` None is the default of the order type.
     """
+    if fields.get("stop_price") is not None:
+        yield from _stop_contradictions(fields)
+        return
     is_market = fields.get("order_type") == "market"
     in_force = fields.get("time_in_force")
     if is_market and in_force == "gtc":
@@ -53,3 +73,18 @@ def _minimum_contradictions(
     quantity = fields.get("quantity")
     if quantity is not None and minimum > quantity:
         yield "minimum_quantity", "is more than the quantity"
+
+
+def _stop_contradictions(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if fields.get("time_in_force") in ("ioc", "fok"):
+        yield "time_in_force", "a stop order waits: gtc"
+    if fields.get("post_only"):
+        yield "post_only", "a stop order takes when it is elected"
+    if fields.get("minimum_quantity") is not None:
+        yield "minimum_quantity", "a stop order never trades when it arrives"
+    side, price, stop_price = fields.get("side"), fields.get("price"), fields["stop_price"]
+    if price is None or side is None:
+        return
+    if price < stop_price if side == "bid" else price > stop_price:
+        bound = "above the price of a bid" if side == "bid" else "below the price of an ask"
+        yield "stop_price", f"is {bound}"

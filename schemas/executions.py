@@ -30,6 +30,9 @@ RefusalCode = Literal[
     "over_max_quantity",
     "over_max_value",
     "outside_price_band",
+    "needs_instrument",
+    "not_amendable",
+    "stop_would_trigger",
 ]
 
 # Levels of the rules, each with all of those before: quotas; conditions of orders; changes of open
@@ -88,12 +91,14 @@ class OrderEntered(
     """An order with conditions was accepted; the conditions are those of its command.
 
     Closed with `no_liquidity`: what of it did not trade at once. A fill-or-kill order, and one
-    whose minimum was not reached, has no fill then.
+    whose minimum was not reached, has no fill then. With a `stop_price` and not closed, it is
+    parked outside the book until a `StopElected`.
     """
 
     time_in_force: TimeInForce | None = None
     post_only: bool = False
     minimum_quantity: int | None = None
+    stop_price: int | None = None
 
 
 class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled", gc=False):
@@ -195,6 +200,31 @@ Event = (
 )
 
 
+class StopElected(
+    Struct, frozen=True, tag_field="type", tag="stop_elected", omit_defaults=True, gc=False
+):
+    """A parked stop order was elected by a trade at `trigger_price`: its state after matching.
+
+    `price`: its limit; None: it is a market order now. The other fields as in `OrderAccepted`.
+    """
+
+    order_id: str
+    broker_id: str
+    symbol: str
+    side: Side
+    trigger_price: int
+    remaining_quantity: int
+    book_sequence: int
+    price: int | None = None
+    valid_until: int | None = None
+    closed_reason: ClosedReason | None = None
+    fills: tuple[Fill, ...] = ()
+
+
+# What a command brings about beside its own event.
+Effect = StopElected
+
+
 class Expired(Struct, frozen=True, gc=False):
     """An order that reached `valid_until` with `remaining_quantity` not filled."""
 
@@ -208,12 +238,16 @@ class Expired(Struct, frozen=True, gc=False):
 class Outcome(Struct, frozen=True, omit_defaults=True, gc=False):
     """All effects of one command. `time` is the partition's clock in milliseconds.
 
-    The orders in `expired` left the book before `event` was decided, in this order.
+    The orders in `expired` left before everything else, in this order. `before` the event: what
+    the bounds of earlier commands had left over; `after` it: what followed from it. All of their
+    trades count from 0 together, in this order.
     """
 
     time: int
     event: Event
     expired: tuple[Expired, ...] = ()
+    before: tuple[Effect, ...] = ()
+    after: tuple[Effect, ...] = ()
 
 
 class Claim(Struct, frozen=True, tag_field="type", tag="claim", gc=False):

@@ -216,7 +216,7 @@ class OrderMessage(Struct, frozen=True, tag_field="type", tag="order", omit_defa
     sequence: int
     command_offset: int
     time: int
-    cause: Literal["placed", "amended", "traded", "cancelled", "expired"]
+    cause: Literal["placed", "amended", "triggered", "traded", "cancelled", "expired"]
     order: OrderSummary
     trades: list[TradeResource] = []
 

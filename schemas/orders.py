@@ -6,8 +6,8 @@ it.
 
 from msgspec import Struct
 
-from schemas.conditions import DEFAULT_TIME_IN_FORCE
-from schemas.executions import Fill, OrderAccepted, OrderAmended, OrderEntered
+from schemas.conditions import default_time_in_force, kind_of
+from schemas.executions import Fill, OrderAccepted, OrderAmended, OrderEntered, StopElected
 from schemas.queries import OrderSummary
 from schemas.rest import OrderResource, TradeResource
 from schemas.units import ClosedReason, OrderType, Side, TimeInForce, rfc3339, rounded_average
@@ -39,7 +39,8 @@ class OrderTrade(Struct, frozen=True, gc=False):
 class OrderRecord(Struct, gc=False):
     """The state of one order. `filled_value` is the sum of price times quantity, in cents.
 
-    `time_in_force` None is the default of the order type. `trades` are in order of execution;
+    `time_in_force` None is the default of the order type. `triggered_at`: when a trade elected the
+    order with a stop price. `trades` are in order of execution;
     `older_trades` came before them and are not at hand.
     """
 
@@ -61,6 +62,8 @@ class OrderRecord(Struct, gc=False):
     time_in_force: TimeInForce | None
     post_only: bool
     minimum_quantity: int | None
+    stop_price: int | None
+    triggered_at: int | None
     trades: list[OrderTrade]
     older_trades: int = 0
 
@@ -87,15 +90,31 @@ class OrderRecord(Struct, gc=False):
             None,  # time_in_force
             False,  # post_only
             None,  # minimum_quantity
+            None,  # stop_price
+            None,  # triggered_at
             [],
         )
         if type(event) is OrderEntered:
             record.time_in_force = event.time_in_force
             record.post_only = event.post_only
             record.minimum_quantity = event.minimum_quantity
+            record.stop_price = event.stop_price
         for fill in event.fills:
             record._trade(fill, fill.maker_broker_id, time)
         return record
+
+    @property
+    def is_outside_book(self) -> bool:
+        """True for a stop order that no trade has elected."""
+        return self.stop_price is not None and self.triggered_at is None
+
+    def elected(self, step: StopElected, time: int) -> None:
+        """Apply the election of the parked order: it takes, and rests or closes."""
+        self.triggered_at = self.updated_at = time
+        self.remaining_quantity = step.remaining_quantity
+        self.closed_reason = step.closed_reason
+        for fill in step.fills:
+            self._trade(fill, fill.maker_broker_id, time)
 
     def filled_as_maker(self, fill: Fill, aggressor_broker_id: str, time: int) -> None:
         """Apply a fill of the resting order."""
@@ -136,7 +155,7 @@ class OrderRecord(Struct, gc=False):
             self.client_order_id,
             self.symbol,
             self.side,
-            self.order_type,
+            kind_of(self.order_type, self.stop_price),
             self.price,
             self.quantity,
             self.remaining_quantity,
@@ -149,9 +168,11 @@ class OrderRecord(Struct, gc=False):
             rfc3339(self.updated_at),
             [trade.resource() for trade in self.trades[-TRADES_SHOWN_MAX:]],
             self.older_trades + len(self.trades),
-            self.time_in_force or DEFAULT_TIME_IN_FORCE[self.order_type],
+            self.time_in_force or default_time_in_force(self.order_type, self.stop_price),
             self.post_only,
             self.minimum_quantity,
+            self.stop_price,
+            None if self.triggered_at is None else rfc3339(self.triggered_at),
         )
 
     def summary(self) -> OrderSummary:
@@ -163,7 +184,7 @@ class OrderRecord(Struct, gc=False):
             client_order_id=self.client_order_id,
             symbol=self.symbol,
             side=self.side,
-            order_type=self.order_type,
+            order_type=kind_of(self.order_type, self.stop_price),
             price=self.price,
             quantity=self.quantity,
             remaining_quantity=self.remaining_quantity,
@@ -174,7 +195,10 @@ class OrderRecord(Struct, gc=False):
             valid_until=None if self.valid_until is None else rfc3339(self.valid_until),
             created_at=rfc3339(self.created_at),
             updated_at=rfc3339(self.updated_at),
-            time_in_force=self.time_in_force or DEFAULT_TIME_IN_FORCE[self.order_type],
+            time_in_force=self.time_in_force
+            or default_time_in_force(self.order_type, self.stop_price),
             post_only=self.post_only,
             minimum_quantity=self.minimum_quantity,
+            stop_price=self.stop_price,
+            triggered_at=None if self.triggered_at is None else rfc3339(self.triggered_at),
         )

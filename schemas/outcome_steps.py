@@ -8,11 +8,20 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from schemas.executions import Event, Fill, OrderAccepted, OrderAmended, Outcome
+from schemas.executions import (
+    Effect,
+    Event,
+    Fill,
+    OrderAccepted,
+    OrderAmended,
+    OrderEntered,
+    Outcome,
+    StopElected,
+)
 
 # What an outcome may consist of, and the steps in which an order may take from the book.
-Step = Event
-Taking = OrderAccepted | OrderAmended
+Step = Effect | Event
+Taking = OrderAccepted | OrderAmended | StopElected
 
 
 class ExecutedTrade(Struct, frozen=True, gc=False):
@@ -35,9 +44,23 @@ Steps = tuple[tuple[Step, Sequence[ExecutedTrade]], ...]
 def steps_of(outcome: Outcome) -> Steps:
     """The steps behind the expiries of an outcome, in order, each with its trades in order."""
     event = outcome.event
-    if not isinstance(event, Taking) or not event.fills:
-        return ((event, ()),)
-    return ((event, _trades(event, 0)),)
+    if not outcome.before and not outcome.after:
+        if not isinstance(event, Taking) or not event.fills:
+            return ((event, ()),)
+        return ((event, _trades(event, 0)),)
+    steps: list[tuple[Step, Sequence[ExecutedTrade]]] = []
+    index = 0
+    for step in (*outcome.before, event, *outcome.after):
+        trades = _trades(step, index) if isinstance(step, Taking) else ()
+        index += len(trades)
+        steps.append((step, trades))
+    return tuple(steps)
+
+
+def is_parked(event: Taking) -> bool:
+    """True if an accepted order waits outside the book for its stop price."""
+    has_stop = isinstance(event, OrderEntered) and event.stop_price is not None
+    return has_stop and event.closed_reason is None
 
 
 def trades_of(outcome: Outcome) -> Sequence[ExecutedTrade]:

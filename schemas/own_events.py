@@ -7,7 +7,7 @@ Pure.
 from collections.abc import Sequence
 from typing import Final, Literal, assert_never
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.executions import (
     CommandRefused,
@@ -19,13 +19,16 @@ from schemas.executions import (
     Outcome,
     QuotasSet,
     RefusalCode,
+    StopElected,
     Ticked,
 )
-from schemas.outcome_steps import ExecutedTrade, Step, Steps
+from schemas.outcome_steps import ExecutedTrade, Step, Steps, Taking
 
-# The effect on the order: `traded` as the resting side; `placed` and `amended` with the trades of
-# their command.
-Cause = Literal["placed", "amended", "traded", "cancelled", "expired", "refused", "repeated"]
+# The effect on the order: `traded` as the resting side; `placed`, `amended` and `triggered` (a stop
+# order that a trade elected) with its trades.
+Cause = Literal[
+    "placed", "amended", "triggered", "traded", "cancelled", "expired", "refused", "repeated"
+]
 
 # A refused cancel is no event: it would show that another broker's order exists.
 _OF_CANCELS: Final[frozenset[RefusalCode]] = frozenset(("order_not_open", "not_owner"))
@@ -69,15 +72,13 @@ def own_events_of(outcome: Outcome, steps: Steps) -> Sequence[OwnEvent]:
         trades.extend(traded)
     if trades:
         _add_makers(events, trades)
-    return events
+    return events if len(steps) == 1 else _merged(events)
 
 
 def _of_step(step: Step, trades: Sequence[ExecutedTrade]) -> OwnEvent | None:
     match step:
-        case OrderAccepted():
-            return OwnEvent(step.broker_id, step.order_id, "placed", trades)
-        case OrderAmended():
-            return OwnEvent(step.broker_id, step.order_id, "amended", trades)
+        case OrderAccepted() | OrderAmended() | StopElected():
+            return OwnEvent(step.broker_id, step.order_id, _cause_of(step), trades)
         case OrderCancelled():
             return OwnEvent(step.broker_id, step.order_id, "cancelled")
         case OrderRepeated():
@@ -89,6 +90,12 @@ def _of_step(step: Step, trades: Sequence[ExecutedTrade]) -> OwnEvent | None:
             return None
         case never:
             assert_never(never)
+
+
+def _cause_of(step: Taking) -> Cause:
+    if isinstance(step, OrderAccepted):
+        return "placed"
+    return "amended" if isinstance(step, OrderAmended) else "triggered"
 
 
 def _of_refusal(step: CommandRefused) -> OwnEvent | None:
@@ -112,3 +119,14 @@ def _add_makers(events: list[OwnEvent], trades: Sequence[ExecutedTrade]) -> None
         makers.setdefault(trade.fill.maker_order_id, []).append(trade)
     for order_id, own in makers.items():
         events.append(OwnEvent(own[0].fill.maker_broker_id, order_id, "traded", own))
+
+
+def _merged(events: list[OwnEvent]) -> list[OwnEvent]:
+    """One event for each order. Beside elections it may take, or leave, and trade as a maker."""
+    found: dict[tuple[str, bool], OwnEvent] = {}
+    for event in events:
+        key = event.order_id, event.has_order
+        first = found.get(key)
+        trades = event.trades if first is None else (*first.trades, *event.trades)
+        found[key] = structs.replace(event if first is None else first, trades=trades)
+    return list(found.values())

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from schemas.candles import Interval
 from schemas.instruments import Phase
 from schemas.market_controls import InstrumentResource
-from schemas.units import ClosedReason, OrderType, Side, TimeInForce
+from schemas.units import ClosedReason, OrderKind, Side, TimeInForce
 
 
 class StockResource(Struct, frozen=True):
@@ -111,7 +111,7 @@ class OrderSummary(Struct, frozen=True):
     client_order_id: str | None
     symbol: str
     side: Side
-    order_type: OrderType
+    order_type: OrderKind
     price: int | None
     quantity: int
     remaining_quantity: int
@@ -125,6 +125,8 @@ class OrderSummary(Struct, frozen=True):
     time_in_force: TimeInForce
     post_only: bool
     minimum_quantity: int | None
+    stop_price: int | None
+    triggered_at: str | None
 
 
 class OrdersResource(Struct, frozen=True):

@@ -14,7 +14,7 @@ from schemas.units import (
     ClosedReason,
     DocumentNumber,
     NewSymbol,
-    OrderType,
+    OrderKind,
     PriceCents,
     Quantity,
     Side,
@@ -41,7 +41,7 @@ class Registration(Struct, frozen=True):
 
 
 class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /orders`. `price` is needed for limit and forbidden for market.
+    """`POST /orders`. Limit and stop_limit need a `price`; market and stop have none.
 
     `valid_until` must be in the future. With a `client_order_id` it may be up to an hour ago, so
     that a late retry returns the first order; if there is none, the order is accepted and expires
@@ -49,19 +49,23 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     or reaches `valid_until`; ioc (the default of a market order) trades what it can at once; fok
     trades all of its quantity at once or nothing. `post_only`: 409 if any of it would trade at
     once. `minimum_quantity`: it trades at least so much at once, or nothing, and is closed then.
+    `order_type` stop and stop_limit need a `stop_price`: the order waits outside the book until a
+    trade at that price or beyond elects it, and then takes as a market or limit order. 409 if the
+    symbol has no instrument, or if its last trade has reached the stop price already.
     """
 
     document_number: DocumentNumber
     side: Side
     symbol: NewSymbol
     quantity: Quantity
-    order_type: OrderType = "limit"
+    order_type: OrderKind = "limit"
     price: PriceCents | None = None
     valid_until: Instant | None = None
     client_order_id: ClientOrderId | None = None
     time_in_force: TimeInForce | None = None
     post_only: bool = False
     minimum_quantity: Quantity | None = None
+    stop_price: PriceCents | None = None
 
 
 class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +96,8 @@ class OrderResource(Struct, frozen=True):
     """The current state of an order. `remaining_quantity` = `quantity` - `filled_quantity`.
 
     `average_price` is the mean price of the fills, rounded to the nearest cent. `trades` has the
-    newest 100 of `trades_total`, oldest first; `GET /orders/{order_id}/trades` has all.
+    newest 100 of `trades_total`, oldest first; `GET /orders/{order_id}/trades` has all. A stop
+    order is open while it waits; `triggered_at`: when a trade elected it.
     """
 
     order_id: str
@@ -100,7 +105,7 @@ class OrderResource(Struct, frozen=True):
     client_order_id: str | None
     symbol: str
     side: Side
-    order_type: OrderType
+    order_type: OrderKind
     price: int | None
     quantity: int
     remaining_quantity: int
@@ -116,6 +121,8 @@ class OrderResource(Struct, frozen=True):
     time_in_force: TimeInForce = "gtc"
     post_only: bool = False
     minimum_quantity: int | None = None
+    stop_price: int | None = None
+    triggered_at: str | None = None
 
 
 class TradesResource(Struct, frozen=True):

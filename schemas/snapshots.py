@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from schemas.commands import EnterOrder
 from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
 from schemas.units import Side
@@ -102,6 +103,17 @@ class AmendedRow(Struct, frozen=True, array_like=True, gc=False):
     quantity: int
 
 
+class StopRow(Struct, frozen=True, array_like=True, gc=False):
+    """A stop order that waits; `accepted_at` is the offset of its command.
+
+    `trigger_price` 0: it is parked; otherwise it is elected and waits for its turn to take.
+    """
+
+    order: EnterOrder
+    accepted_at: int
+    trigger_price: int
+
+
 class SnapshotChunk(
     Struct, frozen=True, tag_field="type", tag="snapshot_chunk", omit_defaults=True, gc=False
 ):
@@ -122,6 +134,7 @@ class SnapshotChunk(
     instruments: tuple[InstrumentRow, ...] = ()
     terms: tuple[OrderTermsRow, ...] = ()
     amended: tuple[AmendedRow, ...] = ()
+    stops: tuple[StopRow, ...] = ()
 
 
 class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):

@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -138,6 +138,8 @@ ORDERS = Table(
         "time_in_force",
         "post_only",
         "minimum_quantity",
+        "stop_price",
+        "triggered_at",
     ),
     writers=("sink", "operator"),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},

@@ -69,6 +69,8 @@ WebhookUrl = Annotated[
 
 Side = Literal["bid", "ask"]
 OrderType = Literal["limit", "market"]
+# As brokers name them: a stop is a market order with a stop price, a stop-limit a limit order.
+OrderKind = Literal["limit", "market", "stop", "stop_limit"]
 TimeInForce = Literal["gtc", "ioc", "fok"]
 ClosedReason = Literal["filled", "cancelled", "expired", "no_liquidity"]
 

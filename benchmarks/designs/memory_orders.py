@@ -9,6 +9,7 @@ from benchmarks.designs.api import now_ms
 from benchmarks.designs.design import Cancelled, Placed
 from benchmarks.designs.market import DesignMarket, DesignOrder, content_of
 from schemas import ids
+from schemas.conditions import order_type_of
 from schemas.rest import OrderRequest, OrderResource
 from schemas.units import milliseconds
 
@@ -60,7 +61,7 @@ def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
         document_number=wanted.document_number,
         symbol=wanted.symbol,
         side=wanted.side,
-        order_type=wanted.order_type,
+        order_type=order_type_of(wanted.order_type),
         quantity=wanted.quantity,
         remaining_quantity=wanted.quantity,
         filled_value=0,
@@ -73,6 +74,8 @@ def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
         time_in_force=None,
         post_only=False,
         minimum_quantity=None,
+        stop_price=None,
+        triggered_at=None,
         trades=[],
         arrival=0,
     )

@@ -76,5 +76,11 @@ async def _orders(connection: AsyncConnection) -> AsyncIterator[DesignOrder]:
 def _order(**columns: Any) -> DesignOrder:
     # The designs have orders without conditions only.
     return DesignOrder(
-        trades=[], time_in_force=None, post_only=False, minimum_quantity=None, **columns
+        trades=[],
+        time_in_force=None,
+        post_only=False,
+        minimum_quantity=None,
+        stop_price=None,
+        triggered_at=None,
+        **columns,
     )

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from loadgen.workload.orderflow import Plan, PlannedOrder
+from schemas.conditions import kind_of
 from schemas.units import rfc3339
 
 
@@ -24,6 +25,7 @@ class OrderBody(Struct, frozen=True, omit_defaults=True):
     time_in_force: str | None = None
     post_only: bool = False
     minimum_quantity: int | None = None
+    stop_price: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -38,13 +40,14 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
             side=order.side,
             symbol=plan.symbols[order.symbol],
             quantity=order.quantity,
-            order_type=order.order_type,
+            order_type=kind_of(order.order_type, order.stop_price),
             client_order_id=tag + order.client_order_id,
             price=order.price,
             valid_until=until,
             time_in_force=order.time_in_force,
             post_only=order.post_only,
             minimum_quantity=order.minimum_quantity,
+            stop_price=order.stop_price,
         )
     )
 

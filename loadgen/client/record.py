@@ -63,6 +63,7 @@ _EXPECTED: Final = frozenset(
         (404, "no_trades"),
         (422, EXPIRED),
         (409, "post_only_would_trade"),
+        (409, "stop_would_trigger"),
     }
 )
 _WITHOUT_ANSWER: Final[dict[int, Kind]] = {

@@ -11,7 +11,7 @@ from msgspec import structs
 from loadgen.client.client import Job
 from loadgen.client.client_log import client_lines
 from loadgen.client.record import ERROR_KINDS
-from loadgen.client.setup import SetupError, no_webhooks, register, require_ready
+from loadgen.client.setup import SetupError, no_webhooks, register, require_ready, set_instruments
 from loadgen.client.target import Target
 from loadgen.client.workers import INTERRUPTED, RunResult, RunState, Workers
 from loadgen.report.progress import PlanProgress
@@ -59,6 +59,8 @@ class Session:
         )
         say(f"{profile.brokers} brokers registered, {profile.symbols} symbols, seed {seed}")
         filling = book(profile, seed)
+        if profile.stop_percent:
+            uvloop.run(set_instruments(target.url, target.admin_key, filling.symbols))
         if filling.actions:
             say(f"filling the books with {len(filling.actions):,} orders ...")
             self._before("books", filling, BOOK_IN_FLIGHT_MAX)

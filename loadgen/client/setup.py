@@ -1,10 +1,11 @@
-"""Prepares an exchange for a run: waits until it is ready, registers the brokers."""
+"""Prepares an exchange for a run: waits until it is ready, registers brokers, sets instruments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiohttp
 import msgspec
 
+from loadgen.workload.tickers import REFERENCE_PRICE_CENTS
 from schemas.rest import RegisterRequest, Registration
 from services.runtime.readiness import wait_ready
 
@@ -54,3 +55,20 @@ async def register(
     except (aiohttp.ClientError, OSError) as error:
         raise SetupError(f"{url}: {error}") from error
     return registered
+
+
+async def set_instruments(url: str, admin_key: str, symbols: Sequence[str]) -> None:
+    """Give the symbols instruments, which stop orders need. Raises SetupError."""
+    headers = {"Authorization": f"Bearer {admin_key}", "Content-Type": "application/json"}
+    body = msgspec.json.encode({"reference_price": REFERENCE_PRICE_CENTS})
+    try:
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for symbol in symbols:
+                path = f"/admin/stocks/{symbol}"
+                async with session.put(f"{url}{path}", data=body) as response:
+                    raw = await response.read()
+                    if response.status != 200:  # noqa: PLR2004
+                        answer = raw[:300].decode(errors="replace")
+                        raise SetupError(f"PUT {path}: {response.status} {answer}")
+    except (aiohttp.ClientError, OSError) as error:
+        raise SetupError(f"{url}: {error}") from error

@@ -28,6 +28,8 @@ CANCEL_AGE_US_MIN: Final = 50_000
 # Shortest validity: under a second, and longer than a loaded machine takes to pass an order on.
 VALID_SHORT_MS: Final = (500, 999)
 VALID_SECONDS_MS: Final = (2_000, 20_000)
+# A stop-limit order's limit is so far beyond its stop price.
+STOP_LIMIT_CENTS: Final = 3
 # A reference price moves a cent on one order in so many.
 WANDER_ONE_IN: Final = 8
 
@@ -41,7 +43,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Orders that are neither passive nor crossing are market orders; reads of neither an order, a
     price nor a book are of a balance. `per_53_orders` as counted at B3. Conditions (`ioc`, `fok`,
-    `post_only`, `minimum` quantity) are of limit orders, of which each has one at most.
+    `post_only`, `minimum` quantity, `stop` price) are of limit orders, each of which has one at
+    most.
     """
 
     brokers: Count = 20
@@ -57,6 +60,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fok_percent: Percent = 0
     post_only_percent: Percent = 0
     minimum_percent: Percent = 0
+    stop_percent: Percent = 0
     cancels_per_53_orders: Annotated[int, Meta(ge=0, le=1_000)] = 19
     cancel_age_ms_mean: Count = 3_000
     reads_per_53_orders: Annotated[int, Meta(ge=0, le=10_000)] = 0
@@ -68,7 +72,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     book_orders_per_symbol: Annotated[int, Meta(ge=0, le=1_000)] = 0
 
 
-Condition = Literal["ioc", "fok", "post_only", "minimum"]
+Condition = Literal["ioc", "fok", "post_only", "minimum", "stop"]
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 Read = Literal["read_order", "read_price", "read_book", "read_balance"]
 
@@ -93,6 +97,7 @@ class PlannedOrder(
     time_in_force: TimeInForce | None = None
     post_only: bool = False
     minimum_quantity: int | None = None
+    stop_price: int | None = None
 
 
 class PlannedCancel(Struct, frozen=True, tag_field="kind", tag="cancel", gc=False):
@@ -156,7 +161,7 @@ def _require(profile: Profile) -> None:
             (profile.read_order_percent, profile.read_price_percent, profile.read_book_percent),
             "reads of orders, prices and books",
         ),
-        (_condition_percents(profile), "ioc, fok, post_only and minimum"),
+        (_condition_percents(profile), "ioc, fok, post_only, minimum and stop"),
     ):
         if sum(parts) > 100:  # noqa: PLR2004
             raise ValueError(f"{of} make more than 100 per cent")
@@ -164,12 +169,13 @@ def _require(profile: Profile) -> None:
         raise ValueError("bursts must be shorter than the time from one to the next")
 
 
-def _condition_percents(profile: Profile) -> tuple[int, int, int, int]:
+def _condition_percents(profile: Profile) -> tuple[int, int, int, int, int]:
     return (
         profile.ioc_percent,
         profile.fok_percent,
         profile.post_only_percent,
         profile.minimum_percent,
+        profile.stop_percent,
     )
 
 
@@ -247,10 +253,14 @@ class _Flow:
         condition = self._condition() if limit else None
         if condition in ("ioc", "fok"):
             valid_ms = None
-        elif passive:
+        elif passive or condition == "stop":
             until = None if valid_ms is None else at_us + valid_ms * 1_000
             self._placed_at.append(at_us)
             self._resting.append((index, broker, until))
+        stop_price = self._stop_price(symbol, side) if condition == "stop" else None
+        if stop_price is not None:
+            # Within its limit it takes what the next few prices offer.
+            price = stop_price + (STOP_LIMIT_CENTS if side == "bid" else -STOP_LIMIT_CENTS)
         return PlannedOrder(
             at_us=at_us,
             broker=broker,
@@ -264,6 +274,7 @@ class _Flow:
             time_in_force=condition if condition in ("ioc", "fok") else None,
             post_only=condition == "post_only",
             minimum_quantity=LOT_SHARES if condition == "minimum" else None,
+            stop_price=stop_price,
         )
 
     def _condition(self) -> Condition | None:
@@ -289,6 +300,11 @@ class _Flow:
         distance = 1 + int(rng.expovariate(0.25))
         towards_market = -distance if side == "bid" else distance
         return self._reference[symbol] + (-towards_market if crossing else towards_market)
+
+    def _stop_price(self, symbol: int, side: Side) -> int:
+        """A price that the market has not reached: above it for a bid, below it for an ask."""
+        distance = 1 + int(self._random.expovariate(0.5))
+        return self._reference[symbol] + (distance if side == "bid" else -distance)
 
     def _valid_ms(self) -> int | None:
         drawn = self._random.randrange(100)

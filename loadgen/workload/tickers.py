@@ -14,6 +14,8 @@ TICKERS: Final = (
 # Roughly the range of share prices at B3.
 PRICE_CENTS_MIN = 400
 PRICE_CENTS_MAX = 9_000
+# Of the instruments of flows that need some: the first trade of a symbol replaces it.
+REFERENCE_PRICE_CENTS = 3_000
 
 
 def tickers(count: int) -> tuple[str, ...]:

@@ -128,9 +128,18 @@ def _add_price_rules(components: Document) -> None:
 def _add_price_rule_to(order: Document) -> None:
     price = order["properties"]["price"]["anyOf"]
     (number,) = [kind for kind in price if kind.get("type") == "integer"]
-    limit = {"properties": {"order_type": {"const": "limit"}, "price": number}}
-    market = {"properties": {"order_type": {"const": "market"}, "price": {"type": "null"}}}
-    order["anyOf"] = [limit | {"required": ["price"]}, market | {"required": ["order_type"]}]
+    null = {"type": "null"}
+
+    def of_kind(kind: str, price: Document, stop_price: Document, *required: str) -> Document:
+        properties = {"order_type": {"const": kind}, "price": price, "stop_price": stop_price}
+        return {"properties": properties, "required": list(required)}
+
+    order["anyOf"] = [
+        of_kind("limit", number, null, "price"),
+        of_kind("market", null, null, "order_type"),
+        of_kind("stop", null, number, "order_type", "stop_price"),
+        of_kind("stop_limit", number, number, "order_type", "price", "stop_price"),
+    ]
 
 
 def _plain_patterns(value: Any) -> Any:

@@ -20,7 +20,7 @@ from schemas.executions import (
     Outcome,
 )
 from schemas.ids import trade_id
-from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
+from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
 from services.audit.conditions import broken_condition, is_killed, needed, never_rests
@@ -68,25 +68,35 @@ class OutcomeBooks:
         self.clock = outcome.time
         for expired in outcome.expired:
             self._leaves(expired.order_id)
+            self._look_at_sequence(expired, offset)
         for step, trades in steps_of(outcome):
-            if isinstance(step, OrderCancelled):
+            if isinstance(step, Taking):
+                self._arrives(step, trades, outcome, offset)
+            elif isinstance(step, OrderCancelled):
                 self._leaves(step.order_id)
-            elif isinstance(step, OrderAccepted):
-                self._enters(step, trades, outcome, offset)
-            elif isinstance(step, OrderAmended):
-                self._amends(step, trades, outcome, offset)
             elif isinstance(step, InstrumentSet):
                 self._books.setdefault(step.symbol, RestingBook(step.symbol))
             elif isinstance(step, CommandRefused) and step.code == "post_only_would_trade":
                 self._look_at_post_only(command, offset)
+            if isinstance(step, Taking | OrderCancelled | InstrumentSet):
+                self._look_at_sequence(step, offset)
         self.updates = [
             self._update(book, outcome.time, offset, index)
             for index, book in enumerate(self._changed.values())
         ]
-        self._look_at_sequences(outcome, offset)
         self._crossed.checked += 1
         for book in self._changed.values():
             self._look_at_ends(book, offset)
+
+    def _arrives(
+        self, step: Taking, trades: Sequence[ExecutedTrade], outcome: Outcome, offset: int
+    ) -> None:
+        if isinstance(step, OrderAccepted):
+            self._enters(step, trades, outcome, offset)
+        elif isinstance(step, OrderAmended):
+            self._amends(step, trades, outcome, offset)
+        else:
+            self._takes(self._books[step.symbol], step, trades, outcome, offset)
 
     def sequences(self) -> dict[str, int]:
         """The number of changes of each book."""
@@ -123,8 +133,10 @@ class OutcomeBooks:
         where = f"{self._partition}@{offset} order {event.order_id}"
         book = self._books.get(event.symbol) or RestingBook(event.symbol)
         if isinstance(event, OrderEntered):
-            self._look_at_conditions(book, event, where)
-        self._takes(book, event, trades, outcome, offset)
+            dues = len(outcome.expired) if outcome.before else 0
+            self._look_at_conditions(book, event, dues, where)
+        if not is_parked(event):
+            self._takes(book, event, trades, outcome, offset)
 
     def _amends(
         self, event: OrderAmended, trades: Sequence[ExecutedTrade], outcome: Outcome, offset: int
@@ -209,9 +221,16 @@ class OutcomeBooks:
         if not _crosses(event, fill.price):
             self._priority.fail(f"{took}, beyond its limit of {event.price}")
 
-    def _look_at_conditions(self, book: RestingBook, event: OrderEntered, where: str) -> None:
+    def _look_at_conditions(
+        self, book: RestingBook, event: OrderEntered, dues: int, where: str
+    ) -> None:
+        """Check an accepted order. `dues`: at most so many steps were used up by orders that were
+        due, before it came to this one."""
         self._conditions.checked += 1
-        at_once = self._at_once(book, event, needed(event)) if is_killed(event) else 0
+        at_once = 0
+        if is_killed(event):
+            steps = self._rules.fills_max - len(self.trades) - dues
+            at_once = self._at_once(book, event, needed(event), steps)
         broken = broken_condition(event, at_once)
         if broken is not None:
             self._conditions.fail(f"{where}: {broken}")
@@ -222,7 +241,7 @@ class OutcomeBooks:
         taker = self._as_taker(command)
         if taker is not None:
             book = self._books.get(taker.symbol) or RestingBook(taker.symbol)
-            if not self._at_once(book, taker, 1):
+            if not self._at_once(book, taker, 1, self._rules.fills_max - len(self.trades)):
                 where = f"{self._partition}@{offset} order {taker.order_id}"
                 self._conditions.fail(f"{where}: nothing would have traded")
 
@@ -237,11 +256,13 @@ class OutcomeBooks:
         price = command.price or order.price
         return PlaceOrder(*ids, order.symbol, order.side, "limit", order.remaining, price)
 
-    def _at_once(self, book: RestingBook, order: PlaceOrder | OrderAccepted, wanted: int) -> int:
+    def _at_once(
+        self, book: RestingBook, order: PlaceOrder | OrderAccepted, wanted: int, steps_max: int
+    ) -> int:
         """The shares that an order would trade at once, at most `wanted`."""
         found = 0
         for step, maker in enumerate(book.waiting(_opposite(order.side))):
-            if step == self._rules.fills_max or not _crosses(order, maker.price):
+            if step >= steps_max or not _crosses(order, maker.price):
                 break
             if maker.valid_until is None or maker.valid_until > self.clock:
                 found += maker.remaining
@@ -262,7 +283,7 @@ class OutcomeBooks:
         if first is not None and _crosses(event, first[1].price):
             # An order that rests all the same leaves a crossed book, which another check reports.
             wrong = reason == "no_liquidity" or (reason == "cancelled" and not bound)
-        elif isinstance(event, OrderAccepted) and never_rests(event):
+        elif _may_not_rest(event):
             wrong = reason != "no_liquidity"
         else:
             wrong = reason is not None
@@ -270,20 +291,18 @@ class OutcomeBooks:
             there = "no order" if first is None else f"{first[0]} at {first[1].price}"
             self._priority.fail(f"{where} became {reason or 'open'}, first was {there}")
 
-    def _look_at_sequences(self, outcome: Outcome, offset: int) -> None:
-        events: list[Expired | Taking | OrderCancelled | InstrumentSet] = [*outcome.expired]
-        for step, _ in steps_of(outcome):
-            if isinstance(step, Taking | OrderCancelled | InstrumentSet):
-                events.append(step)
-        for event in events:
-            self._sequences.checked += 1
-            book = self._books.get(event.symbol)
-            kept = 0 if book is None else book.sequence
-            if event.book_sequence != kept:
-                self._sequences.fail(
-                    f"{self._partition}@{offset} {event.symbol}: book #{event.book_sequence}, "
-                    f"expected #{kept}"
-                )
+    def _look_at_sequence(
+        self, step: Expired | Taking | OrderCancelled | InstrumentSet, offset: int
+    ) -> None:
+        """Check the number of the book after this step."""
+        self._sequences.checked += 1
+        book = self._books.get(step.symbol)
+        kept = 0 if book is None else book.sequence
+        if step.book_sequence != kept:
+            self._sequences.fail(
+                f"{self._partition}@{offset} {step.symbol}: book #{step.book_sequence}, "
+                f"expected #{kept}"
+            )
 
     def _look_at_ends(self, book: RestingBook, offset: int) -> None:
         bid, ask = book.first("bid"), book.first("ask")
@@ -301,6 +320,10 @@ class OutcomeBooks:
         return BookUpdate(
             book.symbol, book.sequence, time, offset, index, tuple(bids), tuple(asks), whole
         )
+
+
+def _may_not_rest(event: Taking) -> bool:
+    return event.price is None or (isinstance(event, OrderAccepted) and never_rests(event))
 
 
 def _opposite(side: Side) -> Side:

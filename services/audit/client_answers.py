@@ -29,6 +29,7 @@ from schemas.executions import (
     QuotasSet,
     Ticked,
 )
+from schemas.outcome_steps import is_parked
 from services.audit import instruments
 from services.audit.amendments import answers_amendment
 from services.audit.ledger import OrderState
@@ -80,7 +81,7 @@ class Answers:
     ) -> None:
         self._owner.checked += 1
         state = self._open.get(command.order_id)
-        gone = any(expired.order_id == command.order_id for expired in outcome.expired)
+        gone = command.order_id in _gone_before(outcome)
         event = outcome.event
         found = event.code if isinstance(event, CommandRefused) else type(event).__name__
         wanted = "OrderCancelled" if isinstance(command, CancelOrder) else "OrderAmended"
@@ -88,6 +89,8 @@ class Answers:
             wanted = "order_not_open"
         elif state.accepted.broker_id != command.broker_id:
             wanted = "not_owner"
+        elif isinstance(command, AmendOrder) and _waits(state, outcome):
+            wanted = "not_amendable"
         elif found in _AMENDMENT_REFUSALS:
             return
         if found != wanted:
@@ -97,7 +100,8 @@ class Answers:
                 f"expected {wanted}"
             )
         if isinstance(command, AmendOrder) and isinstance(event, OrderAmended) and state:
-            fits = answers_amendment(command, event, state.accepted, state.remaining)
+            left = _left_before(outcome, state)
+            fits = answers_amendment(command, event, state.accepted, left)
             if not state.carried and not fits:
                 self._answers.fail(f"{where}: {command} was answered with {event}")
 
@@ -112,6 +116,35 @@ class Answers:
                 f"{where}: {event.broker_id} is told of {event.original_order_id}, an order of "
                 f"{original.accepted.broker_id}"
             )
+
+
+def _waits(state: OrderState, outcome: Outcome) -> bool:
+    """True if the order waited for its stop price when the command of an outcome was decided."""
+    elected = {step.order_id for step in outcome.before}
+    is_new = state.triggered_at is None and state.accepted.order_id not in elected
+    return is_new and is_parked(state.accepted)
+
+
+def _left_before(outcome: Outcome, state: OrderState) -> int:
+    """Remaining quantity of an order when the command of an outcome was decided."""
+    left, order_id = state.remaining, state.accepted.order_id
+    for step in outcome.before:
+        if step.order_id == order_id:
+            left = step.remaining_quantity
+        for fill in step.fills:
+            if fill.maker_order_id == order_id:
+                left = fill.maker_remaining_quantity
+    return left
+
+
+def _gone_before(outcome: Outcome) -> set[str]:
+    """The orders that closed in an outcome before its command was decided."""
+    gone = {expired.order_id for expired in outcome.expired}
+    for step in outcome.before:
+        gone.update(fill.maker_order_id for fill in step.fills if not fill.maker_remaining_quantity)
+        if step.closed_reason is not None:
+            gone.add(step.order_id)
+    return gone
 
 
 def _answers(command: Command | None, event: Event) -> bool:
@@ -140,7 +173,7 @@ def _answers_amendment(command: AmendOrder, event: Event) -> bool:
     if isinstance(event, OrderAmended):
         ids = (event.order_id, event.broker_id, event.request)
         return ids == (command.order_id, command.broker_id, command.request)
-    codes = ("order_not_open", "not_owner", *_AMENDMENT_REFUSALS)
+    codes = ("order_not_open", "not_owner", "not_amendable", *_AMENDMENT_REFUSALS)
     return _refused(event, command, *codes)
 
 
@@ -170,10 +203,12 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
         )
         if isinstance(event, OrderEntered):
             conditions = (event.time_in_force, event.post_only, event.minimum_quantity)
-            return EnterOrder(*entered, *conditions) == command
+            return EnterOrder(*entered, *conditions, event.stop_price) == command
         return PlaceOrder(*entered) == command
     if isinstance(event, OrderRepeated):
         return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
+    if isinstance(command, EnterOrder) and command.stop_price is not None:
+        return _refused(event, command, "needs_instrument", "stop_would_trigger", *_ORDER_REFUSALS)
     if isinstance(command, EnterOrder) and command.post_only:
         return _refused(event, command, "post_only_would_trade", *_ORDER_REFUSALS)
     return _refused(event, command, *_ORDER_REFUSALS)

@@ -31,7 +31,7 @@ def broken_condition(event: OrderEntered, at_once: int) -> str | None:
     filled = sum(fill.quantity for fill in event.fills)
     if event.post_only and event.fills:
         return "it is post-only and took"
-    if event.closed_reason is None and never_rests(event):
+    if event.closed_reason is None and never_rests(event) and event.stop_price is None:
         return "it rests"
     if is_killed(event) and at_once >= needed(event):
         return f"it was closed, although {at_once} would have traded"

@@ -28,7 +28,8 @@ _SELECT_ORDERS: LiteralString = (
     " extract(epoch FROM valid_until) * 1000 AS valid_until, status, closed_reason,"
     " extract(epoch FROM created_at) * 1000 AS created_at,"
     " extract(epoch FROM updated_at) * 1000 AS updated_at,"
-    " partition, command_offset, time_in_force, post_only, minimum_quantity FROM orders"
+    " partition, command_offset, time_in_force, post_only, minimum_quantity, stop_price,"
+    " extract(epoch FROM triggered_at) * 1000 AS triggered_at FROM orders"
 )
 _SELECT_TRADES: LiteralString = (
     "SELECT id::text, buy_order_id::text, sell_order_id::text, buy_broker_id::text,"
@@ -99,6 +100,7 @@ def order_row(state: OrderState, partition: int) -> Row:
         partition,
         state.offset,
         *conditions_row(event),
+        state.triggered_at,
     )
 
 
@@ -122,8 +124,8 @@ def carried_row(state: OrderState, partition: int) -> Row:
 def conditions_row(event: OrderAccepted) -> Row:
     """The conditions of an order; those of one without any."""
     if isinstance(event, OrderEntered):
-        return event.time_in_force, event.post_only, event.minimum_quantity
-    return None, False, None
+        return event.time_in_force, event.post_only, event.minimum_quantity, event.stop_price
+    return None, False, None, None
 
 
 def trade_row(trade: TradeState, partition: int) -> Row:

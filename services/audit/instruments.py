@@ -18,10 +18,18 @@ from schemas.executions import (
     Outcome,
 )
 from schemas.instruments import InstrumentRules, Phase
+from schemas.outcome_steps import steps_of
 from schemas.snapshots import InstrumentRow
 from services.audit.report import AuditReport
 
-REFUSALS = ("off_tick", "off_lot", "over_max_quantity", "over_max_value", "outside_price_band")
+REFUSALS = (
+    "off_tick",
+    "off_lot",
+    "over_max_quantity",
+    "over_max_value",
+    "outside_price_band",
+    "stop_would_trigger",
+)
 # Those that a price alone may break.
 _PRICES = ("off_tick", "outside_price_band")
 # Phase, reference price and the trade that it follows, and the rules.
@@ -55,18 +63,21 @@ class InstrumentAudit:
 
     def apply(self, command: Command | None, outcome: Outcome, offset: int) -> None:
         """Apply the outcome of the command at `offset`."""
-        event = outcome.event
-        if isinstance(event, InstrumentSet):
-            stored = (event.phase, event.reference_price, event.trade_sequence)
-            self._held[event.symbol] = _Instrument(
-                event.rules, event.phase, event.reference_price, (*stored, *astuple(event.rules))
-            )
-        elif isinstance(event, OrderAccepted):
-            self._accepted(event, f"{self._partition}@{offset} order {event.order_id}")
-        elif isinstance(event, OrderAmended) and isinstance(command, AmendOrder):
-            self._amended(command, event, f"{self._partition}@{offset} order {event.order_id}")
-        elif isinstance(event, CommandRefused) and isinstance(command, PlaceOrder):
-            self._refused(command, event, f"{self._partition}@{offset} order {event.order_id}")
+        for step, trades in steps_of(outcome):
+            where = f"{self._partition}@{offset}"
+            if isinstance(step, InstrumentSet):
+                stored = (step.phase, step.reference_price, step.trade_sequence)
+                self._held[step.symbol] = _Instrument(
+                    step.rules, step.phase, step.reference_price, (*stored, *astuple(step.rules))
+                )
+            elif isinstance(step, OrderAccepted):
+                self._accepted(step, f"{where} order {step.order_id}")
+            elif isinstance(step, OrderAmended) and isinstance(command, AmendOrder):
+                self._amended(command, step, f"{where} order {step.order_id}")
+            elif isinstance(step, CommandRefused) and isinstance(command, PlaceOrder):
+                self._refused(command, step, f"{where} order {step.order_id}")
+            if trades and trades[0].taker.symbol in self._held:
+                self._held[trades[0].taker.symbol].reference = trades[-1].fill.price
 
     def _accepted(self, event: OrderAccepted, where: str) -> None:
         held = self._held.get(event.symbol)
@@ -76,8 +87,6 @@ class InstrumentAudit:
         broken = list(_broken(held, event))
         if broken:
             self._check.fail(f"{where} was accepted: {', '.join(broken)}")
-        if event.fills:
-            held.reference = event.fills[-1].price
 
     def _amended(self, command: AmendOrder, event: OrderAmended, where: str) -> None:
         held = self._held.get(event.symbol)
@@ -92,8 +101,6 @@ class InstrumentAudit:
             broken = [code for code in _broken(held, order) if command.quantity or code in _PRICES]
             if broken:
                 self._check.fail(f"{where} was amended: {', '.join(broken)}")
-        if event.fills:
-            held.reference = event.fills[-1].price
 
     def _refused(self, command: PlaceOrder, event: CommandRefused, where: str) -> None:
         if event.code not in REFUSALS:
@@ -108,21 +115,30 @@ class InstrumentAudit:
 def _broken(held: _Instrument, order: PlaceOrder | OrderAccepted) -> Iterable[str]:
     """The rules that an order breaks, in the order in which a refusal names the first."""
     rules, price = held.rules, order.price
-    if (price or 0) % rules.tick_size:
+    stop_price = order.stop_price if isinstance(order, EnterOrder | OrderEntered) else None
+    if any((one or 0) % rules.tick_size for one in (price, stop_price)):
         yield "off_tick"
     minimum = order.minimum_quantity if isinstance(order, EnterOrder | OrderEntered) else None
     if any((count or 0) % rules.lot_size for count in (order.quantity, minimum)):
         yield "off_lot"
     if order.quantity > (rules.quantity_max or order.quantity):
         yield "over_max_quantity"
-    value = order.quantity * (price or held.reference)
+    value = order.quantity * (price or stop_price or held.reference)
     if value > (rules.value_max or value):
         yield "over_max_value"
-    if price is None:
-        return
-    if order.side == "bid":
-        outside = rules.price_max is not None and price > rules.price_max
-    else:
-        outside = rules.price_min is not None and price < rules.price_min
-    if outside:
+    if _is_outside(rules, order):
         yield "outside_price_band"
+    if stop_price is None:
+        return
+    distance = held.reference - stop_price
+    if (distance if order.side == "bid" else -distance) >= 0:
+        yield "stop_would_trigger"
+
+
+def _is_outside(rules: InstrumentRules, order: PlaceOrder | OrderAccepted) -> bool:
+    """True if a bid is above the highest price, or an ask below the lowest."""
+    if order.price is None:
+        return False
+    if order.side == "bid":
+        return rules.price_max is not None and order.price > rules.price_max
+    return rules.price_min is not None and order.price < rules.price_min

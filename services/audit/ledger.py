@@ -17,14 +17,16 @@ from schemas.executions import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
     QuotasSet,
+    StopElected,
     Ticked,
 )
 from schemas.ids import partition_of
 from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
-from schemas.snapshots import OrderRow
+from schemas.snapshots import OrderRow, StopRow
 from schemas.units import ClosedReason, Side
 from services.audit.amendments import broken_amendment, remaining_before
 from services.audit.report import AuditReport
@@ -41,6 +43,7 @@ class OrderState(Struct):
     created_at: int
     updated_at: int
     closed_reason: ClosedReason | None
+    triggered_at: int | None = None
     carried: bool = False
     """Open where the audit begins: `accepted` then has what was left of the order there."""
 
@@ -116,6 +119,8 @@ class Ledger:
                     self._accepted(step, trades, outcome.time, offset)
                 case OrderAmended():
                     self._amended(step, trades, outcome.time, offset)
+                case StopElected():
+                    self._elected(step, trades, outcome.time, offset)
                 case OrderCancelled():
                     self._left(step, "cancelled", outcome.time, offset)
                 case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet() | InstrumentSet():
@@ -142,6 +147,27 @@ class Ledger:
             event, order.accepted_at, order.remaining_quantity, 0, 0, time, time, None, carried=True
         )
 
+    def carry_stop(self, row: StopRow, time: int) -> None:
+        """Take over a stop order that waits where the audit begins."""
+        order = row.order
+        event = OrderEntered(
+            order_id=order.order_id,
+            broker_id=order.broker_id,
+            document_number=order.document_number,
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            quantity=order.quantity,
+            remaining_quantity=order.quantity,
+            book_sequence=0,
+            price=order.price,
+            valid_until=order.valid_until,
+            stop_price=order.stop_price,
+        )
+        self.open[order.order_id] = OrderState(
+            event, row.accepted_at, order.quantity, 0, 0, time, time, None, carried=True
+        )
+
     def take_closed(self) -> list[OrderState]:
         """Return the orders closed since the last call."""
         taken, self._closed = self._closed, []
@@ -165,21 +191,48 @@ class Ledger:
         self._quantities.checked += 1
         where = f"{self.partition}@{offset} order {event.order_id}"
         state = OrderState(event, offset, event.quantity, 0, 0, time, time, event.closed_reason)
+        if event.order_id in self.open:
+            self._final.fail(f"{where}: accepted while an order of this id is open")
+        self._took(state, event, trades, (time, offset))
+
+    def _elected(
+        self, step: StopElected, trades: Sequence[ExecutedTrade], time: int, offset: int
+    ) -> None:
+        where = f"{self.partition}@{offset} order {step.order_id}"
+        self._quantities.checked += 1
+        state = self.open.pop(step.order_id, None)
+        if state is None:
+            self._final.fail(f"{where}: elected, although it is not open")
+            return
+        if state.triggered_at is not None:
+            self._final.fail(f"{where}: elected twice")
+        state.triggered_at = state.updated_at = time
+        state.closed_reason = step.closed_reason
+        self._took(state, step, trades, (time, offset))
+
+    def _took(
+        self,
+        state: OrderState,
+        step: Taking,
+        trades: Sequence[ExecutedTrade],
+        at: tuple[int, int],
+    ) -> None:
+        """Apply the trades of an order that took, and how it ended. `at`: time and offset."""
+        time, offset = at
+        where = f"{self.partition}@{offset} order {step.order_id}"
         for trade in trades:
             self._fill(state, trade.fill, time, where)
             left = state.remaining
-            self.trades.append(TradeState(trade.fill, event, left, time, offset, trade.index))
-        self._look_at_left(state, event, where)
-        dead = event.valid_until is not None and event.valid_until <= time
-        if dead != (event.closed_reason == "expired"):
+            self.trades.append(TradeState(trade.fill, step, left, time, offset, trade.index))
+        self._look_at_left(state, step, where)
+        until = state.accepted.valid_until
+        dead = until is not None and until <= time
+        if dead != (step.closed_reason == "expired"):
             self._validity.fail(
-                f"{where} became {event.closed_reason or 'open'} at {time}, "
-                f"valid until {event.valid_until}"
+                f"{where} became {step.closed_reason or 'open'} at {time}, valid until {until}"
             )
-        if event.order_id in self.open:
-            self._final.fail(f"{where}: accepted while an order of this id is open")
-        if event.closed_reason is None:
-            self.open[event.order_id] = state
+        if step.closed_reason is None:
+            self.open[step.order_id] = state
         else:
             self._close(state)
 

@@ -27,6 +27,7 @@ from services.audit.ledger import Ledger, Totals
 from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
+from services.audit.stops import StopAudit
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.recovery import LogTopics, commits_of
 from services.matcher.snapshot import restore
@@ -75,6 +76,7 @@ class PartitionAudit:
         self._answers = Answers(self._ledger.open, tools.report)
         self._books = OutcomeBooks(number, tools.report)
         self._instruments = InstrumentAudit(number, tools.report)
+        self._stops = StopAudit(number, tools.report)
         self._folded = FoldedBooks()
 
     def run(self) -> None:
@@ -119,6 +121,9 @@ class PartitionAudit:
         self._answers.clock = state.clock
         self._books.carry(state)
         self._instruments.carry(state.instruments)
+        self._stops.carry(state.stops)
+        for stop in state.stops:
+            self._ledger.carry_stop(stop, state.clock)
         for order in state.orders:
             self._ledger.carry(order, state.clock)
         self._tools.database.begins_at(self._number, self._first)
@@ -146,6 +151,7 @@ class PartitionAudit:
             self._answers.look(command, recorded, at)
             self._books.apply(recorded, record.offset, command)
             self._instruments.apply(command, recorded, record.offset)
+            self._stops.apply(recorded, record.offset)
             for trade in self._books.trades:
                 public[0].topic.expect(trade)
             for update in self._books.updates:

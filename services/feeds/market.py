@@ -12,7 +12,7 @@ from msgspec import Struct
 from schemas.executions import Expired, OrderAmended, OrderCancelled
 from schemas.feed import TradeMessage
 from schemas.feed_requests import LAST_TRADES_MAX
-from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
+from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
 from schemas.units import Side
 from services.feeds.candle_changes import CandleChanges
 from services.feeds.ticker_changes import TickerChanges
@@ -93,7 +93,8 @@ class MarketChanges:
             if event.former_price is None:
                 return
             self._touch(symbol, event.book_sequence, event.side, event.former_price)
-        if event.closed_reason is None and event.price is not None:
+        rests = event.closed_reason is None and not is_parked(event)
+        if rests and event.price is not None:
             self._touch(symbol, event.book_sequence, event.side, event.price)
 
     def _traded(self, trade: TradeMessage) -> None:
@@ -109,10 +110,10 @@ class MarketChanges:
         if event.symbol not in self.watched:
             return
         record = self._views().order(event.order_id)
-        if record is None or record.price is None:
+        if record is None:
             # A reader that catches up may have forgotten the order already.
             self._changes(event.symbol, event.book_sequence).levels = None
-        else:
+        elif record.price is not None and not record.is_outside_book:
             self._touch(event.symbol, event.book_sequence, record.side, record.price)
 
     def _touch(self, symbol: str, book_sequence: int, side: Side, price: int) -> None:

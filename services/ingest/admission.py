@@ -111,7 +111,8 @@ def order_faults(order: OrderRequest, now_ms: int, oldest_ms: int) -> Faults:
         and order.time_in_force is None
         and not order.post_only
         and order.minimum_quantity is None
-        and (order.price is None) == (order.order_type == "market")
+        and order.stop_price is None
+        and order.order_type == ("market" if order.price is None else "limit")
     ):
         # Most orders: only a price can contradict their type.
         return []
@@ -124,6 +125,8 @@ def order_faults(order: OrderRequest, now_ms: int, oldest_ms: int) -> Faults:
         "time_in_force": order.time_in_force,
         "post_only": order.post_only,
         "minimum_quantity": order.minimum_quantity,
+        "side": order.side,
+        "stop_price": order.stop_price,
     }
     return contradictions(fields, now_ms, oldest_ms)
 
@@ -136,10 +139,15 @@ def contradictions(fields: dict[str, Any], now_ms: int, oldest_ms: int) -> Fault
     faults: Faults = []
     kind = fields.get("order_type")
     if "price" in fields:
-        if kind == "limit" and fields["price"] is None:
-            faults.append(FieldFault("/price", "a limit order needs a price"))
-        elif kind == "market" and fields["price"] is not None:
-            faults.append(FieldFault("/price", "a market order has no price"))
+        if kind in ("limit", "stop_limit") and fields["price"] is None:
+            faults.append(FieldFault("/price", f"a {kind} order needs a price"))
+        elif kind in ("market", "stop") and fields["price"] is not None:
+            faults.append(FieldFault("/price", f"a {kind} order has no price"))
+    is_stop = kind in ("stop", "stop_limit")
+    if kind is not None and "stop_price" in fields and is_stop == (fields["stop_price"] is None):
+        needs = "needs a" if is_stop else "has no"
+        faults.append(FieldFault("/stop_price", f"a {kind} order {needs} stop_price"))
+        del fields["stop_price"]
     faults += _bad_end(fields, now_ms, oldest_ms)
     faults += [FieldFault(f"/{name}", reason) for name, reason in condition_faults(fields)]
     return faults

@@ -36,6 +36,7 @@ from services.ingest.app_market import MarketHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.app_replace import ReplaceOrderHandler
 from services.ingest.context import IngestContext
+from services.ingest.refusals import REFUSALS
 from services.ingest.registration import (
     RANDOM_BYTES,
     SECRET_BYTES,
@@ -162,15 +163,7 @@ class Ingest:
                 summary="Place an order; the answer is its state after matching",
                 request=OrderRequest,
                 answers={200: OrderResource, 201: OrderResource, 202: PendingOrder},
-                problems=(
-                    "client_order_id_reused",
-                    "too_many_open_orders",
-                    "too_many_symbols",
-                    "too_many_client_order_ids",
-                    "post_only_would_trade",
-                    "outside_price_band",
-                    *WRITING_PROBLEMS,
-                ),
+                problems=("client_order_id_reused", *REFUSALS, *WRITING_PROBLEMS),
                 parameters=(PREFER_OUTCOME,),
             ),
             Route(

@@ -1,11 +1,14 @@
 """`POST /orders`: 1. admit, 2. create id and command, 3. send it, 4. wait for the outcome,
 5. answer with the order after matching. Steps 1 to 3 and 5 are each one call, without a task."""
 
+from typing import Final
+
 from schemas import ids
 from schemas.codec import encode
 from schemas.commands import EnterOrder, PlaceOrder
-from schemas.conditions import DEFAULT_TIME_IN_FORCE
+from schemas.conditions import default_time_in_force, order_type_of
 from schemas.executions import (
+    CHANGES_LEVEL,
     CONDITIONS_LEVEL,
     CommandRefused,
     OrderAccepted,
@@ -25,6 +28,8 @@ from services.ingest.refusals import raise_refusal
 from services.ingest.waiters import OnOutcome
 
 _RANDOM_BYTES = 8
+# Time in force by default, and nothing else, makes a plain order.
+_NO_CONDITIONS: Final = (None, False, None, None)
 
 
 class PlaceOrderHandler:
@@ -73,7 +78,8 @@ class PlaceOrderHandler:
         order_id = ids.order_id(now_ms, partition, random_bits)
         command = _command(order, order_id, broker_id)
         if type(command) is EnterOrder:
-            context.require_level(partition, CONDITIONS_LEVEL)
+            waits = command.stop_price is not None
+            context.require_level(partition, CHANGES_LEVEL if waits else CONDITIONS_LEVEL)
         value = encode(command)
         if wait_ms:
             context.waiters.expect_placed(order_id, on_outcome, wait_ms)
@@ -135,15 +141,16 @@ def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
         order.document_number,
         order.symbol,
         order.side,
-        order.order_type,
+        order_type_of(order.order_type),
         order.quantity,
         order.price,
         None if until is None else milliseconds(until),
         order.client_order_id,
     )
     in_force = order.time_in_force
-    if in_force == DEFAULT_TIME_IN_FORCE[order.order_type]:
+    if in_force == default_time_in_force(order_type_of(order.order_type), order.stop_price):
         in_force = None
-    if in_force is None and not order.post_only and order.minimum_quantity is None:
+    conditions = (in_force, order.post_only, order.minimum_quantity, order.stop_price)
+    if conditions == _NO_CONDITIONS:
         return PlaceOrder(*fields)
-    return EnterOrder(*fields, in_force, order.post_only, order.minimum_quantity)
+    return EnterOrder(*fields, *conditions)

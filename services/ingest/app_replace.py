@@ -51,6 +51,7 @@ class ReplaceOrderHandler:
             problems=(
                 "order_not_found",
                 "too_late_to_replace",
+                "not_amendable",
                 "post_only_would_trade",
                 "outside_price_band",
                 *WRITING_PROBLEMS,

@@ -7,18 +7,24 @@ from schemas.rest import FieldFault
 from services.api.app import ProblemError
 from services.api.decoding import invalid_fields
 
-_REFUSALS: Final = {
+# Why it was refused, by the code: 409.
+REFUSALS: Final = {
     "too_many_open_orders": "cancel open orders of symbols on this partition first",
     "too_many_symbols": "the order would open the book of another symbol; use a symbol whose book "
     "exists",
     "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
     "remembered for an hour",
+    "needs_instrument": "stop orders are taken for symbols with an instrument only",
+    "stop_would_trigger": "the symbol's last trade has reached the stop_price already",
     "post_only_would_trade": "the opposite side has an order at this price or a better one",
     "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",
 }
+_OF_REPLACEMENTS: Final = {
+    "not_amendable": "a stop order that waits cannot be replaced: cancel it and place another",
+}
 # Field and fault of an order that breaks a rule of its symbol's instrument.
 _FAULTS: Final = {
-    "off_tick": ("/price", "is no multiple of the symbol's tick_size"),
+    "off_tick": ("/price", "or stop_price is no multiple of the symbol's tick_size"),
     "off_lot": ("/quantity", "or minimum_quantity is no multiple of the symbol's lot_size"),
     "over_max_quantity": ("/quantity", "is more than the symbol's quantity_max"),
     "over_max_value": ("/quantity", "times the price is more than the symbol's value_max"),
@@ -30,5 +36,7 @@ def raise_refusal(code: RefusalCode) -> None:
     if code in _FAULTS:
         pointer, detail = _FAULTS[code]
         raise invalid_fields([FieldFault(pointer, detail, code)])
-    if code in _REFUSALS:
-        raise ProblemError(code, _REFUSALS[code])
+    if code in REFUSALS:
+        raise ProblemError(code, REFUSALS[code])
+    if code in _OF_REPLACEMENTS:
+        raise ProblemError(code, _OF_REPLACEMENTS[code])

@@ -29,7 +29,6 @@ from schemas.executions import (
     RefusalCode,
     Ticked,
 )
-from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.quotas import Quotas
 from schemas.snapshots import AmendedRow, BookRow, ClientIdRow, OrderRow
 from schemas.units import ClosedReason
@@ -41,21 +40,22 @@ from services.matcher.amend import (
     order_amended,
     refused_amendment,
 )
-from services.matcher.book import Book, Order, PriceLevel
+from services.matcher.book import Book, Order
 from services.matcher.incoming import (
     closed_reason,
+    conditions_refusal,
     crosses,
     may_rest,
     takes_enough,
     used_before,
     with_conditions,
-    would_trade,
 )
 from services.matcher.instrument import OrderTerms
-from services.matcher.open_orders import OpenOrders
 from services.matcher.quotas import BrokerQuotas, quota_state
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of, named_part
+from services.matcher.stops import StopOrder, stop_rows
+from services.matcher.taking import TakingOrders
 from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
 
 
@@ -67,7 +67,7 @@ class EnginePosition(Struct, frozen=True, gc=False):
     timestamp: int
 
 
-class Engine(OpenOrders):
+class Engine(TakingOrders):
     """Every book of one partition."""
 
     def __init__(self, partition: int, rules: Rules = RULES) -> None:
@@ -92,6 +92,8 @@ class Engine(OpenOrders):
         expiries = self._expiries
         if expiries and expiries[0][0] <= clock:
             self._expire_due(expired)
+        # Without stops, a command has its event alone.
+        before = () if self._stops is None else self._run_carried(at.offset, expired)
         event: Event
         if type(command) is PlaceOrder:
             event = self._place(command, at, expired)
@@ -103,7 +105,8 @@ class Engine(OpenOrders):
             event = self._amend(command, at, expired)
         else:
             event = self._apply_rare(command)
-        return Outcome(clock, event, tuple(expired) if expired else ())
+        after = () if self._stops is None else self._run_reached(at.offset, expired)
+        return Outcome(clock, event, tuple(expired) if expired else (), before, after)
 
     def _apply_rare(self, command: Command | None) -> Event:
         if command is None:
@@ -147,6 +150,8 @@ class Engine(OpenOrders):
             return refused_amendment(command, "order_not_open")
         if order.broker_id != command.broker_id:
             return refused_amendment(command, "not_owner")
+        if type(order) is StopOrder:
+            return refused_amendment(command, "not_amendable")
         book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
         after = amendment_of(order, command, quantity, self.clock)
         taker = arriving_anew(order, after, post_only=command.post_only)
@@ -161,7 +166,7 @@ class Engine(OpenOrders):
         fills: list[Fill] = []
         if after.closed_reason is None:
             opposite = book.side("ask" if order.side == "bid" else "bid")
-            remaining = self._match(taker, at, book, fills, expired)
+            remaining = self._match(taker, at.offset, book, fills, expired)
             reason = closed_reason(taker, remaining, opposite.best)
             after = structs.replace(after, remaining=remaining, closed_reason=reason)
         if after.closed_reason is None:
@@ -187,9 +192,9 @@ class Engine(OpenOrders):
             code = book.instrument.refusal(structs.replace(taker, quantity=quantity))
             if code is not None:
                 return code
-        if after.keeps_priority or not would_trade(taker, book, self.clock, self.rules.fills_max):
+        if after.keeps_priority:
             return None
-        return "post_only_would_trade"
+        return conditions_refusal(taker, book, self.clock, self._steps_left)
 
     def _place(self, command: PlaceOrder, at: EnginePosition, expired: list[Expired]) -> Event:
         order_id = command.order_id
@@ -202,20 +207,17 @@ class Engine(OpenOrders):
         if order_id in self.open_orders:
             return CommandRefused("duplicate_order_id", order_id, command.broker_id)
         book = self.books.get(command.symbol)
+        code: RefusalCode | None = None
         if self._quotas is not None:
             has_book = book is not None
             client_ids = self._client_ids.count(command.broker_id) if client_id else 0
             code = self._quotas.refusal(command, at.offset, self.clock, client_ids, has_book)
-            if code is not None:
-                return CommandRefused(code, order_id, command.broker_id)
-        if book is not None and book.instrument is not None:
+        if code is None and book is not None and book.instrument is not None:
             code = book.instrument.refusal(command)
-            if code is not None:
-                return CommandRefused(code, order_id, command.broker_id)
-        if type(command) is EnterOrder and would_trade(
-            command, book, self.clock, self.rules.fills_max
-        ):
-            return CommandRefused("post_only_would_trade", order_id, command.broker_id)
+        if code is None and type(command) is EnterOrder:
+            code = conditions_refusal(command, book, self.clock, self._steps_left)
+        if code is not None:
+            return CommandRefused(code, order_id, command.broker_id)
         if client_id:
             row = ClientIdRow(client_id, f"{order_id} {content_of(command)}")
             self._client_ids.remember(row, command.broker_id, at.offset, self.clock)
@@ -231,19 +233,23 @@ class Engine(OpenOrders):
         reason: ClosedReason | None = "expired"
         if valid_until is None or valid_until > self.clock:
             opposite = book.asks if side == "bid" else book.bids
-            if type(command) is EnterOrder and not takes_enough(
-                command, opposite, self.clock, self.rules.fills_max
+            if type(command) is EnterOrder and command.stop_price is not None:
+                self._wait(StopOrder.parked(command, at.offset))
+                reason, rests = None, False
+            elif type(command) is EnterOrder and not takes_enough(
+                command, opposite, self.clock, self._steps_left
             ):
-                reason = "no_liquidity"
+                reason, rests = "no_liquidity", False
             elif opposite.best is not None and crosses(command, opposite.best.price):
-                remaining = self._match(command, at, book, fills, expired)
+                remaining = self._match(command, at.offset, book, fills, expired)
                 reason = closed_reason(command, remaining, opposite.best)
+                rests = reason is None
             else:
                 # Plain orders first: a call for each of them would cost one per cent.
                 is_plain_limit = type(command) is PlaceOrder and command.order_type == "limit"
                 rests = is_plain_limit or may_rest(command)
                 reason = None if rests else "no_liquidity"
-            if reason is None:
+            if rests:
                 self._rest(command, remaining, book, at.offset)
                 if book.instrument is not None:
                     self._terms[command.order_id] = OrderTerms(command.document_number)
@@ -264,57 +270,6 @@ class Engine(OpenOrders):
             tuple(fills) if fills else (),
         )
 
-    def _match(
-        self,
-        command: PlaceOrder,
-        at: EnginePosition,
-        book: Book,
-        fills: list[Fill],
-        expired: list[Expired],
-    ) -> int:
-        """Trade with the best opposite orders, oldest first, and return the remaining quantity.
-
-        A maker that is itself due, left over from a backlog of expiries, expires instead.
-        """
-        remaining, clock = command.quantity, self.clock
-        opposite = book.asks if command.side == "bid" else book.bids
-        level = opposite.best
-        touched: PriceLevel | None = None
-        # All but the index of the trade, which is the last part of its id.
-        id_start = trade_id(clock, self.partition, at.offset, 0)[:-TRADE_INDEX_DIGITS]
-        for _ in range(self.rules.fills_max):
-            if not remaining or level is None or not crosses(command, level.price):
-                break
-            maker = level.oldest()
-            if maker.valid_until is not None and maker.valid_until <= clock:
-                expired.append(self._expire(maker))
-                level = opposite.best
-                continue
-            quantity = min(remaining, maker.remaining)
-            remaining -= quantity
-            if level is not touched:
-                self._touch(book, level.key)
-                touched = level
-            opposite.take(level, maker, quantity)
-            if maker.remaining == 0:
-                self._forget(maker)
-            book.trade_sequence += 1
-            fills.append(
-                Fill(
-                    f"{id_start}{len(fills):04x}",
-                    book.trade_sequence,
-                    level.price,
-                    quantity,
-                    maker.order_id,
-                    maker.broker_id,
-                    maker.remaining,
-                )
-            )
-            level = opposite.best
-        if fills and book.instrument is not None:
-            book.instrument.reference = fills[-1].price
-        return remaining
-
     def snapshot(self) -> EngineState:
         """The state as an immutable value."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
@@ -327,6 +282,7 @@ class Engine(OpenOrders):
             *quota_state(self._quotas),
             *instrument_state.rows(books, self._terms),
             tuple(AmendedRow(*item) for item in sorted(self._amended.items())),
+            stop_rows(self._stops),
         )
 
     @classmethod
@@ -344,6 +300,7 @@ class Engine(OpenOrders):
             engine.open_orders[order.order_id] = order
             if order.valid_until is not None:
                 engine._will_expire(order, order.valid_until)
+        engine._restore_stops(state.stops)
         engine._client_ids.restore(state.client_ids)
         if state.quotas is not None:
             engine._set_quotas(state.quotas)
@@ -366,4 +323,5 @@ class Engine(OpenOrders):
             *named_part("instruments", instruments),
             *named_part("terms", terms),
             *named_part("amended", sorted(self._amended.items())),
+            *named_part("stops", stop_rows(self._stops)),
         )

@@ -6,7 +6,14 @@ Pure.
 from msgspec.structs import asdict
 
 from schemas.commands import EnterOrder, PlaceOrder
-from schemas.executions import CommandRefused, Event, OrderAccepted, OrderEntered, OrderRepeated
+from schemas.executions import (
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderEntered,
+    OrderRepeated,
+    RefusalCode,
+)
 from schemas.snapshots import ClientIdRow
 from schemas.units import ClosedReason
 from services.matcher.book import Book, BookSide, PriceLevel
@@ -26,6 +33,11 @@ def may_rest(command: PlaceOrder) -> bool:
     if command.order_type == "market":
         return False
     return type(command) is not EnterOrder or command.time_in_force not in ("ioc", "fok")
+
+
+def is_stop(command: PlaceOrder) -> bool:
+    """True if the order waits for its stop price when it arrives."""
+    return type(command) is EnterOrder and command.stop_price is not None
 
 
 def closed_reason(
@@ -51,12 +63,18 @@ def takes_enough(command: EnterOrder, opposite: BookSide, clock: int, steps_max:
     return _quantity_at_once(command, opposite, clock, steps_max, needed) == needed
 
 
-def would_trade(command: EnterOrder, book: Book | None, clock: int, steps_max: int) -> bool:
-    """True if the order is post-only and would trade at once."""
+def conditions_refusal(
+    command: EnterOrder, book: Book | None, clock: int, steps_max: int
+) -> RefusalCode | None:
+    """Refusal of an order for its conditions; None: they allow it."""
+    if command.stop_price is not None:
+        has_instrument = book is not None and book.instrument is not None
+        return None if has_instrument else "needs_instrument"
     if not command.post_only or book is None:
-        return False
+        return None
     opposite = book.asks if command.side == "bid" else book.bids
-    return _quantity_at_once(command, opposite, clock, steps_max, 1) > 0
+    trades = _quantity_at_once(command, opposite, clock, steps_max, 1) > 0
+    return "post_only_would_trade" if trades else None
 
 
 def _quantity_at_once(
@@ -84,6 +102,7 @@ def with_conditions(command: EnterOrder, event: Event) -> Event:
         time_in_force=command.time_in_force,
         post_only=command.post_only,
         minimum_quantity=command.minimum_quantity,
+        stop_price=command.stop_price,
     )
 
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.instruments import InstrumentRules, Phase
+from schemas.units import Side
 
 
 class Instrument(Struct, gc=False):
@@ -18,9 +19,10 @@ class Instrument(Struct, gc=False):
         """Refusal of an order that breaks a rule; None: it breaks none."""
         rules, price, quantity = self.rules, command.price, command.quantity
         minimum = command.minimum_quantity if isinstance(command, EnterOrder) else None
-        value = quantity * (self.reference if price is None else price)
+        stop_price = command.stop_price if isinstance(command, EnterOrder) else None
+        value = quantity * (price or stop_price or self.reference)
         code: RefusalCode | None = None
-        if price is not None and price % rules.tick_size:
+        if (price or 0) % rules.tick_size or (stop_price or 0) % rules.tick_size:
             code = "off_tick"
         elif quantity % rules.lot_size or (minimum or 0) % rules.lot_size:
             code = "off_lot"
@@ -30,7 +32,14 @@ class Instrument(Struct, gc=False):
             code = "over_max_value"
         elif price is not None and rules.is_outside(command.side, price):
             code = "outside_price_band"
+        elif stop_price is not None and is_reached(command.side, stop_price, self.reference):
+            code = "stop_would_trigger"
         return code
+
+
+def is_reached(side: Side, stop_price: int, price: int) -> bool:
+    """True if a trade at this price elects a stop of this side."""
+    return price >= stop_price if side == "bid" else price <= stop_price
 
 
 class OrderTerms(Struct, frozen=True, gc=False):

@@ -1,14 +1,17 @@
 """The books, open orders and expiries of one partition: what commands change. Pure."""
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from schemas.commands import PlaceOrder
 from schemas.executions import Expired
+from schemas.snapshots import StopRow
 from services.matcher.amend import Amendment
 from services.matcher.book import Book, Order
 from services.matcher.instrument import OrderTerms
 from services.matcher.quotas import BrokerQuotas
 from services.matcher.rules import Rules
+from services.matcher.stops import StopOrder, Stops
 
 # Dead entries that the expiry queue may hold in addition to live ones before it is rebuilt.
 EXPIRY_SLACK = 1_000
@@ -34,6 +37,8 @@ class OpenOrders:
         self._amended: dict[str, int] = {}
         # Of open orders that entered symbols with instruments.
         self._terms: dict[str, OrderTerms] = {}
+        # None until an order with a stop price waits.
+        self._stops: Stops | None = None
         # None until the log sets quotas.
         self._quotas: BrokerQuotas | None = None
         # (valid_until, accepted_at, order id). Entries of closed and of amended orders are
@@ -41,8 +46,11 @@ class OpenOrders:
         self._expiries: list[tuple[int, int, str]] = []
         self._expiring = 0
 
-    def next_expiry(self) -> int | None:
-        """The earliest `valid_until` of an open order, in milliseconds; None if there is none."""
+    def next_due(self) -> int | None:
+        """From when a tick has work, in milliseconds: the earliest `valid_until` of an open order,
+        or the present time while elected stops wait. None: there is none."""
+        if self._stops is not None and self._stops.carried:
+            return self.clock
         expiries = self._expiries
         while expiries and self._expiring_order(expiries[0]) is None:
             heappop(expiries)
@@ -79,8 +87,13 @@ class OpenOrders:
     def _withdraw(self, book: Book, order: Order) -> int:
         """Remove an open order from all structures and return its remaining quantity."""
         remaining = order.remaining
-        side = book.bids if order.side == "bid" else book.asks
-        self._touch(book, side.remove(order))
+        if type(order) is StopOrder and self._stops is not None:
+            # It has no place in the book, whose public record is silent about it.
+            self._stops.remove(order)
+            order.remaining = 0
+        else:
+            side = book.bids if order.side == "bid" else book.asks
+            self._touch(book, side.remove(order))
         self._forget(order)
         return remaining
 
@@ -149,6 +162,24 @@ class OpenOrders:
         self._touch(book, side.add(order))
         if order.valid_until is not None:
             self._will_expire(order, order.valid_until)
+
+    def _wait(self, order: StopOrder) -> None:
+        """Add a stop order, outside the book."""
+        if self._stops is None:
+            self._stops = Stops()
+        self._stops.add(order)
+        self.open_orders[order.order_id] = order
+        if self._quotas is not None:
+            self._quotas.rested(order.broker_id)
+        if order.valid_until is not None:
+            self._will_expire(order, order.valid_until)
+
+    def _restore_stops(self, rows: Iterable[StopRow]) -> None:
+        """Load the stops that waited, in order."""
+        for row in rows:
+            self._wait(StopOrder.parked(row.order, row.accepted_at, row.trigger_price))
+        if self._stops is not None:
+            self._stops.settle()
 
     def _will_expire(self, order: Order, valid_until: int) -> None:
         heappush(self._expiries, (valid_until, order.accepted_at, order.order_id))

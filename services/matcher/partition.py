@@ -132,7 +132,7 @@ class PartitionMatcher:
 
     def tick_if_due(self, now_ms: int) -> None:
         """Send a tick if an order is due and no command has expired it."""
-        due = self.engine.next_expiry()
+        due = self.engine.next_due()
         if due is None or now_ms < due + TICK_GRACE_MS:
             return
         stuck = self._tick_seen and self.engine.clock <= self._tick_clock

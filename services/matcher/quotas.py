@@ -9,7 +9,7 @@ from schemas.commands import PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.quotas import Quotas
 from schemas.snapshots import OpenerRow, OrderIdBlock
-from services.matcher.incoming import may_rest
+from services.matcher.incoming import is_stop, may_rest
 from services.matcher.window import OrderIdWindow
 
 
@@ -31,7 +31,7 @@ class BrokerQuotas:
 
         `client_ids`: client order ids of this broker, needed only for an order that has one.
         Remembers the order id whatever happens to the order: a repeat of a refused one is refused
-        too. Orders that never rest need no room in a book.
+        too. Orders that neither rest nor wait need no room.
         """
         code = self._order_ids.refusal(command.order_id, offset, clock)
         if code is not None:
@@ -39,7 +39,7 @@ class BrokerQuotas:
         quotas = self.quotas
         if command.client_order_id is not None and client_ids >= quotas.client_order_ids_max:
             return "too_many_client_order_ids"
-        if not may_rest(command):
+        if not may_rest(command) and not is_stop(command):
             return None
         if self._open_orders.get(command.broker_id, 0) >= quotas.open_orders_max:
             return "too_many_open_orders"

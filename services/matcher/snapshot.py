@@ -7,7 +7,7 @@ chunks and itself, and the restored engine must have the digest of the saved one
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
@@ -71,15 +71,11 @@ class SnapshotImage(Struct, frozen=True):
         for ids in _blocks(self.state.order_ids, lambda block: len(block.ids)):
             yield encode(SnapshotChunk(*place, index, order_ids=ids))
             index += 1
-        for instruments in _parts(self.state.instruments):
-            yield encode(SnapshotChunk(*place, index, instruments=instruments))
-            index += 1
-        for terms in _parts(self.state.terms):
-            yield encode(SnapshotChunk(*place, index, terms=terms))
-            index += 1
-        for amended in _parts(self.state.amended):
-            yield encode(SnapshotChunk(*place, index, amended=amended))
-            index += 1
+        for name in ("instruments", "terms", "amended", "stops"):
+            for rows in _parts(getattr(self.state, name)):
+                part: dict[str, Any] = {name: rows}
+                yield encode(SnapshotChunk(*place, index, **part))
+                index += 1
 
 
 class SnapshotChecksum:
@@ -153,6 +149,7 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         instruments=tuple(row for chunk in chunks for row in chunk.instruments),
         terms=tuple(row for chunk in chunks for row in chunk.terms),
         amended=tuple(row for chunk in chunks for row in chunk.amended),
+        stops=tuple(row for chunk in chunks for row in chunk.stops),
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:

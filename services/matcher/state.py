@@ -16,6 +16,7 @@ from schemas.snapshots import (
     OrderIdBlock,
     OrderRow,
     OrderTermsRow,
+    StopRow,
 )
 
 
@@ -33,6 +34,7 @@ class EngineState(Struct, frozen=True):
     instruments: tuple[InstrumentRow, ...] = ()
     terms: tuple[OrderTermsRow, ...] = ()
     amended: tuple[AmendedRow, ...] = ()
+    stops: tuple[StopRow, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -51,6 +53,7 @@ class EngineState(Struct, frozen=True):
             *named_part("instruments", self.instruments),
             *named_part("terms", self.terms),
             *named_part("amended", self.amended),
+            *named_part("stops", self.stops),
         )
 
 

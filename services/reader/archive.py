@@ -22,7 +22,8 @@ SELECT_ORDERS: LiteralString = """
         remaining_quantity, filled_value::bigint, (extract(epoch FROM created_at) * 1000)::bigint,
         (extract(epoch FROM updated_at) * 1000)::bigint, price,
         (extract(epoch FROM valid_until) * 1000)::bigint, client_order_id, closed_reason,
-        time_in_force, post_only, minimum_quantity
+        time_in_force, post_only, minimum_quantity, stop_price,
+        (extract(epoch FROM triggered_at) * 1000)::bigint
     FROM orders
 """
 _ORDER = SELECT_ORDERS + " WHERE id = %s"

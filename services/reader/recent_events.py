@@ -20,10 +20,11 @@ from schemas.executions import (
     OrderRepeated,
     Outcome,
     QuotasSet,
+    StopElected,
     Ticked,
 )
 from schemas.orders import OrderRecord
-from schemas.outcome_steps import steps_of, trades_of
+from schemas.outcome_steps import steps_of
 from schemas.own_events import own_events_of
 from services.reader.own_events import OwnEvents
 from services.reader.views import Views
@@ -38,6 +39,7 @@ _REVERSIBLE = (
     Ticked,
     QuotasSet,
     InstrumentSet,
+    StopElected,
 )
 
 
@@ -77,6 +79,20 @@ class RecentOutcomes:
                     ids.add(event.order_id)
         return ids - placed
 
+    def progress(self) -> tuple[Counter[str], Counter[str], set[str]]:
+        """Quantity and value by order that these commands filled, and the stops they elected."""
+        filled: Counter[str] = Counter()
+        value: Counter[str] = Counter()
+        elected: set[str] = set()
+        for step, trades in (each for outcome in self.outcomes for each in steps_of(outcome)):
+            if isinstance(step, StopElected):
+                elected.add(step.order_id)
+            for trade in trades:
+                for order_id in (trade.taker.order_id, trade.fill.maker_order_id):
+                    filled[order_id] += trade.fill.quantity
+                    value[order_id] += trade.fill.quantity * trade.fill.price
+        return filled, value, elected
+
 
 def restored(
     views: Views, recent: Sequence[RecentOutcomes], closed: Mapping[str, OrderRecord]
@@ -88,12 +104,7 @@ def restored(
     """
     earlier = Views()
     for part in recent:
-        filled: Counter[str] = Counter()
-        value: Counter[str] = Counter()
-        for outcome in part.outcomes:
-            for trade in trades_of(outcome):
-                filled[trade.fill.maker_order_id] += trade.fill.quantity
-                value[trade.fill.maker_order_id] += trade.fill.quantity * trade.fill.price
+        filled, value, elected = part.progress()
         for order_id in sorted(part.changed()):
             record = views.order(order_id) or closed.get(order_id)
             if record is not None:
@@ -102,6 +113,7 @@ def restored(
                     remaining_quantity=record.remaining_quantity + filled[order_id],
                     filled_value=record.filled_value - value[order_id],
                     closed_reason=None,
+                    triggered_at=None if order_id in elected else record.triggered_at,
                     trades=[],
                 )
                 earlier.restore_symbol(record.symbol, part.partition, 0)

@@ -21,10 +21,11 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     QuotasSet,
+    StopElected,
     Ticked,
 )
 from schemas.orders import OrderRecord, OrderTrade
-from schemas.outcome_steps import ExecutedTrade, steps_of
+from schemas.outcome_steps import ExecutedTrade, Step, steps_of
 from schemas.own_events import own_events_of
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
@@ -73,26 +74,33 @@ class Views:
                 self._left(expired, "expired", (partition, command), time)
             steps = steps_of(outcome)
             for step, trades in steps:
-                match step:
-                    case OrderAccepted():
-                        self._accepted(step, trades, (partition, command), time)
-                    case OrderAmended():
-                        self._amended(step, trades, (partition, command), time)
-                    case OrderCancelled():
-                        self._left(step, "cancelled", (partition, command), time)
-                    case InstrumentSet():
-                        self.restore_symbol(step.symbol, partition, step.book_sequence)
-                        self.instruments.changed(step)
-                    case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
-                        pass
-                    case never:
-                        assert_never(never)
+                self._step(step, trades, (partition, command), time)
             for own in own_events_of(outcome, steps):
                 order = self._orders.get(own.order_id) if own.has_order else None
                 self.own_events.add(own, (partition, command), time, order)
             command += 1
             self._clocks[partition] = time
         self._next_commands[partition] = command
+
+    def _step(
+        self, step: Step, trades: Sequence[ExecutedTrade], at: tuple[int, int], time: int
+    ) -> None:
+        match step:
+            case OrderAccepted():
+                self._accepted(step, trades, at, time)
+            case OrderAmended():
+                self._amended(step, trades, at, time)
+            case StopElected():
+                self._elected(step, trades, at, time)
+            case OrderCancelled():
+                self._left(step, "cancelled", at, time)
+            case InstrumentSet():
+                self.restore_symbol(step.symbol, at[0], step.book_sequence)
+                self.instruments.changed(step)
+            case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
+                pass
+            case never:
+                assert_never(never)
 
     def _accepted(
         self,
@@ -111,12 +119,7 @@ class Views:
                 self._partitions[record.symbol] = at[0]
         for trade in trades:
             self._filled(trade.fill, record, book, at)
-        if event.closed_reason is not None:
-            self._orders.closed(record, *at)
-        elif event.price is None:
-            raise BrokenLogError(f"order {event.order_id} rests without a price")
-        else:
-            book.add(event.side, event.price, event.remaining_quantity)
+        self._ends(record, book, at)
         book.sequence = event.book_sequence
 
     def _amended(
@@ -134,11 +137,32 @@ class Views:
         record.amended(event, time)
         for trade in trades:
             self._filled(trade.fill, record, book, at)
-        if event.closed_reason is None:
-            book.add(record.side, event.price, event.remaining_quantity)
-        else:
-            self._orders.closed(record, *at)
+        self._ends(record, book, at)
         book.sequence = event.book_sequence
+
+    def _elected(
+        self, step: StopElected, trades: Sequence[ExecutedTrade], at: tuple[int, int], time: int
+    ) -> None:
+        record = self._orders.open(step.order_id)
+        if not record.is_outside_book:
+            raise BrokenLogError(f"order {step.order_id} was elected, but it waits for nothing")
+        record.elected(step, time)
+        book = self._books[record.symbol]
+        for trade in trades:
+            self._filled(trade.fill, record, book, at)
+        self._ends(record, book, at)
+        book.sequence = step.book_sequence
+
+    def _ends(self, record: OrderRecord, book: BookView, at: tuple[int, int]) -> None:
+        """Put what is left of an order that took where it belongs."""
+        if record.closed_reason is not None:
+            self._orders.closed(record, *at)
+        elif record.is_outside_book:
+            return
+        elif record.price is None:
+            raise BrokenLogError(f"order {record.order_id} rests without a price")
+        else:
+            book.add(record.side, record.price, record.remaining_quantity)
 
     def _filled(self, fill: Fill, taker: OrderRecord, book: BookView, at: tuple[int, int]) -> None:
         maker = self._orders.open(fill.maker_order_id)
@@ -165,11 +189,13 @@ class Views:
     ) -> None:
         record = self._orders.open(event.order_id)
         book = self._books[record.symbol]
-        if record.price is None or record.remaining_quantity != event.remaining_quantity:
+        if record.remaining_quantity != event.remaining_quantity:
             raise BrokenLogError(
                 f"order {event.order_id} left with a quantity that differs from its own"
             )
-        book.take(record.side, record.price, record.remaining_quantity, leaves=True)
+        if not record.is_outside_book:
+            # A price of 0 has no level.
+            book.take(record.side, record.price or 0, record.remaining_quantity, leaves=True)
         record.closed(reason, time)
         self._orders.closed(record, *at)
         book.sequence = event.book_sequence
@@ -185,12 +211,14 @@ class Views:
     def restore_order(self, record: OrderRecord) -> None:
         """Load an open order. Raises BrokenLogError if it cannot rest."""
         book = self._books.get(record.symbol)
-        if book is None or record.price is None or record.closed_reason is not None:
+        can_rest = record.price is not None or record.is_outside_book
+        if book is None or not can_rest or record.closed_reason is not None:
             raise BrokenLogError(
                 f"order {record.order_id} is stored as open but cannot rest in a book"
             )
         self._orders.remember(record)
-        book.add(record.side, record.price, record.remaining_quantity)
+        if record.price is not None and not record.is_outside_book:
+            book.add(record.side, record.price, record.remaining_quantity)
 
     def restore_trade(self, order_id: str, trade: OrderTrade) -> None:
         """Load a trade of a restored order, oldest first. The order already includes its

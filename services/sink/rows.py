@@ -19,10 +19,11 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     QuotasSet,
+    StopElected,
     Ticked,
 )
 from schemas.orders import OrderRecord
-from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
+from schemas.outcome_steps import ExecutedTrade, Step, Taking, steps_of
 from schemas.own_events import OwnEvent, own_events_of
 from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
@@ -52,6 +53,7 @@ class OrderChange(Struct):
     price: int | None = None
     quantity: int | None = None
     valid_until: int | None = None
+    triggered_at: int | None = None
 
 
 class NewTrade(Struct, frozen=True, gc=False):
@@ -108,23 +110,28 @@ class Rows:
             for step, trades in steps:
                 for trade in trades:
                     self._traded(trade, batch.partition, command, time)
-                match step:
-                    case OrderAccepted():
-                        self._accepted(step, batch.partition, command, time)
-                    case OrderAmended():
-                        self._amended(step, batch.partition, time)
-                    case OrderCancelled():
-                        self._left(step, "cancelled", batch.partition, time)
-                    case InstrumentSet():
-                        self.instruments[batch.partition, step.symbol] = step
-                        self.book_sequences[batch.partition, step.symbol] = step.book_sequence
-                    case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
-                        pass
-                    case never:
-                        assert_never(never)
+                self._step(step, batch.partition, command, time)
             command += 1
             self.newest_time = self.clocks[batch.partition] = time
         self.outcomes += len(batch.outcomes)
+
+    def _step(self, step: Step, partition: int, command: int, time: int) -> None:
+        match step:
+            case OrderAccepted():
+                self._accepted(step, partition, command, time)
+            case OrderAmended():
+                self._amended(step, partition, time)
+            case StopElected():
+                self._elected(step, partition, time)
+            case OrderCancelled():
+                self._left(step, "cancelled", partition, time)
+            case InstrumentSet():
+                self.instruments[partition, step.symbol] = step
+                self.book_sequences[partition, step.symbol] = step.book_sequence
+            case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
+                pass
+            case never:
+                assert_never(never)
 
     def traders(self) -> set[str]:
         """The brokers that take part in the run's trades."""
@@ -160,6 +167,16 @@ class Rows:
         change.quantity = event.quantity or change.quantity
         change.valid_until = event.valid_until
         change.filled_value += sum(fill.price * fill.quantity for fill in event.fills)
+
+    def _elected(self, step: StopElected, partition: int, time: int) -> None:
+        self.book_sequences[partition, step.symbol] = step.book_sequence
+        new = self.new.get(step.order_id)
+        if new is not None:
+            new.record.elected(step, time)
+            return
+        change = self._change(step.order_id, step.remaining_quantity, time)
+        change.filled_value += sum(fill.price * fill.quantity for fill in step.fills)
+        change.closed_reason, change.triggered_at = step.closed_reason, time
 
     def _sum(self, fill: Fill, taker: Taking) -> None:
         buyer, seller = buyer_and_seller(taker.side, taker.broker_id, fill.maker_broker_id)

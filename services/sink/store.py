@@ -104,7 +104,7 @@ class Store:
             self._execute(
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
                 " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
-                " quantity bigint, valid_until timestamptz)"
+                " quantity bigint, valid_until timestamptz, triggered_at timestamptz)"
                 " ON COMMIT DELETE ROWS"
             )
             row = self._execute(
@@ -241,7 +241,8 @@ class Store:
             " filled_value = o.filled_value + c.filled_value,"
             " closed_reason = c.closed_reason, updated_at = c.updated_at,"
             " price = coalesce(c.price, o.price), quantity = coalesce(c.quantity, o.quantity),"
-            " valid_until = coalesce(c.valid_until, o.valid_until)"
+            " valid_until = coalesce(c.valid_until, o.valid_until),"
+            " triggered_at = coalesce(c.triggered_at, o.triggered_at)"
             " FROM order_changes c WHERE o.id = c.id"
         )
         if changed.rowcount != len(rows.changed):

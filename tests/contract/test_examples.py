@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from schemas import codec
-from schemas.executions import Event, OrderAccepted, Outcomes, RefusalCode
+from schemas.executions import Event, OrderAccepted, Outcomes, RefusalCode, StopElected
 from schemas.export import topic_schema
 from schemas.topics import (
     BOOK,
@@ -96,6 +96,8 @@ def test_examples_of_outcomes_contain_every_kind_of_event() -> None:
     refused = {getattr(event, "code", None) for event in events}
     assert refused == {None, *get_args(RefusalCode)}
     assert any(outcome.expired for outcome in outcomes)
+    effects = [one for outcome in outcomes for one in (*outcome.before, *outcome.after)]
+    assert any(isinstance(effect, StopElected) for effect in effects)
 
 
 @each_topic

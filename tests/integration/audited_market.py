@@ -55,6 +55,7 @@ PROFILE = Profile(
     fok_percent=10,
     post_only_percent=10,
     minimum_percent=10,
+    stop_percent=10,
 )
 FLOW_STARTED_MS_AGO = 3_500
 # Covers all expiries: otherwise a tick could follow the last outcome before the matcher stops.
@@ -145,7 +146,9 @@ def _send(settings: Settings) -> Iterator[ClientLine]:
                 rules = InstrumentRules(tick_size=2, quantity_max=10_000)
                 value = encode(SetInstrument(own[0], "0123456789abcdef", rules, 10))
                 sender.send(topic, partition, own[0].encode(), value)
-            if isinstance(command, PlaceOrder):
+            if isinstance(command, SetInstrument):
+                sender.send(topic, partition, command.symbol.encode(), encode(command))
+            elif isinstance(command, PlaceOrder):
                 sender.send(topic, partition, command.symbol.encode(), encode(command))
                 if command.client_order_id is not None:
                     yield ClientLine(

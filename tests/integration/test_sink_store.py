@@ -41,6 +41,7 @@ ALL = [
     "0011_order_conditions.sql",
     "0012_instruments.sql",
     "0013_broker_events.sql",
+    "0014_stop_orders.sql",
 ]
 
 

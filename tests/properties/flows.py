@@ -50,6 +50,7 @@ class Shape(Struct, frozen=True):
     quotas: bool
     conditions: float
     instruments: float
+    stops: float
     amendments: float
 
 
@@ -68,6 +69,7 @@ def random_shape(rng: random.Random) -> Shape:
         quotas=rng.random() < 0.4,
         conditions=rng.choice((0.0, 0.0, 0.3, 0.7)),
         instruments=rng.choice((0.0, 0.0, 0.02, 0.05)),
+        stops=rng.choice((0.0, 0.0, 0.2, 0.4)),
         amendments=rng.choice((0.0, 0.1, 0.3)),
     )
 
@@ -80,6 +82,7 @@ def random_rules(rng: random.Random) -> Rules:
     return Rules(
         fills_max=rng.choice((1, 2, 5)),
         expiries_max=rng.choice((1, 2, 5)),
+        elections_max=rng.choice((1, 2, 5)),
         client_ids_max=rng.choice((1, 2, 5)),
         client_id_window_ms=rng.choice((1, 10, 50)),
         client_id_block=rng.choice((1, 2, 20)),
@@ -109,6 +112,8 @@ class CommandGenerator:
         self.shape = shape
         self.now = START_MS
         self.has_no_quotas = True
+        # A flow with stop orders soon sets these, which it needs.
+        self.symbols_without_instrument = [f"SYM{number}" for number in range(shape.symbols)]
         self.sent: list[PlaceOrder] = []
 
     def next_command(self, now: int) -> Command | None:
@@ -139,6 +144,10 @@ class CommandGenerator:
         if self.shape.quotas and (self.has_no_quotas or draw < 0.035):
             self.has_no_quotas = False
             return self._quotas()
+        if self.shape.stops and self.symbols_without_instrument and self.rng.random() < 0.3:
+            symbol = self.symbols_without_instrument.pop()
+            reference = 100 + self.shape.prices // 2
+            return SetInstrument(symbol, "0" * 16, InstrumentRules(), reference)
         if self.shape.instruments and self.rng.random() < self.shape.instruments:
             return self._instrument()
         return None
@@ -210,6 +219,9 @@ class CommandGenerator:
         }
         if isinstance(order, EnterOrder):
             changes |= {"time_in_force": None, "post_only": False, "minimum_quantity": None}
+        if isinstance(order, EnterOrder) and order.stop_price is not None:
+            # Of the other side it would be beyond its stop price.
+            del changes["side"]
         field = self.rng.choice([*changes, None, None, None])
         return order if field is None else structs.replace(order, **{field: changes[field]})
 
@@ -237,6 +249,8 @@ class CommandGenerator:
     def _with_conditions(self, order: PlaceOrder) -> PlaceOrder:
         """The order, with conditions that go together in a part of the flow."""
         rng = self.rng
+        if rng.random() < self.shape.stops:
+            return self._stop(order)
         if rng.random() >= self.shape.conditions:
             return order
         in_force: TimeInForce | None = rng.choice((None, None, "ioc", "ioc", "fok"))
@@ -252,6 +266,17 @@ class CommandGenerator:
         return EnterOrder(
             **fields, time_in_force=in_force, post_only=post_only, minimum_quantity=minimum
         )
+
+    def _stop(self, order: PlaceOrder) -> EnterOrder:
+        """A stop or stop-limit order near the prices that trade, in most cases not reached yet."""
+        half = self.shape.prices // 2
+        distance = self.rng.randint(0, max(1, half))
+        sign = 1 if order.side == "bid" else -1
+        stop_price = 100 + half + sign * distance
+        fields = structs.asdict(order)
+        if order.price is not None:
+            fields["price"] = stop_price + sign * self.rng.randint(0, 3)
+        return EnterOrder(**fields, stop_price=stop_price)
 
     def _price(self, side: Side) -> int:
         """A price, in most cases in the half of the price range where orders do not cross."""

@@ -15,9 +15,10 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     Outcome,
+    StopElected,
 )
 from schemas.ids import trade_id
-from schemas.outcome_steps import Taking
+from schemas.outcome_steps import Taking, is_parked
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
@@ -81,6 +82,8 @@ class InvariantChecker:
         self.rules = rules
         self.clock = 0
         self.open: dict[str, LedgerEntry] = {}
+        # Stop orders that wait, outside the books.
+        self.parked: dict[str, LedgerEntry] = {}
         self.books: dict[str, PublicBook] = {}
         self.trade_sequence: dict[str, int] = {}
         self.shares: dict[tuple[str, str], int] = {}
@@ -96,24 +99,51 @@ class InvariantChecker:
         updates = book_updates(outcome, at, self.engine)
         for expired in outcome.expired:
             self._check_expired(expired)
-        if isinstance(outcome.event, OrderAccepted):
-            assert isinstance(command, PlaceOrder)
-            self._check_accepted(command, outcome.event, at)
-            assert trades == self._expected_trades(outcome.event, at), "trades differ from fills"
-        elif isinstance(outcome.event, OrderAmended):
-            assert isinstance(command, AmendOrder)
-            self._check_amended(command, outcome.event, at)
-            assert trades == self._expected_trades(outcome.event, at), "trades differ from fills"
-        else:
-            assert trades == [], "a trade without a fill"
-        if isinstance(outcome.event, OrderCancelled):
-            entry = self._close(outcome.event.order_id, outcome.event.remaining_quantity)
-            assert entry.event.broker_id == outcome.event.broker_id, "cancelled by another broker"
+        steps = (*outcome.before, outcome.event, *outcome.after)
+        expected: list[Trade] = []
+        for step in steps:
+            self._check_step(command, step, at)
+            if isinstance(step, Taking):
+                expected += self._expected_trades(step, at, len(expected))
+        assert trades == expected, "trades differ from fills"
         self._check_book_updates(updates, at)
         self._check_sequences(outcome)
         self._check_books()
         assert sum(self.shares.values()) == 0, "shares bought and sold differ"
         assert sum(self.cash.values()) == 0, "cash paid and received differ"
+
+    def _check_step(self, command: Command | None, step: object, at: EnginePosition) -> None:
+        if isinstance(step, OrderAccepted):
+            assert isinstance(command, PlaceOrder)
+            self._check_accepted(command, step, at)
+        elif isinstance(step, OrderAmended):
+            assert isinstance(command, AmendOrder)
+            self._check_amended(command, step, at)
+        elif isinstance(step, StopElected):
+            self._check_elected(step, at)
+        elif isinstance(step, OrderCancelled):
+            entry = self._close(step.order_id, step.remaining_quantity)
+            assert entry.event.broker_id == step.broker_id, "cancelled by another broker"
+
+    def _check_elected(self, step: StopElected, at: EnginePosition) -> None:
+        entry = self.parked.pop(step.order_id)
+        order = entry.event
+        assert isinstance(order, OrderEntered)
+        assert order.stop_price is not None
+        beyond = step.trigger_price - order.stop_price
+        assert (beyond if step.side == "bid" else -beyond) >= 0, "elected short of its stop price"
+        assert (step.price, step.side) == (order.price, order.side), "another order"
+        for fill in step.fills:
+            self._check_fill(order, fill)
+        entry.filled = sum(fill.quantity for fill in step.fills)
+        entry.remaining = step.remaining_quantity
+        assert order.quantity == entry.filled + entry.remaining, "not filled + remaining"
+        assert (step.closed_reason == "filled") == (entry.remaining == 0)
+        if step.closed_reason is None:
+            assert order.price is not None, "a market order rests in the book"
+            entry.offset = at.offset
+            self.open[step.order_id] = entry
+            self.changed.add(step.symbol)
 
     def _check_expired(self, expired: Expired) -> None:
         entry = self._close(expired.order_id, expired.remaining_quantity)
@@ -123,16 +153,20 @@ class InvariantChecker:
 
     def _close(self, order_id: str, remaining: int) -> LedgerEntry:
         """Remove a closed order; it must have been open, with this remaining quantity."""
-        assert order_id in self.open, "an order that is not open left the book"
-        entry = self.open.pop(order_id)
+        if order_id in self.parked:
+            entry = self.parked.pop(order_id)
+        else:
+            assert order_id in self.open, "an order that is not open left the book"
+            entry = self.open.pop(order_id)
+            self.changed.add(entry.event.symbol)
         assert entry.event.quantity == entry.filled + remaining, "quantity: not filled + remaining"
-        self.changed.add(entry.event.symbol)
         return entry
 
     def _check_accepted(
         self, command: PlaceOrder, event: OrderAccepted, at: EnginePosition
     ) -> None:
-        assert command.order_id not in self.open, "an open order was accepted again"
+        known = self.open.keys() | self.parked.keys()
+        assert command.order_id not in known, "an open order was accepted again"
         fields = ("broker_id", "symbol", "side", "order_type", "quantity", "price", "valid_until")
         for field in ("order_id", "document_number", "client_order_id", *fields):
             assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
@@ -146,7 +180,10 @@ class InvariantChecker:
             _check_conditions(command, event, filled)
         else:
             assert not isinstance(command, EnterOrder), "the conditions are lost"
-        if event.closed_reason is None:
+        if is_parked(event):
+            assert not event.fills, "a stop order took when it arrived"
+            self.parked[event.order_id] = LedgerEntry(event, at.offset, event.quantity, 0)
+        elif event.closed_reason is None:
             assert event.order_type == "limit", "a market order rests in the book"
             in_force = event.time_in_force if isinstance(event, OrderEntered) else None
             assert in_force not in {"ioc", "fok"}, f"an {in_force} order rests in the book"
@@ -221,9 +258,9 @@ class InvariantChecker:
             self.shares[broker, symbol] = self.shares.get((broker, symbol), 0) + shares
             self.cash[broker] = self.cash.get(broker, 0) - shares * fill.price
 
-    def _expected_trades(self, event: Taking, at: EnginePosition) -> list[Trade]:
+    def _expected_trades(self, event: Taking, at: EnginePosition, first: int) -> list[Trade]:
         trades = []
-        for index, fill in enumerate(event.fills):
+        for index, fill in enumerate(event.fills, first):
             sequence = self.trade_sequence.get(event.symbol, 0) + 1
             self.trade_sequence[event.symbol] = sequence
             assert fill.sequence == sequence, "the trades' sequence has a gap or a repeat"
@@ -257,12 +294,16 @@ class InvariantChecker:
             assert update.whole == (counted and small), "a whole book at the wrong sequence"
 
     def _check_sequences(self, outcome: Outcome) -> None:
-        events: list[Expired | Taking | OrderCancelled] = [*outcome.expired]
-        if isinstance(outcome.event, Taking | OrderCancelled):
-            events.append(outcome.event)
+        steps = [*outcome.expired, *outcome.before, outcome.event, *outcome.after]
+        events = [step for step in steps if isinstance(step, Expired | Taking | OrderCancelled)]
+        last = {event.symbol: event.book_sequence for event in events}
         for event in events:
             book = self.books.get(event.symbol)
-            assert event.book_sequence == (book.sequence if book else 0), "wrong book sequence"
+            number = book.sequence if book else 0
+            # A step before the first change of a book has the number before it.
+            before = number - (event.symbol in self.changed)
+            assert before <= event.book_sequence <= number, "wrong book sequence"
+            assert last[event.symbol] == number, "wrong book sequence at the end"
 
     def _queue(self, symbol: str, side: Side) -> list[LedgerEntry]:
         sign = -1 if side == "bid" else 1
@@ -272,8 +313,11 @@ class InvariantChecker:
         return sorted(entries, key=lambda e: (sign * (e.event.price or 0), e.offset))
 
     def _check_books(self) -> None:
-        ends = [e.event.valid_until for e in self.open.values() if e.event.valid_until is not None]
-        assert self.engine.next_expiry() == min(ends, default=None), "the next expiry is wrong"
+        waiting = (*self.open.values(), *self.parked.values())
+        ends = [e.event.valid_until for e in waiting if e.event.valid_until is not None]
+        carried = any(row.trigger_price for row in self.engine.snapshot().stops)
+        due = self.clock if carried else min(ends, default=None)
+        assert self.engine.next_due() == due, "the next expiry is wrong"
         for symbol, book in self.engine.books.items():
             public = self.books.get(symbol)
             assert book.sequence == (public.sequence if public else 0)

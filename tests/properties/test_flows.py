@@ -12,6 +12,7 @@ from schemas.executions import (
     OrderEntered,
     RefusalCode,
 )
+from schemas.outcome_steps import is_parked
 from schemas.units import ClosedReason
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
@@ -32,6 +33,13 @@ def kinds_seen(seed: int) -> Counter[str]:
         event = outcome.event
         seen[type(event).__name__] += 1
         seen["expiries"] += len(outcome.expired)
+        seen["elections carried over"] += len(outcome.before)
+        seen["elections in a cascade"] += max(0, len(outcome.after) - 1)
+        for elected in (*outcome.before, *outcome.after):
+            partly = " partly" if elected.fills and elected.remaining_quantity else ""
+            seen[f"stop {elected.closed_reason}{partly}"] += 1
+        if isinstance(event, OrderEntered) and is_parked(event):
+            seen["parked"] += 1
         seen["expired above the limit"] += len(outcome.expired) > rules.expiries_max
         if isinstance(event, CommandRefused):
             seen[event.code] += 1
@@ -86,6 +94,8 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("amended moved None partly", "amended moved filled", "amended moved cancelled"),
         "amended moved expired",
         *("expiries", "expired above the limit", "fills", "sweeps"),
+        *("parked", "elections carried over", "elections in a cascade", "stop None"),
+        *("stop filled", "stop no_liquidity", "stop cancelled partly", "stop None partly"),
     ]
     rare = {kind: total[kind] for kind in wanted if total[kind] < 20}
     assert rare == {}, total

@@ -22,15 +22,18 @@ def broken_rules(order: PlaceOrder, held: NaiveInstrument) -> list[RefusalCode]:
     """The rules that an order breaks, in the order in which a refusal names the first."""
     rules, price = held.rules, order.price
     minimum = order.minimum_quantity if isinstance(order, EnterOrder) else None
-    value = order.quantity * (held.reference if price is None else price)
+    stop_price = order.stop_price if isinstance(order, EnterOrder) else None
+    value = order.quantity * (price or stop_price or held.reference)
     highest = rules.price_max if order.side == "bid" else None
     lowest = rules.price_min if order.side == "ask" else None
     codes: dict[RefusalCode, bool] = {
-        "off_tick": price is not None and price % rules.tick_size != 0,
+        "off_tick": any((one or 0) % rules.tick_size for one in (price, stop_price)),
         "off_lot": any(count % rules.lot_size for count in (order.quantity, minimum or 0)),
         "over_max_quantity": rules.quantity_max is not None and order.quantity > rules.quantity_max,
         "over_max_value": rules.value_max is not None and value > rules.value_max,
         "outside_price_band": price is not None
         and ((highest is not None and price > highest) or (lowest is not None and price < lowest)),
+        "stop_would_trigger": stop_price is not None
+        and (held.reference - stop_price) * (1 if order.side == "bid" else -1) >= 0,
     }
     return [code for code, is_broken in codes.items() if is_broken]

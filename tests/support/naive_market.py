@@ -5,11 +5,10 @@ mistake. Offsets only grow, so an order's offset gives its age.
 """
 
 from copy import copy
-from typing import TypeVar, assert_never
+from typing import assert_never
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from schemas.book import Level
 from schemas.commands import (
     AmendOrder,
     CancelOrder,
@@ -29,17 +28,17 @@ from schemas.executions import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
-    OrderEntered,
     OrderRepeated,
     Outcome,
     QuotasSet,
     RefusalCode,
+    StopElected,
     Ticked,
 )
 from schemas.ids import created_ms, trade_id
 from schemas.instruments import Phase
 from schemas.quotas import Quotas
-from schemas.units import ClosedReason, Side
+from schemas.units import ClosedReason
 from tests.support.naive_instrument import NaiveInstrument, broken_rules
 from tests.support.naive_orders import (
     Remembered,
@@ -48,72 +47,70 @@ from tests.support.naive_orders import (
     amended,
     client_key,
     content,
+    is_stop,
     needed,
     never_rests,
     order_amended,
     refused_amendment,
 )
-
-N = TypeVar(
-    "N",
-    bound=OrderAccepted | OrderAmended | OrderEntered | OrderCancelled | Expired | InstrumentSet,
-)
+from tests.support.naive_state import NaiveState
+from tests.support.naive_stops import NaiveStop, NaiveStops, elected
 
 
-class NaiveRules(Struct, frozen=True):
-    """The bounds of one command's work and of the window of client order ids."""
-
-    fills_max: int = 10_000
-    expiries_max: int = 10_000
-    client_ids_max: int = 1_000_000
-    client_id_window_ms: int = 3_600_000
-    client_id_block: int = 1_000
-    order_id_window_ms: int = 300_000
-
-
-class NaiveMarket:
+class NaiveMarket(NaiveState):
     """All symbols of one partition. `open` is sorted by acceptance."""
-
-    def __init__(self, partition: int, limits: NaiveRules) -> None:
-        self.partition = partition
-        self.limits = limits
-        self.clock = 0
-        self.open: list[Resting] = []
-        self.window: list[Remembered] = []
-        self.book_sequence: dict[str, int] = {}
-        self.trade_sequence: dict[str, int] = {}
-        self.quotas: Quotas | None = None
-        # Every order id since quotas were set, and the broker that opened each book since then.
-        self.order_ids: set[str] = set()
-        self.opened_by: dict[str, str | None] = {}
-        self.instruments: dict[str, NaiveInstrument] = {}
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
         """Apply one command; return its outcome. None is a record that could not be decoded."""
         self.clock = max(self.clock, timestamp)
-        before = self._state()
-        due = [resting for resting in self.open if self._is_due(resting.order)]
-        due.sort(key=lambda resting: (resting.order.valid_until, resting.offset))
-        expired = [self._expire(resting) for resting in due[: self.limits.expiries_max]]
+        self.touched, self.trades = set(), 0
+        self.steps, self.elections = self.limits.fills_max, self.limits.elections_max
+        due = [one for one in self._open_orders() if self._is_due(one.order)]
+        due.sort(key=lambda one: (one.order.valid_until, one.offset))
+        expired = [self._expire(one) for one in due[: self.limits.expiries_max]]
+        carried = sorted({stop.order.symbol for stop in self.stops.elected})
+        before = self._run_stops(carried, offset, expired)
         event = self._decide(command, offset, expired)
-        after = self._state()
-        for symbol in before.keys() | after.keys():
-            if before.get(symbol) != after.get(symbol):
-                self.book_sequence[symbol] = self.book_sequence.get(symbol, 0) + 1
         if isinstance(event, OrderAccepted | OrderAmended | OrderCancelled | InstrumentSet):
-            event = self._numbered(event)
+            event = structs.replace(event, book_sequence=self._sequence(event.symbol))
+        after = self._run_stops(list(self.stops.prices), offset, expired)
+        for symbol in self.touched:
+            self.book_sequence[symbol] = self.book_sequence.get(symbol, 0) + 1
         return Outcome(
             time=self.clock,
             event=event,
-            expired=tuple(self._numbered(one) for one in expired),
+            expired=tuple(expired),
+            before=tuple(before),
+            after=tuple(after),
         )
 
-    def levels(self, symbol: str, side: Side) -> list[Level]:
-        """Price levels of a side, best first."""
-        orders = self._queue(symbol, side)
-        prices = list(dict.fromkeys(one.order.price or 0 for one in orders))
-        at = {price: [one for one in orders if one.order.price == price] for price in prices}
-        return [Level(p, sum(one.remaining for one in at[p]), len(at[p])) for p in prices]
+    def _run_stops(
+        self, symbols: list[str], offset: int, expired: list[Expired]
+    ) -> list[StopElected]:
+        found = []
+        for symbol in symbols:
+            while self.steps > 0 and self.elections > 0:
+                stop = self.stops.next_of(symbol)
+                if stop is None:
+                    break
+                self.elections -= 1
+                found.append(self._take(stop, offset, expired))
+        for symbol in symbols:
+            self.stops.elect(symbol)
+        return found
+
+    def _take(self, stop: NaiveStop, offset: int, expired: list[Expired]) -> StopElected:
+        order = stop.order
+        self.stops.remove(stop)
+        if self._is_due(order):
+            event = accepted(order, order.quantity, "expired", [])
+        else:
+            event = self._match(order, offset, expired)
+            for one in self.open:
+                if one.order is order:
+                    # It is an ordinary order from now on.
+                    one.order, one.offset = structs.replace(order, stop_price=None), stop.offset
+        return elected(stop, event, self._sequence(order.symbol))
 
     def _decide(self, command: Command | None, offset: int, expired: list[Expired]) -> Event:
         match command:
@@ -157,27 +154,34 @@ class NaiveMarket:
         return QuotasSet(command.quotas)
 
     def _cancel(self, command: CancelOrder) -> Event:
-        for resting in self.open:
-            if resting.order.order_id == command.order_id:
+        for one in self._open_orders():
+            if one.order.order_id == command.order_id:
                 break
         else:
             return CommandRefused("order_not_open", command.order_id, command.broker_id)
-        if resting.order.broker_id != command.broker_id:
+        if one.order.broker_id != command.broker_id:
             return CommandRefused("not_owner", command.order_id, command.broker_id)
-        self.open.remove(resting)
         return OrderCancelled(
             order_id=command.order_id,
             broker_id=command.broker_id,
-            symbol=resting.order.symbol,
-            remaining_quantity=resting.remaining,
+            symbol=one.order.symbol,
+            remaining_quantity=self._leave(one),
             book_sequence=0,
         )
 
     def _amend(self, command: AmendOrder, offset: int, expired: list[Expired]) -> Event:
-        found = [one for one in self.open if one.order.order_id == command.order_id]
+        found = [one for one in self._open_orders() if one.order.order_id == command.order_id]
         if not found or found[0].order.broker_id != command.broker_id:
             return refused_amendment(command, "not_owner" if found else "order_not_open")
-        former, after = found[0], amended(found[0], command)
+        former = found[0]
+        if isinstance(former, NaiveStop):
+            return refused_amendment(command, "not_amendable")
+        return self._amend_resting(former, command, (offset, expired))
+
+    def _amend_resting(
+        self, former: Resting, command: AmendOrder, at: tuple[int, list[Expired]]
+    ) -> Event:
+        after = amended(former, command)
         if self._is_due(former.order) or after.remaining <= 0:
             reason: ClosedReason = "expired" if self._is_due(former.order) else "cancelled"
             return self._amended_and_closed(command, former, former, reason)
@@ -195,9 +199,10 @@ class NaiveMarket:
         if after.order.price == former.order.price and after.remaining <= former.remaining:
             self.open[self.open.index(former)] = after
             cut = after.remaining < former.remaining
+            self.touched.update([former.order.symbol] if cut else [])
             event = order_amended(command, after, former.order.price if cut else None)
             return structs.replace(event, kept_priority=True)
-        return self._move(command, former, after, (offset, expired))
+        return self._move(command, former, after, at)
 
     def _move(
         self,
@@ -211,9 +216,8 @@ class NaiveMarket:
         taker = EnterOrder(**fields)
         if command.post_only and self._at_once(taker, at[0]):
             return refused_amendment(command, "post_only_would_trade")
-        self.open.remove(former)
+        self._leave(former)
         arrived = self._match(taker, *at)
-        self._traded(taker.symbol, arrived)
         for one in self.open:
             if one.order is taker:
                 one.order, one.offset, one.amended = after.order, former.offset, after.amended
@@ -227,7 +231,7 @@ class NaiveMarket:
     def _amended_and_closed(
         self, command: AmendOrder, former: Resting, after: Resting, reason: ClosedReason
     ) -> OrderAmended:
-        self.open.remove(former)
+        self._leave(former)
         event = order_amended(command, after, former.order.price)
         return structs.replace(event, closed_reason=reason)
 
@@ -235,14 +239,16 @@ class NaiveMarket:
         refusal = self._repetition(order)
         if refusal is not None:
             return refusal
-        if any(resting.order.order_id == order.order_id for resting in self.open):
+        if any(one.order.order_id == order.order_id for one in self._open_orders()):
             return CommandRefused("duplicate_order_id", order.order_id, order.broker_id)
         if self.quotas is not None:
             code = self._used(order) or self._exceeded(order, self.quotas)
             if code is not None:
                 return CommandRefused(code, order.order_id, order.broker_id)
         held = self.instruments.get(order.symbol)
-        codes = [] if held is None else broken_rules(order, held)
+        codes: list[RefusalCode] = ["needs_instrument"] if is_stop(order) else []
+        if held is not None:
+            codes = broken_rules(order, held)
         if codes:
             return CommandRefused(codes[0], order.order_id, order.broker_id)
         if isinstance(order, EnterOrder) and order.post_only and self._at_once(order, offset):
@@ -254,15 +260,12 @@ class NaiveMarket:
     def _enter(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
         if self._is_due(order):
             return accepted(order, order.quantity, "expired", [])
+        if isinstance(order, EnterOrder) and is_stop(order):
+            self.stops.waiting.append(NaiveStop(order, offset))
+            return accepted(order, order.quantity, None, [])
         if self._at_once(order, offset) < needed(order):
             return accepted(order, order.quantity, "no_liquidity", [])
-        event = self._match(order, offset, expired)
-        self._traded(order.symbol, event)
-        return event
-
-    def _traded(self, symbol: str, event: OrderAccepted) -> None:
-        if event.fills and symbol in self.instruments:
-            self.instruments[symbol].reference = event.fills[-1].price
+        return self._match(order, offset, expired)
 
     def _at_once(self, order: PlaceOrder, offset: int) -> int:
         """The shares that the order trades at once, by matching it on a copy of the market."""
@@ -270,7 +273,8 @@ class NaiveMarket:
             return 0
         trial = copy(self)
         trial.open = [structs.replace(resting) for resting in self.open]
-        trial.trade_sequence, trial.opened_by = {}, {}
+        trial.trade_sequence, trial.opened_by, trial.instruments = {}, {}, {}
+        trial.touched, trial.stops = set(), NaiveStops()
         return sum(fill.quantity for fill in trial._match(order, offset, []).fills)
 
     def _used(self, order: PlaceOrder) -> RefusalCode | None:
@@ -286,9 +290,9 @@ class NaiveMarket:
         remembered = [one for one in self.window if one.order.broker_id == broker]
         if order.client_order_id and len(remembered) >= quotas.client_order_ids_max:
             return "too_many_client_order_ids"
-        if never_rests(order):
+        if never_rests(order) and not is_stop(order):
             return None
-        own = [one for one in self.open if one.order.broker_id == broker]
+        own = [one for one in self._open_orders() if one.order.broker_id == broker]
         if len(own) >= quotas.open_orders_max:
             return "too_many_open_orders"
         books = [symbol for symbol, opener in self.opened_by.items() if opener == broker]
@@ -322,16 +326,15 @@ class NaiveMarket:
     def _match(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
         fills: list[Fill] = []
         remaining = order.quantity
-        steps = 0
-        while remaining > 0 and steps < self.limits.fills_max:
+        while remaining > 0 and self.steps > 0:
             maker = self._counterparty(order)
             if maker is None:
                 break
-            steps += 1
+            self.steps -= 1
             if self._is_due(maker.order):
                 expired.append(self._expire(maker))
                 continue
-            fill = self._fill(maker, remaining, offset, len(fills))
+            fill = self._fill(maker, remaining, offset)
             remaining -= fill.quantity
             fills.append(fill)
         reason: ClosedReason | None = None
@@ -343,21 +346,28 @@ class NaiveMarket:
             reason = "no_liquidity"
         else:
             self.open.append(Resting(order, offset, remaining, offset))
+            self.touched.add(order.symbol)
             opener = None if self.quotas is None else order.broker_id
             self.opened_by.setdefault(order.symbol, opener)
         return accepted(order, remaining, reason, fills)
 
-    def _fill(self, maker: Resting, wanted: int, offset: int, index: int) -> Fill:
+    def _fill(self, maker: Resting, wanted: int, offset: int) -> Fill:
         quantity = min(wanted, maker.remaining)
         maker.remaining -= quantity
         if maker.remaining == 0:
             self.open.remove(maker)
         symbol = maker.order.symbol
         self.trade_sequence[symbol] = self.trade_sequence.get(symbol, 0) + 1
+        self.touched.add(symbol)
+        self.trades += 1
+        price = maker.order.price or 0
+        self.stops.prices.setdefault(symbol, []).append(price)
+        if symbol in self.instruments:
+            self.instruments[symbol].reference = price
         return Fill(
-            trade_id=trade_id(self.clock, self.partition, offset, index),
+            trade_id=trade_id(self.clock, self.partition, offset, self.trades - 1),
             sequence=self.trade_sequence[symbol],
-            price=maker.order.price or 0,
+            price=price,
             quantity=quantity,
             maker_order_id=maker.order.order_id,
             maker_broker_id=maker.order.broker_id,
@@ -374,25 +384,3 @@ class NaiveMarket:
             return queue[0]
         crosses = price <= order.price if order.side == "bid" else price >= order.price
         return queue[0] if crosses else None
-
-    def _queue(self, symbol: str, side: Side) -> list[Resting]:
-        sign = -1 if side == "bid" else 1
-        orders = [one for one in self.open if (one.order.symbol, one.order.side) == (symbol, side)]
-        return sorted(orders, key=lambda one: (sign * (one.order.price or 0), one.place))
-
-    def _is_due(self, order: PlaceOrder) -> bool:
-        return order.valid_until is not None and order.valid_until <= self.clock
-
-    def _expire(self, resting: Resting) -> Expired:
-        self.open.remove(resting)
-        order = resting.order
-        return Expired(order.order_id, order.broker_id, order.symbol, resting.remaining, 0)
-
-    def _state(self) -> dict[str, list[tuple[int, int]]]:
-        state: dict[str, list[tuple[int, int]]] = {}
-        for one in self.open:
-            state.setdefault(one.order.symbol, []).append((one.place, one.remaining))
-        return state
-
-    def _numbered(self, event: N) -> N:
-        return structs.replace(event, book_sequence=self.book_sequence.get(event.symbol, 0))

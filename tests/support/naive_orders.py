@@ -13,14 +13,14 @@ from schemas.executions import (
 )
 from schemas.units import ClosedReason
 
-CONDITIONS = ("time_in_force", "post_only", "minimum_quantity")
+CONDITIONS = ("time_in_force", "post_only", "minimum_quantity", "stop_price")
 
 
 class Resting(Struct):
     """An open order: its command, the command's offset, and the remaining quantity.
 
-    `place`: the offset of the command by which it came to its place in the queue. `amended`: the
-    quantity that an amendment set.
+    `place`: the offset of the command by which it came to its place in the queue; those of one
+    command are in their order. `amended`: the quantity that an amendment set.
     """
 
     order: PlaceOrder
@@ -105,6 +105,11 @@ def never_rests(order: PlaceOrder) -> bool:
     """True if no part of the order may wait in the book."""
     in_force = order.time_in_force if isinstance(order, EnterOrder) else None
     return order.order_type == "market" or in_force in {"ioc", "fok"}
+
+
+def is_stop(order: PlaceOrder) -> bool:
+    """True if the order waits for its stop price when it arrives."""
+    return isinstance(order, EnterOrder) and order.stop_price is not None
 
 
 def needed(order: PlaceOrder) -> int:

@@ -17,11 +17,10 @@ from schemas.commands import (
 from schemas.executions import (
     CommandRefused,
     InstrumentSet,
-    OrderAccepted,
-    OrderAmended,
     OrderCancelled,
 )
 from schemas.instruments import InstrumentRules
+from schemas.outcome_steps import Step, Taking, steps_of
 from schemas.units import Side
 from tests.support.scenario import SYMBOL, Market
 
@@ -77,19 +76,22 @@ class MemoryExchange:
             command = command_of(action, self._entered)
             if isinstance(action, Entry):
                 self._entered[action.name] = action
-            event = self._market.apply(command, offset, offset).event
-            if isinstance(event, OrderAccepted | OrderAmended):
-                self._took(event)
-            elif isinstance(event, OrderCancelled):
-                self._closed[event.order_id] = "cancelled"
-            elif not isinstance(event, InstrumentSet):
-                assert isinstance(event, CommandRefused)
-                amended = "=>" if isinstance(action, Replace) else ""
-                self._closed[f"{event.order_id}{amended}"] = event.code
+            for step, _ in steps_of(self._market.apply(command, offset, offset)):
+                self._step(step, action)
         states = {name: self._state(name) for name in self._left.keys() | self._closed.keys()}
         return Result(self._trades, self._levels("bid"), self._levels("ask"), states)
 
-    def _took(self, event: OrderAccepted | OrderAmended) -> None:
+    def _step(self, step: Step, action: Action) -> None:
+        if isinstance(step, Taking):
+            self._took(step)
+        elif isinstance(step, OrderCancelled):
+            self._closed[step.order_id] = "cancelled"
+        elif not isinstance(step, InstrumentSet):
+            assert isinstance(step, CommandRefused)
+            amended = "=>" if isinstance(action, Replace) else ""
+            self._closed[f"{step.order_id}{amended}"] = step.code
+
+    def _took(self, event: Taking) -> None:
         taker = event.order_id
         for fill in event.fills:
             maker = fill.maker_order_id

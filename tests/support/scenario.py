@@ -4,13 +4,21 @@ A line is `time | command | outcome` or `book [SYMBOL] | bids | asks`; columns m
 The same table runs on the engine and on the naive model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct, structs
 
 from schemas.book import Level
-from schemas.commands import AmendOrder, CancelOrder, Command, EnterOrder, PlaceOrder, Tick
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+    Tick,
+)
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -21,13 +29,16 @@ from schemas.executions import (
     OrderRepeated,
     Outcome,
     QuotasSet,
+    StopElected,
     Ticked,
 )
-from schemas.outcome_steps import Taking
+from schemas.instruments import InstrumentRules
+from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
-from tests.support.naive_market import NaiveMarket, NaiveRules
+from tests.support.naive_market import NaiveMarket
+from tests.support.naive_state import NaiveRules
 
 SYMBOL: Final = "PETR4"
 SIDES: Final[dict[str, Side]] = {"buy": "bid", "sell": "ask"}
@@ -60,6 +71,7 @@ def limits_of(rules: Rules) -> NaiveRules:
     return NaiveRules(
         fills_max=rules.fills_max,
         expiries_max=rules.expiries_max,
+        elections_max=rules.elections_max,
         client_ids_max=rules.client_ids_max,
         client_id_window_ms=rules.client_id_window_ms,
         client_id_block=rules.client_id_block,
@@ -103,8 +115,9 @@ def command_of(text: str) -> Command | None:
     """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
-    and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME`
-    has at least one of its last three values, and `is post_only`.
+    `stop PRICE`, and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until
+    TIME` has at least one of its last three values, and `is post_only`. `instrument 100 in SYMBOL`
+    sets one with this reference price.
     """
     verb, *words = text.split()
     match verb:
@@ -116,6 +129,9 @@ def command_of(text: str) -> Command | None:
             return CancelOrder(order_id=words[0], broker_id=words[2])
         case "amend":
             return _amendment(words)
+        case "instrument":
+            symbol = words[2] if words[1:] else SYMBOL
+            return SetInstrument(symbol, "0" * 16, InstrumentRules(), int(words[0]))
         case _:
             return _order(SIDES[verb], words)
 
@@ -151,7 +167,7 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         order = structs.replace(order, price=int(fields["@"]))
     if "until" in fields:
         order = structs.replace(order, valid_until=int(fields["until"]))
-    if not fields.keys() & {"is", "min"}:
+    if not fields.keys() & {"is", "min", "stop"}:
         return order
     kind = fields.get("is")
     return EnterOrder(
@@ -159,22 +175,42 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         time_in_force="ioc" if kind == "ioc" else "fok" if kind == "fok" else None,
         post_only=kind == "post_only",
         minimum_quantity=int(fields["min"]) if "min" in fields else None,
+        stop_price=int(fields["stop"]) if "stop" in fields else None,
     )
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """Expiries, fills and the event of an outcome: `expired a1 5; 3@101 b1; rests 2`."""
+    """Expiries, fills and the event of an outcome: `expired a1 5; 3@101 b1; rests 2`.
+
+    A stop that was elected, before or after the event: `elected c1 at 101: 3@102 b2, filled`.
+    """
     parts = [f"expired {one.order_id} {one.remaining_quantity}" for one in outcome.expired]
-    if isinstance(outcome.event, Taking):
-        parts += [f"{f.quantity}@{f.price} {f.maker_order_id}" for f in outcome.event.fills]
-    return "; ".join([*parts, _event_text(outcome.event)])
+    for step, trades in steps_of(outcome):
+        if isinstance(step, StopElected):
+            took = ", ".join([*_fills_text(trades), _end_text(step)])
+            parts.append(f"elected {step.order_id} at {step.trigger_price}: {took}")
+        else:
+            parts += [*_fills_text(trades), _event_text(step)]
+    return "; ".join(parts)
+
+
+def _fills_text(trades: Sequence[ExecutedTrade]) -> list[str]:
+    fills = [trade.fill for trade in trades]
+    return [f"{fill.quantity}@{fill.price} {fill.maker_order_id}" for fill in fills]
+
+
+def _end_text(event: Taking) -> str:
+    if event.closed_reason == "filled":
+        return "filled"
+    parked = isinstance(event, OrderAccepted) and is_parked(event)
+    what = event.closed_reason or ("waits" if parked else "rests")
+    return f"{what} {event.remaining_quantity}"
 
 
 def _event_text(event: Event) -> str:
     match event:
         case OrderAccepted():
-            what = event.closed_reason or "rests"
-            return what if what == "filled" else f"{what} {event.remaining_quantity}"
+            return _end_text(event)
         case OrderAmended():
             place = "kept" if event.kept_priority else event.closed_reason or "moved"
             return place if place == "filled" else f"{place} {event.remaining_quantity}"

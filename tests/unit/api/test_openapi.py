@@ -79,8 +79,10 @@ def test_every_answer_documents_its_headers(made: dict[str, Any]) -> None:
     codes = order["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]
     assert codes["properties"]["code"]["enum"] == [
         "client_order_id_reused",
+        "needs_instrument",
         "outside_price_band",
         "post_only_would_trade",
+        "stop_would_trigger",
         "too_many_client_order_ids",
         "too_many_open_orders",
         "too_many_symbols",

@@ -24,6 +24,7 @@ from services.audit.client_answers import Answers
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
 from services.audit.report import AuditReport, Name
+from services.audit.stops import StopAudit
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import RULES, Rules
@@ -57,11 +58,13 @@ class Judge:
         self._ledger = Ledger(partition, self.totals, self.report)
         self._answers = Answers(self._ledger.open, self.report)
         self._instruments = InstrumentAudit(partition, self.report)
+        self._stops = StopAudit(partition, self.report, rules)
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         self._answers.look(command, outcome, at)
         self.books.apply(outcome, at.offset, command)
         self._instruments.apply(command, outcome, at.offset)
+        self._stops.apply(outcome, at.offset)
         self._ledger.apply(outcome, at.offset)
 
     def finish(self) -> Judged:

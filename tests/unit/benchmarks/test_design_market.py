@@ -33,6 +33,8 @@ def order_of(command: PlaceOrder, now_ms: int) -> DesignOrder:
         time_in_force=None,
         post_only=False,
         minimum_quantity=None,
+        stop_price=None,
+        triggered_at=None,
         trades=[],
         arrival=0,
     )

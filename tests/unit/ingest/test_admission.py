@@ -133,7 +133,7 @@ def test_number_outside_its_bounds_or_type_is_refused(name: str, text: str) -> N
         ],
         *[("symbol", bad) for bad in (1, None, True, [1], {"a": 1})],
         *[("side", bad) for bad in ("", "buy", "BID", 1, None, True, ["bid"])],
-        *[("order_type", bad) for bad in ("", "stop", "LIMIT", 1, None)],
+        *[("order_type", bad) for bad in ("", "trailing", "LIMIT", 1, None)],
         *[("document_number", bad) for bad in ("", "1" * 21, "1\x00", "1\n", "\x7f", 1, None)],
         *[("client_order_id", bad) for bad in ("", "x" * 65, "a b", "a/b", "é", "a\n", 1, True)],
         *[("quantity", bad) for bad in (None, "x")],
@@ -212,7 +212,9 @@ def test_fault_does_not_contain_the_value(name: str, value: object) -> None:
 
 def test_unknown_enum_value_is_refused_with_the_valid_ones() -> None:
     assert refused(order(side="buy")).detail == "/side: must be one of bid, ask"
-    assert refused(order(order_type=1)).detail == "/order_type: must be one of limit, market"
+    assert refused(order(order_type=1)).detail == (
+        "/order_type: must be one of limit, market, stop, stop_limit"
+    )
 
 
 def test_limit_order_without_price_and_market_order_with_one_are_refused() -> None:
@@ -348,3 +350,48 @@ def test_call_without_fields_refuses_any_field() -> None:
     assert pointers(refused(b"[]", require_no_fields)) == [""]
     assert pointers(refused(b'""', require_no_fields)) == [""]
     assert refused(b"x", require_no_fields).code == "malformed_json"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("stop_price", {"order_type": "stop", "price": None}),
+        ("stop_price", {"order_type": "stop_limit"}),
+        ("stop_price", {"stop_price": 9}),
+        ("stop_price", {"order_type": "market", "price": None, "stop_price": 9}),
+        ("price", {"order_type": "stop", "stop_price": 9}),
+        ("price", {"order_type": "stop_limit", "price": None, "stop_price": 9}),
+        ("stop_price", {"order_type": "stop_limit", "side": "bid", "price": 9, "stop_price": 10}),
+        ("stop_price", {"order_type": "stop_limit", "side": "ask", "price": 9, "stop_price": 8}),
+        *[
+            (name, {"order_type": "stop", "price": None, "stop_price": 9, name: value})
+            for name, value in (
+                ("time_in_force", "ioc"),
+                ("time_in_force", "fok"),
+                ("post_only", True),
+                ("minimum_quantity", 1),
+                ("stop_price", 0),
+                ("stop_price", True),
+                ("stop_price", 1_000_000_001),
+            )
+        ],
+    ],
+)
+def test_contradicting_fields_of_a_stop_order_are_refused(
+    name: str, fields: dict[str, object]
+) -> None:
+    assert pointers(refused(order(**fields))) == [f"/{name}"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order_type": "stop", "price": None, "stop_price": 9},
+        {"order_type": "stop", "price": None, "stop_price": 9, "time_in_force": "gtc"},
+        {"order_type": "stop_limit", "side": "bid", "price": 9, "stop_price": 9},
+        {"order_type": "stop_limit", "side": "ask", "price": 9, "stop_price": 9},
+    ],
+)
+def test_stop_order_is_admitted(fields: dict[str, object]) -> None:
+    admitted = admit(order(**fields), NOW_MS)
+    assert (admitted.order_type, admitted.stop_price) == (fields["order_type"], 9)

@@ -25,30 +25,30 @@ def played(*texts: str, rules: Rules | None = None) -> Engine:
     return engine
 
 
-def test_next_expiry_of_open_orders_is_the_earliest() -> None:
+def test_next_due_of_open_orders_is_the_earliest() -> None:
     engine = played("buy 1 @ 9 by ann as a1")
-    assert engine.next_expiry() is None
+    assert engine.next_due() is None
     engine = played(
         "buy 1 @ 9 by ann as a1 until 70",
         "buy 1 @ 9 by ann as a2 until 50",
         "buy 1 @ 9 by ann as a3 until 60",
     )
-    assert engine.next_expiry() == 50
+    assert engine.next_due() == 50
     engine.apply(command_of("cancel a2 by ann"), at(3, 3))
-    assert engine.next_expiry() == 60
+    assert engine.next_due() == 60
     engine.apply(command_of("sell 2 @ 9 by bob as b1 until 40"), at(4, 4))
-    assert engine.next_expiry() is None
+    assert engine.next_due() is None
 
 
-def test_next_expiry_after_a_capped_backlog_is_still_in_the_past() -> None:
+def test_next_due_after_a_capped_backlog_is_still_in_the_past() -> None:
     texts = (f"buy 1 @ 9 by ann as a{number} until 5" for number in range(4))
     engine = played(*texts, rules=Rules(expiries_max=3))
     outcome = engine.apply(command_of("tick"), at(9, 9))
     assert len(outcome.expired) == 3
-    assert engine.next_expiry() == 5
+    assert engine.next_due() == 5
     outcome = engine.apply(command_of("tick"), at(10, 10))
     assert [one.order_id for one in outcome.expired] == ["a3"]
-    assert engine.next_expiry() is None
+    assert engine.next_due() is None
 
 
 def test_expiries_of_many_cancelled_orders_keep_those_still_open() -> None:
@@ -64,7 +64,7 @@ def test_expiries_of_many_cancelled_orders_keep_those_still_open() -> None:
     outcome = engine.apply(None, at(3 * many, 2_000))
     due = sorted(kept, key=lambda number: (1_000 + (number * 7) % 100, number))
     assert [one.order_id for one in outcome.expired] == [order_id(number) for number in due]
-    assert engine.next_expiry() is None
+    assert engine.next_due() is None
 
 
 def test_expiries_of_a_long_backlog_are_applied_in_order_over_several_commands() -> None:
@@ -92,7 +92,7 @@ def test_expiries_of_a_backlog_among_many_cancelled_orders_are_complete() -> Non
     engine.apply(limit(9_999, valid_until=5_000), at(9_998))
     outcome = engine.apply(command_of("tick"), at(9_999, 1_000))
     assert [one.order_id for one in outcome.expired] == [order_id(number) for number in range(due)]
-    assert engine.next_expiry() == 5_000
+    assert engine.next_due() == 5_000
 
 
 def test_expiries_of_closed_orders_use_no_memory() -> None:

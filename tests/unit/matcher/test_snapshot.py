@@ -68,7 +68,7 @@ def test_engine_restored_anywhere_in_a_flow_continues_identically(seed: int) -> 
     chunks, commit = written(engine, cut)
     twin = restore(commit, chunks, rules)
     assert twin.digest() == engine.digest()
-    assert twin.next_expiry() == engine.next_expiry()
+    assert twin.next_due() == engine.next_due()
     for step in steps[cut:]:
         at = EnginePosition(PARTITION, step.offset, step.timestamp)
         mine, its = engine.apply(step.command, at), twin.apply(step.command, at)

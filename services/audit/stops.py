@@ -1,0 +1,145 @@
+"""Checks the election of stop orders: by whom, in which order, and that none is forgotten.
+
+Pure, and independent of the engine: all stops of a symbol are scanned after its trades.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from schemas.executions import OrderCancelled, OrderEntered, Outcome, StopElected
+from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of, trades_of
+from schemas.snapshots import StopRow
+from schemas.units import Side
+from services.audit.report import AuditReport
+from services.matcher.rules import RULES, Rules
+
+
+class _WaitingStop(Struct):
+    """A stop order that waits. `trigger_price` None: parked, else the trade that elected it."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    stop_price: int
+    accepted_at: int
+    trigger_price: int | None = None
+
+
+class StopAudit:
+    """The check of one partition."""
+
+    def __init__(self, partition: int, report: AuditReport, rules: Rules = RULES) -> None:
+        self._partition = partition
+        self._rules = rules
+        self._check = report["stops"]
+        # By symbol and order id.
+        self._waiting: dict[str, dict[str, _WaitingStop]] = {}
+        # The elected ones by symbol, in the order in which they must take.
+        self._elected: dict[str, list[_WaitingStop]] = {}
+        # Prices by symbol since its last pass.
+        self._prices: dict[str, list[int]] = {}
+
+    def carry(self, rows: Iterable[StopRow]) -> None:
+        """Take over the stops where the audit begins."""
+        for row in rows:
+            order = row.order
+            stop = _WaitingStop(
+                order.order_id,
+                order.symbol,
+                order.side,
+                order.stop_price or 0,
+                row.accepted_at,
+                row.trigger_price or None,
+            )
+            self._waiting.setdefault(order.symbol, {})[order.order_id] = stop
+            if row.trigger_price:
+                self._elected.setdefault(order.symbol, []).append(stop)
+
+    def apply(self, outcome: Outcome, offset: int) -> None:
+        """Apply the outcome of the command at `offset`."""
+        if not self._waiting:
+            event = outcome.event
+            if isinstance(event, OrderEntered) and is_parked(event):
+                self._parks(event, offset)
+            elif outcome.before or outcome.after:
+                self._check.fail(f"{self._partition}@{offset}: elected, although no stop waits")
+            return
+        for expired in outcome.expired:
+            self._forget(expired.symbol, expired.order_id)
+        for step, trades in steps_of(outcome):
+            self._step(step, trades, offset)
+        self._end(outcome, offset)
+
+    def _step(self, step: object, trades: Sequence[ExecutedTrade], offset: int) -> None:
+        if isinstance(step, StopElected):
+            self._takes(step, f"{self._partition}@{offset} order {step.order_id}")
+        elif isinstance(step, OrderEntered) and is_parked(step):
+            self._parks(step, offset)
+        elif isinstance(step, OrderCancelled):
+            self._forget(step.symbol, step.order_id)
+        if trades and isinstance(step, Taking):
+            prices = self._prices.setdefault(step.symbol, [])
+            prices += [trade.fill.price for trade in trades]
+
+    def _parks(self, event: OrderEntered, offset: int) -> None:
+        stop = _WaitingStop(event.order_id, event.symbol, event.side, event.stop_price or 0, offset)
+        self._waiting.setdefault(event.symbol, {})[event.order_id] = stop
+
+    def _takes(self, step: StopElected, where: str) -> None:
+        self._check.checked += 1
+        if not self._elected.get(step.symbol):
+            self._pass(step.symbol)
+        queue = self._elected.get(step.symbol)
+        if not queue:
+            self._check.fail(
+                f"{where} was elected at {step.trigger_price}, no trade reached a stop"
+            )
+        elif (queue[0].order_id, queue[0].trigger_price) != (step.order_id, step.trigger_price):
+            self._check.fail(
+                f"{where} was elected at {step.trigger_price}, next was {queue[0].order_id} at "
+                f"{queue[0].trigger_price}"
+            )
+        self._forget(step.symbol, step.order_id)
+
+    def _pass(self, symbol: str) -> None:
+        """Elect all that the trades since the last pass have reached."""
+        prices = self._prices.pop(symbol, [])
+        if not prices:
+            return
+        reached: list[tuple[int, int, _WaitingStop]] = []
+        for stop in self._waiting.get(symbol, {}).values():
+            if stop.trigger_price is not None:
+                continue
+            price = max(prices) if stop.side == "bid" else min(prices)
+            beyond = price - stop.stop_price if stop.side == "bid" else stop.stop_price - price
+            if beyond >= 0:
+                stop.trigger_price = price
+                reached.append((-beyond, stop.accepted_at, stop))
+        ordered = sorted(reached, key=lambda one: one[:2])
+        self._elected.setdefault(symbol, []).extend(stop for _, _, stop in ordered)
+
+    def _forget(self, symbol: str, order_id: str) -> None:
+        waiting = self._waiting.get(symbol, {})
+        stop = waiting.pop(order_id, None)
+        if stop is None:
+            return
+        if stop.trigger_price is not None:
+            self._elected[symbol].remove(stop)
+        if not waiting:
+            del self._waiting[symbol]
+
+    def _end(self, outcome: Outcome, offset: int) -> None:
+        """Elected stops may only wait for the next command where a bound was reached."""
+        for symbol in list(self._prices):
+            self._pass(symbol)
+        waiting = sum(map(len, self._elected.values()))
+        if not waiting:
+            return
+        self._check.checked += 1
+        elections = len(outcome.before) + len(outcome.after)
+        steps = len(trades_of(outcome)) + len(outcome.expired)
+        if elections < self._rules.elections_max and steps < self._rules.fills_max:
+            self._check.fail(
+                f"{self._partition}@{offset}: {waiting} stops were reached and not elected"
+            )
