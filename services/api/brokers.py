@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 from schemas.broker_records import BrokerRecords
@@ -14,6 +15,9 @@ from services.runtime.metrics import QUARANTINED
 
 log = logging.getLogger(__name__)
 
+# Bounds of the hashes that are remembered, those of wrong keys too. Issued keys are shorter.
+_HASHES_MAX = 1_024
+_REMEMBERED_CHARS_MAX = 128
 ADMIN: Literal["admin"] = "admin"
 Caller = Broker | Literal["admin"]
 
@@ -26,6 +30,8 @@ class BrokerDirectory:
         QUARANTINED.labels(BROKERS.name)
         self._admin_hash = None if admin_key is None else key_hash(admin_key)
         self._by_hash: dict[str, Broker] = {}
+        # A hash depends on nothing but its key. Whether it is valid is looked up each time.
+        self._hash_of = lru_cache(_HASHES_MAX)(key_hash)
         self._by_id: dict[str, Broker] = {}
         self._records = BrokerRecords()
         # Set and replaced with each record, for requests that wait for their own.
@@ -85,7 +91,8 @@ class BrokerDirectory:
 
     def caller(self, api_key: str, now_ms: int) -> Caller | None:
         """The holder of this key; None if there is none."""
-        hashed = key_hash(api_key)
+        is_short = len(api_key) <= _REMEMBERED_CHARS_MAX
+        hashed = self._hash_of(api_key) if is_short else key_hash(api_key)
         broker = self._by_hash.get(hashed)
         if broker is not None:
             if hashed == broker.api_key_hash or now_ms < (broker.former_key_until or 0):

@@ -7,6 +7,7 @@ slow bodies, which the other way has, need no second implementation.
 
 from asyncio import BaseTransport
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -17,10 +18,10 @@ from services.api.direct import TARGET_BYTES_MAX, DirectCall, DirectCalls, HotCa
 from services.api.headers import read_headers
 from services.api.messages import BODILESS, Response, Scope
 from services.api.protocol import HttpProtocol
+from services.api.repeated_headers import RepeatedHeaders
 from services.api.streams import Streams
 
-# Packets with longer headers are unusual; theirs are not remembered.
-_REMEMBERED_BYTES_MAX = 2_048
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class DirectProtocol(HttpProtocol):
@@ -34,14 +35,15 @@ class DirectProtocol(HttpProtocol):
     _first_of_packet = False
     _hot: HotCall | None = None
     _hot_body = b""
-    # The headers of the previous hot call: a client repeats most of its headers.
-    _pairs: list[tuple[bytes, bytes]] | None = None
-    _headers_read: Mapping[str, str]
+    _headers_read: Mapping[str, str] = _NO_HEADERS
+    # The packet that is being parsed.
+    _packet = b""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin a connection."""
         super().connection_made(transport)
         self._caller: Scope = {"client": self.client, "connection": self}
+        self._repeated = RepeatedHeaders()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the connection, without leaving a reference cycle."""
@@ -50,8 +52,35 @@ class DirectProtocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer a hot call that is complete in this packet; other requests go through ASGI."""
+        if self._answer_repeated(data):
+            return
         self._packet_begins = not self._in_message
+        self._packet = data
         super().data_received(data)
+        self._packet = b""
+
+    def _answer_repeated(self, data: bytes) -> bool:
+        """Answer a hot call whose header lines are known, without the parser, which is between two
+        requests and stays there. False: the packet is anything else."""
+        if (
+            self._in_message
+            or self._open
+            or self._held
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        ):
+            return False
+        request = self._repeated.find(data)
+        if request is None or len(request.target) > TARGET_BYTES_MAX:
+            return False
+        hot = self.calls.find(request.method, request.target)
+        if hot is None:
+            return False
+        self.table.heard(self, self.loop.time())
+        self._idle.stop()
+        self._not_due()
+        self._begin(hot, request.headers, request.body)
+        return True
 
     def _parse(self, data: bytes) -> None:
         super()._parse(data)
@@ -67,6 +96,7 @@ class DirectProtocol(HttpProtocol):
 
     def _accept_head(self) -> None:
         if self._first_of_packet and self._is_usual():
+            self._headers_read = read_headers(self.headers)
             self._hot = self.calls.find(self.parser.get_method(), self.url)
             if self._hot is not None:
                 self._hot_body = b""
@@ -80,14 +110,8 @@ class DirectProtocol(HttpProtocol):
             and not self.flow.write_paused
             and len(self.url) <= TARGET_BYTES_MAX
             and self.parser.get_http_version() == "1.1"
-            and "transfer-encoding" not in self._read_headers()
+            and all(name != b"transfer-encoding" for name, _ in self.headers)
         )
-
-    def _read_headers(self) -> Mapping[str, str]:
-        if self._pairs != self.headers:
-            self._headers_read = read_headers(self.headers)
-            self._pairs = self.headers
-        return self._headers_read
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -111,12 +135,20 @@ class DirectProtocol(HttpProtocol):
             super()._complete_body()
             return
         hot, self._hot = self._hot, None
-        call = DirectCall(self.calls, self, hot, self.parser.should_keep_alive())
+        headers, self._headers_read = self._headers_read, _NO_HEADERS
+        keep_alive = self.parser.should_keep_alive()
+        line = self.parser.get_method() + b" " + self.url
+        self._begin(hot, headers, self._hot_body, keep_alive=keep_alive)
+        if self.keyed:
+            self._repeated.remember(self._packet, line, headers, fields=len(self.headers))
+
+    def _begin(
+        self, hot: HotCall, headers: Mapping[str, str], body: bytes, *, keep_alive: bool = True
+    ) -> None:
+        call = DirectCall(self.calls, self, hot, keep_alive)
         self.cycle = call  # type: ignore[assignment]
         self._open.append(call)  # type: ignore[arg-type]
-        self.calls.begin(call, self._read_headers(), self._hot_body, self._caller)
-        if self._packet_bytes > _REMEMBERED_BYTES_MAX:
-            self._pairs = None
+        self.calls.begin(call, headers, body, self._caller)
 
     def send_answer(self, call: DirectCall, response: Response) -> None:
         """Write a whole answer, unless the client is gone."""

@@ -74,6 +74,8 @@ async def ask(app: ApiApp, kind: type[HttpProtocol], packets: Sequence[bytes]) -
     wire = Wire()
     protocol.connection_made(wire)
     for packet in packets:
+        if wire.closed:
+            break
         protocol.data_received(packet)
         for _ in range(3):
             await asyncio.sleep(0)
