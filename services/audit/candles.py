@@ -6,6 +6,7 @@ from psycopg import Connection
 
 from services.audit.ledger import TradeState
 from services.audit.report import AuditReport
+from services.audit.stored_sums import StoredSums
 
 _MINUTE_MS = 60_000
 _LENGTHS_MS = {
@@ -21,17 +22,14 @@ _SELECT_CANDLES: LiteralString = (
 )
 _PORTION_ROWS = 2_000
 
-_Key = tuple[int, str, str, int]
-
 
 class CandleRows:
     """The candles of the trades so far, by partition, symbol, interval and start."""
 
-    def __init__(self, connection: Connection, report: AuditReport) -> None:
+    def __init__(self, connection: Connection, report: AuditReport, sums: StoredSums) -> None:
         self._connection = connection
         self._invariant = report["stored_candles"]
-        # Open, close, low, high, shares, cents, trades, first and last sequence.
-        self._wanted: dict[_Key, list[int]] = {}
+        self._sums = sums
 
     def add(self, trade: TradeState, partition: int) -> None:
         """Add the next trade of its partition."""
@@ -39,14 +37,14 @@ class CandleRows:
         for name, length_ms in _LENGTHS_MS.items():
             key = partition, trade.taker.symbol, name, trade.time // length_ms * length_ms
             cents = fill.price * fill.quantity
-            drawn = self._wanted.get(key)
+            drawn = self._sums.candles.get(key)
             if drawn is None:
                 ends = [fill.price] * 4
                 sums = [fill.quantity, cents, 1, fill.sequence, fill.sequence]
-                self._wanted[key] = ends + sums
+                self._sums.candles[key] = ends + sums
                 continue
             first, _, low, high, shares, value, trades, sequence, _ = drawn
-            self._wanted[key] = [
+            self._sums.candles[key] = [
                 first,
                 fill.price,
                 min(low, fill.price),
@@ -60,14 +58,14 @@ class CandleRows:
 
     def compare(self) -> None:
         """Compare all candles with their rows, at the end."""
-        self._invariant.checked += len(self._wanted)
+        self._invariant.checked += len(self._sums.candles)
         with self._connection.cursor("candles") as cursor:
             cursor.itersize = _PORTION_ROWS
             cursor.execute(_SELECT_CANDLES)
             for partition, symbol, interval, start, stored in cursor:
                 key = partition, symbol, interval, int(start)
-                wanted = self._wanted.pop(key, None)
+                wanted = self._sums.candles.pop(key, None)
                 if wanted != stored:
                     self._invariant.fail(f"candle {key} is {stored}, expected {wanted}")
-        for key in sorted(self._wanted):
+        for key in sorted(self._sums.candles):
             self._invariant.fail(f"candle {key} is missing")

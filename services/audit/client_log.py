@@ -87,6 +87,18 @@ class ClientLog:
             if name in counts:
                 counts[name] += 1
 
+    def add(self, more: "ClientLog") -> None:
+        """Add what a log of the same lines counted in another partition."""
+        self._misnamed += more._misnamed
+        for order_id, times in more._times.items():
+            self._times[order_id] += times
+        for mine, others in (
+            (self._refused, more._refused),
+            (self._unknown, more._unknown),
+        ):
+            for name, times in others.items():
+                mine[name] += times
+
     def check(self, report: AuditReport) -> None:
         """Report differences at the end of the log."""
         acknowledged = report["acknowledged"]

@@ -10,6 +10,8 @@ from typing import Literal, LiteralString
 
 import msgspec
 from psycopg import Connection, IsolationLevel
+from psycopg.sql import SQL
+from psycopg.sql import Literal as SqlLiteral
 
 from schemas.brokers import Broker, WebhookSecret
 from schemas.executions import OrderAccepted, OrderEntered
@@ -17,6 +19,7 @@ from services.audit.candles import CandleRows
 from services.audit.ledger import OrderState, TradeState
 from services.audit.own_events import OwnEventNumbers
 from services.audit.report import AuditReport, Invariant
+from services.audit.stored_sums import StoredSums
 from services.audit.webhooks import StoredWebhooks
 from services.runtime.postgres.connection import connect_or_fail
 
@@ -154,25 +157,28 @@ def trade_row(trade: TradeState, partition: int) -> Row:
 
 
 class Database:
-    """The tables at one moment. Raises UnavailableError, AccessError."""
+    """The tables at one moment, in a snapshot of another connection if `snapshot` names one.
 
-    def __init__(self, database_url: str, report: AuditReport) -> None:
+    Raises UnavailableError, AccessError.
+    """
+
+    def __init__(self, database_url: str, report: AuditReport, snapshot: str = "") -> None:
         self._url = database_url
         self._report = report
         self._connection = self._connect()
         self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
         self._connection.read_only = True
-        self._present = {"orders": 0, "trades": 0}
-        # Rows that were trimmed by the counts of PostgreSQL, and those that are missing, by table.
+        if snapshot:
+            self._connection.execute(
+                SQL("SET TRANSACTION SNAPSHOT {}").format(SqlLiteral(snapshot))
+            )
+        self.sums = StoredSums({"orders": 0, "trades": 0}, {"orders": 0, "trades": 0})
+        # Rows that were trimmed by the counts of PostgreSQL, by table.
         self._trimmed: dict[str, tuple[str, int]] = {}
-        self._absent = {"orders": 0, "trades": 0}
-        # The first command that is examined, of partitions whose log lost its beginning.
-        self._first: dict[int, int] = {}
-        self._balances: dict[str, list[int]] = {}
         self._summed_from = self._uncounted = 0
-        self.webhooks = StoredWebhooks(self._connection, report)
-        self._candles = CandleRows(self._connection, report)
-        self.own_events = OwnEventNumbers(self._connection, report)
+        self.webhooks = StoredWebhooks(self._connection, report, self.sums)
+        self._candles = CandleRows(self._connection, report, self.sums)
+        self.own_events = OwnEventNumbers(self._connection, report, self.sums)
 
     def close(self) -> None:
         """Close the connection."""
@@ -184,6 +190,15 @@ class Database:
     def fresh_positions(self) -> dict[int, int]:
         """Next command by partition, in a snapshot that lasts from now until the next call."""
         self._connection.rollback()
+        return self.positions()
+
+    def shared_snapshot(self) -> str:
+        """The name of this snapshot for other connections, while this one lasts."""
+        row = self._connection.execute("SELECT pg_export_snapshot()").fetchone()
+        return str(row[0]) if row else ""
+
+    def positions(self) -> dict[int, int]:
+        """Next command by partition."""
         rows = self._connection.execute(
             "SELECT partition, next_command, summed_from, events_from FROM log_positions"
         ).fetchall()
@@ -197,17 +212,16 @@ class Database:
 
     def begins_at(self, partition: int, first: int) -> None:
         """Examine only rows of this command and later ones."""
-        self._first[partition] = first
+        self.sums.first[partition] = first
         text = f"partition {partition} from command {first:,} on, the log before it was trimmed"
         for invariant in self._report.of_the_log():
-            invariant.note = "; ".join(filter(None, (invariant.note, text)))
-        self.webhooks.partial = True
+            invariant.remark(text)
 
     def compare_orders(self, states: Sequence[OrderState], partition: int) -> None:
         """Compare these orders with their rows."""
         rows = [order_row(state, partition) for state in states if not state.carried]
         query = _SELECT_ORDERS + " WHERE id = ANY(%s::uuid[])"
-        self._present["orders"] += self._compare("orders", query, rows)
+        self.sums.present["orders"] += self._compare("orders", query, rows)
         carried = [carried_row(state, partition) for state in states if state.carried]
         self._compare("orders", _SELECT_CARRIED + " WHERE id = ANY(%s::uuid[])", carried)
 
@@ -215,7 +229,7 @@ class Database:
         """Compare these trades with their rows."""
         rows = [trade_row(trade, partition) for trade in trades]
         query = _SELECT_TRADES + " WHERE id = ANY(%s::uuid[])"
-        self._present["trades"] += self._compare("trades", query, rows)
+        self.sums.present["trades"] += self._compare("trades", query, rows)
         self.webhooks.compare(trades, partition)
         for trade in trades:
             self._candles.add(trade, partition)
@@ -224,7 +238,7 @@ class Database:
             quantity = trade.fill.quantity
             value = trade.fill.price * quantity
             for broker, shares, cents in ((buyer, quantity, -value), (seller, -quantity, value)):
-                sums = self._balances.setdefault(f"{broker} {trade.taker.symbol}", [0, 0])
+                sums = self.sums.balances.setdefault(f"{broker} {trade.taker.symbol}", [0, 0])
                 sums[0] += shares
                 sums[1] += cents
 
@@ -240,7 +254,7 @@ class Database:
         rows = self._connection.execute(_SELECT_INSTRUMENTS, [partition])
         found = {symbol: tuple(fields) for symbol, *fields in rows}
         # Without the log's beginning older ones may be there too.
-        symbols = wanted.keys() if self._first else wanted.keys() | found.keys()
+        symbols = wanted.keys() if self.sums.first else wanted.keys() | found.keys()
         for symbol in sorted(symbols):
             invariant.checked += 1
             if found.get(symbol) != wanted.get(symbol):
@@ -283,12 +297,12 @@ class Database:
 
     def no_row_too_many(self) -> None:
         """Check at the end that no rows are left over and that balances are complete."""
-        if self._first:
+        if self.sums.first:
             self._report["stored_sums"].note = "balances need a whole log and are left out"
             self._report["stored_candles"].note = "candles need a whole log and are left out"
             self._report["stored_events"].note = "numbers need a whole log and are left out"
         else:
-            self._compare_sums(_SELECT_BALANCES, self._balances, [])
+            self._compare_sums(_SELECT_BALANCES, self.sums.balances, [])
             self._candles.compare()
             self.own_events.compare(self._uncounted)
         self.webhooks.no_row_too_many()
@@ -298,16 +312,16 @@ class Database:
     def _count(self, table: Literal["orders", "trades"], query: LiteralString) -> None:
         invariant = self._invariant(table)
         _, trimmed = self._trimmed.get(table, ("", 0))
-        absent = self._absent[table]
+        absent = self.sums.absent[table]
         if trimmed:
             told = f"{trimmed:,} old ones were trimmed and counted"
-            invariant.note = "; ".join(filter(None, (invariant.note, told)))
+            invariant.remark(told)
         # Those from before the audit's beginning are counted, but not missed.
-        if absent > trimmed or (absent < trimmed and not self._first):
+        if absent > trimmed or (absent < trimmed and not self.sums.first):
             invariant.fail(f"{table}: {absent} old rows are missing, {trimmed} were trimmed")
-        bounds = [list(self._first), list(self._first.values())]
+        bounds = [list(self.sums.first), list(self.sums.first.values())]
         row = self._connection.execute(query + _EXAMINED, bounds).fetchone()
-        extra = (row[0] if row else 0) - self._present[table]
+        extra = (row[0] if row else 0) - self.sums.present[table]
         if extra:
             invariant.fail(f"{table}: {extra} rows that no command of the log brought", extra)
 
@@ -320,7 +334,7 @@ class Database:
     ) -> None:
         invariant = self._report["stored_sums"]
         if self._summed_from:
-            invariant.note = "filled in part before it kept sums"
+            invariant.remark("filled in part before it kept sums")
             return
         found: dict[str, object] = dict(self._connection.execute(query, parameters).fetchall())
         for key in sorted(wanted.keys() | found.keys()):
@@ -347,7 +361,7 @@ class Database:
             for row in batch:
                 if row[0] not in found and str(row[0]) < before:
                     invariant.checked += 1
-                    self._absent[table] += 1
+                    self.sums.absent[table] += 1
                     continue
                 _compare_row(invariant, row, found.get(row[0]), columns)
         return present

@@ -63,12 +63,14 @@ class TradeState(Struct, frozen=True):
 
 
 class Totals(Struct):
-    """Sums over all partitions: cents by broker, shares bought and sold and partition by symbol."""
+    """Sums of one partition or of all: cents by broker, shares bought and sold by symbol, and how
+    often each symbol was ordered. `partitions`: the first partition of each symbol."""
 
-    partitions: dict[str, int] = {}
     cash: dict[str, int] = {}
     bought: dict[str, int] = {}
     sold: dict[str, int] = {}
+    ordered: dict[str, int] = {}
+    partitions: dict[str, int] = {}
 
     def order(self, state: OrderState) -> None:
         """Count an order in its final state, or in its state at the end of the log."""
@@ -79,6 +81,20 @@ class Totals(Struct):
     def pays(self, broker: str, side: Side, value: int) -> None:
         """Count a broker's purchase (bid) or sale (ask) in cents."""
         self.cash[broker] = self.cash.get(broker, 0) + (-value if side == "bid" else value)
+
+    def add(self, partition: int, sums: "Totals", report: AuditReport) -> None:
+        """Add the sums of the next partition, and report its symbols that trade elsewhere too."""
+        for mine, more in (
+            (self.cash, sums.cash),
+            (self.bought, sums.bought),
+            (self.sold, sums.sold),
+        ):
+            for name, number in more.items():
+                mine[name] = mine.get(name, 0) + number
+        for symbol, orders in sums.ordered.items():
+            home = self.partitions.setdefault(symbol, partition)
+            if home != partition:
+                report["partition"].fail(f"{symbol} trades on {home} and on {partition}", orders)
 
     def check(self, report: AuditReport) -> None:
         """Check the sums after all partitions."""
@@ -277,11 +293,10 @@ class Ledger:
             self._quantities.fail(f"{where}: {event.closed_reason}, {state.remaining} remain")
 
     def _placed(self, event: OrderAccepted) -> None:
-        """A symbol must trade on one partition, and an order id must name that partition."""
+        """A symbol must trade on one partition (`Totals.add`), and an order id must name it."""
         self._partition.checked += 1
-        home = self._totals.partitions.setdefault(event.symbol, self.partition)
-        if home != self.partition:
-            self._partition.fail(f"{event.symbol} trades on {home} and on {self.partition}")
+        ordered = self._totals.ordered
+        ordered[event.symbol] = ordered.get(event.symbol, 0) + 1
         if partition_of(event.order_id) not in (None, self.partition):
             self._partition.fail(f"order {event.order_id} is on partition {self.partition}")
 

@@ -1,6 +1,5 @@
 """Compares the numbers of own events in PostgreSQL with the outcomes of the log."""
 
-from collections import Counter
 from typing import LiteralString
 
 from psycopg import Connection
@@ -8,6 +7,7 @@ from psycopg import Connection
 from schemas.executions import CommandRefused, OrderCancelled, OrderRepeated, Outcome
 from schemas.outcome_steps import Taking, steps_of
 from services.audit.report import AuditReport
+from services.audit.stored_sums import StoredSums
 
 _SELECT_NUMBERS: LiteralString = "SELECT partition, broker_id::text, events FROM broker_events"
 
@@ -15,10 +15,10 @@ _SELECT_NUMBERS: LiteralString = "SELECT partition, broker_id::text, events FROM
 class OwnEventNumbers:
     """The own events of the outcomes so far, by partition and broker."""
 
-    def __init__(self, connection: Connection, report: AuditReport) -> None:
+    def __init__(self, connection: Connection, report: AuditReport, sums: StoredSums) -> None:
         self._connection = connection
         self._invariant = report["stored_events"]
-        self._wanted: Counter[tuple[int, str]] = Counter()
+        self._wanted = sums.own_events
 
     def add(self, outcome: Outcome, partition: int) -> None:
         """Add the outcome of the next command of its partition."""
@@ -35,7 +35,8 @@ class OwnEventNumbers:
             orders += [(each.fill.maker_broker_id, each.fill.maker_order_id) for each in trades]
         # An order has one event for each command.
         for broker_id, _ in set(orders):
-            self._wanted[partition, broker_id] += 1
+            key = partition, broker_id
+            self._wanted[key] = self._wanted.get(key, 0) + 1
 
     def compare(self, uncounted: int) -> None:
         """Compare all numbers with their rows, at the end. `uncounted`: commands that PostgreSQL
@@ -49,6 +50,6 @@ class OwnEventNumbers:
         }
         for key in sorted(self._wanted.keys() | found.keys()):
             self._invariant.checked += 1
-            stored, wanted = found.get(key, 0), self._wanted[key]
+            stored, wanted = found.get(key, 0), self._wanted.get(key, 0)
             if stored != wanted:
                 self._invariant.fail(f"own events of {key} are {stored}, expected {wanted}")

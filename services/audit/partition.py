@@ -256,7 +256,7 @@ class PartitionAudit:
         reader = self._reader(topic, closes)
         invariant = self._tools.report[name]
         if reader.low > 0:
-            invariant.note = "its beginning is gone by retention"
+            invariant.remark("its beginning is gone by retention")
         checked = PublicTopic(f"{topic.name}/{self._number}", invariant, partial=reader.low > 0)
         return PublicStream(reader, checked, decode, self._folded, (self._first, self._cut.log))
 

@@ -1,6 +1,6 @@
 """Result of an audit: one line per invariant, with counts and the first differences. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -92,6 +92,19 @@ class Invariant(Struct):
         if len(self.samples) < SAMPLES_MAX:
             self.samples.append(sample)
 
+    def remark(self, note: str) -> None:
+        """Add a note, unless it was made before."""
+        if note not in self.note.split("; "):
+            self.note = "; ".join(filter(None, (self.note, note)))
+
+    def add(self, more: "Invariant") -> None:
+        """Add what was compared elsewhere."""
+        self.checked += more.checked
+        self.differences += more.differences
+        self.samples = [*self.samples, *more.samples][:SAMPLES_MAX]
+        for note in filter(None, more.note.split("; ")):
+            self.remark(note)
+
     def line(self) -> str:
         """The invariant's line of the report."""
         mark = "FAIL" if self.differences else "ok  "
@@ -114,6 +127,11 @@ class AuditReport:
     def leave_out(self, *names: Name) -> None:
         """Leave out invariants that this run cannot check."""
         self._left_out.update(names)
+
+    def add(self, more: Iterable[Invariant]) -> None:
+        """Add what the report of a part found."""
+        for invariant in more:
+            self._all[invariant.name].add(invariant)
 
     def invariants(self) -> list[Invariant]:
         """The checked invariants in the order of the report."""

@@ -15,7 +15,8 @@ from schemas.topics import BROKERS, COMMANDS, Topic
 from services.audit.client_log import ClientLine, ClientLog
 from services.audit.database import Database
 from services.audit.ledger import Totals
-from services.audit.partition import Cut, PartitionAudit, Tools
+from services.audit.parallel import Shared, audit_partitions
+from services.audit.partition import Cut
 from services.audit.report import AuditReport
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.compacted import last_records
@@ -37,21 +38,27 @@ def run_audit(
 ) -> AuditReport:
     """Run an audit. Raises UnavailableError, TopicsError if the topics cannot be read."""
     report = AuditReport()
-    if client_lines is None:
+    lines = None if client_lines is None else tuple(client_lines)
+    if lines is None:
         report.leave_out("acknowledged", "refused")
-    client_log = None if client_lines is None else ClientLog(client_lines)
+    client_log = None if lines is None else ClientLog(lines)
     kafka = kafka_access(settings)
     partitions = TopicsAdmin(kafka, settings.topic_prefix).verify().partitions
     with command_errors(), closing(Database(settings.database_url, report)) as database:
         cuts = _cut(settings, database, partitions, wait_s, progress)
         # After the cut, so that every broker that trades before it is included.
-        database.webhooks.begin(_read_brokers(settings))
-        progress.begin("audit", sum(cut.log for cut in cuts.values()), "commands")
+        brokers = tuple(_read_brokers(settings))
+        database.webhooks.begin(brokers)
         topic_id = log_identity(kafka, settings.topic_prefix).topic_id
-        tools = Tools(settings, topic_id, report, Totals(), database, client_log, progress.advance)
-        for number, cut in cuts.items():
-            PartitionAudit(number, cut, tools).run()
-        tools.totals.check(report)
+        shared = Shared(settings, topic_id, database.shared_snapshot(), brokers, lines)
+        totals = Totals()
+        for number, found in enumerate(audit_partitions(shared, cuts, progress)):
+            report.add(found.invariants)
+            totals.add(number, found.totals, report)
+            database.sums.add(found.stored)
+            if client_log is not None and found.client_log is not None:
+                client_log.add(found.client_log)
+        totals.check(report)
         if client_log is not None:
             client_log.check(report)
         database.no_row_too_many()

@@ -1,18 +1,14 @@
 """Replays every partition of an exchange, each in a process, as many at a time as cores."""
 
-import multiprocessing
-import os
-import signal
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from msgspec import structs
 
 from services.replay.recompute import ReplaySummary
 from services.replay.run import ReplayRequest, run_replay
-from services.runtime.errors import UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.topics import TopicsAdmin
+from services.runtime.processes import Advance, run_in_processes
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 
@@ -25,37 +21,11 @@ def run_all(settings: Settings, request: ReplayRequest, progress: Progress) -> l
     partitions = TopicsAdmin(kafka_access(settings), settings.topic_prefix).verify().partitions
     requests = [structs.replace(request, partition=number) for number in range(partitions)]
     progress.begin("replay", partitions, "partitions")
-    # `spawn`: a fork would copy the threads' locks of the Kafka client.
-    processes = multiprocessing.get_context("spawn")
-    cores = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(min(partitions, cores), processes, _end_on_interrupt) as pool:
-        replays = [pool.submit(_replayed, settings, one) for one in requests]
-        try:
-            return _summaries(replays, progress)
-        except BaseException:
-            # The pool would wait until the running replays are done.
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+    remedy = "replay the partitions one by one with --partition"
+    return run_in_processes(partial(_replayed, settings), requests, progress.advance, remedy)
 
 
-def _summaries(replays: list[Future[ReplaySummary]], progress: Progress) -> list[ReplaySummary]:
-    try:
-        for replay in as_completed(replays):
-            replay.result()
-            progress.advance(1)
-    except BrokenProcessPool as error:
-        raise UnavailableError(
-            "a process of the replay was ended, perhaps for lack of memory; replay the partitions "
-            "one by one with --partition"
-        ) from error
-    return [replay.result() for replay in replays]
-
-
-def _end_on_interrupt() -> None:
-    """Without a traceback: the main process reports the interrupt."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _replayed(settings: Settings, request: ReplayRequest) -> ReplaySummary:
-    return run_replay(settings, request, Progress()).summary(verified=request.verify)
+def _replayed(settings: Settings, request: ReplayRequest, advance: Advance) -> ReplaySummary:
+    summary = run_replay(settings, request, Progress()).summary(verified=request.verify)
+    advance(1)
+    return summary

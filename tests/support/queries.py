@@ -383,6 +383,7 @@ NOT_EXPLAINED: dict[str, str] = {
     "access.postgres_grants: SELECT pg_advisory_xact_lock(%s)": _CATALOG,
     "access.postgres_grants: SELECT FROM pg_roles WHERE rolname = %s": _CATALOG,
     "access.postgres_grants: SELECT current_schema()": _CATALOG,
+    "audit.database: SELECT pg_export_snapshot()": _CATALOG,
     "runtime.postgres.connection: SELECT count(set_config(name, value, false)) F": _CATALOG,
     "reader.list_archive: SELECT (extract(epoch FROM start) * 1000)::big": "a form of queries; "
     "each is explained by a test of its own",

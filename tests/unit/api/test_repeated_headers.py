@@ -101,7 +101,7 @@ def test_number_of_kept_header_lines_is_bounded() -> None:
 async def ask_counting(
     app: ApiApp, kind: type[HttpProtocol], packets: Sequence[bytes]
 ) -> tuple[Seen, int]:
-    """What the client reads, and how many packets were answered without the parser."""
+    """Answers as a client reads them, and the number of packets answered without the parser."""
     unparsed = []
 
     class Counting(kind):  # type: ignore[misc, valid-type]

@@ -142,14 +142,17 @@ def test_ledger_expiry_before_valid_until_is_reported() -> None:
 
 
 def test_ledger_symbol_or_id_on_another_partition_is_reported() -> None:
-    report, totals = AuditReport(), Totals()
-    here, there = Ledger(0, totals, report), Ledger(1, totals, report)
+    report, all_, sums = AuditReport(), Totals(), (Totals(), Totals())
+    here, there = Ledger(0, sums[0], report), Ledger(1, sums[1], report)
     here.apply(Outcome(1_000, MAKER), 0)
     there.apply(Outcome(1_000, structs.replace(MAKER, order_id=order_id(1, 0, 7))), 0)
-    assert report["partition"].checked == 2
+    there.apply(Outcome(1_000, structs.replace(MAKER, order_id="other")), 1)
+    for number in range(2):
+        all_.add(number, sums[number], report)
+    assert (report["partition"].checked, report["partition"].differences) == (3, 3)
     assert report["partition"].samples == [
-        "PETR4 trades on 0 and on 1",
         f"order {order_id(1, 0, 7)} is on partition 1",
+        "PETR4 trades on 0 and on 1",
     ]
 
 
