@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import structs
 
+from tests.integration.audited_market import AuditedMarket, recorded_market
 from tests.support.containers import Containers, running_containers
 from tests.support.exchange import SETTINGS, Exchange, fresh_exchange
 from tests.support.servers import DatabaseServer, KafkaServer, server_choice
@@ -53,3 +54,10 @@ def kafka(exchange: Exchange, containers: Containers | None) -> KafkaServer:
 def postgres(exchange: Exchange, containers: Containers | None) -> DatabaseServer:
     """The exchange's database server; each test must create a separate database."""
     return containers.postgres if containers else exchange.postgres
+
+
+@pytest.fixture(scope="session")
+def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedMarket]:
+    """A recorded market, which no test changes."""
+    with recorded_market(exchange, tmp_path_factory.mktemp("recorded")) as recorded:
+        yield recorded

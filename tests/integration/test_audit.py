@@ -1,7 +1,5 @@
 """The audit accepts what a real matcher and sink recorded, and reports each single change."""
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 from msgspec import structs
@@ -10,7 +8,6 @@ from schemas.codec import encode
 from schemas.commands import CancelOrder, PlaceOrder, Tick
 from schemas.ids import order_id
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
-from services.audit import parallel
 from services.audit.client_log import ClientLine
 from services.audit.report import AuditReport, Name
 from services.replay.recompute import command_of
@@ -20,7 +17,6 @@ from tests.integration.audited_market import (
     PARTITIONS,
     AuditedMarket,
     Change,
-    recorded_market,
     trim,
     with_changed_log,
     with_changed_rows,
@@ -39,13 +35,6 @@ from tests.integration.market_edits import (
     replaced,
 )
 from tests.support.exchange import Exchange
-
-
-@pytest.fixture(scope="module")
-def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedMarket]:
-    with recorded_market(exchange, tmp_path_factory.mktemp("audited")) as recorded:
-        yield recorded
-
 
 # These invariants also fail when a log record changes: later engine states differ from there on.
 ENGINE: set[Name] = {"recomputed", "snapshots"}
@@ -70,23 +59,6 @@ def test_audit_of_a_good_market_passes_and_checks_everything(market: AuditedMark
 def test_audit_of_an_unchanged_copy_passes(market: AuditedMarket) -> None:
     report = with_changed_log(market, lambda _, records: records).audit()
     assert failing(report) == set(), "\n".join(report.lines())
-
-
-def test_audit_in_processes_reports_the_same(
-    market: AuditedMarket, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Rows of every table, and of every partition.
-    changes = (
-        "UPDATE orders SET document_number = 'x';"
-        "DELETE FROM trades WHERE index = 0; DELETE FROM balances;"
-        "UPDATE candles SET volume = 1 WHERE interval = '1d';"
-        "UPDATE log_positions SET next_command = next_command - 1"
-    )
-    changed = with_changed_rows(market, exchange.database_url, changes)
-    one_by_one = [each.audit().invariants() for each in (market, changed)]
-    monkeypatch.setattr(parallel, "COMMANDS_MIN", 0)
-    assert [each.audit().invariants() for each in (market, changed)] == one_by_one
-    assert sum(found.differences > 0 for found in one_by_one[1]) >= 5
 
 
 SOME_ROW = {

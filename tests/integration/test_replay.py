@@ -1,7 +1,7 @@
 """`exchange replay` on the records of a real matcher and on modified copies, with real Kafka."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -24,18 +24,10 @@ from services.runtime.kafka.log_reader import LogReader, Record
 from tests.integration.audited_market import (
     PARTITIONS,
     AuditedMarket,
-    recorded_market,
     with_changed_log,
 )
-from tests.support.exchange import Exchange
 
 Edit = Callable[[list[Record]], list[Record]]
-
-
-@pytest.fixture(scope="module")
-def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedMarket]:
-    with recorded_market(exchange, tmp_path_factory.mktemp("replayed")) as recorded:
-        yield recorded
 
 
 def run(market: AuditedMarket, *options: str, partition: int | None = 0) -> Result:
