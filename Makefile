@@ -28,9 +28,10 @@ up: $(READY) ## Start the whole exchange in containers and wait until it is read
 down: $(READY) ## End the containers; their data stays, with VOLUMES=1 it goes too
 	@exec $(BIN)/python -m services.cli.containers down $(if $(VOLUMES),--volumes)
 
-demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
-	@# A late generator (98) spoils the figures, not what the audit proves.
-	@$(BIN)/loadgen run --profile steady --scale 40 --duration 30 || test $$? -eq 98
+demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it; WATCH=1: until Ctrl-C
+	@# A late generator (98) spoils the figures, not what the audit proves. Ctrl-C (130) ends a watch.
+	@$(if $(WATCH),$(BIN)/loadgen watch --profile steady --scale 20 || test $$? -eq 130,\
+	  $(BIN)/loadgen run --profile steady --scale 40 --duration 30 || test $$? -eq 98)
 
 # What pytest takes too, such as ARGS='-x -k matcher'.
 ARGS ?=

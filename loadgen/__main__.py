@@ -23,6 +23,7 @@ from loadgen.report.compare import comparison
 from loadgen.report.files import read_summary
 from loadgen.report.summary import EXIT_INTERRUPTED, SummaryError, lines_of
 from loadgen.run import run_flow
+from loadgen.watch import watch as watch_flow
 from loadgen.workload.plan_file import PlanFileError, write_plan
 from services.local.signals import quiet_kafka, stoppable
 from services.runtime.errors import ExchangeError
@@ -45,6 +46,18 @@ def run(given: argparse.Namespace) -> int:
     _print(lines_of(found))
     _print([f"report      {options.folder}/report.html"])
     return found.exit_code
+
+
+def watch(given: argparse.Namespace) -> int:
+    """`loadgen watch`."""
+    options = options_of(given)
+    flow, scale = flow_of(given)
+    make_place(options.folder)
+    with progress_on_stderr() as progress:
+        watch_flow(
+            flow, options.target_spec, options.run_options.at(scale), options.folder, progress
+        )
+    return 0
 
 
 def capacity(given: argparse.Namespace) -> int:
@@ -75,6 +88,7 @@ def compare(given: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
+    "watch": watch,
     "capacity": capacity,
     "compare": compare,
 }

@@ -50,6 +50,7 @@ WEIGHT_S = 3.0
 UNIT_WEIGHT_S = 0.25
 # Files of the first shard only: they measure time or fill the machine, so never two at once.
 ALONE = (
+    "tests/browser",
     "tests/chaos",
     "tests/e2e/test_canaries.py",
     "tests/e2e/test_outage.py",
@@ -63,7 +64,11 @@ ALONE = (
     "tests/secured/test_measurement.py",
 )
 WEIGHTS_S = {
-    "tests/browser/test_trading.py": 20,
+    "tests/browser/test_accessibility.py": 20,
+    "tests/browser/test_budgets.py": 20,
+    "tests/browser/test_connection.py": 15,
+    "tests/browser/test_restart.py": 30,
+    "tests/browser/test_trading.py": 30,
     "tests/chaos/test_chaos.py": 89,
     "tests/chaos/test_defects.py": 83,
     "tests/contract/test_http_schema.py": 18,

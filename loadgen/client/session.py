@@ -75,6 +75,10 @@ class Session:
         """Send the flow and measure it."""
         return self._run(flow, what, None)
 
+    def forget_answers(self) -> None:
+        """Forget the answers so far, so that no memory grows; an audit would lack them."""
+        self._lines.clear()
+
     def audit(self) -> Audit:
         """Audit the log and all derived data against the brokers' answers."""
         say = self._progress.say

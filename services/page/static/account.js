@@ -12,7 +12,7 @@ import {
   table,
   write,
 } from "./dom.js";
-import { connection, on } from "./feed.js";
+import { on, subscribe, unsubscribe } from "./feed.js";
 import { amount, momentOf, price, quantity, zoneName } from "./format.js";
 import { market } from "./market-data.js";
 import { announce, noteList } from "./notes.js";
@@ -22,25 +22,35 @@ import { panel, show } from "./panels.js";
 import { get } from "./rest.js";
 import { askForKey, session } from "./session.js";
 
-const READ_MS = 2000;
+const READ_MS = 1000;
 const SHOWN_MAX = 100;
+const CHANNEL = "own";
 
 const own = { orders: [], fills: [], balance: null, selected: null, newestFill: null };
+// Open orders by id, and the newest event of each partition.
+const open = new Map();
+let last = null;
 let readers = 0;
-let reading = false;
+let due = null;
+
+// Own orders come from the feed. What a fill changes is read once a second at most.
+function follow() {
+  subscribe(CHANNEL, () => ({ channel: "orders", ...(last ? { after: last } : {}) }));
+  readSoon();
+}
+
+function readSoon() {
+  if (due === null) due = setTimeout(read, READ_MS);
+  if (own.newestFill === null) read();
+}
 
 async function read() {
-  const live = connection.state === "live" && !document.hidden;
-  if (!readers || reading || !session.broker || !live) return;
-  reading = true;
-  const [open, filled, balance] = await Promise.all([
-    get(`/orders?status=open&limit=${SHOWN_MAX}`),
-    get(`/fills?limit=${SHOWN_MAX}`),
-    get("/balance"),
-  ]);
-  reading = false;
+  clearTimeout(due);
+  due = null;
+  if (!readers || !session.broker) return;
+  const path = `/fills?limit=${SHOWN_MAX}`;
+  const [filled, balance] = await Promise.all([get(path), get("/balance")]);
   if (!session.broker) return;
-  if (open) own.orders = open.orders;
   if (filled) takeFills(filled.fills);
   if (balance) own.balance = balance;
   touch("account");
@@ -54,19 +64,59 @@ function takeFills(fills) {
     const did = each.side === "bid" ? "Bought" : "Sold";
     announce(`${did} ${quantity(each.quantity)} ${each.symbol} at ${price(each.price)}.`);
   }
-  own.newestFill = fills[0]?.fill_id ?? own.newestFill ?? "";
+  own.newestFill = fills[0]?.fill_id ?? known ?? "";
   own.fills = fills;
 }
 
 function forget() {
+  unsubscribe(CHANNEL);
+  open.clear();
+  last = null;
   Object.assign(own, { orders: [], fills: [], balance: null, selected: null, newestFill: null });
   touch("account");
 }
 
-onPaint("own", read);
-onPaint("session", () => (session.broker ? read() : forget()));
-on("another-log", forget);
-setInterval(read, READ_MS);
+function takeSnapshot({ part, sequences, orders }) {
+  if (part === 1) open.clear();
+  last = { ...sequences };
+  for (const each of orders) open.set(each.order_id, each);
+  listOrders();
+}
+
+// An event that is missing is requested again; one that is known already is dropped.
+function isNext({ partition, sequence }) {
+  const before = last?.[partition] ?? 0;
+  if (last && sequence > before + 1) follow();
+  if (!last || sequence !== before + 1) return false;
+  last[partition] = sequence;
+  return true;
+}
+
+function takeOrder(message) {
+  if (!isNext(message)) return;
+  const { order, cause } = message;
+  if (order.status === "open") open.set(order.order_id, order);
+  else open.delete(order.order_id);
+  if (cause === "expired") announce(`Expired: ${textOf(order)}.`);
+  if (cause === "traded" || order.filled_quantity > 0) readSoon();
+  listOrders();
+}
+
+function listOrders() {
+  own.orders = [...open.values()].reverse().slice(0, SHOWN_MAX);
+  touch("account");
+}
+
+onPaint("own", readSoon);
+onPaint("session", () => (session.broker ? follow() : forget()));
+on("orders_snapshot", takeSnapshot);
+on("order", takeOrder);
+on("order_refused", isNext);
+on("order_repeated", isNext);
+on("another-log", () => {
+  forget();
+  if (session.broker) follow();
+});
 
 // Ask, then cancel the selected order; without a selection the newest one.
 export async function cancelSelected() {
@@ -82,7 +132,7 @@ async function cancelOrder(order) {
 }
 
 async function cancelAll() {
-  const all = own.orders;
+  const all = [...open.values()];
   const question = `Cancel all ${all.length} open orders of ${session.broker.name}?`;
   if (!all.length || !(await confirm(question, `Cancel ${all.length} orders`, "Keep them"))) return;
   for (const order of all) announce(await cancel(order));
@@ -95,7 +145,7 @@ export function account() {
   const lists = parts.slice(0, 3).map((part) => part.element);
   const element = make("div", { class: "account" }, ...lists, log.element);
   readers += 1;
-  read();
+  readSoon();
   const ends = parts.map(show);
   ends.push(() => (readers -= 1));
   return { element, end: () => ends.forEach((end) => end()) };

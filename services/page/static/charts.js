@@ -68,6 +68,15 @@ export function axis(more) {
   return { stroke: color("--muted"), grid: line, ticks: line, font: "11px system-ui", ...more };
 }
 
+// Room for the longest price beside a chart, and below it.
+function wide(_, values) {
+  return Math.max(62, ...(values ?? []).map((text) => 20 + 7 * text.length));
+}
+
+function roomOf(plot, at, low, high) {
+  return Math.max(70, 24 + 7 * price(high).length);
+}
+
 function candleOptions() {
   const prices = (_, values) => values.map((value) => price(value));
   const volumes = (_, values) => values.map((value) => compact(value));
@@ -82,7 +91,7 @@ function candleOptions() {
     },
     axes: [
       axis({ values: timesOf, space: 60, size: 28 }),
-      axis({ scale: "y", values: prices, size: 62, side: 1 }),
+      axis({ scale: "y", values: prices, size: wide, side: 1 }),
       axis({ scale: "volume", values: volumes, size: 46, side: 3, grid: { show: false } }),
     ],
     series: [
@@ -234,7 +243,7 @@ function depthOptions() {
     cursor: { points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high) * 1.05] } },
     axes: [
-      axis({ values: (_, values) => values.map((value) => price(value)), space: 70, size: 28 }),
+      axis({ values: (_, values) => values.map((value) => price(value)), space: roomOf, size: 28 }),
       axis({ values: (_, values) => values.map((value) => compact(value)), size: 62, side: 1 }),
     ],
     series: [{}, side("bids", "up", -1), side("asks", "down", 1)],

@@ -43,7 +43,7 @@ export function table(caption, columns, properties = {}) {
 
 // A part of the page that scrolls, also by keyboard.
 export function scroller(label, inner) {
-  const named = { tabindex: "0", role: "region", "aria-label": label };
+  const named = { tabindex: "0", role: "group", "aria-label": label };
   return make("div", { class: "scroll", ...named }, inner);
 }
 

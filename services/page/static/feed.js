@@ -9,6 +9,7 @@ const HIDDEN_MS = 10000;
 const RETRY_MS = [500, 10000];
 const RESPONSE_MS = 15000;
 const KEY_ENDED = 4403;
+const KEPT = "own";
 
 export const connection = {
   state: "connecting",
@@ -82,7 +83,7 @@ export function unsubscribe(name) {
 }
 
 function endSubscription({ channel, symbols, depth }) {
-  ask("unsubscribe", depth ? { channel, symbols, depth } : { channel, symbols });
+  ask("unsubscribe", { channel, symbols, depth });
 }
 
 function connect() {
@@ -186,7 +187,8 @@ function onVisibility() {
   }
 }
 
+// Own orders stay: an event that is missed would have to be asked for.
 function pause() {
   connection.paused = true;
-  for (const fields of wanted.values()) endSubscription(fields());
+  for (const [name, fields] of wanted) if (name !== KEPT) endSubscription(fields());
 }

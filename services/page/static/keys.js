@@ -112,8 +112,8 @@ function showHelp() {
     make("h2", { id: "help-title", text: "Keyboard shortcuts" }),
     element,
     make("p", {}, make("label", { for: "shortcuts" }, off, " Shortcuts are on")),
-    make("p", {}, make("a", { href: "/docs", text: "API documentation" })),
-    make("p", {}, make("a", { href: "/page/NOTICE.txt", text: "Licence of the charts" })),
+    make("p", { class: "links" }, make("a", { href: "/docs", text: "API documentation" })),
+    make("p", { class: "links" }, make("a", { href: "/page/NOTICE.txt", text: "Licences" })),
     make("div", { class: "actions" }, close),
   );
   close.addEventListener("click", () => dialog.close());

@@ -1,0 +1,92 @@
+"""Accessibility of every view: axe's rules, names, contrast themes, reflow and forced colours."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+
+from conformance.api import Api
+from tests.browser.chromium import Watched, watched_page
+from tests.support.exchange import Exchange
+
+VIEWS = ("#/market", "#/stock/PETR4", "#/operations")
+# The axe script is ours to inject: the page's own policy forbids it, as it should.
+OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def violations(watched: Watched) -> list[tuple[str, str]]:
+    """Rule and place of each violation on the page as it is."""
+    found = Axe().run(watched.page, options=OPTIONS).response["violations"]
+    return [(each["id"], node["html"][:120]) for each in found for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_views_and_dialogs_have_no_violations(
+    browser: Browser, exchange: Exchange, market: Api, theme: str
+) -> None:
+    with watched_page(browser, exchange.url, color_scheme=theme, bypass_csp=True) as watched:
+        for view in VIEWS:
+            watched.open(view)
+            watched.page.wait_for_timeout(700)
+            assert violations(watched) == [], view
+        page = watched.open("#/stock/PETR4")
+        watched.sign_in(market.key or "")
+        page.wait_for_selector("#orders tbody tr")
+        for details in page.locator("details > summary").all():
+            details.click()
+        page.fill("#field-price", "x")
+        page.keyboard.press("Enter")
+        assert violations(watched) == [], "signed in, with faults"
+        page.click("#help")
+        assert violations(watched) == [], "help"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_page_reflows_at_400_percent(
+    browser: Browser, exchange: Exchange, market: Api, view: str
+) -> None:
+    # 1280 CSS pixels at 400 % are 320.
+    with watched_page(browser, exchange.url, viewport={"width": 320, "height": 256}) as watched:
+        page = watched.open(view)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_forced_colours_and_reduced_motion_are_usable(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path
+) -> None:
+    options = {"forced_colors": "active", "reduced_motion": "reduce"}
+    with watched_page(browser, exchange.url, **options) as watched:
+        page = watched.open("#/stock/PETR4")
+        page.wait_for_selector("#ladder .near button")
+        assert page.screenshot(path=tmp_path / "forced-colours.png")
+        expect(page.locator("button:text('Review order')")).to_be_visible()
+
+
+def test_controls_have_sensible_names(watched: Watched, exchange: Exchange) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("Names"))
+    for role, name in (
+        ("link", "Market"),
+        ("link", "Operations"),
+        ("combobox", "Symbol"),
+        ("button", "Sign out Names"),
+        ("button", "Theme: automatic"),
+        ("button", "Keyboard shortcuts"),
+        ("radio", "Buy"),
+        ("radio", "Sell"),
+        ("textbox", "Price"),
+        ("textbox", "Quantity"),
+        ("textbox", "Document number"),
+        ("button", "Review order"),
+        ("table", "Watch list"),
+        ("table", "Asks"),
+        ("table", "Bids"),
+        ("table", "Newest trades"),
+        ("table", "Own open orders"),
+        ("log", "What happened"),
+        ("region", "Price ladder"),
+        ("region", "Order ticket"),
+    ):
+        assert page.get_by_role(role, name=name, exact=True).count() == 1, (role, name)  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+"""The page while its connection is lost, hidden or back: states in words, and nothing lost."""
+
+import json
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from conformance.api import Api
+from tests.browser.chromium import Watched
+from tests.support.exchange import Exchange
+
+# Messages of the browser itself about connections that the tests cut.
+CUT = ("WebSocket connection", "ERR_CONNECTION", "ERR_INTERNET_DISCONNECTED", "status of 503")
+PRICES = """(side) => [...document.querySelectorAll(`#ladder .${side}`)].map((row) =>
+    [row.cents, row.cells[1].textContent, row.cells[2].textContent])"""
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def ladder_equals_rest(page: Page, api: Api, symbol: str) -> None:
+    """Wait until the ladder on the page shows the book of REST."""
+    book = api.get(f"/stocks/{symbol}/book?depth=50").body
+    for side in ("bids", "asks"):
+        wanted = [
+            [each["price"], f"{each['total_quantity']:,}", str(each["order_count"])]
+            for each in book[side]
+        ]
+        wanted = wanted[::-1] if side == "asks" else wanted
+        page.wait_for_function(
+            f"([side, wanted]) => JSON.stringify(({PRICES})(side)) === JSON.stringify(wanted)",
+            arg=[side, wanted],
+        )
+
+
+def test_ladder_and_trades_equal_rest_after_flow(watched: Watched, market: Api) -> None:
+    page = watched.open("#/stock/VALE3")
+    for price in (6090, 6120, 6100, 6110):
+        market.place("bid", "VALE3", 700, price)
+        market.place("ask", "VALE3", 300, price)
+    ladder_equals_rest(page, market, "VALE3")
+    trades = market.get("/stocks/VALE3/trades?limit=100").body["trades"]
+    expect(page.locator(".tape tbody tr")).to_have_count(len(trades))
+    shown = page.locator(".tape tbody tr").first.inner_text()
+    assert f"{trades[0]['price'] / 100:.2f}" in shown
+
+
+def test_lost_gateway_is_announced_and_the_page_catches_up(
+    watched: Watched, exchange: Exchange, market: Api
+) -> None:
+    page = watched.open("#/stock/ITUB4")
+    watched.sign_in(exchange.register("Outage"))
+    page.fill("#field-price", "11.11")
+    page.wait_for_selector("#ladder .near button")
+    try:
+        exchange.stack.stop("gateway")
+        expect(page.locator('#connection[data-state="reconnecting"]')).to_be_visible()
+        expect(page.locator("#banner")).to_contain_text("The connection is lost")
+        expect(page.locator("button:text('Review order')")).to_be_disabled()
+        struck = "getComputedStyle(document.querySelector('#ladder .number')).textDecorationLine"
+        assert page.evaluate(struck) == "line-through"
+    finally:
+        exchange.stack.start("gateway")
+        exchange.stack.wait_ready("gateway")
+    market.place("bid", "ITUB4", 900, 3500)
+    market.place("ask", "ITUB4", 900, 3500)
+    expect(page.locator('#connection[data-state="live"]')).to_be_visible(timeout=20_000)
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator("#field-price")).to_have_value("11.11")
+    expect(page.locator("#key")).to_have_text("Outage")
+    ladder_equals_rest(page, market, "ITUB4")
+    expect(page.locator(".tape tbody tr").first).to_contain_text("900")
+    watched.expect_errors(*CUT)
+
+
+def test_offline_browser_reconnects_when_it_is_online_again(watched: Watched) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.context.set_offline(True)
+    expect(page.locator('#connection[data-state="reconnecting"]')).to_be_visible()
+    watched.context.set_offline(False)
+    expect(page.locator('#connection[data-state="live"]')).to_be_visible()
+    watched.expect_errors(*CUT)
+
+
+def test_hidden_tab_ends_its_subscriptions_and_takes_them_up_again(
+    watched: Watched, market: Api
+) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def follow(socket: Any) -> None:
+        socket.on("framesent", lambda frame: sent.append(json.loads(frame)))
+
+    watched.page.on("websocket", follow)
+    page = watched.open("#/stock/BBAS3")
+    page.wait_for_selector("#ladder .near button")
+    page.clock.install()
+    page.evaluate(HIDE, True)
+    page.clock.run_for(11_000)
+    page.wait_for_timeout(300)
+    ended = {each["channel"] for each in sent if each["op"] == "unsubscribe"}
+    assert {"ladder", "trades", "ticker"} <= ended
+    market.place("bid", "BBAS3", 1100, 2600)
+    page.evaluate(HIDE, False)
+    ladder_equals_rest(page, market, "BBAS3")
+
+
+def test_unknown_symbol_is_an_empty_market(watched: Watched) -> None:
+    page = watched.open("#/stock/NOSUCH1")
+    expect(page.locator(".spread")).to_have_text("the order book is empty")
+    expect(page.locator(".tape .empty")).to_have_text("No trades yet.")
+    expect(page.locator(".chart .summary")).to_have_text("No trades yet.")
+    expect(page.locator(".quote .note")).to_contain_text("not listed")

@@ -1,0 +1,115 @@
+"""Screenshots of a seeded market in both themes and three widths, without anything cut off.
+
+With `SCREENSHOTS=docs` those of the documents are written there.
+"""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from conformance.api import Api
+from tests.browser.chromium import watched_page
+from tests.browser.seeded_market import seed_market
+from tests.support.exchange import Exchange
+
+WIDTHS = (1440, 900, 390)
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def folder(tmp_path: Path) -> Path:
+    """Where the pictures go."""
+    return Path(os.environ.get("SCREENSHOTS", tmp_path))
+
+
+def settled(page: Page) -> None:
+    """Wait until charts and tables are drawn."""
+    page.wait_for_selector("#ladder .near button")
+    page.wait_for_timeout(600)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_stock_view_fits_every_width_in_both_themes(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path, theme: str
+) -> None:
+    for width in WIDTHS:
+        size = {"width": width, "height": 900}
+        with watched_page(browser, exchange.url, viewport=size, color_scheme=theme) as watched:
+            page = watched.open("#/stock/PETR4")
+            settled(page)
+            assert page.evaluate(OVERFLOW) == 0, width
+            page.screenshot(path=tmp_path / f"stock-{theme}-{width}.png", full_page=True)
+
+
+def test_trading_view_of_the_readme_is_taken_from_a_moving_market(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path
+) -> None:
+    walk(market, "PETR4")
+    with watched_page(browser, exchange.url, color_scheme="dark") as watched:
+        page = watched.open("#/stock/PETR4")
+        watched.sign_in(exchange.register("Alfa Corretora"))
+        for side, price in (("b", "36.90"), ("s", "36.50")):
+            page.keyboard.press("Escape")
+            page.keyboard.press(side)
+            page.fill("#field-price", price)
+            page.fill("#field-quantity", "300")
+            page.fill("#field-document_number", "12345678901")
+            page.keyboard.press("Enter")
+            page.keyboard.press("Enter")
+            expect(page.locator(".notes")).to_contain_text(f"300 PETR4 at {price}")
+        expect(page.locator(".fills tbody tr").first).to_be_visible()
+        settled(page)
+        page.screenshot(path=folder(tmp_path) / "page.png", full_page=True)
+
+
+def walk(market: Api, symbol: str) -> None:
+    """Trades at many prices, so that the candle has a body and a wick."""
+    rng = random.Random(7)
+    for _ in range(40):
+        price = 3700 + rng.randrange(-12, 13)
+        market.place("ask", symbol, 100 * rng.randrange(1, 9), price)
+        market.place("bid", symbol, 100 * rng.randrange(1, 9), price)
+
+
+def test_operations_view_names_the_sink_that_is_stopped(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path
+) -> None:
+    size = {"width": 1440, "height": 760}
+    with watched_page(browser, exchange.url, viewport=size) as watched:
+        page = watched.open("#/operations")
+        expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=15_000)
+        try:
+            exchange.stack.stop("sink")
+            seed_market(market, ("OPERAT3",))
+            sentence = page.locator(".sentence")
+            expect(sentence).to_contain_text("The sink is behind: ", timeout=20_000)
+            expect(page.locator('.stages [data-state="behind"]')).to_contain_text("Sink")
+            page.screenshot(path=folder(tmp_path) / "operations.png", full_page=True)
+        finally:
+            exchange.stack.start("sink")
+            exchange.stack.wait_ready("sink")
+        expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=20_000)
+
+
+def test_values_at_the_limits_fit_their_places(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path
+) -> None:
+    symbol = "LONGEST_10"
+    largest = 1_000_000_000
+    for side, price in (("bid", largest - 1), ("ask", largest)):
+        assert market.place(side, symbol, largest, price).status == 201
+        assert market.place(side, symbol, 1, price).status == 201
+    market.place("bid", symbol, largest, largest)
+    broker = exchange.register("W" * 100)
+    with watched_page(browser, exchange.url, viewport={"width": 390, "height": 900}) as watched:
+        page = watched.open(f"#/stock/{symbol}")
+        watched.sign_in(broker)
+        page.fill("#field-price", "9999999.99")
+        page.fill("#field-quantity", "1000000000")
+        page.fill("#field-document_number", "9" * 20)
+        expect(page.locator(".total")).to_have_text("Value 9,999,999,990,000,000.00 BRL")
+        settled(page)
+        assert page.evaluate(OVERFLOW) == 0
+        page.screenshot(path=tmp_path / "limits.png", full_page=True)
