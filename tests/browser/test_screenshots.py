@@ -20,7 +20,7 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 
 
 def folder(tmp_path: Path) -> Path:
-    """Where the pictures go."""
+    """The folder for pictures of the documents."""
     return Path(os.environ.get("SCREENSHOTS", tmp_path))
 
 
