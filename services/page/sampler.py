@@ -125,5 +125,5 @@ def _bucket_counts() -> dict[float, float]:
 
 
 def _value(gauge: Gauge) -> float:
-    (metric,) = gauge.collect()
-    return float(metric.samples[0].value)
+    # Of all labels together; none was set yet: 0.
+    return float(sum(sample.value for metric in gauge.collect() for sample in metric.samples))
