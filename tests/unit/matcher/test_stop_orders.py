@@ -4,10 +4,12 @@ import pytest
 
 from conformance.scenarios import Scenario as OrderScenario
 from conformance.stop_orders import SCENARIOS
+from schemas.commands import Tick
+from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.support.naive_market import NaiveMarket
 from tests.support.order_scenarios import MemoryExchange
-from tests.support.scenario import EngineMarket, Scenario, limits_of
+from tests.support.scenario import EngineMarket, Scenario, command_of, limits_of
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -93,3 +95,21 @@ BOUNDS = {
 @pytest.mark.parametrize("name", BOUNDS)
 def test_bounds_on_engine_and_model_carry_the_rest_over(name: str) -> None:
     BOUNDS[name].check()
+
+
+def test_engine_with_elected_stops_left_is_due_now_and_goes_on_after_a_restore() -> None:
+    rules = Rules(elections_max=1)
+    engine = Engine(0, rules)
+    table = BOUNDS["elections_beyond_the_bound_come_before_the_next_command"].table
+    rows = [line.split("|") for line in table.strip().splitlines() if "book" not in line]
+    for offset, (time, text, _) in enumerate(rows[:6]):
+        assert engine.next_due() is None
+        engine.apply(command_of(text), EnginePosition(0, offset, int(time)))
+    assert engine.next_due() == engine.clock
+    restored = Engine.restore(engine.snapshot(), rules)
+    assert restored.digest() == engine.digest()
+    at = EnginePosition(0, 6, 9)
+    outcome = engine.apply(Tick(), at)
+    assert restored.apply(Tick(), at) == outcome
+    assert [step.order_id for step in outcome.before] == ["b2"]
+    assert (restored.digest(), restored.next_due()) == (engine.digest(), engine.next_due())

@@ -7,7 +7,7 @@ import pytest
 
 from schemas import codec
 from schemas.commands import CancelOrder, EnterOrder, PlaceOrder, Tick
-from schemas.executions import Claim, Expired, Fill, OrderAccepted, Outcome, Outcomes
+from schemas.executions import Claim, Expired, Fill, OrderAccepted, Outcome, Outcomes, StopElected
 from schemas.topics import RECORD_BYTES_MAX
 from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX, TIMESTAMP_MS_MAX
 from tests.support.orders import BROKER, cancel, limit, market, order_id
@@ -297,7 +297,21 @@ def test_outcome_of_the_largest_command_fits_one_record() -> None:
         closed_reason="no_liquidity",
         fills=(fill,) * most,
     )
-    outcome = Outcome(TIMESTAMP_MS_MAX, event, (expired,) * most)
+    stop = StopElected(
+        order_id=ID,
+        broker_id=BROKER,
+        symbol="ABCDEFGHIJ",
+        side="bid",
+        trigger_price=PRICE_CENTS_MAX,
+        remaining_quantity=QUANTITY_MAX,
+        book_sequence=10**12,
+        price=PRICE_CENTS_MAX,
+        valid_until=TIMESTAMP_MS_MAX,
+        closed_reason="no_liquidity",
+    )
+    # The bounds of a command; elected stops share that of the fills.
+    elected = (stop,) * 1_000
+    outcome = Outcome(TIMESTAMP_MS_MAX, event, (expired,) * most, (), elected)
     assert len(codec.encode(Outcomes(10**12, 10**12, (outcome,)))) < RECORD_BYTES_MAX
 
 
