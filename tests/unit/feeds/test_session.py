@@ -164,6 +164,7 @@ def test_resync_sends_a_whole_book_of_a_subscription_only(connected: ConnectedCl
         {"op": "subscribe", "channel": "book", "symbols": ["petr4"]},
         {"op": "subscribe", "channel": "trades", "symbols": ["S0"], "last": 251},
         {"op": "subscribe", "channel": "trades", "symbols": ["S0"], "after": {"S0": -1}},
+        {"op": "subscribe", "channel": "trades", "symbols": ["S0"], "after": {"lower": 1}},
         {"op": "subscribe", "channel": "ladder", "symbols": ["S0"], "depth": 11},
         {"op": "subscribe", "channel": "book", "symbols": ["S0"], "unknown": 1},
         {"op": "place"},

@@ -1,10 +1,12 @@
 """Samples of a second, and quantiles from cumulative buckets."""
 
 import math
+from functools import partial
 
 from schemas.executions import Outcome, Ticked
 from services.page.sampler import SAMPLES_MAX, SecondSamples, quantile_ms
 from services.runtime.kafka.execution_filter import Batch
+from services.runtime.metrics import STREAMS
 
 
 def test_quantile_is_the_bound_that_the_share_reaches() -> None:
@@ -37,3 +39,14 @@ def test_samples_are_bounded() -> None:
     for _ in range(SAMPLES_MAX + 5):
         sampler.take(0.0)
     assert len(sampler.samples) == SAMPLES_MAX
+
+
+def test_sample_counts_live_connections_of_every_transport() -> None:
+    sampler = SecondSamples()
+    for transport, connections in (("websocket", 3), ("events", 4)):
+        STREAMS.labels(transport).set_function(partial(int, connections))
+    try:
+        sampler.take(0.0)
+    finally:
+        STREAMS.clear()
+    assert sampler.samples[-1].streams == 7
