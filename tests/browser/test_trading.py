@@ -170,3 +170,24 @@ def test_ladder_row_fills_the_price_and_sends_nothing(watched: Watched, exchange
     page.keyboard.press("Enter")
     expect(page.locator("#field-price")).to_have_value(shown)
     assert orders_sent(watched) == []
+
+
+def test_open_order_gets_new_values_from_the_list(watched: Watched, exchange: Exchange) -> None:
+    key = exchange.register("Changing")
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(key)
+    review(page, "30.05", "600")
+    page.keyboard.press("Enter")
+    page.click("#orders button:text('Change')")
+    page.keyboard.press("Escape")
+    page.click("#orders button:text('Change')")
+    page.fill("#replace-price", "x")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog .fault")).to_contain_text("such as 37.12")
+    page.fill("#replace-price", "30.06")
+    page.fill("#replace-quantity", "450")
+    page.keyboard.press("Enter")
+    note(page, "Changed: buy 450 PETR4 at 30.06: it rests in the book.")
+    expect(page.locator("#orders tbody tr")).to_contain_text("450 of 450")
+    (order,) = Api(exchange.url, key).get("/orders").body["orders"]
+    assert (order["price"], order["quantity"]) == (3006, 450)

@@ -13,12 +13,13 @@ import {
   write,
 } from "./dom.js";
 import { on, subscribe, unsubscribe } from "./feed.js";
-import { amount, momentOf, price, quantity, zoneName } from "./format.js";
+import { amount, momentOf, price, quantity, timeOf, zoneName } from "./format.js";
 import { market } from "./market-data.js";
 import { announce, noteList } from "./notes.js";
 import { cancel, textOf } from "./orders.js";
 import { onPaint, touch } from "./paint.js";
 import { panel, show } from "./panels.js";
+import { askForValues } from "./replace.js";
 import { get } from "./rest.js";
 import { askForKey, session } from "./session.js";
 
@@ -131,6 +132,12 @@ async function cancelOrder(order) {
   touch("own");
 }
 
+async function changeOrder(order) {
+  const text = await askForValues(order);
+  if (text) announce(text);
+  touch("own");
+}
+
 async function cancelAll() {
   const all = [...open.values()];
   const question = `Cancel all ${all.length} open orders of ${session.broker.name}?`;
@@ -160,8 +167,7 @@ function orderList() {
     ["Symbol", "name"],
     ["Side", "name"],
     ["Price", "number"],
-    ["Remaining", "number"],
-    ["Quantity", "number"],
+    ["Open", "number"],
     ["Conditions", "name"],
     ["Entered", "time"],
     ["Action", "name"],
@@ -192,10 +198,12 @@ function orderList() {
 }
 
 function orderRow() {
-  const row = cells("name", "name", "number", "number", "number", "name", "time", "name");
-  const button = make("button", { type: "button", text: "Cancel" });
-  button.addEventListener("click", () => cancelOrder(row.order));
-  row.cells[7].append(button);
+  const row = cells("name", "name", "number", "number", "name", "time", "name");
+  const end = make("button", { type: "button", text: "Cancel" });
+  end.addEventListener("click", () => cancelOrder(row.order));
+  const change = make("button", { type: "button", text: "Change" });
+  change.addEventListener("click", () => changeOrder(row.order));
+  row.cells[6].append(end, " ", change);
   return row;
 }
 
@@ -207,11 +215,12 @@ function drawOrder(row, order) {
   write(row.cells[1], buys ? "Buy" : "Sell");
   setClass(row.cells[1], `name ${buys ? "up" : "down"}`);
   write(row.cells[2], price(order.price));
-  write(row.cells[3], quantity(order.remaining_quantity));
-  write(row.cells[4], quantity(order.quantity));
-  write(row.cells[5], conditionsOf(order));
-  write(row.cells[6], momentOf(Date.parse(order.created_at)));
-  setAttribute(row.cells[7].firstChild, "aria-label", `Cancel: ${textOf(order)}`);
+  write(row.cells[3], `${quantity(order.remaining_quantity)} of ${quantity(order.quantity)}`);
+  write(row.cells[4], conditionsOf(order));
+  write(row.cells[5], timeOf(Date.parse(order.created_at)));
+  setAttribute(row.cells[5], "title", momentOf(Date.parse(order.created_at)));
+  setAttribute(row.cells[6].firstChild, "aria-label", `Cancel: ${textOf(order)}`);
+  setAttribute(row.cells[6].lastChild, "aria-label", `Change: ${textOf(order)}`);
 }
 
 function conditionsOf(order) {

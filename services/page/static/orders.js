@@ -50,6 +50,26 @@ export async function cancel(order) {
   }
 }
 
+// New values of an open order: in words what came of it, and whether it was refused. The same
+// replacement again changes nothing, so it may be sent again without an answer.
+export async function replace(order, values) {
+  try {
+    const answer = await call("POST", `/orders/${order.order_id}/replace`, values);
+    if (answer.status === 200) {
+      const changed = answer.body;
+      return { refused: false, text: `Changed: ${textOf(changed)}: ${outcomeOf(changed)}.` };
+    }
+    if (answer.status === 202) {
+      return { refused: false, text: `The change of ${textOf(order)} waits for the matcher.` };
+    }
+    const faults = (answer.body?.errors ?? []).map((each) => `${each.pointer} ${each.detail}`);
+    const detail = answer.body?.detail ?? `status ${answer.status}`;
+    return { refused: true, text: [detail, ...faults].join(" ") };
+  } catch {
+    return { refused: true, text: "No answer. The same change can be sent again." };
+  }
+}
+
 export function textOf(order) {
   const side = order.side === "bid" ? "buy" : "sell";
   const at = order.price === null ? "at the market's price" : `at ${price(order.price)}`;
