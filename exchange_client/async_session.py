@@ -69,6 +69,10 @@ class AsyncOrderSession(OrderMethods[Awaitable[Any]]):
 
     async def run(self, call: Call) -> Any:
         """Carry out an order or a cancel. Raises ClientError."""
+        return (await self.ask(call)).body
+
+    async def ask(self, call: Call) -> SessionResponse:
+        """The response to an order or a cancel, with its status. Raises ClientError."""
         now = asyncio.get_running_loop().time
         attempts = Attempts(call, now() + self._deadline_s)
         async with self._room:
@@ -77,7 +81,7 @@ class AsyncOrderSession(OrderMethods[Awaitable[Any]]):
                 message = response.message
                 again_s = attempts.answered(response.status, message.get("problem", {}), now())
                 if again_s is None:
-                    return message.get("order") or message.get("pending") or {}
+                    return response
                 await asyncio.sleep(again_s)
 
     async def _attempt(self, call: Call, attempts: Attempts) -> SessionResponse:

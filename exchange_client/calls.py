@@ -83,6 +83,18 @@ class OrderMethods(ABC, Generic[Returned]):
             )
         )
 
+    def replace(self, order_id: str, **values: Any) -> Returned:
+        """Replace `quantity`, `price` or `valid_until` of an open order."""
+        return self.run(
+            Call(
+                "POST",
+                f"/orders/{order_id}/replace",
+                values,
+                operation="replace",
+                fields={"order_id": order_id, "values": values},
+            )
+        )
+
 
 class Calls(OrderMethods[Returned]):
     """All calls of a broker by HTTP. Lists take the parameters of their pages, such as `cursor`;

@@ -13,6 +13,7 @@ from exchange_client.async_session import AsyncOrderSession
 from exchange_client.calls import Call, Calls, OrderMethods
 from exchange_client.channels import Channels
 from exchange_client.events import Event
+from exchange_client.session_state import SessionResponse
 
 T = TypeVar("T")
 
@@ -182,6 +183,10 @@ class OrderSession(OrderMethods[Any]):
     def run(self, call: Call) -> Any:
         """Carry out an order or a cancel. Raises ClientError."""
         return self.soon.run(call).result()
+
+    def ask(self, call: Call) -> SessionResponse:
+        """The response to an order or a cancel, with its status. Raises ClientError."""
+        return self._thread.result(self._session.ask(call))
 
     def cancel_named(self, symbol: str, client_order_id: str) -> Any:
         """Cancel an order of this session by its client order id."""

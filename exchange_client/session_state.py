@@ -29,6 +29,12 @@ class SessionResponse:
     status: int
     message: dict[str, Any]
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body that the answer by HTTP has; {} if it has none."""
+        names = ("order", "pending", "problem")
+        return next((self.message[name] for name in names if name in self.message), {})
+
 
 class SessionState(LinkState):
     """The requests of a session. Responses come out of `responses`."""

@@ -75,7 +75,12 @@ def find_capacity(
     with ExitStack() as ending:
         target = open_target(target_spec, first.shares(), progress, ending)
         session = Session(
-            target, progress, run_options.processes, run_options.give_up_s, run_options.batch
+            target,
+            progress,
+            run_options.processes,
+            run_options.give_up_s,
+            run_options.batch,
+            run_options.transport,
         )
         session.prepare(first.profile, first.seed)
         while (scale := search.next) is not None:

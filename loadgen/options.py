@@ -5,11 +5,13 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from infra.process_table import is_running
+from loadgen.client.client import Transport
 from loadgen.report.threshold import ThresholdError, threshold
 from loadgen.run import RunOptions, TargetSpec
 from loadgen.search import SCALE_LEAST, Search
@@ -82,6 +84,10 @@ def options_of(given: argparse.Namespace) -> Options:
         raise UsageError("--processes must be from 1 to 64")
     if not 1 <= given.batch <= BATCH_ITEMS_MAX:
         raise UsageError(f"--batch must be from 1 to {BATCH_ITEMS_MAX}")
+    if given.batch > 1 and given.transport == "session":
+        raise UsageError("--batch is for --transport http: a session needs no batches")
+    if given.streams < 0:
+        raise UsageError("--streams must be 0 or more")
     if given.warm_up < 0 or given.give_up <= 0:
         raise UsageError("--warm-up must be 0 or more, --give-up more than 0")
     try:
@@ -96,6 +102,8 @@ def options_of(given: argparse.Namespace) -> Options:
         given.audit,
         thresholds,
         given.batch,
+        given.transport,
+        given.streams,
     )
     stamp = time.strftime("%Y%m%d-%H%M%S")
     target_spec = TargetSpec(given.url, given.admin_key, dict(_pid(text) for text in given.pid))
@@ -196,6 +204,14 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     add(
         "--batch", type=int, default=1, metavar="N",
         help="send each broker's orders N at a time (POST /orders/batch); default 1: singly",
+    )  # fmt: skip
+    add(
+        "--transport", choices=get_args(Transport), default="http",
+        help="how orders and cancels are sent; session: one WebSocket for each broker",
+    )  # fmt: skip
+    add(
+        "--streams", type=int, default=0, metavar="N",
+        help="keep so many live feeds open meanwhile: 90 %% pages, 9 %% algorithms, 1 %% brokers",
     )  # fmt: skip
     add("--warm-up", type=int, default=5, metavar="S", help="unmeasured seconds before; default 5")
     add(

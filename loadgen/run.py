@@ -5,7 +5,9 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from loadgen.client.client import Transport
 from loadgen.client.session import Session
+from loadgen.client.streams import StreamsReport, streams
 from loadgen.client.target import Target, at_url, fresh_exchange
 from loadgen.client.workers import RunResult
 from loadgen.report.files import write_report
@@ -28,7 +30,8 @@ class TargetSpec(Struct, frozen=True):
 class RunOptions(Struct, frozen=True):
     """Options for sending and judging a flow. `scale` is recorded in the summary.
 
-    `batch`: orders in one request; 1: single calls.
+    `batch`: orders in one request; 1: single calls. `transport`: the way of orders and cancels.
+    `streams`: live feeds that are open during the measurement.
     """
 
     scale: float | None
@@ -38,6 +41,8 @@ class RunOptions(Struct, frozen=True):
     audit: bool
     thresholds: tuple[Threshold, ...]
     batch: int = 1
+    transport: Transport = "http"
+    streams: int = 0
 
     def at(self, scale: float | None) -> "RunOptions":
         """The same options at this scale."""
@@ -60,7 +65,12 @@ def run_flow(
     with ExitStack() as ending:
         target = open_target(target_spec, flow.shares(), progress, ending)
         session = Session(
-            target, progress, run_options.processes, run_options.give_up_s, run_options.batch
+            target,
+            progress,
+            run_options.processes,
+            run_options.give_up_s,
+            run_options.batch,
+            run_options.transport,
         )
         session.prepare(flow.profile, flow.seed)
         return measure(session, flow, run_options, folder, progress)
@@ -74,7 +84,12 @@ def measure(
     session.warm_up(profile, flow.seed, run_options.warm_up_s)
     progress.say(f"{len(flow.actions):,} requests in {profile.duration_s} s, open loop:")
     errors_before, session.errors_before = session.errors_before, 0
-    ran = session.run(flow, "run")
+    with ExitStack() as ending:
+        reports: list[StreamsReport] = []
+        if run_options.streams:
+            progress.say(f"opening {run_options.streams:,} streams ...")
+            reports = ending.enter_context(streams(session.streams(flow, run_options.streams)))
+        ran = session.run(flow, "run")
     config = Config(
         url=session.target.url,
         scale=run_options.scale,
@@ -84,6 +99,7 @@ def measure(
         warm_up_s=run_options.warm_up_s,
         profile=profile,
         batch=run_options.batch,
+        transport=run_options.transport,
     )
     around = RunContext(
         config=config,
@@ -92,6 +108,7 @@ def measure(
         started_at=rfc3339(ran.started_at_ms),
         errors_before=errors_before,
         audit="left out",
+        streams=reports[0] if reports else None,
     )
     found = _written(ran, around, run_options, folder)
     if run_options.audit and not ran.why:

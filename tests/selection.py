@@ -76,6 +76,7 @@ WEIGHTS_S = {
     "tests/contract/test_webhook_addresses.py": 6,
     "tests/e2e/test_batches.py": 12,
     "tests/e2e/test_canaries.py": 36,
+    "tests/e2e/test_ccxt_example.py": 20,
     "tests/e2e/test_client.py": 12,
     "tests/e2e/test_conformance.py": 40,
     "tests/e2e/test_exchange_power_cut.py": 20,

@@ -7,14 +7,15 @@ Latency counts from the intended time, so a slow server does not slow down the s
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
 
 from loadgen.client.batches import Batches, batch_body, results_of
 from loadgen.client.http_requests import RequestEncoder, order_body
-from loadgen.client.pool import Pool
+from loadgen.client.pool import Done, Pool
 from loadgen.client.record import (
     EXPIRED,
     NO_ANSWER,
@@ -24,6 +25,7 @@ from loadgen.client.record import (
     RequestRecord,
     RequestResult,
 )
+from loadgen.client.sessions import Sessions
 from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
 
 # Timers of a loop have millisecond resolution; shorter waits would spin and use the CPU.
@@ -36,6 +38,11 @@ _UNPROCESSABLE: Final = 422
 _OK_STATUS: Final = 200
 
 
+Transport = Literal["http", "session"]
+# Sends a request whose result is passed on later, once.
+Send = Callable[[Done], None]
+
+
 class Job(Struct, frozen=True):
     """Options for sending a plan. `tag` distinguishes its client order ids from other runs'.
 
@@ -44,6 +51,7 @@ class Job(Struct, frozen=True):
     measuring.
     `batch`: each broker's orders are sent in batches of so many; 1: one request each.
     `part` of `parts`: the actions of every `parts`th broker, so that processes share a plan.
+    `transport`: the way of orders and cancels; "session": by WebSocket.
     """
 
     url: str
@@ -54,6 +62,7 @@ class Job(Struct, frozen=True):
     batch: int = 1
     part: int = 0
     parts: int = 1
+    transport: Transport = "http"
 
 
 class _Fault(Struct, frozen=True):
@@ -83,11 +92,21 @@ class LoadClient:
         self._started = 0.0
         self._stopping = False
         self._pool: Pool | None = None
+        self._sessions: Sessions | None = None
         self._ended = asyncio.Event()
         self.records = Records()
         self.sent = 0
         self.done = 0
         self.cpu_s = 0.0
+
+    async def open(self) -> None:
+        """Open what must be there before the first request. Raises ClientError, TimeoutError."""
+        self._pool = Pool(self._job.url)
+        if self._job.transport == "session":
+            self._sessions = Sessions(self._job.url, self._job.api_keys)
+            await self._sessions.open(
+                range(self._job.part, len(self._job.api_keys), self._job.parts)
+            )
 
     async def run(self, start: float | None = None) -> None:
         """Send everything, then wait for the outstanding answers.
@@ -95,14 +114,21 @@ class LoadClient:
         `start`: the plan's zero on the monotonic clock; now if not given.
         """
         cpu_before = time.process_time()
+        if self._pool is None:
+            await self.open()
         self._started = time.monotonic() if start is None else start
-        self._pool = Pool(self._job.url)
         try:
             await self._send_all()
             await self._answers()
         finally:
-            await self._pool.close()
+            await self._close()
             self.cpu_s = time.process_time() - cpu_before
+
+    async def _close(self) -> None:
+        if self._sessions is not None:
+            await self._sessions.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     def stop(self) -> None:
         """Stop sending and waiting: outstanding requests are recorded as not answered."""
@@ -148,19 +174,33 @@ class LoadClient:
             case PlannedOrder() if self._job.batch > 1:
                 self._send_batch(action.broker, self._batches.add(index, action))
             case PlannedOrder():
-                body = order_body(self._plan, action, self._job.tag, int(time.time() * 1_000))
-                request = self._wire.order(action.broker, body)
-                self._exchange("order", action, request, index)
+                self._exchange("order", action, self._place(action), index)
             case PlannedCancel(order=order):
                 if self._batches.awaits(action.broker, order):
                     self._send_batch(action.broker, self._batches.take(action.broker))
                 order_id = self._order_ids.get(order, "")
-                request = self._wire.cancel(action.broker, order_id)
-                self._exchange("cancel", action, request if order_id else b"", -1, order_id)
+                self._exchange("cancel", action, self._cancel(action, order_id), -1, order_id)
             case PlannedRead():
                 path = self._path(action)
-                request = self._wire.get(action.broker, path) if path else b""
+                request = self._http(self._wire.get(action.broker, path)) if path else None
                 self._exchange(action.read, action, request, -1)
+
+    def _place(self, order: PlannedOrder) -> Send:
+        body = order_body(self._plan, order, self._job.tag, int(time.time() * 1_000))
+        if self._sessions is not None:
+            return partial(self._sessions.place, order.broker, body)
+        return self._http(self._wire.order(order.broker, body))
+
+    def _cancel(self, cancel: PlannedCancel, order_id: str) -> Send | None:
+        if not order_id:
+            return None
+        if self._sessions is not None:
+            return partial(self._sessions.cancel, cancel.broker, order_id)
+        return self._http(self._wire.cancel(cancel.broker, order_id))
+
+    def _http(self, request: bytes) -> Send:
+        assert self._pool is not None  # noqa: S101 - for the type checker
+        return partial(self._pool.send, request)
 
     def _send_batch(self, broker: int, indices: list[int]) -> None:
         """Send these orders in one request; they are due with the last of them."""
@@ -182,8 +222,7 @@ class LoadClient:
                 each(*result)
 
         self.sent += len(notes)
-        assert self._pool is not None  # noqa: S101 - for the type checker
-        self._pool.send(self._wire.batch(broker, batch_body(bodies)), note)
+        self._http(self._wire.batch(broker, batch_body(bodies)))(note)
 
     def _path(self, read: PlannedRead) -> str:
         """The order's path; empty while the order has no id yet."""
@@ -199,16 +238,20 @@ class LoadClient:
                 return "/balance"
 
     def _exchange(
-        self, operation: Operation, action: Action, request: bytes, index: int, order_id: str = ""
+        self,
+        operation: Operation,
+        action: Action,
+        send: Send | None,
+        index: int,
+        order_id: str = "",
     ) -> None:
-        """Send one request; an empty one cannot be sent and is recorded so."""
+        """Send one request; None: it cannot be sent, and is recorded so."""
         note = self._note(operation, action, index, order_id)
-        if not request:
+        if send is None:
             note(NOT_SENT, b"")
             return
         self.sent += 1
-        assert self._pool is not None  # noqa: S101 - for the type checker
-        self._pool.send(request, note)
+        send(note)
 
     def _note(
         self, operation: Operation, action: Action, index: int, order_id: str

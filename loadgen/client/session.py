@@ -8,10 +8,11 @@ from collections.abc import Callable
 import uvloop
 from msgspec import structs
 
-from loadgen.client.client import Job
+from loadgen.client.client import Job, Transport
 from loadgen.client.client_log import client_lines
 from loadgen.client.record import ERROR_KINDS
 from loadgen.client.setup import SetupError, no_webhooks, register, require_ready, set_instruments
+from loadgen.client.streams import StreamsJob
 from loadgen.client.target import Target
 from loadgen.client.workers import INTERRUPTED, RunResult, RunState, Workers
 from loadgen.report.progress import PlanProgress
@@ -34,11 +35,18 @@ class Session:
     """`errors_before` counts errors before the measurement."""
 
     def __init__(
-        self, target: Target, progress: Progress, processes: int, give_up_s: float, batch: int = 1
+        self,
+        target: Target,
+        progress: Progress,
+        processes: int,
+        give_up_s: float,
+        batch: int = 1,
+        transport: Transport = "http",
     ) -> None:
         self.target = target
         self._progress = progress
         self._batch = batch
+        self._transport = transport
         self._workers = Workers(processes, target.pids, give_up_s, self._show)
         self._shown: PlanProgress | None = None
         self.brokers: list[Registration] = []
@@ -70,6 +78,11 @@ class Session:
         if seconds:
             self._progress.say(f"warming up for {seconds} s ...")
             self._before("warm-up", plan(structs.replace(profile, duration_s=seconds), seed + 1))
+
+    def streams(self, flow: Plan, count: int) -> StreamsJob:
+        """Feeds of the flow's symbols, with the brokers' keys."""
+        keys = tuple(broker.api_key for broker in self.brokers)
+        return StreamsJob(self.target.url, keys, flow.shares(), count, flow.seed)
 
     def run(self, flow: Plan, what: str) -> RunResult:
         """Send the flow and measure it."""
@@ -111,6 +124,7 @@ class Session:
             tag=f"{os.urandom(4).hex()}-",
             in_flight_max=in_flight_max,
             batch=self._batch,
+            transport=self._transport,
         )
         self._shown = PlanProgress(self._progress, what, flow)
         ran = self._workers.run(job, flow)

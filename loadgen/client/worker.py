@@ -37,11 +37,13 @@ def work(job: Job, raw_plan: bytes, pipe: Connection) -> None:
     gc.freeze()
     # The parent process has ended, so the results are of no use.
     with contextlib.suppress(BrokenPipeError, EOFError, ConnectionResetError):
-        pipe.send(None)
-        uvloop.run(_work(LoadClient(job, plan), pipe.recv(), pipe))
+        uvloop.run(_work(LoadClient(job, plan), pipe))
 
 
-async def _work(client: LoadClient, start: float, pipe: Connection) -> None:
+async def _work(client: LoadClient, pipe: Connection) -> None:
+    await client.open()
+    pipe.send(None)
+    start: float = pipe.recv()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, client.stop)
     cpu_before = time.process_time()
     running = asyncio.create_task(client.run(start))

@@ -7,7 +7,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from loadgen.client.client import Transport
 from loadgen.client.record import OPERATIONS, Operation
+from loadgen.client.streams import StreamsReport
 from loadgen.client.workers import INTERRUPTED, RunResult
 from loadgen.report.machine import Machine
 from loadgen.report.report import ALL, Report, as_text, report
@@ -42,7 +44,7 @@ class SummaryError(Exception):
 
 class Config(Struct, frozen=True):
     """Parameters of the run. `scale` in per cent of the profile's rate; None: a plan from a
-    file. `batch`: orders in one request."""
+    file. `batch`: orders in one request. `transport`: the way of orders and cancels."""
 
     url: str
     scale: float | None
@@ -52,6 +54,7 @@ class Config(Struct, frozen=True):
     warm_up_s: int
     profile: Profile
     batch: int = 1
+    transport: Transport = "http"
 
 
 class Share(Struct, frozen=True):
@@ -99,6 +102,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     processes: dict[str, Cost]
     thresholds: list[ThresholdVerdict]
     audit: Audit
+    streams: StreamsReport | None = None
 
 
 class RunContext(Struct, frozen=True):
@@ -110,6 +114,7 @@ class RunContext(Struct, frozen=True):
     started_at: str
     errors_before: int
     audit: Audit
+    streams: StreamsReport | None = None
 
 
 def summary(ran: RunResult, context: RunContext, thresholds: Sequence[Threshold]) -> Summary:
@@ -143,6 +148,7 @@ def summary(ran: RunResult, context: RunContext, thresholds: Sequence[Threshold]
         processes=_costs(ran, figures.sent),
         thresholds=verdicts,
         audit=context.audit,
+        streams=context.streams,
     )
     tolerated = any(each.about_errors for each in thresholds)
     return msgspec.structs.replace(found, exit_code=_exit_code(found, tolerated=tolerated))
@@ -198,6 +204,8 @@ def lines_of(found: Summary) -> Iterator[str]:
             f"{name:<12}{cost.cpu_us_per_request:>10,}  us of CPU a request, "
             f"{cost.memory_bytes_max >> 20:,} MiB"
         )
+    if found.streams is not None:
+        yield found.streams.line()
     for verdict in found.thresholds:
         yield f"threshold   {'holds' if verdict.holds else 'FAILED':>10}  {verdict.text}"
     if found.errors_before:

@@ -146,7 +146,11 @@ def test_asynchronous_client_follows_a_book_and_its_own_orders(exchange: Exchang
                         assert event.orders == ()
                         break
                 work = [session.place(**order_of(symbol, 2 * number)) for number in range(5)]
-                await asyncio.gather(*work)
+                placed = await asyncio.gather(*work)
+                replaced = await session.replace(placed[0]["order_id"], quantity=9)
+                assert (
+                    replaced["quantity"] == (await client.order(replaced["order_id"]))["quantity"]
+                )
             async for event in books:
                 if isinstance(event, Book) and sum(each.orders for each in event.bids) == 5:
                     return event, await client.depth(symbol)
