@@ -60,7 +60,7 @@ _ids = [event_id(n) for n in range(ROWS - BATCH, ROWS)]
 _order_changes = (
     "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
     " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
-    " quantity bigint, valid_until timestamptz)",
+    " quantity bigint, valid_until timestamptz, triggered_at timestamptz)",
     f"INSERT INTO order_changes SELECT id, 40, 1, NULL, now() FROM orders"  # noqa: S608
     f" WHERE closed_reason IS NULL ORDER BY id LIMIT {BATCH}",
 )
