@@ -191,3 +191,23 @@ def test_open_order_gets_new_values_from_the_list(watched: Watched, exchange: Ex
     expect(page.locator("#orders tbody tr")).to_contain_text("450 of 450")
     (order,) = Api(exchange.url, key).get("/orders").body["orders"]
     assert (order["price"], order["quantity"]) == (3006, 450)
+
+
+def test_stop_order_of_a_symbol_without_an_instrument_is_refused_in_words(
+    watched: Watched, exchange: Exchange
+) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("Stop"))
+    page.check("#field-order_type-stop")
+    expect(page.locator("#field-price")).to_be_hidden()
+    page.fill("#field-stop_price", "99.00")
+    page.fill("#field-quantity", "700")
+    page.fill("#field-document_number", "123")
+    page.keyboard.press("Enter")
+    expect(page.locator(".confirm .line")).to_have_text(
+        "Buy 700 PETR4 at the market's price once 99.00 is traded"
+    )
+    page.keyboard.press("Enter")
+    expect(page.locator(".ticket form > .fault")).to_contain_text("symbols with an instrument only")
+    expect(page.locator("#field-stop_price")).to_have_value("99.00")
+    watched.expect_errors("status of 4")

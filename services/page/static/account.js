@@ -226,6 +226,7 @@ function drawOrder(row, order) {
 function conditionsOf(order) {
   const found = [];
   if (order.time_in_force !== "gtc") found.push(order.time_in_force);
+  if (order.stop_price) found.push(`stop at ${price(order.stop_price)}`);
   if (order.post_only) found.push("post-only");
   if (order.minimum_quantity) found.push(`at least ${quantity(order.minimum_quantity)}`);
   if (order.valid_until) found.push(`until ${momentOf(Date.parse(order.valid_until))}`);

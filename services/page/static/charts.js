@@ -10,6 +10,8 @@ const REDRAW_MS = 250;
 const TABLE_ROWS = 30;
 // Few candles stay as narrow as many.
 const SPAN_MIN = 60;
+const NEAR_LEVELS = 10;
+const NEAR_SHARE = 0.05;
 
 export function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -251,18 +253,23 @@ function depthOptions() {
 }
 
 // Quantities from the best price on, summed: what could be traded down or up to a price.
-export function depthData(ladder) {
+export function depthData(ladder, shown = () => true) {
   const summed = (levels) => {
     let total = 0;
     return levels.map(([cents, quantityThere]) => [cents, (total += quantityThere)]);
   };
-  const bids = summed(ladder?.bids ?? []).reverse();
-  const asks = summed(ladder?.asks ?? []);
+  const bids = summed((ladder?.bids ?? []).filter(shown)).reverse();
+  const asks = summed((ladder?.asks ?? []).filter(shown));
   return [
     [...bids, ...asks].map(([cents]) => cents),
     [...bids.map(([, total]) => total), ...asks.map(() => null)],
     [...bids.map(() => null), ...asks.map(([, total]) => total)],
   ];
+}
+
+// A level far from the best price would leave no room for the others; the table has it.
+function isNear([cents], at, levels) {
+  return at < NEAR_LEVELS || Math.abs(cents - levels[0][0]) <= levels[0][0] * NEAR_SHARE;
 }
 
 export function depthChart() {
@@ -272,7 +279,7 @@ export function depthChart() {
   const list = detailTable("Depth of the order book", columns);
   const draw = () => {
     const data = depthData(market.ladder);
-    plot.draw(data);
+    plot.draw(depthData(market.ladder, isNear));
     const text = depthText(market.ladder);
     write(summary, text);
     plot.place.setAttribute("aria-label", `Depth of the order book. ${text}`);

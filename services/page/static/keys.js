@@ -44,11 +44,13 @@ function isTyping(target) {
 
 function side(name) {
   actions.chooseSide(name);
-  focusIn("#ticket", "input[type=text]:not([hidden])");
+  focusIn("#ticket", "input[type=text]");
 }
 
 function focusIn(place, selector) {
-  document.querySelector(`${place} ${selector}`)?.focus();
+  const found = [...document.querySelectorAll(`${place} ${selector}`)];
+  // Fields that do not apply now are hidden.
+  found.find((each) => each.offsetParent !== null)?.focus();
 }
 
 function interval(key) {

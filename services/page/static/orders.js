@@ -73,13 +73,17 @@ export async function replace(order, values) {
 export function textOf(order) {
   const side = order.side === "bid" ? "buy" : "sell";
   const at = order.price === null ? "at the market's price" : `at ${price(order.price)}`;
-  return `${side} ${quantity(order.quantity)} ${order.symbol} ${at}`;
+  const stop = order.stop_price ? `, stop at ${price(order.stop_price)}` : "";
+  return `${side} ${quantity(order.quantity)} ${order.symbol} ${at}${stop}`;
 }
 
 // What the exchange did with an order that it accepted.
 export function outcomeOf(order) {
   const filled = order.filled_quantity;
   const mean = filled ? ` at ${price(order.average_price)} on average` : "";
+  if (order.status === "open" && order.stop_price && !order.triggered_at) {
+    return "it waits for its stop price";
+  }
   if (order.status === "open") {
     return filled
       ? `${quantity(filled)} filled${mean}, ${quantity(order.remaining_quantity)} rest in the book`

@@ -6,8 +6,10 @@
 
 import { centsOf, price, quantity, wholeOf } from "./format.js";
 
-const isLimit = (values) => values.order_type === "limit";
-const rests = (values) => isLimit(values) && (values.time_in_force || "gtc") === "gtc";
+const isStop = (values) => values.order_type.startsWith("stop");
+const isLimit = (values) => values.order_type.endsWith("limit");
+const mayRest = (values) => isStop(values) || (values.time_in_force || "gtc") === "gtc";
+const rests = (values) => values.order_type !== "market" && mayRest(values);
 
 export const FIELDS = [
   {
@@ -26,8 +28,11 @@ export const FIELDS = [
     options: [
       ["limit", "Limit"],
       ["market", "Market"],
+      ["stop", "Stop"],
+      ["stop_limit", "Stop-limit"],
     ],
   },
+  { name: "stop_price", label: "Stop price", kind: "price", required: true, when: isStop },
   { name: "price", label: "Price", kind: "price", required: true, when: isLimit },
   { name: "quantity", label: "Quantity", kind: "whole", required: true },
   {
@@ -44,6 +49,7 @@ export const FIELDS = [
     label: "Time in force",
     kind: "select",
     further: true,
+    when: (values) => !isStop(values),
     options: [
       ["", "Usual for the type"],
       ["gtc", "Good till cancelled", isLimit],
@@ -57,14 +63,14 @@ export const FIELDS = [
     label: "Minimum quantity",
     kind: "whole",
     further: true,
-    when: (values) => values.time_in_force !== "fok" && !values.post_only,
+    when: (values) => !isStop(values) && values.time_in_force !== "fok" && !values.post_only,
   },
   {
     name: "post_only",
     label: "Post-only: refuse it if it would trade at once",
     kind: "flag",
     further: true,
-    when: (values) => rests(values) && !values.minimum_quantity,
+    when: (values) => values.order_type === "limit" && rests(values) && !values.minimum_quantity,
   },
 ];
 
@@ -106,6 +112,7 @@ export function bodyOf(values, symbol) {
 export function summaryOf(body) {
   const parts = [body.side === "bid" ? "Buy" : "Sell", quantity(body.quantity), body.symbol];
   parts.push(body.price === undefined ? "at the market's price" : `at ${price(body.price)}`);
+  if (body.stop_price !== undefined) parts.push(`once ${price(body.stop_price)} is traded`);
   const further = FIELDS.filter((field) => field.further && body[field.name] !== undefined);
   const conditions = further.map((field) => conditionOf(field, body[field.name]));
   return [parts.join(" "), ...conditions].join(", ");
