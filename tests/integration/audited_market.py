@@ -199,7 +199,8 @@ def with_changed_log(market: AuditedMarket, change: Change) -> AuditedMarket:
     for topic in TOPICS:
         for number in range(PARTITIONS if topic.by_symbol else 1):
             source = Partition(topic.full_name(market.settings.topic_prefix), number)
-            with closing(LogReader(kafka_access(copy), source)) as reader:
+            committed = topic.transactional
+            with closing(LogReader(kafka_access(copy), source, committed=committed)) as reader:
                 records = list(reader.records())
             if topic is SNAPSHOTS:
                 records = resealed(records, lambda it: structs.replace(it, log=topic_id))
