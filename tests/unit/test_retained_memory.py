@@ -11,6 +11,7 @@ from gc import get_referents
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
+import pytest
 from msgspec import Struct, structs
 
 from schemas import ids
@@ -24,6 +25,7 @@ from services.api.rate_limits import RateLimiter, RateLimits
 from services.ingest.waiters import CancelResult, Waiters
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
+from services.reader import own_events
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
 from services.sink.rows import Rows
@@ -96,7 +98,10 @@ def test_size_includes_the_contents_of_structs_and_containers() -> None:
     assert size_of([text, [text]]) < 11_000
 
 
-def test_matcher_and_views_do_not_grow_beyond_the_quotas() -> None:
+def test_matcher_and_views_do_not_grow_beyond_the_quotas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own_events, "KEPT_MAX", ORDERS)
     engine, views = Engine(0, RULES), Views()
     offset = 0
     sizes: list[tuple[int, int]] = []
