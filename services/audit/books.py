@@ -169,7 +169,11 @@ class OutcomeBooks:
     ) -> None:
         """Follow an order that arrives at a book: what it took, and where it rests."""
         where = f"{self._partition}@{offset} order {event.order_id}"
-        left = event.remaining_quantity + sum(fill.quantity for fill in event.fills)
+        if isinstance(event, OrderAccepted):
+            # Not computed from the fills, so that a wrong fill shows here too.
+            left = event.quantity
+        else:
+            left = event.remaining_quantity + sum(fill.quantity for fill in event.fills)
         for trade in trades:
             fill = trade.fill
             self._look_at_fill(book, event, fill, left, where)
