@@ -28,8 +28,10 @@ sys.exit(run("service", {}, main))
 
 
 def started(program: str, *prefix: str) -> subprocess.Popen[str]:
+    # The tests may run under nohup themselves, which every program below them inherits.
+    command = ["env", "--default-signal=HUP", *prefix, sys.executable, "-c", program]
     process = subprocess.Popen(
-        [*prefix, sys.executable, "-c", program],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
