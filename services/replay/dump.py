@@ -1,4 +1,4 @@
-"""The books and open orders of an engine as structs, to be written as JSON.
+"""The books, open orders and stop orders of an engine as structs, to be written as JSON.
 
 Pure. Client order ids are left out; the digest covers them too.
 """
@@ -9,6 +9,7 @@ from schemas.book import Level
 from schemas.units import Side
 from services.matcher.book import Book, Order
 from services.matcher.engine import Engine
+from services.matcher.stops import StopOrder
 
 
 class OpenOrder(Struct, frozen=True):
@@ -34,8 +35,30 @@ class DumpedBook(Struct, frozen=True):
     ask_orders: list[OpenOrder]
 
 
+class WaitingStop(Struct, frozen=True):
+    """A stop order outside the books. `price`: the limit; None: it will take as a market order.
+
+    `trigger_price`: the trade that elected it, so that it takes with the next command; None: it has
+    not been elected.
+    """
+
+    order_id: str
+    broker_id: str
+    symbol: str
+    side: Side
+    stop_price: int
+    price: int | None
+    quantity: int
+    valid_until: int | None
+    accepted_at: int
+    trigger_price: int | None
+
+
 class Dump(Struct, frozen=True):
-    """A partition after the command before `next_offset`; `clock` in milliseconds."""
+    """A partition after the command before `next_offset`; `clock` in milliseconds.
+
+    `open_orders` counts the orders of the books and the stop orders, which come oldest first.
+    """
 
     partition: int
     next_offset: int
@@ -43,6 +66,7 @@ class Dump(Struct, frozen=True):
     digest: str
     open_orders: int
     books: list[DumpedBook]
+    stops: list[WaitingStop]
 
 
 def dump(engine: Engine, next_offset: int) -> Dump:
@@ -54,6 +78,25 @@ def dump(engine: Engine, next_offset: int) -> Dump:
         engine.digest().hex(),
         len(engine.open_orders),
         [_book(engine.books[symbol]) for symbol in sorted(engine.books)],
+        sorted(
+            (_stop(order) for order in engine.open_orders.values() if isinstance(order, StopOrder)),
+            key=lambda stop: stop.accepted_at,
+        ),
+    )
+
+
+def _stop(order: StopOrder) -> WaitingStop:
+    return WaitingStop(
+        order.order_id,
+        order.broker_id,
+        order.symbol,
+        order.side,
+        order.stop_price,
+        order.command.price,
+        order.remaining,
+        order.valid_until,
+        order.accepted_at,
+        order.trigger_price or None,
     )
 
 

@@ -177,7 +177,8 @@ def test_replay_dump_has_levels_equal_to_the_sums_of_its_open_orders(
         for levels, resting in ((book.bids, book.bid_orders), (book.asks, book.ask_orders)):
             assert [tuple(msgspec.to_builtins(level)) for level in levels] == added_up(resting)
             orders += len(resting)
-    assert orders == dumped.open_orders == found.open_orders > 0
+    assert orders + len(dumped.stops) == dumped.open_orders == found.open_orders
+    assert orders > 0 < len(dumped.stops)
     on_stdout = run(market, *options, "-")
     assert on_stdout.exit_code == 0
     assert msgspec.json.decode(on_stdout.stdout, type=Dump) == dumped
