@@ -293,7 +293,7 @@ def _sold(row: Any) -> WebhookDelivery:
 GATEWAY: Final[dict[str, Defect]] = {
     "an order is acknowledged before it is stored": _defect(
         "acknowledged lost",
-        (IngestContext, "_require_stored", _assume_stored),
+        (IngestContext, "require_stored", _assume_stored),
         (IngestContext, "wait_ms", lambda self, preferences: 0),
     ),
     "a symbol goes to two partitions": _defect(
