@@ -50,7 +50,8 @@ def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
     tmp_path: Path, database: LocalPostgres, lost: list[tuple[Topic, int]]
 ) -> None:
     url = database.create_database(f"lost{tmp_path.name}".lower())
-    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=25)
+    # Without snapshots: a matcher repeats only records behind the snapshot that it starts from.
+    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=100_000)
     kafka = LocalKafka(tmp_path / "kafka")
     try:
         kafka.start()
