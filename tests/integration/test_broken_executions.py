@@ -139,7 +139,8 @@ def test_process_skips_executions_that_cannot_be_decoded(
     output = tmp_path / "output"
     with running(name, environ, output) as (_, port):
         eventually(lambda: get(port, "/readyz")[0] == 200, f"{name} is ready")
-    assert "unreadable execution, passed over" in output.read_text()
+        said = "unreadable execution, passed over"
+        eventually(lambda: said in output.read_text(), f"{name} logs: {said}")
 
 
 def test_sink_with_a_database_ahead_of_the_log_exits_with_8(environ: dict[str, str]) -> None:
