@@ -67,7 +67,8 @@ def service(environ: dict[str, str], name: str) -> Iterator[subprocess.Popen[byt
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-        assert time.monotonic() - start < 2.0
+        # A service that waited for PostgreSQL would take 10 s and more; a busy machine takes 2 s.
+        assert time.monotonic() - start < 6.0
     finally:
         process.kill()
         process.wait()
