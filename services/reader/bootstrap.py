@@ -171,6 +171,8 @@ class ViewBootstrap:
             return answer.result()
         finally:
             if not answer.done():
+                # Its thread ends with an error, which nothing waits for.
+                answer.cancel()
                 self._stored.cut()
 
     async def _watch(self, answer: "asyncio.Future[T]") -> None:
