@@ -36,13 +36,14 @@ RefusalCode = Literal[
 ]
 
 # Levels of the rules, each with all of those before: quotas; conditions of orders; changes of open
-# orders, and instruments.
+# orders, and instruments; controls of a market, of a broker's orders and of what an order shows.
 CONDITIONS_LEVEL: Final = 3
 CHANGES_LEVEL: Final = 4
+CONTROLS_LEVEL: Final = 5
 # The lowest level of an exchange whose log lacks its claims: earlier versions never trim a log.
 TRIMMED_LEVEL: Final = CONDITIONS_LEVEL
 # The level that this program follows; matchers claim with it.
-RULES_LEVEL: Final = CHANGES_LEVEL
+RULES_LEVEL: Final = CONTROLS_LEVEL
 
 
 class Fill(Struct, frozen=True, gc=False):

@@ -18,7 +18,14 @@ SNAPSHOT_VERSION: Final = 1
 SNAPSHOT_VERSION_QUOTAS: Final = 2
 # Of a partition with state of rules of level 4, with or without quotas.
 SNAPSHOT_VERSION_CHANGES: Final = 3
-SNAPSHOT_VERSIONS: Final = (SNAPSHOT_VERSION, SNAPSHOT_VERSION_QUOTAS, SNAPSHOT_VERSION_CHANGES)
+# Of a partition with state of rules of level 5, with or without the parts above.
+SNAPSHOT_VERSION_CONTROLS: Final = 4
+SNAPSHOT_VERSIONS: Final = (
+    SNAPSHOT_VERSION,
+    SNAPSHOT_VERSION_QUOTAS,
+    SNAPSHOT_VERSION_CHANGES,
+    SNAPSHOT_VERSION_CONTROLS,
+)
 
 
 class BookRow(Struct, frozen=True, array_like=True, gc=False):

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from schemas.codec import encode
 from schemas.commands import SetInstrument
-from schemas.executions import CHANGES_LEVEL, CommandRefused, InstrumentSet, Outcome
+from schemas.executions import CommandRefused, InstrumentSet, Outcome
 from schemas.instruments import instrument_faults
 from schemas.market_controls import InstrumentRequest, MarketResource, PendingChange
 from schemas.rest import FieldFault
@@ -81,7 +81,7 @@ class MarketHandler:
         """
         context = self._context
         partition = context.partition_map.partition(command.symbol)
-        context.require_level(partition, CHANGES_LEVEL)
+        context.require_level(partition, command)
         waiting: asyncio.Future[Outcome | None] = context.loop.create_future()
         name = f"request {command.request} of {command.symbol}"
         context.waiters.expect_placed(

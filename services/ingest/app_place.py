@@ -7,14 +7,7 @@ from schemas import ids
 from schemas.codec import encode
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.conditions import default_time_in_force, order_type_of
-from schemas.executions import (
-    CHANGES_LEVEL,
-    CONDITIONS_LEVEL,
-    CommandRefused,
-    OrderAccepted,
-    OrderRepeated,
-    Outcome,
-)
+from schemas.executions import CommandRefused, OrderAccepted, OrderRepeated, Outcome
 from schemas.orders import OrderRecord
 from schemas.rest import OrderRequest
 from schemas.topics import COMMANDS
@@ -78,8 +71,7 @@ class PlaceOrderHandler:
         order_id = ids.order_id(now_ms, partition, random_bits)
         command = _command(order, order_id, broker_id)
         if type(command) is EnterOrder:
-            waits = command.stop_price is not None
-            context.require_level(partition, CHANGES_LEVEL if waits else CONDITIONS_LEVEL)
+            context.require_level(partition, command)
         value = encode(command)
         if wait_ms:
             context.waiters.expect_placed(order_id, on_outcome, wait_ms)

@@ -6,7 +6,7 @@ from typing import Final
 
 from schemas.codec import encode
 from schemas.commands import AmendOrder
-from schemas.executions import CHANGES_LEVEL, CommandRefused, OrderAmended, Outcome
+from schemas.executions import CommandRefused, OrderAmended, Outcome
 from schemas.rest import OrderResource, PendingOrder, ReplaceRequest
 from schemas.topics import COMMANDS
 from schemas.units import milliseconds, rfc3339
@@ -110,7 +110,6 @@ class ReplaceOrderHandler:
         """
         context = self._context
         partition = partition_of(request, context.partitions)
-        context.require_level(partition, CHANGES_LEVEL)
         call, until = context.randomness(_CALL_BYTES).hex(), values.valid_until
         command = AmendOrder(
             order.order_id,
@@ -122,6 +121,7 @@ class ReplaceOrderHandler:
             None if until is None else milliseconds(until),
             order.post_only,
         )
+        context.require_level(partition, command)
         if wait_ms:
             context.waiters.expect_placed(call, on_outcome, wait_ms)
         try:

@@ -8,6 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from schemas.commands import Command
+from schemas.levels import level_of
 from schemas.rest import OrderResource, PendingOrder
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.direct import reply_later
@@ -56,10 +58,10 @@ class IngestContext(Struct, frozen=True):
     rules_level: Callable[[int], int]
     at_hand: AtHand = none_at_hand
 
-    def require_level(self, partition: int, level: int) -> None:
-        """Raises ProblemError (503) unless the partition's matcher follows rules of this level."""
-        if self.rules_level(partition) < level:
-            # An older matcher would take the command for an unreadable record.
+    def require_level(self, partition: int, command: Command) -> None:
+        """Raises ProblemError (503) unless the partition's matcher follows the rules that the
+        command needs."""
+        if self.rules_level(partition) < level_of(command):
             raise not_accepted("the matcher of this symbol does not have these rules yet")
 
     def wait_ms(self, preferences: Preferences) -> int:

@@ -15,6 +15,7 @@ from schemas.codec import UnreadableError, decode_snapshot, encode
 from schemas.snapshots import (
     SNAPSHOT_VERSION,
     SNAPSHOT_VERSION_CHANGES,
+    SNAPSHOT_VERSION_CONTROLS,
     SNAPSHOT_VERSION_QUOTAS,
     SNAPSHOT_VERSIONS,
     SnapshotChunk,
@@ -158,6 +159,8 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
 
 
 def _version_of(state: EngineState) -> int:
+    if state.has_controls:
+        return SNAPSHOT_VERSION_CONTROLS
     if state.has_changes:
         return SNAPSHOT_VERSION_CHANGES
     return SNAPSHOT_VERSION if state.quotas is None else SNAPSHOT_VERSION_QUOTAS

@@ -41,6 +41,12 @@ class EngineState(Struct, frozen=True):
         """True if it holds what only the rules' fourth level leaves."""
         return bool(self.instruments or self.amended)
 
+    @property
+    def has_controls(self) -> bool:
+        """True if it holds what only the rules' fifth level leaves."""
+        # One condition for each kind of such state.
+        return any(row.phase != "continuous" for row in self.instruments)
+
     def digest(self) -> bytes:
         """SHA-256 of the state, equal in every process that applied the same commands."""
         added = () if self.quotas is None else (self.quotas, self.openers, *self.order_ids)

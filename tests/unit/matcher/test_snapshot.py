@@ -6,7 +6,18 @@ import pytest
 from msgspec import structs
 
 from schemas.codec import UnreadableError, decode_snapshot, encode
-from schemas.snapshots import SNAPSHOT_VERSIONS, SnapshotChunk, SnapshotCommit
+from schemas.instruments import InstrumentRules
+from schemas.quotas import Quotas
+from schemas.snapshots import (
+    SNAPSHOT_VERSION,
+    SNAPSHOT_VERSION_CHANGES,
+    SNAPSHOT_VERSION_CONTROLS,
+    SNAPSHOT_VERSION_QUOTAS,
+    SNAPSHOT_VERSIONS,
+    InstrumentRow,
+    SnapshotChunk,
+    SnapshotCommit,
+)
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates
 from services.matcher.snapshot import (
@@ -151,10 +162,25 @@ def test_snapshot_without_its_last_chunk_is_refused() -> None:
         restore(commit, chunks[:-1])
 
 
+def version_of(**parts: object) -> int:
+    state = structs.replace(small_engine().snapshot(), **parts)
+    return sealed(SnapshotImage(state, SnapshotPosition("the log", 2, 7, 9)))[1].version
+
+
+def test_snapshot_has_the_lowest_version_that_reads_its_parts() -> None:
+    quotas = Quotas(1, 1, 1)
+    open_market = InstrumentRow("A", InstrumentRules(), 50, "continuous")
+    halted = structs.replace(open_market, phase="halted")
+    assert version_of() == SNAPSHOT_VERSION
+    assert version_of(quotas=quotas) == SNAPSHOT_VERSION_QUOTAS
+    assert version_of(quotas=quotas, instruments=(open_market,)) == SNAPSHOT_VERSION_CHANGES
+    assert version_of(instruments=(open_market, halted)) == SNAPSHOT_VERSION_CONTROLS
+
+
 def test_snapshot_of_a_later_version_is_refused_before_its_chunks_are_read() -> None:
     chunks, commit = small()
     later = structs.replace(commit, version=SNAPSHOT_VERSIONS[-1] + 1)
-    with pytest.raises(UnusableSnapshotError, match="version 4"):
+    with pytest.raises(UnusableSnapshotError, match="version 5"):
         restore(later, chunks)
 
 

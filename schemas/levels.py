@@ -1,0 +1,24 @@
+"""The level of the rules that a command needs. Pure.
+
+Gateways send a command only to a partition whose matcher has claimed with its level: an older
+matcher would refuse it as unreadable, or overlook a field that it does not know.
+"""
+
+from schemas.commands import AmendOrder, Command, EnterOrder, SetInstrument
+from schemas.executions import CHANGES_LEVEL, CONDITIONS_LEVEL, CONTROLS_LEVEL
+
+
+def level_of(command: Command) -> int:
+    """The lowest level that gives a command of a gateway the outcome it has here; 0: any."""
+    if _needs_controls(command):
+        return CONTROLS_LEVEL
+    if isinstance(command, AmendOrder | SetInstrument):
+        return CHANGES_LEVEL
+    if isinstance(command, EnterOrder):
+        return CONDITIONS_LEVEL if command.stop_price is None else CHANGES_LEVEL
+    return 0
+
+
+def _needs_controls(command: Command) -> bool:
+    # One condition for each command or field of that level.
+    return False
