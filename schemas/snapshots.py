@@ -144,12 +144,33 @@ class SnapshotChunk(
     stops: tuple[StopRow, ...] = ()
 
 
-class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit", gc=False):
+class PublishedPosition(Struct, frozen=True, order=True, gc=False):
+    """Position of a public record: its command and its index there; the default is before all."""
+
+    command_offset: int = -1
+    index: int = -1
+
+
+class Published(Struct, frozen=True, gc=False):
+    """Positions of the newest records of the public topics of a partition."""
+
+    trades: PublishedPosition = PublishedPosition()
+    book: PublishedPosition = PublishedPosition()
+
+    def covers(self, other: "Published") -> bool:
+        """True if these topics contain what those contained."""
+        return self.trades >= other.trades and self.book >= other.book
+
+
+class SnapshotCommit(
+    Struct, frozen=True, tag_field="type", tag="snapshot_commit", omit_defaults=True, gc=False
+):
     """The `chunks` chunks from record `first_chunk` on are the state before `next_command`.
 
     `next_record`: the execution record from which later outcomes are read, in `epoch`. `log`: id
     of the executions topic. `clock`: the partition's clock. `sha256`: over the bytes of all chunks,
-    then of this record without `sha256`. `digest`: the engine's digest.
+    then of this record without `sha256`. `digest`: the engine's digest. `published`: the newest
+    public records at that time; older versions did not write it.
     """
 
     version: int
@@ -163,6 +184,7 @@ class SnapshotCommit(Struct, frozen=True, tag_field="type", tag="snapshot_commit
     chunks: int
     sha256: str
     digest: str
+    published: Published | None = None
 
 
 Snapshot = SnapshotChunk | SnapshotCommit

@@ -8,7 +8,8 @@ from msgspec import Struct
 from benchmarks.micro.engine import flow_of
 from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from schemas.codec import encode
-from services.matcher.claim import Claimed, PublishedPosition
+from schemas.snapshots import PublishedPosition
+from services.matcher.claim import Claimed
 from services.matcher.engine import Engine
 from services.matcher.loop import RECORDS_MAX
 from services.matcher.partition import PartitionMatcher

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_book_update, decode_trade, encode
 from schemas.executions import RULES_LEVEL, LevelClaim
+from schemas.snapshots import Published, PublishedPosition
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
 from services.matcher.recovery import LogTopics, Reading, Recovered, recover
 from services.runtime.errors import BrokenLogError
@@ -28,15 +29,9 @@ logger = logging.getLogger(__name__)
 TAIL_OFFSETS = 2_000
 _MORE = 4
 
-
-class PublishedPosition(Struct, frozen=True, order=True):
-    """The highest position that a public topic contains."""
-
-    command_offset: int = -1
-    index: int = -1
-
-
 _NONE = PublishedPosition()
+# Of a topic whose records are all past their retention, so that they were published long ago.
+_ALL = PublishedPosition(2**63 - 1)
 
 
 class Claimed(Struct, frozen=True):
@@ -73,12 +68,18 @@ def take(logs: Logs, log: LogTopics, partition: int, epoch: int) -> Claimed:
 
     Raises BrokenLogError if there is neither a snapshot nor the beginning of the command log.
     """
-    recovered = recover(logs.uncommitted, log, partition, epoch)
-    return claimed(logs, log, epoch, recovered, recovered.position)
+    published = published_up_to(logs.committed, log, partition)
+    recovered = recover(logs.uncommitted, log, partition, epoch, published)
+    return claimed(logs, log, epoch, recovered, recovered.position, published)
 
 
 def claimed(
-    logs: Logs, log: LogTopics, epoch: int, recovered: Recovered, seen: FilterPosition
+    logs: Logs,
+    log: LogTopics,
+    epoch: int,
+    recovered: Recovered,
+    seen: FilterPosition,
+    published: Published,
 ) -> Claimed:
     """Read the outcomes between `seen`, which the engine has not passed, and the claim."""
     partition = recovered.engine.partition
@@ -86,8 +87,8 @@ def claimed(
     next_command = _next_command(logs.uncommitted, executions, epoch, seen)
     _require_commands(logs.uncommitted, log.partition(COMMANDS, partition), next_command)
     marks = [
-        published_up_to(logs.committed, log.partition(topic, partition), next_command)
-        for topic in (TRADES, BOOK)
+        PublishedPosition(next_command) if mark == _ALL else mark
+        for mark in (published.trades, published.book)
     ]
     fields = {"partition": partition, "epoch": epoch, "next_command": next_command}
     logger.info("claimed", extra={"fields": fields})
@@ -113,12 +114,18 @@ def _next_command(logs: Reading, executions: Partition, epoch: int, start: Filte
     return execution_filter.position(executions.number).next_command
 
 
-def published_up_to(logs: Reading, public: Partition, next_command: int) -> PublishedPosition:
-    """The published position of a public partition; the next record is the first to send."""
+def published_up_to(logs: Reading, log: LogTopics, partition: int) -> Published:
+    """The published positions of a partition; the next records are the first to send."""
+    trades, book = (
+        _newest_position(logs, log.partition(topic, partition)) for topic in (TRADES, BOOK)
+    )
+    return Published(trades, book)
+
+
+def _newest_position(logs: Reading, public: Partition) -> PublishedPosition:
     held = logs.range(public)
     if held.end and held.low == held.end:
-        # Everything is past its retention, so it was published long ago.
-        return PublishedPosition(next_command, -1)
+        return _ALL
     tail, start = TAIL_OFFSETS, max(held.low, held.end - TAIL_OFFSETS)
     while (highest := _highest(logs, public, start, held.end)) == _NONE and start > held.low:
         tail *= _MORE

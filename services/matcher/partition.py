@@ -14,6 +14,7 @@ from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
 from schemas.executions import CommandRefused, Outcome
 from schemas.quotas import Quotas
+from schemas.snapshots import Published, PublishedPosition
 from services.matcher.claim import Claimed
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets, without_gaps
@@ -45,6 +46,7 @@ class PartitionMatcher:
         self.next_offset = claimed.recovered.position.next_command
         self._saved_before = self.next_offset
         self._claimed = claimed
+        self._trades, self._book = claimed.trades, claimed.book
         self._publisher = publisher
         self._ticked_due_ms: int | None = None
         self._tick_sent_ms = 0
@@ -104,10 +106,12 @@ class PartitionMatcher:
             for trade in trades_of(outcome, at):
                 if offset > trades.command_offset or trade.index > trades.index:
                     self._publisher.trade(partition, trade)
+                    self._trades = PublishedPosition(offset, trade.index)
         if offset >= book.command_offset and self.engine.changed:
             for update in book_updates(outcome, at, self.engine):
                 if offset > book.command_offset or update.index > book.index:
                     self._publisher.book_update(partition, update)
+                    self._book = PublishedPosition(offset, update.index)
 
     def snapshot_due(self, every: int) -> bool:
         """True if `every` commands with published outcomes were applied since the last snapshot."""
@@ -121,9 +125,9 @@ class PartitionMatcher:
         outcomes, which readers then drop as duplicates, but not follow the next one.
         """
         self._saved_before = self.next_offset
-        return save(
-            self.engine, SnapshotPosition(log, self._claimed.epoch, self.next_offset, next_record)
-        )
+        published = Published(self._trades, self._book)
+        place = (log, self._claimed.epoch, self.next_offset, next_record, published)
+        return save(self.engine, SnapshotPosition(*place))
 
     def set_quotas_if_new(self, quotas: Quotas) -> None:
         """Append the quotas, if those of the command log differ. Call it once, after the replay."""

@@ -4,8 +4,10 @@
    the newest one, since an overtaken matcher may still finish an older snapshot.
 2. A snapshot that is damaged, incomplete, foreign, of another version, or that does not fit the
    present logs is skipped with a log line that gives the reason.
-3. Without any snapshot the whole command log is replayed. If its beginning is gone, the matcher
-   does not start.
+3. So is a snapshot of a time when a public topic contained records that it lacks now, because a
+   power loss took them: the replay from an older one publishes them again.
+4. Without any snapshot the whole command log is replayed. If its beginning is gone, the newest of
+   those under 3 serves; if there is none, the matcher does not start.
 """
 
 import logging
@@ -15,7 +17,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_snapshot
-from schemas.snapshots import SnapshotCommit
+from schemas.snapshots import Published, SnapshotCommit
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.matcher.engine import Engine
 from services.matcher.snapshot import UnusableSnapshotError, restore
@@ -58,17 +60,50 @@ class LogTopics(Struct, frozen=True):
 
 
 class Recovered(Struct, frozen=True):
-    """An engine and its position; `commit` is the record of its snapshot, if it comes from one."""
+    """An engine and its position. `commit` is the record of its snapshot, if it comes from one,
+    `published` what was public then."""
 
     engine: Engine
     position: FilterPosition
     commit: int | None = None
+    published: Published = Published()
 
 
-def recover(logs: Reading, log: LogTopics, number: int, epoch: int) -> Recovered:
-    """Recover for the claim `epoch`. Raises BrokenLogError, UnavailableError."""
+def recover(
+    logs: Reading, log: LogTopics, number: int, epoch: int, published: Published | None = None
+) -> Recovered:
+    """Recover for the claim `epoch`; `published` is what is public, None if that does not matter.
+
+    Raises BrokenLogError, UnavailableError.
+    """
+    found = _from_snapshot(logs, log, number, epoch, published)
+    if found is not None:
+        return found
+    commands = logs.range(log.partition(COMMANDS, number))
+    if commands.low > 0:
+        found = _from_snapshot(logs, log, number, epoch, None) if published else None
+        if found is not None:
+            fields = {"partition": number, "record": found.commit}
+            logger.warning(
+                "lost public records cannot be published again", extra={"fields": fields}
+            )
+            return found
+        raise BrokenLogError(
+            f"{COMMANDS.name}/{number} begins at {commands.low} and no good snapshot reaches it: "
+            f"its books cannot be rebuilt; bring back the older commands or a snapshot"
+        )
+    executions = logs.range(log.partition(EXECUTIONS, number))
+    return Recovered(Engine(number), FilterPosition(executions.low))
+
+
+def _from_snapshot(
+    logs: Reading, log: LogTopics, number: int, epoch: int, published: Published | None
+) -> Recovered | None:
     for record, commit in commits_of(logs, log.partition(SNAPSHOTS, number)):
+        then = commit.published or Published()
         try:
+            if published is not None and not published.covers(then):
+                raise UnusableSnapshotError("public records of before it are lost")
             engine = restored(logs, log, number, record, commit, epoch + 1)
         except (UnusableSnapshotError, BrokenLogError) as error:
             fields = {"partition": number, "record": record, "reason": str(error)}
@@ -77,15 +112,8 @@ def recover(logs: Reading, log: LogTopics, number: int, epoch: int) -> Recovered
         position = FilterPosition(commit.next_record, commit.epoch, commit.next_command)
         fields = {"partition": number, "record": record, "next_command": commit.next_command}
         logger.info("snapshot loaded", extra={"fields": fields})
-        return Recovered(engine, position, record)
-    commands = logs.range(log.partition(COMMANDS, number))
-    if commands.low > 0:
-        raise BrokenLogError(
-            f"{COMMANDS.name}/{number} begins at {commands.low} and no good snapshot reaches it: "
-            f"its books cannot be rebuilt; bring back the older commands or a snapshot"
-        )
-    executions = logs.range(log.partition(EXECUTIONS, number))
-    return Recovered(Engine(number), FilterPosition(executions.low))
+        return Recovered(engine, position, record, then)
+    return None
 
 
 def restored(

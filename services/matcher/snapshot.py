@@ -18,6 +18,7 @@ from schemas.snapshots import (
     SNAPSHOT_VERSION_CONTROLS,
     SNAPSHOT_VERSION_QUOTAS,
     SNAPSHOT_VERSIONS,
+    Published,
     SnapshotChunk,
     SnapshotCommit,
 )
@@ -42,6 +43,7 @@ class SnapshotPosition(Struct, frozen=True):
     epoch: int
     next_command: int
     next_record: int
+    published: Published | None = None
 
 
 class SnapshotImage(Struct, frozen=True):
@@ -108,6 +110,7 @@ class SnapshotChecksum:
             chunks=self.chunks,
             sha256="",
             digest=state.digest().hex(),
+            published=at.published,
         )
         return structs.replace(commit, sha256=self.checksum(commit))
 

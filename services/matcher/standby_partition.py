@@ -11,7 +11,8 @@
 from collections import deque
 
 from schemas.outcome_steps import trades_of
-from services.matcher.claim import Claimed, Logs, PublishedPosition, claimed, take
+from schemas.snapshots import Published, PublishedPosition
+from services.matcher.claim import Claimed, Logs, claimed, published_up_to, take
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
 from services.matcher.partition import command_of
@@ -36,8 +37,8 @@ class StandbyPartition:
         self._lag = lag_commands
         self._filter = ExecutionFilter({partition: recovered.position}, log_unreadable)
         self._waiting: deque[CommandRecord] = deque()
-        self._trades = PublishedPosition()
-        self._book = PublishedPosition()
+        self._trades = recovered.published.trades
+        self._book = recovered.published.book
         self._silent_since_s: float | None = None
 
     @property
@@ -92,8 +93,8 @@ class StandbyPartition:
 
     def take_over(self, logs: Logs, log: LogTopics, epoch: int) -> Claimed:
         """Become the matcher of this claim. Raises BrokenLogError, UnavailableError."""
-        recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
-        taken = claimed(logs, log, epoch, recovered, self.position)
-        if taken.trades < self._trades or taken.book < self._book:
+        published = published_up_to(logs.committed, log, self.partition)
+        if not published.covers(Published(self._trades, self._book)):
             return take(logs, log, self.partition, epoch)
-        return taken
+        recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
+        return claimed(logs, log, epoch, recovered, self.position, published)

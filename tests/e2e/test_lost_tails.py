@@ -44,14 +44,15 @@ def take(kafka: LocalKafka, lost: list[tuple[Topic, int]]) -> None:
             lose_tail(kafka.data_dir / "log" / f"{topic.name}-{number}", count)
 
 
-@pytest.mark.parametrize("lost", [[(TRADES, 1), (BOOK, 1)]], ids=["commit markers"])
+@pytest.mark.parametrize(
+    "lost", [[(TRADES, 1), (BOOK, 1)], [(TRADES, 12), (BOOK, 6)]], ids=["commit markers", "records"]
+)
 @pytest.mark.timeout(200)
 def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
     tmp_path: Path, database: LocalPostgres, lost: list[tuple[Topic, int]]
 ) -> None:
     url = database.create_database(f"lost{tmp_path.name}".lower())
-    # Without snapshots: a matcher repeats only records behind the snapshot that it starts from.
-    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=100_000)
+    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=25)
     kafka = LocalKafka(tmp_path / "kafka")
     try:
         kafka.start()

@@ -13,15 +13,16 @@ from msgspec import structs
 
 from schemas.executions import Outcome, Outcomes
 from schemas.ids import trade_id
+from schemas.snapshots import PublishedPosition
 from schemas.topics import EXECUTIONS
 from schemas.trades import Trade
 from services.matcher import claim, partition, snapshot, taking
 from services.matcher.book import Order, PriceLevel
-from services.matcher.claim import PublishedPosition, published_up_to
 from services.matcher.engine import Engine
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
+from services.matcher.recovery import recover
 from services.matcher.snapshot import SnapshotChecksum, SnapshotImage, save
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
@@ -47,6 +48,7 @@ _expire_due = Engine._expire_due
 _snapshot = Engine.snapshot
 _restore = Engine.restore
 _steps = SnapshotWriter.steps
+_find_newest = claim._newest_position
 _take = claim.take
 _save = save
 _take_over = StandbyPartition.take_over
@@ -77,7 +79,7 @@ def _position_not_written(self: Tables, move: Move) -> None:
 
 def _published_shifted(commands: int, index: int) -> Callable[..., PublishedPosition]:
     def wrong(*arguments: Any) -> PublishedPosition:
-        right = published_up_to(*arguments)
+        right = _find_newest(*arguments)
         return PublishedPosition(right.command_offset + commands, right.index + index)
 
     return wrong
@@ -155,13 +157,16 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
     "the sink's position is not stored": [(Tables, "_fence", _position_not_written)],
     "client ids are not saved": [(ClientIdWindow, "blocks", lambda self: ())],
     "the published position is a trade too low": [
-        (claim, "published_up_to", _published_shifted(0, -1))
+        (claim, "_newest_position", _published_shifted(0, -1))
     ],
     "the published position is a command too high": [
-        (claim, "published_up_to", _published_shifted(1, 0))
+        (claim, "_newest_position", _published_shifted(1, 0))
     ],
     "the published position is ignored": [
-        (claim, "published_up_to", lambda *arguments: PublishedPosition())
+        (claim, "_newest_position", lambda *arguments: PublishedPosition())
+    ],
+    "any snapshot serves after a loss of public records": [
+        (claim, "recover", lambda *arguments: recover(*arguments[:4]))
     ],
     "orders expire a tick late": [(Engine, "_expire_due", _expire_a_tick_late)],
     "a stale epoch is accepted": [(ExecutionFilter, "_judge", _any_epoch)],

@@ -74,6 +74,11 @@ class MemoryLog:
         """Remove the records below the offset `low`."""
         self._low[partition] = max(low, self._low.get(partition, 0))
 
+    def lose(self, partition: Partition, count: int) -> None:
+        """Remove the newest `count` records, or all."""
+        records = self._records.get(partition, [])
+        del records[max(0, len(records) - count) :]
+
     def corrupt(self, partition: Partition, offset: int, value: bytes) -> None:
         """Replace the value of a record."""
         records = self._records[partition]

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from schemas.codec import encode
 from schemas.commands import CancelOrder, Command, PlaceOrder
-from schemas.topics import SNAPSHOTS
+from schemas.topics import BOOK, SNAPSHOTS, TRADES
 from services.matcher.recovery import recover
 from services.matcher.rules import RULES
 from services.matcher.standby_partition import StandbyPartition
@@ -51,6 +51,7 @@ class Scenario:
         self._marker_probability = rng.choice((0.0, 0.0, 0.1, 0.5))
         self._trims = rng.random() < 0.2
         self._corrupts = not self._trims and rng.random() < 0.3
+        self._loses = not self._trims and rng.random() < 0.3
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
         self._standbys: list[StandbyPartition] = []
@@ -76,6 +77,8 @@ class Scenario:
             self._inject_fault()
         if rng.random() < DAMAGE_PROBABILITY:
             self._damage_topics()
+            if self._loses:
+                self._lose_public_records()
         draw = rng.random()
         if draw < 0.12:
             return self._brokers_send()
@@ -155,10 +158,19 @@ class Scenario:
             if commits:
                 best = max(commit.next_command for _, commit in commits)
                 # A matcher that still reads below would rightly end; this tests only later ones.
-                for matcher in (*self._awake, *self._frozen):
-                    matcher.kill()
-                self._awake, self._frozen, self._standbys = [], [], []
+                self._kill_all()
                 self.log.trim(COMMAND_LOG, best)
+
+    def _lose_public_records(self) -> None:
+        """A power loss, which takes the newest records of the topics that are not flushed."""
+        self._kill_all()
+        for topic in (TRADES, BOOK):
+            self.log.lose(LOG.partition(topic, NUMBER), self._rng.randint(0, 6))
+
+    def _kill_all(self) -> None:
+        for matcher in (*self._awake, *self._frozen):
+            matcher.kill()
+        self._awake, self._frozen, self._standbys = [], [], []
 
     def _corrupt(self, offset: int) -> None:
         """Flip a bit of a record, or change a number in a commit that stays readable."""

@@ -7,7 +7,8 @@ import pytest
 from schemas.codec import decode_execution, encode
 from schemas.commands import Command
 from schemas.executions import CommandRefused, Outcome, Outcomes
-from services.matcher.claim import Claimed, PublishedPosition
+from schemas.snapshots import PublishedPosition
+from services.matcher.claim import Claimed
 from services.matcher.engine import Engine
 from services.matcher.gaps import OFFSETS_MAX, without_gaps
 from services.matcher.partition import PartitionMatcher

@@ -6,7 +6,8 @@ from msgspec import Struct
 from schemas.codec import encode
 from schemas.commands import Command, PlaceOrder, Tick
 from schemas.ids import order_id
-from services.matcher.claim import Claimed, PublishedPosition
+from schemas.snapshots import PublishedPosition
+from services.matcher.claim import Claimed
 from services.matcher.engine import Engine
 from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
 from services.matcher.publish import OutcomePublisher
