@@ -8,6 +8,7 @@ import pytest
 
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
+from services.runtime.lifecycle import COLLECT_AFTER_OBJECTS
 from tests.selection import LAST, TARGETS, left_out, shard_of
 from tests.support.exchange import Exchange, fresh_exchange
 from tests.support.servers import server_choice
@@ -51,8 +52,9 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let garbage collections during the tests pass over what was imported."""
+    """Collect garbage during the tests as the services do: rarely, and not what was imported."""
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
     gc.enable()
 
 

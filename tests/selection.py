@@ -37,16 +37,20 @@ ESSENTIAL = (
 # The seconds are those of the small size.
 SIZED = {
     "tests/contract/test_http_schema.py": 6,
-    "tests/properties/test_engine_model.py": 3,
-    "tests/simulation/test_simulation.py": 5,
-    "tests/unit/reader/test_order_list.py": 3,
-    "tests/unit/reader/test_trade_lists.py": 3,
+    "tests/golden/test_golden_logs.py": 1,
+    "tests/integration/test_standby.py": 18,
+    "tests/properties/test_engine_model.py": 2,
+    "tests/properties/test_flows.py": 1,
+    "tests/simulation/test_simulation.py": 2,
+    "tests/unit/reader/test_order_list.py": 2,
+    "tests/unit/reader/test_trade_lists.py": 1,
+    "tests/unit/test_retained_memory.py": 1,
 }
 # Each shard has its own exchange, and each ends with the audit of that exchange.
 LAST = "tests/e2e/test_whole_log.py"
 
 WEIGHT_S = 3.0
-UNIT_WEIGHT_S = 0.25
+UNIT_WEIGHT_S = 0.1
 # Files of the first shard only: they measure time or fill the machine, so never two at once.
 ALONE = (
     "tests/browser",
@@ -96,12 +100,12 @@ WEIGHTS_S = {
     "tests/infra/test_power_cut.py": 10,
     "tests/infra/test_servers.py": 11,
     "tests/integration/test_audit.py": 150,
-    "tests/integration/test_designs_restart.py": 14,
     "tests/integration/test_benchmarks.py": 68,
     "tests/integration/test_broken_executions.py": 27,
     "tests/integration/test_comparison.py": 50,
     "tests/integration/test_cost.py": 40,
     "tests/integration/test_designs_conformance.py": 31,
+    "tests/integration/test_designs_restart.py": 14,
     "tests/integration/test_example_book.py": 12,
     "tests/integration/test_example_vwap.py": 25,
     "tests/integration/test_kafka_tls.py": 41,
@@ -117,25 +121,37 @@ WEIGHTS_S = {
     "tests/integration/test_sink_processes.py": 18,
     "tests/integration/test_snapshots.py": 41,
     "tests/integration/test_soak.py": 11,
-    "tests/integration/test_standby.py": 18,
+    "tests/integration/test_standby.py": 30,
     "tests/integration/test_two_sinks.py": 9,
     "tests/integration/test_webhook_pruning.py": 24,
     "tests/integration/test_webhook_sender.py": 8,
     "tests/integration/test_webhooks.py": 32,
     "tests/properties/test_engine_model.py": 28,
+    "tests/properties/test_flows.py": 2,
     "tests/secured/test_access_apply.py": 16,
     "tests/secured/test_examples.py": 12,
     "tests/secured/test_exchange.py": 70,
     "tests/secured/test_measurement.py": 56,
     "tests/secured/test_server_access.py": 31,
     "tests/simulation/test_simulation.py": 37,
+    "tests/unit/api/test_direct.py": 1,
+    "tests/unit/api/test_framework.py": 1,
+    "tests/unit/audit/test_market.py": 1,
+    "tests/unit/benchmarks/test_against.py": 1,
     "tests/unit/benchmarks/test_benchmarks.py": 2,
-    "tests/unit/benchmarks/test_soak_flow.py": 3,
-    "tests/unit/reader/test_order_list.py": 8,
-    "tests/unit/reader/test_trade_lists.py": 6,
-    "tests/unit/schemas/test_command_texts.py": 2,
-    "tests/unit/test_retained_memory.py": 3,
-    "tests/unit/test_tidy.py": 7,
+    "tests/unit/benchmarks/test_soak_flow.py": 1,
+    "tests/unit/loadgen/test_client.py": 1,
+    "tests/unit/local/test_signals.py": 1,
+    "tests/unit/reader/test_app.py": 1,
+    "tests/unit/reader/test_order_list.py": 4,
+    "tests/unit/reader/test_tickers.py": 1,
+    "tests/unit/reader/test_trade_lists.py": 3,
+    "tests/unit/runtime/postgres/test_connection.py": 1,
+    "tests/unit/runtime/postgres/test_watchdog.py": 1,
+    "tests/unit/runtime/test_health.py": 1,
+    "tests/unit/schemas/test_command_texts.py": 1,
+    "tests/unit/test_retained_memory.py": 2,
+    "tests/unit/test_tidy.py": 2,
 }
 
 

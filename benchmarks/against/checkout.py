@@ -13,8 +13,8 @@ from infra.process import ChildProcess
 
 # The module of the micro-benchmarks, newest layout first.
 MICRO_MODULES: Final = ("benchmarks.micro", "loadgen.bench")
-# A run takes seconds at least; polling this rarely costs it nothing.
-POLL_S: Final = 0.2
+# A run takes seconds at least; one look at a process takes microseconds.
+POLL_S: Final = 0.05
 # A program that hangs must not block the other rounds.
 RUN_TIMEOUT_S: Final = 3_600.0
 # A program stops its servers and writes its results when it is terminated.

@@ -119,12 +119,16 @@ def ns_each(work: Callable[[], object], operations: int) -> float:
 
 @contextmanager
 def with_service_gc() -> Iterator[None]:
-    """Set the garbage collector as the services do, until the context ends."""
-    former = gc.get_threshold()
+    """Set the garbage collector as the services do, until the context ends.
+
+    What was frozen before stays frozen, and all objects of this process with it.
+    """
+    former, unfrozen = gc.get_threshold(), gc.get_freeze_count() == 0
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
     try:
         yield
     finally:
         gc.set_threshold(*former)
-        gc.unfreeze()
+        if unfrozen:
+            gc.unfreeze()

@@ -1,7 +1,7 @@
 """SHA-256 of everything that the engine produces from a golden log.
 
-`python -m tests.golden.replay` prints them for every log; `golden.json` holds those of version
-0.1.0, and of the logs `quotas` and `conditions` those of the first engine that had these rules.
+`python -m tests.golden.replay` prints them for every log and for its start; `golden.json` holds
+those of version 0.1.0, and of a log with newer rules those of the first engine that had them.
 They are never regenerated: a difference means that an old log would replay to other trades.
 """
 
@@ -9,8 +9,10 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
+from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_command, encode
 from services.matcher.engine import Engine, EnginePosition
@@ -20,6 +22,8 @@ from tests.golden.command_logs import LOGS, PARTITION, LoggedCommand
 
 # Commands between two snapshots.
 _SNAPSHOT_EVERY = 10_000
+# Commands of the start of a log: what the small size replays.
+START = 10_000
 _TOPIC_ID = "golden"
 _EPOCH = 7
 
@@ -40,8 +44,21 @@ class _Hashes:
         return {kind: found.hexdigest() for kind, found in sorted(self._all.items())}
 
 
-def replay(log: Iterable[LoggedCommand]) -> tuple[dict[str, str], dict[str, int]]:
+class Replayed(Struct, frozen=True):
     """The SHA-256 by kind of bytes, and the number of events by kind."""
+
+    sha256: dict[str, str]
+    counts: dict[str, int]
+
+
+class Golden(Replayed, frozen=True):
+    """Replay of a whole log, with that of its first `START` commands."""
+
+    start: Replayed
+
+
+def replay(log: Iterable[LoggedCommand]) -> Replayed:
+    """Apply the commands of a log to a new engine."""
     hashes = _Hashes()
     engine = Engine(PARTITION)
     for record in log:
@@ -65,7 +82,7 @@ def replay(log: Iterable[LoggedCommand]) -> tuple[dict[str, str], dict[str, int]
             hashes.add("book", encode(update))
         if (record.offset + 1) % _SNAPSHOT_EVERY == 0:
             _add_snapshot(hashes, engine, record.offset + 1)
-    return hashes.result(), dict(sorted(hashes.counts.items()))
+    return Replayed(hashes.result(), dict(sorted(hashes.counts.items())))
 
 
 def _add_snapshot(hashes: _Hashes, engine: Engine, next_command: int) -> None:
@@ -82,8 +99,8 @@ def main() -> None:
     """Print the hashes and counts of every log as JSON."""
     found = {}
     for name, log in LOGS.items():
-        hashes, counts = replay(log())
-        found[name] = {"sha256": hashes, "counts": counts}
+        whole, start = replay(log()), replay(islice(log(), START))
+        found[name] = Golden(whole.sha256, whole.counts, start)
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
 
 

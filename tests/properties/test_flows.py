@@ -17,9 +17,11 @@ from schemas.units import ClosedReason
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
+from tests.support.sizes import sized
 
-FLOWS = 700
+FLOWS = sized(175, 700)
 FLOW_COMMANDS = 200
+OCCURRENCES_MIN = sized(2, 20)
 
 
 def kinds_seen(seed: int) -> Counter[str]:
@@ -97,7 +99,7 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("parked", "elections carried over", "elections in a cascade", "stop None"),
         *("stop filled", "stop no_liquidity", "stop cancelled partly", "stop None partly"),
     ]
-    rare = {kind: total[kind] for kind in wanted if total[kind] < 20}
+    rare = {kind: total[kind] for kind in wanted if total[kind] < OCCURRENCES_MIN}
     assert rare == {}, total
 
 

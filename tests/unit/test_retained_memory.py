@@ -30,12 +30,13 @@ from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
 from services.sink.rows import Rows
 from tests.support.orders import START_MS, broker_id, limit
+from tests.support.sizes import sized
 
 QUOTAS: Final = Quotas(open_orders_max=50, symbols_max=20, client_order_ids_max=100)
 RULES: Final = Rules(client_id_window_ms=2_000, client_id_block=50, order_id_window_ms=1_000)
 BROKER: Final = Broker(broker_id(1), "Alfa", key_hash("alfa"), 0, "http://a/")
 BROKERS: Final = 3
-ORDERS: Final = 6_000
+ORDERS: Final = sized(3_000, 6_000)
 # Hash tables and queues grow and shrink in steps; a leak of one small object per order is far more.
 TOLERANCE: Final = 0.10
 _NOT_STATE: Final = (type, ModuleType, FunctionType, MethodType)

@@ -1,10 +1,21 @@
 """Test targets: their paths exist, and every file is in exactly one shard of its target."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.selection import ALONE, ESSENTIAL, LAST, SIZED, TARGETS, WEIGHTS_S, left_out, shard_of
+from tests.selection import (
+    ALONE,
+    ESSENTIAL,
+    LAST,
+    SIZED,
+    TARGETS,
+    WEIGHTS_S,
+    left_out,
+    shard_of,
+    within,
+)
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
@@ -21,6 +32,12 @@ def test_essential_and_rest_together_equal_all() -> None:
     assert essential | rest == set(FILES)
     assert set(SIZED) <= rest
     assert {file for file in FILES if not left_out(file, TARGETS["all"])} == set(FILES)
+
+
+def test_essential_files_with_sizes_run_again_at_full_size() -> None:
+    sizes = re.compile(r"\b(sized|is_small)\(")
+    essential = [file for file in FILES if within(file, ESSENTIAL)]
+    assert {file for file in essential if sizes.search((ROOT / file).read_text())} == set(SIZED)
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3])

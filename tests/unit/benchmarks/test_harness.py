@@ -79,6 +79,7 @@ def test_time_is_measured_per_operation() -> None:
 def test_garbage_collector_is_set_as_in_services_and_restored() -> None:
     before = gc.get_threshold()
     gc.set_threshold(701, 11, 12)
+    gc.unfreeze()
     try:
         with with_service_gc():
             assert gc.isenabled()
@@ -87,3 +88,11 @@ def test_garbage_collector_is_set_as_in_services_and_restored() -> None:
         assert gc.get_freeze_count() == 0
     finally:
         gc.set_threshold(*before)
+        gc.freeze()
+
+
+def test_objects_that_were_frozen_before_stay_frozen() -> None:
+    gc.freeze()
+    with with_service_gc():
+        pass
+    assert gc.get_freeze_count() > 0
