@@ -67,7 +67,7 @@ integration-containers: images ## tests/integration in containers; requires a Do
 
 conformance: $(READY) ## Judge an exchange by the trading rules: at URL= with EXCHANGE_ADMIN_KEY, else a fresh one
 	@exec $(BIN)/python -m conformance $(if $(URL),--url $(URL)) \
-	  $(if $(RECEIVER_HOST),--receiver-host $(RECEIVER_HOST))
+	  $(if $(RECEIVER_HOST),--receiver-host $(RECEIVER_HOST)) $(if $(TRANSPORT),--transport $(TRANSPORT))
 
 # Former name of the target.
 correctness: conformance

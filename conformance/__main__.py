@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         *NO_CACHE,
         "--receiver-host",
         options.receiver_host,
+        "--transport",
+        options.transport,
     ]
     if options.url:
         obstacle = _obstacle(options.url, options.admin_key)
@@ -137,6 +139,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="HOST",
         help="name or address under which the exchange reaches this machine, for its webhooks; "
         "default 127.0.0.1. With any other, all addresses of this machine are listened on",
+    )
+    parser.add_argument(
+        "--transport",
+        choices=("http", "session"),
+        default="http",
+        help="session: orders are placed, cancelled and replaced over WebSocket sessions",
     )
     parser.add_argument("--rules", metavar="WORDS", help="only rules whose test name has the words")
     options = parser.parse_args(arguments)

@@ -1,11 +1,13 @@
 """The exchange under judgement: the one at `--url`, or a fresh one on this machine."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from conformance.hooks import Hooks
 from conformance.receiver import a_receiver
+from conformance.session_calls import OpenSessions, SessionCalls
 from conformance.trader import Market
 from infra.ports import LOOPBACK
 from services.local.exchange import running_exchange
@@ -19,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of `python -m conformance` that reach the fixtures."""
     parser.addoption("--url", help="a running exchange; without it a fresh one is started")
     parser.addoption("--admin-key", help="its admin key")
+    parser.addoption("--transport", default="http", help="http, or session for orders")
     parser.addoption(
         "--receiver-host", default=LOOPBACK, help="address of this machine for its webhooks"
     )
@@ -32,14 +35,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def market(request: pytest.FixtureRequest) -> Iterator[Market]:
+def sessions() -> OpenSessions:
+    """The order sessions of `--transport session`."""
+    return OpenSessions()
+
+
+@pytest.fixture(autouse=True)
+def _closed_sessions(sessions: OpenSessions) -> Iterator[None]:
+    yield
+    sessions.close()
+
+
+@pytest.fixture(scope="session")
+def market(request: pytest.FixtureRequest, sessions: OpenSessions) -> Iterator[Market]:
     """The exchange under judgement."""
-    url = request.config.getoption("url")
-    if url:
-        yield Market(url, request.config.getoption("admin_key"))
-        return
-    with temporary_data_dir() as folder, running_exchange(folder) as stack:
-        yield Market(stack.url, stack.admin_key)
+    with ExitStack() as stack:
+        url, admin_key = request.config.getoption("url"), request.config.getoption("admin_key")
+        if not url:
+            folder = stack.enter_context(temporary_data_dir())
+            exchange = stack.enter_context(running_exchange(folder))
+            url, admin_key = exchange.url, exchange.admin_key
+        if request.config.getoption("transport") == "session":
+            yield Market(url, admin_key, lambda key: SessionCalls(url, key, sessions))
+        else:
+            yield Market(url, admin_key)
 
 
 @pytest.fixture

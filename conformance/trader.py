@@ -201,8 +201,12 @@ class Trader:
 class Market:
     """The exchange under judgement."""
 
-    def __init__(self, url: str, admin_key: str) -> None:
+    def __init__(
+        self, url: str, admin_key: str, client: Callable[[str], Api] | None = None
+    ) -> None:
+        """`client`: makes that of a broker from its key; by default one over HTTP alone."""
         self.admin = Calls(url, admin_key, ANSWER_S)
+        self._client_of_broker = client or self.client
 
     def offers(self, path: str, method: str = "") -> bool:
         """Return whether the exchange's OpenAPI document, if any, has this path and method."""
@@ -232,7 +236,7 @@ class Market:
     def trader(self, name: str = "Trader") -> Trader:
         """A new broker."""
         registered = self.registered({"name": name})
-        return Trader(self.client(registered["api_key"]), registered["broker_id"])
+        return Trader(self._client_of_broker(registered["api_key"]), registered["broker_id"])
 
     def registered(self, body: Mapping[str, str]) -> dict[str, Any]:
         """The admin's response to a registration."""

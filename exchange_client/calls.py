@@ -55,6 +55,15 @@ def place_call(order: Mapping[str, Any], wait_s: int | None, respond: str) -> Ca
     )
 
 
+def change_call(order_id: str, operation: str, values: Mapping[str, Any] | None = None) -> Call:
+    """A `cancel` of an order, or a `replace` of its values."""
+    fields: dict[str, Any] = {"order_id": order_id}
+    if values is not None:
+        fields["values"] = values
+    path = f"/orders/{order_id}/{operation}"
+    return Call("POST", path, values, operation=operation, fields=fields)
+
+
 class OrderMethods(ABC, Generic[Returned]):
     """Orders and cancels, by HTTP and in an order session alike."""
 
@@ -74,26 +83,11 @@ class OrderMethods(ABC, Generic[Returned]):
 
     def cancel(self, order_id: str) -> Returned:
         """Cancel an order. A repeated cancel succeeds again."""
-        return self.run(
-            Call(
-                "POST",
-                f"/orders/{order_id}/cancel",
-                operation="cancel",
-                fields={"order_id": order_id},
-            )
-        )
+        return self.run(change_call(order_id, "cancel"))
 
     def replace(self, order_id: str, **values: Any) -> Returned:
         """Replace `quantity`, `price` or `valid_until` of an open order."""
-        return self.run(
-            Call(
-                "POST",
-                f"/orders/{order_id}/replace",
-                values,
-                operation="replace",
-                fields={"order_id": order_id, "values": values},
-            )
-        )
+        return self.run(change_call(order_id, "replace", values))
 
 
 class Calls(OrderMethods[Returned]):

@@ -25,7 +25,7 @@ FEED_VERSION: Final = 1
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     """The first message. Another `log` than before: sequences start anew, forget all of them.
 
-    `public`: market data needs no key.
+    `public`: market data needs no key. `page`: version of the web page that this gateway serves.
     """
 
     version: int
@@ -35,6 +35,7 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     public: bool
     partitions: int
     heartbeat_s: int
+    page: str = ""
 
 
 class Subscription(Struct, frozen=True, omit_defaults=True):

@@ -69,7 +69,7 @@ ALONE = (
 WEIGHTS_S = {
     "tests/browser/test_accessibility.py": 20,
     "tests/browser/test_budgets.py": 20,
-    "tests/browser/test_connection.py": 15,
+    "tests/browser/test_connection.py": 75,
     "tests/browser/test_restart.py": 30,
     "tests/browser/test_trading.py": 30,
     "tests/chaos/test_chaos.py": 89,
@@ -82,6 +82,7 @@ WEIGHTS_S = {
     "tests/e2e/test_ccxt_example.py": 20,
     "tests/e2e/test_client.py": 12,
     "tests/e2e/test_conformance.py": 40,
+    "tests/e2e/test_conformance_sessions.py": 45,
     "tests/e2e/test_exchange_power_cut.py": 20,
     "tests/e2e/test_faults.py": 38,
     "tests/e2e/test_loadgen_run.py": 25,

@@ -1,9 +1,16 @@
-"""Reads a request's headers and query string. Pure: headers and query string in, values out."""
+"""Reads a request's headers and query string, and names the headers of every answer. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 from urllib.parse import parse_qsl
+
+# Of every answer: a browser neither guesses its type nor shows it inside another page.
+SECURITY_HEADERS: Final = (
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "frame-ancestors 'none'"),
+)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _RANGES_OF_JSON = ("application/json", "application/*", "*/*")

@@ -3,6 +3,7 @@
 import secrets
 from http import HTTPStatus
 
+from services.api.headers import SECURITY_HEADERS
 from services.api.messages import ProblemError
 
 
@@ -14,6 +15,7 @@ def raw_problem(problem: ProblemError) -> bytes:
         "content-type": response.content_type,
         "content-length": str(len(response.body)),
         "x-request-id": request_id,
+        **dict(SECURITY_HEADERS),
         **{name.lower(): value for name, value in response.headers},
         "connection": "close",
     }

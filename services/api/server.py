@@ -20,6 +20,7 @@ from services.api.connection_limits import ConnectionLimits
 from services.api.direct_protocol import direct_protocol
 from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
+from services.api.headers import SECURITY_HEADERS
 from services.api.messages import Response, Route
 from services.api.pages import Pages
 from services.api.protocol import HttpProtocol
@@ -93,6 +94,7 @@ class HttpServer:
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                headers=list(SECURITY_HEADERS),
                 proxy_headers=False,
                 timeout_keep_alive=limits.idle_s,
                 timeout_graceful_shutdown=DRAIN_S,

@@ -17,7 +17,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from services.api.headers import bearer_key
+from services.api.headers import SECURITY_HEADERS, bearer_key
 from services.api.messages import ProblemError
 from services.api.token_bucket import network_of
 from services.feeds.client import FeedClient
@@ -106,7 +106,7 @@ class FeedConnection(Protocol):
         headers = request.headers
         reason = self._refusal(headers.get_all("Host"), headers.get_all("Origin"))
         if reason is not None:
-            self._frames.send_response(self._frames.reject(HTTPStatus.FORBIDDEN, f"{reason}\n"))
+            self._reject(HTTPStatus.FORBIDDEN, reason)
             return
         session = self._make_session(self.client)
         try:
@@ -114,8 +114,7 @@ class FeedConnection(Protocol):
             if authorization := headers.get("Authorization"):
                 session.log_in(bearer_key(authorization) or "")
         except ProblemError as problem:
-            status = HTTPStatus(problem.status)
-            self._frames.send_response(self._frames.reject(status, f"{problem.detail}\n"))
+            self._reject(HTTPStatus(problem.status), problem.detail)
             return
         response = self._frames.accept(request)
         self._frames.send_response(response)
@@ -124,6 +123,11 @@ class FeedConnection(Protocol):
             self._hub.add(self.client)
             self._session = session
             self.client.write_out()
+
+    def _reject(self, status: HTTPStatus, reason: str) -> None:
+        response = self._frames.reject(status, f"{reason}\n")
+        response.headers.update(SECURITY_HEADERS)
+        self._frames.send_response(response)
 
     def _take(self, frame: Frame, session: FeedSession) -> None:
         if frame.opcode is Opcode.BINARY:

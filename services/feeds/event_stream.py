@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from services.api.headers import bearer_key
+from services.api.headers import SECURITY_HEADERS, bearer_key
 from services.api.messages import ProblemError
 from services.api.raw_problem import raw_problem
 from services.api.token_bucket import network_of
@@ -31,10 +31,8 @@ _HEAD: Final = (
     b"content-type: text/event-stream\r\n"
     b"cache-control: no-store, no-transform\r\n"
     b"x-accel-buffering: no\r\n"
-    b"x-content-type-options: nosniff\r\n"
-    b"connection: close\r\n\r\n"
-    b"retry: 2000\n\n"
-)
+    b"connection: close\r\n%b\r\nretry: 2000\n\n"
+) % b"".join(f"{name}: {value}\r\n".encode() for name, value in SECURITY_HEADERS)
 # Of a WebSocket only: the query stands in their place.
 _LEFT_OUT: Final = frozenset((b"hello", b"response"))
 _TYPE_BEGIN: Final = len(b'{"type":"')

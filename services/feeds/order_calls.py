@@ -14,6 +14,7 @@ from services.ingest.app_cancel import closed
 from services.ingest.app_replace import require_open
 from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.prefer import Preferences
+from services.ingest.settling import order_not_found
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,10 @@ class GatewayOrders:
         if reason is not None:
             raise not_accepted(reason)
         self._context.rate_limiter.spend(broker_id, budget, time.monotonic())
+
+    def charge(self, broker_id: str, budget: Budget, tokens: int) -> None:
+        """Take more tokens from a broker's budget, also those that have yet to grow."""
+        self._context.rate_limiter.charge(broker_id, budget, tokens, time.monotonic())
 
     def admit(self, body: bytes) -> OrderRequest:
         """The order of a body. Raises ProblemError: malformed_json or invalid."""
@@ -61,7 +66,7 @@ class GatewayOrders:
         partition = cancelling.partition(request)
         order = self._context.at_hand(order_id)
         if order is not None and order.broker_id != broker.broker_id:
-            raise ProblemError("order_not_found", "this broker has no such order")
+            raise order_not_found()
         if order is not None and order.closed_reason is not None:
             return closed(order.resource(), preferences)
         client_order_id = None if order is None else order.client_order_id
@@ -88,7 +93,7 @@ class GatewayOrders:
         if record is None:
             raise not_accepted("the order has no outcome yet, or was closed long ago")
         if record.broker_id != broker.broker_id:
-            raise ProblemError("order_not_found", "this broker has no such order")
+            raise order_not_found()
         order = record.resource()
         require_open(order)
         self._ingest.replacing.begin(values, order, request, preferences, reply)

@@ -30,6 +30,9 @@ class OrderCalls(Protocol):
     def spend(self, broker_id: str, budget: Budget) -> None:
         """Take a request from a broker's budget. Raises ProblemError (429)."""
 
+    def charge(self, broker_id: str, budget: Budget, tokens: int) -> None:
+        """Take more tokens from a broker's budget: an unknown order costs more than a known one."""
+
     def admit(self, body: bytes) -> OrderRequest:
         """The order of a body. Raises ProblemError: malformed_json or invalid."""
 
@@ -124,7 +127,7 @@ class OrderEntry:
         self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
     ) -> None:
         name = (order.symbol, str(order.client_order_id))
-        counted = self._counted(reply)
+        counted = self._counted(reply, broker, "orders")
         order_id = ""
 
         def answered(answer: Response | Exception) -> None:
@@ -172,7 +175,7 @@ class OrderEntry:
     def _withdraw(
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
     ) -> None:
-        counted = self._counted(reply)
+        counted = self._counted(reply, broker, "cancels")
         try:
             answer = self._calls.cancel(order_id.lower(), broker, preferences, counted)
         except ProblemError as problem:
@@ -198,7 +201,7 @@ class OrderEntry:
         preferences: Preferences,
         reply: Reply,
     ) -> None:
-        counted = self._counted(reply)
+        counted = self._counted(reply, broker, "orders")
         try:
             self._calls.replace(order_id.lower(), values, broker, preferences, counted)
         except ProblemError as problem:
@@ -224,11 +227,13 @@ class OrderEntry:
                 "rate_limited", f"at most {IN_FLIGHT_MAX} orders and changes may wait for answers"
             )
 
-    def _counted(self, reply: Reply) -> Reply:
+    def _counted(self, reply: Reply, broker: Broker, budget: Budget) -> Reply:
         self._in_flight += 1
 
         def counted(answer: Response | Exception) -> None:
             self._in_flight -= 1
+            if isinstance(answer, ProblemError) and answer.tokens:
+                self._calls.charge(broker.broker_id, budget, answer.tokens)
             reply(answer)
 
         return counted

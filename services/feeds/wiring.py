@@ -17,7 +17,9 @@ from services.reader.app import Reader
 from services.runtime.kafka.topic_identity import log_identity
 
 
-async def half(context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed) -> Half:
+async def half(
+    context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed, page_version: str
+) -> Half:
     """The WebSocket feed of the reader's views, and its orders. Subscribe it after the reader."""
     settings = context.settings
     partitions = context.topology.partitions
@@ -33,6 +35,7 @@ async def half(context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed
         public=is_open,
         partitions=partitions,
         heartbeat_s=HEARTBEAT_S,
+        page=page_version,
     )
     streams = FeedStreams(
         hub,

@@ -14,6 +14,7 @@ from services.feeds.own_feed import OwnFeed
 from services.ingest import wiring as ingest
 from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError
 from services.page import wiring as page
+from services.page.assets import load_page
 from services.reader import wiring as reader
 from services.reader.app import Reader
 from services.reader.errors import OrderStateUnknownError
@@ -45,11 +46,12 @@ async def build(context: ApiContext) -> Sequence[Half]:
     # Before ingest: an order's own event is written before the answer to its request.
     own = OwnFeed(lambda: views.views)
     context.dispatcher.subscribe(on_batch=own.on_batch)
+    files = load_page()
     placing, orders = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
     return [
         placing,
         reading,
         await webhooks.half(context),
-        await feeds.half(context, views, orders, own),
-        page.half(context, views),
+        await feeds.half(context, views, orders, own, files.version),
+        page.half(context, views, files),
     ]

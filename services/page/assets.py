@@ -43,13 +43,21 @@ class Asset(Struct, frozen=True):
     etag: str
 
 
-def load_assets() -> dict[str, Asset]:
-    """All files by path. The page itself is `/`; the files that it loads are below `/page/`."""
+class PageFiles(Struct, frozen=True):
+    """All files by path, and their version. The page itself is `/`; the files that it loads are
+    below `/page/`."""
+
+    version: str
+    assets: dict[str, Asset]
+
+
+def load_page() -> PageFiles:
+    """The page as it is installed."""
     contents = dict(sorted((*_static(), *_uplot())))
     version = page_version(contents)
     contents["index.html"] = contents["index.html"].replace(VERSION_MARK, version.encode())
     found = (_asset(name, body) for name, body in contents.items())
-    return {asset.path: asset for asset in found}
+    return PageFiles(version, {asset.path: asset for asset in found})
 
 
 def page_version(contents: dict[str, bytes]) -> str:

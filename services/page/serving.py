@@ -11,11 +11,10 @@ from services.page.assets import Asset
 _PLAIN_HOST = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "connect-src {connect}; base-uri 'none'; form-action 'none'; "
     "require-trusted-types-for 'script'"
 )
 _FIXED: Headers = (
-    ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),

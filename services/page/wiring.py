@@ -1,7 +1,7 @@
 """Composes the page's half of the gateway."""
 
 from services.api.service import ApiContext, Half
-from services.page.assets import load_assets
+from services.page.assets import PageFiles
 from services.page.operations import Operations
 from services.page.sampler import SecondSamples
 from services.page.serving import pages_of
@@ -9,7 +9,7 @@ from services.reader.app import Reader
 from services.reader.command_log import CommandLog
 
 
-def half(context: ApiContext, reader: Reader) -> Half:
+def half(context: ApiContext, reader: Reader, files: PageFiles) -> Half:
     """The files of the page, and `GET /operations`. Subscribe it after the reader."""
     sampler = SecondSamples()
     context.dispatcher.subscribe(on_batch=sampler.apply)
@@ -20,5 +20,5 @@ def half(context: ApiContext, reader: Reader) -> Half:
     return Half(
         routers=[operations.router()],
         work=[sampler.run, operations.run],
-        pages=pages_of(load_assets()),
+        pages=pages_of(files.assets),
     )

@@ -194,6 +194,7 @@ class HealthServer:
                 status, kind, body = answer_probe(self.path, health)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                self.send_header("X-Content-Type-Options", "nosniff")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

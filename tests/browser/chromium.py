@@ -98,7 +98,8 @@ class Watched:
         unexpected = [
             text for text in self.errors if not any(part in text for part in self.expected)
         ]
-        assert (self.foreign, reports, unexpected) == ([], [], [])
+        seen = (self.foreign, reports, unexpected)
+        assert seen == ([], [], []), seen
 
 
 @contextmanager

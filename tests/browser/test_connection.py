@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from conformance.api import Api
@@ -13,6 +14,13 @@ from tests.support.exchange import Exchange
 CUT = ("WebSocket connection", "ERR_CONNECTION", "ERR_INTERNET_DISCONNECTED", "status of 503")
 PRICES = """(side) => [...document.querySelectorAll(`#ladder .${side}`)].map((row) =>
     [row.cents, row.cells[1].textContent, row.cells[2].textContent])"""
+# The page as it was loaded from a gateway that has another version now.
+BEFORE_THE_UPDATE = """new MutationObserver((_, observer) => {
+  const version = document.querySelector('meta[name="page-version"]');
+  if (!version) return;
+  version.content = "0123456789ab";
+  observer.disconnect();
+}).observe(document, { childList: true, subtree: true });"""
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -46,11 +54,15 @@ def test_ladder_and_trades_equal_rest_after_flow(watched: Watched, market: Api) 
     assert f"{trades[0]['price'] / 100:.2f}" in shown
 
 
+@pytest.mark.parametrize("outage_s", [1, 30])
 def test_lost_gateway_is_announced_and_the_page_catches_up(
-    watched: Watched, exchange: Exchange, market: Api
+    watched: Watched, exchange: Exchange, market: Api, outage_s: int
 ) -> None:
-    page = watched.open("#/stock/ITUB4")
-    watched.sign_in(exchange.register("Outage"))
+    symbol = f"OUTAGE{outage_s}"
+    market.place("bid", symbol, 100, 3390)
+    market.place("ask", symbol, 100, 3410)
+    page = watched.open(f"#/stock/{symbol}")
+    watched.sign_in(exchange.register(f"Outage of {outage_s} s"))
     page.fill("#field-price", "11.11")
     page.wait_for_selector("#ladder .near button")
     try:
@@ -60,18 +72,33 @@ def test_lost_gateway_is_announced_and_the_page_catches_up(
         expect(page.locator("button:text('Review order')")).to_be_disabled()
         struck = "getComputedStyle(document.querySelector('#ladder .number')).textDecorationLine"
         assert page.evaluate(struck) == "line-through"
+        page.wait_for_timeout(outage_s * 1000)
+        expect(page.locator("#banner")).to_contain_text("The last message came at")
     finally:
         exchange.stack.start("gateway")
         exchange.stack.wait_ready("gateway")
-    market.place("bid", "ITUB4", 900, 3500)
-    market.place("ask", "ITUB4", 900, 3500)
+    market.place("bid", symbol, 900, 3400)
+    market.place("ask", symbol, 900, 3400)
     expect(page.locator('#connection[data-state="live"]')).to_be_visible(timeout=20_000)
     expect(page.locator("#banner")).to_be_hidden()
     expect(page.locator("#field-price")).to_have_value("11.11")
-    expect(page.locator("#key")).to_have_text("Outage")
-    ladder_equals_rest(page, market, "ITUB4")
-    expect(page.locator(".tape tbody tr").first).to_contain_text("900")
+    expect(page.locator("#key")).to_have_text(f"Outage of {outage_s} s")
+    ladder_equals_rest(page, market, symbol)
+    expect(page.locator(".tape tbody tr").first).to_contain_text("34.00900")
     watched.expect_errors(*CUT)
+
+
+def test_newer_page_of_the_gateway_is_announced_and_not_loaded(watched: Watched) -> None:
+    watched.page.add_init_script(BEFORE_THE_UPDATE)
+    page = watched.open("#/stock/PETR4")
+    expect(page.locator("#banner")).to_have_text("A newer page is here: load it when it suits you.")
+    page.wait_for_selector("#ladder .near button")
+
+
+def test_page_of_the_calls_works_under_its_own_policy(watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{watched.url}/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
 
 
 def test_offline_browser_reconnects_when_it_is_online_again(watched: Watched) -> None:

@@ -55,11 +55,16 @@ class RecordedCalls:
         self.closed: set[str] = set()
         self.known: set[str] = set()
         self.spent: list[str] = []
+        self.charged: list[tuple[str, int]] = []
         self.refusal: ProblemError | None = None
 
     def spend(self, broker_id: str, budget: Budget) -> None:
         assert broker_id == ALICE
         self.spent.append(budget)
+
+    def charge(self, broker_id: str, budget: Budget, tokens: int) -> None:
+        assert broker_id == ALICE
+        self.charged.append((budget, tokens))
 
     def admit(self, body: bytes) -> OrderRequest:
         return admit(body, 0)

@@ -107,6 +107,7 @@ def test_message_reaches_the_session() -> None:
 def test_refused_handshake_is_answered_403_and_closed() -> None:
     socket = ConnectedSocket("not this page")
     assert socket.transport.written.startswith(b"HTTP/1.1 403")
+    assert b"x-content-type-options: nosniff" in socket.transport.written
     assert socket.transport.closed
 
 

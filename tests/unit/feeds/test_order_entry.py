@@ -5,6 +5,7 @@ import pytest
 from services.api.messages import ProblemError, Response
 from services.feeds import order_entry
 from services.ingest.prefer import Preferences
+from services.ingest.settling import UNKNOWN_TOKENS, order_not_found
 from tests.support.feed_session import KEY, ORDER, ConnectedClient
 
 
@@ -175,6 +176,14 @@ def test_cancel_without_an_order_is_refused(
     assert trader.ask(op="cancel", **fields)["status"] == status
     trader.place("a-1")
     assert len(trader.calls.sent) == 1
+
+
+def test_unknown_order_costs_its_budget_more(trader: ConnectedClient) -> None:
+    for request_id, op in enumerate(("cancel", "replace"), start=1):
+        values = {"values": {"quantity": 2}} if op == "replace" else {}
+        trader.send(op=op, id=request_id, order_id="00000000-0000-7000-8000-000000000001", **values)
+        trader.calls.replies[-1](order_not_found())
+    assert trader.calls.charged == [("cancels", UNKNOWN_TOKENS), ("orders", UNKNOWN_TOKENS)]
 
 
 def test_end_of_the_connection_cancels_its_orders_that_may_be_open(

@@ -4,7 +4,7 @@ import pytest
 
 from services.api.app import ApiApp
 from services.api.brokers import BrokerDirectory
-from services.page.assets import load_assets
+from services.page.assets import load_page
 from services.page.serving import pages_of, security_policy
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, answer
 
@@ -12,7 +12,7 @@ HOST = "127.0.0.1:8000"
 
 
 def get(path: str, method: str = "GET", **headers: str) -> AsgiResponse:
-    api = ApiApp([], BrokerDirectory("admin"), pages=[pages_of(load_assets())])
+    api = ApiApp([], BrokerDirectory("admin"), pages=[pages_of(load_page().assets)])
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return answer(api, AsgiRequest(method, path, {"Host": HOST} | named))
 
@@ -25,7 +25,7 @@ def test_page_is_served_with_its_policy_and_a_strong_etag() -> None:
     assert f"connect-src 'self' ws://{HOST} wss://{HOST};" in policy
     assert "require-trusted-types-for 'script'" in policy
     assert "unsafe" not in policy
-    assert got.headers["x-content-type-options"] == "nosniff"
+    assert got.headers["referrer-policy"] == "no-referrer"
     assert got.headers["cache-control"] == "no-cache"
     assert got.headers["etag"].startswith('"')
     assert got.headers["content-length"] == str(len(got.raw))
