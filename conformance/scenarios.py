@@ -2,7 +2,7 @@
 
 `a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
 Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity),
-`stop55` (stop price). `x a1` cancels.
+`stop55` (stop price). `x a1` cancels, `X a` all orders of broker a, `X a B` its bids.
 `rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55` sets the symbol's instrument: its reference
 price, increments, largest quantity and value, lowest price of asks and highest of bids.
 `a1 => 3@51` replaces quantity and price, `a1 => 3@` and `a1 => @51` one of them.
@@ -61,6 +61,13 @@ class Cancel(Struct, frozen=True):
     name: str
 
 
+class MassCancel(Struct, frozen=True):
+    """The cancel of all orders of a broker, by its letter; `side` None: of both sides."""
+
+    broker: str
+    side: Literal["bid", "ask"] | None
+
+
 class SymbolRules(Struct, frozen=True):
     """An instrument for the symbol; `fields` by name."""
 
@@ -74,7 +81,7 @@ class Replace(Struct, frozen=True):
     values: Mapping[str, int]
 
 
-Action = Entry | Cancel | Replace | SymbolRules
+Action = Entry | Cancel | MassCancel | Replace | SymbolRules
 Side = Sequence[tuple[int, int]]
 
 
@@ -129,6 +136,9 @@ def _action(text: str) -> Action:
         return SymbolRules(dict(_number(word, _RULES) for word in text.split()[1:]))
     if text.startswith("x "):
         return Cancel(text.removeprefix("x "))
+    if text.startswith("X "):
+        broker, *side = text.split()[1:]
+        return MassCancel(broker, _SIDES[side[0]] if side else None)
     replaced = _REPLACE.fullmatch(text)
     if replaced is not None:
         given = {"quantity": replaced["quantity"], "price": replaced["price"]}

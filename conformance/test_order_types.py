@@ -7,7 +7,7 @@ import pytest
 
 from conformance.api import Api
 from conformance.order_types import SCENARIOS
-from conformance.scenarios import Action, Cancel, Entry, Replace, Result, Scenario
+from conformance.scenarios import Action, Cancel, Entry, MassCancel, Replace, Result, Scenario
 from conformance.trader import Market, Trader, expect_answer
 
 _ACCEPTED = 201
@@ -35,6 +35,8 @@ class HttpExchange:
                 self._replace(action)
             elif isinstance(action, Cancel):
                 self._trader(action.name).cancel(self._ids[action.name])
+            elif isinstance(action, MassCancel):
+                self._cancel_all(action)
             else:
                 self._market.set_instrument(self._symbol, action.fields)
         orders = {name: self._trader(name).order(order) for name, order in self._ids.items()}
@@ -71,6 +73,12 @@ class HttpExchange:
             self._refused[f"{action.name}=>"] = answer.body["code"]
             return
         expect_answer("the values to be replaced", answer, 200)
+
+    def _cancel_all(self, action: MassCancel) -> None:
+        side = "" if action.side is None else f"&side={action.side}"
+        path = f"/orders/cancel-all?symbol={self._symbol}{side}"
+        answer = self._api(action.broker).call("POST", path)
+        expect_answer("the orders to be cancelled", answer, 200)
 
     def _levels(self, side: str) -> list[tuple[int, int, int]]:
         trader = next(iter(self._traders.values()))

@@ -11,6 +11,7 @@ from typing import Final
 
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -90,4 +91,4 @@ def _surely_valid(command: Command) -> bool:
             _HEX_DIGITS_AS_0
         ) == _UUID_SHAPE and _is_broker_id(command.broker_id)
     # The others are rarer; those without a text match all patterns.
-    return not isinstance(command, AmendOrder | SetInstrument)
+    return not isinstance(command, AmendOrder | CancelAll | SetInstrument)

@@ -101,6 +101,17 @@ class CancelOrder(
     broker_id: BrokerId
 
 
+class CancelAll(
+    Struct, frozen=True, tag_field="type", tag="cancel_all", omit_defaults=True, gc=False
+):
+    """Cancel the broker's open orders on this partition: all, or of one symbol, or of one side."""
+
+    broker_id: BrokerId
+    request: RequestId
+    symbol: Symbol | None = None
+    side: Side | None = None
+
+
 class AmendOrder(
     Struct, frozen=True, tag_field="type", tag="amend_order", omit_defaults=True, gc=False
 ):
@@ -147,4 +158,13 @@ class SetQuotas(Struct, frozen=True, tag_field="type", tag="set_quotas", gc=Fals
     quotas: Quotas
 
 
-Command = PlaceOrder | EnterOrder | CancelOrder | AmendOrder | SetInstrument | Tick | SetQuotas
+Command = (
+    PlaceOrder
+    | EnterOrder
+    | CancelOrder
+    | CancelAll
+    | AmendOrder
+    | SetInstrument
+    | Tick
+    | SetQuotas
+)

@@ -112,6 +112,27 @@ class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled
     book_sequence: int
 
 
+class CancelledOrder(Struct, frozen=True, gc=False):
+    """One of many orders that were cancelled together, with `remaining_quantity` not filled."""
+
+    order_id: str
+    symbol: str
+    remaining_quantity: int
+    book_sequence: int
+
+
+class OrdersCancelled(
+    Struct, frozen=True, tag_field="type", tag="orders_cancelled", omit_defaults=True, gc=False
+):
+    """These orders of the broker were cancelled, oldest first. `more`: others are still open,
+    because one command cancels a bounded number."""
+
+    broker_id: str
+    request: str
+    orders: tuple[CancelledOrder, ...] = ()
+    more: bool = False
+
+
 class OrderAmended(
     Struct, frozen=True, tag_field="type", tag="order_amended", omit_defaults=True, gc=False
 ):
@@ -188,7 +209,8 @@ class InstrumentSet(
     trade_sequence: int
 
 
-Event = (
+# Events of at most one order beside those that it traded with.
+SingleEvent = (
     OrderAccepted
     | OrderEntered
     | OrderAmended
@@ -199,6 +221,7 @@ Event = (
     | QuotasSet
     | InstrumentSet
 )
+Event = SingleEvent | OrdersCancelled
 
 
 class StopElected(

@@ -4,7 +4,7 @@ Gateways send a command only to a partition whose matcher has claimed with its l
 matcher would refuse it as unreadable, or overlook a field that it does not know.
 """
 
-from schemas.commands import AmendOrder, Command, EnterOrder, SetInstrument
+from schemas.commands import AmendOrder, CancelAll, Command, EnterOrder, SetInstrument
 from schemas.executions import CHANGES_LEVEL, CONDITIONS_LEVEL, CONTROLS_LEVEL
 
 
@@ -21,4 +21,4 @@ def level_of(command: Command) -> int:
 
 def _needs_controls(command: Command) -> bool:
     # One condition for each command or field of that level.
-    return False
+    return isinstance(command, CancelAll)

@@ -4,7 +4,7 @@ Every program that derives something from trades begins here, so that none of th
 that may trade. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -14,13 +14,16 @@ from schemas.executions import (
     Fill,
     OrderAccepted,
     OrderAmended,
+    OrderCancelled,
     OrderEntered,
+    OrdersCancelled,
     Outcome,
+    SingleEvent,
     StopElected,
 )
 
 # What an outcome may consist of, and the steps in which an order may take from the book.
-Step = Effect | Event
+Step = Effect | SingleEvent
 Taking = OrderAccepted | OrderAmended | StopElected
 
 
@@ -42,19 +45,37 @@ Steps = tuple[tuple[Step, Sequence[ExecutedTrade]], ...]
 
 
 def steps_of(outcome: Outcome) -> Steps:
-    """The steps behind the expiries of an outcome, in order, each with its trades in order."""
+    """The steps behind the expiries of an outcome, in order, each with its trades in order.
+
+    Orders that were cancelled together are a step each.
+    """
     event = outcome.event
-    if not outcome.before and not outcome.after:
+    if not outcome.before and not outcome.after and not isinstance(event, OrdersCancelled):
         if not isinstance(event, Taking) or not event.fills:
             return ((event, ()),)
         return ((event, _trades(event, 0)),)
     steps: list[tuple[Step, Sequence[ExecutedTrade]]] = []
     index = 0
-    for step in (*outcome.before, event, *outcome.after):
+    for step in (*outcome.before, *_singly(event), *outcome.after):
         trades = _trades(step, index) if isinstance(step, Taking) else ()
         index += len(trades)
         steps.append((step, trades))
     return tuple(steps)
+
+
+def _singly(event: Event) -> Iterable[SingleEvent]:
+    if not isinstance(event, OrdersCancelled):
+        return (event,)
+    return [
+        OrderCancelled(
+            each.order_id,
+            event.broker_id,
+            each.symbol,
+            each.remaining_quantity,
+            each.book_sequence,
+        )
+        for each in event.orders
+    ]
 
 
 def is_parked(event: Taking) -> bool:

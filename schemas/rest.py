@@ -152,6 +152,18 @@ class PriceResource(Struct, frozen=True):
     as_of: str
 
 
+class CancelAllResult(Struct, frozen=True):
+    """`POST /orders/cancel-all`: the orders that were cancelled, the ids of at most 1,000 of them.
+
+    Of `pending_partitions` the outcome is missing: their command is stored, and orders there will
+    be cancelled that are not counted.
+    """
+
+    cancelled_count: int
+    cancelled: list[str]
+    pending_partitions: list[int]
+
+
 class LevelResource(Struct, frozen=True):
     """All open orders at one price."""
 

@@ -6,6 +6,7 @@ from schemas.book import BookUpdate
 from schemas.brokers import Broker, IssuedSecret
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     EnterOrder,
     PlaceOrder,
@@ -59,7 +60,16 @@ class Topic(Struct, frozen=True):
 COMMANDS = Topic(
     name="exchange.commands.v1",
     key="symbol (none on commands without one, which name their partition)",
-    messages=(PlaceOrder, EnterOrder, CancelOrder, AmendOrder, SetInstrument, Tick, SetQuotas),
+    messages=(
+        PlaceOrder,
+        EnterOrder,
+        CancelOrder,
+        CancelAll,
+        AmendOrder,
+        SetInstrument,
+        Tick,
+        SetQuotas,
+    ),
     writer="ingest; matcher (ticks, quotas)",
     readers=("matcher", "audit", "replay"),
     by_symbol=True,

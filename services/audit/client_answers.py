@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -25,6 +26,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     OrderRepeated,
+    OrdersCancelled,
     Outcome,
     QuotasSet,
     Ticked,
@@ -33,10 +35,13 @@ from schemas.outcome_steps import is_parked
 from services.audit import instruments
 from services.audit.amendments import answers_amendment
 from services.audit.ledger import OrderState
+from services.audit.mass_cancels import answers_cancel_all
 from services.audit.report import AuditReport
 from services.matcher.engine import EnginePosition
+from services.matcher.rules import RULES, Rules
 
 _SHOWN_MAX = 300
+_IDS_SHOWN = 3
 _ORDER_REFUSALS = (
     "duplicate_order_id",
     "client_order_id_reused",
@@ -54,10 +59,13 @@ _AMENDMENT_REFUSALS = ("post_only_would_trade", *instruments.REFUSALS)
 class Answers:
     """The check of one partition. `open_orders` must be in its state before the outcome."""
 
-    def __init__(self, open_orders: Mapping[str, OrderState], report: AuditReport) -> None:
+    def __init__(
+        self, open_orders: Mapping[str, OrderState], report: AuditReport, rules: Rules = RULES
+    ) -> None:
         self.clock = 0
         """The market's time after the last outcome."""
         self._open = open_orders
+        self._rules = rules
         self._answers = report["answers"]
         self._owner = report["owner"]
 
@@ -73,6 +81,8 @@ class Answers:
             self._answers.fail(f"{where}: the time is {outcome.time}, expected {self.clock}")
         if isinstance(command, CancelOrder | AmendOrder):
             self._look_at_owner(command, outcome, where)
+        elif isinstance(command, CancelAll):
+            self._look_at_cancelled(command, outcome, where)
         elif isinstance(outcome.event, OrderRepeated | CommandRefused):
             self._look_at_original(outcome.event, where)
 
@@ -104,6 +114,18 @@ class Answers:
             fits = answers_amendment(command, event, state.accepted, left)
             if not state.carried and not fits:
                 self._answers.fail(f"{where}: {command} was answered with {event}")
+
+    def _look_at_cancelled(self, command: CancelAll, outcome: Outcome, where: str) -> None:
+        self._owner.checked += 1
+        event, gone = outcome.event, _gone_before(outcome)
+        if isinstance(event, OrdersCancelled) and not answers_cancel_all(
+            command, event, self._open, gone, self._rules.cancels_max
+        ):
+            found = [each.order_id for each in event.orders[:_IDS_SHOWN]]
+            self._owner.fail(
+                f"{where}: {command} cancelled {len(event.orders)} orders, first {found}: "
+                "these are not the oldest open orders that it names"
+            )
 
     def _look_at_original(self, event: OrderRepeated | CommandRefused, where: str) -> None:
         """A repeated order must refer to an order of the same broker."""
@@ -158,10 +180,12 @@ def _answers(command: Command | None, event: Event) -> bool:
         return _answers_amendment(command, event)
     if command is None:
         return event == CommandRefused("malformed_command")
-    return _answers_operator(command, event)
+    return _answers_rare(command, event)
 
 
-def _answers_operator(command: SetInstrument | SetQuotas | Tick, event: Event) -> bool:
+def _answers_rare(command: CancelAll | SetInstrument | SetQuotas | Tick, event: Event) -> bool:
+    if isinstance(command, CancelAll):
+        return isinstance(event, OrdersCancelled)
     if isinstance(command, SetInstrument):
         return _answers_instrument(command, event)
     if isinstance(command, SetQuotas):

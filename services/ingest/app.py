@@ -32,6 +32,7 @@ from services.api.framework import Body, Caller, ServiceRouter
 from services.ingest.admission import admit, admit_registration
 from services.ingest.app_batch import BatchHandler
 from services.ingest.app_cancel import CancelOrderHandler
+from services.ingest.app_cancel_all import CancelAllHandler
 from services.ingest.app_market import MarketHandler
 from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.app_replace import ReplaceOrderHandler
@@ -59,6 +60,7 @@ class Ingest:
         self._directory = directory
         self.placing = PlaceOrderHandler(context)
         self.cancelling = CancelOrderHandler(context)
+        self.cancelling_all = CancelAllHandler(context)
         self.replacing = ReplaceOrderHandler(context)
         self._market = MarketHandler(context)
         self._batching = BatchHandler(context, self.placing, self.cancelling, self.replacing)
@@ -149,7 +151,7 @@ class Ingest:
 
     def routers(self) -> list[ServiceRouter]:
         """All other calls, served by FastAPI."""
-        return [self.router(), self._market.router()]
+        return [self.router(), self.cancelling_all.router(), self._market.router()]
 
     def routes(self) -> list[Route]:
         """The hot calls, served by the edge."""

@@ -1,20 +1,17 @@
 """`PUT /admin/stocks/{symbol}`: 1. check, 2. send the command, 3. wait for the outcome, 4. answer
 with what stands then."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import structs
 
-from schemas.codec import encode
 from schemas.commands import SetInstrument
 from schemas.executions import CommandRefused, InstrumentSet, Outcome
 from schemas.instruments import instrument_faults
 from schemas.market_controls import InstrumentRequest, MarketResource, PendingChange
 from schemas.rest import FieldFault
-from schemas.topics import COMMANDS
 from services.api.app import Response, Route, json_response
 from services.api.decoding import (
     DECODE_ERRORS,
@@ -54,7 +51,6 @@ class MarketHandler:
 
     def __init__(self, context: IngestContext) -> None:
         self._context = context
-        self._topic = COMMANDS.full_name(context.topic_prefix)
 
     async def set_instrument(self, symbol: SymbolInPath, body: Body) -> Response:
         """`PUT /admin/stocks/{symbol}`."""
@@ -80,24 +76,9 @@ class MarketHandler:
         Raises ProblemError: not_accepted or outcome_unknown.
         """
         context = self._context
-        partition = context.partition_map.partition(command.symbol)
-        context.require_level(partition, command)
-        waiting: asyncio.Future[Outcome | None] = context.loop.create_future()
+        asked = context.ask(context.partition_map.partition(command.symbol), command)
         name = f"request {command.request} of {command.symbol}"
-        context.waiters.expect_placed(
-            command.request, waiting.set_result, max(context.outcome_wait_ms, 1)
-        )
-        try:
-            delivery = context.publisher.send(
-                self._topic, partition, command.symbol.encode(), encode(command)
-            )
-        except BaseException:
-            context.waiters.forget_placed(command.request)
-            raise
-        outcome = await waiting
-        if outcome is None:
-            await context.require_stored(delivery, f"{name} may be in the log or not: repeat it")
-        return outcome
+        return await context.outcome_of(asked, f"{name} may be in the log or not: repeat it")
 
     def router(self) -> ServiceRouter:
         """The calls, served by FastAPI."""

@@ -2,15 +2,18 @@
 in time. 202: the command log has it. 503: it was not written. 504: unknown.
 """
 
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from schemas.commands import Command
+from schemas.codec import encode
+from schemas.commands import CancelAll, Command, SetInstrument
+from schemas.executions import Outcome
 from schemas.levels import level_of
 from schemas.rest import OrderResource, PendingOrder
+from schemas.topics import COMMANDS
 from services.api.app import ProblemError, Request, Response, json_response, not_accepted
 from services.api.direct import reply_later
 from services.api.messages import Reply
@@ -35,6 +38,14 @@ class Sent(Struct, frozen=True):
 
     order_id: str
     client_order_id: str | None
+    delivery: Delivery
+
+
+class Asked(Struct, frozen=True):
+    """A command on its way whose outcome is waited for; None: it did not arrive in time."""
+
+    partition: int
+    waiting: Future[Outcome | None]
     delivery: Delivery
 
 
@@ -69,6 +80,31 @@ class IngestContext(Struct, frozen=True):
         if len(self.waiters) > WAITING_MAX:
             return 0
         return preferences.wait_ms(self.outcome_wait_ms)
+
+    def ask(self, partition: int, command: CancelAll | SetInstrument) -> Asked:
+        """Send a command whose outcome has its request. Raises ProblemError not_accepted."""
+        self.require_level(partition, command)
+        waiting: Future[Outcome | None] = self.loop.create_future()
+        request, symbol = command.request, command.symbol
+        self.waiters.expect_placed(request, waiting.set_result, max(self.outcome_wait_ms, 1))
+        topic = COMMANDS.full_name(self.topic_prefix)
+        key = None if symbol is None else symbol.encode()
+        try:
+            delivery = self.publisher.send(topic, partition, key, encode(command))
+        except BaseException:
+            self.waiters.forget_placed(request)
+            raise
+        return Asked(partition, waiting, delivery)
+
+    async def outcome_of(self, asked: Asked, unknown: str) -> Outcome | None:
+        """The outcome; None if the command is stored and its outcome does not arrive in time.
+
+        Raises ProblemError: 503, or 504 with this text.
+        """
+        outcome = await asked.waiting
+        if outcome is None:
+            await self.require_stored(asked.delivery, unknown)
+        return outcome
 
     async def pending(self, sent: Sent, preferences: Preferences) -> Response:
         """202 once the command is written. Raises ProblemError: 503 or 504."""

@@ -15,6 +15,7 @@ from schemas.executions import (
     OrderAmended,
     OrderCancelled,
     OrderRepeated,
+    OrdersCancelled,
     Outcome,
 )
 from services.ingest.deadlines import Deadline, Deadlines
@@ -97,7 +98,7 @@ class Waiters:
                 self._resolve_placed(event.order_id, outcome)
             elif isinstance(event, OrderCancelled):
                 self._resolve_cancels(event.order_id, event.broker_id, "gone")
-            elif isinstance(event, (InstrumentSet, OrderAmended)):
+            elif isinstance(event, (InstrumentSet, OrderAmended, OrdersCancelled)):
                 self._resolve_placed(event.request, outcome)
             elif isinstance(event, CommandRefused):
                 self._refused(event, outcome)

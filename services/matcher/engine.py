@@ -10,6 +10,7 @@ from msgspec.structs import astuple
 
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -111,6 +112,8 @@ class Engine(TakingOrders):
     def _apply_rare(self, command: Command | None) -> Event:
         if command is None:
             return CommandRefused("malformed_command")
+        if type(command) is CancelAll:
+            return self._cancel_all(command)
         if type(command) is SetInstrument:
             return instrument_state.set_instrument(self.books, command)
         if type(command) is SetQuotas:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from schemas.commands import PlaceOrder
-from schemas.executions import Expired
+from schemas.commands import CancelAll, PlaceOrder
+from schemas.executions import CancelledOrder, Expired, OrdersCancelled
 from schemas.snapshots import StopRow
 from services.matcher.amend import Amendment
 from services.matcher.book import Book, Order
 from services.matcher.instrument import OrderTerms
+from services.matcher.own_orders import OwnOrders
 from services.matcher.quotas import BrokerQuotas
 from services.matcher.rules import Rules
 from services.matcher.stops import StopOrder, Stops
@@ -30,6 +31,8 @@ class OpenOrders:
         self.clock = 0
         self.books: dict[str, Book] = {}
         self.open_orders: dict[str, Order] = {}
+        # None until a command cancels all orders of a broker: each order that rests costs work.
+        self._own: OwnOrders | None = None
         # The books changed by the latest command, by symbol, in the order they were first changed.
         # `market_data.book_updates` reads them: it is the second output of `apply`.
         self.changed: dict[str, Book] = {}
@@ -97,6 +100,25 @@ class OpenOrders:
         self._forget(order)
         return remaining
 
+    def _cancel_all(self, command: CancelAll) -> OrdersCancelled:
+        """Cancel the broker's orders, also those that wait for their stop price, oldest first."""
+        broker_id, symbol, side = command.broker_id, command.symbol, command.side
+        if self._own is None:
+            self._own = OwnOrders(self.open_orders.values())
+        found = [
+            order
+            for order in self._own.of(broker_id)
+            if (symbol is None or order.symbol == symbol) and (side is None or order.side == side)
+        ]
+        bound = self.rules.cancels_max
+        cancelled = tuple(map(self._cancelled, found[:bound]))
+        return OrdersCancelled(broker_id, command.request, cancelled, len(found) > bound)
+
+    def _cancelled(self, order: Order) -> CancelledOrder:
+        book = self.books[order.symbol]
+        remaining = self._withdraw(book, order)
+        return CancelledOrder(order.order_id, order.symbol, remaining, book.sequence)
+
     def _forget(self, order: Order) -> None:
         """Remove a closed order from all structures but its book."""
         del self.open_orders[order.order_id]
@@ -152,6 +174,8 @@ class OpenOrders:
         )
         side = book.bids if order.side == "bid" else book.asks
         self.open_orders[order.order_id] = order
+        if self._own is not None:
+            self._own.add(order)
         quotas = self._quotas
         if book.symbol not in self.books:
             self.books[book.symbol] = book
@@ -169,6 +193,8 @@ class OpenOrders:
             self._stops = Stops()
         self._stops.add(order)
         self.open_orders[order.order_id] = order
+        if self._own is not None:
+            self._own.add(order)
         if self._quotas is not None:
             self._quotas.rested(order.broker_id)
         if order.valid_until is not None:

@@ -122,8 +122,8 @@ class SymbolStops:
 class Stops:
     """The stops of all symbols that have any.
 
-    `traded_symbols`: those whose trades made no pass yet. `carried`: those that had elected stops
-    when the last command was done.
+    `traded_symbols`: those whose trades made no pass yet. `carried`: those whose elected stops take
+    with the next command.
     """
 
     def __init__(self) -> None:
@@ -142,6 +142,8 @@ class Stops:
         """Remove a waiting order."""
         stops = self.symbols[order.symbol]
         stops.remove(order)
+        if order.trigger_price and not stops.elected and order.symbol in self.carried:
+            self.carried.remove(order.symbol)
         if not stops:
             del self.symbols[order.symbol]
 

@@ -94,7 +94,7 @@ class TakingOrders(OpenOrders):
         self._elections_left = self.rules.elections_max
         if self._stops is None or not self._stops.carried:
             return ()
-        return self._run_stops(self._stops, self._stops.carried, offset, expired)
+        return self._run_stops(self._stops, tuple(self._stops.carried), offset, expired)
 
     def _run_reached(self, offset: int, expired: list[Expired]) -> tuple[StopElected, ...]:
         """Let the stops take that this command's trades have reached."""

@@ -38,6 +38,7 @@ CALLS = [
     "GET /orders/{order_id}/trades",
     "POST /orders/{order_id}/cancel",
     "POST /orders/batch",
+    "POST /orders/cancel-all",
     "POST /orders/validate",
     "POST /orders/{order_id}/replace",
     "GET /orders",

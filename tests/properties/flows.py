@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from schemas import ids
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -52,6 +53,7 @@ class Shape(Struct, frozen=True):
     instruments: float
     stops: float
     amendments: float
+    mass_cancels: float
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -71,6 +73,7 @@ def random_shape(rng: random.Random) -> Shape:
         instruments=rng.choice((0.0, 0.0, 0.02, 0.05)),
         stops=rng.choice((0.0, 0.0, 0.2, 0.4)),
         amendments=rng.choice((0.0, 0.1, 0.3)),
+        mass_cancels=rng.choice((0.0, 0.0, 0.01, 0.04)),
     )
 
 
@@ -83,6 +86,7 @@ def random_rules(rng: random.Random) -> Rules:
         fills_max=rng.choice((1, 2, 5)),
         expiries_max=rng.choice((1, 2, 5)),
         elections_max=rng.choice((1, 2, 5)),
+        cancels_max=rng.choice((1, 2, 5)),
         client_ids_max=rng.choice((1, 2, 5)),
         client_id_window_ms=rng.choice((1, 10, 50)),
         client_id_block=rng.choice((1, 2, 20)),
@@ -125,6 +129,8 @@ class CommandGenerator:
         set_by_operator = self._set_by_operator(draw)
         if set_by_operator is not None:
             return set_by_operator
+        if self.rng.random() < self.shape.mass_cancels:
+            return self._cancel_all()
         if self.sent and draw < 0.03 + self.shape.cancels:
             return self._cancel()
         if self.sent and self.rng.random() < self.shape.amendments:
@@ -186,6 +192,14 @@ class CommandGenerator:
         is_owner = self.rng.random() < 0.8
         other_broker = broker_id(self.rng.randrange(self.shape.brokers))
         return CancelOrder(order.order_id, order.broker_id if is_owner else other_broker)
+
+    def _cancel_all(self) -> CancelAll:
+        """All orders of a broker, often those of one symbol or side only."""
+        rng = self.rng
+        broker = broker_id(rng.randrange(self.shape.brokers))
+        symbol = self._symbol() if rng.random() < 0.3 else None
+        side = rng.choice(SIDES) if rng.random() < 0.3 else None
+        return CancelAll(broker, f"{rng.getrandbits(64):016x}", symbol, side)
 
     def _amendment(self) -> AmendOrder:
         """One to three values of a recent order replaced, rarely as the wrong broker."""

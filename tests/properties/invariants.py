@@ -18,7 +18,7 @@ from schemas.executions import (
     StopElected,
 )
 from schemas.ids import trade_id
-from schemas.outcome_steps import Taking, is_parked
+from schemas.outcome_steps import Taking, is_parked, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
@@ -99,7 +99,7 @@ class InvariantChecker:
         updates = book_updates(outcome, at, self.engine)
         for expired in outcome.expired:
             self._check_expired(expired)
-        steps = (*outcome.before, outcome.event, *outcome.after)
+        steps = [step for step, _ in steps_of(outcome)]
         expected: list[Trade] = []
         for step in steps:
             self._check_step(command, step, at)
@@ -294,7 +294,7 @@ class InvariantChecker:
             assert update.whole == (counted and small), "a whole book at the wrong sequence"
 
     def _check_sequences(self, outcome: Outcome) -> None:
-        steps = [*outcome.expired, *outcome.before, outcome.event, *outcome.after]
+        steps = [*outcome.expired, *(step for step, _ in steps_of(outcome))]
         events = [step for step in steps if isinstance(step, Expired | Taking | OrderCancelled)]
         last = {event.symbol: event.book_sequence for event in events}
         for event in events:

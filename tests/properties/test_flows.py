@@ -10,6 +10,7 @@ from schemas.executions import (
     OrderAccepted,
     OrderAmended,
     OrderEntered,
+    OrdersCancelled,
     RefusalCode,
 )
 from schemas.outcome_steps import is_parked
@@ -33,6 +34,9 @@ def kinds_seen(seed: int) -> Counter[str]:
     for step in flow(rng, shape, FLOW_COMMANDS):
         outcome = engine.apply(step.command, EnginePosition(0, step.offset, step.timestamp))
         event = outcome.event
+        if isinstance(event, OrdersCancelled):
+            seen["mass cancels of several"] += len(event.orders) > 1
+            seen["mass cancels with more"] += event.more
         seen[type(event).__name__] += 1
         seen["expiries"] += len(outcome.expired)
         seen["elections carried over"] += len(outcome.before)
@@ -87,6 +91,7 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *get_args(RefusalCode),
         *get_args(ClosedReason),
         *("None", "OrderCancelled", "OrderRepeated", "Ticked", "InstrumentSet"),
+        *("OrdersCancelled", "mass cancels of several", "mass cancels with more"),
         *("OrderEntered", "OrderRepeated of conditions", "CommandRefused of conditions"),
         *("ioc filled", "ioc no_liquidity", "ioc no_liquidity partly", "ioc cancelled partly"),
         *("fok filled", "fok no_liquidity", "post_only None", "post_only expired"),

@@ -10,7 +10,7 @@ from msgspec import structs
 from websockets.frames import Opcode
 
 from schemas.book import Level
-from schemas.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
+from schemas.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, Tick
 from schemas.executions import Outcome
 from schemas.ids import order_id
 from schemas.outcome_steps import Taking
@@ -103,12 +103,14 @@ class FeedMarket:
         step_ms: int = 1,
         brokers: Sequence[str] = (ALICE,),
         amended: float = 0.2,
+        mass_cancels: float = 0.0,
     ) -> None:
         self.brokers = brokers
         self.outcomes: list[Outcome] = []
         self._step_ms = step_ms
-        # Share of amendments, of the commands while orders are open.
+        # Shares of amendments, while orders are open, and of cancels of all orders.
         self._amended = amended
+        self._mass_cancels = mass_cancels
         self.engine = Engine(0)
         self.views = Views()
         self.own = OwnFeed(lambda: self.views)
@@ -188,6 +190,8 @@ class FeedMarket:
                     CancelOrder(order.order_id, owner),
                 )
             )
+        if self._mass_cancels and rng.random() < self._mass_cancels:
+            return CancelAll(owner, "0" * 16, rng.choice((None, *self.symbols)))
         if self._open and self._amended and rng.random() < self._amended:
             return self._amendment(rng.choice(self._open))
         if self._open and rng.random() < 0.4:

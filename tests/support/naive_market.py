@@ -11,6 +11,7 @@ from msgspec import structs
 
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -120,7 +121,7 @@ class NaiveMarket(NaiveState):
                 return Ticked()
             case SetQuotas() | SetInstrument():
                 return self._set(command)
-            case CancelOrder():
+            case CancelOrder() | CancelAll():
                 return self._cancel(command)
             case AmendOrder():
                 return self._amend(command, offset, expired)
@@ -153,7 +154,9 @@ class NaiveMarket(NaiveState):
         self.quotas = command.quotas
         return QuotasSet(command.quotas)
 
-    def _cancel(self, command: CancelOrder) -> Event:
+    def _cancel(self, command: CancelOrder | CancelAll) -> Event:
+        if isinstance(command, CancelAll):
+            return self._cancel_all(command)
         for one in self._open_orders():
             if one.order.order_id == command.order_id:
                 break

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from schemas.book import Level
-from schemas.commands import PlaceOrder
-from schemas.executions import Expired
+from schemas.commands import CancelAll, PlaceOrder
+from schemas.executions import CancelledOrder, Expired, OrdersCancelled
 from schemas.quotas import Quotas
 from schemas.units import Side
 from tests.support.naive_instrument import NaiveInstrument
@@ -18,6 +18,7 @@ class NaiveRules(Struct, frozen=True):
     fills_max: int = 10_000
     expiries_max: int = 10_000
     elections_max: int = 1_000
+    cancels_max: int = 10_000
     client_ids_max: int = 1_000_000
     client_id_window_ms: int = 3_600_000
     client_id_block: int = 1_000
@@ -63,6 +64,22 @@ class NaiveState:
         self.open.remove(one)
         self.touched.add(one.order.symbol)
         return one.remaining
+
+    def _cancel_all(self, command: CancelAll) -> OrdersCancelled:
+        own = [one for one in self._open_orders() if one.order.broker_id == command.broker_id]
+        if command.symbol is not None:
+            own = [one for one in own if one.order.symbol == command.symbol]
+        if command.side is not None:
+            own = [one for one in own if one.order.side == command.side]
+        own.sort(key=lambda one: one.offset)
+        cancelled = [self._cancel_one(one) for one in own[: self.limits.cancels_max]]
+        return OrdersCancelled(
+            command.broker_id, command.request, tuple(cancelled), more=len(own) > len(cancelled)
+        )
+
+    def _cancel_one(self, one: Resting | NaiveStop) -> CancelledOrder:
+        order, left = one.order, self._leave(one)
+        return CancelledOrder(order.order_id, order.symbol, left, self._sequence(order.symbol))
 
     def _queue(self, symbol: str, side: Side) -> list[Resting]:
         sign = -1 if side == "bid" else 1

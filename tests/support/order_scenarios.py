@@ -5,9 +5,10 @@ from typing import Any
 
 from msgspec import structs
 
-from conformance.scenarios import Action, Cancel, Entry, Replace, Result, SymbolRules
+from conformance.scenarios import Action, Cancel, Entry, MassCancel, Replace, Result, SymbolRules
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -33,6 +34,8 @@ def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
         return SetInstrument(SYMBOL, "0" * 16, InstrumentRules(**fields), reference)
     if isinstance(action, Cancel):
         return CancelOrder(action.name, action.name[0])
+    if isinstance(action, MassCancel):
+        return CancelAll(action.broker, "0" * 16, None, action.side)
     if isinstance(action, Replace):
         entry = entered[action.name]
         return AmendOrder(

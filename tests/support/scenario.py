@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from schemas.book import Level
 from schemas.commands import (
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     EnterOrder,
@@ -21,14 +22,15 @@ from schemas.commands import (
 )
 from schemas.executions import (
     CommandRefused,
-    Event,
     InstrumentSet,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
     OrderRepeated,
+    OrdersCancelled,
     Outcome,
     QuotasSet,
+    SingleEvent,
     StopElected,
     Ticked,
 )
@@ -72,6 +74,7 @@ def limits_of(rules: Rules) -> NaiveRules:
         fills_max=rules.fills_max,
         expiries_max=rules.expiries_max,
         elections_max=rules.elections_max,
+        cancels_max=rules.cancels_max,
         client_ids_max=rules.client_ids_max,
         client_id_window_ms=rules.client_id_window_ms,
         client_id_block=rules.client_id_block,
@@ -117,7 +120,8 @@ def command_of(text: str) -> Command | None:
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
     `stop PRICE`, and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until
     TIME` has at least one of its last three values, and `is post_only`. `instrument 100 in SYMBOL`
-    sets one with this reference price.
+    sets one with this reference price. `cancel all by ann` may continue with `in SYMBOL` and
+    `side buy`.
     """
     verb, *words = text.split()
     match verb:
@@ -126,7 +130,7 @@ def command_of(text: str) -> Command | None:
         case "tick":
             return Tick()
         case "cancel":
-            return CancelOrder(order_id=words[0], broker_id=words[2])
+            return _cancel(words)
         case "amend":
             return _amendment(words)
         case "instrument":
@@ -134,6 +138,14 @@ def command_of(text: str) -> Command | None:
             return SetInstrument(symbol, "0" * 16, InstrumentRules(), int(words[0]))
         case _:
             return _order(SIDES[verb], words)
+
+
+def _cancel(words: list[str]) -> CancelOrder | CancelAll:
+    if words[0] != "all":
+        return CancelOrder(order_id=words[0], broker_id=words[2])
+    fields = dict(zip(words[1::2], words[2::2], strict=True))
+    side = SIDES[fields["side"]] if "side" in fields else None
+    return CancelAll(fields["by"], "0" * 16, fields.get("in"), side)
 
 
 def _amendment(words: list[str]) -> AmendOrder:
@@ -183,15 +195,27 @@ def outcome_text(outcome: Outcome) -> str:
     """Expiries, fills and the event of an outcome: `expired a1 5; 3@101 b1; rests 2`.
 
     A stop that was elected, before or after the event: `elected c1 at 101: 3@102 b2, filled`.
+    Orders that were cancelled together: `cancelled a1 5, a2 3 and more`.
     """
     parts = [f"expired {one.order_id} {one.remaining_quantity}" for one in outcome.expired]
+    mass = outcome.event if isinstance(outcome.event, OrdersCancelled) else None
     for step, trades in steps_of(outcome):
+        if mass is not None and isinstance(step, OrderCancelled):
+            # As one text, behind the stops that were elected before.
+            continue
         if isinstance(step, StopElected):
             took = ", ".join([*_fills_text(trades), _end_text(step)])
             parts.append(f"elected {step.order_id} at {step.trigger_price}: {took}")
         else:
             parts += [*_fills_text(trades), _event_text(step)]
+    if mass is not None:
+        parts.append(_cancelled_text(mass))
     return "; ".join(parts)
+
+
+def _cancelled_text(event: OrdersCancelled) -> str:
+    orders = ", ".join(f"{one.order_id} {one.remaining_quantity}" for one in event.orders)
+    return f"cancelled {orders or 'none'}{' and more' if event.more else ''}"
 
 
 def _fills_text(trades: Sequence[ExecutedTrade]) -> list[str]:
@@ -207,7 +231,7 @@ def _end_text(event: Taking) -> str:
     return f"{what} {event.remaining_quantity}"
 
 
-def _event_text(event: Event) -> str:
+def _event_text(event: SingleEvent) -> str:
     match event:
         case OrderAccepted():
             return _end_text(event)

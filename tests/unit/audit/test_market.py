@@ -5,8 +5,9 @@ import random
 import pytest
 from msgspec import Struct, structs
 
-from schemas.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
+from schemas.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, Tick
 from schemas.executions import (
+    CancelledOrder,
     CommandRefused,
     Event,
     Expired,
@@ -15,10 +16,12 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     OrderRepeated,
+    OrdersCancelled,
     Outcome,
     Ticked,
 )
 from schemas.ids import trade_id
+from schemas.units import Side
 from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.instruments import InstrumentAudit
@@ -56,7 +59,7 @@ class Judge:
         self.report, self.totals = AuditReport(), Totals()
         self.books = OutcomeBooks(partition, self.report, rules)
         self._ledger = Ledger(partition, self.totals, self.report)
-        self._answers = Answers(self._ledger.open, self.report)
+        self._answers = Answers(self._ledger.open, self.report, rules)
         self._instruments = InstrumentAudit(partition, self.report)
         self._stops = StopAudit(partition, self.report, rules)
 
@@ -346,3 +349,33 @@ def test_trade_with_a_closed_order_is_reported_by_the_ledger_alone() -> None:
     first = bought(BUYER, fill(1, 0, 10, 100, 0))
     gone = fill(1, 0, 10, 100, 0)
     assert "final_state" in failing(*SELLERS[:1], first, bought(limit(8, price=11), gone))
+
+
+def cancelled_all(*numbers: int, side: Side | None = None, **changes: object) -> Recorded:
+    """A cancel of all orders of the sellers' broker, and its outcome."""
+    orders = tuple(CancelledOrder(order_id(number), SYMBOL, 100, 4) for number in numbers)
+    event = OrdersCancelled(BROKER, "0" * 16, orders)
+    command = CancelAll(BROKER, "0" * 16, side=side)
+    return command, Outcome(T, structs.replace(event, **changes))
+
+
+def test_cancel_of_all_orders_oldest_first_passes() -> None:
+    assert failing(*SELLERS, cancelled_all(1, 2, 3)) == set()
+    assert failing(*SELLERS, cancelled_all(1, 2, more=True), rules=Rules(cancels_max=2)) == set()
+    assert failing(*SELLERS, cancelled_all(side="bid")) == set()
+    assert failing(*SELLERS, (cancelled_all()[0], Outcome(T, Ticked()))) == {"answers"}
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        cancelled_all(2, 1, 3),
+        cancelled_all(1, 2),
+        cancelled_all(1, 2, 3, more=True),
+        cancelled_all(1, side="bid"),
+        cancelled_all(1, 2, 3, request="1" * 16),
+    ],
+    ids=["other order", "too few", "no more", "other side", "other request"],
+)
+def test_cancel_of_other_orders_than_the_command_names_is_reported(recorded: Recorded) -> None:
+    assert failing(*SELLERS, recorded) == {"owner"}

@@ -11,6 +11,7 @@ from schemas.executions import (
     OrderAccepted,
     OrderCancelled,
     OrderRepeated,
+    OrdersCancelled,
     Outcome,
 )
 from schemas.outcome_steps import Taking
@@ -37,6 +38,8 @@ def naive(outcomes: list[Outcome], broker: str) -> list[tuple[int, str, str]]:
                 changes.append((fill.maker_broker_id, "traded", fill.maker_order_id))
         elif isinstance(event, OrderCancelled):
             changes.append((event.broker_id, "cancelled", event.order_id))
+        elif isinstance(event, OrdersCancelled):
+            changes += [(event.broker_id, "cancelled", each.order_id) for each in event.orders]
         elif isinstance(event, OrderRepeated):
             changes.append((event.broker_id, "repeated", event.order_id))
         elif (
@@ -121,7 +124,7 @@ def subscribed(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_own_events_equal_the_outcomes_and_are_numbered_without_a_gap(seed: int) -> None:
-    market = FeedMarket(seed=seed, brokers=BROKERS)
+    market = FeedMarket(seed=seed, brokers=BROKERS, mass_cancels=0.04)
     outputs = {broker: subscribed(market, broker, {})[1] for broker in BROKERS}
     for step in range(60):
         market.trade(3 + (seed * step) % 7)
@@ -133,6 +136,8 @@ def test_own_events_equal_the_outcomes_and_are_numbered_without_a_gap(seed: int)
         require_equal_orders(market, broker, output)
         seen |= {cause for _, cause, _ in changes_of(messages)}
     assert seen == {"placed", "amended", "traded", "cancelled", "expired", "refused", "repeated"}
+    mass = [each.event for each in market.outcomes if isinstance(each.event, OrdersCancelled)]
+    assert any(len(each.orders) > 1 for each in mass)
 
 
 def test_own_event_has_the_state_behind_its_command_and_the_trades_of_it() -> None:

@@ -4,10 +4,21 @@ import json
 from typing import Any, Final
 
 import pytest
+from msgspec import structs
 
 from schemas import codec
 from schemas.commands import CancelOrder, EnterOrder, PlaceOrder, Tick
-from schemas.executions import Claim, Expired, Fill, OrderAccepted, Outcome, Outcomes, StopElected
+from schemas.executions import (
+    CancelledOrder,
+    Claim,
+    Expired,
+    Fill,
+    OrderAccepted,
+    OrdersCancelled,
+    Outcome,
+    Outcomes,
+    StopElected,
+)
 from schemas.topics import RECORD_BYTES_MAX
 from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX, TIMESTAMP_MS_MAX
 from tests.support.orders import BROKER, cancel, limit, market, order_id
@@ -312,6 +323,12 @@ def test_outcome_of_the_largest_command_fits_one_record() -> None:
     # The bounds of a command; elected stops share that of the fills.
     elected = (stop,) * 1_000
     outcome = Outcome(TIMESTAMP_MS_MAX, event, (expired,) * most, (), elected)
+    assert len(codec.encode(Outcomes(10**12, 10**12, (outcome,)))) < RECORD_BYTES_MAX
+    # Stops that an earlier command elected take before orders are cancelled together.
+    cancelled = (CancelledOrder(ID, "ABCDEFGHIJ", QUANTITY_MAX, 10**12),) * most
+    mass = OrdersCancelled(BROKER, "0" * 16, cancelled, more=True)
+    before = (*elected[1:], structs.replace(stop, fills=(fill,) * most))
+    outcome = Outcome(TIMESTAMP_MS_MAX, mass, (expired,) * most, before)
     assert len(codec.encode(Outcomes(10**12, 10**12, (outcome,)))) < RECORD_BYTES_MAX
 
 

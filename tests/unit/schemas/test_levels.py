@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.codec import decode_command
-from schemas.executions import CHANGES_LEVEL, CONDITIONS_LEVEL
+from schemas.executions import CHANGES_LEVEL, CONDITIONS_LEVEL, CONTROLS_LEVEL
 from schemas.levels import level_of
 
 EXAMPLES = Path(__file__).parents[3] / "schemas" / "examples"
@@ -17,6 +17,7 @@ LEVELS = {
     "enter_order.stop": CHANGES_LEVEL,
     "amend_order.price": CHANGES_LEVEL,
     "set_instrument": CHANGES_LEVEL,
+    "cancel_all": CONTROLS_LEVEL,
 }
 
 

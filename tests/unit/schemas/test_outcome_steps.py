@@ -1,6 +1,14 @@
 """The trades of an outcome: positions, sides and what is left of the order that took."""
 
-from schemas.executions import Fill, OrderAccepted, Outcome, Ticked
+from schemas.executions import (
+    CancelledOrder,
+    Fill,
+    OrderAccepted,
+    OrderCancelled,
+    OrdersCancelled,
+    Outcome,
+    Ticked,
+)
 from schemas.outcome_steps import steps_of, trades_of
 
 
@@ -27,3 +35,14 @@ def test_steps_of_outcome_without_trade_are_its_event_alone() -> None:
     for event in (Ticked(), accepted()):
         assert steps_of(Outcome(5, event)) == ((event, ()),)
         assert not trades_of(Outcome(5, event))
+
+
+def test_orders_cancelled_together_are_a_step_each_in_their_order() -> None:
+    orders = (CancelledOrder("a1", "PETR4", 5, 7), CancelledOrder("a2", "VALE3", 2, 9))
+    event = OrdersCancelled("ann", "0" * 16, orders, more=True)
+    assert steps_of(Outcome(5, event)) == (
+        (OrderCancelled("a1", "ann", "PETR4", 5, 7), ()),
+        (OrderCancelled("a2", "ann", "VALE3", 2, 9), ()),
+    )
+    assert not trades_of(Outcome(5, event))
+    assert steps_of(Outcome(5, OrdersCancelled("ann", "0" * 16))) == ()

@@ -4,7 +4,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from schemas.executions import InstrumentSet, OrderAmended, OrderRepeated, Ticked
+from schemas.executions import (
+    CancelledOrder,
+    InstrumentSet,
+    OrderAmended,
+    OrderRepeated,
+    OrdersCancelled,
+    Ticked,
+)
 from schemas.instruments import InstrumentRules
 from schemas.units import rfc3339
 from services.runtime.kafka.execution_filter import Batch
@@ -205,3 +212,15 @@ def test_sums_of_a_selling_taker_and_of_a_self_trade() -> None:
 def test_array_quotes_its_elements() -> None:
     assert array(["NULL", "BRK.B"]) == '{"NULL","BRK.B"}'
     assert (array([1, -2]), array([])) == ('{"1","-2"}', "{}")
+
+
+def test_orders_cancelled_together_are_closed_each() -> None:
+    orders = tuple(CancelledOrder(oid(number), "PETR4", 5, 3) for number in (1, 2))
+    placed = [limit(number, ALICE, "bid", 5, 10) for number in (1, 2)]
+    rows = rows_of(batch(*placed, OrdersCancelled(ALICE, "0" * 16, orders)))
+    assert [each.record.closed_reason for each in rows.new.values()] == ["cancelled"] * 2
+    assert rows.own_events == {(0, ALICE): 4}
+    later = rows_of(batch(OrdersCancelled(ALICE, "0" * 16, orders), first=5))
+    found = {each: (c.remaining_quantity, c.closed_reason) for each, c in later.changed.items()}
+    assert found == {oid(1): (5, "cancelled"), oid(2): (5, "cancelled")}
+    assert later.book_sequences == {(0, "PETR4"): 3}
