@@ -1,4 +1,4 @@
-"""Errors of the client. Each says what is known about the request."""
+"""Errors of the client. Each message states what is known about the request."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A whole exchange in containers, for the tests of those who trade on it or read its topics.
+"""A whole exchange in containers, for tests of programs that trade on it or read its topics.
 
     with ExchangeContainer() as x:
         ...  # x.url, x.admin_key, x.bootstrap_servers, x.database_url

@@ -1,4 +1,4 @@
-"""Errors of containers. Each message names the way out.
+"""Errors of containers. Each message contains its remedy.
 
 ContainersError
 ├── NoEngineError       no Docker engine answers
@@ -8,7 +8,7 @@ ContainersError
 
 
 class ContainersError(Exception):
-    """An exchange in containers cannot be had; the message is meant for who runs the tests."""
+    """An exchange in containers is not possible; the message is for the person at the tests."""
 
 
 class NoEngineError(ContainersError):

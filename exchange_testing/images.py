@@ -1,4 +1,4 @@
-"""Which images containers are started from: an argument, a variable, or what the engine has."""
+"""Chooses the images of containers: by an argument, a variable, or what the engine has."""
 
 import os
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ def cache_file(jvm: Jvm) -> Path | None:
 
 
 def fault(file: Path) -> str | None:
-    """Why an existing cache must not be used, or None. The JVM itself checks the contents."""
+    """Reason not to use an existing cache, or None. The JVM itself checks the contents."""
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         return "is not a file"

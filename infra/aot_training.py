@@ -51,7 +51,7 @@ def wanted(jvm: Jvm) -> Path | None:
 
 
 def train(cache_dir: Path) -> str:
-    """Make the cache unless it is there; returns one line that says what was done.
+    """Make the cache unless it is there; return one line for the operator about what was done.
 
     Raises InfraError, OSError.
     """

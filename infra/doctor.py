@@ -1,4 +1,4 @@
-"""Says what this machine lacks to run an exchange, and how to get it. Changes nothing."""
+"""Lists what this machine lacks to run an exchange, and how to install it. Changes nothing."""
 
 import os
 import platform

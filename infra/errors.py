@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a local server. Each message names the way out.
+"""Errors of local servers. Each message contains its remedy.
 
 InfraError
 ├── ToolMissingError       Java or Maven is absent or too old

@@ -1,4 +1,4 @@
-"""A program run as a child of this one: its own log file and session, and no life after ours.
+"""A program run as a child of this one, with its own log file and session; it ends with us.
 
 Serves Kafka and PostgreSQL as well as our own services; `kill`, `pause` and `resume` are faults.
 """

@@ -1,4 +1,4 @@
-"""Members of a Kafka of one or several nodes, and the settings that introduce them to each other.
+"""Members of a Kafka of one or several nodes, and the settings by which they find each other.
 
 Every node is broker and controller. The voters are fixed when the nodes are formatted, by name,
 port and directory, so they find each other in whatever order they start.

@@ -1,4 +1,4 @@
-"""Which test files each make target runs, and how they are divided among processes.
+"""The test files of each make target, and their division among processes.
 
 Every file has a weight in seconds, measured on two cores. Shards of equal weight end together.
 """

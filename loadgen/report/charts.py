@@ -126,7 +126,7 @@ class _Scale:
 def line_chart(
     title: str, series: Sequence[Series], x: Axis, y: Axis, marks: Sequence[Mark] = ()
 ) -> str:
-    """A line chart; without any point, a text that says so."""
+    """A line chart, or a text if there are no points."""
     drawn = [each for each in series if each.points]
     if not drawn:
         return f"<figure><h3>{escape(title)}</h3><p>Nothing to show.</p></figure>"

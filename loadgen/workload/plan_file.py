@@ -9,7 +9,7 @@ from loadgen.workload.orderflow import PLAN_VERSION, Plan, PlannedCancel, Planne
 
 
 class PlanFileError(Exception):
-    """The file is unreadable or invalid; the text gives the reason and the way out."""
+    """The file is unreadable or invalid; the text gives the reason and the remedy."""
 
 
 class _PlanHead(Struct):

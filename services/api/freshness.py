@@ -43,7 +43,7 @@ class BrokersFreshness:
         self.answered = asyncio.Event()
 
     def refusal(self, *, writes: bool) -> str | None:
-        """Why a call is refused now; None if it may be answered."""
+        """The reason to refuse a call now; None if it may be answered."""
         now_s = self.beat()
         if self._fresh_s < self._required_s:
             return "this process stood still and reads the brokers again; nothing was written"

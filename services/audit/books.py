@@ -155,7 +155,7 @@ class OutcomeBooks:
         left = order.remaining
         self._leaves(event.order_id)
         if event.closed_reason == "cancelled" and event.remaining_quantity == left and not trades:
-            # Nothing was left to fill: whether that is so, the check of commands tells.
+            # Nothing was left to fill: the check of commands verifies that.
             return
         self._takes(book, event, trades, outcome, offset)
 

@@ -135,7 +135,7 @@ class Answers:
         original = self._open.get(event.original_order_id)
         if original is not None and original.accepted.broker_id != event.broker_id:
             self._owner.fail(
-                f"{where}: {event.broker_id} is told of {event.original_order_id}, an order of "
+                f"{where}: {event.broker_id} receives {event.original_order_id}, an order of "
                 f"{original.accepted.broker_id}"
             )
 

@@ -1,6 +1,6 @@
 """Audits the partitions, each in a process, as many at a time as cores.
 
-Every partition is audited by itself, with a connection of its own to one snapshot of PostgreSQL.
+Each partition is audited separately, on a separate connection to one snapshot of PostgreSQL.
 """
 
 from collections.abc import Mapping

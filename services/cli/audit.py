@@ -30,7 +30,9 @@ def audit(
     *,
     client_log: Annotated[
         Path | None,
-        typer.Option(help="JSON lines of what clients were told; the load generator writes them."),
+        typer.Option(
+            help="JSON lines of the answers that clients received; the load generator writes them."
+        ),
     ] = None,
     wait: Annotated[
         float, typer.Option(help="Seconds to let PostgreSQL catch up with the log.", min=0)

@@ -1,4 +1,4 @@
-"""Which pages and hosts may open a WebSocket. Pure.
+"""Pages and hosts that may open a WebSocket. Pure.
 
 A browser sends the page's origin with the handshake, so a foreign page is refused by it. A page
 that rebinds its own name to this machine has an origin that equals the Host: a gateway on loopback
@@ -22,7 +22,7 @@ class HandshakeRules(Struct, frozen=True):
 
 
 def refusal(rules: HandshakeRules, hosts: Sequence[str], origins: Sequence[str]) -> str | None:
-    """Why a handshake with these Host and Origin headers is refused; None if it is not."""
+    """The reason to refuse a handshake with these Host and Origin headers, or None."""
     if len(hosts) != 1 or len(origins) > 1:
         return "send exactly one Host header, and at most one Origin"
     host, origin = hosts[0], origins[0] if origins else None

@@ -22,7 +22,7 @@ from services.runtime.kafka.execution_filter import Batch
 
 class BookChanges(Struct):
     """Changes of one book behind `previous`. None in place of levels: too many are unknown, so
-    that only a whole book tells them."""
+    the client needs a whole book."""
 
     previous: int
     levels: dict[tuple[Side, int], None] | None

@@ -95,7 +95,7 @@ class FeedStreams:
     def refusal(self, address: str) -> ProblemError | None:
         """503 at the start and the stop, or when all streams are in use; 429 beyond the address'
         bound."""
-        # Before, the views are replaced as a whole, which no change of a book would tell.
+        # Before, the views are replaced as a whole, which no change of a book would show.
         away = self._stopping or not self._hub.ready()
         if away or len(self._connections) >= self._bounds.streams_max:
             return not_accepted("no stream is free; nothing was written", close=True)

@@ -43,7 +43,7 @@ class HelperStatus:
         self.report(f"{name} works again")
 
     def detail(self, name: str) -> str | None:
-        """Why this helper is down; None if it is not."""
+        """The reason why this helper is down; None if it is not."""
         with self._lock:
             return self._down.get(name)
 

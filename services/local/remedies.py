@@ -43,7 +43,7 @@ def start_failure(error: BaseException) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if isinstance(error, ExchangeError):
         reason += f"; remedy: {REMEDIES.get(error.exit_code, REMEDIES[1])}"
-    # Errors of local servers name the way out themselves.
+    # The message of an error of local servers contains its remedy.
     return f"does not start: {reason}"
 
 

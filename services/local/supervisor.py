@@ -47,7 +47,7 @@ class SupervisedProcess(Struct):
     stand_by: Callable[[], None] | None = None
     """Makes the next start a standby; without it a superseded process is left alone."""
     failure: str | None = None
-    """Why the last start failed; None if the process was started."""
+    """The reason why the last start failed; None if the process was started."""
     starting: threading.Thread | None = None
 
 

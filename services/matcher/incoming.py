@@ -43,7 +43,7 @@ def is_stop(command: PlaceOrder) -> bool:
 def closed_reason(
     command: PlaceOrder, remaining: int, best: PriceLevel | None
 ) -> ClosedReason | None:
-    """Why the order closes after matching; None if it rests. `best`: the opposite level now."""
+    """Reason to close the order after matching; None if it rests. `best`: opposite level now."""
     if remaining == 0:
         return "filled"
     # Still crossing: the order reached `fills_max`, and its rest is cancelled.

@@ -64,7 +64,7 @@ class EngineState(Struct, frozen=True):
 
 
 def named_part(name: str, rows: Sequence[object]) -> tuple[object, ...]:
-    """A part of the digest that is left out while it is empty, so that its name tells it apart."""
+    """A part of the digest that is left out while it is empty, so that its name identifies it."""
     return ((name, rows),) if rows else ()
 
 

@@ -82,7 +82,7 @@ class OrderArchive(Protocol):
 class Reader:
     """Answers from views. `ready`: they contain everything that the topic held at the start.
 
-    `commands_end` as Waiting wants it.
+    `commands_end`: as for Waiting.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from services.runtime.settings import Settings
 
 
 def run_all(settings: Settings, request: ReplayRequest, progress: Progress) -> list[ReplaySummary]:
-    """Replay all partitions as the request says of its own, and return their summaries in order.
+    """Replay all partitions with the options of the request; return their summaries in order.
 
     Raises as `run_replay`; then the other processes are ended.
     """

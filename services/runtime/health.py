@@ -42,7 +42,7 @@ class Check(Struct, frozen=True):
 def check_age(last_at: float | None, age_s_max: float, what: str) -> Check:
     """Check of a loop by the age of its last completed round, at `last_at` of the monotonic clock.
 
-    A loop that tries in vain has a connection and completes nothing.
+    A loop whose attempts all fail has a connection and completes nothing.
     """
     if last_at is None:
         return Check(False, f"no {what} yet")

@@ -48,7 +48,7 @@ def run_in_processes(
 def results_of(
     running: Sequence[Future[Result]], done: "Synchronized[int]", advance: Advance, remedy: str
 ) -> list[Result]:
-    """The results of futures in their order, as `run_in_processes` says."""
+    """The results of futures in their order; raises as `run_in_processes`."""
     left = set(running)
     reported = 0
     try:

@@ -32,7 +32,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run chaos as the command line says; the exit code."""
+    """Run chaos with the options of the command line; the exit code."""
     options, plan = read_options(arguments)
     quiet_kafka()
     try:

@@ -49,10 +49,3 @@ def test_page_table_has_a_row_for_each_topic_and_no_other() -> None:
 def test_page_example_is_a_golden_message(line: str) -> None:
     golden = [path.read_text() for path in (ROOT / "schemas" / "examples").glob("*.json")]
     assert line in golden
-
-
-def test_page_links_name_files_that_exist() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", PAGE)
-    missing = [link for link in links if "://" not in link and not (ROOT / "docs" / link).exists()]
-    assert links
-    assert missing == []

@@ -1,4 +1,4 @@
-"""Which file the AOT cache of a Java and its jars is, and which files are not used."""
+"""The file of the AOT cache of a Java and its jars, and files that are not used."""
 
 import os
 from pathlib import Path

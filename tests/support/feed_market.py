@@ -39,7 +39,7 @@ def messages(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 class ClientBook:
-    """A book kept as `docs/feeds.md` tells clients to."""
+    """A book kept by the rules of `docs/feeds.md`."""
 
     def __init__(self) -> None:
         self.sequence: int | None = None

@@ -1,4 +1,4 @@
-"""Orders of the naive model, and the events that tell of them. Pure."""
+"""Orders of the naive model, and their events. Pure."""
 
 from msgspec import Struct, structs
 

@@ -10,6 +10,7 @@ import pytest
 from services.runtime.errors import ExchangeError
 from services.runtime.settings import Settings, variable
 from services.sink.errors import ForeignDatabaseError, MigrationError
+from tests.support.prose import INVENTED, PERSON
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
@@ -21,6 +22,8 @@ PAGES: Final = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "infra/kubernetes/README.md",
 ]
+# Other pages for people, whose paths may be those of earlier versions.
+PROSE: Final = ["CHANGELOG.md", "tests/README.md", "infra/monitoring/alerts.yml"]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -42,6 +45,14 @@ def test_page_links_resolve_to_files_and_headings(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("name", [*PROSE, *(str(page.relative_to(ROOT)) for page in PAGES)])
+def test_page_is_plain_prose(name: str) -> None:
+    # CONTRIBUTING ends with a table of phrases to replace.
+    text = (ROOT / name).read_text().partition("| instead of |")[0]
+    phrases = [each for each in text.splitlines() if PERSON.search(each) or INVENTED.search(each)]
+    assert phrases == []
 
 
 @each_page

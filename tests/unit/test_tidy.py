@@ -13,6 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.support.prose import INVENTED, PERSON, RIDDLE
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "schemas",
@@ -33,15 +35,10 @@ DRAWERS = {"common", "core", "utils", "util", "helpers", "misc"}
 # Written in two parts, so that this file does not contain the words.
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 TOPIC_CONCATENATED = re.compile(r"prefix \+ (?!self\b)\w+\.name\b", re.I)
-RIDDLE = re.compile(
-    r"(Who|What|How|Who" r"ever|Whose|Where|When|No" r"body|Whatever|Whether)\b", re.ASCII
-)
-PERSON = re.compile(
-    r"\b(h" r"e|h" r"is|h" r"im|no" r"body|some" r"body|who" r"ever|any" r"body)\b", re.I
-)
 # Words that do not say what a function or class does, as parts of its name.
 VAGUE = re.compile(
-    r"(?:^|_)(told|tells?|fares?|stands|bears|no"
+    r"(?:^|_)(told|te"
+    r"lls?|fares?|stands|bears|no"
     r"body|some"
     r"body|any"
     r"body|who"
@@ -80,9 +77,9 @@ class Module(Struct, frozen=True):
             if isinstance(node, Documented) and (text := ast.get_docstring(node)):
                 yield getattr(node, "lineno", 1), text
 
-    def prose_with_persons(self) -> Iterator[tuple[int, str]]:
-        """Line and text of every comment and string of a file in which PERSON occurs."""
-        if not PERSON.search(self.text):
+    def prose(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+        """Line and text of every comment and string, if the pattern occurs in the file."""
+        if not pattern.search(self.text):
             return
         with tokenize.open(self.path) as lines:
             for token in tokenize.generate_tokens(lines.readline):
@@ -214,7 +211,17 @@ def test_programs_and_data_are_not_called_persons() -> None:
     persons = [
         f"{module.name}:{line} {found[0]}"
         for module in modules()
-        for line, text in module.prose_with_persons()
+        for line, text in module.prose(PERSON)
         if (found := PERSON.search(text)) and not _is_a_name(text, found[0])
     ]
     assert persons == []
+
+
+def test_comments_and_texts_have_no_invented_phrases() -> None:
+    invented = [
+        f"{module.name}:{line} {found[0]}"
+        for module in modules()
+        for line, text in module.prose(INVENTED)
+        if (found := INVENTED.search(text))
+    ]
+    assert invented == []

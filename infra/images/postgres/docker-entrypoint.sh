@@ -28,7 +28,7 @@ make_cluster() {
         --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 ${POSTGRES_INITDB_ARGS-}
     echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"
     echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
-    # Nobody else gets in before everything is made: a socket file only.
+    # No other client can connect before everything is made: a socket file only.
     pg_ctl --pgdata="$PGDATA" --wait --options="-c listen_addresses=''" start
     local sql=(psql --no-psqlrc --quiet --username="$user" --set=ON_ERROR_STOP=1)
     if [ "$database" != postgres ]; then

@@ -163,7 +163,7 @@ function drawCandle({ ctx, valToPos }, { start, open, high, low, close, volume }
   const top = y(Math.max(open, close));
   const height = Math.max(1, y(Math.min(open, close)) - top);
   const left = Math.round(x - width / 2);
-  // Rising candles are hollow, falling ones filled: not told by colour alone.
+  // Rising candles are hollow, falling ones filled: colour alone would not suffice.
   if (close >= open && volume && height > 2) {
     ctx.clearRect(left, top, width, height);
     ctx.strokeRect(left + 0.5, top + 0.5, Math.max(1, width - 1), height - 1);

@@ -1,4 +1,4 @@
-"""Which execution records count. The only implementation, used by every reader of executions.
+"""Decides which execution records count; the only implementation, for all their readers.
 
 1. A claim sets the current epoch to its own offset.
 2. A record of outcomes counts iff its epoch is the current one and its first command offset is

@@ -65,7 +65,7 @@ def changes_of(messages: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
 
 
 class ClientOrders:
-    """A broker's open orders, kept as `docs/feeds.md` tells clients to."""
+    """A broker's open orders, kept by the rules of `docs/feeds.md`."""
 
     def __init__(self) -> None:
         self.open: dict[str, dict[str, Any]] = {}
