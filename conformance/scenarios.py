@@ -2,10 +2,12 @@
 
 `a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
 Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity),
-`stop55` (stop price). `x a1` cancels, `X a` all orders of broker a, `X a B` its bids.
+`stop55` (stop price), `show10` (display quantity). `x a1` cancels, `X a` all orders of broker a,
+`X a B` its bids.
 `rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55` sets the symbol's instrument: its reference
 price, increments, largest quantity and value, lowest price of asks and highest of bids.
-`a1 => 3@51` replaces quantity and price, `a1 => 3@` and `a1 => @51` one of them.
+`a1 => 3@51 show5` replaces quantity, price and display quantity; `a1 => 3@`, `a1 => @51` and
+`a1 => show5` one of them.
 Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
 `filled`, the reason why it was closed with what was left, or the refusal; `a1=>` is the refusal of
 the latest replacement. Pure data: the tests
@@ -19,7 +21,7 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 _ORDER = re.compile(r"(?P<name>[a-z]\d+) (?P<side>[BS]) (?P<quantity>\d+)@(?P<price>mkt|\d+)")
-_REPLACE = re.compile(r"(?P<name>[a-z]\d+) => (?P<quantity>\d*)@(?P<price>\d*)")
+_REPLACE = re.compile(r"(?P<name>[a-z]\d+) =>( (?P<quantity>\d*)@(?P<price>\d*))?")
 _SIDES: Final[dict[str, Literal["bid", "ask"]]] = {"B": "bid", "S": "ask"}
 # Fields of the order that one word stands for.
 _WORDS: Final[dict[str, tuple[str, object]]] = {
@@ -27,7 +29,11 @@ _WORDS: Final[dict[str, tuple[str, object]]] = {
     "fok": ("time_in_force", "fok"),
     "po": ("post_only", True),
 }
-_NUMBERS: Final = {"min": "minimum_quantity", "stop": "stop_price"}
+_NUMBERS: Final = {
+    "min": "minimum_quantity",
+    "stop": "stop_price",
+    "show": "display_quantity",
+}
 # Fields of an instrument.
 _RULES: Final = {
     "ref": "reference_price",
@@ -139,11 +145,12 @@ def _action(text: str) -> Action:
     if text.startswith("X "):
         broker, *side = text.split()[1:]
         return MassCancel(broker, _SIDES[side[0]] if side else None)
-    replaced = _REPLACE.fullmatch(text)
+    replaced = _REPLACE.match(text)
     if replaced is not None:
         given = {"quantity": replaced["quantity"], "price": replaced["price"]}
         values = {field: int(value) for field, value in given.items() if value}
-        return Replace(replaced["name"], values)
+        more = dict(_number(word, _NUMBERS) for word in text[replaced.end() :].split())
+        return Replace(replaced["name"], values | more)
     found = _ORDER.match(text)
     assert found is not None, text
     price = found["price"]

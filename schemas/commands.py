@@ -17,6 +17,7 @@ from schemas.units import (
     REQUEST_PATTERN,
     SYMBOL_PATTERN,
     UUID_PATTERN,
+    DisplayQuantity,
     OrderType,
     PriceCents,
     Quantity,
@@ -82,14 +83,16 @@ class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", o
     trade at once is closed. fok: unless all of it trades at once, nothing does. `post_only`:
     refused if any of it would trade at once. `minimum_quantity`: unless that much trades at once,
     nothing does and the order is closed. `stop_price`: the order waits outside the book until a
-    trade at this price or beyond elects it; it then takes like any other. A program that does not
-    know this tag stops at the claim of a matcher that does.
+    trade at this price or beyond elects it; it then takes like any other. `display_quantity`: what
+    rests shows that much alone, and the next part of it once that is filled. A program that does
+    not know this tag stops at the claim of a matcher that does.
     """
 
     time_in_force: TimeInForce | None = None
     post_only: bool = False
     minimum_quantity: Quantity | None = None
     stop_price: PriceCents | None = None
+    display_quantity: Quantity | None = None
 
 
 class CancelOrder(
@@ -120,7 +123,7 @@ class AmendOrder(
     `quantity`: of the whole order with what is filled, so a fill on the way cannot oversize it.
     `of_quantity`, needed with it: the quantity that it replaces, which a matcher does not have of
     an order that was not amended before. `post_only`: as the order is; refused if any of it would
-    trade at once.
+    trade at once. `display_quantity`: of an iceberg order, from its next slice on; 0: it shows all.
     """
 
     order_id: OrderId
@@ -131,6 +134,7 @@ class AmendOrder(
     price: PriceCents | None = None
     valid_until: TimestampMs | None = None
     post_only: bool = False
+    display_quantity: DisplayQuantity | None = None
 
 
 class SetInstrument(

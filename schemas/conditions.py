@@ -7,6 +7,8 @@ from typing import Any
 from schemas.commands import AmendOrder
 from schemas.units import OrderKind, OrderType, TimeInForce
 
+# A slice of an iceberg order is at least one in so many of its shares: each is a trade of its own.
+SLICES_MAX = 100
 # The default of each order type. A market order never rests.
 DEFAULT_TIME_IN_FORCE: dict[OrderType, TimeInForce] = {"limit": "gtc", "market": "ioc"}
 
@@ -49,14 +51,27 @@ def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif in_force in ("ioc", "fok"):
             yield "post_only", f"an order with time_in_force {in_force} never rests"
     yield from _minimum_contradictions(fields, in_force)
+    yield from _display_contradictions(fields, in_force)
 
 
 def amendment_fault(command: AmendOrder) -> str | None:
     """The fault of an amendment whose values are each valid; None: it has none."""
     if (command.quantity is None) != (command.of_quantity is None):
         return "quantity and of_quantity go together"
-    if command.quantity is command.price is command.valid_until is None:
+    changes = (command.quantity, command.price, command.valid_until, command.display_quantity)
+    if changes == (None, None, None, None):
         return "it changes nothing"
+    if command.quantity is None or not command.display_quantity:
+        return None
+    return display_fault(command.display_quantity, command.quantity)
+
+
+def display_fault(display: int, quantity: int) -> str | None:
+    """The fault of a display quantity for an order of this quantity; None: it has none."""
+    if display > quantity:
+        return "is more than the quantity"
+    if display * SLICES_MAX < quantity:
+        return f"is less than one share in {SLICES_MAX} of the quantity"
     return None
 
 
@@ -75,6 +90,23 @@ def _minimum_contradictions(
         yield "minimum_quantity", "is more than the quantity"
 
 
+def _display_contradictions(
+    fields: Mapping[str, Any], in_force: TimeInForce | None
+) -> Iterator[tuple[str, str]]:
+    display, quantity = fields.get("display_quantity"), fields.get("quantity")
+    if display is None:
+        return
+    if fields.get("order_type") == "market":
+        yield "display_quantity", "a market order never rests"
+    elif in_force in ("ioc", "fok"):
+        yield "display_quantity", f"an order with time_in_force {in_force} never rests"
+    if fields.get("minimum_quantity") is not None:
+        yield "minimum_quantity", "does not go with a display_quantity"
+    fault = None if quantity is None else display_fault(display, quantity)
+    if fault is not None:
+        yield "display_quantity", fault
+
+
 def _stop_contradictions(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if fields.get("time_in_force") in ("ioc", "fok"):
         yield "time_in_force", "a stop order waits: gtc"
@@ -82,6 +114,8 @@ def _stop_contradictions(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]
         yield "post_only", "a stop order takes when it is elected"
     if fields.get("minimum_quantity") is not None:
         yield "minimum_quantity", "a stop order never trades when it arrives"
+    if fields.get("display_quantity") is not None:
+        yield "display_quantity", "a stop order shows all that is left when it is elected"
     side, price, stop_price = fields.get("side"), fields.get("price"), fields["stop_price"]
     if price is None or side is None:
         return

@@ -46,10 +46,11 @@ TRIMMED_LEVEL: Final = CONDITIONS_LEVEL
 RULES_LEVEL: Final = CONTROLS_LEVEL
 
 
-class Fill(Struct, frozen=True, gc=False):
+class Fill(Struct, frozen=True, omit_defaults=True, gc=False):
     """One execution of the accepted order against a resting one, at the resting order's price.
 
-    `sequence` numbers the symbol's trades from 1 without a gap.
+    `sequence` numbers the symbol's trades from 1 without a gap. `maker_displayed_quantity`: of an
+    iceberg order, the part of its remaining quantity that the book shows after the fill.
     """
 
     trade_id: str
@@ -59,6 +60,7 @@ class Fill(Struct, frozen=True, gc=False):
     maker_order_id: str
     maker_broker_id: str
     maker_remaining_quantity: int
+    maker_displayed_quantity: int | None = None
 
 
 class OrderAccepted(
@@ -93,13 +95,16 @@ class OrderEntered(
 
     Closed with `no_liquidity`: what of it did not trade at once. A fill-or-kill order, and one
     whose minimum was not reached, has no fill then. With a `stop_price` and not closed, it is
-    parked outside the book until a `StopElected`.
+    parked outside the book until a `StopElected`. `displayed_quantity`: the part of what is left
+    that the book shows of an iceberg order that rests.
     """
 
     time_in_force: TimeInForce | None = None
     post_only: bool = False
     minimum_quantity: int | None = None
     stop_price: int | None = None
+    display_quantity: int | None = None
+    displayed_quantity: int | None = None
 
 
 class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled", gc=False):
@@ -141,7 +146,9 @@ class OrderAmended(
     `kept_priority`: it kept its place in the book; otherwise it arrived anew, perhaps traded, and
     rests behind the others at its price. `quantity` None: never amended. `former_price` is that of
     the level that it left or that lost quantity; None: no level changed. `closed_reason` cancelled:
-    nothing was left to fill, and its values stayed, or the bound on fills was reached.
+    nothing was left to fill, and its values stayed, or the bound on fills was reached. Only iceberg
+    orders have a `display_quantity` (0: from its next slice on it shows all) and, while they rest,
+    a `displayed_quantity`.
     """
 
     order_id: str
@@ -158,6 +165,8 @@ class OrderAmended(
     former_price: int | None = None
     closed_reason: ClosedReason | None = None
     fills: tuple[Fill, ...] = ()
+    display_quantity: int | None = None
+    displayed_quantity: int | None = None
 
 
 class OrderRepeated(Struct, frozen=True, tag_field="type", tag="order_repeated", gc=False):

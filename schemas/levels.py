@@ -21,4 +21,6 @@ def level_of(command: Command) -> int:
 
 def _needs_controls(command: Command) -> bool:
     # One condition for each command or field of that level.
+    if isinstance(command, EnterOrder | AmendOrder):
+        return command.display_quantity is not None
     return isinstance(command, CancelAll)

@@ -40,8 +40,9 @@ class OrderRecord(Struct, gc=False):
     """The state of one order. `filled_value` is the sum of price times quantity, in cents.
 
     `time_in_force` None is the default of the order type. `triggered_at`: when a trade elected the
-    order with a stop price. `trades` are in order of execution;
-    `older_trades` came before them and are not at hand.
+    order with a stop price. Of an iceberg order, `display_quantity` is the size of its next slice
+    (0: all) and `displayed_quantity` what the book shows of it while it rests. `trades` are in
+    order of execution; `older_trades` came before them and are not at hand.
     """
 
     order_id: str
@@ -64,6 +65,8 @@ class OrderRecord(Struct, gc=False):
     minimum_quantity: int | None
     stop_price: int | None
     triggered_at: int | None
+    display_quantity: int | None
+    displayed_quantity: int | None
     trades: list[OrderTrade]
     older_trades: int = 0
 
@@ -92,6 +95,8 @@ class OrderRecord(Struct, gc=False):
             None,  # minimum_quantity
             None,  # stop_price
             None,  # triggered_at
+            None,  # display_quantity
+            None,  # displayed_quantity
             [],
         )
         if type(event) is OrderEntered:
@@ -99,6 +104,8 @@ class OrderRecord(Struct, gc=False):
             record.post_only = event.post_only
             record.minimum_quantity = event.minimum_quantity
             record.stop_price = event.stop_price
+            record.display_quantity = event.display_quantity
+            record.displayed_quantity = event.displayed_quantity
         for fill in event.fills:
             record._trade(fill, fill.maker_broker_id, time)
         return record
@@ -107,6 +114,12 @@ class OrderRecord(Struct, gc=False):
     def is_outside_book(self) -> bool:
         """True for a stop order that no trade has elected."""
         return self.stop_price is not None and self.triggered_at is None
+
+    @property
+    def shown_quantity(self) -> int:
+        """The part of the order that the book shows while it rests."""
+        displayed = self.displayed_quantity
+        return self.remaining_quantity if displayed is None else displayed
 
     def elected(self, step: StopElected, time: int) -> None:
         """Apply the election of the parked order: it takes, and rests or closes."""
@@ -120,6 +133,7 @@ class OrderRecord(Struct, gc=False):
         """Apply a fill of the resting order."""
         self._trade(fill, aggressor_broker_id, time)
         self.remaining_quantity = fill.maker_remaining_quantity
+        self.displayed_quantity = fill.maker_displayed_quantity
         self.updated_at = time
         if fill.maker_remaining_quantity == 0:
             self.closed_reason = "filled"
@@ -131,6 +145,8 @@ class OrderRecord(Struct, gc=False):
         self.price = event.price
         self.valid_until = event.valid_until
         self.remaining_quantity = event.remaining_quantity
+        self.display_quantity = event.display_quantity
+        self.displayed_quantity = event.displayed_quantity
         self.closed_reason = event.closed_reason
         self.updated_at = time
         for fill in event.fills:
@@ -139,6 +155,7 @@ class OrderRecord(Struct, gc=False):
     def closed(self, reason: ClosedReason, time: int) -> None:
         """Close the order; its remaining quantity is not filled."""
         self.closed_reason = reason
+        self.displayed_quantity = None
         self.updated_at = time
 
     def _trade(self, fill: Fill, counterparty: str, time: int) -> None:
@@ -173,6 +190,8 @@ class OrderRecord(Struct, gc=False):
             self.minimum_quantity,
             self.stop_price,
             None if self.triggered_at is None else rfc3339(self.triggered_at),
+            self.display_quantity,
+            self.displayed_quantity,
         )
 
     def summary(self) -> OrderSummary:
@@ -201,4 +220,6 @@ class OrderRecord(Struct, gc=False):
             minimum_quantity=self.minimum_quantity,
             stop_price=self.stop_price,
             triggered_at=None if self.triggered_at is None else rfc3339(self.triggered_at),
+            display_quantity=self.display_quantity,
+            displayed_quantity=self.displayed_quantity,
         )

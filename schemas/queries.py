@@ -127,6 +127,8 @@ class OrderSummary(Struct, frozen=True):
     minimum_quantity: int | None
     stop_price: int | None
     triggered_at: str | None
+    display_quantity: int | None
+    displayed_quantity: int | None
 
 
 class OrdersResource(Struct, frozen=True):

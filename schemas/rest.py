@@ -12,6 +12,7 @@ from schemas.units import (
     BrokerName,
     ClientOrderId,
     ClosedReason,
+    DisplayQuantity,
     DocumentNumber,
     NewSymbol,
     OrderKind,
@@ -52,6 +53,8 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     `order_type` stop and stop_limit need a `stop_price`: the order waits outside the book until a
     trade at that price or beyond elects it, and then takes as a market or limit order. 409 if the
     symbol has no instrument, or if its last trade has reached the stop price already.
+    `display_quantity`: what rests of the order shows that much alone, and once that is filled the
+    next so much, behind the others at its price. It is at least one share in 100 of the quantity.
     """
 
     document_number: DocumentNumber
@@ -66,6 +69,7 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     post_only: bool = False
     minimum_quantity: Quantity | None = None
     stop_price: PriceCents | None = None
+    display_quantity: Quantity | None = None
 
 
 class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,12 +78,14 @@ class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):
     `quantity` is that of the whole order, with what is filled: a fill on the way cannot oversize
     it. At or below what is filled it closes the order. The order keeps its place in the book if
     its price stays and its quantity does not grow; otherwise it arrives anew, may trade, and rests
-    behind the others at its price.
+    behind the others at its price. `display_quantity`, of an iceberg order, holds from its next
+    slice on; 0: it shows all.
     """
 
     quantity: Quantity | None = None
     price: PriceCents | None = None
     valid_until: Instant | None = None
+    display_quantity: DisplayQuantity | None = None
 
 
 class TradeResource(Struct, frozen=True):
@@ -97,7 +103,9 @@ class OrderResource(Struct, frozen=True):
 
     `average_price` is the mean price of the fills, rounded to the nearest cent. `trades` has the
     newest 100 of `trades_total`, oldest first; `GET /orders/{order_id}/trades` has all. A stop
-    order is open while it waits; `triggered_at`: when a trade elected it.
+    order is open while it waits; `triggered_at`: when a trade elected it. Only an iceberg order has
+    a `display_quantity` (0: from its next slice on it shows all) and, while it is open, a
+    `displayed_quantity`: what the book shows of it.
     """
 
     order_id: str
@@ -123,6 +131,8 @@ class OrderResource(Struct, frozen=True):
     minimum_quantity: int | None = None
     stop_price: int | None = None
     triggered_at: str | None = None
+    display_quantity: int | None = None
+    displayed_quantity: int | None = None
 
 
 class TradesResource(Struct, frozen=True):

@@ -37,7 +37,10 @@ class BookRow(Struct, frozen=True, array_like=True, gc=False):
 
 
 class OrderRow(Struct, frozen=True, array_like=True, gc=False):
-    """An open order; `accepted_at` is the offset of its command."""
+    """An open order; `accepted_at` is the offset of its command.
+
+    `remaining_quantity` is the part that the book shows; see `IcebergRow`.
+    """
 
     order_id: str
     broker_id: str
@@ -110,6 +113,15 @@ class AmendedRow(Struct, frozen=True, array_like=True, gc=False):
     quantity: int
 
 
+class IcebergRow(Struct, frozen=True, array_like=True, gc=False):
+    """`[order_id, display_quantity, hidden_quantity]` of an open iceberg order: the size of its
+    next slice (0: all), and what is left of it behind the part that the book shows."""
+
+    order_id: str
+    display_quantity: int
+    hidden_quantity: int
+
+
 class StopRow(Struct, frozen=True, array_like=True, gc=False):
     """A stop order that waits; `accepted_at` is the offset of its command.
 
@@ -142,6 +154,7 @@ class SnapshotChunk(
     terms: tuple[OrderTermsRow, ...] = ()
     amended: tuple[AmendedRow, ...] = ()
     stops: tuple[StopRow, ...] = ()
+    icebergs: tuple[IcebergRow, ...] = ()
 
 
 class PublishedPosition(Struct, frozen=True, order=True, gc=False):

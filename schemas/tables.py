@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 14
+SCHEMA_VERSION = 15
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -140,6 +140,8 @@ ORDERS = Table(
         "minimum_quantity",
         "stop_price",
         "triggered_at",
+        "display_quantity",
+        "displayed_quantity",
     ),
     writers=("sink", "operator"),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},

@@ -28,6 +28,9 @@ REQUEST_PATTERN = r"^[0-9a-f]{16}$(?!\n)"
 
 PriceCents = Annotated[int, Meta(ge=1, le=PRICE_CENTS_MAX, description="Price in cents.")]
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="Quantity in shares.")]
+DisplayQuantity = Annotated[
+    int, Meta(ge=0, le=QUANTITY_MAX, description="Shares that the book shows; 0: all.")
+]
 TimestampMs = Annotated[
     int, Meta(ge=0, le=TIMESTAMP_MS_MAX, description="Milliseconds since the Unix epoch, UTC.")
 ]

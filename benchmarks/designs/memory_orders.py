@@ -76,6 +76,8 @@ def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
         minimum_quantity=None,
         stop_price=None,
         triggered_at=None,
+        display_quantity=None,
+        displayed_quantity=None,
         trades=[],
         arrival=0,
     )

@@ -82,5 +82,7 @@ def _order(**columns: Any) -> DesignOrder:
         minimum_quantity=None,
         stop_price=None,
         triggered_at=None,
+        display_quantity=None,
+        displayed_quantity=None,
         **columns,
     )

@@ -10,12 +10,14 @@ def remaining_before(event: OrderAmended) -> int:
 
 
 def broken_amendment(
-    order: OrderAccepted, remaining: int, event: OrderAmended, time: int
+    order: OrderAccepted, left_before: tuple[int, int], event: OrderAmended, time: int
 ) -> str | None:
     """The rule that an amendment breaks; None: it keeps to all.
 
-    `order` has the values before it, of which `remaining` was not filled.
+    `order` has the values before it. `left_before`: what was not filled then, and what of it the
+    book showed.
     """
+    remaining, shown = left_before
     if (event.symbol, event.side) != (order.symbol, order.side):
         return f"it became an order for {event.symbol}, {event.side}"
     left = remaining_before(event)
@@ -26,7 +28,7 @@ def broken_amendment(
             f"{remaining} at {order.price} became {left} at {event.price}: "
             f"kept its place {event.kept_priority}, expected {keeps}"
         )
-    is_changed = not keeps or left < remaining
+    is_changed = not keeps or left < shown
     if event.former_price != (order.price if is_changed else None):
         return f"its former price is {event.former_price}, expected {order.price}"
     is_due = event.valid_until is not None and event.valid_until <= time
@@ -46,8 +48,12 @@ def answers_amendment(
     if event.closed_reason == "expired" and event.valid_until == order.valid_until:
         return True
     post_only = isinstance(order, OrderEntered) and order.post_only
+    display = order.display_quantity if isinstance(order, OrderEntered) else None
+    if display is not None and command.display_quantity is not None:
+        display = command.display_quantity
     return (
-        event.price == (command.price or order.price)
+        event.display_quantity == display
+        and event.price == (command.price or order.price)
         and event.valid_until == (command.valid_until or order.valid_until)
         and event.quantity in ((command.quantity,) if command.quantity else (None, order.quantity))
         and command.post_only == post_only

@@ -5,6 +5,7 @@ time. The public records that must follow, trades and changed levels, are comput
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 from schemas.book import BookUpdate, Level
 from schemas.commands import AmendOrder, Command, PlaceOrder
@@ -18,6 +19,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     Outcome,
+    StopElected,
 )
 from schemas.ids import trade_id
 from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
@@ -43,6 +45,7 @@ class OutcomeBooks:
         self._rules = rules
         self._priority = report["priority"]
         self._conditions = report["conditions"]
+        self._slices = report["slices"]
         self._sequences = report["sequences"]
         self._crossed = report["crossed"]
         self._books: dict[str, RestingBook] = {}
@@ -55,10 +58,14 @@ class OutcomeBooks:
         for row in state.books:
             book = self._books[row.symbol] = RestingBook(row.symbol)
             book.sequence, book.trades = row.sequence, row.trade_sequence
+        icebergs = {row.order_id: row for row in state.icebergs}
         for order in state.orders:
-            resting = Resting(
-                order.symbol, order.side, order.price, order.remaining_quantity, order.valid_until
-            )
+            shown = order.remaining_quantity
+            resting = Resting(order.symbol, order.side, order.price, shown, order.valid_until)
+            iceberg = icebergs.get(order.order_id)
+            if iceberg is not None:
+                resting.remaining += iceberg.hidden_quantity
+                resting.display, resting.shown = iceberg.display_quantity, shown
             self._orders[order.order_id] = resting
             self._books[order.symbol].add(order.order_id, resting)
 
@@ -147,10 +154,12 @@ class OutcomeBooks:
             return
         order.valid_until = event.valid_until
         book = self._books[order.symbol]
+        order.display = event.display_quantity
         if event.kept_priority:
-            if event.remaining_quantity != order.remaining:
+            if event.remaining_quantity < order.shown:
                 self._touch(book, order)
-                book.leave(order, event.remaining_quantity)
+            book.cut(order, event.remaining_quantity)
+            self._look_at_slice(order, event.displayed_quantity, event.order_id, offset)
             return
         left = order.remaining
         self._leaves(event.order_id)
@@ -186,27 +195,47 @@ class OutcomeBooks:
                     f"expected {name} #{book.trades}"
                 )
             self.trades.append(_trade(trade, outcome.time, offset))
-            self._take(fill)
+            self._take(fill, offset)
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
         if event.closed_reason is None and event.price is not None:
             resting = Resting(
                 event.symbol, event.side, event.price, event.remaining_quantity, event.valid_until
             )
+            if isinstance(event, OrderEntered | OrderAmended):
+                resting.display = event.display_quantity
             # Two open orders with one id are reported by the ledger.
             self._leaves(event.order_id)
             self._orders[event.order_id] = resting
             self._touch(book, resting)
             book.add(event.order_id, resting)
+            displayed = None if isinstance(event, StopElected) else _displayed(event)
+            self._look_at_slice(resting, displayed, event.order_id, offset)
 
-    def _take(self, fill: Fill) -> None:
+    def _look_at_slice(
+        self, order: Resting, displayed: int | None, order_id: str, offset: int
+    ) -> None:
+        """Check what the book shows of an order, by its event."""
+        if order.display is None and displayed is None:
+            return
+        self._slices.checked += 1
+        shown = None if order.display is None else order.shown
+        if displayed != shown:
+            self._slices.fail(
+                f"{self._partition}@{offset} order {order_id} shows {displayed}, expected {shown}"
+            )
+
+    def _take(self, fill: Fill, offset: int) -> None:
         maker = self._orders.get(fill.maker_order_id)
         if maker is None:
             return
         book = self._books[maker.symbol]
         self._touch(book, maker)
-        book.leave(maker, fill.maker_remaining_quantity)
+        book.fill(fill.maker_order_id, maker, fill.quantity, fill.maker_remaining_quantity)
         if maker.remaining <= 0:
             self._leaves(fill.maker_order_id)
+        else:
+            displayed, order_id = fill.maker_displayed_quantity, fill.maker_order_id
+            self._look_at_slice(maker, displayed, order_id, offset)
 
     def _look_at_fill(
         self, book: RestingBook, event: Taking, fill: Fill, left: int, where: str
@@ -220,8 +249,8 @@ class OutcomeBooks:
         name, order = first
         if (fill.maker_order_id, fill.price) != (name, order.price):
             self._priority.fail(f"{took}, first was {name} at {order.price}")
-        elif fill.quantity != min(left, order.remaining):
-            self._priority.fail(f"{took}, {left} were wanted and {order.remaining} there")
+        elif fill.quantity != min(left, order.shown):
+            self._priority.fail(f"{took}, {left} were wanted and {order.shown} there")
         if not _crosses(event, fill.price):
             self._priority.fail(f"{took}, beyond its limit of {event.price}")
 
@@ -265,11 +294,10 @@ class OutcomeBooks:
     ) -> int:
         """The shares that an order would trade at once, at most `wanted`."""
         found = 0
-        for step, maker in enumerate(book.waiting(_opposite(order.side))):
-            if step >= steps_max or not _crosses(order, maker.price):
+        for price, quantity in islice(book.steps(_opposite(order.side), self.clock), steps_max):
+            if found >= wanted or not _crosses(order, price):
                 break
-            if maker.valid_until is None or maker.valid_until > self.clock:
-                found += maker.remaining
+            found += quantity
         return min(found, wanted)
 
     def _look_at_what_is_left(
@@ -328,6 +356,10 @@ class OutcomeBooks:
 
 def _may_not_rest(event: Taking) -> bool:
     return event.price is None or (isinstance(event, OrderAccepted) and never_rests(event))
+
+
+def _displayed(event: OrderAccepted | OrderAmended) -> int | None:
+    return event.displayed_quantity if isinstance(event, OrderEntered | OrderAmended) else None
 
 
 def _opposite(side: Side) -> Side:

@@ -99,7 +99,9 @@ class Answers:
             wanted = "order_not_open"
         elif state.accepted.broker_id != command.broker_id:
             wanted = "not_owner"
-        elif isinstance(command, AmendOrder) and _waits(state, outcome):
+        elif isinstance(command, AmendOrder) and (
+            _waits(state, outcome) or (command.display_quantity and _shows_all(state.accepted))
+        ):
             wanted = "not_amendable"
         elif found in _AMENDMENT_REFUSALS:
             return
@@ -145,6 +147,10 @@ def _waits(state: OrderState, outcome: Outcome) -> bool:
     elected = {step.order_id for step in outcome.before}
     is_new = state.triggered_at is None and state.accepted.order_id not in elected
     return is_new and is_parked(state.accepted)
+
+
+def _shows_all(order: OrderAccepted) -> bool:
+    return not isinstance(order, OrderEntered) or not order.display_quantity
 
 
 def _left_before(outcome: Outcome, state: OrderState) -> int:
@@ -227,7 +233,8 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
         )
         if isinstance(event, OrderEntered):
             conditions = (event.time_in_force, event.post_only, event.minimum_quantity)
-            return EnterOrder(*entered, *conditions, event.stop_price) == command
+            more = (event.stop_price, event.display_quantity)
+            return EnterOrder(*entered, *conditions, *more) == command
         return PlaceOrder(*entered) == command
     if isinstance(event, OrderRepeated):
         return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)

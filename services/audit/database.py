@@ -32,7 +32,8 @@ _SELECT_ORDERS: LiteralString = (
     " extract(epoch FROM created_at) * 1000 AS created_at,"
     " extract(epoch FROM updated_at) * 1000 AS updated_at,"
     " partition, command_offset, time_in_force, post_only, minimum_quantity, stop_price,"
-    " extract(epoch FROM triggered_at) * 1000 AS triggered_at FROM orders"
+    " display_quantity, extract(epoch FROM triggered_at) * 1000 AS triggered_at,"
+    " displayed_quantity FROM orders"
 )
 _SELECT_TRADES: LiteralString = (
     "SELECT id::text, buy_order_id::text, sell_order_id::text, buy_broker_id::text,"
@@ -104,6 +105,7 @@ def order_row(state: OrderState, partition: int) -> Row:
         state.offset,
         *conditions_row(event),
         state.triggered_at,
+        state.displayed,
     )
 
 
@@ -127,8 +129,14 @@ def carried_row(state: OrderState, partition: int) -> Row:
 def conditions_row(event: OrderAccepted) -> Row:
     """The conditions of an order; those of one without any."""
     if isinstance(event, OrderEntered):
-        return event.time_in_force, event.post_only, event.minimum_quantity, event.stop_price
-    return None, False, None, None
+        return (
+            event.time_in_force,
+            event.post_only,
+            event.minimum_quantity,
+            event.stop_price,
+            event.display_quantity,
+        )
+    return None, False, None, None, None
 
 
 def trade_row(trade: TradeState, partition: int) -> Row:

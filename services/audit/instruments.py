@@ -119,7 +119,8 @@ def _broken(held: _Instrument, order: PlaceOrder | OrderAccepted) -> Iterable[st
     if any((one or 0) % rules.tick_size for one in (price, stop_price)):
         yield "off_tick"
     minimum = order.minimum_quantity if isinstance(order, EnterOrder | OrderEntered) else None
-    if any((count or 0) % rules.lot_size for count in (order.quantity, minimum)):
+    display = order.display_quantity if isinstance(order, EnterOrder | OrderEntered) else None
+    if any((count or 0) % rules.lot_size for count in (order.quantity, minimum, display)):
         yield "off_lot"
     if order.quantity > (rules.quantity_max or order.quantity):
         yield "over_max_quantity"

@@ -26,7 +26,7 @@ from schemas.executions import (
 )
 from schemas.ids import partition_of
 from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
-from schemas.snapshots import OrderRow, StopRow
+from schemas.snapshots import IcebergRow, OrderRow, StopRow
 from schemas.units import ClosedReason, Side
 from services.audit.amendments import broken_amendment, remaining_before
 from services.audit.report import AuditReport
@@ -44,6 +44,8 @@ class OrderState(Struct):
     updated_at: int
     closed_reason: ClosedReason | None
     triggered_at: int | None = None
+    displayed: int | None = None
+    """The part of an open iceberg order that the book shows."""
     carried: bool = False
     """Open where the audit begins: `accepted` then has what was left of the order there."""
 
@@ -144,24 +146,29 @@ class Ledger:
                 case never:
                     assert_never(never)
 
-    def carry(self, order: OrderRow, time: int) -> None:
+    def carry(self, order: OrderRow, iceberg: IcebergRow | None, time: int) -> None:
         """Take over an order that is open where the audit begins."""
-        event = OrderAccepted(
+        left, displayed, display = order.remaining_quantity, None, None
+        if iceberg is not None:
+            displayed, display = left, iceberg.display_quantity
+            left += iceberg.hidden_quantity
+        event = OrderEntered(
             order_id=order.order_id,
             broker_id=order.broker_id,
             document_number="",
             symbol=order.symbol,
             side=order.side,
             order_type="limit",
-            quantity=order.remaining_quantity,
-            remaining_quantity=order.remaining_quantity,
+            quantity=left,
+            remaining_quantity=left,
             book_sequence=0,
             price=order.price,
             valid_until=order.valid_until,
+            display_quantity=display,
         )
-        self.open[order.order_id] = OrderState(
-            event, order.accepted_at, order.remaining_quantity, 0, 0, time, time, None, carried=True
-        )
+        state = OrderState(event, order.accepted_at, left, 0, 0, time, time, None, carried=True)
+        state.displayed = displayed
+        self.open[order.order_id] = state
 
     def carry_stop(self, row: StopRow, time: int) -> None:
         """Take over a stop order that waits where the audit begins."""
@@ -207,6 +214,8 @@ class Ledger:
         self._quantities.checked += 1
         where = f"{self.partition}@{offset} order {event.order_id}"
         state = OrderState(event, offset, event.quantity, 0, 0, time, time, event.closed_reason)
+        if isinstance(event, OrderEntered):
+            state.displayed = event.displayed_quantity
         if event.order_id in self.open:
             self._final.fail(f"{where}: accepted while an order of this id is open")
         self._took(state, event, trades, (time, offset))
@@ -261,7 +270,8 @@ class Ledger:
         if state is None:
             self._final.fail(f"{where}: amended, although it is not open")
             return
-        broken = broken_amendment(state.accepted, state.remaining, event, time)
+        shown = state.remaining if state.displayed is None else state.displayed
+        broken = broken_amendment(state.accepted, (state.remaining, shown), event, time)
         if broken is not None:
             self._amendments.fail(f"{where}: {broken}")
         quantity = event.quantity or state.accepted.quantity
@@ -271,6 +281,11 @@ class Ledger:
         state.accepted = structs.replace(
             state.accepted, quantity=quantity, price=event.price, valid_until=event.valid_until
         )
+        if isinstance(state.accepted, OrderEntered):
+            state.accepted = structs.replace(
+                state.accepted, display_quantity=event.display_quantity
+            )
+        state.displayed = event.displayed_quantity
         state.remaining = quantity - state.filled
         state.updated_at = time
         for trade in trades:
@@ -326,6 +341,7 @@ class Ledger:
         maker.filled += fill.quantity
         maker.filled_value += fill.price * fill.quantity
         maker.updated_at = time
+        maker.displayed = fill.maker_displayed_quantity
         self._totals.pays(resting.broker_id, resting.side, fill.price * fill.quantity)
         recorded = (fill.maker_remaining_quantity, fill.maker_broker_id, fill.price)
         kept = (maker.remaining, resting.broker_id, resting.price)
@@ -360,6 +376,7 @@ class Ledger:
             )
             state.remaining = event.remaining_quantity
         state.closed_reason = reason
+        state.displayed = None
         state.updated_at = time
         self._close(state)
 

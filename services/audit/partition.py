@@ -124,8 +124,9 @@ class PartitionAudit:
         self._stops.carry(state.stops)
         for stop in state.stops:
             self._ledger.carry_stop(stop, state.clock)
+        icebergs = {row.order_id: row for row in state.icebergs}
         for order in state.orders:
-            self._ledger.carry(order, state.clock)
+            self._ledger.carry(order, icebergs.get(order.order_id), state.clock)
         self._tools.database.begins_at(self._number, self._first)
         if self._tools.client_log is not None:
             raise UnavailableError(

@@ -14,17 +14,30 @@ from schemas.units import Side
 
 
 class Resting(Struct):
-    """An open order."""
+    """An open order. `display`: the size of its slices; 0: all; None: no iceberg order.
+
+    `shown`: the part of `remaining` that the book shows.
+    """
 
     symbol: str
     side: Side
     price: int
     remaining: int
     valid_until: int | None
+    display: int | None = None
+    shown: int = 0
+
+    def slice(self) -> int:
+        """The part that the book shows next of the order."""
+        return min(self.display or self.remaining, self.remaining)
+
+    def is_due(self, clock: int) -> bool:
+        """True if the order expires at this time, and trades no more."""
+        return self.valid_until is not None and self.valid_until <= clock
 
 
 class _Level(Struct):
-    """The orders of a level, oldest first; `total` is the sum of their remaining quantities."""
+    """The orders of a level, oldest first; `total` is the sum of what they show."""
 
     orders: OrderedDict[str, Resting]
     total: int = 0
@@ -44,22 +57,38 @@ class RestingBook:
         }
 
     def add(self, order_id: str, order: Resting) -> None:
-        """Queue an order behind the others at its price."""
+        """Queue an order behind the others at its price, where it shows a slice unless it shows
+        something already."""
+        order.shown = order.shown or order.slice()
         levels, key = self._sides[order.side], _key(order.side, order.price)
         if key not in levels:
             levels[key] = _Level(OrderedDict())
         levels[key].orders[order_id] = order
-        levels[key].total += order.remaining
+        levels[key].total += order.shown
 
-    def leave(self, order: Resting, remaining: int) -> None:
-        """Set the remaining quantity of an order."""
-        level = self._sides[order.side][_key(order.side, order.price)]
-        level.total += remaining - order.remaining
+    def cut(self, order: Resting, remaining: int) -> None:
+        """Set the remaining quantity of an order that keeps its place: what it shows goes last."""
         order.remaining = remaining
+        self._show(order, min(order.shown, remaining))
+
+    def fill(self, order_id: str, order: Resting, quantity: int, remaining: int) -> None:
+        """Fill an order: the next slice of an iceberg order is behind the others at its price."""
+        order.remaining = remaining
+        left = remaining if order.display is None else order.shown - quantity
+        self._show(order, left)
+        if left <= 0 < remaining:
+            self._show(order, order.slice())
+            level = self._sides[order.side][_key(order.side, order.price)]
+            level.orders.move_to_end(order_id)
+
+    def _show(self, order: Resting, quantity: int) -> None:
+        level = self._sides[order.side][_key(order.side, order.price)]
+        level.total += quantity - order.shown
+        order.shown = quantity
 
     def remove(self, order_id: str, order: Resting) -> None:
         """Remove an order."""
-        self.leave(order, 0)
+        self.cut(order, 0)
         levels, key = self._sides[order.side], _key(order.side, order.price)
         del levels[key].orders[order_id]
         if not levels[key].orders:
@@ -70,10 +99,22 @@ class RestingBook:
         levels = self._sides[side]
         return next(iter(levels.peekitem(0)[1].orders.items())) if levels else None
 
-    def waiting(self, side: Side) -> Iterator[Resting]:
-        """The orders of a side in the order they would trade."""
+    def steps(self, side: Side, clock: int) -> Iterator[tuple[int, int]]:
+        """Price and shares of each step in which the orders of a side would trade, in order.
+
+        An order that is due takes a step and trades nothing.
+        """
         for level in self._sides[side].values():
-            yield from level.orders.values()
+            hidden = []
+            for order in level.orders.values():
+                yield order.price, 0 if order.is_due(clock) else order.shown
+                if not order.is_due(clock):
+                    hidden.append((order.price, order.display, order.remaining - order.shown))
+            while hidden := [one for one in hidden if one[2] > 0]:
+                for turn, (price, display, left) in enumerate(hidden):
+                    taken = min(display or left, left)
+                    yield price, taken
+                    hidden[turn] = (price, display, left - taken)
 
     def level(self, side: Side, price: int) -> Level:
         """Totals at a price; zeros if there is no order."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import structs
 
-from schemas.conditions import condition_faults
+from schemas.conditions import condition_faults, display_fault
 from schemas.rest import FieldFault, OrderRequest, RegisterRequest, ReplaceRequest
 from schemas.units import CLIENT_ORDER_ID_WINDOW_MS, TIMESTAMP_MS_MAX, milliseconds
 from services.api.decoding import (
@@ -64,6 +64,7 @@ def names_given(order: OrderRequest) -> int:
         + (order.client_order_id is not None)
         + (order.minimum_quantity is not None)
         + (order.time_in_force is not None)
+        + (order.display_quantity is not None)
         + order.post_only
     )
 
@@ -87,8 +88,11 @@ def replacement_faults(fields: dict[str, Any], now_ms: int) -> Faults:
     """Faults between valid fields of a replacement; `fields` lacks those that are not."""
     values = [fields.get(name, 0) for name in ReplaceRequest.__struct_fields__]
     if all(value is None for value in values):
-        return [FieldFault("", "needs a new quantity, price or valid_until")]
-    return _bad_end(fields, now_ms, now_ms)
+        return [FieldFault("", "needs a new quantity, price, valid_until or display_quantity")]
+    faults = _bad_end(fields, now_ms, now_ms)
+    display, quantity = fields.get("display_quantity"), fields.get("quantity")
+    fault = display_fault(display, quantity) if display and quantity is not None else None
+    return faults if fault is None else [*faults, FieldFault("/display_quantity", fault)]
 
 
 def admit_registration(body: bytes) -> RegisterRequest:
@@ -112,6 +116,7 @@ def order_faults(order: OrderRequest, now_ms: int, oldest_ms: int) -> Faults:
         and not order.post_only
         and order.minimum_quantity is None
         and order.stop_price is None
+        and order.display_quantity is None
         and order.order_type == ("market" if order.price is None else "limit")
     ):
         # Most orders: only a price can contradict their type.
@@ -127,6 +132,7 @@ def order_faults(order: OrderRequest, now_ms: int, oldest_ms: int) -> Faults:
         "minimum_quantity": order.minimum_quantity,
         "side": order.side,
         "stop_price": order.stop_price,
+        "display_quantity": order.display_quantity,
     }
     return contradictions(fields, now_ms, oldest_ms)
 

@@ -179,7 +179,7 @@ class _Replace(_Waiting):
         self._order: OrderResource | None = None
 
     async def look_up(self) -> None:
-        self._order = await self._batch.replacing.find(self._request)
+        self._order = await self._batch.replacing.find(self._values, self._request)
 
     def send(self) -> Sent:
         if self._order is None:

@@ -22,7 +22,7 @@ from services.ingest.waiters import OnOutcome
 
 _RANDOM_BYTES = 8
 # Time in force by default, and nothing else, makes a plain order.
-_NO_CONDITIONS: Final = (None, False, None, None)
+_NO_CONDITIONS: Final = (None, False, None, None, None)
 
 
 class PlaceOrderHandler:
@@ -142,7 +142,13 @@ def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
     in_force = order.time_in_force
     if in_force == default_time_in_force(order_type_of(order.order_type), order.stop_price):
         in_force = None
-    conditions = (in_force, order.post_only, order.minimum_quantity, order.stop_price)
+    conditions = (
+        in_force,
+        order.post_only,
+        order.minimum_quantity,
+        order.stop_price,
+        order.display_quantity,
+    )
     if conditions == _NO_CONDITIONS:
         return PlaceOrder(*fields)
     return EnterOrder(*fields, *conditions)

@@ -6,11 +6,13 @@ from typing import Final
 
 from schemas.codec import encode
 from schemas.commands import AmendOrder
+from schemas.conditions import display_fault
 from schemas.executions import CommandRefused, OrderAmended, Outcome
-from schemas.rest import OrderResource, PendingOrder, ReplaceRequest
+from schemas.rest import FieldFault, OrderResource, PendingOrder, ReplaceRequest
 from schemas.topics import COMMANDS
 from schemas.units import milliseconds, rfc3339
 from services.api.app import ProblemError, Request, Response, Route, json_response, not_accepted
+from services.api.decoding import Faults, invalid_fields
 from services.api.direct import awaited
 from services.api.messages import Reply
 from services.ingest.admission import admit_replacement
@@ -45,7 +47,7 @@ class ReplaceOrderHandler:
             path="/orders/{order_id}/replace",
             handler=self.replace,
             who="broker",
-            summary="Replace quantity, price or end of one of your orders, which keeps its id",
+            summary="Replace values of one of your orders, which keeps its id",
             request=ReplaceRequest,
             answers={200: OrderResource, 202: PendingOrder},
             problems=(
@@ -62,7 +64,7 @@ class ReplaceOrderHandler:
     async def replace(self, request: Request) -> Response:
         """Replace values of the order of one request."""
         values = admit_replacement(request.body, self._context.clock())
-        order = await self.find(request)
+        order = await self.find(values, request)
 
         def begin(request: Request, reply: Reply) -> None:
             self.begin(values, order, request, preferences_of(request), reply)
@@ -85,15 +87,18 @@ class ReplaceOrderHandler:
         if not wait_ms:
             on_outcome(None)
 
-    async def find(self, request: Request) -> OrderResource:
-        """The order, which may be open. Raises ProblemError: 404, 409, or 503 if it is unknown
-        now: the command would lack its quantity."""
+    async def find(self, values: ReplaceRequest, request: Request) -> OrderResource:
+        """The order, which may be open and take these values. Raises ProblemError: 404, 409, 422,
+        or 503 if it is unknown now: the command would lack its quantity."""
         partition_of(request, self._context.partitions)
         try:
             order = known(await self._context.lookup(request.identifier("order_id"), request))
         except LookupUnavailableError:
             raise not_accepted("the order cannot be read now; nothing was written") from None
         require_open(order)
+        faults = display_faults(values, order)
+        if faults:
+            raise invalid_fields(faults)
         return order
 
     def send(
@@ -120,6 +125,7 @@ class ReplaceOrderHandler:
             values.price,
             None if until is None else milliseconds(until),
             order.post_only,
+            values.display_quantity,
         )
         context.require_level(partition, command)
         if wait_ms:
@@ -166,9 +172,22 @@ def _shows(order: OrderResource, event: OrderAmended, time: int) -> bool:
     until = None if event.valid_until is None else rfc3339(event.valid_until)
     return is_later or (
         order.updated_at == at
-        and (order.price, order.valid_until) == (event.price, until)
+        and (order.price, order.valid_until, order.display_quantity)
+        == (event.price, until, event.display_quantity)
         and order.remaining_quantity <= event.remaining_quantity
     )
+
+
+def display_faults(values: ReplaceRequest, order: OrderResource) -> Faults:
+    """Faults of the new values of an iceberg order, as far as it is known here."""
+    display, quantity = values.display_quantity, values.quantity or order.quantity
+    if display is None:
+        # A cut may leave less than a slice.
+        display, name = min(order.display_quantity or quantity, quantity), "quantity"
+    else:
+        name = "display_quantity"
+    fault = display_fault(display, quantity) if display else None
+    return [] if fault is None else [FieldFault(f"/{name}", f"display_quantity {fault}")]
 
 
 def require_open(order: OrderResource) -> None:

@@ -20,12 +20,16 @@ REFUSALS: Final = {
     "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",
 }
 _OF_REPLACEMENTS: Final = {
-    "not_amendable": "a stop order that waits cannot be replaced: cancel it and place another",
+    "not_amendable": "a stop order that waits cannot be replaced: cancel it and place another; an "
+    "order that shows all has no display_quantity",
 }
 # Field and fault of an order that breaks a rule of its symbol's instrument.
 _FAULTS: Final = {
     "off_tick": ("/price", "or stop_price is no multiple of the symbol's tick_size"),
-    "off_lot": ("/quantity", "or minimum_quantity is no multiple of the symbol's lot_size"),
+    "off_lot": (
+        "/quantity",
+        "or a minimum or display quantity is no multiple of the symbol's lot_size",
+    ),
     "over_max_quantity": ("/quantity", "is more than the symbol's quantity_max"),
     "over_max_value": ("/quantity", "times the price is more than the symbol's value_max"),
 }

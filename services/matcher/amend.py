@@ -6,33 +6,39 @@ from msgspec import Struct, structs
 from schemas.commands import AmendOrder, EnterOrder
 from schemas.executions import CommandRefused, Fill, OrderAmended, RefusalCode
 from schemas.units import ClosedReason
-from services.matcher.book import Order
+from services.matcher.book import IcebergOrder, Order
+from services.matcher.stops import StopOrder
 
 
 class Amendment(Struct, frozen=True, gc=False):
     """An order's values after its amendment. `quantity` None: never amended.
 
-    `closed_reason`: the amendment closes the order, which then trades nothing.
+    `remaining` includes what the book does not show. Only iceberg orders have `display`, and, once
+    they rest, `displayed`: what the book shows. `closed_reason`: the amendment closes the order,
+    which then trades nothing.
     """
 
     price: int
     quantity: int | None
     remaining: int
     valid_until: int | None
+    display: int | None
     keeps_priority: bool = False
     closed_reason: ClosedReason | None = None
+    displayed: int | None = None
 
 
 def amendment_of(
     order: Order, command: AmendOrder, amended_quantity: int | None, clock: int
 ) -> Amendment:
     """The values after the command; `amended_quantity`: the one that an earlier amendment set."""
-    before = Amendment(order.price, amended_quantity, order.remaining, order.valid_until)
+    display = order.display if isinstance(order, IcebergOrder) else None
+    before = Amendment(order.price, amended_quantity, order.unfilled, order.valid_until, display)
     if before.valid_until is not None and before.valid_until <= clock:
         # Left over from a backlog of expiries: no amendment can extend it.
         return structs.replace(before, closed_reason="expired")
     price = order.price if command.price is None else command.price
-    quantity, remaining = amended_quantity, order.remaining
+    quantity, remaining = amended_quantity, order.unfilled
     if command.quantity is not None:
         former = command.of_quantity if amended_quantity is None else amended_quantity
         quantity = command.quantity
@@ -41,10 +47,20 @@ def amendment_of(
         if remaining <= 0:
             return structs.replace(before, closed_reason="cancelled")
     until = order.valid_until if command.valid_until is None else command.valid_until
+    if display is not None and command.display_quantity is not None:
+        display = command.display_quantity
     if until is not None and until <= clock:
-        return Amendment(price, quantity, remaining, until, closed_reason="expired")
-    keeps = price == order.price and remaining <= order.remaining
-    return Amendment(price, quantity, remaining, until, keeps)
+        return Amendment(price, quantity, remaining, until, display, closed_reason="expired")
+    keeps = price == order.price and remaining <= order.unfilled
+    return Amendment(price, quantity, remaining, until, display, keeps)
+
+
+def is_amendable(order: Order, command: AmendOrder) -> bool:
+    """True if an order of this kind has the values that the command replaces."""
+    if isinstance(order, StopOrder):
+        return False
+    # An order that shows all cannot hide a part of it again.
+    return not command.display_quantity or (isinstance(order, IcebergOrder) and order.display > 0)
 
 
 def arriving_anew(order: Order, after: Amendment, *, post_only: bool) -> EnterOrder:
@@ -60,6 +76,7 @@ def arriving_anew(order: Order, after: Amendment, *, post_only: bool) -> EnterOr
         after.price,
         after.valid_until,
         post_only=post_only,
+        display_quantity=after.display,
     )
 
 
@@ -89,6 +106,8 @@ def order_amended(
         order.price if is_changed else None,
         after.closed_reason,
         fills,
+        after.display,
+        after.displayed,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from heapq import heappop, heappush, nsmallest
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from schemas.book import Level
 from schemas.units import Side
@@ -33,12 +34,49 @@ class Order(Struct, gc=False, eq=False):
     valid_until: int | None
     accepted_at: int
 
+    @property
+    def unfilled(self) -> int:
+        """All that is left of the order, with what the book does not show."""
+        return self.remaining
+
+
+class IcebergOrder(Order, gc=False, eq=False):
+    """An order of which the book shows `remaining` alone, one slice of it.
+
+    Once that is filled, the next slice leaves `hidden`: `display` of it, 0: all of it.
+    """
+
+    display: int
+    hidden: int
+
+    @classmethod
+    def showing_a_slice(cls, order: Order, display: int) -> "IcebergOrder":
+        """An order with the values of this one, of which the book shows its first slice."""
+        iceberg = cls(*(*astuple(order), display, order.remaining))
+        iceberg.show_slice()
+        return iceberg
+
+    @property
+    def unfilled(self) -> int:
+        """All that is left of the order, with what the book does not show."""
+        return self.remaining + self.hidden
+
+    def show_slice(self) -> None:
+        """Show the next slice of the hidden part, once all that was shown is filled."""
+        self.remaining = min(self.display or self.hidden, self.hidden)
+        self.hidden -= self.remaining
+
+
+# Stands in a queue where an order was that has a later place now.
+_VACANT = Order("", "", "", "bid", 0, 0, None, 0)
+
 
 class PriceLevel:
     """All open orders at one price, oldest first.
 
     `queue` also contains closed orders, at most a quarter as many as open ones and one more; those
-    before `first` are all closed. `count` and `total` are of the open orders.
+    before `first` are all closed. `count` and `total` are of the open orders, `total` of what they
+    show.
     """
 
     __slots__ = ("count", "first", "key", "price", "queue", "total")
@@ -62,6 +100,20 @@ class PriceLevel:
     def open_orders(self) -> list[Order]:
         """The open orders, oldest first."""
         return [order for order in self.queue if order.remaining]
+
+    def requeue(self, order: IcebergOrder) -> None:
+        """Show the next slice of the oldest order, whose last one is filled, behind all others."""
+        order.show_slice()
+        self.total += order.remaining
+        self.queue[self.first] = _VACANT
+        self.queue.append(order)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Free the places of closed orders once there are too many."""
+        if len(self.queue) > self.count + self.count // 4 + 1:
+            self.queue = self.open_orders()
+            self.first = 0
 
     def as_message(self) -> Level:
         """The level as published."""
@@ -100,16 +152,21 @@ class BookSide:
         return key
 
     def take(self, level: PriceLevel, order: Order, quantity: int) -> None:
-        """Fill `quantity` of an order of this level; close the order when it is filled."""
+        """Fill `quantity` of what the oldest order of this level shows; close it when all of it is
+        filled."""
         order.remaining -= quantity
         level.total -= quantity
         if not order.remaining:
-            self._closed(level)
+            if type(order) is IcebergOrder and order.hidden:
+                level.requeue(order)
+            else:
+                self._closed(level)
 
     def reduce(self, order: Order, quantity: int) -> int:
-        """Take less than the rest off an order, which keeps its place; the key of its level."""
+        """Take less than all off what an order shows; it keeps its place. The key of its level."""
         key = self._sign * order.price
-        self.take(self._levels[key], order, quantity)
+        order.remaining -= quantity
+        self._levels[key].total -= quantity
         return key
 
     def remove(self, order: Order) -> int:
@@ -125,9 +182,8 @@ class BookSide:
         level.count = count = level.count - 1
         if not count:
             self._drop(level)
-        elif len(level.queue) > count + count // 4 + 1:
-            level.queue = level.open_orders()
-            level.first = 0
+        else:
+            level.tidy()
 
     def _drop(self, level: PriceLevel) -> None:
         levels, keys = self._levels, self._keys
@@ -163,16 +219,16 @@ class BookSide:
         for key in sorted(self._levels):
             yield from self._levels[key].open_orders()
 
-    def orders_within(self, limit: int | None) -> Iterator[Order]:
-        """Orders at this price or better for their taker, in priority order; None: all."""
+    def levels_within(self, limit: int | None) -> Iterator[PriceLevel]:
+        """Levels at this price or better for their taker, best first; None: all."""
         best, levels = self.best, self._levels
         if best is None or (limit is not None and best.key > self._sign * limit):
             return
-        yield from best.open_orders()
+        yield best
         # Most takers need only the best level; the others are sorted when it is not enough.
         keys = levels if limit is None else (key for key in levels if key <= self._sign * limit)
         for key in sorted(keys)[1:]:
-            yield from levels[key].open_orders()
+            yield levels[key]
 
     def __len__(self) -> int:
         return len(self._levels)

@@ -6,7 +6,6 @@ anything is changed. An exception means a broken invariant: the process must sto
 """
 
 from msgspec import Struct, structs
-from msgspec.structs import astuple
 
 from schemas.commands import (
     AmendOrder,
@@ -31,17 +30,18 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.quotas import Quotas
-from schemas.snapshots import AmendedRow, BookRow, ClientIdRow, OrderRow
+from schemas.snapshots import AmendedRow, BookRow, ClientIdRow
 from schemas.units import ClosedReason
 from services.matcher import instrument_state
 from services.matcher.amend import (
     Amendment,
     amendment_of,
     arriving_anew,
+    is_amendable,
     order_amended,
     refused_amendment,
 )
-from services.matcher.book import Book, Order
+from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.incoming import (
     closed_reason,
     conditions_refusal,
@@ -53,6 +53,7 @@ from services.matcher.incoming import (
 )
 from services.matcher.instrument import OrderTerms
 from services.matcher.quotas import BrokerQuotas, quota_state
+from services.matcher.rows import iceberg_rows, order_fields, order_rows, restored_orders
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of, named_part
 from services.matcher.stops import StopOrder, stop_rows
@@ -101,7 +102,8 @@ class Engine(TakingOrders):
         elif type(command) is CancelOrder:
             event = self._cancel(command)
         elif type(command) is EnterOrder:
-            event = with_conditions(command, self._place(command, at, expired))
+            event = self._place(command, at, expired)
+            event = with_conditions(command, event, self._displayed(command.order_id))
         elif type(command) is AmendOrder:
             event = self._amend(command, at, expired)
         else:
@@ -153,7 +155,7 @@ class Engine(TakingOrders):
             return refused_amendment(command, "order_not_open")
         if order.broker_id != command.broker_id:
             return refused_amendment(command, "not_owner")
-        if type(order) is StopOrder:
+        if not is_amendable(order, command):
             return refused_amendment(command, "not_amendable")
         book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
         after = amendment_of(order, command, quantity, self.clock)
@@ -161,15 +163,32 @@ class Engine(TakingOrders):
         code = self._refusal_of(command, order, after, taker)
         if code is not None:
             return refused_amendment(command, code)
+        fills: list[Fill] = []
         if after.keeps_priority:
             is_changed = self._change(book, order, after)
-            return order_amended(command, order, after, book.sequence, is_changed=is_changed)
-        terms = self._terms.get(order.order_id)
+        else:
+            is_changed = True
+            after = self._arrive_anew(order, taker, after, at, (fills, expired))
+        after = structs.replace(after, displayed=self._displayed(order.order_id))
+        return order_amended(
+            command, order, after, book.sequence, is_changed=is_changed, fills=tuple(fills)
+        )
+
+    def _arrive_anew(
+        self,
+        order: Order,
+        taker: EnterOrder,
+        after: Amendment,
+        at: EnginePosition,
+        found: tuple[list[Fill], list[Expired]],
+    ) -> Amendment:
+        """Take an order out, and let it arrive with its amended values, which are returned as they
+        are after its fills. `found`: its fills, and the orders that expired."""
+        book, terms = self.books[order.symbol], self._terms.get(order.order_id)
         self._withdraw(book, order)
-        fills: list[Fill] = []
         if after.closed_reason is None:
             opposite = book.side("ask" if order.side == "bid" else "bid")
-            remaining = self._match(taker, at.offset, book, fills, expired)
+            remaining = self._match(taker, at.offset, book, *found)
             reason = closed_reason(taker, remaining, opposite.best)
             after = structs.replace(after, remaining=remaining, closed_reason=reason)
         if after.closed_reason is None:
@@ -178,9 +197,12 @@ class Engine(TakingOrders):
                 self._amended[order.order_id] = after.quantity
             if terms is not None:
                 self._terms[order.order_id] = terms
-        return order_amended(
-            command, order, after, book.sequence, is_changed=True, fills=tuple(fills)
-        )
+        return after
+
+    def _displayed(self, order_id: str) -> int | None:
+        """The part of an open iceberg order that the book shows; None: it is no such order."""
+        order = self.open_orders.get(order_id)
+        return order.remaining if isinstance(order, IcebergOrder) else None
 
     def _refusal_of(
         self, command: AmendOrder, order: Order, after: Amendment, taker: EnterOrder
@@ -191,7 +213,7 @@ class Engine(TakingOrders):
         book = self.books[order.symbol]
         if book.instrument is not None:
             # What is left of an order is not looked at anew, but the quantity that is asked for.
-            quantity = command.quantity or order.remaining
+            quantity = command.quantity or order.unfilled
             code = book.instrument.refusal(structs.replace(taker, quantity=quantity))
             if code is not None:
                 return code
@@ -280,12 +302,13 @@ class Engine(TakingOrders):
             self.partition,
             self.clock,
             tuple(BookRow(book.symbol, book.sequence, book.trade_sequence) for book in books),
-            tuple(OrderRow(*astuple(order)) for book in books for order in book.all_orders()),
+            order_rows(books),
             self._client_ids.blocks(),
             *quota_state(self._quotas),
             *instrument_state.rows(books, self._terms),
             tuple(AmendedRow(*item) for item in sorted(self._amended.items())),
             stop_rows(self._stops),
+            iceberg_rows(books),
         )
 
     @classmethod
@@ -297,8 +320,7 @@ class Engine(TakingOrders):
             book = engine.books[row.symbol] = Book(row.symbol)
             book.sequence, book.trade_sequence = row.sequence, row.trade_sequence
         engine._terms = instrument_state.restore(engine.books, state.instruments, state.terms)
-        for saved in state.orders:
-            order = Order(*astuple(saved))
+        for order in restored_orders(state.orders, state.icebergs):
             engine.books[order.symbol].side(order.side).add(order)
             engine.open_orders[order.order_id] = order
             if order.valid_until is not None:
@@ -320,11 +342,12 @@ class Engine(TakingOrders):
         return digest_of(
             (self.partition, self.clock),
             [(book.symbol, book.sequence, book.trade_sequence) for book in books],
-            [astuple(order) for book in books for order in book.all_orders()],
+            order_fields(books),
             *self._client_ids.blocks(),
             *((quotas, openers, *order_ids) if quotas is not None else ()),
             *named_part("instruments", instruments),
             *named_part("terms", terms),
             *named_part("amended", sorted(self._amended.items())),
             *named_part("stops", stop_rows(self._stops)),
+            *named_part("icebergs", iceberg_rows(books)),
         )

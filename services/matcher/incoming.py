@@ -3,6 +3,9 @@
 Pure.
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
 from msgspec.structs import asdict
 
 from schemas.commands import EnterOrder, PlaceOrder
@@ -16,7 +19,7 @@ from schemas.executions import (
 )
 from schemas.snapshots import ClientIdRow
 from schemas.units import ClosedReason
-from services.matcher.book import Book, BookSide, PriceLevel
+from services.matcher.book import Book, BookSide, IcebergOrder, PriceLevel
 from services.matcher.window import content_of
 
 
@@ -80,21 +83,40 @@ def conditions_refusal(
 def _quantity_at_once(
     command: PlaceOrder, opposite: BookSide, clock: int, steps_max: int, wanted: int
 ) -> int:
-    """The shares that the order would trade at once, but no more than `wanted`.
-
-    The steps are those of matching: an order that is due takes one and trades nothing.
-    """
+    """The shares that the order would trade at once, but no more than `wanted`."""
     found = 0
-    for _, maker in zip(range(steps_max), opposite.orders_within(command.price), strict=False):
-        if maker.valid_until is None or maker.valid_until > clock:
-            found += maker.remaining
-            if found >= wanted:
-                return wanted
+    for quantity in islice(_steps(opposite.levels_within(command.price), clock), steps_max):
+        found += quantity
+        if found >= wanted:
+            return wanted
     return found
 
 
-def with_conditions(command: EnterOrder, event: Event) -> Event:
-    """The event of an order, with the conditions of its command if it was accepted."""
+def _steps(levels: Iterator[PriceLevel], clock: int) -> Iterator[int]:
+    """The shares that each step of matching would find, in order.
+
+    An order that is due takes a step and trades nothing. A level's hidden shares come in slices,
+    behind all that it shows.
+    """
+    for level in levels:
+        hidden: list[tuple[int, int]] = []
+        for maker in level.open_orders():
+            if maker.valid_until is not None and maker.valid_until <= clock:
+                yield 0
+                continue
+            yield maker.remaining
+            if type(maker) is IcebergOrder and maker.hidden:
+                hidden.append((maker.display or maker.hidden, maker.hidden))
+        while hidden:
+            yield from (min(slice_) for slice_ in hidden)
+            hidden = [(display, left - display) for display, left in hidden if left > display]
+
+
+def with_conditions(command: EnterOrder, event: Event, displayed: int | None) -> Event:
+    """The event of an order, with the conditions of its command if it was accepted.
+
+    `displayed`: what the book shows of it, if it rests as an iceberg order.
+    """
     if type(event) is not OrderAccepted:
         return event
     return OrderEntered(
@@ -103,6 +125,8 @@ def with_conditions(command: EnterOrder, event: Event) -> Event:
         post_only=command.post_only,
         minimum_quantity=command.minimum_quantity,
         stop_price=command.stop_price,
+        display_quantity=command.display_quantity,
+        displayed_quantity=displayed,
     )
 
 

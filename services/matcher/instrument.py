@@ -20,11 +20,12 @@ class Instrument(Struct, gc=False):
         rules, price, quantity = self.rules, command.price, command.quantity
         minimum = command.minimum_quantity if isinstance(command, EnterOrder) else None
         stop_price = command.stop_price if isinstance(command, EnterOrder) else None
+        display = command.display_quantity if isinstance(command, EnterOrder) else None
         value = quantity * (price or stop_price or self.reference)
         code: RefusalCode | None = None
         if (price or 0) % rules.tick_size or (stop_price or 0) % rules.tick_size:
             code = "off_tick"
-        elif quantity % rules.lot_size or (minimum or 0) % rules.lot_size:
+        elif any((one or 0) % rules.lot_size for one in (quantity, minimum, display)):
             code = "off_lot"
         elif rules.quantity_max is not None and quantity > rules.quantity_max:
             code = "over_max_quantity"

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from schemas.commands import CancelAll, PlaceOrder
+from schemas.commands import CancelAll, EnterOrder, PlaceOrder
 from schemas.executions import CancelledOrder, Expired, OrdersCancelled
 from schemas.snapshots import StopRow
 from services.matcher.amend import Amendment
-from services.matcher.book import Book, Order
+from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.instrument import OrderTerms
 from services.matcher.own_orders import OwnOrders
 from services.matcher.quotas import BrokerQuotas
@@ -89,7 +89,7 @@ class OpenOrders:
 
     def _withdraw(self, book: Book, order: Order) -> int:
         """Remove an open order from all structures and return its remaining quantity."""
-        remaining = order.remaining
+        remaining = order.unfilled
         if type(order) is StopOrder and self._stops is not None:
             # It has no place in the book, whose public record is silent about it.
             self._stops.remove(order)
@@ -134,10 +134,16 @@ class OpenOrders:
 
     def _change(self, book: Book, order: Order, after: Amendment) -> bool:
         """Give an order its amended values; it keeps its place. True if the book changed."""
-        is_cut = after.remaining < order.remaining
-        if is_cut:
+        cut = order.unfilled - after.remaining
+        if isinstance(order, IcebergOrder):
+            order.display = after.display or 0
+            # What the book shows is cut last.
+            from_hidden = min(cut, order.hidden)
+            order.hidden -= from_hidden
+            cut -= from_hidden
+        if cut:
             side = book.bids if order.side == "bid" else book.asks
-            self._touch(book, side.reduce(order, order.remaining - after.remaining))
+            self._touch(book, side.reduce(order, cut))
         if after.quantity is not None:
             self._amended[order.order_id] = after.quantity
         if after.valid_until is not None and after.valid_until != order.valid_until:
@@ -146,7 +152,7 @@ class OpenOrders:
             order.valid_until = after.valid_until
             self._will_expire(order, after.valid_until)
             self._rebuild_expiries()
-        return is_cut
+        return cut > 0
 
     def _rebuild_expiries(self) -> None:
         """Drop dead entries of the expiry queue when there are too many."""
@@ -172,6 +178,8 @@ class OpenOrders:
             command.valid_until,
             accepted_at,
         )
+        if type(command) is EnterOrder and command.display_quantity is not None:
+            order = IcebergOrder.showing_a_slice(order, command.display_quantity)
         side = book.bids if order.side == "bid" else book.asks
         self.open_orders[order.order_id] = order
         if self._own is not None:

@@ -11,6 +11,7 @@ from schemas.snapshots import (
     AmendedRow,
     BookRow,
     ClientIdBlock,
+    IcebergRow,
     InstrumentRow,
     OpenerRow,
     OrderIdBlock,
@@ -35,6 +36,7 @@ class EngineState(Struct, frozen=True):
     terms: tuple[OrderTermsRow, ...] = ()
     amended: tuple[AmendedRow, ...] = ()
     stops: tuple[StopRow, ...] = ()
+    icebergs: tuple[IcebergRow, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -45,7 +47,7 @@ class EngineState(Struct, frozen=True):
     def has_controls(self) -> bool:
         """True if it holds what only the rules' fifth level leaves."""
         # One condition for each kind of such state.
-        return any(row.phase != "continuous" for row in self.instruments)
+        return any(row.phase != "continuous" for row in self.instruments) or bool(self.icebergs)
 
     def digest(self) -> bytes:
         """SHA-256 of the state, equal in every process that applied the same commands."""
@@ -60,6 +62,7 @@ class EngineState(Struct, frozen=True):
             *named_part("terms", self.terms),
             *named_part("amended", self.amended),
             *named_part("stops", self.stops),
+            *named_part("icebergs", self.icebergs),
         )
 
 

@@ -9,7 +9,7 @@ from schemas.commands import PlaceOrder
 from schemas.executions import Expired, Fill, StopElected
 from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.units import ClosedReason
-from services.matcher.book import Book, PriceLevel
+from services.matcher.book import Book, IcebergOrder, PriceLevel
 from services.matcher.incoming import closed_reason, crosses
 from services.matcher.instrument import OrderTerms
 from services.matcher.open_orders import OpenOrders
@@ -60,19 +60,16 @@ class TakingOrders(OpenOrders):
                 self._touch(book, level.key)
                 touched = level
             opposite.take(level, maker, quantity)
-            if maker.remaining == 0:
+            left, displayed = maker.remaining, None
+            if left == 0:
                 self._forget(maker)
-            book.trade_sequence += 1
+            elif type(maker) is IcebergOrder:
+                left, displayed = maker.unfilled, left
+            book.trade_sequence = sequence = book.trade_sequence + 1
+            name = f"{id_start}{trades + len(fills):04x}"
+            order_id, broker_id = maker.order_id, maker.broker_id
             fills.append(
-                Fill(
-                    f"{id_start}{trades + len(fills):04x}",
-                    book.trade_sequence,
-                    level.price,
-                    quantity,
-                    maker.order_id,
-                    maker.broker_id,
-                    maker.remaining,
-                )
+                Fill(name, sequence, level.price, quantity, order_id, broker_id, left, displayed)
             )
             level = opposite.best
         if book.instrument is not None or self._stops is not None:

@@ -233,6 +233,7 @@ def content_of(command: PlaceOrder) -> str:
         return content
     # The sign keeps it from being equal to that of an order without conditions.
     conditions = f"{command.time_in_force} {command.post_only} {command.minimum_quantity}"
-    # Texts of orders without a stop price stay as they were.
+    # Texts of orders without these conditions stay as they were.
     stop = "" if command.stop_price is None else f" stop {command.stop_price}"
-    return f"+{content} {conditions}{stop}"
+    display = "" if command.display_quantity is None else f" display {command.display_quantity}"
+    return f"+{content} {conditions}{stop}{display}"

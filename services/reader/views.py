@@ -133,7 +133,7 @@ class Views:
         book = self._books[record.symbol]
         if record.price is None or record.symbol != event.symbol:
             raise BrokenLogError(f"order {event.order_id} is amended, but rests in no such book")
-        book.take(record.side, record.price, record.remaining_quantity, leaves=True)
+        book.take(record.side, record.price, record.shown_quantity, leaves=True)
         record.amended(event, time)
         for trade in trades:
             self._filled(trade.fill, record, book, at)
@@ -162,13 +162,17 @@ class Views:
         elif record.price is None:
             raise BrokenLogError(f"order {record.order_id} rests without a price")
         else:
-            book.add(record.side, record.price, record.remaining_quantity)
+            book.add(record.side, record.price, record.shown_quantity)
 
     def _filled(self, fill: Fill, taker: OrderRecord, book: BookView, at: tuple[int, int]) -> None:
         maker = self._orders.open(fill.maker_order_id)
+        taken = fill.quantity
+        if maker.displayed_quantity is not None:
+            # The next slice may have come in its place.
+            taken = maker.displayed_quantity - (fill.maker_displayed_quantity or 0)
         maker.filled_as_maker(fill, taker.broker_id, taker.updated_at)
         gone = fill.maker_remaining_quantity == 0
-        book.take(maker.side, fill.price, fill.quantity, leaves=gone)
+        book.take(maker.side, fill.price, taken, leaves=gone)
         if gone:
             self._orders.closed(maker, *at)
         self._prices.traded(taker.symbol, fill.price, fill.sequence)
@@ -195,7 +199,7 @@ class Views:
             )
         if not record.is_outside_book:
             # A price of 0 has no level.
-            book.take(record.side, record.price or 0, record.remaining_quantity, leaves=True)
+            book.take(record.side, record.price or 0, record.shown_quantity, leaves=True)
         record.closed(reason, time)
         self._orders.closed(record, *at)
         book.sequence = event.book_sequence
@@ -218,7 +222,7 @@ class Views:
             )
         self._orders.remember(record)
         if record.price is not None and not record.is_outside_book:
-            book.add(record.side, record.price, record.remaining_quantity)
+            book.add(record.side, record.price, record.shown_quantity)
 
     def restore_trade(self, order_id: str, trade: OrderTrade) -> None:
         """Load a trade of a restored order, oldest first. The order already includes its

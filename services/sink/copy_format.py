@@ -14,11 +14,11 @@ ORDER_COLUMNS = (
     "id, broker_id, document_number, client_order_id, symbol, side, order_type, price, quantity, "
     "remaining_quantity, filled_value, valid_until, closed_reason, created_at, updated_at, "
     "partition, command_offset, time_in_force, post_only, minimum_quantity, "
-    "stop_price, triggered_at"
+    "stop_price, triggered_at, display_quantity, displayed_quantity"
 )
 CHANGE_COLUMNS = (
     "id, remaining_quantity, filled_value, closed_reason, updated_at, price, quantity, "
-    "valid_until, triggered_at"
+    "valid_until, triggered_at, display_quantity, displayed_quantity"
 )
 TRADE_COLUMNS = (
     "id, buy_order_id, sell_order_id, buy_broker_id, sell_broker_id, symbol, price, quantity, "
@@ -49,7 +49,9 @@ def order_line(new: NewOrder) -> str:
         f"{_instant(order.updated_at)}\t{new.partition}\t{new.command_offset}\t"
         f"{order.time_in_force or _NULL}\t{'t' if order.post_only else 'f'}\t"
         f"{order.minimum_quantity or _NULL}\t{order.stop_price or _NULL}\t"
-        f"{_NULL if order.triggered_at is None else _instant(order.triggered_at)}\n"
+        f"{_NULL if order.triggered_at is None else _instant(order.triggered_at)}\t"
+        f"{_NULL if order.display_quantity is None else order.display_quantity}\t"
+        f"{order.displayed_quantity or _NULL}\n"
     )
 
 
@@ -60,7 +62,9 @@ def change_line(order_id: str, change: OrderChange) -> str:
         f"{order_id}\t{change.remaining_quantity}\t{change.filled_value}\t"
         f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\t"
         f"{change.price or _NULL}\t{change.quantity or _NULL}\t{valid_until}\t"
-        f"{_NULL if change.triggered_at is None else _instant(change.triggered_at)}\n"
+        f"{_NULL if change.triggered_at is None else _instant(change.triggered_at)}\t"
+        f"{_NULL if change.display_quantity is None else change.display_quantity}\t"
+        f"{change.displayed_quantity or _NULL}\n"
     )
 
 

@@ -42,8 +42,8 @@ class NewOrder(Struct, frozen=True):
 class OrderChange(Struct):
     """Change of an order that an earlier run accepted.
 
-    `filled_value` is what this run adds; the other fields are the state at the run's end. Of
-    `price`, `quantity` and `valid_until`, None stays what the row has.
+    `filled_value` is what this run adds; the other fields are the state at the run's end. Of the
+    fields behind `closed_reason`, None stays what the row has.
     """
 
     remaining_quantity: int
@@ -54,6 +54,8 @@ class OrderChange(Struct):
     quantity: int | None = None
     valid_until: int | None = None
     triggered_at: int | None = None
+    display_quantity: int | None = None
+    displayed_quantity: int | None = None
 
 
 class NewTrade(Struct, frozen=True, gc=False):
@@ -166,6 +168,8 @@ class Rows:
         change.price = event.price
         change.quantity = event.quantity or change.quantity
         change.valid_until = event.valid_until
+        change.display_quantity = event.display_quantity
+        change.displayed_quantity = event.displayed_quantity
         change.filled_value += sum(fill.price * fill.quantity for fill in event.fills)
 
     def _elected(self, step: StopElected, partition: int, time: int) -> None:
@@ -222,6 +226,7 @@ class Rows:
             return
         change = self._change(fill.maker_order_id, fill.maker_remaining_quantity, time)
         change.filled_value += fill.price * fill.quantity
+        change.displayed_quantity = fill.maker_displayed_quantity
         if fill.maker_remaining_quantity == 0:
             change.closed_reason = "filled"
 

@@ -104,8 +104,8 @@ class Store:
             self._execute(
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
                 " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
-                " quantity bigint, valid_until timestamptz, triggered_at timestamptz)"
-                " ON COMMIT DELETE ROWS"
+                " quantity bigint, valid_until timestamptz, triggered_at timestamptz,"
+                " display_quantity bigint, displayed_quantity bigint) ON COMMIT DELETE ROWS"
             )
             row = self._execute(
                 "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -242,7 +242,10 @@ class Store:
             " closed_reason = c.closed_reason, updated_at = c.updated_at,"
             " price = coalesce(c.price, o.price), quantity = coalesce(c.quantity, o.quantity),"
             " valid_until = coalesce(c.valid_until, o.valid_until),"
-            " triggered_at = coalesce(c.triggered_at, o.triggered_at)"
+            " triggered_at = coalesce(c.triggered_at, o.triggered_at),"
+            " display_quantity = coalesce(c.display_quantity, o.display_quantity),"
+            " displayed_quantity = CASE WHEN c.closed_reason IS NULL"
+            " THEN coalesce(c.displayed_quantity, o.displayed_quantity) END"
             " FROM order_changes c WHERE o.id = c.id"
         )
         if changed.rowcount != len(rows.changed):

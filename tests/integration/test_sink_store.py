@@ -42,6 +42,7 @@ ALL = [
     "0012_instruments.sql",
     "0013_broker_events.sql",
     "0014_stop_orders.sql",
+    "0015_icebergs.sql",
 ]
 
 

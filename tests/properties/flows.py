@@ -54,6 +54,7 @@ class Shape(Struct, frozen=True):
     stops: float
     amendments: float
     mass_cancels: float
+    icebergs: float
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -74,6 +75,7 @@ def random_shape(rng: random.Random) -> Shape:
         stops=rng.choice((0.0, 0.0, 0.2, 0.4)),
         amendments=rng.choice((0.0, 0.1, 0.3)),
         mass_cancels=rng.choice((0.0, 0.0, 0.01, 0.04)),
+        icebergs=rng.choice((0.0, 0.0, 0.3, 0.6)),
     )
 
 
@@ -204,8 +206,14 @@ class CommandGenerator:
     def _amendment(self) -> AmendOrder:
         """One to three values of a recent order replaced, rarely as the wrong broker."""
         rng, order = self.rng, self.rng.choice(self.sent[-6:])
-        changes = rng.sample(("quantity", "price", "valid_until"), rng.choice((1, 1, 1, 2, 3)))
-        quantity = rng.randint(1, self.shape.quantities + 3) if "quantity" in changes else None
+        values = ["quantity", "price", "valid_until"]
+        quantity_max = self.shape.quantities + 3
+        if isinstance(order, EnterOrder) and order.display_quantity is not None:
+            values.append("display_quantity")
+            # Often less than what the book shows, behind which all hidden shares are cut.
+            quantity_max = rng.choice((2, quantity_max))
+        changes = rng.sample(values, rng.choice((1, 1, 1, 2, 3)))
+        quantity = rng.randint(1, quantity_max) if "quantity" in changes else None
         broker = order.broker_id
         if rng.random() < 0.1:
             broker = broker_id(rng.randrange(self.shape.brokers))
@@ -218,6 +226,7 @@ class CommandGenerator:
             self._price(order.side) if "price" in changes else None,
             self._end(self.now) if "valid_until" in changes else None,
             isinstance(order, EnterOrder) and order.post_only,
+            min(rng.randint(0, 3), quantity or 3) if "display_quantity" in changes else None,
         )
 
     def _retry(self) -> PlaceOrder:
@@ -233,6 +242,7 @@ class CommandGenerator:
         }
         if isinstance(order, EnterOrder):
             changes |= {"time_in_force": None, "post_only": False, "minimum_quantity": None}
+            changes["display_quantity"] = None
         if isinstance(order, EnterOrder) and order.stop_price is not None:
             # Of the other side it would be beyond its stop price.
             del changes["side"]
@@ -265,6 +275,14 @@ class CommandGenerator:
         rng = self.rng
         if rng.random() < self.shape.stops:
             return self._stop(order)
+        if order.order_type == "limit" and rng.random() < self.shape.icebergs:
+            display = rng.randint(1, rng.choice((1, 2, order.quantity)))
+            display = min(display, order.quantity)
+            return EnterOrder(
+                **structs.asdict(order),
+                post_only=rng.random() < 0.1,
+                display_quantity=display,
+            )
         if rng.random() >= self.shape.conditions:
             return order
         in_force: TimeInForce | None = rng.choice((None, None, "ioc", "ioc", "fok"))

@@ -36,13 +36,19 @@ def opposite(side: Side) -> Side:
 class LedgerEntry(Struct):
     """An open order; its quantity is `remaining` + `filled` until it closes.
 
-    `offset`: of the command by which it came to its place.
+    `place`: higher for those behind. `shown`: the part of `remaining` that the book shows.
+    `display`: the size of the next slice; 0: all.
     """
 
     event: OrderAccepted
-    offset: int
+    place: int
     remaining: int
     filled: int
+    shown: int
+    display: int = 0
+
+    def show_slice(self) -> None:
+        self.shown = min(self.display or self.remaining, self.remaining)
 
 
 class PublicBook(Struct):
@@ -89,6 +95,12 @@ class InvariantChecker:
         self.shares: dict[tuple[str, str], int] = {}
         self.cash: dict[str, int] = {}
         self.changed: set[str] = set()
+        # Places in queues that were given to orders so far.
+        self.places = 0
+
+    def _next_place(self) -> int:
+        self.places += 1
+        return self.places
 
     def check(self, command: Command | None, at: EnginePosition, outcome: Outcome) -> None:
         """Check the outcome and the order books. Raises AssertionError at the first violation."""
@@ -115,17 +127,17 @@ class InvariantChecker:
     def _check_step(self, command: Command | None, step: object, at: EnginePosition) -> None:
         if isinstance(step, OrderAccepted):
             assert isinstance(command, PlaceOrder)
-            self._check_accepted(command, step, at)
+            self._check_accepted(command, step)
         elif isinstance(step, OrderAmended):
             assert isinstance(command, AmendOrder)
-            self._check_amended(command, step, at)
+            self._check_amended(command, step)
         elif isinstance(step, StopElected):
-            self._check_elected(step, at)
+            self._check_elected(step)
         elif isinstance(step, OrderCancelled):
             entry = self._close(step.order_id, step.remaining_quantity)
             assert entry.event.broker_id == step.broker_id, "cancelled by another broker"
 
-    def _check_elected(self, step: StopElected, at: EnginePosition) -> None:
+    def _check_elected(self, step: StopElected) -> None:
         entry = self.parked.pop(step.order_id)
         order = entry.event
         assert isinstance(order, OrderEntered)
@@ -141,7 +153,8 @@ class InvariantChecker:
         assert (step.closed_reason == "filled") == (entry.remaining == 0)
         if step.closed_reason is None:
             assert order.price is not None, "a market order rests in the book"
-            entry.offset = at.offset
+            entry.place = self._next_place()
+            entry.show_slice()
             self.open[step.order_id] = entry
             self.changed.add(step.symbol)
 
@@ -162,9 +175,7 @@ class InvariantChecker:
         assert entry.event.quantity == entry.filled + remaining, "quantity: not filled + remaining"
         return entry
 
-    def _check_accepted(
-        self, command: PlaceOrder, event: OrderAccepted, at: EnginePosition
-    ) -> None:
+    def _check_accepted(self, command: PlaceOrder, event: OrderAccepted) -> None:
         known = self.open.keys() | self.parked.keys()
         assert command.order_id not in known, "an open order was accepted again"
         fields = ("broker_id", "symbol", "side", "order_type", "quantity", "price", "valid_until")
@@ -182,17 +193,21 @@ class InvariantChecker:
             assert not isinstance(command, EnterOrder), "the conditions are lost"
         if is_parked(event):
             assert not event.fills, "a stop order took when it arrived"
-            self.parked[event.order_id] = LedgerEntry(event, at.offset, event.quantity, 0)
+            entry = LedgerEntry(event, 0, event.quantity, 0, 0)
+            self.parked[event.order_id] = entry
         elif event.closed_reason is None:
             assert event.order_type == "limit", "a market order rests in the book"
             in_force = event.time_in_force if isinstance(event, OrderEntered) else None
             assert in_force not in {"ioc", "fok"}, f"an {in_force} order rests in the book"
-            self.open[event.order_id] = LedgerEntry(
-                event, at.offset, event.remaining_quantity, filled
-            )
+            entry = LedgerEntry(event, self._next_place(), event.remaining_quantity, filled, 0)
+            if isinstance(event, OrderEntered):
+                entry.display = event.display_quantity or 0
+            entry.show_slice()
+            _check_displayed(event, entry)
+            self.open[event.order_id] = entry
             self.changed.add(event.symbol)
 
-    def _check_amended(self, command: AmendOrder, event: OrderAmended, at: EnginePosition) -> None:
+    def _check_amended(self, command: AmendOrder, event: OrderAmended) -> None:
         assert event.order_id in self.open, "an order that is not open was amended"
         entry = self.open[event.order_id]
         former, left = entry.event, entry.remaining
@@ -209,17 +224,24 @@ class InvariantChecker:
             valid_until=event.valid_until,
             quantity=entry.filled + arrives,
         )
+        # What the book does not show is cut first.
+        entry.shown = min(entry.shown, arrives)
         entry.remaining = arrives
+        if command.display_quantity is not None and not closes:
+            entry.display = command.display_quantity
         if not event.kept_priority:
             # Out of the queue while it takes, and behind all others afterwards.
             del self.open[event.order_id]
-            entry.offset = at.offset
+            entry.place = self._next_place()
         for fill in event.fills:
             self._check_fill(event, fill)
             entry.remaining -= fill.quantity
             entry.filled += fill.quantity
         if event.closed_reason is None:
             self.open[event.order_id] = entry
+            if not event.kept_priority:
+                entry.show_slice()
+            _check_displayed(event, entry)
         assert (event.closed_reason == "filled") == (entry.remaining == 0)
         if event.former_price is not None:
             assert event.former_price == former.price, "the former price is another"
@@ -241,10 +263,16 @@ class InvariantChecker:
         self._apply_fill(taker, maker, fill)
 
     def _apply_fill(self, taker: Taking, maker: LedgerEntry, fill: Fill) -> None:
-        assert 0 < fill.quantity <= maker.remaining, "fill exceeds the maker's remaining quantity"
+        assert 0 < fill.quantity <= maker.shown, "fill exceeds what the maker's order shows"
         sold_by_maker = maker.remaining - fill.maker_remaining_quantity
         maker.remaining = fill.maker_remaining_quantity
         maker.filled += fill.quantity
+        maker.shown -= fill.quantity
+        if not maker.shown and maker.remaining:
+            maker.show_slice()
+            maker.place = self._next_place()
+        displayed = fill.maker_displayed_quantity
+        assert displayed in {None, maker.shown}, "the maker's order shows another quantity"
         symbol = taker.symbol
         self.changed.add(symbol)
         if maker.remaining == 0:
@@ -310,7 +338,7 @@ class InvariantChecker:
         entries = [
             e for e in self.open.values() if (e.event.symbol, e.event.side) == (symbol, side)
         ]
-        return sorted(entries, key=lambda e: (sign * (e.event.price or 0), e.offset))
+        return sorted(entries, key=lambda e: (sign * (e.event.price or 0), e.place))
 
     def _check_books(self) -> None:
         waiting = (*self.open.values(), *self.parked.values())
@@ -325,8 +353,8 @@ class InvariantChecker:
             best: dict[Side, int] = {}
             for side in SIDES:
                 queue = self._queue(symbol, side)
-                expected_queue = [(e.event.order_id, e.remaining) for e in queue]
-                engine_queue = [(o.order_id, o.remaining) for o in book.orders(side)]
+                expected_queue = [(e.event.order_id, e.remaining, e.shown) for e in queue]
+                engine_queue = [(o.order_id, o.unfilled, o.remaining) for o in book.orders(side)]
                 assert expected_queue == engine_queue, (
                     "the queue is not the open orders in priority order"
                 )
@@ -340,7 +368,7 @@ class InvariantChecker:
 
 
 def _check_conditions(command: EnterOrder, event: OrderEntered, filled: int) -> None:
-    for field in ("time_in_force", "post_only", "minimum_quantity"):
+    for field in ("time_in_force", "post_only", "minimum_quantity", "display_quantity"):
         assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
     assert not (event.post_only and filled), "a post-only order took"
     if event.time_in_force == "fok":
@@ -350,11 +378,19 @@ def _check_conditions(command: EnterOrder, event: OrderEntered, filled: int) -> 
         assert event.closed_reason in {"no_liquidity", "expired"}, "it rests without its minimum"
 
 
+def _check_displayed(event: OrderAccepted | OrderAmended, entry: LedgerEntry) -> None:
+    """The event of an iceberg order that rests has what the book shows of it."""
+    if isinstance(event, OrderEntered | OrderAmended):
+        is_iceberg = event.display_quantity is not None
+        assert event.displayed_quantity == (entry.shown if is_iceberg else None), "shows another"
+        assert not is_iceberg or event.display_quantity == entry.display, "slices of another size"
+
+
 def _totals(queue: list[LedgerEntry]) -> list[Level]:
     totals: dict[int, Level] = {}
     for entry in queue:
         price = entry.event.price or 0
         so_far = totals.get(price, Level(price, 0, 0))
-        quantity = so_far.total_quantity + entry.remaining
+        quantity = so_far.total_quantity + entry.shown
         totals[price] = Level(price, quantity, so_far.order_count + 1)
     return list(totals.values())

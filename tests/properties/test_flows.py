@@ -59,6 +59,9 @@ def kinds_seen(seed: int) -> Counter[str]:
             seen[str(event.closed_reason)] += 1
             seen["fills"] += len(event.fills)
             seen["sweeps"] += len({fill.price for fill in event.fills}) > 1
+            # An order is taken from again only by its next slice.
+            makers = {fill.maker_order_id for fill in event.fills}
+            seen["slices after others"] += len(event.fills) - len(makers)
     return seen
 
 
@@ -68,7 +71,8 @@ def amendments_seen(event: OrderAmended) -> Counter[str]:
     changed = "cut" if event.former_price is not None else "unchanged"
     end = changed if event.kept_priority else str(event.closed_reason)
     partly = " partly" if event.fills and event.remaining_quantity else ""
-    return Counter([f"amended {place} {end}{partly}"])
+    iceberg = "" if event.display_quantity is None else " iceberg"
+    return Counter([f"amended {place} {end}{partly}", f"amended{iceberg} {place} {end}"])
 
 
 def conditions_seen(event: OrderEntered) -> Counter[str]:
@@ -77,6 +81,8 @@ def conditions_seen(event: OrderEntered) -> Counter[str]:
         event.time_in_force or "": event.time_in_force is not None,
         "post_only": event.post_only,
         "minimum": event.minimum_quantity is not None,
+        "iceberg": event.display_quantity is not None,
+        "iceberg post_only": event.display_quantity is not None and event.post_only,
         f"{event.order_type} minimum": event.minimum_quantity is not None,
     }
     partly = " partly" if event.fills and event.remaining_quantity else ""
@@ -100,6 +106,9 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("OrderAmended", "amended kept cut", "amended kept unchanged", "amended moved None"),
         *("amended moved None partly", "amended moved filled", "amended moved cancelled"),
         "amended moved expired",
+        *("iceberg None", "iceberg None partly", "iceberg filled", "iceberg expired"),
+        *("iceberg post_only None", "slices after others", "amended iceberg kept cut"),
+        *("amended iceberg kept unchanged", "amended iceberg moved None"),
         *("expiries", "expired above the limit", "fills", "sweeps"),
         *("parked", "elections carried over", "elections in a cascade", "stop None"),
         *("stop filled", "stop no_liquidity", "stop cancelled partly", "stop None partly"),

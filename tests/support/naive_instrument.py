@@ -23,12 +23,13 @@ def broken_rules(order: PlaceOrder, held: NaiveInstrument) -> list[RefusalCode]:
     rules, price = held.rules, order.price
     minimum = order.minimum_quantity if isinstance(order, EnterOrder) else None
     stop_price = order.stop_price if isinstance(order, EnterOrder) else None
+    display = order.display_quantity if isinstance(order, EnterOrder) else None
     value = order.quantity * (price or stop_price or held.reference)
     highest = rules.price_max if order.side == "bid" else None
     lowest = rules.price_min if order.side == "ask" else None
     codes: dict[RefusalCode, bool] = {
         "off_tick": any((one or 0) % rules.tick_size for one in (price, stop_price)),
-        "off_lot": any(count % rules.lot_size for count in (order.quantity, minimum or 0)),
+        "off_lot": any((one or 0) % rules.lot_size for one in (order.quantity, minimum, display)),
         "over_max_quantity": rules.quantity_max is not None and order.quantity > rules.quantity_max,
         "over_max_value": rules.value_max is not None and value > rules.value_max,
         "outside_price_band": price is not None

@@ -48,11 +48,14 @@ from tests.support.naive_orders import (
     amended,
     client_key,
     content,
+    display_of,
     is_stop,
     needed,
     never_rests,
     order_amended,
     refused_amendment,
+    slice_of,
+    take,
 )
 from tests.support.naive_state import NaiveState
 from tests.support.naive_stops import NaiveStop, NaiveStops, elected
@@ -177,7 +180,9 @@ class NaiveMarket(NaiveState):
         if not found or found[0].order.broker_id != command.broker_id:
             return refused_amendment(command, "not_owner" if found else "order_not_open")
         former = found[0]
-        if isinstance(former, NaiveStop):
+        if isinstance(former, NaiveStop) or (
+            command.display_quantity and not display_of(former.order)
+        ):
             return refused_amendment(command, "not_amendable")
         return self._amend_resting(former, command, (offset, expired))
 
@@ -201,7 +206,7 @@ class NaiveMarket(NaiveState):
                 return refused_amendment(command, codes[0])
         if after.order.price == former.order.price and after.remaining <= former.remaining:
             self.open[self.open.index(former)] = after
-            cut = after.remaining < former.remaining
+            cut = after.shown < former.shown
             self.touched.update([former.order.symbol] if cut else [])
             event = order_amended(command, after, former.order.price if cut else None)
             return structs.replace(event, kept_priority=True)
@@ -225,10 +230,12 @@ class NaiveMarket(NaiveState):
             if one.order is taker:
                 one.order, one.offset, one.amended = after.order, former.offset, after.amended
         after.remaining = arrived.remaining_quantity
+        after.shown = slice_of(after.order, after.remaining)
         return structs.replace(
             order_amended(command, after, former.order.price),
             closed_reason=arrived.closed_reason,
             fills=arrived.fills,
+            **({} if arrived.closed_reason is None else {"displayed_quantity": None}),
         )
 
     def _amended_and_closed(
@@ -236,7 +243,7 @@ class NaiveMarket(NaiveState):
     ) -> OrderAmended:
         self._leave(former)
         event = order_amended(command, after, former.order.price)
-        return structs.replace(event, closed_reason=reason)
+        return structs.replace(event, closed_reason=reason, displayed_quantity=None)
 
     def _place(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> Event:
         refusal = self._repetition(order)
@@ -348,15 +355,16 @@ class NaiveMarket(NaiveState):
         elif never_rests(order):
             reason = "no_liquidity"
         else:
-            self.open.append(Resting(order, offset, remaining, offset))
+            shown = slice_of(order, remaining)
+            self.open.append(Resting(order, offset, remaining, shown, self._next_place()))
             self.touched.add(order.symbol)
             opener = None if self.quotas is None else order.broker_id
             self.opened_by.setdefault(order.symbol, opener)
         return accepted(order, remaining, reason, fills)
 
     def _fill(self, maker: Resting, wanted: int, offset: int) -> Fill:
-        quantity = min(wanted, maker.remaining)
-        maker.remaining -= quantity
+        quantity = min(wanted, maker.shown)
+        displayed = take(maker, quantity, self._next_place())
         if maker.remaining == 0:
             self.open.remove(maker)
         symbol = maker.order.symbol
@@ -375,6 +383,7 @@ class NaiveMarket(NaiveState):
             maker_order_id=maker.order.order_id,
             maker_broker_id=maker.order.broker_id,
             maker_remaining_quantity=maker.remaining,
+            maker_displayed_quantity=displayed,
         )
 
     def _counterparty(self, order: PlaceOrder) -> Resting | None:

@@ -13,21 +13,38 @@ from schemas.executions import (
 )
 from schemas.units import ClosedReason
 
-CONDITIONS = ("time_in_force", "post_only", "minimum_quantity", "stop_price")
+CONDITIONS = (
+    "time_in_force",
+    "post_only",
+    "minimum_quantity",
+    "stop_price",
+    "display_quantity",
+)
 
 
 class Resting(Struct):
     """An open order: its command, the command's offset, and the remaining quantity.
 
-    `place`: the offset of the command by which it came to its place in the queue; those of one
-    command are in their order. `amended`: the quantity that an amendment set.
+    `shown`: the part of `remaining` that the book shows. `place`: a number of its place in the
+    queue, higher for those behind. `amended`: the quantity that an amendment set.
     """
 
     order: PlaceOrder
     offset: int
     remaining: int
+    shown: int
     place: int
     amended: int | None = None
+
+
+def display_of(order: PlaceOrder) -> int | None:
+    """The size of an order's slices; 0: it shows all again; None: it always did."""
+    return order.display_quantity if isinstance(order, EnterOrder) else None
+
+
+def slice_of(order: PlaceOrder, left: int) -> int:
+    """The part that the book shows next of an order with so much left."""
+    return min(display_of(order) or left, left)
 
 
 class Remembered(Struct, frozen=True):
@@ -36,6 +53,15 @@ class Remembered(Struct, frozen=True):
     order: PlaceOrder
     time: int
     block: int
+
+
+def take(maker: Resting, quantity: int, next_place: int) -> int | None:
+    """Fill an order; the quantity that it then shows if it is an iceberg order that stays open."""
+    maker.remaining -= quantity
+    maker.shown -= quantity
+    if maker.shown == 0 and maker.remaining > 0:
+        maker.shown, maker.place = slice_of(maker.order, maker.remaining), next_place
+    return maker.shown if display_of(maker.order) is not None and maker.remaining else None
 
 
 def amended(resting: Resting, command: AmendOrder) -> Resting:
@@ -48,7 +74,12 @@ def amended(resting: Resting, command: AmendOrder) -> Resting:
     price, until = command.price or order.price, command.valid_until
     until = order.valid_until if until is None else until
     order = structs.replace(order, price=price, valid_until=until)
-    return Resting(order, resting.offset, remaining, resting.place, amended)
+    if command.display_quantity is not None and display_of(order) is not None:
+        order = structs.replace(order, display_quantity=command.display_quantity)
+    hidden = resting.remaining - resting.shown
+    cut = resting.remaining - remaining
+    shown = resting.shown - max(0, cut - hidden)
+    return Resting(order, resting.offset, remaining, shown, resting.place, amended)
 
 
 def order_amended(command: AmendOrder, after: Resting, former_price: int | None) -> OrderAmended:
@@ -66,6 +97,8 @@ def order_amended(command: AmendOrder, after: Resting, former_price: int | None)
         quantity=after.amended,
         valid_until=order.valid_until,
         former_price=former_price,
+        display_quantity=display_of(order),
+        displayed_quantity=None if display_of(order) is None else after.shown,
     )
 
 
@@ -82,6 +115,8 @@ def accepted(
     if isinstance(order, EnterOrder):
         kind = OrderEntered
         conditions = {name: getattr(order, name) for name in CONDITIONS}
+        if reason is None and order.display_quantity is not None:
+            conditions["displayed_quantity"] = slice_of(order, remaining)
     return kind(
         order_id=order.order_id,
         broker_id=order.broker_id,

@@ -33,6 +33,8 @@ class NaiveState:
         self.limits = limits
         self.clock = 0
         self.open: list[Resting] = []
+        # The number of places that were ever given to orders in queues.
+        self.places = 0
         self.window: list[Remembered] = []
         self.book_sequence: dict[str, int] = {}
         self.trade_sequence: dict[str, int] = {}
@@ -51,7 +53,7 @@ class NaiveState:
         orders = self._queue(symbol, side)
         prices = list(dict.fromkeys(one.order.price or 0 for one in orders))
         at = {price: [one for one in orders if one.order.price == price] for price in prices}
-        return [Level(p, sum(one.remaining for one in at[p]), len(at[p])) for p in prices]
+        return [Level(p, sum(one.shown for one in at[p]), len(at[p])) for p in prices]
 
     def _open_orders(self) -> list[Resting | NaiveStop]:
         return [*self.open, *self.stops.waiting]
@@ -80,6 +82,11 @@ class NaiveState:
     def _cancel_one(self, one: Resting | NaiveStop) -> CancelledOrder:
         order, left = one.order, self._leave(one)
         return CancelledOrder(order.order_id, order.symbol, left, self._sequence(order.symbol))
+
+    def _next_place(self) -> int:
+        """A place behind all others."""
+        self.places += 1
+        return self.places
 
     def _queue(self, symbol: str, side: Side) -> list[Resting]:
         sign = -1 if side == "bid" else 1

@@ -46,6 +46,7 @@ def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
             entry.quantity if "quantity" in action.values else None,
             action.values.get("price"),
             post_only=bool(entry.conditions.get("post_only")),
+            display_quantity=action.values.get("display_quantity"),
         )
     order = PlaceOrder(
         order_id=action.name,

@@ -118,10 +118,10 @@ def command_of(text: str) -> Command | None:
     """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
-    `stop PRICE`, and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until
-    TIME` has at least one of its last three values, and `is post_only`. `instrument 100 in SYMBOL`
-    sets one with this reference price. `cancel all by ann` may continue with `in SYMBOL` and
-    `side buy`.
+    `stop PRICE`, `show QUANTITY`, and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3
+    of 5 @ 102 until TIME show QUANTITY` has at least one of its values, and `is post_only`.
+    `instrument 100 in SYMBOL` sets one with this reference price. `cancel all by ann` may continue
+    with `in SYMBOL` and `side buy`.
     """
     verb, *words = text.split()
     match verb:
@@ -150,7 +150,8 @@ def _cancel(words: list[str]) -> CancelOrder | CancelAll:
 
 def _amendment(words: list[str]) -> AmendOrder:
     fields = dict(zip(words[1::2], words[2::2], strict=True))
-    number = {name: int(fields[name]) for name in ("to", "of", "@", "until") if name in fields}
+    names = ("to", "of", "@", "until", "show")
+    number = {name: int(fields[name]) for name in names if name in fields}
     return AmendOrder(
         words[0],
         fields["by"],
@@ -160,6 +161,7 @@ def _amendment(words: list[str]) -> AmendOrder:
         number.get("@"),
         number.get("until"),
         fields.get("is") == "post_only",
+        number.get("show"),
     )
 
 
@@ -179,7 +181,7 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         order = structs.replace(order, price=int(fields["@"]))
     if "until" in fields:
         order = structs.replace(order, valid_until=int(fields["until"]))
-    if not fields.keys() & {"is", "min", "stop"}:
+    if not fields.keys() & {"is", "min", "stop", "show"}:
         return order
     kind = fields.get("is")
     return EnterOrder(
@@ -188,6 +190,7 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         post_only=kind == "post_only",
         minimum_quantity=int(fields["min"]) if "min" in fields else None,
         stop_price=int(fields["stop"]) if "stop" in fields else None,
+        display_quantity=int(fields["show"]) if "show" in fields else None,
     )
 
 

@@ -35,6 +35,8 @@ def order_of(command: PlaceOrder, now_ms: int) -> DesignOrder:
         minimum_quantity=None,
         stop_price=None,
         triggered_at=None,
+        display_quantity=None,
+        displayed_quantity=None,
         trades=[],
         arrival=0,
     )
