@@ -74,6 +74,7 @@ WEIGHTS_S = {
     "tests/browser/test_trading.py": 30,
     "tests/chaos/test_chaos.py": 89,
     "tests/chaos/test_defects.py": 83,
+    "tests/contract/test_feed_sockets.py": 11,
     "tests/contract/test_http_schema.py": 18,
     "tests/contract/test_http_sockets.py": 18,
     "tests/contract/test_webhook_addresses.py": 6,

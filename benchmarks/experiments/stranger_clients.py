@@ -40,7 +40,7 @@ class StrangerTarget:
 
 
 def _request(path: str, fields: str = "") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
 
 
 def _ask(target: StrangerTarget, requests: Iterator[bytes], port: int | None = None) -> None:
@@ -107,7 +107,7 @@ def silent(target: StrangerTarget) -> None:
 
 def slow_body(target: StrangerTarget) -> None:
     """Orders whose body comes byte by byte."""
-    head = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n"
+    head = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n"
     while target.lasts:
         try:
             with target.connect() as connection:

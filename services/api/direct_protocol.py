@@ -16,6 +16,7 @@ from services.api.connection_limits import ConnectionLimits
 from services.api.connections import table_of
 from services.api.direct import TARGET_BYTES_MAX, DirectCall, DirectCalls, HotCall
 from services.api.headers import read_headers
+from services.api.hosts import HostRules
 from services.api.messages import BODILESS, Response, Scope
 from services.api.protocol import HttpProtocol
 from services.api.repeated_headers import RepeatedHeaders
@@ -190,7 +191,10 @@ class DirectProtocol(HttpProtocol):
 
 
 def direct_protocol(
-    limits: ConnectionLimits, app: ApiApp, streams: Streams | None = None
+    limits: ConnectionLimits,
+    app: ApiApp,
+    streams: Streams | None = None,
+    hosts: HostRules = HttpProtocol.hosts,
 ) -> type[DirectProtocol]:
     """The protocol of an edge with these limits: uvicorn creates its connections from a class.
 
@@ -198,6 +202,7 @@ def direct_protocol(
     """
     parts = {
         "limits": limits,
+        "hosts": hosts,
         "table": table_of(limits),
         "spent_keyless": staticmethod(app.spent_keyless),
         "streams": streams,

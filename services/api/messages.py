@@ -97,6 +97,7 @@ PROBLEMS: Final = {
     "too_many_open_orders": ProblemKind(409, "This broker has too many open orders"),
     "too_many_symbols": ProblemKind(409, "This broker has opened too many order books"),
     "too_many_client_order_ids": ProblemKind(409, "This broker has used too many client order ids"),
+    "request_id_in_flight": ProblemKind(409, "An operation with this id waits for its response"),
     "book_too_deep": ProblemKind(409, "The book has too many levels to be sent as a whole"),
     "needs_instrument": ProblemKind(409, "The symbol has no instrument"),
     "stop_would_trigger": ProblemKind(409, "The stop price is reached already"),

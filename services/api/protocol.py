@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from services.api.connection_limits import ConnectionLimits
 from services.api.connections import table_of
+from services.api.hosts import HostRules
 from services.api.idle_timer import IdleTimer
 from services.api.messages import ProblemError, not_accepted
 from services.api.raw_problem import RefusedRequestError, raw_problem
@@ -26,6 +27,7 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection. Timers run only while a client owes bytes that one packet would bring."""
 
     limits = ConnectionLimits()
+    hosts = HostRules()
     table = table_of(limits)
     spent_keyless: Callable[[str], ProblemError | None] = staticmethod(lambda _: None)
     streams: Streams | None = None
@@ -51,7 +53,6 @@ class HttpProtocol(HttpToolsProtocol):
     _frame_bytes = 0
     _trailers = 0
     _heads = 0
-    _hosts = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Count the connection, close another if there are too many, and limit its time until
@@ -198,7 +199,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._in_message = self._in_head = True
         self._only_frame = False
-        self._head_bytes = self._frame_bytes = self._trailers = self._hosts = 0
+        self._head_bytes = self._frame_bytes = self._trailers = 0
+        self._hosts: list[bytes] = []
         self._heads += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -207,7 +209,7 @@ class HttpProtocol(HttpToolsProtocol):
             name = name.lower()
             self.headers.append((name, value))
             if name == b"host":
-                self._hosts += 1
+                self._hosts.append(value)
             elif name == b"authorization":
                 self._authorized = True
             elif name == b"expect" and value.lower() == b"100-continue":
@@ -238,9 +240,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrade_ignored = True
             return
-        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
-            # RFC 9112 3.2; two servers on the way could each choose another.
-            problem = ProblemError("malformed_request", "send exactly one Host header")
+        if problem := self.hosts.problem(self._hosts, self.parser.get_http_version()):
             raise self._refusal("malformed", problem)
         limits = self.limits
         # Headers that came in one packet below the limit need not be counted.

@@ -21,6 +21,7 @@ from services.api.direct_protocol import direct_protocol
 from services.api.framework import ServiceRouter, make_framework
 from services.api.freshness import BrokersFreshness
 from services.api.headers import SECURITY_HEADERS
+from services.api.hosts import HostRules
 from services.api.messages import Response, Route
 from services.api.pages import Pages
 from services.api.protocol import HttpProtocol
@@ -88,7 +89,9 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=direct_protocol(limits, app, streams),
+                http=direct_protocol(
+                    limits, app, streams, HostRules.of(settings.host, settings.hosts)
+                ),
                 ws="none",
                 lifespan="off",
                 access_log=False,

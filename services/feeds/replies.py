@@ -24,20 +24,41 @@ class Replies:
 
     def __init__(self, client: FeedClient) -> None:
         self._client = client
+        self._in_flight: set[RequestId] = set()
+
+    def is_expected(self, request_id: RequestId) -> bool:
+        """True while an operation with this id waits for its response."""
+        return request_id in self._in_flight
+
+    def expect(self, request_id: RequestId) -> None:
+        """Note that an operation begins, which waits for its response."""
+        self._in_flight.add(request_id)
+
+    def refuse(self, op: str, request_id: RequestId, problem: ProblemError) -> None:
+        """Send the error of an operation that does not begin."""
+        self._write(op, _error(request_id, problem))
 
     def send(self, op: str, reply: FeedReply) -> None:
         """Send a response."""
+        self._in_flight.discard(reply.id)
+        self._write(op, reply)
+
+    def _write(self, op: str, reply: FeedReply) -> None:
         SESSION_REQUESTS.labels(op, reply.status).inc()
         self._client.send(frame_of(reply))
 
     def problem(self, op: str, request_id: RequestId, problem: ProblemError) -> None:
         """Send an error."""
-        self.send(op, FeedReply(request_id, problem.status, problem=problem.problem("")))
+        self.send(op, _error(request_id, problem))
 
     def pass_on(self, op: str, request_id: RequestId, answer: Response | Exception) -> None:
         """Write the answer of a call as HTTP would have it. It may come much later."""
         self.send(op, FeedReply(request_id, **_fields(answer)))
         self._client.write_out()
+
+
+def _error(request_id: RequestId, problem: ProblemError) -> FeedReply:
+    return FeedReply(request_id, problem.status, problem=problem.problem(""))
 
 
 def result_of(answer: Response | Exception) -> BatchResult:

@@ -165,7 +165,7 @@ class FeedSession:
                 self._hub.cut(self._client, POLICY, "invalid_messages")
             return
         if not self._over_rate(_UNREADABLE, request_id):
-            self._replies.problem(_UNREADABLE, request_id, ProblemError("invalid", str(error)))
+            self._replies.refuse(_UNREADABLE, request_id, ProblemError("invalid", str(error)))
 
     def _over_rate(self, op: str, request_id: RequestId) -> bool:
         """Take one operation from the connection's budget; True if it is answered 429."""
@@ -176,16 +176,21 @@ class FeedSession:
             self._hub.cut(self._client, TOO_MANY_OPERATIONS, "too_many_operations")
         else:
             detail = f"at most {OPERATIONS_PER_SECOND} operations a second"
-            self._replies.problem(op, request_id, ProblemError("rate_limited", detail))
+            self._replies.refuse(op, request_id, ProblemError("rate_limited", detail))
         return True
 
     def _answer(self, message: ClientMessage) -> None:
         # Orders and cancels of a broker have its budgets, as by HTTP.
-        has_budget = self._broker is not None and isinstance(
-            message, FeedPlace | FeedCancel | FeedReplace | FeedBatch
-        )
+        is_repeated = self._replies.is_expected(message.id)
+        is_order = isinstance(message, FeedPlace | FeedCancel | FeedReplace | FeedBatch)
+        has_budget = is_order and self._broker is not None and not is_repeated
         if not has_budget and self._over_rate(_op(message), message.id):
             return
+        if is_repeated:
+            problem = ProblemError("request_id_in_flight", "choose another id")
+            self._replies.refuse(_op(message), message.id, problem)
+            return
+        self._replies.expect(message.id)
         try:
             self._handlers[type(message)](message)
         except ProblemError as problem:

@@ -21,7 +21,7 @@ from services.feeds.event_stream import EventStream
 from services.feeds.handshake import HandshakeRules, refusal
 from services.feeds.hub import FeedHub
 from services.feeds.order_entry import OrderCalls, OrderEntry
-from services.feeds.session import FeedSession
+from services.feeds.session import Accounts, FeedSession
 from services.runtime.clock import now_ms
 from services.runtime.metrics import STREAMS
 
@@ -62,7 +62,7 @@ class FeedStreams:
     def __init__(
         self,
         hub: FeedHub,
-        accounts: KeyAccounts,
+        accounts: Accounts,
         rules: HandshakeRules,
         hello: Hello,
         calls: OrderCalls,

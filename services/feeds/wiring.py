@@ -6,8 +6,9 @@ import secrets
 from functools import partial
 
 from schemas.feed import FEED_VERSION, Hello
+from services.api.hosts import HostRules, is_loopback, listed
 from services.api.service import ApiContext, Half
-from services.feeds.handshake import HandshakeRules, is_loopback, listed
+from services.feeds.handshake import HandshakeRules
 from services.feeds.hub import HEARTBEAT_S, FeedHub
 from services.feeds.order_calls import GatewayOrders
 from services.feeds.own_feed import OwnFeed
@@ -40,9 +41,7 @@ async def half(
     streams = FeedStreams(
         hub,
         KeyAccounts(context.directory, context.rate_limiter),
-        HandshakeRules(
-            listed(settings.origins), listed(settings.hosts), is_loopback(settings.host)
-        ),
+        HandshakeRules(listed(settings.origins), HostRules.of(settings.host, settings.hosts)),
         hello,
         GatewayOrders(ingest, partial(context.freshness.refusal, writes=True)),
         StreamBounds(

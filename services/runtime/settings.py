@@ -111,8 +111,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Origins of web pages, besides the gateway's own, that may open a WebSocket, with commas
     between them, as `https://page.example`."""
     hosts: str = ""
-    """Host headers, besides loopback names, that a gateway on loopback accepts for a WebSocket,
-    with commas between them: the name of a proxy on the same machine."""
+    """Host headers, besides loopback names, that an API on loopback answers to, with commas between
+    them: the name of a proxy on the same machine."""
     outcome_wait_ms: Milliseconds = 1_000
     """Time that POST waits for the outcome before it answers 202."""
     delivery_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 3_000

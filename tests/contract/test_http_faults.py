@@ -143,7 +143,7 @@ def test_body_that_never_ends_is_413_and_the_connection_closed(broker: Api) -> N
         (address.hostname or "", address.port or 0), timeout=10
     ) as client:
         head = (
-            f"POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {broker.key}\r\n"
+            f"POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {broker.key}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         client.sendall(head.encode())

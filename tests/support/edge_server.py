@@ -1,10 +1,12 @@
 """An HTTP server of this process on a real port, and clients that send it raw bytes."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import uvloop
 
@@ -22,7 +24,7 @@ _TRICKLE_S = 0.02
 @contextlib.contextmanager
 def serving(edge: ApiApp, limits: ConnectionLimits) -> Iterator[int]:
     """Run the server; yield its port. Stop it at the end of the context."""
-    server = HttpServer(edge, Settings(port=0), limits)
+    server = HttpServer(edge, Settings(port=0, hosts="x"), limits)
     thread = threading.Thread(target=lambda: uvloop.run(server.run()))
     thread.start()
     try:
@@ -88,6 +90,14 @@ class RawClient:
             while part := self._socket.recv(65_536):
                 self._read += part
         return self._read
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read the next server-sent events of a stream: their data."""
+        while b"\n\n" not in self._read:
+            self._more()
+        raw, _, self._read = self._read.rpartition(b"\n\n")
+        lines = raw.split(b"\n")
+        return [json.loads(each[6:]) for each in lines if each.startswith(b"data: ")]
 
     def trickle(self, parts: Iterator[bytes] | Sequence[bytes]) -> bytes:
         """Send part by part, slowly, until the server closes; return the bytes that it sent."""

@@ -1,5 +1,6 @@
 """A feed session whose orders and keys are recorded instead of sent."""
 
+import itertools
 import json
 from typing import Any
 
@@ -125,6 +126,8 @@ class ConnectedClient:
         self.client, self.output = self.market.client()
         self.keys = Keys()
         self.now_s = 0.0
+        # Of operations whose id the test does not choose.
+        self._ids = itertools.count(1_000_001)
         hello = Hello(1, "log", "boot", 0, public, 1, 5)
         self.calls = RecordedCalls()
         self.session = FeedSession(
@@ -139,16 +142,16 @@ class ConnectedClient:
 
     def ask(self, **fields: object) -> dict[str, Any]:
         """Send an operation and return its response."""
-        self.session.receive(json.dumps({"id": 1, **fields}).encode())
+        self.session.receive(json.dumps({"id": next(self._ids), **fields}).encode())
         return self.output.of_type("response", "error")[-1]
 
     def send(self, **fields: object) -> None:
         """Send an operation whose response comes later."""
         self.session.receive(json.dumps(fields).encode())
 
-    def place(self, client_order_id: str, request_id: int = 1, **more: object) -> None:
+    def place(self, client_order_id: str, request_id: int = 0, **more: object) -> None:
         order = ORDER | {"client_order_id": client_order_id}
-        self.send(op="place", id=request_id, order=order, **more)
+        self.send(op="place", id=request_id or next(self._ids), order=order, **more)
 
     def subscribe(self, channel: str, symbols: object, **more: object) -> dict[str, Any]:
         return self.ask(op="subscribe", channel=channel, symbols=symbols, **more)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.feeds.handshake import HandshakeRules, listed, refusal
+from services.api.hosts import HostRules, listed
+from services.feeds.handshake import HandshakeRules, refusal
 
-LOOPBACK = HandshakeRules(frozenset(), frozenset({"proxy.example"}), loopback=True)
-PUBLIC = HandshakeRules(frozenset({"https://page.example"}), frozenset(), loopback=False)
+LOOPBACK = HandshakeRules(frozenset(), HostRules.of("127.0.0.1", "proxy.example"))
+PUBLIC = HandshakeRules(frozenset({"https://page.example"}), HostRules.of("192.0.2.1", ""))
 
 
 @pytest.mark.parametrize(

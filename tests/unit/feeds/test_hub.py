@@ -1,5 +1,6 @@
 """The hub: books and trades that clients build from its messages equal the market's."""
 
+import asyncio
 import time
 
 import pytest
@@ -210,3 +211,42 @@ def test_stop_sends_closing_to_every_client() -> None:
     for output in outputs:
         assert output.of_type("closing") == [{"type": "closing", "reason": "restart"}]
         assert output.cuts == [(hubs.RESTART, "restart")]
+
+
+def test_whole_books_for_one_client_leave_the_loop_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hubs, "SLICE_S", 0.0)
+    market = FeedMarket(symbols=450)
+    client, output = subscribed(market, "book")
+    market.flush()
+    for symbol in market.symbols:
+        market.hub.request(client, Subject("book", symbol), "resync")
+
+    async def turns_of_a_flush() -> int:
+        flush = asyncio.ensure_future(market.hub.flush())
+        turns = 0
+        while not flush.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return turns
+
+    assert asyncio.run(turns_of_a_flush()) >= 450
+    assert len(output.of_type("book_snapshot")) == 2 * 450
+
+
+def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscription() -> None:
+    market = FeedMarket(symbols=2)
+    while len(market.trades) < 100:
+        market.trade(10)
+    market.flush()
+    client, output = market.client()
+    sent = market.hub.replay(client, "S0", 0, 0, 7)
+    client.write_out()
+    newest = [trade for trade in market.trades if trade["symbol"] == "S0"][-7:]
+    gap, *trades = output.received
+    assert (sent, trades) == (7, newest)
+    assert (gap["type"], gap["last"]) == ("gap", newest[0]["sequence"] - 1)
+    assert market.hub.replay(client, "S1", 0, 0, 0) == 0
+    client.write_out()
+    assert output.received[-1]["last"] == market.hub.newest_trade("S1")

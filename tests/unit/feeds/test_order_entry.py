@@ -1,9 +1,12 @@
 """Orders over a feed session, and the cancels at its end."""
 
+from collections import Counter
+
 import pytest
 
 from services.api.messages import ProblemError, Response
 from services.feeds import order_entry
+from services.feeds.session import OPERATIONS_BURST
 from services.ingest.prefer import Preferences
 from services.ingest.settling import UNKNOWN_TOKENS, order_not_found
 from tests.support.feed_session import KEY, ORDER, ConnectedClient
@@ -176,6 +179,30 @@ def test_cancel_without_an_order_is_refused(
     assert trader.ask(op="cancel", **fields)["status"] == status
     trader.place("a-1")
     assert len(trader.calls.sent) == 1
+
+
+def test_id_of_an_operation_in_flight_is_refused_and_its_response_still_comes(
+    trader: ConnectedClient,
+) -> None:
+    trader.place("a-1", 7)
+    refused = trader.ask(id=7, op="ping")
+    assert (refused["status"], refused["problem"]["code"]) == (409, "request_id_in_flight")
+    trader.place("a-2", 7)
+    assert trader.ask(id=7, op="nothing")["status"] == 422
+    assert trader.ask(id="7", op="ping")["status"] == 200
+    trader.calls.replies[0](Response(201, b"{}", (("Location", "/orders/order-a-1"),)))
+    assert trader.ask(id=7, op="ping")["status"] == 200
+    statuses = [each["status"] for each in trader.output.of_type("response") if each["id"] == 7]
+    assert statuses == [409, 409, 422, 201, 200]
+    assert trader.calls.sent == [("place", "a-1")]
+
+
+def test_repeated_ids_are_limited(trader: ConnectedClient) -> None:
+    trader.place("a-1", 7)
+    for _ in range(OPERATIONS_BURST):
+        trader.place("a-2", 7)
+    statuses = Counter(each["status"] for each in trader.output.of_type("response"))
+    assert statuses == {200: 1, 409: OPERATIONS_BURST - 1, 429: 1}
 
 
 def test_unknown_order_costs_its_budget_more(trader: ConnectedClient) -> None:

@@ -13,6 +13,7 @@ from services.reader.candles import DAY_MS
 from tests.support.feed_market import FeedMarket, RecordingOutput
 
 STEP_MS = 7_000
+HOUR_MS = 3_600_000
 
 
 def naive(market: FeedMarket, symbol: str, interval: Interval) -> list[dict[str, Any]]:
@@ -21,7 +22,8 @@ def naive(market: FeedMarket, symbol: str, interval: Interval) -> list[dict[str,
     for trade in market.trades:
         if trade["symbol"] != symbol:
             continue
-        start = start_of(trade["time"], INTERVALS_MS[interval])
+        # Since 1970 in UTC, without the product's own rounding.
+        start = trade["time"] - trade["time"] % INTERVALS_MS[interval]
         numbers = trade["price"], trade["quantity"], trade["sequence"]
         if start in found:
             found[start].traded(*numbers)
@@ -40,11 +42,13 @@ def candles_of(output: RecordingOutput, symbol: str, *, closed: bool) -> list[di
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("interval", ["1m", "5m"])
+@pytest.mark.parametrize(
+    ("interval", "step_ms"), [("1m", STEP_MS), ("5m", STEP_MS), ("1d", HOUR_MS)]
+)
 def test_candles_equal_the_fold_of_all_trades_for_any_cut_into_flushes(
-    seed: int, interval: Interval
+    seed: int, interval: Interval, step_ms: int
 ) -> None:
-    market = FeedMarket(seed=seed, step_ms=STEP_MS)
+    market = FeedMarket(seed=seed, step_ms=step_ms)
     early, late = market.client(), market.client()
     for symbol in market.symbols:
         market.hub.subscribe(early[0], Subject("candles", symbol, interval=interval))

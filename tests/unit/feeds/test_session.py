@@ -113,7 +113,11 @@ def test_subscriptions_beyond_the_bound_change_nothing(connected: ConnectedClien
     assert (answer["status"], answer["problem"]["code"]) == (422, "invalid")
     assert len(connected.client.subjects) == sessions.SUBSCRIPTIONS_MAX
     connected.ask(op="login", key=KEY)
-    assert connected.subscribe("trades", ["B"])["status"] == 200
+    more = sessions.SUBSCRIPTIONS_KEYED_MAX - sessions.SUBSCRIPTIONS_MAX
+    assert connected.subscribe("trades", [f"B{number}" for number in range(more)])["status"] == 200
+    assert connected.subscribe("trades", ["C"])["status"] == 422
+    assert connected.ask(op="subscribe", channel="orders")["status"] == 422
+    assert len(connected.client.subjects) == sessions.SUBSCRIPTIONS_KEYED_MAX
 
 
 def test_subscription_with_last_sends_known_trades_after_the_response(
