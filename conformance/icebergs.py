@@ -77,6 +77,14 @@ SLICES: Final = (
         "- / 5@50",
         "b1 cancelled 18; a2 open 5",
     ),
+    Scenario(
+        "C19",
+        "A slice is filled before the others at its price, and the next one after them.",
+        "a1 S 30@50 show10; c1 S 5@50; b1 B 4@50; b2 B 9@50; b3 B 17@50",
+        "b1*a1 4@50, b2*a1 6@50, b2*c1 3@50, b3*c1 2@50, b3*a1 10@50, b3*a1 5@50",
+        "- / 5@50",
+        "a1 open 5; c1 filled",
+    ),
 )
 WITH_CONDITIONS: Final = (
     Scenario(

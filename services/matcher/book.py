@@ -102,18 +102,12 @@ class PriceLevel:
         return [order for order in self.queue if order.remaining]
 
     def requeue(self, order: IcebergOrder) -> None:
-        """Show the next slice of the oldest order, whose last one is filled, behind all others."""
+        """Add the oldest order, whose slice is filled, with its next one behind all others."""
         order.show_slice()
         self.total += order.remaining
         self.queue[self.first] = _VACANT
         self.queue.append(order)
-        self.tidy()
-
-    def tidy(self) -> None:
-        """Free the places of closed orders once there are too many."""
-        if len(self.queue) > self.count + self.count // 4 + 1:
-            self.queue = self.open_orders()
-            self.first = 0
+        self.count += 1
 
     def as_message(self) -> Level:
         """The level as published."""
@@ -157,10 +151,10 @@ class BookSide:
         order.remaining -= quantity
         level.total -= quantity
         if not order.remaining:
+            # One place of the level becomes free in both cases.
             if type(order) is IcebergOrder and order.hidden:
                 level.requeue(order)
-            else:
-                self._closed(level)
+            self._closed(level)
 
     def reduce(self, order: Order, quantity: int) -> int:
         """Take less than all off what an order shows; it keeps its place. The key of its level."""
@@ -182,8 +176,9 @@ class BookSide:
         level.count = count = level.count - 1
         if not count:
             self._drop(level)
-        else:
-            level.tidy()
+        elif len(level.queue) > count + count // 4 + 1:
+            level.queue = level.open_orders()
+            level.first = 0
 
     def _drop(self, level: PriceLevel) -> None:
         levels, keys = self._levels, self._keys

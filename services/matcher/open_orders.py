@@ -89,7 +89,7 @@ class OpenOrders:
 
     def _withdraw(self, book: Book, order: Order) -> int:
         """Remove an open order from all structures and return its remaining quantity."""
-        remaining = order.unfilled
+        remaining = order.remaining if type(order) is Order else order.unfilled
         if type(order) is StopOrder and self._stops is not None:
             # It has no place in the book, whose public record is silent about it.
             self._stops.remove(order)

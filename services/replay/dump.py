@@ -7,13 +7,17 @@ from msgspec import Struct
 
 from schemas.book import Level
 from schemas.units import Side
-from services.matcher.book import Book, Order
+from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.engine import Engine
 from services.matcher.stops import StopOrder
 
 
 class OpenOrder(Struct, frozen=True):
-    """An open order. `accepted_at` is the offset of the command that placed it."""
+    """An open order. `accepted_at` is the offset of the command that placed it.
+
+    `display_quantity`: of an iceberg order, the size of its next slice (0: all);
+    `displayed_quantity`: the part of what remains that the book shows.
+    """
 
     order_id: str
     broker_id: str
@@ -21,6 +25,8 @@ class OpenOrder(Struct, frozen=True):
     remaining_quantity: int
     valid_until: int | None
     accepted_at: int
+    display_quantity: int | None
+    displayed_quantity: int
 
 
 class DumpedBook(Struct, frozen=True):
@@ -121,7 +127,9 @@ def _order(order: Order) -> OpenOrder:
         order.order_id,
         order.broker_id,
         order.price,
-        order.remaining,
+        order.unfilled,
         order.valid_until,
         order.accepted_at,
+        order.display if isinstance(order, IcebergOrder) else None,
+        order.remaining,
     )

@@ -229,6 +229,7 @@ function conditionsOf(order) {
   if (order.stop_price) found.push(`stop at ${price(order.stop_price)}`);
   if (order.post_only) found.push("post-only");
   if (order.minimum_quantity) found.push(`at least ${quantity(order.minimum_quantity)}`);
+  if (order.display_quantity) found.push(`shows ${quantity(order.display_quantity)}`);
   if (order.valid_until) found.push(`until ${momentOf(Date.parse(order.valid_until))}`);
   return found.join(", ");
 }

@@ -10,6 +10,7 @@ const isStop = (values) => values.order_type.startsWith("stop");
 const isLimit = (values) => values.order_type.endsWith("limit");
 const mayRest = (values) => isStop(values) || (values.time_in_force || "gtc") === "gtc";
 const rests = (values) => values.order_type !== "market" && mayRest(values);
+const isRestingLimit = (values) => values.order_type === "limit" && rests(values);
 
 export const FIELDS = [
   {
@@ -63,14 +64,25 @@ export const FIELDS = [
     label: "Minimum quantity",
     kind: "whole",
     further: true,
-    when: (values) => !isStop(values) && values.time_in_force !== "fok" && !values.post_only,
+    when: (values) =>
+      !isStop(values) &&
+      values.time_in_force !== "fok" &&
+      !values.post_only &&
+      !values.display_quantity,
   },
   {
     name: "post_only",
     label: "Post-only: refuse it if it would trade at once",
     kind: "flag",
     further: true,
-    when: (values) => values.order_type === "limit" && rests(values) && !values.minimum_quantity,
+    when: (values) => isRestingLimit(values) && !values.minimum_quantity,
+  },
+  {
+    name: "display_quantity",
+    label: "Display quantity",
+    kind: "whole",
+    further: true,
+    when: (values) => isRestingLimit(values) && !values.minimum_quantity,
   },
 ];
 

@@ -18,6 +18,8 @@ LEVELS = {
     "amend_order.price": CHANGES_LEVEL,
     "set_instrument": CHANGES_LEVEL,
     "cancel_all": CONTROLS_LEVEL,
+    "enter_order.iceberg": CONTROLS_LEVEL,
+    "amend_order.display": CONTROLS_LEVEL,
 }
 
 
