@@ -2,10 +2,12 @@
 
 `a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
 Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity),
-`stop55` (stop price), `show10` (display quantity). `x a1` cancels, `X a` all orders of broker a,
-`X a B` its bids.
-`rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55` sets the symbol's instrument: its reference
-price, increments, largest quantity and value, lowest price of asks and highest of bids.
+`stop55` (stop price), `show10` (display quantity), `stpT`, `stpM`, `stpB` (self-trade prevention:
+cancel taker, maker, both), `doc2` (the document that it is for).
+`x a1` cancels, `X a` all orders of broker a, `X a B` its bids.
+`rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55 band10%` sets the symbol's instrument: its
+reference price, increments, largest quantity and value, lowest price of asks and highest of bids,
+dynamic band.
 `a1 => 3@51 show5` replaces quantity, price and display quantity; `a1 => 3@`, `a1 => @51` and
 `a1 => show5` one of them.
 Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
@@ -28,12 +30,17 @@ _WORDS: Final[dict[str, tuple[str, object]]] = {
     "ioc": ("time_in_force", "ioc"),
     "fok": ("time_in_force", "fok"),
     "po": ("post_only", True),
+    "stpT": ("self_trade_prevention", "cancel_taker"),
+    "stpM": ("self_trade_prevention", "cancel_maker"),
+    "stpB": ("self_trade_prevention", "cancel_both"),
 }
 _NUMBERS: Final = {
     "min": "minimum_quantity",
     "stop": "stop_price",
     "show": "display_quantity",
 }
+# In parts per million.
+_PERCENT: Final = 10_000
 # Fields of an instrument.
 _RULES: Final = {
     "ref": "reference_price",
@@ -43,6 +50,7 @@ _RULES: Final = {
     "maxv": "value_max",
     "min": "price_min",
     "max": "price_max",
+    "band": "band_ppm",
 }
 
 
@@ -166,12 +174,16 @@ def _action(text: str) -> Action:
 def _condition(word: str) -> tuple[str, object]:
     if word in _WORDS:
         return _WORDS[word]
+    if word.startswith("doc"):
+        return "document_number", word.removeprefix("doc")
     return _number(word, _NUMBERS)
 
 
 def _number(word: str, names: Mapping[str, str]) -> tuple[str, int]:
-    name = word.rstrip("0123456789")
-    return names[name], int(word.removeprefix(name))
+    digits = word.removesuffix("%")
+    name = digits.rstrip("0123456789")
+    # Shares of a price are parts per million.
+    return names[name], int(digits.removeprefix(name)) * (_PERCENT if digits != word else 1)
 
 
 def _levels(side: Side) -> str:

@@ -21,6 +21,7 @@ from schemas.units import (
     OrderType,
     PriceCents,
     Quantity,
+    SelfTradePrevention,
     Side,
     TimeInForce,
     TimestampMs,
@@ -84,8 +85,9 @@ class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", o
     refused if any of it would trade at once. `minimum_quantity`: unless that much trades at once,
     nothing does and the order is closed. `stop_price`: the order waits outside the book until a
     trade at this price or beyond elects it; it then takes like any other. `display_quantity`: what
-    rests shows that much alone, and the next part of it once that is filled. A program that does
-    not know this tag stops at the claim of a matcher that does.
+    rests shows that much alone, and the next part of it once that is filled.
+    `self_trade_prevention`: what is closed where it would trade with an order of the same broker
+    and document. A program that does not know this tag stops at the claim of a matcher that does.
     """
 
     time_in_force: TimeInForce | None = None
@@ -93,6 +95,7 @@ class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", o
     minimum_quantity: Quantity | None = None
     stop_price: PriceCents | None = None
     display_quantity: Quantity | None = None
+    self_trade_prevention: SelfTradePrevention | None = None
 
 
 class CancelOrder(

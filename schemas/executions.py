@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
-from schemas.units import ClosedReason, OrderType, Side, TimeInForce
+from schemas.units import ClosedReason, OrderType, SelfTradePrevention, Side, TimeInForce
 
 RefusalCode = Literal[
     "malformed_command",
@@ -63,6 +63,18 @@ class Fill(Struct, frozen=True, omit_defaults=True, gc=False):
     maker_displayed_quantity: int | None = None
 
 
+class Prevented(Struct, frozen=True, gc=False):
+    """A resting order of the taker's broker and document, with which the taker did not trade.
+
+    `quantity`: what was left of it when it closed; 0: it stays. `after_fills`: the number of the
+    taker's fills before it came to this order.
+    """
+
+    maker_order_id: str
+    quantity: int
+    after_fills: int
+
+
 class OrderAccepted(
     Struct, frozen=True, tag_field="type", tag="order_accepted", omit_defaults=True, gc=False
 ):
@@ -96,7 +108,7 @@ class OrderEntered(
     Closed with `no_liquidity`: what of it did not trade at once. A fill-or-kill order, and one
     whose minimum was not reached, has no fill then. With a `stop_price` and not closed, it is
     parked outside the book until a `StopElected`. `displayed_quantity`: the part of what is left
-    that the book shows of an iceberg order that rests.
+    that the book shows of an iceberg order that rests. `prevented`: own orders that it came to.
     """
 
     time_in_force: TimeInForce | None = None
@@ -105,6 +117,8 @@ class OrderEntered(
     stop_price: int | None = None
     display_quantity: int | None = None
     displayed_quantity: int | None = None
+    self_trade_prevention: SelfTradePrevention | None = None
+    prevented: tuple[Prevented, ...] = ()
 
 
 class OrderCancelled(Struct, frozen=True, tag_field="type", tag="order_cancelled", gc=False):
@@ -167,6 +181,7 @@ class OrderAmended(
     fills: tuple[Fill, ...] = ()
     display_quantity: int | None = None
     displayed_quantity: int | None = None
+    prevented: tuple[Prevented, ...] = ()
 
 
 class OrderRepeated(Struct, frozen=True, tag_field="type", tag="order_repeated", gc=False):
@@ -252,6 +267,7 @@ class StopElected(
     valid_until: int | None = None
     closed_reason: ClosedReason | None = None
     fills: tuple[Fill, ...] = ()
+    prevented: tuple[Prevented, ...] = ()
 
 
 # What a command brings about beside its own event.

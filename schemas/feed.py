@@ -217,7 +217,7 @@ class OrderMessage(Struct, frozen=True, tag_field="type", tag="order", omit_defa
     sequence: int
     command_offset: int
     time: int
-    cause: Literal["placed", "amended", "triggered", "traded", "cancelled", "expired"]
+    cause: Literal["placed", "amended", "triggered", "traded", "cancelled", "expired", "prevented"]
     order: OrderSummary
     trades: list[TradeResource] = []
 

@@ -12,6 +12,10 @@ from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX, PriceCents, Quantity, S
 
 # Orders are accepted and trade only while it is continuous.
 Phase = Literal["continuous", "halted", "closed"]
+# What happens to an order that would trade outside the dynamic band: its rest is closed.
+BandAction = Literal["cancel"]
+# Parts per million of the reference price.
+BAND_PPM_MAX: Final = 1_000_000
 # Fits into a column of 64 bits.
 VALUE_CENTS_MAX: Final = PRICE_CENTS_MAX * QUANTITY_MAX
 
@@ -24,12 +28,21 @@ LotSize = Annotated[
 ValueCents = Annotated[
     int, Meta(ge=1, le=VALUE_CENTS_MAX, description="Price times quantity, in cents.")
 ]
+BandPpm = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=BAND_PPM_MAX,
+        description="Farthest trade from the last one, in millionths of its price.",
+    ),
+]
 
 
 class InstrumentRules(Struct, frozen=True, omit_defaults=True, gc=False):
     """`quantity_max` and `value_max` bound one order, a market order's value by the reference
     price. Bids above `price_max` and asks below `price_min` are refused; prices beyond on the
-    passive side are not. None: no bound.
+    passive side are not. `band_ppm`: how far from the reference price before a command its trades
+    may be. None: no bound.
     """
 
     tick_size: TickSize = 1
@@ -38,6 +51,8 @@ class InstrumentRules(Struct, frozen=True, omit_defaults=True, gc=False):
     value_max: ValueCents | None = None
     price_min: PriceCents | None = None
     price_max: PriceCents | None = None
+    band_ppm: BandPpm | None = None
+    band_action: BandAction = "cancel"
 
     def is_outside(self, side: Side, price: int) -> bool:
         """True if an order of this side may not have this price."""

@@ -21,6 +21,10 @@ def level_of(command: Command) -> int:
 
 def _needs_controls(command: Command) -> bool:
     # One condition for each command or field of that level.
+    if isinstance(command, SetInstrument):
+        return command.rules.band_ppm is not None
+    if isinstance(command, EnterOrder) and command.self_trade_prevention is not None:
+        return True
     if isinstance(command, EnterOrder | AmendOrder):
         return command.display_quantity is not None
     return isinstance(command, CancelAll)

@@ -8,7 +8,15 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from schemas.executions import InstrumentSet
-from schemas.instruments import InstrumentRules, LotSize, Phase, TickSize, ValueCents
+from schemas.instruments import (
+    BandAction,
+    BandPpm,
+    InstrumentRules,
+    LotSize,
+    Phase,
+    TickSize,
+    ValueCents,
+)
 from schemas.units import PriceCents, Quantity
 
 
@@ -18,6 +26,8 @@ class InstrumentRequest(Struct, frozen=True, forbid_unknown_fields=True):
     `reference_price` is needed for a symbol without an instrument; without one the present price
     stays. Prices must be multiples of `tick_size`, quantities of `lot_size`. `quantity_max` and
     `value_max` bound one order. Bids above `price_max` and asks below `price_min` are refused.
+    `band_ppm`, the dynamic band: no trade is farther from the reference price before its command,
+    in millionths of it. An order that would trade beyond is closed (`band_action` cancel).
     """
 
     reference_price: PriceCents | None = None
@@ -27,6 +37,8 @@ class InstrumentRequest(Struct, frozen=True, forbid_unknown_fields=True):
     value_max: ValueCents | None = None
     price_min: PriceCents | None = None
     price_max: PriceCents | None = None
+    band_ppm: BandPpm | None = None
+    band_action: BandAction = "cancel"
 
     def rules(self) -> InstrumentRules:
         """The rules, without the price."""
@@ -45,6 +57,8 @@ class InstrumentResource(Struct, frozen=True):
     value_max: int | None
     price_min: int | None
     price_max: int | None
+    band_ppm: int | None
+    band_action: BandAction
 
     @classmethod
     def of(cls, rules: InstrumentRules, reference_price: int) -> "InstrumentResource":

@@ -10,7 +10,15 @@ from schemas.conditions import default_time_in_force, kind_of
 from schemas.executions import Fill, OrderAccepted, OrderAmended, OrderEntered, StopElected
 from schemas.queries import OrderSummary
 from schemas.rest import OrderResource, TradeResource
-from schemas.units import ClosedReason, OrderType, Side, TimeInForce, rfc3339, rounded_average
+from schemas.units import (
+    ClosedReason,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    rfc3339,
+    rounded_average,
+)
 
 # In the order itself: what one is filled by is decided by others, and an answer has a bound.
 TRADES_SHOWN_MAX = 100
@@ -67,6 +75,7 @@ class OrderRecord(Struct, gc=False):
     triggered_at: int | None
     display_quantity: int | None
     displayed_quantity: int | None
+    self_trade_prevention: SelfTradePrevention | None
     trades: list[OrderTrade]
     older_trades: int = 0
 
@@ -97,6 +106,7 @@ class OrderRecord(Struct, gc=False):
             None,  # triggered_at
             None,  # display_quantity
             None,  # displayed_quantity
+            None,  # self_trade_prevention
             [],
         )
         if type(event) is OrderEntered:
@@ -106,6 +116,7 @@ class OrderRecord(Struct, gc=False):
             record.stop_price = event.stop_price
             record.display_quantity = event.display_quantity
             record.displayed_quantity = event.displayed_quantity
+            record.self_trade_prevention = event.self_trade_prevention
         for fill in event.fills:
             record._trade(fill, fill.maker_broker_id, time)
         return record
@@ -192,6 +203,7 @@ class OrderRecord(Struct, gc=False):
             None if self.triggered_at is None else rfc3339(self.triggered_at),
             self.display_quantity,
             self.displayed_quantity,
+            self.self_trade_prevention or "none",
         )
 
     def summary(self) -> OrderSummary:
@@ -222,4 +234,5 @@ class OrderRecord(Struct, gc=False):
             triggered_at=None if self.triggered_at is None else rfc3339(self.triggered_at),
             display_quantity=self.display_quantity,
             displayed_quantity=self.displayed_quantity,
+            self_trade_prevention=self.self_trade_prevention or "none",
         )

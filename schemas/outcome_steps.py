@@ -18,13 +18,27 @@ from schemas.executions import (
     OrderEntered,
     OrdersCancelled,
     Outcome,
+    Prevented,
     SingleEvent,
     StopElected,
 )
 
+
+class MakerPrevented(Struct, frozen=True, gc=False):
+    """An order closed, with `remaining_quantity` not filled, instead of trading with an order of
+    its broker and document. It has no event of its own: that of the taker contains it."""
+
+    order_id: str
+    broker_id: str
+    symbol: str
+    remaining_quantity: int
+    book_sequence: int
+
+
 # What an outcome may consist of, and the steps in which an order may take from the book.
-Step = Effect | SingleEvent
+Step = Effect | SingleEvent | MakerPrevented
 Taking = OrderAccepted | OrderAmended | StopElected
+_Preventing = OrderEntered | OrderAmended | StopElected
 
 
 class ExecutedTrade(Struct, frozen=True, gc=False):
@@ -47,10 +61,12 @@ Steps = tuple[tuple[Step, Sequence[ExecutedTrade]], ...]
 def steps_of(outcome: Outcome) -> Steps:
     """The steps behind the expiries of an outcome, in order, each with its trades in order.
 
-    Orders that were cancelled together are a step each.
+    Orders that were cancelled together are a step each. Behind an order that took come the own
+    orders that closed instead of trading with it.
     """
     event = outcome.event
-    if not outcome.before and not outcome.after and not isinstance(event, OrdersCancelled):
+    is_alone = not outcome.before and not outcome.after
+    if is_alone and not isinstance(event, OrdersCancelled) and not prevented_by(event):
         if not isinstance(event, Taking) or not event.fills:
             return ((event, ()),)
         return ((event, _trades(event, 0)),)
@@ -60,6 +76,7 @@ def steps_of(outcome: Outcome) -> Steps:
         trades = _trades(step, index) if isinstance(step, Taking) else ()
         index += len(trades)
         steps.append((step, trades))
+        steps += [(each, ()) for each in _closed_makers(step)]
     return tuple(steps)
 
 
@@ -75,6 +92,26 @@ def _singly(event: Event) -> Iterable[SingleEvent]:
             each.book_sequence,
         )
         for each in event.orders
+    ]
+
+
+def prevented_by(step: Step) -> Sequence[Prevented]:
+    """The orders with which an order that took did not trade, because they are its own."""
+    # Plain orders first: most outcomes are theirs.
+    if type(step) is OrderAccepted or not isinstance(step, _Preventing):
+        return ()
+    return step.prevented
+
+
+def _closed_makers(step: Step) -> list[MakerPrevented]:
+    if not isinstance(step, Taking):
+        return []
+    return [
+        MakerPrevented(
+            each.maker_order_id, step.broker_id, step.symbol, each.quantity, step.book_sequence
+        )
+        for each in prevented_by(step)
+        if each.quantity
     ]
 
 

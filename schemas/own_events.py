@@ -22,12 +22,21 @@ from schemas.executions import (
     StopElected,
     Ticked,
 )
-from schemas.outcome_steps import ExecutedTrade, Step, Steps, Taking
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Step, Steps, Taking
 
 # The effect on the order: `traded` as the resting side; `placed`, `amended` and `triggered` (a stop
-# order that a trade elected) with its trades.
+# order that a trade elected) with its trades; `prevented`: it closed instead of trading with an
+# order of its broker and document.
 Cause = Literal[
-    "placed", "amended", "triggered", "traded", "cancelled", "expired", "refused", "repeated"
+    "placed",
+    "amended",
+    "triggered",
+    "traded",
+    "cancelled",
+    "expired",
+    "prevented",
+    "refused",
+    "repeated",
 ]
 
 # A refused cancel is no event: it would show that another broker's order exists.
@@ -81,6 +90,8 @@ def _of_step(step: Step, trades: Sequence[ExecutedTrade]) -> OwnEvent | None:
             return OwnEvent(step.broker_id, step.order_id, _cause_of(step), trades)
         case OrderCancelled():
             return OwnEvent(step.broker_id, step.order_id, "cancelled")
+        case MakerPrevented():
+            return OwnEvent(step.broker_id, step.order_id, "prevented")
         case OrderRepeated():
             original = step.original_order_id
             return OwnEvent(step.broker_id, step.order_id, "repeated", original_order_id=original)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from schemas.candles import Interval
 from schemas.instruments import Phase
 from schemas.market_controls import InstrumentResource
-from schemas.units import ClosedReason, OrderKind, Side, TimeInForce
+from schemas.units import ClosedReason, OrderKind, SelfTradePreventionChoice, Side, TimeInForce
 
 
 class StockResource(Struct, frozen=True):
@@ -129,6 +129,7 @@ class OrderSummary(Struct, frozen=True):
     triggered_at: str | None
     display_quantity: int | None
     displayed_quantity: int | None
+    self_trade_prevention: SelfTradePreventionChoice
 
 
 class OrdersResource(Struct, frozen=True):

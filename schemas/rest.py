@@ -18,6 +18,7 @@ from schemas.units import (
     OrderKind,
     PriceCents,
     Quantity,
+    SelfTradePreventionChoice,
     Side,
     TimeInForce,
     WebhookUrl,
@@ -133,6 +134,7 @@ class OrderResource(Struct, frozen=True):
     triggered_at: str | None = None
     display_quantity: int | None = None
     displayed_quantity: int | None = None
+    self_trade_prevention: SelfTradePreventionChoice = "none"
 
 
 class TradesResource(Struct, frozen=True):

@@ -10,7 +10,7 @@ from msgspec import Struct
 from schemas.commands import EnterOrder
 from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
-from schemas.units import Side
+from schemas.units import SelfTradePrevention, Side
 
 # A matcher skips snapshots of a version that it does not know.
 SNAPSHOT_VERSION: Final = 1
@@ -106,6 +106,13 @@ class OrderTermsRow(Struct, frozen=True, array_like=True, gc=False):
     document_number: str
 
 
+class PreventionRow(Struct, frozen=True, array_like=True, gc=False):
+    """`[order_id, mode]`: the self-trade prevention of an open order that rests."""
+
+    order_id: str
+    mode: SelfTradePrevention
+
+
 class AmendedRow(Struct, frozen=True, array_like=True, gc=False):
     """`[order_id, quantity]`: the whole quantity of an open order that an amendment set."""
 
@@ -155,6 +162,7 @@ class SnapshotChunk(
     amended: tuple[AmendedRow, ...] = ()
     stops: tuple[StopRow, ...] = ()
     icebergs: tuple[IcebergRow, ...] = ()
+    preventions: tuple[PreventionRow, ...] = ()
 
 
 class PublishedPosition(Struct, frozen=True, order=True, gc=False):

@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 15
+SCHEMA_VERSION = 16
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()
@@ -86,6 +86,8 @@ INSTRUMENTS = Table(
         "value_max",
         "price_min",
         "price_max",
+        "band_ppm",
+        "band_action",
     ),
     writers=("sink",),
     readers={**_VIEWS, "sink": ALL, "operator": ALL, "analyst": ALL},
@@ -142,6 +144,7 @@ ORDERS = Table(
         "triggered_at",
         "display_quantity",
         "displayed_quantity",
+        "self_trade_prevention",
     ),
     writers=("sink", "operator"),
     readers={**_VIEWS, "sink": ALL, "operator": ALL},

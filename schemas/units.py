@@ -75,7 +75,12 @@ OrderType = Literal["limit", "market"]
 # As brokers name them: a stop is a market order with a stop price, a stop-limit a limit order.
 OrderKind = Literal["limit", "market", "stop", "stop_limit"]
 TimeInForce = Literal["gtc", "ioc", "fok"]
-ClosedReason = Literal["filled", "cancelled", "expired", "no_liquidity"]
+# What closes where an order would trade with one of the same broker and document: its own rest,
+# that of the order in the book, or both.
+SelfTradePrevention = Literal["cancel_taker", "cancel_maker", "cancel_both"]
+# As brokers name it.
+SelfTradePreventionChoice = Literal["none", "cancel_taker", "cancel_maker", "cancel_both"]
+ClosedReason = Literal["filled", "cancelled", "expired", "no_liquidity", "self_trade", "price_band"]
 
 T = TypeVar("T")
 

@@ -78,6 +78,7 @@ def _order(broker_id: str, wanted: OrderRequest, moment: int) -> DesignOrder:
         triggered_at=None,
         display_quantity=None,
         displayed_quantity=None,
+        self_trade_prevention=None,
         trades=[],
         arrival=0,
     )

@@ -84,5 +84,6 @@ def _order(**columns: Any) -> DesignOrder:
         triggered_at=None,
         display_quantity=None,
         displayed_quantity=None,
+        self_trade_prevention=None,
         **columns,
     )

@@ -4,8 +4,8 @@ Pure, and independent of the engine: queues, totals and sequences are implemente
 time. The public records that must follow, trades and changed levels, are computed as well.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 
 from schemas.book import BookUpdate, Level
 from schemas.commands import AmendOrder, Command, PlaceOrder
@@ -19,13 +19,15 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     Outcome,
+    Prevented,
     StopElected,
 )
 from schemas.ids import trade_id
-from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
+from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, prevented_by, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
-from services.audit.conditions import broken_condition, is_killed, needed, never_rests
+from services.audit.conditions import broken_condition, crosses, is_killed, may_not_rest, needed
+from services.audit.protections import Protections
 from services.audit.report import AuditReport
 from services.audit.resting import Resting, RestingBook
 from services.matcher.rules import RULES, Rules
@@ -37,12 +39,20 @@ SIDES: tuple[Side, Side] = ("bid", "ask")
 class OutcomeBooks:
     """Every book of one partition. `trades` and `updates` belong to the latest outcome."""
 
-    def __init__(self, partition: int, report: AuditReport, rules: Rules = RULES) -> None:
+    def __init__(
+        self,
+        partition: int,
+        report: AuditReport,
+        protections: Protections,
+        rules: Rules = RULES,
+    ) -> None:
         self.trades: list[Trade] = []
         self.updates: list[BookUpdate] = []
         self.clock = 0
         self._partition = partition
         self._rules = rules
+        self._protections = protections
+        self._protected = report["protections"]
         self._priority = report["priority"]
         self._conditions = report["conditions"]
         self._slices = report["slices"]
@@ -51,6 +61,8 @@ class OutcomeBooks:
         self._books: dict[str, RestingBook] = {}
         self._orders: dict[str, Resting] = {}
         self._changed: dict[str, RestingBook] = {}
+        # Own orders that takers of the latest outcome came to.
+        self._prevented = 0
 
     def carry(self, state: EngineState) -> None:
         """Take over the books where the audit begins."""
@@ -71,7 +83,8 @@ class OutcomeBooks:
 
     def apply(self, outcome: Outcome, offset: int, command: Command | None = None) -> None:
         """Apply the outcome of the command at `offset`."""
-        self.trades, self._changed = [], {}
+        self.trades, self._changed, self._prevented = [], {}, 0
+        self._protections.begin(outcome)
         self.clock = outcome.time
         for expired in outcome.expired:
             self._leaves(expired.order_id)
@@ -88,7 +101,7 @@ class OutcomeBooks:
             if isinstance(step, Taking | OrderCancelled | InstrumentSet):
                 self._look_at_sequence(step, offset)
         self.updates = [
-            self._update(book, outcome.time, offset, index)
+            book.update(outcome.time, offset, index, self._rules)
             for index, book in enumerate(self._changed.values())
         ]
         self._crossed.checked += 1
@@ -163,7 +176,8 @@ class OutcomeBooks:
             return
         left = order.remaining
         self._leaves(event.order_id)
-        if event.closed_reason == "cancelled" and event.remaining_quantity == left and not trades:
+        took = trades or prevented_by(event)
+        if event.closed_reason == "cancelled" and event.remaining_quantity == left and not took:
             # Nothing was left to fill: the check of commands verifies that.
             return
         self._takes(book, event, trades, outcome, offset)
@@ -183,7 +197,9 @@ class OutcomeBooks:
             left = event.quantity
         else:
             left = event.remaining_quantity + sum(fill.quantity for fill in event.fills)
-        for trade in trades:
+        prevented = deque(prevented_by(event))
+        for number, trade in enumerate(trades):
+            self._prevents(book, event, prevented, number, where)
             fill = trade.fill
             self._look_at_fill(book, event, fill, left, where)
             left -= fill.quantity
@@ -196,6 +212,7 @@ class OutcomeBooks:
                 )
             self.trades.append(_trade(trade, outcome.time, offset))
             self._take(fill, offset)
+        self._prevents(book, event, prevented, len(trades), where)
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
         if event.closed_reason is None and event.price is not None:
             resting = Resting(
@@ -224,6 +241,21 @@ class OutcomeBooks:
                 f"{self._partition}@{offset} order {order_id} shows {displayed}, expected {shown}"
             )
 
+    def _prevents(
+        self, book: RestingBook, event: Taking, prevented: deque[Prevented], fills: int, where: str
+    ) -> None:
+        """Follow an order to its own orders that it came to after so many of its fills."""
+        while prevented and prevented[0].after_fills == fills:
+            one = prevented.popleft()
+            self._prevented += 1
+            self._protected.checked += 1
+            first = book.first(_opposite(event.side))
+            broken = self._protections.broken_prevention(event, one, first)
+            if broken is not None:
+                self._protected.fail(f"{where}: {broken}")
+            if one.quantity:
+                self._leaves(one.maker_order_id)
+
     def _take(self, fill: Fill, offset: int) -> None:
         maker = self._orders.get(fill.maker_order_id)
         if maker is None:
@@ -251,8 +283,12 @@ class OutcomeBooks:
             self._priority.fail(f"{took}, first was {name} at {order.price}")
         elif fill.quantity != min(left, order.shown):
             self._priority.fail(f"{took}, {left} were wanted and {order.shown} there")
-        if not _crosses(event, fill.price):
+        if not crosses(event, fill.price):
             self._priority.fail(f"{took}, beyond its limit of {event.price}")
+        self._protected.checked += 1
+        obstacle = self._protections.obstacle(event, fill.maker_order_id, fill.price)
+        if obstacle is not None:
+            self._protected.fail(f"{took}, although {obstacle} forbids it")
 
     def _look_at_conditions(
         self, book: RestingBook, event: OrderEntered, dues: int, where: str
@@ -262,8 +298,8 @@ class OutcomeBooks:
         self._conditions.checked += 1
         at_once = 0
         if is_killed(event):
-            steps = self._rules.fills_max - len(self.trades) - dues
-            at_once = self._at_once(book, event, needed(event), steps)
+            steps = self._rules.fills_max - len(self.trades) - self._prevented - dues
+            at_once = self._protections.at_once(book, event, needed(event), steps)
         broken = broken_condition(event, at_once)
         if broken is not None:
             self._conditions.fail(f"{where}: {broken}")
@@ -274,7 +310,8 @@ class OutcomeBooks:
         taker = self._as_taker(command)
         if taker is not None:
             book = self._books.get(taker.symbol) or RestingBook(taker.symbol)
-            if not self._at_once(book, taker, 1, self._rules.fills_max - len(self.trades)):
+            steps = self._rules.fills_max - len(self.trades) - self._prevented
+            if not self._protections.at_once(book, taker, 1, steps):
                 where = f"{self._partition}@{offset} order {taker.order_id}"
                 self._conditions.fail(f"{where}: nothing would have traded")
 
@@ -289,17 +326,6 @@ class OutcomeBooks:
         price = command.price or order.price
         return PlaceOrder(*ids, order.symbol, order.side, "limit", order.remaining, price)
 
-    def _at_once(
-        self, book: RestingBook, order: PlaceOrder | OrderAccepted, wanted: int, steps_max: int
-    ) -> int:
-        """The shares that an order would trade at once, at most `wanted`."""
-        found = 0
-        for price, quantity in islice(book.steps(_opposite(order.side), self.clock), steps_max):
-            if found >= wanted or not _crosses(order, price):
-                break
-            found += quantity
-        return min(found, wanted)
-
     def _look_at_what_is_left(
         self, book: RestingBook, event: Taking, expired: int, where: str
     ) -> None:
@@ -311,11 +337,17 @@ class OutcomeBooks:
             return
         first = book.first(_opposite(event.side))
         # The bound includes orders that expired during matching.
-        bound = len(self.trades) + expired >= self._rules.fills_max
-        if first is not None and _crosses(event, first[1].price):
+        steps = len(self.trades) + self._prevented + expired
+        passes_over = self._protections.passes_over(event.order_id)
+        is_self_trade = bool(prevented_by(event)) and not passes_over
+        if is_self_trade or reason == "self_trade":
+            wrong = not is_self_trade or reason != "self_trade"
+        elif first is not None and crosses(event, first[1].price):
             # An order that rests all the same leaves a crossed book, which another check reports.
-            wrong = reason == "no_liquidity" or (reason == "cancelled" and not bound)
-        elif _may_not_rest(event):
+            obstacle = self._protections.obstacle(event, first[0], first[1].price)
+            is_bound = steps >= self._rules.fills_max
+            wrong = reason not in (None, obstacle) and not (reason == "cancelled" and is_bound)
+        elif may_not_rest(event):
             wrong = reason != "no_liquidity"
         else:
             wrong = reason is not None
@@ -343,20 +375,6 @@ class OutcomeBooks:
                 f"{self._partition}@{offset} {book.symbol}: bid {bid[1].price}, ask {ask[1].price}"
             )
 
-    def _update(self, book: RestingBook, time: int, offset: int, index: int) -> BookUpdate:
-        due = book.sequence == 1 or book.sequence % self._rules.whole_book_every == 0
-        bids, asks = book.levels("bid") if due else [], book.levels("ask") if due else []
-        whole = due and len(bids) + len(asks) <= self._rules.whole_book_levels_max
-        if not whole:
-            bids, asks = book.changed_levels("bid"), book.changed_levels("ask")
-        return BookUpdate(
-            book.symbol, book.sequence, time, offset, index, tuple(bids), tuple(asks), whole
-        )
-
-
-def _may_not_rest(event: Taking) -> bool:
-    return event.price is None or (isinstance(event, OrderAccepted) and never_rests(event))
-
 
 def _displayed(event: OrderAccepted | OrderAmended) -> int | None:
     return event.displayed_quantity if isinstance(event, OrderEntered | OrderAmended) else None
@@ -364,12 +382,6 @@ def _displayed(event: OrderAccepted | OrderAmended) -> int | None:
 
 def _opposite(side: Side) -> Side:
     return "ask" if side == "bid" else "bid"
-
-
-def _crosses(event: PlaceOrder | Taking, price: int) -> bool:
-    if event.price is None:
-        return True
-    return event.price >= price if event.side == "bid" else event.price <= price
 
 
 def _trade(trade: ExecutedTrade, time: int, offset: int) -> Trade:

@@ -42,6 +42,10 @@ from services.matcher.rules import RULES, Rules
 
 _SHOWN_MAX = 300
 _IDS_SHOWN = 3
+# Fields that an order with conditions has beside those of a plain one.
+_CONDITIONS = tuple(
+    name for name in EnterOrder.__struct_fields__ if name not in PlaceOrder.__struct_fields__
+)
 _ORDER_REFUSALS = (
     "duplicate_order_id",
     "client_order_id_reused",
@@ -170,6 +174,7 @@ def _gone_before(outcome: Outcome) -> set[str]:
     gone = {expired.order_id for expired in outcome.expired}
     for step in outcome.before:
         gone.update(fill.maker_order_id for fill in step.fills if not fill.maker_remaining_quantity)
+        gone.update(one.maker_order_id for one in step.prevented if one.quantity)
         if step.closed_reason is not None:
             gone.add(step.order_id)
     return gone
@@ -232,17 +237,18 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
             event.client_order_id,
         )
         if isinstance(event, OrderEntered):
-            conditions = (event.time_in_force, event.post_only, event.minimum_quantity)
-            more = (event.stop_price, event.display_quantity)
-            return EnterOrder(*entered, *conditions, *more) == command
+            conditions = {name: getattr(event, name) for name in _CONDITIONS}
+            return EnterOrder(*entered, **conditions) == command
         return PlaceOrder(*entered) == command
     if isinstance(event, OrderRepeated):
         return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
-    if isinstance(command, EnterOrder) and command.stop_price is not None:
-        return _refused(event, command, "needs_instrument", "stop_would_trigger", *_ORDER_REFUSALS)
-    if isinstance(command, EnterOrder) and command.post_only:
-        return _refused(event, command, "post_only_would_trade", *_ORDER_REFUSALS)
-    return _refused(event, command, *_ORDER_REFUSALS)
+    codes = [*_ORDER_REFUSALS]
+    if isinstance(command, EnterOrder):
+        if command.stop_price is not None or command.self_trade_prevention is not None:
+            codes.append("needs_instrument")
+        if command.post_only:
+            codes.append("post_only_would_trade")
+    return _refused(event, command, *codes)
 
 
 def _refused(event: Event, command: PlaceOrder | CancelOrder | AmendOrder, *codes: str) -> bool:

@@ -1,6 +1,8 @@
 """Checks that an order kept to its conditions. Pure, and independent of the engine."""
 
+from schemas.commands import PlaceOrder
 from schemas.executions import OrderAccepted, OrderEntered
+from schemas.outcome_steps import Taking
 
 
 def needed(event: OrderAccepted) -> int:
@@ -16,6 +18,18 @@ def never_rests(event: OrderAccepted) -> bool:
     """True if no part of the order may be in a book."""
     in_force = event.time_in_force if isinstance(event, OrderEntered) else None
     return event.order_type == "market" or in_force in ("ioc", "fok")
+
+
+def may_not_rest(event: Taking) -> bool:
+    """True if what an order leaves may not be in a book."""
+    return event.price is None or (isinstance(event, OrderAccepted) and never_rests(event))
+
+
+def crosses(order: PlaceOrder | Taking, price: int) -> bool:
+    """True if an order's limit allows this price of the opposite side."""
+    if order.price is None:
+        return True
+    return order.price >= price if order.side == "bid" else order.price <= price
 
 
 def is_killed(event: OrderAccepted) -> bool:

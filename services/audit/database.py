@@ -33,7 +33,7 @@ _SELECT_ORDERS: LiteralString = (
     " extract(epoch FROM updated_at) * 1000 AS updated_at,"
     " partition, command_offset, time_in_force, post_only, minimum_quantity, stop_price,"
     " display_quantity, extract(epoch FROM triggered_at) * 1000 AS triggered_at,"
-    " displayed_quantity FROM orders"
+    " displayed_quantity, self_trade_prevention FROM orders"
 )
 _SELECT_TRADES: LiteralString = (
     "SELECT id::text, buy_order_id::text, sell_order_id::text, buy_broker_id::text,"
@@ -56,7 +56,8 @@ _EXAMINED: LiteralString = (
 _SELECT_SYMBOLS: LiteralString = "SELECT symbol, book_sequence FROM symbols WHERE partition = %s"
 _SELECT_INSTRUMENTS: LiteralString = (
     "SELECT symbol, phase, reference_price, trade_sequence, tick_size, lot_size, quantity_max,"
-    " value_max, price_min, price_max FROM instruments WHERE partition = %s"
+    " value_max, price_min, price_max, band_ppm, band_action FROM instruments"
+    " WHERE partition = %s"
 )
 _SELECT_CLOCK: LiteralString = (
     "SELECT 'clock', extract(epoch FROM clock) * 1000 FROM log_positions WHERE partition = %s"
@@ -106,6 +107,7 @@ def order_row(state: OrderState, partition: int) -> Row:
         *conditions_row(event),
         state.triggered_at,
         state.displayed,
+        event.self_trade_prevention if isinstance(event, OrderEntered) else None,
     )
 
 

@@ -40,6 +40,8 @@ class _Instrument(Struct):
     rules: InstrumentRules
     phase: Phase
     reference: int
+    # The command that gave the symbol an instrument first; -1: before the audit's beginning.
+    since: int
     # As set; the reference moves with each trade.
     stored: StoredInstrument | None
 
@@ -55,20 +57,37 @@ class InstrumentAudit:
     def carry(self, rows: Iterable[InstrumentRow]) -> None:
         """Take over the instruments where the audit begins."""
         for row in rows:
-            self._held[row.symbol] = _Instrument(row.rules, row.phase, row.reference_price, None)
+            self._held[row.symbol] = _Instrument(
+                row.rules, row.phase, row.reference_price, -1, None
+            )
 
     def stored(self) -> dict[str, StoredInstrument]:
         """The row that PostgreSQL must have of each instrument set since the audit's beginning."""
         return {name: held.stored for name, held in self._held.items() if held.stored is not None}
+
+    def since(self, symbol: str) -> int | None:
+        """The command that gave a symbol an instrument first; None: it has none."""
+        held = self._held.get(symbol)
+        return None if held is None else held.since
+
+    def is_in_band(self, symbol: str, price: int) -> bool:
+        """True if the next command may trade at this price."""
+        held = self._held.get(symbol)
+        if held is None or held.rules.band_ppm is None:
+            return True
+        return abs(price - held.reference) * 1_000_000 <= held.rules.band_ppm * held.reference
 
     def apply(self, command: Command | None, outcome: Outcome, offset: int) -> None:
         """Apply the outcome of the command at `offset`."""
         for step, trades in steps_of(outcome):
             where = f"{self._partition}@{offset}"
             if isinstance(step, InstrumentSet):
-                stored = (step.phase, step.reference_price, step.trade_sequence)
+                former = self._held.get(step.symbol)
+                since = offset if former is None else former.since
+                reference = step.reference_price
+                stored = (step.phase, reference, step.trade_sequence, *astuple(step.rules))
                 self._held[step.symbol] = _Instrument(
-                    step.rules, step.phase, step.reference_price, (*stored, *astuple(step.rules))
+                    step.rules, step.phase, reference, since, stored
                 )
             elif isinstance(step, OrderAccepted):
                 self._accepted(step, f"{where} order {step.order_id}")

@@ -25,7 +25,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.ids import partition_of
-from schemas.outcome_steps import ExecutedTrade, Taking, steps_of
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, steps_of
 from schemas.snapshots import IcebergRow, OrderRow, StopRow
 from schemas.units import ClosedReason, Side
 from services.audit.amendments import broken_amendment, remaining_before
@@ -141,6 +141,8 @@ class Ledger:
                     self._elected(step, trades, outcome.time, offset)
                 case OrderCancelled():
                     self._left(step, "cancelled", outcome.time, offset)
+                case MakerPrevented():
+                    self._left(step, "self_trade", outcome.time, offset)
                 case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet() | InstrumentSet():
                     pass
                 case never:
@@ -186,6 +188,7 @@ class Ledger:
             price=order.price,
             valid_until=order.valid_until,
             stop_price=order.stop_price,
+            self_trade_prevention=order.self_trade_prevention,
         )
         self.open[order.order_id] = OrderState(
             event, row.accepted_at, order.quantity, 0, 0, time, time, None, carried=True
@@ -363,7 +366,11 @@ class Ledger:
         self._left(event, "expired", time, offset)
 
     def _left(
-        self, event: Expired | OrderCancelled, reason: ClosedReason, time: int, offset: int
+        self,
+        event: Expired | OrderCancelled | MakerPrevented,
+        reason: ClosedReason,
+        time: int,
+        offset: int,
     ) -> None:
         where = f"{self.partition}@{offset} order {event.order_id}"
         state = self.open.pop(event.order_id, None)

@@ -5,7 +5,7 @@ from typing import LiteralString
 from psycopg import Connection
 
 from schemas.executions import CommandRefused, OrderCancelled, OrderRepeated, Outcome
-from schemas.outcome_steps import Taking, steps_of
+from schemas.outcome_steps import MakerPrevented, Taking, steps_of
 from services.audit.report import AuditReport
 from services.audit.stored_sums import StoredSums
 
@@ -30,7 +30,7 @@ class OwnEventNumbers:
                     orders.append((step.broker_id, f"refused {step.order_id}"))
             elif isinstance(step, OrderRepeated):
                 orders.append((step.broker_id, f"repeated {step.order_id}"))
-            elif isinstance(step, Taking | OrderCancelled):
+            elif isinstance(step, Taking | OrderCancelled | MakerPrevented):
                 orders.append((step.broker_id, step.order_id))
             orders += [(each.fill.maker_broker_id, each.fill.maker_order_id) for each in trades]
         # An order has one event for each command.

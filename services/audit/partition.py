@@ -24,6 +24,7 @@ from services.audit.client_log import ClientLog
 from services.audit.database import Database
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
+from services.audit.protections import Protections
 from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
@@ -74,8 +75,9 @@ class PartitionAudit:
         self._tools = tools
         self._ledger = Ledger(number, tools.totals, tools.report)
         self._answers = Answers(self._ledger.open, tools.report)
-        self._books = OutcomeBooks(number, tools.report)
         self._instruments = InstrumentAudit(number, tools.report)
+        self._protections = Protections(self._ledger.open, self._instruments)
+        self._books = OutcomeBooks(number, tools.report, self._protections)
         self._stops = StopAudit(number, tools.report)
         self._folded = FoldedBooks()
 
@@ -121,6 +123,7 @@ class PartitionAudit:
         self._answers.clock = state.clock
         self._books.carry(state)
         self._instruments.carry(state.instruments)
+        self._protections.carry(state)
         self._stops.carry(state.stops)
         for stop in state.stops:
             self._ledger.carry_stop(stop, state.clock)
@@ -150,6 +153,7 @@ class PartitionAudit:
             at = EnginePosition(self._number, record.offset, record.timestamp)
             self._recompute(command, at, recorded)
             self._answers.look(command, recorded, at)
+            # Before the instruments and the ledger, whose state it needs as of the command.
             self._books.apply(recorded, record.offset, command)
             self._instruments.apply(command, recorded, record.offset)
             self._stops.apply(recorded, record.offset)

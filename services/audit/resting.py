@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 from sortedcontainers import SortedDict
 
-from schemas.book import Level
+from schemas.book import BookUpdate, Level
 from schemas.units import Side
+from services.matcher.rules import Rules
 
 
 class Resting(Struct):
@@ -99,22 +100,22 @@ class RestingBook:
         levels = self._sides[side]
         return next(iter(levels.peekitem(0)[1].orders.items())) if levels else None
 
-    def steps(self, side: Side, clock: int) -> Iterator[tuple[int, int]]:
-        """Price and shares of each step in which the orders of a side would trade, in order.
+    def steps(self, side: Side, clock: int) -> Iterator[tuple[str, int, int]]:
+        """Order, price and shares of each step in which those of a side would trade, in order.
 
         An order that is due takes a step and trades nothing.
         """
         for level in self._sides[side].values():
             hidden = []
-            for order in level.orders.values():
-                yield order.price, 0 if order.is_due(clock) else order.shown
+            for name, order in level.orders.items():
+                yield name, order.price, 0 if order.is_due(clock) else order.shown
                 if not order.is_due(clock):
-                    hidden.append((order.price, order.display, order.remaining - order.shown))
-            while hidden := [one for one in hidden if one[2] > 0]:
-                for turn, (price, display, left) in enumerate(hidden):
+                    hidden.append((name, order.price, order.display, order.remaining - order.shown))
+            while hidden := [one for one in hidden if one[3] > 0]:
+                for turn, (name, price, display, left) in enumerate(hidden):
                     taken = min(display or left, left)
-                    yield price, taken
-                    hidden[turn] = (price, display, left - taken)
+                    yield name, price, taken
+                    hidden[turn] = (name, price, display, left - taken)
 
     def level(self, side: Side, price: int) -> Level:
         """Totals at a price; zeros if there is no order."""
@@ -129,6 +130,17 @@ class RestingBook:
         """The levels of a side that the latest outcome changed, best first."""
         keys = sorted(_key(side, price) for at, price in self.changed if at == side)
         return [self.level(side, abs(key)) for key in keys]
+
+    def update(self, time: int, offset: int, index: int, rules: Rules) -> BookUpdate:
+        """The public record of what the latest outcome, of the command at `offset`, changed."""
+        due = self.sequence == 1 or self.sequence % rules.whole_book_every == 0
+        bids, asks = self.levels("bid") if due else [], self.levels("ask") if due else []
+        whole = due and len(bids) + len(asks) <= rules.whole_book_levels_max
+        if not whole:
+            bids, asks = self.changed_levels("bid"), self.changed_levels("ask")
+        return BookUpdate(
+            self.symbol, self.sequence, time, offset, index, tuple(bids), tuple(asks), whole
+        )
 
 
 def _key(side: Side, price: int) -> int:

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from schemas.executions import OrderCancelled, OrderEntered, Outcome, StopElected
-from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of, trades_of
+from schemas.outcome_steps import (
+    ExecutedTrade,
+    Taking,
+    is_parked,
+    prevented_by,
+    steps_of,
+    trades_of,
+)
 from schemas.snapshots import StopRow
 from schemas.units import Side
 from services.audit.report import AuditReport
@@ -68,6 +75,9 @@ class StopAudit:
         for expired in outcome.expired:
             self._forget(expired.symbol, expired.order_id)
         for step, trades in steps_of(outcome):
+            if step is outcome.event:
+                # A pass of its own, if a bound has left stops that earlier trades reached.
+                self._pass_all()
             self._step(step, trades, offset)
         self._end(outcome, offset)
 
@@ -119,6 +129,10 @@ class StopAudit:
         ordered = sorted(reached, key=lambda one: one[:2])
         self._elected.setdefault(symbol, []).extend(stop for _, _, stop in ordered)
 
+    def _pass_all(self) -> None:
+        for symbol in list(self._prices):
+            self._pass(symbol)
+
     def _forget(self, symbol: str, order_id: str) -> None:
         waiting = self._waiting.get(symbol, {})
         stop = waiting.pop(order_id, None)
@@ -131,14 +145,14 @@ class StopAudit:
 
     def _end(self, outcome: Outcome, offset: int) -> None:
         """Elected stops may only wait for the next command where a bound was reached."""
-        for symbol in list(self._prices):
-            self._pass(symbol)
+        self._pass_all()
         waiting = sum(map(len, self._elected.values()))
         if not waiting:
             return
         self._check.checked += 1
         elections = len(outcome.before) + len(outcome.after)
         steps = len(trades_of(outcome)) + len(outcome.expired)
+        steps += sum(len(prevented_by(step)) for step, _ in steps_of(outcome))
         if elections < self._rules.elections_max and steps < self._rules.fills_max:
             self._check.fail(
                 f"{self._partition}@{offset}: {waiting} stops were reached and not elected"

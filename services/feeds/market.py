@@ -12,7 +12,7 @@ from msgspec import Struct
 from schemas.executions import Expired, OrderAmended, OrderCancelled
 from schemas.feed import TradeMessage
 from schemas.feed_requests import LAST_TRADES_MAX
-from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_parked, steps_of
 from schemas.units import Side
 from services.feeds.candle_changes import CandleChanges
 from services.feeds.ticker_changes import TickerChanges
@@ -61,7 +61,7 @@ class MarketChanges:
             for step, trades in steps_of(outcome):
                 if isinstance(step, Taking):
                     self._took(step, trades, outcome.time, offset)
-                elif isinstance(step, OrderCancelled):
+                elif isinstance(step, OrderCancelled | MakerPrevented):
                     self._left(step)
             offset += 1
 
@@ -105,7 +105,7 @@ class MarketChanges:
         self._trades.setdefault(trade.symbol, []).append(trade)
         self.candles.traded(trade)
 
-    def _left(self, event: OrderCancelled | Expired) -> None:
+    def _left(self, event: OrderCancelled | Expired | MakerPrevented) -> None:
         self.tickers.touch(event.symbol)
         if event.symbol not in self.watched:
             return

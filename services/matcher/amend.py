@@ -4,9 +4,10 @@ place in the book. Pure."""
 from msgspec import Struct, structs
 
 from schemas.commands import AmendOrder, EnterOrder
-from schemas.executions import CommandRefused, Fill, OrderAmended, RefusalCode
+from schemas.executions import CommandRefused, OrderAmended, RefusalCode
 from schemas.units import ClosedReason
 from services.matcher.book import IcebergOrder, Order
+from services.matcher.instrument import OrderTerms
 from services.matcher.stops import StopOrder
 
 
@@ -63,12 +64,14 @@ def is_amendable(order: Order, command: AmendOrder) -> bool:
     return not command.display_quantity or (isinstance(order, IcebergOrder) and order.display > 0)
 
 
-def arriving_anew(order: Order, after: Amendment, *, post_only: bool) -> EnterOrder:
-    """An amended order in the form in which orders arrive; its document is not needed."""
+def arriving_anew(
+    order: Order, after: Amendment, terms: OrderTerms | None, *, post_only: bool
+) -> EnterOrder:
+    """An amended order in the form in which orders arrive; without terms it needs no document."""
     return EnterOrder(
         order.order_id,
         order.broker_id,
-        "",
+        "" if terms is None else terms.document_number,
         order.symbol,
         order.side,
         "limit",
@@ -77,6 +80,7 @@ def arriving_anew(order: Order, after: Amendment, *, post_only: bool) -> EnterOr
         after.valid_until,
         post_only=post_only,
         display_quantity=after.display,
+        self_trade_prevention=None if terms is None else terms.self_trade_prevention,
     )
 
 
@@ -87,10 +91,9 @@ def order_amended(
     book_sequence: int,
     *,
     is_changed: bool,
-    fills: tuple[Fill, ...] = (),
 ) -> OrderAmended:
-    """The event of an amendment; `after` is the state after its fills. `is_changed`: the book
-    is."""
+    """The event of an amendment, still without fills; `after` is the state behind them.
+    `is_changed`: the book is."""
     return OrderAmended(
         order.order_id,
         order.broker_id,
@@ -105,7 +108,7 @@ def order_amended(
         after.keeps_priority,
         order.price if is_changed else None,
         after.closed_reason,
-        fills,
+        (),
         after.display,
         after.displayed,
     )

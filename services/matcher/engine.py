@@ -21,7 +21,6 @@ from schemas.executions import (
     CommandRefused,
     Event,
     Expired,
-    Fill,
     OrderAccepted,
     OrderCancelled,
     Outcome,
@@ -43,11 +42,9 @@ from services.matcher.amend import (
 )
 from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.incoming import (
-    closed_reason,
     conditions_refusal,
     crosses,
     may_rest,
-    takes_enough,
     used_before,
     with_conditions,
 )
@@ -57,7 +54,7 @@ from services.matcher.rows import iceberg_rows, order_fields, order_rows, restor
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of, named_part
 from services.matcher.stops import StopOrder, stop_rows
-from services.matcher.taking import TakingOrders
+from services.matcher.taking import Taken, TakingOrders
 from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
 
 
@@ -103,7 +100,6 @@ class Engine(TakingOrders):
             event = self._cancel(command)
         elif type(command) is EnterOrder:
             event = self._place(command, at, expired)
-            event = with_conditions(command, event, self._displayed(command.order_id))
         elif type(command) is AmendOrder:
             event = self._amend(command, at, expired)
         else:
@@ -159,20 +155,22 @@ class Engine(TakingOrders):
             return refused_amendment(command, "not_amendable")
         book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
         after = amendment_of(order, command, quantity, self.clock)
-        taker = arriving_anew(order, after, post_only=command.post_only)
+        terms = self._terms.get(order.order_id)
+        taker = arriving_anew(order, after, terms, post_only=command.post_only)
         code = self._refusal_of(command, order, after, taker)
         if code is not None:
             return refused_amendment(command, code)
-        fills: list[Fill] = []
         if after.keeps_priority:
             is_changed = self._change(book, order, after)
+            taken = None
         else:
             is_changed = True
-            after = self._arrive_anew(order, taker, after, at, (fills, expired))
+            after, taken = self._arrive_anew(order, taker, after, at, expired)
         after = structs.replace(after, displayed=self._displayed(order.order_id))
-        return order_amended(
-            command, order, after, book.sequence, is_changed=is_changed, fills=tuple(fills)
-        )
+        event = order_amended(command, order, after, book.sequence, is_changed=is_changed)
+        if taken is None:
+            return event
+        return structs.replace(event, fills=taken.fills, prevented=taken.prevented)
 
     def _arrive_anew(
         self,
@@ -180,24 +178,24 @@ class Engine(TakingOrders):
         taker: EnterOrder,
         after: Amendment,
         at: EnginePosition,
-        found: tuple[list[Fill], list[Expired]],
-    ) -> Amendment:
-        """Take an order out, and let it arrive with its amended values, which are returned as they
-        are after its fills. `found`: its fills, and the orders that expired."""
+        expired: list[Expired],
+    ) -> tuple[Amendment, Taken]:
+        """Take an order out, and let it arrive with its amended values; these, and what it took."""
         book, terms = self.books[order.symbol], self._terms.get(order.order_id)
         self._withdraw(book, order)
-        if after.closed_reason is None:
-            opposite = book.side("ask" if order.side == "bid" else "bid")
-            remaining = self._match(taker, at.offset, book, *found)
-            reason = closed_reason(taker, remaining, opposite.best)
-            after = structs.replace(after, remaining=remaining, closed_reason=reason)
+        took = Taken(after.remaining, after.closed_reason)
+        if took.closed_reason is None:
+            took = self._match(taker, at.offset, book, expired)
+            after = structs.replace(
+                after, remaining=took.remaining, closed_reason=took.closed_reason
+            )
         if after.closed_reason is None:
             self._rest(taker, after.remaining, book, order.accepted_at)
             if after.quantity is not None:
                 self._amended[order.order_id] = after.quantity
             if terms is not None:
                 self._terms[order.order_id] = terms
-        return after
+        return after, took
 
     def _displayed(self, order_id: str) -> int | None:
         """The part of an open iceberg order that the book shows; None: it is no such order."""
@@ -252,22 +250,20 @@ class Engine(TakingOrders):
     def _accept(
         self, command: PlaceOrder, at: EnginePosition, book: Book, expired: list[Expired]
     ) -> OrderAccepted:
-        fills: list[Fill] = []
         side, price, remaining = command.side, command.price, command.quantity
         valid_until = command.valid_until
         reason: ClosedReason | None = "expired"
+        took: Taken | None = None
         if valid_until is None or valid_until > self.clock:
             opposite = book.asks if side == "bid" else book.bids
             if type(command) is EnterOrder and command.stop_price is not None:
                 self._wait(StopOrder.parked(command, at.offset))
                 reason, rests = None, False
-            elif type(command) is EnterOrder and not takes_enough(
-                command, opposite, self.clock, self._steps_left
-            ):
+            elif type(command) is EnterOrder and not self._takes_enough(command, book, at.offset):
                 reason, rests = "no_liquidity", False
             elif opposite.best is not None and crosses(command, opposite.best.price):
-                remaining = self._match(command, at.offset, book, fills, expired)
-                reason = closed_reason(command, remaining, opposite.best)
+                took = self._match(command, at.offset, book, expired)
+                remaining, reason = took.remaining, took.closed_reason
                 rests = reason is None
             else:
                 # Plain orders first: a call for each of them would cost one per cent.
@@ -277,8 +273,8 @@ class Engine(TakingOrders):
             if rests:
                 self._rest(command, remaining, book, at.offset)
                 if book.instrument is not None:
-                    self._terms[command.order_id] = OrderTerms(command.document_number)
-        return OrderAccepted(
+                    self._terms[command.order_id] = OrderTerms.of(command)
+        accepted = OrderAccepted(
             command.order_id,
             command.broker_id,
             command.document_number,
@@ -292,8 +288,12 @@ class Engine(TakingOrders):
             valid_until,
             command.client_order_id,
             reason,
-            tuple(fills) if fills else (),
+            () if took is None else took.fills,
         )
+        if type(command) is not EnterOrder:
+            return accepted
+        prevented = () if took is None else took.prevented
+        return with_conditions(command, accepted, prevented, self._displayed(command.order_id))
 
     def snapshot(self) -> EngineState:
         """The state as an immutable value."""
@@ -309,6 +309,7 @@ class Engine(TakingOrders):
             tuple(AmendedRow(*item) for item in sorted(self._amended.items())),
             stop_rows(self._stops),
             iceberg_rows(books),
+            instrument_state.preventions(self._terms),
         )
 
     @classmethod
@@ -319,7 +320,9 @@ class Engine(TakingOrders):
         for row in state.books:
             book = engine.books[row.symbol] = Book(row.symbol)
             book.sequence, book.trade_sequence = row.sequence, row.trade_sequence
-        engine._terms = instrument_state.restore(engine.books, state.instruments, state.terms)
+        engine._terms = instrument_state.restore(
+            engine.books, state.instruments, state.terms, state.preventions
+        )
         for order in restored_orders(state.orders, state.icebergs):
             engine.books[order.symbol].side(order.side).add(order)
             engine.open_orders[order.order_id] = order
@@ -350,4 +353,5 @@ class Engine(TakingOrders):
             *named_part("amended", sorted(self._amended.items())),
             *named_part("stops", stop_rows(self._stops)),
             *named_part("icebergs", iceberg_rows(books)),
+            *named_part("preventions", instrument_state.preventions(self._terms)),
         )

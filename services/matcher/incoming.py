@@ -3,23 +3,24 @@
 Pure.
 """
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
 
 from msgspec.structs import asdict
 
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.executions import (
     CommandRefused,
-    Event,
     OrderAccepted,
     OrderEntered,
     OrderRepeated,
+    Prevented,
     RefusalCode,
 )
 from schemas.snapshots import ClientIdRow
 from schemas.units import ClosedReason
-from services.matcher.book import Book, BookSide, IcebergOrder, PriceLevel
+from services.matcher.book import Book, IcebergOrder, PriceLevel
+from services.matcher.protection import Protection
 from services.matcher.window import content_of
 
 
@@ -55,48 +56,40 @@ def closed_reason(
     return None if may_rest(command) else "no_liquidity"
 
 
-def takes_enough(command: EnterOrder, opposite: BookSide, clock: int, steps_max: int) -> bool:
-    """True unless the order needs more than what it would trade at once."""
-    if command.time_in_force == "fok":
-        needed = command.quantity
-    elif command.minimum_quantity is not None:
-        needed = command.minimum_quantity
-    else:
-        return True
-    return _quantity_at_once(command, opposite, clock, steps_max, needed) == needed
+def needed_at_once(command: EnterOrder) -> int | None:
+    """The shares that the order must trade at once, or it trades none; None: it need not."""
+    return command.quantity if command.time_in_force == "fok" else command.minimum_quantity
 
 
 def conditions_refusal(
     command: EnterOrder, book: Book | None, clock: int, steps_max: int
 ) -> RefusalCode | None:
-    """Refusal of an order for its conditions; None: they allow it."""
-    if command.stop_price is not None:
-        has_instrument = book is not None and book.instrument is not None
-        return None if has_instrument else "needs_instrument"
+    """Refusal of an order for its conditions; None: they allow it.
+
+    A post-only order may not cross, whether it would trade or its protection would close it.
+    """
+    needs = command.stop_price is not None or command.self_trade_prevention is not None
+    if needs and (book is None or book.instrument is None):
+        return "needs_instrument"
     if not command.post_only or book is None:
         return None
     opposite = book.asks if command.side == "bid" else book.bids
-    trades = _quantity_at_once(command, opposite, clock, steps_max, 1) > 0
-    return "post_only_would_trade" if trades else None
+    steps = steps_of(opposite.levels_within(command.price), clock, None)
+    return "post_only_would_trade" if trades_enough(islice(steps, steps_max), 1) else None
 
 
-def _quantity_at_once(
-    command: PlaceOrder, opposite: BookSide, clock: int, steps_max: int, wanted: int
-) -> int:
-    """The shares that the order would trade at once, but no more than `wanted`."""
-    found = 0
-    for quantity in islice(_steps(opposite.levels_within(command.price), clock), steps_max):
-        found += quantity
-        if found >= wanted:
-            return wanted
-    return found
+def trades_enough(steps: Iterable[int], needed: int) -> bool:
+    """True if steps with so many shares each trade what is needed."""
+    return any(total >= needed for total in accumulate(steps))
 
 
-def _steps(levels: Iterator[PriceLevel], clock: int) -> Iterator[int]:
-    """The shares that each step of matching would find, in order.
+def steps_of(
+    levels: Iterator[PriceLevel], clock: int, protection: Protection | None
+) -> Iterator[int]:
+    """The shares that each step of matching would find at these levels, in order.
 
-    An order that is due takes a step and trades nothing. A level's hidden shares come in slices,
-    behind all that it shows.
+    An order that is due takes a step and trades nothing, as one that `protection` passes over. A
+    level's hidden shares come in slices, behind all that it shows.
     """
     for level in levels:
         hidden: list[tuple[int, int]] = []
@@ -104,6 +97,14 @@ def _steps(levels: Iterator[PriceLevel], clock: int) -> Iterator[int]:
             if maker.valid_until is not None and maker.valid_until <= clock:
                 yield 0
                 continue
+            if protection is not None:
+                if not protection.allows(level.price):
+                    return
+                if protection.prevents(maker):
+                    if protection.mode != "cancel_maker":
+                        return
+                    yield 0
+                    continue
             yield maker.remaining
             if type(maker) is IcebergOrder and maker.hidden:
                 hidden.append((maker.display or maker.hidden, maker.hidden))
@@ -112,13 +113,16 @@ def _steps(levels: Iterator[PriceLevel], clock: int) -> Iterator[int]:
             hidden = [(display, left - display) for display, left in hidden if left > display]
 
 
-def with_conditions(command: EnterOrder, event: Event, displayed: int | None) -> Event:
-    """The event of an order, with the conditions of its command if it was accepted.
+def with_conditions(
+    command: EnterOrder,
+    event: OrderAccepted,
+    prevented: tuple[Prevented, ...],
+    displayed: int | None,
+) -> OrderEntered:
+    """The event of an accepted order with the conditions of its command.
 
     `displayed`: what the book shows of it, if it rests as an iceberg order.
     """
-    if type(event) is not OrderAccepted:
-        return event
     return OrderEntered(
         **asdict(event),
         time_in_force=command.time_in_force,
@@ -127,6 +131,8 @@ def with_conditions(command: EnterOrder, event: Event, displayed: int | None) ->
         stop_price=command.stop_price,
         display_quantity=command.display_quantity,
         displayed_quantity=displayed,
+        self_trade_prevention=command.self_trade_prevention,
+        prevented=prevented,
     )
 
 

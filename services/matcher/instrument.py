@@ -5,15 +5,30 @@ from msgspec import Struct
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.instruments import InstrumentRules, Phase
-from schemas.units import Side
+from schemas.units import SelfTradePrevention, Side
 
 
 class Instrument(Struct, gc=False):
-    """One symbol's rules. `reference`: the price set, from the next trade on the last trade's."""
+    """One symbol's rules. `reference`: the price set, from the next trade on the last trade's.
+
+    `_former`: the reference before the command at offset `_moved_by`, whose trades moved it last.
+    """
 
     rules: InstrumentRules
     reference: int
     phase: Phase = "continuous"
+    _former: int = 0
+    _moved_by: int = -1
+
+    def traded(self, price: int, offset: int) -> None:
+        """Move the reference to the price of a trade by the command at `offset`."""
+        if offset != self._moved_by:
+            self._former, self._moved_by = self.reference, offset
+        self.reference = price
+
+    def reference_before(self, offset: int) -> int:
+        """The reference before the trades of the command at `offset`, the latest one."""
+        return self._former if offset == self._moved_by else self.reference
 
     def refusal(self, command: PlaceOrder) -> RefusalCode | None:
         """Refusal of an order that breaks a rule; None: it breaks none."""
@@ -47,3 +62,10 @@ class OrderTerms(Struct, frozen=True, gc=False):
     """Fields of an open order that entered a symbol with an instrument."""
 
     document_number: str
+    self_trade_prevention: SelfTradePrevention | None = None
+
+    @classmethod
+    def of(cls, command: PlaceOrder) -> "OrderTerms":
+        """The fields of a command's order."""
+        mode = command.self_trade_prevention if isinstance(command, EnterOrder) else None
+        return cls(command.document_number, mode)

@@ -5,11 +5,11 @@ A symbol's instrument is in its book; a symbol without one has none of these rul
 
 from collections.abc import Iterable
 
-from msgspec.structs import astuple
+from msgspec import structs
 
 from schemas.commands import SetInstrument
 from schemas.executions import CommandRefused, InstrumentSet
-from schemas.snapshots import InstrumentRow, OrderTermsRow
+from schemas.snapshots import InstrumentRow, OrderTermsRow, PreventionRow
 from services.matcher.book import Book
 from services.matcher.instrument import Instrument, OrderTerms
 
@@ -49,14 +49,31 @@ def rows(
             for book in books
             if (held := book.instrument) is not None
         ),
-        tuple(OrderTermsRow(name, *astuple(terms[name])) for name in sorted(terms)),
+        tuple(OrderTermsRow(name, terms[name].document_number) for name in sorted(terms)),
+    )
+
+
+def preventions(terms: dict[str, OrderTerms]) -> tuple[PreventionRow, ...]:
+    """The self-trade preventions of those orders that have one, by order id."""
+    return tuple(
+        PreventionRow(name, mode)
+        for name in sorted(terms)
+        if (mode := terms[name].self_trade_prevention) is not None
     )
 
 
 def restore(
-    books: dict[str, Book], instruments: Iterable[InstrumentRow], terms: Iterable[OrderTermsRow]
+    books: dict[str, Book],
+    instruments: Iterable[InstrumentRow],
+    rows: Iterable[OrderTermsRow],
+    preventions: Iterable[PreventionRow],
 ) -> dict[str, OrderTerms]:
     """Give the books the instruments that `rows` returned, and return the terms by order id."""
     for row in instruments:
         books[row.symbol].instrument = Instrument(row.rules, row.reference_price, row.phase)
-    return {name: OrderTerms(*fields) for name, *fields in map(astuple, terms)}
+    terms = {row.order_id: OrderTerms(row.document_number) for row in rows}
+    for each in preventions:
+        terms[each.order_id] = structs.replace(
+            terms[each.order_id], self_trade_prevention=each.mode
+        )
+    return terms

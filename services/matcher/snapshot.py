@@ -74,7 +74,7 @@ class SnapshotImage(Struct, frozen=True):
         for ids in _blocks(self.state.order_ids, lambda block: len(block.ids)):
             yield encode(SnapshotChunk(*place, index, order_ids=ids))
             index += 1
-        for name in ("instruments", "terms", "amended", "stops", "icebergs"):
+        for name in ("instruments", "terms", "amended", "stops", "icebergs", "preventions"):
             for rows in _parts(getattr(self.state, name)):
                 part: dict[str, Any] = {name: rows}
                 yield encode(SnapshotChunk(*place, index, **part))
@@ -155,6 +155,7 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         amended=tuple(row for chunk in chunks for row in chunk.amended),
         stops=tuple(row for chunk in chunks for row in chunk.stops),
         icebergs=tuple(row for chunk in chunks for row in chunk.icebergs),
+        preventions=tuple(row for chunk in chunks for row in chunk.preventions),
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.json import encode
 
+from schemas.executions import CONTROLS_LEVEL
+from schemas.levels import level_of
 from schemas.quotas import Quotas
 from schemas.snapshots import (
     AmendedRow,
@@ -17,6 +19,7 @@ from schemas.snapshots import (
     OrderIdBlock,
     OrderRow,
     OrderTermsRow,
+    PreventionRow,
     StopRow,
 )
 
@@ -37,6 +40,7 @@ class EngineState(Struct, frozen=True):
     amended: tuple[AmendedRow, ...] = ()
     stops: tuple[StopRow, ...] = ()
     icebergs: tuple[IcebergRow, ...] = ()
+    preventions: tuple[PreventionRow, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -47,7 +51,13 @@ class EngineState(Struct, frozen=True):
     def has_controls(self) -> bool:
         """True if it holds what only the rules' fifth level leaves."""
         # One condition for each kind of such state.
-        return any(row.phase != "continuous" for row in self.instruments) or bool(self.icebergs)
+        return (
+            bool(self.icebergs)
+            or bool(self.preventions)
+            or any(row.phase != "continuous" for row in self.instruments)
+            or any(row.rules.band_ppm is not None for row in self.instruments)
+            or any(level_of(row.order) >= CONTROLS_LEVEL for row in self.stops)
+        )
 
     def digest(self) -> bytes:
         """SHA-256 of the state, equal in every process that applied the same commands."""
@@ -63,6 +73,7 @@ class EngineState(Struct, frozen=True):
             *named_part("amended", self.amended),
             *named_part("stops", self.stops),
             *named_part("icebergs", self.icebergs),
+            *named_part("preventions", self.preventions),
         )
 
 

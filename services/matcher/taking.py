@@ -4,17 +4,37 @@ All orders that take in one command share its bounds, and their trades are numbe
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
-from schemas.commands import PlaceOrder
-from schemas.executions import Expired, Fill, StopElected
+from msgspec import Struct
+
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.executions import Expired, Fill, Prevented, StopElected
 from schemas.ids import TRADE_INDEX_DIGITS, trade_id
 from schemas.units import ClosedReason
-from services.matcher.book import Book, IcebergOrder, PriceLevel
-from services.matcher.incoming import closed_reason, crosses
+from services.matcher.book import Book, IcebergOrder, Order, PriceLevel
+from services.matcher.incoming import (
+    closed_reason,
+    crosses,
+    needed_at_once,
+    steps_of,
+    trades_enough,
+)
 from services.matcher.instrument import OrderTerms
 from services.matcher.open_orders import OpenOrders
+from services.matcher.protection import Protection, protection_of
 from services.matcher.rules import Rules
 from services.matcher.stops import StopOrder, Stops
+
+
+class Taken(Struct, frozen=True, gc=False):
+    """The result of an order that took: what is left of it, why it closed (None: it rests), its
+    fills, and own orders with which it did not trade."""
+
+    remaining: int
+    closed_reason: ClosedReason | None
+    fills: tuple[Fill, ...] = ()
+    prevented: tuple[Prevented, ...] = ()
 
 
 class TakingOrders(OpenOrders):
@@ -28,32 +48,30 @@ class TakingOrders(OpenOrders):
         self._elections_left = rules.elections_max
         self._trades = 0
 
-    def _match(
-        self,
-        command: PlaceOrder,
-        offset: int,
-        book: Book,
-        fills: list[Fill],
-        expired: list[Expired],
-    ) -> int:
-        """Trade with the best opposite orders, oldest first, and return the remaining quantity.
-
-        A maker that is itself due, left over from a backlog of expiries, expires instead.
-        """
+    def _match(self, command: PlaceOrder, offset: int, book: Book, expired: list[Expired]) -> Taken:
+        """Trade with the best opposite orders, oldest first; those that are due expire instead."""
         remaining, trades, gone = command.quantity, self._trades, len(expired)
+        fills: list[Fill] = []
+        prevented: list[Prevented] = []
+        reason: ClosedReason | None = None
+        protection = protection_of(command, book, offset, self._terms)
         opposite = book.asks if command.side == "bid" else book.bids
-        level = opposite.best
         touched: PriceLevel | None = None
         # All but the index of the trade, which is the last part of its id.
         id_start = trade_id(self.clock, self.partition, offset, 0)[:-TRADE_INDEX_DIGITS]
         for _ in range(self._steps_left):
-            if not remaining or level is None or not crosses(command, level.price):
+            level = opposite.best
+            if reason or not remaining or level is None or not crosses(command, level.price):
                 break
             maker = level.oldest()
             if maker.valid_until is not None and maker.valid_until <= self.clock:
+                # Left over from a backlog of expiries.
                 expired.append(self._expire(maker))
-                level = opposite.best
                 continue
+            if protection is not None:
+                reason = self._protect(protection, book, maker, len(fills), prevented)
+                if reason is not None or not maker.remaining:
+                    continue
             quantity = min(remaining, maker.remaining)
             remaining -= quantity
             if level is not touched:
@@ -71,19 +89,47 @@ class TakingOrders(OpenOrders):
             fills.append(
                 Fill(name, sequence, level.price, quantity, order_id, broker_id, left, displayed)
             )
-            level = opposite.best
         if book.instrument is not None or self._stops is not None:
-            self._note(book, fills, len(expired) - gone)
-        return remaining
+            self._note(book, fills, offset, len(expired) - gone + len(prevented))
+        reason = reason or closed_reason(command, remaining, opposite.best)
+        return Taken(remaining, reason, tuple(fills), tuple(prevented))
 
-    def _note(self, book: Book, fills: list[Fill], dues: int) -> None:
-        """Note the trades of an order, and the steps that they and orders that were due took."""
+    def _takes_enough(self, command: EnterOrder, book: Book, offset: int) -> bool:
+        """True unless the order needs more than what it would trade at once."""
+        needed = needed_at_once(command)
+        if needed is None:
+            return True
+        opposite = book.asks if command.side == "bid" else book.bids
+        protection = protection_of(command, book, offset, self._terms)
+        steps = steps_of(opposite.levels_within(command.price), self.clock, protection)
+        return trades_enough(islice(steps, self._steps_left), needed)
+
+    def _protect(
+        self,
+        protection: Protection,
+        book: Book,
+        maker: Order,
+        after_fills: int,
+        prevented: list[Prevented],
+    ) -> ClosedReason | None:
+        """Apply a taker's protection to a maker, which it may close. Returns the reason for which
+        the taker closes; None: it trades with the maker, if that is still open, or goes on."""
+        if not protection.allows(maker.price):
+            return "price_band"
+        if not protection.prevents(maker):
+            return None
+        quantity = 0 if protection.mode == "cancel_taker" else self._withdraw(book, maker)
+        prevented.append(Prevented(maker.order_id, quantity, after_fills))
+        return None if protection.mode == "cancel_maker" else "self_trade"
+
+    def _note(self, book: Book, fills: list[Fill], offset: int, other_steps: int) -> None:
+        """Note the trades of an order, and the steps that they and its other makers took."""
         if fills and book.instrument is not None:
-            book.instrument.reference = fills[-1].price
+            book.instrument.traded(fills[-1].price, offset)
         if self._stops is not None:
             self._stops.traded(book.symbol, fills)
             self._trades += len(fills)
-            self._steps_left -= len(fills) + dues
+            self._steps_left -= len(fills) + other_steps
 
     def _run_carried(self, offset: int, expired: list[Expired]) -> tuple[StopElected, ...]:
         """Let the stops take that earlier commands have elected."""
@@ -120,29 +166,25 @@ class TakingOrders(OpenOrders):
     ) -> StopElected:
         book, command = self.books[order.symbol], order.command
         self._withdraw(book, order)
-        fills: list[Fill] = []
-        remaining = command.quantity
-        reason: ClosedReason | None
         if order.valid_until is not None and order.valid_until <= self.clock:
             # Left over from a backlog of expiries.
-            reason = "expired"
+            took = Taken(command.quantity, "expired")
         else:
-            remaining = self._match(command, offset, book, fills, expired)
-            opposite = book.asks if order.side == "bid" else book.bids
-            reason = closed_reason(command, remaining, opposite.best)
-        if reason is None:
-            self._rest(command, remaining, book, order.accepted_at)
-            self._terms[order.order_id] = OrderTerms(command.document_number)
+            took = self._match(command, offset, book, expired)
+        if took.closed_reason is None:
+            self._rest(command, took.remaining, book, order.accepted_at)
+            self._terms[order.order_id] = OrderTerms.of(command)
         return StopElected(
             order.order_id,
             order.broker_id,
             book.symbol,
             order.side,
             order.trigger_price,
-            remaining,
+            took.remaining,
             book.sequence,
             command.price,
             command.valid_until,
-            reason,
-            tuple(fills),
+            took.closed_reason,
+            took.fills,
+            took.prevented,
         )

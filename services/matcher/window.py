@@ -236,4 +236,6 @@ def content_of(command: PlaceOrder) -> str:
     # Texts of orders without these conditions stay as they were.
     stop = "" if command.stop_price is None else f" stop {command.stop_price}"
     display = "" if command.display_quantity is None else f" display {command.display_quantity}"
-    return f"+{content} {conditions}{stop}{display}"
+    mode = command.self_trade_prevention
+    prevention = "" if mode is None else f" prevention {mode}"
+    return f"+{content} {conditions}{stop}{display}{prevention}"

@@ -23,7 +23,8 @@ SELECT_ORDERS: LiteralString = """
         (extract(epoch FROM updated_at) * 1000)::bigint, price,
         (extract(epoch FROM valid_until) * 1000)::bigint, client_order_id, closed_reason,
         time_in_force, post_only, minimum_quantity, stop_price,
-        (extract(epoch FROM triggered_at) * 1000)::bigint, display_quantity, displayed_quantity
+        (extract(epoch FROM triggered_at) * 1000)::bigint, display_quantity, displayed_quantity,
+        self_trade_prevention
     FROM orders
 """
 _ORDER = SELECT_ORDERS + " WHERE id = %s"

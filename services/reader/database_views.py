@@ -56,7 +56,7 @@ _SYMBOLS: LiteralString = """
 """
 _INSTRUMENTS: LiteralString = """
     SELECT symbol, phase, reference_price, trade_sequence, tick_size, lot_size, quantity_max,
-        value_max, price_min, price_max
+        value_max, price_min, price_max, band_ppm, band_action
     FROM instruments ORDER BY partition, symbol
 """
 _OPEN_ORDERS = SELECT_ORDERS + " WHERE closed_reason IS NULL ORDER BY partition, command_offset"

@@ -24,7 +24,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord
-from schemas.outcome_steps import steps_of
+from schemas.outcome_steps import MakerPrevented, steps_of
 from schemas.own_events import own_events_of
 from services.reader.own_events import OwnEvents
 from services.reader.views import Views
@@ -40,6 +40,7 @@ _REVERSIBLE = (
     QuotasSet,
     InstrumentSet,
     StopElected,
+    MakerPrevented,
 )
 
 

@@ -25,7 +25,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord, OrderTrade
-from schemas.outcome_steps import ExecutedTrade, Step, steps_of
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Step, steps_of
 from schemas.own_events import own_events_of
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
@@ -94,6 +94,8 @@ class Views:
                 self._elected(step, trades, at, time)
             case OrderCancelled():
                 self._left(step, "cancelled", at, time)
+            case MakerPrevented():
+                self._left(step, "self_trade", at, time)
             case InstrumentSet():
                 self.restore_symbol(step.symbol, at[0], step.book_sequence)
                 self.instruments.changed(step)
@@ -189,7 +191,11 @@ class Views:
         )
 
     def _left(
-        self, event: OrderCancelled | Expired, reason: ClosedReason, at: tuple[int, int], time: int
+        self,
+        event: OrderCancelled | Expired | MakerPrevented,
+        reason: ClosedReason,
+        at: tuple[int, int],
+        time: int,
     ) -> None:
         record = self._orders.open(event.order_id)
         book = self._books[record.symbol]

@@ -14,7 +14,7 @@ ORDER_COLUMNS = (
     "id, broker_id, document_number, client_order_id, symbol, side, order_type, price, quantity, "
     "remaining_quantity, filled_value, valid_until, closed_reason, created_at, updated_at, "
     "partition, command_offset, time_in_force, post_only, minimum_quantity, "
-    "stop_price, triggered_at, display_quantity, displayed_quantity"
+    "stop_price, triggered_at, display_quantity, displayed_quantity, self_trade_prevention"
 )
 CHANGE_COLUMNS = (
     "id, remaining_quantity, filled_value, closed_reason, updated_at, price, quantity, "
@@ -51,7 +51,7 @@ def order_line(new: NewOrder) -> str:
         f"{order.minimum_quantity or _NULL}\t{order.stop_price or _NULL}\t"
         f"{_NULL if order.triggered_at is None else _instant(order.triggered_at)}\t"
         f"{_NULL if order.display_quantity is None else order.display_quantity}\t"
-        f"{order.displayed_quantity or _NULL}\n"
+        f"{order.displayed_quantity or _NULL}\t{order.self_trade_prevention or _NULL}\n"
     )
 
 

@@ -23,7 +23,7 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.orders import OrderRecord
-from schemas.outcome_steps import ExecutedTrade, Step, Taking, steps_of
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Step, Taking, steps_of
 from schemas.own_events import OwnEvent, own_events_of
 from schemas.units import ClosedReason, buyer_and_seller
 from services.runtime.kafka.execution_filter import Batch
@@ -127,6 +127,8 @@ class Rows:
                 self._elected(step, partition, time)
             case OrderCancelled():
                 self._left(step, "cancelled", partition, time)
+            case MakerPrevented():
+                self._left(step, "self_trade", partition, time)
             case InstrumentSet():
                 self.instruments[partition, step.symbol] = step
                 self.book_sequences[partition, step.symbol] = step.book_sequence
@@ -231,7 +233,11 @@ class Rows:
             change.closed_reason = "filled"
 
     def _left(
-        self, event: OrderCancelled | Expired, reason: ClosedReason, partition: int, time: int
+        self,
+        event: OrderCancelled | Expired | MakerPrevented,
+        reason: ClosedReason,
+        partition: int,
+        time: int,
     ) -> None:
         self.book_sequences[partition, event.symbol] = event.book_sequence
         new = self.new.get(event.order_id)

@@ -66,13 +66,14 @@ _QUARANTINE: LiteralString = (
 )
 _SET_INSTRUMENT: LiteralString = (
     "INSERT INTO instruments (partition, symbol, phase, reference_price, trade_sequence, tick_size,"
-    " lot_size, quantity_max, value_max, price_min, price_max)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " lot_size, quantity_max, value_max, price_min, price_max, band_ppm, band_action)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (partition, symbol) DO UPDATE SET phase = excluded.phase,"
     " reference_price = excluded.reference_price, trade_sequence = excluded.trade_sequence,"
     " tick_size = excluded.tick_size, lot_size = excluded.lot_size,"
     " quantity_max = excluded.quantity_max, value_max = excluded.value_max,"
-    " price_min = excluded.price_min, price_max = excluded.price_max"
+    " price_min = excluded.price_min, price_max = excluded.price_max,"
+    " band_ppm = excluded.band_ppm, band_action = excluded.band_action"
 )
 
 

@@ -4,6 +4,7 @@ and collide. The same seed gives the same flow under any hash seed.
 
 import random
 from collections.abc import Iterator
+from typing import get_args
 
 from msgspec import Struct, structs
 
@@ -21,7 +22,7 @@ from schemas.commands import (
 )
 from schemas.instruments import InstrumentRules
 from schemas.quotas import Quotas
-from schemas.units import Side, TimeInForce
+from schemas.units import SelfTradePrevention, Side, TimeInForce
 from services.matcher.rules import Rules
 from tests.support.orders import START_MS, broker_id
 
@@ -55,6 +56,8 @@ class Shape(Struct, frozen=True):
     amendments: float
     mass_cancels: float
     icebergs: float
+    preventions: float
+    bands: bool
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -72,10 +75,12 @@ def random_shape(rng: random.Random) -> Shape:
         quotas=rng.random() < 0.4,
         conditions=rng.choice((0.0, 0.0, 0.3, 0.7)),
         instruments=rng.choice((0.0, 0.0, 0.02, 0.05)),
-        stops=rng.choice((0.0, 0.0, 0.2, 0.4)),
-        amendments=rng.choice((0.0, 0.1, 0.3)),
+        stops=rng.choice((0.0, 0.0, 0.3, 0.5)),
+        amendments=rng.choice((0.0, 0.2, 0.4)),
         mass_cancels=rng.choice((0.0, 0.0, 0.01, 0.04)),
         icebergs=rng.choice((0.0, 0.0, 0.3, 0.6)),
+        preventions=rng.choice((0.0, 0.4, 0.8)),
+        bands=rng.random() < 0.5,
     )
 
 
@@ -118,7 +123,7 @@ class CommandGenerator:
         self.shape = shape
         self.now = START_MS
         self.has_no_quotas = True
-        # A flow with stop orders soon sets these, which it needs.
+        # A flow with stop orders, prevention or bands soon sets these, which it needs.
         self.symbols_without_instrument = [f"SYM{number}" for number in range(shape.symbols)]
         self.sent: list[PlaceOrder] = []
 
@@ -152,10 +157,12 @@ class CommandGenerator:
         if self.shape.quotas and (self.has_no_quotas or draw < 0.035):
             self.has_no_quotas = False
             return self._quotas()
-        if self.shape.stops and self.symbols_without_instrument and self.rng.random() < 0.3:
+        needs_instruments = self.shape.stops or self.shape.preventions or self.shape.bands
+        if needs_instruments and self.symbols_without_instrument and self.rng.random() < 0.3:
             symbol = self.symbols_without_instrument.pop()
             reference = 100 + self.shape.prices // 2
-            return SetInstrument(symbol, "0" * 16, InstrumentRules(), reference)
+            rules = InstrumentRules(band_ppm=self._band())
+            return SetInstrument(symbol, "0" * 16, rules, reference)
         if self.shape.instruments and self.rng.random() < self.shape.instruments:
             return self._instrument()
         return None
@@ -176,10 +183,15 @@ class CommandGenerator:
             value_max=choose((None, None, None, 400, 2_000)),
             price_min=lowest,
             price_max=highest,
+            band_ppm=self._band(),
         )
         reference = choose((None, 100, 102, 104))
         request = f"{self.rng.getrandbits(64):016x}"
         return SetInstrument(self._symbol(), request, rules, reference)
+
+    def _band(self) -> int | None:
+        """The width of a dynamic band: a whole and a broken number of cents, or none."""
+        return self.rng.choice((None, 10_000, 20_000, 29_500)) if self.shape.bands else None
 
     def _recent(self) -> PlaceOrder:
         return self.rng.choice(self.sent[-self.shape.orders :])
@@ -241,6 +253,7 @@ class CommandGenerator:
             "symbol": self._symbol(),
         }
         if isinstance(order, EnterOrder):
+            changes["self_trade_prevention"] = None
             changes |= {"time_in_force": None, "post_only": False, "minimum_quantity": None}
             changes["display_quantity"] = None
         if isinstance(order, EnterOrder) and order.stop_price is not None:
@@ -260,7 +273,7 @@ class CommandGenerator:
         return PlaceOrder(
             order_id=self._order_id(),
             broker_id=broker_id(rng.randrange(shape.brokers)),
-            document_number=self.rng.choice("12") if shape.instruments else "1",
+            document_number=rng.choice("12") if shape.instruments or shape.preventions else "1",
             symbol=self._symbol(),
             side=side,
             order_type="market" if is_market else "limit",
@@ -272,6 +285,14 @@ class CommandGenerator:
 
     def _with_conditions(self, order: PlaceOrder) -> PlaceOrder:
         """The order, with conditions that go together in a part of the flow."""
+        order = self._with_other_conditions(order)
+        if self.rng.random() >= self.shape.preventions:
+            return order
+        fields = structs.asdict(order)
+        modes = get_args(SelfTradePrevention)
+        return EnterOrder(**fields | {"self_trade_prevention": self.rng.choice(modes)})
+
+    def _with_other_conditions(self, order: PlaceOrder) -> PlaceOrder:
         rng = self.rng
         if rng.random() < self.shape.stops:
             return self._stop(order)

@@ -18,14 +18,14 @@ from schemas.executions import (
     StopElected,
 )
 from schemas.ids import trade_id
-from schemas.outcome_steps import Taking, is_parked, steps_of
+from schemas.outcome_steps import Taking, is_parked, prevented_by, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import Rules
-
-SIDES: tuple[Side, Side] = ("bid", "ask")
+from tests.properties.protections import Protections, met_after
+from tests.properties.public_book import SIDES, PublicBook
 
 
 def opposite(side: Side) -> Side:
@@ -51,35 +51,6 @@ class LedgerEntry(Struct):
         self.shown = min(self.display or self.remaining, self.remaining)
 
 
-class PublicBook(Struct):
-    """A symbol's order book as a reader of the public topic rebuilds it."""
-
-    sequence: int
-    levels: dict[Side, dict[int, Level]]
-
-    def apply(self, update: BookUpdate) -> None:
-        assert update.sequence == self.sequence + 1, "the book's sequence has a gap or a repeat"
-        self.sequence = update.sequence
-        if update.whole:
-            self.levels = {side: {} for side in SIDES}
-        for side, changed in zip(SIDES, (update.bids, update.asks), strict=True):
-            assert list(changed) == _best_first(side, list(changed)), "levels are not best first"
-            assert len({level.price for level in changed}) == len(changed), "a level occurs twice"
-            for level in changed:
-                self.levels[side][level.price] = level
-                if level.total_quantity == 0:
-                    assert not update.whole, "a whole book contains a removed level"
-                    assert level.order_count == 0, "a level without shares has orders"
-                    del self.levels[side][level.price]
-
-    def side(self, side: Side) -> list[Level]:
-        return _best_first(side, list(self.levels[side].values()))
-
-
-def _best_first(side: Side, levels: list[Level]) -> list[Level]:
-    return sorted(levels, key=lambda level: level.price, reverse=side == "bid")
-
-
 class InvariantChecker:
     """Checks expired engine; `check` must be called once after each command, in order."""
 
@@ -97,6 +68,7 @@ class InvariantChecker:
         self.changed: set[str] = set()
         # Places in queues that were given to orders so far.
         self.places = 0
+        self.protections = Protections()
 
     def _next_place(self) -> int:
         self.places += 1
@@ -118,6 +90,7 @@ class InvariantChecker:
             if isinstance(step, Taking):
                 expected += self._expected_trades(step, at, len(expected))
         assert trades == expected, "trades differ from fills"
+        self.protections.end(outcome, [entry.event for entry in self.open.values()])
         self._check_book_updates(updates, at)
         self._check_sequences(outcome)
         self._check_books()
@@ -145,8 +118,7 @@ class InvariantChecker:
         beyond = step.trigger_price - order.stop_price
         assert (beyond if step.side == "bid" else -beyond) >= 0, "elected short of its stop price"
         assert (step.price, step.side) == (order.price, order.side), "another order"
-        for fill in step.fills:
-            self._check_fill(order, fill)
+        self._check_took(order, step)
         entry.filled = sum(fill.quantity for fill in step.fills)
         entry.remaining = step.remaining_quantity
         assert order.quantity == entry.filled + entry.remaining, "not filled + remaining"
@@ -181,8 +153,7 @@ class InvariantChecker:
         fields = ("broker_id", "symbol", "side", "order_type", "quantity", "price", "valid_until")
         for field in ("order_id", "document_number", "client_order_id", *fields):
             assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
-        for fill in event.fills:
-            self._check_fill(event, fill)
+        self._check_took(event, event)
         filled = sum(fill.quantity for fill in event.fills)
         assert event.quantity == filled + event.remaining_quantity, "not filled + remaining"
         assert (event.closed_reason == "filled") == (event.remaining_quantity == 0)
@@ -233,10 +204,10 @@ class InvariantChecker:
             # Out of the queue while it takes, and behind all others afterwards.
             del self.open[event.order_id]
             entry.place = self._next_place()
-        for fill in event.fills:
-            self._check_fill(event, fill)
-            entry.remaining -= fill.quantity
-            entry.filled += fill.quantity
+        self._check_took(former, event)
+        traded = sum(fill.quantity for fill in event.fills)
+        entry.remaining -= traded
+        entry.filled += traded
         if event.closed_reason is None:
             self.open[event.order_id] = entry
             if not event.kept_priority:
@@ -246,6 +217,38 @@ class InvariantChecker:
         if event.former_price is not None:
             assert event.former_price == former.price, "the former price is another"
             self.changed.add(event.symbol)
+
+    def _check_took(self, order: OrderAccepted, step: Taking) -> None:
+        """Follow an order through the book: its fills, and its own orders that it came to."""
+        mode = order.self_trade_prevention if isinstance(order, OrderEntered) else None
+        for number, fill in enumerate(step.fills):
+            self._check_prevented(order, step, number)
+            maker = self.open[fill.maker_order_id].event
+            assert mode is None or not self.protections.is_own(order, maker), "own orders traded"
+            assert self.protections.is_in_band(step.symbol, fill.price), "a trade outside the band"
+            self._check_fill(step, fill)
+        self._check_prevented(order, step, len(step.fills))
+        is_closed = bool(prevented_by(step)) and mode != "cancel_maker"
+        assert is_closed == (step.closed_reason == "self_trade"), "prevention without its reason"
+        if step.closed_reason == "price_band":
+            queue = self._queue(step.symbol, opposite(step.side))
+            prices = [e.event.price or 0 for e in queue if not self._is_due(e.event)]
+            allowed = [self.protections.is_in_band(step.symbol, price) for price in prices]
+            assert allowed[:1] == [False], "the next price is not outside the band"
+
+    def _check_prevented(self, order: OrderAccepted, step: Taking, fills: int) -> None:
+        for one in met_after(step, fills):
+            assert isinstance(order, OrderEntered)
+            maker = self._queue(step.symbol, opposite(step.side))[0]
+            assert one.maker_order_id == maker.event.order_id, "prevented out of turn"
+            assert self.protections.is_own(order, maker.event), "prevented with another's order"
+            mode = order.self_trade_prevention
+            assert one.quantity == (0 if mode == "cancel_taker" else maker.remaining)
+            if one.quantity:
+                self._close(one.maker_order_id, one.quantity)
+
+    def _is_due(self, order: OrderAccepted) -> bool:
+        return order.valid_until is not None and order.valid_until <= self.clock
 
     def _check_fill(self, taker: Taking, fill: Fill) -> None:
         assert taker.valid_until is None or self.clock < taker.valid_until, "expired taker traded"
@@ -368,7 +371,8 @@ class InvariantChecker:
 
 
 def _check_conditions(command: EnterOrder, event: OrderEntered, filled: int) -> None:
-    for field in ("time_in_force", "post_only", "minimum_quantity", "display_quantity"):
+    conditions = ("time_in_force", "post_only", "minimum_quantity", "display_quantity")
+    for field in (*conditions, "self_trade_prevention"):
         assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
     assert not (event.post_only and filled), "a post-only order took"
     if event.time_in_force == "fok":

@@ -11,16 +11,18 @@ from schemas.executions import (
     OrderAmended,
     OrderEntered,
     OrdersCancelled,
+    Outcome,
     RefusalCode,
+    StopElected,
 )
-from schemas.outcome_steps import is_parked
+from schemas.outcome_steps import is_parked, steps_of
 from schemas.units import ClosedReason
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.sizes import sized
 
-FLOWS = sized(175, 700)
+FLOWS = sized(175, 1_200)
 FLOW_COMMANDS = 200
 OCCURRENCES_MIN = sized(2, 20)
 
@@ -55,6 +57,7 @@ def kinds_seen(seed: int) -> Counter[str]:
             seen += conditions_seen(event)
         if isinstance(event, OrderAmended):
             seen += amendments_seen(event)
+        seen += protections_seen(outcome)
         if isinstance(event, OrderAccepted):
             seen[str(event.closed_reason)] += 1
             seen["fills"] += len(event.fills)
@@ -89,6 +92,31 @@ def conditions_seen(event: OrderEntered) -> Counter[str]:
     return Counter(f"{kind} {event.closed_reason}{partly}" for kind, has in kinds.items() if has)
 
 
+def protections_seen(outcome: Outcome) -> Counter[str]:
+    """Counts of own orders and of bands that orders came to."""
+    seen: Counter[str] = Counter()
+    for step, _ in steps_of(outcome):
+        if isinstance(step, OrderEntered | OrderAmended | StopElected):
+            seen += protection_seen(step)
+    return seen
+
+
+def protection_seen(step: OrderEntered | OrderAmended | StopElected) -> Counter[str]:
+    """`OrderEntered prevented`, `cancel_maker closed`, `StopElected price_band partly`, ..."""
+    name = type(step).__name__
+    partly = " partly" if step.fills else ""
+    seen = Counter([f"{name} price_band{partly}"] if step.closed_reason == "price_band" else [])
+    for one in step.prevented:
+        seen[f"{name} prevented"] += 1
+        stays = "closed" if one.quantity else "stayed"
+        mode = step.self_trade_prevention if isinstance(step, OrderEntered) else "other"
+        seen[f"{mode} {stays}"] += 1
+        seen["prevented behind a fill"] += one.after_fills > 0
+    if isinstance(step, OrderEntered) and step.prevented:
+        seen[f"{step.self_trade_prevention} taker {step.closed_reason}"] += 1
+    return seen
+
+
 def test_flows_of_many_seeds_contain_every_kind_often() -> None:
     total: Counter[str] = Counter()
     for seed in range(FLOWS):
@@ -111,6 +139,12 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("amended iceberg kept unchanged", "amended iceberg moved None"),
         *("expiries", "expired above the limit", "fills", "sweeps"),
         *("parked", "elections carried over", "elections in a cascade", "stop None"),
+        *("OrderEntered prevented", "OrderAmended prevented", "StopElected prevented"),
+        *("cancel_taker stayed", "cancel_maker closed", "cancel_both closed"),
+        *("cancel_taker taker self_trade", "cancel_both taker self_trade"),
+        *("cancel_maker taker None", "cancel_maker taker filled", "prevented behind a fill"),
+        *("OrderEntered price_band", "OrderEntered price_band partly", "OrderAmended price_band"),
+        "StopElected price_band",
         *("stop filled", "stop no_liquidity", "stop cancelled partly", "stop None partly"),
     ]
     rare = {kind: total[kind] for kind in wanted if total[kind] < OCCURRENCES_MIN}

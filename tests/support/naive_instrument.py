@@ -18,6 +18,12 @@ class NaiveInstrument(Struct):
     phase: Phase = "continuous"
 
 
+def in_band(price: int, held: NaiveInstrument, reference: int) -> bool:
+    """True if a trade at this price is near enough to the reference before its command."""
+    width = held.rules.band_ppm
+    return width is None or abs(price - reference) * 1_000_000 <= width * reference
+
+
 def broken_rules(order: PlaceOrder, held: NaiveInstrument) -> list[RefusalCode]:
     """The rules that an order breaks, in the order in which a refusal names the first."""
     rules, price = held.rules, order.price

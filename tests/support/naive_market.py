@@ -4,7 +4,6 @@ Tests compare the engine with it. It imports nothing from the services, so that 
 mistake. Offsets only grow, so an order's offset gives its age.
 """
 
-from copy import copy
 from typing import assert_never
 
 from msgspec import structs
@@ -24,19 +23,18 @@ from schemas.executions import (
     CommandRefused,
     Event,
     Expired,
-    Fill,
     InstrumentSet,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
     QuotasSet,
     RefusalCode,
-    StopElected,
     Ticked,
 )
-from schemas.ids import created_ms, trade_id
+from schemas.ids import created_ms
 from schemas.instruments import Phase
 from schemas.quotas import Quotas
 from schemas.units import ClosedReason
@@ -50,24 +48,25 @@ from tests.support.naive_orders import (
     content,
     display_of,
     is_stop,
+    mode_of,
     needed,
     never_rests,
     order_amended,
     refused_amendment,
     slice_of,
-    take,
 )
-from tests.support.naive_state import NaiveState
-from tests.support.naive_stops import NaiveStop, NaiveStops, elected
+from tests.support.naive_stops import NaiveStop
+from tests.support.naive_taking import NaiveTaking
 
 
-class NaiveMarket(NaiveState):
+class NaiveMarket(NaiveTaking):
     """All symbols of one partition. `open` is sorted by acceptance."""
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
         """Apply one command; return its outcome. None is a record that could not be decoded."""
         self.clock = max(self.clock, timestamp)
         self.touched, self.trades = set(), 0
+        self.references = {name: held.reference for name, held in self.instruments.items()}
         self.steps, self.elections = self.limits.fills_max, self.limits.elections_max
         due = [one for one in self._open_orders() if self._is_due(one.order)]
         due.sort(key=lambda one: (one.order.valid_until, one.offset))
@@ -87,34 +86,6 @@ class NaiveMarket(NaiveState):
             before=tuple(before),
             after=tuple(after),
         )
-
-    def _run_stops(
-        self, symbols: list[str], offset: int, expired: list[Expired]
-    ) -> list[StopElected]:
-        found = []
-        for symbol in symbols:
-            while self.steps > 0 and self.elections > 0:
-                stop = self.stops.next_of(symbol)
-                if stop is None:
-                    break
-                self.elections -= 1
-                found.append(self._take(stop, offset, expired))
-        for symbol in symbols:
-            self.stops.elect(symbol)
-        return found
-
-    def _take(self, stop: NaiveStop, offset: int, expired: list[Expired]) -> StopElected:
-        order = stop.order
-        self.stops.remove(stop)
-        if self._is_due(order):
-            event = accepted(order, order.quantity, "expired", [])
-        else:
-            event = self._match(order, offset, expired)
-            for one in self.open:
-                if one.order is order:
-                    # It is an ordinary order from now on.
-                    one.order, one.offset = structs.replace(order, stop_price=None), stop.offset
-        return elected(stop, event, self._sequence(order.symbol))
 
     def _decide(self, command: Command | None, offset: int, expired: list[Expired]) -> Event:
         match command:
@@ -221,6 +192,7 @@ class NaiveMarket(NaiveState):
     ) -> Event:
         """Take the order out and let it arrive with its new values."""
         fields = structs.asdict(structs.replace(after.order, quantity=after.remaining))
+        fields["post_only"] = command.post_only
         taker = EnterOrder(**fields)
         if command.post_only and self._at_once(taker, at[0]):
             return refused_amendment(command, "post_only_would_trade")
@@ -229,12 +201,15 @@ class NaiveMarket(NaiveState):
         for one in self.open:
             if one.order is taker:
                 one.order, one.offset, one.amended = after.order, former.offset, after.amended
+                one.document = former.document
         after.remaining = arrived.remaining_quantity
         after.shown = slice_of(after.order, after.remaining)
+        assert isinstance(arrived, OrderEntered)
         return structs.replace(
             order_amended(command, after, former.order.price),
             closed_reason=arrived.closed_reason,
             fills=arrived.fills,
+            prevented=arrived.prevented,
             **({} if arrived.closed_reason is None else {"displayed_quantity": None}),
         )
 
@@ -256,7 +231,9 @@ class NaiveMarket(NaiveState):
             if code is not None:
                 return CommandRefused(code, order.order_id, order.broker_id)
         held = self.instruments.get(order.symbol)
-        codes: list[RefusalCode] = ["needs_instrument"] if is_stop(order) else []
+        codes: list[RefusalCode] = []
+        if is_stop(order) or mode_of(order):
+            codes.append("needs_instrument")
         if held is not None:
             codes = broken_rules(order, held)
         if codes:
@@ -269,23 +246,13 @@ class NaiveMarket(NaiveState):
 
     def _enter(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
         if self._is_due(order):
-            return accepted(order, order.quantity, "expired", [])
+            return accepted(order, order.quantity, "expired")
         if isinstance(order, EnterOrder) and is_stop(order):
             self.stops.waiting.append(NaiveStop(order, offset))
-            return accepted(order, order.quantity, None, [])
+            return accepted(order, order.quantity, None)
         if self._at_once(order, offset) < needed(order):
-            return accepted(order, order.quantity, "no_liquidity", [])
+            return accepted(order, order.quantity, "no_liquidity")
         return self._match(order, offset, expired)
-
-    def _at_once(self, order: PlaceOrder, offset: int) -> int:
-        """The shares that the order trades at once, by matching it on a copy of the market."""
-        if not isinstance(order, EnterOrder):
-            return 0
-        trial = copy(self)
-        trial.open = [structs.replace(resting) for resting in self.open]
-        trial.trade_sequence, trial.opened_by, trial.instruments = {}, {}, {}
-        trial.touched, trial.stops = set(), NaiveStops()
-        return sum(fill.quantity for fill in trial._match(order, offset, []).fills)
 
     def _used(self, order: PlaceOrder) -> RefusalCode | None:
         if abs(self.clock - created_ms(order.order_id)) >= self.limits.order_id_window_ms:
@@ -332,67 +299,3 @@ class NaiveMarket(NaiveState):
                     return OrderRepeated(*ids)
                 return CommandRefused("client_order_id_reused", *ids)
         return None
-
-    def _match(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:
-        fills: list[Fill] = []
-        remaining = order.quantity
-        while remaining > 0 and self.steps > 0:
-            maker = self._counterparty(order)
-            if maker is None:
-                break
-            self.steps -= 1
-            if self._is_due(maker.order):
-                expired.append(self._expire(maker))
-                continue
-            fill = self._fill(maker, remaining, offset)
-            remaining -= fill.quantity
-            fills.append(fill)
-        reason: ClosedReason | None = None
-        if remaining == 0:
-            reason = "filled"
-        elif self._counterparty(order) is not None:
-            reason = "cancelled"
-        elif never_rests(order):
-            reason = "no_liquidity"
-        else:
-            shown = slice_of(order, remaining)
-            self.open.append(Resting(order, offset, remaining, shown, self._next_place()))
-            self.touched.add(order.symbol)
-            opener = None if self.quotas is None else order.broker_id
-            self.opened_by.setdefault(order.symbol, opener)
-        return accepted(order, remaining, reason, fills)
-
-    def _fill(self, maker: Resting, wanted: int, offset: int) -> Fill:
-        quantity = min(wanted, maker.shown)
-        displayed = take(maker, quantity, self._next_place())
-        if maker.remaining == 0:
-            self.open.remove(maker)
-        symbol = maker.order.symbol
-        self.trade_sequence[symbol] = self.trade_sequence.get(symbol, 0) + 1
-        self.touched.add(symbol)
-        self.trades += 1
-        price = maker.order.price or 0
-        self.stops.prices.setdefault(symbol, []).append(price)
-        if symbol in self.instruments:
-            self.instruments[symbol].reference = price
-        return Fill(
-            trade_id=trade_id(self.clock, self.partition, offset, self.trades - 1),
-            sequence=self.trade_sequence[symbol],
-            price=price,
-            quantity=quantity,
-            maker_order_id=maker.order.order_id,
-            maker_broker_id=maker.order.broker_id,
-            maker_remaining_quantity=maker.remaining,
-            maker_displayed_quantity=displayed,
-        )
-
-    def _counterparty(self, order: PlaceOrder) -> Resting | None:
-        """Next maker for `order`: best price, then oldest; None if none crosses."""
-        queue = self._queue(order.symbol, "ask" if order.side == "bid" else "bid")
-        if not queue:
-            return None
-        price = queue[0].order.price or 0
-        if order.price is None:
-            return queue[0]
-        crosses = price <= order.price if order.side == "bid" else price >= order.price
-        return queue[0] if crosses else None

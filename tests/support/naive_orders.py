@@ -9,9 +9,10 @@ from schemas.executions import (
     OrderAccepted,
     OrderAmended,
     OrderEntered,
+    Prevented,
     RefusalCode,
 )
-from schemas.units import ClosedReason
+from schemas.units import ClosedReason, SelfTradePrevention
 
 CONDITIONS = (
     "time_in_force",
@@ -19,6 +20,7 @@ CONDITIONS = (
     "minimum_quantity",
     "stop_price",
     "display_quantity",
+    "self_trade_prevention",
 )
 
 
@@ -35,6 +37,15 @@ class Resting(Struct):
     shown: int
     place: int
     amended: int | None = None
+    # None: it came to rest before its symbol had an instrument.
+    document: str | None = None
+
+
+class Took(Struct):
+    """The trades of an order that took, and own orders that it came to."""
+
+    fills: list[Fill] = []
+    prevented: list[Prevented] = []
 
 
 def display_of(order: PlaceOrder) -> int | None:
@@ -79,7 +90,7 @@ def amended(resting: Resting, command: AmendOrder) -> Resting:
     hidden = resting.remaining - resting.shown
     cut = resting.remaining - remaining
     shown = resting.shown - max(0, cut - hidden)
-    return Resting(order, resting.offset, remaining, shown, resting.place, amended)
+    return structs.replace(resting, order=order, remaining=remaining, shown=shown, amended=amended)
 
 
 def order_amended(command: AmendOrder, after: Resting, former_price: int | None) -> OrderAmended:
@@ -108,13 +119,15 @@ def refused_amendment(command: AmendOrder, code: RefusalCode) -> CommandRefused:
 
 
 def accepted(
-    order: PlaceOrder, remaining: int, reason: ClosedReason | None, fills: list[Fill]
+    order: PlaceOrder, remaining: int, reason: ClosedReason | None, took: Took | None = None
 ) -> OrderAccepted:
     """The event of an order that was accepted."""
     kind, conditions = OrderAccepted, {}
+    took = took or Took()
     if isinstance(order, EnterOrder):
         kind = OrderEntered
         conditions = {name: getattr(order, name) for name in CONDITIONS}
+        conditions["prevented"] = tuple(took.prevented)
         if reason is None and order.display_quantity is not None:
             conditions["displayed_quantity"] = slice_of(order, remaining)
     return kind(
@@ -131,7 +144,7 @@ def accepted(
         valid_until=order.valid_until,
         client_order_id=order.client_order_id,
         closed_reason=reason,
-        fills=tuple(fills),
+        fills=tuple(took.fills),
         **conditions,
     )
 
@@ -145,6 +158,11 @@ def never_rests(order: PlaceOrder) -> bool:
 def is_stop(order: PlaceOrder) -> bool:
     """True if the order waits for its stop price when it arrives."""
     return isinstance(order, EnterOrder) and order.stop_price is not None
+
+
+def mode_of(order: PlaceOrder) -> SelfTradePrevention | None:
+    """The self-trade prevention of the order."""
+    return order.self_trade_prevention if isinstance(order, EnterOrder) else None
 
 
 def needed(order: PlaceOrder) -> int:

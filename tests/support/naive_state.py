@@ -44,7 +44,9 @@ class NaiveState:
         self.opened_by: dict[str, str | None] = {}
         self.instruments: dict[str, NaiveInstrument] = {}
         self.stops = NaiveStops()
-        # Of one command: books changed, trades, and what is left of the bounds.
+        # Of one command: reference prices before it, books changed, trades, what is left of the
+        # bounds.
+        self.references: dict[str, int] = {}
         self.touched: set[str] = set()
         self.trades = self.steps = self.elections = 0
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from schemas.commands import EnterOrder
-from schemas.executions import OrderAccepted, StopElected
+from schemas.executions import OrderAccepted, OrderEntered, StopElected
 
 
 class NaiveStop(Struct):
@@ -74,4 +74,5 @@ def elected(stop: NaiveStop, event: OrderAccepted, book_sequence: int) -> StopEl
         valid_until=order.valid_until,
         closed_reason=event.closed_reason,
         fills=event.fills,
+        prevented=event.prevented if isinstance(event, OrderEntered) else (),
     )

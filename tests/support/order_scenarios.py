@@ -21,7 +21,7 @@ from schemas.executions import (
     OrderCancelled,
 )
 from schemas.instruments import InstrumentRules
-from schemas.outcome_steps import Step, Taking, steps_of
+from schemas.outcome_steps import MakerPrevented, Step, Taking, steps_of
 from schemas.units import Side
 from tests.support.scenario import SYMBOL, Market
 
@@ -29,7 +29,7 @@ from tests.support.scenario import SYMBOL, Market
 def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
     """The command that a gateway would write; names stand for ids."""
     if isinstance(action, SymbolRules):
-        fields = dict(action.fields)
+        fields: dict[str, Any] = dict(action.fields)
         reference = fields.pop("reference_price", None)
         return SetInstrument(SYMBOL, "0" * 16, InstrumentRules(**fields), reference)
     if isinstance(action, Cancel):
@@ -51,16 +51,17 @@ def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
     order = PlaceOrder(
         order_id=action.name,
         broker_id=action.broker,
-        document_number="1",
+        document_number=str(action.conditions.get("document_number", "1")),
         symbol=SYMBOL,
         side=action.side,
         order_type="market" if action.price is None else "limit",
         quantity=action.quantity,
         price=action.price,
     )
-    if not action.conditions:
-        return order
     conditions: dict[str, Any] = dict(action.conditions)
+    conditions.pop("document_number", None)
+    if not conditions:
+        return order
     return EnterOrder(**structs.asdict(order), **conditions)
 
 
@@ -90,6 +91,8 @@ class MemoryExchange:
             self._took(step)
         elif isinstance(step, OrderCancelled):
             self._closed[step.order_id] = "cancelled"
+        elif isinstance(step, MakerPrevented):
+            self._closed[step.order_id] = "self_trade"
         elif not isinstance(step, InstrumentSet):
             assert isinstance(step, CommandRefused)
             amended = "=>" if isinstance(action, Replace) else ""

@@ -7,6 +7,7 @@ The same table runs on the engine and on the naive model.
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+import msgspec
 from msgspec import Struct, structs
 
 from schemas.book import Level
@@ -35,8 +36,8 @@ from schemas.executions import (
     Ticked,
 )
 from schemas.instruments import InstrumentRules
-from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, steps_of
-from schemas.units import Side
+from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_parked, steps_of
+from schemas.units import SelfTradePrevention, Side
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.support.naive_market import NaiveMarket
@@ -118,10 +119,10 @@ def command_of(text: str) -> Command | None:
     """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
-    `stop PRICE`, `show QUANTITY`, and `is` with `ioc`, `fok` or `post_only`. `amend a1 by ann to 3
-    of 5 @ 102 until TIME show QUANTITY` has at least one of its values, and `is post_only`.
-    `instrument 100 in SYMBOL` sets one with this reference price. `cancel all by ann` may continue
-    with `in SYMBOL` and `side buy`.
+    `stop PRICE`, `show QUANTITY`, `own` with a self-trade prevention, and `is` with `ioc`, `fok` or
+    `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME show QUANTITY` has at least one of its
+    values, and `is post_only`. `instrument 100 in SYMBOL band PPM` sets one with this reference
+    price. `cancel all by ann` may continue with `in SYMBOL` and `side buy`.
     """
     verb, *words = text.split()
     match verb:
@@ -134,8 +135,11 @@ def command_of(text: str) -> Command | None:
         case "amend":
             return _amendment(words)
         case "instrument":
-            symbol = words[2] if words[1:] else SYMBOL
-            return SetInstrument(symbol, "0" * 16, InstrumentRules(), int(words[0]))
+            fields = dict(zip(words[1::2], words[2::2], strict=True))
+            band = int(fields["band"]) if "band" in fields else None
+            rules = InstrumentRules(band_ppm=band)
+            symbol = fields.get("in", SYMBOL)
+            return SetInstrument(symbol, "0" * 16, rules, int(words[0]))
         case _:
             return _order(SIDES[verb], words)
 
@@ -181,7 +185,7 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         order = structs.replace(order, price=int(fields["@"]))
     if "until" in fields:
         order = structs.replace(order, valid_until=int(fields["until"]))
-    if not fields.keys() & {"is", "min", "stop", "show"}:
+    if not fields.keys() & {"is", "min", "stop", "show", "own"}:
         return order
     kind = fields.get("is")
     return EnterOrder(
@@ -191,13 +195,19 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         minimum_quantity=int(fields["min"]) if "min" in fields else None,
         stop_price=int(fields["stop"]) if "stop" in fields else None,
         display_quantity=int(fields["show"]) if "show" in fields else None,
+        self_trade_prevention=_mode(fields.get("own")),
     )
+
+
+def _mode(text: str | None) -> SelfTradePrevention | None:
+    return None if text is None else msgspec.convert(text, SelfTradePrevention)
 
 
 def outcome_text(outcome: Outcome) -> str:
     """Expiries, fills and the event of an outcome: `expired a1 5; 3@101 b1; rests 2`.
 
-    A stop that was elected, before or after the event: `elected c1 at 101: 3@102 b2, filled`.
+    A stop that was elected, before or after the event: `elected c1 at 101: 3@102 b2, filled`. An
+    own order that closed in place of a trade, behind the order that took: `prevented a1 5`.
     Orders that were cancelled together: `cancelled a1 5, a2 3 and more`.
     """
     parts = [f"expired {one.order_id} {one.remaining_quantity}" for one in outcome.expired]
@@ -206,7 +216,9 @@ def outcome_text(outcome: Outcome) -> str:
         if mass is not None and isinstance(step, OrderCancelled):
             # As one text, behind the stops that were elected before.
             continue
-        if isinstance(step, StopElected):
+        if isinstance(step, MakerPrevented):
+            parts.append(f"prevented {step.order_id} {step.remaining_quantity}")
+        elif isinstance(step, StopElected):
             took = ", ".join([*_fills_text(trades), _end_text(step)])
             parts.append(f"elected {step.order_id} at {step.trigger_price}: {took}")
         else:

@@ -20,8 +20,10 @@ from schemas.ids import order_id
 from schemas.trades import Trade
 from services.audit.books import OutcomeBooks
 from services.audit.client_log import ClientLine, ClientLog, ClientResult, read_client_log
+from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
 from services.audit.partition import compare_engine
+from services.audit.protections import Protections
 from services.audit.public import FoldedBooks, PublicTopic
 from services.audit.report import AuditReport, Invariant, Name
 from services.matcher.engine import Engine, EnginePosition
@@ -308,7 +310,8 @@ def test_client_log_file_is_read_line_by_line() -> None:
 
 def test_engine_with_another_book_is_reported() -> None:
     report = AuditReport()
-    engine, books = Engine(0), OutcomeBooks(0, report)
+    protections = Protections({}, InstrumentAudit(0, report))
+    engine, books = Engine(0), OutcomeBooks(0, report, protections)
     outcome = engine.apply(place(1), EnginePosition(0, 0, 1_000))
     compare_engine(engine, books, report)
     assert report["recomputed"].samples == ["A bid: the engine has another book"]

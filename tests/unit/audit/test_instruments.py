@@ -79,7 +79,9 @@ def test_reference_price_of_a_market_order_is_that_of_the_last_trade() -> None:
         audit.apply(command, outcome, offset)
     assert isinstance(outcome.event, CommandRefused)
     assert report["instruments"].differences == 0
-    assert audit.stored() == {SYMBOL: ("continuous", 50, 0, 1, 1, None, 1_000, None, None)}
+    assert audit.stored() == {
+        SYMBOL: ("continuous", 50, 0, 1, 1, None, 1_000, None, None, None, "cancel")
+    }
 
 
 SET = SetInstrument(SYMBOL, REQUEST, RULES, 50)

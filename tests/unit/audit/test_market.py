@@ -26,6 +26,7 @@ from services.audit.books import SIDES, OutcomeBooks
 from services.audit.client_answers import Answers
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
+from services.audit.protections import Protections
 from services.audit.report import AuditReport, Name
 from services.audit.stops import StopAudit
 from services.matcher.engine import Engine, EnginePosition
@@ -57,10 +58,11 @@ class Judge:
 
     def __init__(self, rules: Rules = RULES, partition: int = 0) -> None:
         self.report, self.totals = AuditReport(), Totals()
-        self.books = OutcomeBooks(partition, self.report, rules)
         self._ledger = Ledger(partition, self.totals, self.report)
         self._answers = Answers(self._ledger.open, self.report, rules)
         self._instruments = InstrumentAudit(partition, self.report)
+        protections = Protections(self._ledger.open, self._instruments)
+        self.books = OutcomeBooks(partition, self.report, protections, rules)
         self._stops = StopAudit(partition, self.report, rules)
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:

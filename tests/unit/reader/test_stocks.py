@@ -56,6 +56,8 @@ def test_stock_with_an_instrument_shows_it_with_the_last_trades_price(api: Reade
         "value_max": None,
         "price_min": None,
         "price_max": None,
+        "band_ppm": None,
+        "band_action": "cancel",
     }
     api.reader.apply(sweep())
     assert api.get("/stocks/PETR4")["instrument"]["reference_price"] == 1_010

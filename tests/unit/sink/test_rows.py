@@ -133,7 +133,7 @@ def test_order_line_escapes_backslashes_and_marks_absent_values() -> None:
     first, second = (order_line(new).split("\t") for new in rows.new.values())
     assert first[2:4] == [r"doc\\1", "c-1"]
     assert first[7:13] == ["10", "5", "5", "0", rfc3339(T0 + 1), r"\N"]
-    assert first[15:] == ["3", "0", r"\N", "f", r"\N", r"\N", r"\N", r"\N", "\\N\n"]
+    assert first[15:] == ["3", "0", r"\N", "f", *[r"\N"] * 5, "\\N\n"]
     assert second[3] == r"\N"
     assert second[7:13] == [r"\N", "5", "5", "0", r"\N", "no_liquidity"]
 
