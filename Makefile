@@ -36,7 +36,7 @@ demo: $(READY) ## Run a simulated market through a fresh exchange, then audit it
 # What pytest takes too, such as ARGS='-x -k matcher'.
 ARGS ?=
 
-test-unit: $(READY) ## Tests without servers, in about a minute; ARGS= goes to pytest
+test-unit: $(READY) ## Tests without servers, in half a minute; ARGS= goes to pytest
 	@exec $(BIN)/python -m tests unit $(ARGS)
 
 test: $(READY) ## The essential tests on a real Kafka and a real PostgreSQL, in minutes

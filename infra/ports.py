@@ -1,5 +1,6 @@
 """Free TCP ports on 127.0.0.1 that stay free while a server is away."""
 
+import itertools
 import secrets
 import socket
 from pathlib import Path
@@ -8,6 +9,9 @@ LOOPBACK = "127.0.0.1"
 PORT_FIRST = 20_000
 _ATTEMPTS_MAX = 200
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+# A server listens seconds after its port was chosen. Ports in a row from a random start are
+# distinct within a process, and rarely those that another process chooses meanwhile.
+_numbers = itertools.count(secrets.randbelow(1 << 16))
 
 
 def listen_error(port: int, host: str = LOOPBACK) -> OSError | None:
@@ -45,7 +49,7 @@ def free_port() -> int:
     """
     width = _first_ephemeral() - PORT_FIRST
     for _ in range(_ATTEMPTS_MAX if width > 0 else 0):
-        port = PORT_FIRST + secrets.randbelow(width)
+        port = PORT_FIRST + next(_numbers) % width
         if is_free(port):
             return port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,4 @@
-"""`python -m tests TARGET`: a selection of the tests in two processes side by side.
+"""`python -m tests TARGET`: a selection of the tests in processes side by side.
 
 Each process has its own servers. Their lines appear as they come, with the number of the process.
 """

@@ -75,6 +75,10 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One exchange for the whole process. A test that stops a part of it starts it again."""
     with fresh_exchange(tmp_path_factory.mktemp("exchange")) as running:
         yield running
+        running.stack.stop_all()
+        # Nothing reads the data again, and an ordered stop flushes the databases of all tests.
+        running.postgres.kill()
+        running.kafka.kill()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,12 @@ def test_free_port_lies_outside_the_range_for_outgoing_connections() -> None:
     assert all(free_port() < first_ephemeral for _ in range(50))
 
 
+def test_free_ports_of_a_process_are_distinct_before_anything_listens_on_them() -> None:
+    ports = [free_port() for _ in range(1_000)]
+
+    assert len(set(ports)) == len(ports)
+
+
 def test_port_to_use_when_remembered_and_free_is_kept() -> None:
     port = free_port()
 

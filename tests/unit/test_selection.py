@@ -40,6 +40,11 @@ def test_essential_files_with_sizes_run_again_at_full_size() -> None:
     assert {file for file in essential if sizes.search((ROOT / file).read_text())} == set(SIZED)
 
 
+def test_every_folder_of_tests_has_a_row_in_the_readme() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "tests/README.md").read_text(), re.MULTILINE))
+    assert {file.split("/")[1] for file in FILES} <= rows
+
+
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_every_file_has_one_shard_and_measuring_files_share_the_first(shards: int) -> None:
     placed = shard_of(FILES, shards)
