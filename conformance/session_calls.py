@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from threading import Lock
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 from conformance.api import Answer
 from conformance.trader import ANSWER_S, Calls
 from exchange_client import Client, ClientError, OrderSession, RefusedError
-from exchange_client.calls import Call, change_call, place_call
+from exchange_client.calls import Call, cancel_all_call, change_call, place_call
 
 _CHANGE = re.compile(r"/orders/([^/]+)/(cancel|replace)")
 
@@ -43,7 +44,7 @@ class OpenSessions:
 
 
 class SessionCalls(Calls):
-    """A client whose placing, cancelling and replacing goes over its session.
+    """A client whose placing, cancelling, replacing and cancelling of all goes over its session.
 
     Requests with headers of their own, and bodies that are not JSON objects, go over HTTP.
     """
@@ -85,6 +86,10 @@ def _in_a_session(
         return None
     if path == "/orders" and isinstance(body, Mapping):
         return place_call(body, None, "outcome")
+    if path.partition("?")[0] == "/orders/cancel-all" and body is None:
+        filters = parse_qsl(path.partition("?")[2])
+        plain = len(dict(filters)) == len(filters) and {"symbol", "side"}.issuperset(dict(filters))
+        return cancel_all_call(dict(filters)) if plain else None
     change = _CHANGE.fullmatch(path)
     if change is None or not isinstance(body, Mapping | None):
         return None

@@ -64,6 +64,12 @@ def change_call(order_id: str, operation: str, values: Mapping[str, Any] | None 
     return Call("POST", path, values, operation=operation, fields=fields)
 
 
+def cancel_all_call(filters: Mapping[str, object]) -> Call:
+    """A cancel of all orders, or of those of a `symbol` or `side`."""
+    query = _texts(filters)
+    return Call("POST", "/orders/cancel-all", query=query, operation="cancel_all", fields=query)
+
+
 class OrderMethods(ABC, Generic[Returned]):
     """Orders and cancels, by HTTP and in an order session alike."""
 
@@ -89,6 +95,17 @@ class OrderMethods(ABC, Generic[Returned]):
         """Replace `quantity`, `price` or `valid_until` of an open order."""
         return self.run(change_call(order_id, "replace", values))
 
+    def cancel_all(self, symbol: str | None = None, side: str | None = None) -> Returned:
+        """Cancel all open orders, or those of a symbol, or of a side. A repetition does no harm."""
+        return self.run(cancel_all_call({"symbol": symbol, "side": side}))
+
+    def validate(self, **order: Any) -> Returned:
+        """Check an order without placing it."""
+        fields = {"order": order}
+        return self.run(
+            Call("POST", "/orders/validate", order, operation="validate", fields=fields)
+        )
+
 
 class Calls(OrderMethods[Returned]):
     """All calls of a broker by HTTP. Lists take the parameters of their pages, such as `cursor`;
@@ -101,18 +118,9 @@ class Calls(OrderMethods[Returned]):
         repeatable = method == "GET"
         return self.run(Call(method, path, body, _texts(query), repeatable=repeatable))
 
-    def validate(self, **order: Any) -> Returned:
-        """Check an order without placing it."""
-        return self.run(Call("POST", "/orders/validate", order))
-
     def batch(self, items: Iterable[Mapping[str, Any]]) -> Returned:
         """Orders and cancels in one request; each order needs a `client_order_id`."""
         return self.run(Call("POST", "/orders/batch", {"items": list(items)}))
-
-    def cancel_all(self, symbol: str | None = None) -> Returned:
-        """Cancel all open orders, or those of a symbol."""
-        query = {} if symbol is None else {"symbol": symbol}
-        return self.run(Call("POST", "/orders/cancel-all", query=query))
 
     def order(self, order_id: str) -> Returned:
         """An own order."""

@@ -32,7 +32,7 @@ class SessionResponse:
     @property
     def body(self) -> dict[str, Any]:
         """The body that the answer by HTTP has; {} if it has none."""
-        names = ("order", "pending", "problem")
+        names = ("order", "pending", "cancelled", "valid", "problem")
         return next((self.message[name] for name in names if name in self.message), {})
 
 

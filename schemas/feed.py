@@ -14,8 +14,8 @@ from schemas.batch import BatchResult
 from schemas.book import Level
 from schemas.candles import Interval
 from schemas.feed_requests import ChannelName, LadderDepth, RequestId, Symbols
-from schemas.queries import OrderSummary
-from schemas.rest import OrderResource, PendingOrder, Problem, TradeResource
+from schemas.queries import OrderSummary, ValidOrder
+from schemas.rest import CancelAllResult, OrderResource, PendingOrder, Problem, TradeResource
 from schemas.units import Side
 
 # Version of this protocol, in the first message of every connection.
@@ -49,7 +49,8 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
 
 class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):
     """The only answer to an operation. `status` is an HTTP status; `problem` explains it from 400
-    on, `order`, `pending` and `results` are the bodies that the call by HTTP has.
+    on; `order`, `pending`, `results`, `cancelled` and `valid` are the bodies that the calls by HTTP
+    have.
 
     `channel` and `symbols` repeat those of `subscribe` and `unsubscribe`. `resumed`, of own events:
     those that the client missed follow; false: a snapshot does.
@@ -66,6 +67,8 @@ class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defa
     order: OrderResource | UnsetType = UNSET
     results: list[BatchResult] | UnsetType = UNSET
     pending: PendingOrder | UnsetType = UNSET
+    cancelled: CancelAllResult | UnsetType = UNSET
+    valid: ValidOrder | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
 
 

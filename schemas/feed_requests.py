@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Raw, Struct
 
 from schemas.candles import Interval
-from schemas.units import ClientOrderId, NewSymbol
+from schemas.units import ClientOrderId, NewSymbol, Side
 
 # A connection ends after so long without any message of the client, not even a pong.
 SILENCE_S_MAX: Final = 60
@@ -119,6 +119,26 @@ class FeedCancel(Struct, frozen=True, tag_field="op", tag="cancel", forbid_unkno
     wait_s: WaitS | None = None
 
 
+class FeedCancelAll(
+    Struct, frozen=True, tag_field="op", tag="cancel_all", forbid_unknown_fields=True
+):
+    """Cancel all open orders of the broker, or those of a symbol, or of a side.
+
+    Orders that were sent before it are cancelled, also those without a response; later ones stay.
+    """
+
+    id: RequestId
+    symbol: NewSymbol | None = None
+    side: Side | None = None
+
+
+class FeedValidate(Struct, frozen=True, tag_field="op", tag="validate", forbid_unknown_fields=True):
+    """Check an order, the body of `POST /orders`, without placing it."""
+
+    id: RequestId
+    order: Raw
+
+
 class FeedReplace(Struct, frozen=True, tag_field="op", tag="replace", forbid_unknown_fields=True):
     """Replace values of an order, named as by `cancel`; `values` is the body of the call by HTTP.
     Refused (503) before the order's own response has come."""
@@ -153,6 +173,8 @@ ClientMessage = (
     | Ping
     | FeedPlace
     | FeedCancel
+    | FeedCancelAll
+    | FeedValidate
     | FeedReplace
     | FeedBatch
 )

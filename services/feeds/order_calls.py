@@ -7,10 +7,13 @@ from collections.abc import Callable
 from schemas import ids
 from schemas.brokers import Broker
 from schemas.rest import OrderRequest, ReplaceRequest
+from schemas.units import Side
+from services.api.direct import reply_later
 from services.api.messages import Budget, ProblemError, Reply, Request, Response, not_accepted
 from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
 from services.ingest.app_cancel import closed
+from services.ingest.app_cancel_all import OrderFilter
 from services.ingest.app_replace import require_open
 from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.prefer import Preferences
@@ -72,6 +75,18 @@ class GatewayOrders:
         client_order_id = None if order is None else order.client_order_id
         cancelling.begin(partition, client_order_id, request, preferences, reply)
         return None
+
+    def cancel_all(
+        self, broker_id: str, symbol: str | None, side: Side | None, reply: Reply
+    ) -> None:
+        """Cancel all orders of a broker, or of a symbol or side. Raises ProblemError."""
+        # The commands are sent now, behind those of the session's earlier messages.
+        answer = self._ingest.cancelling_all.begin(OrderFilter(broker_id, symbol, side))
+        reply_later(answer, reply)
+
+    def validate(self, body: bytes) -> Response:
+        """The answer for an order that is not placed. Raises ProblemError."""
+        return self._ingest.valid(body)
 
     def admit_replacement(self, body: bytes) -> ReplaceRequest:
         """The new values of a body. Raises ProblemError: malformed_json or invalid."""

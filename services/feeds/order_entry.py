@@ -10,8 +10,16 @@ from typing import Any, Final, Protocol
 
 from schemas.batch import BatchResult
 from schemas.brokers import Broker
-from schemas.feed_requests import FeedBatch, FeedCancel, FeedPlace, FeedReplace
+from schemas.feed_requests import (
+    FeedBatch,
+    FeedCancel,
+    FeedCancelAll,
+    FeedPlace,
+    FeedReplace,
+    FeedValidate,
+)
 from schemas.rest import OrderRequest, ReplaceRequest
+from schemas.units import Side
 from services.api.messages import Budget, ProblemError, Reply, Response
 from services.feeds.replies import result_of
 from services.ingest.prefer import Preferences
@@ -48,6 +56,14 @@ class OrderCalls(Protocol):
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
     ) -> Response | None:
         """Cancel an order; the answer where it is known at once. Raises ProblemError."""
+
+    def cancel_all(
+        self, broker_id: str, symbol: str | None, side: Side | None, reply: Reply
+    ) -> None:
+        """Cancel all orders of a broker, or of a symbol or side. Raises ProblemError."""
+
+    def validate(self, body: bytes) -> Response:
+        """The answer for an order that is not placed. Raises ProblemError."""
 
     def admit_replacement(self, body: bytes) -> ReplaceRequest:
         """The new values of a body. Raises ProblemError: malformed_json or invalid."""
@@ -183,6 +199,22 @@ class OrderEntry:
             return
         if answer is not None:
             counted(answer)
+
+    def cancel_all(self, message: FeedCancelAll, broker: Broker, reply: Reply) -> None:
+        """Cancel all orders of the broker; `reply` receives the answer. Raises ProblemError: it was
+        not admitted."""
+        self._calls.spend(broker.broker_id, "cancels")
+        self._require_room(1)
+        counted = self._counted(reply, broker, "cancels")
+        try:
+            self._calls.cancel_all(broker.broker_id, message.symbol, message.side, counted)
+        except ProblemError as problem:
+            counted(problem)
+
+    def validate(self, message: FeedValidate, broker: Broker, reply: Reply) -> None:
+        """Check an order. Raises ProblemError: it is not acceptable."""
+        self._calls.spend(broker.broker_id, "orders")
+        reply(self._calls.validate(bytes(message.order)))
 
     def replace(self, message: FeedReplace, broker: Broker, reply: Reply) -> None:
         """Replace values of an order; `reply` receives the answer. Raises ProblemError: it was not

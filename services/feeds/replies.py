@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _PENDING = 202
 _ERROR = 400
+# The fields of bodies that are no orders, by operation.
+_BODIES = {"cancel_all": "cancelled", "validate": "valid"}
 
 
 class Replies:
@@ -53,7 +55,7 @@ class Replies:
 
     def pass_on(self, op: str, request_id: RequestId, answer: Response | Exception) -> None:
         """Write the answer of a call as HTTP would have it. It may come much later."""
-        self.send(op, FeedReply(request_id, **_fields(answer)))
+        self.send(op, FeedReply(request_id, **_fields(answer, _BODIES.get(op, "order"))))
         self._client.write_out()
 
 
@@ -63,17 +65,19 @@ def _error(request_id: RequestId, problem: ProblemError) -> FeedReply:
 
 def result_of(answer: Response | Exception) -> BatchResult:
     """The answer of a call as the result of an item."""
-    return BatchResult(**_fields(answer))
+    return BatchResult(**_fields(answer, "order"))
 
 
-def _fields(answer: Response | Exception) -> dict[str, Any]:
+def _fields(answer: Response | Exception, body: str) -> dict[str, Any]:
     # Status and body, the latter by the name of its field.
     if isinstance(answer, Response):
         if not answer.body:
             return {"status": answer.status}
-        failed = "problem" if answer.status >= _ERROR else "order"
-        name = "pending" if answer.status == _PENDING else failed
-        return {"status": answer.status, name: Raw(answer.body)}
+        if answer.status >= _ERROR:
+            body = "problem"
+        elif answer.status == _PENDING and body == "order":
+            body = "pending"
+        return {"status": answer.status, body: Raw(answer.body)}
     if not isinstance(answer, ProblemError):
         log.error("operation failed", exc_info=answer)
         answer = ProblemError("internal_error", "search the service log for the time")

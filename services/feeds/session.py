@@ -20,8 +20,10 @@ from schemas.feed_requests import (
     ClientMessage,
     FeedBatch,
     FeedCancel,
+    FeedCancelAll,
     FeedPlace,
     FeedReplace,
+    FeedValidate,
     LadderDepth,
     ListSubscriptions,
     Login,
@@ -35,7 +37,7 @@ from schemas.feed_requests import (
 )
 from schemas.units import NewSymbol
 from services.api.brokers import Caller
-from services.api.messages import ProblemError
+from services.api.messages import ProblemError, Reply
 from services.api.token_bucket import Buckets, Rate
 from services.feeds.client import FeedClient, Subject
 from services.feeds.hub import OWN_EVENTS, REPLAYED_TRADES_MAX, FeedHub
@@ -61,6 +63,14 @@ POLICY: Final = 1008
 INVALID_TEXT: Final = 1007
 
 T = TypeVar("T")
+_WITH_BUDGET: Final = (
+    FeedPlace,
+    FeedCancel,
+    FeedCancelAll,
+    FeedValidate,
+    FeedReplace,
+    FeedBatch,
+)
 # In place of the operation of a message that has none.
 _UNREADABLE: Final = "unreadable"
 
@@ -116,9 +126,11 @@ class FeedSession:
             Resync: self._resync,
             ListSubscriptions: self._list,
             Ping: self._ping,
-            FeedPlace: self._place,
-            FeedCancel: self._cancel,
-            FeedReplace: self._replace,
+            FeedPlace: partial(self._order, orders.place),
+            FeedCancel: partial(self._order, orders.cancel),
+            FeedCancelAll: partial(self._order, orders.cancel_all),
+            FeedValidate: partial(self._order, orders.validate),
+            FeedReplace: partial(self._order, orders.replace),
             FeedBatch: self._batch,
         }
         # The connection ends after so long without a message of the client.
@@ -182,7 +194,7 @@ class FeedSession:
     def _answer(self, message: ClientMessage) -> None:
         # Orders and cancels of a broker have its budgets, as by HTTP.
         is_repeated = self._replies.is_expected(message.id)
-        is_order = isinstance(message, FeedPlace | FeedCancel | FeedReplace | FeedBatch)
+        is_order = isinstance(message, _WITH_BUDGET)
         has_budget = is_order and self._broker is not None and not is_repeated
         if not has_budget and self._over_rate(_op(message), message.id):
             return
@@ -208,15 +220,9 @@ class FeedSession:
             self._drop_all()
         self._replies.send(_op(message), FeedReply(message.id, 200))
 
-    def _place(self, message: FeedPlace) -> None:
-        self._orders.place(
-            message, self._logged_in(), partial(self._replies.pass_on, _op(message), message.id)
-        )
-
-    def _cancel(self, message: FeedCancel) -> None:
-        self._orders.cancel(
-            message, self._logged_in(), partial(self._replies.pass_on, _op(message), message.id)
-        )
+    def _order(self, carry_out: Callable[[Any, Broker, Reply], None], message: Any) -> None:
+        reply = partial(self._replies.pass_on, _op(message), message.id)
+        carry_out(message, self._logged_in(), reply)
 
     def _batch(self, message: FeedBatch) -> None:
         broker = self._logged_in()
@@ -227,10 +233,6 @@ class FeedSession:
             self._client.write_out()
 
         self._orders.batch(message, broker, reply)
-
-    def _replace(self, message: FeedReplace) -> None:
-        reply = partial(self._replies.pass_on, _op(message), message.id)
-        self._orders.replace(message, self._logged_in(), reply)
 
     def _list(self, message: ListSubscriptions) -> None:
         self._replies.send(_op(message), FeedReply(message.id, 200, subscriptions=self._listed()))

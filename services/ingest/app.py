@@ -71,6 +71,10 @@ class Ingest:
 
     async def validate(self, body: Body) -> Response:
         """`POST /orders/validate`."""
+        return self.valid(body)
+
+    def valid(self, body: bytes) -> Response:
+        """The answer for an order that is not placed. Raises ProblemError."""
         order = admit(body, self.context.clock())
         partition_map = self.context.partition_map
         valid = ValidOrder(

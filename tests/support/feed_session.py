@@ -7,6 +7,7 @@ from typing import Any
 from schemas.brokers import Broker
 from schemas.feed import Hello
 from schemas.rest import OrderRequest, ReplaceRequest
+from schemas.units import Side
 from services.api.brokers import Caller
 from services.api.messages import Budget, ProblemError, Reply, Response
 from services.feeds.order_entry import OrderEntry
@@ -91,6 +92,18 @@ class RecordedCalls:
             return Response(204)
         self.replies.append(reply)
         return None
+
+    def cancel_all(
+        self, broker_id: str, symbol: str | None, side: Side | None, reply: Reply
+    ) -> None:
+        assert broker_id == ALICE
+        if self.refusal is not None:
+            raise self.refusal
+        self.sent.append(("cancel_all", f"{symbol} {side}"))
+        self.replies.append(reply)
+
+    def validate(self, body: bytes) -> Response:
+        return Response(200, b'{"symbol":"%b"}' % admit(body, 0).symbol.encode())
 
     def admit_replacement(self, body: bytes) -> ReplaceRequest:
         return admit_replacement(body, 0)

@@ -16,7 +16,7 @@ import { on, subscribe, unsubscribe } from "./feed.js";
 import { amount, momentOf, price, quantity, timeOf, zoneName } from "./format.js";
 import { market } from "./market-data.js";
 import { announce, noteList } from "./notes.js";
-import { cancel, textOf } from "./orders.js";
+import { cancel, cancelEvery, textOf } from "./orders.js";
 import { onPaint, touch } from "./paint.js";
 import { panel, show } from "./panels.js";
 import { askForValues } from "./replace.js";
@@ -142,7 +142,7 @@ async function cancelAll() {
   const all = [...open.values()];
   const question = `Cancel all ${all.length} open orders of ${session.broker.name}?`;
   if (!all.length || !(await confirm(question, `Cancel ${all.length} orders`, "Keep them"))) return;
-  for (const order of all) announce(await cancel(order));
+  announce(await cancelEvery());
   touch("own");
 }
 

@@ -50,6 +50,19 @@ export async function cancel(order) {
   }
 }
 
+// In words, what became of a cancel of all open orders.
+export async function cancelEvery() {
+  try {
+    const answer = await call("POST", "/orders/cancel-all");
+    const count = quantity(answer.body?.cancelled_count ?? 0);
+    if (answer.status === 200) return `Cancelled: ${count} orders.`;
+    if (answer.status === 202) return `Cancelled: ${count} orders; others wait for the matcher.`;
+    return `Not cancelled: ${answer.body?.detail ?? `status ${answer.status}`}`;
+  } catch {
+    return "No answer to the cancel of all orders: look at the list, and cancel again.";
+  }
+}
+
 // New values of an open order: in words what came of it, and whether it was refused. The same
 // replacement again changes nothing, so it may be sent again without an answer.
 export async function replace(order, values) {

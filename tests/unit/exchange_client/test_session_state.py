@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from exchange_client.calls import Call, place_call
+from exchange_client.calls import Call, cancel_all_call, place_call
 from exchange_client.errors import RefusedError
-from exchange_client.session_state import SessionState
+from exchange_client.session_state import SessionResponse, SessionState
 
 CANCEL = Call("POST", "", operation="cancel", fields={"symbol": "PETR4", "client_order_id": "a-1"})
 
@@ -69,6 +69,17 @@ def test_new_connection_repeats_what_has_no_response_in_its_order() -> None:
     gateway.answer(third, 201, order={"order_id": "9"})
     assert [each.ticket for each in state.responses] == [tickets[1]]
     assert first["id"] not in {each["id"] for each in gateway.received[4:]}
+
+
+def test_cancel_of_all_and_validation_have_their_bodies() -> None:
+    state = SessionState("mx_key", cancel_on_disconnect=False)
+    found = {}
+    for name, status in (("cancelled", 202), ("valid", 200), ("problem", 422)):
+        message = {"type": "response", "id": 1, "status": status, name: {"name": name}}
+        found[name] = SessionResponse(state.request(cancel_all_call({})), status, message).body
+    assert found == {name: {"name": name} for name in found}
+    call = cancel_all_call({"symbol": "A", "side": None})
+    assert (call.operation, call.fields, call.query) == ("cancel_all", {"symbol": "A"}, call.fields)
 
 
 def test_cancel_by_name_is_sent_by_id_once_the_id_is_known() -> None:

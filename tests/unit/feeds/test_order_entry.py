@@ -64,6 +64,52 @@ def test_replacement_is_sent_behind_the_order_that_it_names(trader: ConnectedCli
     assert trader.output.of_type("response")[-1]["status"] == 503
 
 
+def test_cancel_of_all_is_sent_behind_the_orders_before_it(trader: ConnectedClient) -> None:
+    trader.place("a-1")
+    trader.send(op="cancel_all", id=2, symbol="PETR4", side="bid")
+    trader.send(op="cancel_all", id=3)
+    trader.place("a-2", 4)
+    assert [name for name, _ in trader.calls.sent] == ["place", *["cancel_all"] * 2, "place"]
+    assert [what for name, what in trader.calls.sent[1:3]] == ["PETR4 bid", "None None"]
+    assert trader.calls.spent == ["orders", "cancels", "cancels", "orders"]
+    trader.calls.replies[2](Response(202, b'{"cancelled_count":1}'))
+    trader.calls.replies[1](Response(200, b'{"cancelled_count":2}'))
+    first, second = trader.output.of_type("response")[-2:]
+    assert first == {"type": "response", "id": 3, "status": 202} | {
+        "cancelled": {"cancelled_count": 1}
+    }
+    assert (second["status"], second["cancelled"]) == (200, {"cancelled_count": 2})
+    trader.calls.refusal = ProblemError("not_accepted", "the log is away")
+    assert trader.ask(op="cancel_all")["problem"]["code"] == "not_accepted"
+    assert trader.ask(op="cancel_all", side="buy")["status"] == 422
+    assert trader.ask(op="cancel_all", symbol="a")["status"] == 422
+    assert trader.calls.sent[4:] == []
+
+
+def test_cancels_of_all_count_among_the_requests_in_flight(trader: ConnectedClient) -> None:
+    for number in range(order_entry.IN_FLIGHT_MAX):
+        trader.send(op="cancel_all", id=number + 2)
+    assert trader.ask(op="cancel_all")["status"] == 429
+    trader.calls.replies[0](Response(200, b"{}"))
+    trader.send(op="cancel_all", id=1)
+    assert len(trader.calls.sent) == order_entry.IN_FLIGHT_MAX + 1
+
+
+def test_validation_places_nothing(trader: ConnectedClient) -> None:
+    found = trader.ask(op="validate", order=ORDER)
+    assert (found["status"], found["valid"]) == (200, {"symbol": "PETR4"})
+    refused = trader.ask(op="validate", order=ORDER | {"price": 0})
+    assert (refused["status"], refused["problem"]["errors"][0]["pointer"]) == (422, "/price")
+    assert trader.calls.sent == []
+    assert trader.calls.spent == ["orders"] * 2
+
+
+@pytest.mark.parametrize("op", ["cancel_all", "validate"])
+def test_operation_of_orders_needs_a_login(connected_only: ConnectedClient, op: str) -> None:
+    order = {"order": ORDER} if op == "validate" else {}
+    assert connected_only.ask(op=op, **order)["status"] == 401
+
+
 CANCEL = "019f2ac4-93e0-7c00-8000-000000000001"
 
 
