@@ -14,14 +14,14 @@ Stage = Literal["gateway", "log", "matcher", "database", "sink", "helper"]
 class PartitionState(Struct, frozen=True):
     """Positions of one partition of the command log, as offsets of the next command.
 
-    `end`: where the log ends; `folded`: what this gateway has the outcomes of; `stored`: what
+    `end`: where the log ends; `applied`: what this gateway has the outcomes of; `stored`: what
     PostgreSQL has. Null: not known now. `waiting_s` and `unstored_s`: for how long commands have
     waited for their outcome, and outcomes to be stored; 0: none does.
     """
 
     partition: int
     end: int | None
-    folded: int
+    applied: int
     stored: int | None
     waiting: int | None
     waiting_s: float

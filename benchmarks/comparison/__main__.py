@@ -34,6 +34,7 @@ from loadgen.client.setup import SetupError
 from loadgen.report.machine import commit, this_machine
 from schemas.units import rfc3339
 from services.local.signals import quiet_kafka, stoppable, temporary_data_dir
+from services.runtime.clock import now_ms
 from services.runtime.errors import ExchangeError
 
 EXIT_FAILED = 1
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = Comparison(
         machine=this_machine(),
         commit=commit(),
-        started_at=rfc3339(time.time_ns() // 1_000_000),
+        started_at=rfc3339(now_ms()),
         duration_s=steps.duration_s,
         scales=list(steps.scales),
     )

@@ -4,7 +4,6 @@ Handlers read the raw request and return bytes, so nothing is validated or encod
 """
 
 import secrets
-import time
 
 import msgspec
 from fastapi import Request, Response
@@ -21,6 +20,7 @@ from services.api.headers import bearer_key
 from services.api.messages import ProblemError
 from services.ingest.admission import admit, admit_registration
 from services.ingest.registration import RANDOM_BYTES, new_broker
+from services.runtime.clock import now_ms
 
 # As in the exchange's API: several times the largest order.
 BODY_BYTES_MAX = 4 * 1024
@@ -123,11 +123,6 @@ class DesignApi:
         if isinstance(caller, Broker):
             return caller
         raise ProblemError("forbidden", "this needs a broker's key, not the admin's")
-
-
-def now_ms() -> int:
-    """The wall clock in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 async def _body(request: Request) -> bytes:

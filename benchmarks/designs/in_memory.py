@@ -8,7 +8,6 @@ import msgspec
 from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
-from benchmarks.designs.api import now_ms
 from benchmarks.designs.app import make_app
 from benchmarks.designs.memory_orders import MemoryOrders
 from benchmarks.designs.restart import load_all
@@ -16,6 +15,7 @@ from benchmarks.designs.write_behind import WriteBehind
 from schemas.brokers import Broker
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import rfc3339, rounded_average
+from services.runtime.clock import now_ms
 
 _encode = msgspec.json.Encoder().encode
 

@@ -13,13 +13,13 @@ from fastapi import FastAPI
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from benchmarks.designs.api import now_ms
 from benchmarks.designs.app import make_app
 from benchmarks.designs.design import Cancelled, Placed
 from benchmarks.designs.stored import StoredReads
 from schemas import ids
 from schemas.rest import OrderRequest
 from schemas.units import milliseconds
+from services.runtime.clock import now_ms
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
-from benchmarks.designs.api import now_ms
 from benchmarks.designs.design import Cancelled, Placed
 from benchmarks.designs.market import DesignMarket, DesignOrder, content_of
 from schemas import ids
 from schemas.conditions import order_type_of
 from schemas.rest import OrderRequest, OrderResource
 from schemas.units import milliseconds
+from services.runtime.clock import now_ms
 
 _encode = msgspec.json.Encoder().encode
 

@@ -13,8 +13,8 @@ from msgspec import Struct
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from benchmarks.designs.api import now_ms
 from benchmarks.designs.market import Changes, DesignMarket, DesignOrder
+from services.runtime.clock import now_ms
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from benchmarks.soak.flow import DayFlow
 from benchmarks.soak.watch import Watch
 from schemas.topics import COMMANDS
 from services.local.exchange import LocalExchange
+from services.runtime.clock import now_ms
 from services.runtime.kafka.producer import FailFastSender
 
 CHUNK = 1_000
@@ -56,7 +57,7 @@ def write_day(
     topic = COMMANDS.full_name(stack.topic_prefix)
     sender = FailFastSender(stack.admin, linger_ms=LINGER_MS)
     while (left := orders - flow.orders) > 0:
-        for record in flow.commands(min(CHUNK, left), time.time_ns() // 1_000_000):
+        for record in flow.commands(min(CHUNK, left), now_ms()):
             sender.send(topic, record.partition, record.key, record.value)
         sender.check()
         go_on()

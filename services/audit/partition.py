@@ -25,7 +25,7 @@ from services.audit.database import Database
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
 from services.audit.protections import Protections
-from services.audit.public import FoldedBooks, PublicTopic
+from services.audit.public import PublicTopic, RebuiltBooks
 from services.audit.report import AuditReport, Name
 from services.audit.snapshots import SnapshotAudit
 from services.audit.stops import StopAudit
@@ -79,7 +79,7 @@ class PartitionAudit:
         self._protections = Protections(self._ledger.open, self._instruments)
         self._books = OutcomeBooks(number, tools.report, self._protections)
         self._stops = StopAudit(number, tools.report)
-        self._folded = FoldedBooks()
+        self._rebuilt = RebuiltBooks()
 
     def run(self) -> None:
         """Run the audit. Raises UnavailableError if the log has lost its beginning and no snapshot
@@ -219,11 +219,11 @@ class PartitionAudit:
 
     def _compare_books(self) -> None:
         invariant = self._tools.report["book_topic"]
-        for symbol in sorted(self._books.sequences().keys() | self._folded.symbols()):
+        for symbol in sorted(self._books.sequences().keys() | self._rebuilt.symbols()):
             for side in SIDES:
                 levels = sorted(self._books.levels(symbol, side), key=lambda level: level.price)
-                if levels != self._folded.levels(symbol, side):
-                    invariant.fail(f"{symbol} {side}: the folded book is another")
+                if levels != self._rebuilt.levels(symbol, side):
+                    invariant.fail(f"{symbol} {side}: the book rebuilt from the topic differs")
 
     def _outcomes(self, executions: LogReader) -> Iterator[Outcome]:
         """The recorded outcomes that count; a log that contradicts itself ends them."""
@@ -263,7 +263,7 @@ class PartitionAudit:
         if reader.low > 0:
             invariant.remark("its beginning is gone by retention")
         checked = PublicTopic(f"{topic.name}/{self._number}", invariant, partial=reader.low > 0)
-        return PublicStream(reader, checked, decode, self._folded, (self._first, self._cut.log))
+        return PublicStream(reader, checked, decode, self._rebuilt, (self._first, self._cut.log))
 
     def _reader(self, topic: Topic, closes: ExitStack) -> LogReader:
         settings = self._tools.settings
@@ -291,7 +291,7 @@ class PublicStream:
         reader: LogReader,
         topic: PublicTopic,
         decode: Callable[[bytes | None], Public],
-        folded: FoldedBooks,
+        rebuilt: RebuiltBooks,
         commands: tuple[int, int],
     ) -> None:
         """`commands`: the first command whose records are compared, and the one after the last."""
@@ -299,7 +299,7 @@ class PublicStream:
         self.partial = reader.low > 0
         self._records = reader.records()
         self._decode = decode
-        self._folded = folded
+        self._rebuilt = rebuilt
         self._first, self._cut = commands
         self._ahead: tuple[Record, Public] | None = None
 
@@ -315,7 +315,7 @@ class PublicStream:
             if item.command_offset >= self._first:
                 self.topic.found(item, record.offset)
             if isinstance(item, BookUpdate):
-                self._folded.apply(item)
+                self._rebuilt.apply(item)
 
     def finish(self) -> None:
         """Compare up to the cut; later records are not part of this audit."""

@@ -74,7 +74,7 @@ class PublicTopic:
         }
 
 
-class FoldedBooks:
+class RebuiltBooks:
     """The books as an analyst rebuilds them from the book topic alone."""
 
     def __init__(self) -> None:

@@ -65,7 +65,7 @@ TEXTS: dict[Name, tuple[str, str]] = {
     "partition": ("symbols and order ids keep to one partition", "orders"),
     "owner": ("only its owner changes an order", "commands"),
     "trades_topic": ("trades topic = trades of the outcomes, each once", "trades"),
-    "book_topic": ("book topic = changes of the books, and folds to them", "updates"),
+    "book_topic": ("book topic = changes of the books, and rebuilds them", "updates"),
     "acknowledged": ("acknowledged orders are in the log once", "orders"),
     "refused": ("refused orders are not in the log", "orders"),
     "stored": ("PostgreSQL has everything recorded", "commands"),

@@ -19,6 +19,7 @@ from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
 from services.runtime.kafka.producer import append
+from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.unreadable import log_unreadable
 from services.runtime.settings import variable
 
@@ -110,7 +111,7 @@ def _require_commands(logs: Reading, commands: Partition, next_command: int) -> 
 def _next_command(logs: Reading, executions: Partition, epoch: int, start: FilterPosition) -> int:
     execution_filter = ExecutionFilter({executions.number: start}, log_unreadable)
     for message in logs.read(executions, start.next_record, epoch + 1):
-        execution_filter.accept(executions.number, message.offset() or 0, message.value())
+        execution_filter.accept(executions.number, record_offset(message), message.value())
     return execution_filter.position(executions.number).next_command
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from services.runtime.errors import BrokenLogError
+from services.runtime.kafka.records import record_offset
 
 # Markers come one for each transaction. More missing offsets in a row are lost commands.
 OFFSETS_MAX = 1_000
@@ -57,12 +58,12 @@ def without_gaps(records: Sequence[CommandRecord], expected: int) -> Sequence[Co
 
     Raises BrokenLogError.
     """
-    if not records or (records[-1].offset() or 0) - expected + 1 == len(records):
+    if not records or record_offset(records[-1]) - expected + 1 == len(records):
         # Offsets increase, so these are dense: nearly always.
         return records
     dense: list[CommandRecord] = []
     for record in records:
-        offset = record.offset() or 0
+        offset = record_offset(record)
         dense.extend(map(AbsentRecord, absent_offsets(expected, offset)))
         dense.append(record)
         expected = offset + 1

@@ -14,6 +14,7 @@ from services.matcher.recovery import LogTopics
 from services.runtime.errors import SupersededError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer
+from services.runtime.kafka.records import record_offset, record_partition
 
 # Records per poll. They are examined by their first bytes only.
 RECORDS_MAX = 5_000
@@ -98,7 +99,7 @@ class ClaimWatch:
             while not self._stopping.is_set():
                 for message in self._consumer.poll(RECORDS_MAX, 0.25):
                     self.ownership.observe(
-                        message.partition() or 0, message.offset() or 0, message.value()
+                        record_partition(message), record_offset(message), message.value()
                     )
                 for partition, end in self._consumer.take_reached().items():
                     self.ownership.reached(partition.number, end)

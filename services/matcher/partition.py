@@ -22,6 +22,7 @@ from services.matcher.market_data import book_updates, trades_of
 from services.matcher.publish import OutcomePublisher
 from services.matcher.snapshot import SnapshotImage, SnapshotPosition, save
 from services.runtime.errors import ClockAheadError
+from services.runtime.kafka.records import record_offset
 from services.runtime.metrics import COMMANDS, REFUSALS
 from services.runtime.settings import variable
 
@@ -66,7 +67,7 @@ class PartitionMatcher:
         first_public = min(claimed.trades.command_offset, claimed.book.command_offset)
         first_unsent, unsent = 0, list[Outcome]()
         for message in without_gaps(messages, self.next_offset):
-            offset, (_, timestamp) = message.offset() or 0, message.timestamp()
+            offset, (_, timestamp) = record_offset(message), message.timestamp()
             if latest_ms is not None and timestamp > latest_ms:
                 self._refuse_future(offset, timestamp, latest_ms)
             self.next_offset = offset + 1

@@ -24,6 +24,7 @@ from services.matcher.snapshot import UnusableSnapshotError, restore
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.consumer import Partition, Range
 from services.runtime.kafka.execution_filter import FilterPosition
+from services.runtime.kafka.records import record_offset
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ def _newest_commit(
             except UnreadableError:
                 continue
             if isinstance(snapshot, SnapshotCommit):
-                found = (message.offset() or 0, snapshot)
+                found = (record_offset(message), snapshot)
         if found is not None:
             return found
         end = start

@@ -14,6 +14,7 @@ from services.matcher.standby_partition import StandbyPartition
 from services.runtime.health import Check
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.records import record_partition
 from services.runtime.lifecycle import Stop
 from services.runtime.settings import Settings
 
@@ -87,7 +88,7 @@ class Standby:
     def _read(self, consumer: LogConsumer) -> None:
         executions = EXECUTIONS.full_name(self._log.prefix)
         for message in consumer.poll(RECORDS_MAX, WAIT_S):
-            one = self._following[message.partition() or 0]
+            one = self._following[record_partition(message)]
             if message.topic() == executions:
                 one.execution(message)
             else:

@@ -18,6 +18,7 @@ from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
 from services.matcher.partition import command_of
 from services.matcher.recovery import LogTopics, Recovered, StoredRecord
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.unreadable import log_unreadable
 
 # Far more commands than a matcher's public records can lag behind within their linger, and
@@ -53,7 +54,7 @@ class StandbyPartition:
 
     def command(self, record: CommandRecord) -> None:
         """Add the next record of the command log. Raises BrokenLogError."""
-        self.reached(record.offset() or 0)
+        self.reached(record_offset(record))
         self._waiting.append(record)
 
     def reached(self, end: int) -> None:
@@ -63,7 +64,7 @@ class StandbyPartition:
     def execution(self, record: StoredRecord) -> None:
         """Add the next record of executions. Raises BrokenLogError."""
         before = self.position.next_command
-        self._filter.accept(self.partition, record.offset() or 0, record.value())
+        self._filter.accept(self.partition, record_offset(record), record.value())
         if self.position.next_command > before:
             self._silent_since_s = None
 

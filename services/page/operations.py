@@ -65,7 +65,7 @@ class Operations:
         """Everything that is known now, with so many of the newest samples."""
         now_s = time.monotonic()
         partitions = [
-            each.state(self._folded(number), now_s) for number, each in enumerate(self._positions)
+            each.state(self._applied(number), now_s) for number, each in enumerate(self._positions)
         ]
         checks = self._checks()
         found = verdict(partitions, checks, self._reader.storage_reachable)
@@ -84,12 +84,12 @@ class Operations:
         while True:
             now_s = time.monotonic()
             for number, each in enumerate(self._positions):
-                each.fold(self._folded(number), now_s)
+                each.apply(self._applied(number), now_s)
             if now_s <= self._watched_until_s:
                 await self._ask()
             await asyncio.sleep(ASK_S)
 
-    def _folded(self, partition: int) -> int:
+    def _applied(self, partition: int) -> int:
         return self._reader.views.next_commands().get(partition, 0)
 
     async def _ask(self) -> None:

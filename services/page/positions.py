@@ -46,13 +46,13 @@ class PartitionPositions:
     def __init__(self, partition: int) -> None:
         self._partition = partition
         self._ends = Reached()
-        self._folds = Reached()
+        self._applied = Reached()
         self._end: int | None = None
         self._stored: int | None = None
 
-    def fold(self, folded: int, now_s: float) -> None:
+    def apply(self, applied: int, now_s: float) -> None:
         """Note the first command whose outcome is not in the views yet."""
-        self._folds.note(folded, now_s)
+        self._applied.note(applied, now_s)
 
     def ask(self, end: int | None, stored: int | None, now_s: float) -> None:
         """Note the end of the commands and the first one not stored; None: not known now."""
@@ -60,20 +60,20 @@ class PartitionPositions:
             self._ends.note(end, now_s)
         self._end, self._stored = end, stored
 
-    def state(self, folded: int, now_s: float) -> PartitionState:
+    def state(self, applied: int, now_s: float) -> PartitionState:
         """All positions now, with the waits that follow from them."""
-        # The end was read a moment ago, and more may have been folded since.
-        end = None if self._end is None else max(self._end, folded)
-        stored = None if self._stored is None else min(self._stored, folded)
-        waiting = None if end is None else end - folded
-        unstored = None if stored is None else folded - stored
+        # The end was read a moment ago, and more may have been applied since.
+        end = None if self._end is None else max(self._end, applied)
+        stored = None if self._stored is None else min(self._stored, applied)
+        waiting = None if end is None else end - applied
+        unstored = None if stored is None else applied - stored
         return PartitionState(
             partition=self._partition,
             end=end,
-            folded=folded,
+            applied=applied,
             stored=stored,
             waiting=waiting,
-            waiting_s=round(self._ends.waiting_s(folded, now_s), 1) if waiting else 0.0,
+            waiting_s=round(self._ends.waiting_s(applied, now_s), 1) if waiting else 0.0,
             unstored=unstored,
-            unstored_s=round(self._folds.waiting_s(stored or 0, now_s), 1) if unstored else 0.0,
+            unstored_s=round(self._applied.waiting_s(stored or 0, now_s), 1) if unstored else 0.0,
         )

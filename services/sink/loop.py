@@ -30,6 +30,7 @@ from services.runtime.health import Check, check_age
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.kafka.unreadable import log_unreadable
 from services.runtime.lifecycle import Stop
@@ -90,7 +91,7 @@ class Sink:
         self._source = source
         self._database_url = database_url
         self._stop = stop
-        self._silence_max_s = silence_s_max
+        self._silence_s_max = silence_s_max
         self._executions = source.topology.name(EXECUTIONS)
         self._brokers = Partition(source.topology.name(BROKERS), 0)
         # From zero, so that the first one counts as an increase.
@@ -175,7 +176,7 @@ class Sink:
         if not self._migrated:
             require_migrated(self._database_url)
             self._migrated = True
-        self._store = store = Store(self._database_url, self._silence_max_s)
+        self._store = store = Store(self._database_url, self._silence_s_max)
         if self._left_behind is not None:
             store.end(self._left_behind)
             self._left_behind = None
@@ -247,7 +248,7 @@ class Sink:
             self._store_brokers(consumer.read(self._brokers, self._brokers_next, end), store)
 
     def _follow(self, message: Message, rows: Rows) -> None:
-        number, record = message.partition() or 0, message.offset() or 0
+        number, record = record_partition(message), record_offset(message)
         batch = self._filter.accept(number, record, message.value())
         if batch is not None:
             rows.add(batch)
@@ -256,7 +257,7 @@ class Sink:
         brokers: dict[str, Broker] = {}
         records: dict[str, Message] = {}
         for message in messages:
-            self._brokers_next = max(self._brokers_next, (message.offset() or 0) + 1)
+            self._brokers_next = max(self._brokers_next, record_offset(message) + 1)
             key = message.key()
             try:
                 broker_id = self._broker_records.apply(

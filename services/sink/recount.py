@@ -8,6 +8,7 @@ from confluent_kafka import Message
 from schemas.outcome_steps import steps_of
 from schemas.own_events import own_events_of
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.unreadable import log_unreadable
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def counted(partition: int, low: int, messages: Iterable[Message]) -> dict[str, 
     accepted = ExecutionFilter(at, log_unreadable, {partition: low} if low else {})
     numbers: dict[str, int] = {}
     for message in messages:
-        batch = accepted.accept(partition, message.offset() or 0, message.value())
+        batch = accepted.accept(partition, record_offset(message), message.value())
         for outcome in batch.outcomes if batch is not None else ():
             for own in own_events_of(outcome, steps_of(outcome)):
                 numbers[own.broker_id] = numbers.get(own.broker_id, 0) + 1

@@ -28,6 +28,7 @@ from services.audit.run import run_audit
 from services.ingest.registration import RANDOM_BYTES, new_broker
 from services.local.exchange import LocalExchange
 from services.local.local_settings import LOCAL_CIDRS
+from services.runtime.clock import now_ms
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.producer import FailFastSender, Sender
 from services.runtime.progress import Progress
@@ -227,7 +228,7 @@ def write_stale_record(exchange: Exchange) -> None:
         order_id(1, 0, 1), order_id(1, 0, 2), "1", "STALE", "bid", "limit", 1, 1, 1, 10
     )
     next_command = len(exchange.outcomes(0))
-    stale = Outcomes(-7, next_command, (Outcome(time.time_ns() // 1_000_000, event),))
+    stale = Outcomes(-7, next_command, (Outcome(now_ms(), event),))
     exchange.write(EXECUTIONS, 0, encode(stale))
 
 

@@ -13,6 +13,7 @@ from schemas.codec import decode_trade
 from schemas.executions import CommandRefused
 from schemas.partitions import default_partition
 from schemas.topics import COMMANDS, TRADES
+from services.runtime.clock import now_ms
 from tests.support.clients import LoggingClients
 from tests.support.exchange import Exchange
 
@@ -193,7 +194,7 @@ def test_kafka_stopped_and_started_answers_agree_with_the_log_and_orders_resume(
     assert times[201] | times[202] == {1}
     assert times[503] == {0}
     assert times[504] <= {0, 1}
-    made_up = ids.order_id(time.time_ns() // 1_000_000, 0, 1)
+    made_up = ids.order_id(now_ms(), 0, 1)
     # 503 as long as the end of the command log is not known again.
     eventually("certainty", lambda: broker.get(f"/orders/{made_up}").status == 404)
     assert {name: child.pid for name, child in exchange.stack.services.items()} == pids

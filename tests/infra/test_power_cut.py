@@ -21,6 +21,7 @@ from schemas.topology import Durability
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader
+from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.kafka.topics import TopicsAdmin
 from tests.support import orders
 from tests.support.loop_disk import cut_power, loop_disk, loop_disk_obstacle, mounted
@@ -111,7 +112,7 @@ class Acknowledged:
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            at = (message.partition() or 0, message.offset() or 0)
+            at = (record_partition(message), record_offset(message))
             self.records[at] = bytes(message.value() or b"")
 
 

@@ -31,6 +31,7 @@ from services.audit.client_log import ClientLine
 from services.audit.report import AuditReport
 from services.audit.run import run_audit
 from services.local.exchange import LocalExchange
+from services.runtime.clock import now_ms
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.log_reader import LogReader, Record
@@ -132,7 +133,7 @@ def _register_traders(settings: Settings) -> None:
 def _send(settings: Settings) -> Iterator[ClientLine]:
     sender = FailFastSender(kafka_access(settings), linger_ms=1)
     topic = COMMANDS.full_name(settings.topic_prefix)
-    start_ms = time.time_ns() // 1_000_000 - FLOW_STARTED_MS_AGO
+    start_ms = now_ms() - FLOW_STARTED_MS_AGO
     for partition in range(PARTITIONS):
         flow = plan(PROFILE, SEED + partition)
         own = tuple(f"{symbol[:5]}.{partition}" for symbol in flow.symbols)

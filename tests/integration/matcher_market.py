@@ -25,6 +25,7 @@ from services.audit.run import run_audit
 from services.local.child_environment import environment
 from services.local.exchange import LocalExchange
 from services.matcher.recovery import LogTopics, Recovered, recover
+from services.runtime.clock import now_ms
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.log_reader import LogReader, Record
@@ -140,7 +141,7 @@ def running_market(exchange: Exchange, data_dir: Path) -> Iterator[Market]:
     stack.prepare()
     identity = log_identity(kafka_access(settings), settings.topic_prefix)
     log = LogTopics(settings.topic_prefix, identity.topic_id)
-    flow = commands(FLOW, 0, time.time_ns() // 1_000_000)
+    flow = commands(FLOW, 0, now_ms())
     try:
         stack.start_all(("sink", "matcher"))
         yield Market(stack, settings, log, flow)

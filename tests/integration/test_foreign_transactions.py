@@ -24,6 +24,7 @@ from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, Topic
 from services.audit.run import run_audit
 from services.local.exchange import LocalExchange
 from services.replay.run import ReplayRequest, run_replay
+from services.runtime.clock import now_ms
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
@@ -128,7 +129,7 @@ def test_matcher_snapshots_after_a_transaction_on_executions(market: Exchange) -
 
 def foreign_order(symbol: str, broker_id: str) -> PlaceOrder:
     """A bid that a foreign program writes to the command log itself."""
-    new = order_id(time.time_ns() // 1_000_000, 0, uuid.uuid4().int)
+    new = order_id(now_ms(), 0, uuid.uuid4().int)
     return PlaceOrder(new, broker_id, "1", symbol, "bid", "limit", 5, 100)
 
 

@@ -20,6 +20,7 @@ from services.reader.views import Views
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.execution_filter import Batch
+from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.lifecycle import Stop
@@ -56,7 +57,7 @@ class HandwrittenLog:
 
         def written(error: object, message: Message) -> None:
             assert error is None
-            offsets.append(message.offset() or 0)
+            offsets.append(record_offset(message))
 
         self._producer.produce(self.prefix + topic, value, key, partition, on_delivery=written)
         assert self._producer.flush(DEADLINE_S) == 0

@@ -3,7 +3,6 @@
 The audit is the judge: it recomputes what is left of the log and compares every row with it.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -20,6 +19,7 @@ from services.audit.run import run_audit
 from services.local.exchange import LocalExchange
 from services.matcher.recovery import commits_of
 from services.replay.run import ReplayRequest, run_replay
+from services.runtime.clock import now_ms
 from services.runtime.errors import RefusedError, UnavailableError
 from services.runtime.kafka.client_config import kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
@@ -65,7 +65,7 @@ def begun_late(
 
 def later() -> Bounds:
     """Everything that is there is old, and every snapshot is settled."""
-    now = time.time_ns() // 1_000_000 + 3_600_000
+    now = now_ms() + 3_600_000
     return Bounds(now, now)
 
 

@@ -1,7 +1,6 @@
 """Pruning deletes old deliveries and no others; the audit detects other missing deliveries."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from conformance.receiver import a_receiver
 from infra.postgres import LocalPostgres
 from schemas import ids
 from services.audit.report import AuditReport
+from services.runtime.clock import now_ms
 from services.runtime.postgres.connection import connect
 from services.webhooks.maintenance import Pruner
 from services.webhooks.maintenance_store import PRUNED_MAX, Key, MaintenanceStore
@@ -35,7 +35,7 @@ def stored(
     outbox: Outbox, broker: str, status: str, ended_days: float | None, traded_days: float
 ) -> str:
     """Store a row with its trade and its end that many days ago; return its webhook-id."""
-    at_ms = time.time_ns() // 1_000_000 - int(traded_days * DAY_MS)
+    at_ms = now_ms() - int(traded_days * DAY_MS)
     event_id = ids.trade_id(at_ms, 0, uuid.uuid4().int & 0xFFFF_FFFF, 0)
     outbox.execute(
         "INSERT INTO webhook_deliveries (broker_id, event_id, kind, order_remaining_quantity,"

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 
 from conformance.receiver import Received, Reply, a_receiver
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
+from services.runtime.clock import now_ms
 from tests.support.outbox import SECRET, Outbox, running_sender, start_sender, wait_for
 from tests.support.reader_outcomes import T0
 from tests.support.servers import DatabaseServer
@@ -176,13 +177,12 @@ def test_paused_receiver_that_recovers_gets_everything_in_order(outbox: Outbox) 
 
 
 def test_two_secrets_sign_until_the_former_one_ends(outbox: Outbox) -> None:
-    now_ms = time.time_ns() // 1_000_000
     with a_receiver() as receiver, running_sender(outbox.url):
-        both = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms + 3_600_000))
+        both = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms() + 3_600_000))
         broker, counterparty = outbox.broker(receiver.url, both), outbox.broker(None)
         outbox.trade(broker, counterparty)
         wait_for("delivered", lambda: outbox.all_are("delivered"))
-        over = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms))
+        over = (WebhookSecret(SECRET), WebhookSecret(OLD, until=now_ms()))
         outbox.upsert_broker(Broker(broker, "Broker", "0" * 64, T0, receiver.url, over))
         outbox.trade(broker, counterparty)
         wait_for("delivered", lambda: outbox.all_are("delivered"))

@@ -1,4 +1,4 @@
-"""The public record of a book, folded as a reader of the topic does."""
+"""The book of a symbol, rebuilt from its public records as by a reader of the topic."""
 
 from msgspec import Struct
 

@@ -15,6 +15,7 @@ from schemas.topics import COMMANDS, EXECUTIONS, Topic
 from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 
@@ -95,7 +96,7 @@ class Exchange:
         consumer = LogConsumer(self.access, Fetch(10), committed=topic.transactional)
         try:
             found = consumer.read(where, *consumer.range(where))
-            return [(message.offset() or 0, message.value() or b"") for message in found]
+            return [(record_offset(message), message.value() or b"") for message in found]
         finally:
             consumer.close()
 
@@ -107,7 +108,7 @@ class Exchange:
             topic.full_name(self.topic_prefix),
             value,
             partition=partition,
-            on_delivery=lambda _, message: offsets.append(message.offset() or 0),
+            on_delivery=lambda _, message: offsets.append(record_offset(message)),
         )
         producer.flush(10)
         return offsets[0]

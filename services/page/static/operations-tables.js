@@ -7,7 +7,7 @@ import { panel } from "./panels.js";
 const POSITIONS = [
   "Partition",
   "Log end",
-  "Folded",
+  "Applied",
   "Waiting for the matcher",
   "Stored",
   "Waiting for the sink",
@@ -37,8 +37,8 @@ export function partitionTable() {
 function partitionLine(each) {
   const waiting = `${quantity(each.waiting)}${each.waiting ? ` for ${each.waiting_s} s` : ""}`;
   const unstored = `${quantity(each.unstored)}${each.unstored ? ` for ${each.unstored_s} s` : ""}`;
-  const [end, folded, stored] = [each.end, each.folded, each.stored].map(quantity);
-  return [String(each.partition), end, folded, waiting, stored, unstored];
+  const [end, applied, stored] = [each.end, each.applied, each.stored].map(quantity);
+  return [String(each.partition), end, applied, waiting, stored, unstored];
 }
 
 export function checkTable() {

@@ -11,6 +11,7 @@ from typing import TypeVar
 from confluent_kafka import Message
 
 from services.runtime.kafka.consumer import LogConsumer, Partition
+from services.runtime.kafka.records import record_offset, record_partition
 
 RECORDS_MAX = 2_000
 # A fetch can be many megabytes when the loop is far behind, and takes it seconds to process. In
@@ -113,7 +114,7 @@ class AsyncConsumer:
     def _note(self, messages: list[Message]) -> None:
         self._note_reached(
             {
-                Partition(message.topic() or "", message.partition() or 0): (message.offset() or 0)
+                Partition(message.topic() or "", record_partition(message)): record_offset(message)
                 + 1
                 for message in messages
             }

@@ -22,6 +22,7 @@ from msgspec import Struct
 from schemas.topics import CONSUMER_GROUP, RECORD_BYTES_MAX
 from services.runtime.errors import AccessError, BrokenLogError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.logging_setup import kafka_logger
 
 # Time limit at a start for the broker's answer about offsets.
@@ -141,9 +142,9 @@ class LogConsumer:
             error = message.error()
             if error is None:
                 continue
-            partition = Partition(message.topic() or "", message.partition() or 0)
+            partition = Partition(message.topic() or "", record_partition(message))
             if error.code() == KafkaError._PARTITION_EOF:
-                self._reached[partition] = message.offset() or 0
+                self._reached[partition] = record_offset(message)
             elif error.code() not in _PASSING:
                 raise self._kafka.refusal(error) or _unreadable(partition, message, error)
         return [message for message in messages if message.error() is None]
@@ -180,7 +181,7 @@ class LogConsumer:
                     f"its end is {end}"
                 )
             for message in messages:
-                position = (message.offset() or 0) + 1
+                position = record_offset(message) + 1
                 if position <= end:
                     yield message
             position = max(position, reached.get(partition, 0))

@@ -23,6 +23,7 @@ from services.runtime.kafka.execution_filter import (
     FilterPosition,
 )
 from services.runtime.kafka.recent_outcomes import outcomes_before
+from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.kafka.unreadable import log_unreadable
 
 OnBatch = Callable[[Batch], None]
@@ -175,13 +176,13 @@ class TopicDispatcher:
         for message in messages:
             topic = message.topic()
             if topic == executions:
-                batch = accept(message.partition() or 0, message.offset() or 0, message.value())
+                batch = accept(record_partition(message), record_offset(message), message.value())
                 if batch is not None:
                     for on_batch in self._on_batch:
                         on_batch(batch)
             elif topic == self._brokers:
                 self._on_broker(_raw(message.key()), message.value())
-                self._brokers_next = (message.offset() or 0) + 1
+                self._brokers_next = record_offset(message) + 1
             else:
                 self._on_listing(_raw(message.key()), message.value())
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.records import record_offset
 
 # Commands run at a terminal, so they report an absent Kafka sooner than a service does.
 SILENCE_S_MAX = 15.0
@@ -44,7 +45,7 @@ class LogReader:
         start = max(first, self.low)
         for message in self._consumer.read(self._partition, start, self.end, SILENCE_S_MAX):
             yield Record(
-                message.offset() or 0, message.timestamp()[1], message.key(), message.value()
+                record_offset(message), message.timestamp()[1], message.key(), message.value()
             )
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
 from services.audit.partition import compare_engine
 from services.audit.protections import Protections
-from services.audit.public import FoldedBooks, PublicTopic
+from services.audit.public import PublicTopic, RebuiltBooks
 from services.audit.report import AuditReport, Invariant, Name
 from services.matcher.engine import Engine, EnginePosition
 from services.replay.recompute import command_of
@@ -209,7 +209,7 @@ def test_public_topic_trimmed_by_retention_is_checked_from_its_first_record() ->
 
 
 def test_book_updates_replace_remove_and_clear_levels() -> None:
-    books = FoldedBooks()
+    books = RebuiltBooks()
     books.apply(BookUpdate("A", 1, 1, 1, 0, bids=(Level(9, 5, 1), Level(8, 5, 1))))
     books.apply(BookUpdate("A", 2, 1, 2, 0, bids=(Level(9, 0, 0),), asks=(Level(11, 1, 1),)))
     assert books.levels("A", "bid") == [Level(8, 5, 1)]
