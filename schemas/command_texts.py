@@ -17,6 +17,7 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
 )
 from schemas.units import (
     CLIENT_ORDER_ID_PATTERN,
@@ -91,4 +92,4 @@ def _surely_valid(command: Command) -> bool:
             _HEX_DIGITS_AS_0
         ) == _UUID_SHAPE and _is_broker_id(command.broker_id)
     # The others are rarer; those without a text match all patterns.
-    return not isinstance(command, AmendOrder | CancelAll | SetInstrument)
+    return not isinstance(command, AmendOrder | CancelAll | SetInstrument | SetPhase)

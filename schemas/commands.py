@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.instruments import InstrumentRules
+from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
 from schemas.units import (
     CLIENT_ORDER_ID_PATTERN,
@@ -80,14 +80,15 @@ class PlaceOrder(
 class EnterOrder(PlaceOrder, frozen=True, tag_field="type", tag="enter_order", omit_defaults=True):
     """Enter an order with conditions; `schemas.conditions` says which go together.
 
-    `time_in_force`: None is gtc for a limit order and ioc for a market order. ioc: what does not
-    trade at once is closed. fok: unless all of it trades at once, nothing does. `post_only`:
-    refused if any of it would trade at once. `minimum_quantity`: unless that much trades at once,
-    nothing does and the order is closed. `stop_price`: the order waits outside the book until a
-    trade at this price or beyond elects it; it then takes like any other. `display_quantity`: what
-    rests shows that much alone, and the next part of it once that is filled.
-    `self_trade_prevention`: what is closed where it would trade with an order of the same broker
-    and document. A program that does not know this tag stops at the claim of a matcher that does.
+    `time_in_force`: None is gtc for a limit order and ioc for a market order. day: it expires when
+    its symbol is closed. ioc: what does not trade at once is closed. fok: unless all of it trades
+    at once, nothing does. `post_only`: refused if any of it would trade at once.
+    `minimum_quantity`: unless that much trades at once, nothing does and the order is closed.
+    `stop_price`: the order waits outside the book until a trade at this price or beyond elects it;
+    it then takes like any other. `display_quantity`: what rests shows that much alone, and the next
+    part of it once that is filled. `self_trade_prevention`: what is closed where it would trade
+    with an order of the same broker and document. A program that does not know this tag stops at
+    the claim of a matcher that does.
     """
 
     time_in_force: TimeInForce | None = None
@@ -154,6 +155,20 @@ class SetInstrument(
     reference_price: PriceCents | None = None
 
 
+class SetPhase(
+    Struct, frozen=True, tag_field="type", tag="set_phase", omit_defaults=True, gc=False
+):
+    """Change the phase of a symbol that has an instrument.
+
+    Refused if `expected` is given and the symbol is in neither that phase nor the new one.
+    """
+
+    symbol: Symbol
+    request: RequestId
+    phase: Phase
+    expected: Phase | None = None
+
+
 class Tick(Struct, frozen=True, tag_field="type", tag="tick", gc=False):
     """Advance the partition's clock in a quiet market, to the record's timestamp."""
 
@@ -172,6 +187,7 @@ Command = (
     | CancelAll
     | AmendOrder
     | SetInstrument
+    | SetPhase
     | Tick
     | SetQuotas
 )

@@ -4,7 +4,7 @@ log alike. Pure."""
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemas.commands import AmendOrder
+from schemas.commands import AmendOrder, EnterOrder
 from schemas.units import OrderKind, OrderType, TimeInForce
 
 # A slice of an iceberg order is at least one in so many of its shares: each is a trade of its own.
@@ -30,6 +30,12 @@ def kind_of(order_type: OrderType, stop_price: int | None) -> OrderKind:
     return "stop" if order_type == "market" else "stop_limit"
 
 
+def needs_instrument(order: EnterOrder) -> bool:
+    """True if only a symbol with an instrument takes the order."""
+    is_stop, is_day = order.stop_price is not None, order.time_in_force == "day"
+    return is_stop or is_day or order.self_trade_prevention is not None
+
+
 def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The fields of an order that contradict others, each with the reason.
 
@@ -41,10 +47,9 @@ def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     is_market = fields.get("order_type") == "market"
     in_force = fields.get("time_in_force")
-    if is_market and in_force == "gtc":
+    if is_market and in_force in ("gtc", "day"):
         yield "time_in_force", "a market order never rests: ioc or fok"
-    if in_force in ("ioc", "fok") and fields.get("valid_until") is not None:
-        yield "valid_until", f"an order with time_in_force {in_force} never rests"
+    yield from _end_contradictions(fields, in_force)
     if fields.get("post_only"):
         if is_market:
             yield "post_only", "a market order never rests"
@@ -52,6 +57,17 @@ def condition_faults(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "post_only", f"an order with time_in_force {in_force} never rests"
     yield from _minimum_contradictions(fields, in_force)
     yield from _display_contradictions(fields, in_force)
+
+
+def _end_contradictions(
+    fields: Mapping[str, Any], in_force: TimeInForce | None
+) -> Iterator[tuple[str, str]]:
+    if fields.get("valid_until") is None:
+        return
+    if in_force in ("ioc", "fok"):
+        yield "valid_until", f"an order with time_in_force {in_force} never rests"
+    elif in_force == "day":
+        yield "valid_until", "an order with time_in_force day ends when its symbol is closed"
 
 
 def amendment_fault(command: AmendOrder) -> str | None:
@@ -109,7 +125,8 @@ def _display_contradictions(
 
 def _stop_contradictions(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if fields.get("time_in_force") in ("ioc", "fok"):
-        yield "time_in_force", "a stop order waits: gtc"
+        yield "time_in_force", "a stop order waits: gtc or day"
+    yield from _end_contradictions(fields, fields.get("time_in_force"))
     if fields.get("post_only"):
         yield "post_only", "a stop order takes when it is elected"
     if fields.get("minimum_quantity") is not None:

@@ -33,6 +33,9 @@ RefusalCode = Literal[
     "needs_instrument",
     "not_amendable",
     "stop_would_trigger",
+    "market_halted",
+    "market_closed",
+    "phase_differs",
 ]
 
 # Levels of the rules, each with all of those before: quotas; conditions of orders; changes of open
@@ -233,6 +236,20 @@ class InstrumentSet(
     trade_sequence: int
 
 
+class PhaseSet(Struct, frozen=True, tag_field="type", tag="phase_set", gc=False):
+    """The phase of a symbol from this command on; `previous` equal to it: nothing changed.
+
+    `closed` ends the day orders of the symbol: from the next outcome on they are in `expired`.
+    Stops that the reference price has reached at the return to `continuous` are in `after`.
+    """
+
+    symbol: str
+    request: str
+    previous: Phase
+    phase: Phase
+    book_sequence: int
+
+
 # Events of at most one order beside those that it traded with.
 SingleEvent = (
     OrderAccepted
@@ -244,6 +261,7 @@ SingleEvent = (
     | Ticked
     | QuotasSet
     | InstrumentSet
+    | PhaseSet
 )
 Event = SingleEvent | OrdersCancelled
 
@@ -251,8 +269,10 @@ Event = SingleEvent | OrdersCancelled
 class StopElected(
     Struct, frozen=True, tag_field="type", tag="stop_elected", omit_defaults=True, gc=False
 ):
-    """A parked stop order was elected by a trade at `trigger_price`: its state after matching.
+    """A parked stop order was elected: its state after matching.
 
+    `trigger_price`: of the trade that reached it, or the reference price at the return to
+    continuous trading.
     `price`: its limit; None: it is a market order now. The other fields as in `OrderAccepted`.
     """
 
@@ -275,7 +295,8 @@ Effect = StopElected
 
 
 class Expired(Struct, frozen=True, gc=False):
-    """An order that reached `valid_until` with `remaining_quantity` not filled."""
+    """An order that reached its end with `remaining_quantity` not filled: `valid_until`, or the
+    close of its symbol."""
 
     order_id: str
     broker_id: str

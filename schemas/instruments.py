@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 
 from schemas.units import PRICE_CENTS_MAX, QUANTITY_MAX, PriceCents, Quantity, Side
 
-# Orders are accepted and trade only while it is continuous.
+# Orders enter, change and trade only while it is continuous; they may be cancelled in every phase.
+# closed: the day orders are gone as well.
 Phase = Literal["continuous", "halted", "closed"]
 # What happens to an order that would trade outside the dynamic band: its rest is closed.
 BandAction = Literal["cancel"]

@@ -4,7 +4,14 @@ Gateways send a command only to a partition whose matcher has claimed with its l
 matcher would refuse it as unreadable, or overlook a field that it does not know.
 """
 
-from schemas.commands import AmendOrder, CancelAll, Command, EnterOrder, SetInstrument
+from schemas.commands import (
+    AmendOrder,
+    CancelAll,
+    Command,
+    EnterOrder,
+    SetInstrument,
+    SetPhase,
+)
 from schemas.executions import CHANGES_LEVEL, CONDITIONS_LEVEL, CONTROLS_LEVEL
 
 
@@ -23,8 +30,10 @@ def _needs_controls(command: Command) -> bool:
     # One condition for each command or field of that level.
     if isinstance(command, SetInstrument):
         return command.rules.band_ppm is not None
-    if isinstance(command, EnterOrder) and command.self_trade_prevention is not None:
+    if isinstance(command, EnterOrder) and (
+        command.self_trade_prevention is not None or command.time_in_force == "day"
+    ):
         return True
     if isinstance(command, EnterOrder | AmendOrder):
         return command.display_quantity is not None
-    return isinstance(command, CancelAll)
+    return isinstance(command, CancelAll | SetPhase)

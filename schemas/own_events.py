@@ -17,6 +17,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    PhaseSet,
     QuotasSet,
     RefusalCode,
     StopElected,
@@ -97,7 +98,7 @@ def _of_step(step: Step, trades: Sequence[ExecutedTrade]) -> OwnEvent | None:
             return OwnEvent(step.broker_id, step.order_id, "repeated", original_order_id=original)
         case CommandRefused():
             return _of_refusal(step)
-        case Ticked() | QuotasSet() | InstrumentSet():
+        case Ticked() | QuotasSet() | InstrumentSet() | PhaseSet():
             return None
         case never:
             assert_never(never)

@@ -145,7 +145,8 @@ class SnapshotChunk(
 ):
     """Part `index` of the state that the matcher of `epoch` had before `next_command`.
 
-    Orders of a book come in the order they would trade, client ids oldest first.
+    Orders of a book come in the order they would trade, client ids oldest first. `day_orders`: ids
+    of open orders that the close of their symbol ends.
     """
 
     epoch: int
@@ -163,6 +164,7 @@ class SnapshotChunk(
     stops: tuple[StopRow, ...] = ()
     icebergs: tuple[IcebergRow, ...] = ()
     preventions: tuple[PreventionRow, ...] = ()
+    day_orders: tuple[str, ...] = ()
 
 
 class PublishedPosition(Struct, frozen=True, order=True, gc=False):

@@ -7,7 +7,7 @@ grants to read from `readers`.
 from msgspec import Struct
 
 # The newest migration in `services/sink/migrations`. A reader refuses tables of any other version.
-SCHEMA_VERSION = 16
+SCHEMA_VERSION = 17
 
 # In `Table.readers`: every column.
 ALL: tuple[str, ...] = ()

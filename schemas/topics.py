@@ -11,6 +11,7 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
     SetQuotas,
     Tick,
 )
@@ -67,6 +68,7 @@ COMMANDS = Topic(
         CancelAll,
         AmendOrder,
         SetInstrument,
+        SetPhase,
         Tick,
         SetQuotas,
     ),

@@ -74,7 +74,7 @@ Side = Literal["bid", "ask"]
 OrderType = Literal["limit", "market"]
 # As brokers name them: a stop is a market order with a stop price, a stop-limit a limit order.
 OrderKind = Literal["limit", "market", "stop", "stop_limit"]
-TimeInForce = Literal["gtc", "ioc", "fok"]
+TimeInForce = Literal["gtc", "day", "ioc", "fok"]
 # What closes where an order would trade with one of the same broker and document: its own rest,
 # that of the order in the book, or both.
 SelfTradePrevention = Literal["cancel_taker", "cancel_maker", "cancel_both"]

@@ -10,12 +10,12 @@ def remaining_before(event: OrderAmended) -> int:
 
 
 def broken_amendment(
-    order: OrderAccepted, left_before: tuple[int, int], event: OrderAmended, time: int
+    order: OrderAccepted, left_before: tuple[int, int], event: OrderAmended, *, is_due: bool
 ) -> str | None:
     """The rule that an amendment breaks; None: it keeps to all.
 
     `order` has the values before it. `left_before`: what was not filled then, and what of it the
-    book showed.
+    book showed. `is_due`: the order has reached its end by the time of the event.
     """
     remaining, shown = left_before
     if (event.symbol, event.side) != (order.symbol, order.side):
@@ -31,7 +31,6 @@ def broken_amendment(
     is_changed = not keeps or left < shown
     if event.former_price != (order.price if is_changed else None):
         return f"its former price is {event.former_price}, expected {order.price}"
-    is_due = event.valid_until is not None and event.valid_until <= time
     if is_due != (event.closed_reason == "expired"):
         return f"it became {event.closed_reason or 'open'}, valid until {event.valid_until}"
     return None

@@ -19,6 +19,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     Outcome,
+    PhaseSet,
     Prevented,
     StopElected,
 )
@@ -26,10 +27,18 @@ from schemas.ids import trade_id
 from schemas.outcome_steps import ExecutedTrade, Taking, is_parked, prevented_by, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
-from services.audit.conditions import broken_condition, crosses, is_killed, may_not_rest, needed
+from services.audit.book_phases import BookPhases, public_trade
+from services.audit.conditions import (
+    broken_condition,
+    crosses,
+    displayed_by,
+    is_killed,
+    may_not_rest,
+    needed,
+)
 from services.audit.protections import Protections
 from services.audit.report import AuditReport
-from services.audit.resting import Resting, RestingBook
+from services.audit.resting import Resting, RestingBook, carried, opposite
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState
 
@@ -63,6 +72,7 @@ class OutcomeBooks:
         self._changed: dict[str, RestingBook] = {}
         # Own orders that takers of the latest outcome came to.
         self._prevented = 0
+        self._phases = BookPhases()
 
     def carry(self, state: EngineState) -> None:
         """Take over the books where the audit begins."""
@@ -71,13 +81,9 @@ class OutcomeBooks:
             book = self._books[row.symbol] = RestingBook(row.symbol)
             book.sequence, book.trades = row.sequence, row.trade_sequence
         icebergs = {row.order_id: row for row in state.icebergs}
+        self._phases.carry(state)
         for order in state.orders:
-            shown = order.remaining_quantity
-            resting = Resting(order.symbol, order.side, order.price, shown, order.valid_until)
-            iceberg = icebergs.get(order.order_id)
-            if iceberg is not None:
-                resting.remaining += iceberg.hidden_quantity
-                resting.display, resting.shown = iceberg.display_quantity, shown
+            resting = carried(order, icebergs.get(order.order_id))
             self._orders[order.order_id] = resting
             self._books[order.symbol].add(order.order_id, resting)
 
@@ -85,6 +91,7 @@ class OutcomeBooks:
         """Apply the outcome of the command at `offset`."""
         self.trades, self._changed, self._prevented = [], {}, 0
         self._protections.begin(outcome)
+        self._phases.next_outcome()
         self.clock = outcome.time
         for expired in outcome.expired:
             self._leaves(expired.order_id)
@@ -96,12 +103,14 @@ class OutcomeBooks:
                 self._leaves(step.order_id)
             elif isinstance(step, InstrumentSet):
                 self._books.setdefault(step.symbol, RestingBook(step.symbol))
+            elif isinstance(step, PhaseSet):
+                self._phase_set(step)
             elif isinstance(step, CommandRefused) and step.code == "post_only_would_trade":
                 self._look_at_post_only(command, offset)
-            if isinstance(step, Taking | OrderCancelled | InstrumentSet):
+            if isinstance(step, Taking | OrderCancelled | InstrumentSet | PhaseSet):
                 self._look_at_sequence(step, offset)
         self.updates = [
-            book.update(outcome.time, offset, index, self._rules)
+            self._phases.shown(book.update(outcome.time, offset, index, self._rules))
             for index, book in enumerate(self._changed.values())
         ]
         self._crossed.checked += 1
@@ -135,13 +144,25 @@ class OutcomeBooks:
             self._touch(book, order)
             book.remove(order_id, order)
 
+    def _phase_set(self, event: PhaseSet) -> None:
+        if event.phase == event.previous:
+            return
+        self._changes(self._books[event.symbol])
+        for order_id in self._phases.phase_set(event):
+            order = self._orders.get(order_id)
+            if order is not None and order.valid_until is None:
+                order.valid_until = self.clock
+
     def _touch(self, book: RestingBook, order: Resting) -> None:
+        self._changes(book)
+        book.changed[order.side, order.price] = None
+
+    def _changes(self, book: RestingBook) -> None:
         if book.symbol not in self._changed:
             self._changed[book.symbol] = book
             self._books[book.symbol] = book
             book.sequence += 1
             book.changed = {}
-        book.changed[order.side, order.price] = None
 
     def _enters(
         self,
@@ -152,6 +173,7 @@ class OutcomeBooks:
     ) -> None:
         where = f"{self._partition}@{offset} order {event.order_id}"
         book = self._books.get(event.symbol) or RestingBook(event.symbol)
+        self._phases.entered(event)
         if isinstance(event, OrderEntered):
             dues = len(outcome.expired) if outcome.before else 0
             self._look_at_conditions(book, event, dues, where)
@@ -210,7 +232,7 @@ class OutcomeBooks:
                     f"{where}: trade {fill.trade_id} is #{fill.sequence} of {event.symbol}, "
                     f"expected {name} #{book.trades}"
                 )
-            self.trades.append(_trade(trade, outcome.time, offset))
+            self.trades.append(public_trade(trade, outcome.time, offset))
             self._take(fill, offset)
         self._prevents(book, event, prevented, len(trades), where)
         self._look_at_what_is_left(book, event, len(outcome.expired), where)
@@ -225,7 +247,7 @@ class OutcomeBooks:
             self._orders[event.order_id] = resting
             self._touch(book, resting)
             book.add(event.order_id, resting)
-            displayed = None if isinstance(event, StopElected) else _displayed(event)
+            displayed = None if isinstance(event, StopElected) else displayed_by(event)
             self._look_at_slice(resting, displayed, event.order_id, offset)
 
     def _look_at_slice(
@@ -249,7 +271,7 @@ class OutcomeBooks:
             one = prevented.popleft()
             self._prevented += 1
             self._protected.checked += 1
-            first = book.first(_opposite(event.side))
+            first = book.first(opposite(event.side))
             broken = self._protections.broken_prevention(event, one, first)
             if broken is not None:
                 self._protected.fail(f"{where}: {broken}")
@@ -273,7 +295,7 @@ class OutcomeBooks:
         self, book: RestingBook, event: Taking, fill: Fill, left: int, where: str
     ) -> None:
         self._priority.checked += 1
-        first = book.first(_opposite(event.side))
+        first = book.first(opposite(event.side))
         took = f"{where} took {fill.quantity} at {fill.price} of {fill.maker_order_id}"
         if first is None:
             self._priority.fail(f"{took}, the book had none")
@@ -335,7 +357,7 @@ class OutcomeBooks:
             return
         if isinstance(event, OrderAccepted) and is_killed(event):
             return
-        first = book.first(_opposite(event.side))
+        first = book.first(opposite(event.side))
         # The bound includes orders that expired during matching.
         steps = len(self.trades) + self._prevented + expired
         passes_over = self._protections.passes_over(event.order_id)
@@ -356,7 +378,7 @@ class OutcomeBooks:
             self._priority.fail(f"{where} became {reason or 'open'}, first was {there}")
 
     def _look_at_sequence(
-        self, step: Expired | Taking | OrderCancelled | InstrumentSet, offset: int
+        self, step: Expired | Taking | OrderCancelled | InstrumentSet | PhaseSet, offset: int
     ) -> None:
         """Check the number of the book after this step."""
         self._sequences.checked += 1
@@ -374,26 +396,3 @@ class OutcomeBooks:
             self._crossed.fail(
                 f"{self._partition}@{offset} {book.symbol}: bid {bid[1].price}, ask {ask[1].price}"
             )
-
-
-def _displayed(event: OrderAccepted | OrderAmended) -> int | None:
-    return event.displayed_quantity if isinstance(event, OrderEntered | OrderAmended) else None
-
-
-def _opposite(side: Side) -> Side:
-    return "ask" if side == "bid" else "bid"
-
-
-def _trade(trade: ExecutedTrade, time: int, offset: int) -> Trade:
-    fill = trade.fill
-    return Trade(
-        trade.taker.symbol,
-        fill.sequence,
-        fill.trade_id,
-        time,
-        fill.price,
-        fill.quantity,
-        trade.taker.side,
-        offset,
-        trade.index,
-    )

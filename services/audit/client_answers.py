@@ -14,9 +14,11 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
     SetQuotas,
     Tick,
 )
+from schemas.conditions import needs_instrument
 from schemas.executions import (
     CommandRefused,
     Event,
@@ -28,12 +30,14 @@ from schemas.executions import (
     OrderRepeated,
     OrdersCancelled,
     Outcome,
+    PhaseSet,
     QuotasSet,
     Ticked,
 )
 from schemas.outcome_steps import is_parked
-from services.audit import instruments
+from services.audit import instruments, phases
 from services.audit.amendments import answers_amendment
+from services.audit.conditions import is_day
 from services.audit.ledger import OrderState
 from services.audit.mass_cancels import answers_cancel_all
 from services.audit.report import AuditReport
@@ -54,10 +58,11 @@ _ORDER_REFUSALS = (
     "too_many_symbols",
     "too_many_client_order_ids",
     *instruments.REFUSALS,
+    *phases.REFUSALS,
 )
 
 # Of an amendment of an open order by its broker.
-_AMENDMENT_REFUSALS = ("post_only_would_trade", *instruments.REFUSALS)
+_AMENDMENT_REFUSALS = ("post_only_would_trade", *instruments.REFUSALS, *phases.REFUSALS)
 
 
 class Answers:
@@ -103,9 +108,7 @@ class Answers:
             wanted = "order_not_open"
         elif state.accepted.broker_id != command.broker_id:
             wanted = "not_owner"
-        elif isinstance(command, AmendOrder) and (
-            _waits(state, outcome) or (command.display_quantity and _shows_all(state.accepted))
-        ):
+        elif isinstance(command, AmendOrder) and _is_fixed(command, state, outcome):
             wanted = "not_amendable"
         elif found in _AMENDMENT_REFUSALS:
             return
@@ -146,8 +149,13 @@ class Answers:
             )
 
 
-def _waits(state: OrderState, outcome: Outcome) -> bool:
-    """True if the order waited for its stop price when the command of an outcome was decided."""
+def _is_fixed(command: AmendOrder, state: OrderState, outcome: Outcome) -> bool:
+    """True if no phase lets the command of an outcome amend the order: it waited for its stop
+    price when that was decided; it is a day order, which has no other end; it shows all."""
+    if command.valid_until is not None and is_day(state.accepted):
+        return True
+    if command.display_quantity and _shows_all(state.accepted):
+        return True
     elected = {step.order_id for step in outcome.before}
     is_new = state.triggered_at is None and state.accepted.order_id not in elected
     return is_new and is_parked(state.accepted)
@@ -194,11 +202,15 @@ def _answers(command: Command | None, event: Event) -> bool:
     return _answers_rare(command, event)
 
 
-def _answers_rare(command: CancelAll | SetInstrument | SetQuotas | Tick, event: Event) -> bool:
+def _answers_rare(
+    command: CancelAll | SetInstrument | SetPhase | SetQuotas | Tick, event: Event
+) -> bool:
     if isinstance(command, CancelAll):
         return isinstance(event, OrdersCancelled)
     if isinstance(command, SetInstrument):
         return _answers_instrument(command, event)
+    if isinstance(command, SetPhase):
+        return _answers_phase(command, event)
     if isinstance(command, SetQuotas):
         return event == QuotasSet(command.quotas)
     return isinstance(event, Ticked)
@@ -220,6 +232,17 @@ def _answers_instrument(command: SetInstrument, event: Event) -> bool:
         return set_ == wanted and event.reference_price == reference
     is_first = command.reference_price is None
     return is_first and event == CommandRefused("needs_reference_price", request=command.request)
+
+
+def _answers_phase(command: SetPhase, event: Event) -> bool:
+    if isinstance(event, PhaseSet):
+        set_ = (event.symbol, event.request, event.phase)
+        fits = event.previous in (command.expected or event.previous, command.phase)
+        return fits and set_ == (command.symbol, command.request, command.phase)
+    differs = CommandRefused("phase_differs", request=command.request)
+    if event == differs:
+        return command.expected is not None
+    return event == CommandRefused("needs_instrument", request=command.request)
 
 
 def _answers_order(command: PlaceOrder, event: Event) -> bool:
@@ -244,7 +267,9 @@ def _answers_order(command: PlaceOrder, event: Event) -> bool:
         return (event.order_id, event.broker_id) == (command.order_id, command.broker_id)
     codes = [*_ORDER_REFUSALS]
     if isinstance(command, EnterOrder):
-        if command.stop_price is not None or command.self_trade_prevention is not None:
+        if command.stop_price is not None:
+            codes.append("stop_would_trigger")
+        if needs_instrument(command):
             codes.append("needs_instrument")
         if command.post_only:
             codes.append("post_only_would_trade")

@@ -1,7 +1,7 @@
 """Checks that an order kept to its conditions. Pure, and independent of the engine."""
 
 from schemas.commands import PlaceOrder
-from schemas.executions import OrderAccepted, OrderEntered
+from schemas.executions import OrderAccepted, OrderAmended, OrderEntered
 from schemas.outcome_steps import Taking
 
 
@@ -12,6 +12,11 @@ def needed(event: OrderAccepted) -> int:
     if event.time_in_force == "fok":
         return event.quantity
     return event.minimum_quantity or 0
+
+
+def is_day(event: OrderAccepted) -> bool:
+    """True if the close of its symbol ends the order."""
+    return isinstance(event, OrderEntered) and event.time_in_force == "day"
 
 
 def never_rests(event: OrderAccepted) -> bool:
@@ -52,3 +57,8 @@ def broken_condition(event: OrderEntered, at_once: int) -> str | None:
     if filled < needed(event) and (event.fills or event.closed_reason is None):
         return f"{filled} traded, {needed(event)} were needed"
     return None
+
+
+def displayed_by(event: OrderAccepted | OrderAmended) -> int | None:
+    """The part of an iceberg order that the book shows after the event."""
+    return event.displayed_quantity if isinstance(event, OrderEntered | OrderAmended) else None

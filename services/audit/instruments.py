@@ -16,6 +16,7 @@ from schemas.executions import (
     OrderAmended,
     OrderEntered,
     Outcome,
+    PhaseSet,
 )
 from schemas.instruments import InstrumentRules, Phase
 from schemas.outcome_steps import steps_of
@@ -89,6 +90,8 @@ class InstrumentAudit:
                 self._held[step.symbol] = _Instrument(
                     step.rules, step.phase, reference, since, stored
                 )
+            elif isinstance(step, PhaseSet):
+                self._phase_set(step)
             elif isinstance(step, OrderAccepted):
                 self._accepted(step, f"{where} order {step.order_id}")
             elif isinstance(step, OrderAmended) and isinstance(command, AmendOrder):
@@ -97,6 +100,15 @@ class InstrumentAudit:
                 self._refused(command, step, f"{where} order {step.order_id}")
             if trades and trades[0].taker.symbol in self._held:
                 self._held[trades[0].taker.symbol].reference = trades[-1].fill.price
+
+    def _phase_set(self, event: PhaseSet) -> None:
+        held = self._held.get(event.symbol)
+        if held is None:
+            # The check of phases reports it.
+            return
+        held.phase = event.phase
+        if held.stored is not None:
+            held.stored = (event.phase, *held.stored[1:])
 
     def _accepted(self, event: OrderAccepted, where: str) -> None:
         held = self._held.get(event.symbol)

@@ -20,15 +20,16 @@ from schemas.executions import (
     OrderEntered,
     OrderRepeated,
     Outcome,
+    PhaseSet,
     QuotasSet,
     StopElected,
     Ticked,
 )
 from schemas.ids import partition_of
 from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, steps_of
-from schemas.snapshots import IcebergRow, OrderRow, StopRow
 from schemas.units import ClosedReason, Side
 from services.audit.amendments import broken_amendment, remaining_before
+from services.audit.conditions import is_day
 from services.audit.report import AuditReport
 
 
@@ -48,6 +49,13 @@ class OrderState(Struct):
     """The part of an open iceberg order that the book shows."""
     carried: bool = False
     """Open where the audit begins: `accepted` then has what was left of the order there."""
+    end: int | None = None
+    """When the symbol of a day order was closed."""
+
+    @property
+    def until(self) -> int | None:
+        """From when on the order is due; None: it is not yet known."""
+        return self.accepted.valid_until if self.end is None else self.end
 
 
 class TradeState(Struct, frozen=True):
@@ -143,56 +151,22 @@ class Ledger:
                     self._left(step, "cancelled", outcome.time, offset)
                 case MakerPrevented():
                     self._left(step, "self_trade", outcome.time, offset)
+                case PhaseSet():
+                    self._phase_set(step, outcome.time)
                 case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet() | InstrumentSet():
                     pass
                 case never:
                     assert_never(never)
 
-    def carry(self, order: OrderRow, iceberg: IcebergRow | None, time: int) -> None:
-        """Take over an order that is open where the audit begins."""
-        left, displayed, display = order.remaining_quantity, None, None
-        if iceberg is not None:
-            displayed, display = left, iceberg.display_quantity
-            left += iceberg.hidden_quantity
-        event = OrderEntered(
-            order_id=order.order_id,
-            broker_id=order.broker_id,
-            document_number="",
-            symbol=order.symbol,
-            side=order.side,
-            order_type="limit",
-            quantity=left,
-            remaining_quantity=left,
-            book_sequence=0,
-            price=order.price,
-            valid_until=order.valid_until,
-            display_quantity=display,
-        )
-        state = OrderState(event, order.accepted_at, left, 0, 0, time, time, None, carried=True)
-        state.displayed = displayed
-        self.open[order.order_id] = state
-
-    def carry_stop(self, row: StopRow, time: int) -> None:
-        """Take over a stop order that waits where the audit begins."""
-        order = row.order
-        event = OrderEntered(
-            order_id=order.order_id,
-            broker_id=order.broker_id,
-            document_number=order.document_number,
-            symbol=order.symbol,
-            side=order.side,
-            order_type=order.order_type,
-            quantity=order.quantity,
-            remaining_quantity=order.quantity,
-            book_sequence=0,
-            price=order.price,
-            valid_until=order.valid_until,
-            stop_price=order.stop_price,
-            self_trade_prevention=order.self_trade_prevention,
-        )
-        self.open[order.order_id] = OrderState(
-            event, row.accepted_at, order.quantity, 0, 0, time, time, None, carried=True
-        )
+    def carry(self, event: OrderEntered, offset: int, time: int, shown: int | None = None) -> None:
+        """Take over an order that is open where the audit begins. `shown`: see `displayed`."""
+        left, end = event.remaining_quantity, None
+        if is_day(event):
+            # In snapshots a day order has the time at which its symbol was closed.
+            end, event = event.valid_until, structs.replace(event, valid_until=None)
+        state = OrderState(event, offset, left, 0, 0, time, time, None, carried=True, end=end)
+        state.displayed = shown
+        self.open[event.order_id] = state
 
     def take_closed(self) -> list[OrderState]:
         """Return the orders closed since the last call."""
@@ -208,6 +182,14 @@ class Ledger:
         """End of the partition: count orders that are still open."""
         for state in self.open.values():
             self._totals.order(state)
+
+    def _phase_set(self, event: PhaseSet, time: int) -> None:
+        """End the day orders of the symbol, if this closes it."""
+        if event.phase != "closed" or event.previous == "closed":
+            return
+        for state in self.open.values():
+            if state.accepted.symbol == event.symbol and is_day(state.accepted):
+                state.end = time if state.end is None else state.end
 
     def _accepted(
         self, event: OrderAccepted, trades: Sequence[ExecutedTrade], time: int, offset: int
@@ -253,7 +235,7 @@ class Ledger:
             left = state.remaining
             self.trades.append(TradeState(trade.fill, step, left, time, offset, trade.index))
         self._look_at_left(state, step, where)
-        until = state.accepted.valid_until
+        until = state.until
         dead = until is not None and until <= time
         if dead != (step.closed_reason == "expired"):
             self._validity.fail(
@@ -274,7 +256,13 @@ class Ledger:
             self._final.fail(f"{where}: amended, although it is not open")
             return
         shown = state.remaining if state.displayed is None else state.displayed
-        broken = broken_amendment(state.accepted, (state.remaining, shown), event, time)
+        until = event.valid_until if state.end is None else state.end
+        broken = broken_amendment(
+            state.accepted,
+            (state.remaining, shown),
+            event,
+            is_due=until is not None and until <= time,
+        )
         if broken is not None:
             self._amendments.fail(f"{where}: {broken}")
         quantity = event.quantity or state.accepted.quantity
@@ -357,7 +345,7 @@ class Ledger:
 
     def _expired(self, event: Expired, time: int, offset: int) -> None:
         state = self.open.get(event.order_id)
-        until = None if state is None else state.accepted.valid_until
+        until = None if state is None else state.until
         if state is not None and (until is None or until > time):
             self._validity.fail(
                 f"{self.partition}@{offset}: {event.order_id} expired at {time}, "

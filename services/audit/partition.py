@@ -19,11 +19,13 @@ from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from schemas.trades import Trade
 from services.audit.beginning import Beginning, find_beginning
 from services.audit.books import SIDES, OutcomeBooks
+from services.audit.carried import carried_orders, carried_stop
 from services.audit.client_answers import Answers
 from services.audit.client_log import ClientLog
 from services.audit.database import Database
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
+from services.audit.phases import PhaseAudit
 from services.audit.protections import Protections
 from services.audit.public import PublicTopic, RebuiltBooks
 from services.audit.report import AuditReport, Name
@@ -78,6 +80,7 @@ class PartitionAudit:
         self._instruments = InstrumentAudit(number, tools.report)
         self._protections = Protections(self._ledger.open, self._instruments)
         self._books = OutcomeBooks(number, tools.report, self._protections)
+        self._phases = PhaseAudit(number, self._ledger.open, tools.report)
         self._stops = StopAudit(number, tools.report)
         self._rebuilt = RebuiltBooks()
 
@@ -124,12 +127,13 @@ class PartitionAudit:
         self._books.carry(state)
         self._instruments.carry(state.instruments)
         self._protections.carry(state)
-        self._stops.carry(state.stops)
+        self._phases.carry(state)
+        self._stops.carry(state.stops, state.instruments)
         for stop in state.stops:
-            self._ledger.carry_stop(stop, state.clock)
-        icebergs = {row.order_id: row for row in state.icebergs}
-        for order in state.orders:
-            self._ledger.carry(order, icebergs.get(order.order_id), state.clock)
+            self._ledger.carry(carried_stop(stop), stop.accepted_at, state.clock)
+        for event, order in carried_orders(state):
+            shown = order.remaining_quantity if event.display_quantity else None
+            self._ledger.carry(event, order.accepted_at, state.clock, shown)
         self._tools.database.begins_at(self._number, self._first)
         if self._tools.client_log is not None:
             raise UnavailableError(
@@ -156,6 +160,7 @@ class PartitionAudit:
             # Before the instruments and the ledger, whose state it needs as of the command.
             self._books.apply(recorded, record.offset, command)
             self._instruments.apply(command, recorded, record.offset)
+            self._phases.apply(command, recorded, record.offset)
             self._stops.apply(recorded, record.offset)
             for trade in self._books.trades:
                 public[0].topic.expect(trade)

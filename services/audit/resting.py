@@ -10,6 +10,7 @@ from msgspec import Struct
 from sortedcontainers import SortedDict
 
 from schemas.book import BookUpdate, Level
+from schemas.snapshots import IcebergRow, OrderRow
 from schemas.units import Side
 from services.matcher.rules import Rules
 
@@ -141,6 +142,21 @@ class RestingBook:
         return BookUpdate(
             self.symbol, self.sequence, time, offset, index, tuple(bids), tuple(asks), whole
         )
+
+
+def opposite(side: Side) -> Side:
+    """The side that an order of `side` trades with."""
+    return "ask" if side == "bid" else "bid"
+
+
+def carried(order: OrderRow, iceberg: IcebergRow | None) -> Resting:
+    """An order of a snapshot."""
+    shown = order.remaining_quantity
+    resting = Resting(order.symbol, order.side, order.price, shown, order.valid_until)
+    if iceberg is not None:
+        resting.remaining += iceberg.hidden_quantity
+        resting.display, resting.shown = iceberg.display_quantity, shown
+    return resting
 
 
 def _key(side: Side, price: int) -> int:

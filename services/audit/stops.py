@@ -7,16 +7,24 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from schemas.executions import OrderCancelled, OrderEntered, Outcome, StopElected
+from schemas.executions import (
+    InstrumentSet,
+    OrderCancelled,
+    OrderEntered,
+    Outcome,
+    PhaseSet,
+    StopElected,
+)
 from schemas.outcome_steps import (
     ExecutedTrade,
+    Step,
     Taking,
     is_parked,
     prevented_by,
     steps_of,
     trades_of,
 )
-from schemas.snapshots import StopRow
+from schemas.snapshots import InstrumentRow, StopRow
 from schemas.units import Side
 from services.audit.report import AuditReport
 from services.matcher.rules import RULES, Rules
@@ -44,11 +52,18 @@ class StopAudit:
         self._waiting: dict[str, dict[str, _WaitingStop]] = {}
         # The elected ones by symbol, in the order in which they must take.
         self._elected: dict[str, list[_WaitingStop]] = {}
+        # Reference prices of symbols with instruments, and those that are not trading.
+        self._references: dict[str, int] = {}
+        self._held: set[str] = set()
         # Prices by symbol since its last pass.
         self._prices: dict[str, list[int]] = {}
 
-    def carry(self, rows: Iterable[StopRow]) -> None:
+    def carry(self, rows: Iterable[StopRow], instruments: Iterable[InstrumentRow]) -> None:
         """Take over the stops where the audit begins."""
+        for held in instruments:
+            self._references[held.symbol] = held.reference_price
+            if held.phase != "continuous":
+                self._held.add(held.symbol)
         for row in rows:
             order = row.order
             stop = _WaitingStop(
@@ -65,12 +80,9 @@ class StopAudit:
 
     def apply(self, outcome: Outcome, offset: int) -> None:
         """Apply the outcome of the command at `offset`."""
-        if not self._waiting:
-            event = outcome.event
-            if isinstance(event, OrderEntered) and is_parked(event):
-                self._parks(event, offset)
-            elif outcome.before or outcome.after:
-                self._check.fail(f"{self._partition}@{offset}: elected, although no stop waits")
+        is_idle = not self._waiting
+        if is_idle and (outcome.before or outcome.after):
+            self._check.fail(f"{self._partition}@{offset}: elected, although no stop waits")
             return
         for expired in outcome.expired:
             self._forget(expired.symbol, expired.order_id)
@@ -79,18 +91,32 @@ class StopAudit:
                 # A pass of its own, if a bound has left stops that earlier trades reached.
                 self._pass_all()
             self._step(step, trades, offset)
-        self._end(outcome, offset)
+        if not is_idle:
+            self._end(outcome, offset)
+        self._prices = {}
 
-    def _step(self, step: object, trades: Sequence[ExecutedTrade], offset: int) -> None:
+    def _step(self, step: Step, trades: Sequence[ExecutedTrade], offset: int) -> None:
         if isinstance(step, StopElected):
             self._takes(step, f"{self._partition}@{offset} order {step.order_id}")
         elif isinstance(step, OrderEntered) and is_parked(step):
             self._parks(step, offset)
         elif isinstance(step, OrderCancelled):
             self._forget(step.symbol, step.order_id)
+        elif isinstance(step, InstrumentSet):
+            self._references[step.symbol] = step.reference_price
+        elif isinstance(step, PhaseSet):
+            self._phase_set(step)
         if trades and isinstance(step, Taking):
+            self._references[step.symbol] = trades[-1].fill.price
             prices = self._prices.setdefault(step.symbol, [])
             prices += [trade.fill.price for trade in trades]
+
+    def _phase_set(self, event: PhaseSet) -> None:
+        if event.phase != "continuous":
+            self._held.add(event.symbol)
+        elif event.previous != event.phase:
+            self._held.discard(event.symbol)
+            self._prices.setdefault(event.symbol, []).append(self._references[event.symbol])
 
     def _parks(self, event: OrderEntered, offset: int) -> None:
         stop = _WaitingStop(event.order_id, event.symbol, event.side, event.stop_price or 0, offset)
@@ -146,7 +172,7 @@ class StopAudit:
     def _end(self, outcome: Outcome, offset: int) -> None:
         """Elected stops may only wait for the next command where a bound was reached."""
         self._pass_all()
-        waiting = sum(map(len, self._elected.values()))
+        waiting = sum(len(self._elected[name]) for name in self._elected.keys() - self._held)
         if not waiting:
             return
         self._check.checked += 1

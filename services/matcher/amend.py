@@ -56,16 +56,16 @@ def amendment_of(
     return Amendment(price, quantity, remaining, until, display, keeps)
 
 
-def is_amendable(order: Order, command: AmendOrder) -> bool:
+def is_amendable(order: Order, command: AmendOrder, *, is_day: bool) -> bool:
     """True if an order of this kind has the values that the command replaces."""
-    if isinstance(order, StopOrder):
+    if isinstance(order, StopOrder) or (is_day and command.valid_until is not None):
         return False
     # An order that shows all cannot hide a part of it again.
     return not command.display_quantity or (isinstance(order, IcebergOrder) and order.display > 0)
 
 
 def arriving_anew(
-    order: Order, after: Amendment, terms: OrderTerms | None, *, post_only: bool
+    order: Order, after: Amendment, terms: OrderTerms | None, *, is_day: bool, post_only: bool
 ) -> EnterOrder:
     """An amended order in the form in which orders arrive; without terms it needs no document."""
     return EnterOrder(
@@ -78,6 +78,7 @@ def arriving_anew(
         after.remaining,
         after.price,
         after.valid_until,
+        time_in_force="day" if is_day else None,
         post_only=post_only,
         display_quantity=after.display,
         self_trade_prevention=None if terms is None else terms.self_trade_prevention,

@@ -15,6 +15,7 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
     SetQuotas,
 )
 from schemas.executions import (
@@ -49,12 +50,13 @@ from services.matcher.incoming import (
     with_conditions,
 )
 from services.matcher.instrument import OrderTerms
+from services.matcher.phases import PhasedOrders
 from services.matcher.quotas import BrokerQuotas, quota_state
 from services.matcher.rows import iceberg_rows, order_fields, order_rows, restored_orders
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of, named_part
 from services.matcher.stops import StopOrder, stop_rows
-from services.matcher.taking import Taken, TakingOrders
+from services.matcher.taking import Taken
 from services.matcher.window import ClientIdWindow, OrderIdWindow, client_id_of, content_of
 
 
@@ -66,7 +68,7 @@ class EnginePosition(Struct, frozen=True, gc=False):
     timestamp: int
 
 
-class Engine(TakingOrders):
+class Engine(PhasedOrders):
     """Every book of one partition."""
 
     def __init__(self, partition: int, rules: Rules = RULES) -> None:
@@ -114,6 +116,8 @@ class Engine(TakingOrders):
             return self._cancel_all(command)
         if type(command) is SetInstrument:
             return instrument_state.set_instrument(self.books, command)
+        if type(command) is SetPhase:
+            return self._set_phase(command)
         if type(command) is SetQuotas:
             return self._set_quotas(command.quotas)
         return Ticked()
@@ -146,20 +150,21 @@ class Engine(TakingOrders):
         )
 
     def _amend(self, command: AmendOrder, at: EnginePosition, expired: list[Expired]) -> Event:
-        order = self.open_orders.get(command.order_id)
-        if order is None:
-            return refused_amendment(command, "order_not_open")
-        if order.broker_id != command.broker_id:
-            return refused_amendment(command, "not_owner")
-        if not is_amendable(order, command):
-            return refused_amendment(command, "not_amendable")
+        code = self._refusal_of_target(command)
+        if code is not None:
+            return refused_amendment(command, code)
+        order = self.open_orders[command.order_id]
+        is_day = order.order_id in self._day_orders
         book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
         after = amendment_of(order, command, quantity, self.clock)
         terms = self._terms.get(order.order_id)
-        taker = arriving_anew(order, after, terms, post_only=command.post_only)
+        taker = arriving_anew(order, after, terms, is_day=is_day, post_only=command.post_only)
         code = self._refusal_of(command, order, after, taker)
         if code is not None:
             return refused_amendment(command, code)
+        if is_day:
+            # What ends it is the close, not a time that it was given.
+            after = structs.replace(after, valid_until=None)
         if after.keeps_priority:
             is_changed = self._change(book, order, after)
             taken = None
@@ -194,7 +199,7 @@ class Engine(TakingOrders):
             if after.quantity is not None:
                 self._amended[order.order_id] = after.quantity
             if terms is not None:
-                self._terms[order.order_id] = terms
+                self._keep_terms(taker, terms)
         return after, took
 
     def _displayed(self, order_id: str) -> int | None:
@@ -202,13 +207,27 @@ class Engine(TakingOrders):
         order = self.open_orders.get(order_id)
         return order.remaining if isinstance(order, IcebergOrder) else None
 
+    def _refusal_of_target(self, command: AmendOrder) -> RefusalCode | None:
+        """Refusal of an amendment for the order that it names."""
+        order = self.open_orders.get(command.order_id)
+        if order is None:
+            return "order_not_open"
+        if order.broker_id != command.broker_id:
+            return "not_owner"
+        is_day = order.order_id in self._day_orders
+        if not is_amendable(order, command, is_day=is_day):
+            return "not_amendable"
+        return None
+
     def _refusal_of(
         self, command: AmendOrder, order: Order, after: Amendment, taker: EnterOrder
     ) -> RefusalCode | None:
-        """Refusal of an amendment that leaves the order open, and breaks a rule."""
-        if after.closed_reason is not None:
-            return None
+        """Refusal of an amendment in the wrong phase, or of one that leaves the order open and
+        breaks a rule."""
         book = self.books[order.symbol]
+        code = None if book.instrument is None else book.instrument.phase_refusal()
+        if code is not None or after.closed_reason is not None:
+            return code
         if book.instrument is not None:
             # What is left of an order is not looked at anew, but the quantity that is asked for.
             quantity = command.quantity or order.unfilled
@@ -273,7 +292,7 @@ class Engine(TakingOrders):
             if rests:
                 self._rest(command, remaining, book, at.offset)
                 if book.instrument is not None:
-                    self._terms[command.order_id] = OrderTerms.of(command)
+                    self._keep_terms(command, OrderTerms.of(command))
         accepted = OrderAccepted(
             command.order_id,
             command.broker_id,
@@ -310,6 +329,7 @@ class Engine(TakingOrders):
             stop_rows(self._stops),
             iceberg_rows(books),
             instrument_state.preventions(self._terms),
+            tuple(sorted(self._day_orders)),
         )
 
     @classmethod
@@ -334,6 +354,7 @@ class Engine(TakingOrders):
             engine._set_quotas(state.quotas)
         if engine._quotas is not None:
             engine._quotas.restore(state.openers, state.order_ids)
+        engine._day_orders = {name: engine.open_orders[name] for name in state.day_orders}
         engine._amended = {row.order_id: row.quantity for row in state.amended}
         return engine
 
@@ -354,4 +375,5 @@ class Engine(TakingOrders):
             *named_part("stops", stop_rows(self._stops)),
             *named_part("icebergs", iceberg_rows(books)),
             *named_part("preventions", instrument_state.preventions(self._terms)),
+            *named_part("day_orders", sorted(self._day_orders)),
         )

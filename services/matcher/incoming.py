@@ -9,6 +9,7 @@ from itertools import accumulate, islice
 from msgspec.structs import asdict
 
 from schemas.commands import EnterOrder, PlaceOrder
+from schemas.conditions import needs_instrument
 from schemas.executions import (
     CommandRefused,
     OrderAccepted,
@@ -68,8 +69,7 @@ def conditions_refusal(
 
     A post-only order may not cross, whether it would trade or its protection would close it.
     """
-    needs = command.stop_price is not None or command.self_trade_prevention is not None
-    if needs and (book is None or book.instrument is None):
+    if needs_instrument(command) and (book is None or book.instrument is None):
         return "needs_instrument"
     if not command.post_only or book is None:
         return None

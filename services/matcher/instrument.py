@@ -1,11 +1,19 @@
 """The instrument of one symbol, and which orders its rules refuse. Pure."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.instruments import InstrumentRules, Phase
 from schemas.units import SelfTradePrevention, Side
+
+# What orders are refused with while their symbol is not in continuous trading.
+_PHASE_REFUSALS: Final[dict[Phase, RefusalCode]] = {
+    "halted": "market_halted",
+    "closed": "market_closed",
+}
 
 
 class Instrument(Struct, gc=False):
@@ -30,8 +38,15 @@ class Instrument(Struct, gc=False):
         """The reference before the trades of the command at `offset`, the latest one."""
         return self._former if offset == self._moved_by else self.reference
 
+    def phase_refusal(self) -> RefusalCode | None:
+        """Refusal of every order in the present phase; None: it takes orders."""
+        return _PHASE_REFUSALS.get(self.phase)
+
     def refusal(self, command: PlaceOrder) -> RefusalCode | None:
-        """Refusal of an order that breaks a rule; None: it breaks none."""
+        """Refusal of an order that comes in the wrong phase or breaks a rule; None: neither."""
+        return self.phase_refusal() or self._broken_rule(command)
+
+    def _broken_rule(self, command: PlaceOrder) -> RefusalCode | None:
         rules, price, quantity = self.rules, command.price, command.quantity
         minimum = command.minimum_quantity if isinstance(command, EnterOrder) else None
         stop_price = command.stop_price if isinstance(command, EnterOrder) else None

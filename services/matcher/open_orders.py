@@ -40,6 +40,9 @@ class OpenOrders:
         self._amended: dict[str, int] = {}
         # Of open orders that entered symbols with instruments.
         self._terms: dict[str, OrderTerms] = {}
+        # Open orders, also those that wait, which the close of their symbol ends. It becomes their
+        # `valid_until`, which is None before: from then on they are due like any other.
+        self._day_orders: dict[str, Order] = {}
         # None until an order with a stop price waits.
         self._stops: Stops | None = None
         # None until the log sets quotas.
@@ -87,12 +90,20 @@ class OpenOrders:
             book.sequence += 1
             book.changed = [key]
 
+    def _touch_phase(self, book: Book) -> None:
+        """Record a changed phase, as a change of the book without a level."""
+        if book.symbol not in self.changed:
+            self.changed[book.symbol] = book
+            book.sequence += 1
+            book.changed = []
+
     def _withdraw(self, book: Book, order: Order) -> int:
         """Remove an open order from all structures and return its remaining quantity."""
         remaining = order.remaining if type(order) is Order else order.unfilled
         if type(order) is StopOrder and self._stops is not None:
             # It has no place in the book, whose public record is silent about it.
             self._stops.remove(order)
+            self._day_orders.pop(order.order_id, None)
             order.remaining = 0
         else:
             side = book.bids if order.side == "bid" else book.asks
@@ -126,6 +137,7 @@ class OpenOrders:
             self._amended.pop(order.order_id, None)
         if self._terms:
             self._terms.pop(order.order_id, None)
+            self._day_orders.pop(order.order_id, None)
         if self._quotas is not None:
             self._quotas.left(order.broker_id)
         if order.valid_until is not None:
@@ -195,6 +207,16 @@ class OpenOrders:
         if order.valid_until is not None:
             self._will_expire(order, order.valid_until)
 
+    def _keep_terms(self, command: PlaceOrder, terms: OrderTerms) -> None:
+        """Add the terms of an order that rests in the book of a symbol with an instrument."""
+        self._terms[command.order_id] = terms
+        self._keep_if_day(command)
+
+    def _keep_if_day(self, command: PlaceOrder) -> None:
+        """Remember an open order if the close of its symbol ends it."""
+        if type(command) is EnterOrder and command.time_in_force == "day":
+            self._day_orders[command.order_id] = self.open_orders[command.order_id]
+
     def _wait(self, order: StopOrder) -> None:
         """Add a stop order, outside the book."""
         if self._stops is None:
@@ -203,17 +225,23 @@ class OpenOrders:
         self.open_orders[order.order_id] = order
         if self._own is not None:
             self._own.add(order)
+        self._keep_if_day(order.command)
         if self._quotas is not None:
             self._quotas.rested(order.broker_id)
         if order.valid_until is not None:
             self._will_expire(order, order.valid_until)
+
+    def _is_trading(self, symbol: str) -> bool:
+        """True if orders of the symbol may trade in its present phase."""
+        instrument = self.books[symbol].instrument
+        return instrument is None or instrument.phase == "continuous"
 
     def _restore_stops(self, rows: Iterable[StopRow]) -> None:
         """Load the stops that waited, in order."""
         for row in rows:
             self._wait(StopOrder.parked(row.order, row.accepted_at, row.trigger_price))
         if self._stops is not None:
-            self._stops.settle()
+            self._stops.settle(self._is_trading)
 
     def _will_expire(self, order: Order, valid_until: int) -> None:
         heappush(self._expiries, (valid_until, order.accepted_at, order.order_id))

@@ -30,6 +30,16 @@ T = TypeVar("T")
 
 # The longest row takes 300 bytes, so a chunk stays below 512 KiB.
 CHUNK_ROWS_MAX = 1_000
+# The parts of a state that are lists of rows and nothing else, in the order of their chunks.
+_PARTS = (
+    "instruments",
+    "terms",
+    "amended",
+    "stops",
+    "icebergs",
+    "preventions",
+    "day_orders",
+)
 
 
 class UnusableSnapshotError(Exception):
@@ -74,7 +84,7 @@ class SnapshotImage(Struct, frozen=True):
         for ids in _blocks(self.state.order_ids, lambda block: len(block.ids)):
             yield encode(SnapshotChunk(*place, index, order_ids=ids))
             index += 1
-        for name in ("instruments", "terms", "amended", "stops", "icebergs", "preventions"):
+        for name in _PARTS:
             for rows in _parts(getattr(self.state, name)):
                 part: dict[str, Any] = {name: rows}
                 yield encode(SnapshotChunk(*place, index, **part))
@@ -156,6 +166,7 @@ def restore(commit: SnapshotCommit, records: Iterable[bytes], rules: Rules = RUL
         stops=tuple(row for chunk in chunks for row in chunk.stops),
         icebergs=tuple(row for chunk in chunks for row in chunk.icebergs),
         preventions=tuple(row for chunk in chunks for row in chunk.preventions),
+        day_orders=tuple(row for chunk in chunks for row in chunk.day_orders),
     )
     engine = Engine.restore(state, rules)
     if engine.digest().hex() != commit.digest:

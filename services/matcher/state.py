@@ -41,6 +41,7 @@ class EngineState(Struct, frozen=True):
     stops: tuple[StopRow, ...] = ()
     icebergs: tuple[IcebergRow, ...] = ()
     preventions: tuple[PreventionRow, ...] = ()
+    day_orders: tuple[str, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -52,8 +53,7 @@ class EngineState(Struct, frozen=True):
         """True if it holds what only the rules' fifth level leaves."""
         # One condition for each kind of such state.
         return (
-            bool(self.icebergs)
-            or bool(self.preventions)
+            bool(self.icebergs or self.preventions or self.day_orders)
             or any(row.phase != "continuous" for row in self.instruments)
             or any(row.rules.band_ppm is not None for row in self.instruments)
             or any(level_of(row.order) >= CONTROLS_LEVEL for row in self.stops)
@@ -74,6 +74,7 @@ class EngineState(Struct, frozen=True):
             *named_part("stops", self.stops),
             *named_part("icebergs", self.icebergs),
             *named_part("preventions", self.preventions),
+            *named_part("day_orders", self.day_orders),
         )
 
 

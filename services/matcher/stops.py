@@ -6,8 +6,9 @@ oldest. The trades of elected stops make the next pass.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from msgspec import structs
 from sortedcontainers import SortedDict
 
 from schemas.commands import EnterOrder
@@ -44,6 +45,11 @@ class StopOrder(Order, gc=False, eq=False):
             stop_price,
             trigger_price,
         )
+
+    def end(self, time: int) -> None:
+        """Make it due from this time on, whether it still waits or takes."""
+        self.valid_until = time
+        self.command = structs.replace(self.command, valid_until=time)
 
 
 class SymbolStops:
@@ -149,19 +155,29 @@ class Stops:
 
     def traded(self, symbol: str, fills: Sequence[Fill]) -> None:
         """Remember the trades of one order, whose prices only rise or only fall."""
+        if fills:
+            self.compare(symbol, (fills[0].price, fills[-1].price))
+
+    def compare(self, symbol: str, prices: Sequence[int]) -> None:
+        """Remember prices of a symbol for its next pass."""
         stops = self.symbols.get(symbol)
-        if stops is not None and fills:
-            stops.traded((fills[0].price, fills[-1].price))
+        if stops is not None:
+            stops.traded(prices)
             if symbol not in self.traded_symbols:
                 self.traded_symbols.append(symbol)
 
-    def settle(self) -> None:
-        """Elect what the last trades of a command have reached, for the next command to run."""
+    def settle(self, is_trading: Callable[[str], bool]) -> None:
+        """Elect what the last trades of a command have reached, for the next command to run.
+
+        The elected stops of a symbol that is not trading wait until it is.
+        """
         for symbol in self.traded_symbols:
             if symbol in self.symbols:
                 self.symbols[symbol].elect()
         self.traded_symbols = []
-        self.carried = sorted(name for name, stops in self.symbols.items() if stops.elected)
+        self.carried = sorted(
+            name for name, stops in self.symbols.items() if stops.elected and is_trading(name)
+        )
 
     def next_elected(self, symbol: str) -> StopOrder | None:
         """The stop of a symbol that takes next, from another pass if need be; None: no more."""

@@ -158,7 +158,7 @@ class TakingOrders(OpenOrders):
                     break
                 self._elections_left -= 1
                 found.append(self._take_as_elected(order, offset, expired))
-        stops.settle()
+        stops.settle(self._is_trading)
         return tuple(found)
 
     def _take_as_elected(
@@ -173,7 +173,7 @@ class TakingOrders(OpenOrders):
             took = self._match(command, offset, book, expired)
         if took.closed_reason is None:
             self._rest(command, took.remaining, book, order.accepted_at)
-            self._terms[order.order_id] = OrderTerms.of(command)
+            self._keep_terms(command, OrderTerms.of(command))
         return StopElected(
             order.order_id,
             order.broker_id,
@@ -183,7 +183,7 @@ class TakingOrders(OpenOrders):
             took.remaining,
             book.sequence,
             command.price,
-            command.valid_until,
+            None if command.time_in_force == "day" else command.valid_until,
             took.closed_reason,
             took.fills,
             took.prevented,

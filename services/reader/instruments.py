@@ -1,8 +1,8 @@
 """View of instruments: the rules of each symbol that has some. Pure."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from schemas.executions import InstrumentSet
+from schemas.executions import InstrumentSet, PhaseSet
 from schemas.instruments import InstrumentRules, Phase
 from schemas.market_controls import InstrumentResource
 from services.reader.prices import LastTrade
@@ -43,6 +43,12 @@ class Instruments:
         self._held[event.symbol] = InstrumentView(
             event.rules, event.phase, event.reference_price, event.trade_sequence
         )
+
+    def phase_changed(self, event: PhaseSet) -> None:
+        """Apply a new phase. A view of earlier events alone may lack the instrument."""
+        held = self._held.get(event.symbol)
+        if held is not None:
+            self._held[event.symbol] = structs.replace(held, phase=event.phase)
 
     def restore(self, symbol: str, view: InstrumentView) -> None:
         """Load an instrument that was set before."""

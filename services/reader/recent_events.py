@@ -19,6 +19,7 @@ from schemas.executions import (
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    PhaseSet,
     QuotasSet,
     StopElected,
     Ticked,
@@ -39,6 +40,7 @@ _REVERSIBLE = (
     Ticked,
     QuotasSet,
     InstrumentSet,
+    PhaseSet,
     StopElected,
     MakerPrevented,
 )

@@ -20,6 +20,7 @@ from schemas.executions import (
     OrderAmended,
     OrderCancelled,
     OrderRepeated,
+    PhaseSet,
     QuotasSet,
     StopElected,
     Ticked,
@@ -99,6 +100,9 @@ class Views:
             case InstrumentSet():
                 self.restore_symbol(step.symbol, at[0], step.book_sequence)
                 self.instruments.changed(step)
+            case PhaseSet():
+                self.restore_symbol(step.symbol, at[0], step.book_sequence)
+                self.instruments.phase_changed(step)
             case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                 pass
             case never:

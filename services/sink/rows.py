@@ -18,10 +18,12 @@ from schemas.executions import (
     OrderAmended,
     OrderCancelled,
     OrderRepeated,
+    PhaseSet,
     QuotasSet,
     StopElected,
     Ticked,
 )
+from schemas.instruments import Phase
 from schemas.orders import OrderRecord
 from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Step, Taking, steps_of
 from schemas.own_events import OwnEvent, own_events_of
@@ -95,6 +97,8 @@ class Rows:
         self.balances: dict[tuple[str, str], BalanceChange] = {}
         self.minutes: dict[tuple[int, str, int], Candle] = {}
         self.instruments: dict[tuple[int, str], InstrumentSet] = {}
+        # Set after the run's last change of the instrument.
+        self.phases: dict[tuple[int, str], Phase] = {}
         self.own_events: dict[tuple[int, str], int] = {}
         self.clocks: dict[int, int] = {}
         self.outcomes = 0
@@ -131,6 +135,10 @@ class Rows:
                 self._left(step, "self_trade", partition, time)
             case InstrumentSet():
                 self.instruments[partition, step.symbol] = step
+                self.phases.pop((partition, step.symbol), None)
+                self.book_sequences[partition, step.symbol] = step.book_sequence
+            case PhaseSet():
+                self.phases[partition, step.symbol] = step.phase
                 self.book_sequences[partition, step.symbol] = step.book_sequence
             case OrderRepeated() | CommandRefused() | Ticked() | QuotasSet():
                 pass

@@ -14,7 +14,6 @@ from typing import Any, LiteralString
 
 import psycopg
 from msgspec import Struct, structs
-from msgspec.structs import astuple
 from psycopg import Connection, Cursor
 
 from schemas.brokers import Broker
@@ -38,6 +37,7 @@ from services.sink.copy_format import (
     trade_line,
 )
 from services.sink.errors import ForeignDatabaseError, OvertakenError
+from services.sink.instrument_rows import instrument_changes
 from services.sink.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -63,17 +63,6 @@ SESSION = {
 
 _QUARANTINE: LiteralString = (
     "INSERT INTO quarantine (source, item, reason) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-)
-_SET_INSTRUMENT: LiteralString = (
-    "INSERT INTO instruments (partition, symbol, phase, reference_price, trade_sequence, tick_size,"
-    " lot_size, quantity_max, value_max, price_min, price_max, band_ppm, band_action)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-    " ON CONFLICT (partition, symbol) DO UPDATE SET phase = excluded.phase,"
-    " reference_price = excluded.reference_price, trade_sequence = excluded.trade_sequence,"
-    " tick_size = excluded.tick_size, lot_size = excluded.lot_size,"
-    " quantity_max = excluded.quantity_max, value_max = excluded.value_max,"
-    " price_min = excluded.price_min, price_max = excluded.price_max,"
-    " band_ppm = excluded.band_ppm, band_action = excluded.band_action"
 )
 
 
@@ -196,7 +185,8 @@ class Store:
                 self._copy("webhook_deliveries", DELIVERY_COLUMNS, deliveries)
                 self._change(rows)
                 self._sum(rows)
-                self._set_instruments(rows)
+                for statement, values in instrument_changes(rows):
+                    self._execute(statement, values)
                 self._draw(rows)
                 self._number(rows.own_events)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
@@ -282,12 +272,6 @@ class Store:
                 array(change.value for change in changes),
             ],
         )
-
-    def _set_instruments(self, rows: Rows) -> None:
-        # Rare, so one statement for each. Sorted, so that two sinks never deadlock.
-        for (partition, symbol), event in sorted(rows.instruments.items()):
-            values = [event.phase, event.reference_price, event.trade_sequence]
-            self._execute(_SET_INSTRUMENT, [partition, symbol, *values, *astuple(event.rules)])
 
     def _draw(self, rows: Rows) -> None:
         candles = rows.candles()

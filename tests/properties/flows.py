@@ -17,10 +17,11 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
     SetQuotas,
     Tick,
 )
-from schemas.instruments import InstrumentRules
+from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
 from schemas.units import SelfTradePrevention, Side, TimeInForce
 from services.matcher.rules import Rules
@@ -58,6 +59,8 @@ class Shape(Struct, frozen=True):
     icebergs: float
     preventions: float
     bands: bool
+    phases: float
+    days: float
 
 
 def random_shape(rng: random.Random) -> Shape:
@@ -81,6 +84,8 @@ def random_shape(rng: random.Random) -> Shape:
         icebergs=rng.choice((0.0, 0.0, 0.3, 0.6)),
         preventions=rng.choice((0.0, 0.4, 0.8)),
         bands=rng.random() < 0.5,
+        phases=rng.choice((0.0, 0.0, 0.05, 0.2)),
+        days=rng.choice((0.0, 0.0, 0.3)),
     )
 
 
@@ -123,8 +128,10 @@ class CommandGenerator:
         self.shape = shape
         self.now = START_MS
         self.has_no_quotas = True
-        # A flow with stop orders, prevention or bands soon sets these, which it needs.
+        # A flow with what needs an instrument soon sets these.
         self.symbols_without_instrument = [f"SYM{number}" for number in range(shape.symbols)]
+        # Symbols that may be halted or closed.
+        self.held: list[str] = []
         self.sent: list[PlaceOrder] = []
 
     def next_command(self, now: int) -> Command | None:
@@ -157,7 +164,10 @@ class CommandGenerator:
         if self.shape.quotas and (self.has_no_quotas or draw < 0.035):
             self.has_no_quotas = False
             return self._quotas()
-        needs_instruments = self.shape.stops or self.shape.preventions or self.shape.bands
+        shape = self.shape
+        needs_instruments = (
+            shape.stops or shape.preventions or shape.bands or shape.phases or shape.days
+        )
         if needs_instruments and self.symbols_without_instrument and self.rng.random() < 0.3:
             symbol = self.symbols_without_instrument.pop()
             reference = 100 + self.shape.prices // 2
@@ -165,6 +175,10 @@ class CommandGenerator:
             return SetInstrument(symbol, "0" * 16, rules, reference)
         if self.shape.instruments and self.rng.random() < self.shape.instruments:
             return self._instrument()
+        if self.held and self.rng.random() < 0.2:
+            return SetPhase(self.held.pop(), "0" * 16, "continuous")
+        if self.rng.random() < self.shape.phases:
+            return self._phase() if self.rng.random() < 0.7 else self._reference()
         return None
 
     def _quotas(self) -> SetQuotas:
@@ -192,6 +206,21 @@ class CommandGenerator:
     def _band(self) -> int | None:
         """The width of a dynamic band: a whole and a broken number of cents, or none."""
         return self.rng.choice((None, 10_000, 20_000, 29_500)) if self.shape.bands else None
+
+    def _reference(self) -> SetInstrument:
+        """A reference price that a stop order may have reached when its symbol trades again."""
+        middle = 100 + self.shape.prices // 2
+        reference = middle + self.rng.choice((-1, 1)) * self.rng.randint(0, self.shape.prices)
+        return SetInstrument(self._symbol(), "0" * 16, InstrumentRules(), reference)
+
+    def _phase(self) -> SetPhase:
+        """A phase; a symbol soon returns to trading."""
+        choose, symbol = self.rng.choice, self._symbol()
+        phases: tuple[Phase, ...] = ("continuous", "halted", "closed", "closed")
+        expected: Phase | None = choose((None, None, None, "continuous", "halted"))
+        phase = choose(phases)
+        self.held.append(symbol)
+        return SetPhase(symbol, f"{self.rng.getrandbits(64):016x}", phase, expected)
 
     def _recent(self) -> PlaceOrder:
         return self.rng.choice(self.sent[-self.shape.orders :])
@@ -295,21 +324,25 @@ class CommandGenerator:
     def _with_other_conditions(self, order: PlaceOrder) -> PlaceOrder:
         rng = self.rng
         if rng.random() < self.shape.stops:
-            return self._stop(order)
+            return self._for_day(self._stop(order))
         if order.order_type == "limit" and rng.random() < self.shape.icebergs:
             display = rng.randint(1, rng.choice((1, 2, order.quantity)))
             display = min(display, order.quantity)
-            return EnterOrder(
-                **structs.asdict(order),
-                post_only=rng.random() < 0.1,
-                display_quantity=display,
+            return self._for_day(
+                EnterOrder(
+                    **structs.asdict(order),
+                    post_only=rng.random() < 0.1,
+                    display_quantity=display,
+                )
             )
         if rng.random() >= self.shape.conditions:
-            return order
+            return self._for_day(order)
         in_force: TimeInForce | None = rng.choice((None, None, "ioc", "ioc", "fok"))
         minimum: int | None = None
         post_only = False
-        if in_force is None and order.order_type == "limit" and rng.random() < 0.5:
+        if in_force is None and order.order_type == "limit" and rng.random() < self.shape.days:
+            in_force = "day"
+        if in_force in (None, "day") and order.order_type == "limit" and rng.random() < 0.5:
             post_only = True
         elif in_force != "fok" and rng.random() < 0.6:
             minimum = rng.randint(1, rng.choice((1, 1, order.quantity)))
@@ -319,6 +352,14 @@ class CommandGenerator:
         return EnterOrder(
             **fields, time_in_force=in_force, post_only=post_only, minimum_quantity=minimum
         )
+
+    def _for_day(self, order: PlaceOrder) -> PlaceOrder:
+        """The order, in a part of the flow as a day order if it may wait."""
+        is_stop = isinstance(order, EnterOrder) and order.stop_price is not None
+        if self.rng.random() >= self.shape.days or (order.order_type == "market" and not is_stop):
+            return order
+        fields = structs.asdict(order) | {"time_in_force": "day", "valid_until": None}
+        return EnterOrder(**fields)
 
     def _stop(self, order: PlaceOrder) -> EnterOrder:
         """A stop or stop-limit order near the prices that trade, in most cases not reached yet."""

@@ -3,9 +3,9 @@
 Independent of the engine's code: it keeps its own ledger of orders and its own public order book.
 """
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from schemas.book import BookUpdate, Level
+from schemas.book import BookUpdate
 from schemas.commands import AmendOrder, Command, EnterOrder, PlaceOrder
 from schemas.executions import (
     Expired,
@@ -15,40 +15,28 @@ from schemas.executions import (
     OrderCancelled,
     OrderEntered,
     Outcome,
+    PhaseSet,
     StopElected,
 )
 from schemas.ids import trade_id
+from schemas.instruments import Phase
 from schemas.outcome_steps import Taking, is_parked, prevented_by, steps_of
 from schemas.trades import Trade
 from schemas.units import Side
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import Rules
+from tests.properties.ledger import (
+    LedgerEntry,
+    check_conditions,
+    check_displayed,
+    opposite,
+    totals,
+)
 from tests.properties.protections import Protections, met_after
 from tests.properties.public_book import SIDES, PublicBook
 
-
-def opposite(side: Side) -> Side:
-    """The side that an order of `side` trades with."""
-    return "ask" if side == "bid" else "bid"
-
-
-class LedgerEntry(Struct):
-    """An open order; its quantity is `remaining` + `filled` until it closes.
-
-    `place`: higher for those behind. `shown`: the part of `remaining` that the book shows.
-    `display`: the size of the next slice; 0: all.
-    """
-
-    event: OrderAccepted
-    place: int
-    remaining: int
-    filled: int
-    shown: int
-    display: int = 0
-
-    def show_slice(self) -> None:
-        self.shown = min(self.display or self.remaining, self.remaining)
+ON_BOOKS = Expired | Taking | OrderCancelled | PhaseSet
 
 
 class InvariantChecker:
@@ -66,6 +54,7 @@ class InvariantChecker:
         self.shares: dict[tuple[str, str], int] = {}
         self.cash: dict[str, int] = {}
         self.changed: set[str] = set()
+        self.phases: dict[str, Phase] = {}
         # Places in queues that were given to orders so far.
         self.places = 0
         self.protections = Protections()
@@ -98,6 +87,11 @@ class InvariantChecker:
         assert sum(self.cash.values()) == 0, "cash paid and received differ"
 
     def _check_step(self, command: Command | None, step: object, at: EnginePosition) -> None:
+        if isinstance(step, PhaseSet):
+            self._check_phase(step)
+        elif isinstance(step, Taking):
+            phase = self.phases.get(step.symbol, "continuous")
+            assert phase == "continuous", f"an order was taken while {phase}"
         if isinstance(step, OrderAccepted):
             assert isinstance(command, PlaceOrder)
             self._check_accepted(command, step)
@@ -109,6 +103,21 @@ class InvariantChecker:
         elif isinstance(step, OrderCancelled):
             entry = self._close(step.order_id, step.remaining_quantity)
             assert entry.event.broker_id == step.broker_id, "cancelled by another broker"
+
+    def _check_phase(self, event: PhaseSet) -> None:
+        assert event.previous == self.phases.get(event.symbol, "continuous"), "wrong phase before"
+        self.phases[event.symbol] = event.phase
+        if event.phase == event.previous:
+            return
+        self.changed.add(event.symbol)
+        if event.phase != "closed":
+            return
+        for entry in (*self.open.values(), *self.parked.values()):
+            order = entry.event
+            is_day = isinstance(order, OrderEntered) and order.time_in_force == "day"
+            if order.symbol == event.symbol and is_day:
+                # The close is the end of these orders; no event contains it.
+                entry.event = structs.replace(order, valid_until=self.clock)
 
     def _check_elected(self, step: StopElected) -> None:
         entry = self.parked.pop(step.order_id)
@@ -159,7 +168,7 @@ class InvariantChecker:
         assert (event.closed_reason == "filled") == (event.remaining_quantity == 0)
         if isinstance(event, OrderEntered):
             assert isinstance(command, EnterOrder), "conditions that the command lacks"
-            _check_conditions(command, event, filled)
+            check_conditions(command, event, filled)
         else:
             assert not isinstance(command, EnterOrder), "the conditions are lost"
         if is_parked(event):
@@ -174,7 +183,7 @@ class InvariantChecker:
             if isinstance(event, OrderEntered):
                 entry.display = event.display_quantity or 0
             entry.show_slice()
-            _check_displayed(event, entry)
+            check_displayed(event, entry)
             self.open[event.order_id] = entry
             self.changed.add(event.symbol)
 
@@ -212,7 +221,7 @@ class InvariantChecker:
             self.open[event.order_id] = entry
             if not event.kept_priority:
                 entry.show_slice()
-            _check_displayed(event, entry)
+            check_displayed(event, entry)
         assert (event.closed_reason == "filled") == (entry.remaining == 0)
         if event.former_price is not None:
             assert event.former_price == former.price, "the former price is another"
@@ -326,7 +335,7 @@ class InvariantChecker:
 
     def _check_sequences(self, outcome: Outcome) -> None:
         steps = [*outcome.expired, *(step for step, _ in steps_of(outcome))]
-        events = [step for step in steps if isinstance(step, Expired | Taking | OrderCancelled)]
+        events = [step for step in steps if isinstance(step, ON_BOOKS)]
         last = {event.symbol: event.book_sequence for event in events}
         for event in events:
             book = self.books.get(event.symbol)
@@ -346,12 +355,15 @@ class InvariantChecker:
     def _check_books(self) -> None:
         waiting = (*self.open.values(), *self.parked.values())
         ends = [e.event.valid_until for e in waiting if e.event.valid_until is not None]
-        carried = any(row.trigger_price for row in self.engine.snapshot().stops)
+        elected = {row.order.symbol for row in self.engine.snapshot().stops if row.trigger_price}
+        carried = any(self.phases.get(name, "continuous") == "continuous" for name in elected)
         due = self.clock if carried else min(ends, default=None)
         assert self.engine.next_due() == due, "the next expiry is wrong"
         for symbol, book in self.engine.books.items():
             public = self.books.get(symbol)
             assert book.sequence == (public.sequence if public else 0)
+            phase = public.phase if public else "continuous"
+            assert phase == self.phases.get(symbol, "continuous"), "the public phase differs"
             assert book.trade_sequence == self.trade_sequence.get(symbol, 0)
             best: dict[Side, int] = {}
             for side in SIDES:
@@ -362,39 +374,9 @@ class InvariantChecker:
                     "the queue is not the open orders in priority order"
                 )
                 levels = list(book.levels(side, 1_000))
-                assert levels == _totals(queue), "a level is not the sum of its orders"
+                assert levels == totals(queue), "a level is not the sum of its orders"
                 assert levels == (public.side(side) if public else []), "the public book differs"
                 if levels:
                     best[side] = levels[0].price
             if len(best) == len(SIDES):
                 assert best["bid"] < best["ask"], "the book is crossed at rest"
-
-
-def _check_conditions(command: EnterOrder, event: OrderEntered, filled: int) -> None:
-    conditions = ("time_in_force", "post_only", "minimum_quantity", "display_quantity")
-    for field in (*conditions, "self_trade_prevention"):
-        assert getattr(event, field) == getattr(command, field), f"{field} is not the command's"
-    assert not (event.post_only and filled), "a post-only order took"
-    if event.time_in_force == "fok":
-        assert filled in {0, event.quantity}, "a part of a fill-or-kill order traded"
-    if event.minimum_quantity is not None and filled < event.minimum_quantity:
-        assert filled == 0, "less than the minimum traded"
-        assert event.closed_reason in {"no_liquidity", "expired"}, "it rests without its minimum"
-
-
-def _check_displayed(event: OrderAccepted | OrderAmended, entry: LedgerEntry) -> None:
-    """The event of an iceberg order that rests has what the book shows of it."""
-    if isinstance(event, OrderEntered | OrderAmended):
-        is_iceberg = event.display_quantity is not None
-        assert event.displayed_quantity == (entry.shown if is_iceberg else None), "shows another"
-        assert not is_iceberg or event.display_quantity == entry.display, "slices of another size"
-
-
-def _totals(queue: list[LedgerEntry]) -> list[Level]:
-    totals: dict[int, Level] = {}
-    for entry in queue:
-        price = entry.event.price or 0
-        so_far = totals.get(price, Level(price, 0, 0))
-        quantity = so_far.total_quantity + entry.shown
-        totals[price] = Level(price, quantity, so_far.order_count + 1)
-    return list(totals.values())

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from schemas.book import BookUpdate, Level
+from schemas.instruments import Phase
 from schemas.units import Side
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
@@ -13,12 +14,15 @@ class PublicBook(Struct):
 
     sequence: int
     levels: dict[Side, dict[int, Level]]
+    phase: Phase = "continuous"
 
     def apply(self, update: BookUpdate) -> None:
         assert update.sequence == self.sequence + 1, "the book's sequence has a gap or a repeat"
         self.sequence = update.sequence
         if update.whole:
             self.levels = {side: {} for side in SIDES}
+            assert (update.phase or "continuous") in (self.phase, update.phase), "wrong phase"
+        self.phase = update.phase or self.phase
         for side, changed in zip(SIDES, (update.bids, update.asks), strict=True):
             assert list(changed) == _best_first(side, list(changed)), "levels are not best first"
             assert len({level.price for level in changed}) == len(changed), "a level occurs twice"

@@ -12,6 +12,7 @@ from schemas.executions import (
     OrderEntered,
     OrdersCancelled,
     Outcome,
+    PhaseSet,
     RefusalCode,
     StopElected,
 )
@@ -22,7 +23,7 @@ from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.sizes import sized
 
-FLOWS = sized(175, 1_200)
+FLOWS = sized(175, 1_400)
 FLOW_COMMANDS = 200
 OCCURRENCES_MIN = sized(2, 20)
 
@@ -36,18 +37,14 @@ def kinds_seen(seed: int) -> Counter[str]:
     for step in flow(rng, shape, FLOW_COMMANDS):
         outcome = engine.apply(step.command, EnginePosition(0, step.offset, step.timestamp))
         event = outcome.event
+        seen[type(event).__name__] += 1
+        seen["expiries"] += len(outcome.expired)
+        seen += elections_seen(outcome)
         if isinstance(event, OrdersCancelled):
             seen["mass cancels of several"] += len(event.orders) > 1
             seen["mass cancels with more"] += event.more
-        seen[type(event).__name__] += 1
-        seen["expiries"] += len(outcome.expired)
-        seen["elections carried over"] += len(outcome.before)
-        seen["elections in a cascade"] += max(0, len(outcome.after) - 1)
-        for elected in (*outcome.before, *outcome.after):
-            partly = " partly" if elected.fills and elected.remaining_quantity else ""
-            seen[f"stop {elected.closed_reason}{partly}"] += 1
-        if isinstance(event, OrderEntered) and is_parked(event):
-            seen["parked"] += 1
+        if isinstance(event, PhaseSet):
+            seen += phases_seen(event, outcome, engine)
         seen["expired above the limit"] += len(outcome.expired) > rules.expiries_max
         if isinstance(event, CommandRefused):
             seen[event.code] += 1
@@ -66,6 +63,33 @@ def kinds_seen(seed: int) -> Counter[str]:
             makers = {fill.maker_order_id for fill in event.fills}
             seen["slices after others"] += len(event.fills) - len(makers)
     return seen
+
+
+def elections_seen(outcome: Outcome) -> Counter[str]:
+    """Stop orders that were parked or elected."""
+    event = outcome.event
+    found = Counter(parked=isinstance(event, OrderEntered) and is_parked(event))
+    found["elections carried over"] = len(outcome.before)
+    found["elections in a cascade"] = max(0, len(outcome.after) - 1)
+    for elected in (*outcome.before, *outcome.after):
+        partly = " partly" if elected.fills and elected.remaining_quantity else ""
+        found[f"stop {elected.closed_reason}{partly}"] += 1
+    return found
+
+
+def phases_seen(event: PhaseSet, outcome: Outcome, engine: Engine) -> Counter[str]:
+    """The change of phase, and what came of it."""
+    state, expiries_max = engine.snapshot(), engine.rules.expiries_max
+    what = "again" if event.phase == event.previous else f"after {event.previous}"
+    found = Counter([f"{event.phase} {what}"])
+    found["stops elected by a return"] = bool(outcome.after)
+    ends = {order.order_id: order.valid_until for order in state.orders}
+    ended = sum(ends.get(name) is not None for name in state.day_orders)
+    found["ended orders"] = ended
+    found["ended orders carried over"] = ended > expiries_max
+    held = [stop for stop in state.stops if stop.trigger_price]
+    found["stops held"] = any(stop.order.symbol == event.symbol for stop in held)
+    return found
 
 
 def amendments_seen(event: OrderAmended) -> Counter[str]:
@@ -138,6 +162,10 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("iceberg post_only None", "slices after others", "amended iceberg kept cut"),
         *("amended iceberg kept unchanged", "amended iceberg moved None"),
         *("expiries", "expired above the limit", "fills", "sweeps"),
+        *("PhaseSet", "continuous after halted", "continuous after closed", "halted again"),
+        *("halted after continuous", "closed after halted", "closed after continuous"),
+        *("stops elected by a return", "ended orders", "ended orders carried over"),
+        *("day None", "day filled", "post_only None", "stops held"),
         *("parked", "elections carried over", "elections in a cascade", "stop None"),
         *("OrderEntered prevented", "OrderAmended prevented", "StopElected prevented"),
         *("cancel_taker stayed", "cancel_maker closed", "cancel_both closed"),

@@ -24,6 +24,16 @@ def in_band(price: int, held: NaiveInstrument, reference: int) -> bool:
     return width is None or abs(price - reference) * 1_000_000 <= width * reference
 
 
+def phase_refusals(held: NaiveInstrument | None) -> list[RefusalCode]:
+    """Refusals of any order in the present phase of its symbol."""
+    phase = None if held is None else held.phase
+    codes: dict[RefusalCode, bool] = {
+        "market_halted": phase == "halted",
+        "market_closed": phase == "closed",
+    }
+    return [code for code, is_refused in codes.items() if is_refused]
+
+
 def broken_rules(order: PlaceOrder, held: NaiveInstrument) -> list[RefusalCode]:
     """The rules that an order breaks, in the order in which a refusal names the first."""
     rules, price = held.rules, order.price
@@ -43,4 +53,4 @@ def broken_rules(order: PlaceOrder, held: NaiveInstrument) -> list[RefusalCode]:
         "stop_would_trigger": stop_price is not None
         and (held.reference - stop_price) * (1 if order.side == "bid" else -1) >= 0,
     }
-    return [code for code, is_broken in codes.items() if is_broken]
+    return phase_refusals(held) + [code for code, is_broken in codes.items() if is_broken]

@@ -16,6 +16,7 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
     SetQuotas,
     Tick,
 )
@@ -30,15 +31,15 @@ from schemas.executions import (
     OrderEntered,
     OrderRepeated,
     Outcome,
-    QuotasSet,
+    PhaseSet,
     RefusalCode,
     Ticked,
 )
 from schemas.ids import created_ms
-from schemas.instruments import Phase
 from schemas.quotas import Quotas
 from schemas.units import ClosedReason
-from tests.support.naive_instrument import NaiveInstrument, broken_rules
+from tests.support.naive_instrument import broken_rules, phase_refusals
+from tests.support.naive_operator import NaiveOperator
 from tests.support.naive_orders import (
     Remembered,
     Resting,
@@ -47,6 +48,7 @@ from tests.support.naive_orders import (
     client_key,
     content,
     display_of,
+    is_day,
     is_stop,
     mode_of,
     needed,
@@ -58,8 +60,11 @@ from tests.support.naive_orders import (
 from tests.support.naive_stops import NaiveStop
 from tests.support.naive_taking import NaiveTaking
 
+# Events that name a number of their book.
+ON_BOOKS = OrderAccepted | OrderAmended | OrderCancelled | InstrumentSet | PhaseSet
 
-class NaiveMarket(NaiveTaking):
+
+class NaiveMarket(NaiveOperator, NaiveTaking):
     """All symbols of one partition. `open` is sorted by acceptance."""
 
     def apply(self, command: Command | None, offset: int, timestamp: int) -> Outcome:
@@ -71,10 +76,10 @@ class NaiveMarket(NaiveTaking):
         due = [one for one in self._open_orders() if self._is_due(one.order)]
         due.sort(key=lambda one: (one.order.valid_until, one.offset))
         expired = [self._expire(one) for one in due[: self.limits.expiries_max]]
-        carried = sorted({stop.order.symbol for stop in self.stops.elected})
+        carried = sorted({stop.order.symbol for stop in self.stops.elected} - self._held())
         before = self._run_stops(carried, offset, expired)
         event = self._decide(command, offset, expired)
-        if isinstance(event, OrderAccepted | OrderAmended | OrderCancelled | InstrumentSet):
+        if isinstance(event, ON_BOOKS):
             event = structs.replace(event, book_sequence=self._sequence(event.symbol))
         after = self._run_stops(list(self.stops.prices), offset, expired)
         for symbol in self.touched:
@@ -93,7 +98,7 @@ class NaiveMarket(NaiveTaking):
                 return CommandRefused("malformed_command")
             case Tick():
                 return Ticked()
-            case SetQuotas() | SetInstrument():
+            case SetQuotas() | SetInstrument() | SetPhase():
                 return self._set(command)
             case CancelOrder() | CancelAll():
                 return self._cancel(command)
@@ -103,30 +108,6 @@ class NaiveMarket(NaiveTaking):
                 return self._place(command, offset, expired)
             case _:
                 assert_never(command)
-
-    def _set_instrument(self, command: SetInstrument) -> Event:
-        held = self.instruments.get(command.symbol)
-        reference = command.reference_price or (held.reference if held else None)
-        if reference is None:
-            return CommandRefused("needs_reference_price", request=command.request)
-        phase: Phase = held.phase if held else "continuous"
-        self.instruments[command.symbol] = NaiveInstrument(command.rules, reference, phase)
-        self.opened_by.setdefault(command.symbol, None)
-        return InstrumentSet(
-            symbol=command.symbol,
-            request=command.request,
-            rules=command.rules,
-            reference_price=reference,
-            phase=phase,
-            book_sequence=0,
-            trade_sequence=self.trade_sequence.get(command.symbol, 0),
-        )
-
-    def _set(self, command: SetQuotas | SetInstrument) -> Event:
-        if isinstance(command, SetInstrument):
-            return self._set_instrument(command)
-        self.quotas = command.quotas
-        return QuotasSet(command.quotas)
 
     def _cancel(self, command: CancelOrder | CancelAll) -> Event:
         if isinstance(command, CancelAll):
@@ -155,6 +136,11 @@ class NaiveMarket(NaiveTaking):
             command.display_quantity and not display_of(former.order)
         ):
             return refused_amendment(command, "not_amendable")
+        if is_day(former.order) and command.valid_until is not None:
+            return refused_amendment(command, "not_amendable")
+        codes = phase_refusals(self.instruments.get(former.order.symbol))
+        if codes:
+            return refused_amendment(command, codes[0])
         return self._amend_resting(former, command, (offset, expired))
 
     def _amend_resting(
@@ -232,7 +218,7 @@ class NaiveMarket(NaiveTaking):
                 return CommandRefused(code, order.order_id, order.broker_id)
         held = self.instruments.get(order.symbol)
         codes: list[RefusalCode] = []
-        if is_stop(order) or mode_of(order):
+        if is_stop(order) or is_day(order) or mode_of(order):
             codes.append("needs_instrument")
         if held is not None:
             codes = broken_rules(order, held)

@@ -106,7 +106,7 @@ def order_amended(command: AmendOrder, after: Resting, former_price: int | None)
         remaining_quantity=after.remaining,
         book_sequence=0,
         quantity=after.amended,
-        valid_until=order.valid_until,
+        valid_until=None if is_day(order) else order.valid_until,
         former_price=former_price,
         display_quantity=display_of(order),
         displayed_quantity=None if display_of(order) is None else after.shown,
@@ -153,6 +153,11 @@ def never_rests(order: PlaceOrder) -> bool:
     """True if no part of the order may wait in the book."""
     in_force = order.time_in_force if isinstance(order, EnterOrder) else None
     return order.order_type == "market" or in_force in {"ioc", "fok"}
+
+
+def is_day(order: PlaceOrder) -> bool:
+    """True if the close of its symbol ends the order."""
+    return isinstance(order, EnterOrder) and order.time_in_force == "day"
 
 
 def is_stop(order: PlaceOrder) -> bool:

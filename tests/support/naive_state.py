@@ -98,6 +98,10 @@ class NaiveState:
     def _is_due(self, order: PlaceOrder) -> bool:
         return order.valid_until is not None and order.valid_until <= self.clock
 
+    def _held(self) -> set[str]:
+        """Symbols that have an instrument and are not trading."""
+        return {name for name, one in self.instruments.items() if one.phase != "continuous"}
+
     def _expire(self, one: Resting | NaiveStop) -> Expired:
         order, left = one.order, self._leave(one)
         sequence = self._sequence(order.symbol)

@@ -71,7 +71,7 @@ def elected(stop: NaiveStop, event: OrderAccepted, book_sequence: int) -> StopEl
         remaining_quantity=event.remaining_quantity,
         book_sequence=book_sequence,
         price=order.price,
-        valid_until=order.valid_until,
+        valid_until=None if order.time_in_force == "day" else order.valid_until,
         closed_reason=event.closed_reason,
         fills=event.fills,
         prevented=event.prevented if isinstance(event, OrderEntered) else (),

@@ -207,11 +207,11 @@ CASES: dict[str, Sequence[Case]] = {
             ],
         )
     ],
-    "sink.store: INSERT INTO instruments (partition, symbol, ph": [
-        Case(
-            session=SINK,
-            parameters=[0, "S1", "halted", 100, 7, 1, 1, None, None, None, None],
-        )
+    "sink.instrument_rows: INSERT INTO instruments (partition, symbol, ph": [
+        Case(session=SINK, parameters=[0, "S1", "halted", 100, 7, 1, 1, *[None] * 4])
+    ],
+    "sink.instrument_rows: UPDATE instruments SET phase = %s WHERE partit": [
+        Case(session=SINK, parameters=["halted", 0, "S1"])
     ],
     "sink.store: INSERT INTO brokers (id, name, api_key_hash, w": [
         Case(session=SINK, parameters=[BUSY, "a", "b", None, "2026-01-01T00:00:00Z"])

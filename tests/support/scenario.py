@@ -19,6 +19,7 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
     Tick,
 )
 from schemas.executions import (
@@ -30,20 +31,27 @@ from schemas.executions import (
     OrderRepeated,
     OrdersCancelled,
     Outcome,
+    PhaseSet,
     QuotasSet,
     SingleEvent,
     StopElected,
     Ticked,
 )
-from schemas.instruments import InstrumentRules
+from schemas.instruments import InstrumentRules, Phase
 from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_parked, steps_of
-from schemas.units import SelfTradePrevention, Side
+from schemas.units import SelfTradePrevention, Side, TimeInForce
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.rules import Rules
 from tests.support.naive_market import NaiveMarket
 from tests.support.naive_state import NaiveRules
 
 SYMBOL: Final = "PETR4"
+PHASES: Final[dict[str, Phase]] = {
+    "continuous": "continuous",
+    "halted": "halted",
+    "closed": "closed",
+}
+IN_FORCE: Final[dict[str, TimeInForce]] = {"ioc": "ioc", "fok": "fok", "day": "day"}
 SIDES: Final[dict[str, Side]] = {"buy": "bid", "sell": "ask"}
 
 
@@ -119,10 +127,11 @@ def command_of(text: str) -> Command | None:
     """Parse `buy 5 @ 101 by ann as a1`, `sell 5 by bob as b1` (market), `cancel a1 by ann`, ...
 
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
-    `stop PRICE`, `show QUANTITY`, `own` with a self-trade prevention, and `is` with `ioc`, `fok` or
-    `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME show QUANTITY` has at least one of its
-    values, and `is post_only`. `instrument 100 in SYMBOL band PPM` sets one with this reference
-    price. `cancel all by ann` may continue with `in SYMBOL` and `side buy`.
+    `stop PRICE`, `show QUANTITY`, `for day`, `own` with a self-trade prevention, and `is` with
+    `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME show QUANTITY` has at
+    least one of its values, and `is post_only`. `instrument 100 in SYMBOL band PPM` sets one with
+    this reference price; `phase halted in SYMBOL after continuous` expects a phase. `cancel all by
+    ann` may continue with `in SYMBOL` and `side buy`.
     """
     verb, *words = text.split()
     match verb:
@@ -134,12 +143,8 @@ def command_of(text: str) -> Command | None:
             return _cancel(words)
         case "amend":
             return _amendment(words)
-        case "instrument":
-            fields = dict(zip(words[1::2], words[2::2], strict=True))
-            band = int(fields["band"]) if "band" in fields else None
-            rules = InstrumentRules(band_ppm=band)
-            symbol = fields.get("in", SYMBOL)
-            return SetInstrument(symbol, "0" * 16, rules, int(words[0]))
+        case "instrument" | "phase":
+            return _of_operator(verb, words)
         case _:
             return _order(SIDES[verb], words)
 
@@ -150,6 +155,16 @@ def _cancel(words: list[str]) -> CancelOrder | CancelAll:
     fields = dict(zip(words[1::2], words[2::2], strict=True))
     side = SIDES[fields["side"]] if "side" in fields else None
     return CancelAll(fields["by"], "0" * 16, fields.get("in"), side)
+
+
+def _of_operator(verb: str, words: list[str]) -> SetInstrument | SetPhase:
+    fields = dict(zip(words[1::2], words[2::2], strict=True))
+    if verb == "instrument":
+        rules = InstrumentRules(band_ppm=int(fields["band"]) if "band" in fields else None)
+        symbol = fields.get("in", SYMBOL)
+        return SetInstrument(symbol, "0" * 16, rules, int(words[0]))
+    expected = PHASES[fields["after"]] if "after" in fields else None
+    return SetPhase(fields.get("in", SYMBOL), "0" * 16, PHASES[words[0]], expected)
 
 
 def _amendment(words: list[str]) -> AmendOrder:
@@ -185,12 +200,12 @@ def _order(side: Side, words: list[str]) -> PlaceOrder:
         order = structs.replace(order, price=int(fields["@"]))
     if "until" in fields:
         order = structs.replace(order, valid_until=int(fields["until"]))
-    if not fields.keys() & {"is", "min", "stop", "show", "own"}:
+    if not fields.keys() & {"is", "min", "stop", "show", "own", "for"}:
         return order
     kind = fields.get("is")
     return EnterOrder(
         **structs.asdict(order),
-        time_in_force="ioc" if kind == "ioc" else "fok" if kind == "fok" else None,
+        time_in_force=IN_FORCE.get(kind or fields.get("for") or ""),
         post_only=kind == "post_only",
         minimum_quantity=int(fields["min"]) if "min" in fields else None,
         stop_price=int(fields["stop"]) if "stop" in fields else None,
@@ -263,8 +278,10 @@ def _event_text(event: SingleEvent) -> str:
             return _other_event_text(event)
 
 
-def _other_event_text(event: InstrumentSet | QuotasSet | Ticked) -> str:
+def _other_event_text(event: InstrumentSet | PhaseSet | QuotasSet | Ticked) -> str:
     match event:
+        case PhaseSet():
+            return f"{event.phase} after {event.previous}"
         case InstrumentSet():
             return "instrument"
         case QuotasSet():

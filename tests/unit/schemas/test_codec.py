@@ -332,7 +332,7 @@ def test_outcome_of_the_largest_command_fits_one_record() -> None:
     assert len(codec.encode(Outcomes(10**12, 10**12, (outcome,)))) < RECORD_BYTES_MAX
 
 
-NO_TIMES_IN_FORCE: Final[list[Any]] = ["", "IOC", "day", 1, True, []]
+NO_TIMES_IN_FORCE: Final[list[Any]] = ["", "IOC", "days", 1, True, []]
 NO_BOOLEANS: Final[list[Any]] = [None, 0, 1, "true", []]
 ENTERED: Final[dict[str, Any]] = {**ORDER, "type": "enter_order", "valid_until": None}
 
@@ -363,7 +363,10 @@ def test_conditions_that_go_together_are_decoded(conditions: dict[str, Any]) -> 
         {"price": None},
         {"order_type": "market"},
         {"order_type": "market", "price": None, "time_in_force": "gtc"},
+        {"order_type": "market", "price": None, "time_in_force": "day"},
         {"order_type": "market", "price": None, "post_only": True},
+        {"time_in_force": "day", "valid_until": 1},
+        {"time_in_force": "day", "valid_until": 1, "stop_price": 9},
         {"time_in_force": "ioc", "valid_until": 1},
         {"time_in_force": "fok", "valid_until": 1},
         {"time_in_force": "ioc", "post_only": True},

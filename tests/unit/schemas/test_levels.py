@@ -20,6 +20,8 @@ LEVELS = {
     "cancel_all": CONTROLS_LEVEL,
     "enter_order.iceberg": CONTROLS_LEVEL,
     "amend_order.display": CONTROLS_LEVEL,
+    "enter_order.day": CONTROLS_LEVEL,
+    "set_phase": CONTROLS_LEVEL,
 }
 
 
