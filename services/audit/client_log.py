@@ -5,7 +5,8 @@ Pure. JSON lines, one per attempt, in the order of the answers. An order that is
 the log at most once. A refusal is withdrawn by an acknowledgement, and by an `unknown` after it,
 because that attempt may have entered. A refusal after an `unknown` stands: it told the client that
 there is no order, so none of the attempts may be in the log. A retry that the engine recognised by
-its client order id, and a command that it refused, do not count, because they made no order.
+its client order id, a record of the log that a foreign program repeated, and a command that the
+engine refused do not count, because they made no order.
 """
 
 from collections.abc import Iterable
@@ -77,11 +78,14 @@ class ClientLog:
         if not isinstance(command, PlaceOrder):
             return
         name = (command.broker_id, command.client_order_id or "")
+        made_none = outcome is not None and isinstance(
+            outcome.event, OrderRepeated | CommandRefused
+        )
         if command.order_id in self._times:
-            self._times[command.order_id] += 1
+            self._times[command.order_id] += not (made_none and self._times[command.order_id])
             if (known := self._names[command.order_id]) != name:
                 self._misnamed.append(f"order {command.order_id} of {known} is {name} in the log")
-        if outcome is not None and isinstance(outcome.event, OrderRepeated | CommandRefused):
+        if made_none:
             return
         for counts in (self._refused, self._unknown):
             if name in counts:

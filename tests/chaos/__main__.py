@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
         description="Injects random faults into a new exchange under load: programs are killed, "
-        "frozen, stopped; links are cut, stalled, slowed; clocks are set wrong. Then checks that "
-        "everything works again and that every answer given to a client is true.",
+        "frozen, stopped; links are cut, stalled, slowed; clocks are set wrong; a foreign program "
+        "writes on the topics. Then checks that everything works and every answer is true.",
         epilog="Exit codes: 0 passed; 1 something is lost, duplicated, contradictory or not live, "
         "or the audit failed; 2 usage; 3 the exchange cannot be started; 130 interrupted.",
     )

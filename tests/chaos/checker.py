@@ -26,6 +26,7 @@ from tests.chaos.reconciliation import (
     reconciliation,
     refused_wrongly,
     wrongly_not_found,
+    wrongly_replaced,
 )
 from tests.chaos.views import view_differences
 from tests.chaos.webhook_check import WebhookCheck, check_webhooks
@@ -110,6 +111,7 @@ def verify(
     else:
         counted = reconciliation(lines, history.clients.cancelled, market)
         contradictions += wrongly_not_found(history.clients.records, market)
+        contradictions += wrongly_replaced(history.clients.replacements, market)
         for url in readers:
             differences += view_differences(url, history.keys(), market, history.seed)
     return Verification(

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Literal
 
 import aiohttp
 import msgspec
@@ -21,12 +21,11 @@ from loadgen.client.http_requests import order_body
 from loadgen.client.record import (
     NO_ANSWER,
     TIMED_OUT,
-    Operation,
     Records,
     RequestRecord,
     RequestResult,
 )
-from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
+from loadgen.workload.orderflow import LOT_SHARES, Plan, PlannedCancel, PlannedOrder
 from schemas.rest import Registration
 
 ATTEMPTS_MAX: Final = 6
@@ -41,6 +40,10 @@ RESENT_ONE_IN: Final = 10
 LATE_RETRY_VALID_MS_MAX: Final = 1_000
 # From `valid_until` to the late retry.
 _LATE_S = 0.1
+# One planned cancel in so many replaces quantity and price of its order instead.
+REPLACED_ONE_IN: Final = 3
+# What a replacement adds to the price, towards the market: it keeps its place, rests or trades.
+_STEPS_CENTS: Final = (0, 1, 6)
 _STOP_POLL_S = 0.2
 _END_S = ATTEMPTS_MAX * (ANSWER_TIMEOUT_S + BACKOFF_S_MAX) + 10.0
 _RETRIED = frozenset({NO_ANSWER, TIMED_OUT, 429, 500, 502, 503, 504})
@@ -57,16 +60,18 @@ _decode = msgspec.json.Decoder(_AnswerBody).decode
 
 
 class Clients:
-    """All brokers' clients. `records` grows during `trading()`.
+    """All brokers' clients. `records` of orders and cancels grow during `trading()`.
 
-    `answered`: number of answers that are not retried, by operation. `cancelled`: ids of the orders
-    whose cancel was answered 204. `with_validity`: orders with a
-    `valid_until`, by broker number and client order id.
+    `replacements`: answers to these, with the id of the order that was asked for. `answered`:
+    number of answers that are not retried, by operation. `cancelled`: ids of the orders whose
+    cancel was answered 204. `with_validity`: orders with a `valid_until`, by broker number and
+    client order id.
     """
 
     def __init__(self, url: str, brokers: Sequence[Registration], flow: Plan) -> None:
         self.records = Records()
-        self.answered: Counter[Operation] = Counter()
+        self.replacements: list[RequestResult] = []
+        self.answered: Counter[str] = Counter()
         self.cancelled: set[str] = set()
         self.with_validity = frozenset(
             (action.broker, action.client_order_id)
@@ -117,6 +122,12 @@ class Clients:
         if line.answer.status == 201:
             self._created_us.append(line.done_us)
 
+    def add_replacement(self, answer: RequestResult) -> None:
+        """Record an attempt to replace an order."""
+        self.replacements.append(answer)
+        if answer.status not in _RETRIED:
+            self.answered["replace"] += 1
+
     def fail(self, error: BaseException) -> None:
         """Keep an unexpected error of a client; `trading()` raises it at its end."""
         self._failures.append(error)
@@ -161,7 +172,9 @@ class _BrokerClient:
                 if isinstance(action, PlannedOrder):
                     self._launch(self._place(session, index, action))
                 elif isinstance(action, PlannedCancel) and action.order in self._order_ids:
-                    self._launch(self._cancel(session, action))
+                    is_replaced = action.order % REPLACED_ONE_IN == 0
+                    change = self._replace if is_replaced else self._cancel
+                    self._launch(change(session, action))
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def abandon(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -201,28 +214,45 @@ class _BrokerClient:
         if answer.status == 204:
             self._clients.cancelled.add(order_id)
 
+    async def _replace(self, session: aiohttp.ClientSession, cancel: PlannedCancel) -> None:
+        order = self._flow.actions[cancel.order]
+        if not isinstance(order, PlannedOrder) or order.price is None:
+            return
+        draw = cancel.order // REPLACED_ONE_IN
+        step = _STEPS_CENTS[draw % len(_STEPS_CENTS)]
+        lots = order.quantity // LOT_SHARES
+        values = {
+            "price": order.price + (step if order.side == "bid" else -step),
+            "quantity": max(1, lots + draw % 2 * 2 - 1) * LOT_SHARES,
+        }
+        order_id = self._order_ids[cancel.order]
+        body = msgspec.json.encode(values)
+        await self._send(session, "replace", f"/orders/{order_id}/replace", body, order_id)
+
     async def _send(
         self,
         session: aiohttp.ClientSession,
-        operation: Operation,
+        operation: Literal["order", "cancel", "replace"],
         path: str,
         body: bytes,
         name: str,
     ) -> RequestResult:
-        """Send with retries; the last answer. `name`: client order id, or a cancel's order id."""
+        """Send with retries; the last answer. `name`: client order id, or the order's id."""
         answer = RequestResult(NO_ANSWER)
         for attempt in range(ATTEMPTS_MAX):
             sent_us = self._clients.now_us()
             answer = await self._post(session, path, body)
             now_us = self._clients.now_us()
-            if operation == "cancel":
+            if operation != "order":
                 answer = RequestResult(answer.status, answer.code, name)
-            client_order_id = name if operation == "order" else ""
-            self._clients.add(
-                RequestRecord(
-                    operation, sent_us, sent_us, now_us, answer, self._number, client_order_id
+            if operation == "replace":
+                self._clients.add_replacement(answer)
+            else:
+                times = (sent_us, sent_us, now_us)
+                client_order_id = name if operation == "order" else ""
+                self._clients.add(
+                    RequestRecord(operation, *times, answer, self._number, client_order_id)
                 )
-            )
             if answer.status not in _RETRIED:
                 break
             await asyncio.sleep(min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt))

@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from infra.errors import InfraError
 from tests.chaos.clients import Clients
 from tests.chaos.cluster import Cluster
+from tests.chaos.foreign_writer import ForeignWriter
 from tests.chaos.plan import CLOCKS, PROGRAMS, ChaosPlan, Fault, FaultGroup
 from tests.chaos.small_disk import fill, make_room
 from tests.chaos.supervisor import ChaosSupervisor
@@ -109,6 +110,10 @@ class FaultInjector:
             return self._disturb_link(fault)
         if fault.kind == "fill_disk":
             return self._fill_disk(fault)
+        if fault.kind in ("repeat_records", "unreadable_records", "transactions"):
+            writer = ForeignWriter(self._cluster.stack, fault.detail, self._wait)
+            writer.disturb(fault.kind, fault.hold_ms / 1000)
+            return self._now_us()
         return self._disturb_program(fault)
 
     def _disturb_link(self, fault: Fault) -> int:

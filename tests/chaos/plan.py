@@ -21,24 +21,36 @@ Link = Literal[
     "webhooks-postgres",
     "webhooks-receivers",
 ]
+# Kafka's topics, on which a program that is not part of the exchange writes.
+Topics = Literal["topics"]
 ProgramFault = Literal["kill", "freeze", "stop", "restart_twice"]
 LinkFault = Literal["cut", "stall", "slow", "cut_after"]
 # The wall clock jumps while a program runs, or is wrong from its start.
 ClockFault = Literal["clock_jump", "clock_wrong_start"]
+# Records of the exchange are repeated, records are written that no service can read, and
+# transactions are committed, aborted and left open.
+TopicFault = Literal["repeat_records", "unreadable_records", "transactions"]
 # Drawn only on request. fill_disk: fills Kafka's disk, which is then a small tmpfs. supersede:
 # freezes the matcher, lets another one claim its partitions, then resumes it. Records still in its
 # producer are then sent, so public records may be duplicated: a known limit.
 ExtraFault = Literal["fill_disk", "supersede"]
-FaultKind = ProgramFault | LinkFault | ClockFault | ExtraFault
+FaultKind = ProgramFault | LinkFault | ClockFault | TopicFault | ExtraFault
 
 PROGRAMS: Final[tuple[Program, ...]] = get_args(Program)
 LINKS: Final[tuple[Link, ...]] = get_args(Link)
-TARGETS: Final[tuple[str, ...]] = (*PROGRAMS, *LINKS)
+TOPICS: Final[tuple[Topics, ...]] = get_args(Topics)
+TARGETS: Final[tuple[str, ...]] = (*PROGRAMS, *LINKS, *TOPICS)
 PROGRAM_FAULTS: Final[tuple[ProgramFault, ...]] = get_args(ProgramFault)
 LINK_FAULTS: Final[tuple[LinkFault, ...]] = get_args(LinkFault)
 CLOCK_FAULTS: Final[tuple[ClockFault, ...]] = get_args(ClockFault)
+TOPIC_FAULTS: Final[tuple[TopicFault, ...]] = get_args(TopicFault)
 EXTRA_FAULTS: Final[tuple[ExtraFault, ...]] = get_args(ExtraFault)
-DEFAULT_FAULTS: Final[tuple[FaultKind, ...]] = (*PROGRAM_FAULTS, *LINK_FAULTS, *CLOCK_FAULTS)
+DEFAULT_FAULTS: Final[tuple[FaultKind, ...]] = (
+    *PROGRAM_FAULTS,
+    *LINK_FAULTS,
+    *CLOCK_FAULTS,
+    *TOPIC_FAULTS,
+)
 # Not the others: sink and reader use the clock for durations and display only. The webhook sender
 # signs the time, and receivers rightly reject a signature that is a day old.
 CLOCKS: Final[tuple[Program, ...]] = ("gateway", "matcher", "kafka")
@@ -72,7 +84,7 @@ class Fault(Struct, frozen=True):
 
     `detail`: milliseconds between two kills (restart_twice) or of delay (slow); bytes
     (cut_after); 1 if the stalled connections are cut at the end (stall); clock error in
-    milliseconds (clock_jump, clock_wrong_start).
+    milliseconds (clock_jump, clock_wrong_start); seed of the records on the topics.
     """
 
     kind: FaultKind
@@ -146,7 +158,11 @@ class ChaosPlan(Struct, frozen=True):
 
 
 def _kinds_on(target: str) -> tuple[FaultKind, ...]:
-    usual = PROGRAM_FAULTS if target in PROGRAMS else LINK_FAULTS
+    usual: tuple[FaultKind, ...] = LINK_FAULTS
+    if target in PROGRAMS:
+        usual = PROGRAM_FAULTS
+    elif target in TOPICS:
+        usual = TOPIC_FAULTS
     return (*usual, *(kind for kind, only in _ONLY_ON.items() if target in only))
 
 
@@ -224,19 +240,21 @@ class _PlanGenerator:
 
     def _detail(self, kind: FaultKind, target: str) -> int:
         rng = self._random
+        found = 0
         match kind:
             case "restart_twice":
-                return rng.randint(*BETWEEN_KILLS_MS)
+                found = rng.randint(*BETWEEN_KILLS_MS)
             case "stall":
-                return rng.randrange(2)
+                found = rng.randrange(2)
             case "slow":
-                return rng.randint(*DELAY_MS)
+                found = rng.randint(*DELAY_MS)
             case "cut_after":
-                return rng.randint(*CUT_AFTER_BYTES)
+                found = rng.randint(*CUT_AFTER_BYTES)
             case "clock_jump" | "clock_wrong_start":
-                return self._clock_error_ms(target)
-            case _:
-                return 0
+                found = self._clock_error_ms(target)
+            case "repeat_records" | "unreadable_records" | "transactions":
+                found = rng.getrandbits(16)
+        return found
 
     def _clock_error_ms(self, target: str) -> int:
         rng = self._random

@@ -9,24 +9,33 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from loadgen.client.record import RequestRecord
+from loadgen.client.record import RequestRecord, RequestResult
 from schemas.commands import Command, PlaceOrder
 from schemas.executions import (
     CommandRefused,
-    Expired,
+    InstrumentSet,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderRepeated,
     Outcome,
+    StopElected,
 )
+from schemas.outcome_steps import Step, is_parked, steps_of, trades_of
 from schemas.units import Side
 from services.audit.client_log import ClientLine
 
-_REPEATED, _CREATED = 200, 201
+_OK = _REPEATED = 200
+_CREATED = 201
 _CLIENT_ERROR, _NOT_FOUND, _SERVER_ERROR, _NOT_ACCEPTED = 400, 404, 500, 503
 _INVALID, _TOO_MANY = 422, 429
 
-E = TypeVar("E", OrderAccepted, OrderRepeated, CommandRefused)
+# Refusals of orders of the load: by the market, and by the wrong clock of a gateway.
+_LATE_REFUSALS = ("post_only_would_trade", "stop_would_trigger", "stale_order_id")
+# What may change the book of a symbol.
+_CHANGES = OrderAccepted | OrderAmended | OrderCancelled | StopElected | InstrumentSet
+
+E = TypeVar("E", OrderAccepted, OrderRepeated, CommandRefused, OrderAmended)
 
 
 class Market(Struct, frozen=True):
@@ -38,7 +47,8 @@ class Market(Struct, frozen=True):
 
 
 class OrderState(Struct):
-    """State of an order; `remaining`: quantity that is not filled, also of a closed order."""
+    """State of an order; `remaining`: quantity that is not filled, also of a closed order;
+    `parked`: a stop order that waits outside the book."""
 
     broker_id: str
     symbol: str
@@ -46,6 +56,7 @@ class OrderState(Struct):
     price: int | None
     remaining: int
     open: bool
+    parked: bool = False
 
 
 class Reconciliation(Struct, frozen=True):
@@ -69,15 +80,18 @@ def reconciliation(
     }
     granted = sorted(set(cancelled))
     written = Counter(c.order_id for c in market.commands if isinstance(c, PlaceOrder))
+    # Records that a foreign writer repeated, or that a retry made: they made no order.
+    without_order = Counter(event.order_id for event in _events(market, OrderRepeated))
+    without_order.update(event.order_id or "" for event in _events(market, CommandRefused))
     entered = Counter(
         (event.broker_id, event.client_order_id or event.order_id)
         for event in _events(market, OrderAccepted)
     )
     repeated = {event.order_id for event in _events(market, OrderRepeated)}
-    # Answered 202 before its outcome, which the wrong clock of a gateway caused.
-    stale = {e.order_id for e in _events(market, CommandRefused) if e.code == "stale_order_id"}
+    # Answered 202 before the outcome, which was a refusal.
+    refused = {e.order_id for e in _events(market, CommandRefused) if e.code in _LATE_REFUSALS}
     orders = {event.order_id for event in _events(market, OrderAccepted)}
-    fills = [fill for event in _events(market, OrderAccepted) for fill in event.fills]
+    fills = [trade.fill for outcome in market.outcomes for trade in trades_of(outcome)]
     open_ = {order_id for order_id, order in order_states(market).items() if order.open}
     lost = [
         f"order {i} {name} has no command" for i, name in acknowledged.items() if not written[i]
@@ -85,12 +99,14 @@ def reconciliation(
     lost += [
         f"order {i} {name} has no outcome"
         for i, name in acknowledged.items()
-        if written[i] and i not in orders and i not in repeated and i not in stale
+        if written[i] and i not in orders and i not in repeated and i not in refused
     ]
     lost += [f"order {i} is open, its cancel was granted" for i in granted if i in open_]
     published = Counter(market.trade_ids)
     lost += [f"trade {f.trade_id} was not published" for f in fills if not published[f.trade_id]]
-    duplicated = [f"order {i} has {n} commands" for i, n in written.items() if n > 1]
+    duplicated = [
+        f"order {i} has {n} commands" for i, n in written.items() if n - without_order[i] > 1
+    ]
     duplicated += [f"{name} entered the market {n} times" for name, n in entered.items() if n > 1]
     duplicated += [f"trade {i} was published {n} times" for i, n in published.items() if n > 1]
     made = Counter(fill.trade_id for fill in fills)
@@ -100,6 +116,32 @@ def reconciliation(
 
 def _events(market: Market, kind: type[E]) -> list[E]:
     return [o.event for o in market.outcomes if isinstance(o.event, kind)]
+
+
+def wrongly_replaced(answers: Sequence[RequestResult], market: Market) -> list[str]:
+    """Orders with fewer replacements in the market than were granted, or more than were possible.
+
+    A request is counted once, also if a foreign writer repeated its record.
+    """
+    made = Counter(i for i, _ in {(e.order_id, e.request) for e in _events(market, OrderAmended)})
+    entered = {event.order_id for event in _events(market, OrderAccepted)}
+    granted = Counter(answer.order_id for answer in answers if answer.status == _OK)
+    possible = Counter(answer.order_id for answer in answers if not _is_refusal(answer.status))
+    found = [
+        f"order {i} was replaced {made[i]} times, {granted[i]} to {possible[i]} were answered"
+        for i in made.keys() | granted.keys()
+        if not granted[i] <= made[i] <= possible[i]
+    ]
+    found += [
+        f"order {answer.order_id} is in the market, its replacement was answered 404"
+        for answer in answers
+        if answer.status == _NOT_FOUND and answer.order_id in entered
+    ]
+    return found
+
+
+def _is_refusal(status: int) -> bool:
+    return _CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED
 
 
 def accepted_after_refusals(lines: Iterable[RequestRecord]) -> list[str]:
@@ -115,7 +157,7 @@ def accepted_after_refusals(lines: Iterable[RequestRecord]) -> list[str]:
             continue
         if status == _REPEATED and name not in possible:
             found.append(f"{name} entered the market by an attempt that was refused")
-        if not (_CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED):
+        if not _is_refusal(status):
             possible.add(name)
     return found
 
@@ -138,13 +180,17 @@ class ClockErrors(Struct, frozen=True):
 
 
 def refused_wrongly(lines: Iterable[RequestRecord], clock_errors: ClockErrors) -> list[str]:
-    """Orders answered 4xx except 429: every order of the load is valid, and so is its retry."""
+    """Orders answered 4xx except 429: every order of the load is valid, and so is its retry.
+
+    The market's own refusals, such as of a post-only order that would trade, are right.
+    """
     return [
         f"order {line.client_order_id} of broker {line.broker} was refused: {line.answer}"
         for line in lines
         if line.operation == "order"
         and _CLIENT_ERROR <= line.answer.status < _SERVER_ERROR
         and line.answer.status != _TOO_MANY
+        and line.kind != "expected"
         and not clock_errors.excuse(line)
     ]
 
@@ -177,24 +223,33 @@ def order_states(market: Market) -> dict[str, OrderState]:
     for outcome in market.outcomes:
         for expired in outcome.expired:
             found[expired.order_id].open = False
-        event = outcome.event
-        if isinstance(event, OrderCancelled):
-            found[event.order_id].open = False
-        elif isinstance(event, OrderAccepted):
-            for fill in event.fills:
-                maker = found[fill.maker_order_id]
-                maker.remaining = fill.maker_remaining_quantity
+        for step, trades in steps_of(outcome):
+            for trade in trades:
+                maker = found[trade.fill.maker_order_id]
+                maker.remaining = trade.fill.maker_remaining_quantity
                 maker.open = maker.open and maker.remaining > 0
-            is_open = event.closed_reason is None
-            found[event.order_id] = OrderState(
-                event.broker_id,
-                event.symbol,
-                event.side,
-                event.price,
-                event.remaining_quantity,
-                is_open,
-            )
+            _change(found, step)
     return found
+
+
+def _change(orders: dict[str, OrderState], step: Step) -> None:
+    """Add an order, or change it, as the step says."""
+    if isinstance(step, OrderAccepted):
+        orders[step.order_id] = OrderState(
+            step.broker_id,
+            step.symbol,
+            step.side,
+            step.price,
+            step.remaining_quantity,
+            open=step.closed_reason is None,
+            parked=is_parked(step),
+        )
+    elif isinstance(step, OrderCancelled):
+        orders[step.order_id].open = False
+    elif isinstance(step, OrderAmended | StopElected):
+        order = orders[step.order_id]
+        order.price, order.remaining = step.price, step.remaining_quantity
+        order.open, order.parked = step.closed_reason is None, False
 
 
 class Account(Struct):
@@ -212,13 +267,13 @@ class Account(Struct):
 def accounts(market: Market) -> dict[str, Account]:
     """Balances by broker id."""
     found: dict[str, Account] = {}
-    for event in _events(market, OrderAccepted):
-        sign = 1 if event.side == "bid" else -1
-        for fill in event.fills:
-            quantity, value = sign * fill.quantity, sign * fill.price * fill.quantity
-            found.setdefault(event.broker_id, Account()).traded(event.symbol, quantity, value)
-            maker = found.setdefault(fill.maker_broker_id, Account())
-            maker.traded(event.symbol, -quantity, -value)
+    for trade in (trade for outcome in market.outcomes for trade in trades_of(outcome)):
+        taker, fill = trade.taker, trade.fill
+        sign = 1 if taker.side == "bid" else -1
+        quantity, value = sign * fill.quantity, sign * fill.price * fill.quantity
+        found.setdefault(taker.broker_id, Account()).traded(taker.symbol, quantity, value)
+        maker = found.setdefault(fill.maker_broker_id, Account())
+        maker.traded(taker.symbol, -quantity, -value)
     return found
 
 
@@ -234,14 +289,17 @@ def symbol_views(market: Market) -> dict[str, SymbolView]:
     """Public views by symbol."""
     found: dict[str, SymbolView] = {}
     for outcome in market.outcomes:
-        event = outcome.event
-        for each in (*outcome.expired, event):
-            if isinstance(each, OrderAccepted | OrderCancelled | Expired):
-                found.setdefault(each.symbol, SymbolView()).sequence = each.book_sequence
-        if isinstance(event, OrderAccepted) and event.fills:
-            found[event.symbol].last_price = event.fills[-1].price
+        for expired in outcome.expired:
+            found[expired.symbol].sequence = expired.book_sequence
+        for step, trades in steps_of(outcome):
+            if not isinstance(step, _CHANGES):
+                continue
+            view = found.setdefault(step.symbol, SymbolView())
+            view.sequence = step.book_sequence
+            if trades:
+                view.last_price = trades[-1].fill.price
     for order in order_states(market).values():
-        if order.open and order.price is not None:
+        if order.open and not order.parked and order.price is not None:
             level = found[order.symbol].levels.setdefault((order.side, order.price), [0, 0])
             level[0] += order.remaining
             level[1] += 1

@@ -6,7 +6,7 @@ from statistics import median_low
 
 from msgspec import Struct
 
-from loadgen.client.record import RequestRecord
+from loadgen.client.record import RequestRecord, RequestResult
 from tests.chaos.plan import Fault
 from tests.chaos.reconciliation import Reconciliation
 from tests.chaos.webhook_check import WebhookCheck
@@ -179,16 +179,20 @@ def _seconds(took_ms: int | None) -> str:
     return "never" if took_ms is None else f"{took_ms / 1000:.1f} s"
 
 
-def answers_of(lines: Iterable[RequestRecord]) -> dict[str, int]:
+def answers_of(
+    lines: Iterable[RequestRecord], replacements: Iterable[RequestResult] = ()
+) -> dict[str, int]:
     """Number of requests by operation and answer."""
-    return dict(Counter(_answer(line) for line in lines))
-
-
-def _answer(line: RequestRecord) -> str:
-    status = {0: "connection lost", 1: "timeout"}.get(line.answer.status, str(line.answer.status))
-    return (
-        f"{line.operation} {status} {line.answer.code if line.kind != 'transport' else ''}".rstrip()
+    found = Counter(
+        _answer(line.operation, line.answer, with_code=line.kind != "transport") for line in lines
     )
+    found.update(_answer("replace", each, with_code=bool(each.status)) for each in replacements)
+    return dict(found)
+
+
+def _answer(operation: str, answer: RequestResult, *, with_code: bool) -> str:
+    status = {0: "connection lost", 1: "timeout"}.get(answer.status, str(answer.status))
+    return f"{operation} {status} {answer.code if with_code else ''}".rstrip()
 
 
 def _flat(codes: dict[str, list[int | None]]) -> Iterator[tuple[str, int | None]]:

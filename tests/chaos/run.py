@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from loadgen.client.setup import register
+from loadgen.client.setup import register, set_instruments
 from loadgen.workload.orderflow import Profile
 from loadgen.workload.orderflow import plan as order_plan
 from tests.chaos.checker import ClientHistory, verify, verify_webhooks
@@ -81,6 +81,11 @@ class _Run:
             symbols=load.symbols,
             orders_per_s=load.orders_per_s,
             duration_s=3 * plan.duration_s + late_s + 120,
+            ioc_percent=8,
+            fok_percent=4,
+            post_only_percent=6,
+            minimum_percent=4,
+            stop_percent=8,
         )
         flow = order_plan(profile, plan.seed)
         stack = cluster.stack
@@ -93,6 +98,7 @@ class _Run:
                 lambda number: webhook_receivers.url(number, port) if number else None,
             )
         )
+        asyncio.run(set_instruments(stack.url, stack.admin_key, flow.symbols))
         webhook_receivers.set_brokers(self._brokers)
         self._clients = Clients(stack.url, self._brokers, flow)
         self._injector = FaultInjector(cluster, self._supervisor, print_line, self._clients)
@@ -144,7 +150,7 @@ class _Run:
             duration_s=self._plan.duration_s,
             one_by_one=self._plan.one_by_one,
             recoveries=recoveries,
-            answers=answers_of(records),
+            answers=answers_of(records, self._clients.replacements),
             reconciliation=found.reconciliation,
             contradictions=found.contradictions,
             not_live=[*not_live, *found.view_differences],

@@ -20,6 +20,8 @@ from tests.chaos.plan import (
     PROGRAM_FAULTS,
     PROGRAMS,
     TARGETS,
+    TOPIC_FAULTS,
+    TOPICS,
     FaultKind,
     FaultSelection,
     chaos_plan,
@@ -29,6 +31,7 @@ EVERYTHING: set[tuple[FaultKind, str]] = {
     *((kind, target) for kind in PROGRAM_FAULTS for target in PROGRAMS),
     *((kind, target) for kind in LINK_FAULTS for target in LINKS),
     *((kind, target) for kind in CLOCK_FAULTS for target in CLOCKS),
+    *((kind, target) for kind in TOPIC_FAULTS for target in TOPICS),
 }
 
 

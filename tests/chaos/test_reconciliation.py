@@ -9,10 +9,13 @@ from schemas.executions import (
     CommandRefused,
     Fill,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
     RefusalCode,
+    StopElected,
 )
 from services.audit.client_log import ClientLine
 from tests.chaos.plan import Fault
@@ -31,6 +34,7 @@ from tests.chaos.reconciliation import (
     refused_wrongly,
     symbol_views,
     wrongly_not_found,
+    wrongly_replaced,
 )
 from tests.chaos.report import Recovery, Report, TargetStatistics
 from tests.chaos.webhook_check import WebhookCheck
@@ -99,10 +103,15 @@ def test_reconciliation_of_missing_records_counts_them_as_lost() -> None:
     assert found(without(GOOD, 3)) == (1, 0)
 
 
-def test_reconciliation_of_an_order_refused_after_202_is_lost_unless_its_id_was_stale() -> None:
+def test_reconciliation_of_an_order_refused_after_202_is_lost_unless_the_load_explains_it() -> None:
     lines = [*LINES, ClientLine("acknowledged", "b1", "c9", "s")]
     place = PlaceOrder("s", "b1", "1", "PETR4", "ask", "limit", 100, 10, None, "c9")
-    codes: list[tuple[RefusalCode, int]] = [("stale_order_id", 0), ("too_many_open_orders", 1)]
+    codes: list[tuple[RefusalCode, int]] = [
+        ("stale_order_id", 0),
+        ("post_only_would_trade", 0),
+        ("stop_would_trigger", 0),
+        ("too_many_open_orders", 1),
+    ]
     for code, lost in codes:
         refused = Outcome(5, CommandRefused(code, "s", "b1"))
         market = Market([*GOOD.commands, place], [*GOOD.outcomes, refused], GOOD.trade_ids)
@@ -114,6 +123,12 @@ def test_reconciliation_of_repeated_records_counts_them_as_duplicated() -> None:
     assert found(structs.replace(GOOD, commands=[*GOOD.commands, GOOD.commands[0]])) == (0, 1)
     another = Outcome(5, structs.replace(MAKER, order_id="m2", closed_reason="expired"))
     assert found(structs.replace(GOOD, outcomes=[*GOOD.outcomes, another])) == (0, 1)
+
+
+def test_reconciliation_of_a_record_that_the_engine_refused_as_repeated_is_correct() -> None:
+    refused = Outcome(5, CommandRefused("duplicate_order_id", "m", "b1"))
+    commands, outcomes = [*GOOD.commands, GOOD.commands[0]], [*GOOD.outcomes, refused]
+    assert found(Market(commands, outcomes, GOOD.trade_ids)) == (0, 0)
 
 
 def attempt(status: int, client_order_id: str = "c", order_id: str = "") -> RequestRecord:
@@ -246,6 +261,87 @@ def test_order_states_accounts_and_symbol_views_include_every_fill() -> None:
     }
     assert symbol_views(before) == {"PETR4": SymbolView(2, 10, {("ask", 10): [60, 1]})}
     assert symbol_views(GOOD) == {"PETR4": SymbolView(3, 10, {})}
+
+
+# A stop order waits for a trade; the taker is replaced, arrives anew and trades with the maker.
+STOP = OrderEntered(
+    "s", "b3", "1", "PETR4", "bid", "limit", 60, 60, 1, 10, client_order_id="c3", stop_price=10
+)
+RESTING = structs.replace(
+    TAKER, price=9, remaining_quantity=40, closed_reason=None, fills=(), book_sequence=2
+)
+AMENDED = OrderAmended(
+    "t", "b2", "r1", "PETR4", "bid", 11, 0, 3, 40, closed_reason="filled", fills=(FILL,)
+)
+ELECTED = StopElected(
+    "s",
+    "b3",
+    "PETR4",
+    "bid",
+    10,
+    10,
+    5,
+    10,
+    fills=(Fill("y", 2, 10, 50, "m", "b1", 10),),
+)
+CHANGED = Market(
+    [],
+    [
+        Outcome(1, MAKER),
+        Outcome(2, STOP),
+        Outcome(3, RESTING),
+        Outcome(4, AMENDED, after=(ELECTED,)),
+    ],
+    ["x", "y"],
+)
+
+
+def test_order_states_accounts_and_symbol_views_include_replaced_and_elected_orders() -> None:
+    waiting = structs.replace(CHANGED, outcomes=CHANGED.outcomes[:3])
+    assert order_states(waiting)["s"].parked
+    levels = {("ask", 10): [100, 1], ("bid", 9): [40, 1]}
+    assert symbol_views(waiting) == {"PETR4": SymbolView(2, None, levels)}
+    assert order_states(CHANGED) == {
+        "m": OrderState("b1", "PETR4", "ask", 10, 10, open=True),
+        "s": OrderState("b3", "PETR4", "bid", 10, 10, open=True),
+        "t": OrderState("b2", "PETR4", "bid", 11, 0, open=False),
+    }
+    assert accounts(CHANGED) == {
+        "b1": Account(900, {"PETR4": -90}),
+        "b2": Account(-400, {"PETR4": 40}),
+        "b3": Account(-500, {"PETR4": 50}),
+    }
+    levels = {("ask", 10): [10, 1], ("bid", 10): [10, 1]}
+    assert symbol_views(CHANGED) == {"PETR4": SymbolView(5, 10, levels)}
+    assert reconciliation([], [], CHANGED).trades == 2
+
+
+@pytest.mark.parametrize(
+    ("order_id", "statuses", "is_right"),
+    [
+        ("t", [200], True),
+        ("t", [0, 200], True),
+        ("t", [504], True),
+        ("t", [503, 409, 200], True),
+        ("t", [200, 200], False),
+        ("t", [503], False),
+        ("t", [504, 404], False),
+        ("m", [0], True),
+        ("m", [409], True),
+        ("m", [200], False),
+        ("m", [404], False),
+        ("gone", [404], True),
+    ],
+)
+def test_replacements_are_in_the_market_as_often_as_they_were_granted(
+    order_id: str, statuses: list[int], is_right: bool
+) -> None:
+    answers = [RequestResult(status, "", order_id) for status in statuses]
+    if order_id != "t":
+        answers.append(RequestResult(200, "", "t"))
+    # The record of the request, repeated by a foreign writer.
+    market = structs.replace(CHANGED, outcomes=[*CHANGED.outcomes, Outcome(5, AMENDED)])
+    assert (wrongly_replaced(answers, market) == []) == is_right
 
 
 @pytest.mark.parametrize(

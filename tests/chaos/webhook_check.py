@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas.executions import OrderAccepted
+from schemas.outcome_steps import trades_of
 from schemas.units import rfc3339
 from tests.chaos.reconciliation import Market
 
@@ -62,15 +62,11 @@ def check_webhooks(
 
 def _expected(market: Market, with_webhook: Collection[str]) -> Iterator[tuple[Key, Any]]:
     for outcome in market.outcomes:
-        taker = outcome.event
-        if not isinstance(taker, OrderAccepted):
-            continue
-        other = "ask" if taker.side == "bid" else "bid"
-        left = taker.quantity
-        for fill in taker.fills:
-            left -= fill.quantity
+        for trade in trades_of(outcome):
+            taker, fill = trade.taker, trade.fill
+            other = "ask" if taker.side == "bid" else "bid"
             for broker_id, order_id, side, remaining in (
-                (taker.broker_id, taker.order_id, taker.side, left),
+                (taker.broker_id, taker.order_id, taker.side, trade.taker_remaining),
                 (
                     fill.maker_broker_id,
                     fill.maker_order_id,

@@ -114,8 +114,8 @@ class Exchange:
         return offsets[0]
 
     def outcomes(self, partition: int) -> list[Outcome]:
-        """Outcomes of the valid epochs of a partition, in command order."""
-        execution_filter = ExecutionFilter({partition: FilterPosition()})
+        """Outcomes of the valid epochs of a partition, in command order, as services read them."""
+        execution_filter = ExecutionFilter({partition: FilterPosition()}, lambda *_: None)
         found: list[Outcome] = []
         for record, value in self._held(EXECUTIONS, partition):
             batch = execution_filter.accept(partition, record, value)

@@ -301,6 +301,19 @@ def test_client_log_retry_repeated_or_refused_by_the_engine_is_not_a_duplicate()
     assert report["acknowledged"].samples == ["c1 of broker b1 is in the log 2 times"]
 
 
+def test_client_log_record_repeated_by_a_foreign_program_is_not_a_duplicate() -> None:
+    lines = [ClientLine("acknowledged", "b1", "c1", "o1")]
+    client_log, report = ClientLog(lines), AuditReport()
+    client_log.command(place(1, "c1"), Outcome(1_000, MAKER))
+    for code in ("duplicate_order_id", "stale_order_id"):
+        client_log.command(place(1, "c1"), Outcome(2_000, CommandRefused(code, "o1", "b1")))
+    client_log.check(report)
+    assert report.holds
+    client_log.command(place(1, "c1"), Outcome(3_000, MAKER))
+    client_log.check(report)
+    assert report["acknowledged"].samples == ["order o1 is in the log 2 times"]
+
+
 def test_client_log_file_is_read_line_by_line() -> None:
     text = b'{"told":"refused","broker_id":"b","client_order_id":"c"}\n\n'
     line = ClientLine("refused", "b", "c")
