@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from services.runtime.errors import UnavailableError
+from services.runtime.questions import answer_of
 
 INTERVAL_S = 0.5
 FROZEN_S = 1.0
@@ -84,7 +85,7 @@ class BrokersFreshness:
     async def _ask(self) -> None:
         begun_s = self.beat()
         try:
-            end = await asyncio.to_thread(self._end)
+            end = await answer_of(self._end)
         except UnavailableError:
             # The age grows; `refusal` draws the consequence.
             return

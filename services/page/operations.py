@@ -20,6 +20,7 @@ from services.reader.app import Reader
 from services.runtime.clock import now_ms
 from services.runtime.errors import UnavailableError
 from services.runtime.health import Health
+from services.runtime.questions import answer_of
 
 # Kafka is asked for the ends of the log this often, and only while the view is read.
 ASK_S: Final = 1.0
@@ -93,7 +94,7 @@ class Operations:
         return self._reader.views.next_commands().get(partition, 0)
 
     async def _ask(self) -> None:
-        ends = await asyncio.to_thread(self._ends)
+        ends = await answer_of(self._ends)
         now_s = time.monotonic()
         stored = self._reader.stored() if self._reader.storage_reachable else None
         for number, each in enumerate(self._positions):

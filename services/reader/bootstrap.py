@@ -26,6 +26,7 @@ from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
 from services.runtime.kafka.execution_filter import FilterPosition
 from services.runtime.postgres.errors import line_of
+from services.runtime.questions import answer_of
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class ViewBootstrap:
 
     async def _run(self) -> None:
         positions = await self._restored()
-        held = await asyncio.to_thread(self._stream.ranges)
+        held = await answer_of(self._stream.ranges)
         while self._lack is not None and (lost := _lost_beginning(held)) is not None:
             text = f"{lost} and PostgreSQL {self._lack}"
             if not isinstance(self._lack, ArchiveUnavailableError):
@@ -88,11 +89,11 @@ class ViewBootstrap:
             await asyncio.sleep(RETRY_S)
             self._stored = self._open_stored()
             positions = await self._restored()
-            held = await asyncio.to_thread(self._stream.ranges)
+            held = await answer_of(self._stream.ranges)
         if self._lack is not None:
             self._from = f"the executions topic alone: PostgreSQL {self._lack}"
             log.warning("views from %s", self._from)
-        claims = await asyncio.to_thread(self._stream.claims, positions)
+        claims = await answer_of(self._stream.claims, positions)
         self._begun = True
         self._stream.start(held, positions, claims)
 

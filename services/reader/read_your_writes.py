@@ -13,6 +13,7 @@ from schemas.orders import OrderRecord
 from services.reader.errors import ViewBehindError
 from services.reader.views import Views
 from services.runtime.errors import UnavailableError
+from services.runtime.questions import answer_of
 
 # An order id younger than this may still be on its way through log and matcher.
 FRESH_MS = 5_000
@@ -91,7 +92,7 @@ class Waiting:
             await asyncio.wait([earlier])
         question = self._questions.get(partition)
         if question is None:
-            question = asyncio.create_task(asyncio.to_thread(self._commands_end, partition))
+            question = asyncio.create_task(answer_of(self._commands_end, partition))
             self._questions[partition] = question
             question.add_done_callback(lambda done: self._answered(partition, done))
         return await asyncio.shield(question)

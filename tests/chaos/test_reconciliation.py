@@ -17,6 +17,7 @@ from schemas.executions import (
     RefusalCode,
     StopElected,
 )
+from schemas.units import Side
 from services.audit.client_log import ClientLine
 from tests.chaos.plan import Fault
 from tests.chaos.reconciliation import (
@@ -263,6 +264,7 @@ def test_order_states_accounts_and_symbol_views_include_every_fill() -> None:
     assert symbol_views(GOOD) == {"PETR4": SymbolView(3, 10, {})}
 
 
+Levels = dict[tuple[Side, int], list[int]]
 # A stop order waits for a trade; the taker is replaced, arrives anew and trades with the maker.
 STOP = OrderEntered(
     "s", "b3", "1", "PETR4", "bid", "limit", 60, 60, 1, 10, client_order_id="c3", stop_price=10
@@ -299,7 +301,7 @@ CHANGED = Market(
 def test_order_states_accounts_and_symbol_views_include_replaced_and_elected_orders() -> None:
     waiting = structs.replace(CHANGED, outcomes=CHANGED.outcomes[:3])
     assert order_states(waiting)["s"].parked
-    levels = {("ask", 10): [100, 1], ("bid", 9): [40, 1]}
+    levels: Levels = {("ask", 10): [100, 1], ("bid", 9): [40, 1]}
     assert symbol_views(waiting) == {"PETR4": SymbolView(2, None, levels)}
     assert order_states(CHANGED) == {
         "m": OrderState("b1", "PETR4", "ask", 10, 10, open=True),
