@@ -25,7 +25,7 @@ from tests.support.sizes import sized
 
 FLOWS = sized(175, 1_400)
 FLOW_COMMANDS = 200
-OCCURRENCES_MIN = sized(2, 20)
+OCCURRENCES_MIN = sized(1, 20)
 
 
 def kinds_seen(seed: int) -> Counter[str]:

@@ -37,6 +37,7 @@ def order_of(command: PlaceOrder, now_ms: int) -> DesignOrder:
         triggered_at=None,
         display_quantity=None,
         displayed_quantity=None,
+        self_trade_prevention=None,
         trades=[],
         arrival=0,
     )
