@@ -115,6 +115,7 @@ def restored(
                     record,
                     remaining_quantity=record.remaining_quantity + filled[order_id],
                     filled_value=record.filled_value - value[order_id],
+                    displayed_quantity=_any_slice(record),
                     closed_reason=None,
                     triggered_at=None if order_id in elected else record.triggered_at,
                     trades=[],
@@ -127,6 +128,12 @@ def restored(
     for _, _, batch in merge(*(part.batches() for part in recent), key=lambda each: each[:2]):
         earlier.apply(batch)
     return earlier.own_events
+
+
+def _any_slice(record: OrderRecord) -> int | None:
+    """A quantity that the book may have shown of an order: its first fill has the true one."""
+    display = record.display_quantity
+    return None if display is None else display or record.quantity
 
 
 def _numbers_before(views: Views, recent: Sequence[RecentOutcomes]) -> dict[tuple[str, int], int]:

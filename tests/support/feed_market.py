@@ -10,7 +10,15 @@ from msgspec import structs
 from websockets.frames import Opcode
 
 from schemas.book import Level
-from schemas.commands import AmendOrder, CancelAll, CancelOrder, Command, PlaceOrder, Tick
+from schemas.commands import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    Tick,
+)
 from schemas.executions import Outcome
 from schemas.ids import order_id
 from schemas.outcome_steps import Taking
@@ -111,6 +119,8 @@ class FeedMarket:
         # Shares of amendments, while orders are open, and of cancels of all orders.
         self._amended = amended
         self._mass_cancels = mass_cancels
+        # The share of orders that show a part of their quantity alone.
+        self.icebergs = 0.0
         self.engine = Engine(0)
         self.views = Views()
         self.own = OwnFeed(lambda: self.views)
@@ -210,6 +220,10 @@ class FeedMarket:
             self.now_ms() + 20 * self._step_ms if rng.random() < 0.2 else None,
             f"c-{self.offset}" if len(self.brokers) > 1 else None,
         )
+        if self.icebergs and rng.random() < self.icebergs:
+            order = EnterOrder(
+                **structs.asdict(order), display_quantity=rng.randint(1, order.quantity)
+            )
         self._open.append(order)
         return order
 

@@ -43,6 +43,7 @@ def subscribed(market: FeedMarket, *channels: str) -> tuple[FeedClient, Recordin
 @pytest.mark.parametrize("seed", range(20))
 def test_books_of_clients_equal_the_views_for_any_cut_into_flushes(seed: int) -> None:
     market = FeedMarket(seed=seed, mass_cancels=0.04)
+    market.icebergs = 0.2
     early = subscribed(market, "book")[1]
     late = RecordingOutput()
     for step in range(40):

@@ -53,6 +53,7 @@ def behind(events: OwnEvents, broker: str) -> dict[int, int]:
 @pytest.mark.parametrize("seed", range(3))
 def test_events_before_the_start_equal_those_of_all_commands(seed: int, first: int) -> None:
     market = FeedMarket(seed=seed, brokers=BROKERS, amended=0.0)
+    market.icebergs = 0.3
     market.trade(COMMANDS)
     views, closed = started(market)
     recent = [RecentOutcomes(0, first, market.outcomes[first:])]
