@@ -12,6 +12,7 @@ from msgspec import Struct
 from loadgen.client.setup import register, set_instruments
 from loadgen.workload.orderflow import Profile
 from loadgen.workload.orderflow import plan as order_plan
+from schemas.rest import Registration
 from tests.chaos.checker import ClientHistory, verify, verify_webhooks
 from tests.chaos.clients import Clients
 from tests.chaos.cluster import RECEIVERS_LINK, Cluster, running_cluster
@@ -19,6 +20,7 @@ from tests.chaos.fault_injector import FaultInjector, HealedGroup
 from tests.chaos.liveness import liveness_failures
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
+from tests.chaos.session_traders import SessionTraders
 from tests.chaos.supervisor import ChaosSupervisor
 from tests.chaos.webhook_receivers import WebhookReceivers
 
@@ -30,6 +32,11 @@ AUDIT_WAIT_S: Final = 90.0
 # Average time of a fault group with its recovery, at most: orders are planned for that time.
 GROUP_S_MAX: Final = 15
 _POLL_S = 0.1
+
+# Brokers that trade over order sessions and feeds, on symbols of their own.
+SESSION_BROKERS: Final = 4
+SESSION_SYMBOLS: Final = ("SESS1", "SESS2")
+SESSION_ORDERS_PER_S: Final = 10
 
 PrintLine = Callable[[str], None]
 
@@ -90,22 +97,26 @@ class _Run:
         flow = order_plan(profile, plan.seed)
         stack = cluster.stack
         port = cluster.links[RECEIVERS_LINK].port
-        self._brokers = asyncio.run(
-            register(
-                stack.url,
-                stack.admin_key,
-                load.brokers,
-                lambda number: webhook_receivers.url(number, port) if number else None,
-            )
+        self._brokers = self._registered(
+            load.brokers,
+            lambda number: webhook_receivers.url(number, port) if number else None,
         )
         asyncio.run(set_instruments(stack.url, stack.admin_key, flow.symbols))
         webhook_receivers.set_brokers(self._brokers)
         self._clients = Clients(stack.url, self._brokers, flow)
+        keys = [each.api_key for each in self._registered(SESSION_BROKERS)]
+        self._sessions = SessionTraders(stack.url, keys, SESSION_SYMBOLS, SESSION_ORDERS_PER_S)
         self._injector = FaultInjector(cluster, self._supervisor, print_line, self._clients)
+
+    def _registered(
+        self, count: int, url_of: Callable[[int], str | None] = lambda _: None
+    ) -> list[Registration]:
+        stack = self._cluster.stack
+        return asyncio.run(register(stack.url, stack.admin_key, count, url_of))
 
     def run(self) -> Report:
         with self._supervisor.watching():
-            with self._clients.trading():
+            with self._sessions.trading(), self._clients.trading():
                 time.sleep(WARM_UP_S)
                 healed = self._injector.inject_all(self._plan)
                 self._injector.heal_all()
@@ -153,7 +164,7 @@ class _Run:
             answers=answers_of(records, self._clients.replacements),
             reconciliation=found.reconciliation,
             contradictions=found.contradictions,
-            not_live=[*not_live, *found.view_differences],
+            not_live=[*not_live, *found.view_differences, *self._sessions.findings],
             webhooks=webhooks,
             unexpected_exits=self._supervisor.unexpected_exits(),
             stop_exits=self._injector.stop_exits,
