@@ -31,7 +31,8 @@ def test_instrument_is_shown_with_its_stock(controls: Market) -> None:
     sent = {"reference_price": 50, "tick_size": 5, "quantity_max": 100}
     answer = controls.admin.call("PUT", f"/admin{path}", sent)
     body = expect_answer("the instrument to be set", answer, 200).body
-    wanted = {"lot_size": 1, "value_max": None, "price_min": None, "price_max": None} | sent
+    unset = dict.fromkeys(("value_max", "price_min", "price_max", "band_ppm"))
+    wanted = unset | {"lot_size": 1, "band_action": "cancel"} | sent
     assert body == {"symbol": symbol, "phase": "continuous", "instrument": wanted}
     trader.sell(symbol, 5, 55)
     trader.buy(symbol, 5, 55)

@@ -56,6 +56,10 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     symbol has no instrument, or if its last trade has reached the stop price already.
     `display_quantity`: what rests of the order shows that much alone, and once that is filled the
     next so much, behind the others at its price. It is at least one share in 100 of the quantity.
+    `self_trade_prevention`, 409 if the symbol has no instrument: where the order would trade with
+    one of the same broker and `document_number`, the rest of this order (cancel_taker), of the one
+    in the book (cancel_maker) or of both is closed. It also counts when the order is replaced or
+    elected.
     """
 
     document_number: DocumentNumber
@@ -71,6 +75,7 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     minimum_quantity: Quantity | None = None
     stop_price: PriceCents | None = None
     display_quantity: Quantity | None = None
+    self_trade_prevention: SelfTradePreventionChoice = "none"
 
 
 class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,7 +27,7 @@ BODY_BYTES_MAX = 4 * 1024
 TRADES_DEFAULT, TRADES_MAX = 50, 1_000
 DEPTH_DEFAULT, DEPTH_MAX = 10, 50
 _GONE = frozenset({"cancelled", "expired"})
-_NO_CONDITIONS = (None, False, None, None, None)
+_NO_CONDITIONS = (None, False, None, None, None, "none")
 
 
 class DesignApi:
@@ -53,7 +53,8 @@ class DesignApi:
         # The designs do not accept orders that have expired already, not even as retries.
         wanted = admit(await _body(request), now_ms(), retry_ms_max=0)
         conditions = (wanted.time_in_force, wanted.post_only, wanted.minimum_quantity)
-        if (*conditions, wanted.stop_price, wanted.display_quantity) != _NO_CONDITIONS:
+        others = (wanted.stop_price, wanted.display_quantity, wanted.self_trade_prevention)
+        if (*conditions, *others) != _NO_CONDITIONS:
             raise invalid_fields([FieldFault("", "conditions of orders are not offered here")])
         placed = await self._design.place(broker.broker_id, wanted)
         if placed.verdict == "reused":

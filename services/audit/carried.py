@@ -8,16 +8,21 @@ from services.matcher.state import EngineState
 
 
 def carried_orders(state: EngineState) -> Iterator[tuple[OrderEntered, OrderRow]]:
-    """The orders in the books, each as if it had been entered with what is left of it."""
+    """The orders in the books, each as if it had been entered with what is left of it.
+
+    `document_number` is empty if an order rested before its symbol had an instrument.
+    """
     icebergs = {row.order_id: row for row in state.icebergs}
     day_orders = frozenset(state.day_orders)
+    documents = {row.order_id: row.document_number for row in state.terms}
+    modes = {row.order_id: row.mode for row in state.preventions}
     for order in state.orders:
         iceberg = icebergs.get(order.order_id)
         left = order.remaining_quantity + (iceberg.hidden_quantity if iceberg else 0)
         event = OrderEntered(
             order_id=order.order_id,
             broker_id=order.broker_id,
-            document_number="",
+            document_number=documents.get(order.order_id, ""),
             symbol=order.symbol,
             side=order.side,
             order_type="limit",
@@ -28,6 +33,7 @@ def carried_orders(state: EngineState) -> Iterator[tuple[OrderEntered, OrderRow]
             valid_until=order.valid_until,
             time_in_force="day" if order.order_id in day_orders else None,
             display_quantity=iceberg.display_quantity if iceberg else None,
+            self_trade_prevention=modes.get(order.order_id),
         )
         yield event, order
 

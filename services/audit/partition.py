@@ -126,7 +126,6 @@ class PartitionAudit:
         self._answers.clock = state.clock
         self._books.carry(state)
         self._instruments.carry(state.instruments)
-        self._protections.carry(state)
         self._phases.carry(state)
         self._stops.carry(state.stops, state.instruments)
         for stop in state.stops:

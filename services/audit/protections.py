@@ -16,7 +16,6 @@ from services.audit.conditions import crosses
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import OrderState
 from services.audit.resting import Resting, RestingBook
-from services.matcher.state import EngineState
 
 
 class _Owner(Struct, frozen=True):
@@ -35,18 +34,6 @@ class Protections:
         self._instruments = instruments
         self._placed: OrderAccepted | None = None
         self._clock = 0
-        # Of orders that were open where the audit begins.
-        self._carried: dict[str, tuple[str, SelfTradePrevention | None]] = {}
-
-    def carry(self, state: EngineState) -> None:
-        """Take over the orders that are open where the audit begins."""
-        modes = {row.order_id: row.mode for row in state.preventions}
-        for row in state.terms:
-            self._carried[row.order_id] = row.document_number, modes.get(row.order_id)
-        for stop in state.stops:
-            order = stop.order
-            terms = order.document_number, order.self_trade_prevention
-            self._carried[order.order_id] = terms
 
     def begin(self, outcome: Outcome) -> None:
         """Begin with the next outcome."""
@@ -124,8 +111,7 @@ class Protections:
         if state is None:
             return None
         if state.carried:
-            document, mode = self._carried.get(order_id, (None, None))
-            return _Owner(state.accepted.broker_id, document, mode)
+            return _owner(state.accepted, has_document=bool(state.accepted.document_number))
         since = self._instruments.since(state.accepted.symbol)
         return _owner(state.accepted, has_document=since is not None and state.offset > since)
 

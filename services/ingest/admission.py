@@ -65,6 +65,7 @@ def names_given(order: OrderRequest) -> int:
         + (order.minimum_quantity is not None)
         + (order.time_in_force is not None)
         + (order.display_quantity is not None)
+        + (order.self_trade_prevention != "none")
         + order.post_only
     )
 

@@ -15,7 +15,7 @@ from services.ingest.prefer import Preferences, applied
 from services.ingest.settling import known, order_not_found, partition_of, settled
 from services.ingest.waiters import CancelResult, OnCancelResult
 
-_GONE = frozenset({"cancelled", "expired"})
+_GONE = frozenset({"cancelled", "expired", "self_trade", "price_band"})
 
 
 class CancelOrderHandler:

@@ -22,7 +22,7 @@ from services.ingest.waiters import OnOutcome
 
 _RANDOM_BYTES = 8
 # Time in force by default, and nothing else, makes a plain order.
-_NO_CONDITIONS: Final = (None, False, None, None, None)
+_NO_CONDITIONS: Final = (None, False, None, None, None, None)
 
 
 class PlaceOrderHandler:
@@ -148,6 +148,7 @@ def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
         order.minimum_quantity,
         order.stop_price,
         order.display_quantity,
+        None if order.self_trade_prevention == "none" else order.self_trade_prevention,
     )
     if conditions == _NO_CONDITIONS:
         return PlaceOrder(*fields)

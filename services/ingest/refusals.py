@@ -14,7 +14,8 @@ REFUSALS: Final = {
     "exists",
     "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
     "remembered for an hour",
-    "needs_instrument": "stop orders are taken for symbols with an instrument only",
+    "needs_instrument": "stop orders and self_trade_prevention are taken for symbols with an "
+    "instrument only",
     "stop_would_trigger": "the symbol's last trade has reached the stop_price already",
     "post_only_would_trade": "the opposite side has an order at this price or a better one",
     "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",

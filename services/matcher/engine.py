@@ -5,6 +5,8 @@ Every command first expires what is due, then is refused or applied. A refusal i
 anything is changed. An exception means a broken invariant: the process must stop.
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct, structs
 
 from schemas.commands import (
@@ -126,6 +128,11 @@ class Engine(PhasedOrders):
     def quotas(self) -> Quotas | None:
         """The quotas that the log has set last; None before."""
         return None if self._quotas is None else self._quotas.quotas
+
+    @property
+    def terms(self) -> Mapping[str, OrderTerms]:
+        """The terms of open orders that entered symbols with instruments, by order id."""
+        return self._terms
 
     def _set_quotas(self, quotas: Quotas) -> QuotasSet:
         if self._quotas is None:

@@ -3,12 +3,15 @@
 Pure. Client order ids are left out; the digest covers them too.
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from schemas.book import Level
-from schemas.units import Side
+from schemas.units import SelfTradePrevention, Side
 from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.engine import Engine
+from services.matcher.instrument import OrderTerms
 from services.matcher.stops import StopOrder
 
 
@@ -16,7 +19,8 @@ class OpenOrder(Struct, frozen=True):
     """An open order. `accepted_at` is the offset of the command that placed it.
 
     `display_quantity`: of an iceberg order, the size of its next slice (0: all);
-    `displayed_quantity`: the part of what remains that the book shows.
+    `displayed_quantity`: the part of what remains that the book shows. `document_number`: of an
+    order that entered a symbol with an instrument.
     """
 
     order_id: str
@@ -27,6 +31,8 @@ class OpenOrder(Struct, frozen=True):
     accepted_at: int
     display_quantity: int | None
     displayed_quantity: int
+    document_number: str | None
+    self_trade_prevention: SelfTradePrevention | None
 
 
 class DumpedBook(Struct, frozen=True):
@@ -58,6 +64,8 @@ class WaitingStop(Struct, frozen=True):
     valid_until: int | None
     accepted_at: int
     trigger_price: int | None
+    document_number: str
+    self_trade_prevention: SelfTradePrevention | None
 
 
 class Dump(Struct, frozen=True):
@@ -77,13 +85,14 @@ class Dump(Struct, frozen=True):
 
 def dump(engine: Engine, next_offset: int) -> Dump:
     """Every book of the engine by symbol, including empty ones."""
+    terms = engine.terms
     return Dump(
         engine.partition,
         next_offset,
         engine.clock,
         engine.digest().hex(),
         len(engine.open_orders),
-        [_book(engine.books[symbol]) for symbol in sorted(engine.books)],
+        [_book(engine.books[symbol], terms) for symbol in sorted(engine.books)],
         sorted(
             (_stop(order) for order in engine.open_orders.values() if isinstance(order, StopOrder)),
             key=lambda stop: stop.accepted_at,
@@ -103,26 +112,24 @@ def _stop(order: StopOrder) -> WaitingStop:
         order.valid_until,
         order.accepted_at,
         order.trigger_price or None,
+        order.command.document_number,
+        order.command.self_trade_prevention,
     )
 
 
-def _book(book: Book) -> DumpedBook:
+def _book(book: Book, terms: Mapping[str, OrderTerms]) -> DumpedBook:
     return DumpedBook(
         book.symbol,
         book.sequence,
         book.trade_sequence,
         book.levels("bid"),
         book.levels("ask"),
-        _orders(book, "bid"),
-        _orders(book, "ask"),
+        [_order(order, terms.get(order.order_id)) for order in book.orders("bid")],
+        [_order(order, terms.get(order.order_id)) for order in book.orders("ask")],
     )
 
 
-def _orders(book: Book, side: Side) -> list[OpenOrder]:
-    return [_order(order) for order in book.orders(side)]
-
-
-def _order(order: Order) -> OpenOrder:
+def _order(order: Order, terms: OrderTerms | None) -> OpenOrder:
     return OpenOrder(
         order.order_id,
         order.broker_id,
@@ -132,4 +139,6 @@ def _order(order: Order) -> OpenOrder:
         order.accepted_at,
         order.display if isinstance(order, IcebergOrder) else None,
         order.remaining,
+        None if terms is None else terms.document_number,
+        None if terms is None else terms.self_trade_prevention,
     )

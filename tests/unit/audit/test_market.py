@@ -23,6 +23,7 @@ from schemas.executions import (
 from schemas.ids import trade_id
 from schemas.units import Side
 from services.audit.books import SIDES, OutcomeBooks
+from services.audit.carried import carried_orders
 from services.audit.client_answers import Answers
 from services.audit.instruments import InstrumentAudit
 from services.audit.ledger import Ledger, Totals
@@ -32,6 +33,7 @@ from services.audit.stops import StopAudit
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import RULES, Rules
+from services.matcher.state import EngineState
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.orders import BROKER, OTHER_BROKER, SYMBOL, cancel, limit, market, order_id
 
@@ -64,6 +66,15 @@ class Judge:
         protections = Protections(self._ledger.open, self._instruments)
         self.books = OutcomeBooks(partition, self.report, protections, rules)
         self._stops = StopAudit(partition, self.report, rules)
+
+    def carry(self, state: EngineState) -> None:
+        """Begin behind the commands that led to this state, as the audit of a partition does."""
+        self._answers.clock = state.clock
+        self.books.carry(state)
+        self._instruments.carry(state.instruments)
+        self._stops.carry(state.stops, state.instruments)
+        for event, order in carried_orders(state):
+            self._ledger.carry(event, order.accepted_at, state.clock)
 
     def look(self, command: Command | None, outcome: Outcome, at: EnginePosition) -> None:
         self._answers.look(command, outcome, at)

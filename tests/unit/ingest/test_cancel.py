@@ -154,7 +154,10 @@ def test_unknown_order_and_another_brokers_order_give_the_same_404_and_write_not
 
 @pytest.mark.parametrize(
     ("reason", "status"),
-    [("cancelled", 204), ("expired", 204), ("filled", 409), ("no_liquidity", 409)],
+    [
+        *(("cancelled", 204), ("expired", 204), ("self_trade", 204), ("price_band", 204)),
+        *(("filled", 409), ("no_liquidity", 409)),
+    ],
 )
 def test_closed_order_is_answered_from_its_stored_state(reason: str, status: int) -> None:
     async def scenario() -> None:

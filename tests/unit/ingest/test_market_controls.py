@@ -106,6 +106,9 @@ def test_instrument_for_an_older_matcher_is_503_and_not_written() -> None:
         (b'{"reference_price":7,"tick_size":5,"price_max":6}', ["/reference_price"] * 2),
         (b'{"tick_size":5,"tick_size":5}', ["/tick_size"]),
         (b'{"value_max":1000000000000000001}', ["/value_max"]),
+        (b'{"band_ppm":0}', ["/band_ppm"]),
+        (b'{"band_ppm":1000001}', ["/band_ppm"]),
+        (b'{"band_ppm":true,"band_action":"auction"}', ["/band_ppm", "/band_action"]),
     ],
 )
 def test_faulty_instrument_is_422_and_not_written(body: bytes, pointers: list[str]) -> None:

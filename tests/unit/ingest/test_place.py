@@ -7,7 +7,14 @@ import pytest
 from schemas import ids
 from schemas.codec import decode_broker
 from schemas.commands import EnterOrder, PlaceOrder
-from schemas.executions import CONDITIONS_LEVEL, CommandRefused, OrderRepeated, RefusalCode
+from schemas.executions import (
+    CHANGES_LEVEL,
+    CONDITIONS_LEVEL,
+    CONTROLS_LEVEL,
+    CommandRefused,
+    OrderRepeated,
+    RefusalCode,
+)
 from services.runtime.kafka.producer import DeliveryResult, NotQueuedError
 from tests.support.ingest_context import (
     ADMIN_KEY,
@@ -289,6 +296,29 @@ def test_order_with_conditions_is_another_command_than_one_without(
         if isinstance(command, EnterOrder):
             found = (command.time_in_force, command.post_only, command.minimum_quantity)
             assert found == conditions
+        harness.publish(accepted(command.order_id))
+        assert (await pending).status == 201
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize("mode", ["cancel_taker", "cancel_maker", "cancel_both", "none"])
+def test_order_with_self_trade_prevention_needs_a_matcher_that_knows_it(mode: str) -> None:
+    async def scenario() -> None:
+        harness = IngestHarness(FakeSender())
+        body = ORDER[:-1] + f',"self_trade_prevention":"{mode}"}}'.encode()
+        if mode != "none":
+            harness.rules_level = CHANGES_LEVEL
+            assert (await harness.post("/orders", body)).status == 503
+            harness.rules_level = CONTROLS_LEVEL
+        pending = asyncio.create_task(harness.post("/orders", body))
+        command = await harness.command()
+        assert isinstance(command, PlaceOrder)
+        if mode == "none":
+            assert type(command) is PlaceOrder
+        else:
+            assert isinstance(command, EnterOrder)
+            assert command.self_trade_prevention == mode
         harness.publish(accepted(command.order_id))
         assert (await pending).status == 201
 

@@ -16,6 +16,7 @@ from services.matcher.engine import Engine, EnginePosition
 from services.replay.dump import dump
 from services.replay.recompute import SAMPLES_MAX, Recomputation, command_of
 from services.runtime.errors import BrokenLogError, SettingsError
+from tests.support import scenario
 from tests.support.orders import START_MS, cancel, limit, order_id
 
 COMMANDS: tuple[Command, ...] = (
@@ -121,6 +122,28 @@ def test_dump_of_an_engine_has_levels_and_orders_in_priority_order() -> None:
     assert [order.order_id for order in book.bid_orders] == [order_id(5), order_id(1), order_id(3)]
     assert [order.accepted_at for order in book.bid_orders] == [5, 0, 2]
     assert [order.order_id for order in book.ask_orders] == [order_id(4)]
+
+
+def test_dump_has_documents_and_preventions_where_the_symbol_has_an_instrument() -> None:
+    texts = [
+        "buy 1 @ 99 by ann as a1",
+        "instrument 100",
+        "buy 1 @ 99 by bob as b1 doc 7",
+        "buy 1 @ 99 by bob as b2 doc 8 own cancel_both",
+        "buy 1 by bob as b3 stop 105 doc 9 own cancel_maker",
+    ]
+    engine = Engine(0)
+    for offset, text in enumerate(texts):
+        engine.apply(scenario.command_of(text), EnginePosition(0, offset, 1))
+    dumped = dump(engine, 5)
+    orders, stops = dumped.books[0].bid_orders, dumped.stops
+    found = [(one.document_number, one.self_trade_prevention) for one in orders]
+    assert [*found, *((one.document_number, one.self_trade_prevention) for one in stops)] == [
+        (None, None),
+        ("7", None),
+        ("8", "cancel_both"),
+        ("9", "cancel_maker"),
+    ]
 
 
 def test_compare_digest_counts_snapshots_and_shows_one_that_differs() -> None:

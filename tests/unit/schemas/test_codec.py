@@ -17,6 +17,7 @@ from schemas.executions import (
     OrdersCancelled,
     Outcome,
     Outcomes,
+    Prevented,
     StopElected,
 )
 from schemas.topics import RECORD_BYTES_MAX
@@ -320,6 +321,8 @@ def test_outcome_of_the_largest_command_fits_one_record() -> None:
         valid_until=TIMESTAMP_MS_MAX,
         closed_reason="no_liquidity",
     )
+    # Own orders that a taker comes to share the bound of the fills.
+    assert len(codec.encode(Prevented(ID, QUANTITY_MAX, most))) < len(codec.encode(fill))
     # The bounds of a command; elected stops share that of the fills.
     elected = (stop,) * 1_000
     outcome = Outcome(TIMESTAMP_MS_MAX, event, (expired,) * most, (), elected)

@@ -22,6 +22,8 @@ LEVELS = {
     "amend_order.display": CONTROLS_LEVEL,
     "enter_order.day": CONTROLS_LEVEL,
     "set_phase": CONTROLS_LEVEL,
+    "enter_order.self_trade_prevention": CONTROLS_LEVEL,
+    "set_instrument.band": CONTROLS_LEVEL,
 }
 
 
