@@ -44,7 +44,7 @@ class Subscription(Struct, frozen=True, omit_defaults=True):
     channel: ChannelName
     symbols: Symbols
     depth: LadderDepth | None = None
-    interval: Interval | None = None
+    interval: Interval | Literal["raw"] | None = None
 
 
 class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defaults=True):

@@ -48,8 +48,9 @@ class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unk
 
     `after`: by symbol the last trade that the client has; the later ones come first. `last`: so
     many of the newest trades come first. `depth`: levels of a ladder. `interval`: length of a
-    candle; of other channels the pace, which has one value. `orders` are the own events of the
-    broker: without `symbols`, and `after` names the last event that the client has by partition.
+    candle; of trades and books the pace: `raw` sends the changes of each command at once, and needs
+    a key. `orders` are the own events of the broker: without `symbols`, and `after` names the last
+    event that the client has by partition.
     """
 
     id: RequestId
@@ -58,7 +59,7 @@ class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unk
     after: dict[str, Sequence] | None = None
     last: Annotated[int, Meta(ge=0, le=LAST_TRADES_MAX)] = 0
     depth: LadderDepth = 10
-    interval: Interval | Literal["100ms"] | None = None
+    interval: Interval | Literal["100ms", "raw"] | None = None
 
 
 class Unsubscribe(
@@ -70,7 +71,7 @@ class Unsubscribe(
     channel: ChannelName
     symbols: Symbols = []
     depth: LadderDepth = 10
-    interval: Interval | Literal["100ms"] | None = None
+    interval: Interval | Literal["100ms", "raw"] | None = None
 
 
 class Resync(Struct, frozen=True, tag_field="op", tag="resync", forbid_unknown_fields=True):

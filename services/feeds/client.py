@@ -18,12 +18,16 @@ Reason = Literal["subscribed", "resync", "conflated"]
 
 
 class Subject(NamedTuple):
-    """A channel of one symbol, or of all (`*`); `depth` of a ladder, `interval` of candles."""
+    """A channel of one symbol, or of all (`*`); `depth` of a ladder, `interval` of candles.
+
+    `raw`: each command's change at once, instead of the changes of a flush.
+    """
 
     channel: ChannelName
     symbol: str
     depth: LadderDepth | Literal[0] = 0
     interval: Interval | None = None
+    raw: bool = False
 
 
 class Output(Protocol):

@@ -70,7 +70,7 @@ class FeedHub:
         own: OwnFeed,
         partitions: int = 1,
     ) -> None:
-        self._views = views
+        self.views = views
         self.partitions = partitions
         self.own = own
         # True once the views contain what the topics held at the start.
@@ -105,7 +105,7 @@ class FeedHub:
 
     def book_too_deep(self, symbol: str) -> bool:
         """True for a book with too many levels to be sent as a whole."""
-        book = self._views().book_view(symbol)
+        book = self.views().book_view(symbol)
         return book.depth("bid") + book.depth("ask") > BOOK_LEVELS_MAX
 
     def subscribe(self, client: FeedClient, subject: Subject) -> None:
@@ -143,19 +143,24 @@ class FeedHub:
         client.due[subject] = reason
         self._due[client] = None
 
+    def subscribers(self, subject: Subject) -> Mapping[FeedClient, None]:
+        """The clients of a subject at this moment."""
+        return self._subscriptions.of(subject)
+
     def replay(
-        self, client: FeedClient, symbol: str, after: int | None, last: int, room: int
+        self, client: FeedClient, subject: Subject, after: int | None, last: int, room: int
     ) -> int:
         """Send known trades of a symbol: those behind `after`, or the newest `last`; their number.
 
         At most `room`. A gap precedes trades that this process does not have.
         """
-        trades = self.changes.flushed_trades(symbol)
+        symbol = subject.symbol
+        trades = self.changes.known_trades(symbol, pending=subject.raw)
         if after is None:
             wanted = trades[-min(last, room) :] if last and room else []
         else:
             wanted = [trade for trade in trades if trade.sequence > after][-room:] if room else []
-            newest = self.newest_trade(symbol)
+            newest = self.newest_trade(subject)
             first = wanted[0].sequence if wanted else newest + 1
             if after + 1 < first:
                 client.send(frame_of(Gap("trades", symbol, after + 1, first - 1, "too_old")))
@@ -163,9 +168,10 @@ class FeedHub:
             client.send(frame_of(trade))
         return len(wanted)
 
-    def newest_trade(self, symbol: str) -> int:
-        """Sequence of the newest trade that was sent; 0 before any."""
-        return self._views().trade_sequence(symbol) - self.changes.pending_trades(symbol)
+    def newest_trade(self, subject: Subject) -> int:
+        """Sequence of the newest trade that was sent to subscribers; 0 before any."""
+        newest = self.views().trade_sequence(subject.symbol)
+        return newest if subject.raw else newest - self.changes.pending_trades(subject.symbol)
 
     async def run(self) -> None:
         """Flush until cancelled.
@@ -234,7 +240,7 @@ class FeedHub:
         self._send_trades(symbol, changes.trades, written)
         if changes.book is None:
             return
-        book, clock = self._views().book_view(symbol), self._views().clock(symbol, now_ms())
+        book, clock = self.views().book_view(symbol), self.views().clock(symbol, now_ms())
         whole_book = changes.book.levels is None
         for subject in (Subject("book", symbol), *(Subject("ladder", symbol, d) for d in _DEPTHS)):
             subscribers = self._subscriptions.of(subject)
@@ -250,9 +256,9 @@ class FeedHub:
                 frame = ladder_of(symbol, book, clock, subject.depth)
             else:
                 continue
-            self._conflate(subject, frame, written)
+            self.conflate(subject, frame, written)
 
-    def _conflate(self, subject: Subject, frame: bytes, written: dict[FeedClient, None]) -> None:
+    def conflate(self, subject: Subject, frame: bytes, written: dict[FeedClient, None]) -> None:
         """Send a message of a conflated channel to its subscribers."""
         subscribers = self._subscriptions.of(subject)
         STREAM_MESSAGES.labels(subject.channel).inc(len(subscribers))
@@ -269,10 +275,10 @@ class FeedHub:
                 changed.append(ticker)
                 subject = Subject("ticker", ticker.symbol)
                 if self._subscriptions.of(subject):
-                    self._conflate(subject, frame_of(ticker), written)
+                    self.conflate(subject, frame_of(ticker), written)
             slice_end_s = await self._turn(slice_end_s)
         if changed and self._subscriptions.of(ALL_TICKERS):
-            self._conflate(ALL_TICKERS, tickers_of(changed), written)
+            self.conflate(ALL_TICKERS, tickers_of(changed), written)
         return slice_end_s
 
     async def _send_candles(self, written: dict[FeedClient, None], slice_end_s: float) -> float:
@@ -283,7 +289,7 @@ class FeedHub:
                 STREAM_MESSAGES.labels("candles").inc(len(ended) * len(begun))
                 self._send_lossless(begun, b"".join(map(frame_of, ended)), written)
             if running is not None:
-                self._conflate(subject, frame_of(running), written)
+                self.conflate(subject, frame_of(running), written)
             slice_end_s = await self._turn(slice_end_s)
         return slice_end_s
 
@@ -337,13 +343,13 @@ class FeedHub:
             candle = changes.candles.newest(symbol, subject.interval)
             # A closed one is never left out, so only a new subscriber lacks it.
             return b"" if candle.closed and reason == "conflated" else frame_of(candle)
-        book, clock = self._views().book_view(symbol), self._views().clock(symbol, now_ms())
+        book, clock = self.views().book_view(symbol), self.views().clock(symbol, now_ms())
         if subject.depth:
             return ladder_of(symbol, book, clock, subject.depth)
         return snapshot_of(symbol, book, clock, reason)
 
     def _position(self) -> str:
-        next_commands = self._views().next_commands()
+        next_commands = self.views().next_commands()
         return ".".join(str(next_commands.get(each, 0)) for each in range(self.partitions))
 
     def position_of(self, client: FeedClient) -> str:
@@ -354,7 +360,7 @@ class FeedHub:
         self, message: Subscribe, commands: Mapping[int, int], broker_id: str | None
     ) -> Subscribe:
         """The subscription, to begin with what these commands changed."""
-        return resumed(message, commands, self.changes, self._views(), broker_id)
+        return resumed(message, commands, self.changes, self.views(), broker_id)
 
     def _send_heartbeats(self) -> dict[FeedClient, None]:
         if not self._clients:

@@ -4,7 +4,7 @@ Pure: batches come in log order, after the views applied them. Nothing is kept f
 subscriber but its newest trades.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -16,16 +16,9 @@ from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_park
 from schemas.units import Side
 from services.feeds.candle_changes import CandleChanges
 from services.feeds.ticker_changes import TickerChanges
+from services.feeds.watched_books import BookChanges, WatchedBooks
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
-
-
-class BookChanges(Struct):
-    """Changes of one book behind `previous`. None in place of levels: too many are unknown, so
-    the client needs a whole book."""
-
-    previous: int
-    levels: dict[tuple[Side, int], None] | None
 
 
 class SymbolChanges(Struct, frozen=True):
@@ -39,18 +32,21 @@ class MarketChanges:
     """Collects changes until `take`. `views` returns the present views of the process, `now` the
     time before the log's first command.
 
-    `watched`: number of subscribers of each book, which the hub maintains.
+    `books`: for the next flush. `raw`: of the latest batch, for clients that get them at once, and
+    `raw_trades` of the symbols in `raw_trades_of`, by number of subscribers.
     """
 
     def __init__(self, views: Callable[[], Views], now: Callable[[], int]) -> None:
         self._views = views
         self.tickers = TickerChanges(views, now)
         self.candles = CandleChanges(views, now)
-        self.watched: dict[str, int] = {}
+        self.books = WatchedBooks()
+        self.raw = WatchedBooks()
+        self.raw_trades_of: Counter[str] = Counter()
+        self.raw_trades: list[TradeMessage] = []
         # The newest trades of each symbol, also those that are not flushed yet.
         self._tape: dict[str, deque[TradeMessage]] = {}
         self._trades: dict[str, list[TradeMessage]] = {}
-        self._books: dict[str, BookChanges] = {}
 
     def apply(self, batch: Batch) -> None:
         """Collect the changes of a batch that the views have applied."""
@@ -68,7 +64,7 @@ class MarketChanges:
     def _took(self, event: Taking, trades: Sequence[ExecutedTrade], time: int, offset: int) -> None:
         symbol = event.symbol
         self.tickers.touch(symbol)
-        is_watched = symbol in self.watched
+        is_watched = symbol in self.books or symbol in self.raw
         maker_side: Side = "ask" if event.side == "bid" else "bid"
         for trade in trades:
             fill = trade.fill
@@ -104,47 +100,40 @@ class MarketChanges:
         tape.append(trade)
         self._trades.setdefault(trade.symbol, []).append(trade)
         self.candles.traded(trade)
+        if trade.symbol in self.raw_trades_of:
+            self.raw_trades.append(trade)
 
     def _left(self, event: OrderCancelled | Expired | MakerPrevented) -> None:
         self.tickers.touch(event.symbol)
-        if event.symbol not in self.watched:
+        if event.symbol not in self.books and event.symbol not in self.raw:
             return
         record = self._views().order(event.order_id)
         if record is None:
             # A reader that catches up may have forgotten the order already.
-            self._changes(event.symbol, event.book_sequence).levels = None
+            self._note(event.symbol, event.book_sequence, None)
         elif record.price is not None and not record.is_outside_book:
             self._touch(event.symbol, event.book_sequence, record.side, record.price)
 
     def _touch(self, symbol: str, book_sequence: int, side: Side, price: int) -> None:
-        levels = self._changes(symbol, book_sequence).levels
-        if levels is not None:
-            levels[side, price] = None
+        self._note(symbol, book_sequence, (side, price))
 
-    def _changes(self, symbol: str, book_sequence: int) -> BookChanges:
-        changes = self._books.get(symbol)
-        if changes is None:
-            # One command is one change of a book, however many levels it touched.
-            changes = self._books[symbol] = BookChanges(book_sequence - 1, {})
-        return changes
+    def _note(self, symbol: str, book_sequence: int, level: tuple[Side, int] | None) -> None:
+        self.books.touch(symbol, book_sequence, level)
+        self.raw.touch(symbol, book_sequence, level)
 
     def changed(self) -> list[str]:
         """Symbols with changes, in the order of their first change."""
-        return list(dict.fromkeys((*self._trades, *self._books)))
+        return list(dict.fromkeys((*self._trades, *self.books.changed())))
 
     def take(self, symbol: str) -> SymbolChanges:
         """Remove and return the changes of a symbol."""
-        return SymbolChanges(self._trades.pop(symbol, []), self._books.pop(symbol, None))
+        return SymbolChanges(self._trades.pop(symbol, []), self.books.take(symbol))
 
-    def forget_book(self, symbol: str) -> None:
-        """Drop changes of a book that has no subscriber any more."""
-        self._books.pop(symbol, None)
-
-    def flushed_trades(self, symbol: str) -> list[TradeMessage]:
-        """The newest trades of a symbol that were taken already, oldest first."""
-        pending = self.pending_trades(symbol)
+    def known_trades(self, symbol: str, *, pending: bool = False) -> list[TradeMessage]:
+        """The newest trades of a symbol, oldest first; `pending`: also those not taken yet."""
+        left = 0 if pending else self.pending_trades(symbol)
         tape = list(self._tape.get(symbol, ()))
-        return tape[: len(tape) - pending] if pending else tape
+        return tape[: len(tape) - left] if left else tape
 
     def traded_symbols(self) -> list[str]:
         """The symbols whose newest trades are in memory."""

@@ -12,7 +12,7 @@ from schemas.feed import BookDelta, BookSnapshot, Ladder, TickerMessage, Tickers
 from schemas.feed_requests import LadderDepth
 from services.feeds.book_levels import book_checksum, checksum
 from services.feeds.client import Reason
-from services.feeds.market import BookChanges
+from services.feeds.watched_books import BookChanges
 from services.reader.books import BookView
 
 # Of one message, about 100 KiB.

@@ -42,7 +42,7 @@ def _last_before(
 ) -> int:
     """The sequence of the last trade before the commands; 0 if it is not in memory."""
     partition = views.partition(symbol)
-    trades = changes.flushed_trades(symbol)
+    trades = changes.known_trades(symbol)
     if partition is None or not trades:
         return 0
     command = commands.get(partition, 0)

@@ -6,15 +6,14 @@ have. No I/O: output goes through the client's `send`.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from schemas.batch import BatchResult
 from schemas.brokers import Broker
-from schemas.candles import Interval
-from schemas.feed import Fault, FeedReply, Hello, Subscription
+from schemas.feed import Fault, FeedReply, Hello
 from schemas.feed_requests import (
     SILENCE_S_MAX,
     ClientMessage,
@@ -24,7 +23,6 @@ from schemas.feed_requests import (
     FeedPlace,
     FeedReplace,
     FeedValidate,
-    LadderDepth,
     ListSubscriptions,
     Login,
     Logout,
@@ -32,7 +30,6 @@ from schemas.feed_requests import (
     RequestId,
     Resync,
     Subscribe,
-    Symbols,
     Unsubscribe,
 )
 from schemas.units import NewSymbol
@@ -44,11 +41,15 @@ from services.feeds.hub import OWN_EVENTS, REPLAYED_TRADES_MAX, FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
 from services.feeds.replies import Replies
+from services.feeds.requested import converted, listed, subjects_of
 from services.feeds.ticker_changes import EVERY
 
 SUBSCRIPTIONS_MAX: Final = 200
 SUBSCRIPTIONS_KEYED_MAX: Final = 1_000
 STREAMS_PER_BROKER: Final = 50
+# Raw subscriptions of a connection, and connections of a gateway that have any.
+RAW_SUBJECTS_MAX: Final = 50
+RAW_CLIENTS_MAX: Final = 100
 OPERATIONS_PER_SECOND: Final = 20
 OPERATIONS_BURST: Final = 100
 # Operations answered 429, failed logins, and messages without a usable id, of one connection.
@@ -62,7 +63,6 @@ TOO_MANY_OPERATIONS: Final = 4429
 POLICY: Final = 1008
 INVALID_TEXT: Final = 1007
 
-T = TypeVar("T")
 _WITH_BUDGET: Final = (
     FeedPlace,
     FeedCancel,
@@ -235,7 +235,9 @@ class FeedSession:
         self._orders.batch(message, broker, reply)
 
     def _list(self, message: ListSubscriptions) -> None:
-        self._replies.send(_op(message), FeedReply(message.id, 200, subscriptions=self._listed()))
+        self._replies.send(
+            _op(message), FeedReply(message.id, 200, subscriptions=listed(self._client.subjects))
+        )
 
     def _ping(self, message: Ping) -> None:
         self._replies.send(_op(message), FeedReply(message.id, 200))
@@ -272,16 +274,22 @@ class FeedSession:
             self._subscribe_own(message)
             return
         self._require_access()
-        subjects = self._subjects(message)
+        subjects = subjects_of(message)
         wanted = sum(subject not in client.subjects for subject in subjects)
         limit = SUBSCRIPTIONS_MAX if self._key is None else SUBSCRIPTIONS_KEYED_MAX
         if len(client.subjects) + wanted > limit:
             raise ProblemError("invalid", f"at most {limit} subscriptions on this connection")
+        self._require_raw_room(subjects)
         deep = [each.symbol for each in subjects if self._too_deep(each)]
         if deep:
             raise ProblemError("book_too_deep", f"subscribe to the ladder of {', '.join(deep)}")
-        after = _converted(message.after or {}, dict[NewSymbol, int])
-        beyond = [symbol for symbol, last in after.items() if last > hub.newest_trade(symbol)]
+        after = converted(message.after or {}, dict[NewSymbol, int])
+        raw = any(each.raw for each in subjects)
+        beyond = [
+            symbol
+            for symbol, last in after.items()
+            if last > hub.newest_trade(Subject("trades", symbol, raw=raw))
+        ]
         if beyond:
             raise ProblemError("invalid", f"`after` is beyond the newest trade of {beyond[0]}")
         self.active = True
@@ -289,28 +297,45 @@ class FeedSession:
         for subject in subjects:
             hub.subscribe(client, subject)
         if message.channel == "trades":
-            self._replay(after, message.last, message.symbols)
+            self._replay(after, message.last, subjects)
 
     def _subscribe_own(self, message: Subscribe) -> None:
-        subjects = self._subjects(message)
+        subjects = subjects_of(message)
         broker, client = self._logged_in(), self._client
         if len(client.subjects.keys() | set(subjects)) > SUBSCRIPTIONS_KEYED_MAX:
             raise ProblemError("invalid", "too many subscriptions on this connection")
         after = None
         if message.after is not None:
-            after = _converted(message.after, dict[int, int])
+            after = converted(message.after, dict[int, int])
             if not self._hub.own.resumes(broker.broker_id, after):
                 after = None
         self._confirm(message, resumed=after is not None)
         self._hub.subscribe_own(client, broker.broker_id, after)
 
-    def _replay(self, after: dict[str, int], last: int, symbols: Symbols) -> None:
+    def _replay(self, after: dict[str, int], last: int, subjects: list[Subject]) -> None:
         room = REPLAYED_TRADES_MAX
-        for symbol in list(after) if symbols == EVERY else dict.fromkeys(symbols):
-            room -= self._hub.replay(self._client, symbol, after.get(symbol), last, room)
+        if subjects == [Subject("trades", EVERY)]:
+            subjects = [Subject("trades", symbol) for symbol in after]
+        for subject in subjects:
+            room -= self._hub.replay(self._client, subject, after.get(subject.symbol), last, room)
+
+    def _require_raw_room(self, subjects: list[Subject]) -> None:
+        held = {each for each in self._client.subjects if each.raw}
+        wanted = held | {each for each in subjects if each.raw}
+        if wanted == held:
+            return
+        if self._key is None:
+            raise ProblemError("unauthenticated", "log in first: the raw pace needs a broker's key")
+        if len(wanted) > RAW_SUBJECTS_MAX:
+            detail = f"at most {RAW_SUBJECTS_MAX} raw subscriptions on this connection"
+            raise ProblemError("invalid", detail)
+        others = sum(any(each.raw for each in client.subjects) for client in self._hub.clients())
+        if not held and others >= RAW_CLIENTS_MAX:
+            detail = f"at most {RAW_CLIENTS_MAX} connections with raw subscriptions"
+            raise ProblemError("rate_limited", detail)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
-        for subject in self._subjects(message):
+        for subject in subjects_of(message):
             self._hub.unsubscribe(self._client, subject)
         self._confirm(message)
 
@@ -332,25 +357,6 @@ class FeedSession:
         for subject in subjects:
             self._hub.request(self._client, subject, "resync")
 
-    @staticmethod
-    def _subjects(message: Subscribe | Unsubscribe) -> list[Subject]:
-        channel, symbols = message.channel, message.symbols
-        if channel == "orders" and not symbols and message.interval in (None, "100ms"):
-            return [OWN_EVENTS]
-        if channel == "orders":
-            raise ProblemError("invalid", "own events have neither symbols nor an interval")
-        if symbols == EVERY and channel not in ("trades", "ticker"):
-            raise ProblemError("invalid", "only trades and tickers are there for all symbols")
-        if not symbols:
-            raise ProblemError("invalid", "name at least one symbol")
-        depth: LadderDepth | Literal[0] = message.depth if channel == "ladder" else 0
-        interval: Interval | None = None
-        if channel == "candles" and message.interval != "100ms":
-            interval = message.interval or "1m"
-        elif channel == "candles" or message.interval not in (None, "100ms"):
-            raise ProblemError("invalid", "candles have 1m, 5m, 1h or 1d, other channels 100ms")
-        return [Subject(channel, each, depth, interval) for each in dict.fromkeys(symbols)]
-
     def _require_access(self) -> None:
         if not self._public and self._key is None:
             raise ProblemError("unauthenticated", "log in first, with a broker's key")
@@ -362,21 +368,6 @@ class FeedSession:
         for subject in list(self._client.subjects):
             self._hub.unsubscribe(self._client, subject)
 
-    def _listed(self) -> list[Subscription]:
-        found: dict[Subject, list[str]] = {}
-        for subject in self._client.subjects:
-            kind = subject._replace(symbol=EVERY if subject.symbol == EVERY else "")
-            found.setdefault(kind, []).append(subject.symbol)
-        return [
-            Subscription(
-                each.channel,
-                EVERY if each.symbol == EVERY else list(filter(None, symbols)),
-                each.depth or None,
-                each.interval,
-            )
-            for each, symbols in found.items()
-        ]
-
     def _logged_in(self) -> Broker:
         if self._broker is None:
             raise ProblemError("unauthenticated", "log in first, with a broker's key")
@@ -385,11 +376,3 @@ class FeedSession:
 
 def _op(message: ClientMessage) -> str:
     return str(message.__struct_config__.tag)
-
-
-def _converted(value: object, wanted: type[T]) -> T:
-    try:
-        # A key of a JSON object is text.
-        return msgspec.convert(value, wanted, strict=False)
-    except msgspec.ValidationError as error:
-        raise ProblemError("invalid", f"`after`: {error}") from error

@@ -1,5 +1,6 @@
 """The subscribers of each subject. Changes are collected only of what has a subscriber."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from services.feeds.client import FeedClient, Subject
@@ -52,8 +53,11 @@ class Subscriptions:
             changes.tickers.watch(symbol)
         elif subject.interval is not None:
             changes.candles.watch(symbol, subject.interval)
-        elif subject.channel != "trades":
-            changes.watched[symbol] = changes.watched.get(symbol, 0) + 1
+        elif subject.channel == "trades":
+            if subject.raw:
+                changes.raw_trades_of[symbol] += 1
+        else:
+            (changes.raw if subject.raw else changes.books).watch(symbol)
 
     def _unwatch(self, subject: Subject) -> None:
         symbol, changes = subject.symbol, self._changes
@@ -61,8 +65,9 @@ class Subscriptions:
             changes.tickers.unwatch(symbol)
         elif subject.interval is not None:
             changes.candles.unwatch(symbol, subject.interval)
-        elif subject.channel != "trades":
-            changes.watched[symbol] -= 1
-            if not changes.watched[symbol]:
-                del changes.watched[symbol]
-                changes.forget_book(symbol)
+        elif subject.channel == "trades":
+            if subject.raw:
+                # A counter keeps names whose count is 0.
+                changes.raw_trades_of -= Counter([symbol])
+        else:
+            (changes.raw if subject.raw else changes.books).unwatch(symbol)

@@ -12,6 +12,7 @@ from services.feeds.handshake import HandshakeRules
 from services.feeds.hub import HEARTBEAT_S, FeedHub
 from services.feeds.order_calls import GatewayOrders
 from services.feeds.own_feed import OwnFeed
+from services.feeds.raw_feed import RawFeed
 from services.feeds.streams import KEYLESS_PER_ADDRESS, FeedStreams, KeyAccounts, StreamBounds
 from services.ingest.app import Ingest
 from services.reader.app import Reader
@@ -25,7 +26,8 @@ async def half(
     settings = context.settings
     partitions = context.topology.partitions
     hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up, own, partitions)
-    context.dispatcher.subscribe(on_batch=hub.changes.apply)
+    raw = RawFeed(hub)
+    context.dispatcher.subscribe(on_batch=raw.on_batch, singly=raw.is_watched, at_end=raw.write_out)
     identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)
     is_open = settings.public_data == "open"
     hello = Hello(

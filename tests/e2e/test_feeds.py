@@ -14,20 +14,24 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from conformance.api import Api, eventually
-from schemas.codec import decode_trade
-from schemas.topics import TRADES
+from schemas.book import BookUpdate, Level
+from schemas.codec import decode_book_update, decode_trade
+from schemas.topics import BOOK, TRADES
 from tests.support.exchange import Exchange
 from tests.support.feed_market import ClientBook
 from tests.support.feed_reader import RECEIVE_S, feed_of, feed_url, trade_on
 from tests.support.operator import run_exchange_command
 
 
-def test_feed_equals_the_topics_and_the_book_by_rest(exchange: Exchange) -> None:
+@pytest.mark.parametrize("interval", ["100ms", "raw"])
+def test_feed_equals_the_topics_and_the_book_by_rest(exchange: Exchange, interval: str) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     trade_on(symbol, broker, seed=1)
     with feed_of(exchange) as feed:
-        assert feed.ask("subscribe", channel="trades", symbols=[symbol], last=250)["status"] == 200
-        assert feed.ask("subscribe", channel="book", symbols=[symbol])["status"] == 200
+        assert feed.ask("login", key=broker.key)["status"] == 200
+        wanted: dict[str, Any] = {"symbols": [symbol], "interval": interval}
+        assert feed.ask("subscribe", channel="trades", last=250, **wanted)["status"] == 200
+        assert feed.ask("subscribe", channel="book", **wanted)["status"] == 200
         trade_on(symbol, broker, seed=2)
         book = broker.get(f"/stocks/{symbol}/book?depth=50").body
         feed.until(lambda each: each.get("sequence") == book["sequence"] and "checksum" in each)
@@ -52,6 +56,28 @@ def test_feed_equals_the_topics_and_the_book_by_rest(exchange: Exchange) -> None
     assert len(sent) > 20
     eventually("the public trades", lambda: len(published()) >= len(sent))
     assert sent == published()
+    if interval == "raw":
+        updates = [each for each in feed.messages if each["type"] == "book_update"]
+        assert len(updates) > 20
+        require_equal_updates(exchange, symbol, updates)
+
+
+def require_equal_updates(exchange: Exchange, symbol: str, updates: list[dict[str, Any]]) -> None:
+    """Each update of the raw pace is a record of the public topic."""
+
+    def published() -> dict[int, BookUpdate]:
+        records = [decode_book_update(value) for value in exchange.records(BOOK)]
+        return {each.sequence: each for each in records if each.symbol == symbol}
+
+    newest = updates[-1]["sequence"]
+    eventually("the public book", lambda: newest in published())
+    records = published()
+    for update in updates:
+        assert update["previous"] == update["sequence"] - 1
+        record = records[update["sequence"]]
+        if not record.whole:
+            for side, levels in (("bids", record.bids), ("asks", record.asks)):
+                assert [Level(*each) for each in update.get(side, [])] == list(levels)
 
 
 def test_tickers_and_candles_equal_those_by_rest(exchange: Exchange) -> None:

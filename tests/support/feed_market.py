@@ -27,6 +27,7 @@ from services.feeds.book_levels import checksum
 from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
 from services.feeds.own_feed import OwnFeed
+from services.feeds.raw_feed import RawFeed
 from services.matcher.engine import Engine, EnginePosition
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
@@ -125,6 +126,7 @@ class FeedMarket:
         self.views = Views()
         self.own = OwnFeed(lambda: self.views)
         self.hub = FeedHub(lambda: self.views, lambda: True, self.own)
+        self.raw = RawFeed(self.hub)
         self.symbols = [f"S{number}" for number in range(symbols)]
         self.trades: list[Any] = []
         self._random = random.Random(seed)
@@ -162,10 +164,12 @@ class FeedMarket:
 
     def _publish(self, first: int, outcomes: list[Outcome]) -> None:
         self.outcomes += outcomes
-        batch = Batch(0, first, tuple(outcomes))
-        self.views.apply(batch)
-        self.own.on_batch(batch)
-        self.hub.changes.apply(batch)
+        whole = Batch(0, first, tuple(outcomes))
+        for batch in whole.singly() if self.raw.is_watched() else (whole,):
+            self.views.apply(batch)
+            self.own.on_batch(batch)
+            self.raw.on_batch(batch)
+        self.raw.write_out()
         for offset, outcome in enumerate(outcomes, first):
             event = outcome.event
             if not isinstance(event, Taking):

@@ -63,6 +63,8 @@ class TopicDispatcher:
         self._listings = topology.name(LISTINGS)
         self._partitions = range(topology.partitions_of(EXECUTIONS))
         self._on_batch: tuple[OnBatch, ...] = ()
+        self._singly: tuple[Callable[[], bool], ...] = ()
+        self._at_end: tuple[Callable[[], None], ...] = ()
         self._on_broker = on_broker
         self._on_listing = on_listing
         self._beginning = dict.fromkeys(self._partitions, FilterPosition())
@@ -72,9 +74,21 @@ class TopicDispatcher:
         # The offset behind the last broker that was applied.
         self._brokers_next = 0
 
-    def subscribe(self, *, on_batch: OnBatch) -> None:
-        """Deliver the outcomes that count to `on_batch`, after those who subscribed before."""
+    def subscribe(
+        self,
+        *,
+        on_batch: OnBatch,
+        singly: Callable[[], bool] = lambda: False,
+        at_end: Callable[[], None] | None = None,
+    ) -> None:
+        """Deliver the outcomes that count to `on_batch`, after those who subscribed before.
+
+        `singly`: while it returns True, each outcome is a batch of its own, to all. `at_end`: runs
+        behind each list of records.
+        """
         self._on_batch += (on_batch,)
+        self._singly += (singly,)
+        self._at_end += () if at_end is None else (at_end,)
 
     def ranges(self) -> Ranges:
         """Offsets that the topics hold now. Blocks for the broker's answer, on any thread.
@@ -178,13 +192,21 @@ class TopicDispatcher:
             if topic == executions:
                 batch = accept(record_partition(message), record_offset(message), message.value())
                 if batch is not None:
-                    for on_batch in self._on_batch:
-                        on_batch(batch)
+                    self._deliver(batch)
             elif topic == self._brokers:
                 self._on_broker(_raw(message.key()), message.value())
                 self._brokers_next = record_offset(message) + 1
             else:
                 self._on_listing(_raw(message.key()), message.value())
+
+        for at_end in self._at_end:
+            at_end()
+
+    def _deliver(self, batch: Batch) -> None:
+        is_divided = any(singly() for singly in self._singly)
+        for part in batch.singly() if is_divided else (batch,):
+            for on_batch in self._on_batch:
+                on_batch(part)
 
     def stop(self) -> None:
         """Stop reading and close the consumer, which no other thread may be using then."""

@@ -14,7 +14,7 @@
 Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from msgspec import Struct, structs
@@ -45,6 +45,11 @@ class Batch(Struct, frozen=True):
     partition: int
     first_command: int
     outcomes: tuple[Outcome, ...]
+
+    def singly(self) -> "Iterator[Batch]":
+        """A batch for each of its outcomes."""
+        for command, outcome in enumerate(self.outcomes, self.first_command):
+            yield Batch(self.partition, command, (outcome,))
 
 
 # Receives partition, record and reason of a record that cannot be decoded.

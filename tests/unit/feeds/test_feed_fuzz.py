@@ -89,7 +89,9 @@ def require_nothing_left(hub: FeedHub) -> None:
     assert len(hub) == 0
     assert not hub._subscriptions._clients
     assert not hub._due
-    assert not hub.changes.watched
+    assert not hub.changes.books
+    assert not hub.changes.raw
+    assert not hub.changes.raw_trades_of
     assert hub.own.behind() == []
     assert hub.changes.candles._running == {}
     assert hub.changes.tickers._watched == set()

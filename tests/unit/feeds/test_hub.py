@@ -125,7 +125,7 @@ def test_client_behind_for_too_long_is_cut() -> None:
     market.flush()
     assert output.cuts == [(hubs.SLOW_CONSUMER, "slow_consumer")]
     assert len(market.hub) == 0
-    assert market.hub.changes.watched == {}
+    assert not market.hub.changes.books
 
 
 def test_client_with_too_large_a_backlog_is_cut() -> None:
@@ -167,9 +167,12 @@ def test_known_trades_are_sent_again_and_older_ones_are_named_as_a_gap() -> None
         market.trade(10)
     market.flush()
     client, output = market.client()
-    assert market.hub.replay(client, "S0", 290, 0, 1_000) == len(market.trades) - 290
-    assert market.hub.replay(client, "S0", 3, 0, 1_000) == 250
-    assert market.hub.replay(client, "S0", None, 5, 1_000) == 5
+    assert (
+        market.hub.replay(client, Subject("trades", "S0"), 290, 0, 1_000)
+        == len(market.trades) - 290
+    )
+    assert market.hub.replay(client, Subject("trades", "S0"), 3, 0, 1_000) == 250
+    assert market.hub.replay(client, Subject("trades", "S0"), None, 5, 1_000) == 5
     client.write_out()
     gap = output.of_type("gap")
     newest = len(market.trades)
@@ -242,12 +245,12 @@ def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscriptio
         market.trade(10)
     market.flush()
     client, output = market.client()
-    sent = market.hub.replay(client, "S0", 0, 0, 7)
+    sent = market.hub.replay(client, Subject("trades", "S0"), 0, 0, 7)
     client.write_out()
     newest = [trade for trade in market.trades if trade["symbol"] == "S0"][-7:]
     gap, *trades = output.received
     assert (sent, trades) == (7, newest)
     assert (gap["type"], gap["last"]) == ("gap", newest[0]["sequence"] - 1)
-    assert market.hub.replay(client, "S1", 0, 0, 0) == 0
+    assert market.hub.replay(client, Subject("trades", "S1"), 0, 0, 0) == 0
     client.write_out()
-    assert output.received[-1]["last"] == market.hub.newest_trade("S1")
+    assert output.received[-1]["last"] == market.hub.newest_trade(Subject("trades", "S1"))

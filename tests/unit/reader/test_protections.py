@@ -112,7 +112,7 @@ def test_live_book_learns_of_the_level_that_a_closed_maker_left() -> None:
     )
     views = viewed(texts)
     changes = MarketChanges(lambda: views, lambda: 0)
-    changes.watched[SYMBOL] = 1
+    changes.books.watch(SYMBOL)
     changes.apply(Batch(0, 4, outcomes(texts)[4:]))
     book = changes.take(SYMBOL).book
     assert book is not None

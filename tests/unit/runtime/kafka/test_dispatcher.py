@@ -72,3 +72,34 @@ def test_records_reach_their_subscribers_in_order() -> None:
     directory = asyncio.run(scenario())
     assert received == [(b"PETR4", b"v"), ("views", 0), ("waiters", 0)]
     assert directory.caller("a", 0) == broker
+
+
+def test_outcomes_come_singly_to_all_while_one_subscriber_needs_it() -> None:
+    outcomes = (Outcome(1, Ticked()), Outcome(2, Ticked()))
+    received: list[object] = []
+    needed = [True]
+
+    async def scenario() -> None:
+        dispatcher = TopicDispatcher(
+            cast(LogConsumer, None),
+            Topology("p-", 1, "process"),
+            on_broker=lambda _, __: None,
+            on_listing=lambda _, __: None,
+            failed=received.append,
+        )
+        dispatcher.subscribe(on_batch=lambda b: received.append((b.first_command, len(b.outcomes))))
+        dispatcher.subscribe(
+            on_batch=lambda batch: received.append(batch.first_command),
+            singly=lambda: needed[0],
+            at_end=lambda: received.append("end"),
+        )
+        executions = "p-exchange.executions.v1"
+        first = [Record(executions, 0, encode(Claim("m")))]
+        first.append(Record(executions, 1, encode(Outcomes(0, 0, outcomes))))
+        dispatcher.deliver(cast(list[Message], first))
+        needed[0] = False
+        second = [Record(executions, 2, encode(Outcomes(0, 2, outcomes)))]
+        dispatcher.deliver(cast(list[Message], second))
+
+    asyncio.run(scenario())
+    assert received == [(0, 1), 0, (1, 1), 1, "end", (2, 2), 2, "end"]
