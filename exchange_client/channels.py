@@ -29,10 +29,6 @@ class Channels:
     ladder_depth: Literal[10, 50] = 10
     candle_interval: Literal["1m", "5m", "1h", "1d"] = "1m"
 
-    def wants_trades(self, symbol: str) -> bool:
-        """True if the trades of the symbol are subscribed to."""
-        return self.trades == EVERY or symbol in self.trades
-
     def whole(self) -> Iterator[dict[str, Any]]:
         """Subscriptions that begin with what is now."""
         if self.books:

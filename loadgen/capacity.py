@@ -9,12 +9,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from loadgen.client.session import Session
 from loadgen.client.workers import INTERRUPTED
 from loadgen.report.machine import Machine, commit, this_machine
 from loadgen.report.summary import EXIT_FAILED, EXIT_OK, Audit, Summary
 from loadgen.report.threshold import threshold
-from loadgen.run import RunOptions, TargetSpec, measure, open_target
+from loadgen.run import RunOptions, TargetSpec, measure, open_target, session_of
 from loadgen.search import Search
 from loadgen.workload.orderflow import Plan
 from services.runtime.progress import Progress
@@ -74,14 +73,7 @@ def find_capacity(
     first = flow_at(search.next or 1)
     with ExitStack() as ending:
         target = open_target(target_spec, first.shares(), progress, ending)
-        session = Session(
-            target,
-            progress,
-            run_options.processes,
-            run_options.give_up_s,
-            run_options.batch,
-            run_options.transport,
-        )
+        session = session_of(target, progress, run_options)
         session.prepare(first.profile, first.seed)
         while (scale := search.next) is not None:
             name = f"step-{len(steps) + 1:02d}-scale-{scale:g}"

@@ -58,20 +58,25 @@ def open_target(
     return ending.enter_context(fresh_exchange(shares_ppm, progress.say))
 
 
+def session_of(target: Target, progress: Progress, run_options: RunOptions) -> Session:
+    """A session with the processes, transport and bounds of the options."""
+    return Session(
+        target,
+        progress,
+        run_options.processes,
+        run_options.give_up_s,
+        run_options.batch,
+        run_options.transport,
+    )
+
+
 def run_flow(
     flow: Plan, target_spec: TargetSpec, run_options: RunOptions, folder: Path, progress: Progress
 ) -> Summary:
     """All steps from a ready exchange to the files of the report."""
     with ExitStack() as ending:
         target = open_target(target_spec, flow.shares(), progress, ending)
-        session = Session(
-            target,
-            progress,
-            run_options.processes,
-            run_options.give_up_s,
-            run_options.batch,
-            run_options.transport,
-        )
+        session = session_of(target, progress, run_options)
         session.prepare(flow.profile, flow.seed)
         return measure(session, flow, run_options, folder, progress)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import uvloop
 from msgspec import structs
 
-from loadgen.client.session import Session
 from loadgen.client.setup import SetupError, register
 from loadgen.client.workers import INTERRUPTED
-from loadgen.run import RunOptions, TargetSpec, open_target
+from loadgen.run import RunOptions, TargetSpec, open_target, session_of
 from loadgen.workload.orderflow import Plan, plan
 from services.runtime.progress import Progress
 
@@ -30,9 +29,7 @@ def watch(
     """
     with ExitStack() as ending:
         target = open_target(target_spec, flow.shares(), progress, ending)
-        session = Session(
-            target, progress, run_options.processes, run_options.give_up_s, run_options.batch
-        )
+        session = session_of(target, progress, run_options)
         session.prepare(flow.profile, flow.seed)
         (watcher,) = uvloop.run(register(target.url, target.admin_key, 1))
         key_file = _write_key(folder / KEY_FILE, watcher.api_key)

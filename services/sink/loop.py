@@ -63,8 +63,6 @@ RETRY_S = 0.5
 YIELD_S = 1.0
 # A transaction in progress at the stop may take this long; then its connection is aborted.
 GRACE_S = 0.7
-# Longest wait at the start until every partition has a leader.
-START_S = 10.0
 LAG_INTERVAL_S = 5.0
 # A round without outcomes takes POLL_S, one with a slow disk as long as a statement may.
 ROUND_AGE_S_MAX = 60.0

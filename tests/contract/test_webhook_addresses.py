@@ -30,7 +30,6 @@ to another address later, so each connection is checked. Checked by
 `tests/contract/test_webhook_addresses.py`.
 """
 
-Form = tuple[str, str]
 # Kind of address, and its ways to be written.
 FORMS: dict[str, list[str]] = {
     "loopback": ["127.0.0.1:PORT", "127.9.9.9:PORT", "localhost:PORT", "[::1]:PORT"],

@@ -63,6 +63,12 @@ def test_page_paths_in_backticks_exist(page: Path) -> None:
     assert missing == []
 
 
+def test_contributing_names_every_package_of_the_services() -> None:
+    layout = (ROOT / "CONTRIBUTING.md").read_text().partition("## House numbers")[0]
+    packages = {path.parent.name for path in (ROOT / "services").glob("*/__init__.py")}
+    assert {name for name in packages if f".{name}`" not in layout} == set()
+
+
 @each_page
 def test_page_modules_to_run_exist(page: Path) -> None:
     named = set(re.findall(r"python -m ([a-z][\w.]*\w)", page.read_text()))
