@@ -5,9 +5,9 @@ sink and audit need no other topic. The nth outcome of a record belongs to the c
 `first_offset + n`.
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from schemas.instruments import InstrumentRules, Phase
 from schemas.quotas import Quotas
@@ -39,14 +39,21 @@ RefusalCode = Literal[
 ]
 
 # Levels of the rules, each with all of those before: quotas; conditions of orders; changes of open
-# orders, and instruments; controls of a market, of a broker's orders and of what an order shows.
+# orders, and instruments; controls of a market, of a broker's orders and of what an order shows;
+# claims with a nonce.
 CONDITIONS_LEVEL: Final = 3
 CHANGES_LEVEL: Final = 4
 CONTROLS_LEVEL: Final = 5
+NONCE_LEVEL: Final = 6
 # The lowest level of an exchange whose log lacks its claims: earlier versions never trim a log.
 TRIMMED_LEVEL: Final = CONDITIONS_LEVEL
 # The level that this program follows; matchers claim with it.
-RULES_LEVEL: Final = CONTROLS_LEVEL
+RULES_LEVEL: Final = NONCE_LEVEL
+
+# An epoch is a nonce times this, plus the offset of its claim.
+_CLAIM_OFFSETS: Final = 1 << 40
+# Exclusive: epochs fit into 63 bits.
+NONCES: Final = 1 << 22
 
 
 class Fill(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -321,20 +328,24 @@ class Outcome(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Claim(Struct, frozen=True, tag_field="type", tag="claim", gc=False):
-    """A matcher claims the partition. The offset of this record is its epoch."""
+    """A matcher claims the partition. `epoch_of` gives its epoch."""
 
     matcher: str
 
 
-class LevelClaim(Struct, frozen=True, tag_field="type", tag="claim_2", gc=False):
+class LevelClaim(
+    Struct, frozen=True, tag_field="type", tag="claim_2", omit_defaults=True, gc=False
+):
     """A claim by a matcher that follows the rules up to `level`.
 
     Programs that know only `Claim`, or a lower level, cannot read it and stop: they would give
-    other outcomes to the commands behind it.
+    other outcomes to the commands behind it. `nonce`: drawn at random, because a power cut can take
+    a claim whose matcher lives on, and another claim can get the same offset.
     """
 
     matcher: str
     level: int
+    nonce: Annotated[int, Meta(ge=0, lt=NONCES)] = 0
 
 
 class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes", gc=False):
@@ -344,5 +355,21 @@ class Outcomes(Struct, frozen=True, tag_field="type", tag="outcomes", gc=False):
     first_offset: int
     outcomes: tuple[Outcome, ...]
 
+    @property
+    def next_command(self) -> int:
+        """The command behind the last outcome."""
+        return self.first_offset + len(self.outcomes)
+
 
 Execution = Claim | LevelClaim | Outcomes
+
+
+def epoch_of(claim: Claim | LevelClaim, offset: int) -> int:
+    """The epoch that begins with the claim at this offset of the executions."""
+    nonce = claim.nonce if isinstance(claim, LevelClaim) else 0
+    return nonce * _CLAIM_OFFSETS + offset
+
+
+def claim_offset(epoch: int) -> int:
+    """The offset of the claim with which the epoch begins."""
+    return epoch % _CLAIM_OFFSETS

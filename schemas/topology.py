@@ -10,9 +10,8 @@ Durability = Literal["fsync", "replicated", "process"]
 
 # `flush.messages` of a topic that leaves flushing to the operating system: Kafka's own default.
 _NEVER_FLUSH = str(2**63 - 1)
-# The topics that survive a power cut with `fsync`. Executions can be recomputed from the commands,
-# but PostgreSQL flushes what it commits: a log that ends before its database is not recognised.
-_FLUSHED = (COMMANDS, EXECUTIONS, BROKERS, LISTINGS)
+# The topics that survive a power cut with `fsync`: no other copy of their records exists.
+_FLUSHED = (COMMANDS, BROKERS, LISTINGS)
 
 
 class Topology(Struct, frozen=True):
@@ -35,8 +34,11 @@ def config_of(topic: Topic, durability: Durability) -> dict[str, str]:
     """The settings of a topic, exactly; the brokers' defaults apply to all others."""
     config = dict(topic.config)
     config["min.insync.replicas"] = "2" if durability == "replicated" else "1"
-    if topic in _FLUSHED:
-        config["flush.messages"] = "1" if durability == "fsync" else _NEVER_FLUSH
+    if topic in _FLUSHED and durability == "fsync":
+        config["flush.messages"] = "1"
+    elif topic in _FLUSHED or topic is EXECUTIONS:
+        # Executions explicitly, because earlier versions flushed them.
+        config["flush.messages"] = _NEVER_FLUSH
     return config
 
 

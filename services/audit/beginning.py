@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.matcher.engine import Engine
-from services.matcher.recovery import LogTopics, commits_of, restored
+from services.matcher.recovery import LogTopics, commits_of, position_of, restored
 from services.matcher.snapshot import UnusableSnapshotError
 from services.runtime.errors import BrokenLogError, UnavailableError
 from services.runtime.kafka.consumer import LogConsumer
@@ -38,8 +38,7 @@ def find_beginning(consumer: LogConsumer, log: LogTopics, number: int) -> Beginn
         except (UnusableSnapshotError, BrokenLogError):
             # A matcher passes it over too; the audit reports those that it can compare.
             continue
-        at = FilterPosition(commit.next_record, commit.epoch, commit.next_command)
-        return Beginning(engine, at)
+        return Beginning(engine, position_of(commit))
     lost, low = (COMMANDS, commands.low) if commands.low else (EXECUTIONS, executions.low)
     raise UnavailableError(
         f"the beginning of {lost.name}/{number} is gone: it starts at {low}, and no good snapshot "

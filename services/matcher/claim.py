@@ -1,7 +1,7 @@
 """Claims a partition: 1. append a claim, 2. recover, 3. read the outcomes published before it.
 
-A claim's offset in executions is the epoch of everything that its matcher writes; a later claim
-makes those records stale for every reader. Reading never waits for records after the claim.
+A claim's nonce and offset in executions are the epoch of everything that its matcher writes; a
+later claim makes those records stale for every reader. Reading never waits for records after it.
 """
 
 import logging
@@ -10,15 +10,15 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_book_update, decode_trade, encode
-from schemas.executions import RULES_LEVEL, LevelClaim
+from schemas.executions import LevelClaim, claim_offset, epoch_of
 from schemas.snapshots import Published, PublishedPosition
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES
-from services.matcher.recovery import LogTopics, Reading, Recovered, recover
-from services.runtime.errors import BrokenLogError
-from services.runtime.kafka.client_config import KafkaAccess
+from services.matcher.publish import RecordSender
+from services.matcher.recovery import LogTopics, Recovered, recover
+from services.runtime.errors import BrokenLogError, DeliveryError
 from services.runtime.kafka.consumer import Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
-from services.runtime.kafka.producer import append
+from services.runtime.kafka.reading import Reading
 from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.unreadable import log_unreadable
 from services.runtime.settings import variable
@@ -50,11 +50,22 @@ class Claimed(Struct, frozen=True):
     book: PublishedPosition
 
 
-def append_claim(kafka: KafkaAccess, log: LogTopics, partition: int, matcher: str) -> int:
-    """Append a claim and return its offset, the epoch. Raises DeliveryError."""
-    executions = log.partition(EXECUTIONS, partition)
-    key, value = str(partition).encode(), encode(LevelClaim(matcher, RULES_LEVEL))
-    return append(kafka, executions.topic, partition, key, value)
+def append_claim(
+    sender: RecordSender, logs: Reading, executions: Partition, claim: LevelClaim
+) -> int:
+    """Append a claim with the sender of the outcomes, and return its epoch. Raises DeliveryError.
+
+    With the same sender, because a broker that has lost outcomes in a power cut, but not the claim
+    before them, refuses those that the sender has left: they would leave a gap.
+    """
+    value = encode(claim)
+    start = logs.range(executions).end
+    sender.send(executions.topic, executions.number, str(executions.number).encode(), value)
+    sender.flush()
+    for message in logs.read(executions, start, logs.range(executions).end):
+        if message.value() == value:
+            return epoch_of(claim, record_offset(message))
+    raise DeliveryError(f"{executions.topic}/{executions.number} has lost the claim")
 
 
 class Logs(NamedTuple):
@@ -70,7 +81,7 @@ def take(logs: Logs, log: LogTopics, partition: int, epoch: int) -> Claimed:
     Raises BrokenLogError if there is neither a snapshot nor the beginning of the command log.
     """
     published = published_up_to(logs.committed, log, partition)
-    recovered = recover(logs.uncommitted, log, partition, epoch, published)
+    recovered = recover(logs.uncommitted, log, partition, claim_offset(epoch) + 1, published)
     return claimed(logs, log, epoch, recovered, recovered.position, published)
 
 
@@ -110,7 +121,7 @@ def _require_commands(logs: Reading, commands: Partition, next_command: int) -> 
 
 def _next_command(logs: Reading, executions: Partition, epoch: int, start: FilterPosition) -> int:
     execution_filter = ExecutionFilter({executions.number: start}, log_unreadable)
-    for message in logs.read(executions, start.next_record, epoch + 1):
+    for message in logs.read(executions, start.next_record, claim_offset(epoch) + 1):
         execution_filter.accept(executions.number, record_offset(message), message.value())
     return execution_filter.position(executions.number).next_command
 

@@ -1,13 +1,15 @@
 """The matcher's loop: claim, recover, replay, then match until asked to stop or superseded."""
 
 import logging
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import methodcaller
 
+from schemas.executions import NONCES, RULES_LEVEL, LevelClaim
 from schemas.quotas import Quotas
-from schemas.topics import BOOK, COMMANDS, TRADES, TRANSACTIONAL_ID
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES, TRANSACTIONAL_ID
 from services.matcher.claim import Claimed, Logs, append_claim, take
 from services.matcher.ownership import ClaimWatch, Ownership
 from services.matcher.partition import PartitionMatcher
@@ -53,7 +55,7 @@ class MatcherLoop:
     def __init__(self, settings: Settings, log: LogTopics, matcher: str, health: Health) -> None:
         self._settings = settings
         self._log = log
-        self._matcher = matcher
+        self._claim_record = LevelClaim(matcher, RULES_LEVEL, 1 + secrets.randbelow(NONCES - 1))
         # Commands left to replay; None until the partitions are claimed and recovered.
         self._left: int | None = None
         self._per_s = 0.0
@@ -73,7 +75,7 @@ class MatcherLoop:
         kafka = kafka_access(self._settings)
         publisher = OutcomePublisher(
             self._log.prefix,
-            FailFastSender(kafka, linger_ms=self._settings.linger_ms),
+            outcomes := FailFastSender(kafka, linger_ms=self._settings.linger_ms),
             public := TransactionalSender(
                 kafka,
                 self._log.prefix + TRANSACTIONAL_ID,
@@ -81,7 +83,7 @@ class MatcherLoop:
             ),
         )
         quotas = quotas_of(self._settings)
-        claims = self._claim(partitions, followed or {}, public)
+        claims = self._claim(partitions, followed or {}, outcomes, public)
         owned = {taken.partition: PartitionMatcher(taken, publisher) for taken in claims}
         watch = ClaimWatch(kafka, self._log, {c.partition: c.epoch for c in claims})
         snapshot_writer = SnapshotThread(kafka, self._log, watch.ownership)
@@ -108,6 +110,7 @@ class MatcherLoop:
         self,
         partitions: list[int],
         followed: Mapping[int, StandbyPartition],
+        outcomes: FailFastSender,
         public: TransactionalSender,
     ) -> list[Claimed]:
         kafka = kafka_access(self._settings)
@@ -117,7 +120,8 @@ class MatcherLoop:
         try:
             claims = []
             for number in partitions:
-                epoch = append_claim(kafka, self._log, number, self._matcher)
+                executions = self._log.partition(EXECUTIONS, number)
+                epoch = append_claim(outcomes, uncommitted, executions, self._claim_record)
                 # Before the published positions are read: from here on no one else publishes.
                 topics = [self._log.partition(topic, number).topic for topic in (TRADES, BOOK)]
                 public.open(number, topics)
@@ -165,12 +169,13 @@ class MatcherLoop:
     ) -> None:
         every = self._settings.snapshot_every
         for one in owned:
-            if not one.snapshot_due(every) or snapshot_writer.busy(one.engine.partition):
+            number = one.engine.partition
+            behind = ownership.behind_outcomes(number)
+            if not one.snapshot_due(every, behind) or snapshot_writer.busy(number):
                 continue
             with SNAPSHOT_PAUSE_SECONDS.time():
                 if publisher.settle():
-                    next_record = ownership.seen(one.engine.partition)
-                    snapshot_writer.hand_over(one.snapshot(self._log.topic_id, next_record))
+                    snapshot_writer.hand_over(one.snapshot(self._log.topic_id, behind))
 
     def _note_progress(self, owned: Mapping[int, PartitionMatcher], ends: Mapping[int, int]) -> int:
         self._left = sum(max(0, end - owned[number].next_offset) for number, end in ends.items())

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 from schemas.codec import is_claim
+from schemas.executions import claim_offset
 from schemas.topics import EXECUTIONS
 from services.matcher.recovery import LogTopics
 from services.runtime.errors import SupersededError
@@ -30,21 +31,26 @@ class Ownership:
     def __init__(self, epochs: Mapping[int, int]) -> None:
         self._newer: str | None = None
         # Exclusive: there is no newer claim below this record.
-        self._seen = {partition: epoch + 1 for partition, epoch in epochs.items()}
+        self._seen = {partition: claim_offset(epoch) + 1 for partition, epoch in epochs.items()}
+        # The first bytes of each partition's own outcomes, and the offset behind the last ones.
+        self._starts = {p: b'{"type":"outcomes","epoch":%d,' % e for p, e in epochs.items()}
+        self._behind: dict[int, int] = {}
 
     @property
     def partitions(self) -> list[int]:
         """The claimed partitions."""
         return list(self._seen)
 
-    def seen(self, partition: int) -> int:
-        """The record below which all have been examined."""
-        return self._seen[partition]
+    def behind_outcomes(self, partition: int) -> int | None:
+        """The record behind the last own outcomes that were read back; None before any."""
+        return self._behind.get(partition)
 
     def observe(self, partition: int, record: int, value: bytes | None) -> None:
         """Examine the next record of an executions partition after our claim."""
         if is_claim(value):
             self._newer = f"partition {partition}: a newer matcher claimed it at {record}"
+        elif value is not None and value.startswith(self._starts[partition]):
+            self._behind[partition] = record + 1
         # Last, because a thread that sees the new count must also see the claim.
         self._seen[partition] = record + 1
 
@@ -72,7 +78,7 @@ class ClaimWatch:
         self._stopping = threading.Event()
         self._consumer = LogConsumer(kafka, WATCH)
         self._consumer.assign(
-            {log.partition(EXECUTIONS, p): epoch + 1 for p, epoch in epochs.items()}
+            {log.partition(EXECUTIONS, p): claim_offset(e) + 1 for p, e in epochs.items()}
         )
         self._thread = threading.Thread(target=self._watch, name="claims", daemon=True)
         self._thread.start()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from schemas.codec import UnreadableError, decode_command
 from schemas.commands import Command
-from schemas.executions import CommandRefused, Outcome
+from schemas.executions import CommandRefused, Outcome, claim_offset
 from schemas.quotas import Quotas
 from schemas.snapshots import Published, PublishedPosition
 from services.matcher.claim import Claimed
@@ -37,6 +37,10 @@ TICK_GRACE_MS = 20
 # ticks do not move the log's clock at all (a new leader's clock is behind), each waits twice as
 # long as the one before, up to this long.
 TICK_REPEAT_MS = 1_000
+# A partition without commands gets a tick this often. A broker forgets a producer that is silent
+# for a day, and without its memory it would not refuse outcomes after a power cut that took those
+# before them.
+QUIET_MS_MAX = 12 * 3_600_000
 
 
 class PartitionMatcher:
@@ -54,6 +58,7 @@ class PartitionMatcher:
         self._tick_seen = False
         self._tick_clock = 0
         self._tick_wait_ms = 0
+        self._quiet_offset, self._quiet_since_ms = -1, 0
 
     def handle(self, messages: Sequence[CommandRecord], latest_ms: int | None = None) -> None:
         """Apply commands in log order and publish outcomes that are not published yet.
@@ -114,19 +119,26 @@ class PartitionMatcher:
                     self._publisher.book_update(partition, update)
                     self._book = PublishedPosition(offset, update.index)
 
-    def snapshot_due(self, every: int) -> bool:
-        """True if `every` commands with published outcomes were applied since the last snapshot."""
-        published = self.next_offset >= self._claimed.next_command
-        return published and every > 0 and self.next_offset - self._saved_before >= every
+    def snapshot_due(self, every: int, behind: int | None) -> bool:
+        """True if `every` commands with published outcomes were applied since the last snapshot.
 
-    def snapshot(self, log: str, next_record: int) -> SnapshotImage:
+        `behind`: see `snapshot`. Not due while own outcomes were published and none was read back.
+        """
+        ahead = self.next_offset - self._claimed.next_command
+        if ahead < 0 or (ahead and behind is None):
+            return False
+        return every > 0 and self.next_offset - self._saved_before >= every
+
+    def snapshot(self, log: str, behind: int | None) -> SnapshotImage:
         """Capture the state. Every output so far has been acknowledged.
 
-        `next_record`: an execution record with no newer claim before it. It may precede the last
-        outcomes, which readers then drop as duplicates, but not follow the next one.
+        `behind`: the execution record behind own outcomes, with no newer claim before it, or None
+        before any. It may precede the last outcomes, which readers then drop as duplicates. The
+        outcomes before it show later whether a power cut has taken what the snapshot stands on.
         """
         self._saved_before = self.next_offset
         published = Published(self._trades, self._book)
+        next_record = claim_offset(self._claimed.epoch) + 1 if behind is None else behind
         place = (log, self._claimed.epoch, self.next_offset, next_record, published)
         return save(self.engine, SnapshotPosition(*place))
 
@@ -136,7 +148,12 @@ class PartitionMatcher:
             self._publisher.set_quotas(self._claimed.partition, quotas)
 
     def tick_if_due(self, now_ms: int) -> None:
-        """Send a tick if an order is due and no command has expired it."""
+        """Send a tick if an order is due and no command has expired it, or after a long silence."""
+        if self.next_offset != self._quiet_offset:
+            self._quiet_offset, self._quiet_since_ms = self.next_offset, now_ms
+        elif now_ms - self._quiet_since_ms >= QUIET_MS_MAX:
+            self._quiet_since_ms = now_ms
+            self._publisher.tick(self._claimed.partition)
         due = self.engine.next_due()
         if due is None or now_ms < due + TICK_GRACE_MS:
             return

@@ -12,7 +12,6 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -24,29 +23,14 @@ from services.matcher.snapshot import UnusableSnapshotError, restore
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.consumer import Partition, Range
 from services.runtime.kafka.execution_filter import FilterPosition
+from services.runtime.kafka.execution_place import leads_to
+from services.runtime.kafka.reading import Reading
 from services.runtime.kafka.records import record_offset
 
 logger = logging.getLogger(__name__)
 
 # Records per fetch on the way back to a commit, which usually is the very last record.
 LOOK_BACK_RECORDS = 64
-
-
-class StoredRecord(Protocol):
-    """A record as returned by the Kafka client."""
-
-    def offset(self) -> int | None: ...
-    def value(self) -> bytes | None: ...
-
-
-class Reading(Protocol):
-    """Reads that recovery needs; implemented by `LogConsumer`."""
-
-    def range(self, partition: Partition) -> Range:
-        """The offsets that the partition holds now."""
-
-    def read(self, partition: Partition, start: int, end: int) -> Iterator[StoredRecord]:
-        """The records from `start` up to but not including `end`."""
 
 
 class LogTopics(Struct, frozen=True):
@@ -71,18 +55,21 @@ class Recovered(Struct, frozen=True):
 
 
 def recover(
-    logs: Reading, log: LogTopics, number: int, epoch: int, published: Published | None = None
+    logs: Reading,
+    log: LogTopics,
+    number: int,
+    executions_end: int,
+    published: Published | None = None,
 ) -> Recovered:
-    """Recover for the claim `epoch`; `published` is what is public, None if that does not matter.
-
-    Raises BrokenLogError, UnavailableError.
+    """Recover for the claim before `executions_end`; `published` is what is public, None if that
+    does not matter. Raises BrokenLogError, UnavailableError.
     """
-    found = _from_snapshot(logs, log, number, epoch, published)
+    found = _from_snapshot(logs, log, number, executions_end, published)
     if found is not None:
         return found
     commands = logs.range(log.partition(COMMANDS, number))
     if commands.low > 0:
-        found = _from_snapshot(logs, log, number, epoch, None) if published else None
+        found = _from_snapshot(logs, log, number, executions_end, None) if published else None
         if found is not None:
             fields = {"partition": number, "record": found.commit}
             logger.warning(
@@ -98,23 +85,32 @@ def recover(
 
 
 def _from_snapshot(
-    logs: Reading, log: LogTopics, number: int, epoch: int, published: Published | None
+    logs: Reading,
+    log: LogTopics,
+    number: int,
+    executions_end: int,
+    published: Published | None,
 ) -> Recovered | None:
     for record, commit in commits_of(logs, log.partition(SNAPSHOTS, number)):
         then = commit.published or Published()
         try:
             if published is not None and not published.covers(then):
                 raise UnusableSnapshotError("public records of before it are lost")
-            engine = restored(logs, log, number, record, commit, epoch + 1)
+            engine = restored(logs, log, number, record, commit, executions_end)
         except (UnusableSnapshotError, BrokenLogError) as error:
             fields = {"partition": number, "record": record, "reason": str(error)}
             logger.warning("unusable snapshot, passed over", extra={"fields": fields})
             continue
-        position = FilterPosition(commit.next_record, commit.epoch, commit.next_command)
+        position = position_of(commit)
         fields = {"partition": number, "record": record, "next_command": commit.next_command}
         logger.info("snapshot loaded", extra={"fields": fields})
         return Recovered(engine, position, record, then)
     return None
+
+
+def position_of(commit: SnapshotCommit) -> FilterPosition:
+    """The place in the executions behind which the outcomes after the snapshot stand."""
+    return FilterPosition(commit.next_record, commit.epoch, commit.next_command)
 
 
 def restored(
@@ -129,6 +125,10 @@ def restored(
     commands = logs.range(log.partition(COMMANDS, number))
     executions = Range(logs.range(log.partition(EXECUTIONS, number)).low, executions_end)
     _require_fit(commit, log, number, commands, executions)
+    where = log.partition(EXECUTIONS, number)
+    if not leads_to(logs, where, position_of(commit), executions_end):
+        # Their commands have to be applied again, from an earlier state.
+        raise UnusableSnapshotError("the executions have lost outcomes from before it")
     snapshots = log.partition(SNAPSHOTS, number)
     if commit.first_chunk < logs.range(snapshots).low:
         raise UnusableSnapshotError(f"its chunks began at {commit.first_chunk}")

@@ -67,7 +67,7 @@ class Standby:
         executions = self._log.partition(EXECUTIONS, number)
         commands = self._log.partition(COMMANDS, number)
         end = consumer.range(executions).end
-        one = StandbyPartition(number, recover(consumer, self._log, number, end - 1))
+        one = StandbyPartition(number, recover(consumer, self._log, number, end))
         self._following[number] = one
         for record in consumer.read(executions, one.position.next_record, end):
             one.execution(record)

@@ -4,20 +4,24 @@
    matcher may have published those outcomes and not yet their trades and book changes.
 2. It takes over on request, or when commands wait and no outcome is published for some time.
    Outcomes are the heartbeat of the active matcher; without waiting commands none is expected.
-3. Then it claims. If a command that it has applied lacks public records, the engine is dropped
-   and recovery starts from a snapshot, as for any matcher.
+3. Then it claims. If a command that it has applied lacks public records, or the executions have
+   lost their tail, the engine is dropped and recovery starts from a snapshot, as for any matcher.
 """
 
 from collections import deque
 
+from schemas.executions import claim_offset
 from schemas.outcome_steps import trades_of
 from schemas.snapshots import Published, PublishedPosition
+from schemas.topics import EXECUTIONS
 from services.matcher.claim import Claimed, Logs, claimed, published_up_to, take
 from services.matcher.engine import EnginePosition
 from services.matcher.gaps import AbsentRecord, CommandRecord, absent_offsets
 from services.matcher.partition import command_of
-from services.matcher.recovery import LogTopics, Recovered, StoredRecord
+from services.matcher.recovery import LogTopics, Recovered
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_place import leads_to
+from services.runtime.kafka.reading import StoredRecord
 from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.unreadable import log_unreadable
 
@@ -95,7 +99,11 @@ class StandbyPartition:
     def take_over(self, logs: Logs, log: LogTopics, epoch: int) -> Claimed:
         """Become the matcher of this claim. Raises BrokenLogError, UnavailableError."""
         published = published_up_to(logs.committed, log, self.partition)
-        if not published.covers(Published(self._trades, self._book)):
+        executions = log.partition(EXECUTIONS, self.partition)
+        if not (
+            published.covers(Published(self._trades, self._book))
+            and leads_to(logs.uncommitted, executions, self.position, claim_offset(epoch))
+        ):
             return take(logs, log, self.partition, epoch)
         recovered = Recovered(self.engine, FilterPosition(next_command=self.next_offset))
         return claimed(logs, log, epoch, recovered, self.position, published)

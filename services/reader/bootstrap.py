@@ -21,10 +21,11 @@ from services.reader.database_views import StoredViews
 from services.reader.errors import ArchiveUnavailableError, ViewsNotStoredError
 from services.reader.recent_events import RecentOutcomes, restored
 from services.reader.views import Views
-from services.runtime.errors import BrokenLogError, SettingsError
+from services.runtime.errors import BrokenLogError, SettingsError, UnavailableError
 from services.runtime.health import Check
 from services.runtime.kafka.dispatcher import Ranges, TopicDispatcher
 from services.runtime.kafka.execution_filter import FilterPosition
+from services.runtime.kafka.execution_place import NoPlaceError
 from services.runtime.postgres.errors import line_of
 from services.runtime.questions import answer_of
 
@@ -40,6 +41,7 @@ RETRY_S = 1.0
 # Own events of this time before the start are loaded, of at most so many commands a partition.
 RECENT_MS = 120_000
 RECENT_OUTCOMES_MAX = 30_000
+LEADERS_S_MAX = 30.0
 
 
 class ViewBootstrap:
@@ -79,6 +81,7 @@ class ViewBootstrap:
             self._failed(error)
 
     async def _run(self) -> None:
+        await self._wait_for_leaders()
         positions = await self._restored()
         held = await answer_of(self._stream.ranges)
         while self._lack is not None and (lost := _lost_beginning(held)) is not None:
@@ -96,6 +99,21 @@ class ViewBootstrap:
         claims = await answer_of(self._stream.claims, positions)
         self._begun = True
         self._stream.start(held, positions, claims)
+
+    async def _wait_for_leaders(self) -> None:
+        """Wait until Kafka reports the ends. Raises UnavailableError.
+
+        After an unclean end it answers for some time before its partitions have leaders.
+        """
+        deadline = time.monotonic() + LEADERS_S_MAX
+        while True:
+            try:
+                await answer_of(self._stream.ranges)
+                return
+            except UnavailableError as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("waiting for Kafka: %s", error)
 
     async def _restored(self) -> Mapping[int, FilterPosition]:
         """Positions from PostgreSQL; none, with the reason in `_lack`, if it has no views."""
@@ -128,12 +146,31 @@ class ViewBootstrap:
 
     def _load(self) -> tuple[dict[int, FilterPosition], Views]:
         with closing(self._stored) as stored:
-            positions = stored.positions()
-            # Only now, so that the log reaches at least to the position that the sink has read.
-            _require_reach(positions, self._stream.ranges())
+            positions = self._places(stored.positions())
+            stored.last_response.heard()
             views = stored.views(positions)
             self._add_recent_events(views, stored, positions)
             return positions, views
+
+    def _places(self, stored: dict[int, FilterPosition]) -> dict[int, FilterPosition]:
+        """The places from which the log continues. Raises ViewsNotStoredError."""
+        # Only now, so that the log reaches at least to the position that the sink has read.
+        held = self._stream.ranges()
+        foreign = stored.keys() - set(range(len(held.executions)))
+        if foreign:
+            raise ViewsNotStoredError(
+                f"has a position of partition {min(foreign)}, which the executions topic lacks"
+            )
+        for number, range_ in enumerate(held.executions):
+            if number not in stored and range_.low > 0:
+                raise ViewsNotStoredError(
+                    f"has stored nothing of partition {number}, whose executions begin at record "
+                    f"{range_.low}"
+                )
+        try:
+            return self._stream.places(stored)
+        except NoPlaceError as error:
+            raise ViewsNotStoredError(f"does not fit the log: {error}") from error
 
     def _add_recent_events(
         self, views: Views, stored: StoredViews, positions: Mapping[int, FilterPosition]
@@ -198,22 +235,6 @@ def _set_result(answer: "asyncio.Future[T]", result: T) -> None:
 def _set_error(answer: "asyncio.Future[T]", error: Exception) -> None:
     if not answer.done():
         answer.set_exception(error)
-
-
-def _require_reach(positions: Mapping[int, FilterPosition], held: Ranges) -> None:
-    """Raises ViewsNotStoredError unless the log continues from every partition's position."""
-    foreign = positions.keys() - set(range(len(held.executions)))
-    if foreign:
-        raise ViewsNotStoredError(
-            f"has a position of partition {min(foreign)}, which the executions topic lacks"
-        )
-    for number, range_ in enumerate(held.executions):
-        record = positions.get(number, FilterPosition()).next_record
-        if not range_.low <= record <= range_.end:
-            raise ViewsNotStoredError(
-                f"has stored partition {number} up to record {record}, "
-                f"but the executions topic holds {range_.low} to {range_.end}"
-            )
 
 
 def _lost_beginning(held: Ranges) -> str | None:

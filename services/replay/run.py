@@ -84,7 +84,7 @@ def _beginning(
     begun = Recovered(Engine(number), FilterPosition())
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as consumer:
         if request.from_snapshot:
-            begun = recover(consumer, log, number, executions_end - 1)
+            begun = recover(consumer, log, number, executions_end)
         if request.verify:
             for _, commit in commits_of(consumer, log.partition(SNAPSHOTS, number)):
                 if (commit.log, commit.partition) == (log.topic_id, number):

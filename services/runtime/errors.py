@@ -7,6 +7,7 @@ ExchangeError
 |-- TopicsError         3  the topics are not what this version needs: `exchange topics apply`
 |-- SupersededError     4  a newer matcher owns the partition: nothing to do
 |-- DeliveryError       5  a record may not have reached the log: restart is the recovery
+|   +-- LostTailError   5  a record that was read has left the log: restart is the recovery
 |-- BrokenLogError      6  the log contradicts itself: a bug or foreign writer, no restart helps
 |-- BusyError           9  the port or the data directory belongs to another program
 |-- GaveUpError        10  a service or server fails repeatedly: its log file says why
@@ -50,6 +51,10 @@ class DeliveryError(ExchangeError):
     """A record may not have reached the log."""
 
     exit_code = 5
+
+
+class LostTailError(DeliveryError):
+    """Records that were read are no longer in the log: a power cut took them."""
 
 
 class BrokenLogError(ExchangeError):

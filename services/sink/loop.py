@@ -5,15 +5,15 @@
 2. `_gather`: outcomes that count, until a batch is full or nothing more has arrived.
 3. `_ensure_brokers_known`: reads the brokers topic until every trader's webhook URL is known.
 4. `_store_batch`: their rows and the new positions in one transaction.
-A lost or silent connection, or another sink that was faster, leads back to 1; nothing is half
-written.
+A lost or silent connection, executions that have lost their tail, or another sink that was faster
+lead back to 1; nothing is half written.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 
 import psycopg
@@ -23,13 +23,14 @@ from msgspec import Struct
 from schemas.broker_records import BrokerRecords
 from schemas.brokers import Broker
 from schemas.codec import UnreadableError
-from schemas.topics import BROKERS, EXECUTIONS
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS
 from schemas.topology import Topology
-from services.runtime.errors import UnavailableError
+from services.runtime.errors import LostTailError, UnavailableError
 from services.runtime.health import Check, check_age
 from services.runtime.kafka.client_config import KafkaAccess
-from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.consumer import AT_ONCE, Fetch, LogConsumer, Partition
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_place import NoPlaceError, placed
 from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.kafka.topic_identity import LogIdentity
 from services.runtime.kafka.unreadable import log_unreadable
@@ -155,7 +156,7 @@ class Sink:
             if not waitable(error):
                 raise
             self._try_again(outage(error))
-        except UnavailableError as error:
+        except (UnavailableError, LostTailError) as error:
             self._try_again(str(error))
 
     def _try_again(self, why: str) -> None:
@@ -179,15 +180,8 @@ class Sink:
             store.end(self._left_behind)
             self._left_behind = None
         store.bind(self._source.identity)
-        held = store.positions(self._source.topology.partitions)
-        for number, position in held.items():
-            end = self._ends.get(number, 0)
-            if position.next_record > end and position.next_record > self._end_now(number):
-                raise ForeignDatabaseError(
-                    f"the database has stored partition {number} up to record "
-                    f"{position.next_record}, but the executions topic ends before it"
-                )
-        self._count_own_events(store)
+        held = self._places(store.positions(self._source.topology.partitions))
+        self._count_own_events(store, held)
         self._brokers_next = self._consumer.range(self._brokers).low
         self._read_brokers(store)
         self._stored = held
@@ -199,13 +193,34 @@ class Sink:
         log.info("following executions")
         return store
 
-    def _count_own_events(self, store: Store) -> None:
+    def _places(self, stored: Mapping[int, FilterPosition]) -> dict[int, FilterPosition]:
+        """The places from which the executions continue, which may have lost their tail since."""
+        commands = self._source.topology.name(COMMANDS)
+        found = {}
+        # A second consumer, as for brokers.
+        with closing(LogConsumer(self._source.kafka, AT_ONCE)) as consumer:
+            for number, at in stored.items():
+                where = Partition(self._executions, number), Partition(commands, number)
+                try:
+                    found[number] = placed(consumer, *where, at)
+                except NoPlaceError as error:
+                    raise ForeignDatabaseError(
+                        f"the database has stored partition {number} up to record "
+                        f"{at.next_record} of the executions: {error}"
+                    ) from None
+                if found[number] != at:
+                    fields = {"partition": number, "next_command": at.next_command}
+                    log.warning("stored outcomes are lost in the log", extra={"fields": fields})
+        return found
+
+    def _count_own_events(self, store: Store, held: Mapping[int, FilterPosition]) -> None:
         for number, next_record in store.uncounted().items():
             partition = Partition(self._executions, number)
-            low = self._consumer.range(partition).low
+            low, end = self._consumer.range(partition)
             # A second consumer, as for brokers.
             with closing(LogConsumer(self._source.kafka, FETCH)) as consumer:
-                numbers = counted(number, low, consumer.read(partition, low, next_record))
+                messages = consumer.read(partition, low, end)
+                numbers = counted(number, low, held[number].next_command, messages)
             store.count_anew(number, numbers, next_record)
 
     def _end_now(self, number: int) -> int:

@@ -1,9 +1,10 @@
 """Deletes the beginning of the command log and of the executions, partition by partition.
 
 The cut lies before everything that a restart needs: the oldest snapshot that can be restored, and
-the position of PostgreSQL, from which readers and the sink continue. So recovery works as before,
-from any of the kept snapshots. What is gone cannot be recomputed: PostgreSQL is then the only copy
-of the orders and balances from before the cut.
+the position of PostgreSQL, from which readers and the sink continue. Of the executions the record
+right before these places is kept too: it shows that the log still leads there. So recovery works
+as before, from any of the kept snapshots. What is gone cannot be recomputed: PostgreSQL is then the
+only copy of the orders and balances from before the cut.
 """
 
 from contextlib import closing
@@ -15,23 +16,25 @@ from msgspec import Struct
 
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
-from services.matcher.recovery import LogTopics, commits_of, restored
+from services.matcher.recovery import LogTopics, commits_of, position_of, restored
 from services.matcher.snapshot import UnusableSnapshotError
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka.admin import ATTEMPT_S, call_with_retry
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
+from services.runtime.kafka.execution_filter import FilterPosition
+from services.runtime.kafka.execution_place import NoPlaceError, evidence, placed
 from services.runtime.kafka.topic_identity import LogIdentity, log_identity
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.postgres.connection import command_errors, connect_or_fail
 from services.runtime.settings import Settings
 
-# A snapshot is not flushed to disk at once: the operating system writes it within a minute. Until
-# then a power loss could take it, and the log before it must still be there.
+# Snapshots and executions are not flushed to disk at once: the operating system writes them within
+# a minute. Until then a power loss could take them, and the log before them must still be there.
 SETTLED_MS = 3_600_000
 
 _POSITIONS: LiteralString = """
-    SELECT partition, next_command, next_record FROM log_positions
+    SELECT partition, next_record, epoch, next_command FROM log_positions
     WHERE EXISTS (
         SELECT FROM log_identity WHERE (cluster_id, topic, topic_id) = (%s, %s, %s)
     )
@@ -72,7 +75,7 @@ def trim_log(settings: Settings, bounds: Bounds, *, dry_run: bool) -> list[LogCu
     log = LogTopics(settings.topic_prefix, identity.topic_id)
     with closing(LogConsumer(kafka, Fetch(wait_ms=10))) as consumer:
         cuts = [
-            _cut(kafka, consumer, log, number, stored.get(number, (0, 0)), bounds)
+            _cut(kafka, consumer, log, number, stored.get(number, FilterPosition()), bounds)
             for number in range(partitions)
         ]
     if not dry_run:
@@ -80,12 +83,12 @@ def trim_log(settings: Settings, bounds: Bounds, *, dry_run: bool) -> list[LogCu
     return cuts
 
 
-def _stored(database_url: str, identity: LogIdentity) -> dict[int, tuple[int, int]]:
-    """Next command and next record in PostgreSQL, by partition."""
+def _stored(database_url: str, identity: LogIdentity) -> dict[int, FilterPosition]:
+    """The positions in PostgreSQL, by partition."""
     with command_errors(), closing(connect_or_fail(database_url)) as connection:
         asked = [identity.cluster_id, identity.topic, identity.topic_id]
         rows = connection.execute(_POSITIONS, asked).fetchall()
-    return {partition: (command, record) for partition, command, record in rows}
+    return {partition: FilterPosition(*position) for partition, *position in rows}
 
 
 def _cut(
@@ -93,7 +96,7 @@ def _cut(
     consumer: LogConsumer,
     log: LogTopics,
     number: int,
-    stored: tuple[int, int],
+    stored: FilterPosition,
     bounds: Bounds,
 ) -> LogCut:
     commands, executions = (log.partition(topic, number) for topic in (COMMANDS, EXECUTIONS))
@@ -102,17 +105,28 @@ def _cut(
     if commit is None:
         # Without a snapshot every command is needed.
         return LogCut(number, held[0].low, held[0].low, held[1].low, held[1].low, "snapshot")
+    try:
+        place = placed(consumer, executions, commands, stored)
+    except NoPlaceError:
+        # Of another log, or of one that was trimmed already: whatever it needs is kept.
+        place = FilterPosition()
     by_limit = {
         "age": tuple(
             _first_since(kafka, partition, bounds.before_ms, range_.end)
             for partition, range_ in zip((commands, executions), held, strict=True)
         ),
-        "snapshot": (commit.next_command, commit.next_record),
-        "database": stored,
+        "snapshot": _kept(consumer, executions, position_of(commit)),
+        "database": _kept(consumer, executions, place),
     }
     limit = min(by_limit, key=lambda name: by_limit[name][0])
     cut = [max(held[i].low, min(each[i] for each in by_limit.values())) for i in range(2)]
     return LogCut(number, held[0].low, cut[0], held[1].low, cut[1], limit)
+
+
+def _kept(consumer: LogConsumer, executions: Partition, at: FilterPosition) -> tuple[int, int]:
+    """The first command and the first execution record that a reader at this place needs."""
+    before = evidence(consumer, executions, at)
+    return at.next_command, at.next_record if before is None else before.record
 
 
 def _oldest_snapshot(

@@ -1,6 +1,7 @@
 """A power cut that takes the newest records of some topics, and no other record and no row.
 
-Everything goes on behind what is left: no order is lost, and no public record appears twice.
+Everything goes on behind what is left: no order is lost, and no public record appears twice. Where
+executions are lost, PostgreSQL is ahead of them, and snapshots may be.
 """
 
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from msgspec import structs
 from conformance.api import Api, eventually
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
-from schemas.topics import BOOK, TRADES, Topic
+from schemas.topics import BOOK, EXECUTIONS, TRADES, Topic
 from services.audit.run import run_audit
 from services.local.exchange import LocalExchange, running_exchange
+from services.runtime.errors import DeliveryError
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
@@ -44,8 +46,31 @@ def take(kafka: LocalKafka, lost: list[tuple[Topic, int]]) -> None:
             lose_tail(kafka.data_dir / "log" / f"{topic.name}-{number}", count)
 
 
+def go_on(stack: LocalExchange, broker: Api) -> set[int | None]:
+    """Start each service again that ends, until an order is placed; the exit codes."""
+    codes = set()
+
+    def placed() -> bool:
+        for name, child in stack.services.items():
+            if not child.alive:
+                codes.add(child.exit_code)
+                stack.start(name)
+        ready = all(map(stack.ready, stack.services))
+        return ready and broker.place("bid", "ZZZ", 1, 100).status == 201
+
+    eventually("an order", placed, timeout_s=60.0)
+    return codes
+
+
 @pytest.mark.parametrize(
-    "lost", [[(TRADES, 1), (BOOK, 1)], [(TRADES, 12), (BOOK, 6)]], ids=["commit markers", "records"]
+    "lost",
+    [
+        [(TRADES, 1), (BOOK, 1)],
+        [(TRADES, 12), (BOOK, 6)],
+        [(EXECUTIONS, 30)],
+        [(EXECUTIONS, 10_000), (TRADES, 12), (BOOK, 6)],
+    ],
+    ids=["commit markers", "public records", "executions", "all executions"],
 )
 @pytest.mark.timeout(200)
 def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
@@ -76,3 +101,30 @@ def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
     assert report.holds, "\n".join(report.lines())
     assert report["acknowledged"].checked > ORDERS
     assert placed.status == 201
+
+
+@pytest.mark.parametrize("count", [2, 10_000], ids=["newest", "all"])
+@pytest.mark.timeout(200)
+def test_services_that_outlive_a_loss_of_executions_go_on_with_every_order(
+    tmp_path: Path, database: LocalPostgres, count: int
+) -> None:
+    url = database.create_database(f"outlived{tmp_path.name}".lower())
+    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=25)
+    kafka = LocalKafka(tmp_path / "kafka")
+    try:
+        kafka.start()
+        settings = structs.replace(settings, kafka=kafka.bootstrap_servers)
+        with running_exchange(tmp_path / "services", settings) as stack:
+            clients = placing_clients(stack)
+            with clients.placing():
+                eventually("orders", lambda: clients.matched_since(0.0) > ORDERS)
+                kafka.kill()
+                take(kafka, [(EXECUTIONS, count)])
+                kafka.start()
+                codes = go_on(stack, clients.broker)
+            report = run_audit(settings, clients.lines(), 30.0, Progress())
+    finally:
+        kafka.kill()
+    assert report.holds, "\n".join(report.lines())
+    # A record that was read or acknowledged has left the log.
+    assert codes == {DeliveryError.exit_code}

@@ -20,7 +20,7 @@ from loadgen.workload.orderflow import Profile, plan
 from schemas.codec import decode_snapshot, encode
 from schemas.commands import Command, PlaceOrder
 from schemas.snapshots import SnapshotCommit
-from schemas.topics import COMMANDS, SNAPSHOTS, Topic
+from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.audit.run import run_audit
 from services.local.child_environment import environment
 from services.local.exchange import LocalExchange
@@ -39,8 +39,6 @@ from tests.support.exchange import Exchange
 EVERY = 150
 FLOW = plan(Profile(duration_s=80, symbols=8, brokers=4, valid_seconds_percent=0), 5)
 WAIT_S = 30.0
-# Higher than the epoch of every claim in a test.
-LATER_EPOCH = 1_000_000
 
 
 class Market(Struct, frozen=True):
@@ -88,7 +86,7 @@ class Market(Struct, frozen=True):
         """Recover as a matcher does that claims the partition now."""
         consumer = LogConsumer(kafka_access(self.settings), Fetch(10))
         try:
-            return recover(consumer, self.log, 0, LATER_EPOCH)
+            return recover(consumer, self.log, 0, self.end(EXECUTIONS))
         finally:
             consumer.close()
 

@@ -24,7 +24,7 @@ from services.runtime.kafka.topics import TopicsAdmin
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import PARTITIONS, HandwrittenLog, eventually
 from tests.integration.test_sink_processes import finished, free_port, get
-from tests.support.reader_outcomes import ALICE, batch, cancelled, sweep
+from tests.support.reader_outcomes import ALICE, batch, cancelled, refused, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
 
 TOPICS_ERROR = 3
@@ -143,12 +143,35 @@ def test_process_skips_executions_that_cannot_be_decoded(
         eventually(lambda: said in output.read_text(), f"{name} logs: {said}")
 
 
-def test_sink_with_a_database_ahead_of_the_log_exits_with_8(environ: dict[str, str]) -> None:
+def store_position(environ: dict[str, str], next_command: int) -> None:
+    """Store a position at an execution record that the log does not have."""
     with psycopg.connect(environ["EXCHANGE_DATABASE_URL"]) as connection:
         connection.execute(
             "INSERT INTO log_positions (partition, next_record, epoch, next_command)"
-            " VALUES (0, 99, 0, 8)"
+            " VALUES (0, 99, 0, %s)",
+            [next_command],
         )
+
+
+def test_sink_with_a_database_ahead_of_the_executions_stores_the_next_outcome(
+    log: HandwrittenLog, environ: dict[str, str], tmp_path: Path
+) -> None:
+    store_position(environ, 9)
+    with running("sink", environ, tmp_path / "output") as (_, port):
+        eventually(lambda: get(port, "/readyz")[0] == 200, "sink is ready")
+        # Those of command 8 come again, in one record with the next.
+        log.write_outcomes(batch(cancelled(5, ALICE, 10, 8), refused(), first=8))
+
+        def stored() -> bool:
+            with psycopg.connect(environ["EXCHANGE_DATABASE_URL"]) as connection:
+                row = connection.execute("SELECT next_command FROM log_positions").fetchone()
+            return row == (10,)
+
+        eventually(stored, "sink stores the outcome of command 9")
+
+
+def test_sink_with_a_database_ahead_of_the_commands_exits_with_8(environ: dict[str, str]) -> None:
+    store_position(environ, 11)
     ended = finished(environ, "services.sink")
     assert ended.returncode == 8, ended.stderr
     assert "the database has stored partition 0 up to record 99" in ended.stderr

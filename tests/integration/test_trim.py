@@ -109,7 +109,9 @@ def test_trimmed_log_begins_before_its_oldest_snapshot_and_the_audit_holds_from_
     assert [held(settings, topic, 0)[0] for topic in (COMMANDS, EXECUTIONS)] == [0, 0]
     assert trim_log(settings, later(), dry_run=False) == planned
     for cut in planned:
-        snapshot = oldest_snapshot(settings, cut.partition)
+        command, record = oldest_snapshot(settings, cut.partition)
+        # With the outcomes right before it, which show that nothing before it was lost.
+        snapshot = command, record - 1
         assert (cut.commands_cut, cut.executions_cut, cut.limit) == (*snapshot, "snapshot")
         assert held(settings, COMMANDS, cut.partition)[0] == snapshot[0] > 0
         assert held(settings, EXECUTIONS, cut.partition)[0] == snapshot[1] > 0
@@ -183,8 +185,9 @@ def test_log_is_not_trimmed_by_a_fresh_snapshot_nor_beyond_the_age_or_the_databa
     statement = "UPDATE log_positions SET next_command = 7, next_record = 1"
     behind = with_changed_rows(whole, exchange.database_url, statement)
     cuts = trim_log(behind.settings, bounds, dry_run=True)
+    # With the claim before record 1.
     assert {(cut.commands_cut, cut.executions_cut, cut.limit) for cut in cuts} == {
-        (7, 1, "database")
+        (7, 0, "database")
     }
     # A database that was filled from another log stores nothing of this one.
     foreign = with_changed_rows(

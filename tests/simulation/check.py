@@ -4,10 +4,12 @@
 2. An execution filter that is restarted at any position reads the same outcomes.
 3. The public topics contain every trade and book update, in order and unaltered. Repeats occur only
    if a superseded matcher still published.
-4. The sink's tables equal the sum of the outcomes.
+4. The sink's tables equal the sum of the outcomes. A sink that starts from any position that was
+   ever stored reads the outcomes of all later commands, once.
 5. A new claim recovers the same engine as a replay of the whole command log, and the right number
    of published outcomes.
-6. The audit accepts every snapshot that was not corrupted, whichever matcher wrote it.
+6. The audit accepts every snapshot that was not corrupted, whichever matcher wrote it; it notes
+   those that lack outcomes, only where a power cut took some.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import RULES
 from services.matcher.snapshot import restore
 from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_place import placed
 from services.sink.rows import Rows
 from tests.simulation.matcher import COMMAND_LOG, EXECUTION_LOG, LOG, NUMBER
 from tests.simulation.memory_log import MemoryLog
@@ -44,8 +47,8 @@ from tests.support.scenario import limits_of
 Public = Trade | BookUpdate
 
 
-def check(log: MemoryLog, tables: Tables, *, corrupted: bool) -> None:
-    """`corrupted`: snapshots may be unusable."""
+def check(log: MemoryLog, tables: Tables, *, corrupted: bool, lost: bool) -> None:
+    """`corrupted`: snapshots may be unusable. `lost`: power cuts took executions."""
     commands = list(_commands(log))
     model = NaiveMarket(NUMBER, limits_of(RULES))
     expected = [model.apply(command, at.offset, at.timestamp) for at, command in commands]
@@ -58,7 +61,7 @@ def check(log: MemoryLog, tables: Tables, *, corrupted: bool) -> None:
     recovered = claimed.recovered
     low = log.range(COMMAND_LOG).low
     usable = [record for record, commit in commits_of(log) if commit.next_command >= low]
-    if usable and not corrupted:
+    if usable and not corrupted and not lost:
         assert recovered.commit == usable[-1], "the newest intact snapshot is not used"
     next_command, digest = recovered.position.next_command, recovered.engine.digest()
     for at, command in commands:
@@ -72,8 +75,9 @@ def check(log: MemoryLog, tables: Tables, *, corrupted: bool) -> None:
     if next_command == len(commands):
         assert digest == engine.digest(), "the engine recovered at the end differs"
     _check_tables(tables, expected)
+    _check_resumed(log, tables, expected)
     if not corrupted:
-        _check_snapshots(log.untrimmed(), commands)
+        _check_snapshots(log.untrimmed(), commands, lost=lost)
 
 
 def commits_of(log: MemoryLog) -> Iterator[tuple[int, SnapshotCommit]]:
@@ -120,7 +124,7 @@ def _check_outcomes(log: MemoryLog, expected: Sequence[Outcome]) -> None:
 
 
 def _check_snapshots(
-    log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command | None]]
+    log: MemoryLog, commands: Sequence[tuple[EnginePosition, Command | None]], *, lost: bool
 ) -> None:
     where = LOG.partition(SNAPSHOTS, NUMBER)
 
@@ -142,6 +146,7 @@ def _check_snapshots(
         audited.reached(at.offset + 1, engine)
     audited.finish()
     assert report.holds, f"the audit of snapshots: {report['snapshots'].samples}"
+    assert lost or not report["snapshots"].note, "a snapshot lacks outcomes without a power cut"
 
 
 def _check_public_topic(log: MemoryLog, topic: Topic, expected: Sequence[Public]) -> None:
@@ -172,3 +177,14 @@ def _check_tables(tables: Tables, expected: Sequence[Outcome]) -> None:
     trades = {trade.fill.trade_id: trade.fill.quantity for trade in rows.trades}
     assert tables.trades == trades, "the stored trades differ from the outcomes"
     assert tables.position.next_command == len(expected)
+
+
+def _check_resumed(log: MemoryLog, tables: Tables, expected: Sequence[Outcome]) -> None:
+    for stored in tables.history:
+        at = placed(log, EXECUTION_LOG, COMMAND_LOG, stored)
+        execution_filter = ExecutionFilter({NUMBER: at})
+        found: list[Outcome] = []
+        for record in log.read(EXECUTION_LOG, at.next_record, log.range(EXECUTION_LOG).end):
+            batch = execution_filter.accept(NUMBER, record.offset(), record.value())
+            found += () if batch is None else batch.outcomes
+        assert found == list(expected[stored.next_command :]), f"resumed at {stored}"

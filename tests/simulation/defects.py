@@ -16,7 +16,7 @@ from schemas.ids import trade_id
 from schemas.snapshots import PublishedPosition
 from schemas.topics import EXECUTIONS
 from schemas.trades import Trade
-from services.matcher import claim, partition, snapshot, taking
+from services.matcher import claim, partition, recovery, snapshot, standby_partition, taking
 from services.matcher.book import Order, PriceLevel
 from services.matcher.engine import Engine
 from services.matcher.ownership import Ownership
@@ -28,10 +28,10 @@ from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
 from services.matcher.state import EngineState
 from services.matcher.window import ClientIdWindow
-from services.runtime.kafka.execution_filter import Batch, ExecutionFilter
+from services.runtime.kafka.execution_filter import NO_EPOCH, Batch, ExecutionFilter
 from services.sink.store import Move
-from tests.simulation import matcher
-from tests.simulation.memory_log import FencedSender, MemorySender
+from tests.simulation import check, matcher, sink
+from tests.simulation.memory_log import FencedSender, MemoryLog, MemorySender
 from tests.simulation.sink import Tables
 from tests.support.patching import Replacement, patched
 
@@ -100,6 +100,19 @@ def _any_repeat(self: ExecutionFilter, number: int, record: int, value: Outcomes
     at = self.position(number)
     first = max(value.first_offset, at.next_command)
     return _judge(self, number, record, structs.replace(value, first_offset=first))
+
+
+def _no_part_of_a_repeat(
+    self: ExecutionFilter, number: int, record: int, value: Outcomes
+) -> Batch | None:
+    at = self.position(number)
+    if value.first_offset < at.next_command < value.next_command:
+        value = structs.replace(value, epoch=NO_EPOCH - 1)
+    return _judge(self, number, record, value)
+
+
+def _claim_by_another_sender(_: MemorySender, logs: MemoryLog, *arguments: Any) -> int:
+    return claim.append_claim(MemorySender(logs), logs, *arguments)
 
 
 def _next_record_at_the_end(self: SnapshotWriter, saved: SnapshotImage) -> Iterator[None]:
@@ -215,6 +228,19 @@ DEFECTS: Final[dict[str, list[Replacement]]] = {
         (FencedSender, "check", lambda self: None),
     ],
     "a snapshot is due at any time": [
-        (PartitionMatcher, "snapshot_due", lambda self, every: every > 0)
+        (PartitionMatcher, "snapshot_due", lambda self, every, behind: every > 0)
     ],
+    # After a power cut that took the newest executions.
+    "a stored position is believed": [
+        (module, "placed", lambda logs, executions, commands, at: at) for module in (sink, check)
+    ],
+    "a sink passes over outcomes that it has stored in part": [
+        (ExecutionFilter, "_judge", _no_part_of_a_repeat)
+    ],
+    "a snapshot is used without the outcomes before it": [
+        (recovery, "leads_to", lambda *place: True)
+    ],
+    "a standby believes its position": [(standby_partition, "leads_to", lambda *place: True)],
+    "claims have no nonce": [(MemoryLog, "new_nonce", lambda self: 0)],
+    "claims have a sender of their own": [(matcher, "append_claim", _claim_by_another_sender)],
 }

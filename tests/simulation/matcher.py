@@ -6,20 +6,20 @@ arrive or be lost. Only the threads and Kafka are simulated.
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
-from schemas.codec import encode
-from schemas.executions import RULES_LEVEL, LevelClaim
+from schemas.executions import RULES_LEVEL, LevelClaim, claim_offset
 from schemas.quotas import Quotas
 from schemas.topics import COMMANDS, EXECUTIONS
-from services.matcher.claim import Logs, take
+from services.matcher.claim import Logs, append_claim, take
 from services.matcher.ownership import Ownership
 from services.matcher.partition import PartitionMatcher
 from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import LogTopics
 from services.matcher.snapshot_writer import SnapshotWriter
 from services.matcher.standby_partition import StandbyPartition
-from services.runtime.errors import SupersededError
+from services.runtime.errors import DeliveryError, SupersededError
 from services.runtime.kafka.consumer import Partition
 from tests.simulation.memory_log import FencedSender, MemoryLog, MemorySender
 
@@ -27,7 +27,6 @@ NUMBER: Final = 3
 LOG: Final = LogTopics("", "simulated")
 COMMAND_LOG: Final = LOG.partition(COMMANDS, NUMBER)
 EXECUTION_LOG: Final = LOG.partition(EXECUTIONS, NUMBER)
-_CLAIM: Final = encode(LevelClaim("simulated", RULES_LEVEL))
 # Half of the matchers set quotas, small ones and large ones.
 _QUOTAS_SET: Final = 0.5
 _QUOTAS: Final = (Quotas(5, 2, 3), Quotas(1_000, 1_000, 1_000))
@@ -71,13 +70,15 @@ class SimulatedMatcher:
         self._weights = [rng.choice((0.1, 1.0, 3.0)) for _ in range(5)]
         self._snapshot_interval = snapshot_interval
         self._standby = standby
-        self.epoch = log.append(EXECUTION_LOG, _CLAIM)
         self._outcomes = MemorySender(log)
+        claim = LevelClaim("simulated", RULES_LEVEL, log.new_nonce())
+        self.epoch = append_claim(self._outcomes, log, EXECUTION_LOG, claim)
         self._public = FencedSender(log)
         self._snapshots = SnapshotRecords(log)
         self._publisher = OutcomePublisher("", self._outcomes, self._public)
         self._ownership = Ownership({NUMBER: self.epoch})
-        self._watched = self.epoch + 1
+        self._watched = claim_offset(self.epoch) + 1
+        self._cuts_before = log.cuts
         self._snapshot_writer = SnapshotWriter(LOG, self._ownership, self._snapshots)
         self._snapshot_steps: Iterator[None] | None = None
         self._matcher: PartitionMatcher | None = None
@@ -130,10 +131,16 @@ class SimulatedMatcher:
             matcher.set_quotas_if_new(self._rng.choice(_QUOTAS))
 
     def _deliver(self, _: PartitionMatcher) -> None:
-        for sender in self.senders:
-            sender.deliver(self._rng.randint(0, 6))
+        try:
+            for sender in self.senders:
+                sender.deliver(self._rng.randint(0, 6))
+        except DeliveryError:
+            self.kill()
 
     def _watch(self, _: PartitionMatcher) -> None:
+        if self.log.has_lost(EXECUTION_LOG, self._watched, self._cuts_before):
+            self.kill()
+            return
         end = min(self._watched + self._rng.randint(1, 20), self.log.range(EXECUTION_LOG).end)
         for record in self.log.read(EXECUTION_LOG, self._watched, end):
             self._ownership.observe(NUMBER, record.offset(), record.value())
@@ -148,9 +155,10 @@ class SimulatedMatcher:
 
     def _snapshot(self, matcher: PartitionMatcher) -> None:
         if self._snapshot_steps is None:
-            if matcher.snapshot_due(self._snapshot_interval) and self._publisher.settle():
+            behind = self._ownership.behind_outcomes(NUMBER)
+            if matcher.snapshot_due(self._snapshot_interval, behind) and self._publisher.settle():
                 self._snapshot_steps = self._snapshot_writer.steps(
-                    matcher.snapshot(LOG.topic_id, self._ownership.seen(NUMBER))
+                    matcher.snapshot(LOG.topic_id, behind)
                 )
             return
         for _ in range(self._rng.randint(1, 4)):
@@ -161,6 +169,7 @@ class SimulatedMatcher:
     def kill(self) -> None:
         """End the matcher; some of the records in flight arrive, the others are lost."""
         for sender in self.senders:
-            sender.deliver(self._rng.choice((0, 0, 1, 5)))
+            with suppress(DeliveryError):
+                sender.deliver(self._rng.choice((0, 0, 1, 5)))
             sender.drop()
         self.alive = False

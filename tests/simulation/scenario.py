@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from schemas.codec import encode
+from schemas.codec import encode, is_claim
 from schemas.commands import CancelOrder, Command, PlaceOrder
 from schemas.topics import BOOK, SNAPSHOTS, TRADES
 from services.matcher.recovery import recover
@@ -35,6 +35,9 @@ COMMANDS = (8, 24, 48)
 STEPS_MAX = 20_000
 # Probability per step that topics are damaged, in scenarios in which they are.
 DAMAGE_PROBABILITY = 0.03
+# Probability of a power cut, in scenarios that have them: per step, and after a new snapshot.
+CUT_PROBABILITY = 0.01
+CUT_PROBABILITY_SAVED = 0.4
 SNAPSHOT_LOG = LOG.partition(SNAPSHOTS, NUMBER)
 
 
@@ -52,9 +55,16 @@ class Scenario:
         self._trims = rng.random() < 0.2
         self._corrupts = not self._trims and rng.random() < 0.3
         self._loses = not self._trims and rng.random() < 0.3
+        # A power cut takes no record as old as those that a trim relies on.
+        self._cuts = not self._trims and rng.random() < 0.3
+        self._snapshots_end = 0
+        # Share of the steps in which brokers send. With few of them, snapshots are written between
+        # the power cuts.
+        self._broker_share = 0.03 if self._cuts else 0.12
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
         self._standbys: list[StandbyPartition] = []
+        self._standby_cuts = 0
         self._sinks = [SimulatedSink(self.log, self.tables, rng) for _ in range(rng.choice((1, 2)))]
         # Probability per step that a matcher is killed, frozen, woken or superseded.
         self._fault_probability = rng.choice((0.005, 0.03, 0.1))
@@ -68,19 +78,15 @@ class Scenario:
         self._settle()
         if self._corrupts:
             self._damage_topics()
-        check(self.log, self.tables, corrupted=self._corrupts)
+        lost = self.log.has_lost(EXECUTION_LOG, STEPS_MAX, since=0)
+        check(self.log, self.tables, corrupted=self._corrupts, lost=lost)
 
     def _step_any(self) -> bool:
         """One step of a random process; False when the brokers have no more commands."""
         rng = self._rng
-        if rng.random() < self._fault_probability:
-            self._inject_fault()
-        if rng.random() < DAMAGE_PROBABILITY:
-            self._damage_topics()
-            if self._loses:
-                self._lose_public_records()
+        self._disturb()
         draw = rng.random()
-        if draw < 0.12:
+        if draw < self._broker_share:
             return self._brokers_send()
         if draw < 0.8 and self._awake:
             speeds = [matcher.speed for matcher in self._awake]
@@ -94,6 +100,20 @@ class Scenario:
         elif not self._awake:
             self._start()
         return True
+
+    def _disturb(self) -> None:
+        """Faults of processes, topics and the power, each with its probability."""
+        rng = self._rng
+        if rng.random() < self._fault_probability:
+            self._inject_fault()
+        if rng.random() < DAMAGE_PROBABILITY:
+            self._damage_topics()
+            if self._loses:
+                self._lose_public_records()
+        if self._cuts and rng.random() < (
+            CUT_PROBABILITY_SAVED if self._has_saved() else CUT_PROBABILITY
+        ):
+            self._cut_power()
 
     def _brokers_send(self) -> bool:
         for _ in range(self._rng.randint(1, 4)):
@@ -115,12 +135,16 @@ class Scenario:
         """Start a standby, or let the running one read some records."""
         rng, end = self._rng, self.log.range(EXECUTION_LOG).end
         if not self._standbys:
-            recovered = recover(self.log, LOG, NUMBER, end - 1)
+            self._standby_cuts = self.log.cuts
+            recovered = recover(self.log, LOG, NUMBER, end)
             self._standbys.append(
                 StandbyPartition(NUMBER, recovered, lag_commands=rng.choice((0, 2, 9)))
             )
             return
         (standby,) = self._standbys
+        if self.log.has_lost(EXECUTION_LOG, standby.position.next_record, self._standby_cuts):
+            self._standbys.clear()
+            return
         for record in self.log.read(EXECUTION_LOG, standby.position.next_record, end):
             standby.execution(record)
         read_to = standby.read_to + rng.randint(0, 20)
@@ -146,6 +170,32 @@ class Scenario:
         elif kind == "supersede":
             self._start()
 
+    def _has_saved(self) -> bool:
+        """True if the newest record of the snapshots is a commit, and was not there before."""
+        before, end = self._snapshots_end, self.log.range(SNAPSHOT_LOG).end
+        self._snapshots_end = end
+        newest = self.log.read(SNAPSHOT_LOG, end - 1, end) if end > before else ()
+        return any((r.value() or b"").startswith(b'{"type":"snapshot_commit"') for r in newest)
+
+    def _cut_power(self) -> None:
+        """Cut the power of Kafka alone, or of the matchers too: the newest executions are lost."""
+        rng = self._rng
+        everything = rng.random() < 0.5
+        if everything:
+            self._kill_all()
+            snapshots = self.log.range(SNAPSHOT_LOG).end
+            self.log.cut(SNAPSHOT_LOG, max(0, snapshots - rng.choice((0, 1, 3))))
+        end = self.log.range(EXECUTION_LOG).end
+        claims = [r.offset() for r in self.log.read(EXECUTION_LOG, 0, end) if is_claim(r.value())]
+        places = [commit.next_record for _, commit in commits_of(self.log)]
+        # What is left ends behind the newest claim, before it, or where a snapshot stands; or it
+        # lacks a few records; or nothing is left.
+        claim, place = max(claims, default=0), max(places, default=0)
+        ends = (claim + 1, claim, place, place, place, end - 1, end - 2, end - 6, end - 12, 0)
+        self.log.cut(EXECUTION_LOG, min(max(rng.choice(ends), 0), end))
+        if everything:
+            self._start()
+
     def _damage_topics(self) -> None:
         snapshots = self.log.range(SNAPSHOT_LOG)
         if not snapshots.end:
@@ -165,7 +215,8 @@ class Scenario:
         """A power loss, which takes the newest records of the topics that are not flushed."""
         self._kill_all()
         for topic in (TRADES, BOOK):
-            self.log.lose(LOG.partition(topic, NUMBER), self._rng.randint(0, 6))
+            where = LOG.partition(topic, NUMBER)
+            self.log.cut(where, max(0, self.log.range(where).end - self._rng.randint(0, 6)))
 
     def _kill_all(self) -> None:
         for matcher in (*self._awake, *self._frozen):

@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from schemas.units import ClosedReason
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_place import placed
 from services.sink.errors import OvertakenError
 from services.sink.rows import Rows
 from services.sink.store import Move
-from tests.simulation.matcher import EXECUTION_LOG, NUMBER
+from tests.simulation.matcher import COMMAND_LOG, EXECUTION_LOG, NUMBER
 from tests.simulation.memory_log import MemoryLog
 
 
@@ -30,6 +31,8 @@ class Tables:
 
     def __init__(self) -> None:
         self.position = FilterPosition()
+        # Every position that was stored: a backup of the tables has any of them.
+        self.history = [self.position]
         self.orders: dict[str, StoredOrder] = {}
         self.trades: dict[str, int] = {}
 
@@ -64,6 +67,7 @@ class Tables:
         if self.position.next_command != move.expected:
             raise OvertakenError(f"not at {move.expected}")
         self.position = move.target
+        self.history.append(move.target)
 
 
 class SimulatedSink:
@@ -77,26 +81,37 @@ class SimulatedSink:
 
     def restart(self) -> None:
         """Restart at the stored position; what was read but not stored is lost."""
-        self._stored = self._tables.position
+        self._cuts_before = self._log.cuts
+        self._stored = placed(self._log, EXECUTION_LOG, COMMAND_LOG, self._tables.position)
         self._filter = ExecutionFilter({NUMBER: self._stored})
         self._rows = Rows()
 
     def step(self, records_max: int = 6) -> None:
         """Read some records, or store what was read."""
         at = self._filter.position(NUMBER)
+        if self._log.has_lost(EXECUTION_LOG, at.next_record, self._cuts_before):
+            # What was read may be stored before the loss is noticed.
+            self._store(at)
+            self.restart()
+            return
         if self._rng.random() < 0.5:
             end = min(at.next_record + records_max, self._log.range(EXECUTION_LOG).end)
             for record in self._log.read(EXECUTION_LOG, at.next_record, end):
                 batch = self._filter.accept(NUMBER, record.offset(), record.value())
                 if batch is not None:
                     self._rows.add(batch)
-        elif at.next_command != self._stored.next_command:
-            try:
-                self._tables.write(self._rows, Move(self._stored.next_command, at))
-            except OvertakenError:
-                self.restart()
-            else:
-                self._stored, self._rows = at, Rows()
+        else:
+            self._store(at)
+
+    def _store(self, at: FilterPosition) -> None:
+        if at.next_command == self._stored.next_command:
+            return
+        try:
+            self._tables.write(self._rows, Move(self._stored.next_command, at))
+        except OvertakenError:
+            self.restart()
+        else:
+            self._stored, self._rows = at, Rows()
 
     @property
     def idle(self) -> bool:

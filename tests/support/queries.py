@@ -322,7 +322,7 @@ CASES: dict[str, Sequence[Case]] = {
             rows_max=7 * TRIMMED,
         ),
     ],
-    "trim.log: SELECT partition, next_command, next_record FR": [Case(parameters=["a", "b", "c"])],
+    "trim.log: SELECT partition, next_record, epoch, next_com": [Case(parameters=["a", "b", "c"])],
     # The audit reads everything, batch by batch.
     "audit.database: SELECT id::text, broker_id::text, document_num": [
         Case(then=" WHERE id = ANY(%s::uuid[])", parameters=[_ids], rows_max=BATCH)

@@ -20,7 +20,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from msgspec import Struct
 
 from schemas.topics import CONSUMER_GROUP, RECORD_BYTES_MAX
-from services.runtime.errors import AccessError, BrokenLogError, UnavailableError
+from services.runtime.errors import (
+    AccessError,
+    BrokenLogError,
+    ExchangeError,
+    LostTailError,
+    UnavailableError,
+)
 from services.runtime.kafka.client_config import KafkaAccess
 from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.logging_setup import kafka_logger
@@ -124,8 +130,8 @@ class LogConsumer:
         """Records that have arrived, at most `records_max`; empty after `wait_s` without any, or
         when the end of a partition is reached.
 
-        Raises BrokenLogError if a position is outside the range that the log holds, AccessError if
-        Kafka refuses this user.
+        Raises BrokenLogError if a position is outside the range that the log holds, LostTailError
+        if the log has lost records that were read, AccessError if Kafka refuses this user.
         """
         first = self._consumer.poll(wait_s)
         if first is None:
@@ -220,8 +226,15 @@ class LogConsumer:
         self._consumer.close()
 
 
-def _unreadable(partition: Partition, message: Message, error: KafkaError) -> BrokenLogError:
+def _unreadable(partition: Partition, message: Message, error: KafkaError) -> ExchangeError:
     where = f"{partition.topic}/{partition.number} at offset {message.offset()}"
+    # The client compares its position with the broker's log after each change of leader. The code
+    # is that of a position that was never in the log; only the text differs.
+    if error.code() == KafkaError._AUTO_OFFSET_RESET and "truncation" in error.str():
+        return LostTailError(
+            f"{partition.topic}/{partition.number} has lost its newest records, which a power cut "
+            f"of Kafka's machine takes: {error.str()}"
+        )
     if error.code() == KafkaError._BAD_MSG:
         return BrokenLogError(
             f"{where} holds a damaged batch: {error.str()}; restore the partition from a replica "

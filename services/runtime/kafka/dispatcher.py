@@ -11,8 +11,8 @@ from types import MappingProxyType
 from confluent_kafka import Message
 from msgspec import Struct
 
-from schemas.executions import Outcome
-from schemas.topics import BROKERS, EXECUTIONS, LISTINGS
+from schemas.executions import Outcome, claim_offset
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, LISTINGS
 from schemas.topology import Topology
 from services.runtime.kafka.async_consumer import AsyncConsumer
 from services.runtime.kafka.consumer import LogConsumer, Partition, Range
@@ -22,6 +22,7 @@ from services.runtime.kafka.execution_filter import (
     ExecutionFilter,
     FilterPosition,
 )
+from services.runtime.kafka.execution_place import placed
 from services.runtime.kafka.recent_outcomes import outcomes_before
 from services.runtime.kafka.records import record_offset, record_partition
 from services.runtime.kafka.unreadable import log_unreadable
@@ -59,6 +60,7 @@ class TopicDispatcher:
     ) -> None:
         self._consumer = consumer
         self._executions = topology.name(EXECUTIONS)
+        self._commands = topology.name(COMMANDS)
         self._brokers = topology.name(BROKERS)
         self._listings = topology.name(LISTINGS)
         self._partitions = range(topology.partitions_of(EXECUTIONS))
@@ -102,8 +104,24 @@ class TopicDispatcher:
                 {Partition(name, 0): self._consumer.range(Partition(name, 0)) for name in others},
             )
 
+    def places(self, positions: Mapping[int, FilterPosition]) -> dict[int, FilterPosition]:
+        """The places from which the executions continue: see `placed`.
+
+        Blocks, on any thread, and only before the start. Raises UnavailableError, NoPlaceError.
+        """
+        with self._asking:
+            return {
+                number: placed(
+                    self._consumer,
+                    Partition(self._executions, number),
+                    Partition(self._commands, number),
+                    at,
+                )
+                for number, at in positions.items()
+            }
+
     def claims(self, positions: Mapping[int, FilterPosition]) -> dict[int, bytes | None]:
-        """The claim of each position's epoch, a record before the position; None if it was trimmed.
+        """The claim of each place's epoch, a record before the place; None if it was trimmed.
         Blocks, on any thread, and only before the start. Raises UnavailableError, BrokenLogError.
         """
         found: dict[int, bytes | None] = {}
@@ -113,9 +131,10 @@ class TopicDispatcher:
                 if at.epoch == NO_EPOCH:
                     continue
                 found[number] = None
-                if at.epoch < self._consumer.range(partition).low:
+                claim = claim_offset(at.epoch)
+                if claim < self._consumer.range(partition).low:
                     continue
-                for message in self._consumer.read(partition, at.epoch, at.epoch + 1):
+                for message in self._consumer.read(partition, claim, claim + 1):
                     found[number] = message.value()
         return found
 

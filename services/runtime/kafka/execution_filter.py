@@ -1,17 +1,18 @@
 """Decides which execution records count; the only implementation, for all their readers.
 
-1. A claim sets the current epoch to its own offset.
-2. A record of outcomes counts iff its epoch is the current one and its first command offset is
-   the last one seen + 1.
-3. A lower first offset is a duplicate: dropped. A record of another epoch comes from a stale
-   matcher: dropped. A gap is a bug: BrokenLogError.
+1. A claim sets the current epoch, which is its nonce and its offset.
+2. A record of outcomes counts iff its epoch is the current one. Outcomes of commands that were
+   seen before are repeats, and are left out: a duplicate, or the log has lost its tail in a power
+   cut and a matcher publishes it again, to a reader that had already stored it.
+3. A record of another epoch comes from a stale matcher: dropped. A gap is a bug: BrokenLogError.
 4. A record that cannot be decoded, or has no value, comes from a foreign program: reported and
    dropped. If it was a matcher's outcome, the next one shows the gap. A claim that cannot be
    decoded comes from a newer version: BrokenLogError.
 5. Where a trimmed log has lost a claim (`beginnings`), the first outcomes of its epoch stand for
    it. No request waits yet when they are read, so a stale matcher's records answer none.
 
-Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume.
+Pure: offsets and bytes in, batches out. Positions are values, so a reader can store and resume;
+after a restart `execution_place` finds them in the log.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,16 @@ from types import MappingProxyType
 from msgspec import Struct, structs
 
 from schemas.codec import UnreadableError, decode_execution, is_claim
-from schemas.executions import RULES_LEVEL, TRIMMED_LEVEL, Claim, LevelClaim, Outcome, Outcomes
+from schemas.executions import (
+    RULES_LEVEL,
+    TRIMMED_LEVEL,
+    Claim,
+    LevelClaim,
+    Outcome,
+    Outcomes,
+    claim_offset,
+    epoch_of,
+)
 from services.runtime.errors import BrokenLogError
 
 NO_EPOCH = -1
@@ -101,7 +111,8 @@ class ExecutionFilter:
             return None
         if not isinstance(execution, Outcomes):
             self._claimed(partition, record, execution)
-            self._positions[partition] = FilterPosition(record + 1, record, at.next_command)
+            epoch = epoch_of(execution, record)
+            self._positions[partition] = FilterPosition(record + 1, epoch, at.next_command)
             return None
         return self._judge(partition, record, execution)
 
@@ -116,10 +127,10 @@ class ExecutionFilter:
         try:
             claim = decode_execution(value)
         except UnreadableError as error:
-            _refuse(partition, self._positions[partition].epoch, str(error))
+            _refuse(partition, claim_offset(self._positions[partition].epoch), str(error))
             return
         if not isinstance(claim, Outcomes):
-            self._claimed(partition, self._positions[partition].epoch, claim)
+            self._claimed(partition, claim_offset(self._positions[partition].epoch), claim)
 
     def _claimed(self, partition: int, record: int, claim: Claim | LevelClaim) -> None:
         level = claim.level if isinstance(claim, LevelClaim) else 1
@@ -132,16 +143,24 @@ class ExecutionFilter:
 
     def _judge(self, partition: int, record: int, told: Outcomes) -> Batch | None:
         at = self._positions[partition]
-        if at.epoch < told.epoch < self._beginnings.get(partition, 0):
+        if told.epoch != at.epoch and self._begins_epoch(partition, at.epoch, told.epoch):
             at = FilterPosition(record, told.epoch, told.first_offset)
-        counts = told.epoch == at.epoch and told.first_offset == at.next_command
-        if told.epoch == at.epoch and told.first_offset > at.next_command:
+        if told.epoch != at.epoch or told.next_command <= at.next_command:
+            self._positions[partition] = structs.replace(at, next_record=record + 1)
+            return None
+        if told.first_offset > at.next_command:
             raise BrokenLogError(
                 f"executions {partition}@{record}: outcomes from command {told.first_offset} on, "
                 f"expected {at.next_command}"
             )
-        seen = at.next_command + (len(told.outcomes) if counts else 0)
-        self._positions[partition] = FilterPosition(record + 1, at.epoch, seen)
-        if not counts:
-            return None
-        return Batch(partition, told.first_offset, told.outcomes)
+        self._positions[partition] = FilterPosition(record + 1, at.epoch, told.next_command)
+        if told.first_offset == at.next_command:
+            return Batch(partition, told.first_offset, told.outcomes)
+        unseen = told.outcomes[at.next_command - told.first_offset :]
+        return Batch(partition, at.next_command, unseen)
+
+    def _begins_epoch(self, partition: int, current: int, told: int) -> bool:
+        """True if these outcomes stand for the claim of their epoch, which the log has lost."""
+        if claim_offset(told) >= self._beginnings.get(partition, 0):
+            return False
+        return current == NO_EPOCH or claim_offset(current) < claim_offset(told)

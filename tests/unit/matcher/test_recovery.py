@@ -3,6 +3,7 @@
 import pytest
 
 from schemas.codec import encode
+from schemas.executions import Claim, Outcome, Outcomes, Ticked
 from schemas.snapshots import Published, PublishedPosition
 from schemas.topics import COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.matcher.engine import Engine
@@ -12,6 +13,7 @@ from tests.simulation.memory_log import MemoryLog
 
 LOG = LogTopics("", "the log")
 RECORDS = 8
+OUTCOME = Outcome(1, Ticked())
 OLDER, NEWER = (
     Published(PublishedPosition(command, 1), PublishedPosition(command)) for command in (3, 7)
 )
@@ -21,9 +23,14 @@ OLDER, NEWER = (
 def topics() -> MemoryLog:
     """Topics with one snapshot before command 4 and one before command 8."""
     log = MemoryLog(0)
-    for topic in (COMMANDS, EXECUTIONS):
-        for _ in range(RECORDS):
-            log.append(LOG.partition(topic, 0), b"{}")
+    # A claim, the outcomes of two commands, then of one command each.
+    told = [
+        Outcomes(0, 0, (OUTCOME,) * 2),
+        *(Outcomes(0, n, (OUTCOME,)) for n in range(2, RECORDS)),
+    ]
+    for record in (Claim("m"), *told):
+        log.append(LOG.partition(COMMANDS, 0), b"{}")
+        log.append(LOG.partition(EXECUTIONS, 0), encode(record))
     for next_command, published in ((4, OLDER), (8, NEWER)):
         at = SnapshotPosition(LOG.topic_id, 0, next_command, next_command, published)
         commit = SnapshotChecksum().commit(save(Engine(0), at), 0)
@@ -53,3 +60,12 @@ def test_recovery_of_a_trimmed_log_uses_the_newest_snapshot_if_no_other_serves(
 ) -> None:
     topics.trim(LOG.partition(COMMANDS, 0), 2)
     assert recover(topics, LOG, 0, RECORDS, Published()).commit == 1
+
+
+def test_recovery_uses_no_snapshot_whose_outcomes_a_power_cut_took(topics: MemoryLog) -> None:
+    for end, commit in ((RECORDS, 1), (RECORDS - 1, 0), (4, 0), (3, None)):
+        topics.cut(LOG.partition(EXECUTIONS, 0), end)
+        # Other records take the offsets of lost ones.
+        for _ in range(RECORDS):
+            topics.append(LOG.partition(EXECUTIONS, 0), encode(Claim("m")))
+        assert recover(topics, LOG, 0, RECORDS).commit == commit

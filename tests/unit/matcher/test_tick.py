@@ -4,12 +4,17 @@ import pytest
 from msgspec import Struct
 
 from schemas.codec import encode
-from schemas.commands import Command, PlaceOrder, Tick
+from schemas.commands import CancelOrder, Command, PlaceOrder, Tick
 from schemas.ids import order_id
 from schemas.snapshots import PublishedPosition
 from services.matcher.claim import Claimed
 from services.matcher.engine import Engine
-from services.matcher.partition import TICK_GRACE_MS, TICK_REPEAT_MS, PartitionMatcher
+from services.matcher.partition import (
+    QUIET_MS_MAX,
+    TICK_GRACE_MS,
+    TICK_REPEAT_MS,
+    PartitionMatcher,
+)
 from services.matcher.publish import OutcomePublisher
 from services.matcher.recovery import Recovered
 from services.runtime.errors import ClockAheadError
@@ -92,6 +97,17 @@ def test_tick_of_a_due_order_is_sent_once_and_again_after_a_loss() -> None:
     assert market.ticks_at(LATE_MS + TICK_REPEAT_MS) == 1
     market.write(Tick(), DUE_MS)
     assert market.ticks_at(LATE_MS + 3 * TICK_REPEAT_MS) == 0
+
+
+def test_partition_without_commands_gets_a_tick_every_twelve_hours() -> None:
+    market = Market()
+    start = DUE_MS - 60_000
+    market.write(CancelOrder(ORDER.order_id, ORDER.broker_id), start)
+    found = [market.ticks_at(start + part * QUIET_MS_MAX // 4) for part in range(10)]
+    assert found == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0]
+    market.write(Tick(), start)
+    assert market.ticks_at(start + 3 * QUIET_MS_MAX) == 0
+    assert market.ticks_at(start + 4 * QUIET_MS_MAX) == 1
 
 
 def test_tick_stored_too_early_is_repeated_after_the_remaining_time() -> None:

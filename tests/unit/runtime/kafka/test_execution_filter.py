@@ -14,10 +14,17 @@ from schemas.executions import (
     Outcome,
     Outcomes,
     Ticked,
+    claim_offset,
+    epoch_of,
 )
 from services.runtime.errors import BrokenLogError
 from services.runtime.kafka import execution_filter as filters
-from services.runtime.kafka.execution_filter import Batch, ExecutionFilter, FilterPosition
+from services.runtime.kafka.execution_filter import (
+    NO_EPOCH,
+    Batch,
+    ExecutionFilter,
+    FilterPosition,
+)
 from services.runtime.kafka.unreadable import log_unreadable
 
 
@@ -70,6 +77,27 @@ def test_duplicate_is_ignored_even_when_it_is_longer() -> None:
         0,
         2,
     ]
+
+
+def test_reader_ahead_of_the_log_gets_only_the_part_of_a_record_that_it_has_not_seen() -> None:
+    execution_filter = ExecutionFilter({0: FilterPosition(0, NO_EPOCH, 5)})
+    execution_filter.accept(0, 0, CLAIM)
+    assert execution_filter.accept(0, 1, record(0, 2, 2)) is None
+    assert execution_filter.position(0) == FilterPosition(2, 0, 5)
+    batch = execution_filter.accept(0, 2, record(0, 4, 3))
+    assert batch == Batch(0, 5, (Outcome(5, Ticked()), Outcome(6, Ticked())))
+    assert execution_filter.position(0) == FilterPosition(3, 0, 7)
+
+
+def test_claim_with_a_nonce_begins_an_epoch_that_no_other_claim_at_its_offset_has() -> None:
+    claim = LevelClaim("m", RULES_LEVEL, 9)
+    epoch = epoch_of(claim, 0)
+    assert claim_offset(epoch) == 0
+    records = [encode(claim), record(0, 0), record(epoch_of(LevelClaim("m", 5, 8), 0), 0)]
+    assert follow(records) == []
+    assert follow([*records, record(epoch, 0)]) == [0]
+    with pytest.raises(BrokenLogError, match="nonce"):
+        follow([b'{"type":"claim_2","matcher":"m","level":5,"nonce":4194304}'])
 
 
 @pytest.mark.parametrize("records", [[CLAIM, record(0, 1)], [CLAIM, record(0, 0), record(0, 2)]])
