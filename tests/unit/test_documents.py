@@ -55,6 +55,14 @@ def test_page_is_plain_prose(name: str) -> None:
     assert phrases == []
 
 
+@pytest.mark.parametrize("name", ["operating.md", "performance.md"])
+def test_long_page_begins_with_links_to_all_its_sections(name: str) -> None:
+    page = ROOT / "docs" / name
+    links, _, sections = page.read_text().partition("\n## ")
+    headings = re.findall(r"^## (.+)$", f"## {sections}", re.MULTILINE)
+    assert re.findall(r"\[([^]]+)\]\(#", links) == headings
+
+
 @each_page
 def test_page_paths_in_backticks_exist(page: Path) -> None:
     quoted = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", page.read_text())
