@@ -1,9 +1,13 @@
 """Clients without a valid key that do their worst, one kind at a time, for a bounded time.
 
 `python -m benchmarks.experiments.stranger_clients KIND PORT METRICS_PORT SECONDS`: a process of its
-own, with one thread for each client, so that its work is not that of the load generator.
+own, with one thread for each client, so that its work is not that of the load generator. It runs
+only while a processor is idle, because strangers do not compute on the exchange's machine; what
+they cause in the exchange is measured, not the time that they take from it. Prints the number of
+their calls.
 """
 
+import os
 import socket
 import sys
 import threading
@@ -27,12 +31,17 @@ class StrangerTarget:
     def __init__(self, port: int, metrics_port: int, seconds: float) -> None:
         self.port = port
         self.metrics_port = metrics_port
+        self.calls = count(1)
         self._end_s = time.monotonic() + seconds
 
     @property
     def lasts(self) -> bool:
         """True until the end."""
         return time.monotonic() < self._end_s
+
+    def called(self) -> None:
+        """Count a call: a request, a connection or a byte of a body."""
+        next(self.calls)
 
     def connect(self, port: int | None = None) -> socket.socket:
         """A new connection."""
@@ -50,6 +59,7 @@ def _ask(target: StrangerTarget, requests: Iterator[bytes], port: int | None = N
             with target.connect(port) as connection, connection.makefile("rb") as answers:
                 while target.lasts:
                     connection.sendall(next(requests))
+                    target.called()
                     length = 0
                     while (line := answers.readline()) not in (b"\r\n", b""):
                         if line.lower().startswith(b"content-length:"):
@@ -87,6 +97,7 @@ def connections(target: StrangerTarget) -> None:
         try:
             with target.connect() as connection:
                 connection.sendall(_request("/balance"))
+            target.called()
         except OSError:
             continue
 
@@ -97,6 +108,7 @@ def silent(target: StrangerTarget) -> None:
     while target.lasts:
         try:
             held.append(target.connect())
+            target.called()
         except OSError:
             continue
         if len(held) > SILENT:
@@ -114,6 +126,7 @@ def slow_body(target: StrangerTarget) -> None:
                 connection.sendall(head)
                 while target.lasts:
                     connection.sendall(b" ")
+                    target.called()
                     time.sleep(SLOW_BYTE_S)
         except OSError:
             continue
@@ -123,6 +136,7 @@ def computing(target: StrangerTarget) -> None:
     """No connection at all: what the same processor time costs if it is used elsewhere."""
     while target.lasts:
         sum(range(1_000))
+        target.called()
 
 
 KINDS: Final[dict[str, Callable[[StrangerTarget], None]]] = {
@@ -146,12 +160,22 @@ def main(arguments: list[str]) -> int:
     except (ValueError, KeyError):
         sys.stderr.write(f"{__doc__}\nkinds: {', '.join(KINDS)}\n")
         return 2
+    _yield_processor()
     clients = [threading.Thread(target=work, args=[target]) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
+    sys.stdout.write(f"{(next(target.calls) - 1) / float(seconds):,.0f} calls a second\n")
     return 0
+
+
+def _yield_processor() -> None:
+    """Run only while a processor is idle, or, on other systems, with the lowest priority."""
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
 
 
 if __name__ == "__main__":
