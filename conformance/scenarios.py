@@ -8,8 +8,8 @@ cancel taker, maker, both), `doc2` (the document that it is for).
 `rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55 band10%` sets the symbol's instrument: its
 reference price, increments, largest quantity and value, lowest price of asks and highest of bids,
 dynamic band.
-`a1 => 3@51 show5` replaces quantity, price and display quantity; `a1 => 3@`, `a1 => @51` and
-`a1 => show5` one of them.
+`a1 => 3@51 show5` replaces quantity, price and display quantity; `a1 => 3@`, `a1 => @51`,
+`a1 => show5` and `a1 => stop57` one value.
 Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
 `filled`, the reason why it was closed with what was left, or the refusal; `a1=>` is the refusal of
 the latest replacement. Pure data: the tests

@@ -165,4 +165,65 @@ STOP_LIMIT: Final = (
         "b1 filled",
     ),
 )
-SCENARIOS: Final = (*STOP, *STOP_LIMIT)
+REPLACE: Final = (
+    Scenario(
+        "L5",
+        "A stop order that waits may get another stop price.",
+        "rules ref50; b1 B 5@60 stop55; b1 => stop57; a1 S 5@56; c1 B 5@56",
+        "c1*a1 5@56",
+        "- / -",
+        "b1 open 5",
+    ),
+    Scenario(
+        "L6",
+        "A new stop price that the last trade has reached is refused.",
+        "rules ref50; b1 B 5@60 stop55; b1 => stop50",
+        "-",
+        "- / -",
+        "b1 open 5; b1=> stop_would_trigger",
+    ),
+    Scenario(
+        "L11",
+        "A replaced stop-limit order takes with its new quantity within its new limit.",
+        "rules ref50; b1 B 5@56 stop55; b1 => 3@58; a1 S 1@55; a2 S 5@58; c1 B 1@55",
+        "c1*a1 1@55, b1*a2 3@58",
+        "- / 2@58",
+        "b1 filled",
+    ),
+    Scenario(
+        "S17",
+        "A stop order with a larger quantity is elected behind others with its stop price.",
+        "rules ref50; a1 S 1@55; a2 S 3@57; a3 S 3@58; b1 B 2@mkt stop55; c1 B 3@mkt stop55; "
+        "b1 => 3@; d1 B 1@55",
+        "d1*a1 1@55, c1*a2 3@57, b1*a3 3@58",
+        "- / -",
+        "b1 filled; c1 filled",
+    ),
+    Scenario(
+        "S18",
+        "A stop order with a smaller quantity keeps its place among the others.",
+        "rules ref50; a1 S 1@55; a2 S 3@57; a3 S 3@58; b1 B 4@mkt stop55; c1 B 3@mkt stop55; "
+        "b1 => 3@; d1 B 1@55",
+        "d1*a1 1@55, b1*a2 3@57, c1*a3 3@58",
+        "- / -",
+        "b1 filled; c1 filled",
+    ),
+    Scenario(
+        "S19",
+        "A stop order that takes as a market order cannot get a limit.",
+        "rules ref50; b1 B 5@mkt stop55; b1 => @60",
+        "-",
+        "- / -",
+        "b1 open 5; b1=> not_amendable",
+    ),
+    Scenario(
+        "S20",
+        "An order without a stop price, or one that was elected, cannot get one.",
+        "rules ref50; a1 S 1@55; b1 B 5@57 stop55; c1 B 1@55; b1 => stop60; "
+        "d1 B 1@40; d1 => stop60",
+        "c1*a1 1@55",
+        "5@57 1@40 / -",
+        "b1 open 5; b1=> not_amendable; d1 open 1; d1=> not_amendable",
+    ),
+)
+SCENARIOS: Final = (*STOP, *STOP_LIMIT, *REPLACE)

@@ -128,6 +128,8 @@ class AmendOrder(
     `of_quantity`, needed with it: the quantity that it replaces, which a matcher does not have of
     an order that was not amended before. `post_only`: as the order is; refused if any of it would
     trade at once. `display_quantity`: of an iceberg order, from its next slice on; 0: it shows all.
+    `stop_price`: of a stop order that waits. Without `waits`, which says that the gateway knows the
+    order as such a one, a stop order that waits is not amended.
     """
 
     order_id: OrderId
@@ -139,6 +141,8 @@ class AmendOrder(
     valid_until: TimestampMs | None = None
     post_only: bool = False
     display_quantity: DisplayQuantity | None = None
+    stop_price: PriceCents | None = None
+    waits: bool = False
 
 
 class SetInstrument(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.commands import AmendOrder, EnterOrder
-from schemas.units import OrderKind, OrderType, TimeInForce
+from schemas.units import OrderKind, OrderType, Side, TimeInForce
 
 # A slice of an iceberg order is at least one in so many of its shares: each is a trade of its own.
 SLICES_MAX = 100
@@ -74,8 +74,8 @@ def amendment_fault(command: AmendOrder) -> str | None:
     """The fault of an amendment whose values are each valid; None: it has none."""
     if (command.quantity is None) != (command.of_quantity is None):
         return "quantity and of_quantity go together"
-    changes = (command.quantity, command.price, command.valid_until, command.display_quantity)
-    if changes == (None, None, None, None):
+    changes = (command.quantity, command.price, command.valid_until, command.stop_price)
+    if (*changes, command.display_quantity) == (None,) * 5:
         return "it changes nothing"
     if command.quantity is None or not command.display_quantity:
         return None
@@ -133,9 +133,14 @@ def _stop_contradictions(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]
         yield "minimum_quantity", "a stop order never trades when it arrives"
     if fields.get("display_quantity") is not None:
         yield "display_quantity", "a stop order shows all that is left when it is elected"
-    side, price, stop_price = fields.get("side"), fields.get("price"), fields["stop_price"]
-    if price is None or side is None:
-        return
-    if price < stop_price if side == "bid" else price > stop_price:
-        bound = "above the price of a bid" if side == "bid" else "below the price of an ask"
-        yield "stop_price", f"is {bound}"
+    side, price = fields.get("side"), fields.get("price")
+    fault = None if side is None else stop_price_fault(side, price, fields["stop_price"])
+    if fault is not None:
+        yield "stop_price", fault
+
+
+def stop_price_fault(side: Side, price: int | None, stop_price: int) -> str | None:
+    """The fault of a stop price beside a limit; None: it has none."""
+    if price is None or (price >= stop_price if side == "bid" else price <= stop_price):
+        return None
+    return f"is {'above the price of a bid' if side == 'bid' else 'below the price of an ask'}"

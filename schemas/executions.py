@@ -172,7 +172,8 @@ class OrderAmended(
     the level that it left or that lost quantity; None: no level changed. `closed_reason` cancelled:
     nothing was left to fill, and its values stayed, or the bound on fills was reached. Only iceberg
     orders have a `display_quantity` (0: from its next slice on it shows all) and, while they rest,
-    a `displayed_quantity`.
+    a `displayed_quantity`; only stop orders that wait a `stop_price`. `price` None: it takes as a
+    market order once it is elected.
     """
 
     order_id: str
@@ -180,7 +181,7 @@ class OrderAmended(
     request: str
     symbol: str
     side: Side
-    price: int
+    price: int | None
     remaining_quantity: int
     book_sequence: int
     quantity: int | None = None
@@ -191,6 +192,7 @@ class OrderAmended(
     fills: tuple[Fill, ...] = ()
     display_quantity: int | None = None
     displayed_quantity: int | None = None
+    stop_price: int | None = None
     prevented: tuple[Prevented, ...] = ()
 
 

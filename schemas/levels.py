@@ -40,6 +40,8 @@ def _needs_controls(command: Command) -> bool:
         command.self_trade_prevention is not None or command.time_in_force == "day"
     ):
         return True
+    if isinstance(command, AmendOrder) and command.waits:
+        return True
     if isinstance(command, EnterOrder | AmendOrder):
         return command.display_quantity is not None
     return False

@@ -154,6 +154,7 @@ class OrderRecord(Struct, gc=False):
         if event.quantity is not None:
             self.quantity = event.quantity
         self.price = event.price
+        self.stop_price = event.stop_price or self.stop_price
         self.valid_until = event.valid_until
         self.remaining_quantity = event.remaining_quantity
         self.display_quantity = event.display_quantity

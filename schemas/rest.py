@@ -85,13 +85,15 @@ class ReplaceRequest(Struct, frozen=True, forbid_unknown_fields=True):
     it. At or below what is filled it closes the order. The order keeps its place in the book if
     its price stays and its quantity does not grow; otherwise it arrives anew, may trade, and rests
     behind the others at its price. `display_quantity`, of an iceberg order, holds from its next
-    slice on; 0: it shows all.
+    slice on; 0: it shows all. `stop_price` is of a stop order that waits: with another one, another
+    price or a larger quantity it comes behind the others with its stop price.
     """
 
     quantity: Quantity | None = None
     price: PriceCents | None = None
     valid_until: Instant | None = None
     display_quantity: DisplayQuantity | None = None
+    stop_price: PriceCents | None = None
 
 
 class TradeResource(Struct, frozen=True):

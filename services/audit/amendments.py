@@ -22,13 +22,16 @@ def broken_amendment(
         return f"it became an order for {event.symbol}, {event.side}"
     left = remaining_before(event)
     is_closed = event.closed_reason is not None and not event.fills
-    keeps = event.price == order.price and left <= remaining and not is_closed
+    waits = event.stop_price is not None
+    same = event.price == order.price and (not waits or event.stop_price == _stop_price(order))
+    keeps = same and left <= remaining and not is_closed
     if event.kept_priority != keeps:
         return (
             f"{remaining} at {order.price} became {left} at {event.price}: "
             f"kept its place {event.kept_priority}, expected {keeps}"
         )
-    is_changed = not keeps or left < shown
+    # A stop order that waits is in no level.
+    is_changed = not waits and (not keeps or left < shown)
     if event.former_price != (order.price if is_changed else None):
         return f"its former price is {event.former_price}, expected {order.price}"
     if is_due != (event.closed_reason == "expired"):
@@ -50,11 +53,17 @@ def answers_amendment(
     display = order.display_quantity if isinstance(order, OrderEntered) else None
     if display is not None and command.display_quantity is not None:
         display = command.display_quantity
+    stop_price = command.stop_price or _stop_price(order)
     return (
         event.display_quantity == display
+        and event.stop_price in (None, stop_price)
         and event.price == (command.price or order.price)
         and event.valid_until == (command.valid_until or order.valid_until)
         and event.quantity in ((command.quantity,) if command.quantity else (None, order.quantity))
         and command.post_only == post_only
         and not (post_only and event.fills)
     )
+
+
+def _stop_price(order: OrderAccepted) -> int | None:
+    return order.stop_price if isinstance(order, OrderEntered) else None

@@ -41,6 +41,7 @@ from services.audit.conditions import is_day
 from services.audit.ledger import OrderState
 from services.audit.mass_cancels import answers_cancel_all
 from services.audit.report import AuditReport
+from services.audit.stops import StopAudit
 from services.matcher.engine import EnginePosition
 from services.matcher.rules import RULES, Rules
 
@@ -69,10 +70,15 @@ class Answers:
     """The check of one partition. `open_orders` must be in its state before the outcome."""
 
     def __init__(
-        self, open_orders: Mapping[str, OrderState], report: AuditReport, rules: Rules = RULES
+        self,
+        open_orders: Mapping[str, OrderState],
+        stops: StopAudit,
+        report: AuditReport,
+        rules: Rules = RULES,
     ) -> None:
         self.clock = 0
         """The market's time after the last outcome."""
+        self._stops = stops
         self._open = open_orders
         self._rules = rules
         self._answers = report["answers"]
@@ -108,7 +114,7 @@ class Answers:
             wanted = "order_not_open"
         elif state.accepted.broker_id != command.broker_id:
             wanted = "not_owner"
-        elif isinstance(command, AmendOrder) and _is_fixed(command, state, outcome):
+        elif isinstance(command, AmendOrder) and self._is_fixed(command, state, outcome):
             wanted = "not_amendable"
         elif found in _AMENDMENT_REFUSALS:
             return
@@ -123,6 +129,21 @@ class Answers:
             fits = answers_amendment(command, event, state.accepted, left)
             if not state.carried and not fits:
                 self._answers.fail(f"{where}: {command} was answered with {event}")
+
+    def _is_fixed(self, command: AmendOrder, state: OrderState, outcome: Outcome) -> bool:
+        """True if no phase lets the command of an outcome amend the order: it was elected and had
+        not taken yet, or has no such value."""
+        order = state.accepted
+        if command.valid_until is not None and is_day(order):
+            return True
+        if command.display_quantity and _shows_all(order):
+            return True
+        took = {step.order_id for step in outcome.before}
+        is_new = state.triggered_at is None and order.order_id not in took
+        if is_new and isinstance(order, OrderEntered) and is_parked(order):
+            is_elected = self._stops.is_elected(order.symbol, order.order_id)
+            return is_elected or not _fits_stop(command, order)
+        return command.stop_price is not None
 
     def _look_at_cancelled(self, command: CancelAll, outcome: Outcome, where: str) -> None:
         self._owner.checked += 1
@@ -149,16 +170,13 @@ class Answers:
             )
 
 
-def _is_fixed(command: AmendOrder, state: OrderState, outcome: Outcome) -> bool:
-    """True if no phase lets the command of an outcome amend the order: it waited for its stop
-    price when that was decided; it is a day order, which has no other end; it shows all."""
-    if command.valid_until is not None and is_day(state.accepted):
-        return True
-    if command.display_quantity and _shows_all(state.accepted):
-        return True
-    elected = {step.order_id for step in outcome.before}
-    is_new = state.triggered_at is None and state.accepted.order_id not in elected
-    return is_new and is_parked(state.accepted)
+def _fits_stop(command: AmendOrder, order: OrderEntered) -> bool:
+    """True if a stop order that waits has the values that the command replaces."""
+    price, stop_price = command.price or order.price, command.stop_price or order.stop_price or 0
+    if (price is None) != (order.price is None):
+        return False
+    beyond = (price or stop_price) - stop_price
+    return command.waits and (beyond if order.side == "bid" else -beyond) >= 0
 
 
 def _shows_all(order: OrderAccepted) -> bool:

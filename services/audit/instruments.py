@@ -32,7 +32,7 @@ REFUSALS = (
     "stop_would_trigger",
 )
 # Those that a price alone may break.
-_PRICES = ("off_tick", "outside_price_band")
+_PRICES = ("off_tick", "outside_price_band", "stop_would_trigger")
 # Phase, reference price and the trade that it follows, and the rules.
 StoredInstrument = tuple[object, ...]
 
@@ -128,7 +128,15 @@ class InstrumentAudit:
             # The quantity that was asked for; what was left of the order is not judged anew.
             quantity = command.quantity or held.rules.lot_size
             ids = (event.order_id, event.broker_id, "")
-            order = PlaceOrder(*ids, event.symbol, event.side, "limit", quantity, event.price)
+            order = EnterOrder(
+                *ids,
+                event.symbol,
+                event.side,
+                "limit" if event.stop_price is None else "market",
+                quantity,
+                event.price,
+                stop_price=event.stop_price,
+            )
             broken = [code for code in _broken(held, order) if command.quantity or code in _PRICES]
             if broken:
                 self._check.fail(f"{where} was amended: {', '.join(broken)}")

@@ -274,7 +274,9 @@ class Ledger:
         )
         if isinstance(state.accepted, OrderEntered):
             state.accepted = structs.replace(
-                state.accepted, display_quantity=event.display_quantity
+                state.accepted,
+                display_quantity=event.display_quantity,
+                stop_price=event.stop_price or state.accepted.stop_price,
             )
         state.displayed = event.displayed_quantity
         state.remaining = quantity - state.filled

@@ -76,12 +76,12 @@ class PartitionAudit:
         self._cut = cut
         self._tools = tools
         self._ledger = Ledger(number, tools.totals, tools.report)
-        self._answers = Answers(self._ledger.open, tools.report)
         self._instruments = InstrumentAudit(number, tools.report)
         self._protections = Protections(self._ledger.open, self._instruments)
         self._books = OutcomeBooks(number, tools.report, self._protections)
         self._phases = PhaseAudit(number, self._ledger.open, tools.report)
         self._stops = StopAudit(number, tools.report)
+        self._answers = Answers(self._ledger.open, self._stops, tools.report)
         self._rebuilt = RebuiltBooks()
 
     def run(self) -> None:

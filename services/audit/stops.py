@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from schemas.executions import (
     InstrumentSet,
+    OrderAmended,
     OrderCancelled,
     OrderEntered,
     Outcome,
@@ -31,13 +32,16 @@ from services.matcher.rules import RULES, Rules
 
 
 class _WaitingStop(Struct):
-    """A stop order that waits. `trigger_price` None: parked, else the trade that elected it."""
+    """A stop order that waits. `trigger_price` None: parked, else the trade that elected it.
+
+    `place`: the offset of the command that placed it, or moved it behind the others.
+    """
 
     order_id: str
     symbol: str
     side: Side
     stop_price: int
-    accepted_at: int
+    place: int
     trigger_price: int | None = None
 
 
@@ -64,14 +68,14 @@ class StopAudit:
             self._references[held.symbol] = held.reference_price
             if held.phase != "continuous":
                 self._held.add(held.symbol)
-        for row in rows:
+        for place, row in enumerate(rows):
             order = row.order
             stop = _WaitingStop(
                 order.order_id,
                 order.symbol,
                 order.side,
                 order.stop_price or 0,
-                row.accepted_at,
+                place,
                 row.trigger_price or None,
             )
             self._waiting.setdefault(order.symbol, {})[order.order_id] = stop
@@ -106,6 +110,8 @@ class StopAudit:
             self._references[step.symbol] = step.reference_price
         elif isinstance(step, PhaseSet):
             self._phase_set(step)
+        elif isinstance(step, OrderAmended) and step.stop_price is not None:
+            self._amends(step, step.stop_price, offset)
         if trades and isinstance(step, Taking):
             self._references[step.symbol] = trades[-1].fill.price
             prices = self._prices.setdefault(step.symbol, [])
@@ -121,6 +127,23 @@ class StopAudit:
     def _parks(self, event: OrderEntered, offset: int) -> None:
         stop = _WaitingStop(event.order_id, event.symbol, event.side, event.stop_price or 0, offset)
         self._waiting.setdefault(event.symbol, {})[event.order_id] = stop
+
+    def _amends(self, event: OrderAmended, stop_price: int, offset: int) -> None:
+        if event.closed_reason is not None:
+            self._forget(event.symbol, event.order_id)
+            return
+        stop = self._waiting.get(event.symbol, {}).get(event.order_id)
+        if stop is None or stop.trigger_price is not None:
+            where = f"{self._partition}@{offset} order {event.order_id}"
+            self._check.fail(f"{where} was amended as one that waits for {stop_price}")
+            return
+        stop.stop_price = stop_price
+        if not event.kept_priority:
+            stop.place = offset
+
+    def is_elected(self, symbol: str, order_id: str) -> bool:
+        """True if the order is elected and has not taken yet."""
+        return any(stop.order_id == order_id for stop in self._elected.get(symbol, ()))
 
     def _takes(self, step: StopElected, where: str) -> None:
         self._check.checked += 1
@@ -151,7 +174,7 @@ class StopAudit:
             beyond = price - stop.stop_price if stop.side == "bid" else stop.stop_price - price
             if beyond >= 0:
                 stop.trigger_price = price
-                reached.append((-beyond, stop.accepted_at, stop))
+                reached.append((-beyond, stop.place, stop))
         ordered = sorted(reached, key=lambda one: one[:2])
         self._elected.setdefault(symbol, []).extend(stop for _, _, stop in ordered)
 

@@ -89,7 +89,8 @@ def replacement_faults(fields: dict[str, Any], now_ms: int) -> Faults:
     """Faults between valid fields of a replacement; `fields` lacks those that are not."""
     values = [fields.get(name, 0) for name in ReplaceRequest.__struct_fields__]
     if all(value is None for value in values):
-        return [FieldFault("", "needs a new quantity, price, valid_until or display_quantity")]
+        names = ", ".join(ReplaceRequest.__struct_fields__)
+        return [FieldFault("", f"needs a new value of one of {names}")]
     faults = _bad_end(fields, now_ms, now_ms)
     display, quantity = fields.get("display_quantity"), fields.get("quantity")
     fault = display_fault(display, quantity) if display and quantity is not None else None

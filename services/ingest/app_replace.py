@@ -6,7 +6,7 @@ from typing import Final
 
 from schemas.codec import encode
 from schemas.commands import AmendOrder
-from schemas.conditions import display_fault
+from schemas.conditions import display_fault, stop_price_fault
 from schemas.executions import CommandRefused, OrderAmended, Outcome
 from schemas.rest import FieldFault, OrderResource, PendingOrder, ReplaceRequest
 from schemas.topics import COMMANDS
@@ -56,6 +56,7 @@ class ReplaceOrderHandler:
                 "not_amendable",
                 "post_only_would_trade",
                 "outside_price_band",
+                "stop_would_trigger",
                 *WRITING_PROBLEMS,
             ),
             parameters=(PREFER_OUTCOME,),
@@ -96,7 +97,7 @@ class ReplaceOrderHandler:
         except LookupUnavailableError:
             raise not_accepted("the order cannot be read now; nothing was written") from None
         require_open(order)
-        faults = display_faults(values, order)
+        faults = display_faults(values, order) + stop_faults(values, order)
         if faults:
             raise invalid_fields(faults)
         return order
@@ -126,6 +127,8 @@ class ReplaceOrderHandler:
             None if until is None else milliseconds(until),
             order.post_only,
             values.display_quantity,
+            values.stop_price,
+            waits=_waits(order),
         )
         context.require_level(partition, command)
         if wait_ms:
@@ -174,8 +177,23 @@ def _shows(order: OrderResource, event: OrderAmended, time: int) -> bool:
         order.updated_at == at
         and (order.price, order.valid_until, order.display_quantity)
         == (event.price, until, event.display_quantity)
+        and event.stop_price in (None, order.stop_price)
         and order.remaining_quantity <= event.remaining_quantity
     )
+
+
+def _waits(order: OrderResource) -> bool:
+    return order.stop_price is not None and order.triggered_at is None
+
+
+def stop_faults(values: ReplaceRequest, order: OrderResource) -> Faults:
+    """Faults of the new prices of a stop-limit order that waits, as far as it is known here."""
+    if not _waits(order) or order.price is None:
+        # It has no limit: the matcher refuses one.
+        return []
+    stop_price = values.stop_price or order.stop_price or 0
+    fault = stop_price_fault(order.side, values.price or order.price, stop_price)
+    return [] if fault is None else [FieldFault("/stop_price", fault)]
 
 
 def display_faults(values: ReplaceRequest, order: OrderResource) -> Faults:

@@ -21,8 +21,8 @@ REFUSALS: Final = {
     "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",
 }
 _OF_REPLACEMENTS: Final = {
-    "not_amendable": "a stop order that waits cannot be replaced: cancel it and place another; an "
-    "order that shows all has no display_quantity",
+    "not_amendable": "the order has no such value: only a stop order that waits has a stop_price, "
+    "only an iceberg order that hides a part a display_quantity, only a limit order a price",
 }
 # Field and fault of an order that breaks a rule of its symbol's instrument.
 _FAULTS: Final = {

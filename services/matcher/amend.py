@@ -4,6 +4,7 @@ place in the book. Pure."""
 from msgspec import Struct, structs
 
 from schemas.commands import AmendOrder, EnterOrder
+from schemas.conditions import stop_price_fault
 from schemas.executions import CommandRefused, OrderAmended, RefusalCode
 from schemas.units import ClosedReason
 from services.matcher.book import IcebergOrder, Order
@@ -58,10 +59,76 @@ def amendment_of(
 
 def is_amendable(order: Order, command: AmendOrder, *, is_day: bool) -> bool:
     """True if an order of this kind has the values that the command replaces."""
-    if isinstance(order, StopOrder) or (is_day and command.valid_until is not None):
+    if is_day and command.valid_until is not None:
+        return False
+    if isinstance(order, StopOrder):
+        return _is_amendable_stop(order, command)
+    if command.stop_price is not None:
         return False
     # An order that shows all cannot hide a part of it again.
     return not command.display_quantity or (isinstance(order, IcebergOrder) and order.display > 0)
+
+
+def _is_amendable_stop(order: StopOrder, command: AmendOrder) -> bool:
+    if not command.waits or order.trigger_price or command.display_quantity:
+        return False
+    price, stop_price = command.price or order.command.price, command.stop_price
+    if order.command.price is None and price is not None:
+        return False
+    # A gateway that knew another price may not have seen that they contradict each other.
+    return stop_price_fault(order.side, price, stop_price or order.stop_price) is None
+
+
+def amended_stop(
+    order: StopOrder, command: AmendOrder, clock: int
+) -> tuple[EnterOrder, ClosedReason | None]:
+    """A stop order with the values of the command, and why that closes it; None: it waits."""
+    former = order.command
+    if former.valid_until is not None and former.valid_until <= clock:
+        # Left over from a backlog of expiries.
+        return former, "expired"
+    until = former.valid_until if command.valid_until is None else command.valid_until
+    after = structs.replace(
+        former,
+        quantity=command.quantity or former.quantity,
+        price=command.price or former.price,
+        stop_price=command.stop_price or former.stop_price,
+        valid_until=until,
+    )
+    return after, "expired" if until is not None and until <= clock else None
+
+
+def keeps_stop_place(order: StopOrder, after: EnterOrder) -> bool:
+    """True if an amended stop order keeps its place among those with its stop price."""
+    former = order.command
+    same = (after.price, after.stop_price) == (former.price, former.stop_price)
+    return same and after.quantity <= former.quantity
+
+
+def stop_amended(
+    command: AmendOrder,
+    after: EnterOrder,
+    book_sequence: int,
+    *,
+    keeps: bool,
+    closed_reason: ClosedReason | None,
+) -> OrderAmended:
+    """The event of an amendment of a stop order that waits."""
+    return OrderAmended(
+        after.order_id,
+        after.broker_id,
+        command.request,
+        after.symbol,
+        after.side,
+        after.price,
+        after.quantity,
+        book_sequence,
+        after.quantity,
+        None if after.time_in_force == "day" else after.valid_until,
+        keeps,
+        closed_reason=closed_reason,
+        stop_price=after.stop_price,
+    )
 
 
 def arriving_anew(

@@ -161,6 +161,8 @@ class Engine(PhasedOrders):
         if code is not None:
             return refused_amendment(command, code)
         order = self.open_orders[command.order_id]
+        if isinstance(order, StopOrder):
+            return self._amend_stop(order, command, at.offset)
         is_day = order.order_id in self._day_orders
         book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
         after = amendment_of(order, command, quantity, self.clock)
@@ -283,7 +285,7 @@ class Engine(PhasedOrders):
         if valid_until is None or valid_until > self.clock:
             opposite = book.asks if side == "bid" else book.bids
             if type(command) is EnterOrder and command.stop_price is not None:
-                self._wait(StopOrder.parked(command, at.offset))
+                self._wait(StopOrder.parked(command, at.offset, at.offset))
                 reason, rests = None, False
             elif type(command) is EnterOrder and not self._takes_enough(command, book, at.offset):
                 reason, rests = "no_liquidity", False

@@ -3,10 +3,22 @@
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from schemas.commands import CancelAll, EnterOrder, PlaceOrder
-from schemas.executions import CancelledOrder, Expired, OrdersCancelled
+from schemas.commands import AmendOrder, CancelAll, EnterOrder, PlaceOrder
+from schemas.executions import (
+    CancelledOrder,
+    CommandRefused,
+    Expired,
+    OrderAmended,
+    OrdersCancelled,
+)
 from schemas.snapshots import StopRow
-from services.matcher.amend import Amendment
+from services.matcher.amend import (
+    Amendment,
+    amended_stop,
+    keeps_stop_place,
+    refused_amendment,
+    stop_amended,
+)
 from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.instrument import OrderTerms
 from services.matcher.own_orders import OwnOrders
@@ -231,6 +243,25 @@ class OpenOrders:
         if order.valid_until is not None:
             self._will_expire(order, order.valid_until)
 
+    def _amend_stop(
+        self, order: StopOrder, command: AmendOrder, offset: int
+    ) -> OrderAmended | CommandRefused:
+        """Replace values of a stop order that waits, outside the book."""
+        book = self.books[order.symbol]
+        after, reason = amended_stop(order, command, self.clock)
+        if book.instrument is not None:
+            rules = book.instrument
+            code = rules.refusal(after) if reason is None else rules.phase_refusal()
+            if code is not None:
+                return refused_amendment(command, code)
+        keeps = reason is None and keeps_stop_place(order, after)
+        self._withdraw(book, order)
+        if reason is None:
+            place = order.place if keeps else offset
+            self._wait(StopOrder.parked(after, order.accepted_at, place))
+            self._amended[order.order_id] = after.quantity
+        return stop_amended(command, after, book.sequence, keeps=keeps, closed_reason=reason)
+
     def _is_trading(self, symbol: str) -> bool:
         """True if orders of the symbol may trade in its present phase."""
         instrument = self.books[symbol].instrument
@@ -238,8 +269,9 @@ class OpenOrders:
 
     def _restore_stops(self, rows: Iterable[StopRow]) -> None:
         """Load the stops that waited, in order."""
-        for row in rows:
-            self._wait(StopOrder.parked(row.order, row.accepted_at, row.trigger_price))
+        for place, row in enumerate(rows):
+            # No later command has an offset as low as this place.
+            self._wait(StopOrder.parked(row.order, row.accepted_at, place, row.trigger_price))
         if self._stops is not None:
             self._stops.settle(self._is_trading)
 

@@ -21,15 +21,19 @@ from services.matcher.instrument import is_reached
 class StopOrder(Order, gc=False, eq=False):
     """An order outside the book that waits for its stop price. It has no fill yet.
 
-    `trigger_price` 0: parked; otherwise it is elected, and waits for its turn to take.
+    `trigger_price` 0: parked; otherwise it is elected, and waits for its turn to take. `place`: of
+    those at the same distance, the lowest is elected first.
     """
 
     command: EnterOrder
     stop_price: int
-    trigger_price: int = 0
+    trigger_price: int
+    place: int
 
     @classmethod
-    def parked(cls, command: EnterOrder, accepted_at: int, trigger_price: int = 0) -> "StopOrder":
+    def parked(
+        cls, command: EnterOrder, accepted_at: int, place: int, trigger_price: int = 0
+    ) -> "StopOrder":
         """The waiting order of a command with a stop price."""
         stop_price = command.stop_price or 0
         return cls(
@@ -44,6 +48,7 @@ class StopOrder(Order, gc=False, eq=False):
             command,
             stop_price,
             trigger_price,
+            place,
         )
 
     def end(self, time: int) -> None:
@@ -58,7 +63,7 @@ class SymbolStops:
     __slots__ = ("_asks", "_bids", "_high", "_low", "elected")
 
     def __init__(self) -> None:
-        # By (stop price, accepted at), those first that are reached first.
+        # By (stop price, place), those first that are reached first.
         self._bids: SortedDict[tuple[int, int], StopOrder] = SortedDict()
         self._asks: SortedDict[tuple[int, int], StopOrder] = SortedDict()
         self.elected: deque[StopOrder] = deque()
@@ -85,8 +90,8 @@ class SymbolStops:
         self, order: StopOrder
     ) -> tuple["SortedDict[tuple[int, int], StopOrder]", tuple[int, int]]:
         if order.side == "bid":
-            return self._bids, (order.stop_price, order.accepted_at)
-        return self._asks, (-order.stop_price, order.accepted_at)
+            return self._bids, (order.stop_price, order.place)
+        return self._asks, (-order.stop_price, order.place)
 
     def traded(self, prices: Iterable[int]) -> None:
         """Remember prices of trades for the next pass."""
@@ -100,9 +105,7 @@ class SymbolStops:
             return
         reached = [*self._reached(self._bids, self._high), *self._reached(self._asks, self._low)]
         self._high = self._low = 0
-        reached.sort(
-            key=lambda order: (-abs(order.trigger_price - order.stop_price), order.accepted_at)
-        )
+        reached.sort(key=lambda order: (-abs(order.trigger_price - order.stop_price), order.place))
         self.elected.extend(reached)
 
     def _reached(
@@ -117,9 +120,9 @@ class SymbolStops:
             yield order
 
     def parked(self) -> list[StopOrder]:
-        """The parked orders, oldest first."""
+        """The parked orders, by place."""
         orders = [*self._bids.values(), *self._asks.values()]
-        return sorted(orders, key=lambda order: order.accepted_at)
+        return sorted(orders, key=lambda order: order.place)
 
     def __len__(self) -> int:
         return len(self._bids) + len(self._asks) + len(self.elected)

@@ -165,6 +165,7 @@ class TakingOrders(OpenOrders):
         self, order: StopOrder, offset: int, expired: list[Expired]
     ) -> StopElected:
         book, command = self.books[order.symbol], order.command
+        quantity = self._amended.get(order.order_id)
         self._withdraw(book, order)
         if order.valid_until is not None and order.valid_until <= self.clock:
             # Left over from a backlog of expiries.
@@ -174,6 +175,8 @@ class TakingOrders(OpenOrders):
         if took.closed_reason is None:
             self._rest(command, took.remaining, book, order.accepted_at)
             self._keep_terms(command, OrderTerms.of(command))
+            if quantity is not None:
+                self._amended[order.order_id] = quantity
         return StopElected(
             order.order_id,
             order.broker_id,

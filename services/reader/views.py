@@ -137,9 +137,13 @@ class Views:
     ) -> None:
         record = self._orders.open(event.order_id)
         book = self._books[record.symbol]
-        if record.price is None or record.symbol != event.symbol:
-            raise BrokenLogError(f"order {event.order_id} is amended, but rests in no such book")
-        book.take(record.side, record.price, record.shown_quantity, leaves=True)
+        if record.symbol != event.symbol or record.is_outside_book != (
+            event.stop_price is not None
+        ):
+            raise BrokenLogError(f"order {event.order_id} is amended, but is in no such place")
+        if not record.is_outside_book:
+            # A price of 0 has no level.
+            book.take(record.side, record.price or 0, record.shown_quantity, leaves=True)
         record.amended(event, time)
         for trade in trades:
             self._filled(trade.fill, record, book, at)

@@ -18,7 +18,7 @@ ORDER_COLUMNS = (
 )
 CHANGE_COLUMNS = (
     "id, remaining_quantity, filled_value, closed_reason, updated_at, price, quantity, "
-    "valid_until, triggered_at, display_quantity, displayed_quantity"
+    "valid_until, triggered_at, stop_price, display_quantity, displayed_quantity"
 )
 TRADE_COLUMNS = (
     "id, buy_order_id, sell_order_id, buy_broker_id, sell_broker_id, symbol, price, quantity, "
@@ -63,6 +63,7 @@ def change_line(order_id: str, change: OrderChange) -> str:
         f"{change.closed_reason or _NULL}\t{_instant(change.updated_at)}\t"
         f"{change.price or _NULL}\t{change.quantity or _NULL}\t{valid_until}\t"
         f"{_NULL if change.triggered_at is None else _instant(change.triggered_at)}\t"
+        f"{change.stop_price or _NULL}\t"
         f"{_NULL if change.display_quantity is None else change.display_quantity}\t"
         f"{change.displayed_quantity or _NULL}\n"
     )

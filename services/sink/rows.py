@@ -56,6 +56,7 @@ class OrderChange(Struct):
     quantity: int | None = None
     valid_until: int | None = None
     triggered_at: int | None = None
+    stop_price: int | None = None
     display_quantity: int | None = None
     displayed_quantity: int | None = None
 
@@ -178,6 +179,7 @@ class Rows:
         change.price = event.price
         change.quantity = event.quantity or change.quantity
         change.valid_until = event.valid_until
+        change.stop_price = event.stop_price or change.stop_price
         change.display_quantity = event.display_quantity
         change.displayed_quantity = event.displayed_quantity
         change.filled_value += sum(fill.price * fill.quantity for fill in event.fills)

@@ -95,6 +95,7 @@ class Store:
                 "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
                 " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
                 " quantity bigint, valid_until timestamptz, triggered_at timestamptz,"
+                " stop_price bigint,"
                 " display_quantity bigint, displayed_quantity bigint) ON COMMIT DELETE ROWS"
             )
             row = self._execute(
@@ -234,6 +235,7 @@ class Store:
             " price = coalesce(c.price, o.price), quantity = coalesce(c.quantity, o.quantity),"
             " valid_until = coalesce(c.valid_until, o.valid_until),"
             " triggered_at = coalesce(c.triggered_at, o.triggered_at),"
+            " stop_price = coalesce(c.stop_price, o.stop_price),"
             " display_quantity = coalesce(c.display_quantity, o.display_quantity),"
             " displayed_quantity = CASE WHEN c.closed_reason IS NULL"
             " THEN coalesce(c.displayed_quantity, o.displayed_quantity) END"

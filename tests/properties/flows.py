@@ -249,6 +249,9 @@ class CommandGenerator:
         rng, order = self.rng, self.rng.choice(self.sent[-6:])
         values = ["quantity", "price", "valid_until"]
         quantity_max = self.shape.quantities + 3
+        waits = isinstance(order, EnterOrder) and order.stop_price is not None
+        if waits:
+            values.append("stop_price")
         if isinstance(order, EnterOrder) and order.display_quantity is not None:
             values.append("display_quantity")
             # Often less than what the book shows, behind which all hidden shares are cut.
@@ -268,6 +271,8 @@ class CommandGenerator:
             self._end(self.now) if "valid_until" in changes else None,
             isinstance(order, EnterOrder) and order.post_only,
             min(rng.randint(0, 3), quantity or 3) if "display_quantity" in changes else None,
+            self._stop_price(order.side) if "stop_price" in changes else None,
+            waits and rng.random() < 0.95,
         )
 
     def _retry(self) -> PlaceOrder:
@@ -363,14 +368,16 @@ class CommandGenerator:
 
     def _stop(self, order: PlaceOrder) -> EnterOrder:
         """A stop or stop-limit order near the prices that trade, in most cases not reached yet."""
-        half = self.shape.prices // 2
-        distance = self.rng.randint(0, max(1, half))
-        sign = 1 if order.side == "bid" else -1
-        stop_price = 100 + half + sign * distance
+        stop_price, sign = self._stop_price(order.side), 1 if order.side == "bid" else -1
         fields = structs.asdict(order)
         if order.price is not None:
             fields["price"] = stop_price + sign * self.rng.randint(0, 3)
         return EnterOrder(**fields, stop_price=stop_price)
+
+    def _stop_price(self, side: Side) -> int:
+        half = self.shape.prices // 2
+        distance = self.rng.randint(0, max(1, half))
+        return 100 + half + (distance if side == "bid" else -distance)
 
     def _price(self, side: Side) -> int:
         """A price, in most cases in the half of the price range where orders do not cross."""

@@ -28,6 +28,7 @@ from services.matcher.market_data import book_updates, trades_of
 from services.matcher.rules import Rules
 from tests.properties.ledger import (
     LedgerEntry,
+    check_amended_stop,
     check_conditions,
     check_displayed,
     opposite,
@@ -188,6 +189,11 @@ class InvariantChecker:
             self.changed.add(event.symbol)
 
     def _check_amended(self, command: AmendOrder, event: OrderAmended) -> None:
+        if event.order_id in self.parked:
+            check_amended_stop(self.parked[event.order_id], event)
+            if event.closed_reason is not None:
+                del self.parked[event.order_id]
+            return
         assert event.order_id in self.open, "an order that is not open was amended"
         entry = self.open[event.order_id]
         former, left = entry.event, entry.remaining

@@ -1,6 +1,6 @@
 """Open orders as the invariants know them, and checks of one order's event."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas.book import Level
 from schemas.commands import EnterOrder
@@ -50,6 +50,25 @@ def check_displayed(event: OrderAccepted | OrderAmended, entry: LedgerEntry) -> 
         is_iceberg = event.display_quantity is not None
         assert event.displayed_quantity == (entry.shown if is_iceberg else None), "shows another"
         assert not is_iceberg or event.display_quantity == entry.display, "slices of another size"
+
+
+def check_amended_stop(entry: LedgerEntry, event: OrderAmended) -> None:
+    """A stop order that waits is amended outside the book, and keeps its place by the rule."""
+    former = entry.event
+    assert isinstance(former, OrderEntered)
+    same = (event.price, event.stop_price) == (former.price, former.stop_price)
+    keeps = same and event.remaining_quantity <= entry.remaining and event.closed_reason is None
+    assert event.kept_priority == keeps, "priority is not by the rule"
+    assert (event.former_price, event.fills) == (None, ()), "a stop order that waits is in a book"
+    assert (event.side, event.symbol) == (former.side, former.symbol), "another order"
+    entry.remaining = event.remaining_quantity
+    entry.event = structs.replace(
+        former,
+        quantity=event.remaining_quantity,
+        price=event.price,
+        stop_price=event.stop_price,
+        valid_until=event.valid_until,
+    )
 
 
 def totals(queue: list[LedgerEntry]) -> list[Level]:

@@ -99,6 +99,8 @@ def amendments_seen(event: OrderAmended) -> Counter[str]:
     end = changed if event.kept_priority else str(event.closed_reason)
     partly = " partly" if event.fills and event.remaining_quantity else ""
     iceberg = "" if event.display_quantity is None else " iceberg"
+    if event.stop_price is not None:
+        return Counter([f"amended stop {place} {event.closed_reason}"])
     return Counter([f"amended {place} {end}{partly}", f"amended{iceberg} {place} {end}"])
 
 
@@ -161,6 +163,7 @@ def test_flows_of_many_seeds_contain_every_kind_often() -> None:
         *("iceberg None", "iceberg None partly", "iceberg filled", "iceberg expired"),
         *("iceberg post_only None", "slices after others", "amended iceberg kept cut"),
         *("amended iceberg kept unchanged", "amended iceberg moved None"),
+        *("amended stop kept None", "amended stop moved None", "amended stop moved expired"),
         *("expiries", "expired above the limit", "fills", "sweeps"),
         *("PhaseSet", "continuous after halted", "continuous after closed", "halted again"),
         *("halted after continuous", "closed after halted", "closed after continuous"),

@@ -57,7 +57,7 @@ from tests.support.naive_orders import (
     refused_amendment,
     slice_of,
 )
-from tests.support.naive_stops import NaiveStop
+from tests.support.naive_stops import NaiveStop, stop_amended
 from tests.support.naive_taking import NaiveTaking
 
 # Events that name a number of their book.
@@ -132,16 +132,34 @@ class NaiveMarket(NaiveOperator, NaiveTaking):
         if not found or found[0].order.broker_id != command.broker_id:
             return refused_amendment(command, "not_owner" if found else "order_not_open")
         former = found[0]
-        if isinstance(former, NaiveStop) or (
-            command.display_quantity and not display_of(former.order)
-        ):
-            return refused_amendment(command, "not_amendable")
-        if is_day(former.order) and command.valid_until is not None:
+        if isinstance(former, NaiveStop):
+            can_be = former.has_values_of(command)
+        else:
+            hides = command.display_quantity and not display_of(former.order)
+            can_be = command.stop_price is None and not hides
+        if not can_be or (is_day(former.order) and command.valid_until is not None):
             return refused_amendment(command, "not_amendable")
         codes = phase_refusals(self.instruments.get(former.order.symbol))
         if codes:
             return refused_amendment(command, codes[0])
+        if isinstance(former, NaiveStop):
+            return self._amend_stop(former, command, offset)
         return self._amend_resting(former, command, (offset, expired))
+
+    def _amend_stop(self, stop: NaiveStop, command: AmendOrder, offset: int) -> Event:
+        before, after = stop.order, stop.with_values_of(command)
+        if self._is_due(before) or self._is_due(after):
+            self.stops.remove(stop)
+            last = before if self._is_due(before) else after
+            return stop_amended(command, last, "expired", kept=False)
+        codes = broken_rules(after, self.instruments[before.symbol])
+        if codes:
+            return refused_amendment(command, codes[0])
+        same = (before.price, before.stop_price) == (after.price, after.stop_price)
+        kept = same and after.quantity <= before.quantity
+        stop.order, stop.amended = after, after.quantity
+        stop.place = stop.place if kept else offset
+        return stop_amended(command, after, None, kept=kept)
 
     def _amend_resting(
         self, former: Resting, command: AmendOrder, at: tuple[int, list[Expired]]
@@ -234,7 +252,7 @@ class NaiveMarket(NaiveOperator, NaiveTaking):
         if self._is_due(order):
             return accepted(order, order.quantity, "expired")
         if isinstance(order, EnterOrder) and is_stop(order):
-            self.stops.waiting.append(NaiveStop(order, offset))
+            self.stops.waiting.append(NaiveStop(order, offset, offset))
             return accepted(order, order.quantity, None)
         if self._at_once(order, offset) < needed(order):
             return accepted(order, order.quantity, "no_liquidity")

@@ -1,20 +1,67 @@
 """Stop orders of the naive model: all are scanned after every trade."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from schemas.commands import EnterOrder
-from schemas.executions import OrderAccepted, OrderEntered, StopElected
+from schemas.commands import AmendOrder, EnterOrder
+from schemas.executions import OrderAccepted, OrderAmended, OrderEntered, StopElected
+from schemas.units import ClosedReason
 
 
 class NaiveStop(Struct):
     """A stop order that waits: its command and that command's offset.
 
-    `trigger`: the trade that elected it; None: it is parked.
+    `place`: the offset of the command that gave it its place among the others. `trigger`: the trade
+    that elected it; None: it is parked. `amended`: the quantity of its last amendment.
     """
 
     order: EnterOrder
     offset: int
+    place: int
     trigger: int | None = None
+    amended: int | None = None
+
+    def has_values_of(self, command: AmendOrder) -> bool:
+        """True if the command may replace its values."""
+        after = self.with_values_of(command)
+        assert after.stop_price is not None
+        beyond = (after.price or after.stop_price) - after.stop_price
+        return (
+            command.waits
+            and self.trigger is None
+            and not command.display_quantity
+            and (after.price is None) == (self.order.price is None)
+            and (beyond if after.side == "bid" else -beyond) >= 0
+        )
+
+    def with_values_of(self, command: AmendOrder) -> EnterOrder:
+        """The order with the values of the command."""
+        given = {
+            name: getattr(command, name)
+            for name in ("quantity", "price", "stop_price", "valid_until")
+            if getattr(command, name) is not None
+        }
+        return structs.replace(self.order, **given)
+
+
+def stop_amended(
+    command: AmendOrder, order: EnterOrder, reason: ClosedReason | None, *, kept: bool
+) -> OrderAmended:
+    """The event of an amendment of a stop order that waits, which has these values now."""
+    return OrderAmended(
+        order_id=order.order_id,
+        broker_id=order.broker_id,
+        request=command.request,
+        symbol=order.symbol,
+        side=order.side,
+        price=order.price,
+        remaining_quantity=order.quantity,
+        book_sequence=0,
+        quantity=order.quantity,
+        valid_until=None if order.time_in_force == "day" else order.valid_until,
+        kept_priority=kept,
+        closed_reason=reason,
+        stop_price=order.stop_price,
+    )
 
 
 class NaiveStops:
@@ -49,7 +96,7 @@ class NaiveStops:
             beyond = best - order.stop_price if order.side == "bid" else order.stop_price - best
             if beyond >= 0:
                 stop.trigger = best
-                reached.append((-beyond, stop.offset, stop))
+                reached.append((-beyond, stop.place, stop))
         self.elected += [stop for _, _, stop in sorted(reached, key=lambda one: one[:2])]
 
     def remove(self, stop: NaiveStop) -> None:

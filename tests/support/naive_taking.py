@@ -46,6 +46,7 @@ class NaiveTaking(NaiveState):
                 if one.order is order:
                     # It is an ordinary order from now on.
                     one.order, one.offset = structs.replace(order, stop_price=None), stop.offset
+                    one.amended = stop.amended
         return elected(stop, event, self._sequence(order.symbol))
 
     def _match(self, order: PlaceOrder, offset: int, expired: list[Expired]) -> OrderAccepted:

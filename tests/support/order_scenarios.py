@@ -47,6 +47,8 @@ def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
             action.values.get("price"),
             post_only=bool(entry.conditions.get("post_only")),
             display_quantity=action.values.get("display_quantity"),
+            stop_price=action.values.get("stop_price"),
+            waits="stop_price" in entry.conditions,
         )
     order = PlaceOrder(
         order_id=action.name,

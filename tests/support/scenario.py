@@ -128,10 +128,11 @@ def command_of(text: str) -> Command | None:
 
     An order may continue with `in SYMBOL`, `until TIME`, `client ID`, `doc NUMBER`, `min QUANTITY`,
     `stop PRICE`, `show QUANTITY`, `for day`, `own` with a self-trade prevention, and `is` with
-    `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME show QUANTITY` has at
-    least one of its values, and `is post_only`. `instrument 100 in SYMBOL band PPM` sets one with
-    this reference price; `phase halted in SYMBOL after continuous` expects a phase. `cancel all by
-    ann` may continue with `in SYMBOL` and `side buy`.
+    `ioc`, `fok` or `post_only`. `amend a1 by ann to 3 of 5 @ 102 until TIME show QUANTITY stop
+    PRICE` has at least one of its values, and `is post_only` or `is waiting`. `instrument 100
+    in SYMBOL band PPM` sets one with this reference price; `phase halted in SYMBOL after
+    continuous` expects a phase. `cancel all by ann` may continue with `in SYMBOL` and `side
+    buy`.
     """
     verb, *words = text.split()
     match verb:
@@ -169,7 +170,7 @@ def _of_operator(verb: str, words: list[str]) -> SetInstrument | SetPhase:
 
 def _amendment(words: list[str]) -> AmendOrder:
     fields = dict(zip(words[1::2], words[2::2], strict=True))
-    names = ("to", "of", "@", "until", "show")
+    names = ("to", "of", "@", "until", "show", "stop")
     number = {name: int(fields[name]) for name in names if name in fields}
     return AmendOrder(
         words[0],
@@ -181,6 +182,8 @@ def _amendment(words: list[str]) -> AmendOrder:
         number.get("until"),
         fields.get("is") == "post_only",
         number.get("show"),
+        number.get("stop"),
+        "stop" in number or fields.get("is") == "waiting",
     )
 
 

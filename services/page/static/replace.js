@@ -6,7 +6,10 @@ import { replace, textOf } from "./orders.js";
 
 // Resolves to what came of it in words; null if the order stays as it is.
 export function askForValues(order) {
-  const priceField = field("replace-price", "Price", (order.price / 100).toFixed(2), "decimal");
+  const waits = order.stop_price !== null && order.triggered_at === null;
+  const stopField = waits ? priceField("replace-stop", "Stop price", order.stop_price) : null;
+  const limitField =
+    order.price === null ? null : priceField("replace-price", "Price", order.price);
   const wanted = `Quantity, with the ${order.filled_quantity} filled`;
   const quantityField = field("replace-quantity", wanted, String(order.quantity), "numeric");
   const fault = make("p", { class: "fault", role: "alert" });
@@ -16,8 +19,7 @@ export function askForValues(order) {
     "form",
     { novalidate: true },
     make("h2", { id: "replace-title", text: `Change: ${textOf(order)}` }),
-    priceField.element,
-    quantityField.element,
+    ...[stopField, limitField, quantityField].filter(Boolean).map((each) => each.element),
     fault,
     make("div", { class: "actions" }, send, back),
   );
@@ -33,7 +35,11 @@ export function askForValues(order) {
     });
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const { values, why } = valuesOf(order, priceField.input.value, quantityField.input.value);
+      const { values, why } = valuesOf(order, {
+        price: limitField?.input.value,
+        stop_price: stopField?.input.value,
+        quantity: quantityField.input.value,
+      });
       write(fault, why);
       if (why) return;
       send.disabled = true;
@@ -46,15 +52,24 @@ export function askForValues(order) {
   });
 }
 
-function valuesOf(order, priceText, quantityText) {
-  const [cents, shares] = [centsOf(priceText), wholeOf(quantityText)];
-  if (cents === null) return { why: "The price: write one such as 37.12." };
-  if (shares === null) return { why: "The quantity: write a whole number." };
+// `texts`: those of the fields that are shown.
+function valuesOf(order, texts) {
   const values = {};
-  if (cents !== order.price) values.price = cents;
+  for (const name of ["price", "stop_price"]) {
+    if (texts[name] === undefined) continue;
+    const cents = centsOf(texts[name]);
+    if (cents === null) return { why: "The price: write one such as 37.12." };
+    if (cents !== order[name]) values[name] = cents;
+  }
+  const shares = wholeOf(texts.quantity);
+  if (shares === null) return { why: "The quantity: write a whole number." };
   if (shares !== order.quantity) values.quantity = shares;
   const same = Object.keys(values).length === 0;
   return { values, why: same ? "These are the values that it has." : "" };
+}
+
+function priceField(id, label, cents) {
+  return field(id, label, (cents / 100).toFixed(2), "decimal");
 }
 
 function field(id, label, value, inputmode) {

@@ -9,6 +9,7 @@ from schemas.instruments import InstrumentRules
 from services.audit.client_answers import Answers
 from services.audit.instruments import InstrumentAudit
 from services.audit.report import AuditReport
+from services.audit.stops import StopAudit
 from services.matcher.engine import Engine, EnginePosition
 from tests.support.orders import SYMBOL, limit, market
 
@@ -108,5 +109,7 @@ def test_outcome_of_another_instrument_is_reported(
     command: SetInstrument, event: InstrumentSet | CommandRefused, wrong: int
 ) -> None:
     report = AuditReport()
-    Answers({}, report).look(command, Outcome(1, event), EnginePosition(0, 0, 1))
+    Answers({}, StopAudit(0, report), report).look(
+        command, Outcome(1, event), EnginePosition(0, 0, 1)
+    )
     assert report["answers"].differences == wrong

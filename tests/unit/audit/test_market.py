@@ -61,11 +61,11 @@ class Judge:
     def __init__(self, rules: Rules = RULES, partition: int = 0) -> None:
         self.report, self.totals = AuditReport(), Totals()
         self._ledger = Ledger(partition, self.totals, self.report)
-        self._answers = Answers(self._ledger.open, self.report, rules)
         self._instruments = InstrumentAudit(partition, self.report)
         protections = Protections(self._ledger.open, self._instruments)
         self.books = OutcomeBooks(partition, self.report, protections, rules)
         self._stops = StopAudit(partition, self.report, rules)
+        self._answers = Answers(self._ledger.open, self._stops, self.report, rules)
 
     def carry(self, state: EngineState) -> None:
         """Begin behind the commands that led to this state, as the audit of a partition does."""

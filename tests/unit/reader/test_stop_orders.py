@@ -81,3 +81,32 @@ def test_election_of_an_earlier_stop_changes_its_row() -> None:
     assert (change.remaining_quantity, change.filled_value, change.triggered_at) == (1, 424, 4)
     assert change_line("b1", change).split("\t")[8] == rfc3339(4)
     assert [(trade.taker_remaining, trade.index) for trade in rows.trades] == [(2, 0), (1, 1)]
+
+
+AMENDED = (
+    "instrument 100",
+    "buy 5 @ 110 by bob as b1 stop 105",
+    "amend b1 by bob to 7 of 5 @ 111 stop 106",
+    "amend b1 by bob to 7 of 7 until 50 is waiting",
+)
+
+
+def test_replaced_stop_order_waits_with_its_new_values() -> None:
+    engine, views, rows = Engine(0), Views(), Rows()
+    for offset, text in enumerate(AMENDED):
+        outcome = engine.apply(command_of(text), EnginePosition(0, offset, offset))
+        views.apply(Batch(0, offset, (outcome,)))
+        if offset > 1:
+            rows.add(Batch(0, offset, (outcome,)))
+    order = views.order("b1")
+    assert order is not None
+    shown = order.resource()
+    assert (shown.status, shown.quantity, shown.price, shown.stop_price) == ("open", 7, 111, 106)
+    assert (shown.valid_until, shown.triggered_at) == (rfc3339(50), None)
+    assert views.book(SYMBOL, 5, 0).bids == []
+    fields = change_line("b1", rows.changed["b1"]).split("\t")
+    assert fields[1:4] == ["7", "0", r"\N"]
+    assert fields[5:10] == ["111", "7", rfc3339(50), r"\N", "106"]
+    # The engine restored from a snapshot has the same stop orders.
+    restored = Engine.restore(engine.snapshot())
+    assert restored.digest() == engine.digest()

@@ -20,6 +20,7 @@ LEVELS = {
     "cancel_all": CONTROLS_LEVEL,
     "enter_order.iceberg": CONTROLS_LEVEL,
     "amend_order.display": CONTROLS_LEVEL,
+    "amend_order.stop": CONTROLS_LEVEL,
     "enter_order.day": CONTROLS_LEVEL,
     "set_phase": CONTROLS_LEVEL,
     "enter_order.self_trade_prevention": CONTROLS_LEVEL,

@@ -156,7 +156,7 @@ def test_change_line_of_an_open_order_has_no_reason() -> None:
     )
     ((order_id, change),) = rows_of(batch(taker, first=5)).changed.items()
     assert change_line(order_id, change) == (
-        f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n"
+        f"{oid(1)}\t40\t70\t\\N\t{rfc3339(T0 + 5000)}\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n"
     )
 
 
@@ -173,7 +173,7 @@ def test_amendment_of_an_earlier_order_changes_its_values_and_adds_its_trades() 
     assert (change.price, change.quantity, change.valid_until) == (9, 6, T0)
     assert (change.remaining_quantity, change.filled_value, change.closed_reason) == (2, 24, None)
     assert change_line(oid(1), change) == (
-        f"{oid(1)}\t2\t24\t\\N\t{rfc3339(T0 + 6000)}\t9\t6\t{rfc3339(T0)}\t\\N\t\\N\t\\N\n"
+        f"{oid(1)}\t2\t24\t\\N\t{rfc3339(T0 + 6000)}\t9\t6\t{rfc3339(T0)}\t\\N\t\\N\t\\N\t\\N\n"
     )
     assert [(trade.taker_remaining, trade.command_offset) for trade in rows.trades] == [(2, 5)]
     assert rows.book_sequences == {(0, "PETR4"): 4}
