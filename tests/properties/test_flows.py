@@ -23,7 +23,7 @@ from services.matcher.rules import Rules
 from tests.properties.flows import flow, random_rules, random_shape
 from tests.support.sizes import sized
 
-FLOWS = sized(175, 1_400)
+FLOWS = sized(350, 1_400)
 FLOW_COMMANDS = 200
 OCCURRENCES_MIN = sized(1, 20)
 
