@@ -30,6 +30,14 @@ SCENARIOS: Final = (
         "a1 cancelled 3; b1 filled",
     ),
     Scenario(
+        "M4",
+        "A cancel of all orders closes waiting stop orders, and the hidden part of icebergs.",
+        "rules ref50; a1 B 5@mkt stop55; a2 S 30@60 show10; X a",
+        "-",
+        "- / -",
+        "a1 cancelled 5; a2 cancelled 30",
+    ),
+    Scenario(
         "M5",
         "A cancel of all orders does not concern those that come after it.",
         "a1 S 5@50; X a; a2 S 4@50; b1 B 9@50",

@@ -20,6 +20,8 @@ def mass_cancels(market: Market) -> Market:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.rule)
 def test_mass_cancel(mass_cancels: Market, scenario: Scenario) -> None:
     """All orders of a broker"""
+    if "rules " in scenario.actions:
+        mass_cancels.require("/admin/stocks/{symbol}", "put")
     scenario.check(HttpExchange(mass_cancels))
 
 

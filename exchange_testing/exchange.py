@@ -64,6 +64,11 @@ class ExchangeContainer:
         return self._address("url")
 
     @property
+    def feed_url(self) -> str:
+        """WebSocket of the live feeds and order sessions."""
+        return self.url.replace("http://", "ws://") + "/ws"
+
+    @property
     def bootstrap_servers(self) -> str:
         """Kafka's, for clients on this machine."""
         return self._address("bootstrap_servers")

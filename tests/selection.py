@@ -76,6 +76,7 @@ WEIGHTS_S = {
     "tests/chaos/test_defects.py": 83,
     "tests/contract/test_access.py": 4,
     "tests/chaos/test_killed_gateway.py": 35,
+    "tests/contract/test_feed_access.py": 8,
     "tests/contract/test_feed_sockets.py": 11,
     "tests/contract/test_http_schema.py": 25,
     "tests/contract/test_http_sockets.py": 18,

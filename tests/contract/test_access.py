@@ -170,7 +170,8 @@ def test_every_route_answers_every_key_as_documented(
     matrix: Matrix,
 ) -> None:
     table = rendered(matrix)
-    assert TABLE.read_text() == table, f"new text of {TABLE.name}:\n{table}"
+    # The table of the live feeds follows, which `test_feed_access` checks.
+    assert TABLE.read_text().partition("\n## ")[0] == table, f"new text of {TABLE.name}:\n{table}"
 
 
 def test_routes_with_a_key_answer_401_without_a_valid_key(

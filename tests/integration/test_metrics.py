@@ -14,6 +14,7 @@ from schemas.commands import CancelOrder
 from schemas.topics import COMMANDS
 from services.runtime.readiness import DIRECT
 from tests.support.exchange import Exchange
+from tests.support.feed_reader import feed_of
 from tests.support.promql import exported_samples, expressions
 
 ORDERS = {"route": "/orders", "method": "POST", "status": "201"}
@@ -23,6 +24,10 @@ MOVED: list[tuple[str, str, dict[str, str]]] = [
     ("gateway", "exchange_http_request_duration_seconds_bucket", ORDERS | {"le": "+Inf"}),
     ("gateway", "exchange_http_connections", {}),
     ("gateway", "exchange_orders_in_memory", {}),
+    ("gateway", "exchange_stream_connections", {"transport": "websocket"}),
+    ("gateway", "exchange_stream_messages_total", {"channel": "book"}),
+    ("gateway", "exchange_streams_cut_total", {"reason": "binary_message"}),
+    ("gateway", "exchange_session_requests_total", {"op": "cancel_all", "status": "200"}),
     ("matcher", "exchange_commands_total", {"event": "OrderAccepted"}),
     ("matcher", "exchange_commands_refused_total", {"code": "order_not_open"}),
     ("matcher", "exchange_open_orders", {}),
@@ -54,8 +59,13 @@ def traded(exchange: Exchange) -> Iterator[Exchange]:
     exchange.write(COMMANDS, 0, encode(unknown))
     # Metrics are read on another port: one client stays connected to the API's.
     port = int(exchange.url.rpartition(":")[2])
-    with socket.create_connection((LOOPBACK, port)):
-        yield exchange
+    with socket.create_connection((LOOPBACK, port)), feed_of(exchange) as feed:
+        feed.ask("login", key=broker.key)
+        feed.ask("subscribe", channel="book", symbols=[symbol])
+        feed.ask("cancel_all", symbol=symbol)
+        with feed_of(exchange) as other:
+            other.connection.send(b"binary")
+            yield exchange
 
 
 @pytest.mark.parametrize(("job", "name", "labels"), MOVED)
