@@ -52,7 +52,8 @@ class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defa
     on; `order`, `pending`, `results`, `cancelled` and `valid` are the bodies that the calls by HTTP
     have.
 
-    `channel` and `symbols` repeat those of `subscribe` and `unsubscribe`. `resumed`, of own events:
+    `session`, of a login: the connection's name in the logs of the gateway. `channel` and `symbols`
+    repeat those of `subscribe` and `unsubscribe`. `resumed`, of own events:
     those that the client missed follow; false: a snapshot does.
     """
 
@@ -60,6 +61,7 @@ class FeedReply(Struct, frozen=True, tag_field="type", tag="response", omit_defa
     status: int
     broker_id: str | UnsetType = UNSET
     broker_name: str | UnsetType = UNSET
+    session: str | UnsetType = UNSET
     subscriptions: list[Subscription] | UnsetType = UNSET
     channel: ChannelName | UnsetType = UNSET
     symbols: Symbols | UnsetType = UNSET

@@ -4,6 +4,7 @@ A message is carried out without waiting in between, so orders of one session ar
 in the order in which they were sent. Answers come as outcomes come.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
@@ -23,6 +24,8 @@ from schemas.units import Side
 from services.api.messages import Budget, ProblemError, Reply, Response
 from services.feeds.replies import result_of
 from services.ingest.prefer import Preferences
+
+log = logging.getLogger(__name__)
 
 # Of one session; the bound of the process on requests in flight applies as well.
 IN_FLIGHT_MAX: Final = 100
@@ -86,9 +89,10 @@ class OrderCalls(Protocol):
 
 
 class OrderEntry:
-    """The orders of one session."""
+    """The orders of one session. `name`: gateway, its boot, and a number there."""
 
-    def __init__(self, calls: OrderCalls) -> None:
+    def __init__(self, calls: OrderCalls, name: str) -> None:
+        self.name = name
         self._calls = calls
         self._in_flight = 0
         # Orders of this session that may be open; True while the outcome is under way.
@@ -244,8 +248,12 @@ class OrderEntry:
 
         Orders whose outcome is under way are cancelled too: the cancel is behind them in the log.
         """
-        for order_id in filter(self._may_be_open, self._placed):
+        withdrawn = list(filter(self._may_be_open, self._placed))
+        for order_id in withdrawn:
             self._calls.withdraw(order_id, broker_id)
+        if withdrawn:
+            fields = {"session": self.name, "broker_id": broker_id, "orders": len(withdrawn)}
+            log.info("orders of an ended session are cancelled", extra={"fields": fields})
         self.forget()
 
     def forget(self) -> None:

@@ -245,7 +245,13 @@ class FeedSession:
     def _log_in(self, message: Login) -> None:
         broker = self.log_in(message.key)
         self._cancels_at_end, self.silence_s_max = message.cancel_on_disconnect, message.heartbeat_s
-        reply = FeedReply(message.id, 200, broker_id=broker.broker_id, broker_name=broker.name)
+        reply = FeedReply(
+            message.id,
+            200,
+            broker_id=broker.broker_id,
+            broker_name=broker.name,
+            session=self._orders.name,
+        )
         self._replies.send(_op(message), reply)
 
     def log_in(self, key: str) -> Broker:

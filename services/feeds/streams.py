@@ -1,7 +1,9 @@
 """All WebSocket connections of a gateway: bounds on their number, timers, and the stop."""
 
 import asyncio
+import itertools
 import logging
+import socket
 import time
 from asyncio import Transport
 from collections.abc import Sequence
@@ -74,6 +76,9 @@ class FeedStreams:
         self._hello = hello
         self._calls = calls
         self._bounds = bounds
+        # The name of a session is that of this process, with a number.
+        self._process = f"{socket.gethostname()}/{hello.boot}"
+        self._numbers = itertools.count(1)
         self._connections: dict[FeedConnection | EventStream, None] = {}
         self._stopping = False
         for name, kind in (("websocket", FeedConnection), ("events", EventStream)):
@@ -125,7 +130,7 @@ class FeedStreams:
 
     def _session(self, client: FeedClient) -> FeedSession:
         hello = structs.replace(self._hello, time=now_ms())
-        entry = OrderEntry(self._calls)
+        entry = OrderEntry(self._calls, f"{self._process}/{next(self._numbers)}")
         return FeedSession(self._hub, client, self._accounts, hello, time.monotonic, entry)
 
     def _handshake_refusal(self, hosts: list[str], origins: list[str]) -> str | None:

@@ -149,7 +149,7 @@ class ConnectedClient:
             self.keys,
             hello,
             lambda: self.now_s,
-            OrderEntry(self.calls),
+            OrderEntry(self.calls, "desk/boot/1"),
         )
         self.client.write_out()
 

@@ -46,7 +46,12 @@ class Network:
     def connect(self) -> None:
         client, self.output = self.market.client()
         self.session = FeedSession(
-            self.market.hub, client, Keys(), HELLO, lambda: self.now, OrderEntry(RecordedCalls())
+            self.market.hub,
+            client,
+            Keys(),
+            HELLO,
+            lambda: self.now,
+            OrderEntry(RecordedCalls(), "desk/boot/1"),
         )
         client.write_out()
 

@@ -39,7 +39,7 @@ class StreamReader:
 
     def _session(self, client: FeedClient) -> FeedSession:
         hello = Hello(1, "log", "boot", 0, self.public, 1, 5)
-        entry = OrderEntry(RecordedCalls())
+        entry = OrderEntry(RecordedCalls(), "desk/boot/1")
         return FeedSession(self.market.hub, client, self.keys, hello, lambda: 0.0, entry)
 
     @property

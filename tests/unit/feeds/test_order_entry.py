@@ -10,6 +10,7 @@ from services.feeds.session import OPERATIONS_BURST
 from services.ingest.prefer import Preferences
 from services.ingest.settling import UNKNOWN_TOKENS, order_not_found
 from tests.support.feed_session import KEY, ORDER, ConnectedClient
+from tests.support.reader_outcomes import ALICE
 
 
 @pytest.fixture
@@ -335,3 +336,16 @@ def test_operations_without_a_login_are_limited(connected_only: ConnectedClient)
 def test_unacceptable_operations_are_limited(connected_only: ConnectedClient) -> None:
     statuses = [connected_only.ask(op="ping", unknown=1)["status"] for _ in range(101)]
     assert statuses == [422] * 100 + [429]
+
+
+def test_end_of_a_session_is_logged_with_the_session_and_the_number_of_its_orders(
+    trader: ConnectedClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    trader.place("a-1")
+    trader.place("a-2", 2)
+    with caplog.at_level("INFO"):
+        trader.session.end()
+        trader.session.end()
+    (record,) = caplog.records
+    fields = {"session": "desk/boot/1", "broker_id": ALICE, "orders": 2}
+    assert record.__dict__["fields"] == fields

@@ -33,6 +33,7 @@ def test_response_has_the_id_of_its_operation(
 def test_login_names_the_broker(connected: ConnectedClient) -> None:
     answer = connected.ask(op="login", key=KEY)
     assert (answer["status"], answer["broker_name"]) == (200, "Alfa")
+    assert answer["session"] == "desk/boot/1"
 
 
 def test_third_failed_login_ends_the_connection(connected: ConnectedClient) -> None:
@@ -217,7 +218,7 @@ def test_broker_with_too_many_connections_is_refused(
     assert connected.ask(op="login", key=KEY)["status"] == 200
     client, output = connected.market.client()
     hello = Hello(1, "log", "boot", 0, True, 1, 5)
-    entry = OrderEntry(RecordedCalls())
+    entry = OrderEntry(RecordedCalls(), "desk/boot/1")
     other = FeedSession(connected.market.hub, client, connected.keys, hello, lambda: 0.0, entry)
     other.receive(b'{"op":"login","id":1,"key":"mx_alfa"}')
     assert output.received[-1]["status"] == 429
