@@ -4,9 +4,22 @@ from collections.abc import Iterator
 
 from msgspec.structs import asdict
 
-from loadgen.workload.orderflow import Plan, PlannedCancel, PlannedOrder
+from loadgen.workload.orderflow import (
+    Action,
+    Plan,
+    PlannedCancel,
+    PlannedOrder,
+    PlannedReplace,
+)
 from loadgen.workload.tickers import REFERENCE_PRICE_CENTS
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+)
 from schemas.ids import order_id
 from schemas.instruments import InstrumentRules
 
@@ -17,7 +30,7 @@ def broker_id(broker: int) -> str:
 
 
 def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, Command]]:
-    """(timestamp in ms, command), all on one partition, one for each order and cancel.
+    """(timestamp in ms, command), all on one partition, one for each action but reads.
 
     A flow with stop orders begins with the instruments of all symbols.
     """
@@ -42,15 +55,36 @@ def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, C
                 client_order_id=action.client_order_id,
             )
             yield now_ms, _with_conditions(order, action)
-        elif isinstance(action, PlannedCancel):
+        elif isinstance(action, PlannedCancel | PlannedReplace):
             placed_ms = start_ms + plan.actions[action.order].at_us // 1_000
             target = order_id(placed_ms, partition, action.order)
-            yield now_ms, CancelOrder(target, broker_id(action.broker))
+            ids = target, broker_id(action.broker)
+            if isinstance(action, PlannedCancel):
+                yield now_ms, CancelOrder(*ids)
+            else:
+                yield now_ms, _amendment(ids, action, plan.actions[action.order], index)
+
+
+def _amendment(
+    ids: tuple[str, str], planned: PlannedReplace, order: Action, index: int
+) -> AmendOrder:
+    if not isinstance(order, PlannedOrder):
+        raise TypeError(f"action {index} replaces an action that is no order")
+    return AmendOrder(
+        *ids,
+        f"{index:016x}",
+        planned.quantity,
+        None if planned.quantity is None else order.quantity,
+        planned.price,
+        post_only=order.post_only,
+        waits=order.stop_price is not None,
+    )
 
 
 def _with_conditions(order: PlaceOrder, planned: PlannedOrder) -> PlaceOrder:
     conditions = (planned.time_in_force, planned.post_only, planned.minimum_quantity)
-    if (*conditions, planned.stop_price) == (None, False, None, None):
+    more = (planned.stop_price, planned.display_quantity)
+    if (*conditions, *more) == (None, False, None, None, None):
         return order
     return EnterOrder(
         **asdict(order),
@@ -58,4 +92,5 @@ def _with_conditions(order: PlaceOrder, planned: PlannedOrder) -> PlaceOrder:
         post_only=planned.post_only,
         minimum_quantity=planned.minimum_quantity,
         stop_price=planned.stop_price,
+        display_quantity=planned.display_quantity,
     )

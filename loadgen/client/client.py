@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from loadgen.client.batches import Batches, batch_body, results_of
-from loadgen.client.http_requests import RequestEncoder, order_body
+from loadgen.client.http_requests import RequestEncoder, order_body, replace_body
 from loadgen.client.pool import Done, Pool
 from loadgen.client.record import (
     EXPIRED,
@@ -26,7 +26,14 @@ from loadgen.client.record import (
     RequestResult,
 )
 from loadgen.client.sessions import Sessions
-from loadgen.workload.orderflow import Action, Plan, PlannedCancel, PlannedOrder, PlannedRead
+from loadgen.workload.orderflow import (
+    Action,
+    Plan,
+    PlannedCancel,
+    PlannedOrder,
+    PlannedRead,
+    PlannedReplace,
+)
 
 # Timers of a loop have millisecond resolution; shorter waits would spin and use the CPU.
 TICK_S: Final = 0.001
@@ -175,11 +182,10 @@ class LoadClient:
                 self._send_batch(action.broker, self._batches.add(index, action))
             case PlannedOrder():
                 self._exchange("order", action, self._place(action), index)
-            case PlannedCancel(order=order):
+            case PlannedCancel(order=order) | PlannedReplace(order=order):
                 if self._batches.awaits(action.broker, order):
                     self._send_batch(action.broker, self._batches.take(action.broker))
-                order_id = self._order_ids.get(order, "")
-                self._exchange("cancel", action, self._cancel(action, order_id), -1, order_id)
+                self._change(action, self._order_ids.get(order, ""))
             case PlannedRead():
                 path = self._path(action)
                 request = self._http(self._wire.get(action.broker, path)) if path else None
@@ -190,6 +196,20 @@ class LoadClient:
         if self._sessions is not None:
             return partial(self._sessions.place, order.broker, body)
         return self._http(self._wire.order(order.broker, body))
+
+    def _change(self, action: PlannedCancel | PlannedReplace, order_id: str) -> None:
+        if isinstance(action, PlannedCancel):
+            self._exchange("cancel", action, self._cancel(action, order_id), -1, order_id)
+        else:
+            self._exchange("replace", action, self._replace(action, order_id), -1, order_id)
+
+    def _replace(self, replace: PlannedReplace, order_id: str) -> Send | None:
+        if not order_id:
+            return None
+        body = replace_body(replace)
+        if self._sessions is not None:
+            return partial(self._sessions.replace, replace.broker, order_id, body)
+        return self._http(self._wire.replace(replace.broker, order_id, body))
 
     def _cancel(self, cancel: PlannedCancel, order_id: str) -> Send | None:
         if not order_id:

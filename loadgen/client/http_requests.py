@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from loadgen.workload.orderflow import Plan, PlannedOrder
+from loadgen.workload.orderflow import Plan, PlannedOrder, PlannedReplace
 from schemas.conditions import kind_of
 from schemas.units import rfc3339
 
@@ -26,6 +26,14 @@ class OrderBody(Struct, frozen=True, omit_defaults=True):
     post_only: bool = False
     minimum_quantity: int | None = None
     stop_price: int | None = None
+    display_quantity: int | None = None
+
+
+class ReplaceBody(Struct, frozen=True, omit_defaults=True):
+    """Body of `POST /orders/{id}/replace`."""
+
+    quantity: int | None = None
+    price: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -48,8 +56,14 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
             post_only=order.post_only,
             minimum_quantity=order.minimum_quantity,
             stop_price=order.stop_price,
+            display_quantity=order.display_quantity,
         )
     )
+
+
+def replace_body(values: PlannedReplace) -> bytes:
+    """The new values of an order."""
+    return _encode(ReplaceBody(values.quantity, values.price))
 
 
 class RequestEncoder:
@@ -82,6 +96,12 @@ class RequestEncoder:
     def batch(self, broker: int, body: bytes) -> bytes:
         """`POST /orders/batch`."""
         return b"%s%d\r\n\r\n%s" % (self._batch[broker], len(body), body)
+
+    def replace(self, broker: int, order_id: str, body: bytes) -> bytes:
+        """`POST /orders/{id}/replace`."""
+        path = f"/orders/{order_id}/replace HTTP".encode()
+        head = self._order[broker].replace(b"/orders HTTP", path, 1)
+        return b"%s%d\r\n\r\n%s" % (head, len(body), body)
 
     def cancel(self, broker: int, order_id: str) -> bytes:
         """`POST /orders/{id}/cancel`."""

@@ -9,7 +9,9 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-Operation = Literal["order", "cancel", "read_order", "read_price", "read_book", "read_balance"]
+Operation = Literal[
+    "order", "replace", "cancel", "read_order", "read_price", "read_book", "read_balance"
+]
 Kind = Literal[
     "ok",
     "expected",
@@ -24,6 +26,7 @@ Kind = Literal[
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     "order",
+    "replace",
     "cancel",
     "read_order",
     "read_price",
@@ -50,6 +53,7 @@ EXPIRED: Final = "expired"
 _READ_OK: Final = frozenset({200})
 _OK: Final[dict[Operation, frozenset[int]]] = {
     "order": frozenset({200, 201, 202}),
+    "replace": frozenset({200, 202}),
     "cancel": frozenset({200, 202, 204}),
     "read_order": _READ_OK,
     "read_price": _READ_OK,
@@ -60,6 +64,7 @@ _OK: Final[dict[Operation, frozenset[int]]] = {
 _EXPECTED: Final = frozenset(
     {
         (409, "too_late_to_cancel"),
+        (409, "too_late_to_replace"),
         (404, "no_trades"),
         (422, EXPIRED),
         (409, "post_only_would_trade"),

@@ -104,6 +104,11 @@ class Sessions:
         fields: dict[str, Any] = {"order_id": order_id}
         self._send(broker, Call("POST", "", operation="cancel", fields=fields), done)
 
+    def replace(self, broker: int, order_id: str, body: bytes, done: Done) -> None:
+        """Send new values of an order, given as the body of `POST /orders/{id}/replace`."""
+        fields: dict[str, Any] = {"order_id": order_id, "values": json.loads(body)}
+        self._send(broker, Call("POST", "", operation="replace", fields=fields), done)
+
     async def close(self) -> None:
         """Abandon all requests and end the sessions."""
         if self._sweeper is not None:

@@ -20,6 +20,7 @@ from loadgen.workload.orderflow import (
     PlannedCancel,
     PlannedOrder,
     PlannedRead,
+    PlannedReplace,
     Profile,
 )
 
@@ -230,6 +231,8 @@ def operation_of(action: Action) -> Operation:
     match action:
         case PlannedOrder():
             return "order"
+        case PlannedReplace():
+            return "replace"
         case PlannedCancel():
             return "cancel"
         case PlannedRead(read=read):

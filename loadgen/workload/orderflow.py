@@ -43,8 +43,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Orders that are neither passive nor crossing are market orders; reads of neither an order, a
     price nor a book are of a balance. `per_53_orders` as counted at B3. Conditions (`ioc`, `fok`,
-    `post_only`, `minimum` quantity, `stop` price) are of limit orders, each of which has one at
-    most.
+    `post_only`, `minimum` quantity, `stop` price, `iceberg`) are of limit orders, each of which has
+    one at most. `replace_percent`: replacements of earlier orders for each 100 orders.
     """
 
     brokers: Count = 20
@@ -61,6 +61,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     post_only_percent: Percent = 0
     minimum_percent: Percent = 0
     stop_percent: Percent = 0
+    iceberg_percent: Percent = 0
+    replace_percent: Percent = 0
     cancels_per_53_orders: Annotated[int, Meta(ge=0, le=1_000)] = 19
     cancel_age_ms_mean: Count = 3_000
     reads_per_53_orders: Annotated[int, Meta(ge=0, le=10_000)] = 0
@@ -72,7 +74,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     book_orders_per_symbol: Annotated[int, Meta(ge=0, le=1_000)] = 0
 
 
-Condition = Literal["ioc", "fok", "post_only", "minimum", "stop"]
+Condition = Literal["ioc", "fok", "post_only", "minimum", "stop", "iceberg"]
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 Read = Literal["read_order", "read_price", "read_book", "read_balance"]
 
@@ -98,6 +100,19 @@ class PlannedOrder(
     post_only: bool = False
     minimum_quantity: int | None = None
     stop_price: int | None = None
+    display_quantity: int | None = None
+
+
+class PlannedReplace(
+    Struct, frozen=True, tag_field="kind", tag="replace", omit_defaults=True, gc=False
+):
+    """Give the order at index `order` of the plan's actions another quantity or price."""
+
+    at_us: int
+    broker: int
+    order: int
+    quantity: int | None = None
+    price: int | None = None
 
 
 class PlannedCancel(Struct, frozen=True, tag_field="kind", tag="cancel", gc=False):
@@ -117,7 +132,7 @@ class PlannedRead(Struct, frozen=True, tag_field="kind", tag="read", gc=False):
     subject: int
 
 
-Action = PlannedOrder | PlannedCancel | PlannedRead
+Action = PlannedOrder | PlannedReplace | PlannedCancel | PlannedRead
 
 
 class Plan(Struct, frozen=True):
@@ -161,7 +176,7 @@ def _require(profile: Profile) -> None:
             (profile.read_order_percent, profile.read_price_percent, profile.read_book_percent),
             "reads of orders, prices and books",
         ),
-        (_condition_percents(profile), "ioc, fok, post_only, minimum and stop"),
+        (_condition_percents(profile), ", ".join(CONDITIONS)),
     ):
         if sum(parts) > 100:  # noqa: PLR2004
             raise ValueError(f"{of} make more than 100 per cent")
@@ -169,13 +184,15 @@ def _require(profile: Profile) -> None:
         raise ValueError("bursts must be shorter than the time from one to the next")
 
 
-def _condition_percents(profile: Profile) -> tuple[int, int, int, int, int]:
+def _condition_percents(profile: Profile) -> tuple[int, ...]:
+    """By condition, in the order of CONDITIONS."""
     return (
         profile.ioc_percent,
         profile.fok_percent,
         profile.post_only_percent,
         profile.minimum_percent,
         profile.stop_percent,
+        profile.iceberg_percent,
     )
 
 
@@ -190,16 +207,18 @@ class _Flow:
         self._reference = [
             self._random.randint(PRICE_CENTS_MIN, PRICE_CENTS_MAX) for _ in range(profile.symbols)
         ]
-        # Parallel lists of the orders that may rest: when placed, index, broker, end or None.
+        # Parallel lists of the orders that may rest: when placed, index, order, end or None.
         self._placed_at: list[int] = []
-        self._resting: list[tuple[int, int, int | None]] = []
+        self._resting: list[tuple[int, PlannedOrder, int | None]] = []
         self._cancelled: set[int] = set()
 
     def actions(self) -> Iterator[Action]:
         profile = self._profile
         orders, cancels, reads = 53, profile.cancels_per_53_orders, profile.reads_per_53_orders
-        every = orders + cancels + reads
+        replaces = orders * profile.replace_percent / 100
+        every = orders + cancels + reads + replaces
         cancel_share, read_share = cancels / every, reads / every
+        replace_share = replaces / every
         rate_per_us = profile.orders_per_s * every / orders / SECOND_US
         shape = Shape(profile.duration_s * SECOND_US, profile.ramp_from_percent, profile.bursts)
         segments = segments_of(shape, random.Random(self._seed))
@@ -211,6 +230,8 @@ class _Flow:
                 action = self._cancel(int(at_us))
             elif drawn < cancel_share + read_share:
                 action = self._read(int(at_us))
+            elif drawn < cancel_share + read_share + replace_share:
+                action = self._replace(int(at_us))
             else:
                 action = self._order(int(at_us), index)
             if action is not None:
@@ -253,15 +274,11 @@ class _Flow:
         condition = self._condition() if limit else None
         if condition in ("ioc", "fok"):
             valid_ms = None
-        elif passive or condition == "stop":
-            until = None if valid_ms is None else at_us + valid_ms * 1_000
-            self._placed_at.append(at_us)
-            self._resting.append((index, broker, until))
         stop_price = self._stop_price(symbol, side) if condition == "stop" else None
         if stop_price is not None:
             # Within its limit it takes what the next few prices offer.
             price = stop_price + (STOP_LIMIT_CENTS if side == "bid" else -STOP_LIMIT_CENTS)
-        return PlannedOrder(
+        order = PlannedOrder(
             at_us=at_us,
             broker=broker,
             symbol=symbol,
@@ -275,7 +292,14 @@ class _Flow:
             post_only=condition == "post_only",
             minimum_quantity=LOT_SHARES if condition == "minimum" else None,
             stop_price=stop_price,
+            # A quarter of its lots, rounded up.
+            display_quantity=-(-lots // 4) * LOT_SHARES if condition == "iceberg" else None,
         )
+        if condition in ("stop", "iceberg") or (passive and condition not in ("ioc", "fok")):
+            until = None if valid_ms is None else at_us + valid_ms * 1_000
+            self._placed_at.append(at_us)
+            self._resting.append((index, order, until))
+        return order
 
     def _condition(self) -> Condition | None:
         percents = _condition_percents(self._profile)
@@ -316,11 +340,31 @@ class _Flow:
 
     def _cancel(self, at_us: int) -> PlannedCancel | None:
         """A cancel of an order placed about the drawn age ago that should still be open."""
+        found = self._open(at_us)
+        if found is None:
+            return None
+        index, order = found
+        self._cancelled.add(index)
+        return PlannedCancel(at_us, order.broker, index)
+
+    def _replace(self, at_us: int) -> PlannedReplace | None:
+        """Another price, or a lot more or less, for an order that should still be open."""
+        found = self._open(at_us)
+        if found is None:
+            return None
+        index, order = found
+        if order.stop_price is None and self._random.random() < 0.5:  # noqa: PLR2004
+            price = self._price(order.symbol, order.side, crossing=False)
+            return PlannedReplace(at_us, order.broker, index, price=price)
+        lots = order.quantity // LOT_SHARES + self._random.choice((-1, 1))
+        return PlannedReplace(at_us, order.broker, index, quantity=max(1, lots) * LOT_SHARES)
+
+    def _open(self, at_us: int) -> tuple[int, PlannedOrder] | None:
+        """Index of an order of about the drawn age that should still be open, and the order."""
         for place in self._aged(at_us):
-            index, broker, until = self._resting[place]
+            index, order, until = self._resting[place]
             if index not in self._cancelled and (until is None or until > at_us):
-                self._cancelled.add(index)
-                return PlannedCancel(at_us, broker, index)
+                return index, order
         return None
 
     def _read(self, at_us: int) -> PlannedRead | None:
@@ -329,8 +373,8 @@ class _Flow:
         drawn = rng.randrange(100)
         if drawn < profile.read_order_percent:
             for place in self._aged(at_us):
-                index, broker, _ = self._resting[place]
-                return PlannedRead(at_us, broker, "read_order", index)
+                index, order, _ = self._resting[place]
+                return PlannedRead(at_us, order.broker, "read_order", index)
             return None
         broker = rng.randrange(profile.brokers)
         drawn -= profile.read_order_percent

@@ -5,7 +5,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from loadgen.workload.orderflow import PLAN_VERSION, Plan, PlannedCancel, PlannedOrder, PlannedRead
+from loadgen.workload.orderflow import (
+    PLAN_VERSION,
+    Plan,
+    PlannedCancel,
+    PlannedOrder,
+    PlannedRead,
+    PlannedReplace,
+)
 
 
 class PlanFileError(Exception):
@@ -59,10 +66,11 @@ def _fault(plan: Plan) -> str | None:
         match action:
             case PlannedOrder():
                 symbol = action.symbol
-            case PlannedCancel():
+            case PlannedReplace() | PlannedCancel():
                 symbol = 0
                 if not _is_earlier_order(plan, action.order, index):
-                    return f"action {index} cancels {action.order}, which is no earlier order"
+                    verb = "replaces" if isinstance(action, PlannedReplace) else "cancels"
+                    return f"action {index} {verb} {action.order}, which is no earlier order"
             case PlannedRead():
                 symbol = action.subject if action.read in ("read_price", "read_book") else 0
                 aims = action.read == "read_order"

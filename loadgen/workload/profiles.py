@@ -24,7 +24,7 @@ NAMED: Final[dict[str, Profile]] = {
     "burst": structs.replace(B3, bursts=Bursts(every_ms=5_000, length_ms=500, rate_percent=500)),
     "ramp": structs.replace(B3, bursts=None, ramp_from_percent=0),
     "conditions": structs.replace(
-        B3, ioc_percent=20, fok_percent=5, post_only_percent=5, minimum_percent=5, stop_percent=5
+        B3, ioc_percent=20, fok_percent=5, stop_percent=5, iceberg_percent=5, replace_percent=10
     ),
 }
 

@@ -42,6 +42,7 @@ def main() -> None:
     app.router.add_post("/register", register)
     app.router.add_post("/orders", place)
     app.router.add_post("/orders/{order}/cancel", cancel)
+    app.router.add_post("/orders/{order}/replace", ok)
     app.router.add_get("/orders/{order}", ok)
     app.router.add_get("/stocks/{symbol}/price", price)
     app.router.add_get("/stocks/{symbol}/book", ok)

@@ -20,6 +20,7 @@ from loadgen.workload.orderflow import (
     PlannedCancel,
     PlannedOrder,
     PlannedRead,
+    PlannedReplace,
     Profile,
 )
 from services.runtime.progress import Progress
@@ -44,6 +45,7 @@ class StubExchange:
         self.arrived_s: list[float] = []
         self.bodies: list[dict[str, object]] = []
         self.cancelled: list[str] = []
+        self.replaced: list[tuple[str, dict[str, int]]] = []
         self.batches: list[list[str]] = []
 
     async def place(self, request: web.Request) -> web.Response:
@@ -70,6 +72,12 @@ class StubExchange:
         results[1:2] = [{"status": 503, "problem": {"code": "not_accepted"}}] * len(results[1:2])
         return web.json_response({"results": results})
 
+    async def replace(self, request: web.Request) -> web.Response:
+        self.replaced.append((request.match_info["order"], await request.json()))
+        if len(self.replaced) > 1:
+            return web.json_response({"code": "too_late_to_replace"}, status=409)
+        return web.json_response({})
+
     async def cancel(self, request: web.Request) -> web.Response:
         self.cancelled.append(request.match_info["order"])
         return web.Response(status=204)
@@ -85,6 +93,7 @@ async def serving(stub_exchange: StubExchange) -> AsyncIterator[str]:
     app.router.add_post("/orders", stub_exchange.place)
     app.router.add_post("/orders/batch", stub_exchange.place_all)
     app.router.add_post("/orders/{order}/cancel", stub_exchange.cancel)
+    app.router.add_post("/orders/{order}/replace", stub_exchange.replace)
     app.router.add_get("/{path:.*}", stub_exchange.look)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -140,6 +149,15 @@ def test_client_cancel_uses_the_id_in_the_answer_to_the_order() -> None:
     stub_exchange = StubExchange()
     run(stub_exchange, plan_of(order(0, 0), PlannedCancel(200_000, 0, 0)))
     assert stub_exchange.cancelled == ["id-t-1-0"]
+
+
+def test_client_replace_sends_the_new_values_to_the_order() -> None:
+    stub_exchange = StubExchange()
+    change = PlannedReplace(200_000, 0, 0, price=7), PlannedReplace(210_000, 0, 0, quantity=300)
+    client = run(stub_exchange, plan_of(order(0, 0), *change))
+    assert stub_exchange.replaced == [("id-t-1-0", {"price": 7}), ("id-t-1-0", {"quantity": 300})]
+    kinds = [(line.operation, line.kind) for line in client.records]
+    assert kinds == [("order", "ok"), ("replace", "ok"), ("replace", "expected")]
 
 
 def test_client_sends_the_orders_of_a_broker_in_batches_with_a_record_for_each() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from msgspec import structs
 
 from loadgen.commands import commands
 from loadgen.workload.arrivals import Bursts
@@ -11,13 +12,16 @@ from loadgen.workload.orderflow import (
     PlannedCancel,
     PlannedOrder,
     PlannedRead,
+    PlannedReplace,
     Profile,
     book,
     plan,
 )
-from loadgen.workload.profiles import B3, scaled
+from loadgen.workload.profiles import B3, NAMED, scaled
 from schemas.codec import decode_command, encode
-from schemas.commands import CancelOrder, PlaceOrder
+from schemas.commands import AmendOrder, CancelOrder, PlaceOrder
+from schemas.executions import CommandRefused
+from services.matcher.engine import Engine, EnginePosition
 
 SEED = 7
 PROFILE = Profile(duration_s=20)
@@ -126,6 +130,37 @@ def test_plan_reads_are_of_the_kinds_of_the_profile_and_of_own_earlier_orders() 
             assert isinstance(target, PlannedOrder)
             assert target.broker == read.broker
             assert target.at_us < read.at_us
+
+
+def test_profile_of_conditions_has_them_in_their_proportions() -> None:
+    made = plan(scaled(NAMED["conditions"], 100, 20), SEED)
+    limits = [order for order in orders_of(made) if order.order_type == "limit"]
+    replaced = [action for action in made.actions if isinstance(action, PlannedReplace)]
+    counts = {
+        "ioc": sum(order.time_in_force == "ioc" for order in limits),
+        "fok": sum(order.time_in_force == "fok" for order in limits),
+        "iceberg": sum(order.display_quantity is not None for order in limits),
+        "stop": sum(order.stop_price is not None for order in limits),
+    }
+    found = {name: count / len(limits) for name, count in counts.items()}
+    found["replace"] = len(replaced) / len(orders_of(made))
+    wanted = {"ioc": 0.2, "fok": 0.05, "iceberg": 0.05, "stop": 0.05, "replace": 0.1}
+    assert found == pytest.approx(wanted, rel=0.15)
+    assert not any(order.post_only or order.minimum_quantity for order in limits)
+
+
+def test_replacements_of_a_plan_change_orders_that_the_engine_has_open() -> None:
+    profile = structs.replace(NAMED["conditions"], symbols=3, brokers=4, orders_per_s=200)
+    made = plan(scaled(profile, 100, 10), SEED)
+    engine, events = Engine(1), Counter[str]()
+    for offset, (now_ms, command) in enumerate(commands(made, 1, 1_700_000_000_000)):
+        assert decode_command(encode(command)) == command
+        event = engine.apply(command, EnginePosition(1, offset, now_ms)).event
+        if isinstance(command, AmendOrder):
+            name = event.code if isinstance(event, CommandRefused) else type(event).__name__
+            events[name] += 1
+    assert events["OrderAmended"] > 50
+    assert events.keys() <= {"OrderAmended", "order_not_open", "stop_would_trigger"}
 
 
 def test_initial_book_rests_on_both_sides_of_every_symbol_without_trades() -> None:

@@ -13,6 +13,7 @@ from loadgen.workload.orderflow import (
     PlannedCancel,
     PlannedOrder,
     PlannedRead,
+    PlannedReplace,
     plan,
 )
 from loadgen.workload.plan_file import PlanFileError, read_plan, write_plan
@@ -72,6 +73,7 @@ def test_missing_plan_file_is_refused(tmp_path: Path) -> None:
         (with_actions(structs.replace(ORDER, broker=100)), "broker 100"),
         (with_actions(structs.replace(ORDER, symbol=450)), "symbol 450"),
         (with_actions(PlannedCancel(0, 0, 0)), "no earlier order"),
+        (with_actions(ORDER, PlannedReplace(20, 0, 1, price=5)), "no earlier order"),
         (with_actions(ORDER, PlannedRead(20, 0, "read_order", 1)), "no earlier order"),
         (with_actions(PlannedRead(0, 0, "read_book", -1)), "symbol -1"),
     ],

@@ -25,7 +25,8 @@ async def gateway(request: web.Request) -> web.WebSocketResponse:
         asked = message.json()
         order = asked.get("order", {})
         if order.get("symbol") != "SILENT":
-            status = {"login": 200, "place": 201, "cancel": 204}[asked["op"]]
+            status = {"login": 200, "place": 201, "cancel": 204, "replace": 200}[asked["op"]]
+            assert asked["op"] != "replace" or asked["values"] == {"price": 9}
             body = {"order": {"order_id": asked["id"]}} if asked["op"] == "place" else {}
             await socket.send_json({"type": "response", "id": asked["id"], "status": status} | body)
     return socket
@@ -63,9 +64,10 @@ def test_answers_of_a_session_are_those_of_http() -> None:
     async def act(sessions: Sessions, answered: Answered) -> None:
         sessions.place(0, ORDER, lambda *each: answered.append(each))
         sessions.cancel(1, "7", lambda *each: answered.append(each))
-        await wait_for(answered, 2)
+        sessions.replace(1, "7", b'{"price":9}', lambda *each: answered.append(each))
+        await wait_for(answered, 3)
 
-    assert sorted(run(act)) == [(201, b'{"order_id": 2}'), (204, b"")]
+    assert sorted(run(act)) == [(200, b""), (201, b'{"order_id": 2}'), (204, b"")]
 
 
 def test_request_without_an_answer_times_out_or_is_abandoned(
