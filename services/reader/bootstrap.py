@@ -170,7 +170,7 @@ class ViewBootstrap:
         try:
             return self._stream.places(stored)
         except NoPlaceError as error:
-            raise ViewsNotStoredError(f"does not fit the log: {error}") from error
+            raise ViewsNotStoredError(f"has stored {error}") from error
 
     def _add_recent_events(
         self, views: Views, stored: StoredViews, positions: Mapping[int, FilterPosition]

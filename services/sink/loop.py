@@ -204,13 +204,12 @@ class Sink:
                 try:
                     found[number] = placed(consumer, *where, at)
                 except NoPlaceError as error:
-                    raise ForeignDatabaseError(
-                        f"the database has stored partition {number} up to record "
-                        f"{at.next_record} of the executions: {error}"
-                    ) from None
+                    raise ForeignDatabaseError(f"the database has stored {error}") from None
                 if found[number] != at:
                     fields = {"partition": number, "next_command": at.next_command}
                     log.warning("stored outcomes are lost in the log", extra={"fields": fields})
+                    if number in self._ends:
+                        self._ends[number] = min(self._ends[number], self._end_now(number))
         return found
 
     def _count_own_events(self, store: Store, held: Mapping[int, FilterPosition]) -> None:

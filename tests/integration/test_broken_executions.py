@@ -164,8 +164,8 @@ def test_sink_with_a_database_ahead_of_the_executions_stores_the_next_outcome(
 
         def stored() -> bool:
             with psycopg.connect(environ["EXCHANGE_DATABASE_URL"]) as connection:
-                row = connection.execute("SELECT next_command FROM log_positions").fetchone()
-            return row == (10,)
+                rows = connection.execute("SELECT max(next_command) FROM log_positions")
+                return rows.fetchone() == (10,)
 
         eventually(stored, "sink stores the outcome of command 9")
 

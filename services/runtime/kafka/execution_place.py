@@ -29,7 +29,10 @@ _PORTION_MAX = 5_000
 
 
 class NoPlaceError(Exception):
-    """The log does not lead to a position: it is of another log, or was trimmed away."""
+    """The log does not lead to a position: it is of another log, or was trimmed away.
+
+    The text follows "has stored".
+    """
 
 
 class Evidence(Struct, frozen=True):
@@ -76,15 +79,15 @@ def placed(
         return at
     if (end := logs.range(commands).end) < at.next_command:
         raise NoPlaceError(
-            f"record {at.next_record} is before command {at.next_command}, "
-            f"but {commands.topic}/{commands.number} ends at {end}"
+            f"partition {commands.number} up to record {at.next_record}, before command "
+            f"{at.next_command}, but {commands.topic} ends at {end}"
         )
     # Of each epoch the newest record before the last claim met that does not begin too late.
     starts: dict[int, int] = {}
-    told = False
+    trimmed = False
     for record, execution in _backwards(logs, executions, held.low, held.end):
         if isinstance(execution, Outcomes):
-            told = True
+            trimmed = trimmed or claim_offset(execution.epoch) < held.low
             if execution.first_offset <= at.next_command:
                 starts.setdefault(execution.epoch, record)
             continue
@@ -92,15 +95,16 @@ def placed(
         if epoch in starts:
             return FilterPosition(starts[epoch], epoch, at.next_command)
         starts.clear()
-    if starts and held.low:
-        # The claim was trimmed. Of a superseded matcher come records of an earlier one.
-        epoch = max(starts, key=claim_offset)
+    # Of a superseded matcher come records with an earlier claim.
+    of_trimmed_claims = [epoch for epoch in starts if claim_offset(epoch) < held.low]
+    if of_trimmed_claims:
+        epoch = max(of_trimmed_claims, key=claim_offset)
         return FilterPosition(starts[epoch], epoch, at.next_command)
-    if held.low and told:
+    if trimmed:
         raise NoPlaceError(
-            f"record {at.next_record} is before command {at.next_command}, "
-            f"but {executions.topic}/{executions.number} was trimmed to record {held.low}, "
-            "behind its outcome"
+            f"partition {executions.number} up to record {at.next_record}, before command "
+            f"{at.next_command}, but {executions.topic} was trimmed behind its outcome, to record "
+            f"{held.low}"
         )
     return FilterPosition(held.low, NO_EPOCH, at.next_command)
 

@@ -161,7 +161,7 @@ def test_place_behind_a_claim_without_outcomes_is_in_an_earlier_epoch(log: Execu
 
 def test_position_behind_the_end_of_the_commands_has_no_place(log: Executions) -> None:
     log.outcomes(log.claim(), 0, 5)
-    with pytest.raises(NoPlaceError, match="commands/0 ends at 1000"):
+    with pytest.raises(NoPlaceError, match="commands ends at 1000"):
         placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(9, 0, COMMANDS_END + 1))
     placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(9, 0, COMMANDS_END))
 
@@ -177,10 +177,13 @@ def test_trimmed_log_has_a_place_while_it_holds_the_outcomes(log: Executions) ->
     assert placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(99, 5, 7)) == FilterPosition(
         8, epoch, 7
     )
-    with pytest.raises(NoPlaceError, match="was trimmed to record 6"):
+    with pytest.raises(NoPlaceError, match="to record 6"):
         placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(99, 5, 4))
-    log.log.trim(EXECUTIONS, 10)
-    at_end = placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(10, epoch, 9))
+    # Of a matcher whose claim at record 8 was lost, and is not there.
+    log.outcomes(epoch_of(LevelClaim("m", RULES_LEVEL, 99), 8), 3)
+    assert placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(99, 5, 7)).epoch == epoch
+    log.log.trim(EXECUTIONS, 11)
+    at_end = placed(log.log, EXECUTIONS, COMMANDS, FilterPosition(11, epoch, 9))
     log.outcomes(epoch, 9)
     assert log._read(at_end)[0] == [9]
 
