@@ -7,9 +7,10 @@ unchanged.
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 from confluent_kafka import Producer, TopicPartition
@@ -22,10 +23,11 @@ from loadgen.commands import broker_id, commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from schemas.codec import decode_snapshot, encode
-from schemas.commands import CancelOrder, PlaceOrder, SetInstrument
+from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
 from schemas.instruments import InstrumentRules
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
+from schemas.units import SelfTradePrevention
 from services.admin.brokers import register_broker
 from services.audit.client_log import ClientLine
 from services.audit.report import AuditReport
@@ -48,7 +50,7 @@ SEED = 11
 PROFILE = Profile(
     duration_s=4,
     symbols=6,
-    brokers=8,
+    brokers=4,
     cancel_age_ms_mean=800,
     valid_short_percent=30,
     valid_seconds_percent=0,
@@ -65,6 +67,13 @@ PORTION_COMMANDS = 50
 PORTION_S = 0.02
 # The command of a partition before which one of its symbols gets an instrument.
 INSTRUMENT_AT = 60
+# Every so many orders have self-trade prevention.
+PREVENTION_EVERY = 2
+# Of a plain order without it.
+ICEBERG_SLICES = 4
+# The command before which the other symbols get a dynamic band.
+BAND_AT = 400
+BAND_PPM = 3_000
 PARTITIONS = 2
 SNAPSHOT_EVERY = 150
 WAIT_S = 30.0
@@ -113,6 +122,7 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
         report = market.audit(wait_s=WAIT_S)
         if not report.holds:
             raise AssertionError("\n".join(report.lines()))
+        _require_protected(url)
     finally:
         stack.stop_all()
     yield market
@@ -138,30 +148,56 @@ def _send(settings: Settings) -> Iterator[ClientLine]:
         flow = plan(PROFILE, SEED + partition)
         own = tuple(f"{symbol[:5]}.{partition}" for symbol in flow.symbols)
         flowing = commands(structs.replace(flow, symbols=own), partition, start_ms)
-        for number, (_, command) in enumerate(flowing):
+        for number, command in enumerate(_controlled(flowing, own)):
             if number % PORTION_COMMANDS == 0:
                 # Otherwise the matcher might poll all at once, and take one snapshot only.
                 sender.flush()
                 time.sleep(PORTION_S)
-            if number == INSTRUMENT_AT:
-                rules = InstrumentRules(tick_size=2, quantity_max=10_000)
-                value = encode(SetInstrument(own[0], "0123456789abcdef", rules, 10))
-                sender.send(topic, partition, own[0].encode(), value)
-            if isinstance(command, SetInstrument):
+            if isinstance(command, PlaceOrder | SetInstrument):
                 sender.send(topic, partition, command.symbol.encode(), encode(command))
-            elif isinstance(command, PlaceOrder):
-                sender.send(topic, partition, command.symbol.encode(), encode(command))
-                if command.client_order_id is not None:
-                    yield ClientLine(
-                        "acknowledged",
-                        command.broker_id,
-                        command.client_order_id,
-                        command.order_id,
-                    )
             elif isinstance(command, CancelOrder):
                 sender.send(topic, partition, None, encode(command))
+            if isinstance(command, PlaceOrder) and command.client_order_id is not None:
+                yield ClientLine(
+                    "acknowledged", command.broker_id, command.client_order_id, command.order_id
+                )
         sender.send(topic, partition, None, b"not a command")
     sender.flush()
+
+
+def _controlled(flowing: Iterable[tuple[int, Command]], own: Sequence[str]) -> Iterator[Command]:
+    """The flow with rules of its symbols `own`, and orders with self-trade prevention."""
+    for number, (_, command) in enumerate(flowing):
+        if number == INSTRUMENT_AT:
+            rules = InstrumentRules(tick_size=2, quantity_max=10_000)
+            yield SetInstrument(own[0], "0123456789abcdef", rules, 10)
+        if number == BAND_AT:
+            for symbol in own[1:]:
+                # Around the last trade's price.
+                yield SetInstrument(symbol, "0" * 16, InstrumentRules(band_ppm=BAND_PPM))
+        yield _entered(command, number) if isinstance(command, PlaceOrder) else command
+
+
+def _entered(command: PlaceOrder, number: int) -> PlaceOrder:
+    """The order; every few with one of the modes of self-trade prevention, or as an iceberg."""
+    fields = structs.asdict(command)
+    if number % PREVENTION_EVERY == 0:
+        modes = get_args(SelfTradePrevention)
+        mode = modes[number // PREVENTION_EVERY % len(modes)]
+        return EnterOrder(**fields | {"self_trade_prevention": mode})
+    if type(command) is PlaceOrder and command.price is not None:
+        return EnterOrder(**fields, display_quantity=-(-command.quantity // ICEBERG_SLICES))
+    return command
+
+
+def _require_protected(database_url: str) -> None:
+    """Raises AssertionError if the market lacks what the audit of protections is to examine."""
+    with closing(psycopg.connect(database_url)) as connection:
+        found = connection.execute("SELECT closed_reason, count(*) FROM orders GROUP BY 1")
+        counts: dict[str | None, int] = dict(found.fetchall())
+    for reason in ("self_trade", "price_band"):
+        if not counts.get(reason):
+            raise AssertionError(f"no order closed with {reason}: {counts}")
 
 
 def create_database(server_url: str, name: str, template: str = "template0") -> str:

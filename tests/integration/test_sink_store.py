@@ -43,6 +43,8 @@ ALL = [
     "0013_broker_events.sql",
     "0014_stop_orders.sql",
     "0015_icebergs.sql",
+    "0016_self_trade_prevention.sql",
+    "0017_day_orders.sql",
 ]
 
 

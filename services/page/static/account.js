@@ -99,6 +99,7 @@ function takeOrder(message) {
   if (order.status === "open") open.set(order.order_id, order);
   else open.delete(order.order_id);
   if (cause === "expired") announce(`Expired: ${textOf(order)}.`);
+  if (cause === "prevented") announce(`Closed in place of an own trade: ${textOf(order)}.`);
   if (cause === "traded" || order.filled_quantity > 0) readSoon();
   listOrders();
 }
@@ -230,6 +231,7 @@ function conditionsOf(order) {
   if (order.post_only) found.push("post-only");
   if (order.minimum_quantity) found.push(`at least ${quantity(order.minimum_quantity)}`);
   if (order.display_quantity) found.push(`shows ${quantity(order.display_quantity)}`);
+  if (order.self_trade_prevention !== "none") found.push("no own trades");
   if (order.valid_until) found.push(`until ${momentOf(Date.parse(order.valid_until))}`);
   return found.join(", ");
 }

@@ -84,6 +84,18 @@ export const FIELDS = [
     further: true,
     when: (values) => isRestingLimit(values) && !values.minimum_quantity,
   },
+  {
+    name: "self_trade_prevention",
+    label: "Against own orders of this document",
+    kind: "select",
+    further: true,
+    options: [
+      ["", "Trade"],
+      ["cancel_taker", "Close this order"],
+      ["cancel_maker", "Close the order in the book"],
+      ["cancel_both", "Close both"],
+    ],
+  },
 ];
 
 const READ = {

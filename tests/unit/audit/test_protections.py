@@ -136,6 +136,24 @@ def test_missing_self_trade_reason_is_found() -> None:
     assert "priority" in failing(texts, recorded, Rules())
 
 
+def test_elected_stop_that_trades_in_the_band_that_its_command_moved_is_found() -> None:
+    texts = (
+        "instrument 100 band 10000",
+        "sell 1 @ 101 by ann as a1",
+        "sell 1 @ 102 by ann as a2",
+        "buy 1 by bob as b1 stop 101",
+        "buy 1 @ 101 by dan as d1",
+    )
+    recorded = outcomes(texts, Rules())
+    (elected,) = recorded[-1].after
+    assert elected.closed_reason == "price_band"
+    assert failing(texts, recorded, Rules()) == set()
+    fill = Fill("", 2, 102, 1, "a2", "ann", 0)
+    filled = structs.replace(elected, fills=(fill,), remaining_quantity=0, closed_reason="filled")
+    recorded[-1] = structs.replace(recorded[-1], after=(filled,))
+    assert "protections" in failing(texts, recorded, Rules())
+
+
 def test_stops_that_carried_ones_reach_are_a_pass_before_those_of_the_command() -> None:
     rules = Rules(elections_max=1)
     texts = (

@@ -69,17 +69,22 @@ rests 2
         3 | buy 1 @ 110 by bob as b2  | 1@103 a2; filled
         """
     ),
-    "carried_stops_keep_to_the_band_before_their_command": Scenario(
+    "carried_stops_keep_to_the_band_before_the_command_in_which_they_take": Scenario(
         """
         1 | instrument 100 band 30000   | instrument
-        1 | sell 2 @ 101 by ann as a1   | rests 2
+        1 | sell 3 @ 101 by ann as a1   | rests 3
         1 | sell 1 @ 104 by ann as a2   | rests 1
+        1 | sell 1 @ 107 by ann as a3   | rests 1
         2 | buy 1 by bob as b1 stop 101 | waits 1
-        2 | buy 2 by bob as b2 stop 101 | waits 2
-        3 | buy 1 @ 101 by dan as d1 | 1@101 a1; filled; elected b1 at 101: 1@101 a1, filled
-        4 | tick                     | elected b2 at 101: 1@104 a2, no_liquidity 1; ticked
-        """,
-        Rules(elections_max=1),
+        2 | buy 1 by bob as b2 stop 101 | waits 1
+        2 | buy 1 by bob as b3 stop 101 | waits 1
+        2 | buy 2 by bob as b4 stop 101 | waits 2
+        3 | buy 1 @ 101 by dan as d1 | 1@101 a1; filled; elected b1 at 101: 1@101 a1, filled; \
+elected b2 at 101: 1@101 a1, filled
+        4 | tick                     | elected b3 at 101: 1@104 a2, filled; \
+elected b4 at 101: price_band 2; ticked
+        """.replace("\\\n", ""),
+        Rules(elections_max=2),
     ),
     "amended_order_without_a_document_takes_from_all": Scenario(
         """
