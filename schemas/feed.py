@@ -92,10 +92,12 @@ class Heartbeat(Struct, frozen=True, tag_field="type", tag="heartbeat"):
     ready: bool
 
 
-class Closing(Struct, frozen=True, tag_field="type", tag="closing"):
-    """The exchange closes this connection."""
+class Closing(Struct, frozen=True, tag_field="type", tag="closing", omit_defaults=True):
+    """The exchange closes this connection. `grace_ms`: the responses that it waits for come before
+    that, within this time, and new orders are refused."""
 
     reason: str
+    grace_ms: int | UnsetType = UNSET
 
 
 class TradeMessage(Struct, frozen=True, tag_field="type", tag="trade", gc=False):

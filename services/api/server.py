@@ -116,6 +116,8 @@ class HttpServer:
         """Serve until `stop`."""
         try:
             await self._server.serve(sockets=[self._listener])
+            if self._streams is not None:
+                await self._streams.drain()
         finally:
             self._listener.close()
 

@@ -27,7 +27,10 @@ class Streams(Protocol):
         """Take over a connection. `head`: its request, and the bytes that followed."""
 
     def stop(self) -> None:
-        """Close all connections, because the process stops."""
+        """Begin to close all connections, because the process stops."""
+
+    async def drain(self) -> None:
+        """Return once all connections are closed, within the time that a stop may take."""
 
 
 def asks_to_upgrade(streams: Streams | None, target: bytes, headers: Sequence[Header]) -> bool:

@@ -13,6 +13,8 @@ from schemas.feed_requests import ChannelName, LadderDepth
 
 BACKLOG_BYTES_MAX: Final = 1024 * 1024
 BEHIND_S_MAX: Final = 10.0
+# For the responses that a client waits for when the process stops.
+GRACE_MS: Final = 2_000
 
 Reason = Literal["subscribed", "resync", "conflated"]
 

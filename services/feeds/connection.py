@@ -154,6 +154,11 @@ class FeedConnection(Protocol):
             STREAM_BYTES.inc(len(frames))
             self._transport.write(frames)
 
+    @property
+    def in_flight(self) -> int:
+        """Number of orders and changes that wait for their responses."""
+        return 0 if self._session is None else self._session.in_flight
+
     def buffered(self) -> int:
         """Bytes that the kernel has not taken."""
         return self._transport.get_write_buffer_size()

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from msgspec import UNSET
+
 from schemas.feed import Closing, Gap, Heartbeat, TickerMessage, TradeMessage
 from schemas.feed_requests import LadderDepth, Subscribe
-from services.feeds.client import FeedClient, Reason, Subject
+from services.feeds.client import GRACE_MS, FeedClient, Reason, Subject
 from services.feeds.market import MarketChanges
 from services.feeds.messages import (
     delta_of,
@@ -387,10 +389,11 @@ class FeedHub:
         self.remove(client)
         client.output.cut(code, reason)
 
-    def close(self) -> None:
-        """End every connection, with a reason: the process stops, or lost track of its changes."""
-        frame = frame_of(Closing("restart"))
+    def close(self, waiting: Collection[FeedClient] = ()) -> None:
+        """End every connection, with a reason: the process stops, or lost track of its changes.
+        Those of `waiting` clients stay open, for `GRACE_MS` at most."""
         for client in self.clients():
-            client.send(frame)
+            client.send(frame_of(Closing("restart", GRACE_MS if client in waiting else UNSET)))
             client.write_out()
-            self.cut(client, RESTART, "restart")
+            if client not in waiting:
+                self.cut(client, RESTART, "restart")

@@ -38,6 +38,10 @@ class GatewayOrders:
             raise not_accepted(reason)
         self._context.rate_limiter.spend(broker_id, budget, time.monotonic())
 
+    def stop(self) -> None:
+        """Refuse every later request: the process stops."""
+        self._refusal = lambda: "the exchange is stopping; nothing was written"
+
     def charge(self, broker_id: str, budget: Budget, tokens: int) -> None:
         """Take more tokens from a broker's budget, also those that have yet to grow."""
         self._context.rate_limiter.charge(broker_id, budget, tokens, time.monotonic())

@@ -44,6 +44,9 @@ class OrderCalls(Protocol):
     def charge(self, broker_id: str, budget: Budget, tokens: int) -> None:
         """Take more tokens from a broker's budget: an unknown order costs more than a known one."""
 
+    def stop(self) -> None:
+        """Refuse every later request: the process stops."""
+
     def admit(self, body: bytes) -> OrderRequest:
         """The order of a body. Raises ProblemError: malformed_json or invalid."""
 
@@ -94,7 +97,8 @@ class OrderEntry:
     def __init__(self, calls: OrderCalls, name: str) -> None:
         self.name = name
         self._calls = calls
-        self._in_flight = 0
+        # Requests without a response.
+        self.in_flight = 0
         # Orders of this session that may be open; True while the outcome is under way.
         self._placed: dict[str, bool] = {}
         # By symbol and client order id.
@@ -262,16 +266,16 @@ class OrderEntry:
         self._by_name.clear()
 
     def _require_room(self, requests: int) -> None:
-        if self._in_flight + requests > IN_FLIGHT_MAX:
+        if self.in_flight + requests > IN_FLIGHT_MAX:
             raise ProblemError(
                 "rate_limited", f"at most {IN_FLIGHT_MAX} orders and changes may wait for answers"
             )
 
     def _counted(self, reply: Reply, broker: Broker, budget: Budget) -> Reply:
-        self._in_flight += 1
+        self.in_flight += 1
 
         def counted(answer: Response | Exception) -> None:
-            self._in_flight -= 1
+            self.in_flight -= 1
             if isinstance(answer, ProblemError) and answer.tokens:
                 self._calls.charge(broker.broker_id, budget, answer.tokens)
             reply(answer)

@@ -156,6 +156,11 @@ class FeedSession:
         """Carry out a subscription that came with it. Raises ProblemError."""
         self._subscribe(message)
 
+    @property
+    def in_flight(self) -> int:
+        """Number of orders and changes that wait for their responses."""
+        return self._orders.in_flight
+
     def end(self) -> None:
         """The connection ends: cancel its orders, if the client asked for that."""
         if self._cancels_at_end and self._broker is not None:

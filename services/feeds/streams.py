@@ -17,11 +17,11 @@ from services.api.messages import ProblemError, not_accepted
 from services.api.rate_limits import RateLimiter
 from services.api.streams import Header
 from services.api.token_bucket import network_of
-from services.feeds.client import FeedClient
+from services.feeds.client import GRACE_MS, FeedClient
 from services.feeds.connection import FeedConnection
 from services.feeds.event_stream import EventStream
 from services.feeds.handshake import HandshakeRules, refusal
-from services.feeds.hub import FeedHub
+from services.feeds.hub import RESTART, FeedHub
 from services.feeds.order_entry import OrderCalls, OrderEntry
 from services.feeds.session import Accounts, FeedSession
 from services.runtime.clock import now_ms
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 # Connections of one address without a key: more than a browser or a tool opens.
 KEYLESS_PER_ADDRESS = 20
 _CHECK_S = 1.0
+_DRAIN_STEP_S = 0.02
 STREAM = b"/stream"
 
 
@@ -80,7 +81,7 @@ class FeedStreams:
         self._process = f"{socket.gethostname()}/{hello.boot}"
         self._numbers = itertools.count(1)
         self._connections: dict[FeedConnection | EventStream, None] = {}
-        self._stopping = False
+        self._stopping_since_s: float | None = None
         for name, kind in (("websocket", FeedConnection), ("events", EventStream)):
             STREAMS.labels(name).set_function(partial(self._count, kind))
 
@@ -101,7 +102,7 @@ class FeedStreams:
         """503 at the start and the stop, or when all streams are in use; 429 beyond the address'
         bound."""
         # Before, the views are replaced as a whole, which no change of a book would show.
-        away = self._stopping or not self._hub.ready()
+        away = self._stopping_since_s is not None or not self._hub.ready()
         if away or len(self._connections) >= self._bounds.streams_max:
             return not_accepted("no stream is free; nothing was written", close=True)
         keyless_max = self._bounds.keyless_per_address_max
@@ -153,6 +154,24 @@ class FeedStreams:
                     connection.abort()
 
     def stop(self) -> None:
-        """Close all connections, because the process stops."""
-        self._stopping = True
-        self._hub.close()
+        """Close all connections that wait for no response, because the process stops."""
+        self._stopping_since_s = time.monotonic()
+        self._calls.stop()
+        self._hub.close(self._waiting())
+
+    async def drain(self) -> None:
+        """Close the others once they have their responses, or have waited for too long."""
+        deadline_s = (self._stopping_since_s or time.monotonic()) + GRACE_MS / 1_000
+        while clients := self._hub.clients():
+            waiting = self._waiting() if time.monotonic() < deadline_s else set()
+            for client in clients:
+                if client not in waiting:
+                    self._hub.cut(client, RESTART, "restart")
+            await asyncio.sleep(_DRAIN_STEP_S)
+
+    def _waiting(self) -> set[FeedClient]:
+        return {
+            each.client
+            for each in self._connections
+            if isinstance(each, FeedConnection) and each.in_flight
+        }

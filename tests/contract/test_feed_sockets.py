@@ -10,14 +10,16 @@ from msgspec import structs
 from prometheus_client import REGISTRY
 
 from conformance.api import eventually
+from services.api.messages import Response
 from services.feeds import client as feed_client
+from services.feeds import streams
 from services.feeds.connection import HIGH_WATER_BYTES, LOW_WATER_BYTES, SEND_BUFFER_BYTES
 from services.feeds.hub import SLOW_CONSUMER
 from services.feeds.streams import StreamBounds
 from tests.contract.test_http_sockets import BOUNDS, GET, edge
 from tests.support.edge_server import TIMEOUT_S, RawClient
 from tests.support.feed_server import FeedServer, SocketClient, feed_server
-from tests.support.feed_session import KEY
+from tests.support.feed_session import KEY, ORDER
 
 # Commands of one batch; some hundred messages for a client of everything.
 BATCH = 300
@@ -154,3 +156,38 @@ def test_stop_ends_streams_before_the_time_that_answers_have(feeds: FeedServer) 
         assert feeds.stop() < 5
         assert socket_client.read_to_the_end() == 1012
         assert events.rest().endswith(b'data: {"type":"closing","reason":"restart"}\n\n')
+
+
+def test_stop_waits_for_the_responses_under_way_and_takes_no_new_orders(feeds: FeedServer) -> None:
+    with connect(feeds) as waiting, connect(feeds) as idle:
+        for each in (waiting, idle):
+            assert each.ask(op="login", key=KEY, cancel_on_disconnect=True)["status"] == 200
+        waiting.send(op="place", id="order", order=ORDER)
+        eventually("the order is sent", lambda: len(feeds.calls.replies) == 1)
+        stopping = threading.Thread(target=feeds.stop)
+        stopping.start()
+        closing = waiting.wait_for(lambda each: each["type"] == "closing")
+        assert closing == {"type": "closing", "reason": "restart", "grace_ms": 2_000}
+        assert idle.read_to_the_end() == 1012
+        late = ORDER | {"client_order_id": "late"}
+        assert waiting.ask(op="place", order=late)["status"] == 503
+        # It is in the market now, until the end of its session cancels it.
+        feeds.calls.known.add("order-a-1")
+        located = Response(201, b"{}", (("Location", "/orders/order-a-1"),))
+        feeds.on_loop(lambda: feeds.calls.replies[0](located))
+        assert waiting.wait_for(lambda each: each.get("id") == "order")["status"] == 201
+        assert waiting.read_to_the_end() == 1012
+        stopping.join(TIMEOUT_S)
+    assert feeds.calls.sent == [("place", "a-1"), ("withdraw", "order-a-1")]
+
+
+def test_stop_waits_for_a_response_within_a_bound(
+    feeds: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "GRACE_MS", 100)
+    with connect(feeds) as waiting:
+        waiting.ask(op="login", key=KEY)
+        waiting.send(op="place", id="order", order=ORDER)
+        eventually("the order is sent", lambda: len(feeds.calls.replies) == 1)
+        assert feeds.stop() < 2
+        assert waiting.read_to_the_end() == 1012

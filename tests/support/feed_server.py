@@ -39,12 +39,13 @@ class FeedServer:
 
     def __init__(self, app: ApiApp, bounds: StreamBounds, limits: ConnectionLimits) -> None:
         self.market = FeedMarket(symbols=2, amended=0.0)
+        self.calls = RecordedCalls()
         self.streams = FeedStreams(
             self.market.hub,
             Keys(),
             HandshakeRules(frozenset(), HostRules()),
             Hello(1, "log", "boot", 0, public=True, partitions=1, heartbeat_s=5),
-            RecordedCalls(),
+            self.calls,
             bounds,
         )
         self.server = HttpServer(app, Settings(port=0, hosts="x"), limits, self.streams)
@@ -147,10 +148,14 @@ class SocketClient:
             self._send()
         return bool(data)
 
+    def send(self, **fields: object) -> None:
+        """Send an operation."""
+        self.protocol.send_text(json.dumps(fields).encode())
+        self._send()
+
     def ask(self, **fields: object) -> dict[str, Any]:
         """The response to an operation."""
-        self.protocol.send_text(json.dumps({"id": "asked", **fields}).encode())
-        self._send()
+        self.send(id="asked", **fields)
         return self.wait_for(lambda each: each.get("id") == "asked")
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

@@ -64,6 +64,9 @@ class RecordedCalls:
         assert broker_id == ALICE
         self.spent.append(budget)
 
+    def stop(self) -> None:
+        self.refusal = ProblemError("not_accepted", "the exchange is stopping")
+
     def charge(self, broker_id: str, budget: Budget, tokens: int) -> None:
         assert broker_id == ALICE
         self.charged.append((budget, tokens))

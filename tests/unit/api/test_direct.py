@@ -347,6 +347,9 @@ class Taking:
     def stop(self) -> None:
         pass
 
+    async def drain(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     "packets",
