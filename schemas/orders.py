@@ -164,6 +164,12 @@ class OrderRecord(Struct, gc=False):
         for fill in event.fills:
             self._trade(fill, fill.maker_broker_id, time)
 
+    def forget_trades(self, trade_id: str) -> None:
+        """Leave out trades up to this one, which PostgreSQL has, but keep those that are shown."""
+        while len(self.trades) > TRADES_SHOWN_MAX and self.trades[0].trade_id <= trade_id:
+            self.trades.pop(0)
+            self.older_trades += 1
+
     def closed(self, reason: ClosedReason, time: int) -> None:
         """Close the order; its remaining quantity is not filled."""
         self.closed_reason = reason

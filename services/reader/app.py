@@ -171,13 +171,15 @@ class Reader:
         record = await self._find(order_id)
         if record is None or record.broker_id != broker_id:
             return None
-        if record.older_trades:
-            await self._require_stored(ids.partition_of(order_id))
-            return await self._archive.trades(order_id, before, limit)
         trades = record.trades
         # Trade ids begin with the time and the position in the log.
         end = len(trades) if before is None else bisect_left(trades, before, key=_TRADE_ID)
-        return trades[max(0, end - limit) : end][::-1]
+        newest = trades[max(0, end - limit) : end][::-1]
+        if len(newest) == limit or not record.older_trades:
+            return newest
+        await self._require_stored(ids.partition_of(order_id))
+        before = newest[-1].trade_id if newest else before
+        return newest + await self._archive.trades(order_id, before, limit - len(newest))
 
     async def _find(self, order_id: str) -> OrderRecord | None:
         if not is_text_of(OrderId, order_id):

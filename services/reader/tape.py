@@ -99,6 +99,8 @@ class _PartitionTape:
             if not self.waiting or self.waiting[0].command >= next_command:
                 return False
             stored = self.waiting.popleft()
+            for order in (stored.taker, stored.maker):
+                order.forget_trades(stored.trade.trade_id)
             for broker_id in {stored.taker.broker_id, stored.maker.broker_id}:
                 trades = self.brokers[broker_id]
                 trades.popleft()

@@ -241,7 +241,9 @@ class Views:
     def restore_trade(self, order_id: str, trade: OrderTrade) -> None:
         """Load a trade of a restored order, oldest first. The order already includes its
         quantity."""
-        self._orders.open(order_id).trades.append(trade)
+        order = self._orders.open(order_id)
+        order.trades.append(trade)
+        order.forget_trades(trade.trade_id)
 
     def restore_prices(self, symbol: str, prices: Iterable[int], sequence: int) -> None:
         """Load the symbol's newest trades, at most `TRADES_MAX`, oldest first."""

@@ -119,6 +119,28 @@ def test_matcher_and_views_do_not_grow_beyond_the_quotas(
         assert later < earlier * (1 + TOLERANCE), sizes
 
 
+def test_views_do_not_grow_by_the_stored_trades_of_an_open_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own_events, "KEPT_MAX", 100)
+    engine, views = Engine(0, RULES), Views()
+    sizes: list[int] = []
+    for number in range(3 * ORDERS):
+        # The first order offers far more than the others take.
+        is_first = number == 0
+        order = structs.replace(
+            limit(number, side="ask" if is_first else "bid", quantity=10**6 if is_first else 1),
+            order_id=ids.order_id(START_MS + number, 0, number),
+            broker_id=broker_id(is_first),
+        )
+        outcome = engine.apply(order, EnginePosition(0, number, START_MS + number))
+        views.apply(Batch(0, number, (outcome,)))
+        views.forget_stored(0, number)
+        if (number + 1) % ORDERS == 0:
+            sizes.append(size_of([views]))
+    assert sizes[2] < sizes[1] * (1 + TOLERANCE), sizes
+
+
 def rotate_secrets(directory: BrokerDirectory, first: int, count: int) -> None:
     """Rotate a broker's webhook secret `count` times, as ingest does, and delete ended ones."""
     for number in range(first, first + count):

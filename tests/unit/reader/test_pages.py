@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,23 +38,45 @@ def archived(bench: ReaderBench) -> ReaderBench:
     return made
 
 
+def partly_forgotten(bench: ReaderBench) -> ReaderBench:
+    """The same open order, of which PostgreSQL has all trades but the newest 20."""
+    record = bench.views.order(oid(1))
+    assert record is not None
+    bench.archive.every[oid(1)] = record.trades[:-20]
+    bench.views.forget_stored(0, 1 + TRADES - 20)
+    assert (record.older_trades, len(record.trades)) == (
+        TRADES - TRADES_SHOWN_MAX,
+        TRADES_SHOWN_MAX,
+    )
+    return bench
+
+
+Place = Callable[[ReaderBench], ReaderBench]
+PLACES: dict[str, Place] = {
+    "in memory": lambda made: made,
+    "in the archive": archived,
+    "in both": partly_forgotten,
+}
+in_every_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+
+
 def body(bench: ReaderBench, path: str, **query: str) -> Any:
     return json.loads(bench.request(path, ALICE, **query).body)
 
 
-@pytest.mark.parametrize("stored", [False, True], ids=["in memory", "in the archive"])
-def test_order_shows_its_newest_trades_and_their_number(bench: ReaderBench, stored: bool) -> None:
-    order = body(archived(bench) if stored else bench, f"/orders/{oid(1)}")
+@in_every_place
+def test_order_shows_its_newest_trades_and_their_number(bench: ReaderBench, place: Place) -> None:
+    order = body(place(bench), f"/orders/{oid(1)}")
     assert [trade["trade_id"] for trade in order["trades"]] == TRADE_IDS[-TRADES_SHOWN_MAX:]
     assert (order["trades_total"], order["filled_quantity"]) == (TRADES, TRADES)
 
 
-@pytest.mark.parametrize("stored", [False, True], ids=["in memory", "in the archive"])
+@in_every_place
 @pytest.mark.parametrize("limit", [None, 1, 83, 250, 500])
 def test_pages_have_every_trade_once_newest_first(
-    bench: ReaderBench, stored: bool, limit: int | None
+    bench: ReaderBench, place: Place, limit: int | None
 ) -> None:
-    reader = archived(bench) if stored else bench
+    reader = place(bench)
     query = {} if limit is None else {"limit": str(limit)}
     seen: list[str] = []
     while True:
