@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import structs
 from websockets.frames import Opcode
@@ -17,12 +17,14 @@ from schemas.commands import (
     Command,
     EnterOrder,
     PlaceOrder,
+    SetInstrument,
     Tick,
 )
 from schemas.executions import Outcome
 from schemas.ids import order_id
+from schemas.instruments import InstrumentRules
 from schemas.outcome_steps import Taking
-from schemas.units import Side
+from schemas.units import SelfTradePrevention, Side
 from services.feeds.book_levels import checksum
 from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
@@ -122,12 +124,15 @@ class FeedMarket:
         self._mass_cancels = mass_cancels
         # The share of orders that show a part of their quantity alone.
         self.icebergs = 0.0
+        # The share of orders with self-trade prevention; then the symbols get instruments first.
+        self.preventions = 0.0
         self.engine = Engine(0)
         self.views = Views()
         self.own = OwnFeed(lambda: self.views)
         self.hub = FeedHub(lambda: self.views, lambda: True, self.own)
         self.raw = RawFeed(self.hub)
         self.symbols = [f"S{number}" for number in range(symbols)]
+        self._without_instrument = list(self.symbols)
         self.trades: list[Any] = []
         self._random = random.Random(seed)
         self._open: list[PlaceOrder] = []
@@ -192,6 +197,9 @@ class FeedMarket:
 
     def _command(self) -> Command:
         rng = self._random
+        if self.preventions and self._without_instrument:
+            symbol = self._without_instrument.pop()
+            return SetInstrument(symbol, "0" * 16, InstrumentRules(), 100)
         owner = rng.choice(self.brokers)
         if len(self.brokers) > 1 and self._open and rng.random() < 0.15:
             order = rng.choice(self._open)
@@ -228,6 +236,9 @@ class FeedMarket:
             order = EnterOrder(
                 **structs.asdict(order), display_quantity=rng.randint(1, order.quantity)
             )
+        if self.preventions and rng.random() < self.preventions:
+            mode = rng.choice(get_args(SelfTradePrevention))
+            order = EnterOrder(**structs.asdict(order) | {"self_trade_prevention": mode})
         self._open.append(order)
         return order
 

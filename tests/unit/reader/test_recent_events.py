@@ -53,8 +53,9 @@ def behind(events: OwnEvents, broker: str) -> dict[int, int]:
 @pytest.mark.parametrize("seed", range(3))
 def test_events_before_the_start_equal_those_of_all_commands(seed: int, first: int) -> None:
     market = FeedMarket(seed=seed, brokers=BROKERS, amended=0.0)
-    market.icebergs = 0.3
+    market.icebergs, market.preventions = 0.3, 0.5
     market.trade(COMMANDS)
+    assert any(b'"prevented"' in frame for frame in frames(market.views.own_events))
     views, closed = started(market)
     recent = [RecentOutcomes(0, first, market.outcomes[first:])]
     events = restored(views, recent, closed)
