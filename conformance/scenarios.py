@@ -1,13 +1,14 @@
 """Order types as tables: what happens on one symbol, and the trades, book and orders afterwards.
 
 `a1 S 5@50`: order 1 of broker a asks for 5 shares at 50 cents; `B` bids; `@mkt` is a market order.
-Then its conditions: `ioc`, `fok`, `po` (post-only), `min6` (minimum quantity),
+Then its conditions: `ioc`, `fok`, `day`, `po` (post-only), `min6` (minimum quantity),
 `stop55` (stop price), `show10` (display quantity), `stpT`, `stpM`, `stpB` (self-trade prevention:
 cancel taker, maker, both), `doc2` (the document that it is for).
 `x a1` cancels, `X a` all orders of broker a, `X a B` its bids.
 `rules ref50 tick5 lot10 maxq100 maxv6000 min45 max55 band10%` sets the symbol's instrument: its
 reference price, increments, largest quantity and value, lowest price of asks and highest of bids,
 dynamic band.
+`phase halted` changes the phase of the symbol: `halted`, `closed`, `continuous`.
 `a1 => 3@51 show5` replaces quantity, price and display quantity; `a1 => 3@`, `a1 => @51`,
 `a1 => show5` and `a1 => stop57` one value.
 Trades: `buyer*seller quantity@price`. Book: `bids / asks`, levels best first. Orders: `open LEFT`,
@@ -29,6 +30,7 @@ _SIDES: Final[dict[str, Literal["bid", "ask"]]] = {"B": "bid", "S": "ask"}
 _WORDS: Final[dict[str, tuple[str, object]]] = {
     "ioc": ("time_in_force", "ioc"),
     "fok": ("time_in_force", "fok"),
+    "day": ("time_in_force", "day"),
     "po": ("post_only", True),
     "stpT": ("self_trade_prevention", "cancel_taker"),
     "stpM": ("self_trade_prevention", "cancel_maker"),
@@ -88,6 +90,12 @@ class SymbolRules(Struct, frozen=True):
     fields: Mapping[str, int]
 
 
+class PhaseChange(Struct, frozen=True):
+    """Another phase of the symbol's market, by its name in the API."""
+
+    phase: str
+
+
 class Replace(Struct, frozen=True):
     """New values of an order, by the names of its fields."""
 
@@ -95,7 +103,7 @@ class Replace(Struct, frozen=True):
     values: Mapping[str, int]
 
 
-Action = Entry | Cancel | MassCancel | Replace | SymbolRules
+Action = Entry | Cancel | MassCancel | PhaseChange | Replace | SymbolRules
 Side = Sequence[tuple[int, int]]
 
 
@@ -148,6 +156,8 @@ def actions_of(text: str) -> list[Action]:
 def _action(text: str) -> Action:
     if text.startswith("rules "):
         return SymbolRules(dict(_number(word, _RULES) for word in text.split()[1:]))
+    if text.startswith("phase "):
+        return PhaseChange(text.removeprefix("phase "))
     if text.startswith("x "):
         return Cancel(text.removeprefix("x "))
     if text.startswith("X "):

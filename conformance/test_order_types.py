@@ -7,7 +7,16 @@ import pytest
 
 from conformance.api import Api
 from conformance.order_types import SCENARIOS
-from conformance.scenarios import Action, Cancel, Entry, MassCancel, Replace, Result, Scenario
+from conformance.scenarios import (
+    Action,
+    Cancel,
+    Entry,
+    MassCancel,
+    PhaseChange,
+    Replace,
+    Result,
+    Scenario,
+)
 from conformance.trader import Market, Trader, expect_answer
 
 _ACCEPTED = 201
@@ -37,6 +46,8 @@ class HttpExchange:
                 self._trader(action.name).cancel(self._ids[action.name])
             elif isinstance(action, MassCancel):
                 self._cancel_all(action)
+            elif isinstance(action, PhaseChange):
+                self._set_phase(action)
             else:
                 self._market.set_instrument(self._symbol, action.fields)
         orders = {name: self._trader(name).order(order) for name, order in self._ids.items()}
@@ -79,6 +90,14 @@ class HttpExchange:
         path = f"/orders/cancel-all?symbol={self._symbol}{side}"
         answer = self._api(action.broker).call("POST", path)
         expect_answer("the orders to be cancelled", answer, 200)
+
+    def _set_phase(self, action: PhaseChange) -> None:
+        self._market.set_phase(self._symbol, action.phase)
+        if action.phase == "closed":
+            for name, order_id in self._ids.items():
+                trader = self._trader(name)
+                if trader.order(order_id)["time_in_force"] == "day":
+                    trader.settled(order_id)
 
     def _levels(self, side: str) -> list[tuple[int, int, int]]:
         trader = next(iter(self._traders.values()))
@@ -178,8 +197,6 @@ _LATER = "2100-01-01T00:00:00Z"
         ("minimum_quantity", {"minimum_quantity": True}),
         ("minimum_quantity", {"minimum_quantity": 1_000_000_001}),
         ("time_in_force", {"time_in_force": "days"}),
-        ("time_in_force", {"price": None, "time_in_force": "day"}),
-        ("valid_until", {"time_in_force": "day", "valid_until": _LATER}),
         ("time_in_force", {"time_in_force": 1}),
         ("post_only", {"post_only": "yes"}),
         ("post_only", {"post_only": None}),

@@ -229,6 +229,12 @@ class Market:
         answer = self.admin.call("PUT", f"/admin/stocks/{symbol}", fields)
         expect_answer("the instrument to be set", answer, 200)
 
+    def set_phase(self, symbol: str, phase: str) -> None:
+        """Change the phase of the symbol."""
+        __tracebackhide__ = True
+        answer = self.admin.call("POST", f"/admin/stocks/{symbol}/phase", {"phase": phase})
+        expect_answer("the phase to be set", answer, 200)
+
     def client(self, key: str | None) -> Api:
         """A client with the given key, or without one."""
         return Calls(self.admin.url, key, ANSWER_S)

@@ -11,6 +11,7 @@ from loadgen.workload.orderflow import (
     PlannedOrder,
     PlannedReplace,
 )
+from loadgen.workload.profiles import needs_instruments
 from loadgen.workload.tickers import REFERENCE_PRICE_CENTS
 from schemas.commands import (
     AmendOrder,
@@ -32,9 +33,9 @@ def broker_id(broker: int) -> str:
 def commands(plan: Plan, partition: int, start_ms: int) -> Iterator[tuple[int, Command]]:
     """(timestamp in ms, command), all on one partition, one for each action but reads.
 
-    A flow with stop orders begins with the instruments of all symbols.
+    A flow with stop or day orders begins with the instruments of all symbols.
     """
-    if plan.profile.stop_percent:
+    if needs_instruments(plan.profile):
         for symbol in plan.symbols:
             rules = InstrumentRules()
             yield start_ms, SetInstrument(symbol, "0" * 16, rules, REFERENCE_PRICE_CENTS)

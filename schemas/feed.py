@@ -14,6 +14,7 @@ from schemas.batch import BatchResult
 from schemas.book import Level
 from schemas.candles import Interval
 from schemas.feed_requests import ChannelName, LadderDepth, RequestId, Symbols
+from schemas.instruments import Phase
 from schemas.queries import OrderSummary, ValidOrder
 from schemas.rest import CancelAllResult, OrderResource, PendingOrder, Problem, TradeResource
 from schemas.units import Side
@@ -127,7 +128,8 @@ class Gap(Struct, frozen=True, tag_field="type", tag="gap"):
 class BookSnapshot(Struct, frozen=True, tag_field="type", tag="book_snapshot", gc=False):
     """A whole book, best first, which replaces what the client has.
 
-    `checksum`: see `services.feeds.book_checksum`; of the ten best levels of each side.
+    `checksum`: see `services.feeds.book_checksum`; of the ten best levels of each side. `phase`: of
+    the symbol's market.
     """
 
     symbol: str
@@ -137,12 +139,16 @@ class BookSnapshot(Struct, frozen=True, tag_field="type", tag="book_snapshot", g
     asks: tuple[Level, ...]
     checksum: int
     reason: Literal["subscribed", "resync", "conflated"]
+    phase: Phase
 
 
 class BookDelta(
     Struct, frozen=True, tag_field="type", tag="book_update", omit_defaults=True, gc=False
 ):
-    """All levels that changed behind `previous`, with their totals at `sequence`; 0: gone."""
+    """All levels that changed behind `previous`, with their totals at `sequence`; 0: gone.
+
+    `phase`: only if it changed as well, or alone.
+    """
 
     symbol: str
     previous: int
@@ -151,6 +157,7 @@ class BookDelta(
     checksum: int
     bids: tuple[Level, ...] = ()
     asks: tuple[Level, ...] = ()
+    phase: Phase | None = None
 
 
 class Ladder(Struct, frozen=True, tag_field="type", tag="ladder", gc=False):

@@ -1,4 +1,4 @@
-"""Bodies and answers of the calls that set a symbol's instrument.
+"""Bodies and answers of the calls that set a symbol's instrument and its phase.
 
 Prices are integer cents, quantities shares.
 """
@@ -78,6 +78,21 @@ class MarketResource(Struct, frozen=True):
         """The state after the event."""
         instrument = InstrumentResource.of(event.rules, event.reference_price)
         return cls(symbol=event.symbol, phase=event.phase, instrument=instrument)
+
+
+class PhaseRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /admin/stocks/{symbol}/phase`. With `expected` the phase changes only from that one."""
+
+    phase: Phase
+    expected: Phase | None = None
+
+
+class PhaseResource(Struct, frozen=True):
+    """The phase of a symbol and the one before it; equal: the call changed nothing."""
+
+    symbol: str
+    phase: Phase
+    previous: Phase
 
 
 class PendingChange(Struct, frozen=True):

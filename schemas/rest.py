@@ -48,7 +48,8 @@ class OrderRequest(Struct, frozen=True, forbid_unknown_fields=True):
     `valid_until` must be in the future. With a `client_order_id` it may be up to an hour ago, so
     that a late retry returns the first order; if there is none, the order is accepted and expires
     at once. `time_in_force`: gtc (the default of a limit order) rests until it is filled, cancelled
-    or reaches `valid_until`; ioc (the default of a market order) trades what it can at once; fok
+    or reaches `valid_until`; day rests until its symbol is closed, and needs one with an
+    instrument; ioc (the default of a market order) trades what it can at once; fok
     trades all of its quantity at once or nothing. `post_only`: 409 if any of it would trade at
     once. `minimum_quantity`: it trades at least so much at once, or nothing, and is closed then.
     `order_type` stop and stop_limit need a `stop_price`: the order waits outside the book until a

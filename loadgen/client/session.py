@@ -18,6 +18,7 @@ from loadgen.client.workers import INTERRUPTED, RunResult, RunState, Workers
 from loadgen.report.progress import PlanProgress
 from loadgen.report.summary import Audit
 from loadgen.workload.orderflow import Plan, Profile, book, plan
+from loadgen.workload.profiles import needs_instruments
 from schemas.rest import Registration
 from services.audit.client_log import ClientLine
 from services.audit.run import run_audit
@@ -67,7 +68,7 @@ class Session:
         )
         say(f"{profile.brokers} brokers registered, {profile.symbols} symbols, seed {seed}")
         filling = book(profile, seed)
-        if profile.stop_percent:
+        if needs_instruments(profile):
             uvloop.run(set_instruments(target.url, target.admin_key, filling.symbols))
         if filling.actions:
             say(f"filling the books with {len(filling.actions):,} orders ...")

@@ -43,8 +43,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Orders that are neither passive nor crossing are market orders; reads of neither an order, a
     price nor a book are of a balance. `per_53_orders` as counted at B3. Conditions (`ioc`, `fok`,
-    `post_only`, `minimum` quantity, `stop` price, `iceberg`) are of limit orders, each of which has
-    one at most. `replace_percent`: replacements of earlier orders for each 100 orders.
+    `post_only`, `minimum` quantity, `stop` price, `iceberg`, `day`) are of limit orders, each of
+    which has one at most. `replace_percent`: replacements of earlier orders for each 100 orders.
     """
 
     brokers: Count = 20
@@ -62,6 +62,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     minimum_percent: Percent = 0
     stop_percent: Percent = 0
     iceberg_percent: Percent = 0
+    day_percent: Percent = 0
     replace_percent: Percent = 0
     cancels_per_53_orders: Annotated[int, Meta(ge=0, le=1_000)] = 19
     cancel_age_ms_mean: Count = 3_000
@@ -74,7 +75,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     book_orders_per_symbol: Annotated[int, Meta(ge=0, le=1_000)] = 0
 
 
-Condition = Literal["ioc", "fok", "post_only", "minimum", "stop", "iceberg"]
+Condition = Literal["ioc", "fok", "post_only", "minimum", "stop", "iceberg", "day"]
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 Read = Literal["read_order", "read_price", "read_book", "read_balance"]
 
@@ -193,6 +194,7 @@ def _condition_percents(profile: Profile) -> tuple[int, ...]:
         profile.minimum_percent,
         profile.stop_percent,
         profile.iceberg_percent,
+        profile.day_percent,
     )
 
 
@@ -272,8 +274,9 @@ class _Flow:
         # A crossing order takes several resting orders as often as one, so that books stay bounded.
         lots = 1 + int(rng.expovariate(0.35 if passive else 0.12))
         condition = self._condition() if limit else None
-        if condition in ("ioc", "fok"):
-            valid_ms = None
+        in_force: TimeInForce | None = None
+        if condition in ("ioc", "fok", "day"):
+            valid_ms, in_force = None, condition
         stop_price = self._stop_price(symbol, side) if condition == "stop" else None
         if stop_price is not None:
             # Within its limit it takes what the next few prices offer.
@@ -288,7 +291,7 @@ class _Flow:
             price=price,
             valid_ms=valid_ms,
             client_order_id=f"{self._seed}-{index}",
-            time_in_force=condition if condition in ("ioc", "fok") else None,
+            time_in_force=in_force,
             post_only=condition == "post_only",
             minimum_quantity=LOT_SHARES if condition == "minimum" else None,
             stop_price=stop_price,

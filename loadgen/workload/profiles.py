@@ -24,7 +24,13 @@ NAMED: Final[dict[str, Profile]] = {
     "burst": structs.replace(B3, bursts=Bursts(every_ms=5_000, length_ms=500, rate_percent=500)),
     "ramp": structs.replace(B3, bursts=None, ramp_from_percent=0),
     "conditions": structs.replace(
-        B3, ioc_percent=20, fok_percent=5, stop_percent=5, iceberg_percent=5, replace_percent=10
+        B3,
+        ioc_percent=20,
+        fok_percent=5,
+        stop_percent=5,
+        iceberg_percent=5,
+        day_percent=5,
+        replace_percent=10,
     ),
 }
 
@@ -40,6 +46,11 @@ def profile_from(raw: bytes) -> Profile:
         return msgspec.convert(msgspec.to_builtins(B3) | given, Profile)
     except msgspec.MsgspecError as error:
         raise ProfileError(str(error)) from error
+
+
+def needs_instruments(profile: Profile) -> bool:
+    """True if some of its orders are taken for symbols with an instrument only."""
+    return profile.stop_percent > 0 or profile.day_percent > 0
 
 
 def scaled(profile: Profile, scale_percent: float, duration_s: int | None) -> Profile:

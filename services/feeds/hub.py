@@ -243,6 +243,7 @@ class FeedHub:
         if changes.book is None:
             return
         book, clock = self.views().book_view(symbol), self.views().clock(symbol, now_ms())
+        phase = self.views().instruments.phase(symbol)
         whole_book = changes.book.levels is None
         for subject in (Subject("book", symbol), *(Subject("ladder", symbol, d) for d in _DEPTHS)):
             subscribers = self._subscriptions.of(subject)
@@ -253,7 +254,7 @@ class FeedHub:
                     self.request(client, subject, "conflated")
                 continue
             if subject.depth == 0:
-                frame = delta_of(symbol, book, clock, changes.book)
+                frame = delta_of(symbol, book, clock, phase, changes.book)
             elif touches_ladder(book, changes.book, subject.depth):
                 frame = ladder_of(symbol, book, clock, subject.depth)
             else:
@@ -348,7 +349,7 @@ class FeedHub:
         book, clock = self.views().book_view(symbol), self.views().clock(symbol, now_ms())
         if subject.depth:
             return ladder_of(symbol, book, clock, subject.depth)
-        return snapshot_of(symbol, book, clock, reason)
+        return snapshot_of(symbol, book, clock, self.views().instruments.phase(symbol), reason)
 
     def _position(self) -> str:
         next_commands = self.views().next_commands()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from schemas.executions import Expired, OrderAmended, OrderCancelled
+from schemas.executions import Expired, OrderAmended, OrderCancelled, PhaseSet
 from schemas.feed import TradeMessage
 from schemas.feed_requests import LAST_TRADES_MAX
 from schemas.outcome_steps import ExecutedTrade, MakerPrevented, Taking, is_parked, steps_of
@@ -59,6 +59,8 @@ class MarketChanges:
                     self._took(step, trades, outcome.time, offset)
                 elif isinstance(step, OrderCancelled | MakerPrevented):
                     self._left(step)
+                elif isinstance(step, PhaseSet):
+                    self._phase_set(step)
             offset += 1
 
     def _took(self, event: Taking, trades: Sequence[ExecutedTrade], time: int, offset: int) -> None:
@@ -92,6 +94,11 @@ class MarketChanges:
         rests = event.closed_reason is None and not is_parked(event)
         if rests and event.price is not None:
             self._touch(symbol, event.book_sequence, event.side, event.price)
+
+    def _phase_set(self, event: PhaseSet) -> None:
+        if event.phase != event.previous:
+            self.books.touch_phase(event.symbol, event.book_sequence)
+            self.raw.touch_phase(event.symbol, event.book_sequence)
 
     def _traded(self, trade: TradeMessage) -> None:
         tape = self._tape.get(trade.symbol)

@@ -10,6 +10,7 @@ from websockets.frames import Frame, Opcode
 from schemas.book import Level
 from schemas.feed import BookDelta, BookSnapshot, Ladder, TickerMessage, TickersMessage
 from schemas.feed_requests import LadderDepth
+from schemas.instruments import Phase
 from services.feeds.book_levels import book_checksum, checksum
 from services.feeds.client import Reason
 from services.feeds.watched_books import BookChanges
@@ -26,15 +27,14 @@ def frame_of(message: Struct) -> bytes:
     return Frame(Opcode.TEXT, _encode(message)).serialize(mask=False)
 
 
-def snapshot_of(symbol: str, book: BookView, time: int, reason: Reason) -> bytes:
+def snapshot_of(symbol: str, book: BookView, time: int, phase: Phase, reason: Reason) -> bytes:
     """The whole book."""
     bids, asks = book.levels("bid"), book.levels("ask")
-    sequence = book.sequence
-    message = BookSnapshot(symbol, sequence, time, bids, asks, checksum(bids, asks), reason)
-    return frame_of(message)
+    digits = checksum(bids, asks)
+    return frame_of(BookSnapshot(symbol, book.sequence, time, bids, asks, digits, reason, phase))
 
 
-def delta_of(symbol: str, book: BookView, time: int, changes: BookChanges) -> bytes:
+def delta_of(symbol: str, book: BookView, time: int, phase: Phase, changes: BookChanges) -> bytes:
     """The changed levels with their present totals; `changes.levels` must be known."""
     touched = changes.levels or {}
     bids = sorted((price for side, price in touched if side == "bid"), reverse=True)
@@ -47,6 +47,7 @@ def delta_of(symbol: str, book: BookView, time: int, changes: BookChanges) -> by
         book_checksum(book),
         tuple(book.level("bid", price) for price in bids),
         tuple(book.level("ask", price) for price in asks),
+        phase if changes.phase else None,
     )
     return frame_of(message)
 

@@ -48,7 +48,8 @@ class RawFeed:
             return
         views = hub.views()
         time = views.clock(symbol, 0)
-        frame = delta_of(symbol, views.book_view(symbol), time, changed)
+        phase = views.instruments.phase(symbol)
+        frame = delta_of(symbol, views.book_view(symbol), time, phase, changed)
         hub.conflate(subject, frame, self._written)
 
     def write_out(self) -> None:

@@ -7,10 +7,11 @@ from schemas.units import Side
 
 class BookChanges(Struct):
     """Changes of one book behind `previous`. None in place of levels: it is unknown which, so only
-    a whole book has them."""
+    a whole book has them. `phase`: it has changed too."""
 
     previous: int
     levels: dict[tuple[Side, int], None] | None
+    phase: bool = False
 
 
 class WatchedBooks:
@@ -44,14 +45,23 @@ class WatchedBooks:
         """Note a changed level of a book, if it is watched; None: it is unknown which."""
         if symbol not in self._watched:
             return
-        changes = self._changes.get(symbol)
-        if changes is None:
-            # One command is one change of a book, however many levels it touched.
-            changes = self._changes[symbol] = BookChanges(book_sequence - 1, {})
+        changes = self._of(symbol, book_sequence)
         if level is None:
             changes.levels = None
         elif changes.levels is not None:
             changes.levels[level] = None
+
+    def touch_phase(self, symbol: str, book_sequence: int) -> None:
+        """Note a changed phase, if the book is watched."""
+        if symbol in self._watched:
+            self._of(symbol, book_sequence).phase = True
+
+    def _of(self, symbol: str, book_sequence: int) -> BookChanges:
+        changes = self._changes.get(symbol)
+        if changes is None:
+            # One command is one change of a book, however many levels it touched.
+            changes = self._changes[symbol] = BookChanges(book_sequence - 1, {})
+        return changes
 
     def changed(self) -> list[str]:
         """Symbols with changes, in the order of their first change."""

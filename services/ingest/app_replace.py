@@ -54,6 +54,8 @@ class ReplaceOrderHandler:
                 "order_not_found",
                 "too_late_to_replace",
                 "not_amendable",
+                "market_halted",
+                "market_closed",
                 "post_only_would_trade",
                 "outside_price_band",
                 "stop_would_trigger",

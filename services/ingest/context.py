@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from schemas.codec import encode
-from schemas.commands import CancelAll, Command, SetInstrument
+from schemas.commands import CancelAll, Command, SetInstrument, SetPhase
 from schemas.executions import Outcome
 from schemas.levels import level_of
 from schemas.rest import OrderResource, PendingOrder
@@ -81,7 +81,7 @@ class IngestContext(Struct, frozen=True):
             return 0
         return preferences.wait_ms(self.outcome_wait_ms)
 
-    def ask(self, partition: int, command: CancelAll | SetInstrument) -> Asked:
+    def ask(self, partition: int, command: CancelAll | SetInstrument | SetPhase) -> Asked:
         """Send a command whose outcome has its request. Raises ProblemError not_accepted."""
         self.require_level(partition, command)
         waiting: Future[Outcome | None] = self.loop.create_future()

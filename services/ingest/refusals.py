@@ -14,15 +14,18 @@ REFUSALS: Final = {
     "exists",
     "too_many_client_order_ids": "send orders without a client_order_id, or wait: ids are "
     "remembered for an hour",
-    "needs_instrument": "stop orders and self_trade_prevention are taken for symbols with an "
-    "instrument only",
+    "needs_instrument": "stop orders, day orders and self_trade_prevention are taken for symbols "
+    "with an instrument only",
+    "market_halted": "orders are neither taken nor replaced until trading continues; cancels are",
+    "market_closed": "orders are neither taken nor replaced until the market opens; cancels are",
     "stop_would_trigger": "the symbol's last trade has reached the stop_price already",
     "post_only_would_trade": "the opposite side has an order at this price or a better one",
     "outside_price_band": "the symbol has a price_max for bids and a price_min for asks",
 }
 _OF_REPLACEMENTS: Final = {
     "not_amendable": "the order has no such value: only a stop order that waits has a stop_price, "
-    "only an iceberg order that hides a part a display_quantity, only a limit order a price",
+    "only an iceberg order that hides a part a display_quantity, only a limit order a price, and a "
+    "day order has no valid_until",
 }
 # Field and fault of an order that breaks a rule of its symbol's instrument.
 _FAULTS: Final = {

@@ -17,6 +17,7 @@ from schemas.executions import (
     OrderRepeated,
     OrdersCancelled,
     Outcome,
+    PhaseSet,
 )
 from services.ingest.deadlines import Deadline, Deadlines
 from services.runtime.kafka.execution_filter import Batch
@@ -98,7 +99,7 @@ class Waiters:
                 self._resolve_placed(event.order_id, outcome)
             elif isinstance(event, OrderCancelled):
                 self._resolve_cancels(event.order_id, event.broker_id, "gone")
-            elif isinstance(event, (InstrumentSet, OrderAmended, OrdersCancelled)):
+            elif isinstance(event, (InstrumentSet, OrderAmended, OrdersCancelled, PhaseSet)):
                 self._resolve_placed(event.request, outcome)
             elif isinstance(event, CommandRefused):
                 self._refused(event, outcome)

@@ -38,6 +38,11 @@ class Instruments:
         """The symbol's instrument; None: it has none."""
         return self._held.get(symbol)
 
+    def phase(self, symbol: str) -> Phase:
+        """The symbol's phase; orders of one without an instrument always trade."""
+        held = self._held.get(symbol)
+        return "continuous" if held is None else held.phase
+
     def changed(self, event: InstrumentSet) -> None:
         """Apply a new instrument, or new rules."""
         self._held[event.symbol] = InstrumentView(

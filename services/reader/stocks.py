@@ -21,7 +21,7 @@ def stock(views: Views, partition_map: PartitionMap, symbol: str) -> StockResour
         book_sequence=views.book_sequence(symbol),
         tick_size=1 if held is None else held.rules.tick_size,
         lot_size=1 if held is None else held.rules.lot_size,
-        phase="continuous" if held is None else held.phase,
+        phase=views.instruments.phase(symbol),
         instrument=None if held is None else held.resource(last),
     )
 

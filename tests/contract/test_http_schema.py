@@ -53,6 +53,7 @@ CALLS = [
     "GET /stocks/{symbol}/book",
     "GET /balance",
     "PUT /admin/stocks/{symbol}",
+    "POST /admin/stocks/{symbol}/phase",
     "GET /operations",
     "POST /webhooks/secret/rotate",
     "GET /webhooks/deliveries",

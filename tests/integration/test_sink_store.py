@@ -13,6 +13,8 @@ from msgspec import structs
 
 from conformance.api import eventually
 from schemas.brokers import Broker
+from schemas.executions import Expired, InstrumentSet, OrderEntered, PhaseSet, Ticked
+from schemas.instruments import InstrumentRules
 from schemas.orders import OrderRecord
 from schemas.units import TIMESTAMP_MS_MAX
 from services.reader.archive import Archive
@@ -177,6 +179,27 @@ def test_times_are_read_back_to_the_millisecond(store: Store, url: str, instant:
     (order,) = archived(url, oid(1))
     assert order is not None
     assert (order.valid_until, order.created_at) == (instant, T0)
+
+
+def test_phase_and_day_order_are_stored_and_read_back(store: Store, url: str) -> None:
+    store.positions(1)
+    order = OrderEntered(**structs.asdict(limit(1, ALICE, "bid", 5, 10)), time_in_force="day")
+    instrument = InstrumentSet("PETR4", "0" * 16, InstrumentRules(), 50, "continuous", 0, 0)
+    first = batch(instrument, order)
+    halted = batch(PhaseSet("PETR4", "1" * 16, "continuous", "halted", 2), first=2)
+    gone = (Expired(order.order_id, ALICE, order.symbol, 5, 4),)
+    closed = batch(PhaseSet("PETR4", "2" * 16, "halted", "closed", 3), (Ticked(), gone), first=3)
+    phases, views = [], Views()
+    for each in (first, halted, closed):
+        write(store, each)
+        views.apply(each)
+        with psycopg.connect(url) as connection:
+            phases += connection.execute("SELECT phase FROM instruments").fetchall()
+    assert phases == [("continuous",), ("halted",), ("closed",)]
+    (record,) = archived(url, order.order_id)
+    assert record is not None
+    assert (record.time_in_force, record.closed_reason) == ("day", "expired")
+    assert record.valid_until is None
 
 
 def test_superseded_sink_writes_nothing(store: Store, url: str) -> None:

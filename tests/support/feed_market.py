@@ -152,6 +152,11 @@ class FeedMarket:
         first = self.offset
         self._publish(first, [self._apply(self._command()) for _ in range(commands)])
 
+    def send(self, *commands: Command) -> None:
+        """Apply these commands as one batch."""
+        first = self.offset
+        self._publish(first, [self._apply(command) for command in commands])
+
     def tick(self, wait_ms: int) -> None:
         """Let the clock advance without an order."""
         self._late_ms += wait_ms

@@ -5,7 +5,16 @@ from typing import Any
 
 from msgspec import structs
 
-from conformance.scenarios import Action, Cancel, Entry, MassCancel, Replace, Result, SymbolRules
+from conformance.scenarios import (
+    Action,
+    Cancel,
+    Entry,
+    MassCancel,
+    PhaseChange,
+    Replace,
+    Result,
+    SymbolRules,
+)
 from schemas.commands import (
     AmendOrder,
     CancelAll,
@@ -14,24 +23,26 @@ from schemas.commands import (
     EnterOrder,
     PlaceOrder,
     SetInstrument,
+    SetPhase,
+    Tick,
 )
 from schemas.executions import (
     CommandRefused,
     InstrumentSet,
     OrderCancelled,
+    PhaseSet,
+    Ticked,
 )
 from schemas.instruments import InstrumentRules
 from schemas.outcome_steps import MakerPrevented, Step, Taking, steps_of
 from schemas.units import Side
-from tests.support.scenario import SYMBOL, Market
+from tests.support.scenario import PHASES, SYMBOL, Market
 
 
 def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
     """The command that a gateway would write; names stand for ids."""
-    if isinstance(action, SymbolRules):
-        fields: dict[str, Any] = dict(action.fields)
-        reference = fields.pop("reference_price", None)
-        return SetInstrument(SYMBOL, "0" * 16, InstrumentRules(**fields), reference)
+    if isinstance(action, SymbolRules | PhaseChange):
+        return _of_operator(action)
     if isinstance(action, Cancel):
         return CancelOrder(action.name, action.name[0])
     if isinstance(action, MassCancel):
@@ -67,6 +78,14 @@ def command_of(action: Action, entered: Mapping[str, Entry]) -> Command:
     return EnterOrder(**structs.asdict(order), **conditions)
 
 
+def _of_operator(action: SymbolRules | PhaseChange) -> Command:
+    if isinstance(action, PhaseChange):
+        return SetPhase(SYMBOL, "0" * 16, PHASES[action.phase])
+    fields: dict[str, Any] = dict(action.fields)
+    reference = fields.pop("reference_price", None)
+    return SetInstrument(SYMBOL, "0" * 16, InstrumentRules(**fields), reference)
+
+
 class MemoryExchange:
     """One symbol of a market in memory."""
 
@@ -83,10 +102,19 @@ class MemoryExchange:
             command = command_of(action, self._entered)
             if isinstance(action, Entry):
                 self._entered[action.name] = action
-            for step, _ in steps_of(self._market.apply(command, offset, offset)):
-                self._step(step, action)
+            self._apply(command, 2 * offset, action)
+            if isinstance(command, SetPhase):
+                # As a matcher sends it: day orders that a close has ended are due.
+                self._apply(Tick(), 2 * offset + 1, action)
         states = {name: self._state(name) for name in self._left.keys() | self._closed.keys()}
         return Result(self._trades, self._levels("bid"), self._levels("ask"), states)
+
+    def _apply(self, command: Command, offset: int, action: Action) -> None:
+        outcome = self._market.apply(command, offset, offset)
+        for expired in outcome.expired:
+            self._closed[expired.order_id] = "expired"
+        for step, _ in steps_of(outcome):
+            self._step(step, action)
 
     def _step(self, step: Step, action: Action) -> None:
         if isinstance(step, Taking):
@@ -95,7 +123,7 @@ class MemoryExchange:
             self._closed[step.order_id] = "cancelled"
         elif isinstance(step, MakerPrevented):
             self._closed[step.order_id] = "self_trade"
-        elif not isinstance(step, InstrumentSet):
+        elif not isinstance(step, InstrumentSet | PhaseSet | Ticked):
             assert isinstance(step, CommandRefused)
             amended = "=>" if isinstance(action, Replace) else ""
             self._closed[f"{step.order_id}{amended}"] = step.code

@@ -8,7 +8,8 @@ import { centsOf, price, quantity, wholeOf } from "./format.js";
 
 const isStop = (values) => values.order_type.startsWith("stop");
 const isLimit = (values) => values.order_type.endsWith("limit");
-const mayRest = (values) => isStop(values) || (values.time_in_force || "gtc") === "gtc";
+const inForce = (values) => values.time_in_force || "gtc";
+const mayRest = (values) => isStop(values) || ["gtc", "day"].includes(inForce(values));
 const rests = (values) => values.order_type !== "market" && mayRest(values);
 const isRestingLimit = (values) => values.order_type === "limit" && rests(values);
 
@@ -54,11 +55,18 @@ export const FIELDS = [
     options: [
       ["", "Usual for the type"],
       ["gtc", "Good till cancelled", isLimit],
+      ["day", "Until the market closes", isLimit],
       ["ioc", "Immediate or cancel"],
       ["fok", "Fill or kill"],
     ],
   },
-  { name: "valid_until", label: "Valid until", kind: "moment", further: true, when: rests },
+  {
+    name: "valid_until",
+    label: "Valid until",
+    kind: "moment",
+    further: true,
+    when: (values) => rests(values) && inForce(values) !== "day",
+  },
   {
     name: "minimum_quantity",
     label: "Minimum quantity",

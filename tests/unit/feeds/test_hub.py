@@ -5,10 +5,13 @@ import time
 
 import pytest
 
+from schemas.commands import CancelAll, SetInstrument, SetPhase
+from schemas.instruments import InstrumentRules
 from schemas.units import Side
 from services.feeds import hub as hubs
 from services.feeds.client import BACKLOG_BYTES_MAX, BEHIND_S_MAX, FeedClient, Subject
 from tests.support.feed_market import ClientBook, FeedMarket, RecordingOutput
+from tests.support.reader_outcomes import ALICE
 
 SIDES: tuple[Side, Side] = ("bid", "ask")
 
@@ -54,6 +57,37 @@ def test_books_of_clients_equal_the_views_for_any_cut_into_flushes(seed: int) ->
             market.flush()
     market.flush()
     require_equal_books(market, early)
+    require_equal_books(market, late)
+
+
+def test_phase_alone_is_a_book_update_and_in_every_snapshot() -> None:
+    market = FeedMarket(symbols=1)
+    (symbol,) = market.symbols
+    market.trade(9)
+    market.send(SetInstrument(symbol, "0" * 16, InstrumentRules(), 100))
+    output = subscribed(market, "book")[1]
+    market.flush()
+    (known,) = output.of_type("book_snapshot")
+    assert known["phase"] == "continuous"
+    market.send(SetPhase(symbol, "0" * 16, "halted"), SetPhase(symbol, "0" * 16, "halted"))
+    market.flush()
+    (update,) = output.of_type("book_update")
+    assert update == {
+        "type": "book_update",
+        "symbol": symbol,
+        "previous": known["sequence"],
+        "sequence": known["sequence"] + 1,
+        "time": market.now_ms() - 1,
+        "checksum": known["checksum"],
+        "phase": "halted",
+    }
+    late = subscribed(market, "book")[1]
+    market.flush()
+    assert [snapshot["phase"] for snapshot in late.of_type("book_snapshot")] == ["halted"]
+    market.send(CancelAll(ALICE, "0" * 16))
+    market.flush()
+    assert "phase" not in output.of_type("book_update")[-1]
+    require_equal_books(market, output)
     require_equal_books(market, late)
 
 

@@ -2,12 +2,16 @@
 
 import pytest
 
+from conformance.phases import SCENARIOS
+from conformance.scenarios import Scenario as OrderScenario
 from schemas.commands import SetPhase
 from schemas.executions import PhaseSet
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates
 from services.matcher.rules import Rules
-from tests.support.scenario import Scenario, command_of
+from tests.support.naive_market import NaiveMarket
+from tests.support.order_scenarios import MemoryExchange
+from tests.support.scenario import EngineMarket, Scenario, command_of, limits_of
 
 TABLES = {
     "same_phase_again_changes_nothing_whatever_is_expected": Scenario(
@@ -153,6 +157,12 @@ TABLES = {
         Rules(elections_max=1),
     ),
 }
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_scenario_on_engine_and_model_has_the_expected_result(scenario: OrderScenario) -> None:
+    scenario.check(MemoryExchange(NaiveMarket(0, limits_of(Rules()))))
+    scenario.check(MemoryExchange(EngineMarket(Rules())))
 
 
 @pytest.mark.parametrize("name", TABLES)

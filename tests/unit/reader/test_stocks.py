@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from schemas.executions import InstrumentSet
+from schemas.executions import InstrumentSet, PhaseSet
 from schemas.instruments import InstrumentRules
 from schemas.partitions import default_partition
 from services.reader.views import Views
@@ -41,6 +41,18 @@ def test_stock_that_was_never_traded_is_unlisted_and_empty(api: ReaderApi) -> No
     assert (stock["listed"], stock["last_price"]) == (False, None)
     assert (stock["trade_sequence"], stock["book_sequence"]) == (0, 0)
     assert stock["partition"] == default_partition("NEW.1", PARTITIONS)
+
+
+def test_stock_shows_its_phase_and_the_change_of_its_book(api: ReaderApi) -> None:
+    api.reader.apply(
+        batch(
+            InstrumentSet("PETR4", "0" * 16, InstrumentRules(), 1_000, "continuous", 0, 0),
+            PhaseSet("PETR4", "1" * 16, "continuous", "halted", 1),
+        )
+    )
+    stock = api.get("/stocks/PETR4")
+    assert (stock["phase"], stock["book_sequence"]) == ("halted", 1)
+    assert stock["instrument"]["reference_price"] == 1_000
 
 
 def test_stock_with_an_instrument_shows_it_with_the_last_trades_price(api: ReaderApi) -> None:

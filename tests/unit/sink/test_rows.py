@@ -10,12 +10,14 @@ from schemas.executions import (
     OrderAmended,
     OrderRepeated,
     OrdersCancelled,
+    PhaseSet,
     Ticked,
 )
 from schemas.instruments import InstrumentRules
 from schemas.units import rfc3339
 from services.runtime.kafka.execution_filter import Batch
 from services.sink.copy_format import array, change_line, order_line, trade_line
+from services.sink.instrument_rows import instrument_changes
 from services.sink.rows import Rows
 from tests.support.reader_outcomes import (
     ALICE,
@@ -120,6 +122,22 @@ def test_instrument_is_stored_as_set_last_with_its_symbol() -> None:
     rows = rows_of(batch(first, second, partition=3))
     assert rows.instruments == {(3, "PETR4"): second}
     assert rows.book_sequences == {(3, "PETR4"): 0}
+
+
+def test_phase_is_stored_unless_the_instrument_behind_it_has_it() -> None:
+    first = InstrumentSet("PETR4", "0" * 16, InstrumentRules(), 50, "continuous", 0, 0)
+    halted = PhaseSet("PETR4", "1" * 16, "continuous", "halted", 7)
+    rows = rows_of(batch(first, halted, partition=3))
+    assert (rows.instruments, rows.phases) == ({(3, "PETR4"): first}, {(3, "PETR4"): "halted"})
+    assert rows.book_sequences == {(3, "PETR4"): 7}
+    statements = [(text.split()[0], values[:3]) for text, values in instrument_changes(rows)]
+    assert statements == [
+        ("INSERT", [3, "PETR4", "continuous"]),
+        ("UPDATE", ["halted", 3, "PETR4"]),
+    ]
+    later = replace(first, phase="halted", book_sequence=7)
+    rows = rows_of(batch(halted, later, partition=3))
+    assert (rows.instruments, rows.phases) == ({(3, "PETR4"): later}, {})
 
 
 def test_order_line_escapes_backslashes_and_marks_absent_values() -> None:
