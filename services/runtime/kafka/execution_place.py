@@ -117,7 +117,11 @@ def leads_to(logs: Reading, executions: Partition, at: FilterPosition, end: int)
     found = evidence(logs, executions, at)
     if found is None:
         return logs.range(executions).low == at.next_record
-    if found.next_command is None or found.next_command == at.next_command:
+    if found.next_command is None:
+        # Only the claim. If other records lie between, they may have replaced own outcomes, but
+        # not those of versions without a nonce, whose executions were flushed.
+        return found.record + 1 == at.next_record or claim_offset(at.epoch) == at.epoch
+    if found.next_command == at.next_command:
         return True
     start = FilterPosition(at.next_record, at.epoch, found.next_command)
     execution_filter = ExecutionFilter({executions.number: start}, log_unreadable)

@@ -200,5 +200,11 @@ def test_snapshot_leads_to_its_command_only_while_the_outcomes_before_it_are_the
     assert leads_to(log.log, EXECUTIONS, at, log.log.range(EXECUTIONS).end)
     assert not leads_to(log.log, EXECUTIONS, at, 4)
     log.log.cut(EXECUTIONS, 1)
+    # Records of a lost claim take the place of the outcomes, behind the claim that is left.
+    log.outcomes(epoch_of(LevelClaim("m", RULES_LEVEL, 99), 1), 0, 9)
+    log.outcomes(epoch_of(LevelClaim("m", RULES_LEVEL, 99), 1), 9)
+    assert not leads_to(log.log, EXECUTIONS, at, log.log.range(EXECUTIONS).end)
+    assert leads_to(log.log, EXECUTIONS, FilterPosition(1, epoch, 0), 1)
+    log.log.cut(EXECUTIONS, 1)
     log.outcomes(log.claim(), 0, 9)
     assert not leads_to(log.log, EXECUTIONS, at, log.log.range(EXECUTIONS).end)
