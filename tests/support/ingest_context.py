@@ -5,7 +5,7 @@ The test publishes the outcomes in place of the matcher.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.brokers import Broker, key_hash
 from schemas.codec import decode_command, encode
@@ -28,6 +28,7 @@ from services.runtime.kafka.execution_filter import Batch
 from services.runtime.kafka.producer import DeliveryResult
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
 
+Sent = TypeVar("Sent")
 NOW_MS = 1_800_000_000_000
 ADMIN_KEY = "the-admin-key-of-this-test"
 BROKER = Broker("33be8111-b9b1-40c1-a6e6-2395694c9eef", "Alfa", key_hash("alfa"), 0)
@@ -151,6 +152,29 @@ class IngestHarness:
     def publish(self, event: Event, *expired: Expired) -> None:
         """Give ingest an outcome, like the matcher."""
         self.ingest.on_batch(Batch(0, 0, (Outcome(NOW_MS + 1, event, expired),)))
+
+
+async def call_as_admin(harness: IngestHarness, request: str, body: bytes) -> AsgiResponse:
+    """Send a JSON body with the admin's key; `request`: method and path, `PUT /path`."""
+    method, _, path = request.partition(" ")
+    headers = {
+        "Authorization": f"Bearer {ADMIN_KEY}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
+    answered = await drive(harness.edge, AsgiRequest(method, path, headers, (body,)))
+    assert answered is not None
+    return answered
+
+
+async def sent_command(harness: IngestHarness, kind: type[Sent]) -> Sent:
+    """The newest command, once one was sent."""
+    while not harness.sender.sent:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    command = decode_command(harness.sender.sent[-1][3])
+    assert isinstance(command, kind)
+    return command
 
 
 def accepted(order_id: str, **changes: Any) -> OrderAccepted:

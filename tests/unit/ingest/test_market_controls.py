@@ -5,43 +5,31 @@ from typing import Any
 
 import pytest
 
-from schemas.codec import decode_command
 from schemas.commands import SetInstrument
 from schemas.executions import CHANGES_LEVEL, CommandRefused, InstrumentSet, RefusalCode
 from schemas.instruments import InstrumentRules
-from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
+from tests.support.asgi_driver import AsgiResponse
 from tests.support.ingest_context import (
-    ADMIN_KEY,
     ORDER,
     FakeSender,
     IngestHarness,
+    call_as_admin,
     run_scenario,
+    sent_command,
 )
 
-PATH = "/admin/stocks/A"
+CALL = "PUT /admin/stocks/A"
 BODY = b'{"reference_price":50,"tick_size":5}'
 
 
 async def put(harness: IngestHarness, body: bytes = BODY) -> AsgiResponse:
     """Send the call with the admin's key; return the response."""
-    headers = {
-        "Authorization": f"Bearer {ADMIN_KEY}",
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-    }
-    answered = await drive(harness.edge, AsgiRequest("PUT", PATH, headers, (body,)))
-    assert answered is not None
-    return answered
+    return await call_as_admin(harness, CALL, body)
 
 
 async def sent(harness: IngestHarness) -> SetInstrument:
     """The command, once it was sent."""
-    while not harness.sender.sent:  # noqa: ASYNC110 - a few turns of the loop
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    command = decode_command(harness.sender.sent[-1][3])
-    assert isinstance(command, SetInstrument)
-    return command
+    return await sent_command(harness, SetInstrument)
 
 
 def test_instrument_is_written_and_answered_with_its_present_state() -> None:

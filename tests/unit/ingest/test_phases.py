@@ -4,42 +4,30 @@ import asyncio
 
 import pytest
 
-from schemas.codec import decode_command
 from schemas.commands import SetPhase
 from schemas.executions import CONTROLS_LEVEL, CommandRefused, PhaseSet, RefusalCode
-from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
+from tests.support.asgi_driver import AsgiResponse
 from tests.support.ingest_context import (
-    ADMIN_KEY,
     ORDER,
     FakeSender,
     IngestHarness,
+    call_as_admin,
     run_scenario,
+    sent_command,
 )
 
-PATH = "/admin/stocks/A/phase"
+CALL = "POST /admin/stocks/A/phase"
 BODY = b'{"phase":"halted","expected":"continuous"}'
 
 
 async def post(harness: IngestHarness, body: bytes = BODY) -> AsgiResponse:
     """Send the call with the admin's key; return the response."""
-    headers = {
-        "Authorization": f"Bearer {ADMIN_KEY}",
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-    }
-    answered = await drive(harness.edge, AsgiRequest("POST", PATH, headers, (body,)))
-    assert answered is not None
-    return answered
+    return await call_as_admin(harness, CALL, body)
 
 
 async def sent(harness: IngestHarness) -> SetPhase:
     """The command, once it was sent."""
-    while not harness.sender.sent:  # noqa: ASYNC110 - a few turns of the loop
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    command = decode_command(harness.sender.sent[-1][3])
-    assert isinstance(command, SetPhase)
-    return command
+    return await sent_command(harness, SetPhase)
 
 
 def test_phase_is_written_and_answered_with_its_change() -> None:
