@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, islice
 
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.conditions import needs_instrument
@@ -123,17 +123,18 @@ def with_conditions(
 
     `displayed`: what the book shows of it, if it rests as an iceberg order.
     """
-    return OrderEntered(
-        **asdict(event),
-        time_in_force=command.time_in_force,
-        post_only=command.post_only,
-        minimum_quantity=command.minimum_quantity,
-        stop_price=command.stop_price,
-        display_quantity=command.display_quantity,
-        displayed_quantity=displayed,
-        self_trade_prevention=command.self_trade_prevention,
-        prevented=prevented,
+    conditions = (
+        command.time_in_force,
+        command.post_only,
+        command.minimum_quantity,
+        command.stop_price,
+        command.display_quantity,
+        displayed,
+        command.self_trade_prevention,
+        prevented,
     )
+    # By position, which takes a third of the time.
+    return OrderEntered(*(*astuple(event), *conditions))
 
 
 def used_before(command: PlaceOrder, known: ClientIdRow) -> OrderRepeated | CommandRefused:

@@ -48,14 +48,16 @@ class Instrument(Struct, gc=False):
 
     def _broken_rule(self, command: PlaceOrder) -> RefusalCode | None:
         rules, price, quantity = self.rules, command.price, command.quantity
-        minimum = command.minimum_quantity if isinstance(command, EnterOrder) else None
-        stop_price = command.stop_price if isinstance(command, EnterOrder) else None
-        display = command.display_quantity if isinstance(command, EnterOrder) else None
+        lot = rules.lot_size
+        minimum = stop_price = display = None
+        if type(command) is EnterOrder:
+            minimum, stop_price = command.minimum_quantity, command.stop_price
+            display = command.display_quantity
         value = quantity * (price or stop_price or self.reference)
         code: RefusalCode | None = None
         if (price or 0) % rules.tick_size or (stop_price or 0) % rules.tick_size:
             code = "off_tick"
-        elif any((one or 0) % rules.lot_size for one in (quantity, minimum, display)):
+        elif (quantity % lot) or (minimum or 0) % lot or (display or 0) % lot:
             code = "off_lot"
         elif rules.quantity_max is not None and quantity > rules.quantity_max:
             code = "over_max_quantity"

@@ -139,6 +139,8 @@ class Stops:
         self.symbols: dict[str, SymbolStops] = {}
         self.traded_symbols: list[str] = []
         self.carried: list[str] = []
+        # Those that may have elected stops.
+        self._electing: dict[str, None] = {}
 
     def add(self, order: StopOrder) -> None:
         """Add a waiting order."""
@@ -146,6 +148,8 @@ class Stops:
         if stops is None:
             stops = self.symbols[order.symbol] = SymbolStops()
         stops.add(order)
+        if order.trigger_price:
+            self._electing[order.symbol] = None
 
     def remove(self, order: StopOrder) -> None:
         """Remove a waiting order."""
@@ -174,13 +178,17 @@ class Stops:
 
         The elected stops of a symbol that is not trading wait until it is.
         """
+        symbols, electing = self.symbols, self._electing
         for symbol in self.traded_symbols:
-            if symbol in self.symbols:
-                self.symbols[symbol].elect()
+            if symbol in symbols:
+                symbols[symbol].elect()
+                electing[symbol] = None
         self.traded_symbols = []
-        self.carried = sorted(
-            name for name, stops in self.symbols.items() if stops.elected and is_trading(name)
-        )
+        if electing:
+            # Most trades elect nothing, whatever the number of symbols with stops.
+            found = [name for name in electing if name in symbols and symbols[name].elected]
+            self._electing = dict.fromkeys(found)
+            self.carried = sorted(filter(is_trading, found))
 
     def next_elected(self, symbol: str) -> StopOrder | None:
         """The stop of a symbol that takes next, from another pass if need be; None: no more."""

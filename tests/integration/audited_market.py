@@ -23,7 +23,14 @@ from loadgen.commands import broker_id, commands
 from loadgen.workload.orderflow import Profile, plan
 from schemas.brokers import Broker, WebhookSecret, webhook_secret
 from schemas.codec import decode_snapshot, encode
-from schemas.commands import CancelOrder, Command, EnterOrder, PlaceOrder, SetInstrument
+from schemas.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    EnterOrder,
+    PlaceOrder,
+    SetInstrument,
+)
 from schemas.instruments import InstrumentRules
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import BROKERS, COMMANDS, SNAPSHOTS, TOPICS, Topic
@@ -59,6 +66,7 @@ PROFILE = Profile(
     post_only_percent=10,
     minimum_percent=10,
     stop_percent=10,
+    replace_percent=10,
 )
 FLOW_STARTED_MS_AGO = 3_500
 # Covers all expiries: otherwise a tick could follow the last outcome before the matcher stops.
@@ -155,7 +163,7 @@ def _send(settings: Settings) -> Iterator[ClientLine]:
                 time.sleep(PORTION_S)
             if isinstance(command, PlaceOrder | SetInstrument):
                 sender.send(topic, partition, command.symbol.encode(), encode(command))
-            elif isinstance(command, CancelOrder):
+            elif isinstance(command, CancelOrder | AmendOrder):
                 sender.send(topic, partition, None, encode(command))
             if isinstance(command, PlaceOrder) and command.client_order_id is not None:
                 yield ClientLine(

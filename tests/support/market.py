@@ -20,6 +20,10 @@ PROFILE = Profile(
     cancel_age_ms_mean=800,
     valid_short_percent=20,
     valid_seconds_percent=20,
+    ioc_percent=5,
+    stop_percent=5,
+    iceberg_percent=10,
+    replace_percent=10,
 )
 UNREADABLE_ONE_IN = 97
 

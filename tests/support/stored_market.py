@@ -3,8 +3,9 @@
 from msgspec import structs
 
 from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
-from schemas.executions import OrderAccepted
+from schemas.executions import Fill
 from schemas.orders import OrderRecord, OrderTrade
+from schemas.outcome_steps import trades_of
 from schemas.queries import FillResource, fill_id
 from schemas.units import Side, rfc3339
 from services.reader.errors import ArchiveUnavailableError
@@ -33,39 +34,39 @@ class StoredMarket:
         self.records = self._views._orders._records
         self._positions[batch.partition] = batch.first_command + len(batch.outcomes)
         for outcome in batch.outcomes:
-            if isinstance(outcome.event, OrderAccepted):
-                self._traded(outcome.event, batch.partition, outcome.time)
+            for trade in trades_of(outcome):
+                self._traded(trade.fill, trade.taker.order_id, batch.partition, outcome.time)
 
-    def _traded(self, taker: OrderAccepted, partition: int, time: int) -> None:
+    def _traded(self, fill: Fill, taker_id: str, partition: int, time: int) -> None:
+        taker = self.records[taker_id]
         trades = self.trades_by_symbol.setdefault((partition, taker.symbol), [])
-        for fill in taker.fills:
-            trades.append(
-                TapeTrade(fill.sequence, fill.trade_id, fill.price, fill.quantity, taker.side, time)
-            )
-            maker = self.records[fill.maker_order_id]
-            sides: tuple[tuple[Side, str, str | None, str, str], ...] = (
-                (taker.side, taker.order_id, taker.client_order_id, taker.broker_id, "taker"),
-                (maker.side, maker.order_id, maker.client_order_id, maker.broker_id, "maker"),
-            )
-            for (side, order_id, named, broker_id, role), other in zip(
-                sides, (maker.broker_id, taker.broker_id), strict=True
-            ):
-                self.fills_by_broker.setdefault(broker_id, []).append(
-                    FillResource(
-                        fill_id(fill.trade_id, side),
-                        fill.trade_id,
-                        order_id,
-                        named,
-                        taker.symbol,
-                        side,
-                        "taker" if role == "taker" else "maker",
-                        fill.price,
-                        fill.quantity,
-                        other,
-                        fill.sequence,
-                        rfc3339(time),
-                    )
+        trades.append(
+            TapeTrade(fill.sequence, fill.trade_id, fill.price, fill.quantity, taker.side, time)
+        )
+        maker = self.records[fill.maker_order_id]
+        sides: tuple[tuple[Side, str, str | None, str, str], ...] = (
+            (taker.side, taker.order_id, taker.client_order_id, taker.broker_id, "taker"),
+            (maker.side, maker.order_id, maker.client_order_id, maker.broker_id, "maker"),
+        )
+        for (side, order_id, named, broker_id, role), other in zip(
+            sides, (maker.broker_id, taker.broker_id), strict=True
+        ):
+            self.fills_by_broker.setdefault(broker_id, []).append(
+                FillResource(
+                    fill_id(fill.trade_id, side),
+                    fill.trade_id,
+                    order_id,
+                    named,
+                    taker.symbol,
+                    side,
+                    "taker" if role == "taker" else "maker",
+                    fill.price,
+                    fill.quantity,
+                    other,
+                    fill.sequence,
+                    rfc3339(time),
                 )
+            )
 
     def _read(self) -> None:
         self.reads += 1

@@ -4,7 +4,8 @@ import pytest
 from msgspec import structs
 
 from schemas.candles import INTERVALS_MS, Candle, Interval
-from schemas.executions import OrderAccepted, Outcome
+from schemas.executions import Outcome
+from schemas.outcome_steps import trades_of
 from services.runtime.kafka.execution_filter import Batch
 from services.sink.rows import Rows
 from tests.support.growing_market import slowed
@@ -20,13 +21,11 @@ def naive(flow: list[Batch]) -> dict[Key, Candle]:
     trades: dict[Key, list[tuple[int, int, int]]] = {}
     for batch in flow:
         for outcome in batch.outcomes:
-            event = outcome.event
-            if not isinstance(event, OrderAccepted):
-                continue
-            for each in event.fills:
+            for trade in trades_of(outcome):
+                each = trade.fill
                 for interval, length in INTERVALS_MS.items():
                     start = outcome.time // length * length
-                    key = batch.partition, event.symbol, interval, start
+                    key = batch.partition, trade.taker.symbol, interval, start
                     trades.setdefault(key, []).append((each.price, each.quantity, each.sequence))
     return {
         key: Candle(
