@@ -69,8 +69,10 @@ ALONE = (
 WEIGHTS_S = {
     "tests/browser/test_accessibility.py": 20,
     "tests/browser/test_budgets.py": 20,
+    "tests/browser/test_conditions.py": 15,
     "tests/browser/test_connection.py": 75,
     "tests/browser/test_restart.py": 30,
+    "tests/browser/test_states.py": 40,
     "tests/browser/test_trading.py": 30,
     "tests/chaos/test_chaos.py": 89,
     "tests/chaos/test_defects.py": 83,

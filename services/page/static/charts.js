@@ -38,6 +38,8 @@ export class Plot {
   // Draw new data, at most a few times a second.
   draw(data) {
     this.data = data;
+    // Without data the scales would show numbers that mean nothing.
+    this.place.classList.toggle("blank", data[0].length === 0);
     const wait = this.drawnAt + REDRAW_MS - performance.now();
     clearTimeout(this.timer);
     if (wait > 0) this.timer = setTimeout(() => this.drawNow(), wait);

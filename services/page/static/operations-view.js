@@ -13,6 +13,8 @@ import { SIGN_IN } from "./session.js";
 
 const READ_MS = 1000;
 const SAMPLES_MAX = 600;
+// Below this the times of a chart need seconds to differ.
+const SECONDS_SHOWN_S = 300;
 const STAGES = [
   ["gateway", "Gateway"],
   ["log", "Command log"],
@@ -117,7 +119,7 @@ function lineChart([title, ...lines]) {
     cursor: { points: { show: false } },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high) * 1.1] } },
     axes: [
-      axis({ values: (_, all) => all.map((each) => minuteOf(each * 1000)), space: 60, size: 28 }),
+      axis({ values: timesOf, space: 75, size: 28 }),
       axis({ values: (_, all) => all.map(compact), size: 46 }),
     ],
     series: [
@@ -144,6 +146,11 @@ function lineChart([title, ...lines]) {
     setAttribute(plot.place, "aria-label", `${title}. ${text}`);
   };
   return { element: box.element, draw, end: () => plot.end() };
+}
+
+function timesOf({ scales: { x } }, all) {
+  const text = x.max - x.min < SECONDS_SHOWN_S ? timeOf : minuteOf;
+  return all.map((each) => text(each * 1000));
 }
 
 function nowOf(value, word) {

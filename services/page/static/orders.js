@@ -4,6 +4,12 @@ import { price, quantity } from "./format.js";
 import { call } from "./rest.js";
 
 const ID_BYTES = 12;
+// Why an order was closed, where the word of the exchange does not say enough.
+const REASONS = {
+  no_liquidity: "nothing more to trade with",
+  self_trade: "it would have traded with an own order",
+  price_band: "it would have traded outside of the price band",
+};
 
 // Every intent of the user has one id, kept over all attempts: it is never entered twice.
 export function newClientOrderId() {
@@ -102,7 +108,7 @@ export function outcomeOf(order) {
       ? `${quantity(filled)} filled${mean}, ${quantity(order.remaining_quantity)} rest in the book`
       : "it rests in the book";
   }
-  const reason = (order.closed_reason ?? "closed").replaceAll("_", " ");
+  const reason = REASONS[order.closed_reason] ?? order.closed_reason ?? "closed";
   if (order.remaining_quantity === 0) return `filled${mean}`;
   return `${quantity(filled)} filled${mean}, the rest is closed: ${reason}`;
 }

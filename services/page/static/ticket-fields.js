@@ -153,7 +153,8 @@ export function summaryOf(body) {
 function conditionOf(field, value) {
   if (field.kind === "flag") return field.label.split(":")[0].toLowerCase();
   const option = field.options?.find(([name]) => name === value);
-  if (option) return option[1].toLowerCase();
+  if (option && field.name === "time_in_force") return option[1].toLowerCase();
+  if (option) return `${field.label.toLowerCase()}: ${option[1].toLowerCase()}`;
   if (field.kind === "moment") return `until ${new Date(value).toLocaleString("en-GB")}`;
   return `${field.label.toLowerCase()} ${quantity(value)}`;
 }

@@ -1,0 +1,118 @@
+"""Screenshots of the page in every state, in both themes and three widths, with nothing cut off.
+
+With `SCREENSHOTS=folder` they are written there, to be looked at.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from conformance.api import Api
+from tests.browser.chromium import Watched, watched_page
+from tests.browser.test_connection import CUT
+from tests.browser.test_screenshots import OVERFLOW, WIDTHS
+from tests.support.exchange import Exchange
+
+# No element of a row or a field may be wider than its place.
+CLIPPED = """() => [...document.querySelectorAll("td, th, label, button, .sentence, .summary")]
+  .filter((each) => {
+    const style = getComputedStyle(each);
+    const shown = each.offsetParent && !each.closest(".hidden");
+    const cut = style.overflow === "hidden" && style.textOverflow !== "ellipsis";
+    return shown && cut && each.scrollWidth > each.clientWidth + 1;
+  })
+  .map((each) => `${each.className} ${each.textContent}`.slice(0, 80))"""
+
+
+def pictures(page: Page, folder: Path, name: str) -> None:
+    """The state in both themes and all widths."""
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(250)
+            assert page.evaluate(OVERFLOW) == 0, (name, theme, width)
+            assert page.evaluate(CLIPPED) == [], (name, theme, width)
+            page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)
+
+
+def empty(watched: Watched, _: Exchange, __: Api) -> None:
+    page = watched.open("#/stock/NOSUCH1")
+    expect(page.locator(".tape .empty")).to_have_text("No trades yet.")
+
+
+def trading(watched: Watched, exchange: Exchange, _: Api) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("Alfa"))
+    for side, price in (("b", "36.90"), ("s", "37.40"), ("b", "37.30")):
+        page.keyboard.press("Escape")
+        page.keyboard.press(side)
+        page.fill("#field-price", price)
+        page.fill("#field-quantity", "300")
+        page.fill("#field-document_number", "12345678901")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        expect(page.locator(".notes")).to_contain_text(f"300 PETR4 at {price}")
+    expect(page.locator(".fills tbody tr").first).to_be_visible()
+
+
+def refused(watched: Watched, exchange: Exchange, _: Api) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("Refused"))
+    page.fill("#field-price", "0.001")
+    page.fill("#field-quantity", "0")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ticket .fault:not(:empty)").first).to_be_visible()
+
+
+def long_names(watched: Watched, exchange: Exchange, _: Api) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("W" * 100))
+    page.fill("#field-price", "9999999.99")
+    page.fill("#field-quantity", "1000000000")
+    page.fill("#field-document_number", "9" * 20)
+    expect(page.locator(".total")).to_contain_text("9,999,999,990,000,000.00")
+
+
+def market_view(watched: Watched, _: Exchange, __: Api) -> None:
+    page = watched.open("#/market")
+    expect(page.locator("tbody tr").first).to_be_visible()
+
+
+def operations_view(watched: Watched, _: Exchange, __: Api) -> None:
+    page = watched.open("#/operations")
+    expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=15_000)
+
+
+STATES: dict[str, Callable[[Watched, Exchange, Api], None]] = {
+    "empty": empty,
+    "trading": trading,
+    "refused": refused,
+    "long_names": long_names,
+    "market": market_view,
+    "operations": operations_view,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_state_fits_every_width_in_both_themes(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path, state: str
+) -> None:
+    with watched_page(browser, exchange.url) as watched:
+        STATES[state](watched, exchange, market)
+        pictures(watched.page, Path(os.environ.get("SCREENSHOTS", tmp_path)), state)
+
+
+def test_lost_connection_fits_every_width_in_both_themes(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path
+) -> None:
+    with watched_page(browser, exchange.url) as watched:
+        page = watched.open("#/stock/PETR4")
+        page.wait_for_selector("#ladder .near button")
+        watched.context.set_offline(True)
+        expect(page.locator('#connection[data-state="reconnecting"]')).to_be_visible()
+        pictures(page, Path(os.environ.get("SCREENSHOTS", tmp_path)), "disconnected")
+        watched.expect_errors(*CUT)
