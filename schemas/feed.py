@@ -15,6 +15,7 @@ from schemas.book import Level
 from schemas.candles import Interval
 from schemas.feed_requests import ChannelName, LadderDepth, RequestId, Symbols
 from schemas.instruments import Phase
+from schemas.operations import OperationsResource
 from schemas.queries import OrderSummary, ValidOrder
 from schemas.rest import CancelAllResult, OrderResource, PendingOrder, Problem, TradeResource
 from schemas.units import Side
@@ -221,6 +222,13 @@ class CandleMessage(Struct, frozen=True, tag_field="type", tag="candle", gc=Fals
     closed: bool
 
 
+class OperationsMessage(Struct, frozen=True, tag_field="type", tag="operations"):
+    """The state of the pipeline, as `GET /operations` has it; at first with the samples of ten
+    minutes, then once a second with the newest one."""
+
+    operations: OperationsResource
+
+
 class OrderMessage(Struct, frozen=True, tag_field="type", tag="order", omit_defaults=True):
     """An own order after a command that changed it, with its trades by this command.
 
@@ -283,6 +291,7 @@ ServerMessage = (
     | TickerMessage
     | TickersMessage
     | CandleMessage
+    | OperationsMessage
     | OrderMessage
     | OrderRefusedMessage
     | OrderRepeatedMessage

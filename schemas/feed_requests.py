@@ -17,7 +17,7 @@ SILENCE_S_MAX: Final = 60
 LAST_TRADES_MAX: Final = 250
 
 RequestId = int | Annotated[str, Meta(min_length=1, max_length=64)]
-ChannelName = Literal["trades", "book", "ladder", "ticker", "candles", "orders"]
+ChannelName = Literal["trades", "book", "ladder", "ticker", "candles", "orders", "operations"]
 LadderDepth = Literal[10, 50]
 WaitS = Annotated[int, Meta(ge=0, le=10)]
 Sequence = Annotated[int, Meta(ge=0)]
@@ -50,7 +50,8 @@ class Subscribe(Struct, frozen=True, tag_field="op", tag="subscribe", forbid_unk
     many of the newest trades come first. `depth`: levels of a ladder. `interval`: length of a
     candle; of trades and books the pace: `raw` sends the changes of each command at once, and needs
     a key. `orders` are the own events of the broker: without `symbols`, and `after` names the last
-    event that the client has by partition.
+    event that the client has by partition. `operations` is the state of the pipeline, without
+    `symbols`.
     """
 
     id: RequestId

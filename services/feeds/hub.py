@@ -12,9 +12,11 @@ from typing import Final
 
 from msgspec import UNSET
 
-from schemas.feed import Closing, Gap, Heartbeat, TickerMessage, TradeMessage
+from schemas.feed import Closing, Heartbeat, OperationsMessage, TickerMessage, TradeMessage
 from schemas.feed_requests import LadderDepth, Subscribe
+from schemas.operations import OperationsResource
 from services.feeds.client import GRACE_MS, FeedClient, Reason, Subject
+from services.feeds.known_trades import KnownTrades
 from services.feeds.market import MarketChanges
 from services.feeds.messages import (
     delta_of,
@@ -44,6 +46,8 @@ FLUSH_S: Final = 0.1
 HEARTBEAT_S: Final = 5
 TICKERS_S: Final = 1.0
 CANDLES_S: Final = 0.25
+# Of the first message about operations, one a second; the later ones come with the tickers.
+OPERATIONS_SAMPLES: Final = 600
 # Longest work of a flush before the loop turns.
 SLICE_S: Final = 0.002
 # Of all clients; beyond it those that wait for most are cut.
@@ -57,9 +61,10 @@ RESTART: Final = 1012
 
 _DEPTHS: Final[tuple[LadderDepth, ...]] = (10, 50)
 OWN_EVENTS: Final = Subject("orders", "")
+OPERATIONS: Final = Subject("operations", "")
 ALL_TICKERS: Final = Subject("ticker", EVERY)
 # Whole messages of one client, in one flush.
-_ORDER: Final = ("trades", "book", "ladder", "ticker", "candles")
+_ORDER: Final = ("trades", "book", "ladder", "ticker", "candles", "operations")
 
 
 class FeedHub:
@@ -75,9 +80,12 @@ class FeedHub:
         self.views = views
         self.partitions = partitions
         self.own = own
+        # The state of the pipeline with so many samples, and nothing where there is none.
+        self.operations: Callable[[int], OperationsResource] | None = None
         # True once the views contain what the topics held at the start.
         self.ready = ready
         self.changes = MarketChanges(views, now_ms)
+        self.trades = KnownTrades(views, self.changes)
         self._clients: dict[FeedClient, None] = {}
         self._subscriptions = Subscriptions(self.changes)
         # Clients with a whole message due.
@@ -149,32 +157,6 @@ class FeedHub:
         """The clients of a subject at this moment."""
         return self._subscriptions.of(subject)
 
-    def replay(
-        self, client: FeedClient, subject: Subject, after: int | None, last: int, room: int
-    ) -> int:
-        """Send known trades of a symbol: those behind `after`, or the newest `last`; their number.
-
-        At most `room`. A gap precedes trades that this process does not have.
-        """
-        symbol = subject.symbol
-        trades = self.changes.known_trades(symbol, pending=subject.raw)
-        if after is None:
-            wanted = trades[-min(last, room) :] if last and room else []
-        else:
-            wanted = [trade for trade in trades if trade.sequence > after][-room:] if room else []
-            newest = self.newest_trade(subject)
-            first = wanted[0].sequence if wanted else newest + 1
-            if after + 1 < first:
-                client.send(frame_of(Gap("trades", symbol, after + 1, first - 1, "too_old")))
-        for trade in wanted:
-            client.send(frame_of(trade))
-        return len(wanted)
-
-    def newest_trade(self, subject: Subject) -> int:
-        """Sequence of the newest trade that was sent to subscribers; 0 before any."""
-        newest = self.views().trade_sequence(subject.symbol)
-        return newest if subject.raw else newest - self.changes.pending_trades(subject.symbol)
-
     async def run(self) -> None:
         """Flush until cancelled.
 
@@ -203,6 +185,8 @@ class FeedHub:
             slice_end_s = await self._turn(slice_end_s)
         if self._is_time(TICKERS_S, now_s):
             slice_end_s = await self._send_tickers(written, slice_end_s)
+            if self._subscriptions.of(OPERATIONS):
+                self.conflate(OPERATIONS, self._operations(1), written)
         if self._is_time(CANDLES_S, now_s):
             slice_end_s = await self._send_candles(written, slice_end_s)
         slice_end_s = await self._send_all_due(written, slice_end_s)
@@ -337,6 +321,8 @@ class FeedHub:
     def _whole(self, subject: Subject, reason: Reason) -> bytes:
         """The present state of a subject; nothing where the client has it already."""
         symbol, changes = subject.symbol, self.changes
+        if subject == OPERATIONS:
+            return self._operations(OPERATIONS_SAMPLES)
         if subject.channel == "ticker":
             known = changes.tickers
             return (
@@ -350,6 +336,11 @@ class FeedHub:
         if subject.depth:
             return ladder_of(symbol, book, clock, subject.depth)
         return snapshot_of(symbol, book, clock, self.views().instruments.phase(symbol), reason)
+
+    def _operations(self, samples: int) -> bytes:
+        if self.operations is None:
+            return b""
+        return frame_of(OperationsMessage(self.operations(samples)))
 
     def _position(self) -> str:
         next_commands = self.views().next_commands()

@@ -18,10 +18,10 @@ T = TypeVar("T")
 def subjects_of(message: Subscribe | Unsubscribe) -> list[Subject]:
     """The subjects of a message. Raises ProblemError: invalid."""
     channel, symbols, pace = message.channel, message.symbols, message.interval
-    if channel == "orders":
+    if channel in ("orders", "operations"):
         if symbols or pace not in (None, "100ms"):
-            raise ProblemError("invalid", "own events have neither symbols nor an interval")
-        return [Subject("orders", "")]
+            raise ProblemError("invalid", f"{channel} have neither symbols nor an interval")
+        return [Subject(channel, "")]
     if symbols == EVERY and (channel not in ("trades", "ticker") or pace == "raw"):
         raise ProblemError("invalid", "only trades and tickers are there for all symbols")
     if not symbols:

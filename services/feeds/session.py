@@ -299,7 +299,7 @@ class FeedSession:
         beyond = [
             symbol
             for symbol, last in after.items()
-            if last > hub.newest_trade(Subject("trades", symbol, raw=raw))
+            if last > hub.trades.newest(Subject("trades", symbol, raw=raw))
         ]
         if beyond:
             raise ProblemError("invalid", f"`after` is beyond the newest trade of {beyond[0]}")
@@ -328,7 +328,8 @@ class FeedSession:
         if subjects == [Subject("trades", EVERY)]:
             subjects = [Subject("trades", symbol) for symbol in after]
         for subject in subjects:
-            room -= self._hub.replay(self._client, subject, after.get(subject.symbol), last, room)
+            behind = after.get(subject.symbol)
+            room -= self._hub.trades.replay(self._client, subject, behind, last, room)
 
     def _require_raw_room(self, subjects: list[Subject]) -> None:
         held = {each for each in self._client.subjects if each.raw}

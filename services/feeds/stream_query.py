@@ -34,7 +34,7 @@ def subscriptions(query: str) -> tuple[list[Subscribe], str]:
 
 def _subscription(channel: str, given: Mapping[str, str]) -> Subscribe:
     fields: dict[str, object] = {"op": "subscribe", "id": channel, "channel": channel}
-    if channel != "orders":
+    if channel not in ("orders", "operations"):
         symbols = given.get("symbols", "")
         fields["symbols"] = EVERY if symbols == EVERY else symbols.split(",")
         if symbols.count(",") >= SYMBOLS_MAX:

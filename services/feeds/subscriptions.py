@@ -53,7 +53,7 @@ class Subscriptions:
             changes.tickers.watch(symbol)
         elif subject.interval is not None:
             changes.candles.watch(symbol, subject.interval)
-        elif subject.channel == "trades":
+        elif subject.channel in ("trades", "operations"):
             if subject.raw:
                 changes.raw_trades_of[symbol] += 1
         else:
@@ -65,7 +65,7 @@ class Subscriptions:
             changes.tickers.unwatch(symbol)
         elif subject.interval is not None:
             changes.candles.unwatch(symbol, subject.interval)
-        elif subject.channel == "trades":
+        elif subject.channel in ("trades", "operations"):
             if subject.raw:
                 # A counter keeps names whose count is 0.
                 changes.raw_trades_of -= Counter([symbol])

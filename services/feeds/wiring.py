@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Callable
 from functools import partial
 
 from schemas.feed import FEED_VERSION, Hello
+from schemas.operations import OperationsResource
 from services.api.hosts import HostRules, is_loopback, listed
 from services.api.service import ApiContext, Half
 from services.feeds.handshake import HandshakeRules
@@ -20,12 +22,18 @@ from services.runtime.kafka.topic_identity import log_identity
 
 
 async def half(
-    context: ApiContext, reader: Reader, ingest: Ingest, own: OwnFeed, page_version: str
+    context: ApiContext,
+    reader: Reader,
+    ingest: Ingest,
+    own: OwnFeed,
+    page_version: str,
+    operations: Callable[[int], OperationsResource],
 ) -> Half:
     """The WebSocket feed of the reader's views, and its orders. Subscribe it after the reader."""
     settings = context.settings
     partitions = context.topology.partitions
     hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up, own, partitions)
+    hub.operations = operations
     raw = RawFeed(hub)
     context.dispatcher.subscribe(on_batch=raw.on_batch, singly=raw.is_watched, at_end=raw.write_out)
     identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)

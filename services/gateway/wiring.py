@@ -48,10 +48,11 @@ async def build(context: ApiContext) -> Sequence[Half]:
     context.dispatcher.subscribe(on_batch=own.on_batch)
     files = load_page()
     placing, orders = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
+    showing, operations = page.half(context, views, files)
     return [
         placing,
         reading,
         await webhooks.half(context),
-        await feeds.half(context, views, orders, own, files.version),
-        page.half(context, views, files),
+        await feeds.half(context, views, orders, own, files.version, operations.watched_state),
+        showing,
     ]

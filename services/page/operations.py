@@ -56,11 +56,14 @@ class Operations:
 
     async def get_operations(self, query: Annotated[OperationsQuery, Query()]) -> Response:
         """`GET /operations`."""
-        now_s = time.monotonic()
-        if now_s > self._watched_until_s:
+        if time.monotonic() > self._watched_until_s:
             await self._ask()
-        self._watched_until_s = now_s + WATCHED_S
-        return json_response(200, self.state(query.samples))
+        return json_response(200, self.watched_state(query.samples))
+
+    def watched_state(self, samples: int) -> OperationsResource:
+        """`state`; Kafka is asked for the ends of the log from now on, for `WATCHED_S`."""
+        self._watched_until_s = time.monotonic() + WATCHED_S
+        return self.state(samples)
 
     def state(self, samples: int) -> OperationsResource:
         """Everything that is known now, with so many of the newest samples."""

@@ -36,6 +36,7 @@ CHANNELS: dict[str, dict[str, Any]] = {
     "ticker": {},
     "candles": {},
     "orders": {"symbols": []},
+    "operations": {"symbols": []},
     "trades raw": {"channel": "trades", "interval": "raw"},
     "book raw": {"channel": "book", "interval": "raw"},
 }

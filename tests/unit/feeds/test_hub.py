@@ -202,11 +202,11 @@ def test_known_trades_are_sent_again_and_older_ones_are_named_as_a_gap() -> None
     market.flush()
     client, output = market.client()
     assert (
-        market.hub.replay(client, Subject("trades", "S0"), 290, 0, 1_000)
+        market.hub.trades.replay(client, Subject("trades", "S0"), 290, 0, 1_000)
         == len(market.trades) - 290
     )
-    assert market.hub.replay(client, Subject("trades", "S0"), 3, 0, 1_000) == 250
-    assert market.hub.replay(client, Subject("trades", "S0"), None, 5, 1_000) == 5
+    assert market.hub.trades.replay(client, Subject("trades", "S0"), 3, 0, 1_000) == 250
+    assert market.hub.trades.replay(client, Subject("trades", "S0"), None, 5, 1_000) == 5
     client.write_out()
     gap = output.of_type("gap")
     newest = len(market.trades)
@@ -279,12 +279,12 @@ def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscriptio
         market.trade(10)
     market.flush()
     client, output = market.client()
-    sent = market.hub.replay(client, Subject("trades", "S0"), 0, 0, 7)
+    sent = market.hub.trades.replay(client, Subject("trades", "S0"), 0, 0, 7)
     client.write_out()
     newest = [trade for trade in market.trades if trade["symbol"] == "S0"][-7:]
     gap, *trades = output.received
     assert (sent, trades) == (7, newest)
     assert (gap["type"], gap["last"]) == ("gap", newest[0]["sequence"] - 1)
-    assert market.hub.replay(client, Subject("trades", "S1"), 0, 0, 0) == 0
+    assert market.hub.trades.replay(client, Subject("trades", "S1"), 0, 0, 0) == 0
     client.write_out()
-    assert output.received[-1]["last"] == market.hub.newest_trade(Subject("trades", "S1"))
+    assert output.received[-1]["last"] == market.hub.trades.newest(Subject("trades", "S1"))

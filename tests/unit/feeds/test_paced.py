@@ -8,9 +8,12 @@ import pytest
 from msgspec import structs
 
 from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
+from schemas.operations import OperationsResource, ProcessState
+from services.feeds import hub as hubs
 from services.feeds.client import Subject
 from services.reader.candles import DAY_MS
 from tests.support.feed_market import FeedMarket, RecordingOutput
+from tests.support.feed_session import ConnectedClient
 
 STEP_MS = 7_000
 HOUR_MS = 3_600_000
@@ -222,3 +225,39 @@ def test_channels_without_subscribers_keep_nothing() -> None:
     assert not list(changes.tickers.take())
     assert not list(changes.candles.take())
     assert changes.tickers.all_known() == []
+
+
+def test_operations_come_whole_at_first_and_then_once_a_second() -> None:
+    market = FeedMarket()
+    asked: list[int] = []
+
+    def state(samples: int) -> OperationsResource:
+        asked.append(samples)
+        process = ProcessState(0, 0.0, 0, 0)
+        return OperationsResource("All stages keep up.", None, "", [], [], process, [])
+
+    market.hub.operations = state
+    market.flush_later()
+    assert asked == []
+    client, output = market.client()
+    market.hub.subscribe(client, hubs.OPERATIONS)
+    market.flush()
+    market.flush()
+    assert asked == [hubs.OPERATIONS_SAMPLES]
+    market.flush_later()
+    market.flush()
+    assert asked == [hubs.OPERATIONS_SAMPLES, 1]
+    messages = output.of_type("operations")
+    assert [each["operations"]["sentence"] for each in messages] == ["All stages keep up."] * 2
+    market.hub.unsubscribe(client, hubs.OPERATIONS)
+    market.flush_later()
+    assert len(asked) == 2
+
+
+def test_operations_have_no_symbols() -> None:
+    connected = ConnectedClient()
+    assert connected.subscribe("operations", [])["status"] == 200
+    assert connected.subscribe("operations", ["S0"])["status"] == 422
+    assert connected.subscribe("operations", [], interval="raw")["status"] == 422
+    assert connected.ask(op="list")["subscriptions"] == [{"channel": "operations", "symbols": []}]
+    assert ConnectedClient(public=False).subscribe("operations", [])["status"] == 401

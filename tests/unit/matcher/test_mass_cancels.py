@@ -83,6 +83,14 @@ TABLES = {
         5 | cancel all by ann in PETR4        | expired a1 1; cancelled a2 2
         """
     ),
+    "orders_of_a_halted_symbol": Scenario(
+        """
+        1 | instrument 50             | instrument
+        1 | sell 5 @ 52 by ann as a1  | rests 5
+        2 | phase halted              | halted after continuous
+        3 | cancel all by ann         | cancelled a1 5
+        """
+    ),
     "an_amended_order_keeps_its_age": Scenario(
         """
         1 | sell 1 @ 103 by ann as a1        | rests 1
