@@ -129,8 +129,8 @@ class Gap(Struct, frozen=True, tag_field="type", tag="gap"):
 class BookSnapshot(Struct, frozen=True, tag_field="type", tag="book_snapshot", gc=False):
     """A whole book, best first, which replaces what the client has.
 
-    `checksum`: see `services.feeds.book_checksum`; of the ten best levels of each side. `phase`: of
-    the symbol's market.
+    `checksum`: see `services.reader.book_checksum`; of the ten best levels of each side. `phase`:
+    of the symbol's market.
     """
 
     symbol: str

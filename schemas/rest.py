@@ -193,7 +193,10 @@ class LevelResource(Struct, frozen=True):
 
 
 class BookResource(Struct, frozen=True):
-    """The best `depth` levels of each side, best first; `sequence` as in `market.book.v1`."""
+    """The best `depth` levels of each side, best first; `sequence` as in `market.book.v1`.
+
+    `checksum`: of the ten best levels of each side, whatever `depth`, as live feeds have it.
+    """
 
     symbol: str
     depth: int
@@ -201,6 +204,7 @@ class BookResource(Struct, frozen=True):
     asks: list[LevelResource]
     sequence: int
     as_of: str
+    checksum: int
 
 
 class PositionResource(Struct, frozen=True):

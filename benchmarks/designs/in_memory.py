@@ -15,6 +15,7 @@ from benchmarks.designs.write_behind import WriteBehind
 from schemas.brokers import Broker
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import rfc3339, rounded_average
+from services.reader.book_checksum import CHECKSUM_LEVELS, checksum
 from services.runtime.clock import now_ms
 
 _encode = msgspec.json.Encoder().encode
@@ -68,9 +69,13 @@ class InMemory(MemoryOrders):
         self._market.expire(moment)
         book = self._market.books.get(symbol)
         if book is None:
-            return _encode(BookResource(symbol, depth, [], [], 0, rfc3339(moment)))
-        bids, asks = book.bids.resources(depth), book.asks.resources(depth)
-        return _encode(BookResource(symbol, depth, bids, asks, book.sequence, rfc3339(moment)))
+            return _encode(
+                BookResource(symbol, depth, [], [], 0, rfc3339(moment), checksum([], []))
+            )
+        sides = [side.resources(max(depth, CHECKSUM_LEVELS)) for side in (book.bids, book.asks)]
+        bids, asks = (side[:depth] for side in sides)
+        as_of, found = rfc3339(moment), checksum(*sides)
+        return _encode(BookResource(symbol, depth, bids, asks, book.sequence, as_of, found))
 
     async def balance(self, broker: Broker) -> bytes:
         """A BalanceResource."""

@@ -11,9 +11,9 @@ from schemas.book import Level
 from schemas.feed import BookDelta, BookSnapshot, Ladder, TickerMessage, TickersMessage
 from schemas.feed_requests import LadderDepth
 from schemas.instruments import Phase
-from services.feeds.book_levels import book_checksum, checksum
 from services.feeds.client import Reason
 from services.feeds.watched_books import BookChanges
+from services.reader.book_checksum import book_checksum, checksum
 from services.reader.books import BookView
 
 # Of one message, about 100 KiB.

@@ -31,6 +31,7 @@ from schemas.own_events import own_events_of
 from schemas.rest import BalanceResource, BookResource, PriceResource
 from schemas.units import TIMESTAMP_MS_MAX, ClosedReason, rfc3339
 from services.reader.balances import Balances
+from services.reader.book_checksum import book_checksum
 from services.reader.books import BookView
 from services.reader.candles import Candles
 from services.reader.instruments import Instruments
@@ -310,6 +311,7 @@ class Views:
             asks=book.best("ask", depth),
             sequence=book.sequence,
             as_of=rfc3339(self.clock(symbol, now)),
+            checksum=book_checksum(book),
         )
 
     def partition(self, symbol: str) -> int | None:

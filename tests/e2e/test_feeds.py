@@ -34,7 +34,10 @@ def test_feed_equals_the_topics_and_the_book_by_rest(exchange: Exchange, interva
         assert feed.ask("subscribe", channel="book", **wanted)["status"] == 200
         trade_on(symbol, broker, seed=2)
         book = broker.get(f"/stocks/{symbol}/book?depth=50").body
-        feed.until(lambda each: each.get("sequence") == book["sequence"] and "checksum" in each)
+        last = feed.until(
+            lambda each: each.get("sequence") == book["sequence"] and "checksum" in each
+        )
+        assert last["checksum"] == book["checksum"]
     mine = ClientBook()
     for message in feed.messages:
         if message["type"] in ("book_snapshot", "book_update"):

@@ -25,12 +25,12 @@ from schemas.ids import order_id
 from schemas.instruments import InstrumentRules
 from schemas.outcome_steps import Taking
 from schemas.units import SelfTradePrevention, Side
-from services.feeds.book_levels import checksum
 from services.feeds.client import FeedClient
 from services.feeds.hub import FeedHub
 from services.feeds.own_feed import OwnFeed
 from services.feeds.raw_feed import RawFeed
 from services.matcher.engine import Engine, EnginePosition
+from services.reader.book_checksum import checksum
 from services.reader.views import Views
 from services.runtime.kafka.execution_filter import Batch
 from tests.support.reader_outcomes import ALICE, T0
