@@ -79,6 +79,8 @@ def test_every_answer_documents_its_headers(made: dict[str, Any]) -> None:
     codes = order["409"]["content"]["application/problem+json"]["schema"]["allOf"][1]
     assert codes["properties"]["code"]["enum"] == [
         "client_order_id_reused",
+        "market_closed",
+        "market_halted",
         "needs_instrument",
         "outside_price_band",
         "post_only_would_trade",
