@@ -116,7 +116,8 @@ class InvariantChecker:
         for entry in (*self.open.values(), *self.parked.values()):
             order = entry.event
             is_day = isinstance(order, OrderEntered) and order.time_in_force == "day"
-            if order.symbol == event.symbol and is_day:
+            # One that an earlier close ended may still wait, by the bound on expiries.
+            if order.symbol == event.symbol and is_day and order.valid_until is None:
                 # The close is the end of these orders; no event contains it.
                 entry.event = structs.replace(order, valid_until=self.clock)
 
