@@ -71,6 +71,7 @@ WEIGHTS_S = {
     "tests/browser/test_budgets.py": 20,
     "tests/browser/test_conditions.py": 15,
     "tests/browser/test_connection.py": 75,
+    "tests/browser/test_phases.py": 25,
     "tests/browser/test_restart.py": 30,
     "tests/browser/test_states.py": 40,
     "tests/browser/test_trading.py": 30,

@@ -2,7 +2,7 @@
 
 import { make, rows, setAttribute, setClass, table, write, cells, roving } from "./dom.js";
 import { NONE, change, price, quantity } from "./format.js";
-import { market, mayRead, watchTickers } from "./market-data.js";
+import { market, mayRead, watchPhases, watchTickers } from "./market-data.js";
 import { panel, show } from "./panels.js";
 import { SIGN_IN } from "./session.js";
 
@@ -17,12 +17,17 @@ const COLUMNS = [
   ["Value", "number", (t) => t.value, (t) => price(t.value)],
   ["Trades", "number", (t) => t.trades, (t) => quantity(t.trades)],
   ["Spread", "number", spreadOf, (t) => price(spreadOf(t))],
+  ["Phase", "name", (t) => phaseOf(t) || null, phaseOf],
 ];
 const order = { column: 6, falling: true };
 
 function changeOf(ticker) {
   const found = change(ticker.last, ticker.open);
   return found && ticker.open ? found.by / ticker.open : null;
+}
+
+function phaseOf({ symbol }) {
+  return market.phases.get(symbol) ?? "";
 }
 
 function spreadOf({ ask, bid }) {
@@ -66,7 +71,8 @@ export function marketView(view) {
     draw();
   });
   view.replaceChildren(make("h1", { class: "hidden", text: "Market" }), box.element);
-  const ends = [watchTickers(), show({ draw, topics: ["tickers", "connection-state"] })];
+  const drawing = show({ draw, topics: ["tickers", "connection-state"] });
+  const ends = [watchTickers(), watchPhases(), drawing];
   return () => ends.forEach((end) => end());
 }
 

@@ -187,7 +187,14 @@ function sumsOf(ticker) {
   return parts.join("  ");
 }
 
+const STOPPED = {
+  halted: "halted: nothing is traded, orders are refused; cancels are taken",
+  closed: "closed: nothing is traded, orders are refused; cancels are taken",
+};
+
 function noteOf(ticker) {
+  const stopped = STOPPED[market.stock?.phase];
+  if (stopped) return stopped;
   if (!market.stock || ticker) return "";
   return market.stock.listed ? "not traded yet" : "not listed: no order has rested here yet";
 }

@@ -1,0 +1,45 @@
+"""Halts and closes: shown in the views, and the reason of refused orders in words."""
+
+from playwright.sync_api import expect
+
+from conformance.api import Api
+from tests.browser.chromium import Watched
+from tests.support.exchange import Exchange
+
+SYMBOL = "HALTED3"
+# The page asks for phases every 5 s.
+ASKED_MS = 15_000
+
+
+def set_phase(exchange: Exchange, phase: str) -> None:
+    """Change the phase of the symbol as an operator does."""
+    answer = exchange.admin().call("POST", f"/admin/stocks/{SYMBOL}/phase", {"phase": phase})
+    assert answer.status == 200, answer
+
+
+def test_halt_is_shown_and_refuses_orders_in_words_until_trading_continues(
+    watched: Watched, exchange: Exchange, market: Api
+) -> None:
+    rules = {"reference_price": 2000}
+    assert exchange.admin().call("PUT", f"/admin/stocks/{SYMBOL}", rules).status == 200
+    market.place("ask", SYMBOL, 500, 2010)
+    page = watched.open(f"#/stock/{SYMBOL}")
+    watched.sign_in(exchange.register("Halted"))
+    set_phase(exchange, "halted")
+    note = page.locator(".quote .note")
+    expect(note).to_contain_text("halted: nothing is traded", timeout=ASKED_MS)
+    page.fill("#field-price", "20.10")
+    page.fill("#field-quantity", "300")
+    page.fill("#field-document_number", "12345678901")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ticket")).to_contain_text("until trading continues")
+    expect(page.locator("#field-quantity")).to_have_value("300")
+    page.goto(f"{watched.url}/#/market")
+    row = page.locator("tbody tr", has_text=SYMBOL)
+    expect(row).to_contain_text("halted", timeout=ASKED_MS)
+    set_phase(exchange, "continuous")
+    expect(row).not_to_contain_text("halted", timeout=ASKED_MS)
+    page.goto(f"{watched.url}/#/stock/{SYMBOL}")
+    expect(note).not_to_contain_text("halted", timeout=ASKED_MS)
+    watched.expect_errors("status of 409")
