@@ -45,4 +45,12 @@ SCENARIOS: Final = (
         "5@50 / -",
         "a1 cancelled 5; a2 filled; b1 open 5",
     ),
+    Scenario(
+        "M6",
+        "A cancel of all orders works on a halted symbol too.",
+        "rules ref50; a1 S 5@52; phase halted; X a",
+        "-",
+        "- / -",
+        "a1 cancelled 5",
+    ),
 )

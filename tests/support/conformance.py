@@ -6,7 +6,7 @@ import sys
 from msgspec import Struct
 
 # Rules of `conformance/` with their cases. A lower count would mean that a rule was not checked.
-RULES = 332
+RULES = 333
 # The suite takes 40 s on an idle machine.
 TIMEOUT_S = 300.0
 
