@@ -6,6 +6,7 @@ from msgspec import structs
 
 from schemas.codec import encode
 from schemas.commands import CancelOrder, PlaceOrder, Tick
+from schemas.executions import claim_offset
 from schemas.ids import order_id
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from services.audit.client_log import ClientLine
@@ -227,7 +228,15 @@ def test_audit_of_a_database_filled_before_it_kept_sums_is_noted(
         (on(BOOK, lambda records: [*records, records[-1]]), "book_topic"),
         (on(BOOK, replaced('"bids":[[', '"bids":[[1', 20)), "book_topic"),
         (on(SNAPSHOTS, commits(lambda it: structs.replace(it, digest="00"))), "snapshots"),
-        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=it.epoch + 1))), "snapshots"),
+        (
+            on(
+                SNAPSHOTS,
+                commits(lambda it: structs.replace(it, epoch=claim_offset(it.epoch))),
+            ),
+            "snapshots",
+        ),
+        # Of a claim that the log lacks: a power cut took it, which is noted and no difference.
+        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=it.epoch + 1))), None),
         (
             on(SNAPSHOTS, commits(lambda it: structs.replace(it, next_record=10**9))),
             "snapshots",
