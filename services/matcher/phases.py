@@ -1,5 +1,7 @@
 """Phases of symbols: a halt, a close that ends the day orders, the return to trading. Pure."""
 
+from collections.abc import Collection
+
 from schemas.commands import SetPhase
 from schemas.executions import CommandRefused, PhaseSet
 from services.matcher.stops import StopOrder
@@ -8,6 +10,11 @@ from services.matcher.taking import TakingOrders
 
 class PhasedOrders(TakingOrders):
     """Base of the engine: symbols with instruments change their phases."""
+
+    @property
+    def day_orders(self) -> Collection[str]:
+        """Ids of the open orders, also of those that wait, that a close of their symbol ends."""
+        return self._day_orders.keys()
 
     def _set_phase(self, command: SetPhase) -> PhaseSet | CommandRefused:
         """Change a symbol's phase. In the phase that it has already, nothing happens."""

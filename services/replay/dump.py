@@ -3,15 +3,13 @@
 Pure. Client order ids are left out; the digest covers them too.
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from schemas.book import Level
-from schemas.units import SelfTradePrevention, Side
+from schemas.instruments import Phase
+from schemas.units import SelfTradePrevention, Side, TimeInForce
 from services.matcher.book import Book, IcebergOrder, Order
 from services.matcher.engine import Engine
-from services.matcher.instrument import OrderTerms
 from services.matcher.stops import StopOrder
 
 
@@ -20,7 +18,8 @@ class OpenOrder(Struct, frozen=True):
 
     `display_quantity`: of an iceberg order, the size of its next slice (0: all);
     `displayed_quantity`: the part of what remains that the book shows. `document_number`: of an
-    order that entered a symbol with an instrument.
+    order that entered a symbol with an instrument. `time_in_force` day: the close of the symbol
+    ends it; that is its `valid_until` then.
     """
 
     order_id: str
@@ -33,12 +32,14 @@ class OpenOrder(Struct, frozen=True):
     displayed_quantity: int
     document_number: str | None
     self_trade_prevention: SelfTradePrevention | None
+    time_in_force: TimeInForce
 
 
 class DumpedBook(Struct, frozen=True):
-    """One symbol: levels best first, orders in priority order."""
+    """One symbol: levels best first, orders in priority order. `phase` None: no instrument."""
 
     symbol: str
+    phase: Phase | None
     sequence: int
     trade_sequence: int
     bids: list[Level]
@@ -66,6 +67,7 @@ class WaitingStop(Struct, frozen=True):
     trigger_price: int | None
     document_number: str
     self_trade_prevention: SelfTradePrevention | None
+    time_in_force: TimeInForce
 
 
 class Dump(Struct, frozen=True):
@@ -85,14 +87,13 @@ class Dump(Struct, frozen=True):
 
 def dump(engine: Engine, next_offset: int) -> Dump:
     """Every book of the engine by symbol, including empty ones."""
-    terms = engine.terms
     return Dump(
         engine.partition,
         next_offset,
         engine.clock,
         engine.digest().hex(),
         len(engine.open_orders),
-        [_book(engine.books[symbol], terms) for symbol in sorted(engine.books)],
+        [_book(engine.books[symbol], engine) for symbol in sorted(engine.books)],
         sorted(
             (_stop(order) for order in engine.open_orders.values() if isinstance(order, StopOrder)),
             key=lambda stop: stop.accepted_at,
@@ -114,22 +115,25 @@ def _stop(order: StopOrder) -> WaitingStop:
         order.trigger_price or None,
         order.command.document_number,
         order.command.self_trade_prevention,
+        order.command.time_in_force or "gtc",
     )
 
 
-def _book(book: Book, terms: Mapping[str, OrderTerms]) -> DumpedBook:
+def _book(book: Book, engine: Engine) -> DumpedBook:
     return DumpedBook(
         book.symbol,
+        None if book.instrument is None else book.instrument.phase,
         book.sequence,
         book.trade_sequence,
         book.levels("bid"),
         book.levels("ask"),
-        [_order(order, terms.get(order.order_id)) for order in book.orders("bid")],
-        [_order(order, terms.get(order.order_id)) for order in book.orders("ask")],
+        [_order(order, engine) for order in book.orders("bid")],
+        [_order(order, engine) for order in book.orders("ask")],
     )
 
 
-def _order(order: Order, terms: OrderTerms | None) -> OpenOrder:
+def _order(order: Order, engine: Engine) -> OpenOrder:
+    terms = engine.terms.get(order.order_id)
     return OpenOrder(
         order.order_id,
         order.broker_id,
@@ -141,4 +145,5 @@ def _order(order: Order, terms: OrderTerms | None) -> OpenOrder:
         order.remaining,
         None if terms is None else terms.document_number,
         None if terms is None else terms.self_trade_prevention,
+        "day" if order.order_id in engine.day_orders else "gtc",
     )

@@ -146,6 +146,33 @@ def test_dump_has_documents_and_preventions_where_the_symbol_has_an_instrument()
     ]
 
 
+def test_dump_has_phases_and_day_orders() -> None:
+    texts = [
+        "buy 1 @ 99 in OTHER by ann as a1",
+        "instrument 100",
+        "buy 1 @ 99 by bob as b1 for day",
+        "buy 1 @ 99 by bob as b2",
+        "buy 1 by bob as b3 stop 105 for day",
+        "phase closed",
+    ]
+    engine = Engine(0)
+    for offset, text in enumerate(texts):
+        engine.apply(scenario.command_of(text), EnginePosition(0, offset, 7))
+    dumped = dump(engine, 6)
+    assert [(book.symbol, book.phase) for book in dumped.books] == [
+        ("OTHER", None),
+        ("PETR4", "closed"),
+    ]
+    orders = [order for book in dumped.books for order in book.bid_orders]
+    assert [(one.order_id, one.time_in_force, one.valid_until) for one in orders] == [
+        ("a1", "gtc", None),
+        ("b1", "day", 7),
+        ("b2", "gtc", None),
+    ]
+    (stop,) = dumped.stops
+    assert (stop.time_in_force, stop.valid_until) == ("day", 7)
+
+
 def test_compare_digest_counts_snapshots_and_shows_one_that_differs() -> None:
     replay = replayed(*map(encode, COMMANDS))
     replay.compare_digest(replay.engine.digest().hex())
