@@ -95,6 +95,15 @@ class PhaseResource(Struct, frozen=True):
     previous: Phase
 
 
+class MarketState(Struct, frozen=True):
+    """A symbol's market as of the last outcome that a gateway has read. `rules` None: it has no
+    instrument, and no reference price."""
+
+    phase: Phase
+    rules: InstrumentRules | None = None
+    reference_price: int = 0
+
+
 class PendingChange(Struct, frozen=True):
     """A change that is stored but has no outcome yet; repeating the call does no harm."""
 

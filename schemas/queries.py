@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from schemas.candles import Interval
+from schemas.executions import RefusalCode
 from schemas.instruments import Phase
 from schemas.market_controls import InstrumentResource
 from schemas.units import ClosedReason, OrderKind, SelfTradePreventionChoice, Side, TimeInForce
@@ -43,12 +44,25 @@ class StocksResource(Struct, frozen=True):
     next_cursor: str | None
 
 
+class OrderWarning(Struct, frozen=True):
+    """A refusal that the matcher would give now."""
+
+    code: RefusalCode
+    detail: str
+
+
 class ValidOrder(Struct, frozen=True):
-    """`POST /orders` would accept this order; quotas are checked only there."""
+    """`POST /orders` would send this order to the matcher; quotas are checked only there.
+
+    `warnings`: what the matcher would refuse it for in the present `phase` and by the present rules
+    of the symbol, as far as this process knows them; null: it does not know the phase.
+    """
 
     symbol: str
     partition: int
     listed: bool
+    phase: Phase | None = None
+    warnings: tuple[OrderWarning, ...] = ()
     valid: Literal[True] = True
 
 

@@ -6,13 +6,14 @@ Each outcome reaches the views before the requests that wait for it.
 from collections.abc import Sequence
 from functools import partial
 
+from schemas.market_controls import MarketState
 from schemas.rest import OrderResource
-from services.api.app import Request
+from services.api.app import ProblemError, Request
 from services.api.service import ApiContext, Half
 from services.feeds import wiring as feeds
 from services.feeds.own_feed import OwnFeed
 from services.ingest import wiring as ingest
-from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError
+from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError, MarketAtHand
 from services.page import wiring as page
 from services.page.assets import load_page
 from services.reader import wiring as reader
@@ -39,6 +40,23 @@ def at_hand_of(views: Reader) -> AtHand:
     return lambda order_id: views.ready_views().order(order_id)
 
 
+def market_at_hand_of(views: Reader) -> MarketAtHand:
+    """The reader's view of a symbol's market in the form that ingest uses."""
+
+    def market(symbol: str) -> MarketState | None:
+        try:
+            ready = views.ready_views()
+        except ProblemError:
+            # Until the views are complete, the market is unknown.
+            return None
+        held = ready.instruments.get(symbol)
+        if held is None:
+            return MarketState("continuous")
+        return MarketState(held.phase, held.rules, held.reference(ready.last_trade(symbol)))
+
+    return market
+
+
 async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
@@ -47,7 +65,10 @@ async def build(context: ApiContext) -> Sequence[Half]:
     own = OwnFeed(lambda: views.views)
     context.dispatcher.subscribe(on_batch=own.on_batch)
     files = load_page()
-    placing, orders = ingest.half(context, lookup_of(views), at_hand_of(views), has_reads=True)
+    at_hand, market_at_hand = at_hand_of(views), market_at_hand_of(views)
+    placing, orders = ingest.half(
+        context, lookup_of(views), at_hand, market_at_hand, has_reads=True
+    )
     showing, operations = page.half(context, views, files)
     return [
         placing,

@@ -34,10 +34,10 @@ from services.ingest.app_batch import BatchHandler
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_cancel_all import CancelAllHandler
 from services.ingest.app_market import MarketHandler
-from services.ingest.app_place import PlaceOrderHandler
+from services.ingest.app_place import PlaceOrderHandler, command_of
 from services.ingest.app_replace import ReplaceOrderHandler
 from services.ingest.context import IngestContext
-from services.ingest.refusals import REFUSALS
+from services.ingest.refusals import REFUSALS, warnings_of
 from services.ingest.registration import (
     RANDOM_BYTES,
     SECRET_BYTES,
@@ -77,10 +77,13 @@ class Ingest:
         """The answer for an order that is not placed. Raises ProblemError."""
         order = admit(body, self.context.clock())
         partition_map = self.context.partition_map
+        market = self.context.market_at_hand(order.symbol)
         valid = ValidOrder(
             symbol=order.symbol,
             partition=partition_map.partition(order.symbol),
             listed=partition_map.is_listed(order.symbol),
+            phase=None if market is None else market.phase,
+            warnings=() if market is None else warnings_of(command_of(order, "", ""), market),
         )
         return json_response(200, valid)
 

@@ -69,7 +69,7 @@ class PlaceOrderHandler:
         partition = context.partition_map.partition(order.symbol)
         random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
         order_id = ids.order_id(now_ms, partition, random_bits)
-        command = _command(order, order_id, broker_id)
+        command = command_of(order, order_id, broker_id)
         if type(command) is EnterOrder:
             context.require_level(partition, command)
         value = encode(command)
@@ -125,7 +125,8 @@ class PlaceOrderHandler:
         return json_response(201, order, (("Location", location(event.order_id)), *honoured))
 
 
-def _command(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
+def command_of(order: OrderRequest, order_id: str, broker_id: str) -> PlaceOrder:
+    """The command of a valid order."""
     until = order.valid_until
     fields = (
         order_id,

@@ -19,7 +19,14 @@ from services.api.direct import reply_later
 from services.api.messages import Reply
 from services.api.partition_map import PartitionMap
 from services.api.rate_limits import RateLimiter
-from services.ingest.lookup import AtHand, Lookup, LookupUnavailableError, none_at_hand
+from services.ingest.lookup import (
+    AtHand,
+    Lookup,
+    LookupUnavailableError,
+    MarketAtHand,
+    no_market_at_hand,
+    none_at_hand,
+)
 from services.ingest.prefer import Preferences, applied, parse_prefer
 from services.ingest.publish import Delivery, Publisher
 from services.ingest.waiters import Waiters
@@ -68,6 +75,7 @@ class IngestContext(Struct, frozen=True):
     randomness: Callable[[int], bytes]
     rules_level: Callable[[int], int]
     at_hand: AtHand = none_at_hand
+    market_at_hand: MarketAtHand = no_market_at_hand
 
     def require_level(self, partition: int, command: Command) -> None:
         """Raises ProblemError (503) unless the partition's matcher follows the rules that the

@@ -9,6 +9,7 @@ from types import TracebackType
 import aiohttp
 import msgspec
 
+from schemas.market_controls import MarketState
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from services.api.app import Request
@@ -16,6 +17,8 @@ from services.api.app import Request
 Lookup = Callable[[str, Request], Awaitable[OrderResource | None]]
 # The order with this id, of any broker, if this process has it in memory.
 AtHand = Callable[[str], OrderRecord | None]
+# The market of this symbol, if this process has it in memory.
+MarketAtHand = Callable[[str], MarketState | None]
 
 # The reader answers at once, or waits briefly for a new order.
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
@@ -31,6 +34,11 @@ class LookupUnavailableError(Exception):
 
 def none_at_hand(_: str) -> OrderRecord | None:
     """The orders in memory of a process without a reader."""
+    return None
+
+
+def no_market_at_hand(_: str) -> MarketState | None:
+    """The markets in memory of a process without a reader."""
     return None
 
 

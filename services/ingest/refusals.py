@@ -2,7 +2,12 @@
 
 from typing import Final
 
+from schemas.commands import EnterOrder, PlaceOrder
+from schemas.conditions import needs_instrument
 from schemas.executions import RefusalCode
+from schemas.market_controls import MarketState
+from schemas.order_rules import PHASE_REFUSALS, rule_refusal
+from schemas.queries import OrderWarning
 from schemas.rest import FieldFault
 from services.api.app import ProblemError
 from services.api.decoding import invalid_fields
@@ -37,6 +42,22 @@ _FAULTS: Final = {
     "over_max_quantity": ("/quantity", "is more than the symbol's quantity_max"),
     "over_max_value": ("/quantity", "times the price is more than the symbol's value_max"),
 }
+
+
+def warnings_of(order: PlaceOrder, market: MarketState) -> tuple[OrderWarning, ...]:
+    """The refusal that the matcher would give the order in this market, if any."""
+    code: RefusalCode | None = None
+    if market.rules is not None:
+        by_rule = rule_refusal(order, market.rules, market.reference_price)
+        code = PHASE_REFUSALS.get(market.phase) or by_rule
+    elif isinstance(order, EnterOrder) and needs_instrument(order):
+        code = "needs_instrument"
+    if code is None:
+        return ()
+    if code in _FAULTS:
+        pointer, detail = _FAULTS[code]
+        return (OrderWarning(code, f"{pointer.removeprefix('/')} {detail}"),)
+    return (OrderWarning(code, REFUSALS[code]),)
 
 
 def raise_refusal(code: RefusalCode) -> None:

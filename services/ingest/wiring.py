@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from services.api.service import ApiContext, Half
 from services.ingest.app import Ingest
 from services.ingest.context import IngestContext
-from services.ingest.lookup import AtHand, Lookup, RemoteLookup, no_lookup, none_at_hand
+from services.ingest.lookup import (
+    AtHand,
+    Lookup,
+    MarketAtHand,
+    RemoteLookup,
+    no_lookup,
+    no_market_at_hand,
+    none_at_hand,
+)
 from services.ingest.publish import Publisher
 from services.ingest.waiters import Waiters
 from services.runtime.clock import now_ms
@@ -30,7 +38,11 @@ def make_sender(settings: Settings, failed: Callable[[ExchangeError], None]) -> 
 
 
 def make_context(
-    context: ApiContext, sender: Sender, lookup: Lookup, at_hand: AtHand
+    context: ApiContext,
+    sender: Sender,
+    lookup: Lookup,
+    at_hand: AtHand,
+    market_at_hand: MarketAtHand,
 ) -> IngestContext:
     """The context of placing and cancelling. Call it on the running loop."""
     settings, topology = context.settings, context.topology
@@ -54,6 +66,7 @@ def make_context(
         clock=now_ms,
         randomness=os.urandom,
         at_hand=at_hand,
+        market_at_hand=market_at_hand,
         rules_level=context.dispatcher.rules_level,
     )
 
@@ -62,11 +75,13 @@ def half(
     context: ApiContext,
     lookup: Lookup,
     at_hand: AtHand = none_at_hand,
+    market_at_hand: MarketAtHand = no_market_at_hand,
     *,
     has_reads: bool = False,
 ) -> tuple[Half, Ingest]:
     """Ingest's calls, and ingest itself for sessions in the same process. Call it on the running
-    loop. `lookup` and `at_hand` find the orders to cancel.
+    loop. `lookup` and `at_hand` find the orders to cancel, `market_at_hand` the phase and rules for
+    checks of orders.
 
     `has_reads`: the process also serves calls that need no Kafka.
     """
@@ -74,7 +89,7 @@ def half(
     require(settings.admin_key, "admin_key")
     sender = make_sender(settings, context.stop.fail)
     context.ending.push_async_callback(asyncio.to_thread, sender.close)
-    ingest_context = make_context(context, sender, lookup, at_hand)
+    ingest_context = make_context(context, sender, lookup, at_hand, market_at_hand)
     ingest = Ingest(ingest_context, context.directory)
     context.dispatcher.subscribe(on_batch=ingest.on_batch)
     publisher = ingest_context.publisher

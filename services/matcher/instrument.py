@@ -1,19 +1,12 @@
 """The instrument of one symbol, and which orders its rules refuse. Pure."""
 
-from typing import Final
-
 from msgspec import Struct
 
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.instruments import InstrumentRules, Phase
-from schemas.units import SelfTradePrevention, Side
-
-# What orders are refused with while their symbol is not in continuous trading.
-_PHASE_REFUSALS: Final[dict[Phase, RefusalCode]] = {
-    "halted": "market_halted",
-    "closed": "market_closed",
-}
+from schemas.order_rules import PHASE_REFUSALS, rule_refusal
+from schemas.units import SelfTradePrevention
 
 
 class Instrument(Struct, gc=False):
@@ -40,39 +33,11 @@ class Instrument(Struct, gc=False):
 
     def phase_refusal(self) -> RefusalCode | None:
         """Refusal of every order in the present phase; None: it takes orders."""
-        return _PHASE_REFUSALS.get(self.phase)
+        return PHASE_REFUSALS.get(self.phase)
 
     def refusal(self, command: PlaceOrder) -> RefusalCode | None:
         """Refusal of an order that comes in the wrong phase or breaks a rule; None: neither."""
-        return self.phase_refusal() or self._broken_rule(command)
-
-    def _broken_rule(self, command: PlaceOrder) -> RefusalCode | None:
-        rules, price, quantity = self.rules, command.price, command.quantity
-        lot = rules.lot_size
-        minimum = stop_price = display = None
-        if type(command) is EnterOrder:
-            minimum, stop_price = command.minimum_quantity, command.stop_price
-            display = command.display_quantity
-        value = quantity * (price or stop_price or self.reference)
-        code: RefusalCode | None = None
-        if (price or 0) % rules.tick_size or (stop_price or 0) % rules.tick_size:
-            code = "off_tick"
-        elif (quantity % lot) or (minimum or 0) % lot or (display or 0) % lot:
-            code = "off_lot"
-        elif rules.quantity_max is not None and quantity > rules.quantity_max:
-            code = "over_max_quantity"
-        elif rules.value_max is not None and value > rules.value_max:
-            code = "over_max_value"
-        elif price is not None and rules.is_outside(command.side, price):
-            code = "outside_price_band"
-        elif stop_price is not None and is_reached(command.side, stop_price, self.reference):
-            code = "stop_would_trigger"
-        return code
-
-
-def is_reached(side: Side, stop_price: int, price: int) -> bool:
-    """True if a trade at this price elects a stop of this side."""
-    return price >= stop_price if side == "bid" else price <= stop_price
+        return self.phase_refusal() or rule_refusal(command, self.rules, self.reference)
 
 
 class OrderTerms(Struct, frozen=True, gc=False):

@@ -13,9 +13,9 @@ from sortedcontainers import SortedDict
 
 from schemas.commands import EnterOrder
 from schemas.executions import Fill
+from schemas.order_rules import is_reached
 from schemas.snapshots import StopRow
 from services.matcher.book import Order
-from services.matcher.instrument import is_reached
 
 
 class StopOrder(Order, gc=False, eq=False):

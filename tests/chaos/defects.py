@@ -85,7 +85,7 @@ def _defect(found_by: str, *replacements: Replacement) -> Defect:
 
 _best = BookView.best
 _claimed = outbox._delivery
-_command = app_place._command
+_command = app_place.command_of
 _delivery_lines = lines.delivery_lines
 _judge = ExecutionFilter._judge
 _judge_answer = schedule.judge
@@ -320,10 +320,10 @@ GATEWAY: Final[dict[str, Defect]] = {
     ),
     "a client order id is lost": _defect(
         "acknowledged contradiction",
-        (app_place, "_command", lambda *of: structs.replace(_command(*of), client_order_id=None)),
+        (app_place, "command_of", lambda *a: structs.replace(_command(*a), client_order_id=None)),
     ),
     "an order has another broker": _defect(
-        "acknowledged", (app_place, "_command", _of_the_former_broker())
+        "acknowledged", (app_place, "command_of", _of_the_former_broker())
     ),
     "a cancel is granted without being sent": _defect(
         "lost", (CancelOrderHandler, "begin", _grant)

@@ -11,6 +11,7 @@ from schemas.brokers import Broker, key_hash
 from schemas.codec import decode_command, encode
 from schemas.commands import AmendOrder, CancelOrder, PlaceOrder
 from schemas.executions import RULES_LEVEL, Event, Expired, OrderAccepted, Outcome
+from schemas.market_controls import MarketState
 from schemas.orders import OrderRecord
 from schemas.rest import OrderResource
 from schemas.topics import BROKERS
@@ -86,6 +87,7 @@ class IngestHarness:
         self.orders: dict[str, OrderResource] = {}
         self.reader_unavailable = False
         self.rules_level = RULES_LEVEL
+        self.markets: dict[str, MarketState] = {}
         self.publisher = Publisher(
             sender, in_flight_max=in_flight_max, delivery_timeout_ms=delivery_ms
         )
@@ -108,6 +110,7 @@ class IngestHarness:
             clock=lambda: NOW_MS,
             randomness=randomness,
             rules_level=lambda _: self.rules_level,
+            market_at_hand=self.markets.get,
         )
         self.ingest = Ingest(context, self.directory)
         routes = self.ingest.routes()
