@@ -249,7 +249,8 @@ def _change(orders: dict[str, OrderState], step: Step) -> None:
     elif isinstance(step, OrderAmended | StopElected):
         order = orders[step.order_id]
         order.price, order.remaining = step.price, step.remaining_quantity
-        order.open, order.parked = step.closed_reason is None, False
+        order.open = step.closed_reason is None
+        order.parked = isinstance(step, OrderAmended) and step.stop_price is not None
 
 
 class Account(Struct):

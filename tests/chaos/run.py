@@ -93,6 +93,7 @@ class _Run:
             post_only_percent=6,
             minimum_percent=4,
             stop_percent=8,
+            day_percent=6,
         )
         flow = order_plan(profile, plan.seed)
         stack = cluster.stack

@@ -301,6 +301,9 @@ CHANGED = Market(
 def test_order_states_accounts_and_symbol_views_include_replaced_and_elected_orders() -> None:
     waiting = structs.replace(CHANGED, outcomes=CHANGED.outcomes[:3])
     assert order_states(waiting)["s"].parked
+    moved = OrderAmended("s", "b3", "r2", "PETR4", "bid", 12, 60, 2, stop_price=11)
+    replaced = structs.replace(waiting, outcomes=[*waiting.outcomes, Outcome(4, moved)])
+    assert order_states(replaced)["s"] == OrderState("b3", "PETR4", "bid", 12, 60, True, True)
     levels: Levels = {("ask", 10): [100, 1], ("bid", 9): [40, 1]}
     assert symbol_views(waiting) == {"PETR4": SymbolView(2, None, levels)}
     assert order_states(CHANGED) == {
