@@ -375,3 +375,8 @@ def epoch_of(claim: Claim | LevelClaim, offset: int) -> int:
 def claim_offset(epoch: int) -> int:
     """The offset of the claim with which the epoch begins."""
     return epoch % _CLAIM_OFFSETS
+
+
+def claim_nonce(epoch: int) -> int:
+    """The nonce of the claim with which the epoch begins; 0: a claim without one."""
+    return epoch // _CLAIM_OFFSETS

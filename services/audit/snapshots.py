@@ -7,7 +7,7 @@ cut can take the outcomes before a snapshot and leave the snapshot, which matche
 
 from collections.abc import Callable, Iterable
 
-from schemas.executions import claim_offset
+from schemas.executions import claim_nonce, claim_offset
 from schemas.snapshots import SnapshotCommit
 from services.audit.report import AuditReport
 from services.matcher.engine import Engine
@@ -85,8 +85,10 @@ class SnapshotAudit:
     def _is_lost(self, commit: SnapshotCommit) -> bool:
         """True if the log has lost the snapshot's claim, or a later claim found fewer outcomes."""
         claim = claim_offset(commit.epoch)
-        # Versions whose claims have no nonce wrote to flushed executions.
-        taken = commit.epoch not in self._begun and claim != commit.epoch
+        # Versions whose claims have no nonce wrote to flushed executions. A nonce of the log has
+        # its claim there, and no lost one.
+        nonces = {0, *map(claim_nonce, self._begun)}
+        taken = claim_nonce(commit.epoch) not in nonces
         return taken or any(
             epoch != NO_EPOCH and claim_offset(epoch) > claim and begun < commit.next_command
             for epoch, begun in self._begun.items()

@@ -1,8 +1,11 @@
 """The audit of snapshots, each compared with the recomputed engine and its position in the log."""
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec import structs
 
+from schemas.executions import RULES_LEVEL, LevelClaim, epoch_of
 from schemas.snapshots import SnapshotCommit
 from services.audit.report import AuditReport, Invariant
 from services.audit.snapshots import Restore, SnapshotAudit
@@ -44,11 +47,13 @@ def saved_before(
     return chunks, seal.commit(saved, 2)
 
 
-def judged(commit: SnapshotCommit, restored: Restore) -> Invariant:
+def judged(
+    commit: SnapshotCommit, restored: Restore, places: Sequence[FilterPosition] = PLACES
+) -> Invariant:
     """Judge the snapshot as the audit does, over a log of three commands."""
     report = AuditReport()
     snapshots = SnapshotAudit([(RECORD, commit)], restored, report)
-    for place in PLACES:
+    for place in places:
         snapshots.on_position(place)
     for number, engine in enumerate(engines()):
         snapshots.reached(number, engine)
@@ -85,6 +90,18 @@ def test_snapshot_that_continues_at_a_wrong_position_is_reported(
     assert found.differences == 1
     assert f"snapshot 0@{RECORD} before command {command}" in found.samples[0]
     assert reason in found.samples[0]
+
+
+@pytest.mark.parametrize(("nonce", "reported"), [(7, True), (8, False)])
+def test_snapshot_of_an_unknown_epoch_is_reported_if_its_claim_cannot_be_lost(
+    nonce: int, reported: bool
+) -> None:
+    held = epoch_of(LevelClaim("matcher", RULES_LEVEL, 7), 0)
+    places = [PLACES[0], *(structs.replace(place, epoch=held) for place in PLACES[1:])]
+    # A claim with the nonce of one in the log, at another offset, was never written.
+    chunks, commit = saved_before(2, 2, epoch_of(LevelClaim("matcher", RULES_LEVEL, nonce), 1))
+    found = judged(commit, lambda _, it: restore(it, chunks), places)
+    assert (found.differences, bool(found.note)) == (int(reported), not reported)
 
 
 def test_snapshot_of_another_engine_is_reported() -> None:
