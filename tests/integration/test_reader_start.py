@@ -1,6 +1,7 @@
 """A reader started from PostgreSQL has the same views as one that reads all executions."""
 
 import asyncio
+import time
 import uuid
 from functools import cache, partial
 
@@ -9,6 +10,7 @@ import pytest
 from msgspec import Struct
 
 from schemas.executions import OrderAccepted, Outcome
+from schemas.orders import OrderRecord
 from schemas.tables import SCHEMA_VERSION
 from services.api.brokers import BrokerDirectory
 from services.api.partition_map import PartitionMap
@@ -17,6 +19,7 @@ from services.reader.archive import Archive
 from services.reader.bootstrap import ViewBootstrap
 from services.reader.command_log import CommandLog
 from services.reader.database_views import StoredViews
+from services.reader.errors import ArchiveUnavailableError
 from services.reader.views import Views
 from services.runtime.kafka.consumer import Fetch, LogConsumer
 from services.runtime.kafka.dispatcher import TopicDispatcher
@@ -90,13 +93,24 @@ async def start_reader(
         assert dispatcher.caught_up()
         check = start.check()
         assert check.ok
-        found = [await reader._find(order_id) for order_id in order_ids]
+        found = [await find(reader, order_id) for order_id in order_ids]
         return StartedReader(reader._views, check.detail, list(found))
     finally:
         starting.cancel()
         caught_up.cancel()
         await asyncio.to_thread(dispatcher.stop)
         await archive.close()
+
+
+async def find(reader: Reader, order_id: str) -> OrderRecord | None:
+    """Look an order up, again after a 503: PostgreSQL may be slow beside other tests."""
+    deadline = time.monotonic() + CAUGHT_UP_WITHIN_S
+    while True:
+        try:
+            return await reader._find(order_id)
+        except ArchiveUnavailableError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def started(

@@ -1,12 +1,14 @@
 """An outbox for tests: brokers and trades stored like the sink does, and senders as processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from msgspec import Struct, structs
@@ -140,11 +142,20 @@ def start_sender(url: str, changes: Mapping[str, str] | None = None) -> subproce
     return subprocess.Popen(command, env=environ | dict(changes or {}))
 
 
+def handles_sigterm(pid: int) -> bool:
+    """Return whether a process has installed its own handler of SIGTERM."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> signal.SIGTERM - 1 & 1)
+
+
 @contextmanager
 def running_sender(url: str, changes: Mapping[str, str] | None = None) -> Iterator[None]:
     """Run a sender during the context. SIGTERM at its end must give exit code 0."""
     process = start_sender(url, changes)
     try:
+        # A sender that is still importing its modules dies of SIGTERM instead of stopping.
+        wait_for("a sender that handles SIGTERM", lambda: handles_sigterm(process.pid))
         yield
         process.terminate()
         assert process.wait(60) == 0
