@@ -14,7 +14,7 @@ from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
 from services.ingest.app_cancel import closed
 from services.ingest.app_cancel_all import OrderFilter
-from services.ingest.app_replace import require_open
+from services.ingest.app_replace import require_replaceable
 from services.ingest.batch_admission import Item, admit_batch
 from services.ingest.prefer import Preferences
 from services.ingest.settling import order_not_found
@@ -114,7 +114,7 @@ class GatewayOrders:
         if record.broker_id != broker.broker_id:
             raise order_not_found()
         order = record.resource()
-        require_open(order)
+        require_replaceable(order, values)
         self._ingest.replacing.begin(values, order, request, preferences, reply)
 
     def is_open(self, order_id: str) -> bool | None:

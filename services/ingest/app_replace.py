@@ -98,10 +98,7 @@ class ReplaceOrderHandler:
             order = known(await self._context.lookup(request.identifier("order_id"), request))
         except LookupUnavailableError:
             raise not_accepted("the order cannot be read now; nothing was written") from None
-        require_open(order)
-        faults = display_faults(values, order) + stop_faults(values, order)
-        if faults:
-            raise invalid_fields(faults)
+        require_replaceable(order, values)
         return order
 
     def send(
@@ -208,6 +205,14 @@ def display_faults(values: ReplaceRequest, order: OrderResource) -> Faults:
         name = "display_quantity"
     fault = display_fault(display, quantity) if display else None
     return [] if fault is None else [FieldFault(f"/{name}", f"display_quantity {fault}")]
+
+
+def require_replaceable(order: OrderResource, values: ReplaceRequest) -> None:
+    """Raises ProblemError: 409 if the order is closed, 422 for values that do not fit it."""
+    require_open(order)
+    faults = display_faults(values, order) + stop_faults(values, order)
+    if faults:
+        raise invalid_fields(faults)
 
 
 def require_open(order: OrderResource) -> None:

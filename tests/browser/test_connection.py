@@ -70,7 +70,7 @@ def test_lost_gateway_is_announced_and_the_page_catches_up(
         expect(page.locator('#connection[data-state="reconnecting"]')).to_be_visible()
         expect(page.locator("#banner")).to_contain_text("The connection is lost")
         expect(page.locator("button:text('Review order')")).to_be_disabled()
-        struck = "getComputedStyle(document.querySelector('#ladder .number')).textDecorationLine"
+        struck = "getComputedStyle(document.querySelector('#ladder td.number')).textDecorationLine"
         assert page.evaluate(struck) == "line-through"
         page.wait_for_timeout(outage_s * 1000)
         expect(page.locator("#banner")).to_contain_text("The last message came at")
