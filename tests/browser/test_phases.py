@@ -11,9 +11,9 @@ SYMBOL = "HALTED3"
 ASKED_MS = 15_000
 
 
-def set_phase(exchange: Exchange, phase: str) -> None:
-    """Change the phase of the symbol as an operator does."""
-    answer = exchange.admin().call("POST", f"/admin/stocks/{SYMBOL}/phase", {"phase": phase})
+def set_phase(exchange: Exchange, symbol: str, phase: str) -> None:
+    """Change the phase of a symbol as an operator does."""
+    answer = exchange.admin().call("POST", f"/admin/stocks/{symbol}/phase", {"phase": phase})
     assert answer.status == 200, answer
 
 
@@ -25,7 +25,7 @@ def test_halt_is_shown_and_refuses_orders_in_words_until_trading_continues(
     market.place("ask", SYMBOL, 500, 2010)
     page = watched.open(f"#/stock/{SYMBOL}")
     watched.sign_in(exchange.register("Halted"))
-    set_phase(exchange, "halted")
+    set_phase(exchange, SYMBOL, "halted")
     note = page.locator(".quote .note")
     expect(note).to_contain_text("halted: nothing is traded", timeout=ASKED_MS)
     page.fill("#field-price", "20.10")
@@ -38,7 +38,7 @@ def test_halt_is_shown_and_refuses_orders_in_words_until_trading_continues(
     page.goto(f"{watched.url}/#/market")
     row = page.locator("tbody tr", has_text=SYMBOL)
     expect(row).to_contain_text("halted", timeout=ASKED_MS)
-    set_phase(exchange, "continuous")
+    set_phase(exchange, SYMBOL, "continuous")
     expect(row).not_to_contain_text("halted", timeout=ASKED_MS)
     page.goto(f"{watched.url}/#/stock/{SYMBOL}")
     expect(note).not_to_contain_text("halted", timeout=ASKED_MS)

@@ -4,6 +4,8 @@ import { make, write } from "./dom.js";
 import { centsOf, wholeOf } from "./format.js";
 import { replace, textOf } from "./orders.js";
 
+const QUANTITIES = { quantity: "quantity", display_quantity: "display quantity" };
+
 // Resolves to what came of it in words; null if the order stays as it is.
 export function askForValues(order) {
   const waits = order.stop_price !== null && order.triggered_at === null;
@@ -12,6 +14,11 @@ export function askForValues(order) {
     order.price === null ? null : priceField("replace-price", "Price", order.price);
   const wanted = `Quantity, with the ${order.filled_quantity} filled`;
   const quantityField = field("replace-quantity", wanted, String(order.quantity), "numeric");
+  // An order that shows all cannot hide a part later.
+  const displayed = "Display quantity, 0 to show all";
+  const displayField = order.display_quantity
+    ? field("replace-display", displayed, String(order.display_quantity), "numeric")
+    : null;
   const fault = make("p", { class: "fault", role: "alert" });
   const send = make("button", { type: "submit", class: "primary", text: "Change the order" });
   const back = make("button", { type: "button", text: "Keep it" });
@@ -19,7 +26,9 @@ export function askForValues(order) {
     "form",
     { novalidate: true },
     make("h2", { id: "replace-title", text: `Change: ${textOf(order)}` }),
-    ...[stopField, limitField, quantityField].filter(Boolean).map((each) => each.element),
+    ...[stopField, limitField, quantityField, displayField]
+      .filter(Boolean)
+      .map((each) => each.element),
     fault,
     make("div", { class: "actions" }, send, back),
   );
@@ -39,6 +48,7 @@ export function askForValues(order) {
         price: limitField?.input.value,
         stop_price: stopField?.input.value,
         quantity: quantityField.input.value,
+        display_quantity: displayField?.input.value,
       });
       write(fault, why);
       if (why) return;
@@ -61,9 +71,12 @@ function valuesOf(order, texts) {
     if (cents === null) return { why: "The price: write one such as 37.12." };
     if (cents !== order[name]) values[name] = cents;
   }
-  const shares = wholeOf(texts.quantity);
-  if (shares === null) return { why: "The quantity: write a whole number." };
-  if (shares !== order.quantity) values.quantity = shares;
+  for (const [name, text] of Object.entries(QUANTITIES)) {
+    if (texts[name] === undefined) continue;
+    const shares = wholeOf(texts[name]);
+    if (shares === null) return { why: `The ${text}: write a whole number.` };
+    if (shares !== order[name]) values[name] = shares;
+  }
   const same = Object.keys(values).length === 0;
   return { values, why: same ? "These are the values that it has." : "" };
 }
