@@ -15,10 +15,12 @@ import msgspec
 from msgspec import Struct
 
 from schemas.codec import UnreadableError, decode_command, encode
+from schemas.executions import Outcome
 from services.matcher.engine import Engine, EnginePosition
 from services.matcher.market_data import book_updates, trades_of
 from services.matcher.snapshot import SnapshotChecksum, SnapshotPosition, save
-from tests.golden.command_logs import LOGS, PARTITION, LoggedCommand
+from tests.golden.command_logs import LOGS
+from tests.golden.market import PARTITION, LoggedCommand
 
 # Commands between two snapshots.
 _SNAPSHOT_EVERY = 10_000
@@ -74,6 +76,7 @@ def replay(log: Iterable[LoggedCommand]) -> Replayed:
         hashes.counts["expired_at_once"] = max(
             hashes.counts["expired_at_once"], len(outcome.expired)
         )
+        hashes.counts.update(_of_newer_rules(outcome))
         hashes.add("outcomes", encode(outcome))
         for trade in trades_of(outcome, at):
             hashes.counts["trades"] += 1
@@ -83,6 +86,21 @@ def replay(log: Iterable[LoggedCommand]) -> Replayed:
         if (record.offset + 1) % _SNAPSHOT_EVERY == 0:
             _add_snapshot(hashes, engine, record.offset + 1)
     return Replayed(hashes.result(), dict(sorted(hashes.counts.items())))
+
+
+def _of_newer_rules(outcome: Outcome) -> Counter[str]:
+    """The counts of what only newer rules bring about; a log without any has no such count."""
+    event, elected = outcome.event, (*outcome.before, *outcome.after)
+    took = [event, *elected]
+    makers = [fill for each in took for fill in getattr(each, "fills", ())]
+    counts = {
+        "elected": len(elected),
+        "elected_before": len(outcome.before),
+        "price_band": sum(getattr(each, "closed_reason", None) == "price_band" for each in took),
+        "prevented": sum(len(getattr(each, "prevented", ())) for each in took),
+        "slices": sum(fill.maker_displayed_quantity is not None for fill in makers),
+    }
+    return Counter({kind: count for kind, count in counts.items() if count})
 
 
 def _add_snapshot(hashes: _Hashes, engine: Engine, next_command: int) -> None:
