@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
+from msgspec import structs
+
 from benchmarks.micro.harness import Benchmark, CurvePoint, Measurement, Scale, ns_each
 from loadgen.commands import broker_id, commands
 from loadgen.workload.orderflow import Profile, plan
@@ -22,6 +24,10 @@ LEVEL_STEP: Final = 2
 LOT: Final = 100
 # Half of the bound on fills and expiries of one command; no measurement may reach the bound.
 AT_ONCE_MAX: Final = 5_000
+PLAIN: Final = Profile(brokers=BROKERS, orders_per_s=2_000)
+CONDITIONED: Final = structs.replace(
+    PLAIN, ioc_percent=20, fok_percent=5, iceberg_percent=5, stop_percent=5, replace_percent=10
+)
 
 
 class EngineMarket:
@@ -233,9 +239,17 @@ def expire(scale: Scale) -> Benchmark:
 
 def mixed(scale: Scale) -> Benchmark:
     """A market's flow with client order ids, cancels and expiries, into an empty engine."""
+    return _of_flow(scale, PLAIN)
 
+
+def conditions(scale: Scale) -> Benchmark:
+    """The flow of `mixed` with replacements and conditions, every symbol with an instrument."""
+    return _of_flow(scale, CONDITIONED)
+
+
+def _of_flow(scale: Scale, shape: Profile) -> Benchmark:
     def point(symbols: int) -> CurvePoint:
-        flow = flow_of(scale, symbols)
+        flow = flow_of(scale, symbols, shape=shape)
 
         def measure() -> Iterable[Measurement]:
             ns = ns_each(partial(apply_all, Engine(0), flow), len(flow))
@@ -246,17 +260,15 @@ def mixed(scale: Scale) -> Benchmark:
     return Benchmark([point(symbols) for symbols in (5, 50, 450)], "symbols")
 
 
-def flow_of(scale: Scale, symbols: int, seconds: int = 0) -> list[tuple[Command, EnginePosition]]:
-    """Commands with their offsets in the command log, at 2,000 orders a second for `flow_s`."""
-    shape = Profile(
-        brokers=BROKERS,
-        symbols=symbols,
-        orders_per_s=2_000,
-        duration_s=seconds or scale.flow_s,
-    )
+def flow_of(
+    scale: Scale, symbols: int, seconds: int = 0, shape: Profile = PLAIN
+) -> list[tuple[Command, EnginePosition]]:
+    """Commands with their offsets in the command log, for `flow_s` unless `seconds` is given."""
+    duration_s = seconds or scale.flow_s
+    planned = plan(structs.replace(shape, symbols=symbols, duration_s=duration_s), seed=1)
     return [
         (command, EnginePosition(0, offset, now_ms))
-        for offset, (now_ms, command) in enumerate(commands(plan(shape, seed=1), 0, START_MS))
+        for offset, (now_ms, command) in enumerate(commands(planned, 0, START_MS))
     ]
 
 

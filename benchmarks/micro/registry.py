@@ -45,6 +45,7 @@ ENTRIES: Final = (
     _alone("engine.cross", "an order that trades, per fill", engine.cross),
     _alone("engine.expire", "a tick when orders are due, per order", engine.expire),
     _alone("engine.mixed", "a market's flow with client order ids", engine.mixed),
+    _alone("engine.conditions", "that flow with conditions and replacements", engine.conditions),
     BenchmarkEntry("engine.bare", "beside a bare order book, with equal fills", bare_book.beside),
     BenchmarkEntry(
         PEERS, "beside others, with equal fills; no client ids, no validity", peers.beside
