@@ -23,7 +23,6 @@ def rule_refusal(order: PlaceOrder, rules: InstrumentRules, reference: int) -> R
     if type(order) is EnterOrder:
         minimum, stop_price = order.minimum_quantity, order.stop_price
         display = order.display_quantity
-    value = quantity * (price or stop_price or reference)
     code: RefusalCode | None = None
     if (price or 0) % rules.tick_size or (stop_price or 0) % rules.tick_size:
         code = "off_tick"
@@ -31,7 +30,10 @@ def rule_refusal(order: PlaceOrder, rules: InstrumentRules, reference: int) -> R
         code = "off_lot"
     elif rules.quantity_max is not None and quantity > rules.quantity_max:
         code = "over_max_quantity"
-    elif rules.value_max is not None and value > rules.value_max:
+    elif (
+        rules.value_max is not None
+        and quantity * (price or stop_price or reference) > rules.value_max
+    ):
         code = "over_max_value"
     elif price is not None and rules.is_outside(order.side, price):
         code = "outside_price_band"

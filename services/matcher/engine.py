@@ -29,6 +29,7 @@ from schemas.executions import (
     Outcome,
     QuotasSet,
     RefusalCode,
+    StopElected,
     Ticked,
 )
 from schemas.quotas import Quotas
@@ -96,7 +97,9 @@ class Engine(PhasedOrders):
         if expiries and expiries[0][0] <= clock:
             self._expire_due(expired)
         # Without stops, a command has its event alone.
-        before = () if self._stops is None else self._run_carried(at.offset, expired)
+        before: tuple[StopElected, ...] = ()
+        if self._stops is not None:
+            before = self._run_carried(self._stops, at.offset, expired)
         event: Event
         if type(command) is PlaceOrder:
             event = self._place(command, at, expired)
@@ -108,7 +111,9 @@ class Engine(PhasedOrders):
             event = self._amend(command, at, expired)
         else:
             event = self._apply_rare(command)
-        after = () if self._stops is None else self._run_reached(at.offset, expired)
+        after: tuple[StopElected, ...] = ()
+        if self._stops is not None and self._stops.traded_symbols:
+            after = self._run_reached(self._stops, at.offset, expired)
         return Outcome(clock, event, tuple(expired) if expired else (), before, after)
 
     def _apply_rare(self, command: Command | None) -> Event:

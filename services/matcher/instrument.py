@@ -37,7 +37,9 @@ class Instrument(Struct, gc=False):
 
     def refusal(self, command: PlaceOrder) -> RefusalCode | None:
         """Refusal of an order that comes in the wrong phase or breaks a rule; None: neither."""
-        return self.phase_refusal() or rule_refusal(command, self.rules, self.reference)
+        if self.phase != "continuous":
+            return self.phase_refusal()
+        return rule_refusal(command, self.rules, self.reference)
 
 
 class OrderTerms(Struct, frozen=True, gc=False):
@@ -49,5 +51,6 @@ class OrderTerms(Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, command: PlaceOrder) -> "OrderTerms":
         """The fields of a command's order."""
-        mode = command.self_trade_prevention if isinstance(command, EnterOrder) else None
-        return cls(command.document_number, mode)
+        if type(command) is not EnterOrder:
+            return cls(command.document_number)
+        return cls(command.document_number, command.self_trade_prevention)

@@ -149,6 +149,7 @@ class OpenOrders:
             self._amended.pop(order.order_id, None)
         if self._terms:
             self._terms.pop(order.order_id, None)
+        if self._day_orders:
             self._day_orders.pop(order.order_id, None)
         if self._quotas is not None:
             self._quotas.left(order.broker_id)
@@ -222,11 +223,12 @@ class OpenOrders:
     def _keep_terms(self, command: PlaceOrder, terms: OrderTerms) -> None:
         """Add the terms of an order that rests in the book of a symbol with an instrument."""
         self._terms[command.order_id] = terms
-        self._keep_if_day(command)
+        if type(command) is EnterOrder:
+            self._keep_if_day(command)
 
-    def _keep_if_day(self, command: PlaceOrder) -> None:
+    def _keep_if_day(self, command: EnterOrder) -> None:
         """Remember an open order if the close of its symbol ends it."""
-        if type(command) is EnterOrder and command.time_in_force == "day":
+        if command.time_in_force == "day":
             self._day_orders[command.order_id] = self.open_orders[command.order_id]
 
     def _wait(self, order: StopOrder) -> None:

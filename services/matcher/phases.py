@@ -49,6 +49,6 @@ class PhasedOrders(TakingOrders):
         if self._stops is None:
             return
         if self._is_trading(symbol):
-            self._stops.compare(symbol, (reference,))
+            self._stops.compare(symbol, reference, reference)
         else:
             self._stops.settle(self._is_trading)

@@ -46,7 +46,7 @@ def protection_of(
     instrument = book.instrument
     if instrument is None:
         return None
-    mode = command.self_trade_prevention if isinstance(command, EnterOrder) else None
+    mode = command.self_trade_prevention if type(command) is EnterOrder else None
     lowest, highest = 0, PRICE_CENTS_MAX
     if instrument.rules.band_ppm is not None:
         reference = instrument.reference_before(offset)

@@ -6,7 +6,7 @@ oldest. The trades of elected stops make the next pass.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import structs
 from sortedcontainers import SortedDict
@@ -93,11 +93,25 @@ class SymbolStops:
             return self._bids, (order.stop_price, order.place)
         return self._asks, (-order.stop_price, order.place)
 
-    def traded(self, prices: Iterable[int]) -> None:
-        """Remember prices of trades for the next pass."""
-        for price in prices:
-            self._high = max(self._high, price)
-            self._low = min(self._low or price, price)
+    def traded(self, low: int, high: int) -> bool:
+        """Remember trades between these prices for the next pass. False: it would do nothing.
+
+        No order is parked between a trade and its pass, so what the trade does not reach now, it
+        never does.
+        """
+        if not (self._reaches(self._bids, high) or self._reaches(self._asks, low)):
+            return bool(self.elected)
+        self._high = max(self._high, high)
+        self._low = min(self._low or low, low)
+        return True
+
+    @staticmethod
+    def _reaches(parked: "SortedDict[tuple[int, int], StopOrder]", price: int) -> bool:
+        """True if a trade at this price reaches a parked order of the side."""
+        if not parked:
+            return False
+        order: StopOrder = parked.peekitem(0)[1]
+        return is_reached(order.side, order.stop_price, price)
 
     def elect(self) -> None:
         """One pass: elect all that the trades since the last pass have reached."""
@@ -111,11 +125,8 @@ class SymbolStops:
     def _reached(
         self, parked: "SortedDict[tuple[int, int], StopOrder]", price: int
     ) -> Iterator[StopOrder]:
-        while parked:
-            order: StopOrder = parked.peekitem(0)[1]
-            if not is_reached(order.side, order.stop_price, price):
-                return
-            parked.popitem(0)
+        while self._reaches(parked, price):
+            order: StopOrder = parked.popitem(0)[1]
             order.trigger_price = price
             yield order
 
@@ -131,8 +142,8 @@ class SymbolStops:
 class Stops:
     """The stops of all symbols that have any.
 
-    `traded_symbols`: those whose trades made no pass yet. `carried`: those whose elected stops take
-    with the next command.
+    `traded_symbols`: those whose trades since the last pass have reached stops, or that have
+    elected ones. `carried`: those whose elected stops take with the next command.
     """
 
     def __init__(self) -> None:
@@ -163,15 +174,14 @@ class Stops:
     def traded(self, symbol: str, fills: Sequence[Fill]) -> None:
         """Remember the trades of one order, whose prices only rise or only fall."""
         if fills:
-            self.compare(symbol, (fills[0].price, fills[-1].price))
+            first, last = fills[0].price, fills[-1].price
+            self.compare(symbol, *((first, last) if first < last else (last, first)))
 
-    def compare(self, symbol: str, prices: Sequence[int]) -> None:
-        """Remember prices of a symbol for its next pass."""
+    def compare(self, symbol: str, low: int, high: int) -> None:
+        """Remember trades of a symbol between these prices for its next pass."""
         stops = self.symbols.get(symbol)
-        if stops is not None:
-            stops.traded(prices)
-            if symbol not in self.traded_symbols:
-                self.traded_symbols.append(symbol)
+        if stops is not None and stops.traded(low, high) and symbol not in self.traded_symbols:
+            self.traded_symbols.append(symbol)
 
     def settle(self, is_trading: Callable[[str], bool]) -> None:
         """Elect what the last trades of a command have reached, for the next command to run.

@@ -131,19 +131,21 @@ class TakingOrders(OpenOrders):
             self._trades += len(fills)
             self._steps_left -= len(fills) + other_steps
 
-    def _run_carried(self, offset: int, expired: list[Expired]) -> tuple[StopElected, ...]:
+    def _run_carried(
+        self, stops: Stops, offset: int, expired: list[Expired]
+    ) -> tuple[StopElected, ...]:
         """Let the stops take that earlier commands have elected."""
         self._steps_left, self._trades = self.rules.fills_max, 0
         self._elections_left = self.rules.elections_max
-        if self._stops is None or not self._stops.carried:
+        if not stops.carried:
             return ()
-        return self._run_stops(self._stops, tuple(self._stops.carried), offset, expired)
+        return self._run_stops(stops, tuple(stops.carried), offset, expired)
 
-    def _run_reached(self, offset: int, expired: list[Expired]) -> tuple[StopElected, ...]:
+    def _run_reached(
+        self, stops: Stops, offset: int, expired: list[Expired]
+    ) -> tuple[StopElected, ...]:
         """Let the stops take that this command's trades have reached."""
-        if self._stops is None or not self._stops.traded_symbols:
-            return ()
-        return self._run_stops(self._stops, tuple(self._stops.traded_symbols), offset, expired)
+        return self._run_stops(stops, tuple(stops.traded_symbols), offset, expired)
 
     def _run_stops(
         self, stops: Stops, symbols: Sequence[str], offset: int, expired: list[Expired]
