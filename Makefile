@@ -39,7 +39,7 @@ ARGS ?=
 test-unit: $(READY) ## Tests without servers, in half a minute; ARGS= goes to pytest
 	@exec $(BIN)/python -m tests unit $(ARGS)
 
-test: $(READY) ## The essential tests on a real Kafka and a real PostgreSQL, in minutes
+test: $(READY) ## The essential tests on a real Kafka and a real PostgreSQL, in 7 minutes
 	@exec $(BIN)/python -m tests essential $(ARGS)
 
 .PHONY: browser

@@ -52,6 +52,8 @@ def _make_aot_cache() -> None:
 
 def _run(name: str, target: Target, shards: int, more: Sequence[str]) -> list[int]:
     environment = {VARIABLE: target.size, **os.environ}
+    # Without compiled modules on disk, every program that a test starts compiles the project again.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     running: list[subprocess.Popen[str]] = []
     for number in range(1, shards + 1):
         command = [sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider"]

@@ -35,15 +35,19 @@ ESSENTIAL = (
 )
 # Files that TEST_SIZE makes smaller: part of ESSENTIAL, and needed again at full size.
 # The seconds are those of the small size.
-SIZED = {
+SIZED: dict[str, float] = {
     "tests/contract/test_http_schema.py": 12,
     "tests/golden/test_golden_logs.py": 1,
     "tests/integration/test_standby.py": 18,
     "tests/properties/test_engine_model.py": 2,
     "tests/properties/test_flows.py": 1,
     "tests/simulation/test_simulation.py": 2,
+    "tests/unit/reader/test_candles.py": 0.5,
     "tests/unit/reader/test_order_list.py": 2,
+    "tests/unit/reader/test_tickers.py": 0.5,
     "tests/unit/reader/test_trade_lists.py": 1,
+    "tests/unit/schemas/test_command_texts.py": 0.5,
+    "tests/unit/sink/test_candle_rows.py": 0.5,
     "tests/unit/test_retained_memory.py": 1,
 }
 # Each shard has its own exchange, and each ends with the audit of that exchange.

@@ -39,22 +39,22 @@ def kinds_seen(seed: int) -> Counter[str]:
         event = outcome.event
         seen[type(event).__name__] += 1
         seen["expiries"] += len(outcome.expired)
-        seen += elections_seen(outcome)
+        seen.update(elections_seen(outcome))
         if isinstance(event, OrdersCancelled):
             seen["mass cancels of several"] += len(event.orders) > 1
             seen["mass cancels with more"] += event.more
         if isinstance(event, PhaseSet):
-            seen += phases_seen(event, outcome, engine)
+            seen.update(phases_seen(event, outcome, engine))
         seen["expired above the limit"] += len(outcome.expired) > rules.expiries_max
         if isinstance(event, CommandRefused):
             seen[event.code] += 1
         if isinstance(step.command, EnterOrder):
             seen[f"{type(event).__name__} of conditions"] += 1
         if isinstance(event, OrderEntered):
-            seen += conditions_seen(event)
+            seen.update(conditions_seen(event))
         if isinstance(event, OrderAmended):
-            seen += amendments_seen(event)
-        seen += protections_seen(outcome)
+            seen.update(amendments_seen(event))
+        seen.update(protections_seen(outcome))
         if isinstance(event, OrderAccepted):
             seen[str(event.closed_reason)] += 1
             seen["fills"] += len(event.fills)
@@ -123,7 +123,7 @@ def protections_seen(outcome: Outcome) -> Counter[str]:
     seen: Counter[str] = Counter()
     for step, _ in steps_of(outcome):
         if isinstance(step, OrderEntered | OrderAmended | StopElected):
-            seen += protection_seen(step)
+            seen.update(protection_seen(step))
     return seen
 
 
@@ -146,7 +146,7 @@ def protection_seen(step: OrderEntered | OrderAmended | StopElected) -> Counter[
 def test_flows_of_many_seeds_contain_every_kind_often() -> None:
     total: Counter[str] = Counter()
     for seed in range(FLOWS):
-        total += kinds_seen(seed)
+        total.update(kinds_seen(seed))
     wanted = [
         *get_args(RefusalCode),
         *get_args(ClosedReason),

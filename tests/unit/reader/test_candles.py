@@ -13,6 +13,7 @@ from services.runtime.kafka.execution_filter import Batch
 from tests.support.growing_market import GrowingMarket
 from tests.support.reader_api import ReaderApi
 from tests.support.reader_outcomes import ALICE, BOB, fill, limit
+from tests.support.sizes import sized
 
 MINUTE = INTERVALS_MS["1m"]
 # Of a day in UTC.
@@ -43,7 +44,7 @@ def shown(candles: list[Candle], interval: Interval, clock: int) -> list[Any]:
     return [to_builtins(resource(each, INTERVALS_MS[interval], clock)) for each in candles]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(sized(1, 3)))
 def test_candles_equal_the_fold_of_all_trades_wherever_they_are(seed: int) -> None:
     market = GrowingMarket(seed, SLOWER)
     api, broker = market.api, market.brokers[0]

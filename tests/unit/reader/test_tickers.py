@@ -13,6 +13,7 @@ from services.runtime.kafka.execution_filter import Batch
 from tests.support.growing_market import GrowingMarket
 from tests.support.reader_api import ReaderApi
 from tests.support.reader_outcomes import BOB, limit, sweep
+from tests.support.sizes import sized
 from tests.unit.reader.test_candles import SLOWER, T0, traded_at
 
 STEP = INTERVALS_MS["5m"]
@@ -34,7 +35,7 @@ def naive(market: GrowingMarket, symbol: str, clock: int) -> list[Any]:
     return [*ends, sum(trade.quantity for trade in day), value, len(day)]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(sized(1, 3)))
 def test_ticker_equals_the_fold_of_all_trades(seed: int) -> None:
     market, applied = GrowingMarket(seed, SLOWER), GrowingMarket(seed, SLOWER)
     names = ("open", "high", "low", "volume", "value", "trades")

@@ -11,6 +11,7 @@ from schemas import units
 from schemas.codec import UnreadableError, decode_command, encode
 from schemas.commands import EnterOrder, PlaceOrder
 from tests.support.orders import cancel, limit
+from tests.support.sizes import sized
 
 TYPES: Final[dict[str, Any]] = {
     "order_id": units.OrderId,
@@ -20,6 +21,8 @@ TYPES: Final[dict[str, Any]] = {
     "client_order_id": units.ClientOrderId,
 }
 NEAR: Final = st.text("0aAfgGzZ.-_: \n\u00e9\u0085\u2028\x00\x7f", max_size=70)
+# Without a deadline: a busy machine may pause an example for longer.
+EXAMPLES: Final = settings(deadline=None, max_examples=sized(30, 100))
 UUIDS: Final = st.from_regex(units.UUID_PATTERN)
 
 
@@ -32,8 +35,7 @@ def accepted(field: str, text: str) -> bool:
 
 
 @pytest.mark.parametrize("field", TYPES)
-# Without a deadline: a busy machine may pause an example for longer.
-@settings(deadline=None)
+@EXAMPLES
 @given(text=st.one_of(NEAR, UUIDS, st.text(max_size=21)))
 @example("")
 @example("PETR4\n")
@@ -59,7 +61,7 @@ def test_order_with_any_text_is_readable_exactly_when_its_pattern_matches(
 
 
 @pytest.mark.parametrize("field", ["order_id", "broker_id"])
-@settings(deadline=None)
+@EXAMPLES
 @given(text=st.one_of(NEAR, UUIDS))
 def test_cancel_with_any_id_is_readable_exactly_when_its_pattern_matches(
     field: str, text: str

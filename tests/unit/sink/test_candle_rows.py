@@ -11,6 +11,7 @@ from services.sink.rows import Rows
 from tests.support.growing_market import slowed
 from tests.support.market import batches, outcomes
 from tests.support.reader_outcomes import ALICE, BOB, fill, limit
+from tests.support.sizes import sized
 
 MIDNIGHT = 1_794_960_000_000
 Key = tuple[int, str, Interval, int]
@@ -52,7 +53,7 @@ def slow_market(partition: int, seed: int) -> list[Batch]:
     return batches(partition, slowed(later, 9_000))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(sized(1, 3)))
 def test_candles_of_a_run_equal_the_fold_of_its_trades(seed: int) -> None:
     slow = slow_market(1, seed)
     rows = Rows()
