@@ -11,12 +11,21 @@ from msgspec import Struct
 Stage = Literal["gateway", "log", "matcher", "database", "sink", "helper"]
 
 
+class MatcherClaim(Struct, frozen=True):
+    """The claim of the matcher that holds a partition. `offset` in the executions: its epoch
+    begins there."""
+
+    matcher: str
+    offset: int
+
+
 class PartitionState(Struct, frozen=True):
     """Positions of one partition of the command log, as offsets of the next command.
 
     `end`: where the log ends; `applied`: what this gateway has the outcomes of; `stored`: what
     PostgreSQL has. Null: not known now. `waiting_s` and `unstored_s`: for how long commands have
-    waited for their outcome, and outcomes to be stored; 0: none does.
+    waited for their outcome, and outcomes to be stored; 0: none does. `claim`: null if none was
+    seen, or it was trimmed.
     """
 
     partition: int
@@ -27,6 +36,7 @@ class PartitionState(Struct, frozen=True):
     waiting_s: float
     unstored: int | None
     unstored_s: float
+    claim: MatcherClaim | None
 
 
 class CheckState(Struct, frozen=True):
@@ -38,17 +48,23 @@ class CheckState(Struct, frozen=True):
 
 
 class OperationsSample(Struct, frozen=True):
-    """One second. `post_p50_ms` and `post_p99_ms`: upper bounds of the answer times of orders in
-    the last 10 s; `outcome_age_ms`: the highest age of an outcome when it arrived; null: none."""
+    """One second. `orders` and `cancels`: those that were accepted; a replacement is neither.
+    `post_p50_ms` to `post_p999_ms`: upper bounds of the answer times of orders in the last 10 s;
+    `outcome_age_ms`: the highest age of an outcome when it arrived; null: none. `stream_bytes`:
+    written to live connections."""
 
     time: int
     commands: int
+    orders: int
+    cancels: int
     trades: int
     post_p50_ms: float | None
     post_p99_ms: float | None
+    post_p999_ms: float | None
     outcome_age_ms: int | None
     loop_delay_ms: float
     streams: int
+    stream_bytes: int
 
 
 class ProcessState(Struct, frozen=True):
@@ -56,12 +72,33 @@ class ProcessState(Struct, frozen=True):
 
     resident_bytes: int
     cpu_percent: float
+    symbols: int
+    open_orders: int
     orders_in_memory: int
     http_connections: int
 
 
+class StreamsState(Struct, frozen=True):
+    """Live connections of this gateway. `conflated`: whole messages in place of changes that a
+    slow client did not get; `cut`: connections that the gateway ended; both since its start."""
+
+    subscriptions: int
+    conflated: int
+    cut: int
+
+
+class WebhooksState(Struct, frozen=True):
+    """The outbox in PostgreSQL. Of either status at most 10,000 are counted; `oldest_pending`:
+    when the oldest of those was queued."""
+
+    pending: int
+    oldest_pending: str | None
+    parked: int
+
+
 class OperationsResource(Struct, frozen=True):
-    """`behind`: the stage that is behind, null: none is; `sentence` says it in words."""
+    """`behind`: the stage that is behind, null: none is; `sentence` says it in words. `webhooks`:
+    null while they are not known."""
 
     sentence: str
     behind: Stage | None
@@ -69,4 +106,6 @@ class OperationsResource(Struct, frozen=True):
     partitions: list[PartitionState]
     checks: list[CheckState]
     process: ProcessState
+    streams: StreamsState
+    webhooks: WebhooksState | None
     samples: list[OperationsSample]

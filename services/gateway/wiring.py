@@ -69,11 +69,12 @@ async def build(context: ApiContext) -> Sequence[Half]:
     placing, orders = ingest.half(
         context, lookup_of(views), at_hand, market_at_hand, has_reads=True
     )
-    showing, operations = page.half(context, views, files)
+    sending, deliveries = await webhooks.half(context)
+    showing, operations = page.half(context, views, deliveries, files)
     return [
         placing,
         reading,
-        await webhooks.half(context),
+        sending,
         await feeds.half(context, views, orders, own, files.version, operations.watched_state),
         showing,
     ]

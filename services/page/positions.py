@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.operations import PartitionState
+from schemas.operations import MatcherClaim, PartitionState
 
 # Older waits are said to be at least as long as this.
 KEPT_S: Final = 3600.0
@@ -60,8 +60,10 @@ class PartitionPositions:
             self._ends.note(end, now_s)
         self._end, self._stored = end, stored
 
-    def state(self, applied: int, now_s: float) -> PartitionState:
-        """All positions now, with the waits that follow from them."""
+    def state(
+        self, applied: int, now_s: float, claim: MatcherClaim | None = None
+    ) -> PartitionState:
+        """All positions now, with the waits that follow from them; and whose claim it is."""
         # The end was read a moment ago, and more may have been applied since.
         end = None if self._end is None else max(self._end, applied)
         stored = None if self._stored is None else min(self._stored, applied)
@@ -76,4 +78,5 @@ class PartitionPositions:
             waiting_s=round(self._ends.waiting_s(applied, now_s), 1) if waiting else 0.0,
             unstored=unstored,
             unstored_s=round(self._applied.waiting_s(stored or 0, now_s), 1) if unstored else 0.0,
+            claim=claim,
         )

@@ -8,13 +8,24 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
-from schemas.operations import OperationsSample, ProcessState
-from schemas.outcome_steps import trades_of
+from schemas.executions import OrderAccepted, OrderCancelled
+from schemas.operations import OperationsSample, ProcessState, StreamsState
+from schemas.outcome_steps import steps_of
+from services.reader.views import Views
 from services.runtime.clock import now_ms
 from services.runtime.kafka.execution_filter import Batch
-from services.runtime.metrics import CONNECTIONS, HTTP_SECONDS, ORDERS_IN_MEMORY, STREAMS
+from services.runtime.metrics import (
+    CONNECTIONS,
+    HTTP_SECONDS,
+    ORDERS_IN_MEMORY,
+    STREAM_BYTES,
+    STREAM_CONFLATED,
+    STREAM_SUBSCRIPTIONS,
+    STREAMS,
+    STREAMS_CUT,
+)
 
 SAMPLES_MAX: Final = 600
 # Answer times are those of so many seconds.
@@ -31,7 +42,8 @@ class SecondSamples:
 
     def __init__(self) -> None:
         self.samples: deque[OperationsSample] = deque(maxlen=SAMPLES_MAX)
-        self._commands = self._trades = 0
+        self._commands = self._orders = self._cancels = self._trades = 0
+        self._stream_bytes = _value(STREAM_BYTES)
         self._age_ms: int | None = None
         self._buckets: deque[dict[float, float]] = deque(maxlen=WINDOW_S)
         self._cpu_s = time.process_time()
@@ -42,7 +54,10 @@ class SecondSamples:
         """Count a batch of outcomes."""
         self._commands += len(batch.outcomes)
         for outcome in batch.outcomes:
-            self._trades += len(trades_of(outcome))
+            for step, trades in steps_of(outcome):
+                self._orders += type(step) is OrderAccepted
+                self._cancels += type(step) is OrderCancelled
+                self._trades += len(trades)
         age_ms = max(0, now_ms() - batch.outcomes[0].time)
         self._age_ms = age_ms if self._age_ms is None else max(self._age_ms, age_ms)
 
@@ -62,19 +77,25 @@ class SecondSamples:
         before = self._buckets[0] if self._buckets else now
         self._buckets.append(now)
         counts = {bound: count - before.get(bound, 0.0) for bound, count in now.items()}
+        stream_bytes = _value(STREAM_BYTES)
         self.samples.append(
             OperationsSample(
                 time=now_ms(),
                 commands=self._commands,
+                orders=self._orders,
+                cancels=self._cancels,
                 trades=self._trades,
                 post_p50_ms=quantile_ms(counts, 0.5),
                 post_p99_ms=quantile_ms(counts, 0.99),
+                post_p999_ms=quantile_ms(counts, 0.999),
                 outcome_age_ms=self._age_ms,
                 loop_delay_ms=round(delay_s * 1000, 1),
                 streams=int(_value(STREAMS)),
+                stream_bytes=int(stream_bytes - self._stream_bytes),
             )
         )
-        self._commands = self._trades = 0
+        self._commands = self._orders = self._cancels = self._trades = 0
+        self._stream_bytes = stream_bytes
         self._age_ms = None
         self._note_cpu()
 
@@ -85,15 +106,26 @@ class SecondSamples:
             self._cpu_percent = round(100 * share, 1)
         self._cpu_s, self._cpu_at_s = cpu_s, at_s
 
-    def process(self) -> ProcessState:
-        """The state of this process now."""
+    def process(self, views: Views) -> ProcessState:
+        """The state of this process, whose views these are, now."""
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return ProcessState(
             resident_bytes=pages * _PAGE_BYTES,
             cpu_percent=self._cpu_percent,
+            symbols=views.symbols(),
+            open_orders=views.open_orders(),
             orders_in_memory=int(_value(ORDERS_IN_MEMORY)),
             http_connections=int(_value(CONNECTIONS)),
         )
+
+
+def streams() -> StreamsState:
+    """The live connections of this process now."""
+    return StreamsState(
+        subscriptions=int(_value(STREAM_SUBSCRIPTIONS)),
+        conflated=int(_value(STREAM_CONFLATED)),
+        cut=int(_value(STREAMS_CUT)),
+    )
 
 
 def quantile_ms(counts: dict[float, float], share: float) -> float | None:
@@ -124,6 +156,13 @@ def _bucket_counts() -> dict[float, float]:
     return counts
 
 
-def _value(gauge: Gauge) -> float:
-    # Of all labels together; none was set yet: 0.
-    return float(sum(sample.value for metric in gauge.collect() for sample in metric.samples))
+def _value(figure: Gauge | Counter) -> float:
+    # Of all labels together; none was set yet: 0. A counter has the time of its start as well.
+    return float(
+        sum(
+            sample.value
+            for metric in figure.collect()
+            for sample in metric.samples
+            if not sample.name.endswith("_created")
+        )
+    )

@@ -31,6 +31,10 @@ class Orders:
     def __len__(self) -> int:
         return len(self._records)
 
+    def open_count(self) -> int:
+        """Number of open orders."""
+        return len(self._records) - sum(map(len, self._closed.values()))
+
     def get(self, order_id: str) -> OrderRecord | None:
         """The order; None when unknown or forgotten."""
         return self._records.get(order_id)

@@ -279,6 +279,14 @@ class Views:
         """Number of open orders, and of closed ones that are not forgotten yet."""
         return len(self._orders)
 
+    def open_orders(self) -> int:
+        """Number of open orders."""
+        return self._orders.open_count()
+
+    def symbols(self) -> int:
+        """Number of symbols that have had a resting order, or have an instrument."""
+        return len(self._books)
+
     def order(self, order_id: str) -> OrderRecord | None:
         """The order; None when unknown or forgotten."""
         return self._orders.get(order_id)

@@ -1,6 +1,6 @@
 """The outbox as brokers see it: list, test and replay deliveries. SQL for `app`.
 
-Every query is restricted to the calling broker.
+Every query but `counts` is restricted to the calling broker.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
 
+from schemas.operations import WebhooksState
 from schemas.units import rfc3339
 from schemas.webhooks import DeliveryResource, DeliveryStatus, Kind, delivery_id
 from services.runtime.postgres.pool import PostgresPool
@@ -51,8 +52,25 @@ _OPEN: LiteralString = (
     " WHERE broker_id = %s AND (failures > 0 OR disabled_at IS NOT NULL)"
 )
 
+# Of all brokers. The order is that of the partial indexes, which have no other rows: without it
+# PostgreSQL may read the whole table.
+_COUNTS: LiteralString = """
+    WITH pending AS (
+        SELECT queued_at FROM webhook_deliveries WHERE status = 'pending'
+        ORDER BY broker_id, event_id, kind LIMIT %(rows)s
+    ), parked AS (
+        SELECT FROM webhook_deliveries WHERE status = 'parked'
+        ORDER BY broker_id, event_id, kind LIMIT %(rows)s
+    )
+    SELECT (SELECT count(*) FROM pending),
+        (SELECT (extract(epoch FROM min(queued_at)) * 1000)::bigint FROM pending),
+        (SELECT count(*) FROM parked)
+"""
+
 # Tests of a broker that wait at the same time.
 TESTS_PENDING_MAX = 100
+# Webhooks of either status that are counted.
+COUNTED_MAX = 10_000
 
 # Position of a delivery within its broker's: event and kind.
 Key = tuple[str, Kind]
@@ -69,7 +87,7 @@ def page_query(status: DeliveryStatus | None, *, after_a_page: bool) -> LiteralS
 
 
 class Deliveries:
-    """Deliveries of brokers. Every call may raise PostgresUnavailableError."""
+    """Deliveries of brokers, and counts. Every call may raise PostgresUnavailableError."""
 
     def __init__(self, pool: PostgresPool) -> None:
         self._pool = pool
@@ -84,6 +102,16 @@ class Deliveries:
         async def question(connection: AsyncConnection) -> list[DeliveryResource]:
             rows = await connection.execute(query, parameters)
             return [_resource(row) async for row in rows]
+
+        return await self._pool.ask(question)
+
+    async def counts(self) -> WebhooksState:
+        """Webhooks that wait or are parked, of each at most COUNTED_MAX."""
+
+        async def question(connection: AsyncConnection) -> WebhooksState:
+            rows = await connection.execute(_COUNTS, {"rows": COUNTED_MAX})
+            ((pending, oldest, parked),) = await rows.fetchall()
+            return WebhooksState(pending, None if oldest is None else rfc3339(oldest), parked)
 
         return await self._pool.ask(question)
 

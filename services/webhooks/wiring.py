@@ -7,10 +7,11 @@ from services.webhooks.app import WebhookRoutes
 from services.webhooks.deliveries import Deliveries
 
 
-async def half(context: ApiContext) -> Half:
-    """Calls of brokers on the outbox."""
+async def half(context: ApiContext) -> tuple[Half, Deliveries]:
+    """Calls of brokers on the outbox, and the outbox."""
     database_url = require(context.settings.database_url, "database_url")
     pool = PostgresPool(database_url, read_only=False)
     await pool.open()
     context.ending.push_async_callback(pool.close)
-    return Half(routers=[WebhookRoutes(Deliveries(pool)).router()])
+    deliveries = Deliveries(pool)
+    return Half(routers=[WebhookRoutes(deliveries).router()]), deliveries

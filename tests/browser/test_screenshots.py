@@ -8,15 +8,13 @@ import random
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from conformance.api import Api
 from tests.browser.chromium import watched_page
+from tests.browser.pictures import OVERFLOW, WIDTHS, pictures
 from tests.browser.seeded_market import seed_market
 from tests.support.exchange import Exchange
-
-WIDTHS = (1440, 900, 390)
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 def folder(tmp_path: Path) -> Path:
@@ -80,6 +78,16 @@ def test_operations_view_names_the_sink_that_is_stopped(
     with watched_page(browser, exchange.url, viewport=size) as watched:
         page = watched.open("#/operations")
         expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=15_000)
+        state = market.get("/operations").body
+        names = [each["claim"]["matcher"] for each in state["partitions"]]
+        for row, name in zip(page.locator(".partitions tbody tr").all(), names, strict=True):
+            expect(row).to_contain_text(name)
+        expect(line(page, "Symbols")).to_have_text(f"{state['process']['symbols']:,}")
+        expect(line(page, "Open orders")).to_have_text(f"{state['process']['open_orders']:,}")
+        # This page's; others of the same gateway may be open.
+        expect(line(page, "Connections")).not_to_have_text("0")
+        expect(line(page, "Pending")).to_have_text("0")
+        expect(line(page, "Parked")).to_have_text("0")
         try:
             exchange.stack.stop("sink")
             seed_market(market, ("OPERAT3",))
@@ -87,10 +95,17 @@ def test_operations_view_names_the_sink_that_is_stopped(
             expect(sentence).to_contain_text("The sink is behind: ", timeout=20_000)
             expect(page.locator('.stages [data-state="behind"]')).to_contain_text("Sink")
             page.screenshot(path=folder(tmp_path) / "operations.png", full_page=True)
+            pictures(page, folder(tmp_path), "operations-sink")
         finally:
             exchange.stack.start("sink")
             exchange.stack.wait_ready("sink")
         expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=20_000)
+
+
+def line(page: Page, name: str) -> Locator:
+    """The figure beside a name in a table of the operations view."""
+    cell = page.get_by_role("cell", name=name, exact=True)
+    return page.locator("tr").filter(has=cell).locator("td").last
 
 
 def test_values_at_the_limits_fit_their_places(

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -11,7 +12,10 @@ import pytest
 
 from conformance.receiver import Reply, a_receiver
 from infra.postgres import LocalPostgres
+from schemas.operations import WebhooksState
 from services.runtime.metrics import WEBHOOK_RECEIVERS_DUE, WEBHOOKS_PENDING
+from services.runtime.postgres.pool import PostgresPool
+from services.webhooks.deliveries import Deliveries
 from services.webhooks.loop import RETRY_S
 from services.webhooks.maintenance import Sweeper
 from services.webhooks.maintenance_store import (
@@ -69,6 +73,20 @@ def swept(outbox: Outbox, pending_max: int = 0) -> None:
     asyncio.run(one())
 
 
+def counts(outbox: Outbox) -> WebhooksState:
+    """The figures of all brokers that the operations view has."""
+
+    async def asked() -> WebhooksState:
+        pool = PostgresPool(outbox.url, read_only=False)
+        await pool.open()
+        try:
+            return await Deliveries(pool).counts()
+        finally:
+            await pool.close()
+
+    return asyncio.run(asked())
+
+
 def count(outbox: Outbox, broker: str) -> dict[tuple[str, str | None], int]:
     """Rows of a broker by status and reason."""
     with psycopg.connect(outbox.url) as connection:
@@ -99,6 +117,21 @@ def test_queue_that_cannot_be_parked_delays_no_other_receiver(outbox: Outbox) ->
                 assert time.monotonic() - begun < 5
         with running_sender(outbox.url):
             wait_for("all are parked", lambda: outbox.all_are("parked", broker))
+
+
+def test_counts_of_all_brokers_have_the_age_of_the_oldest_pending_webhook(outbox: Outbox) -> None:
+    assert counts(outbox) == WebhooksState(0, None, 0)
+    for broker, number, age_s in ((str(uuid.uuid4()), 3, 7200.0), (str(uuid.uuid4()), 2, 60.0)):
+        queue(outbox, broker, number, age_s)
+    outbox.execute(
+        "UPDATE webhook_deliveries SET status = 'parked', finished_at = now()"
+        " WHERE event_id = (SELECT min(event_id::text)::uuid FROM webhook_deliveries)"
+    )
+    found = counts(outbox)
+    assert (found.pending, found.parked) == (4, 1)
+    assert found.oldest_pending is not None
+    age = datetime.now(UTC) - datetime.fromisoformat(found.oldest_pending)
+    assert 7200 <= age.total_seconds() < 7260
 
 
 def test_receiver_that_is_gone_has_all_its_webhooks_parked(outbox: Outbox) -> None:
@@ -155,6 +188,7 @@ def test_long_queue_is_counted_in_portions(outbox: Outbox) -> None:
     queue(outbox, outbox.broker("http://b/"), 4)
     swept(outbox)
     assert WEBHOOKS_PENDING._value.get() == 2 * COUNTED_MAX + 7
+    assert counts(outbox).pending == COUNTED_MAX
 
 
 def quarantined(outbox: Outbox) -> list[tuple[str, str, str]]:

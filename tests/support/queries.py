@@ -84,11 +84,7 @@ CASES: dict[str, Sequence[Case]] = {
     "webhooks.deliveries: INSERT INTO webhook_deliveries (broker_id, eve": [
         Case(
             session=GATEWAY,
-            parameters={
-                "broker_id": BUSY,
-                "event_id": "ffffffff-0000-8000-8000-000000000000",
-                "pending_max": 100,
-            },
+            parameters={"broker_id": BUSY, "event_id": LAST, "pending_max": 100},
         )
     ],
     "webhooks.deliveries: UPDATE webhook_deliveries SET status = 'pendin": [
@@ -96,6 +92,9 @@ CASES: dict[str, Sequence[Case]] = {
     ],
     "webhooks.deliveries: UPDATE webhook_endpoints SET failures = 0, pau": [
         Case(session=GATEWAY, parameters=[BUSY], rows_max=1)
+    ],
+    "webhooks.deliveries: WITH pending AS ( SELECT queued_at FROM webhoo": [
+        Case(session=GATEWAY, parameters={"rows": BATCH}, rows_max=2 * BATCH)
     ],
     "reader.archive: SELECT id::text, broker_id::text, document_num": [
         Case(session=GATEWAY, then=" WHERE id = %s", parameters=[event_id(10)], rows_max=1),

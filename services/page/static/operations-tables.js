@@ -1,17 +1,21 @@
-// The tables of the operations view: positions, checks, and figures of the gateway.
+// The tables of the operations view: positions, checks and figures.
 
 import { cells, rows, scroller, setClass, table, write } from "./dom.js";
-import { NONE, quantity } from "./format.js";
+import { NONE, duration, quantity } from "./format.js";
 import { panel } from "./panels.js";
 
 const POSITIONS = [
   "Partition",
+  "Waiting for the matcher",
+  "Waiting for the sink",
   "Log end",
   "Applied",
-  "Waiting for the matcher",
   "Stored",
-  "Waiting for the sink",
+  "Matcher",
+  "Epoch from record",
 ];
+// Of more the gateway does not know the number.
+const WEBHOOKS_COUNTED_MAX = 10_000;
 
 function figures(name, title, caption, columns, draw) {
   const { element, body } = table(caption, columns);
@@ -26,8 +30,8 @@ function fill(body, columns, lines) {
 }
 
 export function partitionTable() {
-  const columns = POSITIONS.map((text) => [text, "number"]);
-  const caption = "Positions of each partition";
+  const columns = POSITIONS.map((text) => [text, text === "Matcher" ? "name" : "number"]);
+  const caption = "Positions and matcher of each partition";
   return figures("partitions", "Partitions", caption, columns, (body, { state }) => {
     const names = columns.map(([, name]) => name);
     fill(body, names, state.partitions.map(partitionLine));
@@ -38,7 +42,8 @@ function partitionLine(each) {
   const waiting = `${quantity(each.waiting)}${each.waiting ? ` for ${each.waiting_s} s` : ""}`;
   const unstored = `${quantity(each.unstored)}${each.unstored ? ` for ${each.unstored_s} s` : ""}`;
   const [end, applied, stored] = [each.end, each.applied, each.stored].map(quantity);
-  return [String(each.partition), end, applied, waiting, stored, unstored];
+  const claim = [each.claim?.matcher ?? NONE, quantity(each.claim?.offset)];
+  return [String(each.partition), waiting, unstored, end, applied, stored, ...claim];
 }
 
 export function checkTable() {
@@ -58,22 +63,57 @@ export function checkTable() {
   });
 }
 
-export function processTable() {
+// A name and a figure in each line.
+function list(name, title, caption, lines) {
   const columns = [
-    ["Gateway", "name"],
+    [title, "name"],
     ["Now", "number"],
   ];
-  const caption = "Figures of this gateway";
-  return figures("process", "Gateway", caption, columns, (body, { state, samples }) => {
+  return figures(name, title, caption, columns, (body, model) => {
+    fill(body, ["name", "number"], lines(model));
+  });
+}
+
+export function processTable() {
+  return list("process", "Gateway", "Figures of this gateway", ({ state, samples }) => {
     const { process } = state;
     const newest = samples.at(-1);
-    fill(body, ["name", "number"], [
+    return [
       ["Memory", `${quantity(process.resident_bytes / 1048576)} MiB`],
       ["Processor", `${process.cpu_percent} % of a core`],
+      ["Symbols", quantity(process.symbols)],
+      ["Open orders", quantity(process.open_orders)],
       ["Orders in memory", quantity(process.orders_in_memory)],
       ["HTTP connections", quantity(process.http_connections)],
-      ["WebSocket connections", quantity(newest?.streams)],
       ["Longest delay of the loop, last second", newest ? `${newest.loop_delay_ms} ms` : NONE],
-    ]);
+    ];
   });
+}
+
+export function streamTable() {
+  const caption = "Live connections of this gateway";
+  return list("streams", "Live connections", caption, ({ state, samples }) => [
+    ["Connections", quantity(samples.at(-1)?.streams)],
+    ["Subscriptions", quantity(state.streams.subscriptions)],
+    ["Bytes, last second", quantity(samples.at(-1)?.stream_bytes)],
+    ["Conflated messages", quantity(state.streams.conflated)],
+    ["Ended by the gateway", quantity(state.streams.cut)],
+  ]);
+}
+
+export function webhookTable() {
+  return list("webhooks", "Webhooks", "The outbox of webhooks", ({ state }) => {
+    const { as_of, webhooks } = state;
+    const oldest = webhooks?.oldest_pending;
+    const age = oldest ? duration(Date.parse(as_of) - Date.parse(oldest)) : NONE;
+    return [
+      ["Pending", counted(webhooks?.pending)],
+      ["Oldest pending", age],
+      ["Parked", counted(webhooks?.parked)],
+    ];
+  });
+}
+
+function counted(number) {
+  return quantity(number) + (number >= WEBHOOKS_COUNTED_MAX ? " or more" : "");
 }

@@ -5,7 +5,13 @@ import { make, setAttribute, write } from "./dom.js";
 import { connection } from "./feed.js";
 import { NONE, compact, minuteOf, timeOf } from "./format.js";
 import { mayRead } from "./market-data.js";
-import { checkTable, partitionTable, processTable } from "./operations-tables.js";
+import {
+  checkTable,
+  partitionTable,
+  processTable,
+  streamTable,
+  webhookTable,
+} from "./operations-tables.js";
 import { onPaint, touch } from "./paint.js";
 import { panel } from "./panels.js";
 import { get } from "./rest.js";
@@ -24,16 +30,26 @@ const STAGES = [
   ["helper", "Helpers"],
 ];
 const CHARTS = [
-  ["Commands a second", ["commands", "--accent"]],
+  [
+    "Commands a second",
+    ["commands", "--accent", "all"],
+    ["orders", "--up", "orders"],
+    ["cancels", "--down", "cancels"],
+  ],
   ["Trades a second", ["trades", "--up"]],
-  ["Orders answered within, ms", ["post_p50_ms", "--up", "p50"], ["post_p99_ms", "--down", "p99"]],
+  [
+    "Orders answered within, ms",
+    ["post_p50_ms", "--up", "p50"],
+    ["post_p99_ms", "--accent", "p99"],
+    ["post_p999_ms", "--down", "p99.9"],
+  ],
   ["Age of an outcome on arrival, ms", ["outcome_age_ms", "--accent"]],
 ];
 
 export function operationsView(view) {
   const sentence = make("p", { class: "sentence", role: "status" });
   const stages = make("ol", { class: "stages", "aria-label": "Stages of the pipeline" });
-  const parts = [partitionTable(), checkTable(), processTable()];
+  const parts = [partitionTable(), checkTable(), processTable(), streamTable(), webhookTable()];
   const charts = CHARTS.map(lineChart);
   const title = panel("pipeline", "Pipeline", sentence, stages);
   view.replaceChildren(

@@ -163,6 +163,10 @@ class TopicDispatcher:
         """The level of the rules that the partition's matcher follows; 0: no claim was seen."""
         return self._filter.rules_level(partition)
 
+    def claim(self, partition: int) -> tuple[str, int] | None:
+        """Name of the matcher that holds the partition, and the offset of its claim, if known."""
+        return self._filter.claim(partition)
+
     def start(
         self,
         held: Ranges,

@@ -86,10 +86,21 @@ class ExecutionFilter:
         self._beginnings = beginnings
         lost = (number for number, low in beginnings.items() if low)
         self._levels = dict.fromkeys(lost, TRIMMED_LEVEL)
+        self._claims: dict[int, tuple[str, int]] = {}
 
     def rules_level(self, partition: int) -> int:
         """The level of the rules that the partition's last claim names; 0 if none was seen."""
         return self._levels.get(partition, 0)
+
+    def claim(self, partition: int) -> tuple[str, int] | None:
+        """Name of the matcher that claimed the current epoch, and the offset of its claim.
+
+        None: no claim was seen, or the log was trimmed past it.
+        """
+        claim = self._claims.get(partition)
+        if claim is None or claim[1] != claim_offset(self._positions[partition].epoch):
+            return None
+        return claim
 
     def position(self, partition: int) -> FilterPosition:
         """The position behind the last record that was examined."""
@@ -140,6 +151,7 @@ class ExecutionFilter:
                 f"{level}, this program only up to {RULES_LEVEL}: start a newer version"
             )
         self._levels[partition] = level
+        self._claims[partition] = claim.matcher, record
 
     def _judge(self, partition: int, record: int, told: Outcomes) -> Batch | None:
         at = self._positions[partition]

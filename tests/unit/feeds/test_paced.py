@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from schemas.candles import INTERVALS_MS, Candle, Interval, start_of
-from schemas.operations import OperationsResource, ProcessState
+from schemas.operations import OperationsResource, ProcessState, StreamsState
 from services.feeds import hub as hubs
 from services.feeds.client import Subject
 from services.reader.candles import DAY_MS
@@ -233,8 +233,11 @@ def test_operations_come_whole_at_first_and_then_once_a_second() -> None:
 
     def state(samples: int) -> OperationsResource:
         asked.append(samples)
-        process = ProcessState(0, 0.0, 0, 0)
-        return OperationsResource("All stages keep up.", None, "", [], [], process, [])
+        process = ProcessState(0, 0.0, 0, 0, 0, 0)
+        streams = StreamsState(0, 0, 0)
+        return OperationsResource(
+            "All stages keep up.", None, "", [], [], process, streams, None, []
+        )
 
     market.hub.operations = state
     market.flush_later()

@@ -4,9 +4,17 @@ import math
 from functools import partial
 
 from schemas.executions import Outcome, Ticked
-from services.page.sampler import SAMPLES_MAX, SecondSamples, quantile_ms
+from schemas.operations import StreamsState
+from services.page.sampler import SAMPLES_MAX, SecondSamples, quantile_ms, streams
 from services.runtime.kafka.execution_filter import Batch
-from services.runtime.metrics import STREAMS
+from services.runtime.metrics import (
+    STREAM_BYTES,
+    STREAM_CONFLATED,
+    STREAM_SUBSCRIPTIONS,
+    STREAMS,
+    STREAMS_CUT,
+)
+from tests.support.reader_outcomes import ALICE, batch, cancelled, limit, refused
 
 
 def test_quantile_is_the_bound_that_the_share_reaches() -> None:
@@ -32,6 +40,41 @@ def test_sample_counts_what_was_applied_since_the_sample_before() -> None:
     assert first.outcome_age_ms is not None
     assert first.outcome_age_ms > 0
     assert (second.commands, second.outcome_age_ms) == (0, None)
+
+
+def test_sample_counts_accepted_orders_and_cancels() -> None:
+    sampler = SecondSamples()
+    sampler.apply(
+        batch(
+            limit(1, ALICE, "bid", 10, 990, book=1),
+            limit(2, ALICE, "bid", 10, 990, book=2),
+            cancelled(1, ALICE, 10, book=3),
+            refused(),
+        )
+    )
+    sampler.take(0.0)
+    (sample,) = sampler.samples
+    assert (sample.commands, sample.orders, sample.cancels) == (4, 2, 1)
+
+
+def test_sample_counts_bytes_to_live_connections_since_the_sample_before() -> None:
+    sampler = SecondSamples()
+    STREAM_BYTES.inc(500)
+    sampler.take(0.0)
+    sampler.take(0.0)
+    assert [sample.stream_bytes for sample in sampler.samples] == [500, 0]
+
+
+def test_streams_are_summed_over_channels_and_reasons() -> None:
+    before = streams()
+    STREAM_SUBSCRIPTIONS.labels("book").inc(2)
+    STREAM_SUBSCRIPTIONS.labels("trades").inc()
+    STREAM_CONFLATED.labels("book").inc(4)
+    STREAMS_CUT.labels("slow").inc(5)
+    now = streams()
+    STREAM_SUBSCRIPTIONS.labels("book").dec(2)
+    STREAM_SUBSCRIPTIONS.labels("trades").dec()
+    assert now == StreamsState(before.subscriptions + 3, before.conflated + 4, before.cut + 5)
 
 
 def test_samples_are_bounded() -> None:

@@ -6,7 +6,7 @@ from msgspec import structs
 from schemas.operations import CheckState, PartitionState
 from services.page.stages import verdict
 
-WELL = PartitionState(0, 10, 10, 10, 0, 0.0, 0, 0.0)
+WELL = PartitionState(0, 10, 10, 10, 0, 0.0, 0, 0.0, None)
 READY = CheckState("log", True, "caught up")
 
 

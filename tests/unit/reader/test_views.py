@@ -264,3 +264,16 @@ def test_forget_stored_of_very_many_orders_runs_in_bounded_steps() -> None:
     assert views.orders_in_memory() == 3_000 - FORGET_MAX
     assert not views.forget_stored(0, 3_000)
     assert views.orders_in_memory() == 0
+
+
+def test_open_orders_and_symbols_are_counted_whether_closed_ones_are_forgotten_or_not() -> None:
+    views = views_of(
+        batch(
+            limit(1, ALICE, "bid", 10, 990, book=1),
+            limit(2, BOB, "bid", 20, 995, book=2),
+            cancelled(1, ALICE, 10, book=3),
+        )
+    )
+    assert (views.open_orders(), views.orders_in_memory(), views.symbols()) == (1, 2, 1)
+    views.forget_stored(0, 3)
+    assert (views.open_orders(), views.orders_in_memory(), views.symbols()) == (1, 1, 1)

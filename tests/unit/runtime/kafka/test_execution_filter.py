@@ -193,3 +193,28 @@ def test_rules_level_of_a_trimmed_log_is_the_first_that_trims() -> None:
     assert resumed.rules_level(0) == TRIMMED_LEVEL
     followed = ExecutionFilter({0: FilterPosition(), 1: FilterPosition()}, beginnings={0: 5, 1: 0})
     assert [followed.rules_level(number) for number in (0, 1)] == [TRIMMED_LEVEL, 0]
+
+
+def test_claim_is_that_of_the_current_epoch() -> None:
+    found = ExecutionFilter({0: FilterPosition(), 1: FilterPosition()})
+    assert found.claim(0) is None
+    found.accept(0, 0, encode(Claim("first")))
+    assert found.claim(0) == ("first", 0)
+    found.accept(0, 1, record(0, 0))
+    found.accept(0, 2, encode(LevelClaim("second", RULES_LEVEL, 5)))
+    assert (found.claim(0), found.claim(1)) == (("second", 2), None)
+
+
+def test_claim_of_a_resumed_filter_is_the_one_before_its_position() -> None:
+    found = ExecutionFilter({0: FilterPosition(9, 4, 7), 1: FilterPosition(9, 4, 7)})
+    found.claim_before(0, encode(LevelClaim("m", 3)))
+    found.claim_before(1, None)
+    assert (found.claim(0), found.claim(1)) == (("m", 4), None)
+
+
+def test_epoch_whose_claim_was_trimmed_has_no_claim() -> None:
+    found = ExecutionFilter({0: FilterPosition(3, 2, 5)}, beginnings={0: 9})
+    found.claim_before(0, encode(Claim("gone")))
+    assert found.claim(0) == ("gone", 2)
+    found.accept(0, 9, record(8, 6))
+    assert (found.position(0).epoch, found.claim(0)) == (8, None)
