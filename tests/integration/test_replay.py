@@ -186,14 +186,16 @@ def test_replay_dump_has_levels_equal_to_the_sums_of_its_open_orders(
 
 
 def added_up(orders: list[OpenOrder]) -> list[tuple[int, int, int]]:
-    """Price levels in the order of their first order; requires time priority within each level."""
+    """Displayed price levels in the order of their first order; requires time priority within each
+    level of all but iceberg orders, whose later slices queue behind the others."""
     levels: dict[int, list[OpenOrder]] = defaultdict(list)
     for order in orders:
         levels[order.price].append(order)
     for queue in levels.values():
-        assert queue == sorted(queue, key=lambda order: order.accepted_at)
+        plain = [order for order in queue if order.display_quantity is None]
+        assert plain == sorted(plain, key=lambda order: order.accepted_at)
     return [
-        (price, sum(order.remaining_quantity for order in queue), len(queue))
+        (price, sum(order.displayed_quantity for order in queue), len(queue))
         for price, queue in levels.items()
     ]
 
