@@ -4,6 +4,7 @@ The answers of the shared checks (keys, limits, time-outs) are added to every ca
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -82,12 +83,7 @@ _HEADERS: dict[int, Document] = {
 
 def document(routes: Sequence[Route], title: str, version: str) -> Document:
     """The whole document."""
-    kinds = _kinds(routes)
-    schemas, components = msgspec.json.schema_components(
-        kinds, ref_template="#/components/schemas/{name}"
-    )
-    refs = dict(zip(kinds, schemas, strict=True))
-    _add_price_rules(components)
+    refs, components = _schemas(_kinds(routes))
     paths: Document = {}
     for call in routes:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call, refs)
@@ -101,7 +97,7 @@ def document(routes: Sequence[Route], title: str, version: str) -> Document:
         },
         "paths": paths,
         "components": {
-            "schemas": _plain_patterns(components),
+            "schemas": components,
             "securitySchemes": {
                 "broker": {"type": "http", "scheme": "bearer", "description": "A broker's key."},
                 "admin": {"type": "http", "scheme": "bearer", "description": "The admin key."},
@@ -110,13 +106,24 @@ def document(routes: Sequence[Route], title: str, version: str) -> Document:
     }
 
 
-def _kinds(routes: Sequence[Route]) -> list[type]:
+# Kept: the same calls are documented again for each application that a process makes.
+@cache
+def _schemas(kinds: tuple[type, ...]) -> tuple[dict[type, Document], Document]:
+    """A reference to each kind, and what they refer to. Not to be changed."""
+    schemas, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
+    _add_price_rules(components)
+    return dict(zip(kinds, schemas, strict=True)), _plain_patterns(components)
+
+
+def _kinds(routes: Sequence[Route]) -> tuple[type, ...]:
     kinds: dict[type, None] = {Problem: None}
     for call in routes:
         for kind in filter(None, (call.request, *call.answers.values())):
             if kind is not str:
                 kinds[kind] = None
-    return list(kinds)
+    return tuple(kinds)
 
 
 def _add_price_rules(components: Document) -> None:
