@@ -95,7 +95,7 @@ def test_operations_view_names_the_sink_that_is_stopped(
             expect(sentence).to_contain_text("The sink is behind: ", timeout=20_000)
             expect(page.locator('.stages [data-state="behind"]')).to_contain_text("Sink")
             page.screenshot(path=folder(tmp_path) / "operations.png", full_page=True)
-            pictures(page, folder(tmp_path), "operations-sink")
+            pictures(page, tmp_path, "operations-sink")
         finally:
             exchange.stack.start("sink")
             exchange.stack.wait_ready("sink")
