@@ -5,6 +5,7 @@ With `SCREENSHOTS=docs` those of the documents are written there.
 
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,10 @@ def test_operations_view_names_the_sink_that_is_stopped(
         names = [each["claim"]["matcher"] for each in state["partitions"]]
         for row, name in zip(page.locator(".partitions tbody tr").all(), names, strict=True):
             expect(row).to_contain_text(name)
+        commands = re.compile(
+            r"Now all .+ \(solid\), orders .+ \(dashed\), cancels .+ \(dotted\)\."
+        )
+        expect(page.locator(".chart-commands .summary")).to_have_text(commands)
         expect(line(page, "Symbols")).to_have_text(f"{state['process']['symbols']:,}")
         expect(line(page, "Open orders")).to_have_text(f"{state['process']['open_orders']:,}")
         # This page's; others of the same gateway may be open.

@@ -29,6 +29,12 @@ const STAGES = [
   ["database", "PostgreSQL"],
   ["helper", "Helpers"],
 ];
+// Lines of one chart differ by more than their colour.
+const STROKES = [
+  ["solid", []],
+  ["dashed", [7, 3]],
+  ["dotted", [2, 2]],
+];
 const CHARTS = [
   [
     "Commands a second",
@@ -140,10 +146,11 @@ function lineChart([title, ...lines]) {
     ],
     series: [
       {},
-      ...lines.map(([label, name]) => ({
+      ...lines.map(([label, name], at) => ({
         label,
         stroke: color(name),
         width: 1.5,
+        dash: STROKES[at][1],
         points: { show: false },
       })),
     ],
@@ -156,7 +163,9 @@ function lineChart([title, ...lines]) {
       samples.map((each) => each.time / 1000),
       ...lines.map(([field]) => samples.map((each) => each[field])),
     ]);
-    const texts = lines.map(([field, , word]) => nowOf(samples.at(-1)?.[field] ?? null, word));
+    const texts = lines.map(([field, , word], at) => {
+      return nowOf(samples.at(-1)?.[field] ?? null, word, STROKES[at][0]);
+    });
     const text = `Now ${texts.join(", ")}.`;
     write(summary, text);
     setAttribute(plot.place, "aria-label", `${title}. ${text}`);
@@ -169,7 +178,7 @@ function timesOf({ scales: { x } }, all) {
   return all.map((each) => text(each * 1000));
 }
 
-function nowOf(value, word) {
+function nowOf(value, word, stroke) {
   const text = value === null ? NONE : compact(value);
-  return word ? `${word} ${text}` : text;
+  return word ? `${word} ${text} (${stroke})` : text;
 }
