@@ -91,10 +91,17 @@ def first_fill(**changes: int) -> Edit:
 
 
 def first_taker(change: Callable[[OrderAccepted], OrderAccepted]) -> Edit:
-    """Change the first accepted order that has fills (the first taker)."""
+    """Change the first taker whose first fill was the last one of a maker of another broker.
+
+    Later fills of a maker, such as an iceberg order, show what was left of it, and a trade of a
+    broker with itself changes no balance.
+    """
 
     def changed(one: Outcome) -> Outcome | None:
         if not isinstance(one.event, OrderAccepted) or not one.event.fills:
+            return None
+        fill = one.event.fills[0]
+        if fill.maker_remaining_quantity or fill.maker_broker_id == one.event.broker_id:
             return None
         return structs.replace(one, event=change(one.event))
 

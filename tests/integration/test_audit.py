@@ -6,7 +6,7 @@ from msgspec import structs
 
 from schemas.codec import encode
 from schemas.commands import CancelOrder, PlaceOrder, Tick
-from schemas.executions import claim_offset
+from schemas.executions import LevelClaim, claim_nonce, claim_offset, epoch_of
 from schemas.ids import order_id
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from services.audit.client_log import ClientLine
@@ -215,6 +215,11 @@ def test_audit_of_a_database_filled_before_it_kept_sums_is_noted(
     assert report["stored_sums"].note == "filled in part before it kept sums"
 
 
+def of_lost_claim(epoch: int) -> int:
+    """An epoch at the offset of this one, by a claim with another nonce."""
+    return epoch_of(LevelClaim("", 0, claim_nonce(epoch) ^ 1), claim_offset(epoch))
+
+
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
@@ -235,8 +240,12 @@ def test_audit_of_a_database_filled_before_it_kept_sums_is_noted(
             ),
             "snapshots",
         ),
+        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=it.epoch + 1))), "snapshots"),
         # Of a claim that the log lacks: a power cut took it, which is noted and no difference.
-        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=it.epoch + 1))), None),
+        (
+            on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=of_lost_claim(it.epoch)))),
+            None,
+        ),
         (
             on(SNAPSHOTS, commits(lambda it: structs.replace(it, next_record=10**9))),
             "snapshots",

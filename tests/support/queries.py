@@ -60,7 +60,8 @@ _ids = [event_id(n) for n in range(ROWS - BATCH, ROWS)]
 _order_changes = (
     "CREATE TEMPORARY TABLE order_changes (id uuid, remaining_quantity bigint,"
     " filled_value numeric, closed_reason text, updated_at timestamptz, price bigint,"
-    " quantity bigint, valid_until timestamptz, triggered_at timestamptz)",
+    " quantity bigint, valid_until timestamptz, triggered_at timestamptz, stop_price bigint,"
+    " display_quantity bigint, displayed_quantity bigint)",
     f"INSERT INTO order_changes SELECT id, 40, 1, NULL, now() FROM orders"  # noqa: S608
     f" WHERE closed_reason IS NULL ORDER BY id LIMIT {BATCH}",
 )
@@ -207,7 +208,7 @@ CASES: dict[str, Sequence[Case]] = {
         )
     ],
     "sink.instrument_rows: INSERT INTO instruments (partition, symbol, ph": [
-        Case(session=SINK, parameters=[0, "S1", "halted", 100, 7, 1, 1, *[None] * 4])
+        Case(session=SINK, parameters=[0, "S1", "halted", 100, 7, 1, 1, *[None] * 5, "cancel"])
     ],
     "sink.instrument_rows: UPDATE instruments SET phase = %s WHERE partit": [
         Case(session=SINK, parameters=["halted", 0, "S1"])
