@@ -6,7 +6,16 @@ import msgspec
 from msgspec import structs
 
 from schemas.codec import decode_execution, encode
-from schemas.executions import OrderAccepted, OrderCancelled, Outcome, Outcomes
+from schemas.executions import (
+    LevelClaim,
+    OrderAccepted,
+    OrderCancelled,
+    Outcome,
+    Outcomes,
+    claim_nonce,
+    claim_offset,
+    epoch_of,
+)
 from schemas.snapshots import SnapshotCommit
 from schemas.topics import Topic
 from services.runtime.kafka.log_reader import Record
@@ -50,6 +59,16 @@ def one_cent_more(records: list[Record]) -> list[Record]:
 
 def commits(change: Callable[[SnapshotCommit], SnapshotCommit]) -> Edit:
     return lambda records: resealed(records, change)
+
+
+def epochs(change: Callable[[int], int]) -> Edit:
+    """Change the epoch of every snapshot."""
+    return commits(lambda it: structs.replace(it, epoch=change(it.epoch)))
+
+
+def of_lost_claim(epoch: int) -> int:
+    """An epoch at the offset of this one, by a claim with another nonce."""
+    return epoch_of(LevelClaim("", 0, claim_nonce(epoch) ^ 1), claim_offset(epoch))
 
 
 def extra(value: bytes) -> Edit:

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from schemas.codec import encode
 from schemas.commands import CancelOrder, PlaceOrder, Tick
-from schemas.executions import LevelClaim, claim_nonce, claim_offset, epoch_of
+from schemas.executions import claim_offset
 from schemas.ids import order_id
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, SNAPSHOTS, TRADES, Topic
 from services.audit.client_log import ClientLine
@@ -25,12 +25,14 @@ from tests.integration.audited_market import (
 from tests.integration.market_edits import (
     Edit,
     commits,
+    epochs,
     extra,
     first_cancelled,
     first_fill,
     first_taker,
     first_to_rest,
     nth_to_rest,
+    of_lost_claim,
     on,
     one_cent_more,
     replaced,
@@ -215,11 +217,6 @@ def test_audit_of_a_database_filled_before_it_kept_sums_is_noted(
     assert report["stored_sums"].note == "filled in part before it kept sums"
 
 
-def of_lost_claim(epoch: int) -> int:
-    """An epoch at the offset of this one, by a claim with another nonce."""
-    return epoch_of(LevelClaim("", 0, claim_nonce(epoch) ^ 1), claim_offset(epoch))
-
-
 @pytest.mark.parametrize(
     ("change", "noticed"),
     [
@@ -233,14 +230,8 @@ def of_lost_claim(epoch: int) -> int:
         (on(BOOK, lambda records: [*records, records[-1]]), "book_topic"),
         (on(BOOK, replaced('"bids":[[', '"bids":[[1', 20)), "book_topic"),
         (on(SNAPSHOTS, commits(lambda it: structs.replace(it, digest="00"))), "snapshots"),
-        (
-            on(
-                SNAPSHOTS,
-                commits(lambda it: structs.replace(it, epoch=claim_offset(it.epoch))),
-            ),
-            "snapshots",
-        ),
-        (on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=it.epoch + 1))), "snapshots"),
+        (on(SNAPSHOTS, epochs(claim_offset)), "snapshots"),
+        (on(SNAPSHOTS, epochs(lambda epoch: epoch + 1)), "snapshots"),
         # Of a claim that the log lacks: a power cut took it, which is noted and no difference.
         (
             on(SNAPSHOTS, commits(lambda it: structs.replace(it, epoch=of_lost_claim(it.epoch)))),
