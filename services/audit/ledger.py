@@ -50,7 +50,7 @@ class OrderState(Struct):
     carried: bool = False
     """Open where the audit begins: `accepted` then has what was left of the order there."""
     end: int | None = None
-    """When the symbol of a day order was closed."""
+    """Time at which the symbol of a day order closed, in milliseconds; None: it did not."""
 
     @property
     def until(self) -> int | None:
