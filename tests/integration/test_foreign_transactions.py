@@ -16,11 +16,12 @@ from conformance.api import Api, eventually
 from infra.ports import free_port
 from infra.servers import LocalServers
 from schemas.brokers import Broker
-from schemas.codec import encode
+from schemas.codec import decode_snapshot, encode
 from schemas.commands import PlaceOrder
 from schemas.executions import Outcomes
 from schemas.ids import order_id
-from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, Topic
+from schemas.snapshots import SnapshotCommit
+from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
 from services.audit.run import run_audit
 from services.local.exchange import LocalExchange
 from services.replay.run import ReplayRequest, run_replay
@@ -119,12 +120,23 @@ def test_matcher_snapshots_after_a_transaction_on_executions(market: Exchange) -
     # Of an epoch that no claim has: every reader drops it.
     with transaction(market) as producer:
         send(market, producer, EXECUTIONS, encode(Outcomes(-5, 0, ())))
+    end = market.log_ends()[0]
     for _ in range(SNAPSHOT_EVERY):
         require_trading(broker, market.symbol())
+    # Another thread writes it, and a stop abandons it. It confirms its ownership up to the end of
+    # the executions, so that one of a later command has passed the transaction.
+    eventually("a snapshot", lambda: newest_snapshot(market) > end)
     log_file = market.stack.services["matcher"].log_file
+    before_restart = len(log_file.read_text())
     restart(market, "sink", "gateway", "matcher")
-    assert "snapshot loaded" in log_file.read_text()
+    assert "snapshot loaded" in log_file.read_text()[before_restart:]
     require_trading(broker, market.symbol())
+
+
+def newest_snapshot(market: Exchange) -> int:
+    """The next command of the newest committed snapshot, or 0."""
+    records = map(decode_snapshot, market.values(SNAPSHOTS, 0))
+    return max((one.next_command for one in records if isinstance(one, SnapshotCommit)), default=0)
 
 
 def foreign_order(symbol: str, broker_id: str) -> PlaceOrder:
