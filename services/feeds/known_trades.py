@@ -7,6 +7,7 @@ from services.feeds.client import FeedClient, Subject
 from services.feeds.market import MarketChanges
 from services.feeds.messages import frame_of
 from services.reader.views import Views
+from services.runtime.metrics import STREAM_RESUMES
 
 
 class KnownTrades:
@@ -31,7 +32,9 @@ class KnownTrades:
             wanted = [trade for trade in trades if trade.sequence > after][-room:] if room else []
             newest = self.newest(subject)
             first = wanted[0].sequence if wanted else newest + 1
-            if after + 1 < first:
+            is_complete = after + 1 >= first
+            STREAM_RESUMES.labels("trades", "complete" if is_complete else "incomplete").inc()
+            if not is_complete:
                 client.send(frame_of(Gap("trades", symbol, after + 1, first - 1, "too_old")))
         for trade in wanted:
             client.send(frame_of(trade))

@@ -43,6 +43,7 @@ from services.feeds.order_entry import OrderEntry
 from services.feeds.replies import Replies
 from services.feeds.requested import converted, listed, subjects_of
 from services.feeds.ticker_changes import EVERY
+from services.runtime.metrics import STREAM_RESUMES
 
 SUBSCRIPTIONS_MAX: Final = 200
 SUBSCRIPTIONS_KEYED_MAX: Final = 1_000
@@ -320,6 +321,8 @@ class FeedSession:
             after = converted(message.after, dict[int, int])
             if not self._hub.own.resumes(broker.broker_id, after):
                 after = None
+            result = "incomplete" if after is None else "complete"
+            STREAM_RESUMES.labels("orders", result).inc()
         self._confirm(message, resumed=after is not None)
         self._hub.subscribe_own(client, broker.broker_id, after)
 

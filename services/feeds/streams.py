@@ -25,7 +25,7 @@ from services.feeds.hub import RESTART, FeedHub
 from services.feeds.order_entry import OrderCalls, OrderEntry
 from services.feeds.session import Accounts, FeedSession
 from services.runtime.clock import now_ms
-from services.runtime.metrics import STREAMS
+from services.runtime.metrics import STREAMS, STREAMS_MAX
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class FeedStreams:
         self._numbers = itertools.count(1)
         self._connections: dict[FeedConnection | EventStream, None] = {}
         self._stopping_since_s: float | None = None
+        STREAMS_MAX.set(bounds.streams_max)
         for name, kind in (("websocket", FeedConnection), ("events", EventStream)):
             STREAMS.labels(name).set_function(partial(self._count, kind))
 

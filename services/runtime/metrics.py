@@ -29,6 +29,15 @@ STREAMS: Final = Gauge(
     "Open live connections, by transport: websocket, events.",
     ["transport"],
 )
+STREAMS_MAX: Final = Gauge(
+    "exchange_stream_connections_max", "Live connections that this process admits at once."
+)
+STREAM_RESUMES: Final = Counter(
+    "exchange_stream_resumes_total",
+    "Subscriptions of a symbol's trades or of own events that began with the last message that "
+    "the client had, by channel and result: complete, incomplete.",
+    ["channel", "result"],
+)
 STREAM_SUBSCRIPTIONS: Final = Gauge(
     "exchange_stream_subscriptions", "Subscriptions of live connections, by channel.", ["channel"]
 )

@@ -28,6 +28,10 @@ MOVED: list[tuple[str, str, dict[str, str]]] = [
     ("gateway", "exchange_stream_messages_total", {"channel": "book"}),
     ("gateway", "exchange_streams_cut_total", {"reason": "binary_message"}),
     ("gateway", "exchange_session_requests_total", {"op": "cancel_all", "status": "200"}),
+    ("gateway", "exchange_session_requests_total", {"op": "resync", "status": "200"}),
+    ("gateway", "exchange_stream_connections_max", {}),
+    ("gateway", "exchange_stream_resumes_total", {"channel": "orders", "result": "complete"}),
+    ("gateway", "exchange_stream_resumes_total", {"channel": "trades", "result": "complete"}),
     ("matcher", "exchange_commands_total", {"event": "OrderAccepted"}),
     ("matcher", "exchange_commands_refused_total", {"code": "order_not_open"}),
     ("matcher", "exchange_open_orders", {}),
@@ -54,6 +58,7 @@ def traded(exchange: Exchange) -> Iterator[Exchange]:
     symbol, broker = exchange.symbol(), exchange.broker()
     assert broker.place("ask", symbol, 100, 1000).status == 201
     assert broker.place("bid", symbol, 30, 1000).status == 201
+    assert broker.place("ask", exchange.symbol(), 1, 1000).status == 201
     # Straight to the log: the API sends no cancel of an order that is closed.
     unknown = CancelOrder(order_id=ids.order_id(0, 0, 1), broker_id=ids.order_id(0, 0, 2))
     exchange.write(COMMANDS, 0, encode(unknown))
@@ -62,6 +67,9 @@ def traded(exchange: Exchange) -> Iterator[Exchange]:
     with socket.create_connection((LOOPBACK, port)), feed_of(exchange) as feed:
         feed.ask("login", key=broker.key)
         feed.ask("subscribe", channel="book", symbols=[symbol])
+        feed.ask("resync", channel="book", symbols=[symbol])
+        feed.ask("subscribe", channel="orders", after={})
+        feed.ask("subscribe", channel="trades", symbols=[symbol], after={symbol: 0})
         feed.ask("cancel_all", symbol=symbol)
         with feed_of(exchange) as other:
             other.connection.send(b"binary")

@@ -18,6 +18,7 @@ from schemas.outcome_steps import Taking
 from services.feeds import own_feed
 from services.feeds.client import FeedClient
 from services.reader import own_events
+from services.runtime.metrics import STREAM_MESSAGES
 from tests.support.feed_market import FeedMarket, RecordingOutput
 from tests.support.reader_outcomes import ALICE, BOB, CAROL
 
@@ -260,6 +261,20 @@ def test_number_restored_from_the_database_is_continued() -> None:
     market.trade(1)
     assert [each["sequence"] for each in output.of_type(*TYPES)] == [41]
     assert not market.own.resumes(ALICE, {0: 39})
+
+
+def test_own_events_of_several_brokers_in_one_batch_are_counted_once_each() -> None:
+    market = FeedMarket(seed=3, brokers=BROKERS)
+    outputs = []
+    for broker in BROKERS:
+        client, output = market.client()
+        market.hub.subscribe_own(client, broker, {})
+        outputs.append(output)
+    counted = STREAM_MESSAGES.labels("orders")._value
+    before = counted.get()
+    market.trade(60)
+    sent = sum(len(output.of_type(*TYPES)) for output in outputs)
+    assert (counted.get() - before, sent > 60) == (sent, True)
 
 
 def test_events_of_an_ended_subscription_are_not_sent() -> None:

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from schemas.feed import Hello
+from services.feeds import market as feed_market
 from services.feeds import session as sessions
 from services.feeds.order_entry import OrderEntry
 from services.feeds.session import FeedSession
+from services.runtime.metrics import STREAM_RESUMES
 from tests.support.feed_market import RecordingOutput
 from tests.support.feed_session import KEY, ConnectedClient, RecordedCalls
 
@@ -130,6 +132,32 @@ def test_subscription_with_last_sends_known_trades_after_the_response(
     assert connected.subscribe("trades", ["S0"], last=2)["status"] == 200
     symbol = [trade for trade in connected.market.trades if trade["symbol"] == "S0"]
     assert connected.output.received[-2:] == symbol[-2:]
+
+
+def test_clients_that_come_back_are_counted_by_what_they_missed(
+    connected: ConnectedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counts() -> list[float]:
+        return [
+            STREAM_RESUMES.labels(channel, result)._value.get()
+            for channel in ("trades", "orders")
+            for result in ("complete", "incomplete")
+        ]
+
+    monkeypatch.setattr(feed_market, "LAST_TRADES_MAX", 5)
+    market = connected.market
+    market.trade(300)
+    market.flush()
+    newest = market.views.trade_sequence("S0")
+    before = counts()
+    connected.ask(op="login", key=KEY)
+    connected.subscribe("trades", ["S0"], after={"S0": newest - 5})
+    connected.subscribe("trades", ["S0"], after={"S0": newest - 6})
+    connected.subscribe("trades", ["S0"])
+    connected.ask(op="subscribe", channel="orders", after={})
+    connected.ask(op="subscribe", channel="orders", after={"0": 1_000_000})
+    connected.ask(op="subscribe", channel="orders")
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [1, 1, 1, 1]
 
 
 def test_trade_beyond_the_newest_is_refused(connected: ConnectedClient) -> None:
