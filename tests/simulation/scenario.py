@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from schemas.codec import encode, is_claim
-from schemas.commands import CancelOrder, Command, PlaceOrder
+from schemas.commands import AmendOrder, CancelOrder, Command, PlaceOrder
 from schemas.topics import BOOK, SNAPSHOTS, TRADES
 from services.matcher.recovery import recover
 from services.matcher.rules import RULES
@@ -49,7 +49,7 @@ class Scenario:
         self.log = MemoryLog(START_MS)
         self.tables = Tables()
         self._snapshot_interval = rng.choice((0, 2, 5, 12))
-        self._command_stream = _commands(rng)
+        self._command_stream = commands_of(rng)
         # Probability per command that a foreign transaction's marker follows it.
         self._marker_probability = rng.choice((0.0, 0.0, 0.1, 0.5))
         self._trims = rng.random() < 0.2
@@ -255,7 +255,7 @@ class Scenario:
         raise AssertionError(f"not idle after {STEPS_MAX} steps, {len(self._awake)} matchers")
 
 
-def _commands(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
+def commands_of(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
     """Timestamps and records. Order ids are made unique, as ingest does; None is unreadable."""
     new_ids: dict[str, str] = {}
     for step in flow(rng, random_shape(rng), rng.choice(COMMANDS)):
@@ -264,7 +264,7 @@ def _commands(rng: random.Random) -> Iterator[tuple[int, bytes | None]]:
             fresh = order_id(step.offset, partition=NUMBER)
             new_ids[command.order_id] = fresh
             command = structs.replace(command, order_id=fresh)
-        elif isinstance(command, CancelOrder):
+        elif isinstance(command, CancelOrder | AmendOrder):
             command = structs.replace(command, order_id=new_ids[command.order_id])
         yield step.timestamp, b"{" if command is None else encode(command)
 
