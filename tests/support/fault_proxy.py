@@ -21,7 +21,7 @@ _CALL_S_MAX = 10.0
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class _Connection:
+class Connection:
     """Writers to one client and, once connected, to its server."""
 
     def __init__(
@@ -53,7 +53,7 @@ class FaultProxy:
     def __init__(self, target_port: int, target_host: str = LOOPBACK) -> None:
         self.port = free_port()
         self._target = (target_host, target_port)
-        self._open: dict[asyncio.Task[None], _Connection] = {}
+        self._open: dict[asyncio.Task[None], Connection] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
@@ -139,7 +139,7 @@ class FaultProxy:
         self._flowing.set()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer, self._budget, self._flowing)
+        connection = Connection(writer, self._budget, self._flowing)
         if self._refusing:
             connection.reset()
             return
@@ -147,7 +147,7 @@ class FaultProxy:
         self._open[task] = connection
         task.add_done_callback(self._open.pop)
 
-    async def _serve(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
+    async def _serve(self, connection: Connection, reader: asyncio.StreamReader) -> None:
         try:
             await connection.flowing.wait()
             answers, server = await asyncio.open_connection(*self._target)
@@ -165,7 +165,7 @@ class FaultProxy:
             connection.reset()
 
     async def _pump(
-        self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while chunk := await reader.read(_CHUNK_BYTES):
             if self._delay_s:

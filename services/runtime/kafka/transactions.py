@@ -5,6 +5,7 @@ was replaced while it stood still can write nothing, whatever its queue holds. C
 committed records, the default of Kafka's C client, see each record once.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,8 +17,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.runtime.errors import DeliveryError, ExchangeError, SupersededError, UnavailableError
 from services.runtime.kafka.client_config import KafkaAccess
+from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from services.runtime.kafka.producer import producer_config
 from services.runtime.logging_setup import kafka_logger
+
+logger = logging.getLogger(__name__)
 
 # The broker aborts a transaction of a process that stands still for so long.
 TRANSACTION_MS_MAX = 10_000
@@ -26,6 +30,10 @@ RECORDS_MAX = 500
 # Records that wait for a transaction; further ones block the caller.
 QUEUE_RECORDS_MAX = 100_000
 INIT_TIMEOUT_S = 60.0
+# Where the records of a refused transaction are looked for: its own, and those of foreign programs.
+TAIL_OFFSETS = 10 * RECORDS_MAX
+# A broker that refuses a transaction so often will refuse the next one too.
+OPENINGS_MAX = 3
 _ATTEMPT_S = 5.0
 _RETRY_S = 0.1
 _WAKE_S = 0.25
@@ -51,6 +59,7 @@ class TransactionalSender:
         self._id_prefix = id_prefix
         self._interval_s = interval_ms / 1000
         self._producers: dict[int, Producer] = {}
+        self._topics: dict[int, Sequence[str]] = {}
         self._queue: deque[_Waiting] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -87,6 +96,7 @@ class TransactionalSender:
                 break
         self._abort_pending(producer, partition, topics)
         self._producers[partition] = producer
+        self._topics[partition] = topics
 
     def _abort_pending(self, producer: Producer, partition: int, topics: Sequence[str]) -> None:
         """Abort records that wait for a marker which a power cut has taken.
@@ -173,28 +183,72 @@ class TransactionalSender:
         taken = [self._queue.popleft() for _ in range(min(len(self._queue), RECORDS_MAX))]
         # Sorting is stable: the order within a partition stays.
         for partition, records in groupby(sorted(taken, key=itemgetter(0)), itemgetter(0)):
-            committed = self._commit(self._producers[partition], list(records))
+            committed = self._commit(partition, list(records))
             with self._settled:
                 self._committed += committed
                 self._settled.notify_all()
 
-    def _commit(self, producer: Producer, records: list[_Waiting]) -> int:
+    def _commit(self, partition: int, records: list[_Waiting]) -> int:
         """The number of records that are committed: all, or none if this sender is closed."""
-        while not self._stopping.is_set():
+        openings = 0
+        left = records
+        while left:
+            if self._stopping.is_set():
+                return 0
             try:
-                producer.begin_transaction()
-                for partition, topic, key, value in records:
-                    producer.produce(topic, value, key, partition)
-                self._repeat(producer.commit_transaction)
-            except KafkaException as error:
-                if error.args[0].fatal() or error.args[0].code() in _FENCED:
-                    raise
-                # Nothing of it will be visible: the same records are sent again.
-                self._repeat(producer.abort_transaction)
+                if self._attempt(self._producers[partition], left):
+                    break
                 self._stopping.wait(_RETRY_S)
-            else:
-                return len(records)
-        return 0
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                openings += 1
+                if self._stopping.is_set() or _superseded(reason) or openings > OPENINGS_MAX:
+                    raise
+                left = self._open_again(partition, left, reason)
+        return len(records)
+
+    def _attempt(self, producer: Producer, records: list[_Waiting]) -> bool:
+        """True if the records are committed, False if their transaction is aborted.
+
+        Raises KafkaException if the broker does not say what has become of them.
+        """
+        try:
+            producer.begin_transaction()
+            for partition, topic, key, value in records:
+                producer.produce(topic, value, key, partition)
+            self._repeat(producer.commit_transaction)
+        except KafkaException as error:
+            if error.args[0].fatal() or _superseded(error.args[0]):
+                raise
+            self._repeat(producer.abort_transaction)
+            return False
+        return True
+
+    def _open_again(
+        self, partition: int, records: list[_Waiting], reason: KafkaError
+    ) -> list[_Waiting]:
+        """Open the partition again; the records that are not committed.
+
+        A broker that stops within a commit can refuse the repeated one for its state. It refuses a
+        sender that was replaced for its epoch before that, so this takes nothing from another.
+        Raises UnavailableError, AccessError.
+        """
+        fields = {"partition": partition, "records": len(records), "reason": reason.str()}
+        logger.warning("transaction refused, opened again", extra={"fields": fields})
+        self.open(partition, self._topics[partition])
+        consumer = LogConsumer(self._kafka, Fetch(wait_ms=50), committed=True)
+        try:
+            committed = set()
+            for topic in {topic for _, topic, _, _ in records}:
+                where = Partition(topic, partition)
+                held = consumer.range(where)
+                start = max(held.low, held.end - TAIL_OFFSETS)
+                committed |= {
+                    (topic, message.value()) for message in consumer.read(where, start, held.end)
+                }
+        finally:
+            consumer.close()
+        return [each for each in records if (each[1], each[3]) not in committed]
 
     def _repeat(self, step: Callable[[float], None]) -> None:
         # A step that timed out goes on where it was; the broker decides once.
@@ -209,7 +263,7 @@ class TransactionalSender:
                 return
 
     def _lasting(self, reason: KafkaError) -> ExchangeError:
-        if reason.code() in _FENCED or "fenced" in reason.str().lower():
+        if _superseded(reason):
             return SupersededError(
                 "another matcher sends the public records of one of our partitions, or this one "
                 f"stood still for {TRANSACTION_MS_MAX / 1000:g} s"
@@ -217,3 +271,7 @@ class TransactionalSender:
         return self._kafka.refusal(reason) or DeliveryError(
             f"public records were not committed: {reason.str()}"
         )
+
+
+def _superseded(reason: KafkaError) -> bool:
+    return reason.code() in _FENCED or "fenced" in reason.str().lower()
