@@ -6,16 +6,21 @@ oldest. The trades of elected stops make the next pass.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 
 from msgspec import structs
-from sortedcontainers import SortedDict
 
 from schemas.commands import EnterOrder
 from schemas.executions import Fill
-from schemas.order_rules import is_reached
 from schemas.snapshots import StopRow
+from schemas.units import PRICE_CENTS_MAX, Side
 from services.matcher.book import Order
+
+# Places of stops that are gone, that a heap may hold in addition to as many as there are stops.
+PLACES_SLACK = 64
+# Above the key of every price.
+_NEVER = PRICE_CENTS_MAX + 1
 
 
 class StopOrder(Order, gc=False, eq=False):
@@ -57,15 +62,71 @@ class StopOrder(Order, gc=False, eq=False):
         self.command = structs.replace(self.command, valid_until=time)
 
 
+class ParkedStops:
+    """The parked stops of one side. `first_key`: of those that a trade reaches first.
+
+    A stop has the key of its price: that price, negated for asks. Trades at that key or above
+    reach it.
+    """
+
+    __slots__ = ("_orders", "_places", "_sign", "first_key")
+
+    def __init__(self, side: Side) -> None:
+        self._sign = 1 if side == "bid" else -1
+        self._orders: dict[tuple[int, int], StopOrder] = {}
+        # A heap with the key and place of every order, and of orders that are gone.
+        self._places: list[tuple[int, int]] = []
+        self.first_key = _NEVER
+
+    def add(self, order: StopOrder) -> None:
+        """Add a parked order."""
+        key = self._sign * order.stop_price
+        place = key, order.place
+        self._orders[place] = order
+        heappush(self._places, place)
+        self.first_key = min(self.first_key, key)
+
+    def remove(self, order: StopOrder) -> None:
+        """Remove a parked order."""
+        del self._orders[self._sign * order.stop_price, order.place]
+        self._drop_places()
+
+    def reached(self, price: int) -> Iterator[StopOrder]:
+        """Remove all that a trade at this price reaches, and give them that trigger price."""
+        orders, places = self._orders, self._places
+        while self.first_key <= self._sign * price:
+            order = orders.pop(heappop(places))
+            order.trigger_price = price
+            self._drop_places()
+            yield order
+
+    def _drop_places(self) -> None:
+        """Drop the places of orders that are gone, if they come first or there are too many."""
+        orders, places = self._orders, self._places
+        if len(places) > 2 * len(orders) + PLACES_SLACK:
+            # A sorted list is a heap.
+            places[:] = sorted(orders)
+        # A place may be in the heap more than once.
+        while places and places[0] not in orders:
+            heappop(places)
+        self.first_key = places[0][0] if places else _NEVER
+
+    def orders(self) -> Iterable[StopOrder]:
+        """The orders, in no order that matters."""
+        return self._orders.values()
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+
 class SymbolStops:
     """The stops of one symbol. `elected`: in the order in which they will take."""
 
     __slots__ = ("_asks", "_bids", "_high", "_low", "elected")
 
     def __init__(self) -> None:
-        # By (stop price, place), those first that are reached first.
-        self._bids: SortedDict[tuple[int, int], StopOrder] = SortedDict()
-        self._asks: SortedDict[tuple[int, int], StopOrder] = SortedDict()
+        self._bids = ParkedStops("bid")
+        self._asks = ParkedStops("ask")
         self.elected: deque[StopOrder] = deque()
         # The highest and the lowest trade since the last pass; 0: none.
         self._high = self._low = 0
@@ -75,23 +136,17 @@ class SymbolStops:
         if order.trigger_price:
             self.elected.append(order)
         else:
-            parked, key = self._place_of(order)
-            parked[key] = order
+            self._parked(order).add(order)
 
     def remove(self, order: StopOrder) -> None:
         """Remove a waiting order."""
         if order.trigger_price:
             self.elected.remove(order)
         else:
-            parked, key = self._place_of(order)
-            del parked[key]
+            self._parked(order).remove(order)
 
-    def _place_of(
-        self, order: StopOrder
-    ) -> tuple["SortedDict[tuple[int, int], StopOrder]", tuple[int, int]]:
-        if order.side == "bid":
-            return self._bids, (order.stop_price, order.place)
-        return self._asks, (-order.stop_price, order.place)
+    def _parked(self, order: StopOrder) -> ParkedStops:
+        return self._bids if order.side == "bid" else self._asks
 
     def traded(self, low: int, high: int) -> bool:
         """Remember trades between these prices for the next pass. False: it would do nothing.
@@ -99,40 +154,24 @@ class SymbolStops:
         No order is parked between a trade and its pass, so what the trade does not reach now, it
         never does.
         """
-        if not (self._reaches(self._bids, high) or self._reaches(self._asks, low)):
+        if high < self._bids.first_key and -low < self._asks.first_key:
             return bool(self.elected)
         self._high = max(self._high, high)
         self._low = min(self._low or low, low)
         return True
 
-    @staticmethod
-    def _reaches(parked: "SortedDict[tuple[int, int], StopOrder]", price: int) -> bool:
-        """True if a trade at this price reaches a parked order of the side."""
-        if not parked:
-            return False
-        order: StopOrder = parked.peekitem(0)[1]
-        return is_reached(order.side, order.stop_price, price)
-
     def elect(self) -> None:
         """One pass: elect all that the trades since the last pass have reached."""
         if not self._high:
             return
-        reached = [*self._reached(self._bids, self._high), *self._reached(self._asks, self._low)]
+        reached = [*self._bids.reached(self._high), *self._asks.reached(self._low)]
         self._high = self._low = 0
         reached.sort(key=lambda order: (-abs(order.trigger_price - order.stop_price), order.place))
         self.elected.extend(reached)
 
-    def _reached(
-        self, parked: "SortedDict[tuple[int, int], StopOrder]", price: int
-    ) -> Iterator[StopOrder]:
-        while self._reaches(parked, price):
-            order: StopOrder = parked.popitem(0)[1]
-            order.trigger_price = price
-            yield order
-
     def parked(self) -> list[StopOrder]:
         """The parked orders, by place."""
-        orders = [*self._bids.values(), *self._asks.values()]
+        orders = [*self._bids.orders(), *self._asks.orders()]
         return sorted(orders, key=lambda order: order.place)
 
     def __len__(self) -> int:
