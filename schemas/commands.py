@@ -30,7 +30,11 @@ from schemas.units import (
 # As the types of the same names in `units`, but a decoder does not check the patterns.
 OrderId = Annotated[
     str,
-    Meta(description="UUIDv7; carries its partition.", extra_json_schema={"pattern": UUID_PATTERN}),
+    Meta(
+        description="UUIDv7, or UUIDv8 if its session cancels on disconnect; carries its "
+        "partition.",
+        extra_json_schema={"pattern": UUID_PATTERN},
+    ),
 ]
 BrokerId = Annotated[str, Meta(description="UUID.", extra_json_schema={"pattern": UUID_PATTERN})]
 DocumentNumber = Annotated[

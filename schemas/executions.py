@@ -40,11 +40,12 @@ RefusalCode = Literal[
 
 # Levels of the rules, each with all of those before: quotas; conditions of orders; changes of open
 # orders, and instruments; controls of a market, of a broker's orders and of what an order shows;
-# claims with a nonce.
+# claims with a nonce, and order ids with an origin, which older programs take for no ids.
 CONDITIONS_LEVEL: Final = 3
 CHANGES_LEVEL: Final = 4
 CONTROLS_LEVEL: Final = 5
 NONCE_LEVEL: Final = 6
+ORIGINS_LEVEL: Final = NONCE_LEVEL
 # The lowest level of an exchange whose log lacks its claims: earlier versions never trim a log.
 TRIMMED_LEVEL: Final = CONDITIONS_LEVEL
 # The level that this program follows; matchers claim with it.

@@ -34,7 +34,14 @@ DisplayQuantity = Annotated[
 TimestampMs = Annotated[
     int, Meta(ge=0, le=TIMESTAMP_MS_MAX, description="Milliseconds since the Unix epoch, UTC.")
 ]
-OrderId = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUIDv7; carries its partition.")]
+OrderId = Annotated[
+    str,
+    Meta(
+        pattern=UUID_PATTERN,
+        description="UUIDv7, or UUIDv8 if its session cancels on disconnect; carries its "
+        "partition.",
+    ),
+]
 BrokerId = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID.")]
 TradeId = Annotated[
     str, Meta(pattern=UUID_PATTERN, description="UUIDv8 made from the log position.")

@@ -4,18 +4,20 @@ import logging
 import time
 from collections.abc import Callable
 
-from schemas import ids
 from schemas.brokers import Broker
 from schemas.rest import OrderRequest, ReplaceRequest
 from schemas.units import Side
 from services.api.direct import reply_later
 from services.api.messages import Budget, ProblemError, Reply, Request, Response, not_accepted
+from services.feeds.left_orders import GatewayProcess
 from services.ingest.admission import admit, admit_replacement
 from services.ingest.app import Ingest
 from services.ingest.app_cancel import closed
 from services.ingest.app_cancel_all import OrderFilter
+from services.ingest.app_place import PlaceOrderHandler
 from services.ingest.app_replace import require_replaceable
 from services.ingest.batch_admission import Item, admit_batch
+from services.ingest.order_ids import SessionIds
 from services.ingest.prefer import Preferences
 from services.ingest.settling import order_not_found
 
@@ -23,12 +25,19 @@ log = logging.getLogger(__name__)
 
 
 class GatewayOrders:
-    """The orders of all sessions. `refusal`: why calls that write are refused now, or None."""
+    """The orders of all sessions. `refusal`: why calls that write are refused now, or None.
 
-    def __init__(self, ingest: Ingest, refusal: Callable[[], str | None]) -> None:
+    Ids of orders that end with their session name `process`.
+    """
+
+    def __init__(
+        self, ingest: Ingest, refusal: Callable[[], str | None], process: GatewayProcess
+    ) -> None:
+        self.process_name = process.name
         self._refusal = refusal
         self._ingest = ingest
         self._context = ingest.context
+        self._placing_for_session = PlaceOrderHandler(ingest.context, SessionIds(process.origin))
 
     def spend(self, broker_id: str, budget: Budget) -> None:
         """Take a request from a broker's budget. Raises ProblemError: 429, or 503 while a
@@ -55,11 +64,18 @@ class GatewayOrders:
         return admit_batch(body, self._context.clock())
 
     def place(
-        self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
+        self,
+        order: OrderRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+        *,
+        ends_with_session: bool,
     ) -> str:
         """Send an order and return its id. Raises ProblemError (503): it was not sent."""
         request = Request(method="POST", broker=broker)
-        return self._ingest.placing.submit(order, request, preferences, reply)
+        placing = self._placing_for_session if ends_with_session else self._ingest.placing
+        return placing.submit(order, request, preferences, reply)
 
     def cancel(
         self, order_id: str, broker: Broker, preferences: Preferences, reply: Reply
@@ -124,9 +140,8 @@ class GatewayOrders:
 
     def withdraw(self, order_id: str, broker_id: str) -> None:
         """Send a cancel without an answer, also of an order whose outcome is under way."""
-        partition = ids.partition_of(order_id) or 0
         try:
-            self._ingest.cancelling.withdraw(partition, order_id, broker_id)
+            self._ingest.cancelling.withdraw(order_id, broker_id)
         except ProblemError as problem:
             # The order stays: the log does not take commands now.
             fields = {"order_id": order_id, "reason": problem.detail}

@@ -36,7 +36,12 @@ _ERROR: Final = 400
 
 
 class OrderCalls(Protocol):
-    """Placing and cancelling in this process, in the form that sessions use them."""
+    """Placing and cancelling in this process, in the form that sessions use them.
+
+    `process_name`: the beginning of the names of all its sessions.
+    """
+
+    process_name: str
 
     def spend(self, broker_id: str, budget: Budget) -> None:
         """Take a request from a broker's budget. Raises ProblemError (429)."""
@@ -54,7 +59,13 @@ class OrderCalls(Protocol):
         """Kind and content of each item. Raises ProblemError: malformed_json or invalid."""
 
     def place(
-        self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
+        self,
+        order: OrderRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+        *,
+        ends_with_session: bool,
     ) -> str:
         """Send an order and return its id. Raises ProblemError (503): it was not sent."""
 
@@ -97,6 +108,8 @@ class OrderEntry:
     def __init__(self, calls: OrderCalls, name: str) -> None:
         self.name = name
         self._calls = calls
+        # True: `end` cancels the orders of this session.
+        self.cancels_at_end = False
         # Requests without a response.
         self.in_flight = 0
         # Orders of this session that may be open; True while the outcome is under way.
@@ -159,7 +172,9 @@ class OrderEntry:
             counted(answer)
 
         try:
-            order_id = self._calls.place(order, broker, preferences, answered)
+            order_id = self._calls.place(
+                order, broker, preferences, answered, ends_with_session=self.cancels_at_end
+            )
         except ProblemError as problem:
             counted(problem)
             return
@@ -261,7 +276,7 @@ class OrderEntry:
         self.forget()
 
     def forget(self) -> None:
-        """Leave the orders of this session in the market."""
+        """Leave the orders of this session in the market, as far as this process lives."""
         self._placed.clear()
         self._by_name.clear()
 

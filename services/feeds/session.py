@@ -115,7 +115,6 @@ class FeedSession:
         self._orders = orders
         self._key: str | None = None
         self._broker: Broker | None = None
-        self._cancels_at_end = False
         self._replies = Replies(client)
         self._operations = Buckets(Rate(OPERATIONS_PER_SECOND, OPERATIONS_BURST), 1)
         self._limited = self._failed_logins = self._faults = 0
@@ -164,7 +163,7 @@ class FeedSession:
 
     def end(self) -> None:
         """The connection ends: cancel its orders, if the client asked for that."""
-        if self._cancels_at_end and self._broker is not None:
+        if self._orders.cancels_at_end and self._broker is not None:
             self._orders.withdraw_all(self._broker.broker_id)
 
     def check_key(self) -> None:
@@ -219,7 +218,7 @@ class FeedSession:
 
     def _log_out(self, message: Logout) -> None:
         self._key = self._client.broker_id = self._broker = None
-        self._cancels_at_end = False
+        self._orders.cancels_at_end = False
         self._orders.forget()
         self._hub.unsubscribe(self._client, OWN_EVENTS)
         if not self._public:
@@ -250,7 +249,8 @@ class FeedSession:
 
     def _log_in(self, message: Login) -> None:
         broker = self.log_in(message.key)
-        self._cancels_at_end, self.silence_s_max = message.cancel_on_disconnect, message.heartbeat_s
+        self._orders.cancels_at_end = message.cancel_on_disconnect
+        self.silence_s_max = message.heartbeat_s
         reply = FeedReply(
             message.id,
             200,

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import logging
-import socket
 import time
 from asyncio import Transport
 from collections.abc import Sequence
@@ -77,8 +76,7 @@ class FeedStreams:
         self._hello = hello
         self._calls = calls
         self._bounds = bounds
-        # The name of a session is that of this process, with a number.
-        self._process = f"{socket.gethostname()}/{hello.boot}"
+        # Of sessions: their names are that of this process, with a number.
         self._numbers = itertools.count(1)
         self._connections: dict[FeedConnection | EventStream, None] = {}
         self._stopping_since_s: float | None = None
@@ -132,7 +130,7 @@ class FeedStreams:
 
     def _session(self, client: FeedClient) -> FeedSession:
         hello = structs.replace(self._hello, time=now_ms())
-        entry = OrderEntry(self._calls, f"{self._process}/{next(self._numbers)}")
+        entry = OrderEntry(self._calls, f"{self._calls.process_name}/{next(self._numbers)}")
         return FeedSession(self._hub, client, self._accounts, hello, time.monotonic, entry)
 
     def _handshake_refusal(self, hosts: list[str], origins: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -12,6 +13,7 @@ from services.api.hosts import HostRules, is_loopback, listed
 from services.api.service import ApiContext, Half
 from services.feeds.handshake import HandshakeRules
 from services.feeds.hub import HEARTBEAT_S, FeedHub
+from services.feeds.left_orders import GatewayProcess, LeftOrders
 from services.feeds.order_calls import GatewayOrders
 from services.feeds.own_feed import OwnFeed
 from services.feeds.raw_feed import RawFeed
@@ -38,10 +40,15 @@ async def half(
     context.dispatcher.subscribe(on_batch=raw.on_batch, singly=raw.is_watched, at_end=raw.write_out)
     identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)
     is_open = settings.public_data == "open"
+    gateway = settings.gateway or f"{socket.gethostname()}:{settings.port}"
+    process = GatewayProcess(gateway, secrets.token_hex(4))
+    left = LeftOrders(
+        lambda: reader.views, context.dispatcher.caught_up, ingest.cancelling, process
+    )
     hello = Hello(
         version=FEED_VERSION,
         log=hashlib.sha256(identity.topic_id.encode()).hexdigest()[:12],
-        boot=secrets.token_hex(4),
+        boot=process.boot,
         time=0,
         public=is_open,
         partitions=partitions,
@@ -53,11 +60,11 @@ async def half(
         KeyAccounts(context.directory, context.rate_limiter),
         HandshakeRules(listed(settings.origins), HostRules.of(settings.host, settings.hosts)),
         hello,
-        GatewayOrders(ingest, partial(context.freshness.refusal, writes=True)),
+        GatewayOrders(ingest, partial(context.freshness.refusal, writes=True), process),
         StreamBounds(
             settings.streams_max,
             # Under `exchange run` all programs of one machine share an address.
             0 if is_open and is_loopback(settings.host) else KEYLESS_PER_ADDRESS,
         ),
     )
-    return Half(work=[hub.run, streams.run], streams=streams)
+    return Half(work=[hub.run, streams.run, left.run], streams=streams)

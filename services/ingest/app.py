@@ -37,6 +37,7 @@ from services.ingest.app_market import MarketHandler
 from services.ingest.app_place import PlaceOrderHandler, command_of
 from services.ingest.app_replace import ReplaceOrderHandler
 from services.ingest.context import IngestContext
+from services.ingest.order_ids import RandomIds
 from services.ingest.refusals import REFUSALS, warnings_of
 from services.ingest.registration import (
     RANDOM_BYTES,
@@ -58,7 +59,7 @@ class Ingest:
     def __init__(self, context: IngestContext, directory: BrokerDirectory) -> None:
         self.context = context
         self._directory = directory
-        self.placing = PlaceOrderHandler(context)
+        self.placing = PlaceOrderHandler(context, RandomIds(context.randomness))
         self.cancelling = CancelOrderHandler(context)
         self.cancelling_all = CancelAllHandler(context)
         self.replacing = ReplaceOrderHandler(context)

@@ -1,6 +1,7 @@
 """`POST /orders/{order_id}/cancel`: 1. look the order up, 2. send the command if it may be open,
 3. wait for the outcome, 4. answer that the order is closed, or why it cannot be cancelled."""
 
+from schemas import ids
 from schemas.codec import encode
 from schemas.commands import CancelOrder
 from schemas.rest import OrderResource
@@ -12,6 +13,7 @@ from services.api.messages import Reply
 from services.ingest.context import IngestContext, OutcomeReply, Sent, preferences_of
 from services.ingest.lookup import LookupUnavailableError
 from services.ingest.prefer import Preferences, applied
+from services.ingest.publish import Delivery
 from services.ingest.settling import known, order_not_found, partition_of, settled
 from services.ingest.waiters import CancelResult, OnCancelResult
 
@@ -98,10 +100,11 @@ class CancelOrderHandler:
             raise
         return Sent(order_id, client_order_id, delivery)
 
-    def withdraw(self, partition: int, order_id: str, broker_id: str) -> None:
+    def withdraw(self, order_id: str, broker_id: str) -> Delivery:
         """Send the command for an order without an answer. Raises ProblemError not_accepted."""
+        partition = ids.partition_of(order_id) or 0
         value = encode(CancelOrder(order_id=order_id, broker_id=broker_id))
-        self._context.publisher.send(self._topic, partition, None, value)
+        return self._context.publisher.send(self._topic, partition, None, value)
 
     def partition(self, request: Request) -> int:
         """The partition of the order. Raises ProblemError order_not_found for what is no id."""

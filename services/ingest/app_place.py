@@ -3,11 +3,11 @@
 
 from typing import Final
 
-from schemas import ids
 from schemas.codec import encode
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.conditions import default_time_in_force, order_type_of
 from schemas.executions import CommandRefused, OrderAccepted, OrderRepeated, Outcome
+from schemas.levels import level_of
 from schemas.orders import OrderRecord
 from schemas.rest import OrderRequest
 from schemas.topics import COMMANDS
@@ -16,20 +16,21 @@ from services.api.app import ProblemError, Request, Response, json_response, not
 from services.api.messages import Reply
 from services.ingest.admission import admit
 from services.ingest.context import IngestContext, OutcomeReply, Sent, location, preferences_of
+from services.ingest.order_ids import OrderIds
 from services.ingest.prefer import Preferences, applied
 from services.ingest.refusals import raise_refusal
 from services.ingest.waiters import OnOutcome
 
-_RANDOM_BYTES = 8
 # Time in force by default, and nothing else, makes a plain order.
 _NO_CONDITIONS: Final = (None, False, None, None, None, None)
 
 
 class PlaceOrderHandler:
-    """Handles new orders."""
+    """Handles new orders, which get these ids."""
 
-    def __init__(self, context: IngestContext) -> None:
+    def __init__(self, context: IngestContext, order_ids: OrderIds) -> None:
         self._context = context
+        self._order_ids = order_ids
         self._topic = COMMANDS.full_name(context.topic_prefix)
 
     def place(self, request: Request, reply: Reply) -> None:
@@ -67,11 +68,10 @@ class PlaceOrderHandler:
         """
         context = self._context
         partition = context.partition_map.partition(order.symbol)
-        random_bits = int.from_bytes(context.randomness(_RANDOM_BYTES), "big")
-        order_id = ids.order_id(now_ms, partition, random_bits)
+        order_id = self._order_ids.new(now_ms, partition)
         command = command_of(order, order_id, broker_id)
-        if type(command) is EnterOrder:
-            context.require_level(partition, command)
+        if type(command) is EnterOrder or self._order_ids.level:
+            context.require_level(partition, max(level_of(command), self._order_ids.level))
         value = encode(command)
         if wait_ms:
             context.waiters.expect_placed(order_id, on_outcome, wait_ms)

@@ -8,6 +8,7 @@ from schemas.codec import encode
 from schemas.commands import AmendOrder
 from schemas.conditions import display_fault, stop_price_fault
 from schemas.executions import CommandRefused, OrderAmended, Outcome
+from schemas.levels import level_of
 from schemas.rest import FieldFault, OrderResource, PendingOrder, ReplaceRequest
 from schemas.topics import COMMANDS
 from schemas.units import milliseconds, rfc3339
@@ -129,7 +130,7 @@ class ReplaceOrderHandler:
             values.stop_price,
             waits=_waits(order),
         )
-        context.require_level(partition, command)
+        context.require_level(partition, level_of(command))
         if wait_ms:
             context.waiters.expect_placed(call, on_outcome, wait_ms)
         try:

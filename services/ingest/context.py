@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from schemas.codec import encode
-from schemas.commands import CancelAll, Command, SetInstrument, SetPhase
+from schemas.commands import CancelAll, SetInstrument, SetPhase
 from schemas.executions import Outcome
 from schemas.levels import level_of
 from schemas.rest import OrderResource, PendingOrder
@@ -77,10 +77,9 @@ class IngestContext(Struct, frozen=True):
     at_hand: AtHand = none_at_hand
     market_at_hand: MarketAtHand = no_market_at_hand
 
-    def require_level(self, partition: int, command: Command) -> None:
-        """Raises ProblemError (503) unless the partition's matcher follows the rules that the
-        command needs."""
-        if self.rules_level(partition) < level_of(command):
+    def require_level(self, partition: int, level: int) -> None:
+        """Raises ProblemError (503) unless the partition's matcher follows the rules of a level."""
+        if self.rules_level(partition) < level:
             raise not_accepted("the matcher of this symbol does not have these rules yet")
 
     def wait_ms(self, preferences: Preferences) -> int:
@@ -91,7 +90,7 @@ class IngestContext(Struct, frozen=True):
 
     def ask(self, partition: int, command: CancelAll | SetInstrument | SetPhase) -> Asked:
         """Send a command whose outcome has its request. Raises ProblemError not_accepted."""
-        self.require_level(partition, command)
+        self.require_level(partition, level_of(command))
         waiting: Future[Outcome | None] = self.loop.create_future()
         request, symbol = command.request, command.symbol
         self.waiters.expect_placed(request, waiting.set_result, max(self.outcome_wait_ms, 1))

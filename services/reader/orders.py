@@ -5,12 +5,13 @@ orders of a broker are sorted from its first query on: most brokers never ask.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from sys import intern
 
 from sortedcontainers import SortedDict
 
 from schemas.executions import OrderAccepted
+from schemas.ids import origin_of
 from schemas.orders import OrderRecord
 from services.reader.overlay import Span
 from services.runtime.errors import BrokenLogError
@@ -27,6 +28,8 @@ class Orders:
         # By broker and id: a dict, or a SortedDict after the broker's first query.
         self._own: dict[str, dict[str, OrderRecord]] = {}
         self._closed: dict[int, deque[tuple[int, OrderRecord]]] = {}
+        # Open orders whose ids have an origin.
+        self._by_origin: dict[str, dict[str, OrderRecord]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -58,6 +61,9 @@ class Orders:
         if own is None:
             own = self._own[record.broker_id] = {}
         own[record.order_id] = record
+        origin = origin_of(record.order_id)
+        if origin is not None:
+            self._by_origin.setdefault(origin, {})[record.order_id] = record
 
     def open(self, order_id: str) -> OrderRecord:
         """An order that rests in a book. Raises BrokenLogError if there is none."""
@@ -75,6 +81,12 @@ class Orders:
         if queue is None:
             queue = self._closed[partition] = deque()
         queue.append((command, record))
+        origin = origin_of(record.order_id)
+        if origin is not None:
+            own = self._by_origin[origin]
+            del own[record.order_id]
+            if not own:
+                del self._by_origin[origin]
 
     def forget(self, partition: int, next_command: int, closed_by: int) -> bool:
         """Forget orders closed by a command below `next_command`, at `closed_by` or before.
@@ -94,6 +106,10 @@ class Orders:
         del own[record.order_id]
         if not own:
             del self._own[record.broker_id]
+
+    def by_origin(self) -> Mapping[str, Mapping[str, OrderRecord]]:
+        """Open orders that end with their session, by origin and id."""
+        return self._by_origin
 
     def of_broker(self, broker_id: str, span: Span) -> Iterator[tuple[str, OrderRecord]]:
         """The broker's orders in memory between the bounds of the span, by id, in its order."""

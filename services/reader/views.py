@@ -287,6 +287,10 @@ class Views:
         """Number of symbols that have had a resting order, or have an instrument."""
         return len(self._books)
 
+    def open_by_origin(self) -> Mapping[str, Mapping[str, OrderRecord]]:
+        """Open orders that end with their session, by origin (`schemas.ids`) and id."""
+        return self._orders.by_origin()
+
     def order(self, order_id: str) -> OrderRecord | None:
         """The order; None when unknown or forgotten."""
         return self._orders.get(order_id)

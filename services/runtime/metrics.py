@@ -52,6 +52,10 @@ SESSION_REQUESTS: Final = Counter(
     "Operations of live connections, by the status of their response.",
     ["op", "status"],
 )
+LEFT_ORDERS_CANCELLED: Final = Counter(
+    "exchange_left_orders_cancelled_total",
+    "Cancels of orders that sessions of ended gateways left, by cancel on disconnect.",
+)
 STREAM_MESSAGES: Final = Counter(
     "exchange_stream_messages_total", "Messages to subscribers, by channel.", ["channel"]
 )

@@ -59,6 +59,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Address that the HTTP API listens on."""
     port: Port = 8000
     """Port that the HTTP API listens on."""
+    gateway: Annotated[str, Meta(max_length=64)] = ""
+    """Name of this gateway, the same after each start: it cancels what orders its sessions with
+    cancel on disconnect left when it was killed. No two running ones may share it. Empty: host name
+    and port."""
     data_dir: Path = Path(".local")
     """Directory of `exchange run` for its servers' data, logs and the admin key."""
     aot_cache: Literal["on", "off"] = "on"

@@ -177,3 +177,41 @@ def test_cancel_on_disconnect_concerns_the_orders_of_the_session(
     state = broker.order(first)["closed_reason"]
     assert state == (None if ending == "logout" else "cancelled")
     assert broker.order(other)["status"] == "open"
+
+
+def test_killed_gateway_cancels_what_its_sessions_left_once_it_is_back(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Left")
+    broker = Api(exchange.url, key)
+
+    def bids() -> list[int]:
+        return [level["price"] for level in broker.get(f"/stocks/{symbol}/book").body["bids"]]
+
+    with one_more(exchange.stack, "gateway", "gateway-2") as second:
+        other = Api(second.url, key)
+        eventually("the other gateway knows the key", lambda: other.get("/balance").status == 200)
+        with connect(second.url.replace("http://", "ws://") + "/ws") as connection:
+            alive = FeedReader(connection)
+            alive.ask("login", key=key, cancel_on_disconnect=True)
+            alive.ask("place", order=order_of(symbol, "bid", 80, "alive"))
+            broker.place("bid", symbol, 10, 50)
+            with feed_of(exchange) as plain, feed_of(exchange) as feed:
+                plain.ask("login", key=key)
+                plain.ask("place", order=order_of(symbol, "bid", 60, "plain"))
+                feed.ask("login", key=key, cancel_on_disconnect=True)
+                iceberg = order_of(symbol, "bid", 71, "l-2") | {"display_quantity": 5}
+                left = [
+                    feed.ask("place", order=order)["order"]
+                    for order in (order_of(symbol, "bid", 70, "l-1"), iceberg)
+                ]
+                moved = feed.ask("replace", order_id=left[0]["order_id"], values={"price": 72})
+                assert moved["status"] == 200
+                assert bids() == [80, 72, 71, 60, 50]
+                exchange.stack.services["gateway"].kill()
+            # The other gateway does not touch what is not its own.
+            assert other.get(f"/stocks/{symbol}/book").body["bids"][1]["price"] == 72
+            exchange.stack.start("gateway")
+            exchange.stack.wait_ready("gateway")
+            eventually("the book", lambda: bids() == [80, 60, 50])
+            for each in left:
+                assert broker.order(each["order_id"])["closed_reason"] == "cancelled"
+        eventually("the book", lambda: bids() == [60, 50])

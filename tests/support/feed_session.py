@@ -50,8 +50,12 @@ ORDER = {
 class RecordedCalls:
     """Orders and cancels in the order in which they were sent; replies are kept for the test."""
 
+    process_name = "desk/boot"
+
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
+        # Client order ids of orders that end with their session.
+        self.of_session: list[str] = []
         self.replies: list[Reply] = []
         self.preferences: list[Preferences] = []
         self.closed: set[str] = set()
@@ -78,10 +82,18 @@ class RecordedCalls:
         return admit_batch(body, 0)
 
     def place(
-        self, order: OrderRequest, broker: Broker, preferences: Preferences, reply: Reply
+        self,
+        order: OrderRequest,
+        broker: Broker,
+        preferences: Preferences,
+        reply: Reply,
+        *,
+        ends_with_session: bool,
     ) -> str:
         if self.refusal is not None:
             raise self.refusal
+        if ends_with_session:
+            self.of_session.append(str(order.client_order_id))
         self.sent.append(("place", str(order.client_order_id)))
         self.replies.append(reply)
         self.preferences.append(preferences)

@@ -51,6 +51,20 @@ def test_orders_are_sent_in_order_and_answered_as_outcomes_come(trader: Connecte
     assert trader.calls.spent == ["orders"] * 3 + ["cancels"]
 
 
+def test_orders_end_with_the_session_only_while_its_login_asks_for_it() -> None:
+    connected = ConnectedClient()
+    connected.ask(op="login", key=KEY)
+    connected.place("a-1")
+    connected.ask(op="login", key=KEY, cancel_on_disconnect=True)
+    connected.place("a-2")
+    item = {"place": ORDER | {"client_order_id": "a-3"}}
+    connected.send(op="batch", id=5, items=[item])
+    connected.ask(op="logout")
+    connected.ask(op="login", key=KEY)
+    connected.place("a-4")
+    assert connected.calls.of_session == ["a-2", "a-3"]
+
+
 def test_replacement_is_sent_behind_the_order_that_it_names(trader: ConnectedClient) -> None:
     trader.place("a-1")
     trader.send(op="replace", id=2, symbol="PETR4", client_order_id="a-1", values={"quantity": 7})

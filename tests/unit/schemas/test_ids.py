@@ -36,6 +36,48 @@ def test_order_id_with_other_random_bits_differs() -> None:
     assert len(made) == 5
 
 
+@pytest.mark.parametrize("number", [0, 1, 8_191, 8_192])
+@pytest.mark.parametrize("partition", [0, 1, ids.PARTITION_MAX])
+def test_order_id_of_a_session_has_partition_time_and_origin(partition: int, number: int) -> None:
+    origin = ids.origin("gateway-1:8000", "0a1b2c3d")
+    text = ids.session_order_id(TIME_MS, partition, number, origin)
+    parsed = uuid.UUID(text)
+    assert str(parsed) == text
+    assert (parsed.version, parsed.variant) == (8, uuid.RFC_4122)
+    assert ids.partition_of(text) == partition
+    assert ids.created_ms(text) == TIME_MS
+    assert ids.origin_of(text) == origin
+    assert text.startswith(ids.time_text(TIME_MS))
+
+
+def test_order_ids_of_a_session_with_other_numbers_differ() -> None:
+    origin = ids.origin("a", "00000000")
+    made = {ids.session_order_id(TIME_MS, 5, number, origin) for number in range(8_192)}
+    assert len(made) == 8_192
+
+
+def test_origin_names_gateway_and_boot() -> None:
+    first = ids.origin("a", "0a1b2c3d")
+    assert len(first) == 12
+    assert first.startswith(ids.gateway_part("a"))
+    assert ids.origin("a", "1a1b2c3d") != first
+    assert ids.origin("a", "1a1b2c3d").startswith(ids.gateway_part("a"))
+    assert not ids.origin("b", "0a1b2c3d").startswith(ids.gateway_part("a"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "order-a-1",
+        ids.order_id(TIME_MS, 5, (1 << 62) - 1),
+        ids.trade_id(TIME_MS, 5, (1 << 45) - 1, 9),
+    ],
+)
+def test_id_of_no_session_has_no_origin(text: str) -> None:
+    assert ids.origin_of(text) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
