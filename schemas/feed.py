@@ -123,7 +123,7 @@ class Gap(Struct, frozen=True, tag_field="type", tag="gap"):
     symbol: str
     first: int
     last: int
-    reason: Literal["too_old"]
+    reason: Literal["too_old", "storage_away"]
 
 
 class BookSnapshot(Struct, frozen=True, tag_field="type", tag="book_snapshot", gc=False):

@@ -101,3 +101,9 @@ def trade_id(time_ms: int, partition: int, offset: int, index: int) -> str:
     high = (time_ms << 16) | _VERSION_8 | partition
     low = _VARIANT | ((offset & _OFFSET_MASK) << _INDEX_BITS) | index
     return _uuid_text(high, low)
+
+
+def place_of(trade_id: str) -> tuple[int, int]:
+    """Command offset of a trade of this exchange, and its index within the command."""
+    low = int(trade_id[19:23] + trade_id[24:], 16) & _RANDOM_MASK
+    return low >> _INDEX_BITS, low & ((1 << _INDEX_BITS) - 1)

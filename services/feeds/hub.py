@@ -28,6 +28,7 @@ from services.feeds.messages import (
 )
 from services.feeds.own_feed import OwnFeed
 from services.feeds.resuming import resumed
+from services.feeds.stored_trades import StoredTrades
 from services.feeds.subscriptions import Subscriptions
 from services.feeds.ticker_changes import EVERY
 from services.reader.views import Views
@@ -54,8 +55,6 @@ SLICE_S: Final = 0.002
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 # Levels of the largest book that is sent as a whole, as in the public topic.
 BOOK_LEVELS_MAX: Final = 20_000
-# Trades that a subscription may request again, of all its symbols.
-REPLAYED_TRADES_MAX: Final = 10_000
 SLOW_CONSUMER: Final = 4413
 RESTART: Final = 1012
 
@@ -86,6 +85,7 @@ class FeedHub:
         self.ready = ready
         self.changes = MarketChanges(views, now_ms)
         self.trades = KnownTrades(views, self.changes)
+        self.stored = StoredTrades()
         self._clients: dict[FeedClient, None] = {}
         self._subscriptions = Subscriptions(self.changes)
         # Clients with a whole message due.
@@ -110,6 +110,7 @@ class FeedHub:
         """Forget a client whose connection ended."""
         self._clients.pop(client, None)
         self._due.pop(client, None)
+        self.stored.drop(client)
         for subject in list(client.subjects):
             self.unsubscribe(client, subject)
 
@@ -348,7 +349,8 @@ class FeedHub:
 
     def position_of(self, client: FeedClient) -> str:
         """The position whose changes the client has with its next write; empty if unknown."""
-        return "" if self.own.is_behind(client) else self._flushed
+        is_behind = self.own.is_behind(client) or self.stored.is_reading(client)
+        return "" if is_behind else self._flushed
 
     def resumed(
         self, message: Subscribe, commands: Mapping[int, int], broker_id: str | None

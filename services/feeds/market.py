@@ -44,6 +44,8 @@ class MarketChanges:
         self.raw = WatchedBooks()
         self.raw_trades_of: Counter[str] = Counter()
         self.raw_trades: list[TradeMessage] = []
+        # The first command of each partition whose changes came here.
+        self.begins: dict[int, int] = {}
         # The newest trades of each symbol, also those that are not flushed yet.
         self._tape: dict[str, deque[TradeMessage]] = {}
         self._trades: dict[str, list[TradeMessage]] = {}
@@ -51,6 +53,7 @@ class MarketChanges:
     def apply(self, batch: Batch) -> None:
         """Collect the changes of a batch that the views have applied."""
         offset = batch.first_command
+        self.begins.setdefault(batch.partition, offset)
         for outcome in batch.outcomes:
             for expired in outcome.expired:
                 self._left(expired)
@@ -141,10 +144,6 @@ class MarketChanges:
         left = 0 if pending else self.pending_trades(symbol)
         tape = list(self._tape.get(symbol, ()))
         return tape[: len(tape) - left] if left else tape
-
-    def traded_symbols(self) -> list[str]:
-        """The symbols whose newest trades are in memory."""
-        return list(self._tape)
 
     def pending_trades(self, symbol: str) -> int:
         """Number of trades of a symbol that were not taken yet."""

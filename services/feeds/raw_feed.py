@@ -3,11 +3,38 @@
 Outcomes then come one at a time, so that the views show the book behind each of them.
 """
 
+from collections.abc import Iterable
+from typing import Final
+
+from services.api.messages import ProblemError
 from services.feeds.client import FeedClient, Subject
 from services.feeds.hub import FeedHub
 from services.feeds.messages import delta_of, frame_of
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.metrics import STREAM_MESSAGES
+
+# Raw subscriptions of a connection, and connections of a gateway that have any.
+RAW_SUBJECTS_MAX: Final = 50
+RAW_CLIENTS_MAX: Final = 100
+
+
+def require_room(
+    hub: FeedHub, client: FeedClient, subjects: Iterable[Subject], *, has_key: bool
+) -> None:
+    """Check that the client may have the raw ones of these subjects too. Raises ProblemError."""
+    held = {each for each in client.subjects if each.raw}
+    wanted = held | {each for each in subjects if each.raw}
+    if wanted == held:
+        return
+    if not has_key:
+        raise ProblemError("unauthenticated", "log in first: the raw pace needs a broker's key")
+    if len(wanted) > RAW_SUBJECTS_MAX:
+        detail = f"at most {RAW_SUBJECTS_MAX} raw subscriptions on this connection"
+        raise ProblemError("invalid", detail)
+    others = sum(any(each.raw for each in other.subjects) for other in hub.clients())
+    if not held and others >= RAW_CLIENTS_MAX:
+        detail = f"at most {RAW_CLIENTS_MAX} connections with raw subscriptions"
+        raise ProblemError("rate_limited", detail)
 
 
 class RawFeed:

@@ -30,7 +30,7 @@ def resumed(
         return structs.replace(message, after=after)
     if message.channel != "trades":
         return message
-    symbols = changes.traded_symbols() if message.symbols == EVERY else message.symbols
+    symbols = views.symbols_after("") if message.symbols == EVERY else message.symbols
     return structs.replace(
         message,
         after={symbol: _last_before(symbol, commands, changes, views) for symbol in symbols},
@@ -42,10 +42,13 @@ def _last_before(
 ) -> int:
     """The sequence of the last trade before the commands; 0 if it is not in memory."""
     partition = views.partition(symbol)
-    trades = changes.known_trades(symbol)
-    if partition is None or not trades:
+    if partition is None:
         return 0
-    command = commands.get(partition, 0)
+    command, trades = commands.get(partition, 0), changes.known_trades(symbol)
+    if not trades:
+        # The views of a database do not tell the commands of its trades.
+        is_known = command >= changes.begins.get(partition, views.next_commands()[partition])
+        return views.trade_sequence(symbol) - changes.pending_trades(symbol) if is_known else 0
     behind = (each.sequence for each in trades if each.command_offset >= command)
     first = next(behind, None)
     if first is None:

@@ -32,25 +32,22 @@ from schemas.feed_requests import (
     Subscribe,
     Unsubscribe,
 )
-from schemas.units import NewSymbol
 from services.api.brokers import Caller
 from services.api.messages import ProblemError, Reply
 from services.api.token_bucket import Buckets, Rate
 from services.feeds.client import FeedClient, Subject
-from services.feeds.hub import OWN_EVENTS, REPLAYED_TRADES_MAX, FeedHub
+from services.feeds.hub import OWN_EVENTS, FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
+from services.feeds.raw_feed import require_room
 from services.feeds.replies import Replies
 from services.feeds.requested import converted, listed, subjects_of
-from services.feeds.ticker_changes import EVERY
+from services.feeds.stored_trades import Stored
 from services.runtime.metrics import STREAM_RESUMES
 
 SUBSCRIPTIONS_MAX: Final = 200
 SUBSCRIPTIONS_KEYED_MAX: Final = 1_000
 STREAMS_PER_BROKER: Final = 50
-# Raw subscriptions of a connection, and connections of a gateway that have any.
-RAW_SUBJECTS_MAX: Final = 50
-RAW_CLIENTS_MAX: Final = 100
 OPERATIONS_PER_SECOND: Final = 20
 OPERATIONS_BURST: Final = 100
 # Operations answered 429, failed logins, and messages without a usable id, of one connection.
@@ -217,6 +214,7 @@ class FeedSession:
                 self._hub.cut(self._client, KEY_REFUSED, "key_refused")
 
     def _log_out(self, message: Logout) -> None:
+        self._hub.stored.finish(self._client)
         self._key = self._client.broker_id = self._broker = None
         self._orders.cancels_at_end = False
         self._orders.forget()
@@ -285,31 +283,48 @@ class FeedSession:
         if message.channel == "orders":
             self._subscribe_own(message)
             return
+        subjects, after = self._accepted(message)
+        missing = hub.trades.missing(subjects, after) if message.channel == "trades" else {}
+        self.active = True
+        if missing and hub.stored.history is not None:
+            hub.stored.read(client, missing, partial(self._resume, message))
+        else:
+            self._begin(message, subjects, after, Stored())
+
+    def _accepted(self, message: Subscribe) -> tuple[list[Subject], dict[str, int]]:
+        """The subjects of a subscription to market data, and the last trade that the client has, by
+        symbol. Raises ProblemError."""
+        client = self._client
         self._require_access()
         subjects = subjects_of(message)
         wanted = sum(subject not in client.subjects for subject in subjects)
         limit = SUBSCRIPTIONS_MAX if self._key is None else SUBSCRIPTIONS_KEYED_MAX
         if len(client.subjects) + wanted > limit:
             raise ProblemError("invalid", f"at most {limit} subscriptions on this connection")
-        self._require_raw_room(subjects)
+        require_room(self._hub, client, subjects, has_key=self._key is not None)
         deep = [each.symbol for each in subjects if self._too_deep(each)]
         if deep:
             raise ProblemError("book_too_deep", f"subscribe to the ladder of {', '.join(deep)}")
-        after = converted(message.after or {}, dict[NewSymbol, int])
-        raw = any(each.raw for each in subjects)
-        beyond = [
-            symbol
-            for symbol, last in after.items()
-            if last > hub.trades.newest(Subject("trades", symbol, raw=raw))
-        ]
-        if beyond:
-            raise ProblemError("invalid", f"`after` is beyond the newest trade of {beyond[0]}")
-        self.active = True
+        return subjects, self._hub.trades.places(message, raw=any(each.raw for each in subjects))
+
+    def _resume(self, message: Subscribe, stored: Stored) -> None:
+        try:
+            # Again: other subscriptions, or a logout, may have come meanwhile.
+            subjects, after = self._accepted(message)
+        except ProblemError as problem:
+            self._replies.problem(_op(message), message.id, problem)
+        else:
+            self._begin(message, subjects, after, stored)
+        self._client.write_out()
+
+    def _begin(
+        self, message: Subscribe, subjects: list[Subject], after: dict[str, int], stored: Stored
+    ) -> None:
         self._confirm(message)
         for subject in subjects:
-            hub.subscribe(client, subject)
+            self._hub.subscribe(self._client, subject)
         if message.channel == "trades":
-            self._replay(after, message.last, subjects)
+            self._hub.trades.replay(self._client, subjects, after, message.last, stored)
 
     def _subscribe_own(self, message: Subscribe) -> None:
         subjects = subjects_of(message)
@@ -326,30 +341,9 @@ class FeedSession:
         self._confirm(message, resumed=after is not None)
         self._hub.subscribe_own(client, broker.broker_id, after)
 
-    def _replay(self, after: dict[str, int], last: int, subjects: list[Subject]) -> None:
-        room = REPLAYED_TRADES_MAX
-        if subjects == [Subject("trades", EVERY)]:
-            subjects = [Subject("trades", symbol) for symbol in after]
-        for subject in subjects:
-            behind = after.get(subject.symbol)
-            room -= self._hub.trades.replay(self._client, subject, behind, last, room)
-
-    def _require_raw_room(self, subjects: list[Subject]) -> None:
-        held = {each for each in self._client.subjects if each.raw}
-        wanted = held | {each for each in subjects if each.raw}
-        if wanted == held:
-            return
-        if self._key is None:
-            raise ProblemError("unauthenticated", "log in first: the raw pace needs a broker's key")
-        if len(wanted) > RAW_SUBJECTS_MAX:
-            detail = f"at most {RAW_SUBJECTS_MAX} raw subscriptions on this connection"
-            raise ProblemError("invalid", detail)
-        others = sum(any(each.raw for each in client.subjects) for client in self._hub.clients())
-        if not held and others >= RAW_CLIENTS_MAX:
-            detail = f"at most {RAW_CLIENTS_MAX} connections with raw subscriptions"
-            raise ProblemError("rate_limited", detail)
-
     def _unsubscribe(self, message: Unsubscribe) -> None:
+        if message.channel == "trades":
+            self._hub.stored.finish(self._client)
         for subject in subjects_of(message):
             self._hub.unsubscribe(self._client, subject)
         self._confirm(message)

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from msgspec import Struct
+
 from schemas.feed import FEED_VERSION, Hello
 from schemas.operations import OperationsResource
 from services.api.hosts import HostRules, is_loopback, listed
@@ -17,25 +19,31 @@ from services.feeds.left_orders import GatewayProcess, LeftOrders
 from services.feeds.order_calls import GatewayOrders
 from services.feeds.own_feed import OwnFeed
 from services.feeds.raw_feed import RawFeed
+from services.feeds.stored_trades import History
 from services.feeds.streams import KEYLESS_PER_ADDRESS, FeedStreams, KeyAccounts, StreamBounds
 from services.ingest.app import Ingest
 from services.reader.app import Reader
 from services.runtime.kafka.topic_identity import log_identity
 
 
+class FeedSources(Struct, frozen=True):
+    """Sources of the feed: the reader's views, older trades, own events, state of the pipeline."""
+
+    reader: Reader
+    history: History
+    own: OwnFeed
+    operations: Callable[[int], OperationsResource]
+
+
 async def half(
-    context: ApiContext,
-    reader: Reader,
-    ingest: Ingest,
-    own: OwnFeed,
-    page_version: str,
-    operations: Callable[[int], OperationsResource],
+    context: ApiContext, sources: FeedSources, ingest: Ingest, page_version: str
 ) -> Half:
     """The WebSocket feed of the reader's views, and its orders. Subscribe it after the reader."""
     settings = context.settings
     partitions = context.topology.partitions
-    hub = FeedHub(lambda: reader.views, context.dispatcher.caught_up, own, partitions)
-    hub.operations = operations
+    reader, is_ready = sources.reader, context.dispatcher.caught_up
+    hub = FeedHub(lambda: reader.views, is_ready, sources.own, partitions)
+    hub.operations, hub.stored.history = sources.operations, sources.history
     raw = RawFeed(hub)
     context.dispatcher.subscribe(on_batch=raw.on_batch, singly=raw.is_watched, at_end=raw.write_out)
     identity = await asyncio.to_thread(log_identity, context.kafka, context.topology.prefix)

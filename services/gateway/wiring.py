@@ -60,7 +60,7 @@ def market_at_hand_of(views: Reader) -> MarketAtHand:
 async def build(context: ApiContext) -> Sequence[Half]:
     """All halves of the API. Readiness lists the helpers of `exchange run` that are down."""
     context.health.report_degraded(partial(read_degraded, context.settings.data_dir))
-    reading, views = await reader.half(context)
+    reading, views, trades = await reader.half(context)
     # Before ingest: an order's own event is written before the answer to its request.
     own = OwnFeed(lambda: views.views)
     context.dispatcher.subscribe(on_batch=own.on_batch)
@@ -71,10 +71,6 @@ async def build(context: ApiContext) -> Sequence[Half]:
     )
     sending, deliveries = await webhooks.half(context)
     showing, operations = page.half(context, views, deliveries, files)
-    return [
-        placing,
-        reading,
-        sending,
-        await feeds.half(context, views, orders, own, files.version, operations.watched_state),
-        showing,
-    ]
+    sources = feeds.FeedSources(views, trades.read, own, operations.watched_state)
+    feeding = await feeds.half(context, sources, orders, files.version)
+    return [placing, reading, sending, feeding, showing]

@@ -1,7 +1,7 @@
 """Queries of public market data, served by FastAPI: stocks and their trades."""
 
 from itertools import islice
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from fastapi import Query
 from msgspec import Meta
@@ -14,22 +14,13 @@ from services.api.messages import Response, Route, json_response
 from services.api.partition_map import PartitionMap
 from services.api.query import SymbolInPath, Text
 from services.reader.app import Reader
-from services.reader.errors import ArchiveBehindError, OrderStateUnknownError
-from services.reader.parameters import ATTEMPTS, NOT_A_CURSOR, PageQuery, unreadable
+from services.reader.errors import OrderStateUnknownError
+from services.reader.parameters import NOT_A_CURSOR, PageQuery, unreadable
+from services.reader.stock_trades import StockTrades
 from services.reader.stocks import stock, symbols_after
-from services.reader.tape import TapeTrade
 
 _Sequence = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,17}$(?!\n)")]
 _SequenceOrZero = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,17})$(?!\n)")]
-
-
-class MarketLists(Protocol):
-    """The queries to PostgreSQL; all raise ArchiveUnavailableError."""
-
-    async def stock_trades(
-        self, partition: int, symbol: str, low: int, high: int
-    ) -> list[TapeTrade]:
-        """A symbol's stored trades of sequences from `low` to `high`, oldest first."""
 
 
 class StocksQuery(PageQuery):
@@ -69,10 +60,10 @@ class StockTradesQuery(PageQuery):
 class MarketRoutes:
     """Answers from the reader's views and the listings; older trades from PostgreSQL."""
 
-    def __init__(self, reader: Reader, partition_map: PartitionMap, archive: MarketLists) -> None:
+    def __init__(self, reader: Reader, partition_map: PartitionMap, trades: StockTrades) -> None:
         self._reader = reader
         self._partition_map = partition_map
-        self._archive = archive
+        self._trades = trades
 
     async def get_stocks(self, query: Annotated[StocksQuery, Query()]) -> Response:
         """`GET /stocks`."""
@@ -94,12 +85,10 @@ class MarketRoutes:
         self, symbol: SymbolInPath, query: Annotated[StockTradesQuery, Query()]
     ) -> Response:
         """`GET /stocks/{symbol}/trades`."""
-        views = self._reader.ready_views()
-        last, partition = views.last_trade(symbol), views.partition(symbol)
-        newest = 0 if last is None or partition is None else last.sequence
+        newest = self._reader.ready_views().trade_sequence(symbol)
         wanted = query.sequences(newest)
         try:
-            trades = await self._trades(partition or 0, symbol, wanted)
+            trades = await self._trades.read(symbol, wanted)
         except OrderStateUnknownError as error:
             raise unreadable() from error
         page = [trade.resource() for trade in trades]
@@ -110,26 +99,6 @@ class MarketRoutes:
         else:
             cursor = str(wanted.stop - 1) if wanted.stop <= newest else None
         return json_response(200, StockTradesResource(page, cursor))
-
-    async def _trades(self, partition: int, symbol: str, wanted: range) -> list[TapeTrade]:
-        if not wanted:
-            return []
-        low, high = wanted.start, wanted.stop - 1
-        tape = self._reader.ready_views().tape
-        held = tape.trades(partition, symbol, low, high)
-        for _ in range(ATTEMPTS):
-            if len(held) == len(wanted):
-                return held
-            positions = await self._reader.stored_positions()
-            stored = await self._archive.stock_trades(partition, symbol, low, high)
-            # Only now: what left memory meanwhile is stored, what is in memory may not be.
-            held = tape.trades(partition, symbol, low, high)
-            oldest = held[0].sequence if held else high + 1
-            held = [trade for trade in stored if trade.sequence < oldest] + held
-            if self._reader.covers(positions):
-                # All that left memory was stored before: `exchange trim` has deleted the others.
-                return held
-        raise ArchiveBehindError("PostgreSQL lacks trades that it had before")
 
     def router(self) -> ServiceRouter:
         """The calls, for the gateway and the document."""

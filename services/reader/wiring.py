@@ -14,6 +14,7 @@ from services.reader.fill_routes import FillRoutes
 from services.reader.list_archive import ListArchive
 from services.reader.market_routes import MarketRoutes
 from services.reader.order_routes import OrderRoutes
+from services.reader.stock_trades import StockTrades
 from services.reader.ticker_routes import TickerRoutes
 from services.reader.views import Views
 from services.reader.watched_archive import WatchedArchive
@@ -21,8 +22,8 @@ from services.runtime.kafka.topic_identity import log_identity
 from services.runtime.settings import require
 
 
-async def half(context: ApiContext) -> tuple[Half, Reader]:
-    """The reader's calls, and the reader itself for a look-up in the same process.
+async def half(context: ApiContext) -> tuple[Half, Reader, StockTrades]:
+    """The reader's calls; the reader itself and its trades, for others in the same process.
 
     An unavailable database does not make it unready: only closed orders that have left memory
     need it.
@@ -37,6 +38,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
     dispatcher = context.dispatcher
     commands = CommandLog(context.kafka, context.topology)
     reader = Reader(Views(), watched, context.directory, dispatcher.caught_up, commands.end)
+    trades = StockTrades(reader, lists)
     dispatcher.subscribe(on_batch=reader.apply)
     bootstrap = ViewBootstrap(
         partial(StoredViews, database_url, identity), dispatcher, reader, context.stop.fail
@@ -46,7 +48,7 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
     reading = Half(
         routes=reader.routes(),
         routers=[
-            MarketRoutes(reader, context.partition_map, lists).router(),
+            MarketRoutes(reader, context.partition_map, trades).router(),
             OrderRoutes(reader, context.partition_map, lists).router(),
             FillRoutes(reader, lists).router(),
             CandleRoutes(reader, lists).router(),
@@ -55,10 +57,10 @@ async def half(context: ApiContext) -> tuple[Half, Reader]:
         work=[bootstrap.run, reader.forget_stored],
         starts_dispatcher=True,
     )
-    return reading, reader
+    return reading, reader, trades
 
 
 async def build(context: ApiContext) -> Sequence[Half]:
     """The reader alone. No call here needs the admin key."""
-    reading, _ = await half(context)
+    reading, _, _ = await half(context)
     return [reading]

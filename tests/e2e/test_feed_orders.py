@@ -114,12 +114,22 @@ def own_events(url: str, key: str, after: dict[str, int]) -> list[Any]:
     return found
 
 
+def trades_behind(exchange: Exchange, symbol: str, last: int) -> list[dict[str, Any]]:
+    """The trades and gaps that a client gets which comes back with its last trade."""
+    with feed_of(exchange) as feed:
+        feed.ask("subscribe", channel="trades", symbols=[symbol], after={symbol: last})
+        feed.until(lambda each: each["type"] == "heartbeat")
+    return [each for each in feed.messages if each["type"] in ("trade", "gap")]
+
+
 def test_own_events_are_resumed_on_a_killed_gateway_and_on_another_one(exchange: Exchange) -> None:
     symbol, key = exchange.symbol(), exchange.register("Own")
     trade_on(symbol, Api(exchange.url, key), seed=9)
     whole = own_events(feed_url(exchange), key, {})
     assert len(whole) > ORDERS
     partition, half = str(whole[0]["partition"]), len(whole) // 2
+    trades = trades_behind(exchange, symbol, 0)
+    assert len(trades) > ORDERS // 4
     assert [each["sequence"] for each in whole] == list(range(1, len(whole) + 1))
 
     def stored() -> bool:
@@ -134,6 +144,8 @@ def test_own_events_are_resumed_on_a_killed_gateway_and_on_another_one(exchange:
     exchange.stack.wait_ready("gateway")
     after = {partition: half}
     assert own_events(feed_url(exchange), key, after) == whole[half:]
+    # Of PostgreSQL, with all the fields that they had before.
+    assert trades_behind(exchange, symbol, 2) == trades[2:]
     with one_more(exchange.stack, "gateway", "gateway-2") as second:
         other = Api(second.url, key)
         eventually("the other gateway knows the key", lambda: other.get("/balance").status == 200)

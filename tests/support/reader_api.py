@@ -16,6 +16,7 @@ from services.reader.candle_routes import CandleRoutes
 from services.reader.fill_routes import FillRoutes
 from services.reader.market_routes import MarketRoutes
 from services.reader.order_routes import OrderRoutes
+from services.reader.stock_trades import StockTrades
 from services.reader.ticker_routes import TickerRoutes
 from services.reader.views import Views
 from tests.support.asgi_driver import AsgiRequest, AsgiResponse, drive
@@ -51,7 +52,9 @@ class ReaderApi:
         )
         self.partition_map = PartitionMap(PARTITIONS)
         routers = [
-            MarketRoutes(self.reader, self.partition_map, archive).router(),
+            MarketRoutes(
+                self.reader, self.partition_map, StockTrades(self.reader, archive)
+            ).router(),
             OrderRoutes(self.reader, self.partition_map, archive).router(),
             FillRoutes(self.reader, archive).router(),
             CandleRoutes(self.reader, archive).router(),

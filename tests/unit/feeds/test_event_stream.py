@@ -11,6 +11,7 @@ from schemas.feed import Closing, Hello
 from services.api.messages import ProblemError
 from services.feeds.client import FeedClient, Subject
 from services.feeds.event_stream import EventStream, events_of
+from services.feeds.hub import FeedHub
 from services.feeds.messages import frame_of
 from services.feeds.order_entry import OrderEntry
 from services.feeds.session import FeedSession
@@ -116,6 +117,26 @@ def test_stream_that_resumes_from_an_event_lacks_no_trade_and_no_own_event(seed:
             again = [each[name] for each in resumed.of_type(kind)]
             assert set(again) >= set(missed)
             assert len(again) == len(set(again))
+
+
+def test_stream_that_resumes_after_a_restart_names_the_trades_that_are_not_in_memory() -> None:
+    market = FeedMarket()
+    market.trade(200)
+    # The changes of the former process are gone; the views are those of a database.
+    market.hub = FeedHub(lambda: market.views, lambda: True, market.own)
+    newest = {symbol: market.views.trade_sequence(symbol) for symbol in market.symbols}
+    assert all(newest.values())
+    missing = {
+        position: [
+            (gap["symbol"], gap["first"], gap["last"])
+            for gap in StreamReader(
+                market, f"channels=trades&symbols=*&position={position}"
+            ).of_type("gap")
+        ]
+        for position in (150, 200)
+    }
+    gaps = [(symbol, 1, last) for symbol, last in newest.items()]
+    assert missing == {150: gaps, 200: []}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from schemas.commands import CancelAll, SetInstrument, SetPhase
 from schemas.instruments import InstrumentRules
 from schemas.units import Side
 from services.feeds import hub as hubs
+from services.feeds import known_trades
 from services.feeds.client import BACKLOG_BYTES_MAX, BEHIND_S_MAX, FeedClient, Subject
+from services.feeds.stored_trades import Stored
 from tests.support.feed_market import ClientBook, FeedMarket, RecordingOutput
 from tests.support.reader_outcomes import ALICE
 
@@ -201,12 +203,10 @@ def test_known_trades_are_sent_again_and_older_ones_are_named_as_a_gap() -> None
         market.trade(10)
     market.flush()
     client, output = market.client()
-    assert (
-        market.hub.trades.replay(client, Subject("trades", "S0"), 290, 0, 1_000)
-        == len(market.trades) - 290
-    )
-    assert market.hub.trades.replay(client, Subject("trades", "S0"), 3, 0, 1_000) == 250
-    assert market.hub.trades.replay(client, Subject("trades", "S0"), None, 5, 1_000) == 5
+    trades, subjects = market.hub.trades, [Subject("trades", "S0")]
+    trades.replay(client, subjects, {"S0": 290}, 0, Stored())
+    trades.replay(client, subjects, {"S0": 3}, 0, Stored())
+    trades.replay(client, subjects, {}, 5, Stored())
     client.write_out()
     gap = output.of_type("gap")
     newest = len(market.trades)
@@ -273,18 +273,20 @@ def test_whole_books_for_one_client_leave_the_loop_in_between(
     assert len(output.of_type("book_snapshot")) == 2 * 450
 
 
-def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscription() -> None:
+def test_trades_that_are_sent_again_are_bounded_for_all_symbols_of_a_subscription(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_trades, "REPLAYED_TRADES_MAX", 7)
     market = FeedMarket(symbols=2)
     while len(market.trades) < 100:
         market.trade(10)
     market.flush()
     client, output = market.client()
-    sent = market.hub.trades.replay(client, Subject("trades", "S0"), 0, 0, 7)
+    subjects = [Subject("trades", symbol) for symbol in ("S0", "S1")]
+    market.hub.trades.replay(client, subjects, {"S0": 0, "S1": 0}, 0, Stored())
     client.write_out()
     newest = [trade for trade in market.trades if trade["symbol"] == "S0"][-7:]
-    gap, *trades = output.received
-    assert (sent, trades) == (7, newest)
+    gap, *trades, other = output.received
+    assert trades == newest
     assert (gap["type"], gap["last"]) == ("gap", newest[0]["sequence"] - 1)
-    assert market.hub.trades.replay(client, Subject("trades", "S1"), 0, 0, 0) == 0
-    client.write_out()
-    assert output.received[-1]["last"] == market.hub.trades.newest(Subject("trades", "S1"))
+    assert (other["type"], other["last"]) == ("gap", market.hub.trades.newest(subjects[1]))

@@ -3,8 +3,9 @@
 import pytest
 
 from schemas.units import Side
-from services.feeds import session as sessions
+from services.feeds import raw_feed
 from services.feeds.client import Subject
+from services.feeds.stored_trades import Stored
 from tests.support.feed_market import ClientBook, FeedMarket
 from tests.support.feed_session import KEY, ConnectedClient
 
@@ -67,7 +68,7 @@ def test_trades_before_the_subscription_come_first_also_those_not_flushed() -> N
     subject = Subject("trades", "S0", raw=True)
     market.hub.subscribe(client, subject)
     assert market.hub.trades.newest(subject) == len(market.trades)
-    market.hub.trades.replay(client, subject, 0, 0, 1_000)
+    market.hub.trades.replay(client, [subject], {"S0": 0}, 0, Stored())
     client.write_out()
     market.trade(30)
     market.flush()
@@ -124,11 +125,11 @@ def test_raw_pace_needs_a_key_and_is_listed() -> None:
 def test_raw_subscriptions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     connected = ConnectedClient()
     connected.ask(op="login", key=KEY)
-    many = [f"S{number}" for number in range(sessions.RAW_SUBJECTS_MAX)]
+    many = [f"S{number}" for number in range(raw_feed.RAW_SUBJECTS_MAX)]
     assert connected.subscribe("book", many, interval="raw")["status"] == 200
     assert connected.subscribe("trades", ["S0"], interval="raw")["status"] == 422
     assert connected.subscribe("book", many, interval="raw")["status"] == 200
-    monkeypatch.setattr(sessions, "RAW_CLIENTS_MAX", 1)
+    monkeypatch.setattr(raw_feed, "RAW_CLIENTS_MAX", 1)
     other, _ = connected.market.client()
     connected.market.hub.subscribe(other, Subject("book", "S0", raw=True))
     for symbol in many:
