@@ -98,22 +98,24 @@ class Engine(PhasedOrders):
             self._expire_due(expired)
         # Without stops, a command has its event alone.
         before: tuple[StopElected, ...] = ()
+        after: tuple[StopElected, ...] = ()
         if self._stops is not None:
-            before = self._run_carried(self._stops, at.offset, expired)
+            rules = self.rules
+            self._steps_left, self._elections_left = rules.fills_max, rules.elections_max
+            self._trades = 0
+            if self._stops.carried:
+                before = self._run_stops(self._stops, self._stops.carried, at.offset, expired)
         event: Event
-        if type(command) is PlaceOrder:
+        if type(command) is PlaceOrder or type(command) is EnterOrder:
             event = self._place(command, at, expired)
         elif type(command) is CancelOrder:
             event = self._cancel(command)
-        elif type(command) is EnterOrder:
-            event = self._place(command, at, expired)
         elif type(command) is AmendOrder:
             event = self._amend(command, at, expired)
         else:
             event = self._apply_rare(command)
-        after: tuple[StopElected, ...] = ()
         if self._stops is not None and self._stops.traded_symbols:
-            after = self._run_reached(self._stops, at.offset, expired)
+            after = self._run_stops(self._stops, self._stops.traded_symbols, at.offset, expired)
         return Outcome(clock, event, tuple(expired) if expired else (), before, after)
 
     def _apply_rare(self, command: Command | None) -> Event:

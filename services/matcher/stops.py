@@ -6,13 +6,12 @@ oldest. The trades of elected stops make the next pass.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 
 from msgspec import structs
 
 from schemas.commands import EnterOrder
-from schemas.executions import Fill
 from schemas.snapshots import StopRow
 from schemas.units import PRICE_CENTS_MAX, Side
 from services.matcher.book import Order
@@ -209,12 +208,6 @@ class Stops:
             self.carried.remove(order.symbol)
         if not stops:
             del self.symbols[order.symbol]
-
-    def traded(self, symbol: str, fills: Sequence[Fill]) -> None:
-        """Remember the trades of one order, whose prices only rise or only fall."""
-        if fills:
-            first, last = fills[0].price, fills[-1].price
-            self.compare(symbol, *((first, last) if first < last else (last, first)))
 
     def compare(self, symbol: str, low: int, high: int) -> None:
         """Remember trades of a symbol between these prices for its next pass."""

@@ -124,28 +124,18 @@ class TakingOrders(OpenOrders):
 
     def _note(self, book: Book, fills: list[Fill], offset: int, other_steps: int) -> None:
         """Note the trades of an order, and the steps that they and its other makers took."""
-        if fills and book.instrument is not None:
-            book.instrument.traded(fills[-1].price, offset)
-        if self._stops is not None:
-            self._stops.traded(book.symbol, fills)
-            self._trades += len(fills)
-            self._steps_left -= len(fills) + other_steps
-
-    def _run_carried(
-        self, stops: Stops, offset: int, expired: list[Expired]
-    ) -> tuple[StopElected, ...]:
-        """Let the stops take that earlier commands have elected."""
-        self._steps_left, self._trades = self.rules.fills_max, 0
-        self._elections_left = self.rules.elections_max
-        if not stops.carried:
-            return ()
-        return self._run_stops(stops, tuple(stops.carried), offset, expired)
-
-    def _run_reached(
-        self, stops: Stops, offset: int, expired: list[Expired]
-    ) -> tuple[StopElected, ...]:
-        """Let the stops take that this command's trades have reached."""
-        return self._run_stops(stops, tuple(stops.traded_symbols), offset, expired)
+        trades, stops = len(fills), self._stops
+        if trades:
+            last = fills[-1].price
+            if book.instrument is not None:
+                book.instrument.traded(last, offset)
+            if stops is not None and book.symbol in stops.symbols:
+                # The prices of one order's trades only rise or only fall.
+                first = fills[0].price
+                stops.compare(book.symbol, min(first, last), max(first, last))
+        if stops is not None:
+            self._trades += trades
+            self._steps_left -= trades + other_steps
 
     def _run_stops(
         self, stops: Stops, symbols: Sequence[str], offset: int, expired: list[Expired]
@@ -153,7 +143,8 @@ class TakingOrders(OpenOrders):
         """Let elected stops of these symbols take, and those that their trades elect, as far as
         the bounds allow."""
         found: list[StopElected] = []
-        for symbol in symbols:
+        # A copy, because orders that take change the lists of `stops`.
+        for symbol in tuple(symbols):
             while self._elections_left and self._steps_left:
                 order = stops.next_elected(symbol)
                 if order is None:
