@@ -8,7 +8,6 @@ from schemas.conditions import stop_price_fault
 from schemas.executions import CommandRefused, OrderAmended, RefusalCode
 from schemas.units import ClosedReason
 from services.matcher.book import IcebergOrder, Order
-from services.matcher.instrument import OrderTerms
 from services.matcher.stops import StopOrder
 
 
@@ -131,14 +130,12 @@ def stop_amended(
     )
 
 
-def arriving_anew(
-    order: Order, after: Amendment, terms: OrderTerms | None, *, is_day: bool, post_only: bool
-) -> EnterOrder:
-    """An amended order in the form in which orders arrive; without terms it needs no document."""
+def arriving_anew(order: Order, after: Amendment, *, is_day: bool, post_only: bool) -> EnterOrder:
+    """An amended order in the form in which orders arrive."""
     return EnterOrder(
         order.order_id,
         order.broker_id,
-        "" if terms is None else terms.document_number,
+        order.document_number,
         order.symbol,
         order.side,
         "limit",
@@ -148,7 +145,7 @@ def arriving_anew(
         time_in_force="day" if is_day else None,
         post_only=post_only,
         display_quantity=after.display,
-        self_trade_prevention=None if terms is None else terms.self_trade_prevention,
+        self_trade_prevention=order.self_trade_prevention,
     )
 
 

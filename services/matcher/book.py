@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from schemas.book import Level
-from schemas.units import Side
+from schemas.units import SelfTradePrevention, Side
 from services.matcher.instrument import Instrument
 
 # Prices without a level that a heap may hold in addition to as many as there are levels.
@@ -22,7 +22,8 @@ PRICES_SLACK = 64
 class Order(Struct, gc=False, eq=False):
     """An open order; closed when `remaining` is 0.
 
-    `accepted_at` is the offset of the command that placed it.
+    `accepted_at` is the offset of the command that placed it. `document_number`: empty unless it
+    entered a symbol with an instrument; only such an order has a `self_trade_prevention`.
     """
 
     order_id: str
@@ -33,6 +34,8 @@ class Order(Struct, gc=False, eq=False):
     remaining: int
     valid_until: int | None
     accepted_at: int
+    document_number: str
+    self_trade_prevention: SelfTradePrevention | None
 
     @property
     def unfilled(self) -> int:
@@ -68,7 +71,7 @@ class IcebergOrder(Order, gc=False, eq=False):
 
 
 # Stands in a queue where an order was that has a later place now.
-_VACANT = Order("", "", "", "bid", 0, 0, None, 0)
+_VACANT = Order("", "", "", "bid", 0, 0, None, 0, "", None)
 
 
 class PriceLevel:

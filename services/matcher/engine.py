@@ -5,8 +5,6 @@ Every command first expires what is due, then is refused or applied. A refusal i
 anything is changed. An exception means a broken invariant: the process must stop.
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct, structs
 
 from schemas.commands import (
@@ -52,10 +50,16 @@ from services.matcher.incoming import (
     used_before,
     with_conditions,
 )
-from services.matcher.instrument import OrderTerms
 from services.matcher.phases import PhasedOrders
 from services.matcher.quotas import BrokerQuotas, quota_state
-from services.matcher.rows import iceberg_rows, order_fields, order_rows, restored_orders
+from services.matcher.rows import (
+    iceberg_rows,
+    order_fields,
+    order_rows,
+    prevention_rows,
+    restored_orders,
+    terms_rows,
+)
 from services.matcher.rules import RULES, Rules
 from services.matcher.state import EngineState, digest_of, named_part
 from services.matcher.stops import StopOrder, stop_rows
@@ -136,11 +140,6 @@ class Engine(PhasedOrders):
         """The quotas that the log has set last; None before."""
         return None if self._quotas is None else self._quotas.quotas
 
-    @property
-    def terms(self) -> Mapping[str, OrderTerms]:
-        """The terms of open orders that entered symbols with instruments, by order id."""
-        return self._terms
-
     def _set_quotas(self, quotas: Quotas) -> QuotasSet:
         if self._quotas is None:
             order_ids = OrderIdWindow(self.rules.order_id_window_ms, self.rules.client_id_block)
@@ -173,8 +172,7 @@ class Engine(PhasedOrders):
         is_day = order.order_id in self._day_orders
         book, quantity = self.books[order.symbol], self._amended.get(order.order_id)
         after = amendment_of(order, command, quantity, self.clock)
-        terms = self._terms.get(order.order_id)
-        taker = arriving_anew(order, after, terms, is_day=is_day, post_only=command.post_only)
+        taker = arriving_anew(order, after, is_day=is_day, post_only=command.post_only)
         code = self._refusal_of(command, order, after, taker)
         if code is not None:
             return refused_amendment(command, code)
@@ -202,7 +200,7 @@ class Engine(PhasedOrders):
         expired: list[Expired],
     ) -> tuple[Amendment, Taken]:
         """Take an order out, and let it arrive with its amended values; these, and what it took."""
-        book, terms = self.books[order.symbol], self._terms.get(order.order_id)
+        book = self.books[order.symbol]
         self._withdraw(book, order)
         took = Taken(after.remaining, after.closed_reason)
         if took.closed_reason is None:
@@ -214,8 +212,6 @@ class Engine(PhasedOrders):
             self._rest(taker, after.remaining, book, order.accepted_at)
             if after.quantity is not None:
                 self._amended[order.order_id] = after.quantity
-            if terms is not None:
-                self._keep_terms(taker, terms)
         return after, took
 
     def _displayed(self, order_id: str) -> int | None:
@@ -307,8 +303,6 @@ class Engine(PhasedOrders):
                 reason = None if rests else "no_liquidity"
             if rests:
                 self._rest(command, remaining, book, at.offset)
-                if book.instrument is not None:
-                    self._keep_terms(command, OrderTerms.of(command))
         accepted = OrderAccepted(
             command.order_id,
             command.broker_id,
@@ -340,11 +334,12 @@ class Engine(PhasedOrders):
             order_rows(books),
             self._client_ids.blocks(),
             *quota_state(self._quotas),
-            *instrument_state.rows(books, self._terms),
+            instrument_state.instrument_rows(books),
+            terms_rows(books),
             tuple(AmendedRow(*item) for item in sorted(self._amended.items())),
             stop_rows(self._stops),
             iceberg_rows(books),
-            instrument_state.preventions(self._terms),
+            prevention_rows(books),
             tuple(sorted(self._day_orders)),
         )
 
@@ -356,10 +351,8 @@ class Engine(PhasedOrders):
         for row in state.books:
             book = engine.books[row.symbol] = Book(row.symbol)
             book.sequence, book.trade_sequence = row.sequence, row.trade_sequence
-        engine._terms = instrument_state.restore(
-            engine.books, state.instruments, state.terms, state.preventions
-        )
-        for order in restored_orders(state.orders, state.icebergs):
+        instrument_state.restore(engine.books, state.instruments)
+        for order in restored_orders(state):
             engine.books[order.symbol].side(order.side).add(order)
             engine.open_orders[order.order_id] = order
             if order.valid_until is not None:
@@ -378,18 +371,17 @@ class Engine(PhasedOrders):
         """Digest of the state, computed without `snapshot`, so that an error there is detected."""
         books = [self.books[symbol] for symbol in sorted(self.books)]
         quotas, openers, order_ids = quota_state(self._quotas)
-        instruments, terms = instrument_state.rows(books, self._terms)
         return digest_of(
             (self.partition, self.clock),
             [(book.symbol, book.sequence, book.trade_sequence) for book in books],
             order_fields(books),
             *self._client_ids.blocks(),
             *((quotas, openers, *order_ids) if quotas is not None else ()),
-            *named_part("instruments", instruments),
-            *named_part("terms", terms),
+            *named_part("instruments", instrument_state.instrument_rows(books)),
+            *named_part("terms", terms_rows(books)),
             *named_part("amended", sorted(self._amended.items())),
             *named_part("stops", stop_rows(self._stops)),
             *named_part("icebergs", iceberg_rows(books)),
-            *named_part("preventions", instrument_state.preventions(self._terms)),
+            *named_part("preventions", prevention_rows(books)),
             *named_part("day_orders", sorted(self._day_orders)),
         )

@@ -2,11 +2,10 @@
 
 from msgspec import Struct
 
-from schemas.commands import EnterOrder, PlaceOrder
+from schemas.commands import PlaceOrder
 from schemas.executions import RefusalCode
 from schemas.instruments import InstrumentRules, Phase
 from schemas.order_rules import PHASE_REFUSALS, rule_refusal
-from schemas.units import SelfTradePrevention
 
 
 class Instrument(Struct, gc=False):
@@ -40,17 +39,3 @@ class Instrument(Struct, gc=False):
         if self.phase != "continuous":
             return self.phase_refusal()
         return rule_refusal(command, self.rules, self.reference)
-
-
-class OrderTerms(Struct, frozen=True, gc=False):
-    """Fields of an open order that entered a symbol with an instrument."""
-
-    document_number: str
-    self_trade_prevention: SelfTradePrevention | None = None
-
-    @classmethod
-    def of(cls, command: PlaceOrder) -> "OrderTerms":
-        """The fields of a command's order."""
-        if type(command) is not EnterOrder:
-            return cls(command.document_number)
-        return cls(command.document_number, command.self_trade_prevention)

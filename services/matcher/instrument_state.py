@@ -1,17 +1,15 @@
-"""Instruments and terms of orders: set by a command, and as rows of a snapshot. Pure.
+"""Instruments: set by a command, and as rows of a snapshot. Pure.
 
 A symbol's instrument is in its book; a symbol without one has none of these rules.
 """
 
 from collections.abc import Iterable
 
-from msgspec import structs
-
 from schemas.commands import SetInstrument
 from schemas.executions import CommandRefused, InstrumentSet
-from schemas.snapshots import InstrumentRow, OrderTermsRow, PreventionRow
+from schemas.snapshots import InstrumentRow
 from services.matcher.book import Book
-from services.matcher.instrument import Instrument, OrderTerms
+from services.matcher.instrument import Instrument
 
 
 def set_instrument(
@@ -39,41 +37,16 @@ def set_instrument(
     )
 
 
-def rows(
-    books: Iterable[Book], terms: dict[str, OrderTerms]
-) -> tuple[tuple[InstrumentRow, ...], tuple[OrderTermsRow, ...]]:
-    """The instruments of these books in their order, and the terms by order id."""
-    return (
-        tuple(
-            InstrumentRow(book.symbol, held.rules, held.reference, held.phase)
-            for book in books
-            if (held := book.instrument) is not None
-        ),
-        tuple(OrderTermsRow(name, terms[name].document_number) for name in sorted(terms)),
-    )
-
-
-def preventions(terms: dict[str, OrderTerms]) -> tuple[PreventionRow, ...]:
-    """The self-trade preventions of those orders that have one, by order id."""
+def instrument_rows(books: Iterable[Book]) -> tuple[InstrumentRow, ...]:
+    """The instruments of these books in their order."""
     return tuple(
-        PreventionRow(name, mode)
-        for name in sorted(terms)
-        if (mode := terms[name].self_trade_prevention) is not None
+        InstrumentRow(book.symbol, held.rules, held.reference, held.phase)
+        for book in books
+        if (held := book.instrument) is not None
     )
 
 
-def restore(
-    books: dict[str, Book],
-    instruments: Iterable[InstrumentRow],
-    rows: Iterable[OrderTermsRow],
-    preventions: Iterable[PreventionRow],
-) -> dict[str, OrderTerms]:
-    """Give the books the instruments that `rows` returned, and return the terms by order id."""
+def restore(books: dict[str, Book], instruments: Iterable[InstrumentRow]) -> None:
+    """Give the books the instruments that `instrument_rows` returned."""
     for row in instruments:
         books[row.symbol].instrument = Instrument(row.rules, row.reference_price, row.phase)
-    terms = {row.order_id: OrderTerms(row.document_number) for row in rows}
-    for each in preventions:
-        terms[each.order_id] = structs.replace(
-            terms[each.order_id], self_trade_prevention=each.mode
-        )
-    return terms

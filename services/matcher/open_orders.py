@@ -20,7 +20,6 @@ from services.matcher.amend import (
     stop_amended,
 )
 from services.matcher.book import Book, IcebergOrder, Order
-from services.matcher.instrument import OrderTerms
 from services.matcher.own_orders import OwnOrders
 from services.matcher.quotas import BrokerQuotas
 from services.matcher.rules import Rules
@@ -50,8 +49,6 @@ class OpenOrders:
         self.changed: dict[str, Book] = {}
         # The whole quantities of open orders that an amendment set; of others it is not needed.
         self._amended: dict[str, int] = {}
-        # Of open orders that entered symbols with instruments.
-        self._terms: dict[str, OrderTerms] = {}
         # Open orders, also those that wait, which the close of their symbol ends. It becomes their
         # `valid_until`, which is None before: from then on they are due like any other.
         self._day_orders: dict[str, Order] = {}
@@ -147,8 +144,6 @@ class OpenOrders:
         del self.open_orders[order.order_id]
         if self._amended:
             self._amended.pop(order.order_id, None)
-        if self._terms:
-            self._terms.pop(order.order_id, None)
         if self._day_orders:
             self._day_orders.pop(order.order_id, None)
         if self._quotas is not None:
@@ -202,9 +197,15 @@ class OpenOrders:
             remaining,
             command.valid_until,
             accepted_at,
+            "" if book.instrument is None else command.document_number,
+            None,
         )
-        if type(command) is EnterOrder and command.display_quantity is not None:
-            order = IcebergOrder.showing_a_slice(order, command.display_quantity)
+        if type(command) is EnterOrder:
+            order.self_trade_prevention = command.self_trade_prevention
+            if command.display_quantity is not None:
+                order = IcebergOrder.showing_a_slice(order, command.display_quantity)
+            if command.time_in_force == "day":
+                self._day_orders[order.order_id] = order
         side = book.bids if order.side == "bid" else book.asks
         self.open_orders[order.order_id] = order
         if self._own is not None:
@@ -220,17 +221,6 @@ class OpenOrders:
         if order.valid_until is not None:
             self._will_expire(order, order.valid_until)
 
-    def _keep_terms(self, command: PlaceOrder, terms: OrderTerms) -> None:
-        """Add the terms of an order that rests in the book of a symbol with an instrument."""
-        self._terms[command.order_id] = terms
-        if type(command) is EnterOrder:
-            self._keep_if_day(command)
-
-    def _keep_if_day(self, command: EnterOrder) -> None:
-        """Remember an open order if the close of its symbol ends it."""
-        if command.time_in_force == "day":
-            self._day_orders[command.order_id] = self.open_orders[command.order_id]
-
     def _wait(self, order: StopOrder) -> None:
         """Add a stop order, outside the book."""
         if self._stops is None:
@@ -239,7 +229,8 @@ class OpenOrders:
         self.open_orders[order.order_id] = order
         if self._own is not None:
             self._own.add(order)
-        self._keep_if_day(order.command)
+        if order.command.time_in_force == "day":
+            self._day_orders[order.order_id] = order
         if self._quotas is not None:
             self._quotas.rested(order.broker_id)
         if order.valid_until is not None:

@@ -2,14 +2,11 @@
 with orders of its own broker and document. Pure.
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from schemas.commands import EnterOrder, PlaceOrder
 from schemas.units import PRICE_CENTS_MAX, SelfTradePrevention
 from services.matcher.book import Book, Order
-from services.matcher.instrument import OrderTerms
 
 _MILLION = 1_000_000
 
@@ -17,7 +14,7 @@ _MILLION = 1_000_000
 class Protection(Struct, frozen=True, gc=False):
     """The band's `lowest` and `highest` price, in cents, and the taker's self-trade prevention.
 
-    `mode` None: it may trade with own orders. `terms`: those of open orders, by order id.
+    `mode` None: it may trade with own orders.
     """
 
     lowest: int
@@ -25,7 +22,6 @@ class Protection(Struct, frozen=True, gc=False):
     mode: SelfTradePrevention | None
     broker_id: str
     document_number: str
-    terms: Mapping[str, OrderTerms]
 
     def allows(self, price: int) -> bool:
         """True if the band contains this price."""
@@ -35,13 +31,10 @@ class Protection(Struct, frozen=True, gc=False):
         """True if the taker's mode forbids a trade with this order."""
         if self.mode is None or maker.broker_id != self.broker_id:
             return False
-        terms = self.terms.get(maker.order_id)
-        return terms is not None and terms.document_number == self.document_number
+        return maker.document_number == self.document_number
 
 
-def protection_of(
-    command: PlaceOrder, book: Book, offset: int, terms: Mapping[str, OrderTerms]
-) -> Protection | None:
+def protection_of(command: PlaceOrder, book: Book, offset: int) -> Protection | None:
     """The protection of an order that takes by the command at `offset`; None: it has none."""
     instrument = book.instrument
     if instrument is None:
@@ -55,4 +48,4 @@ def protection_of(
         lowest, highest = reference - distance, reference + distance
     elif mode is None:
         return None
-    return Protection(lowest, highest, mode, command.broker_id, command.document_number, terms)
+    return Protection(lowest, highest, mode, command.broker_id, command.document_number)

@@ -49,6 +49,8 @@ class StopOrder(Order, gc=False, eq=False):
             command.quantity,
             command.valid_until,
             accepted_at,
+            command.document_number,
+            command.self_trade_prevention,
             command,
             stop_price,
             trigger_price,

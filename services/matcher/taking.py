@@ -20,7 +20,6 @@ from services.matcher.incoming import (
     steps_of,
     trades_enough,
 )
-from services.matcher.instrument import OrderTerms
 from services.matcher.open_orders import OpenOrders
 from services.matcher.protection import Protection, protection_of
 from services.matcher.rules import Rules
@@ -54,7 +53,7 @@ class TakingOrders(OpenOrders):
         fills: list[Fill] = []
         prevented: list[Prevented] = []
         reason: ClosedReason | None = None
-        protection = protection_of(command, book, offset, self._terms)
+        protection = protection_of(command, book, offset)
         opposite = book.asks if command.side == "bid" else book.bids
         touched: PriceLevel | None = None
         # All but the index of the trade, which is the last part of its id.
@@ -100,7 +99,7 @@ class TakingOrders(OpenOrders):
         if needed is None:
             return True
         opposite = book.asks if command.side == "bid" else book.bids
-        protection = protection_of(command, book, offset, self._terms)
+        protection = protection_of(command, book, offset)
         steps = steps_of(opposite.levels_within(command.price), self.clock, protection)
         return trades_enough(islice(steps, self._steps_left), needed)
 
@@ -167,7 +166,6 @@ class TakingOrders(OpenOrders):
             took = self._match(command, offset, book, expired)
         if took.closed_reason is None:
             self._rest(command, took.remaining, book, order.accepted_at)
-            self._keep_terms(command, OrderTerms.of(command))
             if quantity is not None:
                 self._amended[order.order_id] = quantity
         return StopElected(

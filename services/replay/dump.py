@@ -133,7 +133,6 @@ def _book(book: Book, engine: Engine) -> DumpedBook:
 
 
 def _order(order: Order, engine: Engine) -> OpenOrder:
-    terms = engine.terms.get(order.order_id)
     return OpenOrder(
         order.order_id,
         order.broker_id,
@@ -143,7 +142,7 @@ def _order(order: Order, engine: Engine) -> OpenOrder:
         order.accepted_at,
         order.display if isinstance(order, IcebergOrder) else None,
         order.remaining,
-        None if terms is None else terms.document_number,
-        None if terms is None else terms.self_trade_prevention,
+        order.document_number or None,
+        order.self_trade_prevention,
         "day" if order.order_id in engine.day_orders else "gtc",
     )

@@ -9,7 +9,7 @@ from tests.support.orders import SYMBOL, order_id
 
 
 def order(number: int, price: int, side: Side = "bid", quantity: int = 10) -> Order:
-    return Order(order_id(number), "ann", SYMBOL, side, price, quantity, None, number)
+    return Order(order_id(number), "ann", SYMBOL, side, price, quantity, None, number, "", None)
 
 
 def best_price(side: BookSide) -> int | None:

@@ -71,7 +71,7 @@ def test_scenario_of_bounds_has_the_expected_outcomes(scenario: Scenario) -> Non
 def test_level_of_many_slices_keeps_its_queue_short() -> None:
     side = BookSide("ask")
     for number in range(40):
-        order = IcebergOrder(f"{number}", "", "", "ask", 50, 1, None, number, 1, 99)
+        order = IcebergOrder(f"{number}", "", "", "ask", 50, 1, None, number, "", None, 1, 99)
         side.add(order)
     level = side.best
     assert level is not None
