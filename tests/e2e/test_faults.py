@@ -7,7 +7,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from conformance.api import Api, eventually
+from conformance.api import Answer, Api, eventually
 from schemas import ids
 from schemas.codec import decode_trade
 from schemas.executions import CommandRefused
@@ -16,6 +16,9 @@ from schemas.topics import COMMANDS, TRADES
 from services.runtime.clock import now_ms
 from tests.support.clients import LoggingClients
 from tests.support.exchange import Exchange
+
+# So long a call waits for an outcome that does not come.
+BRIEFLY = {"Prefer": "wait=1"}
 
 
 def trade_ids_of(exchange: Exchange, symbol: str) -> list[str]:
@@ -99,11 +102,16 @@ def test_gateway_killed_and_restarted_has_the_same_views(exchange: Exchange) -> 
     assert after == before
 
 
+def unmatched(broker: Api, side: str, symbol: str) -> Answer:
+    """The answer to an order whose outcome does not come."""
+    order = {"document_number": "1", "side": side, "symbol": symbol, "quantity": 5, "price": 100}
+    return broker.call("POST", "/orders", order, BRIEFLY)
+
+
 def test_matcher_stopped_orders_are_accepted_and_matched_after_restart(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     exchange.stack.stop("matcher")
-    resting = broker.place("ask", symbol, 5, 100)
-    taking = broker.place("bid", symbol, 5, 100)
+    resting, taking = (unmatched(broker, side, symbol) for side in ("ask", "bid"))
     assert (resting.status, taking.status) == (202, 202)
     assert resting.headers["location"] == f"/orders/{resting.body['order_id']}"
     exchange.stack.start("matcher")
@@ -120,10 +128,10 @@ def test_matcher_stopped_order_is_not_reported_unknown_and_its_cancel_is_accepte
 ) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
     exchange.stack.stop("matcher")
-    order_id = str(broker.place("ask", symbol, 5, 100).body["order_id"])
+    order_id = str(unmatched(broker, "ask", symbol).body["order_id"])
     made_up = order_id[:-8] + ("0" * 8 if order_id[-8:] != "0" * 8 else "1" * 8)
     assert broker.get(f"/orders/{order_id}").status == 503
-    assert broker.cancel(order_id).status == 202
+    assert broker.cancel(order_id, BRIEFLY).status == 202
     exchange.stack.start("matcher")
     exchange.stack.wait_ready("matcher")
     eventually("outcome", lambda: broker.get(f"/orders/{order_id}").status == 200)
@@ -175,8 +183,10 @@ def test_kafka_stopped_and_started_answers_agree_with_the_log_and_orders_resume(
         eventually("orders", lambda: clients.matched_since(0.0) > 50)
         exchange.kafka.stop()
         stopped_s = time.monotonic()
-        eventually("refusals", lambda: any(each.status == 503 for each in list(clients.sent)))
-        exchange.kafka.start()
+        try:
+            eventually("refusals", lambda: any(each.status == 503 for each in list(clients.sent)))
+        finally:
+            exchange.kafka.start()
         eventually("orders again", lambda: clients.matched_since(stopped_s) > 50, timeout_s=60)
     statuses = {each.client_order_id: each.status for each in clients.sent}
     assert set(statuses.values()) <= {201, 202, 503, 504}

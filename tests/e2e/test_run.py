@@ -15,6 +15,7 @@ import pytest
 from conformance.api import Api, eventually
 from infra.ports import free_port, is_free
 from infra.process_table import descendants, is_running
+from tests.support.run_command import patient
 
 LAST_LINE = "Ctrl-C stops everything."
 
@@ -23,7 +24,7 @@ LAST_LINE = "Ctrl-C stops everything."
 def running(data_dir: Path, port: int) -> Iterator[tuple[str, list[int]]]:
     """Run the command; yield its banner and the pids below it. SIGINT must end it with code 0."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith("EXCHANGE_")}
-    environ |= {"EXCHANGE_PORT": str(port), "EXCHANGE_DATA_DIR": str(data_dir)}
+    environ |= patient(port) | {"EXCHANGE_DATA_DIR": str(data_dir)}
     command = [sys.executable, "-m", "services.cli", "run", "--profile", "short"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:

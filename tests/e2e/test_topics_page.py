@@ -11,10 +11,8 @@ from typing import Final
 
 import pytest
 
-from conformance.api import eventually
 from infra.kafka_jars import default_cache_dir
-from schemas.topics import BOOK, TRADES
-from tests.support.exchange import Exchange
+from tests.support.exchange import Exchange, wait_until_public
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "topics.md").read_text()
@@ -32,13 +30,7 @@ def symbol(exchange: Exchange) -> str:
     symbol, broker = exchange.symbol(), exchange.broker()
     broker.place("ask", symbol, 5, 3712)
     broker.place("bid", symbol, 5, 3712)
-    mark = f'"symbol":"{symbol}"'.encode()
-
-    def public() -> bool:
-        topics = (exchange.records(TRADES), exchange.records(BOOK))
-        return all(any(mark in value for value in values) for values in topics)
-
-    eventually("the trade is public", public)
+    wait_until_public(exchange, symbol)
     return symbol
 
 

@@ -29,7 +29,7 @@ from services.runtime.clock import now_ms
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.integration.audited_market import create_database
-from tests.support.exchange import Exchange
+from tests.support.exchange import OUTCOME_WAIT_MS, Exchange
 
 SERVICES = ("sink", "matcher", "gateway")
 # Snapshots are due often, so that a matcher that cannot confirm its ownership shows.
@@ -47,6 +47,7 @@ def market(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iter
         topic_prefix=f"foreign{time.time_ns()}.",
         partitions=1,
         snapshot_every=SNAPSHOT_EVERY,
+        outcome_wait_ms=OUTCOME_WAIT_MS,
         admin_key="an admin key that is long",
         port=free_port(),
         data_dir=data_dir,

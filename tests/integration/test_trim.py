@@ -33,7 +33,7 @@ from tests.integration.audited_market import (
     recorded_market,
     with_changed_rows,
 )
-from tests.support.exchange import Exchange
+from tests.support.exchange import OUTCOME_WAIT_MS, Exchange
 
 PRICES = 3
 WAIT_S = 30.0
@@ -254,7 +254,10 @@ def test_exchange_trades_on_after_both_trims(
 ) -> None:
     monkeypatch.setattr(rows, "TRADES_MAX", PRICES)
     settings = structs.replace(
-        market.settings, port=free_port(), admin_key="an admin key that is long"
+        market.settings,
+        port=free_port(),
+        admin_key="an admin key that is long",
+        outcome_wait_ms=OUTCOME_WAIT_MS,
     )
     sums = query(settings, "SELECT * FROM balances ORDER BY broker_id, symbol")
     ((gone, owner),) = query(

@@ -12,6 +12,6 @@ from tests.support.exchange import SETTINGS, Exchange, fresh_exchange
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """Exchange shared by all tests of this folder."""
     # These tests check rights, not latency: a busy machine may take long.
-    settings = structs.replace(SETTINGS, access="secured", outcome_wait_ms=10_000)
+    settings = structs.replace(SETTINGS, access="secured")
     with fresh_exchange(tmp_path_factory.mktemp("secured"), settings) as running:
         yield running

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from conformance.api import Api
+from conformance.api import Api, eventually
 from infra.broker import LocalKafka
 from infra.postgres import LocalPostgres
 from schemas.executions import Outcome
-from schemas.topics import COMMANDS, EXECUTIONS, Topic
+from schemas.topics import BOOK, COMMANDS, EXECUTIONS, TRADES, Topic
 from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition, Range
 from services.runtime.kafka.execution_filter import ExecutionFilter, FilterPosition
@@ -19,10 +19,10 @@ from services.runtime.kafka.records import record_offset
 from services.runtime.kafka.topics import TopicsAdmin
 from services.runtime.settings import Settings
 
-# Tests run several exchanges at once, and at the default poll interval an idle broker uses a third
-# of a core.
+# A busy machine answers an order with its outcome, not with 202, as a quiet one does.
+OUTCOME_WAIT_MS = 10_000
 # Tests send wrong keys and open calls by the hundred from one address.
-SETTINGS = Settings(port=0, rate_keyless=0)
+SETTINGS = Settings(port=0, rate_keyless=0, outcome_wait_ms=OUTCOME_WAIT_MS)
 
 
 class Exchange:
@@ -127,6 +127,17 @@ class Exchange:
         """Commands for one symbol in the command log, undecoded."""
         mark = f'"symbol":"{symbol}"'.encode()
         return [value for value in self.records(COMMANDS) if mark in value]
+
+
+def wait_until_public(exchange: Exchange, symbol: str) -> None:
+    """Wait until public topics have a trade and a book of the symbol: later than its outcome."""
+    mark = f'"symbol":"{symbol}"'.encode()
+
+    def public() -> bool:
+        topics = (exchange.records(TRADES), exchange.records(BOOK))
+        return all(any(mark in value for value in values) for values in topics)
+
+    eventually("the trade is public", public)
 
 
 @contextmanager

@@ -10,10 +10,16 @@ from pathlib import Path
 
 from conformance.api import Api, eventually
 from infra.ports import free_port, url_of
+from tests.support.exchange import OUTCOME_WAIT_MS
 
 LAST_LINE = "Ctrl-C stops everything."
 START_TIMEOUT_S = 100.0
 STOP_TIMEOUT_S = 60.0
+
+
+def patient(port: int) -> dict[str, str]:
+    """Settings of an exchange on this port that answers with outcomes also when it is slow."""
+    return {"EXCHANGE_PORT": str(port), "EXCHANGE_OUTCOME_WAIT_MS": str(OUTCOME_WAIT_MS)}
 
 
 class RunCommand:
@@ -21,7 +27,7 @@ class RunCommand:
 
     def __init__(self, log: Path, variables: dict[str, str], cwd: Path | None, umask: int) -> None:
         kept = {name: t for name, t in os.environ.items() if not name.startswith("EXCHANGE_")}
-        self.environ = kept | {"EXCHANGE_PORT": str(free_port())} | variables
+        self.environ = kept | patient(free_port()) | variables
         host = self.environ.get("EXCHANGE_HOST") or "127.0.0.1"
         self.url = url_of(host, int(self.environ["EXCHANGE_PORT"]))
         self.log = log
