@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from conformance.api import Api
+from conformance.api import Api, eventually
 from tests.browser.chromium import Watched
 from tests.support.exchange import Exchange
 
@@ -133,9 +133,14 @@ def test_hidden_tab_ends_its_subscriptions_and_takes_them_up_again(
     page.clock.install()
     page.evaluate(HIDE, True)
     page.clock.run_for(11_000)
-    page.wait_for_timeout(300)
-    ended = {each["channel"] for each in sent if each["op"] == "unsubscribe"}
-    assert {"ladder", "trades", "ticker"} <= ended
+
+    def ended() -> bool:
+        # Frames are seen during calls of the browser.
+        page.wait_for_timeout(50)
+        channels = {each["channel"] for each in sent if each["op"] == "unsubscribe"}
+        return channels >= {"ladder", "trades", "ticker"}
+
+    eventually("the subscriptions end", ended)
     market.place("bid", "BBAS3", 1100, 2600)
     page.evaluate(HIDE, False)
     ladder_equals_rest(page, market, "BBAS3")

@@ -51,7 +51,7 @@ from tests.chaos.reconciliation import Market
 from tests.chaos.views import view_differences
 from tests.chaos.webhook_check import WebhookCheck
 from tests.chaos.webhook_receivers import WebhookReceivers
-from tests.integration.audited_market import create_database
+from tests.integration.audited_market import create_database, wait_for_expiries
 from tests.support.exchange import Exchange
 from tests.support.patching import Replacement
 from tests.support.service_threads import ServiceThread
@@ -72,8 +72,6 @@ TRADING_S_MAX = 20.0
 CANCELS_MIN, TRADES_MIN = 6, 6
 # Answered requests of each kind for every gateway with a defect: enough to meet the defect.
 ANSWERS_MIN = 10
-# Longer than any order is valid, plus the interval of the matcher's tick.
-EXPIRIES_OVER_S = 1.5
 SINK_WAIT_S = 10.0
 SENDER_WAIT_S = 60.0
 # Much longer than TRADING_S: every record is still in the producer at the crash.
@@ -207,7 +205,7 @@ def recorded(exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Re
     brokers = register_brokers(stack)
     with running(stack, "sink", "matcher"), running(stack, "gateway"):
         history = trade(stack, brokers, cancels_min=CANCELS_MIN)
-        time.sleep(EXPIRIES_OVER_S)
+        wait_for_expiries(stack.settings)
         verification = verify(stack, history, [stack.url], SINK_WAIT_S, ignore)
         market = market_of(stack)
     assert found_in(verification) == set(), failure_text(verification)

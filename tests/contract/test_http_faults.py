@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from conformance.api import Answer, Api
+from conformance.api import Answer, Api, eventually
 from schemas import ids
 from services.api.app import PROBLEMS
 from tests.support.exchange import Exchange
@@ -345,6 +345,8 @@ def test_preferences_are_applied_and_named_in_the_answer(exchange: Exchange, bro
     pending = broker.call("POST", "/orders", body, {"Prefer": "respond-async"})
     assert (pending.status, pending.headers["preference-applied"]) == (202, "respond-async")
     assert pending.headers["location"] == f"/orders/{pending.body['order_id']}"
+    # 503 until its outcome is there.
+    eventually("it rests", lambda: broker.get(f"/orders/{pending.body['order_id']}").status == 200)
     assert broker.order(pending.body["order_id"])["status"] == "open"
     waited = broker.call("POST", "/orders", body, {"Prefer": "wait=5"})
     assert (waited.status, waited.headers["preference-applied"]) == (201, "wait=5")

@@ -1,6 +1,5 @@
 """The seven REST calls from a broker's view, through every process of the exchange."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -10,8 +9,14 @@ from schemas import ids
 from tests.support.exchange import Exchange
 
 
-def in_seconds(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+def answered_before_its_end(place: Callable[[datetime], Answer]) -> tuple[Answer, datetime]:
+    """The answer to an order, and its end, which is soon but after the answer."""
+    for seconds in (1.5, 6.0, 24.0):
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        answer = place(until)
+        if datetime.now(UTC) < until:
+            return answer, until
+    raise AssertionError("no order is answered before its end")
 
 
 def test_order_crossing_another_trades_at_the_makers_price(exchange: Exchange) -> None:
@@ -134,28 +139,33 @@ def test_repeated_client_order_id_makes_no_second_order(exchange: Exchange) -> N
 
 def test_retry_after_valid_until_returns_the_first_order(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
-    broker.place("ask", symbol, 10, 100)
-    until = in_seconds(1.5)
 
-    def buy(client_order_id: str) -> Answer:
-        return broker.place(
-            "bid", symbol, 10, 100, valid_until=until, client_order_id=client_order_id
-        )
+    def buy(until: datetime, client_order_id: str | None = None) -> Answer:
+        name, end = client_order_id or f"mine-{until.timestamp()}", until.isoformat()
+        return broker.place("bid", symbol, 10, 100, valid_until=end, client_order_id=name)
 
-    first = buy("mine-1")
+    def trade(until: datetime) -> Answer:
+        broker.place("ask", symbol, 10, 100)
+        return buy(until)
+
+    first, until = answered_before_its_end(trade)
     assert (first.status, first.body["closed_reason"]) == (201, "filled")
-    time.sleep(2)
-    again = buy("mine-1")
+    eventually("its end", lambda: datetime.now(UTC) > until)
+    again = buy(until)
     assert (again.status, again.body) == (200, first.body)
     # An order whose first attempt was not stored is accepted, and expires at once.
     broker.place("ask", symbol, 10, 100)
-    late = buy("mine-2")
+    late = buy(until, "late")
     assert (late.status, late.body["closed_reason"], late.body["trades"]) == (201, "expired", [])
 
 
 def test_order_past_its_validity_expires_without_other_orders(exchange: Exchange) -> None:
     symbol, broker = exchange.symbol(), exchange.broker()
-    order = broker.place("bid", symbol, 10, 100, valid_until=in_seconds(1.5)).body
+
+    def bid(until: datetime) -> Answer:
+        return broker.place("bid", symbol, 10, 100, valid_until=until.isoformat())
+
+    order = answered_before_its_end(bid)[0].body
     assert order["status"] == "open"
     eventually("expiry", lambda: broker.order(order["order_id"])["closed_reason"] == "expired")
     assert broker.get(f"/stocks/{symbol}/book").body["bids"] == []

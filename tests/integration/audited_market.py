@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from msgspec import Struct, structs
 from psycopg import sql
 
+from conformance.api import eventually
 from infra.servers import LocalServers
 from loadgen.commands import broker_id, commands
 from loadgen.workload.orderflow import Profile, plan
@@ -69,8 +71,6 @@ PROFILE = Profile(
     replace_percent=10,
 )
 FLOW_STARTED_MS_AGO = 3_500
-# Covers all expiries: otherwise a tick could follow the last outcome before the matcher stops.
-EXPIRIES_OVER_S = 3.0
 PORTION_COMMANDS = 50
 PORTION_S = 0.02
 # The command of a partition before which one of its symbols gets an instrument.
@@ -126,7 +126,9 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
             register_broker(settings, f"Broker {number}", None)
         _register_traders(settings)
         market = AuditedMarket(settings, list(_send(settings)))
-        time.sleep(EXPIRIES_OVER_S)
+        wait_for_expiries(settings)
+        for number in range(PARTITIONS):
+            eventually("a snapshot", partial(_has_snapshot, settings, number), WAIT_S)
         report = market.audit(wait_s=WAIT_S)
         if not report.holds:
             raise AssertionError("\n".join(report.lines()))
@@ -134,6 +136,37 @@ def recorded_market(exchange: Exchange, data_dir: Path) -> Iterator[AuditedMarke
     finally:
         stack.stop_all()
     yield market
+
+
+def wait_for_expiries(settings: Settings) -> None:
+    """Wait until all is stored and no order can expire: then the matcher sends no tick any more."""
+
+    def none_is_left() -> bool:
+        with closing(psycopg.connect(settings.database_url)) as connection:
+            positions = connection.execute("SELECT partition, next_command FROM log_positions")
+            stored: dict[int, int] = dict(positions.fetchall())
+            left = connection.execute(
+                "SELECT FROM orders WHERE closed_reason IS NULL AND valid_until IS NOT NULL LIMIT 1"
+            )
+            none = left.fetchone() is None
+        ends = {number: _end(settings, COMMANDS, number) for number in stored}
+        return none and bool(stored) and stored == ends
+
+    eventually("every order with an end is closed", none_is_left, WAIT_S)
+
+
+def _end(settings: Settings, topic: Topic, number: int) -> int:
+    partition = Partition(topic.full_name(settings.topic_prefix), number)
+    with closing(LogReader(kafka_access(settings), partition)) as reader:
+        return reader.end
+
+
+def _has_snapshot(settings: Settings, number: int) -> bool:
+    """True if a snapshot of the partition is committed; another thread writes them."""
+    snapshots = Partition(SNAPSHOTS.full_name(settings.topic_prefix), number)
+    with closing(LogReader(kafka_access(settings), snapshots)) as reader:
+        records = (decode_snapshot(record.value) for record in reader.records())
+        return any(isinstance(record, SnapshotCommit) for record in records)
 
 
 def _register_traders(settings: Settings) -> None:

@@ -17,13 +17,14 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from infra.ports import free_port
 from schemas.codec import encode
 from schemas.commands import Tick
 from schemas.topics import BOOK, COMMANDS, EXECUTIONS, Topic
 from services.runtime.kafka.topics import TopicsAdmin
 from services.sink.migrate import migrate
 from tests.integration.test_sink_loop import PARTITIONS, HandwrittenLog, eventually
-from tests.integration.test_sink_processes import finished, free_port, get
+from tests.integration.test_sink_processes import finished, get
 from tests.support.reader_outcomes import ALICE, batch, cancelled, refused, sweep
 from tests.support.servers import DatabaseServer, KafkaServer
 

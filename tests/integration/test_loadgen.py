@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,9 +30,16 @@ def stub_exchange(*options: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]
     command = [sys.executable, "-m", "tests.support.stub_exchange", str(port), *options]
     with subprocess.Popen(command) as process:
         try:
+            # A generator waits a few seconds only for an exchange.
+            eventually("the stub listens", lambda: listens(port))
             yield f"http://127.0.0.1:{port}", process
         finally:
             process.kill()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def started(command: str, url: str, *options: str, key: str = ADMIN_KEY) -> "subprocess.Popen[str]":

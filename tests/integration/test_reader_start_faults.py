@@ -27,7 +27,7 @@ AMID_THE_ROWS_BYTES = 20_000
 SILENCE_S_MAX = 0.5
 # Far above the expected bound, because the machine may be busy, and far below a test's time-out.
 SOON_S = 20.0
-AWAY_S = 3.0
+MISSED = "begin at record 2 and PostgreSQL does not return them"
 
 
 @pytest.fixture
@@ -121,8 +121,13 @@ def test_trimmed_log_suffices_if_postgres_has_the_missing_part(
     trim(log, 2)
     assert started(log, url).detail == "from PostgreSQL"
     with FaultProxy(urlsplit(url).port or 0) as proxy:
+
+        def heal_once_missed() -> None:
+            eventually(lambda: MISSED in caplog.text, "the reader misses PostgreSQL")
+            proxy.heal()
+
         proxy.cut()
-        healing = threading.Timer(AWAY_S, proxy.heal)
+        healing = threading.Thread(target=heal_once_missed)
         healing.start()
         through = url.replace(f":{urlsplit(url).port}/", f":{proxy.port}/")
         # The log alone is not enough: the reader waits instead of ending.
@@ -131,7 +136,7 @@ def test_trimmed_log_suffices_if_postgres_has_the_missing_part(
     assert found.detail == "from PostgreSQL"
     assert found.views.next_commands() == log.views.next_commands()
     assert open_orders(found.views) == open_orders(log.views)
-    assert "begin at record 2 and PostgreSQL does not return them" in caplog.text
+    assert MISSED in caplog.text
 
 
 def test_reader_whose_user_is_refused_starts_from_the_log_alone(

@@ -63,8 +63,10 @@ def test_sink_waits_while_the_database_is_read_only(log: HandwrittenLog, url: st
         eventually(sink.is_connected, "the sink is connected")
         set_read_only(url, "on")
         log.append(sweep())
+        eventually(lambda: not sink.is_connected(), "the sink gives the connection up")
         time.sleep(3 * RETRY_S)
-        assert not sink.is_connected()
+        assert sink.failure is None
+        assert not log.stored_up_to(url)
         set_read_only(url, "off")
         eventually(lambda: log.stored_up_to(url), "the sink stores the sweep")
     check_stored(log, url, 6)

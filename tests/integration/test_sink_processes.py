@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from infra.ports import free_port
 from schemas.brokers import Broker, key_hash
 from services.runtime.readiness import DIRECT
 from tests.integration.test_sink_loop import HandwrittenLog, check_stored, eventually
@@ -43,12 +43,6 @@ def environ(log: HandwrittenLog, postgres: DatabaseServer) -> dict[str, str]:
         "EXCHANGE_PORT": str(free_port()),
         "EXCHANGE_METRICS_PORT": str(free_port()),
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def finished(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
