@@ -14,7 +14,7 @@ from schemas.executions import (
     PhaseSet,
 )
 from schemas.instruments import Phase
-from schemas.outcome_steps import Step, Taking, steps_of
+from schemas.outcome_steps import MakerPrevented, Step, Taking, steps_of
 from services.audit.conditions import is_day
 from services.audit.instruments import REFUSALS as RULE_REFUSALS
 from services.audit.ledger import OrderState
@@ -78,7 +78,7 @@ class PhaseAudit:
                 self._check.fail(f"{where}: {step.symbol} is {step.phase}, it was {known}")
         elif isinstance(step, PhaseSet):
             self._phase_set(step, where)
-        elif isinstance(step, OrderCancelled):
+        elif isinstance(step, OrderCancelled | MakerPrevented):
             self._gone(step.symbol, step.order_id)
         elif isinstance(step, Taking):
             self._taken(step, where)

@@ -36,6 +36,11 @@ def day(number: int, **fields: object) -> EnterOrder:
     return EnterOrder(**structs.asdict(limit(number, **fields)), time_in_force="day")
 
 
+def preventing(number: int, **fields: object) -> EnterOrder:
+    order = limit(number, **fields)
+    return EnterOrder(**structs.asdict(order), self_trade_prevention="cancel_maker")
+
+
 def stop(number: int, stop_price: int, **fields: object) -> EnterOrder:
     order = market(number, **fields)
     return EnterOrder(**structs.asdict(order), stop_price=stop_price)
@@ -101,6 +106,13 @@ MARKETS: dict[str, list[Command]] = {
         market(5, quantity=1),
         Tick(),
         market(6, quantity=1),
+    ],
+    "prevented_day_order": [
+        day(1, side="ask", price=50),
+        preventing(2, price=50),
+        phase("closed"),
+        phase("continuous"),
+        Tick(),
     ],
     "stops": [
         limit(1, side="ask", price=55, quantity=50),
