@@ -27,6 +27,7 @@ class OrderBody(Struct, frozen=True, omit_defaults=True):
     minimum_quantity: int | None = None
     stop_price: int | None = None
     display_quantity: int | None = None
+    self_trade_prevention: str | None = None
 
 
 class ReplaceBody(Struct, frozen=True, omit_defaults=True):
@@ -57,6 +58,7 @@ def order_body(plan: Plan, order: PlannedOrder, tag: str, now_ms: int) -> bytes:
             minimum_quantity=order.minimum_quantity,
             stop_price=order.stop_price,
             display_quantity=order.display_quantity,
+            self_trade_prevention=order.self_trade_prevention,
         )
     )
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from loadgen.workload.arrivals import Bursts, Shape, arrivals, segments_of
 from loadgen.workload.tickers import PRICE_CENTS_MAX, PRICE_CENTS_MIN, tickers, zipf_weights
-from schemas.units import OrderType, Side, TimeInForce
+from schemas.units import OrderType, SelfTradePrevention, Side, TimeInForce
 
 PLAN_VERSION: Final = 2
 SECOND_US: Final = 1_000_000
@@ -102,6 +102,7 @@ class PlannedOrder(
     minimum_quantity: int | None = None
     stop_price: int | None = None
     display_quantity: int | None = None
+    self_trade_prevention: SelfTradePrevention | None = None
 
 
 class PlannedReplace(

@@ -9,13 +9,14 @@ import threading
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadgen.client.http_requests import order_body
 from loadgen.client.record import (
@@ -27,6 +28,8 @@ from loadgen.client.record import (
 )
 from loadgen.workload.orderflow import LOT_SHARES, Plan, PlannedCancel, PlannedOrder
 from schemas.rest import Registration
+from schemas.units import SelfTradePrevention
+from tests.chaos.controls import MassCancel
 
 ATTEMPTS_MAX: Final = 6
 ANSWER_TIMEOUT_S: Final = 6.0
@@ -42,27 +45,38 @@ LATE_RETRY_VALID_MS_MAX: Final = 1_000
 _LATE_S = 0.1
 # One planned cancel in so many replaces quantity and price of its order instead.
 REPLACED_ONE_IN: Final = 3
+# Another planned cancel in so many cancels all of its broker's orders that one of _FILTERS selects.
+MASS_CANCELLED_ONE_IN: Final = 8 * REPLACED_ONE_IN
+# As names of query parameters.
+_FILTERS: Final[tuple[tuple[str, ...], ...]] = (("symbol", "side"), ("symbol",), ("side",), ())
+# One order in so many has a self-trade prevention.
+PREVENTED_ONE_IN: Final = 3
+_PREVENTIONS: Final[tuple[SelfTradePrevention, ...]] = get_args(SelfTradePrevention)
 # What a replacement adds to the price, towards the market: it keeps its place, rests or trades.
 _STEPS_CENTS: Final = (0, 1, 6)
 _STOP_POLL_S = 0.2
 _END_S = ATTEMPTS_MAX * (ANSWER_TIMEOUT_S + BACKOFF_S_MAX) + 10.0
-_RETRIED = frozenset({NO_ANSWER, TIMED_OUT, 429, 500, 502, 503, 504})
+RETRIED = frozenset({NO_ANSWER, TIMED_OUT, 429, 500, 502, 503, 504})
 
 
 class _AnswerBody(Struct, frozen=True):
-    """The fields that are read from a body, which is an order or a problem."""
+    """The fields that are read from a body: an order, a problem, or a cancel of all orders."""
 
     order_id: str = ""
     code: str = ""
+    cancelled: tuple[str, ...] = ()
 
 
 _decode = msgspec.json.Decoder(_AnswerBody).decode
+# Records an attempt: when it was sent, and its answer.
+_Add = Callable[[int, RequestResult, _AnswerBody], None]
 
 
 class Clients:
     """All brokers' clients. `records` of orders and cancels grow during `trading()`.
 
-    `replacements`: answers to these, with the id of the order that was asked for. `answered`:
+    `replacements`: answers to these, with the id of the order that was asked for. `mass_cancels`:
+    attempts to cancel all orders of a broker, with their answers. `answered`:
     number of answers that are not retried, by operation. `cancelled`: ids of the orders whose
     cancel was answered 204. `with_validity`: orders with a `valid_until`, by broker number and
     client order id.
@@ -71,6 +85,7 @@ class Clients:
     def __init__(self, url: str, brokers: Sequence[Registration], flow: Plan) -> None:
         self.records = Records()
         self.replacements: list[RequestResult] = []
+        self.mass_cancels: list[MassCancel] = []
         self.answered: Counter[str] = Counter()
         self.cancelled: set[str] = set()
         self.with_validity = frozenset(
@@ -117,7 +132,7 @@ class Clients:
     def add(self, line: RequestRecord) -> None:
         """Record an attempt with its answer."""
         self.records.add(line)
-        if line.answer.status not in _RETRIED:
+        if line.answer.status not in RETRIED:
             self.answered[line.operation] += 1
         if line.answer.status == 201:
             self._created_us.append(line.done_us)
@@ -125,7 +140,7 @@ class Clients:
     def add_replacement(self, answer: RequestResult) -> None:
         """Record an attempt to replace an order."""
         self.replacements.append(answer)
-        if answer.status not in _RETRIED:
+        if answer.status not in RETRIED:
             self.answered["replace"] += 1
 
     def fail(self, error: BaseException) -> None:
@@ -150,6 +165,7 @@ class _BrokerClient:
         self._url = url
         self._flow = flow
         self._number = number
+        self._broker_id = broker.broker_id
         self._headers = {
             "Authorization": f"Bearer {broker.api_key}",
             "Content-Type": "application/json",
@@ -172,10 +188,15 @@ class _BrokerClient:
                 if isinstance(action, PlannedOrder):
                     self._launch(self._place(session, index, action))
                 elif isinstance(action, PlannedCancel) and action.order in self._order_ids:
-                    is_replaced = action.order % REPLACED_ONE_IN == 0
-                    change = self._replace if is_replaced else self._cancel
-                    self._launch(change(session, action))
+                    self._launch(self._change_of(action)(session, action))
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _change_of(
+        self, cancel: PlannedCancel
+    ) -> Callable[[aiohttp.ClientSession, PlannedCancel], Coroutine[object, object, None]]:
+        if cancel.order % REPLACED_ONE_IN == 0:
+            return self._replace
+        return self._cancel_all if cancel.order % MASS_CANCELLED_ONE_IN == 1 else self._cancel
 
     def abandon(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Cancel all requests in flight. May be called from another thread."""
@@ -197,8 +218,12 @@ class _BrokerClient:
     async def _place(self, session: aiohttp.ClientSession, index: int, order: PlannedOrder) -> None:
         # One body for all attempts: with another valid_until it would be another order.
         sent_s = time.time()
+        if index % PREVENTED_ONE_IN == 0:
+            mode = _PREVENTIONS[index // PREVENTED_ONE_IN % len(_PREVENTIONS)]
+            order = structs.replace(order, self_trade_prevention=mode)
         body = order_body(self._flow, order, "", int(sent_s * 1_000))
-        answer = await self._send(session, "order", "/orders", body, order.client_order_id)
+        add = self._recorder("order", order.client_order_id)
+        answer = await self._send(session, "/orders", body, add)
         if answer.order_id:
             self._order_ids[index] = answer.order_id
         is_short = order.valid_ms is not None and order.valid_ms <= LATE_RETRY_VALID_MS_MAX
@@ -206,17 +231,43 @@ class _BrokerClient:
             if order.valid_ms is not None and is_short:
                 await asyncio.sleep(sent_s + order.valid_ms / 1_000 + _LATE_S - time.time())
             # As a client does that has lost the answer; it must receive the same one.
-            await self._send(session, "order", "/orders", body, order.client_order_id)
+            await self._send(session, "/orders", body, add)
 
     async def _cancel(self, session: aiohttp.ClientSession, cancel: PlannedCancel) -> None:
         order_id = self._order_ids[cancel.order]
-        answer = await self._send(session, "cancel", f"/orders/{order_id}/cancel", b"", order_id)
+        add = self._recorder("cancel", order_id)
+        answer = await self._send(session, f"/orders/{order_id}/cancel", b"", add)
         if answer.status == 204:
             self._clients.cancelled.add(order_id)
 
+    async def _cancel_all(self, session: aiohttp.ClientSession, cancel: PlannedCancel) -> None:
+        planned = self._planned(cancel.order)
+        values = {"symbol": self._flow.symbols[planned.symbol], "side": planned.side}
+        names = _FILTERS[cancel.order // MASS_CANCELLED_ONE_IN % len(_FILTERS)]
+        which = {name: values[name] for name in names}
+        covered = [i for n, i in self._order_ids.items() if self._is_covered(n, which)]
+        path = f"/orders/cancel-all?{urlencode(which)}"
+
+        def add(_: int, answer: RequestResult, body: _AnswerBody) -> None:
+            self._clients.mass_cancels.append(
+                MassCancel(self._broker_id, tuple(covered), answer, body.cancelled)
+            )
+
+        await self._send(session, path, b"", add)
+
+    def _is_covered(self, index: int, which: Mapping[str, str]) -> bool:
+        order = self._planned(index)
+        symbol = self._flow.symbols[order.symbol]
+        return which.items() <= {"symbol": symbol, "side": order.side}.items()
+
+    def _planned(self, index: int) -> PlannedOrder:
+        order = self._flow.actions[index]
+        assert isinstance(order, PlannedOrder)
+        return order
+
     async def _replace(self, session: aiohttp.ClientSession, cancel: PlannedCancel) -> None:
-        order = self._flow.actions[cancel.order]
-        if not isinstance(order, PlannedOrder) or order.price is None:
+        order = self._planned(cancel.order)
+        if order.price is None:
             return
         draw = cancel.order // REPLACED_ONE_IN
         step = _STEPS_CENTS[draw % len(_STEPS_CENTS)]
@@ -227,47 +278,55 @@ class _BrokerClient:
         }
         order_id = self._order_ids[cancel.order]
         body = msgspec.json.encode(values)
-        await self._send(session, "replace", f"/orders/{order_id}/replace", body, order_id)
+
+        def add(_: int, answer: RequestResult, __: _AnswerBody) -> None:
+            answer = RequestResult(answer.status, answer.code, order_id)
+            self._clients.add_replacement(answer)
+
+        await self._send(session, f"/orders/{order_id}/replace", body, add)
+
+    def _recorder(self, operation: Literal["order", "cancel"], name: str) -> _Add:
+        """Records an attempt. `name`: client order id, or the id of the order to cancel."""
+
+        def add(sent_us: int, answer: RequestResult, _: _AnswerBody) -> None:
+            if operation == "cancel":
+                answer = RequestResult(answer.status, answer.code, name)
+            times = (sent_us, sent_us, self._clients.now_us())
+            client_order_id = name if operation == "order" else ""
+            self._clients.add(
+                RequestRecord(operation, *times, answer, self._number, client_order_id)
+            )
+
+        return add
 
     async def _send(
-        self,
-        session: aiohttp.ClientSession,
-        operation: Literal["order", "cancel", "replace"],
-        path: str,
-        body: bytes,
-        name: str,
+        self, session: aiohttp.ClientSession, path: str, body: bytes, add: _Add
     ) -> RequestResult:
-        """Send with retries; the last answer. `name`: client order id, or the order's id."""
+        """Send with retries; the last answer. `add` is called with each attempt."""
         answer = RequestResult(NO_ANSWER)
         for attempt in range(ATTEMPTS_MAX):
             sent_us = self._clients.now_us()
-            answer = await self._post(session, path, body)
-            now_us = self._clients.now_us()
-            if operation != "order":
-                answer = RequestResult(answer.status, answer.code, name)
-            if operation == "replace":
-                self._clients.add_replacement(answer)
-            else:
-                times = (sent_us, sent_us, now_us)
-                client_order_id = name if operation == "order" else ""
-                self._clients.add(
-                    RequestRecord(operation, *times, answer, self._number, client_order_id)
-                )
-            if answer.status not in _RETRIED:
+            answer, received = await self._post(session, path, body)
+            add(sent_us, answer, received)
+            if answer.status not in RETRIED:
                 break
             await asyncio.sleep(min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt))
         return answer
 
-    async def _post(self, session: aiohttp.ClientSession, path: str, body: bytes) -> RequestResult:
+    async def _post(
+        self, session: aiohttp.ClientSession, path: str, body: bytes
+    ) -> tuple[RequestResult, _AnswerBody]:
+        nothing = _AnswerBody()
         try:
             async with session.post(self._url + path, data=body) as response:
                 raw = await response.read()
-                decoded = _decode(raw) if raw else _AnswerBody()
-                return RequestResult(response.status, decoded.code, decoded.order_id)
+                received = _decode(raw) if raw else nothing
+                answer = RequestResult(response.status, received.code, received.order_id)
+                return answer, received
         except TimeoutError:
-            return RequestResult(TIMED_OUT)
+            return RequestResult(TIMED_OUT), nothing
         except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
-            return RequestResult(NO_ANSWER, type(error).__name__)
+            return RequestResult(NO_ANSWER, type(error).__name__), nothing
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -1,18 +1,29 @@
 """A program that is not part of the exchange and writes on its topics: records of the exchange once
 more, records that no service can read, and transactions.
 
-The public topics get none: the audit rightly reports whatever a foreign program leaves there.
+Each record has a header, because the audit rightly reports whatever a foreign program leaves on the
+public topics: as many differences as there are such records are right.
 """
 
+import itertools
 import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException, Message, Producer
 
-from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS, Topic
+from schemas.topics import (
+    BOOK,
+    BROKERS,
+    COMMANDS,
+    EXECUTIONS,
+    LISTINGS,
+    SNAPSHOTS,
+    TRADES,
+    Topic,
+)
 from services.local.exchange import LocalExchange
 from services.runtime.errors import ExchangeError
 from services.runtime.kafka.client_config import KafkaAccess, kafka_access
@@ -20,8 +31,10 @@ from services.runtime.kafka.consumer import Fetch, LogConsumer, Partition
 from tests.chaos.plan import TopicFault
 
 _UNREADABLE: Final = (None, b"", b"{", b"{}", b"null", b"\xff\x00")
-_REPEATED: Final = (COMMANDS, EXECUTIONS, BROKERS)
-_DISTURBED: Final = (*_REPEATED, SNAPSHOTS)
+# Not book updates: a book rebuilt from them is wrong once an old one is applied again.
+_REPEATED: Final = (COMMANDS, EXECUTIONS, BROKERS, TRADES)
+_DISTURBED: Final = (*_REPEATED, BOOK, LISTINGS, SNAPSHOTS)
+_HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("written-by", b"foreign")]
 # Records at the end of a partition to choose from, and records per round.
 _NEWEST: Final = 200
 _ROUND: Final = 5
@@ -29,6 +42,11 @@ _ROUND_S: Final = 0.1
 _TIMEOUT_S: Final = 5.0
 # Kafka aborts what a killed writer left open.
 _TRANSACTION_MS: Final = 10_000
+
+
+def is_foreign(message: Message) -> bool:
+    """True for a record that this program wrote."""
+    return message.headers() == _HEADERS
 
 
 class _Record(NamedTuple):
@@ -55,8 +73,10 @@ class ForeignWriter:
             return
         producer = Producer(self._kafka.config())
         for _ in range(rounds):
-            records = self._again() if kind == "repeat_records" else self._unreadable()
-            self._send(producer, records)
+            if kind == "repeat_records":
+                self._send(producer, self._again())
+            else:
+                self._send(producer, self._unreadable(self._random.choice(_DISTURBED)))
             self._wait(_ROUND_S)
 
     def _transactions(self, hold_s: float) -> None:
@@ -67,7 +87,8 @@ class ForeignWriter:
             try:
                 producer.init_transactions(_TIMEOUT_S)
                 producer.begin_transaction()
-                self._send(producer, [*self._again(), *self._unreadable()])
+                unreadable = itertools.chain(*map(self._unreadable, _DISTURBED))
+                self._send(producer, [*self._again(), *unreadable])
                 if end == "open":
                     self._wait(hold_s)
                 if end == "commit":
@@ -80,14 +101,16 @@ class ForeignWriter:
 
     def _send(self, producer: Producer, records: list[_Record]) -> None:
         for record in records:
-            producer.produce(record.where.topic, record.value, record.key, record.where.number)
+            where = record.where
+            producer.produce(where.topic, record.value, record.key, where.number, headers=_HEADERS)
         producer.flush(_TIMEOUT_S)
 
     def _again(self) -> list[_Record]:
         """Newest records of a partition, some of them. Of a broker, the newest only."""
         topic = self._random.choice(_REPEATED)
         where = self._partition(topic)
-        consumer = LogConsumer(self._kafka, Fetch(wait_ms=10))
+        # A trade that is not committed may yet be published, and then this one is not a repeat.
+        consumer = LogConsumer(self._kafka, Fetch(wait_ms=10), committed=topic.transactional)
         try:
             with closing(consumer):
                 records = list(_newest(consumer, where))
@@ -100,8 +123,8 @@ class ForeignWriter:
             records = list({record.key: record for record in records}.values())
         return self._random.sample(records, min(_ROUND, len(records)))
 
-    def _unreadable(self) -> list[_Record]:
-        where = self._partition(self._random.choice(_DISTURBED))
+    def _unreadable(self, topic: Topic) -> list[_Record]:
+        where = self._partition(topic)
         return [_Record(where, b"foreign", self._random.choice(_UNREADABLE)) for _ in range(_ROUND)]
 
     def _partition(self, topic: Topic) -> Partition:

@@ -17,11 +17,14 @@ from schemas.executions import (
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
+    OrderEntered,
     OrderRepeated,
     Outcome,
+    PhaseSet,
     StopElected,
 )
-from schemas.outcome_steps import Step, is_parked, steps_of, trades_of
+from schemas.order_rules import PHASE_REFUSALS
+from schemas.outcome_steps import MakerPrevented, Step, is_parked, steps_of, trades_of
 from schemas.units import Side
 from services.audit.client_log import ClientLine
 
@@ -31,9 +34,22 @@ _CLIENT_ERROR, _NOT_FOUND, _SERVER_ERROR, _NOT_ACCEPTED = 400, 404, 500, 503
 _INVALID, _TOO_MANY = 422, 429
 
 # Refusals of orders of the load: by the market, and by the wrong clock of a gateway.
-_LATE_REFUSALS = ("post_only_would_trade", "stop_would_trigger", "stale_order_id")
+_LATE_REFUSALS = (
+    *PHASE_REFUSALS.values(),
+    "post_only_would_trade",
+    "stop_would_trigger",
+    "stale_order_id",
+)
 # What may change the book of a symbol.
-_CHANGES = OrderAccepted | OrderAmended | OrderCancelled | StopElected | InstrumentSet
+_CHANGES = (
+    OrderAccepted
+    | OrderAmended
+    | OrderCancelled
+    | StopElected
+    | MakerPrevented
+    | InstrumentSet
+    | PhaseSet
+)
 
 E = TypeVar("E", OrderAccepted, OrderRepeated, CommandRefused, OrderAmended)
 
@@ -48,7 +64,8 @@ class Market(Struct, frozen=True):
 
 class OrderState(Struct):
     """State of an order; `remaining`: quantity that is not filled, also of a closed order;
-    `parked`: a stop order that waits outside the book."""
+    `parked`: a stop order that waits outside the book; `displayed`: the part of an iceberg order
+    that the book shows, None: all of it."""
 
     broker_id: str
     symbol: str
@@ -57,6 +74,7 @@ class OrderState(Struct):
     remaining: int
     open: bool
     parked: bool = False
+    displayed: int | None = None
 
 
 class Reconciliation(Struct, frozen=True):
@@ -126,7 +144,7 @@ def wrongly_replaced(answers: Sequence[RequestResult], market: Market) -> list[s
     made = Counter(i for i, _ in {(e.order_id, e.request) for e in _events(market, OrderAmended)})
     entered = {event.order_id for event in _events(market, OrderAccepted)}
     granted = Counter(answer.order_id for answer in answers if answer.status == _OK)
-    possible = Counter(answer.order_id for answer in answers if not _is_refusal(answer.status))
+    possible = Counter(answer.order_id for answer in answers if not is_refusal(answer.status))
     found = [
         f"order {i} was replaced {made[i]} times, {granted[i]} to {possible[i]} were answered"
         for i in made.keys() | granted.keys()
@@ -140,7 +158,7 @@ def wrongly_replaced(answers: Sequence[RequestResult], market: Market) -> list[s
     return found
 
 
-def _is_refusal(status: int) -> bool:
+def is_refusal(status: int) -> bool:
     return _CLIENT_ERROR <= status < _SERVER_ERROR or status == _NOT_ACCEPTED
 
 
@@ -157,7 +175,7 @@ def accepted_after_refusals(lines: Iterable[RequestRecord]) -> list[str]:
             continue
         if status == _REPEATED and name not in possible:
             found.append(f"{name} entered the market by an attempt that was refused")
-        if not _is_refusal(status):
+        if not is_refusal(status):
             possible.add(name)
     return found
 
@@ -182,7 +200,8 @@ class ClockErrors(Struct, frozen=True):
 def refused_wrongly(lines: Iterable[RequestRecord], clock_errors: ClockErrors) -> list[str]:
     """Orders answered 4xx except 429: every order of the load is valid, and so is its retry.
 
-    The market's own refusals, such as of a post-only order that would trade, are right.
+    The market's own refusals, such as of a post-only order that would trade, are right. Those in a
+    halted or closed market are compared with the market elsewhere.
     """
     return [
         f"order {line.client_order_id} of broker {line.broker} was refused: {line.answer}"
@@ -191,6 +210,7 @@ def refused_wrongly(lines: Iterable[RequestRecord], clock_errors: ClockErrors) -
         and _CLIENT_ERROR <= line.answer.status < _SERVER_ERROR
         and line.answer.status != _TOO_MANY
         and line.kind != "expected"
+        and line.answer.code not in PHASE_REFUSALS.values()
         and not clock_errors.excuse(line)
     ]
 
@@ -227,6 +247,7 @@ def order_states(market: Market) -> dict[str, OrderState]:
             for trade in trades:
                 maker = found[trade.fill.maker_order_id]
                 maker.remaining = trade.fill.maker_remaining_quantity
+                maker.displayed = trade.fill.maker_displayed_quantity
                 maker.open = maker.open and maker.remaining > 0
             _change(found, step)
     return found
@@ -243,14 +264,17 @@ def _change(orders: dict[str, OrderState], step: Step) -> None:
             step.remaining_quantity,
             open=step.closed_reason is None,
             parked=is_parked(step),
+            displayed=step.displayed_quantity if isinstance(step, OrderEntered) else None,
         )
-    elif isinstance(step, OrderCancelled):
-        orders[step.order_id].open = False
+    elif isinstance(step, OrderCancelled | MakerPrevented):
+        order = orders[step.order_id]
+        order.remaining, order.open = step.remaining_quantity, False
     elif isinstance(step, OrderAmended | StopElected):
         order = orders[step.order_id]
         order.price, order.remaining = step.price, step.remaining_quantity
         order.open = step.closed_reason is None
         order.parked = isinstance(step, OrderAmended) and step.stop_price is not None
+        order.displayed = step.displayed_quantity if isinstance(step, OrderAmended) else None
 
 
 class Account(Struct):
@@ -302,6 +326,6 @@ def symbol_views(market: Market) -> dict[str, SymbolView]:
     for order in order_states(market).values():
         if order.open and not order.parked and order.price is not None:
             level = found[order.symbol].levels.setdefault((order.side, order.price), [0, 0])
-            level[0] += order.remaining
+            level[0] += order.remaining if order.displayed is None else order.displayed
             level[1] += 1
     return found

@@ -1,7 +1,7 @@
 """Report of a chaos run, as text and as JSON. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median_low
 
 from msgspec import Struct
@@ -44,7 +44,8 @@ class TargetStatistics(Struct, frozen=True):
 class Report(Struct, frozen=True, kw_only=True):
     """All results of a run. Exit codes by program: of unexpected ends, and of requested stops.
 
-    `command`: repeats the run; empty if its plan was not drawn from the seed.
+    `command`: repeats the run; empty if its plan was not drawn from the seed. `kinds`: how often
+    each kind of market event occurred that a run must contain.
     """
 
     seed: int
@@ -60,6 +61,7 @@ class Report(Struct, frozen=True, kw_only=True):
     stop_exits: dict[str, list[int | None]]
     audit: list[str]
     audit_holds: bool
+    kinds: dict[str, int]
     one_by_one: bool = False
 
     @property
@@ -104,6 +106,7 @@ class Report(Struct, frozen=True, kw_only=True):
         found += [f"CONTRADICTION: {line}" for line in self.contradictions]
         found += [f"NOT LIVE: {line}" for line in self.not_live]
         found += [f"WEBHOOK: {line}" for line in self.webhooks.failures]
+        found += [f"NEVER: no {kind}" for kind, times in self.kinds.items() if not times]
         found += [
             f"NOT LIVE: no order was accepted after {_names(recovery.faults)}"
             for recovery in self.recoveries[-1:]
@@ -150,6 +153,8 @@ class Report(Struct, frozen=True, kw_only=True):
         yield from self._recovery_lines()
         for answer, times in sorted(self.answers.items()):
             yield f"answer   {answer:<32} {times:>7,}"
+        for kind, times in self.kinds.items():
+            yield f"market   {kind:<32} {times:>7,}"
         for name, codes in self.unexpected_exits.items():
             yield f"ended    {name} unexpectedly, exit codes {codes}"
         for name, codes in self.stop_exits.items():
@@ -180,13 +185,14 @@ def _seconds(took_ms: int | None) -> str:
 
 
 def answers_of(
-    lines: Iterable[RequestRecord], replacements: Iterable[RequestResult] = ()
+    lines: Iterable[RequestRecord], others: Mapping[str, Iterable[RequestResult]]
 ) -> dict[str, int]:
-    """Number of requests by operation and answer."""
+    """Number of requests by operation and answer; `others`: those without a record."""
     found = Counter(
         _answer(line.operation, line.answer, with_code=line.kind != "transport") for line in lines
     )
-    found.update(_answer("replace", each, with_code=bool(each.status)) for each in replacements)
+    for operation, answers in others.items():
+        found.update(_answer(operation, each, with_code=bool(each.status)) for each in answers)
     return dict(found)
 
 

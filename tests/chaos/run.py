@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from loadgen.client.record import RequestResult
 from loadgen.client.setup import register, set_instruments
 from loadgen.workload.orderflow import Profile
 from loadgen.workload.orderflow import plan as order_plan
@@ -18,6 +19,7 @@ from tests.chaos.clients import Clients
 from tests.chaos.cluster import RECEIVERS_LINK, Cluster, running_cluster
 from tests.chaos.fault_injector import FaultInjector, HealedGroup
 from tests.chaos.liveness import liveness_failures
+from tests.chaos.market_operator import MarketOperator
 from tests.chaos.plan import ChaosPlan
 from tests.chaos.report import Recovery, Report, answers_of
 from tests.chaos.session_traders import SessionTraders
@@ -94,6 +96,7 @@ class _Run:
             minimum_percent=4,
             stop_percent=8,
             day_percent=6,
+            iceberg_percent=10,
         )
         flow = order_plan(profile, plan.seed)
         stack = cluster.stack
@@ -105,6 +108,7 @@ class _Run:
         asyncio.run(set_instruments(stack.url, stack.admin_key, flow.symbols))
         webhook_receivers.set_brokers(self._brokers)
         self._clients = Clients(stack.url, self._brokers, flow)
+        self._operator = MarketOperator(stack.url, stack.admin_key, flow.symbols, plan.seed)
         keys = [each.api_key for each in self._registered(SESSION_BROKERS)]
         self._sessions = SessionTraders(stack.url, keys, SESSION_SYMBOLS, SESSION_ORDERS_PER_S)
         self._injector = FaultInjector(cluster, self._supervisor, print_line, self._clients)
@@ -117,7 +121,11 @@ class _Run:
 
     def run(self) -> Report:
         with self._supervisor.watching():
-            with self._sessions.trading(), self._clients.trading():
+            with (
+                self._sessions.trading(),
+                self._clients.trading(),
+                self._operator.operating(),
+            ):
                 time.sleep(WARM_UP_S)
                 healed = self._injector.inject_all(self._plan)
                 self._injector.heal_all()
@@ -151,6 +159,7 @@ class _Run:
             self._brokers,
             self._plan.seed,
             self._injector.gateway_clock_wrong_us,
+            self._operator.changes,
         )
         readers = (stack.url, stack.reader_url)
         found = verify(stack, history, readers, AUDIT_WAIT_S, self._print_line)
@@ -162,13 +171,27 @@ class _Run:
             duration_s=self._plan.duration_s,
             one_by_one=self._plan.one_by_one,
             recoveries=recoveries,
-            answers=answers_of(records, self._clients.replacements),
+            answers=answers_of(records, self._others()),
             reconciliation=found.reconciliation,
             contradictions=found.contradictions,
-            not_live=[*not_live, *found.view_differences, *self._sessions.findings],
+            not_live=[
+                *not_live,
+                *found.view_differences,
+                *self._sessions.findings,
+                *self._operator.findings,
+            ],
             webhooks=webhooks,
             unexpected_exits=self._supervisor.unexpected_exits(),
             stop_exits=self._injector.stop_exits,
             audit=found.audit,
             audit_holds=found.audit_holds,
+            kinds=found.kinds,
         )
+
+    def _others(self) -> dict[str, list[RequestResult]]:
+        """The answers to requests without a record, by operation."""
+        return {
+            "replace": self._clients.replacements,
+            "cancel_all": [each.answer for each in self._clients.mass_cancels],
+            "market": [each.answer for each in self._operator.changes],
+        }

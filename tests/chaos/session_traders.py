@@ -73,7 +73,10 @@ class TraderFigures(Struct):
 class _Trader:
     """One broker: it places on one symbol, and cancels some of its orders by their names."""
 
-    def __init__(self, number: int, symbol: str, every_s: float) -> None:
+    def __init__(
+        self, number: int, symbol: str, every_s: float, *, cancel_on_disconnect: bool
+    ) -> None:
+        self._cancels_at_end = cancel_on_disconnect
         self.figures = TraderFigures(symbol)
         self._number, self._symbol, self._every_s = number, symbol, every_s
         # The answer to each placing by client order id; those without one are still under way.
@@ -99,7 +102,7 @@ class _Trader:
         )
         async with (
             AsyncClient(url, key, DEADLINE_S) as self._client,
-            self._client.order_session() as self._session,
+            self._client.order_session(cancel_on_disconnect=self._cancels_at_end) as self._session,
             self._client.feed(channels) as feed,
         ):
             following = asyncio.create_task(self._follow(feed))
@@ -180,6 +183,8 @@ class _Trader:
     async def compare(self) -> None:
         """Wait until what was received equals the exchange; else note the differences."""
         deadline_s = time.monotonic() + SETTLED_S_MAX
+        if self._cancels_at_end:
+            await self._end_with_an_open_order()
         while findings := await self._differences():
             if time.monotonic() > deadline_s:
                 break
@@ -188,6 +193,22 @@ class _Trader:
         figures.findings = tuple(f"{self._symbol}: {each}" for each in findings)
         figures.orders, figures.trades = len(self._names), len(self._trades)
         figures.own_events = sum(map(len, self._own.values()))
+
+    async def _end_with_an_open_order(self) -> None:
+        """Place an order far from the market and end the session, which must cancel it."""
+        name = f"t{self._number}-last"
+        self._names.append(name)
+        order = self._session.place(
+            document_number="1",
+            symbol=self._symbol,
+            side="bid",
+            price=1,
+            quantity=1,
+            client_order_id=name,
+        )
+        self._answers[name] = await _answer_of(order)
+        self._note("place", self._answers[name])
+        await self._session.close()
 
     async def _differences(self) -> list[str]:
         stock = await self._client.stock(self._symbol)
@@ -204,6 +225,11 @@ class _Trader:
         found += [f"{name} is {count} orders" for name, count in names.items() if count > 1]
         found += [f"{name} is no order" for name in self._answered("done") if not names[name]]
         found += [f"{name} was refused" for name in self._answered("refused") if names[name]]
+        if self._cancels_at_end:
+            # The last order of the session; a killed gateway may have left earlier ones.
+            last = [each for each in orders.values() if each["client_order_id"] == self._names[-1]]
+            if [each["closed_reason"] for each in last] != ["cancelled"]:
+                found.append(f"the session has ended, its last order is {last}")
         if self.figures.snapshots:
             # The exchange has said that events are left out.
             return found
@@ -257,7 +283,14 @@ class SessionTraders:
         self._url, self._keys = url, keys
         every_s = len(keys) / orders_per_s
         self._traders = [
-            _Trader(number, symbols[number % len(symbols)], every_s) for number in range(len(keys))
+            _Trader(
+                number,
+                symbols[number % len(symbols)],
+                every_s,
+                # One of two on each symbol.
+                cancel_on_disconnect=number < len(symbols),
+            )
+            for number in range(len(keys))
         ]
         self._stopping = threading.Event()
         self._failures: list[BaseException] = []

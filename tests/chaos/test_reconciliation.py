@@ -193,6 +193,7 @@ def report() -> Report:
         stop_exits={"sink": [0], "kafka": [143], "superseded matcher": [4]},
         audit=["audit: all hold"],
         audit_holds=True,
+        kinds={"halts": 2},
     )
 
 
@@ -221,6 +222,7 @@ def test_report_with_any_failure_has_failed() -> None:
         structs.replace(good, stop_exits={"sink": [-9]}),
         structs.replace(good, stop_exits={"superseded matcher": [0]}),
         structs.replace(good, audit_holds=False),
+        structs.replace(good, kinds={"halts": 2, "closes": 0}),
     ]
     assert not any(each.passed for each in failed)
     for each in failed:
