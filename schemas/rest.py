@@ -14,6 +14,7 @@ from schemas.units import (
     ClosedReason,
     DisplayQuantity,
     DocumentNumber,
+    GatewayName,
     NewSymbol,
     OrderKind,
     PriceCents,
@@ -182,6 +183,21 @@ class CancelAllResult(Struct, frozen=True):
     cancelled_count: int
     cancelled: list[str]
     pending_partitions: list[int]
+
+
+class CancelSessionsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /admin/sessions/cancel`."""
+
+    gateway: GatewayName
+
+
+class CancelSessionsResult(Struct, frozen=True):
+    """Orders with cancel on disconnect that ended processes of a gateway left: of how many a cancel
+    was sent now, and how many were open before. Repeat the call until none is open."""
+
+    gateway: str
+    sent: int
+    open: int
 
 
 class LevelResource(Struct, frozen=True):

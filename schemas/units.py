@@ -46,6 +46,10 @@ BrokerId = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID.")]
 TradeId = Annotated[
     str, Meta(pattern=UUID_PATTERN, description="UUIDv8 made from the log position.")
 ]
+GatewayName = Annotated[
+    str,
+    Meta(min_length=1, max_length=100, pattern=PRINTABLE_PATTERN, description="Name of a gateway."),
+]
 SYMBOL_PATTERN = r"^[A-Z0-9._-]{1,10}$(?!\n)"
 Symbol = Annotated[str, Meta(pattern=SYMBOL_PATTERN, description="Ticker.")]
 # Clients shorten a path that has a segment of one or two dots, so such a symbol has no price and no

@@ -11,7 +11,13 @@ import msgspec
 
 from schemas.batch import BatchOrder, BatchRequest
 from schemas.market_controls import InstrumentRequest, PhaseRequest
-from schemas.rest import OrderRequest, Problem, RegisterRequest, ReplaceRequest
+from schemas.rest import (
+    CancelSessionsRequest,
+    OrderRequest,
+    Problem,
+    RegisterRequest,
+    ReplaceRequest,
+)
 from services.api.messages import PROBLEM_CONTENT_TYPE, PROBLEMS, ProblemError, Route
 from services.api.routing import Resource
 
@@ -31,6 +37,7 @@ _EXAMPLES: dict[type, Document] = {
     RegisterRequest: {"name": "Alfa Corretora", "webhook_url": "https://broker.example/trades"},
     OrderRequest: _ORDER,
     ReplaceRequest: {"quantity": 200, "price": 3714},
+    CancelSessionsRequest: {"gateway": "gateway-1:8000"},
     PhaseRequest: {"phase": "halted", "expected": "continuous"},
     InstrumentRequest: {"reference_price": 3710, "tick_size": 1, "quantity_max": 100_000},
     BatchRequest: {

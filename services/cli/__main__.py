@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from services.cli import access, audit, broker, doctor, listings, replay, run, topics, trim
+from services.cli import (
+    access,
+    audit,
+    broker,
+    doctor,
+    listings,
+    replay,
+    run,
+    sessions,
+    topics,
+    trim,
+)
 from services.local.signals import quiet_kafka
 from services.runtime.errors import ExchangeError
 
@@ -69,6 +80,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(access.app, name="access")
 app.add_typer(broker.app, name="broker")
 app.add_typer(listings.app, name="listings")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(trim.app, name="trim")
 
 

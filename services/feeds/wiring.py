@@ -13,6 +13,7 @@ from schemas.feed import FEED_VERSION, Hello
 from schemas.operations import OperationsResource
 from services.api.hosts import HostRules, is_loopback, listed
 from services.api.service import ApiContext, Half
+from services.feeds.app_sessions import SessionsHandler
 from services.feeds.handshake import HandshakeRules
 from services.feeds.hub import HEARTBEAT_S, FeedHub
 from services.feeds.left_orders import GatewayProcess, LeftOrders
@@ -50,9 +51,8 @@ async def half(
     is_open = settings.public_data == "open"
     gateway = settings.gateway or f"{socket.gethostname()}:{settings.port}"
     process = GatewayProcess(gateway, secrets.token_hex(4))
-    left = LeftOrders(
-        lambda: reader.views, context.dispatcher.caught_up, ingest.cancelling, process
-    )
+    ready = context.dispatcher.caught_up
+    left = LeftOrders(lambda: reader.views, ready, ingest.cancelling, process)
     hello = Hello(
         version=FEED_VERSION,
         log=hashlib.sha256(identity.topic_id.encode()).hexdigest()[:12],
@@ -75,4 +75,8 @@ async def half(
             0 if is_open and is_loopback(settings.host) else KEYLESS_PER_ADDRESS,
         ),
     )
-    return Half(work=[hub.run, streams.run, left.run], streams=streams)
+    return Half(
+        routers=[SessionsHandler(left, ready).router()],
+        work=[hub.run, streams.run, left.run],
+        streams=streams,
+    )

@@ -42,6 +42,17 @@ def admin_key_file(data_dir: Path, environ: Mapping[str, str]) -> Path | None:
     return Path(named).absolute() if named else data_dir / "admin-key"
 
 
+def operator_key(settings: Settings) -> str:
+    """The admin key of the settings, else of the exchange in the data directory.
+
+    Raises SettingsError if there is none.
+    """
+    if settings.admin_key:
+        return settings.admin_key
+    file = settings.data_dir / "admin-key"
+    return require(file.read_text().strip() if file.exists() else None, "admin_key")
+
+
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
     """Write the file atomically and privately, because a database URL may hold a password."""
     fresh = data_dir / "endpoints.json.new"

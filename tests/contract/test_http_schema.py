@@ -54,6 +54,7 @@ CALLS = [
     "GET /balance",
     "PUT /admin/stocks/{symbol}",
     "POST /admin/stocks/{symbol}/phase",
+    "POST /admin/sessions/cancel",
     "GET /operations",
     "POST /webhooks/secret/rotate",
     "GET /webhooks/deliveries",

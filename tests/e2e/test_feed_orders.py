@@ -14,6 +14,7 @@ from conformance.api import Api, eventually
 from schemas.executions import OrderAccepted
 from tests.support.exchange import Exchange
 from tests.support.feed_reader import ORDERS, FeedReader, feed_of, feed_url, trade_on
+from tests.support.operator import run_exchange_command
 
 
 def order_of(symbol: str, side: str, price: int, client_order_id: str) -> dict[str, object]:
@@ -227,3 +228,29 @@ def test_killed_gateway_cancels_what_its_sessions_left_once_it_is_back(exchange:
             for each in left:
                 assert broker.order(each["order_id"])["closed_reason"] == "cancelled"
         eventually("the book", lambda: bids() == [60, 50])
+
+
+def test_operator_cancels_what_a_gateway_left_that_does_not_come_back(exchange: Exchange) -> None:
+    symbol, key = exchange.symbol(), exchange.register("Left")
+    broker = Api(exchange.url, key)
+    with one_more(exchange.stack, "gateway", "gateway-2") as second:
+        other = Api(second.url, key)
+        eventually("the other gateway knows the key", lambda: other.get("/balance").status == 200)
+        with connect(second.url.replace("http://", "ws://") + "/ws") as connection:
+            feed = FeedReader(connection)
+            session = feed.ask("login", key=key, cancel_on_disconnect=True)["session"]
+            left = feed.ask("place", order=order_of(symbol, "bid", 70, "l-1"))["order"]
+            stays = broker.place("bid", symbol, 10, 60).body["order_id"]
+            second.process.kill()
+    gateway = session.split("/")[0]
+    cancelled = []
+    for name in ("unknown", gateway, gateway):
+        done = run_exchange_command(
+            exchange, "sessions", "cancel", name, "--url", exchange.url, "--json"
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        cancelled.append(json.loads(done.stdout))
+    assert [each["cancelled"] for each in cancelled] == [0, 1, 0]
+    assert cancelled[1]["gateway"] == gateway
+    assert broker.order(left["order_id"])["closed_reason"] == "cancelled"
+    assert broker.order(stays)["status"] == "open"

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from itertools import count
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -11,7 +12,11 @@ from schemas import ids
 from schemas.codec import decode_command
 from schemas.commands import CancelOrder
 from schemas.executions import Event, OrderCancelled
+from schemas.rest import CancelSessionsResult
+from services.api.app import Response
+from services.api.messages import ProblemError
 from services.feeds import left_orders
+from services.feeds.app_sessions import SessionsHandler
 from services.feeds.left_orders import GatewayProcess, LeftOrders
 from services.reader.views import Views
 from services.runtime.kafka.producer import DeliveryResult
@@ -185,5 +190,34 @@ def test_restored_order_of_an_earlier_start_is_cancelled() -> None:
         market.views.restore_symbol("PETR4", 0, 1)
         market.views.restore_order(record)
         assert market.left.cancel("desk") == (1, 1)
+
+    run_scenario(scenario)
+
+
+def test_operators_call_answers_how_many_are_open() -> None:
+    async def scenario() -> None:
+        market = Market()
+        market.place(OTHER)
+        handler = SessionsHandler(market.left, lambda: market.ready)
+
+        async def ask(body: bytes) -> Response:
+            return await handler.cancel(body)
+
+        answers = [(await ask(b'{"gateway":"other"}')).body for _ in range(2)]
+        found = [msgspec.json.decode(each, type=CancelSessionsResult) for each in answers]
+        assert found == [CancelSessionsResult("other", sent, 1) for sent in (1, 0)]
+        for body, code in (
+            (b"{", "malformed_json"),
+            (b"{}", "invalid"),
+            (b'{"gateway":""}', "invalid"),
+            (b'{"gateway":"other","gateway":"desk"}', "invalid"),
+        ):
+            with pytest.raises(ProblemError) as refused:
+                await ask(body)
+            assert refused.value.code == code
+        market.ready = False
+        with pytest.raises(ProblemError) as refused:
+            await ask(b'{"gateway":"desk"}')
+        assert refused.value.status == 503
 
     run_scenario(scenario)
