@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Set in CI, where a missing browser is a failure, not a reason to skip.
@@ -100,6 +100,25 @@ class Watched:
         ]
         seen = (self.foreign, reports, unexpected)
         assert seen == ([], [], []), seen
+
+
+class Line:
+    """The way between the page and `/ws`, which can be silent, or end a connection."""
+
+    def __init__(self, page: Page) -> None:
+        self.is_silent = False
+        self.connections: list[WebSocketRoute] = []
+        page.route_web_socket("**/ws", self._connect)
+
+    def _connect(self, connection: WebSocketRoute) -> None:
+        self.connections.append(connection)
+        server = connection.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if not self.is_silent:
+                connection.send(message)
+
+        server.on_message(pass_on)
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from conformance.api import Api
-from tests.browser.chromium import Watched, watched_page
+from tests.browser.chromium import Line, Watched, watched_page
+from tests.browser.test_connection import LADDER_STYLES
+from tests.browser.test_trading import fill_ticket
 from tests.support.exchange import Exchange
 
 VIEWS = ("#/market", "#/stock/PETR4", "#/operations")
@@ -40,6 +42,47 @@ def test_views_and_dialogs_have_no_violations(
         assert violations(watched) == [], "signed in, with faults"
         page.click("#help")
         assert violations(watched) == [], "help"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_order_dialogs_and_states_of_the_connection_have_no_violations(
+    browser: Browser, exchange: Exchange, market: Api, theme: str
+) -> None:
+    api = Api(exchange.url, exchange.register(f"Dialogs in {theme}"))
+    api.place("bid", "PETR4", 100, 3001)
+    with watched_page(browser, exchange.url, color_scheme=theme, bypass_csp=True) as watched:
+        line = Line(watched.page)
+        page = watched.open("#/stock/PETR4")
+        page.click("#key")
+        assert violations(watched) == [], "sign in"
+        page.keyboard.press("Escape")
+        watched.sign_in(api.key or "")
+        page.click("#orders button:text('Change')")
+        page.fill("#replace-price", "x")
+        page.keyboard.press("Enter")
+        assert violations(watched) == [], "change an order"
+        page.keyboard.press("Escape")
+        page.click("#orders button:text('Cancel all')")
+        assert violations(watched) == [], "cancel all"
+        page.keyboard.press("Escape")
+        page.route("**/orders", lambda route: route.abort())
+        fill_ticket(page, "30.02", "100")
+        page.keyboard.press("Enter")
+        assert violations(watched) == [], "summary of an order"
+        page.keyboard.press("Enter")
+        expect(page.locator(".ticket .status")).to_contain_text("Outcome unknown")
+        assert violations(watched) == [], "unknown outcome"
+        page.clock.install()
+        line.is_silent = True
+        page.clock.fast_forward(9_000)
+        expect(page.locator("#banner")).to_contain_text("No news from the exchange.")
+        expect(page.locator("#connection")).to_contain_text("stale for ")
+        assert page.evaluate(LADDER_STYLES)[0][0] == "italic"
+        assert violations(watched) == [], "stale"
+        page.clock.fast_forward(7_000)
+        expect(page.locator('#connection[data-state="reconnecting"]')).to_be_visible()
+        assert violations(watched) == [], "reconnecting"
+        watched.expect_errors("ERR_FAILED")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -67,8 +67,8 @@ def test_iceberg_order_shows_another_part_after_a_change_from_the_list(
     page.click("#orders button:text('Change')")
     shown = page.locator("dialog").get_by_label("Display quantity")
     expect(shown).to_have_value("100")
-    fault = page.locator("dialog .fault")
-    for wrong, why in (("x", "The display quantity: write a whole number."), ("2", "one share in")):
+    fault = page.locator("#replace-display_quantity-fault")
+    for wrong, why in (("x", "write a whole number"), ("2", "one share in")):
         shown.fill(wrong)
         page.keyboard.press("Enter")
         expect(fault).to_contain_text(why)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from conformance.api import Api, eventually
-from tests.browser.chromium import Watched
+from tests.browser.chromium import Line, Watched
 from tests.support.exchange import Exchange
 
 # Messages of the browser itself about connections that the tests cut.
@@ -27,6 +27,13 @@ BEFORE_THE_UPDATE = """new MutationObserver((_, observer) => {
   version.content = "0123456789ab";
   observer.disconnect();
 }).observe(document, { childList: true, subtree: true });"""
+# The state at each drawing of the connection from now on.
+FOLLOW_STATES = """() => {
+  window.states = [];
+  const place = document.getElementById("connection");
+  new MutationObserver(() => window.states.push(place.dataset.state))
+    .observe(place, { childList: true, characterData: true, subtree: true, attributes: true });
+}"""
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -108,6 +115,18 @@ def test_page_of_the_calls_works_under_its_own_policy(watched: Watched) -> None:
     page = watched.page
     page.goto(f"{watched.url}/docs")
     expect(page.locator(".opblock").first).to_be_visible()
+
+
+def test_connection_that_ends_unused_is_replaced_without_an_alarm(watched: Watched) -> None:
+    # The gateway does this every 10 s to a page that waits for a key.
+    line = Line(watched.page)
+    page = watched.open("#/market")
+    page.evaluate(FOLLOW_STATES)
+    line.connections[0].close(code=4408)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    page.wait_for_function("window.states.length > 1")
+    assert set(page.evaluate("window.states")) == {"live"}
+    assert len(line.connections) == 2
 
 
 def test_offline_browser_reconnects_when_it_is_online_again(watched: Watched) -> None:

@@ -32,6 +32,11 @@ def test_key_is_in_no_storage_and_markup_in_a_name_stays_text(
     expect(page.locator("#key")).to_have_text(MARKUP)
     expect(page.locator(".notes")).to_contain_text(f"Signed in as {MARKUP}.")
     assert key not in page.evaluate(STORED)
+    Api(exchange.url, key).place("bid", "PETR4", 100, 1)
+    page.click("#orders button:text('Cancel all')")
+    expect(page.locator("#question")).to_have_text(f"Cancel 1 open order of {MARKUP}?")
+    page.keyboard.press("Escape")
+    assert page.locator("img, b").count() == 0
     page.fill("#field-document_number", "<script>x</script>")
     page.goto(f"{watched.url}/#/stock/{MARKUP}")
     expect(page.locator("h1")).to_have_text("No such symbol")

@@ -24,7 +24,8 @@ def empty(watched: Watched, _: Exchange, __: Api) -> None:
 
 def trading(watched: Watched, exchange: Exchange, _: Api) -> None:
     page = watched.open("#/stock/PETR4")
-    watched.sign_in(exchange.register("Alfa"))
+    key = exchange.register("Alfa")
+    watched.sign_in(key)
     for side, price in (("b", "36.90"), ("s", "37.40"), ("b", "37.30")):
         page.keyboard.press("Escape")
         page.keyboard.press(side)
@@ -35,15 +36,37 @@ def trading(watched: Watched, exchange: Exchange, _: Api) -> None:
         page.keyboard.press("Enter")
         expect(page.locator(".notes")).to_contain_text(f"300 PETR4 at {price}")
     expect(page.locator(".fills tbody tr").first).to_be_visible()
+    conditions = {
+        "client_order_id": "conditions",
+        "display_quantity": 200,
+        "valid_until": "2099-12-31T23:59:59Z",
+    }
+    assert Api(exchange.url, key).place("bid", "PETR4", 4_000, 3681, **conditions).status == 201
+    expect(page.locator("#orders tbody tr").first).to_contain_text("until 31/12/2099")
+
+
+def change(watched: Watched, exchange: Exchange, _: Api) -> None:
+    key = exchange.register("Changing")
+    assert Api(exchange.url, key).place("bid", "PETR4", 4_000, 3001).status == 201
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(key)
+    page.click("#orders button:text('Change')")
+    page.fill("#replace-price", "one")
+    page.fill("#replace-quantity", "")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog .fault:not(:empty)")).to_have_count(2)
 
 
 def refused(watched: Watched, exchange: Exchange, _: Api) -> None:
     page = watched.open("#/stock/PETR4")
     watched.sign_in(exchange.register("Refused"))
-    page.fill("#field-price", "0.001")
-    page.fill("#field-quantity", "0")
+    page.fill("#field-price", "0")
+    page.fill("#field-quantity", "1000000001")
+    page.fill("#field-document_number", "1")
     page.keyboard.press("Enter")
-    expect(page.locator(".ticket .fault:not(:empty)").first).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator(".ticket .fault:not(:empty)")).to_have_count(3)
+    watched.expect_errors("status of 422")
 
 
 def long_names(watched: Watched, exchange: Exchange, _: Api) -> None:
@@ -52,7 +75,9 @@ def long_names(watched: Watched, exchange: Exchange, _: Api) -> None:
     page.fill("#field-price", "9999999.99")
     page.fill("#field-quantity", "1000000000")
     page.fill("#field-document_number", "9" * 20)
-    expect(page.locator(".total")).to_contain_text("9,999,999,990,000,000.00")
+    expect(page.locator(".total")).to_have_text("Value 9,999,999,990,000,000.00 BRL")
+    page.keyboard.press("Enter")
+    expect(page.locator(".confirm .line")).to_contain_text("9,999,999,990,000,000.00")
 
 
 def market_view(watched: Watched, _: Exchange, __: Api) -> None:
@@ -69,6 +94,7 @@ STATES: dict[str, Callable[[Watched, Exchange, Api], None]] = {
     "empty": empty,
     "trading": trading,
     "refused": refused,
+    "change": change,
     "long_names": long_names,
     "market": market_view,
     "operations": operations_view,
@@ -94,3 +120,19 @@ def test_lost_connection_fits_every_width_in_both_themes(
         expect(page.locator('#connection[data-state="reconnecting"]')).to_be_visible()
         pictures(page, Path(os.environ.get("SCREENSHOTS", tmp_path)), "disconnected")
         watched.expect_errors(*CUT)
+
+
+def test_values_at_the_limits_fit_every_width_in_both_themes(
+    browser: Browser, exchange: Exchange, market: Api, tmp_path: Path
+) -> None:
+    symbol, largest = "LONGEST_10", 1_000_000_000
+    for side, price in (("bid", largest - 1), ("ask", largest)):
+        assert market.place(side, symbol, largest, price).status == 201
+        assert market.place(side, symbol, 1, price).status == 201
+    market.place("bid", symbol, largest, largest)
+    with watched_page(browser, exchange.url) as watched:
+        page = watched.open(f"#/stock/{symbol}")
+        expect(page.locator(".quote .last")).to_have_text("10,000,000.00")
+        expect(page.locator(".tape tbody tr")).to_have_count(1)
+        folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
+        pictures(page, folder, "limits", may_scroll=True)

@@ -28,7 +28,12 @@ def orders_sent(watched: Watched) -> list[dict[str, object]]:
     return [json.loads(body) for _, path, body in watched.sent if path == "/orders"]
 
 
-def test_order_is_placed_and_cancelled_by_keyboard_alone(
+def focused(page: Page) -> str:
+    """The text of the element that has the focus."""
+    return str(page.evaluate("document.activeElement.textContent"))
+
+
+def test_order_is_placed_changed_and_cancelled_by_keyboard_alone(
     watched: Watched, exchange: Exchange
 ) -> None:
     key = exchange.register("Keyboard")
@@ -42,19 +47,25 @@ def test_order_is_placed_and_cancelled_by_keyboard_alone(
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     assert page.evaluate("document.activeElement.id") == "field-price"
-    fill_ticket(page, "30.01", "200")
+    fill_ticket(page, "30.01", "200", "9" * 20)
     page.keyboard.press("Enter")
     expect(page.locator(".confirm .line")).to_have_text("Buy 200 PETR4 at 30.01 = 6,002.00")
     assert orders_sent(watched) == []
     page.keyboard.press("Enter")
     note(page, "Placed: buy 200 PETR4 at 30.01: it rests in the book.")
+    assert focused(page) == "Review order"
     row = page.locator("#orders tbody tr")
     expect(row).to_contain_text("30.01")
     page.keyboard.press("Escape")
     page.keyboard.press("o")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("30.07")
+    page.keyboard.press("Enter")
+    note(page, "Changed: buy 200 PETR4 at 30.07: it rests in the book.")
     page.keyboard.press("x")
     page.keyboard.press("Enter")
-    note(page, "Cancelled: buy 200 PETR4 at 30.01.")
+    note(page, "Cancelled: buy 200 PETR4 at 30.07.")
     expect(row).to_have_count(0)
     (sent,) = orders_sent(watched)
     found = Api(exchange.url, key).get(f"/orders?client_order_id={sent['client_order_id']}").body
@@ -81,10 +92,10 @@ def test_faults_stand_at_their_fields_and_what_was_typed_stays(
     page.fill("#field-quantity", "1000000001")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    expect(page.locator("#field-quantity-fault")).to_contain_text("1000000000")
+    expect(page.locator("#field-quantity-fault")).to_have_text("is at most 1,000,000,000")
     expect(page.locator("#field-quantity")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#field-quantity")).to_have_value("1000000001")
-    note(page, "Refused: Buy 1,000,000,001 PETR4 at 30.01.")
+    note(page, "The request is not acceptable. Quantity: is at most 1,000,000,000")
     watched.expect_errors("status of 422")
 
 
@@ -166,7 +177,9 @@ def test_ladder_row_fills_the_price_and_sends_nothing(watched: Watched, exchange
     page.keyboard.press("Escape")
     page.keyboard.press("l")
     page.keyboard.press("ArrowDown")
-    shown = page.evaluate("document.activeElement.textContent")
+    shown = focused(page)
+    second = page.locator("#ladder .near tbody button").nth(1)
+    expect(second).to_have_text(shown)
     page.keyboard.press("Enter")
     expect(page.locator("#field-price")).to_have_value(shown)
     assert orders_sent(watched) == []
@@ -183,14 +196,19 @@ def test_open_order_gets_new_values_from_the_list(watched: Watched, exchange: Ex
     page.click("#orders button:text('Change')")
     page.fill("#replace-price", "x")
     page.keyboard.press("Enter")
-    expect(page.locator("dialog .fault")).to_contain_text("such as 37.12")
+    expect(page.locator("#replace-price-fault")).to_have_text("write a price such as 37.12")
     page.fill("#replace-price", "30.06")
+    page.fill("#replace-quantity", "1000000001")
+    page.keyboard.press("Enter")
+    expect(page.locator("#replace-quantity-fault")).to_have_text("is at most 1,000,000,000")
+    assert page.evaluate("document.activeElement.id") == "replace-quantity"
     page.fill("#replace-quantity", "450")
     page.keyboard.press("Enter")
     note(page, "Changed: buy 450 PETR4 at 30.06: it rests in the book.")
     expect(page.locator("#orders tbody tr")).to_contain_text("450 of 450")
     (order,) = Api(exchange.url, key).get("/orders").body["orders"]
     assert (order["price"], order["quantity"]) == (3006, 450)
+    watched.expect_errors("status of 422")
 
 
 def test_stop_order_of_a_symbol_without_an_instrument_is_refused_in_words(
@@ -211,3 +229,92 @@ def test_stop_order_of_a_symbol_without_an_instrument_is_refused_in_words(
     expect(page.locator(".ticket form > .fault")).to_contain_text("symbols with an instrument only")
     expect(page.locator("#field-stop_price")).to_have_value("99.00")
     watched.expect_errors("status of 4")
+
+
+def test_enter_that_is_held_down_sends_one_order(watched: Watched, exchange: Exchange) -> None:
+    key = exchange.register("Heavy hand")
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(key)
+    review(page, "30.08", "100")
+    for _ in range(12):
+        page.keyboard.down("Enter")
+        page.wait_for_timeout(25)
+    page.keyboard.up("Enter")
+    note(page, "Placed: buy 100 PETR4 at 30.08")
+    assert len(orders_sent(watched)) == 1
+
+
+def test_button_with_the_focus_stays_that_of_its_order(
+    watched: Watched, exchange: Exchange
+) -> None:
+    api = Api(exchange.url, exchange.register("Focus"))
+    for price in (3011, 3012):
+        api.place("bid", "PETR4", 100, price)
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(api.key or "")
+    rows = page.locator("#orders tbody tr")
+    expect(rows).to_have_count(2)
+    page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    api.place("bid", "PETR4", 100, 3013)
+    expect(rows).to_have_count(3)
+    page.keyboard.press("Enter")
+    note(page, "Cancelled: buy 100 PETR4 at 30.12.")
+    expect(rows).to_have_count(2)
+    # Nor does the button of another order get the focus: a second Enter would cancel that.
+    assert page.evaluate("document.activeElement.matches('#orders .scroll')")
+
+
+def test_order_of_unknown_outcome_is_not_looked_for_as_another_broker(
+    watched: Watched, exchange: Exchange
+) -> None:
+    key = exchange.register("Sender")
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(key)
+
+    def lose_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/orders", lose_answer, times=1)
+    page.route("**/orders?*", lambda route: route.abort())
+    review(page, "30.09", "300")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ticket .status")).to_contain_text("Outcome unknown")
+    page.click("#key")
+    watched.sign_in(exchange.register("Successor"))
+    note(page, "Outcome unknown: Buy 300 PETR4 at 30.09. It was sent for Sender")
+    expect(page.locator("button:text('Review order')")).to_be_enabled()
+    expect(page.locator(".notes")).not_to_contain_text("never received")
+    assert len(orders_sent(watched)) == 1
+    watched.expect_errors("ERR_FAILED")
+
+
+REFUSALS = (
+    ({"price": "0"}, "price", "is at least 0.01"),
+    ({"price": "10000000.01"}, "price", "is at most 10,000,000.00"),
+    ({"quantity": "0"}, "quantity", "is at least 1"),
+    ({"minimum_quantity": "200"}, "minimum_quantity", "quantity"),
+    ({"display_quantity": "200"}, "display_quantity", "quantity"),
+    ({"valid_until": "2020-01-01T00:00"}, "valid_until", "too long ago"),
+)
+
+
+def test_every_refused_field_says_so_and_keeps_what_was_typed(
+    watched: Watched, exchange: Exchange
+) -> None:
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("Refused"))
+    page.click(".ticket details summary")
+    for texts, field, why in REFUSALS:
+        given = {"price": "30.10", "quantity": "100", "document_number": "9" * 20} | texts
+        for name, text in given.items():
+            page.fill(f"#field-{name}", text)
+        page.focus("#field-price")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        expect(page.locator(f"#field-{field}-fault")).to_contain_text(why)
+        expect(page.locator(f"#field-{field}")).to_have_value(texts[field])
+        page.fill(f"#field-{field}", "")
+    assert len(orders_sent(watched)) == len(REFUSALS)
+    watched.expect_errors("status of 422")

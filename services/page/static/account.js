@@ -3,6 +3,7 @@
 import { confirm } from "./ask.js";
 import {
   cells,
+  keyedRows,
   make,
   roving,
   rows,
@@ -13,7 +14,7 @@ import {
   write,
 } from "./dom.js";
 import { on, subscribe, unsubscribe } from "./feed.js";
-import { amount, momentOf, price, quantity, timeOf, zoneName } from "./format.js";
+import { amount, counted, momentOf, price, quantity, timeOf, zoneName } from "./format.js";
 import { market } from "./market-data.js";
 import { announce, noteList } from "./notes.js";
 import { cancel, cancelEvery, textOf } from "./orders.js";
@@ -141,8 +142,9 @@ async function changeOrder(order) {
 
 async function cancelAll() {
   const all = [...open.values()];
-  const question = `Cancel all ${all.length} open orders of ${session.broker.name}?`;
-  if (!all.length || !(await confirm(question, `Cancel ${all.length} orders`, "Keep them"))) return;
+  const question = `Cancel ${counted(all.length, "open order")} of ${session.broker.name}?`;
+  const yes = `Cancel ${counted(all.length, "order")}`;
+  if (!all.length || !(await confirm(question, yes, "Keep them"))) return;
   announce(await cancelEvery());
   touch("own");
 }
@@ -169,7 +171,7 @@ function orderList() {
     ["Side", "name"],
     ["Price", "number"],
     ["Open", "number"],
-    ["Conditions", "name"],
+    ["Conditions", "conditions"],
     ["Entered", "time"],
     ["Action", "name"],
   ]);
@@ -178,7 +180,8 @@ function orderList() {
   const signIn = make("button", { type: "button", text: "Sign in" });
   signIn.addEventListener("click", askForKey);
   const empty = make("p", { class: "empty" });
-  const box = panel("orders", "Own orders", scroller("Own open orders", element), empty);
+  const list = scroller("Own open orders", element);
+  const box = panel("orders", "Own orders", list, empty);
   box.element.id = "orders";
   box.head.append(all, signIn);
   const settle = roving(body, "button");
@@ -191,15 +194,17 @@ function orderList() {
     signIn.hidden = session.broker !== null;
     empty.hidden = own.orders.length > 0;
     write(empty, emptyText("No open orders."));
-    const drawn = rows(body, own.orders.length, orderRow);
+    const focused = body.contains(document.activeElement);
+    const drawn = keyedRows(body, own.orders.map((each) => each.order_id), orderRow);
     own.orders.forEach((order, index) => drawOrder(drawn[index], order));
+    if (focused && !body.contains(document.activeElement)) list.focus();
     settle();
   };
   return { element: box.element, draw, topics: ["account", "session"] };
 }
 
 function orderRow() {
-  const row = cells("name", "name", "number", "number", "name", "time", "name");
+  const row = cells("name", "name", "number", "number", "conditions", "time", "name");
   const end = make("button", { type: "button", text: "Cancel" });
   end.addEventListener("click", () => cancelOrder(row.order));
   const change = make("button", { type: "button", text: "Change" });

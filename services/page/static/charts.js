@@ -3,7 +3,7 @@
 
 import { INTERVALS, candles } from "./candles.js";
 import { cells, make, rows, scroller, table, write } from "./dom.js";
-import { compact, dayOf, minuteOf, momentOf, price, quantity, timeOf } from "./format.js";
+import { compact, counted, dayOf, minuteOf, momentOf, price, quantity, timeOf } from "./format.js";
 import { market } from "./market-data.js";
 
 const REDRAW_MS = 250;
@@ -12,6 +12,10 @@ const TABLE_ROWS = 30;
 const SPAN_MIN = 60;
 const NEAR_LEVELS = 10;
 const NEAR_SHARE = 0.05;
+
+// Steps of an axis: 1, 2, 5, 10, ... cents or shares, never a part of one.
+const POWERS = Array.from({ length: 13 }, (_, at) => 10 ** at);
+const WHOLE_STEPS = POWERS.flatMap((power) => [power, 2 * power, 5 * power]);
 
 export function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -51,13 +55,19 @@ export class Plot {
     this.drawnAt = performance.now();
     const theme = document.documentElement.dataset.theme;
     if (this.plot && this.theme === theme) {
-      this.plot.setData(this.data);
+      // What the user has zoomed to stays in view.
+      this.plot.setData(this.data, !this.zoomed);
+      if (this.zoomed) this.plot.redraw();
       return;
     }
     this.plot?.destroy();
     this.theme = theme;
     const size = { width: this.place.clientWidth, height: this.height };
-    this.plot = new uPlot({ ...size, ...this.options() }, this.data, this.place);
+    const { hooks, ...options } = this.options();
+    const zooming = { ...hooks, setSelect: [() => (this.zoomed = true)] };
+    this.plot = new uPlot({ ...size, ...options, hooks: zooming }, this.data, this.place);
+    this.plot.over.addEventListener("dblclick", () => (this.zoomed = false));
+    this.zoomed = false;
   }
 
   end() {
@@ -82,8 +92,11 @@ function roomOf(plot, at, low, high) {
 }
 
 function candleOptions() {
+  const bare = { grid: { show: false }, ticks: { show: false } };
   const prices = (_, values) => values.map((value) => price(value));
-  const volumes = (_, values) => values.map((value) => compact(value));
+  const volumes = ({ scales }, values) => {
+    return values.map((value) => (value > scales.volume.max / 4 ? "" : compact(value)));
+  };
   return {
     legend: { show: false },
     cursor: { points: { show: false }, drag: { x: true, y: false } },
@@ -95,8 +108,8 @@ function candleOptions() {
     },
     axes: [
       axis({ values: timesOf, space: 60, size: 28 }),
-      axis({ scale: "y", values: prices, size: wide, side: 1 }),
-      axis({ scale: "volume", values: volumes, size: 46, side: 3, grid: { show: false } }),
+      axis({ scale: "y", values: prices, incrs: WHOLE_STEPS, size: wide, side: 1 }),
+      axis({ ...bare, scale: "volume", values: volumes, incrs: WHOLE_STEPS, size: 46, side: 3 }),
     ],
     series: [
       {},
@@ -180,6 +193,7 @@ export function candleChart() {
   const draw = () => {
     const all = candles.list;
     const drawn = spanned(all);
+    if (!candles.loaded) plot.zoomed = false;
     plot.draw([
       drawn.map((each) => each.start / 1000),
       ...["high", "low", "volume"].map((field) => drawn.map((each) => each[field])),
@@ -233,6 +247,8 @@ export function detailTable(caption, columns) {
 }
 
 function depthOptions() {
+  const prices = (_, values) => values.map((value) => price(value));
+  const quantities = (_, values) => values.map((value) => compact(value));
   const stepped = (align) => uPlot.paths.stepped({ align });
   const side = (label, name, align) => ({
     label,
@@ -247,9 +263,11 @@ function depthOptions() {
     cursor: { points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high) * 1.05] } },
     axes: [
-      axis({ values: (_, values) => values.map((value) => price(value)), space: roomOf, size: 28 }),
-      axis({ values: (_, values) => values.map((value) => compact(value)), size: 62, side: 1 }),
+      axis({ values: prices, incrs: WHOLE_STEPS, space: roomOf, size: 28 }),
+      axis({ values: quantities, incrs: WHOLE_STEPS, size: 62, side: 1 }),
     ],
+    // Half of the first price stands left of the chart.
+    padding: [null, null, null, ({ scales }) => 4 + 3.5 * price(scales.x?.max ?? 0).length],
     series: [{}, side("bids", "up", -1), side("asks", "down", 1)],
   };
 }
@@ -269,6 +287,14 @@ export function depthData(ladder, shown = () => true) {
   ];
 }
 
+// The last level of each side gets a width, too; a side of one level would not be seen.
+function widened([prices, bids, asks]) {
+  if (!prices.length) return [prices, bids, asks];
+  const [low, high] = [prices[0], prices.at(-1)];
+  const by = Math.max(1, Math.round((high - low) * 0.03));
+  return [[low - by, ...prices, high + by], [bids[0], ...bids, null], [null, ...asks, asks.at(-1)]];
+}
+
 // A level far from the best price would leave no room for the others; the table has it.
 function isNear([cents], at, levels) {
   return at < NEAR_LEVELS || Math.abs(cents - levels[0][0]) <= levels[0][0] * NEAR_SHARE;
@@ -281,7 +307,7 @@ export function depthChart() {
   const list = detailTable("Depth of the order book", columns);
   const draw = () => {
     const data = depthData(market.ladder);
-    plot.draw(depthData(market.ladder, isNear));
+    plot.draw(widened(depthData(market.ladder, isNear)));
     const text = depthText(market.ladder);
     write(summary, text);
     plot.place.setAttribute("aria-label", `Depth of the order book. ${text}`);
@@ -297,6 +323,7 @@ function depthText(ladder) {
   const sum = (levels) => levels.reduce((total, level) => total + level[1], 0);
   const at = ladder.time ? ` at ${timeOf(ladder.time)}` : "";
   const { bids, asks } = ladder;
-  const bid = `${quantity(sum(bids))} bid on ${bids.length} levels`;
+  if (!bids.length && !asks.length) return `Nothing is bid or offered${at}.`;
+  const bid = `${quantity(sum(bids))} bid on ${counted(bids.length, "level")}`;
   return `${bid}, ${quantity(sum(asks))} offered on ${asks.length}${at}.`;
 }

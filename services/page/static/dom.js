@@ -54,6 +54,18 @@ export function rows(body, count, row) {
   return body.rows;
 }
 
+// Gives a table body one row for each key, in this order. A row keeps its key, so that a button
+// that has the focus, or is about to be pressed, never comes to act on something else.
+export function keyedRows(body, keys, row) {
+  const made = new Map([...body.rows].map((each) => [each.key, each]));
+  for (const [key, each] of made) if (!keys.includes(key)) each.remove();
+  keys.forEach((key, at) => {
+    const wanted = made.get(key) ?? Object.assign(row(), { key });
+    if (body.rows[at] !== wanted) body.insertBefore(wanted, body.rows[at] ?? null);
+  });
+  return body.rows;
+}
+
 export function cells(...names) {
   return make("tr", {}, ...names.map((name) => make("td", { class: name })));
 }
@@ -79,6 +91,6 @@ export function roving(container, selector) {
   });
   return () => {
     const all = items();
-    if (all.length && !all.some((each) => each.getAttribute("tabindex") === "0")) choose(all[0]);
+    if (all.length) choose(all.find((each) => each.getAttribute("tabindex") === "0") ?? all[0]);
   };
 }

@@ -9,6 +9,8 @@ const HIDDEN_MS = 10000;
 const RETRY_MS = [500, 10000];
 const RESPONSE_MS = 15000;
 const KEY_ENDED = 4403;
+// The gateway ends connections on which nothing is asked for: a page that waits for a key.
+const UNUSED = 4408;
 const KEPT = "own";
 
 export const connection = {
@@ -114,6 +116,7 @@ function lost(code) {
   socket = null;
   for (const id of [...waiting.keys()]) settle(id, null);
   if (code === KEY_ENDED) tell("key-ended");
+  if (code === UNUSED && connection.state === "live") return connect();
   connection.state = "reconnecting";
   const longest = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** failures++);
   // Full jitter: clients of a gateway that was restarted do not all return at once.

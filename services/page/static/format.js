@@ -12,12 +12,21 @@ const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" });
 
 export const NONE = "–";
 
+function signed(text) {
+  return text.replace("-", "−");
+}
+
 export function price(inCents) {
-  return inCents === null || inCents === undefined ? NONE : money.format(inCents / 100);
+  return inCents === null || inCents === undefined ? NONE : signed(money.format(inCents / 100));
 }
 
 export function quantity(number) {
-  return number === null || number === undefined ? NONE : whole.format(number);
+  return number === null || number === undefined ? NONE : signed(whole.format(number));
+}
+
+// A quantity of things: "1 trade", "2 trades".
+export function counted(number, noun) {
+  return `${quantity(number)} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 export function compact(number) {

@@ -25,6 +25,9 @@ let afterG = false;
 
 export function startKeys(helpButton) {
   helpButton.addEventListener("click", showHelp);
+  // A key that is held down presses one button, not each that has the focus next.
+  const once = (event) => event.key === "Enter" && event.repeat && event.preventDefault();
+  addEventListener("keydown", once, { capture: true });
   addEventListener("keydown", (event) => {
     const combined = event.ctrlKey || event.metaKey || event.altKey;
     if (combined || document.querySelector("dialog[open]")) return;
@@ -47,8 +50,9 @@ function side(name) {
   focusIn("#ticket", "input[type=text]");
 }
 
-function focusIn(place, selector) {
-  const found = [...document.querySelectorAll(`${place} ${selector}`)];
+// Focuses the first element that there is, in the order of the selectors.
+function focusIn(place, ...selectors) {
+  const found = selectors.flatMap((each) => [...document.querySelectorAll(`${place} ${each}`)]);
   // Fields that do not apply now are hidden.
   found.find((each) => each.offsetParent !== null)?.focus();
 }
@@ -61,9 +65,9 @@ const KEYS = {
   "/": () => document.getElementById("symbol").focus(),
   b: () => side("bid"),
   s: () => side("ask"),
-  l: () => focusIn("#ladder", ".near button, #ladder .far button"),
+  l: () => focusIn("#ladder", ".near button", ".far tr:last-child button"),
   w: () => focusIn(".watch", 'a[tabindex="0"]'),
-  o: () => focusIn("#orders", 'button[tabindex="0"], #orders .scroll'),
+  o: () => focusIn("#orders", 'tbody button[tabindex="0"]', ".scroll"),
   x: cancelSelected,
   1: interval,
   2: interval,

@@ -66,7 +66,7 @@ export function checkTable() {
 // A name and a figure in each line.
 function list(name, title, caption, lines) {
   const columns = [
-    [title, "name"],
+    ["Figure", "name"],
     ["Now", "number"],
   ];
   return figures(name, title, caption, columns, (body, model) => {
@@ -107,13 +107,13 @@ export function webhookTable() {
     const oldest = webhooks?.oldest_pending;
     const age = oldest ? duration(Date.parse(as_of) - Date.parse(oldest)) : NONE;
     return [
-      ["Pending", counted(webhooks?.pending)],
+      ["Pending", upTo(webhooks?.pending)],
       ["Oldest pending", age],
-      ["Parked", counted(webhooks?.parked)],
+      ["Parked", upTo(webhooks?.parked)],
     ];
   });
 }
 
-function counted(number) {
+function upTo(number) {
   return quantity(number) + (number >= WEBHOOKS_COUNTED_MAX ? " or more" : "");
 }

@@ -2,7 +2,7 @@
 
 import { Plot, axis, color } from "./charts.js";
 import { make, setAttribute, write } from "./dom.js";
-import { connection } from "./feed.js";
+import { connection, on, subscribe, unsubscribe } from "./feed.js";
 import { NONE, compact, minuteOf, timeOf } from "./format.js";
 import { mayRead } from "./market-data.js";
 import {
@@ -14,10 +14,9 @@ import {
 } from "./operations-tables.js";
 import { onPaint, touch } from "./paint.js";
 import { panel } from "./panels.js";
-import { get } from "./rest.js";
 import { SIGN_IN } from "./session.js";
 
-const READ_MS = 1000;
+const CHANNEL = "operations";
 const SAMPLES_MAX = 600;
 // Below this the times of a chart need seconds to differ.
 const SECONDS_SHOWN_S = 300;
@@ -52,6 +51,8 @@ const CHARTS = [
   ["Age of an outcome on arrival, ms", ["outcome_age_ms", "--accent"]],
 ];
 
+const model = { state: null, samples: [] };
+
 export function operationsView(view) {
   const sentence = make("p", { class: "sentence", role: "status" });
   const stages = make("ol", { class: "stages", "aria-label": "Stages of the pipeline" });
@@ -68,14 +69,18 @@ export function operationsView(view) {
       ...parts.map((part) => part.element),
     ),
   );
-  const model = { state: null, samples: [], missed: false };
   const draw = () => {
-    write(sentence, sentenceOf(model));
-    drawStages(stages, model);
+    const missed = !["live", "connecting"].includes(connection.state);
+    write(sentence, sentenceOf(missed));
+    drawStages(stages, missed);
     if (!model.state) return;
     for (const part of [...parts, ...charts]) part.draw(model);
   };
-  const ends = [onPaint("operations", draw), onPaint("theme", draw), reading(model)];
+  const ends = ["operations", "theme", "connection-state", "session"].map((topic) => {
+    return onPaint(topic, draw);
+  });
+  ends.push(() => unsubscribe(CHANNEL));
+  subscribe(CHANNEL, () => ({ channel: CHANNEL }));
   touch("operations");
   return () => {
     for (const end of ends) end();
@@ -83,29 +88,17 @@ export function operationsView(view) {
   };
 }
 
-// Read once a second while the view is shown and seen.
-function reading(model) {
-  let busy = false;
-  const read = async () => {
-    if (busy || document.hidden || !mayRead()) return touch("operations");
-    busy = true;
-    const found = await get(`/operations?samples=${model.samples.length ? 5 : SAMPLES_MAX}`);
-    busy = false;
-    model.missed = found === null;
-    if (found) {
-      model.state = found;
-      const last = model.samples.at(-1)?.time ?? 0;
-      model.samples.push(...found.samples.filter((each) => each.time > last));
-      model.samples.splice(0, Math.max(0, model.samples.length - SAMPLES_MAX));
-    }
-    touch("operations");
-  };
-  read();
-  const timer = setInterval(read, READ_MS);
-  return () => clearInterval(timer);
-}
+// The first message has the samples of ten minutes, each later one those that are new.
+on("operations", ({ operations: found }) => {
+  model.state = found;
+  const last = model.samples.at(-1)?.time ?? 0;
+  model.samples.push(...found.samples.filter((each) => each.time > last));
+  model.samples.splice(0, Math.max(0, model.samples.length - SAMPLES_MAX));
+  touch("operations");
+});
 
-function sentenceOf({ state, missed }) {
+function sentenceOf(missed) {
+  const { state } = model;
   if (!mayRead() && connection.hello) return `This view needs a broker's key here: ${SIGN_IN}.`;
   if (missed && state) {
     return `The gateway does not answer. At ${timeOf(Date.parse(state.as_of))}: ${state.sentence}`;
@@ -114,7 +107,8 @@ function sentenceOf({ state, missed }) {
   return state ? state.sentence : "Reading the state of the pipeline.";
 }
 
-function drawStages(list, { state, missed }) {
+function drawStages(list, missed) {
+  const { state } = model;
   while (list.children.length < STAGES.length) {
     list.append(make("li", {}, make("strong"), make("span")));
   }

@@ -1,6 +1,6 @@
 // Sending orders and cancels, and finding out what became of those without an answer.
 
-import { price, quantity } from "./format.js";
+import { counted, price, quantity } from "./format.js";
 import { call } from "./rest.js";
 
 const ID_BYTES = 12;
@@ -60,32 +60,30 @@ export async function cancel(order) {
 export async function cancelEvery() {
   try {
     const answer = await call("POST", "/orders/cancel-all");
-    const count = quantity(answer.body?.cancelled_count ?? 0);
-    if (answer.status === 200) return `Cancelled: ${count} orders.`;
-    if (answer.status === 202) return `Cancelled: ${count} orders; others wait for the matcher.`;
+    const count = counted(answer.body?.cancelled_count ?? 0, "order");
+    if (answer.status === 200) return `Cancelled: ${count}.`;
+    if (answer.status === 202) return `Cancelled: ${count}; others wait for the matcher.`;
     return `Not cancelled: ${answer.body?.detail ?? `status ${answer.status}`}`;
   } catch {
     return "No answer to the cancel of all orders: look at the list, and cancel again.";
   }
 }
 
-// New values of an open order: in words what came of it, and whether it was refused. The same
-// replacement again changes nothing, so it may be sent again without an answer.
+// New values of an open order: in words what came of it, and the problem if it was refused. The
+// same replacement again changes nothing, so it may be sent again without an answer.
 export async function replace(order, values) {
   try {
     const answer = await call("POST", `/orders/${order.order_id}/replace`, values);
     if (answer.status === 200) {
       const changed = answer.body;
-      return { refused: false, text: `Changed: ${textOf(changed)}: ${outcomeOf(changed)}.` };
+      return { text: `Changed: ${textOf(changed)}: ${outcomeOf(changed)}.` };
     }
     if (answer.status === 202) {
-      return { refused: false, text: `The change of ${textOf(order)} waits for the matcher.` };
+      return { text: `The change of ${textOf(order)} waits for the matcher.` };
     }
-    const faults = (answer.body?.errors ?? []).map((each) => `${each.pointer} ${each.detail}`);
-    const detail = answer.body?.detail ?? `status ${answer.status}`;
-    return { refused: true, text: [detail, ...faults].join(" ") };
+    return { problem: answer.body ?? { detail: `status ${answer.status}` } };
   } catch {
-    return { refused: true, text: "No answer. The same change can be sent again." };
+    return { problem: { detail: "No answer. The same change can be sent again." } };
   }
 }
 

@@ -11,7 +11,7 @@ import {
   table,
   write,
 } from "./dom.js";
-import { NONE, change, compact, price, quantity, timeOf, zoneName } from "./format.js";
+import { NONE, change, compact, counted, price, quantity, timeOf, zoneName } from "./format.js";
 import { market } from "./market-data.js";
 import { onPaint, touch } from "./paint.js";
 
@@ -100,6 +100,8 @@ function ladderSide(caption, onPrice) {
     ["Quantity", "number"],
     ["Orders", "number"],
   ]);
+  const widths = make("colgroup", {}, make("col"), make("col"), make("col"));
+  side.element.tHead.before(widths);
   side.settle = roving(side.body, "button");
   side.body.addEventListener("click", (event) => {
     const row = event.target.closest("tr");
@@ -183,7 +185,7 @@ export function quote() {
 
 function sumsOf(ticker) {
   const parts = [`H ${price(ticker.high)}`, `L ${price(ticker.low)}`];
-  parts.push(`V ${compact(ticker.volume)}`, `${quantity(ticker.trades)} trades`);
+  parts.push(`V ${compact(ticker.volume)}`, counted(ticker.trades, "trade"));
   return parts.join("  ");
 }
 

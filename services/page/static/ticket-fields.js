@@ -123,9 +123,15 @@ export function applies(field, values) {
 
 // The body of the order, and what is wrong with the texts that cannot be read.
 export function bodyOf(values, symbol) {
-  const body = { symbol };
+  const { body, faults } = readingOf(FIELDS, values);
+  return { body: { symbol, ...body }, faults };
+}
+
+// What the texts of these fields say, by name, and what is wrong with those that say nothing.
+export function readingOf(fields, values) {
+  const body = {};
   const faults = {};
-  for (const field of FIELDS) {
+  for (const field of fields) {
     const given = values[field.name];
     if (!applies(field, values)) continue;
     if (given === "" || given === undefined || given === false) {

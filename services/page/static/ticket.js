@@ -10,7 +10,7 @@ import { panel } from "./panels.js";
 import { SIGN_IN, askForKey, session } from "./session.js";
 import { confirmation, limitField } from "./ticket-confirm.js";
 import { applies, bodyOf, FIELDS, summaryOf, valueOf } from "./ticket-fields.js";
-import { fieldOf } from "./ticket-inputs.js";
+import { fieldOf, refusalOf, showFaults } from "./ticket-inputs.js";
 
 const RETRY_MS = [1000, 10000];
 // A gateway may still be writing an order whose connection broke; by then it has ended that.
@@ -80,45 +80,44 @@ export function ticket(symbol) {
   function showSummary() {
     const { body, faults } = bodyOf(values, symbol);
     write(fault, "");
-    for (const input of inputs) input.fault(faults[input.field.name] ?? "");
-    const first = inputs.find((input) => faults[input.field.name]);
-    if (first) first.focus();
-    else confirming.show(body, () => carryOut(body));
+    showFaults(inputs, faults);
+    if (!Object.keys(faults).length) confirming.show(body, () => carryOut(body));
   }
 
   async function carryOut(body) {
     const sent = { ...body, client_order_id: newClientOrderId() };
+    const { broker } = session;
+    const focused = form.contains(document.activeElement);
     intent = sent;
-    touch("intent");
-    const found = await settled(sent, await send(sent));
+    draw();
+    const found = await settled(sent, broker, await send(sent));
     intent = null;
-    finish(sent, found);
+    finish(sent, found, broker);
+    // The button that had the focus is disabled or hidden now.
+    const { activeElement: at, body: nothing } = document;
+    if (focused && (at === nothing || confirming.element.contains(at))) review.focus();
     touch("intent", "own");
   }
 
-  function finish(sent, found) {
+  function finish(sent, found, broker) {
     confirming.close();
     if (found.kind === "done") {
       announce(`Placed: ${textOf(found.order)}: ${outcomeOf(found.order)}.`);
     } else if (found.kind === "absent") {
       announce(`Not placed: ${summaryOf(sent)}. The exchange never received it; send it again.`);
       write(fault, "The exchange never received this order. Nothing was placed.");
+    } else if (found.kind === "unknown") {
+      const where = `It was sent for ${broker.name}: look at that broker's orders.`;
+      announce(`Outcome unknown: ${summaryOf(sent)}. ${where}`);
     } else refuse(sent, found.problem);
     draw();
-    if (form.isConnected && form.contains(document.activeElement)) review.focus();
   }
 
   function refuse(sent, problem) {
-    const text = problem.title ? `${problem.title}. ${problem.detail}` : problem.detail;
+    const { faults, text, atFields } = refusalOf(inputs, problem);
     announce(`Refused: ${summaryOf(sent)}. ${text}`);
-    const elsewhere = [];
-    for (const { pointer, detail } of problem.errors ?? []) {
-      const input = inputs.find((each) => `/${each.field.name}` === pointer);
-      if (input) input.fault(detail);
-      else elsewhere.push(`${pointer} ${detail}`);
-    }
-    const atFields = problem.errors && !elsewhere.length;
-    write(fault, atFields ? "The order was refused." : [text, ...elsewhere].join(" "));
+    for (const input of inputs) input.fault(faults[input.field.name] ?? "");
+    write(fault, atFields ? "The order was refused." : text);
   }
 
   const ends = ["connection-state", "session", "intent"].map((topic) => onPaint(topic, draw));
@@ -144,14 +143,16 @@ function statusText() {
   return connection.state === "live" ? "" : "No connection: orders wait until it is back.";
 }
 
-// Ask until it is certain what became of an order. Asking sends nothing a second time.
-async function settled(sent, first) {
+// Ask until it is certain what became of an order. Asking sends nothing a second time. Unknown it
+// stays if another broker signs in, who does not see the order.
+async function settled(sent, broker, first) {
   let found = first;
   const sentAt = Date.now();
   for (let attempt = 0; found.kind === "unknown" || found.kind === "signed-out"; attempt += 1) {
     touch("intent");
     const pause = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** attempt);
     await new Promise((resolve) => setTimeout(resolve, pause));
+    if (session.broker && session.broker.id !== broker.id) return { kind: "unknown" };
     if (connection.state === "live" && session.broker) found = await find(sent);
     if (found.kind === "absent" && Date.now() - sentAt < CERTAIN_MS) found = { kind: "unknown" };
   }
