@@ -60,3 +60,21 @@ def test_revoked_key_ends_the_session_and_keeps_what_was_typed(
     expect(page.locator("#field-price")).to_have_value("12.34")
     expect(page.locator('#connection[data-state="live"]')).to_be_visible(timeout=10_000)
     watched.expect_errors("status of 401")
+
+
+def test_key_is_forgotten_after_half_an_hour_without_input(
+    watched: Watched, exchange: Exchange
+) -> None:
+    watched.page.clock.install()
+    page = watched.open("#/stock/PETR4")
+    watched.sign_in(exchange.register("Idle"))
+    page.fill("#field-price", "12.34")
+    page.clock.fast_forward("29:00")
+    page.focus("#field-quantity")
+    page.keyboard.press("1")
+    page.clock.fast_forward("29:00")
+    expect(page.locator("#key")).to_have_text("Idle")
+    page.clock.fast_forward("01:10")
+    expect(page.locator("#key")).to_have_text("Sign in")
+    expect(page.locator(".notes")).to_contain_text("Signed out after 30 minutes without input.")
+    expect(page.locator("#field-price")).to_have_value("12.34")
