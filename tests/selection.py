@@ -71,14 +71,14 @@ ALONE = (
     "tests/secured/test_measurement.py",
 )
 WEIGHTS_S = {
-    "tests/browser/test_accessibility.py": 20,
+    "tests/browser/test_accessibility.py": 30,
     "tests/browser/test_budgets.py": 20,
     "tests/browser/test_conditions.py": 15,
     "tests/browser/test_connection.py": 75,
     "tests/browser/test_phases.py": 25,
     "tests/browser/test_restart.py": 30,
-    "tests/browser/test_states.py": 40,
-    "tests/browser/test_trading.py": 30,
+    "tests/browser/test_states.py": 50,
+    "tests/browser/test_trading.py": 40,
     "tests/chaos/test_chaos.py": 89,
     "tests/chaos/test_defects.py": 83,
     "tests/contract/test_access.py": 4,

@@ -57,11 +57,13 @@ class Watched:
         self.errors: list[str] = []
         self.foreign: list[str] = []
         self.sent: list[tuple[str, str, str]] = []
+        self.sockets: list[str] = []
         self.expected: tuple[str, ...] = ()
         self.page.add_init_script(REPORTS)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._on_request)
+        self.page.on("websocket", lambda socket: self.sockets.append(socket.url))
         self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
 
     def _on_console(self, message: Any) -> None:

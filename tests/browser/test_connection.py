@@ -124,7 +124,7 @@ def test_connection_that_ends_unused_is_replaced_without_an_alarm(watched: Watch
     page.evaluate(FOLLOW_STATES)
     line.connections[0].close(code=4408)
     expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-    page.wait_for_function("window.states.length > 1")
+    page.wait_for_function("() => window.states.length > 1")
     assert set(page.evaluate("window.states")) == {"live"}
     assert len(line.connections) == 2
 

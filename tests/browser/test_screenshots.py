@@ -77,8 +77,6 @@ def test_operations_view_names_the_sink_that_is_stopped(
 ) -> None:
     size = {"width": 1440, "height": 760}
     with watched_page(browser, exchange.url, viewport=size) as watched:
-        sockets: list[object] = []
-        watched.page.on("websocket", sockets.append)
         page = watched.open("#/operations")
         expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=15_000)
         state = market.get("/operations").body
@@ -108,7 +106,7 @@ def test_operations_view_names_the_sink_that_is_stopped(
             exchange.stack.wait_ready("sink")
         expect(page.locator(".sentence")).to_have_text("All stages keep up.", timeout=20_000)
         # The gateway ends a connection without subscriptions after 10 s.
-        assert len(sockets) == 1
+        assert len(watched.sockets) == 1
 
 
 def line(page: Page, name: str) -> Locator:

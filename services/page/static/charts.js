@@ -155,7 +155,8 @@ function drawCandles(plot) {
   const list = candles.list;
   const [first, last] = [plot.scales.x.min, plot.scales.x.max];
   const shown = list.filter((each) => each.start / 1000 >= first && each.start / 1000 <= last);
-  const width = Math.max(1, Math.min(12, (bbox.width / Math.max(1, shown.length)) * 0.7));
+  const length = INTERVALS[candles.interval] / 1000;
+  const width = Math.max(1, Math.min(12, (bbox.width * length * 0.7) / (last - first)));
   const tones = { up: color("--up"), down: color("--down"), flat: color("--muted") };
   ctx.save();
   ctx.beginPath();
