@@ -225,17 +225,22 @@ def client_id_of(command: PlaceOrder) -> str:
 
 def content_of(command: PlaceOrder) -> str:
     """The fields of an order that a retry must repeat."""
+    # By `!s`, because a format looks for a method of None and of truth values.
     content = (
-        f"{command.side} {command.order_type} {command.price} {command.quantity} "
-        f"{command.valid_until} {command.document_number}"
+        f"{command.side} {command.order_type} {command.price!s} {command.quantity} "
+        f"{command.valid_until!s} {command.document_number}"
     )
     if type(command) is not EnterOrder:
         return content
     # The sign keeps it from being equal to that of an order without conditions.
-    conditions = f"{command.time_in_force} {command.post_only} {command.minimum_quantity}"
+    content = (
+        f"+{content} {command.time_in_force!s} {command.post_only!s} {command.minimum_quantity!s}"
+    )
     # Texts of orders without these conditions stay as they were.
-    stop = "" if command.stop_price is None else f" stop {command.stop_price}"
-    display = "" if command.display_quantity is None else f" display {command.display_quantity}"
-    mode = command.self_trade_prevention
-    prevention = "" if mode is None else f" prevention {mode}"
-    return f"+{content} {conditions}{stop}{display}{prevention}"
+    if command.stop_price is not None:
+        content += f" stop {command.stop_price}"
+    if command.display_quantity is not None:
+        content += f" display {command.display_quantity}"
+    if command.self_trade_prevention is not None:
+        content += f" prevention {command.self_trade_prevention}"
+    return content
