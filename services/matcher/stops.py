@@ -149,12 +149,13 @@ class SymbolStops:
     def _parked(self, order: StopOrder) -> ParkedStops:
         return self._bids if order.side == "bid" else self._asks
 
-    def traded(self, low: int, high: int) -> bool:
+    def traded(self, first: int, last: int) -> bool:
         """Remember trades between these prices for the next pass. False: it would do nothing.
 
         No order is parked between a trade and its pass, so what the trade does not reach now, it
         never does.
         """
+        low, high = (first, last) if first < last else (last, first)
         if high < self._bids.first_key and -low < self._asks.first_key:
             return bool(self.elected)
         self._high = max(self._high, high)
@@ -211,10 +212,10 @@ class Stops:
         if not stops:
             del self.symbols[order.symbol]
 
-    def compare(self, symbol: str, low: int, high: int) -> None:
-        """Remember trades of a symbol between these prices for its next pass."""
+    def compare(self, symbol: str, first: int, last: int) -> None:
+        """Remember trades of a symbol, whose prices only rise or only fall, for its next pass."""
         stops = self.symbols.get(symbol)
-        if stops is not None and stops.traded(low, high) and symbol not in self.traded_symbols:
+        if stops is not None and stops.traded(first, last) and symbol not in self.traded_symbols:
             self.traded_symbols.append(symbol)
 
     def settle(self, is_trading: Callable[[str], bool]) -> None:
