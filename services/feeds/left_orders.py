@@ -7,8 +7,8 @@ looking: commands of the killed process may have waited for a matcher.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Mapping
+from itertools import chain, islice
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -67,7 +67,7 @@ class LeftOrders:
         self._ready = ready
         self._cancelling = cancelling
         self._process = process
-        # By gateway, cancels of orders that are still open in the views.
+        # By gateway, the cancels of its orders, until none of these is open.
         self._sent: dict[str, dict[str, Delivery]] = {}
 
     async def run(self) -> None:
@@ -82,15 +82,15 @@ class LeftOrders:
         Returns their number, and the number of left orders that were open before. An order gets one
         cancel, and another only if that was not stored.
         """
-        is_open = {record.order_id: record for record in self._left(gateway)}
+        left = self._left(gateway)
+        is_open = sum(map(len, left))
         if not is_open:
             self._sent.pop(gateway, None)
             return 0, 0
-        sent = {id_: it for id_, it in self._sent.get(gateway, {}).items() if id_ in is_open}
-        self._sent[gateway] = sent
+        sent = self._sent.setdefault(gateway, {})
         waiting = (
             record
-            for order_id, record in is_open.items()
+            for order_id, record in chain.from_iterable(each.items() for each in left)
             if order_id not in sent or sent[order_id].result in _NOT_WRITTEN
         )
         count = 0
@@ -104,12 +104,12 @@ class LeftOrders:
             count += 1
         if count:
             LEFT_ORDERS_CANCELLED.inc(count)
-            fields = {"gateway": gateway, "orders": count, "open": len(is_open)}
+            fields = {"gateway": gateway, "orders": count, "open": is_open}
             log.info("orders of ended sessions are cancelled", extra={"fields": fields})
-        return count, len(is_open)
+        return count, is_open
 
-    def _left(self, gateway: str) -> Iterator[OrderRecord]:
+    def _left(self, gateway: str) -> list[Mapping[str, OrderRecord]]:
+        """The open orders of each ended process of a gateway."""
         part, own = gateway_part(gateway), self._process.origin
-        for each, orders in self._views().open_by_origin().items():
-            if each.startswith(part) and each != own:
-                yield from orders.values()
+        by_origin = self._views().open_by_origin().items()
+        return [orders for each, orders in by_origin if each.startswith(part) and each != own]
