@@ -14,6 +14,7 @@ from services.local.exchange import LocalExchange, running_exchange
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
+from tests.support.exchange import OUTCOME_WAIT_MS
 from tests.support.loop_disk import cut_power, loop_disk, loop_disk_obstacle, mounted
 
 # Reached soon after the start, before the kernel writes unflushed pages by itself.
@@ -54,7 +55,12 @@ def trade_until_the_cut(stack: LocalExchange, kafka: LocalKafka) -> LoggingClien
 def test_exchange_after_a_power_cut_keeps_every_acknowledged_order(
     folder: Path, database: LocalPostgres
 ) -> None:
-    settings = Settings(port=0, database_url=database.url, durability="fsync")
+    settings = Settings(
+        port=0,
+        database_url=database.url,
+        durability="fsync",
+        outcome_wait_ms=OUTCOME_WAIT_MS,
+    )
     image, copy = folder / "disk.img", folder / "after-the-cut.img"
     with loop_disk(image, folder / "before", megabytes=DISK_MEGABYTES) as disk:
         kafka = LocalKafka(disk / "kafka")

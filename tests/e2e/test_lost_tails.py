@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from conformance.api import Api, eventually
 from infra.broker import LocalKafka
@@ -20,6 +19,7 @@ from services.runtime.errors import DeliveryError
 from services.runtime.progress import Progress
 from services.runtime.settings import Settings
 from tests.support.clients import LoggingClients
+from tests.support.exchange import OUTCOME_WAIT_MS
 from tests.support.lost_tail import lose_tail
 
 SYMBOLS = ["AAA", "BBB", "CCC", "DDD"]
@@ -31,6 +31,29 @@ PARTITIONS = 2
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
     with LocalPostgres(tmp_path_factory.mktemp("lost") / "postgres") as server:
         yield server
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[LocalKafka]:
+    server = LocalKafka(tmp_path / "kafka")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: LocalPostgres, kafka: LocalKafka) -> Settings:
+    """Settings of an exchange on a Kafka and a database of its own."""
+    return Settings(
+        port=0,
+        kafka=kafka.bootstrap_servers,
+        database_url=database.create_database(f"lost{tmp_path.name}".lower()),
+        durability="process",
+        snapshot_every=25,
+        outcome_wait_ms=OUTCOME_WAIT_MS,
+    )
 
 
 def placing_clients(stack: LocalExchange) -> LoggingClients:
@@ -74,30 +97,22 @@ def go_on(stack: LocalExchange, broker: Api) -> set[int | None]:
 )
 @pytest.mark.timeout(200)
 def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
-    tmp_path: Path, database: LocalPostgres, lost: list[tuple[Topic, int]]
+    tmp_path: Path, kafka: LocalKafka, settings: Settings, lost: list[tuple[Topic, int]]
 ) -> None:
-    url = database.create_database(f"lost{tmp_path.name}".lower())
-    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=25)
-    kafka = LocalKafka(tmp_path / "kafka")
-    try:
-        kafka.start()
-        settings = structs.replace(settings, kafka=kafka.bootstrap_servers)
-        with running_exchange(tmp_path / "services", settings) as stack:
-            clients = placing_clients(stack)
-            with clients.placing():
-                eventually("orders", lambda: clients.matched_since(0.0) > ORDERS)
-            # Everything is published and stored.
-            assert run_audit(settings, clients.lines(), 30.0, Progress()).holds
-            kafka.kill()
-            for child in stack.services.values():
-                child.kill()
-        take(kafka, lost)
-        kafka.start()
-        with running_exchange(tmp_path / "services", settings) as stack:
-            placed = Api(stack.url, clients.broker.key).place("bid", "ZZZ", 1, 100)
-            report = run_audit(settings, clients.lines(), 30.0, Progress())
-    finally:
+    with running_exchange(tmp_path / "services", settings) as stack:
+        clients = placing_clients(stack)
+        with clients.placing():
+            eventually("orders", lambda: clients.matched_since(0.0) > ORDERS)
+        # Everything is published and stored.
+        assert run_audit(settings, clients.lines(), 30.0, Progress()).holds
         kafka.kill()
+        for child in stack.services.values():
+            child.kill()
+    take(kafka, lost)
+    kafka.start()
+    with running_exchange(tmp_path / "services", settings) as stack:
+        placed = Api(stack.url, clients.broker.key).place("bid", "ZZZ", 1, 100)
+        report = run_audit(settings, clients.lines(), 30.0, Progress())
     assert report.holds, "\n".join(report.lines())
     assert report["acknowledged"].checked > ORDERS
     assert placed.status == 201
@@ -106,25 +121,17 @@ def test_exchange_after_a_loss_of_newest_records_goes_on_with_every_order(
 @pytest.mark.parametrize("count", [2, 10_000], ids=["newest", "all"])
 @pytest.mark.timeout(200)
 def test_services_that_outlive_a_loss_of_executions_go_on_with_every_order(
-    tmp_path: Path, database: LocalPostgres, count: int
+    tmp_path: Path, kafka: LocalKafka, settings: Settings, count: int
 ) -> None:
-    url = database.create_database(f"outlived{tmp_path.name}".lower())
-    settings = Settings(port=0, database_url=url, durability="process", snapshot_every=25)
-    kafka = LocalKafka(tmp_path / "kafka")
-    try:
-        kafka.start()
-        settings = structs.replace(settings, kafka=kafka.bootstrap_servers)
-        with running_exchange(tmp_path / "services", settings) as stack:
-            clients = placing_clients(stack)
-            with clients.placing():
-                eventually("orders", lambda: clients.matched_since(0.0) > ORDERS)
-                kafka.kill()
-                take(kafka, [(EXECUTIONS, count)])
-                kafka.start()
-                codes = go_on(stack, clients.broker)
-            report = run_audit(settings, clients.lines(), 30.0, Progress())
-    finally:
-        kafka.kill()
+    with running_exchange(tmp_path / "services", settings) as stack:
+        clients = placing_clients(stack)
+        with clients.placing():
+            eventually("orders", lambda: clients.matched_since(0.0) > ORDERS)
+            kafka.kill()
+            take(kafka, [(EXECUTIONS, count)])
+            kafka.start()
+            codes = go_on(stack, clients.broker)
+        report = run_audit(settings, clients.lines(), 30.0, Progress())
     assert report.holds, "\n".join(report.lines())
     # A record that was read or acknowledged has left the log.
     assert codes == {DeliveryError.exit_code}
