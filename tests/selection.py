@@ -95,7 +95,7 @@ WEIGHTS_S = {
     "tests/e2e/test_conformance.py": 40,
     "tests/e2e/test_conformance_sessions.py": 45,
     "tests/e2e/test_exchange_power_cut.py": 20,
-    "tests/e2e/test_faults.py": 38,
+    "tests/e2e/test_faults.py": 45,
     "tests/e2e/test_feed_orders.py": 50,
     "tests/e2e/test_loadgen_run.py": 25,
     "tests/e2e/test_lost_tails.py": 20,

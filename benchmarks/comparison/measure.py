@@ -20,6 +20,8 @@ from loadgen.report.summary import Summary, SummaryError
 COLD_SCALE = 50.0
 Say = Callable[[str], None]
 POLL_S = 0.2
+# The note of figures that a busy machine made invalid.
+LATE = "the generator was late"
 # The generator writes its results when it is terminated, which takes a moment.
 STOP_GRACE_S = 30.0
 _ROOT = Path(__file__).parents[2]
@@ -71,7 +73,7 @@ def _point(found: Summary, scale: float, system: SystemUnderTest) -> ScalePoint:
     ours = system.pids()
     notes = [
         *([] if found.complete else [found.why]),
-        *([] if found.valid else ["the generator was late"]),
+        *([] if found.valid else [LATE]),
     ]
     return ScalePoint(
         scale=scale,

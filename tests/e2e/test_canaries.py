@@ -22,7 +22,7 @@ from schemas.topics import BROKERS, COMMANDS, EXECUTIONS, SNAPSHOTS
 from services.access.credentials import password_file
 from services.local.exchange import running_exchange
 from services.runtime.settings import Settings
-from tests.support.exchange import Exchange
+from tests.support.exchange import OUTCOME_WAIT_MS, Exchange
 from tests.support.operator import run_exchange_command
 
 ADMIN_KEY = "canary-admin-key-5e1f0c7d"
@@ -33,6 +33,8 @@ BAD_DOCUMENT = "canary-document-02-too-long"
 # The name of an unknown field may occur only in the answer to the client that sent it.
 FIELD_NAME = "canary-field-name-7c11"
 FAULTY_DOCUMENT = "canary-document-03-x"
+# So long a call waits for an outcome that does not come.
+BRIEFLY = {"Prefer": "wait=1"}
 
 
 class Place(Struct, frozen=True, order=True):
@@ -137,14 +139,15 @@ def exhaust_budget(session: Session, broker: str) -> None:
 def provoke_outages(exchange: Exchange, session: Session, broker: str) -> None:
     """Cause the answers that only a fault gives: 202, 503, 504."""
     exchange.stack.stop("matcher")
-    pending = session.call(broker, "POST", "/orders", order())
+    pending = session.call(broker, "POST", "/orders", order(), BRIEFLY)
     assert pending.status == 202
     session.call(broker, "GET", f"/orders/{pending.body['order_id']}")
     exchange.kafka.stop()
     for _ in range(3):
-        assert session.call(broker, "POST", "/orders", order()).status in (503, 504)
+        refused = session.call(broker, "POST", "/orders", order(), BRIEFLY)
+        assert refused.status in (503, 504)
     assert session.call(ADMIN_KEY, "POST", "/register", {"name": "late"}).status in (503, 504)
-    session.call(broker, "POST", f"/orders/{pending.body['order_id']}/cancel")
+    session.call(broker, "POST", f"/orders/{pending.body['order_id']}/cancel", headers=BRIEFLY)
     exchange.kafka.start()
     exchange.stack.start("matcher")
     for name in ("matcher", "sink", "gateway"):
@@ -229,6 +232,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         rate_reads=10,
         failed_keys=10,
         delivery_timeout_ms=1_000,
+        outcome_wait_ms=OUTCOME_WAIT_MS,
         access="secured",
     )
     with running_exchange(tmp_path_factory.mktemp("canaries"), settings) as stack:

@@ -10,7 +10,7 @@ from examples.live_vwap import State
 from schemas.topics import COMMANDS, TRADES
 from services.runtime.kafka.client_config import kafka_access
 from tests.support.examples import example
-from tests.support.exchange import Exchange
+from tests.support.exchange import Exchange, wait_until_public
 
 WRONG = "guessed"
 WITH_PASSWORD = ("security.protocol=SASL_PLAINTEXT", "sasl.mechanism=SCRAM-SHA-512")
@@ -22,6 +22,7 @@ def symbol(secured: Exchange) -> str:
     symbol = secured.symbol()
     secured.broker("Seller").place("ask", symbol, 10, 1000)
     secured.broker("Buyer").place("bid", symbol, 4, 1000)
+    wait_until_public(secured, symbol)
     return symbol
 
 
