@@ -41,6 +41,7 @@ def test_views_and_dialogs_have_no_violations(
         page.keyboard.press("Enter")
         assert violations(watched) == [], "signed in, with faults"
         page.click("#help")
+        expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
         assert violations(watched, "dialog") == [], "help"
 
 
@@ -56,15 +57,18 @@ def test_order_dialogs_and_states_of_the_connection_have_no_violations(
         line = Line(watched.page)
         page = watched.open("#/stock/AXES3")
         page.click("#key")
+        expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
         assert violations(watched, "dialog") == [], "sign in"
         page.keyboard.press("Escape")
         watched.sign_in(api.key or "")
         page.click("#orders button:text('Change')")
         page.fill("#replace-price", "x")
         page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog", name="Change: buy 100 AXES3 at 30.01")).to_be_visible()
         assert violations(watched, "dialog") == [], "change an order"
         page.keyboard.press("Escape")
         page.click("#orders button:text('Cancel all')")
+        expect(page.get_by_role("dialog", name="Cancel 1 open order of")).to_be_visible()
         assert violations(watched, "dialog") == [], "cancel all"
         page.keyboard.press("Escape")
         page.route("**/orders", lambda route: route.abort())
