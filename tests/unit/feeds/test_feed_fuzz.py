@@ -1,7 +1,9 @@
 """Bad bytes of clients: they are answered, or the connection is closed; nothing is left behind."""
 
+import gc
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -195,3 +197,48 @@ def test_subscriptions_that_come_and_go_leave_nothing() -> None:
         market.hub.remove(client)
     require_nothing_left(market.hub)
     assert market.hub.changes.tickers.all_known() == []
+
+
+def damaged_client(market: FeedMarket, rng: random.Random) -> None:
+    """A connection with a damaged handshake or damaged frames, and one with any query."""
+    head = bytearray(HANDSHAKE)
+    if rng.random() < 0.3:
+        head[rng.randrange(len(head))] = rng.randrange(256)
+    reader = StreamReader(market, rng.choice(("channels=trades&symbols=*", "channels=x", "=&")))
+    wire: Any = MemoryTransport()
+    connection = FeedConnection(
+        market.hub, "127.0.0.1", reader._session, lambda hosts, origins: None, lambda: 0.0
+    )
+    connection.begin(wire, bytes(head))
+    for _ in range(4):
+        text = json.dumps(
+            {"op": "subscribe", "id": 1, "channel": rng.choice(("trades", "book", "ticker"))}
+            | {"symbols": [f"X{rng.randrange(10**6)}"], "unknown": rng.random() < 0.2}
+        )
+        data = bytearray(Frame(Opcode.TEXT, text.encode()).serialize(mask=True))
+        if rng.random() < 0.3:
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        connection.data_received(bytes(data))
+    assert wire.written[9:10] in (b"1", b"4", b"")
+    market.flush()
+    connection.connection_lost(None)
+    reader.stream.connection_lost(None)
+
+
+def test_damaged_clients_use_no_memory() -> None:
+    rng, market, clients = random.Random(1), FeedMarket(), 60
+    # The interpreter's own tables grow in large steps.
+    ours = [tracemalloc.Filter(True, f"*/{folder}/*") for folder in ("services", "websockets")]
+    tracemalloc.start()
+    try:
+        kept = []
+        for _ in range(2):
+            for _ in range(clients):
+                damaged_client(market, rng)
+            gc.collect()
+            kept.append(tracemalloc.take_snapshot().filter_traces(ours))
+    finally:
+        tracemalloc.stop()
+    grown = sum(each.size_diff for each in kept[1].compare_to(kept[0], "filename"))
+    assert grown < 500 * clients
+    require_nothing_left(market.hub)
