@@ -148,6 +148,7 @@ WEIGHTS_S = {
     "tests/secured/test_access_apply.py": 16,
     "tests/secured/test_examples.py": 12,
     "tests/secured/test_exchange.py": 70,
+    "tests/secured/test_live.py": 15,
     "tests/secured/test_measurement.py": 56,
     "tests/secured/test_server_access.py": 31,
     "tests/simulation/test_simulation.py": 37,
