@@ -4,6 +4,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,11 @@ from loadgen.client.setup import register, set_instruments
 from loadgen.workload.orderflow import Profile
 from loadgen.workload.orderflow import plan as order_plan
 from schemas.rest import Registration
-from tests.chaos.checker import ClientHistory, verify, verify_webhooks
+from services.runtime.errors import ExchangeError
+from tests.chaos.checker import ClientHistory, market_of, verify, verify_webhooks
 from tests.chaos.clients import Clients
 from tests.chaos.cluster import RECEIVERS_LINK, Cluster, running_cluster
+from tests.chaos.controls import kinds_of
 from tests.chaos.fault_injector import FaultInjector, HealedGroup
 from tests.chaos.liveness import liveness_failures
 from tests.chaos.market_operator import MarketOperator
@@ -31,6 +34,8 @@ WARM_UP_S: Final = 2.0
 # Bound on the recovery from the last fault: a broker needs up to 10 s, services less.
 RECOVERY_S_MAX: Final = 60.0
 AUDIT_WAIT_S: Final = 90.0
+# Bound on the trading that a run adds because a kind of market event has not occurred yet.
+KINDS_S_MAX: Final = 40.0
 # Average time of a fault group with its recovery, at most: orders are planned for that time.
 GROUP_S_MAX: Final = 15
 _POLL_S = 0.1
@@ -131,9 +136,20 @@ class _Run:
                 self._injector.heal_all()
                 self._print_line("all faults are healed; waiting for the next accepted order")
                 recoveries = self._recoveries(healed)
+                self._wait_for_every_kind()
             self._print_line("the clients are done; checking liveness ...")
             not_live = [*self._supervisor.gave_up, *liveness_failures(self._cluster)]
             return self._report(recoveries, not_live)
+
+    def _wait_for_every_kind(self) -> None:
+        """Trade on until each kind of market event that a run must contain has occurred."""
+        deadline = time.monotonic() + KINDS_S_MAX
+        while time.monotonic() < deadline:
+            # Topics that cannot be read are a failure of the verification that follows.
+            with suppress(ExchangeError, AssertionError):
+                if all(kinds_of(market_of(self._cluster.stack)).values()):
+                    return
+            time.sleep(1.0)
 
     def _recoveries(self, healed: list[HealedGroup]) -> list[Recovery]:
         deadline = time.monotonic() + RECOVERY_S_MAX
