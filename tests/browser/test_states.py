@@ -134,5 +134,7 @@ def test_values_at_the_limits_fit_every_width_in_both_themes(
         page = watched.open(f"#/stock/{symbol}")
         expect(page.locator(".quote .last")).to_have_text("10,000,000.00")
         expect(page.locator(".tape tbody tr")).to_have_count(1)
+        # A single row stands beside the spread.
+        assert page.locator("#ladder .asks").evaluate("(row) => row.offsetHeight") == 24
         folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
         pictures(page, folder, "limits", may_scroll=True)
