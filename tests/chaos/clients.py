@@ -27,6 +27,7 @@ from loadgen.client.record import (
     RequestResult,
 )
 from loadgen.workload.orderflow import LOT_SHARES, Plan, PlannedCancel, PlannedOrder
+from loadgen.workload.profiles import needs_instruments
 from schemas.rest import Registration
 from schemas.units import SelfTradePrevention
 from tests.chaos.controls import MassCancel
@@ -166,6 +167,8 @@ class _BrokerClient:
         self._flow = flow
         self._number = number
         self._broker_id = broker.broker_id
+        # Self-trade prevention needs an instrument.
+        self._has_instruments = needs_instruments(flow.profile)
         self._headers = {
             "Authorization": f"Bearer {broker.api_key}",
             "Content-Type": "application/json",
@@ -218,7 +221,7 @@ class _BrokerClient:
     async def _place(self, session: aiohttp.ClientSession, index: int, order: PlannedOrder) -> None:
         # One body for all attempts: with another valid_until it would be another order.
         sent_s = time.time()
-        if index % PREVENTED_ONE_IN == 0:
+        if self._has_instruments and index % PREVENTED_ONE_IN == 0:
             mode = _PREVENTIONS[index // PREVENTED_ONE_IN % len(_PREVENTIONS)]
             order = structs.replace(order, self_trade_prevention=mode)
         body = order_body(self._flow, order, "", int(sent_s * 1_000))
