@@ -23,7 +23,7 @@ from schemas.rest import OrderRequest
 from schemas.units import rfc3339
 from services.api.app import ProblemError, Response, not_accepted
 from services.api.partition_map import PartitionMap
-from services.ingest import app_place
+from services.ingest import app_place, order_ids
 from services.ingest.admission import admit
 from services.ingest.app_cancel import CancelOrderHandler
 from services.ingest.app_place import PlaceOrderHandler
@@ -300,7 +300,7 @@ GATEWAY: Final[dict[str, Defect]] = {
         "partition", (PartitionMap, "partition", _in_turn())
     ),
     "an order id names another partition": structs.replace(
-        _defect("partition", (app_place, "ids", SimpleNamespace(order_id=_other_partition))),
+        _defect("partition", (order_ids, "ids", SimpleNamespace(order_id=_other_partition))),
         cancels=False,
     ),
     "400 for an accepted order": _defect(
