@@ -226,7 +226,12 @@ class _Trader:
         found += [f"{name} is no order" for name in self._answered("done") if not names[name]]
         found += [f"{name} was refused" for name in self._answered("refused") if names[name]]
         if self._cancels_at_end:
-            # The last order of the session; a killed gateway may have left earlier ones.
+            # Also those of sessions whose gateway was killed: it has come back since.
+            found += [
+                f"{each['client_order_id']} of an ended session is open"
+                for each in orders.values()
+                if each["status"] == "open"
+            ]
             last = [each for each in orders.values() if each["client_order_id"] == self._names[-1]]
             if [each["closed_reason"] for each in last] != ["cancelled"]:
                 found.append(f"the session has ended, its last order is {last}")
