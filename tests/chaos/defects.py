@@ -342,8 +342,8 @@ SINK: Final[dict[str, Defect]] = {
     "a resting order has no own event": _defect(
         "stored_events", (rows, "own_events_of", lambda of, steps: own_events_of(of, steps)[:1])
     ),
-    "candles begin at the nearest boundary": _defect(
-        "stored_candles", (rows, "start_of", lambda time, of: (time + of // 2) // of * of)
+    "candles begin at the next boundary": _defect(
+        "stored_candles", (rows, "start_of", lambda time, of: (time // of + 1) * of)
     ),
     "buyer and seller are exchanged": _defect(
         "stored_trades", (store, "trade_line", _trade_line_swapped)

@@ -35,7 +35,8 @@ COMMANDS = (8, 24, 48)
 STEPS_MAX = 20_000
 # Probability per step that topics are damaged, in scenarios in which they are.
 DAMAGE_PROBABILITY = 0.03
-# Probability of a power cut, in scenarios that have them: per step, and after a new snapshot.
+# Probability of a power cut or a loss of public records, in scenarios that have them: per step, and
+# after a new snapshot.
 CUT_PROBABILITY = 0.01
 CUT_PROBABILITY_SAVED = 0.4
 SNAPSHOT_LOG = LOG.partition(SNAPSHOTS, NUMBER)
@@ -60,7 +61,7 @@ class Scenario:
         self._snapshots_end = 0
         # Share of the steps in which brokers send. With few of them, snapshots are written between
         # the power cuts.
-        self._broker_share = 0.03 if self._cuts else 0.12
+        self._broker_share = 0.03 if self._cuts or self._loses else 0.12
         self._awake: list[SimulatedMatcher] = []
         self._frozen: list[SimulatedMatcher] = []
         self._standbys: list[StandbyPartition] = []
@@ -108,11 +109,10 @@ class Scenario:
             self._inject_fault()
         if rng.random() < DAMAGE_PROBABILITY:
             self._damage_topics()
-            if self._loses:
-                self._lose_public_records()
-        if self._cuts and rng.random() < (
-            CUT_PROBABILITY_SAVED if self._has_saved() else CUT_PROBABILITY
-        ):
+        probability = CUT_PROBABILITY_SAVED if self._has_saved() else CUT_PROBABILITY
+        if self._loses and rng.random() < probability:
+            self._lose_public_records()
+        if self._cuts and rng.random() < probability:
             self._cut_power()
 
     def _brokers_send(self) -> bool:
