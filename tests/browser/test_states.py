@@ -80,6 +80,16 @@ def long_names(watched: Watched, exchange: Exchange, _: Api) -> None:
     expect(page.locator(".confirm .line")).to_contain_text("9,999,999,990,000,000.00")
 
 
+def long_symbol(watched: Watched, _: Exchange, market: Api) -> None:
+    symbol = "LONGNAME10"
+    for price in (123_456, 150_000):
+        for side in ("bid", "ask"):
+            assert market.place(side, symbol, 100, price).status == 201
+    page = watched.open("#/stock/PETR4")
+    row = page.locator(".watch tbody tr", has_text=symbol)
+    expect(row).to_have_text(f"{symbol}1,500.00▲ +21.50%")
+
+
 def market_view(watched: Watched, _: Exchange, __: Api) -> None:
     page = watched.open("#/market")
     expect(page.locator("tbody tr").first).to_be_visible()
@@ -96,6 +106,7 @@ STATES: dict[str, Callable[[Watched, Exchange, Api], None]] = {
     "refused": refused,
     "change": change,
     "long_names": long_names,
+    "long_symbol": long_symbol,
     "market": market_view,
     "operations": operations_view,
 }
