@@ -3,10 +3,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from msgspec import Struct
 
@@ -23,8 +23,9 @@ from tests.chaos.controls import kinds_of
 from tests.chaos.fault_injector import FaultInjector, HealedGroup
 from tests.chaos.liveness import liveness_failures
 from tests.chaos.market_operator import MarketOperator
-from tests.chaos.plan import ChaosPlan
+from tests.chaos.plan import ChaosPlan, ClockFault
 from tests.chaos.report import Recovery, Report, answers_of
+from tests.chaos.session_answers import WRONG_CLOCK
 from tests.chaos.session_traders import SessionTraders
 from tests.chaos.supervisor import ChaosSupervisor
 from tests.chaos.webhook_receivers import WebhookReceivers
@@ -115,7 +116,9 @@ class _Run:
         self._clients = Clients(stack.url, self._brokers, flow)
         self._operator = MarketOperator(stack.url, stack.admin_key, flow.symbols, plan.seed)
         keys = [each.api_key for each in self._registered(SESSION_BROKERS)]
-        self._sessions = SessionTraders(stack.url, keys, SESSION_SYMBOLS, SESSION_ORDERS_PER_S)
+        self._sessions = SessionTraders(
+            stack.url, keys, SESSION_SYMBOLS, SESSION_ORDERS_PER_S, _late_refusals(plan)
+        )
         self._injector = FaultInjector(cluster, self._supervisor, print_line, self._clients)
 
     def _registered(
@@ -138,6 +141,8 @@ class _Run:
                 recoveries = self._recoveries(healed)
                 self._wait_for_every_kind()
             self._print_line("the clients are done; checking liveness ...")
+            for figures in self._sessions.figures:
+                self._print_line(f"session  {figures.line()}")
             not_live = [*self._supervisor.gave_up, *liveness_failures(self._cluster)]
             return self._report(recoveries, not_live)
 
@@ -211,3 +216,9 @@ class _Run:
             "cancel_all": [each.answer for each in self._clients.mass_cancels],
             "market": [each.answer for each in self._operator.changes],
         }
+
+
+def _late_refusals(plan: ChaosPlan) -> Collection[str]:
+    """Codes of refusals that may follow a 202 on markets without rules of their own."""
+    kinds = {fault.kind for fault in plan.faults if fault.target == "gateway"}
+    return () if kinds.isdisjoint(get_args(ClockFault)) else (WRONG_CLOCK,)

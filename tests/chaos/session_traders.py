@@ -9,11 +9,11 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from exchange_client import (
     AsyncClient,
@@ -29,7 +29,10 @@ from exchange_client import (
     UnavailableError,
 )
 from exchange_client.async_feed import AsyncFeed
-from exchange_client.async_session import AsyncOrderSession
+from exchange_client.calls import place_call
+from tests.chaos.session_answers import Answer, contradicted
+
+T = TypeVar("T")
 
 # Of one order with all its attempts: longer than a restart of a gateway on a busy machine.
 DEADLINE_S: Final = 30.0
@@ -74,13 +77,22 @@ class _Trader:
     """One broker: it places on one symbol, and cancels some of its orders by their names."""
 
     def __init__(
-        self, number: int, symbol: str, every_s: float, *, cancel_on_disconnect: bool
+        self,
+        number: int,
+        symbol: str,
+        every_s: float,
+        late_refusals: Collection[str],
+        *,
+        cancel_on_disconnect: bool,
     ) -> None:
         self._cancels_at_end = cancel_on_disconnect
+        self._late_refusals = late_refusals
         self.figures = TraderFigures(symbol)
         self._number, self._symbol, self._every_s = number, symbol, every_s
         # The answer to each placing by client order id; those without one are still under way.
-        self._answers: dict[str, str] = {}
+        self._answers: dict[str, Answer] = {}
+        # Codes of the refusals of its placings by order id.
+        self._refusals: dict[str, str] = {}
         self._names: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._trades: list[int] = []
@@ -88,7 +100,7 @@ class _Trader:
         self._orders: dict[str, dict[str, Any]] = {}
         self._placed: Counter[str] = Counter()
         self._book: Book | None = None
-        self._heard_s = time.monotonic()
+        self._began_s = self._heard_s = time.monotonic()
 
     @asynccontextmanager
     async def connected(self, url: str, key: str) -> AsyncIterator[None]:
@@ -136,6 +148,8 @@ class _Trader:
         self._own = {int(each): list(range(1, n + 1)) for each, n in event.sequences.items()}
 
     def _receive(self, fields: Any) -> None:
+        if fields["type"] == "order_refused":
+            self._refusals[fields["order_id"]] = fields["code"]
         if fields["type"] != "order":
             return
         order = fields["order"]
@@ -149,7 +163,7 @@ class _Trader:
             if stopping.is_set():
                 break
             if len(self._tasks) < WAITING_MAX:
-                self._begin(self._place(self._session, count))
+                self._begin(self._place(count))
             await asyncio.sleep(self._every_s)
         await asyncio.gather(*self._tasks)
 
@@ -158,24 +172,29 @@ class _Trader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _place(self, session: AsyncOrderSession, count: int) -> None:
+    async def _place(self, count: int) -> None:
         name = f"t{self._number}-{count}"
-        self._names.append(name)
-        order = session.place(
-            document_number="1",
-            symbol=self._symbol,
-            side=("bid", "ask")[(count + self._number) % 2],
-            price=1_000 + count % 5,
-            quantity=1 + count % 7,
-            client_order_id=name,
-        )
+        side = ("bid", "ask")[(count + self._number) % 2]
+        order = self._answered(name, side=side, price=1_000 + count % 5, quantity=1 + count % 7)
         placing = asyncio.ensure_future(order)
         if count % CANCELLED_ONE_IN == 0:
             # Its own answer has not come yet: the session sends both in this order.
             await asyncio.sleep(0)
-            self._note("cancel", await _answer_of(session.cancel_named(self._symbol, name)))
-        self._answers[name] = await _answer_of(placing)
-        self._note("place", self._answers[name])
+            cancelling = self._session.cancel_named(self._symbol, name)
+            self._note("cancel", (await _outcome_of(cancelling))[0])
+        await placing
+
+    async def _answered(self, name: str, **fields: Any) -> None:
+        """Place an order of this name and keep the answer."""
+        self._names.append(name)
+        order = {"document_number": "1", "symbol": self._symbol, "client_order_id": name, **fields}
+        outcome, response = await _outcome_of(self._session.ask(place_call(order, None, "outcome")))
+        answer = Answer(outcome, time.monotonic() - self._began_s)
+        if response is not None:
+            order_id = str(response.body["order_id"])
+            answer = structs.replace(answer, status=response.status, order_id=order_id)
+        self._answers[name] = answer
+        self._note("place", answer.name)
 
     def _note(self, operation: str, answer: str) -> None:
         self.figures.answers[f"{operation} {answer}"] += 1
@@ -196,18 +215,7 @@ class _Trader:
 
     async def _end_with_an_open_order(self) -> None:
         """Place an order far from the market and end the session, which must cancel it."""
-        name = f"t{self._number}-last"
-        self._names.append(name)
-        order = self._session.place(
-            document_number="1",
-            symbol=self._symbol,
-            side="bid",
-            price=1,
-            quantity=1,
-            client_order_id=name,
-        )
-        self._answers[name] = await _answer_of(order)
-        self._note("place", self._answers[name])
+        await self._answered(f"t{self._number}-last", side="bid", price=1, quantity=1)
         await self._session.close()
 
     async def _differences(self) -> list[str]:
@@ -223,8 +231,7 @@ class _Trader:
                 found.append(f"the {side} of the book differ")
         names = Counter(each["client_order_id"] for each in orders.values())
         found += [f"{name} is {count} orders" for name, count in names.items() if count > 1]
-        found += [f"{name} is no order" for name in self._answered("done") if not names[name]]
-        found += [f"{name} was refused" for name in self._answered("refused") if names[name]]
+        found += contradicted(self._answers, names, self._refusals, self._late_refusals)
         if self._cancels_at_end:
             # Also those of sessions whose gateway was killed: it has come back since.
             found += [
@@ -245,9 +252,6 @@ class _Trader:
                 found.append(f"order {order_id} is {order}, by its events {mine}")
         return found
 
-    def _answered(self, answer: str) -> Iterator[str]:
-        return (name for name, each in self._answers.items() if each.startswith(answer))
-
     async def _own_orders(self) -> AsyncIterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
@@ -259,16 +263,16 @@ class _Trader:
                 return
 
 
-async def _answer_of(work: Any) -> str:
+async def _outcome_of(work: Awaitable[T]) -> tuple[str, T | None]:
+    """Result of a request in words, and the answer to one that is done."""
     try:
-        await work
+        return "done", await work
     except RefusedError as refused:
-        return f"refused {refused.code}"
+        return f"refused {refused.code}", None
     except OutcomeUnknownError:
-        return "unknown"
+        return "unknown", None
     except UnavailableError:
-        return "not sent"
-    return "done"
+        return "not sent", None
 
 
 def _dense(what: str, sequences: Sequence[int], newest: int) -> list[str]:
@@ -280,10 +284,18 @@ def _dense(what: str, sequences: Sequence[int], newest: int) -> list[str]:
 
 
 class SessionTraders:
-    """All brokers, in one thread. Two of them trade with each other on each symbol."""
+    """All brokers, in one thread. Two of them trade with each other on each symbol.
+
+    `late_refusals`: codes of refusals that may follow a 202.
+    """
 
     def __init__(
-        self, url: str, keys: Sequence[str], symbols: Sequence[str], orders_per_s: float
+        self,
+        url: str,
+        keys: Sequence[str],
+        symbols: Sequence[str],
+        orders_per_s: float,
+        late_refusals: Collection[str] = (),
     ) -> None:
         self._url, self._keys = url, keys
         every_s = len(keys) / orders_per_s
@@ -292,6 +304,7 @@ class SessionTraders:
                 number,
                 symbols[number % len(symbols)],
                 every_s,
+                late_refusals,
                 # One of two on each symbol.
                 cancel_on_disconnect=number < len(symbols),
             )
