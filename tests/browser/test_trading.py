@@ -112,16 +112,18 @@ def test_refusal_of_the_matcher_is_shown_in_words(watched: Watched, exchange: Ex
     watched.expect_errors("status of 409")
 
 
+def lose_answer(route: Route) -> None:
+    """Let the request take effect and the page not know it."""
+    route.fetch()
+    route.abort()
+
+
 def test_order_without_an_answer_is_found_and_never_sent_twice(
     watched: Watched, exchange: Exchange
 ) -> None:
     key = exchange.register("Cut off")
     page = watched.open("#/stock/PETR4")
     watched.sign_in(key)
-
-    def lose_answer(route: Route) -> None:
-        route.fetch()
-        route.abort()
 
     page.route("**/orders", lose_answer, times=1)
     review(page, "30.02", "300")
@@ -271,10 +273,6 @@ def test_order_of_unknown_outcome_is_not_looked_for_as_another_broker(
     key = exchange.register("Sender")
     page = watched.open("#/stock/PETR4")
     watched.sign_in(key)
-
-    def lose_answer(route: Route) -> None:
-        route.fetch()
-        route.abort()
 
     page.route("**/orders", lose_answer, times=1)
     page.route("**/orders?*", lambda route: route.abort())
