@@ -51,8 +51,7 @@ async def half(
     is_open = settings.public_data == "open"
     gateway = settings.gateway or f"{socket.gethostname()}:{settings.port}"
     process = GatewayProcess(gateway, secrets.token_hex(4))
-    ready = context.dispatcher.caught_up
-    left = LeftOrders(lambda: reader.views, ready, ingest.cancelling, process)
+    left = LeftOrders(lambda: reader.views, is_ready, ingest.cancelling, process)
     hello = Hello(
         version=FEED_VERSION,
         log=hashlib.sha256(identity.topic_id.encode()).hexdigest()[:12],
@@ -76,7 +75,7 @@ async def half(
         ),
     )
     return Half(
-        routers=[SessionsHandler(left, ready).router()],
+        routers=[SessionsHandler(left, is_ready).router()],
         work=[hub.run, streams.run, left.run],
         streams=streams,
     )
