@@ -51,6 +51,11 @@ def test_scenarios_with_new_seeds_all_pass() -> None:
     assert failures(SEED, SCENARIOS) == [], f"SIMULATION_SEED={SEED}"
 
 
+def test_outcomes_of_a_lost_claim_are_no_evidence_of_a_position() -> None:
+    # The matcher of the lost claim outlives the cut and appends behind the claim that replaced it.
+    assert failures(2_095_983_591, 1) == []
+
+
 @pytest.mark.parametrize("defect", QUICK_DEFECTS if is_small() else DEFECTS)
 def test_defect_switched_on_is_found(defect: str) -> None:
     with switched_on(defect):

@@ -58,9 +58,21 @@ def evidence(logs: Reading, executions: Partition, at: FilterPosition) -> Eviden
         if not isinstance(execution, Outcomes):
             return Evidence(record, None) if epoch_of(execution, record) == at.epoch else None
         if execution.epoch == at.epoch:
-            found = Evidence(record, execution.next_command)
-            return found if execution.next_command <= at.next_command else None
+            if execution.next_command > at.next_command or not _holds(logs, executions, at.epoch):
+                return None
+            return Evidence(record, execution.next_command)
     return None
+
+
+def _holds(logs: Reading, executions: Partition, epoch: int) -> bool:
+    """False if the claim of an epoch was lost: what its matcher wrote since does not count."""
+    claim = claim_offset(epoch)
+    if claim < logs.range(executions).low:
+        return True
+    return any(
+        not isinstance(execution, Outcomes) and epoch_of(execution, record) == epoch
+        for record, execution in _backwards(logs, executions, claim, claim + 1)
+    )
 
 
 def placed(
