@@ -1,10 +1,12 @@
 """`python -m tests TARGET`: a selection of the tests in processes side by side.
 
 Each process has its own servers. Their lines appear as they come, with the number of the process.
+What failed is repeated at the end.
 """
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +23,9 @@ ROOT = Path(__file__).parents[1]
 # Of pytest: nothing collected, which a shard of a narrow selection may have.
 NO_TESTS = 5
 EXIT_INTERRUPTED = 130
+# Of pytest's report: the name of a failed test, the lines that say why, and the summary.
+FAILURE = re.compile(r"_{3,} .* _{3,}$|E  |(FAILED|ERROR) \S+\.py")
+MOST_REPEATED_LINES = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,9 +71,10 @@ def _run(name: str, target: Target, shards: int, more: Sequence[str]) -> list[in
         )
     # Ctrl-C reaches every process of the terminal: each ends its servers, and is waited for here.
     former = signal.signal(signal.SIGINT, lambda *_: None)
+    failures: list[list[str]] = [[] for _ in running]
     printers = [
-        threading.Thread(target=_print_lines, args=(number, process))
-        for number, process in enumerate(running, 1)
+        threading.Thread(target=print_lines, args=(number, process, found))
+        for number, (process, found) in enumerate(zip(running, failures, strict=True), 1)
     ]
     try:
         for printer in printers:
@@ -78,14 +84,21 @@ def _run(name: str, target: Target, shards: int, more: Sequence[str]) -> list[in
         codes = [process.wait() for process in running]
     finally:
         signal.signal(signal.SIGINT, former)
+    # Another process may have printed hundreds of lines since, and some logs keep the end only.
+    for found in failures:
+        sys.stdout.writelines(found[-MOST_REPEATED_LINES:])
     return [EXIT_INTERRUPTED if code < 0 else code for code in codes]
 
 
-def _print_lines(number: int, process: subprocess.Popen[str]) -> None:
+def print_lines(number: int, process: subprocess.Popen[str], failures: list[str]) -> None:
+    """Prints the output of `process` as it comes; lines that tell of failures go to `failures`."""
     assert process.stdout is not None
     for line in process.stdout:
-        sys.stdout.write(f"{number}| {line}")
+        numbered = f"{number}| {line}"
+        sys.stdout.write(numbered)
         sys.stdout.flush()
+        if FAILURE.match(line):
+            failures.append(numbered)
 
 
 if __name__ == "__main__":
