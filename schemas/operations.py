@@ -50,8 +50,9 @@ class CheckState(Struct, frozen=True):
 class OperationsSample(Struct, frozen=True):
     """One second. `orders` and `cancels`: those that were accepted; a replacement is neither.
     `post_p50_ms` to `post_p999_ms`: upper bounds of the answer times of orders in the last 10 s;
-    `outcome_age_ms`: the highest age of an outcome when it arrived; null: none. `stream_bytes`:
-    written to live connections."""
+    `outcome_age_ms`: the highest age of an outcome when it arrived; `outcome_age_p50_ms` and
+    `outcome_age_p99_ms`: ages that this share of the outcomes of the last 10 s did not exceed;
+    null: none. `stream_bytes`: written to live connections."""
 
     time: int
     commands: int
@@ -62,6 +63,8 @@ class OperationsSample(Struct, frozen=True):
     post_p99_ms: float | None
     post_p999_ms: float | None
     outcome_age_ms: int | None
+    outcome_age_p50_ms: int | None
+    outcome_age_p99_ms: int | None
     loop_delay_ms: float
     streams: int
     stream_bytes: int

@@ -4,7 +4,9 @@ import asyncio
 import math
 import resource
 import time
+from collections import Counter as Tally
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +30,7 @@ from services.runtime.metrics import (
 )
 
 SAMPLES_MAX: Final = 600
-# Answer times are those of so many seconds.
+# Answer times and ages are those of so many seconds.
 WINDOW_S: Final = 10
 # The loop is asked this often whether it is on time.
 _BEAT_S: Final = 0.1
@@ -44,7 +46,8 @@ class SecondSamples:
         self.samples: deque[OperationsSample] = deque(maxlen=SAMPLES_MAX)
         self._commands = self._orders = self._cancels = self._trades = 0
         self._stream_bytes = _value(STREAM_BYTES)
-        self._age_ms: int | None = None
+        # By second, number of outcomes by age in milliseconds.
+        self._ages: deque[Tally[int]] = deque([Tally()], maxlen=WINDOW_S)
         self._buckets: deque[dict[float, float]] = deque(maxlen=WINDOW_S)
         self._cpu_s = time.process_time()
         self._cpu_at_s = time.monotonic()
@@ -58,8 +61,8 @@ class SecondSamples:
                 self._orders += type(step) is OrderAccepted
                 self._cancels += type(step) is OrderCancelled
                 self._trades += len(trades)
-        age_ms = max(0, now_ms() - batch.outcomes[0].time)
-        self._age_ms = age_ms if self._age_ms is None else max(self._age_ms, age_ms)
+        # The oldest one stands for its batch, which was one round of the matcher.
+        self._ages[-1][max(0, now_ms() - batch.outcomes[0].time)] += len(batch.outcomes)
 
     async def run(self) -> None:
         """Take samples until cancelled."""
@@ -78,6 +81,7 @@ class SecondSamples:
         self._buckets.append(now)
         counts = {bound: count - before.get(bound, 0.0) for bound, count in now.items()}
         stream_bytes = _value(STREAM_BYTES)
+        ages = sum(self._ages, Tally[int]())
         self.samples.append(
             OperationsSample(
                 time=now_ms(),
@@ -88,7 +92,9 @@ class SecondSamples:
                 post_p50_ms=quantile_ms(counts, 0.5),
                 post_p99_ms=quantile_ms(counts, 0.99),
                 post_p999_ms=quantile_ms(counts, 0.999),
-                outcome_age_ms=self._age_ms,
+                outcome_age_ms=max(self._ages[-1], default=None),
+                outcome_age_p50_ms=age_ms(ages, 0.5),
+                outcome_age_p99_ms=age_ms(ages, 0.99),
                 loop_delay_ms=round(delay_s * 1000, 1),
                 streams=int(_value(STREAMS)),
                 stream_bytes=int(stream_bytes - self._stream_bytes),
@@ -96,7 +102,7 @@ class SecondSamples:
         )
         self._commands = self._orders = self._cancels = self._trades = 0
         self._stream_bytes = stream_bytes
-        self._age_ms = None
+        self._ages.append(Tally())
         self._note_cpu()
 
     def _note_cpu(self) -> None:
@@ -126,6 +132,19 @@ def streams() -> StreamsState:
         conflated=int(_value(STREAM_CONFLATED)),
         cut=int(_value(STREAMS_CUT)),
     )
+
+
+def age_ms(ages: Mapping[int, int], share: float) -> int | None:
+    """The lowest age that so large a share of all outcomes does not exceed. None: no outcome.
+
+    `ages`: number of outcomes by age in milliseconds.
+    """
+    left = math.ceil(share * sum(ages.values()))
+    for age, count in sorted(ages.items()):
+        left -= count
+        if left <= 0:
+            return age
+    return None
 
 
 def quantile_ms(counts: dict[float, float], share: float) -> float | None:

@@ -87,6 +87,11 @@ def test_operations_view_names_the_sink_that_is_stopped(
             r"Now all .+ \(solid\), orders .+ \(dashed\), cancels .+ \(dotted\)\."
         )
         expect(page.locator(".chart-commands .summary")).to_have_text(commands)
+        ages = re.compile(
+            r"Now p50 [\d.]+K? \(solid\), p99 [\d.]+K? \(dashed\), highest .+ \(dotted\)\."
+        )
+        market.place("bid", "ABEV3", 100, 1)
+        expect(page.locator(".chart-outcome-age-p50-ms .summary")).to_have_text(ages)
         expect(line(page, "Symbols")).to_have_text(f"{state['process']['symbols']:,}")
         expect(line(page, "Open orders")).to_have_text(f"{state['process']['open_orders']:,}")
         # This page's; others of the same gateway may be open.

@@ -48,7 +48,12 @@ const CHARTS = [
     ["post_p99_ms", "--accent", "p99"],
     ["post_p999_ms", "--down", "p99.9"],
   ],
-  ["Age of an outcome on arrival, ms", ["outcome_age_ms", "--accent"]],
+  [
+    "Age of outcomes on arrival, ms",
+    ["outcome_age_p50_ms", "--up", "p50"],
+    ["outcome_age_p99_ms", "--accent", "p99"],
+    ["outcome_age_ms", "--down", "highest"],
+  ],
 ];
 
 const model = { state: null, samples: [] };

@@ -3,9 +3,19 @@
 import math
 from functools import partial
 
+import pytest
+
+import services.page.sampler as sampler_module
 from schemas.executions import Outcome, Ticked
 from schemas.operations import StreamsState
-from services.page.sampler import SAMPLES_MAX, SecondSamples, quantile_ms, streams
+from services.page.sampler import (
+    SAMPLES_MAX,
+    WINDOW_S,
+    SecondSamples,
+    age_ms,
+    quantile_ms,
+    streams,
+)
 from services.runtime.kafka.execution_filter import Batch
 from services.runtime.metrics import (
     STREAM_BYTES,
@@ -40,6 +50,28 @@ def test_sample_counts_what_was_applied_since_the_sample_before() -> None:
     assert first.outcome_age_ms is not None
     assert first.outcome_age_ms > 0
     assert (second.commands, second.outcome_age_ms) == (0, None)
+
+
+def test_ages_of_ten_seconds_are_counted_by_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler_module, "now_ms", lambda: 10_000)
+    sampler = SecondSamples()
+    for age, outcomes in ((3, 90), (8, 9), (700, 1)):
+        sampler.apply(Batch(0, 0, (Outcome(10_000 - age, Ticked()),) * outcomes))
+    for _ in range(WINDOW_S + 1):
+        sampler.take(0.0)
+    ages = [
+        (each.outcome_age_p50_ms, each.outcome_age_p99_ms, each.outcome_age_ms)
+        for each in sampler.samples
+    ]
+    quiet = [(3, 8, None)] * (WINDOW_S - 1)
+    assert ages == [(3, 8, 700), *quiet, (None, None, None)]
+
+
+def test_age_is_the_lowest_that_the_share_does_not_exceed() -> None:
+    assert age_ms({5: 1, 1: 1}, 0.5) == 1
+    assert age_ms({5: 1, 1: 1}, 0.51) == 5
+    assert age_ms({0: 3}, 0.99) == 0
+    assert age_ms({}, 0.99) is None
 
 
 def test_sample_counts_accepted_orders_and_cancels() -> None:
